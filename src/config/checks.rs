@@ -1,0 +1,262 @@
+//! Defaults and semantic checks, after the whole of `ha.cf` has been read.
+//!
+//! Spec: configuration, section 3, step 3.
+
+use std::time::Duration;
+
+use super::clients;
+use super::directives::DIRECTIVES;
+use super::ha_cf::Draft;
+use super::handlers::LOGD_DISABLED;
+use super::media;
+use super::report::Refusal;
+use super::types::MediumConfig;
+use crate::node::{AutoFailback, Autojoin, Timing};
+use crate::notice::Severity;
+use crate::protocol::name::NodeName;
+
+/// An initdead below this is worth a warning.
+const SMALL_INITDEAD: Duration = Duration::from_secs(10);
+
+/// Baud rate without a `baud` line.
+const DEFAULT_BAUD: u32 = 19_200;
+
+/// Puts in the defaults of the directives that the file does not have.
+fn fill_in_defaults(draft: &mut Draft<'_>) {
+    for row in DIRECTIVES {
+        let Some(default) = row.default else {
+            continue;
+        };
+        if draft.parameters.contains_key(row.name) {
+            continue;
+        }
+        draft
+            .parameters
+            .insert(row.name.to_owned(), default.to_owned());
+        match row.name {
+            "coredumps" => draft.warn_of_core_settings(),
+            "pacemaker" => draft.report.info(format!("Pacemaker support: {default}")),
+            _ => {}
+        }
+    }
+    let debug = draft.log.debug.to_string();
+    draft.parameters.entry("debug".to_owned()).or_insert(debug);
+    let baud = draft.baud.unwrap_or(DEFAULT_BAUD);
+    for medium in &mut draft.media {
+        if let MediumConfig::Serial { baud: rate, .. } = medium {
+            *rate = baud;
+        }
+    }
+}
+
+/// Runs all checks. `None` as local node means that there is none to run as.
+pub(super) fn finish(draft: &mut Draft<'_>, manage_resources: bool) -> (Timing, Option<NodeName>) {
+    fill_in_defaults(draft);
+    if draft.channels.is_empty() {
+        draft.report.error("No heartbeat media defined");
+    }
+    let warntime = or_computed(draft, draft.warntime, "warntime", draft.deadtime / 2);
+    if draft.nodes.is_empty() && draft.autojoin != Autojoin::Any {
+        draft.report.error("no nodes defined");
+    }
+    let local = local_node(draft);
+    let timing = times(draft, warntime);
+    if !draft.parameters.contains_key("udpport") {
+        let port = media::default_port(draft).to_string();
+        draft.parameters.insert("udpport".to_owned(), port);
+    }
+    ping_names(draft);
+    let own_resources = manage_resources && draft.pacemaker != Some(true);
+    if own_resources && draft.auto_failback == AutoFailback::Legacy {
+        for text in [
+            "Deprecated 'legacy' auto_failback option selected.",
+            "Please convert to 'auto_failback on'.",
+            "See documentation for conversion details.",
+        ] {
+            draft.report.warn(text);
+        }
+    }
+    log_targets(draft);
+    if own_resources && draft.autojoin != Autojoin::None {
+        draft
+            .report
+            .error("R1 style resource management conflicts with  autojoin set");
+        draft
+            .report
+            .error("You need either unset autojoin or enable crm");
+    }
+    clients::add_default_rules(draft);
+    (timing, local)
+}
+
+fn ms(time: Duration) -> u128 {
+    time.as_millis()
+}
+
+/// The given time, or the computed one, which clients then read in milliseconds.
+fn or_computed(
+    draft: &mut Draft<'_>,
+    given: Option<Duration>,
+    name: &str,
+    computed: Duration,
+) -> Duration {
+    given.unwrap_or_else(|| {
+        let computed = Duration::from_millis(u64::try_from(ms(computed)).unwrap_or(u64::MAX));
+        draft
+            .parameters
+            .insert(name.to_owned(), format!("{}ms", ms(computed)));
+        computed
+    })
+}
+
+/// Finds ourselves among the nodes. Spec: configuration, section 2.5.
+fn local_node(draft: &mut Draft<'_>) -> Option<NodeName> {
+    let local = match NodeName::new(&draft.local) {
+        Ok(local) => local,
+        Err(error) => {
+            let text = format!(
+                "Current node [{}] not in configuration! ({error})",
+                draft.local
+            );
+            draft.report.error(text);
+            return None;
+        }
+    };
+    if draft.nodes.contains(&local) {
+        return Some(local);
+    }
+    if draft.autojoin == Autojoin::Any {
+        draft.report.say(
+            Severity::Notice,
+            format!("Current node [{local}] added to configuration."),
+        );
+        if let Err(refusal) = draft.enter_node_table(&local) {
+            draft.report.refuse(local.as_str(), refusal);
+        }
+        draft.nodes.push(local.clone());
+        return Some(local);
+    }
+    draft
+        .report
+        .error(format!("Current node [{local}] not in configuration!"));
+    draft.report.info(
+        "By default, cluster nodes are named by `uname -n` and must be declared with a 'node' \
+         directive in the ha.cf file.",
+    );
+    draft
+        .report
+        .info("See also: http://linux-ha.org/wiki/Ha.cf#node_directive");
+    None
+}
+
+fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
+    let (keepalive, deadtime) = (draft.keepalive, draft.deadtime);
+    let least = keepalive.saturating_mul(2);
+    if deadtime <= least {
+        draft.report.error(format!(
+            "Dead time [{}] is too small compared to keeplive [{}]",
+            ms(deadtime),
+            ms(keepalive)
+        ));
+    }
+    let computed = if deadtime > Duration::from_secs(10) {
+        deadtime
+    } else if deadtime < Duration::from_secs(6) {
+        Duration::from_secs(12)
+    } else {
+        deadtime * 2
+    };
+    let initdead = or_computed(draft, draft.initdead, "initdead", computed);
+    if initdead < deadtime {
+        draft.report.error(format!(
+            "Initial dead time [{}] is smaller than deadtime [{}]",
+            ms(initdead),
+            ms(deadtime)
+        ));
+    } else if initdead < SMALL_INITDEAD {
+        draft.report.warn(format!(
+            "Initial dead time [{} ms] may be too small!",
+            ms(initdead)
+        ));
+        draft
+            .report
+            .info("Initial dead time accounts for slow network startup time");
+        draft
+            .report
+            .info("It should be >= deadtime and >= 10 seconds");
+    }
+    let deadping = or_computed(draft, draft.deadping, "deadping", deadtime);
+    if deadping <= least {
+        draft.report.error(format!(
+            "Ping dead time [{}] is too small compared to keeplive [{}]",
+            ms(deadping),
+            ms(keepalive)
+        ));
+    }
+    Timing {
+        keepalive,
+        deadtime,
+        warntime,
+        initdead,
+        deadping,
+        max_rexmit_delay: draft.max_rexmit_delay,
+    }
+}
+
+/// A ping node named like a real node would be two nodes in one: a group is refused
+/// (spec: configuration, section 11), a single host, which legacy runs with, is left out.
+fn ping_names(draft: &mut Draft<'_>) {
+    let pings = std::mem::take(&mut draft.pings);
+    let places = std::mem::take(&mut draft.ping_places);
+    for (ping, place) in pings.into_iter().zip(places) {
+        if !draft.nodes.contains(&ping.name) {
+            draft.pings.push(ping);
+            continue;
+        }
+        let text = format!("the ping node {} has the name of a cluster node", ping.name);
+        if ping.medium == "ping_group" {
+            draft.report.refuse(&place, Refusal::silent(text));
+        } else {
+            draft.report.warn(format!("{place}: {text}; left out"));
+        }
+    }
+}
+
+/// Decides about the logging daemon and tells what the combination means.
+fn log_targets(draft: &mut Draft<'_>) {
+    let has_facility = draft.log.facility.is_some();
+    let has_target = draft.log.logfile.is_some() || draft.log.debugfile.is_some() || has_facility;
+    match (has_target, draft.use_logd) {
+        (false, None) => {
+            draft.report.info("No log entry found in ha.cf -- use logd");
+            draft.use_logd = Some(true);
+            draft
+                .parameters
+                .insert("use_logd".to_owned(), "yes".to_owned());
+            draft.connect_to_logd();
+        }
+        (false, Some(false)) => {
+            draft
+                .report
+                .error("No log entry found in ha.cf and use_logd is set to off");
+            draft.warn_without_logd();
+        }
+        (false, Some(true)) => {}
+        (true, Some(true)) => {
+            let facility = if has_facility { "/logfacility" } else { "" };
+            draft.report.warn(format!(
+                "logd is enabled but logfile/debugfile{facility} is still configured in ha.cf"
+            ));
+        }
+        (true, _) => draft.report.warn(LOGD_DISABLED),
+    }
+    if has_facility {
+        for name in ["logfile", "debugfile"] {
+            draft
+                .parameters
+                .entry(name.to_owned())
+                .or_insert_with(|| "/dev/null".to_owned());
+        }
+    }
+    draft.log.use_logd = draft.use_logd.unwrap_or(false);
+}

@@ -1,0 +1,318 @@
+//! The table of directives: name, class, default, description and what reads the value.
+//!
+//! Spec: configuration, section 4. Its order is the legacy one: defaults are filled in, and the
+//! configuration is printed, in this order.
+
+use super::ha_cf::Draft;
+use super::handlers as set;
+use super::report::Refusal;
+use super::{clients, media};
+
+/// What a handler says of one word or one whole value.
+pub(super) type Verdict = Result<(), Refusal>;
+
+/// Whether the value part is split. Spec: configuration, section 2.2.
+#[derive(Clone, Copy)]
+pub(super) enum Class {
+    /// Words separated by commas and white space; the handler runs once per word.
+    Words(fn(&mut Draft<'_>, &str) -> Verdict),
+    /// The rest of the line in one piece.
+    Line(fn(&mut Draft<'_>, &str) -> Verdict),
+}
+
+/// Whether the daemon acts on a directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It does.
+    Full,
+    /// It only checks the value; the log says so at start.
+    None,
+}
+
+/// One row.
+pub(super) struct Row {
+    /// Name as written in the file.
+    pub(super) name: &'static str,
+    /// How its value is read, and by what.
+    pub(super) class: Class,
+    /// Default that clients and scripts read.
+    pub(super) default: Option<&'static str>,
+    /// Words beside it in the printed configuration; empty: not printed, not recorded.
+    pub(super) about: &'static str,
+    /// Whether it works.
+    pub(super) effect: Effect,
+}
+
+impl Row {
+    /// Whether clients and scripts can read the value. Spec: configuration, section 7.
+    pub(super) const fn is_recorded(&self) -> bool {
+        !self.about.is_empty()
+    }
+}
+
+const fn words(
+    name: &'static str,
+    handler: fn(&mut Draft<'_>, &str) -> Verdict,
+    default: Option<&'static str>,
+    about: &'static str,
+    effect: Effect,
+) -> Row {
+    Row {
+        name,
+        class: Class::Words(handler),
+        default,
+        about,
+        effect,
+    }
+}
+
+const fn line(
+    name: &'static str,
+    handler: fn(&mut Draft<'_>, &str) -> Verdict,
+    effect: Effect,
+) -> Row {
+    Row {
+        name,
+        class: Class::Line(handler),
+        default: None,
+        about: "",
+        effect,
+    }
+}
+
+use Effect::{Full, None as NoEffect};
+
+/// Everything but the media.
+pub(super) const DIRECTIVES: &[Row] = &[
+    words(
+        "cluster",
+        set::accept,
+        Some("linux-ha"),
+        "the name of cluster",
+        Full,
+    ),
+    words("node", set::node, None, "", Full),
+    words(
+        "hopfudge",
+        set::hopfudge,
+        Some("1"),
+        "# of hops above cluster size",
+        Full,
+    ),
+    words(
+        "keepalive",
+        set::keepalive,
+        Some("1000ms"),
+        "keepalive time",
+        Full,
+    ),
+    words(
+        "deadtime",
+        set::deadtime,
+        Some("30000ms"),
+        "node deadtime",
+        Full,
+    ),
+    words("deadping", set::deadping, None, "ping deadtime", Full),
+    words("initdead", set::initdead, None, "initial deadtime", Full),
+    words("warntime", set::warntime, None, "warning time", Full),
+    words("watchdog", set::watchdog, None, "watchdog device", NoEffect),
+    words("baud", media::baud, Some("19200"), "baud rate", NoEffect),
+    words("udpport", media::udpport, None, "UDP port number", Full),
+    words(
+        "logfacility",
+        set::logfacility,
+        None,
+        "syslog log facility",
+        Full,
+    ),
+    words("logfile", set::logfile, None, "log file", Full),
+    words("debugfile", set::debugfile, None, "debug file", Full),
+    words("nice_failback", set::nice_failback, None, "", Full),
+    words(
+        "auto_failback",
+        set::auto_failback,
+        Some("legacy"),
+        "auto failback",
+        Full,
+    ),
+    words("rtprio", set::rtprio, None, "realtime priority", NoEffect),
+    words(
+        "hbgenmethod",
+        set::hbgenmethod,
+        Some("file"),
+        "protocol generation computation method",
+        Full,
+    ),
+    words(
+        "realtime",
+        set::realtime,
+        Some("true"),
+        "enable realtime behavior?",
+        NoEffect,
+    ),
+    words("debug", set::debug, None, "debug level", Full),
+    words(
+        "msgfmt",
+        set::msgfmt,
+        Some("classic"),
+        "message format in the wire",
+        Full,
+    ),
+    words(
+        "use_logd",
+        set::use_logd,
+        None,
+        "use logging daemon",
+        NoEffect,
+    ),
+    words(
+        "conn_logd_time",
+        set::conn_logd_time,
+        Some("60"),
+        "the interval to reconnect to logd",
+        NoEffect,
+    ),
+    words("use_apphbd", set::use_apphbd, None, "", NoEffect),
+    words(
+        "log_badpack",
+        set::log_badpack,
+        Some("true"),
+        "warn about bad packets",
+        Full,
+    ),
+    words(
+        "syslogmsgfmt",
+        set::syslogmsgfmt,
+        Some("true"),
+        "log to files in syslog format",
+        Full,
+    ),
+    words(
+        "coredumps",
+        set::coredumps,
+        Some("true"),
+        "enable Linux-HA core dumps",
+        NoEffect,
+    ),
+    words(
+        "coreroot",
+        set::coreroot,
+        None,
+        "set root directory of core dump area",
+        NoEffect,
+    ),
+    words(
+        "crm_daemon_dir",
+        set::crm_daemon_dir,
+        None,
+        "location for Pacemaker daemons",
+        NoEffect,
+    ),
+    words(
+        "crmd_spawns_pengine",
+        set::crmd_spawns_pengine,
+        None,
+        "should pengine be spawned directly by heartbeat",
+        NoEffect,
+    ),
+    words("crm", clients::pacemaker, None, "", Full),
+    words(
+        "pacemaker",
+        clients::pacemaker,
+        Some("false"),
+        "enable Pacemaker resource management",
+        Full,
+    ),
+    words(
+        "autojoin",
+        set::autojoin,
+        Some("none"),
+        "set automatic join mode/style",
+        Full,
+    ),
+    words(
+        "uuidfrom",
+        set::uuidfrom,
+        Some("file"),
+        "set the source for uuid",
+        Full,
+    ),
+    words(
+        "compression",
+        set::compression,
+        Some("zlib"),
+        "set compression module",
+        NoEffect,
+    ),
+    words(
+        "compression_threshold",
+        set::compression_threshold,
+        Some("2"),
+        "set compression threshold",
+        NoEffect,
+    ),
+    words(
+        "traditional_compression",
+        set::traditional_compression,
+        Some("no"),
+        "set traditional_compression",
+        NoEffect,
+    ),
+    words("env", set::env, None, "", Full),
+    words(
+        "max_rexmit_delay",
+        set::max_rexmit_delay,
+        Some("250"),
+        "set the maximum rexmit delay time",
+        Full,
+    ),
+    words(
+        "record_config_changes",
+        set::pacemaker_switch,
+        Some("on"),
+        "record changes to the cib (valid only with: pacemaker on)",
+        NoEffect,
+    ),
+    words(
+        "record_pengine_inputs",
+        set::pacemaker_switch,
+        Some("on"),
+        "record the input used by the policy engine (valid only with: pacemaker on)",
+        NoEffect,
+    ),
+    words(
+        "enable_config_writes",
+        set::pacemaker_switch,
+        Some("on"),
+        "write configuration changes to disk (valid only with: pacemaker on)",
+        NoEffect,
+    ),
+    words(
+        "memreserve",
+        set::memreserve,
+        Some("6500"),
+        "number of kbytes to preallocate in heartbeat",
+        NoEffect,
+    ),
+    words(
+        "quorum_server",
+        set::accept,
+        None,
+        "the name or ip of quorum server",
+        NoEffect,
+    ),
+    line("stonith", clients::stonith, NoEffect),
+    line("stonith_host", clients::stonith_host, NoEffect),
+    line("apiauth", clients::apiauth, Full),
+    line("respawn", clients::respawn, Full),
+    line("failfast", clients::failfast, Full),
+];
+
+/// The row of a directive or medium.
+pub(super) fn find(name: &str) -> Option<&'static Row> {
+    DIRECTIVES
+        .iter()
+        .chain(media::MEDIA)
+        .find(|row| row.name == name)
+}

@@ -1,0 +1,293 @@
+//! Reads `ha.cf` in file order into a [`Draft`]: what the directives say, before defaults and
+//! semantic checks.
+//!
+//! Spec: configuration, sections 2 and 4.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::directives::{self, Class, Effect};
+use super::environment::Environment;
+use super::lines::{self, Directive};
+use super::media::Ports;
+use super::report::{Refusal, Report, quote};
+use super::types::{
+    ApiAuth, Compression, CompressionConfig, GenerationMethod, LogConfig, MediumConfig,
+    MessageFormat, PingConfig, RespawnConfig, UuidFrom,
+};
+use crate::node::{AutoFailback, Autojoin};
+use crate::paths::Paths;
+use crate::protocol::name::{NodeName, NodeNameError};
+
+/// Largest number of nodes, ping nodes included: the size of the legacy node table.
+/// Spec: configuration, section 2.5.
+pub const MAX_NODES: usize = 100;
+
+/// Names of media that other builds of the legacy program know.
+const FOREIGN_MEDIA: [&str; 4] = ["hbaping", "hbaping_group", "rds", "tipc"];
+
+/// What `ha.cf` says so far. Handlers of directives write into it.
+pub struct Draft<'a> {
+    pub(super) env_of: &'a dyn Environment,
+    pub(super) paths: &'a Paths,
+    pub(super) report: Report,
+    /// `file:line: directive` of the line in hand.
+    place: String,
+    pub(super) local: String,
+    pub(super) nodes: Vec<NodeName>,
+    pub(super) node_table: Vec<NodeName>,
+    pub(super) media: Vec<MediumConfig>,
+    pub(super) pings: Vec<PingConfig>,
+    /// Where each ping node was declared, in step with `pings`.
+    pub(super) ping_places: Vec<String>,
+    pub(super) channels: Vec<(&'static str, String)>,
+    pub(super) ports: Ports,
+    pub(super) keepalive: Duration,
+    pub(super) deadtime: Duration,
+    pub(super) warntime: Option<Duration>,
+    pub(super) initdead: Option<Duration>,
+    pub(super) deadping: Option<Duration>,
+    pub(super) max_rexmit_delay: Duration,
+    pub(super) hopfudge: u8,
+    pub(super) autojoin: Autojoin,
+    pub(super) auto_failback: AutoFailback,
+    pub(super) message_format: MessageFormat,
+    pub(super) generation_method: GenerationMethod,
+    pub(super) uuid_from: UuidFrom,
+    pub(super) compression: CompressionConfig,
+    pub(super) log: LogConfig,
+    pub(super) use_logd: Option<bool>,
+    pub(super) log_bad_packets: bool,
+    pub(super) respawn: Vec<RespawnConfig>,
+    pub(super) api_auth: BTreeMap<String, ApiAuth>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) realtime: bool,
+    pub(super) realtime_priority: Option<u8>,
+    pub(super) memreserve_kb: u64,
+    pub(super) watchdog: Option<PathBuf>,
+    pub(super) core_root: Option<PathBuf>,
+    /// Value of `pacemaker` or `crm`: whether cluster-manager mode is on.
+    pub(super) pacemaker: Option<bool>,
+    pub(super) baud: Option<u32>,
+    pub(super) without_effect: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft with every default of the legacy program.
+    #[must_use]
+    pub fn new(env_of: &'a dyn Environment, paths: &'a Paths, local: &str, debug: u8) -> Self {
+        Self {
+            env_of,
+            paths,
+            report: Report::default(),
+            place: String::new(),
+            local: local.to_owned(),
+            nodes: Vec::new(),
+            node_table: Vec::new(),
+            media: Vec::new(),
+            pings: Vec::new(),
+            ping_places: Vec::new(),
+            channels: Vec::new(),
+            ports: Ports::default(),
+            keepalive: Duration::from_secs(1),
+            deadtime: Duration::from_secs(30),
+            warntime: None,
+            initdead: None,
+            deadping: None,
+            max_rexmit_delay: Duration::from_millis(250),
+            hopfudge: 1,
+            autojoin: Autojoin::None,
+            auto_failback: AutoFailback::Legacy,
+            message_format: MessageFormat::Classic,
+            generation_method: GenerationMethod::File,
+            uuid_from: UuidFrom::File,
+            compression: CompressionConfig {
+                method: Compression::Zlib,
+                threshold_kb: 2,
+                traditional: false,
+            },
+            log: LogConfig {
+                syslog_format: true,
+                debug,
+                ..LogConfig::default()
+            },
+            use_logd: None,
+            log_bad_packets: true,
+            respawn: Vec::new(),
+            api_auth: BTreeMap::new(),
+            env: Vec::new(),
+            parameters: BTreeMap::new(),
+            realtime: true,
+            realtime_priority: None,
+            memreserve_kb: 6500,
+            watchdog: None,
+            core_root: None,
+            pacemaker: None,
+            baud: None,
+            without_effect: Vec::new(),
+        }
+    }
+
+    /// Reads the whole file. Every error is in the report.
+    pub fn read(&mut self, text: &[u8]) {
+        for line in lines::directives(text) {
+            let at = format!("{}:{}", self.paths.ha_cf().display(), line.number);
+            match line.content {
+                Ok(directive) => self.directive(&at, directive),
+                Err(error) => self.report.refuse(&at, Refusal::silent(error.to_string())),
+            }
+        }
+        self.place.clear();
+    }
+
+    fn directive(&mut self, at: &str, directive: Directive<'_>) {
+        let Directive { mut name, value } = directive;
+        self.place = format!("{at}: {}", quote(name));
+        if name == "udp" {
+            name = "bcast";
+            self.report
+                .warn("WARNING: directive 'udp' replaced by 'bcast'");
+        }
+        let Some(row) = directives::find(name) else {
+            self.illegal(name);
+            return;
+        };
+        let mut used = false;
+        match row.class {
+            Class::Words(handler) => {
+                for word in lines::list_words(value) {
+                    let verdict = handler(self, word);
+                    used |= verdict.is_ok();
+                    match verdict {
+                        Ok(()) if row.is_recorded() => {
+                            self.parameters.insert(name.to_owned(), word.to_owned());
+                        }
+                        Ok(()) => {}
+                        Err(refusal) => self.refuse(word, refusal),
+                    }
+                }
+            }
+            Class::Line(handler) => match handler(self, value) {
+                Ok(()) => used = true,
+                Err(refusal) => self.refuse(value, refusal),
+            },
+        }
+        if used && row.effect == Effect::None {
+            self.without_effect.push(format!("{name} ({at})"));
+        }
+    }
+
+    fn illegal(&mut self, name: &str) {
+        let reason = if FOREIGN_MEDIA.contains(&name) {
+            "medium not supported"
+        } else {
+            "no such directive; names are case-sensitive"
+        };
+        let legacy = format!(
+            "Illegal directive [{}] in {}",
+            quote(name),
+            shown_path(self.paths, "ha.cf")
+        );
+        let place = self.place.clone();
+        self.report.refuse(&place, Refusal::legacy(legacy, reason));
+    }
+
+    fn refuse(&mut self, value: &str, refusal: Refusal) {
+        let place = if value.is_empty() {
+            self.place.clone()
+        } else {
+            format!("{} {}", self.place, quote(value))
+        };
+        self.report.refuse(&place, refusal);
+    }
+
+    /// Where the line in hand stands.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A warning of our own about the line in hand.
+    pub(super) fn warn_here(&mut self, text: &str) {
+        let text = format!("{}: {text}", self.place);
+        self.report.warn(text);
+    }
+
+    /// The `node` directive. Spec: configuration, section 2.5.
+    pub(super) fn add_node(&mut self, word: &str) -> Result<(), Refusal> {
+        let name = self.node_name(word)?;
+        if self.nodes.contains(&name) {
+            self.warn_here(&format!("node {name} is listed twice; one entry counts"));
+            return Ok(());
+        }
+        self.enter_node_table(&name)?;
+        self.nodes.push(name);
+        Ok(())
+    }
+
+    /// A name for the node table.
+    pub(super) fn node_name(&self, word: &str) -> Result<NodeName, Refusal> {
+        NodeName::new(word).map_err(|error: NodeNameError| Refusal::silent(error.to_string()))
+    }
+
+    /// Takes one place in the node table, which ping nodes share.
+    pub(super) fn enter_node_table(&mut self, name: &NodeName) -> Result<(), Refusal> {
+        if self.node_table.contains(name) {
+            return Ok(());
+        }
+        if self.node_table.len() >= MAX_NODES {
+            return Err(Refusal::silent(format!(
+                "more than {MAX_NODES} nodes, ping nodes included"
+            )));
+        }
+        self.node_table.push(name.clone());
+        Ok(())
+    }
+
+    /// The lines that tell of the logging daemon.
+    pub(super) fn connect_to_logd(&mut self) {
+        self.warn_without_logd();
+        self.report.info("Enabling logging daemon ");
+        self.report.info(
+            "logfile and debug file are those specified in logd config file (default /etc/logd.cf)",
+        );
+    }
+
+    /// Says so when the logging daemon is not there.
+    pub(super) fn warn_without_logd(&mut self) {
+        if !self.env_of.has_logd() {
+            self.report.warn(
+                "Initializing connection to logging daemon failed. \
+                 Logging daemon may not be running",
+            );
+        }
+    }
+
+    /// Warns when one core file would overwrite another. Spec: configuration, section 4.4.
+    pub(super) fn warn_of_core_settings(&mut self) {
+        let pattern = self.env_of.core_pattern();
+        let uses_pid = self.env_of.core_uses_pid();
+        if uses_pid || pattern.contains("%p") || pattern.starts_with('|') {
+            return;
+        }
+        self.report
+            .warn("Core dumps could be lost if multiple dumps occur.");
+        if pattern == "core" {
+            self.report.warn(
+                "Consider setting non-default value in /proc/sys/kernel/core_pattern \
+                 (or equivalent) for maximum supportability",
+            );
+        }
+        self.report.warn(
+            "Consider setting /proc/sys/kernel/core_uses_pid (or equivalent) to 1 for maximum \
+             supportability",
+        );
+    }
+}
+
+/// A file of the configuration directory as legacy log lines spell it: with two slashes.
+#[must_use]
+pub fn shown_path(paths: &Paths, name: &str) -> String {
+    format!("{}//{name}", paths.ha_dir.display())
+}

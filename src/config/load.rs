@@ -1,0 +1,362 @@
+//! Reads and checks all configuration files in the legacy order.
+//!
+//! Spec: configuration, sections 3 and 10.
+
+use std::io;
+
+use super::authkeys;
+use super::checks;
+use super::environment::Environment;
+use super::ha_cf::{Draft, shown_path};
+use super::haresources;
+use super::report::{Refusal, Report};
+use super::settings::Settings;
+use super::types::{Config, LogConfig};
+use crate::cli::LEGACY_VERSION;
+use crate::notice::Notice;
+use crate::paths::Paths;
+use crate::protocol::auth::KeyRing;
+use crate::protocol::name::NodeName;
+
+/// Exit code of a refused configuration.
+pub const EXIT_REFUSED: u8 = 6;
+/// Exit code when the reason is a missing permission.
+pub const EXIT_NO_PERMISSION: u8 = 4;
+/// Exit code of a refused reload.
+pub const EXIT_NOT_RELOADED: u8 = 1;
+
+/// Longest line of `nodeinfo` in bytes. Spec: configuration, section 2.5.
+const MAX_NODEINFO_BYTES: usize = 255;
+
+/// What the files are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To start (or to restart in place).
+    #[default]
+    Start,
+    /// To see whether a running daemon may re-read them (`-r`).
+    Reload,
+    /// To check them only (`-t`).
+    Check,
+}
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// What for.
+    pub purpose: Purpose,
+    /// `false` with `-M`.
+    pub manage_resources: bool,
+    /// `false` with `-l`.
+    pub realtime: bool,
+    /// How often `-d` was given.
+    pub debug: u8,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            purpose: Purpose::Start,
+            manage_resources: true,
+            realtime: true,
+            debug: 0,
+        }
+    }
+}
+
+/// A configuration that may be started.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the files say. Its `remarks` are the log lines of the check, in order.
+    pub config: Config,
+    /// Keys.
+    pub keys: KeyRing,
+}
+
+/// A configuration that may not be started.
+#[derive(Debug)]
+pub struct ConfigFailure {
+    /// For `main`.
+    pub exit_code: u8,
+    /// All complaints, in order.
+    pub lines: Vec<Notice>,
+    /// Log targets that `ha.cf` names, so that the complaints get there too.
+    pub log: LogConfig,
+}
+
+/// Reads the files below `paths.ha_dir` and our own settings, and checks them.
+///
+/// # Errors
+/// [`ConfigFailure`] with every complaint of the run and the exit code.
+pub fn load(
+    paths: &Paths,
+    env: &dyn Environment,
+    options: &LoadOptions,
+) -> Result<Loaded, Box<ConfigFailure>> {
+    let local = local_name(paths, env);
+    let mut run = Run {
+        paths,
+        env,
+        options,
+        denied: false,
+    };
+    let mut draft = Draft::new(env, paths, &local, options.debug);
+    let Some(ha_cf) = run.read_ha_cf(&mut draft.report) else {
+        draft
+            .report
+            .error("Heartbeat not started: configuration error.");
+        return Err(run.fail(draft));
+    };
+    draft.read(&ha_cf);
+    if draft.report.failed() {
+        draft
+            .report
+            .error("Heartbeat not started: configuration error.");
+        return Err(run.fail(draft));
+    }
+    let Some(keys) = run.read_authkeys(&mut draft.report) else {
+        draft.report.error("Authentication configuration error.");
+        return Err(run.fail(draft));
+    };
+    let (timing, local) = checks::finish(&mut draft, options.manage_resources);
+    let settings = run.read_settings(&mut draft.report);
+    if !draft.report.failed() {
+        run.say_validated(&mut draft.report);
+    }
+    let manage_resources = options.manage_resources && draft.pacemaker != Some(true);
+    let groups = if manage_resources {
+        run.read_haresources(&mut draft)
+    } else {
+        Vec::new()
+    };
+    let (false, Some(local)) = (draft.report.failed(), local) else {
+        return Err(run.fail(draft));
+    };
+    for line in &draft.without_effect {
+        draft
+            .report
+            .warn(format!("{line}: accepted, but without effect yet"));
+    }
+    let config = Config {
+        local,
+        nodes: draft.nodes,
+        node_table: draft.node_table,
+        media: draft.media,
+        channels: draft.channels,
+        pings: draft.pings,
+        timing,
+        hopfudge: draft.hopfudge,
+        autojoin: draft.autojoin,
+        manage_resources,
+        auto_failback: draft.auto_failback,
+        groups,
+        message_format: draft.message_format,
+        generation_method: draft.generation_method,
+        uuid_from: draft.uuid_from,
+        compression: draft.compression,
+        log: draft.log,
+        log_bad_packets: draft.log_bad_packets,
+        respawn: draft.respawn,
+        api_auth: draft.api_auth,
+        env: draft.env,
+        parameters: draft.parameters,
+        realtime: draft.realtime && options.realtime,
+        realtime_priority: draft.realtime_priority,
+        memreserve_kb: draft.memreserve_kb,
+        watchdog: draft.watchdog,
+        core_root: draft.core_root,
+        without_effect: draft.without_effect,
+        remarks: draft.report.into_lines(),
+        settings,
+    };
+    Ok(Loaded { config, keys })
+}
+
+/// Reads the keys alone, for a running daemon that takes new ones; with them, the warnings.
+///
+/// # Errors
+/// The complaints, in order. A running daemon keeps its old keys then. Spec: configuration, 5.3.
+pub fn load_keys(
+    paths: &Paths,
+    env: &dyn Environment,
+) -> Result<(KeyRing, Vec<Notice>), Vec<Notice>> {
+    let options = LoadOptions::default();
+    let mut run = Run {
+        paths,
+        env,
+        options: &options,
+        denied: false,
+    };
+    let mut report = Report::default();
+    match run.read_authkeys(&mut report) {
+        Some(keys) => Ok((keys, report.into_lines())),
+        None => Err(report.into_lines()),
+    }
+}
+
+/// The first line of `nodeinfo` when a newline ends it, else the kernel's host name.
+///
+/// Spec: configuration, section 2.5.
+fn local_name(paths: &Paths, env: &dyn Environment) -> String {
+    let nodeinfo = env
+        .read_file(&paths.ha_dir.join("nodeinfo"))
+        .ok()
+        .and_then(|file| {
+            let end = file.bytes.iter().position(|byte| *byte == b'\n')?;
+            let line = file.bytes.get(..end.min(MAX_NODEINFO_BYTES))?;
+            let name = std::str::from_utf8(line).ok()?.trim_end_matches('\r');
+            Some(name.to_owned())
+        });
+    nodeinfo.unwrap_or_else(|| env.host_name())
+}
+
+struct Run<'a> {
+    paths: &'a Paths,
+    env: &'a dyn Environment,
+    options: &'a LoadOptions,
+    /// A file could not be read for want of permission.
+    denied: bool,
+}
+
+impl Run<'_> {
+    fn fail(&self, draft: Draft<'_>) -> Box<ConfigFailure> {
+        let mut report = draft.report;
+        let exit_code = match self.options.purpose {
+            _ if self.denied => EXIT_NO_PERMISSION,
+            Purpose::Reload => EXIT_NOT_RELOADED,
+            Purpose::Start | Purpose::Check => EXIT_REFUSED,
+        };
+        if self.options.purpose != Purpose::Reload {
+            report.error("Configuration error, heartbeat not started.");
+        }
+        Box::new(ConfigFailure {
+            exit_code,
+            lines: report.into_lines(),
+            log: draft.log,
+        })
+    }
+
+    fn say_validated(&self, report: &mut Report) {
+        match self.options.purpose {
+            Purpose::Start => {
+                report.info("**************************");
+                report.info(format!(
+                    "Configuration validated. Starting heartbeat {LEGACY_VERSION}"
+                ));
+            }
+            Purpose::Reload | Purpose::Check => {}
+        }
+    }
+
+    fn note_error(&mut self, error: &io::Error) {
+        self.denied |= error.kind() == io::ErrorKind::PermissionDenied;
+    }
+
+    /// `None`: the file cannot be opened. A file that opens but cannot be read (a directory)
+    /// counts as empty, as in the legacy program.
+    fn read_ha_cf(&mut self, report: &mut Report) -> Option<Vec<u8>> {
+        let path = self.paths.ha_cf();
+        let shown = shown_path(self.paths, "ha.cf");
+        match self.env.read_file(&path) {
+            Ok(file) => Some(file.bytes),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                report.warn(format!("{}: {error}; read as empty", path.display()));
+                Some(Vec::new())
+            }
+            Err(error) => {
+                self.note_error(&error);
+                let refusal = Refusal::legacy(
+                    format!("Cannot open config file [{shown}]"),
+                    error.to_string(),
+                );
+                report.refuse(&path.display().to_string(), refusal);
+                tell_of_sample(report, &shown);
+                None
+            }
+        }
+    }
+
+    fn read_authkeys(&mut self, report: &mut Report) -> Option<KeyRing> {
+        let path = self.paths.authkeys();
+        let place = path.display().to_string();
+        let shown = shown_path(self.paths, "authkeys");
+        let text = match self.env.read_file(&path) {
+            Ok(file) => {
+                let own = self.env.effective_uid();
+                if !authkeys::check_permissions(report, &shown, file.mode, file.owner, own) {
+                    return None;
+                }
+                zeroize::Zeroizing::new(file.bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                report.warn(format!("{place}: {error}; read as empty"));
+                zeroize::Zeroizing::default()
+            }
+            Err(error) => {
+                self.note_error(&error);
+                let refusal = Refusal::legacy(
+                    format!("Cannot open keyfile [{shown}].  Stop."),
+                    error.to_string(),
+                );
+                report.refuse(&place, refusal);
+                return None;
+            }
+        };
+        authkeys::read(report, &shown, &place, &text)
+    }
+
+    fn read_settings(&mut self, report: &mut Report) -> Settings {
+        let path = &self.paths.settings;
+        match self.env.read_file(path) {
+            Ok(file) => match Settings::read(path, &file.bytes) {
+                Ok(settings) => return settings,
+                Err(error) => report.error(error.to_string()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                self.note_error(&error);
+                report.error(format!("{}: {error}", path.display()));
+            }
+        }
+        Settings::default()
+    }
+
+    fn read_haresources(
+        &mut self,
+        draft: &mut Draft<'_>,
+    ) -> Vec<crate::resources::group::ResourceGroup> {
+        let path = self.paths.haresources();
+        let place = path.display().to_string();
+        let shown = shown_path(self.paths, "haresources");
+        let file = match self.env.read_file(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                self.note_error(&error);
+                let refusal = Refusal::legacy(
+                    format!("Cannot open resources file [{shown}]"),
+                    error.to_string(),
+                );
+                draft.report.refuse(&place, refusal);
+                tell_of_sample(&mut draft.report, &shown);
+                return Vec::new();
+            }
+        };
+        let text = String::from_utf8_lossy(&file.bytes);
+        let is_node =
+            |name: &str| NodeName::new(name).is_ok_and(|name| draft.node_table.contains(&name));
+        if let Err((line, refusal)) = haresources::check_nodes(&text, &shown, is_node) {
+            draft.report.refuse(&format!("{place}:{line}"), refusal);
+            return Vec::new();
+        }
+        haresources::groups(&mut draft.report, &place, &text)
+    }
+}
+
+fn tell_of_sample(report: &mut Report, shown: &str) {
+    report.info(format!(
+        "An annotated sample {shown} file is provided in the documentation."
+    ));
+    report.info(format!(
+        "Please copy it to {shown}, read it, customize it, and try again."
+    ));
+}

@@ -1,0 +1,30 @@
+//! The legacy files (`ha.cf`, `authkeys`, `haresources`) and our own settings.
+//!
+//! [`load::load`] reads them all, in the legacy order, and gives either a checked [`Config`] or
+//! every complaint at once.
+
+pub mod authkeys;
+mod checks;
+mod clients;
+mod directives;
+pub mod environment;
+pub mod ha_cf;
+mod handlers;
+pub mod haresources;
+mod lines;
+pub mod load;
+mod media;
+mod pings;
+pub mod print;
+pub mod report;
+pub mod settings;
+pub mod types;
+mod values;
+
+pub use types::Config;
+
+/// Whether a parameter's text is one of ha.cf's words for "no".
+#[must_use]
+pub fn is_false(word: &str) -> bool {
+    values::boolean(word) == Some(false)
+}

@@ -1,0 +1,79 @@
+//! The directives that make ping nodes: pseudo-nodes that tell whether the network is there.
+//!
+//! Spec: configuration, section 4.3; wire, section 19.
+
+use std::net::IpAddr;
+
+use super::directives::Verdict;
+use super::ha_cf::Draft;
+use super::lines;
+use super::media::{add, first_ipv4, illegal};
+use super::report::Refusal;
+use super::types::PingConfig;
+use crate::notice::Severity;
+
+fn unknown_host(host: &str, reason: &str) -> String {
+    format!("glib: unknown host: {host}: {reason}")
+}
+
+pub(super) fn ping(draft: &mut Draft<'_>, host: &str) -> Verdict {
+    let address = first_ipv4(draft, host).map_err(|reason| {
+        let refusal = Refusal::legacy(unknown_host(host, &reason), "must resolve at start");
+        illegal(refusal, "ping", host)
+    })?;
+    add_ping(draft, "ping", host, vec![address.into()])
+}
+
+pub(super) fn ping6(draft: &mut Draft<'_>, host: &str) -> Verdict {
+    let address = draft
+        .env_of
+        .resolve(host)
+        .ok()
+        .and_then(|addresses| addresses.into_iter().find(IpAddr::is_ipv6))
+        .ok_or_else(|| illegal(Refusal::silent("no IPv6 address"), "ping6", host))?;
+    add_ping(draft, "ping6", host, vec![address])
+}
+
+pub(super) fn ping_group(draft: &mut Draft<'_>, value: &str) -> Verdict {
+    let mut words = lines::line_words(value);
+    let name = words
+        .next()
+        .ok_or_else(|| Refusal::silent("the name of the group and its hosts are missing"))?;
+    let hosts: Vec<&str> = words.collect();
+    if hosts.is_empty() {
+        return Err(Refusal::silent("a ping group needs at least one host"));
+    }
+    let mut addresses = Vec::new();
+    for host in hosts {
+        match first_ipv4(draft, host) {
+            Ok(address) => addresses.push(address.into()),
+            // Quirk: legacy goes on without the host.
+            Err(reason) => draft
+                .report
+                .say(Severity::Error, unknown_host(host, &reason)),
+        }
+    }
+    add_ping(draft, "ping_group", name, addresses)
+}
+
+fn add_ping(
+    draft: &mut Draft<'_>,
+    medium: &'static str,
+    name: &str,
+    hosts: Vec<IpAddr>,
+) -> Verdict {
+    let node = draft.node_name(name)?;
+    if draft.pings.iter().any(|ping| ping.name == node) {
+        draft.warn_here(&format!("{node} is listed twice; one entry counts"));
+        return Ok(());
+    }
+    add(draft, medium, name)?;
+    draft.enter_node_table(&node)?;
+    draft.pings.push(PingConfig {
+        name: node,
+        hosts,
+        medium,
+    });
+    draft.ping_places.push(draft.place().to_owned());
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What the check of the files has to say, in the order of the checks.
+
+use crate::notice::{Notice, Severity};
+
+/// Longest piece of a file that a log line quotes, in characters: enough to recognise a line.
+const MAX_QUOTE_CHARS: usize = 200;
+
+/// Collects every complaint of one run, so that all errors are reported together.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    lines: Vec<Notice>,
+    failed: bool,
+}
+
+impl Report {
+    /// Whether something was refused.
+    #[must_use]
+    pub const fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The lines so far, in order.
+    #[must_use]
+    pub fn lines(&self) -> &[Notice] {
+        &self.lines
+    }
+
+    /// All lines, in order.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<Notice> {
+        self.lines
+    }
+
+    /// Adds a line that refuses nothing.
+    pub fn say(&mut self, severity: Severity, text: impl Into<String>) {
+        self.lines.push(line(severity, text.into()));
+    }
+
+    /// Adds information.
+    pub fn info(&mut self, text: impl Into<String>) {
+        self.say(Severity::Info, text);
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.say(Severity::Warn, text);
+    }
+
+    /// Adds an error line and refuses the configuration.
+    pub fn error(&mut self, text: impl Into<String>) {
+        self.failed = true;
+        self.say(Severity::Error, text);
+    }
+
+    /// Adds a refusal: the legacy lines first, with `place: reason` behind the first error.
+    pub fn refuse(&mut self, place: &str, refusal: Refusal) {
+        self.failed = true;
+        let mut told = false;
+        for (severity, text) in refusal.legacy {
+            if severity == Severity::Error && !told {
+                told = true;
+                self.say(severity, format!("{text} ({place}: {})", refusal.reason));
+            } else {
+                self.say(severity, text);
+            }
+        }
+        if !told {
+            self.say(Severity::Error, format!("{place}: {}", refusal.reason));
+        }
+    }
+}
+
+fn line(severity: Severity, text: String) -> Notice {
+    match severity {
+        Severity::Debug => Notice::OtherDebug { text },
+        Severity::Info => Notice::OtherInfo { text },
+        Severity::Notice => Notice::OtherNotice { text },
+        Severity::Warn => Notice::OtherWarn { text },
+        Severity::Error => Notice::OtherError { text },
+        Severity::Crit | Severity::Emerg => Notice::OtherCrit { text },
+    }
+}
+
+/// Why a value is refused: the lines the legacy program prints, then the reason in our words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    legacy: Vec<(Severity, String)>,
+    reason: String,
+}
+
+impl Refusal {
+    /// A refusal for which the legacy program has no message of its own.
+    pub fn silent(reason: impl Into<String>) -> Self {
+        Self {
+            legacy: Vec::new(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A refusal with the legacy error line.
+    pub fn legacy(text: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::silent(reason).and(Severity::Error, text)
+    }
+
+    /// Adds a legacy line.
+    #[must_use]
+    pub fn and(mut self, severity: Severity, text: impl Into<String>) -> Self {
+        self.legacy.push((severity, text.into()));
+        self
+    }
+}
+
+/// A piece of a file as a log line may show it: printable, and not longer than needed.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(MAX_QUOTE_CHARS)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    let total = text.chars().count();
+    if total > MAX_QUOTE_CHARS {
+        shown.push_str(&format!("... ({total} characters)"));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legacy_text_comes_first_and_the_place_follows() {
+        let mut report = Report::default();
+        report.refuse(
+            "ha.cf:3: bcast eth7",
+            Refusal::legacy("IP interface [eth7] does not exist", "no such interface")
+                .and(Severity::Error, "Illegal bcast"),
+        );
+        report.refuse("ha.cf:4: realtime soft", Refusal::silent("not a boolean"));
+        let shown: Vec<String> = report.lines().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "IP interface [eth7] does not exist (ha.cf:3: bcast eth7: no such interface)",
+                "Illegal bcast",
+                "ha.cf:4: realtime soft: not a boolean",
+            ]
+        );
+        assert!(report.failed());
+    }
+}

@@ -1,0 +1,298 @@
+//! Our own settings: one optional TOML file, read with the `config` crate. Unknown keys are
+//! refused; ha.cf always works without it. `docs/settings.md` holds the table of [`SETTINGS`].
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::config::{ConfigError, File, FileFormat};
+use serde::Deserialize;
+
+/// Who handles `IPaddr`, `IPaddr2`, `IPv6addr` and bare addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NativeAddresses {
+    /// In the process when the script is absent, ours, or a distributed wrapper.
+    #[default]
+    Auto,
+    /// Always in the process.
+    Always,
+    /// Always the script.
+    Never,
+}
+
+/// Settings that ha.cf has no directive for. Every default but `guardian` is the legacy behaviour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Who handles addresses.
+    pub native_addresses: NativeAddresses,
+    /// Longest run of one resource script call; TERM then, KILL `script_kill_after` later.
+    pub script_time_limit: Duration,
+    /// Pause between TERM and KILL.
+    pub script_kill_after: Duration,
+    /// Whether a second process starts a killed daemon again.
+    pub guardian: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            native_addresses: NativeAddresses::Auto,
+            script_time_limit: Duration::from_secs(3600),
+            script_kill_after: Duration::from_secs(10),
+            guardian: true,
+        }
+    }
+}
+
+/// One row of the table in `docs/settings.md`.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingDoc {
+    /// Key in the file.
+    pub key: &'static str,
+    /// Values it takes, with their unit.
+    pub values: &'static str,
+    /// Default, spelt as in the file.
+    pub default: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// What it does to the safety of the service.
+    pub safety: &'static str,
+}
+
+/// Every setting, in the order of the table.
+pub const SETTINGS: &[SettingDoc] = &[
+    SettingDoc {
+        key: "native_addresses",
+        values: "`\"auto\"`, `\"always\"`, `\"never\"`",
+        default: "\"auto\"",
+        about: "Who handles bare addresses, `IPaddr`, `IPaddr2` and `IPv6addr`: `auto` in the \
+                daemon when the script is absent, ours or a distributed wrapper, else the script; \
+                `always` in the daemon; `never`: the script",
+        safety: "`always` ignores a script that the administrator may have changed for a reason",
+    },
+    SettingDoc {
+        key: "script_time_limit_s",
+        values: "seconds, 1 to 86400",
+        default: "3600",
+        about: "Longest run of one call of a resource script; then it gets TERM and counts as \
+                failed",
+        safety: "Shorter than a slow but healthy start: the start counts as failed. Legacy has no \
+                 limit: a script that hangs keeps its group nowhere for ever",
+    },
+    SettingDoc {
+        key: "script_kill_after_s",
+        values: "seconds, 1 to 3600",
+        default: "10",
+        about: "Pause between TERM and KILL for such a script",
+        safety: "Too short cuts off a script that cleans up after itself",
+    },
+    SettingDoc {
+        key: "guardian",
+        values: "`\"on\"`, `\"off\"`",
+        default: "\"on\"",
+        about: "A second, tiny process starts the daemon again at once, with what it held, when the \
+                daemon is killed or crashes; at the third time within a minute it releases all \
+                resources instead. The one default that legacy does not have",
+        safety: "`off`: a killed daemon leaves its addresses and scripts running while the other \
+                 node takes them over after its dead time: two owners",
+    },
+];
+
+/// The file as it stands. Each field's name is a key of [`SETTINGS`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    native_addresses: Option<String>,
+    script_time_limit_s: Option<u64>,
+    script_kill_after_s: Option<u64>,
+    guardian: Option<String>,
+}
+
+/// Why the settings file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not text.
+    #[error("{file}: not UTF-8")]
+    NotUtf8 {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("{file}: {source}")]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What the reader says; it names the key.
+        source: ConfigError,
+    },
+    /// A value outside its range.
+    #[error("{file}: {key} = {value}: must be {expected}")]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        expected: &'static str,
+    },
+}
+
+impl Settings {
+    /// Reads the text of the settings file. `file` is named in errors.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with file and key.
+    pub fn read(file: &Path, text: &[u8]) -> Result<Self, SettingsError> {
+        let text = std::str::from_utf8(text).map_err(|_| SettingsError::NotUtf8 {
+            file: file.to_owned(),
+        })?;
+        let raw: Raw = ::config::Config::builder()
+            .add_source(File::from_str(text, FileFormat::Toml))
+            .build()
+            .and_then(::config::Config::try_deserialize)
+            .map_err(|source| SettingsError::Malformed {
+                file: file.to_owned(),
+                source,
+            })?;
+        let mut settings = Self::default();
+        if let Some(word) = raw.native_addresses {
+            settings.native_addresses = match word.as_str() {
+                "auto" => NativeAddresses::Auto,
+                "always" => NativeAddresses::Always,
+                "never" => NativeAddresses::Never,
+                _ => {
+                    return Err(SettingsError::Value {
+                        file: file.to_owned(),
+                        key: "native_addresses",
+                        value: word,
+                        expected: "\"auto\", \"always\" or \"never\"",
+                    });
+                }
+            };
+        }
+        if let Some(word) = raw.guardian {
+            settings.guardian = match word.as_str() {
+                "on" => true,
+                "off" => false,
+                _ => {
+                    return Err(SettingsError::Value {
+                        file: file.to_owned(),
+                        key: "guardian",
+                        value: word,
+                        expected: "\"on\" or \"off\"",
+                    });
+                }
+            };
+        }
+        let seconds = |key, value: Option<u64>, most: u64, expected| match value {
+            None => Ok(None),
+            Some(value) if (1..=most).contains(&value) => Ok(Some(Duration::from_secs(value))),
+            Some(value) => Err(SettingsError::Value {
+                file: file.to_owned(),
+                key,
+                value: value.to_string(),
+                expected,
+            }),
+        };
+        if let Some(limit) = seconds(
+            "script_time_limit_s",
+            raw.script_time_limit_s,
+            86_400,
+            "between 1 and 86400 seconds",
+        )? {
+            settings.script_time_limit = limit;
+        }
+        if let Some(pause) = seconds(
+            "script_kill_after_s",
+            raw.script_kill_after_s,
+            3600,
+            "between 1 and 3600 seconds",
+        )? {
+            settings.script_kill_after = pause;
+        }
+        Ok(settings)
+    }
+}
+
+/// The table of `docs/settings.md`.
+#[must_use]
+pub fn table() -> String {
+    let mut out =
+        String::from("| Key | Values | Default | Does | Safety |\n|---|---|---|---|---|\n");
+    for row in SETTINGS {
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | `{}` | {} | {} |",
+            row.key, row.values, row.default, row.about, row.safety
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        Settings::read(Path::new("systole.toml"), text.as_bytes()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_documented_table_is_the_code() {
+        let page = include_str!("../../docs/settings.md");
+        assert!(
+            page.contains(&table()),
+            "docs/settings.md must hold:\n{}",
+            table()
+        );
+    }
+
+    #[test]
+    fn every_documented_default_is_the_default_and_every_key_is_documented() {
+        let mut text = String::new();
+        for row in SETTINGS {
+            let _ = writeln!(text, "{} = {}", row.key, row.default);
+        }
+        assert_eq!(read(&text), Ok(Settings::default()));
+        let error = read("nosuchkey = 1").expect_err("an unknown key");
+        for row in SETTINGS {
+            assert!(error.contains(row.key), "{error}");
+        }
+        assert_eq!(
+            error.matches('`').count(),
+            2 * (SETTINGS.len() + 1),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn errors_name_file_and_key() {
+        assert_eq!(read(""), Ok(Settings::default()));
+        for (text, key) in [
+            ("nosuchkey = 1", "nosuchkey"),
+            ("script_time_limit_s = 0", "script_time_limit_s"),
+            ("script_kill_after_s = 99999", "script_kill_after_s"),
+            ("script_kill_after_s = \"soon\"", "script_kill_after_s"),
+            ("native_addresses = \"maybe\"", "native_addresses"),
+            ("guardian = \"maybe\"", "guardian"),
+            ("native_addresses = ", "TOML"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.starts_with("systole.toml: "), "{error}");
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_are_taken() {
+        let settings = read("native_addresses = \"never\"\nscript_time_limit_s = 5\n");
+        let expected = Settings {
+            native_addresses: NativeAddresses::Never,
+            script_time_limit: Duration::from_secs(5),
+            ..Settings::default()
+        };
+        assert_eq!(settings, Ok(expected));
+    }
+}

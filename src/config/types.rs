@@ -1,0 +1,328 @@
+//! The checked configuration: typed, no strings left to interpret.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use crate::node::{AutoFailback, Autojoin, NodeSettings, Timing};
+use crate::protocol::name::NodeName;
+use crate::resources::group::ResourceGroup;
+
+/// One configured medium. Spec: wire, section 18; configuration, section 4.3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediumConfig {
+    /// IPv4 broadcast on an interface.
+    Bcast {
+        /// Interface name.
+        interface: String,
+        /// UDP port.
+        port: u16,
+    },
+    /// IPv4 multicast.
+    Mcast {
+        /// Interface name.
+        interface: String,
+        /// Group in 224.0.0.0/4.
+        group: Ipv4Addr,
+        /// UDP port, of its own.
+        port: u16,
+        /// 0..=4.
+        ttl: u8,
+        /// Whether own packets come back.
+        loopback: bool,
+    },
+    /// IPv4 unicast to one peer.
+    Ucast {
+        /// Interface name.
+        interface: String,
+        /// Peer's address, resolved at start.
+        peer: Ipv4Addr,
+        /// UDP port.
+        port: u16,
+    },
+    /// IPv6 multicast.
+    Mcast6 {
+        /// Interface name.
+        interface: String,
+        /// Group.
+        group: Ipv6Addr,
+        /// UDP port, of its own.
+        port: u16,
+        /// 0..=4.
+        hops: u8,
+        /// Whether own packets come back.
+        loopback: bool,
+    },
+    /// IPv6 unicast to one peer.
+    Ucast6 {
+        /// Interface name.
+        interface: String,
+        /// Peer's address.
+        peer: Ipv6Addr,
+        /// UDP port.
+        port: u16,
+    },
+    /// Serial line.
+    Serial {
+        /// Device path.
+        device: PathBuf,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+impl MediumConfig {
+    /// The name its links carry: the interface or the device path.
+    #[must_use]
+    pub fn link_name(&self) -> String {
+        match self {
+            Self::Bcast { interface, .. }
+            | Self::Mcast { interface, .. }
+            | Self::Ucast { interface, .. }
+            | Self::Mcast6 { interface, .. }
+            | Self::Ucast6 { interface, .. } => interface.clone(),
+            Self::Serial { device, .. } => device.display().to_string(),
+        }
+    }
+}
+
+/// One ping node or ping group. Spec: wire, section 19.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PingConfig {
+    /// Name of the pseudo node.
+    pub name: NodeName,
+    /// Addresses asked; one for `ping` and `ping6`, several for `ping_group`.
+    pub hosts: Vec<IpAddr>,
+    /// `ping`, `ping6` or `ping_group`: the medium's name in the packets.
+    pub medium: &'static str,
+}
+
+/// A `respawn` or `failfast` line. Spec: membership, section 9.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RespawnConfig {
+    /// User name.
+    pub user: String,
+    /// Command line, handed to a shell with `exec`.
+    pub command: String,
+    /// Its death reboots the node.
+    pub failfast: bool,
+}
+
+/// An `apiauth` rule. Spec: configuration, section 4.6.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApiAuth {
+    /// Users that may sign on, by number.
+    pub uids: Vec<u32>,
+    /// Groups that may sign on, by number.
+    pub gids: Vec<u32>,
+}
+
+/// `msgfmt`. Spec: wire, section 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageFormat {
+    /// Netstring datagrams with an inner `auth` field.
+    Classic,
+    /// Netstring datagrams without it.
+    Netstring,
+}
+
+/// Where log lines go. Spec: tools, section 6.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogConfig {
+    /// `logfile`: everything but debug.
+    pub logfile: Option<PathBuf>,
+    /// `debugfile`: everything.
+    pub debugfile: Option<PathBuf>,
+    /// `logfacility`, lower case; `None`: no syslog.
+    pub facility: Option<String>,
+    /// `syslogmsgfmt`: file lines in syslog style (the default).
+    pub syslog_format: bool,
+    /// `debug` level.
+    pub debug: u8,
+    /// `use_logd`.
+    pub use_logd: bool,
+}
+
+/// Where the generation comes from. Spec: wire, section 11.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GenerationMethod {
+    /// The file, counted up.
+    File,
+    /// The clock at start.
+    Time,
+}
+
+/// Where the uuid comes from. Spec: wire, section 11.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UuidFrom {
+    /// The file.
+    File,
+    /// Computed from the node name.
+    NodeName,
+}
+
+/// Compression plugin of `compression`. Spec: configuration, section 4.7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// `zlib`.
+    Zlib,
+    /// `bz2`.
+    Bzip2,
+}
+
+/// How large client messages are compressed. Spec: wire, section 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompressionConfig {
+    /// `compression`.
+    pub method: Compression,
+    /// `compression_threshold`, in kB.
+    pub threshold_kb: u64,
+    /// `traditional_compression`: the whole message instead of single fields.
+    pub traditional: bool,
+}
+
+/// Everything that ha.cf, haresources and the command line say.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Own node name.
+    pub local: NodeName,
+    /// Configured nodes in file order, ourselves included.
+    pub nodes: Vec<NodeName>,
+    /// Nodes and ping nodes in the order of their declaration, as clients list them.
+    pub node_table: Vec<NodeName>,
+    /// Media in file order.
+    pub media: Vec<MediumConfig>,
+    /// Directive and name of every medium and ping node in file order, for the printed
+    /// configuration.
+    pub channels: Vec<(&'static str, String)>,
+    /// Ping nodes in file order.
+    pub pings: Vec<PingConfig>,
+    /// Times.
+    pub timing: Timing,
+    /// Added to the number of nodes to give `ttl`.
+    pub hopfudge: u8,
+    /// Who may join.
+    pub autojoin: Autojoin,
+    /// haresources mode.
+    pub manage_resources: bool,
+    /// Failback model.
+    pub auto_failback: AutoFailback,
+    /// haresources in file order.
+    pub groups: Vec<ResourceGroup>,
+    /// `msgfmt`.
+    pub message_format: MessageFormat,
+    /// Generation source.
+    pub generation_method: GenerationMethod,
+    /// Uuid source.
+    pub uuid_from: UuidFrom,
+    /// Compression of large messages.
+    pub compression: CompressionConfig,
+    /// Log targets.
+    pub log: LogConfig,
+    /// `log_badpack`.
+    pub log_bad_packets: bool,
+    /// Respawned clients in file order.
+    pub respawn: Vec<RespawnConfig>,
+    /// Client authorisation by client name, built-in entries included.
+    pub api_auth: BTreeMap<String, ApiAuth>,
+    /// `env` lines: name (without `HA_`) and value.
+    pub env: Vec<(String, String)>,
+    /// Parameters as clients and scripts read them (`HA_<name>`), spelt as in the file, defaults
+    /// included. Spec: configuration, section 7.
+    pub parameters: BTreeMap<String, String>,
+    /// `realtime`.
+    pub realtime: bool,
+    /// `rtprio`.
+    pub realtime_priority: Option<u8>,
+    /// `memreserve`, in kB.
+    pub memreserve_kb: u64,
+    /// `watchdog` device.
+    pub watchdog: Option<PathBuf>,
+    /// `coreroot` directory.
+    pub core_root: Option<PathBuf>,
+    /// Lines that have no effect yet, each as `directive (file:line)`; named in the log at start.
+    pub without_effect: Vec<String>,
+    /// Warnings and information found on the way, in the order of the checks.
+    pub remarks: Vec<crate::notice::Notice>,
+    /// Our own settings.
+    pub settings: super::settings::Settings,
+}
+
+impl Config {
+    /// What the core needs of it.
+    #[must_use]
+    pub fn node_settings(&self, pid: u32) -> NodeSettings {
+        let mut media: Vec<crate::protocol::name::MediumName> = Vec::new();
+        for medium in &self.media {
+            let name = crate::protocol::name::MediumName::new(&medium.link_name());
+            if !media.contains(&name) {
+                media.push(name);
+            }
+        }
+        NodeSettings {
+            local: self.local.clone(),
+            nodes: self.nodes.clone(),
+            ping_nodes: self.pings.iter().map(|ping| ping.name.clone()).collect(),
+            media,
+            timing: self.timing.clone(),
+            hopfudge: self.hopfudge,
+            autojoin: self.autojoin,
+            manage_resources: self.manage_resources,
+            auto_failback: self.auto_failback,
+            groups: self.groups.clone(),
+            pid,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Config {
+    /// A one-node configuration without media, for the tests of any module.
+    pub(crate) fn for_tests(local: &str) -> Self {
+        use std::time::Duration;
+        let local = NodeName::new(local).expect("a test names a proper node");
+        Self {
+            nodes: vec![local.clone()],
+            node_table: vec![local.clone()],
+            local,
+            media: Vec::new(),
+            channels: Vec::new(),
+            pings: Vec::new(),
+            timing: Timing {
+                keepalive: Duration::from_secs(1),
+                deadtime: Duration::from_secs(10),
+                warntime: Duration::from_secs(5),
+                initdead: Duration::from_secs(20),
+                deadping: Duration::from_secs(10),
+                max_rexmit_delay: Duration::from_millis(250),
+            },
+            hopfudge: 1,
+            autojoin: Autojoin::None,
+            manage_resources: true,
+            auto_failback: AutoFailback::On,
+            groups: Vec::new(),
+            message_format: MessageFormat::Netstring,
+            generation_method: GenerationMethod::File,
+            uuid_from: UuidFrom::File,
+            compression: CompressionConfig {
+                method: Compression::Zlib,
+                threshold_kb: 2,
+                traditional: false,
+            },
+            log: LogConfig::default(),
+            log_bad_packets: true,
+            respawn: Vec::new(),
+            api_auth: BTreeMap::new(),
+            env: Vec::new(),
+            parameters: BTreeMap::new(),
+            realtime: false,
+            realtime_priority: None,
+            memreserve_kb: 0,
+            watchdog: None,
+            core_root: None,
+            without_effect: Vec::new(),
+            remarks: Vec::new(),
+            settings: super::settings::Settings::default(),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Where everything lies. One value of [`Paths`] is handed to whoever opens a file.
+
+use std::path::{Path, PathBuf};
+
+/// Directories and single files at their legacy places, or the same tree under another root.
+///
+/// Spec: tools, section 5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `/etc/ha.d`: `ha.cf`, `authkeys`, `haresources`, `resource.d`, `rc.d`, `harc`.
+    pub ha_dir: PathBuf,
+    /// `/etc/init.d`: the second place where resource scripts are looked up.
+    pub init_dir: PathBuf,
+    /// `/var/lib/heartbeat`: state that outlives a boot.
+    pub var_lib: PathBuf,
+    /// `/run/heartbeat`: sockets.
+    pub run_dir: PathBuf,
+    /// `/run/heartbeat.pid`.
+    pub pid_file: PathBuf,
+    /// `/run/heartbeat/rsctmp`: state of resource scripts, emptied at every start.
+    pub rsctmp: PathBuf,
+    /// `/usr/libexec/systole`: our `ResourceManager`, `mach_down`, `req_resource`, `hb_standby` and
+    /// `hb_takeover`. Scripts find them through `HA_NOARCHBIN` when the directory exists.
+    pub helper_dir: PathBuf,
+    /// `/etc/ha.d/systole.toml`: our own settings.
+    pub settings: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self::under(Path::new("/"))
+    }
+}
+
+impl Paths {
+    /// The legacy tree below `root`; `/` gives the real one.
+    #[must_use]
+    pub fn under(root: &Path) -> Self {
+        Self {
+            ha_dir: root.join("etc/ha.d"),
+            init_dir: root.join("etc/init.d"),
+            var_lib: root.join("var/lib/heartbeat"),
+            run_dir: root.join("run/heartbeat"),
+            pid_file: root.join("run/heartbeat.pid"),
+            rsctmp: root.join("run/heartbeat/rsctmp"),
+            helper_dir: root.join("usr/libexec/systole"),
+            settings: root.join("etc/ha.d/systole.toml"),
+        }
+    }
+
+    /// Main configuration file.
+    #[must_use]
+    pub fn ha_cf(&self) -> PathBuf {
+        self.ha_dir.join("ha.cf")
+    }
+
+    /// Key file.
+    #[must_use]
+    pub fn authkeys(&self) -> PathBuf {
+        self.ha_dir.join("authkeys")
+    }
+
+    /// Resource groups.
+    #[must_use]
+    pub fn haresources(&self) -> PathBuf {
+        self.ha_dir.join("haresources")
+    }
+
+    /// First place where resource scripts are looked up.
+    #[must_use]
+    pub fn resource_d(&self) -> PathBuf {
+        self.ha_dir.join("resource.d")
+    }
+
+    /// Notification scripts, one per message type.
+    #[must_use]
+    pub fn rc_d(&self) -> PathBuf {
+        self.ha_dir.join("rc.d")
+    }
+
+    /// The program that runs a notification script.
+    #[must_use]
+    pub fn harc(&self) -> PathBuf {
+        self.ha_dir.join("harc")
+    }
+
+    /// The pipe through which scripts give messages. Spec: wire, section 20.
+    #[must_use]
+    pub fn fifo(&self) -> PathBuf {
+        self.var_lib.join("fifo")
+    }
+
+    /// Generation number. Spec: wire, section 11.1.
+    #[must_use]
+    pub fn generation(&self) -> PathBuf {
+        self.var_lib.join("hb_generation")
+    }
+
+    /// Own uuid. Spec: wire, section 11.2.
+    #[must_use]
+    pub fn uuid(&self) -> PathBuf {
+        self.var_lib.join("hb_uuid")
+    }
+
+    /// Working directory of root's processes, for their core files.
+    #[must_use]
+    pub fn core_dir(&self) -> PathBuf {
+        self.var_lib.join("cores/root")
+    }
+
+    /// Client socket.
+    #[must_use]
+    pub fn register(&self) -> PathBuf {
+        self.run_dir.join("register")
+    }
+
+    /// Root's socket for our own helper programs.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.run_dir.join("systole.ctl")
+    }
+
+    /// What the running daemon holds, for its guardian. Beside the pid file: gone after a reboot, and
+    /// in a directory that only root may write.
+    #[must_use]
+    pub fn held(&self) -> PathBuf {
+        self.pid_file.with_extension("held")
+    }
+
+    /// Locked by the daemon while it runs.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.pid_file.with_extension("lock")
+    }
+
+    /// Locked by the guardian while it runs.
+    #[must_use]
+    pub fn guardian_lock(&self) -> PathBuf {
+        self.pid_file.with_extension("guardian")
+    }
+
+    /// `HA_DIR` as scripts get it: with the final slash. Spec: configuration, section 7.
+    #[must_use]
+    pub fn ha_dir_variable(&self) -> String {
+        format!("{}/", self.ha_dir.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_legacy_places() {
+        let paths = Paths::default();
+        assert_eq!(paths.ha_cf(), Path::new("/etc/ha.d/ha.cf"));
+        assert_eq!(paths.fifo(), Path::new("/var/lib/heartbeat/fifo"));
+        assert_eq!(paths.pid_file, Path::new("/run/heartbeat.pid"));
+        assert_eq!(paths.held(), Path::new("/run/heartbeat.held"));
+        assert_eq!(paths.register(), Path::new("/run/heartbeat/register"));
+        assert_eq!(paths.ha_dir_variable(), "/etc/ha.d/");
+    }
+
+    #[test]
+    fn another_root_moves_everything() {
+        let paths = Paths::under(Path::new("/tmp/x"));
+        assert_eq!(paths.rc_d(), Path::new("/tmp/x/etc/ha.d/rc.d"));
+        assert_eq!(
+            paths.control(),
+            Path::new("/tmp/x/run/heartbeat/systole.ctl")
+        );
+    }
+}

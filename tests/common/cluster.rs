@@ -1,0 +1,482 @@
+//! A few whole nodes on one wire, in virtual time. Nothing is random: for faults there is the
+//! simulator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use systole::clock::{Monotonic, Now};
+use systole::node::{AutoFailback, Autojoin, Node, NodeSettings, Timing};
+use systole::notice::Severity;
+use systole::protocol::event::{
+    Action, Event, GroupOrder, GroupOutcome, OrderId, Origin, StopReason,
+};
+use systole::protocol::field;
+use systole::protocol::membership::Identity;
+use systole::protocol::message::Message;
+use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
+use systole::resources::group::{GroupKey, ResourceGroup};
+
+/// How long a datagram travels.
+const TRAVEL: Duration = Duration::from_millis(1);
+/// How long a script runs, unless a test says otherwise.
+const SCRIPT: Duration = Duration::from_millis(20);
+
+pub(crate) fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+/// One host: its disk and what runs on it outlive the node's process.
+struct Host {
+    node: Option<Node>,
+    generation: u64,
+    running: BTreeSet<String>,
+    fails: BTreeSet<String>,
+    next_tick: Option<Monotonic>,
+}
+
+enum Pending {
+    Datagram {
+        to: usize,
+        message: Message,
+    },
+    ScriptEnd {
+        host: usize,
+        life: u64,
+        order: OrderId,
+        group: GroupKey,
+        what: GroupOrder,
+    },
+    ClientsEnd {
+        host: usize,
+        life: u64,
+    },
+}
+
+/// The hosts, the wire and everything that happened.
+pub(crate) struct Cluster {
+    pub(crate) now: Monotonic,
+    names: Vec<String>,
+    model: AutoFailback,
+    hosts: Vec<Host>,
+    pending: BTreeMap<(Monotonic, u64), Pending>,
+    count: u64,
+    cut: bool,
+    pub(crate) script_time: BTreeMap<String, Duration>,
+    /// `node message`, as [`text_of`] writes it.
+    pub(crate) messages: Vec<(String, String)>,
+    /// `node start group`.
+    pub(crate) scripts: Vec<(String, String)>,
+    pub(crate) complaints: Vec<String>,
+    pub(crate) reboots: Vec<String>,
+    /// Instants at which a group ran on two hosts.
+    pub(crate) doubles: Vec<(Monotonic, String)>,
+}
+
+impl Cluster {
+    /// Hosts of these names, each the owner of the group that the map gives it.
+    pub(crate) fn new(names: &[&str], model: AutoFailback) -> Self {
+        let host = || Host {
+            node: None,
+            generation: 100,
+            running: BTreeSet::new(),
+            fails: BTreeSet::new(),
+            next_tick: None,
+        };
+        Self {
+            now: Monotonic::from_millis(1000),
+            names: names.iter().map(|n| (*n).to_owned()).collect(),
+            model,
+            hosts: names.iter().map(|_| host()).collect(),
+            pending: BTreeMap::new(),
+            count: 0,
+            cut: false,
+            script_time: BTreeMap::new(),
+            messages: Vec::new(),
+            scripts: Vec::new(),
+            complaints: Vec::new(),
+            reboots: Vec::new(),
+            doubles: Vec::new(),
+        }
+    }
+
+    /// Both nodes of a pair, started together and settled.
+    pub(crate) fn settled_pair(model: AutoFailback) -> Self {
+        let mut cluster = Self::new(&["node1", "node2"], model);
+        cluster.boot("node1");
+        cluster.boot("node2");
+        cluster.run(20_000);
+        assert_eq!(cluster.holdings(), ["node1 local: a", "node2 local: b"]);
+        cluster.forget();
+        cluster
+    }
+
+    fn index(&self, host: &str) -> usize {
+        self.names.iter().position(|n| n == host).unwrap()
+    }
+
+    fn settings(&self, host: usize) -> NodeSettings {
+        NodeSettings {
+            local: name(&self.names[host]),
+            nodes: self.names.iter().map(|n| name(n)).collect(),
+            ping_nodes: Vec::new(),
+            media: vec![MediumName::new("eth0")],
+            timing: Timing {
+                keepalive: Duration::from_millis(500),
+                deadtime: Duration::from_secs(4),
+                warntime: Duration::from_secs(2),
+                initdead: Duration::from_secs(12),
+                deadping: Duration::from_secs(4),
+                max_rexmit_delay: Duration::from_millis(250),
+            },
+            hopfudge: 1,
+            autojoin: Autojoin::None,
+            manage_resources: true,
+            auto_failback: self.model,
+            groups: self
+                .names
+                .iter()
+                .zip(["a", "b", "c"])
+                .map(|(owner, group)| ResourceGroup {
+                    key: GroupKey::new(group),
+                    owner: name(owner),
+                    resources: vec![group.to_owned()],
+                })
+                .collect(),
+            pid: 1,
+        }
+    }
+
+    /// Starts the daemon of a host.
+    pub(crate) fn boot(&mut self, host: &str) {
+        let at = self.index(host);
+        self.hosts[at].generation += 1;
+        let identity = Identity {
+            generation: Generation(self.hosts[at].generation),
+            uuid: NodeUuid([u8::try_from(at).unwrap() + 1; 16]),
+            capabilities: vec!["1".to_owned()],
+        };
+        let mut node = Node::new(self.settings(at), identity, 7);
+        let mut actions = Vec::new();
+        node.start(self.clock(), &mut actions);
+        self.hosts[at].node = Some(node);
+        self.perform(at, actions);
+        self.feed(at, Event::MediaOpened);
+    }
+
+    /// Power loss: nothing runs any more and nothing was said.
+    pub(crate) fn kill(&mut self, host: &str) {
+        let at = self.index(host);
+        self.hosts[at].node = None;
+        self.hosts[at].next_tick = None;
+        self.hosts[at].running.clear();
+    }
+
+    /// The daemon does not run for a while; the rest of the host does.
+    pub(crate) fn stop(&mut self, host: &str) {
+        let at = self.index(host);
+        let reason = StopReason::Requested;
+        self.feed(at, Event::StopRequested { reason });
+    }
+
+    /// `hb_standby SET` on a host.
+    pub(crate) fn standby(&mut self, host: &str, set: &str) {
+        let message = Message::new("ask_resources")
+            .with(field::RSC_HOLD, set)
+            .with(field::INFO, "me");
+        self.inject(host, message);
+    }
+
+    /// `hb_takeover SET` on a host.
+    pub(crate) fn takeover(&mut self, host: &str, set: &str) {
+        self.inject(host, Message::new("hb_takeover").with(field::RSC_HOLD, set));
+    }
+
+    fn inject(&mut self, host: &str, message: Message) {
+        let at = self.index(host);
+        let origin = Origin::Fifo;
+        self.feed(at, Event::Injected { origin, message });
+    }
+
+    /// Cuts the wire between all hosts.
+    pub(crate) fn cut(&mut self) {
+        self.cut = true;
+    }
+
+    /// Joins it again.
+    pub(crate) fn heal(&mut self) {
+        self.cut = false;
+    }
+
+    /// From now on the group does not start on the host.
+    pub(crate) fn break_group(&mut self, host: &str, group: &str) {
+        let at = self.index(host);
+        self.hosts[at].fails.insert(group.to_owned());
+    }
+
+    fn clock(&self) -> Now {
+        Now {
+            instant: self.now,
+            unix_s: 1_700_000_000 + self.now.since_start().as_secs(),
+        }
+    }
+
+    fn feed(&mut self, host: usize, event: Event) {
+        let clock = self.clock();
+        let Some(node) = &mut self.hosts[host].node else {
+            return;
+        };
+        let mut actions = Vec::new();
+        node.handle(event, clock, &mut actions);
+        let due = node.next_deadline();
+        self.hosts[host].next_tick = due;
+        self.perform(host, actions);
+    }
+
+    fn later(&mut self, delay: Duration, what: Pending) {
+        self.count += 1;
+        self.pending.insert((self.now + delay, self.count), what);
+    }
+
+    fn perform(&mut self, host: usize, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Transmit(message) => {
+                    self.record(host, &message);
+                    for to in 0..self.hosts.len() {
+                        if !self.cut || to == host {
+                            let message = message.clone();
+                            self.later(TRAVEL, Pending::Datagram { to, message });
+                        }
+                    }
+                }
+                Action::Group { order, group, what } => {
+                    let run = self.hosts[host].running.contains(group.as_str());
+                    let word = match what {
+                        GroupOrder::Start if run => None,
+                        GroupOrder::Start => Some("start"),
+                        GroupOrder::Stop => Some("stop"),
+                    };
+                    if let Some(word) = word {
+                        self.scripts
+                            .push((self.names[host].clone(), format!("{word} {group}")));
+                    }
+                    let takes = self
+                        .script_time
+                        .get(group.as_str())
+                        .copied()
+                        .unwrap_or(SCRIPT);
+                    let life = self.hosts[host].generation;
+                    self.later(
+                        takes,
+                        Pending::ScriptEnd {
+                            host,
+                            life,
+                            order,
+                            group,
+                            what,
+                        },
+                    );
+                }
+                Action::Notice(notice) if notice.severity() >= Severity::Warn => self
+                    .complaints
+                    .push(format!("{}: {notice}", self.names[host])),
+                Action::StopClients => {
+                    let life = self.hosts[host].generation;
+                    self.later(SCRIPT, Pending::ClientsEnd { host, life });
+                }
+                Action::GenerationTaken(generation) => {
+                    // The process is the same: its scripts still belong to it.
+                    if self.hosts[host].generation != generation.0 {
+                        let old = self.hosts[host].generation;
+                        for pending in self.pending.values_mut() {
+                            if let Pending::ScriptEnd { host: h, life, .. } = pending
+                                && *h == host
+                                && *life == old
+                            {
+                                *life = generation.0;
+                            }
+                        }
+                    }
+                    self.hosts[host].generation = generation.0;
+                }
+                Action::Exit => {
+                    self.hosts[host].node = None;
+                    self.hosts[host].next_tick = None;
+                }
+                Action::RebootMachine { .. } => self.reboots.push(self.names[host].clone()),
+                _ => {}
+            }
+        }
+    }
+
+    fn record(&mut self, host: usize, message: &Message) {
+        if let Some(text) = text_of(message) {
+            self.messages.push((self.names[host].clone(), text));
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            let tick = self
+                .hosts
+                .iter()
+                .enumerate()
+                .filter_map(|(at, host)| Some((host.next_tick?, at)))
+                .min();
+            let pending = self.pending.keys().next().copied();
+            match (pending, tick) {
+                (Some((at, _)), tick) if at <= end && tick.is_none_or(|(due, _)| at <= due) => {
+                    let (_, what) = self.pending.pop_first().unwrap();
+                    self.now = self.now.max(at);
+                    self.happen(what);
+                }
+                (_, Some((due, host))) if due <= end => {
+                    self.now = self.now.max(due);
+                    self.feed(host, Event::Tick);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    fn happen(&mut self, what: Pending) {
+        match what {
+            Pending::Datagram { to, message } => {
+                let medium = MediumName::new("eth0");
+                self.feed(to, Event::Received { medium, message });
+            }
+            Pending::ScriptEnd {
+                host,
+                life,
+                order,
+                group,
+                what,
+            } => {
+                if self.hosts[host].node.is_none() || self.hosts[host].generation != life {
+                    return;
+                }
+                let outcome = match what {
+                    GroupOrder::Start if self.hosts[host].fails.contains(group.as_str()) => {
+                        GroupOutcome::StartFailed {
+                            resource: group.to_string(),
+                            code: 1,
+                        }
+                    }
+                    GroupOrder::Start => {
+                        self.hosts[host].running.insert(group.to_string());
+                        self.look_for_doubles(&group);
+                        GroupOutcome::Started
+                    }
+                    GroupOrder::Stop => {
+                        self.hosts[host].running.remove(group.as_str());
+                        GroupOutcome::Stopped
+                    }
+                };
+                let event = Event::GroupDone {
+                    order,
+                    group,
+                    outcome,
+                };
+                self.feed(host, event);
+            }
+            Pending::ClientsEnd { host, life } => {
+                if self.hosts[host].generation == life {
+                    self.feed(host, Event::ClientsStopped);
+                }
+            }
+        }
+    }
+
+    fn look_for_doubles(&mut self, group: &GroupKey) {
+        let on = self
+            .hosts
+            .iter()
+            .filter(|host| host.running.contains(group.as_str()))
+            .count();
+        if on > 1 {
+            self.doubles.push((self.now, group.to_string()));
+        }
+    }
+
+    /// `node rscstatus: running groups`, for every node that runs.
+    pub(crate) fn holdings(&self) -> Vec<String> {
+        self.names
+            .iter()
+            .zip(&self.hosts)
+            .filter_map(|(name, host)| {
+                let node = host.node.as_ref()?;
+                let running: Vec<&str> = host.running.iter().map(String::as_str).collect();
+                let status = node.rscstatus().unwrap_or("-");
+                Some(
+                    format!("{name} {status}: {}", running.join(" "))
+                        .trim_end()
+                        .to_owned(),
+                )
+            })
+            .collect()
+    }
+
+    /// Whether the daemon of a host runs.
+    pub(crate) fn is_up(&self, host: &str) -> bool {
+        self.hosts[self.index(host)].node.is_some()
+    }
+
+    /// Forgets what happened so far.
+    pub(crate) fn forget(&mut self) {
+        self.messages.clear();
+        self.scripts.clear();
+        self.complaints.clear();
+        self.doubles.clear();
+    }
+
+    /// What one node said.
+    pub(crate) fn said_by(&self, host: &str) -> Vec<String> {
+        of(&self.messages, host)
+    }
+
+    /// What one node ran.
+    pub(crate) fn run_by(&self, host: &str) -> Vec<String> {
+        of(&self.scripts, host)
+    }
+}
+
+/// The entries of one node.
+pub(crate) fn of(entries: &[(String, String)], host: &str) -> Vec<String> {
+    entries
+        .iter()
+        .filter(|(name, _)| name == host)
+        .map(|(_, text)| text.clone())
+        .collect()
+}
+
+/// A message of the handshake as tests compare it: type and the fields that matter.
+pub(crate) fn text_of(message: &Message) -> Option<String> {
+    let kind = message.kind()?;
+    let kinds = [
+        "starting",
+        "resource",
+        "ask_resources",
+        "hb_takeover",
+        "shutdone",
+        "stonith",
+        "ip-request",
+        "ip-request-resp",
+    ];
+    if !kinds.contains(&kind) {
+        return None;
+    }
+    let mut words = vec![kind.to_owned()];
+    for field in [
+        field::NODE,
+        field::RESULT,
+        field::RSC_HOLD,
+        field::IS_STABLE,
+        field::INFO,
+    ] {
+        words.extend(message.text(field).map(str::to_owned));
+    }
+    Some(words.join(" "))
+}
