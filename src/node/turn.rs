@@ -1,0 +1,206 @@
+//! One call into the node: membership and resources feed each other until both are quiet.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Node;
+use crate::clock::Now;
+use crate::notice::Notice;
+use crate::protocol::event::{Action, Event};
+use crate::protocol::name::Generation;
+use crate::protocol::output::{Output, ResourceEvent};
+use crate::resources::hooks;
+use crate::resources::state::{ResourceInput, ResourceOutput};
+
+/// Outputs that one call may work off. A call makes a handful; a loop between the two halves
+/// would be a defect of ours, and ends here instead of starving the heartbeat.
+const MAX_OUTPUTS_PER_TURN: usize = 10_000;
+
+/// One call in progress.
+pub(super) struct Turn<'a> {
+    node: &'a mut Node,
+    now: Now,
+    queue: VecDeque<Output>,
+    fresh: Vec<Output>,
+    actions: &'a mut Vec<Action>,
+}
+
+impl Node {
+    /// Runs `begin`, then everything that follows from it.
+    pub(super) fn turn(
+        &mut self,
+        now: Now,
+        actions: &mut Vec<Action>,
+        begin: impl FnOnce(&mut Turn<'_>),
+    ) {
+        let mut turn = Turn {
+            node: self,
+            now,
+            queue: VecDeque::new(),
+            fresh: Vec::new(),
+            actions,
+        };
+        begin(&mut turn);
+        turn.work_off();
+    }
+}
+
+impl Turn<'_> {
+    /// The first message of a run.
+    pub(super) fn begin(&mut self) {
+        self.node.membership.start(self.now, &mut self.fresh);
+    }
+
+    /// A longer dead time for the others to use, at once.
+    pub(super) fn announce_silence(&mut self, extra: Duration) {
+        self.node
+            .membership
+            .raise_dead_time(extra, self.now, &mut self.fresh);
+    }
+
+    /// The usual one again.
+    pub(super) fn call_off_silence(&mut self) {
+        self.node
+            .membership
+            .lower_dead_time(self.now, &mut self.fresh);
+    }
+
+    /// What is overdue, in both halves; then the event.
+    pub(super) fn event(&mut self, event: Event) {
+        self.node.membership.tick(self.now, &mut self.fresh);
+        self.work_off();
+        self.resources(ResourceInput::Tick);
+        self.work_off();
+        let now = self.now;
+        match event {
+            Event::Tick => {}
+            Event::MediaOpened => self.node.membership.media_opened(now, &mut self.fresh),
+            Event::Received { medium, message } => {
+                self.node
+                    .membership
+                    .received(&medium, message, now, &mut self.fresh);
+            }
+            Event::Injected { origin, message } => {
+                if !self.node.manage_resources {
+                    self.node
+                        .membership
+                        .inject(origin, message, now, &mut self.fresh);
+                    return;
+                }
+                match hooks::admit(origin, message) {
+                    hooks::Injected::Send(message) => {
+                        self.node
+                            .membership
+                            .inject(origin, message, now, &mut self.fresh);
+                    }
+                    hooks::Injected::Standby(set) => {
+                        self.resources(ResourceInput::StandbyRequested(set));
+                    }
+                    hooks::Injected::Swallow(why) => {
+                        self.actions
+                            .push(Action::Notice(Notice::OtherDebug { text: why }));
+                    }
+                }
+            }
+            Event::GroupDone {
+                order,
+                group,
+                outcome,
+            } => self.resources(ResourceInput::GroupDone {
+                order,
+                group,
+                outcome,
+            }),
+            Event::StopRequested { reason } => {
+                self.resources(ResourceInput::StopRequested(reason));
+            }
+            Event::ClientsStopped => self.resources(ResourceInput::ClientsStopped),
+        }
+    }
+
+    /// Works outputs off first-in first-out until nothing is left.
+    fn work_off(&mut self) {
+        let mut left = MAX_OUTPUTS_PER_TURN;
+        loop {
+            self.queue.extend(self.fresh.drain(..));
+            let Some(output) = self.queue.pop_front() else {
+                return;
+            };
+            let Some(rest) = left.checked_sub(1) else {
+                let text = format!(
+                    "a turn did not come to its end: {} dropped",
+                    self.queue.len()
+                );
+                self.actions
+                    .push(Action::Notice(Notice::OtherError { text }));
+                self.queue.clear();
+                return;
+            };
+            left = rest;
+            self.output(output);
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        let action = match output {
+            Output::Transmit(message) => Action::Transmit(message),
+            Output::Notice(notice) => Action::Notice(notice),
+            Output::NodeStatusChanged { node, status } => Action::NodeStatusChanged {
+                node,
+                status: status.as_str().to_owned(),
+            },
+            Output::LinkChanged { node, medium, up } => Action::LinkChanged { node, medium, up },
+            Output::Deliver { message, treatment } => Action::Deliver { message, treatment },
+            Output::OwnHeartbeat => Action::OwnHeartbeat,
+            Output::NodeListChanged => Action::NodeListChanged,
+            Output::CommUp { first } => {
+                if first {
+                    self.actions.push(Action::CommUp);
+                }
+                return self.resources(ResourceInput::CommUp);
+            }
+            Output::Resource(event) => return self.resource_event(event),
+        };
+        self.actions.push(action);
+    }
+
+    fn resource_event(&mut self, event: ResourceEvent) {
+        if self.node.manage_resources {
+            self.resources(ResourceInput::Membership(event));
+        } else if event == ResourceEvent::Deleted {
+            self.resources(ResourceInput::StopRequested(
+                crate::protocol::event::StopReason::Fatal,
+            ));
+        }
+    }
+
+    fn resources(&mut self, input: ResourceInput) {
+        let mut outputs = Vec::new();
+        self.node
+            .resources
+            .handle(input, self.now.instant, &mut outputs);
+        for output in outputs {
+            match output {
+                ResourceOutput::Send(message) => {
+                    self.node
+                        .membership
+                        .send(message, self.now, &mut self.fresh);
+                }
+                ResourceOutput::Act(action) => self.actions.push(action),
+                ResourceOutput::SendStatus => {
+                    self.node.membership.send_status(self.now, &mut self.fresh);
+                }
+                ResourceOutput::BeginNewGeneration => {
+                    let generation =
+                        Generation(self.node.membership.generation().0.saturating_add(1));
+                    self.actions.push(Action::GenerationTaken(generation));
+                    self.node.membership.begin_new_generation(
+                        generation,
+                        self.now,
+                        &mut self.fresh,
+                    );
+                }
+            }
+        }
+    }
+}

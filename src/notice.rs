@@ -1,0 +1,269 @@
+//! The lines that administrators and test suites match on, as a typed catalogue.
+//!
+//! The core emits a [`Notice`]; the actors log it. The texts are interface: they keep the legacy
+//! wording. Spec: tools, section 6.5.
+
+use std::fmt;
+
+/// Severity words as legacy prints them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Details.
+    Debug,
+    /// A change of state.
+    Info,
+    /// Between info and warning.
+    Notice,
+    /// Degraded.
+    Warn,
+    /// Someone must act.
+    Error,
+    /// Someone must act at once.
+    Crit,
+    /// The machine goes down.
+    Emerg,
+}
+
+impl Severity {
+    /// The word in a log line. Mind the case: suites match on it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Crit => "CRIT",
+            Self::Emerg => "EMERG",
+        }
+    }
+
+    /// The severity of a level word; `None` for any other word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Debug,
+            Self::Info,
+            Self::Notice,
+            Self::Warn,
+            Self::Error,
+            Self::Crit,
+            Self::Emerg,
+        ]
+        .into_iter()
+        .find(|severity| severity.word() == word)
+    }
+}
+
+/// Logs `notice` as the line it stands for. `ha_level` makes the log keep text and level word.
+pub fn log(notice: &Notice) {
+    let severity = notice.severity();
+    let word = severity.word();
+    match severity {
+        Severity::Debug => tracing::debug!(ha_level = word, "{notice}"),
+        Severity::Info | Severity::Notice => tracing::info!(ha_level = word, "{notice}"),
+        Severity::Warn => tracing::warn!(ha_level = word, "{notice}"),
+        Severity::Error | Severity::Crit | Severity::Emerg => {
+            tracing::error!(ha_level = word, "{notice}");
+        }
+    }
+}
+
+macro_rules! notices {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident : $type:ty),* } $severity:ident $text:literal;)*) => {
+        /// One line for people.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the fields are named in the text beside them")]
+        pub enum Notice { $($(#[$doc])* $name { $($field: $type),* },)* }
+
+        impl Notice {
+            /// How serious it is.
+            #[must_use]
+            pub const fn severity(&self) -> Severity {
+                match self { $(Self::$name { .. } => Severity::$severity,)* }
+            }
+        }
+
+        impl fmt::Display for Notice {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$name { $($field),* } => write!(f, $text),)* }
+            }
+        }
+    };
+}
+
+notices! {
+    /// Own status word changed.
+    LocalStatus { status: String } Info "Local status now set to: '{status}'";
+    /// A link came up.
+    LinkUp { node: String, medium: String } Info "Link {node}:{medium} up.";
+    /// A link died.
+    LinkDead { node: String, medium: String } Info "Link {node}:{medium} dead.";
+    /// Another node's status word changed.
+    StatusUpdate { node: String, status: String } Info "Status update for node {node}: status {status}";
+    /// Silence for longer than the dead time.
+    NodeDead { node: String } Warn "node {node}: is dead";
+    /// Gap over warntime.
+    LateHeartbeat { node: String, interval_ms: u64 } Warn "Late heartbeat: Node {node}: interval {interval_ms} ms";
+    /// Gap over deadtime.
+    VeryLateHeartbeat { node: String, interval_ms: u64 } Crit "Late heartbeat: Node {node}: interval {interval_ms} ms (> deadtime)";
+    /// A dead node is heard with the generation it had.
+    ReturningAfterPartition { node: String } Crit "Cluster node {node} returning after partition.";
+    /// Follows it.
+    PartitionInfo { url: String } Info "For information on cluster partitions, See URL: {url}";
+    /// Follows it.
+    DeadtimeTooSmall { } Warn "Deadtime value may be too small.";
+    /// A peer came with a new generation.
+    HeartbeatRestart { node: String } Info "Heartbeat restart on node {node}";
+    /// All nodes heard or dead.
+    CommNowUp { } Info "Comm_now_up(): updating status to active";
+    /// A gap in a peer's numbers; text as legacy: `last:seq`.
+    LostPackets { count: u64, node: String, last: u64, seq: u64 } Warn "{count} lost packet(s) for [{node}] [{last}:{seq}]";
+    /// The gap is closed.
+    NoPacketsMissing { node: String } Info "No pkts missing from {node}!";
+    /// The gap is too large to close.
+    LostALot { node: String } Error "lost a lot of packets! (node {node})";
+    /// A peer cannot send a number again.
+    IrretrievablyLost { node: String, seq: u64 } Error "Irretrievably lost packet: node {node} seq {seq}";
+    /// A message of an old run.
+    ReplayAttack { node: String, generation: u64, current: u64 } Error "should_drop_message: attempted replay attack [{node}]? [gen = {generation}, curgen = {current}]";
+    /// A sender that is not configured.
+    BadNode { node: String } Error "process_status_message: bad node [{node}] in message";
+    /// A required field is absent.
+    MissingField { medium: String, node: String, what: String } Error "process_clustermsg: missing {what}: iface {medium}, from {node}";
+    /// A status without its word.
+    StatusWithoutSt { node: String } Error "HBDoMsg_T_STATUS: status update without st field (node {node})";
+    /// A node was found under another uuid.
+    UuidChanged { node: String, uuid: String } Warn "node {node} changed its uuid to {uuid}";
+    /// A known uuid under another name: refused.
+    UuidConflict { uuid: String, known: String, claimed: String } Error "uuid {uuid} belongs to node {known} but node {claimed} uses it: message dropped (was hb_uuid copied to another machine?)";
+    /// Asked for what was never sent.
+    RexmitOfFuture { node: String, seq: u64, max: u64 } Warn "Rexmit of seq {seq} requested by {node}. {max} is max.";
+    /// Nonsense in a resend request.
+    InvalidRexmit { node: String, first: String, last: String } Error "Invalid rexmit seqnos from {node}: {first}..{last}";
+    /// A message is gone from the history.
+    CannotRexmit { seq: u64, node: String, reason: String } Error "Cannot rexmit pkt {seq} for {node}: {reason}";
+    /// Acknowledges what was never sent.
+    CorruptedAck { node: String, seq: u64, max: u64 } Error "corrupted ackseq from {node}: {seq} acknowledged, {max} is max";
+    /// Many messages without acknowledgement.
+    HistoryFilling { count: u64 } Error "Message hist queue is filling up ({count} messages in queue)";
+    /// Client traffic is held back.
+    ClientsPaused { } Info "all clients are now paused";
+    /// Client traffic goes on.
+    ClientsResumed { } Info "all clients are now resumed";
+    /// An old peer.
+    FlowControlOff { } Info "flow control disabled due to different version heartbeat";
+    /// Wall clock.
+    ClockBackwards { } Info "Clock jumped backwards. Compensating.";
+    /// Our own loop was held up.
+    OwnDelay { late_ms: u64 } Warn "local heartbeat was delayed by {late_ms} ms";
+    /// A peer's node list names a node.
+    NodeAdded { node: String } Info "hb_add_one_node: Adding new node[{node}] to configuration.";
+    /// A node left the list.
+    NodeRemoved { node: String } Info "Node [{node}] removed from configuration.";
+    /// A living node is not removed.
+    CannotRemoveAlive { node: String } Error "remove_node: node {node} is active. Cannot remove alive node";
+    /// Refused deletion.
+    DeleteNotDead { node: String } Warn "deletion failed: node {node} is not dead";
+    /// Refused deletion.
+    DeleteOthersMissing { node: String } Error "HBDoMsg_T_DELNODE: deletion failed. We don't have all required nodes alive ({node} is dead)";
+    /// Fencing is not configured.
+    NoStonith { } Warn "No STONITH device configured.";
+    /// Follows it.
+    SharedDisks { } Warn "Shared disks are not protected.";
+    /// A takeover starts.
+    AcquiringFrom { node: String } Info "Resources being acquired from {node}.";
+    /// The takeover is complete.
+    MachDownComplete { } Info "mach_down takeover complete.";
+    /// Nothing of ours.
+    NoLocalResources { node: String } Info "No local resources [/usr/share/heartbeat/ResourceManager listkeys {node}] to acquire.";
+    /// Own groups are up.
+    LocalAcquisitionDone { } Info "Local Resource acquisition completed.";
+    /// Own groups need nothing.
+    LocalAcquisitionNone { } Info "Local Resource acquisition completed. (none)";
+    /// Both halves settled.
+    InitialAcquisitionComplete { reason: String } Info "Initial resource acquisition complete ({reason})";
+    /// The other side is settled.
+    RemoteTransitionDone { } Info "remote resource transition completed.";
+    /// We are settled.
+    LocalTransitionDone { } Info "local resource transition completed.";
+    /// Standby asked.
+    WantsStandby { node: String, set: String } Info "{node} wants to go standby [{set}]";
+    /// Standby accepted.
+    CanTake { node: String, set: String } Info "standby: {node} can take our {set} resources";
+    /// Giver is done.
+    StandbyReleaseDone { set: String } Info "Local standby process completed [{set}].";
+    /// Taker begins.
+    StandbyAcquiring { set: String } Info "acquire {set} resources (standby)";
+    /// Giver begins.
+    StandbyGiving { set: String } Info "give up {set} HA resources (standby).";
+    /// Taker is done.
+    StandbyAcquireDone { set: String } Info "Standby resource acquisition done [{set}].";
+    /// Giver hears that the taker is done.
+    OtherCompletedStandby { set: String } Info "Other node completed standby takeover of {set} resources.";
+    /// Nobody answered.
+    NoStandbyReply { } Warn "No reply to standby request.  Standby request cancelled.";
+    /// Wrong moment.
+    StandbyLocalFlux { info: String, node: String } Warn "standby message [{info}] from {node} ignored.  local resources in flux.";
+    /// Wrong moment.
+    StandbyOtherFlux { info: String, node: String } Warn "standby message [{info}] from {node} ignored.  Other side is in flux.";
+    /// Wrong moment.
+    StandbyInProgress { info: String, node: String, seconds: u64 } Warn "Standby in progress- new request [{info}] from {node} ignored [{seconds} seconds left]";
+    /// Unexpected word.
+    StandbyUnexpected { info: String, node: String, state: String } Error "standby message [{info}] from {node} ignored in state {state}";
+    /// Refused in the legacy model.
+    StandbyNeedsNice { } Info "Standby mode only implemented when auto_failback on or off.";
+    /// Both sides claim.
+    BothOwnOurs { } Error "Both machines own our resources!";
+    /// Both sides claim.
+    BothOwnForeign { } Error "Both machines own foreign resources!";
+    /// Nobody claims.
+    NobodyOwnsLocal { } Error "No one owns our local resources!";
+    /// Nobody claims.
+    NobodyOwnsForeign { } Error "No one owns foreign resources!";
+    /// Stop begins.
+    ShutdownInProgress { pid: u32 } Info "Heartbeat shutdown in progress. ({pid})";
+    /// Stop begins to release.
+    GivingUpAll { } Info "Giving up all HA resources.";
+    /// Stop has released.
+    AllRelinquished { } Info "All HA resources relinquished.";
+    /// A peer stops in order.
+    ShutdownNotice { node: String } Info "Received shutdown notice from '{node}'.";
+    /// Stop is complete.
+    ShutdownComplete { node: String } Info "{node} Heartbeat shutdown complete.";
+    /// Stop waits.
+    ShutdownDelayedComm { } Warn "Shutdown delayed until Communication is up.";
+    /// Stop waits.
+    ShutdownDelayedResources { } Warn "Shutdown delayed until current resource activity finishes.";
+    /// In-place restart.
+    RestartTriggered { } Info "Heartbeat restart triggered.";
+    /// In-place restart.
+    Restarting { } Info "Restarting heartbeat.";
+    /// A group failed to start.
+    GivingUpDueToFailure { resource: String } Crit "Giving up resources due to failure of {resource}";
+    /// A resource cannot be stopped.
+    StopFailure { resource: String } Crit "Resource STOP failure. Reboot required! ({resource})";
+    /// First start: no generation file.
+    NoPreviousGeneration { generation: u64 } Warn "No Previous generation - starting at {generation}";
+    /// The generation file holds no number.
+    BrokenGeneration { generation: u64 } Warn "BROKEN previous generation - starting at {generation}";
+    /// First start: no uuid file.
+    NoUuid { } Info "No uuid found for current node - generating a new uuid.";
+    /// The uuid file holds no uuid.
+    BrokenUuid { path: String } Warn "{path} does not hold a uuid - generating a new one.";
+    /// New generation.
+    GenerationNow { generation: u64 } Info "Heartbeat generation: {generation}";
+    /// Error that the catalogue has no row for.
+    OtherError { text: String } Error "{text}";
+    /// Critical state that the catalogue has no row for.
+    OtherCrit { text: String } Crit "{text}";
+    /// Warning that the catalogue has no row for.
+    OtherWarn { text: String } Warn "{text}";
+    /// Line between information and warning that the catalogue has no row for.
+    OtherNotice { text: String } Notice "{text}";
+    /// Information that the catalogue has no row for.
+    OtherInfo { text: String } Info "{text}";
+    /// Detail.
+    OtherDebug { text: String } Debug "{text}";
+}

@@ -1,0 +1,71 @@
+//! The cluster as clients may ask about it.
+
+use super::super::name::{NodeName, NodeUuid};
+use super::super::status::NodeStatus;
+use crate::node::Node;
+
+/// What membership knows, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterView {
+    /// In table order: members, then ping nodes.
+    pub nodes: Vec<ClusterNode>,
+    /// `none`, `local`, `foreign`, `all`, `transition`; `None`: not managed here.
+    pub rscstatus: Option<&'static str>,
+    /// Too much of ours is not acknowledged: clients wait. Spec: client API, section 10.
+    pub paused: bool,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// Name.
+    pub name: NodeName,
+    /// Whether it is a ping node or ping group.
+    pub ping: bool,
+    /// Whether it is ourselves.
+    pub own: bool,
+    /// Status.
+    pub status: NodeStatus,
+    /// Uuid, once learnt.
+    pub uuid: Option<NodeUuid>,
+    /// Quorum weight.
+    pub weight: u32,
+    /// Site.
+    pub site: String,
+    /// Links and whether each is up, every name once.
+    pub links: Vec<(String, bool)>,
+}
+
+impl ClusterView {
+    /// What `node` knows now.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
+        let nodes = node.nodes().map(|peer| ClusterNode {
+            name: peer.name.clone(),
+            ping: peer.ping,
+            own: peer.own,
+            status: peer.status,
+            uuid: peer.uuid,
+            weight: peer.weight,
+            site: peer.site.to_owned(),
+            links: peer
+                .links
+                .iter()
+                .map(|(medium, up)| (medium.to_string(), *up))
+                .collect(),
+        });
+        Self {
+            nodes: nodes.collect(),
+            rscstatus: node.rscstatus(),
+            paused: node.membership().clients_paused(),
+        }
+    }
+
+    /// A node by its name, in any case.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&ClusterNode> {
+        self.nodes
+            .iter()
+            .find(|node| node.name.as_str().eq_ignore_ascii_case(name))
+    }
+}

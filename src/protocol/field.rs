@@ -1,0 +1,142 @@
+//! Field names and message types as they stand on the wire. Spec: wire, sections 8 and 10.
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $text;)*
+    };
+}
+
+words! {
+    /// Message type.
+    T = "t";
+    /// Name of the originating node.
+    SRC = "src";
+    /// Uuid of the originating node, binary 16.
+    SRC_UUID = "srcuuid";
+    /// Node the message is for; absent: all.
+    DEST = "dest";
+    /// Uuid of `dest`.
+    DEST_UUID = "destuuid";
+    /// Sequence number, hex.
+    SEQ = "seq";
+    /// Generation, hex.
+    HG = "hg";
+    /// Sender's clock, seconds since 1970, hex.
+    TS = "ts";
+    /// Load average line.
+    LD = "ld";
+    /// Hop limit, decimal; informational.
+    TTL = "ttl";
+    /// Authentication token.
+    AUTH = "auth";
+    /// Status.
+    ST = "st";
+    /// Milliseconds of silence after which the sender is dead, hex.
+    DT = "dt";
+    /// Protocol version.
+    PROTOCOL = "protocol";
+    /// Comment; part of the standby protocol.
+    INFO = "info";
+    /// First number of a range: decimal in `NS_rexmit`, hex in `NS_nak_rexmit`.
+    FIRST_SEQ = "firstseq";
+    /// Last number of a range, decimal.
+    LAST_SEQ = "lastseq";
+    /// Sequence number acknowledged, hex.
+    ACK_SEQ = "ackseq";
+    /// Node described.
+    NODE = "node";
+    /// Node names separated by blanks.
+    NODE_LIST = "nodelist";
+    /// Deleted node names separated by blanks.
+    DEL_NODE_LIST = "delnodelist";
+    /// Quorum weight.
+    WEIGHT = "weight";
+    /// Site name.
+    SITE = "site";
+    /// Holding set.
+    RSC_HOLD = "rsc_hold";
+    /// `full` in resource reports.
+    RTYPE = "rtype";
+    /// `0` or `1`.
+    IS_STABLE = "isstable";
+    /// Outcome.
+    RESULT = "result";
+    /// Group key in a hand-over.
+    IPADDR = "ipaddr";
+    /// Whether the answering node ran the group.
+    WEOWN = "weown";
+    /// `OK`.
+    OK = "ok";
+    /// Link name in `ifstat`.
+    IFNAME = "ifname";
+    /// Capability words of a Systole node, separated by dots. Ours; legacy ignores it.
+    SYSTOLE = "systole";
+    /// Sending client.
+    FROM_ID = "from_id";
+    /// Receiving client.
+    TO_ID = "to_id";
+    /// Client name asked about.
+    CLIENT_NAME = "cn";
+    /// Status of that client.
+    CLIENT_STATUS = "cs";
+    /// Registration number of the sending client.
+    CLIENT_GEN = "client_gen";
+    /// Compressed whole message.
+    COMPRESSED_PAYLOAD = "_compressed_payload";
+    /// Its algorithm.
+    COMPRESSION_ALGORITHM = "_compression_algorithm";
+}
+
+/// Message types.
+pub mod kind {
+    words! {
+        /// Periodic heartbeat.
+        STATUS = "status";
+        /// Status of a ping node, local only.
+        NS_STATUS = "NS_st";
+        /// Asks for the node list.
+        REQ_NODES = "reqnodes";
+        /// Node list.
+        REP_NODES = "repnodes";
+        /// Adds nodes.
+        ADD_NODE = "addnode";
+        /// Removes nodes.
+        DEL_NODE = "delnode";
+        /// Stores a weight.
+        SET_WEIGHT = "setweight";
+        /// Stores a site.
+        SET_SITE = "setsite";
+        /// Link change, never on the wire.
+        IF_STAT = "ifstat";
+        /// Asks for a resend.
+        NS_REXMIT = "NS_rexmit";
+        /// Refuses a resend.
+        NS_NAK_REXMIT = "NS_nak_rexmit";
+        /// Acknowledges.
+        NS_ACKMSG = "NS_ackmsg";
+        /// A client signed on or off.
+        CLIENT_STATUS = "hbapi-clstat";
+        /// Asks about a client.
+        QUERY_CLIENT_STATUS = "query-cstatus";
+        /// Answers it.
+        RESPOND_CLIENT_STATUS = "respond-cstatus";
+        /// The node became active.
+        STARTING = "starting";
+        /// Resource report.
+        RESOURCE = "resource";
+        /// Standby protocol.
+        ASK_RESOURCES = "ask_resources";
+        /// Takeover request.
+        HB_TAKEOVER = "hb_takeover";
+        /// Legacy model: asks for a group.
+        IP_REQUEST = "ip-request";
+        /// Legacy model: answer.
+        IP_REQUEST_RESP = "ip-request-resp";
+        /// All groups released.
+        SHUTDONE = "shutdone";
+        /// Outcome of fencing.
+        STONITH = "stonith";
+    }
+    /// Types that begin so carry no sequence number.
+    pub const UNSEQUENCED_PREFIX: &str = "NS_";
+}

@@ -1,0 +1,276 @@
+//! Finds messages in a stream of bytes and finds its way back after a broken one.
+//! Spec: wire, sections 18.4 (serial) and 20 (FIFO).
+//!
+//! Opens nothing: bytes go in with [`push`](StreamDecoder::push), messages and errors come out.
+//! Bytes leave the buffer before anything can be wrong with them, so no error comes twice.
+//!
+//! | State | Line | Next state | Comes out |
+//! |---|---|---|---|
+//! | skipping | `>>>` | classic | |
+//! | skipping | `###` (FIFO) | netstring | |
+//! | skipping | any other | skipping | |
+//! | classic | `>>>` | classic, anew | error: no end marker |
+//! | classic | starts with `<<<` | skipping | what was collected |
+//! | classic | too long | skipping | error |
+//! | classic | any other | classic | |
+//! | netstring | body complete | trailer | the body |
+//! | netstring | not a netstring, or a line `>>>` before its end | skipping | error |
+//! | trailer | with or without one | skipping | |
+
+use bytes::BytesMut;
+
+use super::auth::{KeyRing, MAX_TOKEN_BYTES};
+use super::codec::{self, DecodeError};
+use super::message::Message;
+use super::netstring::{self, netstring, split_body};
+use super::text;
+use super::wire::{MAX_MESSAGE_BYTES, Malformed};
+
+/// Longest line of the FIFO, newline included. Spec: wire, section 6.
+pub const MAX_FIFO_LINE_BYTES: usize = 511;
+
+/// Room for a trailer: length, colon, the longest token, comma.
+const MAX_TRAILER_BYTES: usize = MAX_TOKEN_BYTES + 8;
+
+/// Start of the next classic message behind an unfinished netstring.
+const START_AFTER_NEWLINE: &[u8] = b"\n>>>\n";
+
+/// Where in the stream the decoder stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Skipping,
+    Classic,
+    Netstring,
+    Trailer,
+}
+
+/// One line taken out of the stream.
+enum Line {
+    /// With its newline.
+    Whole(BytesMut),
+    /// Over the limit; its bytes are gone.
+    TooLong,
+}
+
+/// Decoder for one serial line or for the FIFO.
+#[derive(Debug)]
+pub struct StreamDecoder {
+    /// Longest line, newline included.
+    line_limit: usize,
+    /// Whether `###` starts a message too.
+    netstrings: bool,
+    state: State,
+    /// Bytes not yet used; between calls at most one unfinished line.
+    input: BytesMut,
+    /// How many bytes of `input` are known to hold no newline.
+    searched: usize,
+    /// The beginning of the current line was over the limit and is gone.
+    overlong: bool,
+    /// The message being collected, from its start marker on.
+    message: Vec<u8>,
+}
+
+impl StreamDecoder {
+    /// A decoder for a serial line: classic messages, of any line length.
+    #[must_use]
+    pub fn serial() -> Self {
+        Self::new(MAX_MESSAGE_BYTES, false)
+    }
+
+    /// A decoder for the FIFO: both forms, lines of at most [`MAX_FIFO_LINE_BYTES`].
+    #[must_use]
+    pub fn fifo() -> Self {
+        Self::new(MAX_FIFO_LINE_BYTES, true)
+    }
+
+    fn new(line_limit: usize, netstrings: bool) -> Self {
+        Self {
+            line_limit,
+            netstrings,
+            state: State::Skipping,
+            input: BytesMut::new(),
+            searched: 0,
+            overlong: false,
+            message: Vec::new(),
+        }
+    }
+
+    /// Takes bytes read from the stream. Call `next_..` until it returns `None` before the next
+    /// push, so that what is kept stays within one message.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// The next message, verified, or what is wrong with it; `None`: more bytes are needed.
+    pub fn next_signed(&mut self, keys: &KeyRing) -> Option<Result<Message, DecodeError>> {
+        let frame = self.next_frame()?;
+        Some(
+            frame
+                .map_err(Into::into)
+                .and_then(|frame| codec::decode_datagram(&frame, keys)),
+        )
+    }
+
+    /// The next message, as it stands, or what is wrong with it; `None`: more bytes are needed.
+    pub fn next_unsigned(&mut self) -> Option<Result<Message, DecodeError>> {
+        let frame = self.next_frame()?;
+        Some(
+            frame
+                .map_err(Into::into)
+                .and_then(|frame| codec::decode_unsigned(&frame)),
+        )
+    }
+
+    fn next_frame(&mut self) -> Option<Result<Vec<u8>, Malformed>> {
+        loop {
+            let found = match self.state {
+                State::Skipping => {
+                    let line = self.take_line()?;
+                    self.skip(line);
+                    None
+                }
+                State::Classic => {
+                    let line = self.take_line()?;
+                    self.collect(line)
+                }
+                State::Netstring => Some(self.collect_netstring()?),
+                State::Trailer => {
+                    self.drop_trailer()?;
+                    None
+                }
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+
+    fn take_line(&mut self) -> Option<Line> {
+        let unseen = self.input.get(self.searched..).unwrap_or_default();
+        if let Some(at) = unseen.iter().position(|&b| b == b'\n') {
+            let length = self.searched.saturating_add(at).saturating_add(1);
+            let line = self.input.split_to(length);
+            self.searched = 0;
+            let overlong = std::mem::take(&mut self.overlong) || length > self.line_limit;
+            return Some(if overlong {
+                Line::TooLong
+            } else {
+                Line::Whole(line)
+            });
+        }
+        self.searched = self.input.len();
+        // With its newline it would be over the limit. Noise without an end must not pile up.
+        if self.searched >= self.line_limit {
+            self.input.clear();
+            self.searched = 0;
+            self.overlong = true;
+        }
+        None
+    }
+
+    fn skip(&mut self, line: Line) {
+        let Line::Whole(line) = line else { return };
+        if line == text::START {
+            self.state = State::Classic;
+        } else if self.netstrings && line == netstring::START {
+            self.state = State::Netstring;
+        } else {
+            return;
+        }
+        self.message = line.to_vec();
+    }
+
+    fn collect(&mut self, line: Line) -> Option<Result<Vec<u8>, Malformed>> {
+        match line {
+            Line::TooLong => Some(Err(self.give_up(Malformed::LineTooLong(self.line_limit)))),
+            // Two writers at once, or a message cut off: the new one counts.
+            Line::Whole(line) if line == text::START => {
+                self.message = line.to_vec();
+                Some(Err(Malformed::NoEndMarker))
+            }
+            Line::Whole(line) => {
+                self.message.extend_from_slice(&line);
+                if self.message.len() > MAX_MESSAGE_BYTES {
+                    let size = self.message.len();
+                    return Some(Err(self.give_up(Malformed::TooLarge(size))));
+                }
+                if !line.starts_with(b"<<<") {
+                    return None;
+                }
+                self.state = State::Skipping;
+                Some(Ok(std::mem::take(&mut self.message)))
+            }
+        }
+    }
+
+    fn give_up(&mut self, reason: Malformed) -> Malformed {
+        self.state = State::Skipping;
+        self.message = Vec::new();
+        reason
+    }
+
+    fn collect_netstring(&mut self) -> Option<Result<Vec<u8>, Malformed>> {
+        self.searched = 0;
+        let mut collected = std::mem::take(&mut self.message);
+        collected.extend_from_slice(&self.input.split());
+        // A length that is never reached must not swallow the messages after it, so a netstring
+        // ends at the latest where a classic message starts.
+        let next = collected
+            .windows(START_AFTER_NEWLINE.len())
+            .position(|window| window == START_AFTER_NEWLINE);
+        let end = next.map_or(collected.len(), |at| {
+            at.saturating_add(START_AFTER_NEWLINE.len())
+        });
+        let (reason, resume) = match split_body(collected.get(..end).unwrap_or_default()) {
+            Ok((body, _)) => {
+                let length = body.len();
+                self.input
+                    .extend_from_slice(collected.get(length..).unwrap_or_default());
+                collected.truncate(length);
+                self.state = State::Trailer;
+                return Some(Ok(collected));
+            }
+            Err(reason @ (Malformed::CutOff | Malformed::NoEndMarker)) => match next {
+                Some(newline) => (reason, newline.saturating_add(1)),
+                None if collected.len() > MAX_MESSAGE_BYTES => {
+                    (Malformed::TooLarge(collected.len()), collected.len())
+                }
+                None => {
+                    self.message = collected;
+                    return None;
+                }
+            },
+            Err(reason) => (reason, netstring::START.len()),
+        };
+        self.input
+            .extend_from_slice(collected.get(resume..).unwrap_or_default());
+        Some(Err(self.give_up(reason)))
+    }
+
+    /// Drops the trailer behind a netstring body, if one is there; `None`: cannot tell yet.
+    fn drop_trailer(&mut self) -> Option<()> {
+        // No token holds a newline, so one that is cut off takes no line after it along.
+        let one_line = |bytes: &[u8]| !bytes.contains(&b'\n');
+        match (self.input.first()?, netstring(&self.input)) {
+            (b'0'..=b'9', Ok((token, rest))) if one_line(token) => {
+                let length = self.input.len().saturating_sub(rest.len());
+                if length <= MAX_TRAILER_BYTES {
+                    drop(self.input.split_to(length));
+                }
+            }
+            (b'0'..=b'9', Err(Malformed::CutOff))
+                if self.input.len() < MAX_TRAILER_BYTES && one_line(&self.input) =>
+            {
+                return None;
+            }
+            // No trailer: what is here is the next line.
+            _ => {}
+        }
+        self.state = State::Skipping;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+#[path = "frame/tests.rs"]
+mod tests;

@@ -1,0 +1,284 @@
+//! What was sent, and answering requests to send it again. Spec: wire, sections 14.2 and 14.3.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::message::{Message, Value};
+use super::name::Sequence;
+use crate::clock::Monotonic;
+
+/// Messages kept; the legacy number.
+pub const MAX_HISTORY: usize = 500;
+/// Bytes of field values kept. A full history of ordinary messages is 0.2 MB; clients that send
+/// large ones must not make the locked daemon grow.
+pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
+/// Answers to one request, resends and refusals together; the legacy number. The rest is left to
+/// the next request.
+pub const MAX_ANSWERS: usize = 50;
+/// Numbers of one request that are looked at: no more can be in the history.
+pub const MAX_RANGE: u64 = MAX_HISTORY as u64;
+/// Acknowledged messages are kept this long, for requests that are on their way.
+const KEEP_ACKNOWLEDGED: Duration = Duration::from_millis(2500);
+/// A number is sent again at most once in `max_rexmit_delay` less this.
+const RESEND_SLACK: Duration = Duration::from_millis(10);
+
+/// Why a message cannot be sent again, as peers read it in `info`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It fell out of the history.
+    TooLow,
+    /// It is not there.
+    NotFound,
+}
+
+impl Refusal {
+    /// The text of the field `info`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLow => "seqno too low",
+            Self::NotFound => "seqno not found",
+        }
+    }
+}
+
+/// One answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Send this message again as it is.
+    Resend(Message),
+    /// Send a refusal.
+    Refuse(Sequence, Refusal),
+    /// Asked for a number that we never used.
+    Future(Sequence),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sent {
+    seq: Sequence,
+    message: Message,
+    bytes: usize,
+    sent_at: Monotonic,
+    resent_at: Option<Monotonic>,
+}
+
+/// The last messages of our run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    sent: VecDeque<Sent>,
+    bytes: usize,
+    /// Number of the last message that is gone.
+    low: Sequence,
+}
+
+impl History {
+    /// Keeps a message; the oldest go when there is no room.
+    pub fn push(&mut self, seq: Sequence, message: Message, now: Monotonic) {
+        let bytes = weight(&message);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.sent.push_back(Sent {
+            seq,
+            message,
+            bytes,
+            sent_at: now,
+            resent_at: None,
+        });
+        while self.sent.len() > MAX_HISTORY
+            || (self.bytes > MAX_HISTORY_BYTES && self.sent.len() > 1)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops what every living node has acknowledged, once it is old enough.
+    pub fn release(&mut self, acknowledged: Sequence, now: Monotonic) {
+        while self.sent.front().is_some_and(|oldest| {
+            oldest.seq <= acknowledged && now.since(oldest.sent_at) > KEEP_ACKNOWLEDGED
+        }) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.sent.pop_front() {
+            self.bytes = self.bytes.saturating_sub(oldest.bytes);
+            self.low = oldest.seq;
+        }
+    }
+
+    /// Number of the last message that is gone; 0: none is.
+    #[must_use]
+    pub const fn low(&self) -> Sequence {
+        self.low
+    }
+
+    /// Answers a request for `first..=last`. `acknowledged` is what the asking node has,
+    /// `highest` our last number.
+    pub fn answer(
+        &mut self,
+        first: Sequence,
+        last: Sequence,
+        acknowledged: Sequence,
+        highest: Sequence,
+        max_delay: Duration,
+        now: Monotonic,
+    ) -> Vec<Answer> {
+        let quiet = max_delay.saturating_sub(RESEND_SLACK);
+        let last = last
+            .0
+            .min(first.0.saturating_add(MAX_RANGE.saturating_sub(1)));
+        let mut answers = Vec::new();
+        for number in first.0..=last {
+            if answers.len() >= MAX_ANSWERS {
+                break;
+            }
+            let seq = Sequence(number);
+            if seq <= acknowledged {
+                continue;
+            }
+            if seq > highest {
+                // One line for the whole rest of the range.
+                answers.push(Answer::Future(seq));
+                break;
+            }
+            if seq <= self.low {
+                answers.push(Answer::Refuse(seq, Refusal::TooLow));
+                continue;
+            }
+            let found = self.sent.partition_point(|sent| sent.seq < seq);
+            match self.sent.get_mut(found).filter(|sent| sent.seq == seq) {
+                Some(sent) => {
+                    if sent.resent_at.is_some_and(|at| now.since(at) < quiet) {
+                        continue;
+                    }
+                    sent.resent_at = Some(now);
+                    answers.push(Answer::Resend(sent.message.clone()));
+                }
+                None => answers.push(Answer::Refuse(seq, Refusal::NotFound)),
+            }
+        }
+        answers
+    }
+
+    /// Forgets everything: a new generation numbers from 1.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Bytes of names and values, nested ones included.
+fn weight(message: &Message) -> usize {
+    message.fields().iter().fold(0, |sum: usize, field| {
+        let value = match &field.value {
+            Value::Text(bytes) | Value::Binary(bytes) | Value::Compressed(bytes) => bytes.len(),
+            Value::Struct(inner) | Value::Uncompressed(inner) => weight(inner),
+            Value::List(items) => items
+                .iter()
+                .fold(0, |sum: usize, item| sum.saturating_add(item.len())),
+        };
+        sum.saturating_add(field.name.len()).saturating_add(value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::field::SEQ;
+
+    const DELAY: Duration = Duration::from_millis(250);
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_millis(ms)
+    }
+
+    fn message(number: u64) -> Message {
+        Message::new("status").with(SEQ, &format!("{number:x}"))
+    }
+
+    fn filled(count: u64) -> History {
+        let mut history = History::default();
+        for number in 1..=count {
+            history.push(Sequence(number), message(number), at(0));
+        }
+        history
+    }
+
+    fn ask(history: &mut History, first: u64, last: u64, acked: u64, ms: u64) -> Vec<Answer> {
+        history.answer(
+            Sequence(first),
+            Sequence(last),
+            Sequence(acked),
+            Sequence(742),
+            DELAY,
+            at(ms),
+        )
+    }
+
+    #[test]
+    fn as_the_legacy_node_after_742_messages() {
+        let mut history = filled(742);
+        assert_eq!(history.low(), Sequence(242));
+        let refused: Vec<_> = (1..=3)
+            .map(|seq| Answer::Refuse(Sequence(seq), Refusal::TooLow))
+            .collect();
+        assert_eq!(ask(&mut history, 1, 3, 0, 0), refused);
+        let answers = ask(&mut history, 641, 740, 0, 0);
+        assert_eq!(answers.len(), 50, "a batch");
+        assert_eq!(answers[0], Answer::Resend(message(641)));
+        assert_eq!(
+            ask(&mut history, 641, 740, 0, 1)[0],
+            Answer::Resend(message(691)),
+            "what was just sent again is skipped"
+        );
+    }
+
+    #[test]
+    fn boundaries_of_one_request() {
+        let mut history = filled(742);
+        assert_eq!(
+            ask(&mut history, 242, 243, 0, 0),
+            [
+                Answer::Refuse(Sequence(242), Refusal::TooLow),
+                Answer::Resend(message(243))
+            ]
+        );
+        assert_eq!(ask(&mut history, 700, 700, 700, 0), [], "acknowledged");
+        assert_eq!(
+            ask(&mut history, 742, u64::MAX, 741, 0),
+            [Answer::Resend(message(742)), Answer::Future(Sequence(743))]
+        );
+        assert_eq!(
+            ask(&mut history, u64::MAX, u64::MAX, 0, 0),
+            [Answer::Future(Sequence(u64::MAX))]
+        );
+        assert_eq!(ask(&mut history, 9, 8, 0, 0), [], "an empty range");
+    }
+
+    #[test]
+    fn a_number_is_sent_again_at_most_once_per_delay() {
+        let mut history = filled(742);
+        assert_eq!(ask(&mut history, 500, 500, 0, 1000).len(), 1);
+        assert_eq!(ask(&mut history, 500, 500, 0, 1239).len(), 0);
+        assert_eq!(ask(&mut history, 500, 500, 0, 1240).len(), 1);
+    }
+
+    #[test]
+    fn acknowledged_messages_stay_for_a_while() {
+        let mut history = filled(10);
+        history.release(Sequence(5), at(2500));
+        assert_eq!(history.low(), Sequence(0));
+        history.release(Sequence(5), at(2501));
+        assert_eq!(history.low(), Sequence(5));
+        history.release(Sequence(5), at(60_000));
+        assert_eq!(history.low(), Sequence(5), "the rest is not acknowledged");
+    }
+
+    #[test]
+    fn large_messages_push_out_old_ones() {
+        let mut history = filled(1);
+        let big = message(2).with("x", &"y".repeat(MAX_HISTORY_BYTES));
+        history.push(Sequence(2), big.clone(), at(0));
+        assert_eq!(history.low(), Sequence(1));
+        assert_eq!(ask(&mut history, 2, 2, 0, 0), [Answer::Resend(big)]);
+    }
+}

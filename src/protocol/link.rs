@@ -1,0 +1,60 @@
+//! One link: a (node, medium) pair. Spec: wire, section 16.4.
+
+use super::name::MediumName;
+use crate::clock::Monotonic;
+
+/// Whether a node is heard over a medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    medium: MediumName,
+    /// Last time the node was heard over it; `None` while dead.
+    heard: Option<Monotonic>,
+}
+
+impl Link {
+    /// A link that was never heard: dead.
+    #[must_use]
+    pub const fn new(medium: MediumName) -> Self {
+        Self {
+            medium,
+            heard: None,
+        }
+    }
+
+    /// Its medium.
+    #[must_use]
+    pub const fn medium(&self) -> &MediumName {
+        &self.medium
+    }
+
+    /// Whether it is up.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Last time the node was heard over it, while up.
+    #[must_use]
+    pub const fn heard(&self) -> Option<Monotonic> {
+        self.heard
+    }
+
+    /// Notes that the node was heard; `true`: it just came up.
+    pub const fn refresh(&mut self, now: Monotonic) -> bool {
+        let came_up = self.heard.is_none();
+        self.heard = Some(now);
+        came_up
+    }
+
+    /// Declares it dead.
+    pub const fn die(&mut self) {
+        self.heard = None;
+    }
+
+    /// Counts its silence from `now` at the earliest.
+    pub fn restart_silence(&mut self, now: Monotonic) {
+        if let Some(heard) = &mut self.heard {
+            *heard = now.max(*heard);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Membership: which nodes and links are alive, and every rule between two nodes below the
+//! resource handshake. Does no I/O and reads no clock.
+//!
+//! Every call applies what is overdue first, then its own event, then loops the messages it sent
+//! back into the pipeline in the order of their numbers, and last asks whether communication is
+//! up. Messages therefore leave in sequence order, whatever a reaction sends.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::event::Origin;
+use super::history::History;
+use super::limiter::Limiter;
+use super::message::Message;
+use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
+use super::node_table::{MAX_CAPABILITY_BYTES, Node, NodeIndex, NodeKind, NodeTable};
+use super::output::Output;
+use super::status::NodeStatus;
+use crate::clock::{Monotonic, Now};
+use crate::node::{Autojoin, NodeSettings};
+use crate::notice::Notice;
+
+mod comm;
+mod dispatch;
+mod liveness;
+mod node_list;
+mod numbers;
+mod receive;
+mod send;
+mod status;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use comm::Phase;
+use liveness::Stall;
+use send::AnnouncedDeadTime;
+pub use view::NodeView;
+
+/// Longest `ld` text, in bytes. Spec: wire, section 8.
+const MAX_LOAD_BYTES: usize = 63;
+
+/// Who we are in this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Generation of this run, already safe on disk.
+    pub generation: Generation,
+    /// Our uuid.
+    pub uuid: NodeUuid,
+    /// Capability words that we advertise: letters, digits, `-`, `_`.
+    pub capabilities: Vec<String>,
+}
+
+/// The membership core.
+#[derive(Debug)]
+pub struct Membership {
+    settings: NodeSettings,
+    generation: Generation,
+    uuid: NodeUuid,
+    capabilities: BTreeSet<String>,
+    /// The field `systole`; empty: left out.
+    capability_text: String,
+    rng: StdRng,
+    nodes: NodeTable,
+    /// Names removed by `delnode`; at most as many as a table holds.
+    deleted: Vec<NodeName>,
+    /// What we say of ourselves.
+    status: NodeStatus,
+    phase: Phase,
+    /// Every node was heard or dead once; never undone.
+    links_up: bool,
+    /// Communication was up once in this process.
+    was_up: bool,
+    /// With autojoin: newcomers had their time to speak.
+    autojoin_waited: bool,
+    /// A node list came before we asked.
+    list_received: bool,
+    /// Since when we can hear others; silence counts from here.
+    opened_at: Option<Monotonic>,
+    next_beat: Option<Monotonic>,
+    /// When our last status left.
+    last_beat: Option<Monotonic>,
+    dead_time: AnnouncedDeadTime,
+    /// Our last number.
+    last_seq: Sequence,
+    /// Sent and not yet looped back; emptied before every call returns.
+    own: VecDeque<Message>,
+    /// Messages whose run has begun now; emptied before every call returns.
+    early: VecDeque<(MediumName, Message)>,
+    history: History,
+    acknowledged: Sequence,
+    /// No peer of an old release is present.
+    flow_control: bool,
+    clients_paused: bool,
+    load: String,
+    limiter: Limiter,
+    stall: Stall,
+    /// Our beats wait for the owner in the call of this instant.
+    beats_held_at: Option<Monotonic>,
+    last_unix_s: u64,
+}
+
+impl Membership {
+    /// The core before its start: knows the configured nodes and has heard nobody.
+    #[must_use]
+    pub fn new(settings: &NodeSettings, identity: Identity, seed: u64) -> Self {
+        let capabilities: BTreeSet<String> = identity
+            .capabilities
+            .into_iter()
+            .filter(|word| !word.is_empty())
+            .collect();
+        let capability_text = capabilities
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(".");
+        debug_assert!(capability_text.len() <= MAX_CAPABILITY_BYTES);
+        let mut membership = Self {
+            settings: settings.clone(),
+            generation: identity.generation,
+            uuid: identity.uuid,
+            capabilities,
+            capability_text,
+            rng: StdRng::seed_from_u64(seed),
+            nodes: NodeTable::default(),
+            deleted: Vec::new(),
+            status: NodeStatus::Init,
+            phase: Phase::Stopped,
+            links_up: false,
+            was_up: false,
+            autojoin_waited: settings.autojoin == Autojoin::None,
+            list_received: false,
+            opened_at: None,
+            next_beat: None,
+            last_beat: None,
+            dead_time: AnnouncedDeadTime::default(),
+            last_seq: Sequence(0),
+            own: VecDeque::new(),
+            early: VecDeque::new(),
+            history: History::default(),
+            acknowledged: Sequence(0),
+            flow_control: true,
+            clients_paused: false,
+            load: "n/a".to_owned(),
+            limiter: Limiter::default(),
+            stall: Stall::default(),
+            beats_held_at: None,
+            last_unix_s: 0,
+        };
+        // Table order is configuration order; ourselves first when ha.cf does not name us.
+        if !settings.nodes.contains(&settings.local) {
+            membership.add_node(&settings.local, NodeKind::Own, Monotonic::ZERO);
+        }
+        for name in &settings.nodes {
+            let kind = if *name == settings.local {
+                NodeKind::Own
+            } else {
+                NodeKind::Peer
+            };
+            membership.add_node(name, kind, Monotonic::ZERO);
+        }
+        for name in &settings.ping_nodes {
+            membership.add_node(name, NodeKind::Ping, Monotonic::ZERO);
+        }
+        membership
+    }
+
+    /// Begins the run: `status init`, with a raised `dt`. Spec: membership, section 4.
+    pub fn start(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.phase != Phase::Stopped {
+            return;
+        }
+        self.last_unix_s = now.unix_s;
+        self.phase = Phase::Starting;
+        self.dead_time.raise_for_start(now.instant);
+        self.emit_status(now, out);
+        self.settle(now, out);
+    }
+
+    /// All media are open: `init` becomes `up`, heartbeats begin, silence counts from here.
+    pub fn media_opened(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.phase != Phase::Starting {
+            return;
+        }
+        self.opened_at = Some(now.instant);
+        for node in self.nodes.iter_mut() {
+            node.silent_since = now.instant;
+        }
+        self.phase = Phase::Waiting;
+        self.set_status(NodeStatus::Up, now, out);
+        // The first beat repeats it at once, as legacy does: two copies of the news.
+        self.next_beat = Some(now.instant);
+        self.apply_due(now, out);
+        self.settle(now, out);
+    }
+
+    /// Applies everything due by `now`.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.enter(now, out);
+        self.settle(now, out);
+    }
+
+    /// Applies everything due by `now`, then a verified message.
+    pub fn received(
+        &mut self,
+        medium: &MediumName,
+        message: Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        self.enter(now, out);
+        self.take_message(medium, message, now, out);
+        self.settle(now, out);
+    }
+
+    /// Sends a message of the daemon itself or of the resource core.
+    pub fn send(&mut self, message: Message, now: Now, out: &mut Vec<Output>) {
+        self.enter(now, out);
+        self.emit(message, now, out);
+        self.settle(now, out);
+    }
+
+    /// Sends a message of a script or client. Types that only a daemon may send are refused with
+    /// a line. Spec: wire, section 9; client API, section 7.
+    pub fn inject(&mut self, origin: Origin, message: Message, now: Now, out: &mut Vec<Output>) {
+        self.enter(now, out);
+        if let Some(refused) = send::refused_from(origin, &message) {
+            let text = format!("message type {refused:?} from {origin:?} refused");
+            self.limited("refused local message", now, out, || Notice::OtherWarn {
+                text,
+            });
+        } else {
+            self.emit(message, now, out);
+        }
+        self.settle(now, out);
+    }
+
+    /// Sends our status at once; the schedule stays as it is.
+    pub fn send_status(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.enter(now, out);
+        self.emit_status(now, out);
+        self.settle(now, out);
+    }
+
+    /// Goes on under a new generation: numbers from 1, `init`, `up`, `reqnodes`, then
+    /// [`Output::CommUp`] with `first: false`. What is known of the others is kept. The number
+    /// must be safe on disk. Spec: membership, section 16.3.
+    pub fn begin_new_generation(
+        &mut self,
+        generation: Generation,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        self.restart_numbering(generation, now, out);
+        self.settle(now, out);
+    }
+
+    /// Announces `extra` more dead time until it was lowered as often as raised.
+    pub fn raise_dead_time(&mut self, extra: Duration, now: Now, out: &mut Vec<Output>) {
+        self.dead_time.raise(extra);
+        self.send_status(now, out);
+    }
+
+    /// Takes back one [`raise_dead_time`](Self::raise_dead_time).
+    pub fn lower_dead_time(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.dead_time.lower();
+        self.send_status(now, out);
+    }
+
+    /// Sets the text of the field `ld`: the first line of `/proc/loadavg`.
+    pub fn set_load(&mut self, line: &str) {
+        let line = line.lines().next().unwrap_or_default();
+        self.load.clear();
+        self.load
+            .extend(line.chars().filter(char::is_ascii).take(MAX_LOAD_BYTES));
+    }
+
+    /// What is overdue comes before anything else.
+    fn enter(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.watch_clocks(now, out);
+        self.apply_due(now, out);
+    }
+
+    /// Loops own messages back, then asks whether communication is up, until both are quiet.
+    fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
+        loop {
+            while let Some(message) = self.own.pop_front() {
+                self.take_own(message, now, out);
+            }
+            if let Some((medium, message)) = self.early.pop_front() {
+                self.take_message(&medium, message, now, out);
+                continue;
+            }
+            self.check_comm(now, out);
+            if self.own.is_empty() {
+                break;
+            }
+        }
+        self.update_flow(now, out);
+        self.stall.plan(self.next_deadline(), now.instant);
+    }
+
+    /// Adds a node to the table; `None` when it is full or the name is known.
+    fn add_node(&mut self, name: &NodeName, kind: NodeKind, now: Monotonic) -> Option<NodeIndex> {
+        let dead_after = match kind {
+            NodeKind::Own | NodeKind::Peer => self.settings.timing.deadtime,
+            NodeKind::Ping => self.settings.timing.deadping,
+        };
+        let trigger = self.rng.random_range(0..10);
+        let mut node = Node::new(
+            name.clone(),
+            kind,
+            &self.settings.media,
+            dead_after,
+            trigger,
+            now,
+        );
+        if kind == NodeKind::Own {
+            node.uuid = Some(self.uuid);
+            node.generation = self.generation;
+        }
+        self.nodes.add(node).ok()
+    }
+
+    /// Emits a line unless its kind came too often.
+    fn limited(
+        &mut self,
+        kind: &'static str,
+        now: Now,
+        out: &mut Vec<Output>,
+        line: impl FnOnce() -> Notice,
+    ) {
+        if self.limiter.pass(kind, now.instant) {
+            out.push(Output::Notice(line()));
+        }
+    }
+}

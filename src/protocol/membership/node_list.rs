@@ -1,0 +1,232 @@
+//! Node lists: exchange, operator commands, weights and sites. Spec: wire, section 17;
+//! membership, section 8.
+
+use super::super::field::{self, kind};
+use super::super::message::Message;
+use super::super::name::NodeName;
+use super::super::node_table::{MAX_NODES, MAX_SITE_BYTES, NodeKind};
+use super::super::output::{Output, ResourceEvent, Treatment};
+use super::super::status::NodeStatus;
+use super::Membership;
+use super::receive::Heard;
+use crate::clock::Now;
+use crate::notice::Notice;
+
+/// Names in a list, as a message carries them; `None` if one is no node name or there are more
+/// than a table holds.
+fn names(text: &str) -> Option<Vec<NodeName>> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    if words.len() > MAX_NODES {
+        return None;
+    }
+    words
+        .into_iter()
+        .map(|word| NodeName::new(word).ok())
+        .collect()
+}
+
+impl Membership {
+    /// `reqnodes`: answered in any state, else a legacy peer stays `up` for ever.
+    pub(super) fn take_list_request(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
+        if heard.own {
+            return;
+        }
+        let list: String = self
+            .nodes
+            .iter()
+            .filter(|node| node.is_member())
+            .flat_map(|node| [node.name.as_str(), " "])
+            .collect();
+        let deleted: String = self
+            .deleted
+            .iter()
+            .flat_map(|name| [name.as_str(), " "])
+            .collect();
+        let deleted = if deleted.is_empty() { " " } else { &deleted };
+        let answer = Message::empty()
+            .with(field::DEST, heard.name.as_str())
+            .with(field::T, kind::REP_NODES)
+            .with(field::NODE_LIST, &list)
+            .with(field::DEL_NODE_LIST, deleted);
+        self.emit(answer, now, out);
+    }
+
+    /// `repnodes`, asked for or not: the answerer's list wins.
+    pub(super) fn take_list(
+        &mut self,
+        heard: &Heard,
+        message: &Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        if heard.own {
+            return;
+        }
+        let mut changed = false;
+        match message.text(field::NODE_LIST).map(names) {
+            Some(Some(list)) => changed |= self.adopt(&list, now, out),
+            Some(None) => self.refuse_list(heard, now, out),
+            None => {}
+        }
+        match message.text(field::DEL_NODE_LIST).map(names) {
+            Some(Some(list)) => {
+                changed |= self.deleted != list;
+                self.deleted = list;
+            }
+            Some(None) => self.refuse_list(heard, now, out),
+            None => {}
+        }
+        if changed {
+            out.push(Output::NodeListChanged);
+        }
+        // It answers, whatever its list is worth.
+        self.list_arrived(now, out);
+    }
+
+    fn refuse_list(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
+        let node = heard.name.to_string();
+        self.limited("bad node list", now, out, || Notice::OtherError {
+            text: format!("node list from {node} refused: a name in it is not valid"),
+        });
+    }
+
+    /// Makes our table hold exactly these members, as far as that is safe.
+    fn adopt(&mut self, list: &[NodeName], now: Now, out: &mut Vec<Output>) -> bool {
+        let mut changed = false;
+        for name in list {
+            if self.nodes.find(name.as_str()).is_none() {
+                changed |= self.add_peer(name, now, out);
+            }
+        }
+        let absent: Vec<(NodeName, NodeStatus)> = self
+            .nodes
+            .iter()
+            .filter(|node| node.kind == NodeKind::Peer && !list.contains(&node.name))
+            .map(|node| (node.name.clone(), node.status))
+            .collect();
+        for (name, status) in absent {
+            if status.is_living() {
+                self.limited("cannot remove", now, out, || Notice::CannotRemoveAlive {
+                    node: name.to_string(),
+                });
+            } else {
+                self.remove_peer(&name, out);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn add_peer(&mut self, name: &NodeName, now: Now, out: &mut Vec<Output>) -> bool {
+        let added = self.add_node(name, NodeKind::Peer, now.instant).is_some();
+        if added {
+            self.deleted.retain(|deleted| deleted != name);
+            out.push(Output::Notice(Notice::NodeAdded {
+                node: name.to_string(),
+            }));
+        } else {
+            self.limited("node not added", now, out, || Notice::OtherError {
+                text: format!("node {name} not added: it is known, or there are {MAX_NODES} nodes"),
+            });
+        }
+        added
+    }
+
+    fn remove_peer(&mut self, name: &NodeName, out: &mut Vec<Output>) {
+        self.nodes.remove(name);
+        out.push(Output::Notice(Notice::NodeRemoved {
+            node: name.to_string(),
+        }));
+        out.push(Output::Deliver {
+            message: Message::new(kind::DEL_NODE).with(field::NODE, name.as_str()),
+            treatment: Treatment::Keep,
+        });
+    }
+
+    /// `addnode`.
+    pub(super) fn take_add(&mut self, message: &Message, now: Now, out: &mut Vec<Output>) {
+        let list = message.text(field::NODE_LIST).and_then(names);
+        let mut changed = false;
+        for name in list.unwrap_or_default() {
+            changed |= self.add_peer(&name, now, out);
+        }
+        if changed {
+            out.push(Output::NodeListChanged);
+        }
+    }
+
+    /// `delnode`: all named nodes must be dead and all others alive.
+    pub(super) fn take_delete(&mut self, message: &Message, now: Now, out: &mut Vec<Output>) {
+        let list = message
+            .text(field::NODE_LIST)
+            .and_then(names)
+            .unwrap_or_default();
+        if list.contains(&self.settings.local) {
+            out.push(Output::Notice(Notice::OtherError {
+                text: "this node was deleted from the cluster: shutting down".to_owned(),
+            }));
+            out.push(Output::Resource(ResourceEvent::Deleted));
+            return;
+        }
+        let mut refusal = None;
+        for node in self.nodes.iter().filter(|node| node.kind == NodeKind::Peer) {
+            let name = node.name.to_string();
+            if list.contains(&node.name) {
+                if node.status != NodeStatus::Dead {
+                    refusal = Some(Notice::DeleteNotDead { node: name });
+                    break;
+                }
+            } else if !node.status.is_living() && refusal.is_none() {
+                refusal = Some(Notice::DeleteOthersMissing { node: name });
+            }
+        }
+        if let Some(refusal) = refusal {
+            self.limited("delete refused", now, out, || refusal);
+            return;
+        }
+        let mut changed = false;
+        for name in list {
+            let known = self
+                .nodes
+                .iter()
+                .any(|node| node.name == name && node.is_member());
+            if !known {
+                continue;
+            }
+            self.remove_peer(&name, out);
+            if self.deleted.len() < MAX_NODES && !self.deleted.contains(&name) {
+                self.deleted.push(name);
+            }
+            changed = true;
+        }
+        if changed {
+            out.push(Output::NodeListChanged);
+        }
+    }
+
+    /// `setweight`.
+    pub(super) fn take_weight(&mut self, message: &Message) {
+        let weight = message
+            .dec(field::WEIGHT)
+            .and_then(|weight| u32::try_from(weight).ok());
+        if let Some((name, weight)) = message.text(field::NODE).zip(weight)
+            && let Some(index) = self.nodes.find(name)
+            && let Some(node) = self.nodes.get_mut(index)
+        {
+            node.weight = weight;
+        }
+    }
+
+    /// `setsite`.
+    pub(super) fn take_site(&mut self, message: &Message) {
+        let site = message
+            .text(field::SITE)
+            .filter(|site| site.len() <= MAX_SITE_BYTES);
+        if let Some((name, site)) = message.text(field::NODE).zip(site)
+            && let Some(index) = self.nodes.find(name)
+            && let Some(node) = self.nodes.get_mut(index)
+        {
+            site.clone_into(&mut node.site);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The number of a message: gaps, refills and what is acknowledged. Spec: wire, section 13.2,
+//! steps 3 to 6, and section 15.2.
+
+use super::super::field::{self, kind};
+use super::super::flow;
+use super::super::message::Message;
+use super::super::name::Sequence;
+use super::super::output::Output;
+use super::super::sequence::Arrival;
+use super::Membership;
+use super::receive::{Heard, Verdict};
+use crate::clock::Now;
+use crate::notice::Notice;
+
+impl Membership {
+    /// Notes a number and judges it; asks for what is missing before it.
+    pub(super) fn note_number(
+        &mut self,
+        heard: &Heard,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Verdict {
+        let max_delay = self.settings.timing.max_rexmit_delay;
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return Verdict::Drop;
+        };
+        let before = node.window.last().unwrap_or_default();
+        let (arrival, given_up) = node.window.arrive(heard.seq);
+        for seq in given_up {
+            node.requests.cancel(seq);
+        }
+        match arrival {
+            Arrival::InOrder => {
+                let ack =
+                    flow::ack_in_order(node.ack_trigger, heard.seq, node.window.first_missing());
+                self.acknowledge(heard, ack, now, out);
+                Verdict::Keep
+            }
+            Arrival::Duplicate => Verdict::Duplicate,
+            Arrival::Gap { first, last } => {
+                node.requests
+                    .schedule(first, last, max_delay, now.instant, &mut self.rng);
+                let count = heard.seq.0.saturating_sub(first.0);
+                self.lost(heard, count, before, now, out);
+                Verdict::Keep
+            }
+            Arrival::TooFar { count } => {
+                node.requests.clear();
+                self.lost(heard, count, before, now, out);
+                let node = heard.name.to_string();
+                self.limited("lost a lot", now, out, || Notice::LostALot { node });
+                Verdict::Keep
+            }
+            Arrival::Fills => {
+                self.fill(heard, heard.seq, now, out);
+                Verdict::Keep
+            }
+            Arrival::Old => Verdict::Drop,
+        }
+    }
+
+    fn lost(&mut self, heard: &Heard, count: u64, last: Sequence, now: Now, out: &mut Vec<Output>) {
+        let (node, seq) = (heard.name.to_string(), heard.seq.0);
+        self.limited("lost packets", now, out, || Notice::LostPackets {
+            count,
+            node,
+            last: last.0,
+            seq,
+        });
+    }
+
+    /// A missing number arrived, or its sender refused it for good.
+    pub(super) fn fill(
+        &mut self,
+        heard: &Heard,
+        seq: Sequence,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return false;
+        };
+        node.requests.cancel(seq);
+        let Some(filled) = node.window.fill(seq) else {
+            return false;
+        };
+        let trigger = node.ack_trigger;
+        if filled.closed {
+            let node = heard.name.to_string();
+            self.limited("gap closed", now, out, || Notice::NoPacketsMissing { node });
+        }
+        if filled.was_lowest {
+            let ack = flow::ack_filled(trigger, seq, filled.complete_to);
+            self.acknowledge(heard, ack, now, out);
+        }
+        true
+    }
+
+    fn acknowledge(
+        &mut self,
+        heard: &Heard,
+        seq: Option<Sequence>,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(seq) = seq.filter(|_| self.flow_control) {
+            let message = Message::new(kind::NS_ACKMSG)
+                .with(field::DEST, heard.name.as_str())
+                .with(field::ACK_SEQ, &format!("{:x}", seq.0));
+            self.emit(message, now, out);
+        }
+    }
+}

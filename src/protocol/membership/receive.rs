@@ -1,0 +1,414 @@
+//! The receive pipeline from the required fields to the dispatch. Spec: wire, sections 12 and 13.
+
+use super::super::field::{self, kind};
+use super::super::message::Message;
+use super::super::name::{Generation, MediumName, NodeName, Sequence};
+use super::super::node_table::{Early, NodeIndex, NodeKind, Sender};
+use super::super::output::{Output, ResourceEvent, Treatment};
+use super::super::sequence::{MAX_GAP, RunVerdict, judge_run};
+use super::Membership;
+use super::send::uuid_field;
+use crate::clock::Now;
+use crate::node::Autojoin;
+use crate::notice::Notice;
+
+/// What the pipeline does with a message after the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Dispatch it.
+    Keep,
+    /// Refresh the link only.
+    Duplicate,
+    /// It waits for the status that begins its run.
+    Early,
+    /// Nothing, not even the link.
+    Drop,
+}
+
+/// Where a message comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Heard {
+    /// Its sender.
+    pub(super) index: NodeIndex,
+    /// Its sender's name.
+    pub(super) name: NodeName,
+    /// It is our own.
+    pub(super) own: bool,
+    /// Its number; 0 for `NS_` types.
+    pub(super) seq: Sequence,
+}
+
+impl Membership {
+    /// One verified message from a medium, from the required fields on.
+    pub(super) fn take_message(
+        &mut self,
+        medium: &MediumName,
+        message: Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let (Some(kind), Some(src), Some(_)) = (
+            message.kind(),
+            message.text(field::SRC),
+            message.get(field::TS),
+        ) else {
+            self.missing("from/ts/type", medium, &message, now, out);
+            return;
+        };
+        let sequenced = !kind.starts_with(kind::UNSEQUENCED_PREFIX);
+        let seq = match message.hex(field::SEQ) {
+            Some(seq) if seq > 0 => Sequence(seq),
+            None if !sequenced && message.get(field::SEQ).is_none() => Sequence(0),
+            Some(_) | None => {
+                self.missing("seqno", medium, &message, now, out);
+                return;
+            }
+        };
+        if message.hex(field::TS).unwrap_or(0) == 0 {
+            return;
+        }
+        let uuid = uuid_field(&message, field::SRC_UUID);
+        let index = match self.nodes.sender(src, uuid.as_ref()) {
+            Sender::Known(index) => index,
+            Sender::Unknown => {
+                let src = src.to_owned();
+                self.unknown_sender(&src, uuid, now, out);
+                return;
+            }
+            Sender::Conflict(known) => {
+                let claimed = src.to_owned();
+                self.limited("uuid conflict", now, out, || Notice::UuidConflict {
+                    uuid: uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
+                    known: known.to_string(),
+                    claimed,
+                });
+                return;
+            }
+        };
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        if node.kind == NodeKind::Own {
+            self.own_echo(medium, index, &message, seq, now, out);
+            return;
+        }
+        // Whatever a peer sends counts, also what is refused below. A ping node is heard by its own
+        // medium only.
+        node.heard |= node.kind == NodeKind::Peer;
+        let heard = Heard {
+            index,
+            name: node.name.clone(),
+            own: false,
+            seq,
+        };
+        if let Some(uuid) = uuid
+            && node.uuid != Some(uuid)
+        {
+            let before = node.uuid.replace(uuid);
+            let name = heard.name.to_string();
+            if before.is_some() {
+                self.limited("uuid changed", now, out, || Notice::UuidChanged {
+                    node: name,
+                    uuid: uuid.to_string(),
+                });
+            }
+        }
+        let verdict = if sequenced {
+            self.judge_sequenced(&heard, &message, now, out)
+        } else {
+            self.judge_unsequenced(&heard, medium, &message, now, out)
+        };
+        let treatment = match verdict {
+            Verdict::Keep => {
+                if let Some(node) = self.nodes.get_mut(heard.index) {
+                    node.heard = true;
+                }
+                self.refresh_link(heard.index, medium, now, out);
+                self.dispatch(&heard, message, now, out);
+                return;
+            }
+            Verdict::Duplicate => {
+                self.refresh_link(heard.index, medium, now, out);
+                Treatment::Duplicate
+            }
+            Verdict::Early => {
+                self.refresh_link(heard.index, medium, now, out);
+                if let Some(node) = self.nodes.get_mut(heard.index) {
+                    node.keep_early(Early {
+                        generation: claimed_run(&message),
+                        seq: heard.seq,
+                        medium: medium.clone(),
+                        message,
+                    });
+                }
+                return;
+            }
+            Verdict::Drop => Treatment::Drop,
+        };
+        out.push(Output::Deliver { message, treatment });
+    }
+
+    fn missing(
+        &mut self,
+        what: &'static str,
+        medium: &MediumName,
+        message: &Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        self.limited("missing field", now, out, || Notice::MissingField {
+            medium: medium.to_string(),
+            node: printable(message.text(field::SRC).unwrap_or("?")),
+            what: what.to_owned(),
+        });
+    }
+
+    /// A sender that is not in the table. Spec: membership, section 8.1.
+    fn unknown_sender(
+        &mut self,
+        src: &str,
+        uuid: Option<super::NodeUuid>,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let name = NodeName::new(src).ok().filter(|name| name.as_str() == src);
+        let added = match (self.settings.autojoin, name) {
+            (Autojoin::None, _) | (_, None) => None,
+            (Autojoin::Other | Autojoin::Any, Some(name)) => {
+                self.add_node(&name, NodeKind::Peer, now.instant)
+            }
+        };
+        let Some(node) = added.and_then(|index| self.nodes.get_mut(index)) else {
+            let node = printable(src);
+            self.limited("bad node", now, out, || Notice::BadNode { node });
+            return;
+        };
+        // This message is not processed; the first status after it is not announced.
+        node.uuid = uuid;
+        node.withheld = true;
+        out.push(Output::Notice(Notice::NodeAdded {
+            node: src.to_owned(),
+        }));
+        self.deleted.retain(|deleted| deleted.as_str() != src);
+        out.push(Output::NodeListChanged);
+    }
+
+    /// Our own packet came back over a medium, or somebody else speaks under our name.
+    fn own_echo(
+        &mut self,
+        medium: &MediumName,
+        index: NodeIndex,
+        message: &Message,
+        seq: Sequence,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let generation = claimed_run(message);
+        let ours = uuid_field(message, field::SRC_UUID).is_none_or(|uuid| uuid == self.uuid);
+        if ours && generation == self.generation && seq <= self.last_seq {
+            self.refresh_link(index, medium, now, out);
+        } else if !ours || generation >= self.generation {
+            let text = format!(
+                "message under our own name that we did not send, heard on {medium}: \
+                 is another node configured as {}?",
+                self.settings.local
+            );
+            self.limited("own name", now, out, || Notice::OtherError { text });
+        }
+    }
+
+    /// Whether a message is for us. Spec: wire, section 12, addressing.
+    pub(super) fn is_for_us(&self, message: &Message, sequenced: bool) -> bool {
+        if sequenced && let Some(uuid) = uuid_field(message, field::DEST_UUID) {
+            return uuid == self.uuid;
+        }
+        match message.get(field::DEST) {
+            None => true,
+            Some(_) => message.text(field::DEST) == Some(self.settings.local.as_str()),
+        }
+    }
+
+    fn judge_unsequenced(
+        &mut self,
+        heard: &Heard,
+        medium: &MediumName,
+        message: &Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Verdict {
+        let for_us = self.is_for_us(message, false);
+        let from_member = self
+            .nodes
+            .get(heard.index)
+            .is_some_and(super::Node::is_member);
+        match message.kind() {
+            Some(kind::NS_NAK_REXMIT) => {
+                self.take_refusal(heard, message, for_us, now, out);
+                Verdict::Drop
+            }
+            // What a ping node answers comes by its own medium alone: nobody else may say it.
+            Some(kind::NS_STATUS) => {
+                let by_its_medium = self.nodes.get(heard.index).is_some_and(|node| {
+                    node.kind == NodeKind::Ping && node.name.as_str() == medium.as_str()
+                });
+                if by_its_medium {
+                    Verdict::Keep
+                } else {
+                    Verdict::Drop
+                }
+            }
+            // A ping node says nothing else.
+            Some(_) | None if for_us && from_member => Verdict::Keep,
+            Some(_) | None => Verdict::Drop,
+        }
+    }
+
+    /// Spec: wire, section 13.2.
+    fn judge_sequenced(
+        &mut self,
+        heard: &Heard,
+        message: &Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Verdict {
+        let Some(node) = self.nodes.get(heard.index) else {
+            return Verdict::Drop;
+        };
+        if node.kind == NodeKind::Ping {
+            return Verdict::Drop;
+        }
+        let known = node.known_run();
+        let claimed = claimed_run(message);
+        let is_status = message.kind() == Some(kind::STATUS);
+        if claimed == known.generation && heard.seq <= node.heard_to {
+            // Its number was used before we declared the node dead: a copy that comes late.
+            return Verdict::Drop;
+        }
+        match judge_run(known, claimed, is_status, heard.seq) {
+            RunVerdict::Replay => {
+                let node = heard.name.to_string();
+                self.limited("replay", now, out, || Notice::ReplayAttack {
+                    node,
+                    generation: claimed.0,
+                    current: known.generation.0,
+                });
+                return Verdict::Drop;
+            }
+            RunVerdict::Stale => return Verdict::Drop,
+            RunVerdict::Same if claimed > known.generation && is_resource_word(message) => {
+                return Verdict::Early;
+            }
+            RunVerdict::Same => {}
+            RunVerdict::Returned => self.returned(heard, now, out),
+            RunVerdict::Restarted { known: before } => {
+                self.restarted(heard, claimed, before, known.dead, out);
+            }
+        }
+        let verdict = self.note_number(heard, now, out);
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return Verdict::Drop;
+        };
+        if verdict == Verdict::Keep {
+            // Only a status moves the generation. What comes before it is handled at once, and
+            // must not be handled again when it seems to be missing in the new run.
+            if node.was_ahead(claimed, heard.seq) {
+                return Verdict::Duplicate;
+            }
+            if claimed > node.generation && !node.note_ahead(claimed, heard.seq) {
+                return Verdict::Drop;
+            }
+        }
+        match verdict {
+            Verdict::Keep if self.is_for_us(message, true) => Verdict::Keep,
+            Verdict::Keep | Verdict::Drop => Verdict::Drop,
+            other @ (Verdict::Duplicate | Verdict::Early) => other,
+        }
+    }
+
+    /// A node that we had declared dead lives, in the run that we knew: a healed partition.
+    fn returned(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
+        for notice in [
+            Notice::ReturningAfterPartition {
+                node: heard.name.to_string(),
+            },
+            Notice::PartitionInfo {
+                url: "http://linux-ha.org/wiki/Split_Brain".to_owned(),
+            },
+            Notice::DeadtimeTooSmall {},
+        ] {
+            out.push(Output::Notice(notice));
+        }
+        out.push(Output::Resource(ResourceEvent::ReturnedAfterPartition {
+            node: heard.name.clone(),
+        }));
+        if self.settings.manage_resources {
+            self.emit_status(now, out);
+        }
+    }
+
+    fn restarted(
+        &mut self,
+        heard: &Heard,
+        generation: Generation,
+        before: bool,
+        was_dead: bool,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(node) = self.nodes.get_mut(heard.index) {
+            let mut early = std::mem::take(&mut node.early);
+            early.retain(|early| early.generation == generation);
+            early.sort_by_key(|early| early.seq);
+            node.take_generation(generation);
+            // Numbers before the first one heard are not asked for; the first one may have been
+            // early. What is missing from there on is.
+            if let Some(first) = early.first().map(|early| early.seq)
+                && first < heard.seq
+                && heard.seq.0.saturating_sub(first.0) <= MAX_GAP
+            {
+                node.window.begin_at(first);
+            }
+            let messages = early.into_iter().map(|early| (early.medium, early.message));
+            self.early.extend(messages);
+        }
+        if before {
+            out.push(Output::Notice(Notice::HeartbeatRestart {
+                node: heard.name.to_string(),
+            }));
+            out.push(Output::Resource(ResourceEvent::NodeRestarted {
+                node: heard.name.clone(),
+                was_dead,
+            }));
+        }
+    }
+}
+
+/// The run a message says it is of; absent counts as 0.
+fn claimed_run(message: &Message) -> Generation {
+    Generation(message.hex(field::HG).unwrap_or(0))
+}
+
+/// Types that mean something only within the run they are of. Legacy takes them as of the run it
+/// knows, and forgets what they said when the status of their own run comes; a `starting` lost
+/// like that leaves its sender waiting.
+fn is_resource_word(message: &Message) -> bool {
+    matches!(
+        message.kind(),
+        Some(
+            kind::STARTING
+                | kind::RESOURCE
+                | kind::ASK_RESOURCES
+                | kind::HB_TAKEOVER
+                | kind::IP_REQUEST
+                | kind::IP_REQUEST_RESP
+                | kind::SHUTDONE
+        )
+    )
+}
+
+/// A name from the wire, fit for one log line.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .take(super::super::name::MAX_NODE_NAME_BYTES)
+        .flat_map(char::escape_default)
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! Sending: control fields, numbers, the own status and what it announces. Spec: wire, section 9.
+
+use std::time::Duration;
+
+use super::super::event::Origin;
+use super::super::field::{self, kind};
+use super::super::flow;
+use super::super::message::{Message, Value};
+use super::super::name::{Generation, NodeUuid, Sequence};
+use super::super::node_table::NodeKind;
+use super::super::output::Output;
+use super::super::status::NodeStatus;
+use super::Membership;
+use super::comm::Phase;
+use crate::clock::{Monotonic, Now};
+use crate::notice::Notice;
+
+/// Added to the announced dead time at start. Spec: membership, section 2.
+const START_RAISE: Duration = Duration::from_millis(2000);
+/// How long.
+const START_RAISE_FOR: Duration = Duration::from_secs(5);
+
+/// What we add to our dead time when we announce it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AnnouncedDeadTime {
+    raised: u32,
+    extra: Duration,
+    start_until: Option<Monotonic>,
+}
+
+impl AnnouncedDeadTime {
+    pub(super) fn raise_for_start(&mut self, now: Monotonic) {
+        self.start_until = Some(now + START_RAISE_FOR);
+    }
+
+    pub(super) fn raise(&mut self, extra: Duration) {
+        self.raised = self.raised.saturating_add(1);
+        self.extra = self.extra.max(extra);
+    }
+
+    pub(super) const fn lower(&mut self) {
+        self.raised = self.raised.saturating_sub(1);
+        if self.raised == 0 {
+            self.extra = Duration::ZERO;
+        }
+    }
+
+    pub(super) const fn start_until(&self) -> Option<Monotonic> {
+        self.start_until
+    }
+
+    pub(super) const fn end_start(&mut self) {
+        self.start_until = None;
+    }
+
+    fn extra(&self) -> Duration {
+        if self.start_until.is_some() {
+            self.extra.max(START_RAISE)
+        } else {
+            self.extra
+        }
+    }
+}
+
+/// The type of a local program's message if it may not send it. Spec: client API, section 7.
+pub(super) fn refused_from(origin: Origin, message: &Message) -> Option<String> {
+    let Some(kind) = message.kind() else {
+        return Some(String::new());
+    };
+    let never = kind.is_empty()
+        || kind.starts_with(field::kind::UNSEQUENCED_PREFIX)
+        || matches!(kind, kind::STATUS | kind::REQ_NODES | kind::REP_NODES);
+    let refused = match origin {
+        Origin::Daemon => false,
+        Origin::Fifo => never,
+        Origin::Client => {
+            never
+                || matches!(
+                    kind,
+                    kind::STARTING
+                        | kind::RESOURCE
+                        | kind::SHUTDONE
+                        | kind::IP_REQUEST
+                        | kind::IP_REQUEST_RESP
+                        | kind::STONITH
+                        | kind::ADD_NODE
+                        | kind::DEL_NODE
+                        | kind::SET_WEIGHT
+                        | kind::SET_SITE
+                )
+        }
+    };
+    refused.then(|| kind.chars().take(64).collect())
+}
+
+impl Membership {
+    /// Completes, numbers, keeps and transmits a message; it loops back when the call settles.
+    pub(super) fn emit(&mut self, mut message: Message, now: Now, out: &mut Vec<Output>) {
+        let sequenced = !message
+            .kind()
+            .is_some_and(|kind| kind.starts_with(kind::UNSEQUENCED_PREFIX));
+        if message.kind() == Some(kind::STARTING) && !self.capability_text.is_empty() {
+            message.set_text(field::SYSTOLE, &self.capability_text);
+        }
+        self.complete(&mut message, sequenced, now);
+        if sequenced {
+            self.history
+                .push(self.last_seq, message.clone(), now.instant);
+            let kept = self.last_seq.0.saturating_sub(self.history.low().0);
+            if self.flow_control && kept > flow::HISTORY_FILLING {
+                self.limited("history filling", now, out, || Notice::HistoryFilling {
+                    count: kept,
+                });
+            }
+            if self.is_for_us(&message, true) {
+                self.own.push_back(message.clone());
+            }
+        }
+        out.push(Output::Transmit(message));
+    }
+
+    /// Adds the control fields in the legacy order. Present ones are overwritten in every type,
+    /// so that nobody can speak under another name. Spec: wire, section 9.
+    fn complete(&mut self, message: &mut Message, sequenced: bool, now: Now) {
+        if let Some(dest) = message.text(field::DEST) {
+            if let Some(node) = self
+                .nodes
+                .find(dest)
+                .and_then(|index| self.nodes.get(index))
+            {
+                let uuid = node.uuid.unwrap_or(NodeUuid::NIL);
+                message.set(field::DEST_UUID, Value::Binary(uuid.0.to_vec()));
+            }
+        } else if let Some(name) = uuid_field(message, field::DEST_UUID)
+            .and_then(|uuid| self.nodes.find_uuid(&uuid))
+            .and_then(|index| self.nodes.get(index))
+            .map(|node| node.name.clone())
+        {
+            message.set_text(field::DEST, name.as_str());
+        }
+        message.set_text(field::SRC, self.settings.local.as_str());
+        message.set(field::SRC_UUID, Value::Binary(self.uuid.0.to_vec()));
+        if sequenced {
+            self.last_seq = Sequence(self.last_seq.0.saturating_add(1));
+            message.set_text(field::SEQ, &format!("{:x}", self.last_seq.0));
+        } else {
+            message.remove(field::SEQ);
+        }
+        message.set_text(field::HG, &format!("{:x}", self.generation.0));
+        // 0 would make every receiver ignore the message.
+        message.set_text(field::TS, &format!("{:x}", now.unix_s.max(1)));
+        if sequenced {
+            message.set_text(field::LD, &self.load);
+        }
+        let ttl = self
+            .nodes
+            .len()
+            .saturating_add(usize::from(self.settings.hopfudge));
+        message.set_text(field::TTL, &ttl.to_string());
+    }
+
+    /// Transmits our status. Spec: wire, section 10.1.
+    pub(super) fn emit_status(&mut self, now: Now, out: &mut Vec<Output>) {
+        let dead_time = self
+            .settings
+            .timing
+            .deadtime
+            .saturating_add(self.dead_time.extra());
+        let mut message = Message::new(kind::STATUS)
+            .with(field::ST, self.status.as_str())
+            .with(field::DT, &format!("{:x}", dead_time.as_millis()));
+        if self.flow_control {
+            message = message.with(field::PROTOCOL, "1");
+        }
+        if !self.capability_text.is_empty() {
+            message = message.with(field::SYSTOLE, &self.capability_text);
+        }
+        self.last_beat = Some(now.instant);
+        self.emit(message, now, out);
+    }
+
+    /// Changes what we say of ourselves and says it at once.
+    pub(super) fn set_status(&mut self, status: NodeStatus, now: Now, out: &mut Vec<Output>) {
+        self.status = status;
+        out.push(Output::Notice(Notice::LocalStatus {
+            status: status.to_string(),
+        }));
+        self.emit_status(now, out);
+    }
+
+    /// The part of [`begin_new_generation`](Membership::begin_new_generation) before settling.
+    pub(super) fn restart_numbering(
+        &mut self,
+        generation: Generation,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        // Never back, never the same: peers would take us for a replay.
+        let next = self.generation.0.saturating_add(1);
+        self.generation = Generation(generation.0.max(next));
+        self.last_seq = Sequence(0);
+        self.history.clear();
+        self.acknowledged = Sequence(0);
+        for node in self.nodes.iter_mut() {
+            node.acked = Sequence(0);
+            if node.kind == NodeKind::Own {
+                node.take_generation(self.generation);
+            }
+        }
+        out.push(Output::Notice(Notice::GenerationNow {
+            generation: self.generation.0,
+        }));
+        self.status = NodeStatus::Init;
+        match self.phase {
+            Phase::Stopped => {}
+            Phase::Starting => self.emit_status(now, out),
+            Phase::Waiting | Phase::Asking { .. } | Phase::Up => {
+                self.emit_status(now, out);
+                self.set_status(NodeStatus::Up, now, out);
+                self.phase = Phase::Waiting;
+                self.list_received = false;
+                // What was missed is made up for by these two.
+                self.next_beat = Some(now.instant + self.settings.timing.keepalive);
+            }
+        }
+    }
+}
+
+/// A uuid field that is well-formed and not all zero.
+pub(super) fn uuid_field(message: &Message, name: &str) -> Option<NodeUuid> {
+    let bytes: [u8; 16] = message.binary(name)?.try_into().ok()?;
+    let uuid = NodeUuid(bytes);
+    (!uuid.is_nil()).then_some(uuid)
+}

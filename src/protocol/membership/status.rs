@@ -1,0 +1,143 @@
+//! What a status message changes. Spec: membership, sections 2 and 3; wire, section 16.3.
+
+use std::time::Duration;
+
+use super::super::field;
+use super::super::message::Message;
+use super::super::node_table::{MAX_DEAD_TIME, NodeKind};
+use super::super::output::{Output, ResourceEvent, Treatment};
+use super::super::status::NodeStatus;
+use super::Membership;
+use super::receive::{Heard, printable};
+use crate::clock::Now;
+use crate::notice::Notice;
+
+impl Membership {
+    /// A status accepted for us, of a peer, a ping node or ourselves.
+    pub(super) fn take_status(
+        &mut self,
+        heard: &Heard,
+        message: Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(word) = message.text(field::ST).map(str::to_owned) else {
+            let node = heard.name.to_string();
+            self.limited("no st", now, out, || Notice::StatusWithoutSt { node });
+            return;
+        };
+        let Some(node) = self.nodes.get(heard.index) else {
+            return;
+        };
+        let kind = node.kind;
+        // Stricter than legacy, which also wants the time stamp to be older: a status that was
+        // sent again late must not take back what a later one said.
+        if kind != NodeKind::Ping && heard.seq < node.status_seq {
+            return;
+        }
+        if kind == NodeKind::Peer && message.get(field::PROTOCOL).is_none() {
+            self.switch_flow_control_off(out);
+        }
+        let new = match kind {
+            NodeKind::Ping => word
+                .eq_ignore_ascii_case(NodeStatus::Ping.as_str())
+                .then_some(NodeStatus::Ping),
+            NodeKind::Own | NodeKind::Peer => NodeStatus::claimed(&word),
+        };
+        if new.is_none() {
+            // It is a sign of life all the same; the word we know stays.
+            let text = format!(
+                "node {} claims status {}: ignored",
+                heard.name,
+                printable(&word)
+            );
+            self.limited("status word", now, out, || Notice::OtherWarn { text });
+        }
+        self.check_lateness(heard, now, out);
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return;
+        };
+        if let Some(dt) = message.hex(field::DT).filter(|dt| *dt > 0)
+            && kind == NodeKind::Peer
+        {
+            node.dead_after = Duration::from_millis(dt).min(MAX_DEAD_TIME);
+        }
+        node.status_seq = heard.seq;
+        node.last_status = Some(now.instant);
+        node.silent_since = now.instant;
+        match kind {
+            NodeKind::Peer => node.advertise(message.text(field::SYSTOLE)),
+            NodeKind::Own => out.push(Output::OwnHeartbeat),
+            NodeKind::Ping => {}
+        }
+        let old = node.status;
+        // A dead node that lives but claims nothing we know is `up` at least.
+        let new = new.unwrap_or(if old == NodeStatus::Dead {
+            NodeStatus::Up
+        } else {
+            old
+        });
+        if std::mem::take(&mut node.withheld) || new == old {
+            out.push(Output::Deliver {
+                message,
+                treatment: Treatment::NoChange,
+            });
+            return;
+        }
+        node.status = new;
+        if kind != NodeKind::Own {
+            out.push(Output::Notice(Notice::StatusUpdate {
+                node: heard.name.to_string(),
+                status: new.to_string(),
+            }));
+        }
+        out.push(Output::NodeStatusChanged {
+            node: heard.name.clone(),
+            status: new,
+        });
+        out.push(Output::Resource(ResourceEvent::NodeStatusChanged {
+            node: heard.name.clone(),
+            old,
+            new,
+            message: message.clone(),
+        }));
+        out.push(Output::Deliver {
+            message,
+            treatment: Treatment::Keep,
+        });
+    }
+
+    /// Logs a gap between two status messages. Legacy also runs the whole death handling here,
+    /// which takes over from a node that lives; the silence timer alone declares nodes dead.
+    fn check_lateness(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
+        let Some((kind, last)) = self
+            .nodes
+            .get(heard.index)
+            .filter(|_| !self.stall.in_grace(now.instant))
+            .and_then(|node| Some((node.kind, node.last_status?)))
+        else {
+            return;
+        };
+        let timing = &self.settings.timing;
+        let limit = match kind {
+            // Our own lateness has its own line.
+            NodeKind::Own => return,
+            NodeKind::Peer => timing.deadtime,
+            NodeKind::Ping => timing.deadping,
+        };
+        let interval = now.instant.since(last);
+        let node = || heard.name.to_string();
+        let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        if interval > limit {
+            self.limited("very late", now, out, || Notice::VeryLateHeartbeat {
+                node: node(),
+                interval_ms,
+            });
+        } else if interval > timing.warntime {
+            self.limited("late", now, out, || Notice::LateHeartbeat {
+                node: node(),
+                interval_ms,
+            });
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Memberships wired back to back in virtual time.
+
+mod harness;
+mod hostile;
+mod liveness;
+mod node_list;
+mod numbers;
+mod start;
+mod table;

@@ -1,0 +1,135 @@
+//! What others may read of membership.
+
+use super::super::name::{Generation, MediumName, NodeName, NodeUuid};
+use super::super::node_table::{Node, NodeKind};
+use super::super::status::NodeStatus;
+use super::Membership;
+use super::comm::Phase;
+
+/// A node as others may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView<'a> {
+    /// Name.
+    pub name: &'a NodeName,
+    /// Whether it is a ping node.
+    pub ping: bool,
+    /// Whether it is ourselves.
+    pub own: bool,
+    /// Status.
+    pub status: NodeStatus,
+    /// Generation; 0: never heard.
+    pub generation: Generation,
+    /// Whether it was heard since start or since its last death.
+    pub heard: bool,
+    /// Uuid, once learnt.
+    pub uuid: Option<NodeUuid>,
+    /// Quorum weight, default 100.
+    pub weight: u32,
+    /// Site, default empty.
+    pub site: &'a str,
+    /// Numbers that are missing.
+    pub missing: usize,
+    /// Links: medium and whether it is up.
+    pub links: Vec<(&'a MediumName, bool)>,
+}
+
+impl<'a> From<&'a Node> for NodeView<'a> {
+    fn from(node: &'a Node) -> Self {
+        Self {
+            name: &node.name,
+            ping: node.kind == NodeKind::Ping,
+            own: node.kind == NodeKind::Own,
+            status: node.status,
+            generation: node.generation,
+            heard: node.heard,
+            uuid: node.uuid,
+            weight: node.weight,
+            site: &node.site,
+            missing: node.window.missing_len(),
+            links: node
+                .links
+                .iter()
+                .map(|link| (link.medium(), link.is_up()))
+                .collect(),
+        }
+    }
+}
+
+impl Membership {
+    /// Our own name.
+    #[must_use]
+    pub const fn local(&self) -> &NodeName {
+        &self.settings.local
+    }
+
+    /// The generation we run under.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What we say of ourselves.
+    #[must_use]
+    pub const fn status(&self) -> NodeStatus {
+        self.status
+    }
+
+    /// Whether communication is up: we are `active`.
+    #[must_use]
+    pub const fn comm_up(&self) -> bool {
+        matches!(self.phase, Phase::Up)
+    }
+
+    /// All nodes in table order, ourselves and ping nodes included.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        self.nodes.iter().map(NodeView::from)
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, name: &NodeName) -> Option<NodeView<'_>> {
+        let index = self.nodes.find(name.as_str())?;
+        self.nodes.get(index).map(NodeView::from)
+    }
+
+    /// Members that are `up` or `active`, ourselves included.
+    #[must_use]
+    pub fn living_nodes(&self) -> usize {
+        self.nodes.living()
+    }
+
+    /// Whether a node advertises a capability word in its present generation.
+    #[must_use]
+    pub fn advertises(&self, node: &NodeName, word: &str) -> bool {
+        *node == self.settings.local && self.capabilities.contains(word)
+            || self
+                .nodes
+                .find(node.as_str())
+                .and_then(|index| self.nodes.get(index))
+                .is_some_and(|node| node.capabilities.contains(word))
+    }
+
+    /// Whether every member that is not dead advertises the word, ourselves included. A member
+    /// that was never heard does not: nothing is known of it.
+    #[must_use]
+    pub fn all_living_advertise(&self, word: &str) -> bool {
+        self.capabilities.contains(word)
+            && self
+                .nodes
+                .iter()
+                .filter(|node| node.kind == NodeKind::Peer && node.status != NodeStatus::Dead)
+                .all(|node| node.capabilities.contains(word))
+    }
+
+    /// Whether client traffic is held back.
+    #[must_use]
+    pub const fn clients_paused(&self) -> bool {
+        self.clients_paused
+    }
+
+    /// Names removed by `delnode`, for the cache file.
+    #[must_use]
+    pub fn deleted_nodes(&self) -> &[NodeName] {
+        &self.deleted
+    }
+}

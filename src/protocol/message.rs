@@ -1,0 +1,200 @@
+//! The message model: an ordered list of named, typed fields. Spec: wire, section 1.
+
+use std::fmt;
+
+use super::field;
+
+/// A field's value. Text holds any byte but NUL; it is usually ASCII.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Type 0.
+    Text(Vec<u8>),
+    /// Type 1.
+    Binary(Vec<u8>),
+    /// Type 2.
+    Struct(Message),
+    /// Type 3.
+    List(Vec<Vec<u8>>),
+    /// Type 4: a compressed, serialised message.
+    Compressed(Vec<u8>),
+    /// Type 5: a message that its sender meant to compress.
+    Uncompressed(Message),
+}
+
+/// One field of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Name: not empty, no `=`, no NUL, no newline.
+    pub name: Vec<u8>,
+    /// Typed value.
+    pub value: Value,
+}
+
+/// An ordered list of fields. Names may repeat; a look-up takes the first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    fields: Vec<Field>,
+}
+
+impl Message {
+    /// A message without fields.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { fields: Vec::new() }
+    }
+
+    /// A message of type `kind` (field `t`).
+    #[must_use]
+    pub fn new(kind: &str) -> Self {
+        Self::empty().with(field::T, kind)
+    }
+
+    /// Appends a text field, builder style.
+    #[must_use]
+    pub fn with(mut self, name: &str, text: &str) -> Self {
+        self.push(name, Value::Text(text.as_bytes().to_vec()));
+        self
+    }
+
+    /// Appends a field; an existing one of the same name stays in front of it.
+    pub fn push(&mut self, name: &str, value: Value) {
+        self.fields.push(Field {
+            name: name.as_bytes().to_vec(),
+            value,
+        });
+    }
+
+    /// Appends a field whose name came from outside.
+    pub fn push_field(&mut self, field: Field) {
+        self.fields.push(field);
+    }
+
+    /// Appends `elements` to the list of that name, or adds the list when there is none.
+    ///
+    /// `false`, and no change, when a field of another type has the name. Spec: wire, section 1.
+    #[must_use]
+    pub fn extend_list(&mut self, name: &[u8], elements: Vec<Vec<u8>>) -> bool {
+        match self.fields.iter_mut().find(|f| f.name == name) {
+            None => self.fields.push(Field {
+                name: name.to_vec(),
+                value: Value::List(elements),
+            }),
+            Some(Field {
+                value: Value::List(old),
+                ..
+            }) => old.extend(elements),
+            Some(_) => return false,
+        }
+        true
+    }
+
+    /// Overwrites the first field of that name in place, or appends it.
+    pub fn set(&mut self, name: &str, value: Value) {
+        match self.fields.iter_mut().find(|f| f.name == name.as_bytes()) {
+            Some(found) => found.value = value,
+            None => self.push(name, value),
+        }
+    }
+
+    /// [`set`](Self::set) with a text value.
+    pub fn set_text(&mut self, name: &str, text: &str) {
+        self.set(name, Value::Text(text.as_bytes().to_vec()));
+    }
+
+    /// Removes every field of that name.
+    pub fn remove(&mut self, name: &str) {
+        self.fields.retain(|f| f.name != name.as_bytes());
+    }
+
+    /// The first value of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.fields
+            .iter()
+            .find(|f| f.name == name.as_bytes())
+            .map(|f| &f.value)
+    }
+
+    /// The first value of that name if it is text and UTF-8.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Value::Text(bytes)) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// The first value of that name if it is text.
+    #[must_use]
+    pub fn text_bytes(&self, name: &str) -> Option<&[u8]> {
+        match self.get(name) {
+            Some(Value::Text(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The first value of that name if it is binary.
+    #[must_use]
+    pub fn binary(&self, name: &str) -> Option<&[u8]> {
+        match self.get(name) {
+            Some(Value::Binary(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// A hexadecimal number in a text field, without sign; `None` when absent or not hex.
+    #[must_use]
+    pub fn hex(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.text(name)?.trim(), 16).ok()
+    }
+
+    /// A decimal number in a text field.
+    #[must_use]
+    pub fn dec(&self, name: &str) -> Option<u64> {
+        self.text(name)?.trim().parse().ok()
+    }
+
+    /// The message type (field `t`).
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        self.text(field::T)
+    }
+
+    /// All fields in order.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Whether a field needs the netstring form. Spec: wire, section 5.
+    #[must_use]
+    pub fn needs_netstring(&self) -> bool {
+        self.fields.iter().any(|f| {
+            matches!(
+                f.value,
+                Value::Struct(_) | Value::Compressed(_) | Value::Uncompressed(_)
+            )
+        })
+    }
+}
+
+impl fmt::Display for Message {
+    /// One line for debug logs: `t=status st=up src=alpha (1)srcuuid=..`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, field) in self.fields.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" ")?;
+            }
+            let name = String::from_utf8_lossy(&field.name);
+            match &field.value {
+                Value::Text(text) => write!(f, "{name}={}", text.escape_ascii())?,
+                Value::Binary(_) => write!(f, "(1){name}=..")?,
+                Value::Struct(_) => write!(f, "(2){name}=..")?,
+                Value::List(_) => write!(f, "(3){name}=..")?,
+                Value::Compressed(_) => write!(f, "(4){name}=..")?,
+                Value::Uncompressed(_) => write!(f, "(5){name}=..")?,
+            }
+        }
+        Ok(())
+    }
+}

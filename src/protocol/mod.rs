@@ -1,0 +1,41 @@
+//! The core of the node-to-node protocol: pure state machines, no I/O.
+//!
+//! A vocabulary ([`message`], [`field`], [`event`], [`name`]), the two encodings, authentication,
+//! and the state machines that membership ties together.
+
+// What peers, clients, files and scripts supply must not be able to stop the node.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod auth;
+pub mod base64;
+pub mod client;
+pub mod codec;
+pub mod compress;
+pub mod event;
+pub mod field;
+pub mod flow;
+pub mod frame;
+pub mod history;
+pub mod identity;
+pub mod limiter;
+pub mod link;
+pub mod membership;
+pub mod message;
+pub mod name;
+pub mod netstring;
+pub mod node_table;
+pub mod output;
+pub mod ping;
+pub mod retransmit;
+pub mod sequence;
+pub mod status;
+pub mod text;
+pub mod wire;

@@ -1,0 +1,471 @@
+//! The table of nodes: what is known of each, in configuration order.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::link::Link;
+use super::message::Message;
+use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
+use super::retransmit::Requests;
+use super::sequence::{KnownRun, Window};
+use super::status::NodeStatus;
+use crate::clock::Monotonic;
+
+/// Nodes in the table, ping nodes included; the legacy limit. Spec: wire, section 6.
+pub const MAX_NODES: usize = 100;
+/// Longest dead time a node may announce: a broken peer shall not become immortal.
+pub const MAX_DEAD_TIME: Duration = Duration::from_secs(3600);
+/// Weight of a node that nobody weighed.
+pub const DEFAULT_WEIGHT: u32 = 100;
+/// Most numbers remembered of a run that no status has told of yet: a starting node's first status
+/// overtakes at most the few messages of its first second.
+const MAX_AHEAD: usize = 64;
+
+/// Longest site text, in bytes.
+pub const MAX_SITE_BYTES: usize = 255;
+/// Longest list of capability words, in bytes: a few dozen bytes in every heartbeat.
+pub const MAX_CAPABILITY_BYTES: usize = 128;
+
+/// Messages of a run that we do not know yet, kept until its first status: a node says a handful
+/// of things at its start.
+pub const MAX_EARLY: usize = 8;
+
+/// A message of a run that its sender's status has not begun yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Early {
+    /// The run.
+    pub generation: Generation,
+    /// Its number.
+    pub seq: Sequence,
+    /// Who heard it.
+    pub medium: MediumName,
+    /// The message.
+    pub message: Message,
+}
+
+/// What a node is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Ourselves.
+    Own,
+    /// Another member.
+    Peer,
+    /// A ping node or ping group: never a member.
+    Ping,
+}
+
+/// All that is known of one node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Name.
+    pub name: NodeName,
+    /// What it is to us.
+    pub kind: NodeKind,
+    /// Uuid, once learnt.
+    pub uuid: Option<NodeUuid>,
+    /// Status word.
+    pub status: NodeStatus,
+    /// Run; 0: never heard.
+    pub generation: Generation,
+    /// Anything was heard since start or since its last death.
+    pub heard: bool,
+    /// Numbers heard and missing.
+    pub window: Window,
+    /// Highest number of this run heard before its last death: what is not above it comes late.
+    pub heard_to: Sequence,
+    /// A run newer than the one known, and its numbers that were taken before its first status
+    /// told of it; at most [`MAX_AHEAD`].
+    pub ahead: (Generation, BTreeSet<Sequence>),
+    /// Requests for the missing ones.
+    pub requests: Requests,
+    /// What came ahead of the status that begins its run.
+    pub early: Vec<Early>,
+    /// Number of the last status taken.
+    pub status_seq: Sequence,
+    /// When the last status was taken; `None` after a restart, so that no gap is reported.
+    pub last_status: Option<Monotonic>,
+    /// Since when it is silent.
+    pub silent_since: Monotonic,
+    /// How long it may be silent.
+    pub dead_after: Duration,
+    /// What it acknowledged of ours.
+    pub acked: Sequence,
+    /// Which of its messages we acknowledge: `seq mod 10`.
+    pub ack_trigger: u64,
+    /// Capability words of its present run.
+    pub capabilities: BTreeSet<String>,
+    /// Its first status change is held back: it joined by itself.
+    pub withheld: bool,
+    /// Quorum weight.
+    pub weight: u32,
+    /// Site.
+    pub site: String,
+    /// Links in the order of the media.
+    pub links: Vec<Link>,
+}
+
+impl Node {
+    /// A node never heard.
+    #[must_use]
+    pub fn new(
+        name: NodeName,
+        kind: NodeKind,
+        media: &[MediumName],
+        dead_after: Duration,
+        ack_trigger: u64,
+        now: Monotonic,
+    ) -> Self {
+        let links = match kind {
+            NodeKind::Own | NodeKind::Peer => media.iter().cloned().map(Link::new).collect(),
+            NodeKind::Ping => vec![Link::new(MediumName::new(name.as_str()))],
+        };
+        Self {
+            name,
+            kind,
+            uuid: None,
+            status: NodeStatus::Init,
+            generation: Generation(0),
+            heard: false,
+            window: Window::default(),
+            heard_to: Sequence(0),
+            ahead: (Generation(0), BTreeSet::new()),
+            requests: Requests::default(),
+            early: Vec::new(),
+            status_seq: Sequence(0),
+            last_status: None,
+            silent_since: now,
+            dead_after,
+            acked: Sequence(0),
+            ack_trigger,
+            capabilities: BTreeSet::new(),
+            withheld: false,
+            weight: DEFAULT_WEIGHT,
+            site: String::new(),
+            links,
+        }
+    }
+
+    /// Whether it is a member: ourselves or a peer.
+    #[must_use]
+    pub const fn is_member(&self) -> bool {
+        !matches!(self.kind, NodeKind::Ping)
+    }
+
+    /// What the verdict on a message's run needs.
+    #[must_use]
+    pub const fn known_run(&self) -> KnownRun {
+        KnownRun {
+            generation: self.generation,
+            status_seq: self.status_seq,
+            dead: matches!(self.status, NodeStatus::Dead),
+        }
+    }
+
+    /// Forgets the numbers, as after a death. Spec: wire, section 13.3.
+    pub fn forget_tracking(&mut self) {
+        self.heard_to = self.heard_to.max(self.window.last().unwrap_or_default());
+        self.window.clear();
+        self.requests.clear();
+        self.acked = Sequence(0);
+    }
+
+    /// Forgets the last run and takes a new one. Spec: wire, section 13.2.
+    pub fn take_generation(&mut self, generation: Generation) {
+        self.forget_tracking();
+        self.heard_to = Sequence(0);
+        self.generation = generation;
+        self.status_seq = Sequence(0);
+        self.last_status = None;
+        self.capabilities.clear();
+    }
+
+    /// Keeps a message of a run that we do not know yet; the oldest goes when there are too many.
+    pub fn keep_early(&mut self, early: Early) {
+        if self.early.iter().any(|kept| kept.seq == early.seq) {
+            return;
+        }
+        if self.early.len() >= MAX_EARLY {
+            self.early.remove(0);
+        }
+        self.early.push(early);
+    }
+
+    /// Notes a number of a run that no status has told of yet. `false`: there are too many, it was
+    /// noted before, or it is of an older run than one that was heard of.
+    pub fn note_ahead(&mut self, generation: Generation, seq: Sequence) -> bool {
+        if generation < self.ahead.0 {
+            return false;
+        }
+        if generation > self.ahead.0 {
+            self.ahead = (generation, BTreeSet::new());
+        }
+        self.ahead.1.len() < MAX_AHEAD && self.ahead.1.insert(seq)
+    }
+
+    /// Whether a message of the present run was taken before that run was known.
+    #[must_use]
+    pub fn was_ahead(&self, generation: Generation, seq: Sequence) -> bool {
+        generation == self.generation && self.ahead.0 == generation && self.ahead.1.contains(&seq)
+    }
+
+    /// Stores the text of the field `systole`; refuses what is too long or not words.
+    pub fn advertise(&mut self, text: Option<&str>) {
+        let text = text.unwrap_or_default();
+        let well_formed = text.len() <= MAX_CAPABILITY_BYTES
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+        // Twice per second and node: leave the set alone while it says the same.
+        let same = text
+            .split('.')
+            .filter(|word| !word.is_empty())
+            .eq(self.capabilities.iter().map(String::as_str));
+        if !same {
+            self.capabilities.clear();
+            if well_formed {
+                self.capabilities.extend(
+                    text.split('.')
+                        .filter(|word| !word.is_empty())
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+}
+
+/// Position of a node in the table. Valid until nodes are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeIndex(usize);
+
+/// Why a sender is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    /// In the table.
+    Known(NodeIndex),
+    /// Neither uuid nor name is.
+    Unknown,
+    /// The uuid belongs to a node of another name.
+    Conflict(NodeName),
+}
+
+/// The nodes in configuration order, ourselves and ping nodes included.
+#[derive(Debug, Clone, Default)]
+pub struct NodeTable {
+    nodes: Vec<Node>,
+}
+
+impl NodeTable {
+    /// Adds a node unless its name is known or the table is full.
+    ///
+    /// # Errors
+    /// The node, when it was not added.
+    pub fn add(&mut self, node: Node) -> Result<NodeIndex, Box<Node>> {
+        if self.nodes.len() >= MAX_NODES || self.find(node.name.as_str()).is_some() {
+            return Err(Box::new(node));
+        }
+        // Members stand in front of ping nodes, as in a node list.
+        let at = match node.kind {
+            NodeKind::Own | NodeKind::Peer => self
+                .nodes
+                .iter()
+                .position(|other| !other.is_member())
+                .unwrap_or(self.nodes.len()),
+            NodeKind::Ping => self.nodes.len(),
+        };
+        self.nodes.insert(at, node);
+        Ok(NodeIndex(at))
+    }
+
+    /// Removes a node. Every index is void after it.
+    pub fn remove(&mut self, name: &NodeName) {
+        self.nodes.retain(|node| node.name != *name);
+    }
+
+    /// The node at a position.
+    #[must_use]
+    pub fn get(&self, index: NodeIndex) -> Option<&Node> {
+        self.nodes.get(index.0)
+    }
+
+    /// The node at a position.
+    pub fn get_mut(&mut self, index: NodeIndex) -> Option<&mut Node> {
+        self.nodes.get_mut(index.0)
+    }
+
+    /// The node of exactly that name, case included. Spec: wire, section 11.2.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<NodeIndex> {
+        self.nodes
+            .iter()
+            .position(|node| node.name.as_str() == name)
+            .map(NodeIndex)
+    }
+
+    /// The node of that uuid.
+    #[must_use]
+    pub fn find_uuid(&self, uuid: &NodeUuid) -> Option<NodeIndex> {
+        self.nodes
+            .iter()
+            .position(|node| node.uuid.as_ref() == Some(uuid))
+            .map(NodeIndex)
+    }
+
+    /// Who sent a message: by uuid first, then by name. A uuid under another name is refused: it
+    /// is what a cloned machine looks like. Spec: wire, section 11.2.
+    #[must_use]
+    pub fn sender(&self, name: &str, uuid: Option<&NodeUuid>) -> Sender {
+        if let Some(index) = uuid.and_then(|uuid| self.find_uuid(uuid))
+            && let Some(node) = self.get(index)
+        {
+            return if node.name.as_str() == name {
+                Sender::Known(index)
+            } else {
+                Sender::Conflict(node.name.clone())
+            };
+        }
+        self.find(name).map_or(Sender::Unknown, Sender::Known)
+    }
+
+    /// All nodes.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
+    }
+
+    /// All nodes.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut()
+    }
+
+    /// All positions.
+    pub fn indexes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..self.nodes.len()).map(NodeIndex)
+    }
+
+    /// How many nodes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Members that are `up` or `active`, ourselves included whatever we say.
+    #[must_use]
+    pub fn living(&self) -> usize {
+        self.nodes
+            .iter()
+            .filter(|node| {
+                matches!(node.kind, NodeKind::Own) || (node.is_member() && node.status.is_living())
+            })
+            .count()
+    }
+
+    /// What every member that is not dead has of ours. Spec: wire, section 15.3.
+    #[must_use]
+    pub fn acknowledged_by_all(&self, highest: Sequence) -> Sequence {
+        self.nodes
+            .iter()
+            .filter(|node| matches!(node.kind, NodeKind::Peer) && node.status != NodeStatus::Dead)
+            .map(|node| node.acked)
+            .min()
+            .unwrap_or(highest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    fn table() -> NodeTable {
+        let mut table = NodeTable::default();
+        for (text, kind) in [
+            ("alpha", NodeKind::Own),
+            ("router", NodeKind::Ping),
+            ("beta", NodeKind::Peer),
+        ] {
+            let node = Node::new(
+                name(text),
+                kind,
+                &[MediumName::new("eth0")],
+                Duration::from_secs(5),
+                0,
+                Monotonic::ZERO,
+            );
+            table.add(node).unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn members_come_before_ping_nodes() {
+        let names: Vec<String> = table().iter().map(|node| node.name.to_string()).collect();
+        assert_eq!(names, ["alpha", "beta", "router"]);
+    }
+
+    #[test]
+    fn the_sender_is_found_by_uuid_then_by_name() {
+        let mut table = table();
+        let uuid = NodeUuid([1; 16]);
+        let other = NodeUuid([2; 16]);
+        let beta = table.find("beta").unwrap();
+        table.get_mut(beta).unwrap().uuid = Some(uuid);
+        assert_eq!(table.sender("beta", Some(&uuid)), Sender::Known(beta));
+        assert_eq!(table.sender("beta", None), Sender::Known(beta));
+        assert_eq!(table.sender("beta", Some(&other)), Sender::Known(beta));
+        assert_eq!(table.sender("gamma", None), Sender::Unknown);
+        assert_eq!(table.sender("Beta", None), Sender::Unknown);
+        assert_eq!(
+            table.sender("gamma", Some(&uuid)),
+            Sender::Conflict(name("beta"))
+        );
+        assert_eq!(
+            table.sender("alpha", Some(&uuid)),
+            Sender::Conflict(name("beta"))
+        );
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut table = table();
+        let node = |number: usize| {
+            Node::new(
+                name(&format!("n{number}")),
+                NodeKind::Peer,
+                &[],
+                Duration::from_secs(5),
+                0,
+                Monotonic::ZERO,
+            )
+        };
+        for number in 3..MAX_NODES {
+            table.add(node(number)).unwrap();
+        }
+        assert!(table.add(node(100)).is_err());
+        assert_eq!(table.len(), MAX_NODES);
+    }
+
+    #[test]
+    fn capability_words_are_checked() {
+        let mut table = table();
+        let beta = table.find("beta").unwrap();
+        let node = table.get_mut(beta).unwrap();
+        node.advertise(Some("yield.fast-start"));
+        assert!(node.capabilities.contains("yield"));
+        assert!(node.capabilities.contains("fast-start"));
+        node.advertise(Some("yield.fast start"));
+        assert!(node.capabilities.is_empty(), "refused as a whole");
+        node.advertise(Some("a"));
+        node.advertise(None);
+        assert!(node.capabilities.is_empty());
+        node.advertise(Some(&"a".repeat(MAX_CAPABILITY_BYTES + 1)));
+        assert!(node.capabilities.is_empty());
+    }
+}

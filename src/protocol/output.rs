@@ -1,0 +1,141 @@
+//! What membership tells its owner: things to do, and events for the resource core.
+//!
+//! An owner works outputs off first-in first-out and appends what its reactions produce at the
+//! end. Then messages reach the wire in the order of their numbers and the resource core sees
+//! events in the order in which they happened. Spec: wire, section 9.
+
+use std::time::Duration;
+
+use super::message::Message;
+use super::name::{MediumName, NodeName};
+use super::status::NodeStatus;
+use crate::notice::Notice;
+
+/// How a message was taken; clients choose by it. Spec: client API, section 8.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// Ordinary messages, and status messages that change something. Every client.
+    Keep,
+    /// Status messages that repeat what is known, our own included. Debugging clients.
+    NoChange,
+    /// Refused as old, or for another node. Debugging clients.
+    Drop,
+    /// Second copies. Debugging clients.
+    Duplicate,
+    /// Requests to send again. Debugging clients.
+    Protocol,
+    /// `query-cstatus`: for the client registry itself, shown to nobody.
+    Registry,
+}
+
+/// Something that follows from a call into [`Membership`](super::membership::Membership).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send on every medium: complete but for authentication.
+    Transmit(Message),
+    /// A line for people.
+    Notice(Notice),
+    /// A node's status word changed, our own included.
+    NodeStatusChanged {
+        /// Node or ping node.
+        node: NodeName,
+        /// New word.
+        status: NodeStatus,
+    },
+    /// A link changed.
+    LinkChanged {
+        /// Node the link leads to.
+        node: NodeName,
+        /// Medium.
+        medium: MediumName,
+        /// `true`: up.
+        up: bool,
+    },
+    /// A message that clients may want to see.
+    Deliver {
+        /// The message, control fields included; made here for deaths and links.
+        message: Message,
+        /// Which clients are interested.
+        treatment: Treatment,
+    },
+    /// Our own heartbeat went round: tickle the watchdog.
+    OwnHeartbeat,
+    /// Communication is up; the own status is `active` and was sent. `first` is `false` after
+    /// [`begin_new_generation`](super::membership::Membership::begin_new_generation): the client
+    /// socket is open already, only the resource core starts anew (`starting`).
+    CommUp {
+        /// First time in this process.
+        first: bool,
+    },
+    /// Nodes were added to or removed from the table: the host caches are out of date.
+    NodeListChanged,
+    /// For the resource core.
+    Resource(ResourceEvent),
+}
+
+/// What the resource core must know. Every event is complete: no question is asked back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceEvent {
+    /// A message accepted for us that membership does not consume itself: `starting`,
+    /// `resource`, `ask_resources`, `hb_takeover`, `ip-request`, `ip-request-resp`, `shutdone`,
+    /// `stonith` and every unknown type. Own messages come too, after they were transmitted.
+    Message {
+        /// Sender, checked.
+        from: NodeName,
+        /// Whether it is our own.
+        own: bool,
+        /// The message.
+        message: Message,
+    },
+    /// A node was silent for its dead time. Spec: membership, section 5.
+    NodeDead {
+        /// The node.
+        node: NodeName,
+        /// Whether anything of it was heard since start or since its last death.
+        heard: bool,
+        /// Whether it is a ping node: no resources, only the hook.
+        ping: bool,
+        /// The synthetic status message for hooks.
+        message: Message,
+    },
+    /// A status word changed, our own included. Not sent for a death, which is
+    /// [`NodeDead`](Self::NodeDead).
+    NodeStatusChanged {
+        /// Node or ping node.
+        node: NodeName,
+        /// Word before.
+        old: NodeStatus,
+        /// Word now.
+        new: NodeStatus,
+        /// The status message, for hooks.
+        message: Message,
+    },
+    /// A node came with a higher generation: everything known of its resources is void. Status
+    /// changes follow. Spec: membership, section 6.1.
+    NodeRestarted {
+        /// The node.
+        node: NodeName,
+        /// It had been declared dead before.
+        was_dead: bool,
+    },
+    /// A node that we had declared dead is back with the generation it had: both sides may hold
+    /// everything. Spec: membership, section 6.2.
+    ReturnedAfterPartition {
+        /// The node.
+        node: NodeName,
+    },
+    /// A link changed; only the hook is interested.
+    LinkChanged {
+        /// The `ifstat` message for the hook.
+        message: Message,
+    },
+    /// Nothing of ours was sent for at least our own dead time: peers may have given us up. Comes
+    /// before anything else of the call; no heartbeat goes out in that call, so that the owner
+    /// can begin a new generation first; it must tick again at once. Spec: membership, 6.3.
+    OwnHeartbeatLost {
+        /// How long nothing was sent.
+        silent: Duration,
+    },
+    /// A `delnode` named us: leave the cluster. Spec: membership, section 8.3.
+    Deleted,
+}

@@ -1,0 +1,56 @@
+//! The status words of a node. Spec: membership, section 1.
+
+use std::fmt;
+
+/// What a node is, seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeStatus {
+    /// Configured and never heard, or just started.
+    Init,
+    /// The daemon runs, communication is not yet established.
+    Up,
+    /// Full member.
+    Active,
+    /// Silent for too long. Set by the observer, never sent.
+    Dead,
+    /// A ping node that answers.
+    Ping,
+}
+
+impl NodeStatus {
+    /// The word as it stands on the wire and in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Up => "up",
+            Self::Active => "active",
+            Self::Dead => "dead",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// The word a node says of itself, in any case; `None` for every other text, `dead` and
+    /// `ping` included, which no node may claim. Spec: membership, sections 1 and 3.
+    #[must_use]
+    pub fn claimed(text: &str) -> Option<Self> {
+        [Self::Init, Self::Up, Self::Active]
+            .into_iter()
+            .find(|status| text.eq_ignore_ascii_case(status.as_str()))
+    }
+
+    /// Whether the node counts as living: `up` or `active`. Spec: membership, section 3.
+    #[must_use]
+    pub const fn is_living(self) -> bool {
+        match self {
+            Self::Up | Self::Active => true,
+            Self::Init | Self::Dead | Self::Ping => false,
+        }
+    }
+}
+
+impl fmt::Display for NodeStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
