@@ -1,0 +1,146 @@
+//! Who owns what: the audit, groups that nobody runs, and groups that both run.
+//! Spec: resources, sections 7.4 and 12; membership, section 2, [NEW] (c).
+
+use std::time::Duration;
+
+use super::handshake::report;
+use super::holding::HoldingSet;
+use super::jobs::Purpose;
+use super::standby::Standby;
+use super::state::{Audit, Phase, ResourceState};
+use crate::clock::Monotonic;
+use crate::notice::Notice;
+use crate::protocol::event::GroupOrder;
+
+/// How long nobody may own our local groups: the owner is the first to repair.
+const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
+/// How long nobody may own the other side's groups: their owner goes first.
+const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
+
+impl ResourceState {
+    /// Checks who owns what. Logs only, each condition when it begins. Spec: section 12.
+    pub(super) fn run_audit(&mut self) {
+        if !self.nice() || !self.comm_up || self.peers.len() > 1 {
+            return;
+        }
+        let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
+        let settled = self.is_stable() && !self.stopping() && self.phase == Phase::Stable;
+        let found = Audit {
+            both_own_ours: self.mine.has(local) && self.theirs.has(foreign),
+            both_own_foreign: self.mine.has(foreign) && self.theirs.has(local),
+            nobody_owns_local: settled && !self.mine.has(local) && !self.theirs.has(foreign),
+            nobody_owns_foreign: settled && !self.mine.has(foreign) && !self.theirs.has(local),
+        };
+        let known = std::mem::replace(&mut self.audit, found);
+        for (now, before, notice) in [
+            (
+                found.both_own_ours,
+                known.both_own_ours,
+                Notice::BothOwnOurs {},
+            ),
+            (
+                found.both_own_foreign,
+                known.both_own_foreign,
+                Notice::BothOwnForeign {},
+            ),
+            (
+                found.nobody_owns_local,
+                known.nobody_owns_local,
+                Notice::NobodyOwnsLocal {},
+            ),
+            (
+                found.nobody_owns_foreign,
+                known.nobody_owns_foreign,
+                Notice::NobodyOwnsForeign {},
+            ),
+        ] {
+            if now && !before {
+                self.notice(notice);
+            }
+        }
+    }
+
+    /// Notes since when a half is without an owner: an interrupted hand-over leaves it so, and
+    /// legacy never repairs it. Spec: resources, section 7.4, [NEW].
+    pub(super) fn look_for_orphans(&mut self) {
+        let settled = self.nice()
+            && self.is_pair()
+            && self.is_stable()
+            && !self.stopping()
+            && self.phase == Phase::Stable
+            && self.peer_active();
+        let theirs = self.theirs_at_most();
+        let local =
+            settled && !self.mine.has(HoldingSet::LOCAL) && !theirs.has(HoldingSet::FOREIGN);
+        let foreign =
+            settled && !self.mine.has(HoldingSet::FOREIGN) && !theirs.has(HoldingSet::LOCAL);
+        let now = self.now;
+        let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
+        self.timers.local_orphaned = since(self.timers.local_orphaned, local);
+        self.timers.foreign_orphaned = since(self.timers.foreign_orphaned, foreign);
+    }
+
+    pub(super) fn orphans_deadline(&self) -> Option<Monotonic> {
+        let local = self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED);
+        let foreign = self.timers.foreign_orphaned.map(|at| at + FOREIGN_ORPHANED);
+        [local, foreign].into_iter().flatten().min()
+    }
+
+    pub(super) fn orphans_overdue(&mut self) {
+        let due = |since: Option<Monotonic>, after: Duration, now: Monotonic| {
+            since.is_some_and(|at| at + after <= now)
+        };
+        let mut set = HoldingSet::NONE;
+        if due(self.timers.local_orphaned, LOCAL_ORPHANED, self.now) {
+            set = set.with(HoldingSet::LOCAL);
+        }
+        if due(self.timers.foreign_orphaned, FOREIGN_ORPHANED, self.now) {
+            set = set.with(HoldingSet::FOREIGN);
+        }
+        if set.is_none() {
+            return;
+        }
+        self.warn(format!("nobody runs the {set} resources: taking them"));
+        self.timers.local_orphaned = None;
+        self.timers.foreign_orphaned = None;
+        self.mine = self.mine.with(set);
+        let keys = self.keys_of(set);
+        self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);
+        self.send(report(self.mine, false, None));
+    }
+
+    /// Orphaned groups are ours now.
+    pub(super) fn reclaimed(&mut self) {
+        if self.phase == Phase::Stable {
+            let stable = self.announced_stable();
+            self.send(report(self.mine, stable, None));
+        }
+    }
+
+    /// Whether no standby has come as far as moving groups.
+    const fn nothing_moves(&self) -> bool {
+        match self.standby {
+            Standby::Not | Standby::Asked | Standby::Answered { .. } => true,
+            Standby::Giving | Standby::Given | Standby::Taking => false,
+        }
+    }
+
+    /// A living peer says that it runs our groups, stably, while we do and never gave them up:
+    /// it took us for dead. One side must let go, and it is the one that was given up.
+    /// Spec: membership, section 2, [NEW] (c).
+    pub(super) fn conflicts(&mut self) -> bool {
+        let conflict = self.is_pair()
+            && self.theirs.has(HoldingSet::FOREIGN)
+            && self.mine.has(HoldingSet::LOCAL)
+            && self.nothing_moves()
+            && self.phase != Phase::Shutdown;
+        if conflict {
+            self.notice(Notice::OtherCrit {
+                text: "the other node has taken our resources while we held them: giving up"
+                    .to_owned(),
+            });
+            self.start_anew(false);
+        }
+        conflict
+    }
+}

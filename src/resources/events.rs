@@ -1,0 +1,92 @@
+//! Sorts messages, status changes and finished jobs to the rules that they concern.
+
+use super::hooks;
+use super::jobs::Purpose;
+use super::state::ResourceState;
+use crate::protocol::event::Action;
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+
+impl ResourceState {
+    /// A cluster message, our own included. What we send ourselves takes effect where it is sent;
+    /// local programs cannot send any of these (`hooks::admit`).
+    pub(super) fn message(&mut self, from: &NodeName, own: bool, message: Message) {
+        let Some(kind) = message.kind() else {
+            return;
+        };
+        if !own && message.get(field::SYSTOLE).is_some() {
+            self.peers.entry(from.clone()).or_default().systole = true;
+        }
+        match (kind, own) {
+            (
+                kind::STARTING
+                | kind::RESOURCE
+                | kind::ASK_RESOURCES
+                | kind::SHUTDONE
+                | kind::STONITH
+                | kind::HB_TAKEOVER
+                | kind::IP_REQUEST,
+                true,
+            ) => {}
+            (kind::STARTING, false) => self.on_starting(from, &message),
+            (kind::RESOURCE, false) => self.on_report(from, &message),
+            (kind::ASK_RESOURCES, false) => self.on_ask_resources(from, &message),
+            (kind::SHUTDONE, false) => self.on_shutdone(from),
+            (kind::STONITH, false) => self.on_stonith(&message),
+            // Carried out here, so its script does not run as well. Spec: section 8.
+            (kind::HB_TAKEOVER, false) => self.on_hb_takeover(from, &message),
+            (kind::IP_REQUEST, false) => {
+                self.on_ip_request(from, &message);
+                self.act(Action::RunHook(message));
+            }
+            (kind::IP_REQUEST_RESP, _) => {
+                if !own {
+                    self.on_ip_request_resp(from, &message);
+                }
+                if !self.stopping() {
+                    self.act(Action::RunHook(message));
+                }
+            }
+            (_, _) => self.act(Action::RunHook(message)),
+        }
+    }
+
+    /// A status word changed.
+    pub(super) fn status_changed(
+        &mut self,
+        node: &NodeName,
+        old: NodeStatus,
+        new: NodeStatus,
+        message: Message,
+    ) {
+        if *node == self.local {
+            return;
+        }
+        if new != NodeStatus::Ping && !hooks::is_ping(&message) {
+            if message.get(field::SYSTOLE).is_some() {
+                self.peers.entry(node.clone()).or_default().systole = true;
+            }
+            self.peer_status(node, old, new);
+            if new == NodeStatus::Active && !self.nice() {
+                self.ask_again_as_legacy(old != NodeStatus::Up);
+            }
+        }
+        self.act(Action::RunHook(message));
+    }
+
+    /// What follows when a job is done.
+    pub(super) fn job_finished(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::AcquireLocal if self.nice() => self.local_acquired(),
+            Purpose::TakeOver(node) => self.taken_over(&node),
+            Purpose::Reclaim => self.reclaimed(),
+            Purpose::Give => self.released_for_standby(),
+            Purpose::Take => self.taken_in_standby(),
+            Purpose::ReleaseAll => self.all_released(),
+            Purpose::HandOver { to, key } => self.handed_over(&to, &key),
+            Purpose::AcquireLocal | Purpose::Granted | Purpose::Retry | Purpose::Cancelled => {}
+        }
+    }
+}

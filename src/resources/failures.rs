@@ -1,0 +1,167 @@
+//! Groups that failed to start: moved to the other node once, else tried again. Spec: resources,
+//! section 9.3, [NEW].
+
+use std::time::Duration;
+
+use super::group::GroupKey;
+use super::holding::HoldingSet;
+use super::jobs::Purpose;
+use super::standby::Standby;
+use super::state::{Phase, ResourceState};
+use crate::clock::Monotonic;
+use crate::notice::Notice;
+use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
+
+/// Pause before a failed group is moved. Spec: membership, section 2, fixed times.
+const MOVE_AFTER: Duration = Duration::from_secs(30);
+/// Longest pause between two attempts to start it here.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Pause when the moment is not good.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A group that does not start here.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    /// When something is done about it.
+    at: Monotonic,
+    /// Pause after the next failure.
+    pause: Duration,
+    /// It was given to the other node for this once. It is not thrown back for ever: every node
+    /// gives a group away at most once between two successful starts.
+    moved: bool,
+}
+
+impl ResourceState {
+    /// A group's actor finished an order.
+    pub(super) fn group_done(&mut self, order: OrderId, group: &GroupKey, outcome: GroupOutcome) {
+        if !self.jobs.done(order, group, &outcome) {
+            self.debug(format!("unknown order of group {group} ended"));
+            return;
+        }
+        match outcome {
+            GroupOutcome::Started => {
+                self.failures.remove(group);
+                self.moved.remove(group);
+            }
+            GroupOutcome::Stopped => {
+                self.failures.remove(group);
+            }
+            GroupOutcome::StartFailed { resource, .. } => {
+                self.notice(Notice::GivingUpDueToFailure { resource });
+                self.start_failed(group);
+            }
+            GroupOutcome::StopFailed { resource } => {
+                self.notice(Notice::StopFailure {
+                    resource: resource.clone(),
+                });
+                self.act(Action::RebootMachine { resource });
+            }
+        }
+    }
+
+    fn start_failed(&mut self, group: &GroupKey) {
+        if self.stopping() || self.phase == Phase::Shutdown {
+            return;
+        }
+        let pause = self
+            .failures
+            .get(group)
+            .map_or(MOVE_AFTER, |known| known.pause);
+        let failure = Failure {
+            at: self.after(pause),
+            pause: pause.saturating_mul(2).min(LONGEST_PAUSE),
+            moved: self.moved.contains(group),
+        };
+        self.failures.insert(group.clone(), failure);
+    }
+
+    /// The other node is settled: what does not start here can be offered to it soon, however
+    /// long the pause between our own attempts has grown.
+    pub(super) fn somebody_can_take(&mut self) {
+        let soon = self.after(MOVE_AFTER);
+        for failure in self.failures.values_mut().filter(|known| !known.moved) {
+            failure.at = failure.at.min(soon);
+        }
+    }
+
+    pub(super) fn failures_deadline(&self) -> Option<Monotonic> {
+        self.failures.values().map(|failure| failure.at).min()
+    }
+
+    pub(super) fn failures_overdue(&mut self) {
+        let now = self.now;
+        let due: Vec<(GroupKey, bool)> = self
+            .failures
+            .iter()
+            .filter(|(_, failure)| failure.at <= now)
+            .map(|(key, failure)| (key.clone(), failure.moved))
+            .collect();
+        for (key, moved) in due {
+            self.mend(&key, moved);
+        }
+    }
+
+    fn mend(&mut self, key: &GroupKey, moved: bool) {
+        let Some(side) = self
+            .groups
+            .iter()
+            .find(|group| group.key == *key)
+            .map(|group| self.side_of(group))
+        else {
+            self.failures.remove(key);
+            return;
+        };
+        if self.jobs.runs(key) || (self.nice() && !self.mine.has(side)) {
+            self.failures.remove(key);
+            return;
+        }
+        // What the other side may still run is not tried here.
+        let theirs = self.nice() && self.is_pair() && self.theirs_at_most().has(side.mirror());
+        let quiet = !self.jobs.running() && self.standby == Standby::Not && !theirs;
+        if !quiet {
+            let at = self.after(AGAIN);
+            if let Some(failure) = self.failures.get_mut(key) {
+                failure.at = at;
+            }
+            return;
+        }
+        if !self.nice() && self.peer_active() {
+            // Without reports only the owner may start it unasked, and it asks first.
+            self.failures.remove(key);
+            if side == HoldingSet::LOCAL {
+                self.ask_for(key);
+            }
+            return;
+        }
+        let movable = self.nice()
+            && !moved
+            && self.is_pair()
+            && self.other_stable
+            && self.phase == Phase::Stable
+            && self.peer_active();
+        if movable {
+            // Forgotten when it is given up, not before: the other node may go or refuse.
+            let at = self.after(MOVE_AFTER);
+            if let Some(failure) = self.failures.get_mut(key) {
+                failure.at = at;
+            }
+            let set = if side == HoldingSet::LOCAL {
+                "local"
+            } else {
+                "foreign"
+            };
+            self.warn(format!(
+                "group {key} does not start here: {set} resources move to the other node"
+            ));
+            self.begin_standby(side);
+            return;
+        }
+        self.info(format!("group {key} failed to start: trying again"));
+        let at = self.after(LONGEST_PAUSE);
+        if let Some(failure) = self.failures.get_mut(key) {
+            failure.at = at;
+        }
+        self.jobs
+            .add(Purpose::Retry, [key.clone()], GroupOrder::Start);
+    }
+}

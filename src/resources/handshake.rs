@@ -1,0 +1,443 @@
+//! Start-up, reports, automatic failback and audits. Spec: resources, sections 5, 6 and 12.
+//!
+//! | phase | `starting` of another | its report, stable | its report, not stable | 10 s over |
+//! |---|---|---|---|---|
+//! | Init | ignore | ignore | ignore | - |
+//! | Starting | answer; to Waiting | note; take local; to Stable | note; to Waiting | take local; to Stable |
+//! | Waiting | answer | note; take local; to Stable | note | take local; to Stable |
+//! | Stable | answer | note | note | - |
+//! | Shutdown | answer | note | note | - |
+
+use std::time::Duration;
+
+use super::holding::HoldingSet;
+use super::jobs::Purpose;
+use super::standby::Standby;
+use super::state::{Phase, ResourceState};
+use crate::node::AutoFailback;
+use crate::notice::Notice;
+use crate::protocol::event::GroupOrder;
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+
+/// Patience while nobody is settled. Spec: membership, section 2, fixed times.
+const AGREEMENT: Duration = Duration::from_secs(10);
+/// Patience for the report of a peer that is active. Spec: resources, section 5.2, note 3.
+const REPORT: Duration = Duration::from_secs(1);
+/// How often a settled node asks for it. The first `starting` may be lost for good when another
+/// message overtakes it: what was sent before the first number heard is not asked for.
+const ASK_WHEN_STABLE: u8 = 3;
+/// How long a message of another node that it shoots us keeps us from acquiring. Spec: 10.3.
+const AIMED_AT: Duration = Duration::from_secs(10);
+
+/// A full report.
+pub(super) fn report(set: HoldingSet, stable: bool, info: Option<&str>) -> Message {
+    let message = Message::new(kind::RESOURCE)
+        .with(field::RSC_HOLD, set.word())
+        .with(field::RTYPE, "full")
+        .with(field::IS_STABLE, if stable { "1" } else { "0" });
+    match info {
+        Some(info) => message.with(field::INFO, info),
+        None => message,
+    }
+}
+
+/// Where a message stands among those of its sender.
+fn position(message: &Message) -> (u64, u64) {
+    let number = |name| message.hex(name).unwrap_or(0);
+    (number(field::HG), number(field::SEQ))
+}
+
+impl ResourceState {
+    /// Communication is up.
+    pub(super) fn comm_is_up(&mut self) {
+        self.comm_up = true;
+        if !self.manage {
+            return;
+        }
+        // A new generation may be active before the old one's groups are released.
+        if self.phase == Phase::Init {
+            self.begin_handshake();
+        }
+    }
+
+    /// Says that we are here, or finds that nobody listens. Spec: resources, section 5.1.
+    pub(super) fn begin_handshake(&mut self) {
+        if !self.nice() {
+            return self.begin_legacy();
+        }
+        let some_dead = self
+            .peers
+            .values()
+            .any(|peer| peer.status == Some(NodeStatus::Dead));
+        if !some_dead {
+            self.foreign_done = true;
+        }
+        self.phase = Phase::Starting;
+        self.send(Message::new(kind::STARTING));
+        if self.stopping() {
+            return;
+        }
+        if self.peers.is_empty() {
+            // Nobody to agree with. Spec: membership, section 4.
+            self.phase = Phase::Stable;
+            self.other_stable = true;
+            self.mine = HoldingSet::FOREIGN;
+            self.acquire_local(true);
+        } else if self.all_peers_gone() {
+            // Whoever died before communication was up has been taken over already.
+            let gone: Vec<NodeName> = self.peers.keys().cloned().collect();
+            for node in gone {
+                self.take_over_once(&node, None);
+            }
+            self.phase = Phase::Stable;
+        } else {
+            self.ask_soon();
+        }
+    }
+
+    /// Takes our own groups. `forced`: whatever the other side says. Spec: resources, section 5.3.
+    pub(super) fn acquire_local(&mut self, forced: bool) {
+        if self.stopping() || self.phase == Phase::Shutdown {
+            return;
+        }
+        let theirs = self.theirs_at_most();
+        if !forced && (theirs.has(HoldingSet::FOREIGN) || self.mine.has(HoldingSet::LOCAL)) {
+            self.notice(Notice::LocalAcquisitionNone {});
+            return;
+        }
+        self.mine = self.mine.with(HoldingSet::LOCAL);
+        if self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
+            return;
+        }
+        let keys = self.keys_of(HoldingSet::LOCAL);
+        if keys.is_empty() {
+            let node = self.local.to_string();
+            self.notice(Notice::NoLocalResources { node });
+        }
+        self.jobs
+            .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
+    }
+
+    /// Our groups have been worked through.
+    pub(super) fn local_acquired(&mut self) {
+        self.notice(Notice::LocalAcquisitionDone {});
+        if self.phase == Phase::Shutdown {
+            return;
+        }
+        self.local_done = true;
+        // The end of a takeover reports for both.
+        if self.settled_here() {
+            let stable = self.announced_stable();
+            self.send(report(self.mine, stable, Some("req_our_resources()")));
+        }
+        self.acquisition_complete("T_RESOURCES(us)");
+    }
+
+    /// What `isstable` says in our reports: honest about work that changes what we hold, so that
+    /// nobody fails back into a takeover. Spec: resources, section 6, [NEW] (b).
+    pub(super) fn announced_stable(&self) -> bool {
+        self.phase == Phase::Stable && self.settled_here()
+    }
+
+    /// Whether no work of ours changes what we hold.
+    fn settled_here(&self) -> bool {
+        self.releasing.is_none()
+            && !self
+                .jobs
+                .any(|purpose| matches!(purpose, Purpose::TakeOver(_) | Purpose::Reclaim))
+    }
+
+    /// Sends a report of what we hold now; while we release, of what is not released yet, so that
+    /// a newcomer does not start what we still stop.
+    fn answer(&mut self) {
+        let info = match self.phase {
+            Phase::Shutdown => Some("shutdown"),
+            _ if !self.releasing.is_none() => Some("standby"),
+            _ => None,
+        };
+        let set = self.mine.with(self.releasing);
+        let stable = self.announced_stable();
+        self.send(report(set, stable, info));
+    }
+
+    /// Another node says `starting`. Every one is answered. Spec: resources, section 5.2.
+    pub(super) fn on_starting(&mut self, from: &NodeName, message: &Message) {
+        if !self.comm_up || !self.nice() {
+            return;
+        }
+        let peer = self.peers.entry(from.clone()).or_default();
+        if position(message) < peer.newest_report {
+            // A copy that comes late: it has gone on since.
+            return self.answer();
+        }
+        peer.fresh = true;
+        self.other_stable = false;
+        self.foreign_done = true;
+        if self.phase == Phase::Starting {
+            self.begin_waiting();
+        }
+        self.answer();
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        let peer = self.peers.entry(from.clone()).or_default();
+        // Ours was lost if it went out before the other was active. Spec: membership, 16.2.
+        if open && !peer.reported && peer.asked == 0 {
+            peer.asked = 1;
+            self.send(Message::new(kind::STARTING));
+        }
+    }
+
+    fn begin_waiting(&mut self) {
+        self.phase = Phase::Waiting;
+        self.timers.local = Some(self.after(AGREEMENT));
+    }
+
+    /// A report of another node. Spec: resources, sections 4 and 5.2, rows B and C.
+    pub(super) fn on_report(&mut self, from: &NodeName, message: &Message) {
+        if !self.comm_up || !self.nice() || self.phase == Phase::Init {
+            return;
+        }
+        let position = position(message);
+        let full = message.text(field::RTYPE) == Some("full");
+        let peer = self.peers.entry(from.clone()).or_default();
+        if position < peer.newest_report {
+            self.debug(format!("report of node {from} is older than the last one"));
+            return;
+        }
+        peer.newest_report = position;
+        // Whoever heard our `starting` holds us for unsettled until we report.
+        let asked = self.phase == Phase::Stable && full && !peer.reported && peer.asked > 0;
+        let first = !peer.reported;
+        peer.reported |= full;
+        let fresh = peer.fresh && peer.status == Some(NodeStatus::Active);
+
+        let word = message.text(field::RSC_HOLD).unwrap_or("");
+        let set = HoldingSet::from_word(word).unwrap_or_else(|| {
+            self.error(format!("unknown holding set [{word}] from node {from}"));
+            HoldingSet::NONE
+        });
+        let info = message.text(field::INFO);
+        // What a node gives up with its first word of a run may be anything.
+        let before = if first {
+            HoldingSet::ALL
+        } else {
+            self.theirs_at_most()
+        };
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.holds = peer.holds.updated(set, full);
+        }
+        self.theirs = self.theirs.updated(set, full);
+        match message.text(field::IS_STABLE) {
+            Some("1") => {
+                self.doubt = HoldingSet::NONE;
+                self.other_turned_stable();
+                if self.conflicts() {
+                    return;
+                }
+            }
+            Some(_) => {
+                self.other_stable = false;
+                if matches!(info, Some("standby" | "shutdown")) {
+                    // Announced, not done. Spec: section 10.1, [NEW].
+                    self.doubt = before;
+                    self.giver_gives(info);
+                }
+            }
+            None => {}
+        }
+        if asked {
+            self.answer();
+        }
+        if self.phase == Phase::Starting {
+            if self.model == AutoFailback::Off {
+                self.foreign_done = true;
+            }
+            self.begin_waiting();
+        }
+        if self.phase == Phase::Waiting {
+            // The ten seconds are only patience: a peer that has just started, holds nothing of
+            // ours and says so plainly has no objection. Spec: membership, section 16.2.
+            let plain = full && info.is_none() && !set.has(HoldingSet::FOREIGN);
+            let agreed = self.other_stable && self.all_active_reported();
+            if agreed || (plain && fresh && self.is_pair()) {
+                self.settle_start();
+            }
+        }
+    }
+
+    fn other_turned_stable(&mut self) {
+        if self.other_stable {
+            return;
+        }
+        self.other_stable = true;
+        self.notice(Notice::RemoteTransitionDone {});
+        self.answer();
+        self.failback_armed = true;
+        self.somebody_can_take();
+    }
+
+    /// Own groups first, then the word that we are settled.
+    fn settle_start(&mut self) {
+        if let Some(until) = self.timers.aimed_at.filter(|until| *until > self.now) {
+            self.error("another node tries to reset this node: local resources wait");
+            self.timers.local = Some(until);
+            return;
+        }
+        self.timers.local = None;
+        self.timers.ask_again = None;
+        self.acquire_local(false);
+        self.phase = Phase::Stable;
+        self.notice(Notice::LocalTransitionDone {});
+        self.foreign_done = true;
+        if self.theirs.has(HoldingSet::FOREIGN) {
+            self.local_done = true;
+        }
+        let stable = self.announced_stable();
+        self.send(report(self.mine, stable, None));
+        self.failback_armed |= self.other_stable;
+        self.acquisition_complete("T_RESOURCES(them)");
+    }
+
+    /// Handles what is due: the agreement and the missing report.
+    pub(super) fn handshake_overdue(&mut self) {
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        if Self::take_due(&mut self.timers.ask_again, self.now)
+            && (open || self.phase == Phase::Stable)
+        {
+            self.ask_again();
+        }
+        if Self::take_due(&mut self.timers.local, self.now) && open {
+            self.settle_start();
+        }
+    }
+
+    /// A peer is active but silent about its resources. Spec: resources, section 5.2, note 3.
+    fn ask_again(&mut self) {
+        let most = match self.phase {
+            Phase::Stable => ASK_WHEN_STABLE,
+            Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
+        };
+        let mut repeat = false;
+        let mut mute = Vec::new();
+        for (name, peer) in &mut self.peers {
+            if peer.reported || peer.left || peer.status != Some(NodeStatus::Active) {
+                continue;
+            }
+            if peer.asked >= most {
+                mute.push(name.clone());
+            } else {
+                peer.asked = peer.asked.saturating_add(1);
+                repeat = true;
+            }
+        }
+        if repeat {
+            self.send(Message::new(kind::STARTING));
+            self.ask_soon();
+        }
+        for name in mute {
+            self.error(format!(
+                "node {name} is active but does not report its resources"
+            ));
+        }
+        // Waiting for ever would leave our groups down. Spec: resources, section 18, row 13.
+        if self.phase == Phase::Starting && self.peer_active() && self.timers.local.is_none() {
+            self.timers.local = Some(self.after(AGREEMENT));
+        }
+    }
+
+    /// Looks a little later for peers that are active without a report.
+    pub(super) fn ask_soon(&mut self) {
+        self.timers.ask_again = Some(self.after(REPORT));
+    }
+
+    /// Another node's status word changed.
+    pub(super) fn peer_status(&mut self, node: &NodeName, old: NodeStatus, new: NodeStatus) {
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.status = Some(new);
+        if old == NodeStatus::Dead {
+            self.interrupt_standby();
+        }
+        if new != NodeStatus::Active {
+            return;
+        }
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.fresh |= old == NodeStatus::Up;
+        let mute = !peer.reported && self.model.is_nice();
+        let missed = old != NodeStatus::Up;
+        match self.phase {
+            Phase::Init | Phase::Shutdown => {}
+            Phase::Starting | Phase::Waiting => {
+                if mute && self.timers.ask_again.is_none() {
+                    self.ask_soon();
+                }
+            }
+            // One whose start we saw reports by itself. One that was active before we heard it,
+            // in a run that we do not know, may hold what we took: a partition that healed after
+            // one of us had started in it. Nobody would ever say so unasked.
+            Phase::Stable => {
+                if mute && missed {
+                    self.ask_again();
+                } else if mute {
+                    self.ask_soon();
+                }
+            }
+        }
+    }
+
+    /// Another node reports what came of its attempt to reset a node: it holds that one for dead.
+    pub(super) fn on_stonith(&mut self, message: &Message) {
+        let ours = message
+            .text(field::NODE)
+            .is_some_and(|node| node.eq_ignore_ascii_case(self.local.as_str()));
+        if ours && !self.nice() && self.phase == Phase::Stable {
+            // Who says so takes our groups, and without reports nobody would notice.
+            self.ask_for_own();
+        }
+        if ours && matches!(message.text(field::RESULT), Some("bad" | "badhost")) {
+            self.timers.aimed_at = Some(self.after(AIMED_AT));
+        }
+    }
+
+    /// Gives foreign groups back when everything is quiet. Spec: resources, section 6.
+    pub(super) fn try_failback(&mut self) {
+        if !self.failback_armed || !self.nice() {
+            return;
+        }
+        let due = self.failback_due
+            && self.mine.has(HoldingSet::FOREIGN)
+            && self.model == AutoFailback::On
+            && !self.stopping();
+        if !due {
+            self.failback_due = false;
+            self.failback_armed = false;
+            return;
+        }
+        if !self.is_pair() {
+            self.failback_armed = false;
+            self.warn("no automatic failback with more than two nodes");
+            return;
+        }
+        let quiet = self.standby == Standby::Not
+            && self.other_stable
+            && self.phase == Phase::Stable
+            && !self.jobs.running()
+            && self.peer_active();
+        if quiet {
+            self.failback_due = false;
+            self.failback_armed = false;
+            self.begin_standby(HoldingSet::FOREIGN);
+        }
+    }
+
+    /// Logs once when both halves of the first acquisition are known.
+    pub(super) fn acquisition_complete(&mut self, reason: &str) {
+        if self.local_done && self.foreign_done && !self.acquisition_logged {
+            self.acquisition_logged = true;
+            self.notice(Notice::InitialAcquisitionComplete {
+                reason: reason.to_owned(),
+            });
+        }
+    }
+}

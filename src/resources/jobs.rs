@@ -1,0 +1,237 @@
+//! Group work: several jobs at a time, one order at a time within a job, one order at a time per
+//! group.
+//!
+//! A job is what legacy runs as one helper process: an ordered list of groups to start or stop.
+//! Start and stop of one group can never overlap, because an order for a busy group waits.
+//! Spec: resources, sections 6 (c) and 9.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::group::GroupKey;
+use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
+use crate::protocol::name::NodeName;
+
+/// Most hand-overs that may wait at once: requests come from the network.
+const MAX_HAND_OVERS: usize = 256;
+
+/// Why a job runs, and so what follows when it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Own groups are started.
+    AcquireLocal,
+    /// A dead or leaving node's groups are started (legacy: `mach_down`).
+    TakeOver(NodeName),
+    /// Groups that nobody runs any more are started.
+    Reclaim,
+    /// Standby, giving side.
+    Give,
+    /// Standby, taking side.
+    Take,
+    /// Everything is stopped, because the node leaves or starts anew.
+    ReleaseAll,
+    /// Legacy model: one group is stopped for another node.
+    HandOver {
+        /// Who asked.
+        to: NodeName,
+        /// Its key.
+        key: GroupKey,
+    },
+    /// Legacy model: one group is started after the answer of another node.
+    Granted,
+    /// A group that failed to start is tried again.
+    Retry,
+    /// Nothing follows any more.
+    Cancelled,
+}
+
+#[derive(Debug)]
+struct Job {
+    purpose: Purpose,
+    steps: VecDeque<(GroupKey, GroupOrder)>,
+    in_flight: Option<OrderId>,
+}
+
+impl Job {
+    fn is_finished(&self) -> bool {
+        self.in_flight.is_none() && self.steps.is_empty()
+    }
+}
+
+#[derive(Debug, Default)]
+struct GroupState {
+    busy: Option<OrderId>,
+    runs: bool,
+}
+
+/// An order to hand to a group's actor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) id: OrderId,
+    pub(super) group: GroupKey,
+    pub(super) what: GroupOrder,
+}
+
+/// All group work of the node.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    next_order: u64,
+    jobs: Vec<Job>,
+    groups: BTreeMap<GroupKey, GroupState>,
+}
+
+impl Jobs {
+    /// No work yet, nothing running.
+    pub(super) fn new(groups: impl Iterator<Item = GroupKey>) -> Self {
+        Self {
+            next_order: 1,
+            jobs: Vec::new(),
+            groups: groups.map(|key| (key, GroupState::default())).collect(),
+        }
+    }
+
+    /// Adds a job. A job without steps is finished at once.
+    pub(super) fn add(
+        &mut self,
+        purpose: Purpose,
+        groups: impl IntoIterator<Item = GroupKey>,
+        what: GroupOrder,
+    ) {
+        let steps = groups.into_iter().map(|key| (key, what)).collect();
+        self.jobs.push(Job {
+            purpose,
+            steps,
+            in_flight: None,
+        });
+    }
+
+    /// Whether another hand-over may be queued, and this one is not queued yet.
+    pub(super) fn admits_hand_over(&self, to: &NodeName, key: &GroupKey) -> bool {
+        let mut waiting = 0usize;
+        for job in &self.jobs {
+            if let Purpose::HandOver { to: t, key: k } = &job.purpose {
+                if t == to && k == key {
+                    return false;
+                }
+                waiting = waiting.saturating_add(1);
+            }
+        }
+        waiting < MAX_HAND_OVERS
+    }
+
+    /// Drops the steps not yet begun of the jobs that `which` names; what is in flight goes on,
+    /// and nothing follows it.
+    pub(super) fn cancel(&mut self, which: impl Fn(&Purpose) -> bool) {
+        for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
+            job.purpose = Purpose::Cancelled;
+            job.steps.clear();
+        }
+    }
+
+    /// Drops the starts of a group that are not yet begun: another node may start it.
+    pub(super) fn withdraw_starts(&mut self, key: &GroupKey) {
+        for job in &mut self.jobs {
+            job.steps
+                .retain(|(known, what)| known != key || *what != GroupOrder::Start);
+        }
+    }
+
+    /// Whether any work is unfinished.
+    pub(super) fn running(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    /// Whether a job that `which` names is unfinished.
+    pub(super) fn any(&self, which: impl Fn(&Purpose) -> bool) -> bool {
+        self.jobs.iter().any(|job| which(&job.purpose))
+    }
+
+    /// Whether the group runs as far as its actor has told, a start in flight included.
+    pub(super) fn runs(&self, key: &GroupKey) -> bool {
+        self.groups
+            .get(key)
+            .is_some_and(|group| group.runs || group.busy.is_some())
+    }
+
+    /// The group runs already.
+    pub(super) fn note_running(&mut self, key: &GroupKey) {
+        if let Some(group) = self.groups.get_mut(key) {
+            group.runs = true;
+        }
+    }
+
+    /// Keys of the groups that run.
+    pub(super) fn held(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups
+            .iter()
+            .filter(|(_, group)| group.runs)
+            .map(|(key, _)| key)
+    }
+
+    /// The next order that can be given now.
+    pub(super) fn next_order(&mut self) -> Option<Order> {
+        for job in &mut self.jobs {
+            if job.in_flight.is_some() {
+                continue;
+            }
+            let Some((key, what)) = job.steps.front().cloned() else {
+                continue;
+            };
+            let group = self.groups.entry(key.clone()).or_default();
+            if group.busy.is_some() {
+                continue;
+            }
+            let id = OrderId(self.next_order);
+            self.next_order = self.next_order.saturating_add(1);
+            group.busy = Some(id);
+            job.in_flight = Some(id);
+            job.steps.pop_front();
+            return Some(Order {
+                id,
+                group: key,
+                what,
+            });
+        }
+        None
+    }
+
+    /// Takes a finished job off the list.
+    pub(super) fn next_finished(&mut self) -> Option<Purpose> {
+        let at = self.jobs.iter().position(Job::is_finished)?;
+        Some(self.jobs.remove(at).purpose)
+    }
+
+    /// Whether [`next_finished`](Self::next_finished) has something to give.
+    pub(super) fn any_finished(&self) -> bool {
+        self.jobs.iter().any(Job::is_finished)
+    }
+
+    /// Notes the end of an order. `false`: there is no such order, the outcome counts for nothing.
+    ///
+    /// After a failed stop the job stays unfinished for ever: nothing may follow it.
+    pub(super) fn done(&mut self, order: OrderId, key: &GroupKey, outcome: &GroupOutcome) -> bool {
+        let Some(group) = self.groups.get_mut(key) else {
+            return false;
+        };
+        if group.busy != Some(order) {
+            return false;
+        }
+        group.busy = None;
+        match outcome {
+            GroupOutcome::Started => group.runs = true,
+            GroupOutcome::StartFailed { .. } | GroupOutcome::Stopped => group.runs = false,
+            GroupOutcome::StopFailed { .. } => {
+                group.runs = true;
+                return true;
+            }
+        }
+        for job in &mut self.jobs {
+            if job.in_flight == Some(order) {
+                job.in_flight = None;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

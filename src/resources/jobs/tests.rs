@@ -1,0 +1,85 @@
+use super::*;
+
+fn key(text: &str) -> GroupKey {
+    GroupKey::new(text)
+}
+
+fn jobs() -> Jobs {
+    Jobs::new(["a", "b"].iter().map(|k| key(k)))
+}
+
+#[test]
+fn steps_of_a_job_go_one_after_another() {
+    let mut jobs = jobs();
+    jobs.add(
+        Purpose::AcquireLocal,
+        [key("a"), key("b")],
+        GroupOrder::Start,
+    );
+    let first = jobs.next_order().unwrap();
+    assert_eq!(first.group, key("a"));
+    assert!(jobs.next_order().is_none(), "the first is still in flight");
+    assert!(jobs.next_finished().is_none());
+    assert!(jobs.done(first.id, &key("a"), &GroupOutcome::Started));
+    let second = jobs.next_order().unwrap();
+    assert_eq!(second.group, key("b"));
+    assert!(jobs.done(second.id, &key("b"), &GroupOutcome::Started));
+    assert_eq!(jobs.next_finished(), Some(Purpose::AcquireLocal));
+    assert!(!jobs.running());
+    assert_eq!(jobs.held().count(), 2);
+}
+
+#[test]
+fn a_stop_waits_for_the_start_in_progress() {
+    let mut jobs = jobs();
+    jobs.add(Purpose::AcquireLocal, [key("a")], GroupOrder::Start);
+    let start = jobs.next_order().unwrap();
+    jobs.add(Purpose::ReleaseAll, [key("a")], GroupOrder::Stop);
+    assert!(jobs.next_order().is_none());
+    jobs.done(start.id, &key("a"), &GroupOutcome::Started);
+    let stop = jobs.next_order().unwrap();
+    assert_eq!(stop.what, GroupOrder::Stop);
+}
+
+#[test]
+fn two_jobs_run_beside_each_other_on_different_groups() {
+    let mut jobs = jobs();
+    jobs.add(Purpose::AcquireLocal, [key("a")], GroupOrder::Start);
+    jobs.add(Purpose::Reclaim, [key("b")], GroupOrder::Start);
+    assert_eq!(jobs.next_order().unwrap().group, key("a"));
+    assert_eq!(jobs.next_order().unwrap().group, key("b"));
+}
+
+#[test]
+fn a_cancelled_job_ends_with_what_is_in_flight() {
+    let mut jobs = jobs();
+    jobs.add(Purpose::Give, [key("a"), key("b")], GroupOrder::Stop);
+    let stop = jobs.next_order().unwrap();
+    jobs.cancel(|purpose| *purpose == Purpose::Give);
+    assert!(jobs.running());
+    jobs.done(stop.id, &key("a"), &GroupOutcome::Stopped);
+    assert!(jobs.next_order().is_none());
+    assert_eq!(jobs.next_finished(), Some(Purpose::Cancelled));
+}
+
+#[test]
+fn an_unknown_order_counts_for_nothing() {
+    let mut jobs = jobs();
+    assert!(!jobs.done(OrderId(9), &key("a"), &GroupOutcome::Started));
+    assert!(!jobs.done(OrderId(9), &key("zzz"), &GroupOutcome::Started));
+    assert_eq!(jobs.held().count(), 0);
+}
+
+#[test]
+fn nothing_follows_a_failed_stop() {
+    let mut jobs = jobs();
+    jobs.add(Purpose::ReleaseAll, [key("a"), key("b")], GroupOrder::Stop);
+    let stop = jobs.next_order().unwrap();
+    let failed = GroupOutcome::StopFailed {
+        resource: "x".to_owned(),
+    };
+    assert!(jobs.done(stop.id, &key("a"), &failed));
+    assert!(jobs.next_order().is_none());
+    assert!(jobs.next_finished().is_none());
+    assert!(jobs.running());
+}

@@ -1,0 +1,188 @@
+//! `auto_failback legacy`: no reports, the owner asks for each of its groups.
+//! Spec: resources, sections 5.3 and 9.7.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::group::GroupKey;
+use super::jobs::Purpose;
+use super::state::{Phase, ResourceState};
+use crate::clock::Monotonic;
+use crate::protocol::event::GroupOrder;
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+
+/// Pause before an unanswered request is repeated. Legacy asks once and then never again.
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// A group that we have asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// When it is asked for again.
+    at: Monotonic,
+    /// Who has said that it does not run it.
+    declined: BTreeSet<NodeName>,
+}
+
+fn answer(to: &NodeName, key: &str, weown: bool) -> Message {
+    Message::new(kind::IP_REQUEST_RESP)
+        .with(field::DEST, to.as_str())
+        .with(field::IPADDR, key)
+        .with(field::WEOWN, if weown { "yes" } else { "no" })
+        .with(field::OK, "OK")
+}
+
+impl ResourceState {
+    /// Communication is up.
+    pub(super) fn begin_legacy(&mut self) {
+        self.phase = Phase::Stable;
+        if self.stopping() {
+            return;
+        }
+        let left: Vec<NodeName> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_gone())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for node in left {
+            self.take_over_once(&node, None);
+        }
+        self.acquire_as_legacy();
+    }
+
+    /// Starts our own groups when alone, else asks for each. A node that is there but of which no
+    /// status word has come yet may run them: being quick at the start is no proof of being alone.
+    pub(super) fn acquire_as_legacy(&mut self) {
+        let keys: Vec<GroupKey> = self
+            .keys_owned_by(&self.local.clone())
+            .into_iter()
+            .filter(|key| !self.jobs.runs(key))
+            .collect();
+        if self.all_peers_gone() {
+            self.asked.clear();
+            if !self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
+                self.jobs
+                    .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
+            }
+            return;
+        }
+        for key in keys {
+            self.ask_for(&key);
+        }
+    }
+
+    /// Asks for our own groups although we may run them: a node that was active before we heard
+    /// it may have taken them for itself, and lets go when asked.
+    pub(super) fn ask_for_own(&mut self) {
+        if self.stopping() {
+            return;
+        }
+        for key in self.keys_owned_by(&self.local.clone()) {
+            if !self.asked.contains_key(&key) {
+                self.ask_for(&key);
+            }
+        }
+    }
+
+    pub(super) fn ask_for(&mut self, key: &GroupKey) {
+        self.send(Message::new(kind::IP_REQUEST).with(field::IPADDR, key.as_str()));
+        let asked = Asked {
+            at: self.after(REPEAT),
+            declined: BTreeSet::new(),
+        };
+        self.asked.insert(key.clone(), asked);
+    }
+
+    /// Another node asks for a group. Obeyed in either model.
+    pub(super) fn on_ip_request(&mut self, from: &NodeName, message: &Message) {
+        if !self.comm_up {
+            return;
+        }
+        let Some(word) = message.text(field::IPADDR) else {
+            return self.error(format!("request without a group from node {from}"));
+        };
+        let key = GroupKey::new(word);
+        if self.stopping() && self.phase == Phase::Shutdown {
+            // Everything is being stopped: `shutdone` says when, and no order may outlive us.
+            return;
+        }
+        // It is the other node's now: no further attempt here.
+        self.failures.remove(&key);
+        self.jobs.withdraw_starts(&key);
+        if !self.jobs.runs(&key) {
+            self.send(answer(from, word, false));
+        } else if self.jobs.admits_hand_over(from, &key) {
+            let purpose = Purpose::HandOver {
+                to: from.clone(),
+                key: key.clone(),
+            };
+            self.jobs.add(purpose, [key], GroupOrder::Stop);
+        }
+    }
+
+    /// The group is stopped: the other node may start it.
+    pub(super) fn handed_over(&mut self, to: &NodeName, key: &GroupKey) {
+        self.send(answer(to, key.as_str(), true));
+    }
+
+    /// Another node lets us have a group. With more than two nodes only the word of the one that
+    /// ran it counts, or that of all. Spec: resources, section 9.7, [NEW].
+    pub(super) fn on_ip_request_resp(&mut self, from: &NodeName, message: &Message) {
+        let for_us = message
+            .text(field::DEST)
+            .is_some_and(|dest| dest.eq_ignore_ascii_case(self.local.as_str()));
+        let granted = message.text(field::OK) == Some("OK");
+        let Some(word) = message.text(field::IPADDR) else {
+            return;
+        };
+        if !for_us || !granted || self.stopping() || self.phase == Phase::Shutdown {
+            return;
+        }
+        let key = GroupKey::new(word);
+        let Some(asked) = self.asked.get_mut(&key) else {
+            return;
+        };
+        asked.declined.insert(from.clone());
+        let by_owner = message.text(field::WEOWN) == Some("yes");
+        let by_all = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.is_gone())
+            .all(|(name, _)| asked.declined.contains(name));
+        if by_owner || by_all {
+            self.asked.remove(&key);
+            self.jobs.add(Purpose::Granted, [key], GroupOrder::Start);
+        }
+    }
+
+    /// A node became active: what it was asked before then, it did not hear. `missed`: it was
+    /// active before we heard it.
+    pub(super) fn ask_again_as_legacy(&mut self, missed: bool) {
+        let keys: Vec<GroupKey> = self.asked.keys().cloned().collect();
+        if missed && self.comm_up && self.phase == Phase::Stable {
+            self.ask_for_own();
+        }
+        for key in keys {
+            self.ask_for(&key);
+        }
+    }
+
+    pub(super) fn legacy_deadline(&self) -> Option<Monotonic> {
+        self.asked.values().map(|asked| asked.at).min()
+    }
+
+    pub(super) fn legacy_overdue(&mut self) {
+        let now = self.now;
+        let due: Vec<GroupKey> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.at <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.ask_for(&key);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! haresources as `ResourceManager` reads it: at every order, without checking node names.
+//!
+//! `config::haresources` checks the same lines when the daemon starts. Spec: resources, section 2.
+
+use crate::resources::group::GroupKey;
+
+/// Most bytes of the file that are looked at; far above any real one.
+pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// One group, as it stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLine {
+    /// First word, in lower case.
+    pub owner: String,
+    /// The other words, left to right; may be none.
+    pub resources: Vec<String>,
+}
+
+impl GroupLine {
+    /// The first resource.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.resources.first().map(String::as_str)
+    }
+
+    /// Owner and resources as the manager logs and prints them.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.resources.join(" ")
+    }
+}
+
+/// One line of the file with its continuations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logical {
+    /// Number of its first physical line, from 1.
+    pub number: usize,
+    /// Node name and resources; never empty.
+    pub words: Vec<String>,
+    /// A `#` came with a continuation line and was not taken for a comment.
+    pub kept_hash: bool,
+    /// The file ended behind its last backslash.
+    pub open_end: bool,
+}
+
+/// Physical lines and their numbers, the empty one behind the last newline left out.
+pub fn physical(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    (1..).zip(text.split('\n'))
+}
+
+/// Joins the physical lines; those without a word are left out.
+///
+/// Quirk: comments are removed before lines are joined, so a `#` in a continuation line stays, and
+/// a comment that ends in a backslash continues nothing. A CR before the newline is a blank, so a
+/// backslash before it continues nothing either. Files are read unmodified by both nodes.
+#[must_use]
+pub fn logical(text: &str) -> Vec<Logical> {
+    let mut lines = Vec::new();
+    let mut physical = physical(text);
+    while let Some((number, line)) = physical.next() {
+        let mut joined = line.split('#').next().unwrap_or_default().to_owned();
+        let mut kept_hash = false;
+        let mut open_end = false;
+        while joined.ends_with('\\') {
+            joined.pop();
+            let Some((_, next)) = physical.next() else {
+                open_end = true;
+                break;
+            };
+            kept_hash |= next.contains('#');
+            joined.push_str(next);
+        }
+        let words: Vec<String> = joined
+            .split([' ', '\t', '\r'])
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if !words.is_empty() {
+            lines.push(Logical {
+                number,
+                words,
+                kept_hash,
+                open_end,
+            });
+        }
+    }
+    lines
+}
+
+/// Reads the whole file.
+#[must_use]
+pub fn read(text: &str) -> Vec<GroupLine> {
+    logical(text)
+        .into_iter()
+        .filter_map(|line| {
+            let mut words = line.words.into_iter();
+            Some(GroupLine {
+                owner: words.next()?.to_ascii_lowercase(),
+                resources: words.collect(),
+            })
+        })
+        .collect()
+}
+
+/// The group with this key: the first, when several lines have it.
+#[must_use]
+pub fn find<'a>(groups: &'a [GroupLine], key: &GroupKey) -> Option<&'a GroupLine> {
+    groups
+        .iter()
+        .find(|group| group.key() == Some(key.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        read(text)
+            .iter()
+            .map(|group| format!("{}: {}", group.owner, group.resources.join("|")))
+            .collect()
+    }
+
+    #[test]
+    fn reads_as_the_manager_of_3_0_6_does() {
+        let text = "# comment\n\
+            node1 good::a   good::b bad::1\n\
+            Node2 good::x::y \\\n   good::z\n\
+            \tnode1 \t nostop::q good::w # trailing\n\
+            \n   \n\
+            node1 missing::z";
+        assert_eq!(
+            shown(text),
+            [
+                "node1: good::a|good::b|bad::1",
+                "node2: good::x::y|good::z",
+                "node1: nostop::q|good::w",
+                "node1: missing::z",
+            ]
+        );
+    }
+
+    #[test]
+    fn keeps_the_quirks_of_comments_and_continuations() {
+        assert_eq!(shown("a x \\\ny # z\nb c"), ["a: x|y|#|z", "b: c"]);
+        assert_eq!(shown("a x # end\\\nb y"), ["a: x", "b: y"]);
+        assert_eq!(shown("a x\\\ny"), ["a: xy"]);
+        assert_eq!(shown("a x \\"), ["a: x"]);
+        assert_eq!(shown("a"), ["a: "]);
+        // The backslash stands before the CR, not before the newline.
+        assert_eq!(shown("a x \\\r\nb y\r\n"), ["a: x|\\", "b: y"]);
+    }
+
+    #[test]
+    fn the_first_of_two_lines_with_one_key_counts() {
+        let groups = read("a k 1\nb k 2\nc 1");
+        let found = |key: &str| find(&groups, &GroupKey::new(key)).map(|g| g.owner.as_str());
+        assert_eq!(found("k"), Some("a"));
+        assert_eq!(found("1"), Some("c"));
+        assert_eq!(found("2"), None);
+    }
+}

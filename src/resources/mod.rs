@@ -1,0 +1,33 @@
+//! Resource groups and the handshake that decides who runs them. Pure state machines.
+
+// What peers, clients, files and scripts supply must not be able to stop the node.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod address;
+mod audit;
+mod events;
+mod failures;
+pub mod group;
+mod handshake;
+pub mod holding;
+pub(crate) mod hooks;
+mod jobs;
+mod legacy_model;
+pub mod lines;
+pub mod respawn;
+pub mod script;
+mod shutdown;
+mod standby;
+pub mod state;
+mod takeover;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! Resource words as command lines, what a script's answer means, and the environment of scripts.
+//! Spawns nothing and looks at no file: whether a path can be run is asked of the caller.
+//!
+//! Spec: resources, sections 2 and 9.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::paths::Paths;
+use crate::protocol::message::{Message, Value};
+use crate::resources::address::looks_like_address;
+
+/// Longest name of an environment variable made from a message field. Spec: resources, section 9.5.
+const MAX_VARIABLE_NAME_BYTES: usize = 63;
+
+/// Longest type name that is looked up as a notification script. Spec: resources, section 9.6.
+const MAX_HOOK_NAME_BYTES: usize = 31;
+
+/// What a resource script is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Bring it up.
+    Start,
+    /// Take it down; must succeed when it is down already.
+    Stop,
+    /// Say on standard output whether it runs.
+    Status,
+}
+
+impl Operation {
+    /// The last argument on the script's command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// A resource word taken apart: `Filesystem::/dev/sda1::/mnt` or a bare address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptCall {
+    /// File name of the script.
+    pub name: String,
+    /// Arguments before the operation.
+    pub args: Vec<String>,
+}
+
+impl ScriptCall {
+    /// Takes a resource word apart. A word that looks like an address means `IPaddr::word`.
+    ///
+    /// Every `::` separates; nothing quotes it, so an IPv6 address holding `::` is split. An empty
+    /// argument vanishes, as in the shell.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        let (name, rest) = if looks_like_address(word) {
+            ("IPaddr", Some(word))
+        } else {
+            match word.split_once("::") {
+                Some((name, rest)) => (name, Some(rest)),
+                None => (word, None),
+            }
+        };
+        Self {
+            name: name.to_owned(),
+            args: rest
+                .into_iter()
+                .flat_map(|rest| rest.split("::"))
+                .filter(|arg| !arg.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    /// The script's path: the first of `directories` that holds it as `is_program` sees it.
+    ///
+    /// `None` means not running, a failed start and a logged stop. The arguments are never run in
+    /// its place, which legacy does.
+    #[must_use]
+    pub fn locate(
+        &self,
+        directories: &[&Path],
+        is_program: impl Fn(&Path) -> bool,
+    ) -> Option<PathBuf> {
+        if self.name.is_empty() {
+            return None;
+        }
+        directories
+            .iter()
+            // Not `join`: an absolute name stays below the directory.
+            .map(|directory| PathBuf::from(format!("{}/{}", directory.display(), self.name)))
+            .find(|path| is_program(path))
+    }
+
+    /// All arguments: those of the word, then the operation.
+    #[must_use]
+    pub fn argv(&self, operation: Operation) -> Vec<String> {
+        let mut argv = self.args.clone();
+        argv.push(operation.word().to_owned());
+        argv
+    }
+}
+
+/// Whether a script's `status` output says that the resource runs. The exit code does not count.
+///
+/// `not` in any case, a blank, and `running` somewhere after it means no, even across lines; else
+/// `running`, `Running` or `OK` means yes. Seen on 3.0.6: `not a word, running` is no, while a tab
+/// instead of the blank makes it yes. Spec: resources, section 9.2.
+#[must_use]
+pub fn says_running(stdout: &[u8]) -> bool {
+    let running_after = |from: usize| {
+        stdout
+            .get(from..)
+            .is_some_and(|tail| contains(tail, b"running") || contains(tail, b"Running"))
+    };
+    let denied = stdout
+        .windows(4)
+        .position(|w| w.eq_ignore_ascii_case(b"not "))
+        .is_some_and(|at| running_after(at.saturating_add(4)));
+    !denied && (running_after(0) || contains(stdout, b"OK"))
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|w| w == needle)
+}
+
+/// Variables for a child: a later setting of one name replaces an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, Option<String>>,
+}
+
+impl Environment {
+    /// What every child of the daemon gets on top of the daemon's own environment.
+    ///
+    /// `debug` is the present level. `helpers` tells whether our helper directory exists: then
+    /// scripts are sent to our `ResourceManager`, `mach_down` and `req_resource`.
+    /// Spec: configuration, section 7; membership, section 9.1.
+    #[must_use]
+    pub fn of_daemon(config: &Config, paths: &Paths, debug: u8, helpers: bool) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in &config.parameters {
+            environment.set(&format!("HA_{name}"), value);
+        }
+        let ha_dir = paths.ha_dir_variable();
+        environment.set("HA_FUNCS", &format!("{ha_dir}/shellfuncs"));
+        environment.set("HA_DIR", &ha_dir);
+        environment.set("HA_CURHOST", config.local.as_str());
+        environment.set("HA_DATEFMT", "%Y/%m/%d_%T\t");
+        let shown = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map_or_else(String::new, |path| path.display().to_string())
+        };
+        environment.set("HA_LOGFILE", &shown(&config.log.logfile));
+        environment.set("HA_DEBUGLOG", &shown(&config.log.debugfile));
+        if let Some(facility) = &config.log.facility {
+            let as_written = config.parameters.get("logfacility").unwrap_or(facility);
+            environment.set("HA_LOGFACILITY", as_written);
+        }
+        if debug > 0 {
+            environment.set("HA_debug", &debug.to_string());
+        }
+        environment.set("OCF_ROOT", "/usr/lib/ocf");
+        for (name, value) in &config.env {
+            environment.set(&format!("HA_{name}"), value);
+        }
+        if helpers {
+            environment.set("HA_NOARCHBIN", &paths.helper_dir.display().to_string());
+        }
+        environment
+    }
+
+    /// What notification and resource scripts get besides. Spec: resources, section 9.5.
+    #[must_use]
+    pub fn for_scripts(mut self, config: &Config) -> Self {
+        let yes_no = |flag: bool| if flag { "yes" } else { "no" };
+        self.set("HA_LOGD", yes_no(config.log.use_logd));
+        if config.auto_failback.is_nice() {
+            self.set("HA_NICEFAILBACK", "yes");
+        }
+        self
+    }
+
+    /// What resource scripts get besides, because `ResourceManager` stands between in legacy: the
+    /// variables of its shell library and a `PATH` with the product's programs in front.
+    ///
+    /// `path` is the daemon's own `PATH`.
+    #[must_use]
+    pub fn for_resources(mut self, paths: &Paths, path: &str) -> Self {
+        let ha_dir = paths.ha_dir.display();
+        let helpers = self.get("HA_NOARCHBIN").unwrap_or("/usr/share/heartbeat");
+        let path = format!("/usr/sbin:{helpers}:{path}:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb");
+        // Scripts parse messages of other programs: those shall be in English.
+        self.unset("LANG");
+        for (name, value) in [
+            ("HA_DIR", ha_dir.to_string()),
+            ("HA_FUNCS", format!("{ha_dir}/shellfuncs")),
+            ("HA_RCDIR", paths.rc_d().display().to_string()),
+            ("HA_RESOURCEDIR", paths.resource_d().display().to_string()),
+            ("HA_FIFO", paths.fifo().display().to_string()),
+            ("HA_BIN", "/usr/libexec/heartbeat".to_owned()),
+            ("HA_DOCDIR", "/usr/share/doc/heartbeat".to_owned()),
+            (
+                "OCF_AGENTS",
+                "/usr/lib/ocf/resource.d/heartbeat/".to_owned(),
+            ),
+            ("LC_ALL", "C".to_owned()),
+            ("PATH", path),
+        ] {
+            self.set(name, &value);
+        }
+        self
+    }
+
+    /// What a notification script gets besides: the text fields of the message and our own status.
+    ///
+    /// Message fields come from outside. Only names of letters, digits and `_` with at least one
+    /// lower-case letter are exported, and none replaces a variable that is set already: the shell
+    /// library takes its directories from upper-case variables, so a field named `FUNCS` or `BIN`
+    /// would choose the program that root runs.
+    #[must_use]
+    pub fn for_hook(mut self, message: &Message, own_status: &str) -> Self {
+        for field in message.fields() {
+            let Value::Text(value) = &field.value else {
+                continue;
+            };
+            let Some(name) = variable_name(&field.name) else {
+                continue;
+            };
+            let Ok(value) = std::str::from_utf8(value) else {
+                continue;
+            };
+            if !value.contains('\0') {
+                self.variables
+                    .entry(name)
+                    .or_insert_with(|| Some(value.to_owned()));
+            }
+        }
+        self.set("HA_OSTATUS", own_status);
+        self
+    }
+
+    /// Sets one variable.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables
+            .insert(name.to_owned(), Some(value.to_owned()));
+    }
+
+    /// Takes one variable of our own environment away from the child.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.insert(name.to_owned(), None);
+    }
+
+    /// The value of one variable.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name)?.as_deref()
+    }
+
+    /// All variables, by name; without a value: to be taken out.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+}
+
+/// `HA_<field>`, cut to 63 bytes, or `None` for a field that is not exported.
+fn variable_name(field: &[u8]) -> Option<String> {
+    let field = std::str::from_utf8(field).ok()?;
+    let plain = field
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let lower = field.bytes().any(|b| b.is_ascii_lowercase());
+    (plain && lower).then(|| {
+        let mut name = format!("HA_{field}");
+        name.truncate(MAX_VARIABLE_NAME_BYTES);
+        name
+    })
+}
+
+/// How often a failing stop is repeated. Spec: resources, section 9.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopRetries {
+    /// So many times after the first attempt.
+    AtMost(u32),
+    /// Until it succeeds.
+    Forever,
+}
+
+impl StopRetries {
+    /// Reads `HA_STOPRETRYMAX`; default 10, zero or less for ever.
+    #[must_use]
+    pub fn from_variable(value: Option<&str>) -> Self {
+        match value.map(|text| text.trim().parse::<i64>()) {
+            Some(Ok(limit)) if limit <= 0 => Self::Forever,
+            Some(Ok(limit)) => Self::AtMost(u32::try_from(limit).unwrap_or(u32::MAX)),
+            Some(Err(_)) | None => Self::AtMost(10),
+        }
+    }
+
+    /// Whether another attempt follows after `done` repetitions.
+    #[must_use]
+    pub const fn allow(self, done: u32) -> bool {
+        match self {
+            Self::AtMost(limit) => done < limit,
+            Self::Forever => true,
+        }
+    }
+}
+
+/// The file in `rc.d` whose presence makes a message type worth a script run, and the word handed to
+/// `harc`: the type in lower case. `None` for a type that cannot name a script.
+#[must_use]
+pub fn hook_name(kind: &str) -> Option<(&str, String)> {
+    let usable = !kind.is_empty()
+        && kind.len() <= MAX_HOOK_NAME_BYTES
+        && !kind.starts_with('.')
+        && !kind.contains(['/', '\0'])
+        && !kind.contains(char::is_whitespace);
+    usable.then(|| (kind, kind.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests;

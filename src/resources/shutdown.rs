@@ -1,0 +1,261 @@
+//! Releasing everything: at stop, and to start anew under a new generation.
+//! Spec: resources, section 11; membership, sections 6.2 and 6.3.
+
+use std::time::Duration;
+
+use super::handshake::report;
+use super::holding::HoldingSet;
+use super::jobs::Purpose;
+use super::standby::Standby;
+use super::state::{Audit, Phase, ResourceOutput, ResourceState, Timers};
+use crate::clock::Monotonic;
+use crate::notice::Notice;
+use crate::protocol::event::{Action, GroupOrder, StopReason};
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+
+/// Longest wait of a stop for the other side; for our own scripts it waits without this bound.
+/// Spec: resources, section 11, [NEW].
+const OTHER_SETTLES: Duration = Duration::from_secs(30);
+/// Pause after `shutdone`, and again after the clients ended: the peers still hear us.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A stop that has not come to its end by then is cut off. Spec: membership, section 2.
+const EMERGENCY: Duration = Duration::from_secs(3600);
+
+/// How far a stop has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// None asked.
+    No,
+    /// Asked, something is in the way.
+    Wanted {
+        /// When; from `comm up` on if that came later.
+        since: Monotonic,
+        /// Whether the delay was logged.
+        logged: bool,
+    },
+    /// Groups are being stopped.
+    Releasing {
+        /// When it is cut off.
+        until: Monotonic,
+    },
+    /// Everything is released; clients are stopped then.
+    Released {
+        /// When the clients are stopped.
+        at: Monotonic,
+    },
+    /// The clients are told to end.
+    Clients,
+    /// The clients are gone.
+    Ending {
+        /// When the process ends.
+        at: Monotonic,
+    },
+    /// The process was told to end.
+    Ended,
+}
+
+impl ResourceState {
+    /// The node shall stop. Asked twice it changes nothing.
+    pub(super) fn stop_requested(&mut self, _reason: StopReason) {
+        if self.stopping() {
+            return;
+        }
+        if !self.manage {
+            self.notice(Notice::ShutdownInProgress { pid: self.pid });
+            self.stop = Stop::Clients;
+            self.act(Action::StopClients);
+            return;
+        }
+        if !self.comm_up && self.phase == Phase::Init {
+            self.notice(Notice::ShutdownDelayedComm {});
+        } else {
+            self.out.push(ResourceOutput::SendStatus);
+        }
+        self.wanted = None;
+        self.offered = None;
+        self.failures.clear();
+        self.asked.clear();
+        let since = self.now;
+        self.stop = Stop::Wanted {
+            since,
+            logged: false,
+        };
+    }
+
+    /// Begins a wanted stop as soon as nothing is in the way.
+    pub(super) fn try_stop(&mut self) {
+        let Stop::Wanted { since, logged } = self.stop else {
+            return;
+        };
+        if self.phase == Phase::Init && !self.comm_up {
+            // Before communication is up nobody would hear it.
+            let since = self.now;
+            self.stop = Stop::Wanted { since, logged };
+            return;
+        }
+        let patient = self.now < since + OTHER_SETTLES;
+        // After a restart in place the set is held before the start has come to its end.
+        let nobody_to_wait_for = self.mine.is_none() || self.all_peers_gone();
+        let settled = self.is_stable() || (self.phase == Phase::Starting && nobody_to_wait_for);
+        let releasing = self.phase == Phase::Shutdown;
+        if !releasing && (self.jobs.running() || (patient && !settled)) {
+            if !logged {
+                self.notice(Notice::ShutdownDelayedResources {});
+                self.stop = Stop::Wanted {
+                    since,
+                    logged: true,
+                };
+            }
+            return;
+        }
+        self.stop = Stop::Releasing {
+            until: self.after(EMERGENCY),
+        };
+        self.notice(Notice::ShutdownInProgress { pid: self.pid });
+        if !releasing {
+            self.release_all();
+        }
+    }
+
+    /// Gives everything up, running work included.
+    fn release_all(&mut self) {
+        self.notice(Notice::GivingUpAll {});
+        self.releasing = self.mine;
+        self.mine = HoldingSet::NONE;
+        self.phase = Phase::Shutdown;
+        self.standby = Standby::Not;
+        self.sb_deadline = None;
+        self.wanted = None;
+        self.offered = None;
+        self.failback_due = false;
+        self.failback_armed = false;
+        self.failures.clear();
+        self.asked.clear();
+        self.timers = Timers::default();
+        self.jobs.cancel(|_| true);
+        if self.nice() && self.comm_up {
+            self.send(report(HoldingSet::NONE, false, Some("shutdown")));
+        }
+        let keys = self.keys_of(HoldingSet::ALL);
+        self.jobs.add(Purpose::ReleaseAll, keys, GroupOrder::Stop);
+    }
+
+    /// Lets go of everything and begins again under a new generation.
+    ///
+    /// `first`: the new generation comes before the release, because peers may hold us for dead
+    /// and shall hear nothing of the old one any more.
+    pub(super) fn start_anew(&mut self, first: bool) {
+        if !self.manage || self.phase == Phase::Shutdown || self.stopping() {
+            return;
+        }
+        if first && self.all_peers_gone() {
+            // Nobody was there to take anything.
+            return;
+        }
+        self.notice(Notice::RestartTriggered {});
+        if first {
+            self.comm_up = false;
+            self.out.push(ResourceOutput::BeginNewGeneration);
+        }
+        self.anew = Some(first);
+        self.release_all();
+    }
+
+    /// Every group is stopped.
+    pub(super) fn all_released(&mut self) {
+        self.notice(Notice::AllRelinquished {});
+        self.releasing = HoldingSet::NONE;
+        if self.stopping() {
+            self.anew = None;
+            self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
+            self.stop = Stop::Released {
+                at: self.after(PAUSE),
+            };
+            return;
+        }
+        let generation_taken = self.anew.take().unwrap_or(false);
+        self.forget();
+        if !generation_taken {
+            self.comm_up = false;
+            self.out.push(ResourceOutput::BeginNewGeneration);
+        } else if self.comm_up {
+            self.begin_handshake();
+        }
+    }
+
+    /// Back to the first moment of a run; only what membership told stays.
+    fn forget(&mut self) {
+        self.phase = Phase::Init;
+        self.mine = HoldingSet::NONE;
+        self.theirs = HoldingSet::NONE;
+        self.doubt = HoldingSet::NONE;
+        self.other_stable = false;
+        self.local_done = false;
+        self.foreign_done = false;
+        self.acquisition_logged = false;
+        self.sb_set = HoldingSet::ALL;
+        self.audit = Audit::default();
+        for peer in self.peers.values_mut() {
+            peer.fresh = false;
+            peer.reported = false;
+            peer.asked = 0;
+            peer.taken_over = false;
+        }
+    }
+
+    /// The clients have ended.
+    pub(super) fn clients_stopped(&mut self) {
+        if self.stop == Stop::Clients {
+            self.stop = Stop::Ending {
+                at: self.after(PAUSE),
+            };
+        }
+    }
+
+    pub(super) fn stop_deadline(&self) -> Option<Monotonic> {
+        match self.stop {
+            Stop::Wanted { .. } if self.phase == Phase::Init => None,
+            Stop::Wanted { since, .. } if self.now < since + OTHER_SETTLES => {
+                Some(since + OTHER_SETTLES)
+            }
+            Stop::Wanted { since, .. } => Some(since + EMERGENCY),
+            Stop::Releasing { until } => Some(until),
+            Stop::Released { at } | Stop::Ending { at } => Some(at),
+            Stop::No | Stop::Clients | Stop::Ended => None,
+        }
+    }
+
+    pub(super) fn stop_overdue(&mut self) {
+        match self.stop {
+            Stop::Released { at } if at <= self.now => {
+                self.stop = Stop::Clients;
+                self.act(Action::StopClients);
+            }
+            Stop::Ending { at } if at <= self.now => {
+                self.notice(Notice::ShutdownComplete {
+                    node: self.local.to_string(),
+                });
+                self.stop = Stop::Ended;
+                self.act(Action::Exit);
+            }
+            Stop::Wanted { since, .. } if since + EMERGENCY <= self.now => self.cut_off(),
+            Stop::Releasing { until } if until <= self.now => self.cut_off(),
+            Stop::No
+            | Stop::Wanted { .. }
+            | Stop::Releasing { .. }
+            | Stop::Released { .. }
+            | Stop::Clients
+            | Stop::Ending { .. }
+            | Stop::Ended => {}
+        }
+    }
+
+    fn cut_off(&mut self) {
+        self.notice(Notice::OtherCrit {
+            text: "shutdown does not come to its end: emergency shutdown".to_owned(),
+        });
+        self.stop = Stop::Ended;
+        self.act(Action::Exit);
+    }
+}

@@ -1,0 +1,438 @@
+//! Standby: one node gives a set of groups to the other. Spec: resources, section 7.
+//!
+//! `me` (giver) - `other` (taker: ready) - giver releases - `done` (giver) - taker acquires -
+//! `done` (taker). The set is named from the view of the giver.
+//!
+//! | state | from the other side | own work ends |
+//! |---|---|---|
+//! | Not | `me`: answer, to Answered | - |
+//! | Asked | `other`: release, to Giving | - |
+//! | Giving | - | send `done`, to Given |
+//! | Given | `done`: report, to Not | - |
+//! | Answered | `done`: acquire, to Taking; `me` of the giver: answer again | - |
+//! | Taking | - | send `done`, report, to Not |
+
+use std::time::Duration;
+
+use super::handshake::report;
+use super::holding::HoldingSet;
+use super::hooks;
+use super::jobs::Purpose;
+use super::state::{Phase, ResourceState};
+use crate::clock::Monotonic;
+use crate::notice::Notice;
+use crate::protocol::event::GroupOrder;
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+
+/// Patience for the first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// Patience for the completion.
+const COMPLETION: Duration = Duration::from_secs(3600);
+/// Patience of the taker until the giver shows that it really gives. Spec: 7.4, [NEW] (b).
+const GIVER_SHOWS: Duration = Duration::from_secs(60);
+/// A request of the other node waits so long for our own scripts: then the other has given up.
+const OFFER_WAITS: Duration = Duration::from_secs(9);
+/// A request of our own waits so long for our own scripts.
+const REQUEST_WAITS: Duration = Duration::from_secs(60);
+
+/// Where the standby protocol stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standby {
+    /// Nothing asked.
+    Not,
+    /// We said `me`.
+    Asked,
+    /// The other is ready, our groups are being stopped.
+    Giving,
+    /// We said `done`.
+    Given,
+    /// We said `other`.
+    Answered {
+        /// To whom.
+        giver: NodeName,
+    },
+    /// The giver is done, its groups are being started.
+    Taking,
+}
+
+impl Standby {
+    /// The number that logs carry: NOT, ME, OTHER, DONE.
+    const fn number(&self) -> u8 {
+        match self {
+            Self::Not => 0,
+            Self::Asked | Self::Giving => 1,
+            Self::Answered { .. } => 2,
+            Self::Given | Self::Taking => 3,
+        }
+    }
+}
+
+/// A request that waits for our own scripts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request {
+    set: HoldingSet,
+    until: Monotonic,
+}
+
+fn ask(set: HoldingSet, info: &str) -> Message {
+    Message::new(kind::ASK_RESOURCES)
+        .with(field::RSC_HOLD, set.word())
+        .with(field::INFO, info)
+}
+
+impl ResourceState {
+    fn enter(&mut self, standby: Standby, deadline: Option<Duration>) {
+        self.standby = standby;
+        self.sb_deadline = deadline.map(|delay| self.after(delay));
+        self.info(format!("New standby state: {}", self.standby.number()));
+    }
+
+    /// A local program asks us to give `set` away. The gate stands before the message: a request
+    /// that we refuse ourselves must not reach a node that would accept it.
+    pub(super) fn standby_requested(&mut self, set: HoldingSet) {
+        if !self.nice() {
+            return self.notice(Notice::StandbyNeedsNice {});
+        }
+        if self.phase == Phase::Shutdown || self.stopping() {
+            return;
+        }
+        if self.peers.len() > 1 {
+            return self.error("standby refused: more than two nodes are configured");
+        }
+        let node = self.local.to_string();
+        let info = "me".to_owned();
+        if let Some(seconds) = self.seconds_left() {
+            return self.notice(Notice::StandbyInProgress {
+                info,
+                node,
+                seconds,
+            });
+        }
+        if self.jobs.running() {
+            self.debug("standby request waits until own resource activity finishes");
+            let until = self.after(REQUEST_WAITS);
+            self.wanted = Some(Request { set, until });
+            return;
+        }
+        if !self.other_stable {
+            return self.notice(Notice::StandbyOtherFlux { info, node });
+        }
+        if self.phase != Phase::Stable {
+            return self.notice(Notice::StandbyLocalFlux { info, node });
+        }
+        self.begin_standby(set);
+    }
+
+    /// Asks the other node to take `set`.
+    pub(super) fn begin_standby(&mut self, set: HoldingSet) {
+        self.send(ask(set, "me"));
+        self.notice(Notice::WantsStandby {
+            node: self.local.to_string(),
+            set: set.to_string(),
+        });
+        self.sb_set = set;
+        self.other_stable = false;
+        self.enter(Standby::Asked, Some(FIRST_ANSWER));
+    }
+
+    fn seconds_left(&self) -> Option<u64> {
+        let left = self.sb_deadline?.since(self.now);
+        (!left.is_zero()).then_some(left.as_secs())
+    }
+
+    /// A standby message of another node. Our own take effect where they are sent.
+    pub(super) fn on_ask_resources(&mut self, from: &NodeName, message: &Message) {
+        if !self.nice() {
+            return self.notice(Notice::StandbyNeedsNice {});
+        }
+        if !self.comm_up || self.phase == Phase::Shutdown {
+            return;
+        }
+        let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
+            return self.error(format!("incomplete standby message from node {from}"));
+        };
+        if self.peers.len() > 1 {
+            return self.error(format!(
+                "standby message [{info}] from {from} refused: more than two nodes are configured"
+            ));
+        }
+        let active = self
+            .peers
+            .get(from)
+            .is_some_and(|peer| peer.status == Some(NodeStatus::Active));
+        match (&self.standby, info) {
+            // Right after a partition this can be the first word of a node that is still dead to
+            // us. Its death could not be noticed again: nothing may depend on it.
+            (_, "me" | "other") if !active => {
+                let (info, node) = (info.to_owned(), from.to_string());
+                self.notice(Notice::StandbyOtherFlux { info, node });
+            }
+            // A stop that waits lets a running standby end, but begins none.
+            (Standby::Not, "me") if self.stopping() => {}
+            (Standby::Not, "me") if self.jobs.running() => {
+                let until = self.after(OFFER_WAITS);
+                self.offered = Some((from.clone(), Request { set, until }));
+            }
+            (Standby::Not, "me") => self.offer(from, set),
+            // The giver starts over: it has given its first request up. Spec: 7.4, [NEW] (c).
+            (Standby::Answered { giver }, "me") if giver == from => self.answer_giver(from, set),
+            (_, "me") => {
+                let seconds = self.seconds_left().unwrap_or(0);
+                self.notice(Notice::StandbyInProgress {
+                    info: info.to_owned(),
+                    node: from.to_string(),
+                    seconds,
+                });
+            }
+            (Standby::Asked, "other") => self.give_up(from),
+            (Standby::Given, "done") => self.given_and_taken(),
+            (Standby::Answered { giver }, "done") if giver == from => self.take(from, set),
+            (
+                Standby::Not
+                | Standby::Asked
+                | Standby::Giving
+                | Standby::Given
+                | Standby::Answered { .. }
+                | Standby::Taking,
+                _,
+            ) => {
+                let state = self.standby.number().to_string();
+                self.notice(Notice::StandbyUnexpected {
+                    info: info.to_owned(),
+                    node: from.to_string(),
+                    state,
+                });
+            }
+        }
+    }
+
+    fn offer(&mut self, from: &NodeName, set: HoldingSet) {
+        let (info, node) = ("me".to_owned(), from.to_string());
+        if !self.other_stable {
+            self.notice(Notice::StandbyOtherFlux { info, node });
+        } else if self.phase != Phase::Stable {
+            self.notice(Notice::StandbyLocalFlux { info, node });
+        } else {
+            self.answer_giver(from, set);
+        }
+    }
+
+    fn answer_giver(&mut self, from: &NodeName, set: HoldingSet) {
+        self.notice(Notice::WantsStandby {
+            node: from.to_string(),
+            set: set.to_string(),
+        });
+        self.sb_set = set;
+        self.other_stable = false;
+        self.send(ask(set, "other"));
+        let giver = from.clone();
+        self.enter(Standby::Answered { giver }, Some(GIVER_SHOWS));
+    }
+
+    /// The giver reports that it has begun.
+    pub(super) fn giver_gives(&mut self, info: Option<&str>) {
+        if info == Some("standby") && matches!(self.standby, Standby::Answered { .. }) {
+            self.sb_deadline = Some(self.after(COMPLETION));
+        }
+    }
+
+    fn give_up(&mut self, taker: &NodeName) {
+        let set = self.sb_set;
+        self.notice(Notice::CanTake {
+            node: taker.to_string(),
+            set: set.to_string(),
+        });
+        self.other_stable = false;
+        self.mine = self.mine.without(set);
+        self.releasing = set;
+        self.send(report(self.mine, false, Some("standby")));
+        self.notice(Notice::StandbyGiving {
+            set: set.to_string(),
+        });
+        let keys = self.keys_of(set);
+        for key in &keys {
+            if self.failures.remove(key).is_some() {
+                self.moved.insert(key.clone());
+            }
+        }
+        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+        self.enter(Standby::Giving, Some(COMPLETION));
+    }
+
+    /// Everything of the set is stopped.
+    pub(super) fn released_for_standby(&mut self) {
+        self.releasing = HoldingSet::NONE;
+        if self.standby != Standby::Giving {
+            // The taker went away meanwhile; whoever listens hears what is left.
+            if self.phase == Phase::Stable {
+                let stable = self.announced_stable();
+                self.send(report(self.mine, stable, None));
+            }
+            return;
+        }
+        let set = self.sb_set;
+        self.notice(Notice::StandbyReleaseDone {
+            set: set.to_string(),
+        });
+        // From here on the taker may run them, whatever it reports.
+        self.doubt = self.doubt.with(set.mirror());
+        self.send(ask(set, "done"));
+        self.enter(Standby::Given, Some(COMPLETION));
+    }
+
+    /// The taker is done.
+    fn given_and_taken(&mut self) {
+        let set = self.sb_set;
+        self.notice(Notice::OtherCompletedStandby {
+            set: set.to_string(),
+        });
+        self.theirs = self.theirs.with(set.mirror());
+        self.doubt = HoldingSet::NONE;
+        self.enter(Standby::Not, None);
+        let stable = self.announced_stable();
+        self.send(report(self.mine, stable, None));
+    }
+
+    fn take(&mut self, from: &NodeName, set: HoldingSet) {
+        self.sb_set = set;
+        self.doubt = HoldingSet::NONE;
+        self.info(format!("standby: acquire [{set}] resources from {from}"));
+        let ours = set.mirror();
+        self.notice(Notice::StandbyAcquiring {
+            set: ours.to_string(),
+        });
+        let keys = self.keys_of(ours);
+        self.jobs.add(Purpose::Take, keys, GroupOrder::Start);
+        self.enter(Standby::Taking, Some(COMPLETION));
+    }
+
+    /// Everything of the set is started, or was tried. `done` goes out in any case: without it
+    /// the giver would wait for an hour.
+    pub(super) fn taken_in_standby(&mut self) {
+        if self.standby != Standby::Taking {
+            return;
+        }
+        let set = self.sb_set;
+        self.mine = self.mine.with(set.mirror());
+        self.notice(Notice::StandbyAcquireDone {
+            set: set.to_string(),
+        });
+        self.enter(Standby::Not, None);
+        self.send(ask(set, "done"));
+        let stable = self.announced_stable();
+        self.send(report(self.mine, stable, None));
+        self.local_done = true;
+        self.foreign_done = true;
+        self.acquisition_complete("auto_failback");
+    }
+
+    /// The other side died: the standby is over.
+    pub(super) fn cancel_standby(&mut self) {
+        self.offered = None;
+        if self.standby == Standby::Not {
+            return;
+        }
+        self.info("Cancelling pending standby operation");
+        self.jobs.cancel(|purpose| *purpose == Purpose::Give);
+        if self.standby == Standby::Given {
+            // It may have begun to start them.
+            self.doubt = self.doubt.with(self.sb_set.mirror());
+        }
+        self.releasing = HoldingSet::NONE;
+        self.enter(Standby::Not, None);
+        if self.mine == HoldingSet::ALL {
+            self.other_stable = true;
+        }
+    }
+
+    /// The other side began a new run: it remembers nothing of the standby.
+    pub(super) fn interrupt_standby(&mut self) {
+        self.offered = None;
+        match self.standby {
+            Standby::Not => {}
+            // The stops go on; the newcomer sees in our reports what is not released yet.
+            Standby::Asked | Standby::Giving | Standby::Given | Standby::Answered { .. } => {
+                self.info("Cancelling pending standby operation");
+                self.enter(Standby::Not, None);
+            }
+            // Nobody else runs them: they are ours now.
+            Standby::Taking => {
+                self.info("Cancelling pending standby operation");
+                self.mine = self.mine.with(self.sb_set.mirror());
+                self.enter(Standby::Not, None);
+            }
+        }
+    }
+
+    pub(super) fn standby_overdue(&mut self) {
+        if !Self::take_due(&mut self.sb_deadline, self.now) {
+            return;
+        }
+        match self.standby {
+            // Our own scripts take their time; the other waits or dies.
+            Standby::Giving | Standby::Taking => {
+                self.sb_deadline = Some(self.after(COMPLETION));
+            }
+            // Whoever does not answer may be releasing for a reason of its own: then its next
+            // report says what is left.
+            Standby::Asked => {
+                self.notice(Notice::NoStandbyReply {});
+                self.other_stable = self.doubt.is_none();
+                self.enter(Standby::Not, None);
+            }
+            Standby::Not | Standby::Given | Standby::Answered { .. } => {
+                self.notice(Notice::NoStandbyReply {});
+                self.doubt = HoldingSet::NONE;
+                self.other_stable = true;
+                self.enter(Standby::Not, None);
+            }
+        }
+    }
+
+    /// Requests that waited for our own scripts. Spec: resources, section 6, [NEW] (a).
+    pub(super) fn try_waiting_requests(&mut self) {
+        let now = self.now;
+        self.wanted = self.wanted.take().filter(|request| request.until > now);
+        self.offered = self
+            .offered
+            .take()
+            .filter(|(_, request)| request.until > now);
+        if self.jobs.running() || self.standby != Standby::Not {
+            return;
+        }
+        if let Some((from, request)) = self.offered.take() {
+            self.offer(&from, request.set);
+        } else if let Some(request) = self.wanted.take() {
+            self.standby_requested(request.set);
+        }
+    }
+
+    pub(super) fn waiting_requests_until(&self) -> Option<Monotonic> {
+        let wanted = self.wanted.map(|request| request.until);
+        let offered = self.offered.as_ref().map(|(_, request)| request.until);
+        [wanted, offered].into_iter().flatten().min()
+    }
+
+    /// Another node asks for groups of its choice. Spec: resources, section 8.
+    pub(super) fn on_hb_takeover(&mut self, from: &NodeName, message: &Message) {
+        if !self.comm_up {
+            return;
+        }
+        // `failback` means "give me my own", which a legacy receiver takes for everything.
+        let set = match message.text(field::RSC_HOLD) {
+            Some("failback") => Some(HoldingSet::FOREIGN),
+            Some(word) => HoldingSet::from_word(word).map(HoldingSet::mirror),
+            None => Some(HoldingSet::ALL),
+        };
+        match set {
+            Some(set) if !set.is_none() => {
+                self.info(format!("node {from} takes over: going standby [{set}]"));
+                self.standby_requested(set);
+            }
+            _ => self.error(format!("unknown set in a takeover request of node {from}")),
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! The state of the resource core and the one way into it. Spec: resources, section 3.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::failures::Failure;
+use super::group::{GroupKey, ResourceGroup};
+use super::holding::HoldingSet;
+use super::jobs::Jobs;
+use super::legacy_model::Asked;
+use super::shutdown::Stop;
+use super::standby::{Request, Standby};
+use crate::clock::Monotonic;
+use crate::node::{AutoFailback, NodeSettings};
+use crate::notice::Notice;
+use crate::protocol::event::{Action, GroupOutcome, OrderId, StopReason};
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::output::ResourceEvent;
+use crate::protocol::status::NodeStatus;
+
+/// Something that happened outside the resource core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceInput {
+    /// Time went by.
+    Tick,
+    /// The own status is `active` and was sent.
+    CommUp,
+    /// From membership.
+    Membership(ResourceEvent),
+    /// A local program asks that this node gives the set away.
+    StandbyRequested(HoldingSet),
+    /// A group's actor finished an order.
+    GroupDone {
+        /// The order.
+        order: OrderId,
+        /// Its group.
+        group: GroupKey,
+        /// What came out.
+        outcome: GroupOutcome,
+    },
+    /// The node shall stop.
+    StopRequested(StopReason),
+    /// All respawned clients have ended.
+    ClientsStopped,
+}
+
+/// Something that follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceOutput {
+    /// Send to all nodes; it comes back as our own.
+    Send(Message),
+    /// Send the own status at once.
+    SendStatus,
+    /// Do this.
+    Act(Action),
+    /// Everything is released (or a peer may think so): go on under a new generation.
+    BeginNewGeneration,
+}
+
+/// Own phase. Spec: resources, section 5.2, note 1: the simplified machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Communication is not up.
+    Init,
+    /// `starting` is sent, nothing heard.
+    Starting,
+    /// The exchange has begun, nobody is settled. Legacy states 2 and 3.
+    Waiting,
+    /// Settled.
+    Stable,
+    /// Everything is being released, or is.
+    Shutdown,
+}
+
+/// What is known of another node.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// Status as membership sees it; `None`: not heard of yet.
+    pub(super) status: Option<NodeStatus>,
+    /// It sent `shutdone` in its present generation: it holds nothing and goes.
+    pub(super) left: bool,
+    /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
+    pub(super) fresh: bool,
+    /// A full report of its present generation came after our `starting`.
+    pub(super) reported: bool,
+    /// How often our `starting` was repeated for it.
+    pub(super) asked: u8,
+    /// It understands more than legacy: it said so in a status message or in `starting`.
+    pub(super) systole: bool,
+    /// Its groups were taken over since it was last heard to start.
+    pub(super) taken_over: bool,
+    /// What it said last.
+    pub(super) holds: HoldingSet,
+    /// Generation and number of its newest report: an older one that arrives late is no news.
+    pub(super) newest_report: (u64, u64),
+}
+
+impl Peer {
+    /// Dead, or gone by its own word.
+    pub(super) fn is_gone(&self) -> bool {
+        self.left || self.status == Some(NodeStatus::Dead)
+    }
+}
+
+/// Points in time at which something is due.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    /// Take local groups without agreement.
+    pub(super) local: Option<Monotonic>,
+    /// Look for peers that are active without a report.
+    pub(super) ask_again: Option<Monotonic>,
+    /// Somebody tries to shoot us until then.
+    pub(super) aimed_at: Option<Monotonic>,
+    /// Since when nobody owns our local groups.
+    pub(super) local_orphaned: Option<Monotonic>,
+    /// Since when nobody owns our foreign groups.
+    pub(super) foreign_orphaned: Option<Monotonic>,
+}
+
+/// Which of the audit's conditions hold, so that each is logged once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Audit {
+    pub(super) both_own_ours: bool,
+    pub(super) both_own_foreign: bool,
+    pub(super) nobody_owns_local: bool,
+    pub(super) nobody_owns_foreign: bool,
+}
+
+/// The resource core of one node. Does no I/O and reads no clock.
+///
+/// With more than two nodes there is still one record of "the other side", because the wire has
+/// no more. Spec: resources, section 13.
+#[derive(Debug)]
+pub struct ResourceState {
+    pub(super) local: NodeName,
+    pub(super) nodes: Vec<NodeName>,
+    pub(super) groups: Vec<ResourceGroup>,
+    pub(super) model: AutoFailback,
+    pub(super) manage: bool,
+    pub(super) pid: u32,
+
+    pub(super) now: Monotonic,
+    pub(super) out: Vec<ResourceOutput>,
+
+    pub(super) comm_up: bool,
+    pub(super) phase: Phase,
+    /// What we hold.
+    pub(super) mine: HoldingSet,
+    /// What the other side says that it holds, from its view.
+    pub(super) theirs: HoldingSet,
+    /// What the other side may still hold although it no longer says so. Spec: section 10.1.
+    pub(super) doubt: HoldingSet,
+    /// What we have said that we give up and are still stopping.
+    pub(super) releasing: HoldingSet,
+    pub(super) other_stable: bool,
+    /// Foreign groups came from a dead node and shall go back.
+    pub(super) failback_due: bool,
+    /// The other side has turned stable: time to think of a failback.
+    pub(super) failback_armed: bool,
+    pub(super) local_done: bool,
+    pub(super) foreign_done: bool,
+    pub(super) acquisition_logged: bool,
+
+    pub(super) standby: Standby,
+    pub(super) sb_set: HoldingSet,
+    pub(super) sb_deadline: Option<Monotonic>,
+    /// Request of a local program that waits for our own scripts.
+    pub(super) wanted: Option<Request>,
+    /// Request of another node that waits for our own scripts.
+    pub(super) offered: Option<(NodeName, Request)>,
+
+    pub(super) stop: Stop,
+    /// A release after which a new run begins; `true`: its generation is in force already.
+    pub(super) anew: Option<bool>,
+    pub(super) timers: Timers,
+    pub(super) peers: BTreeMap<NodeName, Peer>,
+    pub(super) jobs: Jobs,
+    pub(super) failures: BTreeMap<GroupKey, Failure>,
+    /// Groups that failed here and were given to the other node since they last ran here.
+    pub(super) moved: BTreeSet<GroupKey>,
+    /// Legacy model: groups asked for.
+    pub(super) asked: BTreeMap<GroupKey, Asked>,
+    pub(super) audit: Audit,
+}
+
+impl ResourceState {
+    /// Nothing held, nothing known.
+    #[must_use]
+    pub fn new(settings: &NodeSettings) -> Self {
+        Self {
+            local: settings.local.clone(),
+            nodes: settings.nodes.clone(),
+            groups: settings.groups.clone(),
+            model: settings.auto_failback,
+            manage: settings.manage_resources,
+            pid: settings.pid,
+            now: Monotonic::ZERO,
+            out: Vec::new(),
+            comm_up: false,
+            phase: Phase::Init,
+            mine: HoldingSet::NONE,
+            theirs: HoldingSet::NONE,
+            doubt: HoldingSet::NONE,
+            releasing: HoldingSet::NONE,
+            other_stable: false,
+            failback_due: false,
+            failback_armed: false,
+            local_done: false,
+            foreign_done: false,
+            acquisition_logged: false,
+            standby: Standby::Not,
+            sb_set: HoldingSet::ALL,
+            sb_deadline: None,
+            wanted: None,
+            offered: None,
+            stop: Stop::No,
+            anew: None,
+            timers: Timers::default(),
+            peers: settings
+                .nodes
+                .iter()
+                .filter(|name| **name != settings.local)
+                .map(|name| (name.clone(), Peer::default()))
+                .collect(),
+            jobs: Jobs::new(settings.groups.iter().map(|group| group.key.clone())),
+            failures: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            audit: Audit::default(),
+        }
+    }
+
+    /// The groups went on running while the process began anew: nothing is started or stopped
+    /// for that. Spec: membership, section 9.3.
+    pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
+        self.mine = holding;
+        for key in running {
+            self.jobs.note_running(&key);
+        }
+    }
+
+    /// Applies everything due by `now`, then `input`.
+    pub fn handle(&mut self, input: ResourceInput, now: Monotonic, out: &mut Vec<ResourceOutput>) {
+        self.now = self.now.max(now);
+        self.overdue();
+        match input {
+            ResourceInput::Tick => {}
+            ResourceInput::CommUp => self.comm_is_up(),
+            ResourceInput::Membership(event) => self.membership_event(event),
+            ResourceInput::StandbyRequested(set) => self.standby_requested(set),
+            ResourceInput::GroupDone {
+                order,
+                group,
+                outcome,
+            } => self.group_done(order, &group, outcome),
+            ResourceInput::StopRequested(reason) => self.stop_requested(reason),
+            ResourceInput::ClientsStopped => self.clients_stopped(),
+        }
+        self.settle();
+        out.append(&mut self.out);
+    }
+
+    /// Everything whose time has come.
+    fn overdue(&mut self) {
+        self.standby_overdue();
+        self.handshake_overdue();
+        self.legacy_overdue();
+        self.failures_overdue();
+        self.orphans_overdue();
+        self.stop_overdue();
+    }
+
+    /// What follows from the new state: pending requests, finished jobs, next orders, audit.
+    fn settle(&mut self) {
+        if !self.manage {
+            return;
+        }
+        loop {
+            if let Some(purpose) = self.jobs.next_finished() {
+                self.job_finished(purpose);
+                continue;
+            }
+            self.try_stop();
+            self.try_waiting_requests();
+            self.try_failback();
+            let Some(order) = self.jobs.next_order() else {
+                if self.jobs.any_finished() {
+                    continue;
+                }
+                break;
+            };
+            self.act(Action::Group {
+                order: order.id,
+                group: order.group,
+                what: order.what,
+            });
+        }
+        self.look_for_orphans();
+        self.run_audit();
+    }
+
+    fn membership_event(&mut self, event: ResourceEvent) {
+        match event {
+            ResourceEvent::Message { from, own, message } => self.message(&from, own, message),
+            ResourceEvent::NodeDead {
+                node,
+                heard,
+                ping,
+                message,
+            } => self.node_dead(&node, heard, ping, message),
+            ResourceEvent::NodeStatusChanged {
+                node,
+                old,
+                new,
+                message,
+            } => self.status_changed(&node, old, new, message),
+            ResourceEvent::NodeRestarted { node, .. } => self.node_restarted(&node),
+            ResourceEvent::ReturnedAfterPartition { .. } => self.start_anew(false),
+            ResourceEvent::OwnHeartbeatLost { .. } => self.start_anew(true),
+            ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
+            ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
+        }
+    }
+
+    /// Earliest instant at which a tick would have something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        [
+            self.sb_deadline,
+            self.waiting_requests_until(),
+            self.timers.local,
+            self.timers.ask_again,
+            self.orphans_deadline(),
+            self.failures_deadline(),
+            self.legacy_deadline(),
+            self.stop_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What `cl_status rscstatus` answers.
+    #[must_use]
+    pub fn rscstatus(&self) -> &'static str {
+        if self.is_stable() {
+            self.mine.word()
+        } else {
+            "transition"
+        }
+    }
+
+    /// What we hold, by duty.
+    #[must_use]
+    pub const fn holding(&self) -> HoldingSet {
+        self.mine
+    }
+
+    /// Keys of the groups that run here, as far as their actors have told.
+    pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.jobs.held()
+    }
+
+    /// Whether a stop was requested.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stop != Stop::No
+    }
+
+    /// Whether nothing is in transition. Spec: resources, section 3.
+    pub(super) fn is_stable(&self) -> bool {
+        if !self.nice() {
+            return !self.jobs.running();
+        }
+        if self.stopping() && self.phase == Phase::Init && !self.jobs.running() {
+            return true;
+        }
+        self.other_stable
+            && self.standby == Standby::Not
+            && self.sb_deadline.is_none()
+            && !self.jobs.running()
+            && matches!(self.phase, Phase::Init | Phase::Stable | Phase::Shutdown)
+    }
+
+    /// Whether holding reports, standby and takeover are in force.
+    pub(super) const fn nice(&self) -> bool {
+        self.model.is_nice()
+    }
+
+    /// What the other side holds or may hold. With more than two nodes the words of all that
+    /// live: the one record keeps only the last.
+    pub(super) fn theirs_at_most(&self) -> HoldingSet {
+        let known = self.theirs.with(self.doubt);
+        if self.is_pair() {
+            return known;
+        }
+        self.peers
+            .values()
+            .filter(|peer| !peer.is_gone())
+            .fold(known, |sum, peer| sum.with(peer.holds))
+    }
+
+    /// Whether every full member has reported in its present generation.
+    pub(super) fn all_active_reported(&self) -> bool {
+        self.peers
+            .values()
+            .all(|peer| peer.reported || peer.left || peer.status != Some(NodeStatus::Active))
+    }
+
+    /// Whether this is a cluster of exactly two normal nodes.
+    pub(super) fn is_pair(&self) -> bool {
+        self.peers.len() == 1
+    }
+
+    /// Whether no other normal node is left.
+    pub(super) fn all_peers_gone(&self) -> bool {
+        self.peers.values().all(Peer::is_gone)
+    }
+
+    /// Whether some other normal node is a full member.
+    pub(super) fn peer_active(&self) -> bool {
+        self.peers
+            .values()
+            .any(|peer| !peer.left && peer.status == Some(NodeStatus::Active))
+    }
+
+    /// Keys of the groups of `set`, from our own view, in file order.
+    pub(super) fn keys_of(&self, set: HoldingSet) -> Vec<GroupKey> {
+        self.groups
+            .iter()
+            .filter(|group| set.has(self.side_of(group)))
+            .map(|group| group.key.clone())
+            .collect()
+    }
+
+    /// Keys of the groups of one owner, in file order.
+    pub(super) fn keys_owned_by(&self, owner: &NodeName) -> Vec<GroupKey> {
+        self.groups
+            .iter()
+            .filter(|group| group.owner == *owner)
+            .map(|group| group.key.clone())
+            .collect()
+    }
+
+    /// Local or foreign.
+    pub(super) fn side_of(&self, group: &ResourceGroup) -> HoldingSet {
+        if group.owner == self.local {
+            HoldingSet::LOCAL
+        } else {
+            HoldingSet::FOREIGN
+        }
+    }
+
+    /// `delay` from now.
+    pub(super) fn after(&self, delay: Duration) -> Monotonic {
+        self.now + delay
+    }
+
+    /// Whether `at` has come; clears it then.
+    pub(super) fn take_due(timer: &mut Option<Monotonic>, now: Monotonic) -> bool {
+        let due = timer.is_some_and(|at| at <= now);
+        if due {
+            *timer = None;
+        }
+        due
+    }
+
+    pub(super) fn send(&mut self, message: Message) {
+        self.out.push(ResourceOutput::Send(message));
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.out.push(ResourceOutput::Act(action));
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.act(Action::Notice(notice));
+    }
+
+    pub(super) fn info(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherInfo { text: text.into() });
+    }
+
+    pub(super) fn warn(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherWarn { text: text.into() });
+    }
+
+    pub(super) fn error(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherError { text: text.into() });
+    }
+
+    pub(super) fn debug(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherDebug { text: text.into() });
+    }
+}

@@ -1,0 +1,136 @@
+//! The defects of the legacy program that concern the core. Spec: resources, section 18.
+
+use super::*;
+
+const ON: AutoFailback = AutoFailback::On;
+
+#[test]
+fn defect_1_node_returns_while_its_takeover_is_running() {
+    let mut core = Core::stable(ON);
+    core.dies("b");
+    core.said();
+    core.returns("b");
+    core.hear("b", "starting");
+    assert_eq!(core.said(), ["resource all 0"]);
+    core.hear("b", "resource none 0");
+    core.hear("b", "resource none 1");
+    let said = core.said();
+    assert!(!said.iter().any(|line| line.starts_with("ask")), "{said:?}");
+    core.finish();
+    let said = core.said();
+    let settled = said.iter().position(|line| line == "resource all 1");
+    let failback = said.iter().position(|line| line == "ask foreign me");
+    assert!(settled.unwrap() < failback.unwrap(), "{said:?}");
+}
+
+#[test]
+fn defect_2_node_dies_while_releasing() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource none 0 shutdown");
+    core.dies("b");
+    assert_eq!(core.said()[0], "stonith b n_stnth");
+}
+
+#[test]
+fn defect_4_only_the_first_of_three_nodes_takes_over() {
+    for (dead, ours) in [("c", true), ("b", false)] {
+        let mut core = Core::with(&settings(&["a", "b", "c"], ON));
+        for node in ["b", "c"] {
+            core.event(ResourceEvent::NodeStatusChanged {
+                node: name(node),
+                old: NodeStatus::Up,
+                new: NodeStatus::Active,
+                message: Message::new("status").with(field::SYSTOLE, "1"),
+            });
+        }
+        core.input(ResourceInput::CommUp);
+        core.hear("b", "resource local 1");
+        core.hear("c", "resource local 1");
+        core.finish();
+        core.said();
+        core.dies(dead);
+        let took = core.said().contains(&format!("start {dead}"));
+        assert_eq!(took, ours, "death of {dead}");
+    }
+}
+
+#[test]
+fn defect_4_nothing_is_agreed_with_a_legacy_survivor() {
+    let mut core = Core::with(&settings(&["a", "b", "c"], ON));
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.status("c", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    core.dies("c");
+    assert!(!core.said().contains(&"start c".to_owned()));
+}
+
+#[test]
+fn defect_5_own_group_fails_to_start() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    core.fail_start();
+    assert_eq!(core.state.mine, HoldingSet::LOCAL, "as legacy reports it");
+    core.said();
+    core.wait(30_000);
+    assert_eq!(core.said(), ["ask local me"], "not foreign");
+}
+
+#[test]
+fn defect_6_late_standby_request_does_not_block_for_an_hour() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), ["ask all other"]);
+    core.hear("b", "ask local me");
+    assert_eq!(core.said(), ["ask local other"], "the giver starts over");
+    core.wait(60_000);
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+#[test]
+fn defect_6_a_giver_that_gives_is_waited_for() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask all me");
+    core.hear("b", "resource none 0 standby");
+    core.wait(3_000_000);
+    assert_eq!(core.state.rscstatus(), "transition");
+    core.hear("b", "ask all done");
+    core.finish();
+    assert!(core.said().contains(&"resource all 1".to_owned()));
+}
+
+#[test]
+fn defect_12_a_peer_that_took_ours_while_we_lived_makes_us_let_go() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource all 1 req_our_resources()");
+    assert_eq!(core.said(), ["resource none 0 shutdown", "stop a"]);
+    core.finish();
+    assert_eq!(core.said(), ["stop b", "generation"]);
+}
+
+#[test]
+fn defect_13_a_peer_without_reports() {
+    let mut core = Core::starting(ON);
+    core.wait(1_000);
+    assert_eq!(core.said(), ["starting"]);
+    assert!(core.complaints.is_empty());
+    core.wait(1_000);
+    assert_eq!(core.complaints.len(), 1);
+    core.wait(10_000);
+    assert!(core.said().contains(&"start a".to_owned()));
+}
+
+#[test]
+fn a_node_that_never_ran_is_not_taken_over() {
+    let mut core = Core::stable(ON);
+    core.event(ResourceEvent::NodeDead {
+        node: name("added"),
+        heard: false,
+        ping: false,
+        message: Message::new("status"),
+    });
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.state.rscstatus(), "local");
+}

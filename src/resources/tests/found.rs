@@ -1,0 +1,199 @@
+//! What simulated clusters found (`tests/sim`), each as the smallest case.
+
+use super::*;
+
+const ON: AutoFailback = AutoFailback::On;
+const LEGACY: AutoFailback = AutoFailback::Legacy;
+
+/// A pair of the legacy model; the other node is there and runs its own group.
+fn legacy_pair() -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request-resp a no");
+    core.finish();
+    core.said();
+    core
+}
+
+#[test]
+fn a_mute_node_that_was_active_before_us_is_asked_three_times() {
+    let mut core = Core::alone(ON);
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    assert_eq!(core.said(), ["starting"]);
+    core.wait(10_000);
+    assert_eq!(core.said(), ["starting", "starting"]);
+    let mute = "node b is active but does not report its resources";
+    assert!(core.complaints.contains(&mute.to_owned()));
+}
+
+#[test]
+fn whoever_was_asked_hears_what_we_hold() {
+    let mut core = Core::alone(ON);
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    core.said();
+    core.hear("b", "resource none 1");
+    assert!(core.said().contains(&"resource all 1".to_owned()));
+}
+
+/// The first status heard of the new run says `active`, as the last one of the old run did: there
+/// is no change to tell, and the node stayed `init` for us.
+#[test]
+fn a_restarted_node_whose_word_did_not_change_is_still_active() {
+    let mut core = Core::stable(ON);
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: false,
+    });
+    core.wait(1_000);
+    assert_eq!(core.said(), ["starting"]);
+    core.hear("b", "resource local 1");
+    core.hear("b", "ask foreign me");
+    assert!(core.said().contains(&"ask foreign other".to_owned()));
+}
+
+#[test]
+fn a_request_without_answer_leaves_the_doubt() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "resource none 0 shutdown");
+    core.wait(60_000);
+    assert!(!core.said().contains(&"start b".to_owned()));
+    core.hear("b", "resource none 1");
+    core.wait(60_000);
+    assert!(core.said().contains(&"start b".to_owned()));
+}
+
+/// The report before it was overtaken.
+#[test]
+fn what_is_given_up_in_the_first_report_may_be_anything() {
+    let mut core = Core::stable(ON);
+    core.dies("b");
+    core.fail_start();
+    core.returns("b");
+    core.hear("b", "resource none 0 shutdown");
+    core.said();
+    core.wait(31_000);
+    assert!(!core.said().contains(&"start b".to_owned()));
+}
+
+#[test]
+fn a_failed_group_is_offered_again_when_nobody_took_it() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    core.fail_start();
+    core.said();
+    core.wait(30_000);
+    assert_eq!(core.said(), ["ask local me"]);
+    core.wait(30_000);
+    assert_eq!(core.said(), ["ask local me"], "the first was not answered");
+}
+
+/// Own attempts have become rare when the other node comes.
+#[test]
+fn a_failed_group_is_offered_soon_after_the_other_node_came() {
+    let mut core = Core::stable(ON);
+    core.dies("b");
+    core.fail_start();
+    core.said();
+    for _ in 0..5 {
+        core.wait(600_000);
+        core.fail_start();
+    }
+    core.said();
+    core.returns("b");
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    core.hear("b", "resource none 1");
+    core.said();
+    core.state.failback_due = false;
+    core.state.failback_armed = false;
+    core.wait(31_000);
+    assert!(core.said().contains(&"ask foreign me".to_owned()));
+}
+
+#[test]
+fn the_last_of_three_nodes_runs_what_the_others_had_taken() {
+    let mut core = Core::with(&settings(&["a", "b", "c"], ON));
+    for node in ["b", "c"] {
+        core.event(ResourceEvent::NodeStatusChanged {
+            node: name(node),
+            old: NodeStatus::Up,
+            new: NodeStatus::Active,
+            message: Message::new("status").with(field::SYSTOLE, "1"),
+        });
+    }
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.hear("c", "resource local 1");
+    core.finish();
+    core.said();
+    core.dies("b");
+    assert!(!core.said().contains(&"start b".to_owned()), "left to c");
+    core.dies("c");
+    core.finish();
+    let said = core.said();
+    for start in ["start b", "start c"] {
+        assert!(said.contains(&start.to_owned()), "{said:?}");
+    }
+}
+
+#[test]
+fn legacy_model_a_group_that_is_asked_for_is_not_tried_here_any_more() {
+    let mut core = legacy_pair();
+    core.dies("b");
+    core.fail_start();
+    core.said();
+    core.returns("b");
+    core.hear("b", "ip-request b");
+    core.said();
+    core.wait(700_000);
+    assert!(!core.said().contains(&"start b".to_owned()));
+}
+
+#[test]
+fn legacy_model_a_start_not_yet_begun_is_withdrawn() {
+    let mut set = settings(&["a", "b"], LEGACY);
+    set.groups.push(ResourceGroup {
+        key: GroupKey::new("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    });
+    let mut core = Core::with(&set);
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.said();
+    core.dies("b");
+    assert!(core.said().contains(&"start b".to_owned()));
+    core.returns("b");
+    core.hear("b", "ip-request b2");
+    let answer = "ip-request-resp b b2 no".to_owned();
+    assert!(core.said().contains(&answer));
+    core.finish();
+    assert!(!core.said().contains(&"start b2".to_owned()));
+}
+
+#[test]
+fn legacy_model_who_was_declared_dead_asks_for_its_own() {
+    let mut core = legacy_pair();
+    core.hear("b", "stonith a n_stnth");
+    assert_eq!(core.said(), ["ip-request a"]);
+    let mut core = legacy_pair();
+    core.dies("b");
+    core.finish();
+    core.said();
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    assert_eq!(core.said(), ["ip-request a"], "it may have taken ours");
+}
+
+#[test]
+fn legacy_model_a_stopping_node_hands_nothing_over_beside_its_release() {
+    let mut core = legacy_pair();
+    core.stop();
+    core.said();
+    core.hear("b", "ip-request a");
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"shutdone".to_owned()), "{said:?}");
+    assert!(!said.contains(&"stop a".to_owned()), "once: {said:?}");
+}

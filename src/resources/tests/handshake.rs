@@ -1,0 +1,220 @@
+use super::*;
+
+const ON: AutoFailback = AutoFailback::On;
+const OFF: AutoFailback = AutoFailback::Off;
+
+/// Brings a core into a phase; nothing is said or running afterwards.
+fn in_phase(phase: Phase) -> Core {
+    let mut core = match phase {
+        Phase::Init => Core::with(&settings(&["a", "b"], OFF)),
+        Phase::Starting => Core::starting(OFF),
+        Phase::Waiting => {
+            let mut core = Core::starting(OFF);
+            core.hear("b", "resource foreign 0");
+            core
+        }
+        Phase::Stable => Core::stable(OFF),
+        Phase::Shutdown => {
+            let mut core = Core::stable(OFF);
+            core.stop();
+            core.finish();
+            core
+        }
+    };
+    core.said();
+    assert_eq!(core.phase(), phase);
+    core
+}
+
+/// Spec: resources, section 5.2.
+#[test]
+fn transition_table() {
+    use Phase::{Init, Shutdown, Stable, Starting, Waiting};
+    let table: &[(Phase, &str, Phase, &[&str])] = &[
+        (Init, "starting", Init, &[]),
+        (Init, "resource local 1", Init, &[]),
+        (Init, "resource none 0", Init, &[]),
+        (
+            Starting,
+            "starting",
+            Waiting,
+            &["resource none 0", "starting"],
+        ),
+        (
+            Starting,
+            "resource local 1",
+            Stable,
+            &["resource none 0", "resource local 1", "start a"],
+        ),
+        (
+            Starting,
+            "resource all 1",
+            Stable,
+            &["resource none 0", "resource none 1"],
+        ),
+        (Starting, "resource none 0", Waiting, &[]),
+        (Starting, "resource foreign mach_down", Waiting, &[]),
+        (Waiting, "starting", Waiting, &["resource none 0"]),
+        (
+            Waiting,
+            "resource none 1",
+            Stable,
+            &["resource none 0", "resource local 1", "start a"],
+        ),
+        (Waiting, "resource foreign 0", Waiting, &[]),
+        (Stable, "starting", Stable, &["resource local 1"]),
+        (Stable, "resource local 1", Stable, &[]),
+        (Stable, "resource local 0", Stable, &[]),
+        (Stable, "resource none 0 standby", Stable, &[]),
+        (
+            Shutdown,
+            "starting",
+            Shutdown,
+            &["resource none 0 shutdown"],
+        ),
+        (Shutdown, "resource local 1", Shutdown, &[]),
+    ];
+    for (phase, message, next, said) in table {
+        let mut core = in_phase(*phase);
+        core.hear("b", message);
+        assert_eq!(core.phase(), *next, "{phase:?} on {message}");
+        assert_eq!(core.said(), *said, "{phase:?} on {message}");
+    }
+}
+
+#[test]
+fn nobody_settled_for_ten_seconds() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource none 0");
+    core.wait(9_999);
+    assert_eq!(core.said(), [""; 0]);
+    core.wait(1);
+    assert_eq!(core.said(), ["resource local 1", "start a"]);
+    core.finish();
+    assert_eq!(core.said(), ["resource local 1 req_our_resources()"]);
+}
+
+#[test]
+fn the_ten_seconds_are_skipped_beside_a_peer_that_just_started() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "starting");
+    core.said();
+    core.hear("b", "resource none 0");
+    assert_eq!(core.said(), ["resource local 1", "start a"]);
+}
+
+#[test]
+fn the_ten_seconds_are_kept_while_the_peer_releases() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "starting");
+    core.said();
+    core.hear("b", "resource none 0 shutdown");
+    assert_eq!(core.said(), [""; 0]);
+}
+
+#[test]
+fn the_ten_seconds_are_kept_when_the_peer_holds_ours() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "starting");
+    core.said();
+    core.hear("b", "resource all 0");
+    core.wait(10_000);
+    assert_eq!(core.said(), ["resource none 1"]);
+}
+
+#[test]
+fn every_starting_is_answered() {
+    let mut core = Core::starting(ON);
+    for _ in 0..3 {
+        core.hear("b", "starting");
+        assert_eq!(core.said()[0], "resource none 0");
+    }
+}
+
+#[test]
+fn a_peer_turning_stable_is_answered_once() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource local 0");
+    assert_eq!(core.said(), [""; 0]);
+    core.hear("b", "resource local 1");
+    assert_eq!(core.said(), ["resource local 1"]);
+    core.hear("b", "resource local 1");
+    assert_eq!(core.said(), [""; 0]);
+}
+
+#[test]
+fn one_node_cluster_runs_everything_and_can_be_stopped() {
+    let mut core = Core::with(&settings(&["a"], ON));
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    assert_eq!(
+        core.said(),
+        ["starting", "start a", "resource all 1 req_our_resources()"]
+    );
+    assert_eq!(core.state.rscstatus(), "all");
+    core.stop();
+    core.finish();
+    assert_eq!(
+        core.said(),
+        ["resource none 0 shutdown", "stop a", "shutdone"]
+    );
+}
+
+#[test]
+fn a_report_that_comes_late_is_no_news() {
+    let mut core = Core::stable(ON);
+    core.seq = 100;
+    core.hear("b", "resource local 1");
+    core.seq = 50;
+    core.hear("b", "resource all 1");
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.state.theirs, HoldingSet::LOCAL);
+}
+
+#[test]
+fn unknown_holding_word_counts_as_none() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource bogus 1");
+    assert_eq!(core.state.theirs, HoldingSet::NONE);
+    assert!(!core.complaints.is_empty());
+}
+
+#[test]
+fn a_node_that_is_being_shot_takes_nothing() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "stonith a bad");
+    core.said();
+    core.hear("b", "resource local 1");
+    assert!(!core.said().contains(&"start a".to_owned()));
+    core.wait(10_000);
+    assert!(core.said().contains(&"start a".to_owned()));
+}
+
+#[test]
+fn failback_waits_for_on() {
+    for (model, asked) in [(ON, true), (OFF, false)] {
+        let mut core = Core::alone(model);
+        core.returns("b");
+        core.hear("b", "starting");
+        core.hear("b", "resource none 0");
+        core.said();
+        core.hear("b", "resource none 1");
+        let said = core.said();
+        assert_eq!(
+            said.contains(&"ask foreign me".to_owned()),
+            asked,
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_starting_that_comes_late_is_answered_and_changes_nothing() {
+    let mut core = Core::stable(ON);
+    core.seq = 100;
+    core.hear("b", "resource local 1");
+    core.seq = 50;
+    core.hear("b", "starting");
+    assert_eq!(core.said(), ["resource local 1"]);
+    assert_eq!(core.state.rscstatus(), "local");
+}

@@ -1,0 +1,323 @@
+//! One resource core, fed by hand. Group `a` belongs to node `a`, which the core is; group `b` to
+//! node `b`.
+
+mod defects;
+mod found;
+mod handshake;
+mod legacy_model;
+mod shutdown;
+mod standby;
+mod takeover;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::group::{GroupKey, ResourceGroup};
+use super::holding::HoldingSet;
+use super::state::{Phase, ResourceInput, ResourceOutput, ResourceState};
+use crate::clock::Monotonic;
+use crate::node::{AutoFailback, Autojoin, NodeSettings, Timing};
+use crate::notice::Severity;
+use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId, StopReason};
+use crate::protocol::field;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::output::ResourceEvent;
+use crate::protocol::status::NodeStatus;
+
+pub(super) fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+pub(super) fn settings(nodes: &[&str], model: AutoFailback) -> NodeSettings {
+    NodeSettings {
+        local: name("a"),
+        nodes: nodes.iter().map(|n| name(n)).collect(),
+        ping_nodes: vec![name("router")],
+        media: Vec::new(),
+        timing: Timing {
+            keepalive: Duration::from_millis(500),
+            deadtime: Duration::from_secs(4),
+            warntime: Duration::from_secs(2),
+            initdead: Duration::from_secs(12),
+            deadping: Duration::from_secs(4),
+            max_rexmit_delay: Duration::from_millis(250),
+        },
+        hopfudge: 1,
+        autojoin: Autojoin::None,
+        manage_resources: true,
+        auto_failback: model,
+        groups: nodes
+            .iter()
+            .map(|n| ResourceGroup {
+                key: GroupKey::new(n),
+                owner: name(n),
+                resources: vec![(*n).to_owned()],
+            })
+            .collect(),
+        pid: 1,
+    }
+}
+
+/// A core and what it has asked for.
+pub(super) struct Core {
+    pub(super) state: ResourceState,
+    pub(super) now: Monotonic,
+    in_flight: VecDeque<(OrderId, GroupKey, GroupOrder)>,
+    seq: u64,
+    said: Vec<String>,
+    pub(super) complaints: Vec<String>,
+}
+
+impl Core {
+    pub(super) fn with(settings: &NodeSettings) -> Self {
+        Self {
+            state: ResourceState::new(settings),
+            now: Monotonic::from_millis(1000),
+            in_flight: VecDeque::new(),
+            seq: 0,
+            said: Vec::new(),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// A pair that has just become active; `b` is active too.
+    pub(super) fn starting(model: AutoFailback) -> Self {
+        let mut core = Self::with(&settings(&["a", "b"], model));
+        core.status("b", NodeStatus::Init, NodeStatus::Active);
+        core.input(ResourceInput::CommUp);
+        assert_eq!(core.said(), ["starting"]);
+        core
+    }
+
+    /// Settled: we hold ours, `b` its own.
+    pub(super) fn stable(model: AutoFailback) -> Self {
+        let mut core = Self::starting(model);
+        core.hear("b", "resource local 1");
+        core.finish();
+        core.said();
+        assert_eq!(core.state.rscstatus(), "local");
+        core
+    }
+
+    /// We run everything, `b` is dead.
+    pub(super) fn alone(model: AutoFailback) -> Self {
+        let mut core = Self::stable(model);
+        core.dies("b");
+        core.finish();
+        core.said();
+        assert_eq!(core.state.rscstatus(), "all");
+        core
+    }
+
+    pub(super) fn input(&mut self, input: ResourceInput) {
+        let mut out = Vec::new();
+        self.state.handle(input, self.now, &mut out);
+        for output in out {
+            self.output(output);
+        }
+    }
+
+    fn output(&mut self, output: ResourceOutput) {
+        match output {
+            ResourceOutput::Send(message) => {
+                self.said.push(text_of(&message));
+                let own = ResourceEvent::Message {
+                    from: name("a"),
+                    own: true,
+                    message,
+                };
+                self.input(ResourceInput::Membership(own));
+            }
+            ResourceOutput::BeginNewGeneration => self.said.push("generation".to_owned()),
+            ResourceOutput::SendStatus => {}
+            ResourceOutput::Act(action) => match action {
+                Action::Group { order, group, what } => {
+                    let word = match what {
+                        GroupOrder::Start => "start",
+                        GroupOrder::Stop => "stop",
+                    };
+                    self.said.push(format!("{word} {group}"));
+                    self.in_flight.push_back((order, group, what));
+                }
+                Action::Notice(notice) => {
+                    if notice.severity() >= Severity::Warn {
+                        self.complaints.push(notice.to_string());
+                    }
+                }
+                Action::RunHook(message) => {
+                    self.said.push(format!("hook {}", message.kind().unwrap()));
+                }
+                Action::StopClients => self.said.push("stop clients".to_owned()),
+                Action::Exit => self.said.push("exit".to_owned()),
+                Action::RebootMachine { .. } => self.said.push("reboot".to_owned()),
+                other => panic!("unexpected {other:?}"),
+            },
+        }
+    }
+
+    /// Feeds `kind [set] [isstable] [info]` as a message of `from`.
+    pub(super) fn hear(&mut self, from: &str, text: &str) {
+        let words: Vec<&str> = text.split(' ').collect();
+        let mut message = Message::new(if words[0] == "ask" {
+            "ask_resources"
+        } else {
+            words[0]
+        });
+        match words[0] {
+            "resource" => {
+                message.set_text(field::RSC_HOLD, words[1]);
+                if words[2] == "mach_down" {
+                    message.set_text(field::INFO, words[2]);
+                } else {
+                    message.set_text(field::RTYPE, "full");
+                    message.set_text(field::IS_STABLE, words[2]);
+                    if let Some(info) = words.get(3) {
+                        message.set_text(field::INFO, info);
+                    }
+                }
+            }
+            "ask" => {
+                message.set_text(field::RSC_HOLD, words[1]);
+                message.set_text(field::INFO, words[2]);
+            }
+            "hb_takeover" => message.set_text(field::RSC_HOLD, words[1]),
+            "ip-request" => message.set_text(field::IPADDR, words[1]),
+            "ip-request-resp" => {
+                message.set_text(field::DEST, "a");
+                message.set_text(field::IPADDR, words[1]);
+                message.set_text(field::WEOWN, words[2]);
+                message.set_text(field::OK, "OK");
+            }
+            "stonith" => {
+                message.set_text(field::NODE, words[1]);
+                message.set_text(field::RESULT, words[2]);
+            }
+            _ => {}
+        }
+        self.seq += 1;
+        message.set_text(field::HG, "1");
+        message.set_text(field::SEQ, &format!("{:x}", self.seq));
+        self.event(ResourceEvent::Message {
+            from: name(from),
+            own: false,
+            message,
+        });
+    }
+
+    pub(super) fn event(&mut self, event: ResourceEvent) {
+        self.input(ResourceInput::Membership(event));
+    }
+
+    pub(super) fn status(&mut self, node: &str, old: NodeStatus, new: NodeStatus) {
+        self.event(ResourceEvent::NodeStatusChanged {
+            node: name(node),
+            old,
+            new,
+            message: Message::new("status"),
+        });
+        self.said.retain(|line| line != "hook status");
+    }
+
+    pub(super) fn dies(&mut self, node: &str) {
+        self.event(ResourceEvent::NodeDead {
+            node: name(node),
+            heard: true,
+            ping: false,
+            message: Message::new("status"),
+        });
+    }
+
+    /// The node comes back with a higher generation and is active.
+    pub(super) fn returns(&mut self, node: &str) {
+        self.event(ResourceEvent::NodeRestarted {
+            node: name(node),
+            was_dead: true,
+        });
+        self.status(node, NodeStatus::Init, NodeStatus::Up);
+        self.status(node, NodeStatus::Up, NodeStatus::Active);
+    }
+
+    /// Ends the oldest order in flight.
+    pub(super) fn end(&mut self, outcome: GroupOutcome) {
+        let (order, group, _) = self.in_flight.pop_front().expect("an order in flight");
+        self.input(ResourceInput::GroupDone {
+            order,
+            group,
+            outcome,
+        });
+    }
+
+    /// Carries out every order, those that follow too.
+    pub(super) fn finish(&mut self) {
+        while let Some((_, _, what)) = self.in_flight.front() {
+            let outcome = match what {
+                GroupOrder::Start => GroupOutcome::Started,
+                GroupOrder::Stop => GroupOutcome::Stopped,
+            };
+            self.end(outcome);
+        }
+    }
+
+    pub(super) fn fail_start(&mut self) {
+        self.end(GroupOutcome::StartFailed {
+            resource: "x".to_owned(),
+            code: 1,
+        });
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub(super) fn wait(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some(at) = self.state.next_deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.input(ResourceInput::Tick);
+            assert!(
+                self.state.next_deadline() != Some(at),
+                "the deadline at {at:?} stays"
+            );
+        }
+        self.now = end;
+        self.input(ResourceInput::Tick);
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.input(ResourceInput::StopRequested(StopReason::Requested));
+    }
+
+    pub(super) fn standby(&mut self, set: HoldingSet) {
+        self.input(ResourceInput::StandbyRequested(set));
+    }
+
+    /// What was sent, ordered and asked for since the last call.
+    pub(super) fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.state.phase
+    }
+}
+
+/// A message as tests write it: type and the fields that the handshake uses.
+pub(super) fn text_of(message: &Message) -> String {
+    let mut words = vec![match message.kind().unwrap() {
+        "ask_resources" => "ask".to_owned(),
+        kind => kind.to_owned(),
+    }];
+    for name in [
+        field::NODE,
+        field::RESULT,
+        field::DEST,
+        field::IPADDR,
+        field::WEOWN,
+        field::RSC_HOLD,
+        field::IS_STABLE,
+        field::INFO,
+    ] {
+        if let Some(text) = message.text(name) {
+            words.push(text.to_owned());
+        }
+    }
+    words.join(" ")
+}

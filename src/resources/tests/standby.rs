@@ -1,0 +1,215 @@
+use super::*;
+
+const ON: AutoFailback = AutoFailback::On;
+
+#[test]
+fn giver() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    assert_eq!(core.said(), ["ask local me"]);
+    assert_eq!(core.state.rscstatus(), "transition");
+    core.hear("b", "ask local other");
+    assert_eq!(core.said(), ["resource none 0 standby", "stop a"]);
+    core.finish();
+    assert_eq!(core.said(), ["ask local done"]);
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["resource none 1"]);
+    core.hear("b", "resource all 1");
+    assert_eq!(core.said(), ["resource none 1"]);
+    assert_eq!(core.state.rscstatus(), "none");
+}
+
+#[test]
+fn taker() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    assert_eq!(core.said(), ["ask local other"]);
+    core.hear("b", "resource none 0 standby");
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["start b"]);
+    core.finish();
+    assert_eq!(core.said(), ["ask local done", "resource all 1"]);
+    core.hear("b", "resource none 1");
+    assert_eq!(core.said(), ["resource all 1"]);
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+#[test]
+fn the_legacy_order_of_report_and_done_is_understood() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all other");
+    core.finish();
+    core.said();
+    core.hear("b", "resource all 1");
+    core.hear("b", "ask all done");
+    assert_eq!(core.said(), ["resource none 1", "resource none 1"]);
+    assert_eq!(core.state.rscstatus(), "none");
+}
+
+#[test]
+fn a_taker_says_done_even_when_the_start_failed() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    core.hear("b", "ask local done");
+    core.said();
+    core.fail_start();
+    assert_eq!(core.said(), ["ask local done", "resource all 1"]);
+}
+
+#[test]
+fn nobody_answers() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::ALL);
+    core.said();
+    core.wait(9_999);
+    assert_eq!(core.state.rscstatus(), "transition");
+    core.standby(HoldingSet::ALL);
+    assert_eq!(core.said(), [""; 0], "one at a time");
+    core.wait(1);
+    assert_eq!(core.state.rscstatus(), "local");
+    assert_eq!(core.complaints.len(), 2);
+    core.hear("b", "ask all other");
+    assert_eq!(core.said(), [""; 0], "too late: nothing is given up");
+}
+
+#[test]
+fn both_ask_at_once_and_the_first_wins() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), ["ask all other"]);
+    core.standby(HoldingSet::ALL);
+    assert_eq!(core.said(), [""; 0]);
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::ALL);
+    core.said();
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), [""; 0]);
+}
+
+#[test]
+fn refused_while_the_other_side_is_in_flux() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource local 0");
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.complaints.len(), 2);
+}
+
+#[test]
+fn refused_with_more_than_two_nodes() {
+    let mut core = Core::with(&settings(&["a", "b", "c"], ON));
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.status("c", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local me");
+    core.hear("b", "hb_takeover all");
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.complaints.len(), 3, "{:?}", core.complaints);
+}
+
+/// Spec: resources, section 8.
+#[test]
+fn takeover_requests_are_standbys_of_the_mirrored_set() {
+    for (word, set) in [
+        ("all", "all"),
+        ("local", "foreign"),
+        ("foreign", "local"),
+        ("failback", "foreign"),
+    ] {
+        let mut core = Core::stable(ON);
+        core.hear("b", &format!("hb_takeover {word}"));
+        assert_eq!(core.said(), [format!("ask {set} me")]);
+    }
+}
+
+#[test]
+fn a_giver_that_dies_while_it_releases_is_treated_as_holding() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask all me");
+    core.hear("b", "resource none 0 standby");
+    core.said();
+    core.dies("b");
+    core.finish();
+    let said = core.said();
+    assert_eq!(said[0], "stonith b n_stnth");
+    assert!(said.contains(&"start b".to_owned()));
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+#[test]
+fn a_taker_that_dies_while_it_acquires_is_taken_over() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all other");
+    core.finish();
+    core.said();
+    core.dies("b");
+    core.finish();
+    let said = core.said();
+    assert_eq!(said[0], "stonith b n_stnth");
+    assert!(said.contains(&"start a".to_owned()));
+    assert!(said.contains(&"start b".to_owned()));
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+#[test]
+fn a_taker_that_dies_before_we_have_released_gets_nothing_more() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all other");
+    core.said();
+    core.dies("b");
+    let said = core.said();
+    assert!(!said.contains(&"stop b".to_owned()));
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "all");
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+#[test]
+fn a_taker_that_restarts_leaves_nothing_without_an_owner() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.finish();
+    core.said();
+    core.returns("b");
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    core.hear("b", "resource local 1");
+    core.said();
+    core.wait(2_000);
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"start a".to_owned()), "{said:?}");
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+#[test]
+fn an_offer_waits_for_our_own_scripts() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    core.said();
+    core.hear("b", "ask local me");
+    assert_eq!(core.said(), [""; 0]);
+    core.finish();
+    let said = core.said();
+    assert_eq!(said.last().unwrap(), "ask local other");
+}
+
+#[test]
+fn an_offer_is_forgotten_when_the_giver_has_given_up() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    core.hear("b", "ask local me");
+    core.wait(9_000);
+    core.said();
+    core.finish();
+    assert_eq!(core.said(), ["resource local 1 req_our_resources()"]);
+}
