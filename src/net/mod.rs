@@ -1,0 +1,8 @@
+//! Addresses on interfaces: where they belong, netlink, announcements, and the manager that ties
+//! the three together for the group actors.
+
+pub mod address_script;
+pub mod announce;
+pub mod netlink;
+pub mod placement;
+pub mod service_address;

@@ -1,0 +1,398 @@
+//! Starts, stops and looks at service addresses: what the address scripts do, in the process.
+//!
+//! Every operation is idempotent and bounded in time. One [`AddressManager`] serves all groups of
+//! a node; operations run one after another, each a few netlink requests. Spec: resources,
+//! section 15.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::AbortHandle;
+use tracing::{debug, info, warn};
+
+use crate::net::announce::{Announcer, Step, frame, schedule};
+use crate::net::netlink::{Netlink, NetlinkError};
+use crate::net::placement::{
+    Assigned, Interface, PlaceError, Route, addition, carried, needs_routes, place, settled,
+};
+use crate::resources::address::AddressResource;
+
+mod removal;
+
+use removal::{remove, stop_with};
+
+/// From here on an announcement is repeated only while the address is still there: somebody else
+/// may have taken it away, and it may answer on another node by now.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What a start or stop did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The address was added.
+    Started,
+    /// It was there.
+    AlreadyRunning,
+    /// It was removed.
+    Stopped,
+    /// It was not there.
+    AlreadyStopped,
+}
+
+/// Why an operation on an address failed.
+#[derive(Debug, Error)]
+pub enum AddressError {
+    /// There is no place for it.
+    #[error("{address}: {source}")]
+    Place {
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        source: PlaceError,
+    },
+    /// What is there cannot be read.
+    #[error("{address}: cannot read {what}: {source}")]
+    Read {
+        /// The address.
+        address: IpAddr,
+        /// interfaces, addresses or routes.
+        what: &'static str,
+        /// Why.
+        source: NetlinkError,
+    },
+    /// A change was refused.
+    #[error("{address} on {interface}: cannot {operation}: {source}")]
+    Change {
+        /// The address.
+        address: IpAddr,
+        /// Name of the interface.
+        interface: String,
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        source: NetlinkError,
+    },
+}
+
+impl AddressError {
+    const fn netlink(&self) -> Option<&NetlinkError> {
+        match self {
+            Self::Place { .. } => None,
+            Self::Read { source, .. } | Self::Change { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Service addresses of this node. Clones share connection and announcements.
+#[derive(Debug, Clone, Default)]
+pub struct AddressManager {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// One connection, opened at first use; locked for a whole operation, so that two groups
+    /// never choose the same label.
+    netlink: tokio::sync::Mutex<Option<Netlink>>,
+    announcer: OnceLock<Announcer>,
+    /// Announcements under way: at most one for each address that runs.
+    announcements: Mutex<HashMap<IpAddr, AbortHandle>>,
+}
+
+impl AddressManager {
+    /// A manager that has touched nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts the address on its interface and announces it; returns once the address answers,
+    /// while the announcement goes on by itself.
+    ///
+    /// # Errors
+    /// No place for it, or the kernel refuses.
+    pub async fn start(&self, resource: &AddressResource) -> Result<Outcome, AddressError> {
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), resource.address)?;
+        let result = self.start_with(&netlink, resource).await;
+        keep(&mut held, netlink, &result);
+        result
+    }
+
+    /// Takes the address away wherever it answers, whoever put it there; other addresses stay.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub async fn stop(&self, resource: &AddressResource) -> Result<Outcome, AddressError> {
+        // Not one more announcement, even when the removal fails: the other node may serve next.
+        self.shared.silence(resource.address);
+        let mut held = self.shared.netlink.lock().await;
+        // A start that was still under way has begun one since.
+        self.shared.silence(resource.address);
+        let netlink = connected(held.take(), resource.address)?;
+        let result = stop_with(&netlink, resource).await;
+        keep(&mut held, netlink, &result);
+        result
+    }
+
+    /// Whether the address runs here.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn status(&self, resource: &AddressResource) -> Result<bool, AddressError> {
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), resource.address)?;
+        let result = read(&netlink, resource).await.map(|found| {
+            let (interfaces, assigned) = (&found.interfaces, &found.assigned);
+            let settled = settled(resource, interfaces, &found.routes);
+            carried(resource, interfaces, assigned)
+                .or_else(|| carried(&settled, interfaces, assigned))
+                .is_some()
+        });
+        keep(&mut held, netlink, &result);
+        result
+    }
+
+    async fn start_with(
+        &self,
+        netlink: &Netlink,
+        resource: &AddressResource,
+    ) -> Result<Outcome, AddressError> {
+        let address = resource.address;
+        let Found {
+            interfaces,
+            mut assigned,
+            routes,
+        } = read(netlink, resource).await?;
+        let settled = settled(resource, &interfaces, &routes);
+        let there = carried(resource, &interfaces, &assigned)
+            .or_else(|| carried(&settled, &interfaces, &assigned))
+            .and_then(|it| {
+                interfaces
+                    .iter()
+                    .find(|interface| interface.index == it.index)
+            });
+        let (interface, outcome) = if let Some(interface) = there {
+            (interface, Outcome::AlreadyRunning)
+        } else {
+            let place = place(resource, &interfaces, &routes)
+                .map_err(|source| AddressError::Place { address, source })?;
+            // A copy that failed duplicate address detection answers nobody: it makes room.
+            let on_place =
+                |it: &Assigned| it.address == address && it.index == place.interface.index;
+            for failed in assigned.iter().filter(|it| on_place(it) && it.unusable) {
+                remove(netlink, failed, place.interface, &[]).await?;
+            }
+            assigned.retain(|it| !(on_place(it) && it.unusable));
+            let message = addition(resource, place, &assigned);
+            match netlink.add(message).await {
+                Ok(()) => {
+                    let (interface, prefix) = (&place.interface.name, place.prefix);
+                    info!(%address, prefix, %interface, "address added");
+                    (place.interface, Outcome::Started)
+                }
+                Err(error) if error.errno() == Some(libc::EEXIST) => {
+                    (place.interface, Outcome::AlreadyRunning)
+                }
+                Err(source) => return Err(change(address, place.interface, "add it", source)),
+            }
+        };
+        if !interface.up {
+            netlink
+                .set_up(interface.index)
+                .await
+                .map_err(|source| change(address, interface, "set the interface up", source))?;
+        }
+        self.announce(address, interface);
+        Ok(outcome)
+    }
+
+    /// Sends the first frame at once and leaves the others to a task. What cannot be announced
+    /// still serves: neighbours without an old entry ask anyway.
+    fn announce(&self, address: IpAddr, interface: &Interface) {
+        let Some(mac) = interface.mac.filter(|_| interface.answers()) else {
+            debug!(%address, interface = %interface.name, "not announced: no Ethernet address");
+            return;
+        };
+        let Some(announcer) = self.shared.announcer() else {
+            return;
+        };
+        let voice = Voice {
+            address,
+            index: interface.index,
+            mac,
+            router: address.is_ipv6() && forwards_ipv6(&interface.name),
+        };
+        let mut steps = schedule(address).peekable();
+        while let Some(step) = steps.next_if(|step| step.at.is_zero()) {
+            voice.say(announcer, step);
+        }
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move { shared.go_on(voice, steps).await });
+        let mut announcements = self.shared.announcements();
+        announcements.retain(|_, task| !task.is_finished());
+        if let Some(earlier) = announcements.insert(address, task.abort_handle()) {
+            earlier.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn announcer(&self) -> Option<&Announcer> {
+        if self.announcer.get().is_none() {
+            match Announcer::open() {
+                Ok(announcer) => {
+                    // Losing a race means that another one is there, which serves as well.
+                    let _ = self.announcer.set(announcer);
+                }
+                Err(error) => warn!(%error, "addresses are not announced: no packet socket"),
+            }
+        }
+        self.announcer.get()
+    }
+
+    fn announcements(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, AbortHandle>> {
+        self.announcements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silence(&self, address: IpAddr) {
+        if let Some(task) = self.announcements().remove(&address) {
+            task.abort();
+        }
+    }
+
+    async fn go_on(&self, voice: Voice, steps: impl Iterator<Item = Step>) {
+        let mut elapsed = Duration::ZERO;
+        for step in steps {
+            tokio::time::sleep(step.at.saturating_sub(elapsed)).await;
+            elapsed = step.at;
+            if step.at >= LOOK_AGAIN_AFTER && !self.still_there(&voice).await {
+                debug!(address = %voice.address, "announcement ends: the address is gone");
+                return;
+            }
+            if let Some(announcer) = self.announcer() {
+                voice.say(announcer, step);
+            }
+        }
+    }
+
+    async fn still_there(&self, voice: &Voice) -> bool {
+        let mut held = self.netlink.lock().await;
+        let Ok(netlink) = connected(held.take(), voice.address) else {
+            return false;
+        };
+        let found = netlink
+            .addresses(voice.address)
+            .await
+            .is_ok_and(|assigned| {
+                assigned
+                    .iter()
+                    .any(|it| it.index == voice.index && it.address == voice.address)
+            });
+        *held = Some(netlink);
+        found
+    }
+}
+
+/// What an announcement says, and by which interface.
+#[derive(Debug, Clone, Copy)]
+struct Voice {
+    address: IpAddr,
+    index: u32,
+    mac: [u8; 6],
+    router: bool,
+}
+
+impl Voice {
+    fn say(&self, announcer: &Announcer, step: Step) {
+        let frame = frame(step.kind, self.mac, self.address, self.router);
+        if let Err(error) = announcer.send(self.index, &frame) {
+            debug!(address = %self.address, %error, "announcement not sent");
+        }
+    }
+}
+
+/// The connection in hand if it lives, else a new one.
+fn connected(held: Option<Netlink>, address: IpAddr) -> Result<Netlink, AddressError> {
+    match held.filter(|netlink| !netlink.is_closed()) {
+        Some(netlink) => Ok(netlink),
+        None => Netlink::open().map_err(|source| AddressError::Read {
+            address,
+            what: "interfaces",
+            source,
+        }),
+    }
+}
+
+/// Keeps the connection for the next operation unless it failed.
+fn keep<T>(held: &mut Option<Netlink>, netlink: Netlink, result: &Result<T, AddressError>) {
+    let broken = match result {
+        Ok(_) => false,
+        Err(error) => error.netlink().is_some_and(NetlinkError::breaks_connection),
+    };
+    *held = (!broken).then_some(netlink);
+}
+
+fn change(
+    address: IpAddr,
+    interface: &Interface,
+    operation: &'static str,
+    source: NetlinkError,
+) -> AddressError {
+    AddressError::Change {
+        address,
+        interface: interface.name.clone(),
+        operation,
+        source,
+    }
+}
+
+/// What the kernel says before anything is done.
+struct Found {
+    interfaces: Vec<Interface>,
+    assigned: Vec<Assigned>,
+    /// Empty where the word leaves nothing open.
+    routes: Vec<Route>,
+}
+
+async fn read(netlink: &Netlink, resource: &AddressResource) -> Result<Found, AddressError> {
+    let address = resource.address;
+    let failed = |what| {
+        move |source| AddressError::Read {
+            address,
+            what,
+            source,
+        }
+    };
+    let interfaces = netlink.interfaces().await.map_err(failed("interfaces"))?;
+    let assigned = netlink
+        .addresses(address)
+        .await
+        .map_err(failed("addresses"))?;
+    let routes = if needs_routes(resource) {
+        netlink.routes(address).await.map_err(failed("routes"))?
+    } else {
+        Vec::new()
+    };
+    Ok(Found {
+        interfaces,
+        assigned,
+        routes,
+    })
+}
+
+/// Whether this host is an IPv6 router on `interface`.
+fn forwards_ipv6(interface: &str) -> bool {
+    let path = Path::new("/proc/sys/net/ipv6/conf")
+        .join(interface)
+        .join("forwarding");
+    std::fs::read(path).is_ok_and(|value| value.first() == Some(&b'1'))
+}
+
+#[cfg(test)]
+mod tests;
