@@ -1,0 +1,401 @@
+//! Child processes: the only place that starts them.
+//!
+//! A child gets its own process group, null as standard input, no descriptor of ours and a
+//! deadline: TERM to the group, then KILL. Who waits for it gets one [`ExitReport`]; the task that
+//! watches the child is separate, so a waiting actor may panic without losing sight of the child.
+//!
+//! Output goes to a file, as `ResourceManager` sends it to the debug log, never to a pipe of ours:
+//! what a script leaves running in the background may write there for years, and would be killed
+//! by SIGPIPE when this process ends or executes a new image. Between the two stands our output
+//! program when it is installed: it outlives us, limits the rate and follows log rotation.
+
+pub mod client;
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, warn};
+
+use crate::config::Config;
+use crate::paths::Paths;
+use crate::resources::script::Environment;
+
+/// Most standard output kept of a `status` run; what decides stands at the beginning.
+pub const MAX_CAPTURED_BYTES: usize = 64 * 1024;
+
+/// How long a dead script's pipe is read on for what is still in it. A background process may hold
+/// the other end open for ever.
+const DRAIN_GRACE: Duration = Duration::from_millis(100);
+
+/// How long a killed process may take to go; longer means that it hangs in the kernel.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the rest of a process group is looked for after its leader ended.
+const GROUP_POLL: Duration = Duration::from_millis(50);
+
+/// Attempts when the program file is open for writing elsewhere, 10 ms apart.
+const BUSY_ATTEMPTS: u32 = 20;
+
+/// Exit code in a report of a child that ran into its deadline, whatever it ended with.
+pub const CODE_DEADLINE: i32 = 124;
+
+/// Where a child's output goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputTarget {
+    /// Appended to; `None`: thrown away.
+    pub file: Option<PathBuf>,
+    /// Our output program; used when it is there, else the child writes to the file itself.
+    pub pump: Option<PathBuf>,
+}
+
+impl OutputTarget {
+    /// The debug log, by way of our output program.
+    #[must_use]
+    pub fn of(config: &Config, paths: &Paths) -> Self {
+        Self {
+            file: config.log.debugfile.clone(),
+            pump: Some(paths.helper_dir.join("script_output")),
+        }
+    }
+}
+
+/// One run of one program.
+#[derive(Debug, Clone)]
+pub struct ChildSpec {
+    /// Path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Set on top of our own environment.
+    pub environment: Arc<Environment>,
+    /// Working directory, when it exists.
+    pub directory: PathBuf,
+    /// Whether standard output is wanted in the report instead of in the file.
+    pub capture: bool,
+    /// Standard error, and standard output unless captured.
+    pub output: OutputTarget,
+    /// Longest run; then TERM to the process group.
+    pub limit: Duration,
+    /// Then KILL, so much later.
+    pub kill_after: Duration,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// With this code.
+    Exited(i32),
+    /// By this signal.
+    Signaled(i32),
+    /// It was killed and did not go within some seconds.
+    Stuck,
+    /// It could not be started.
+    NotStarted {
+        /// 126: not executable; 127: anything else.
+        code: i32,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// What became of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitReport {
+    /// How it ended.
+    pub ended: Ended,
+    /// Whether the deadline passed.
+    pub overdue: bool,
+    /// Captured standard output, at most [`MAX_CAPTURED_BYTES`].
+    pub stdout: Vec<u8>,
+}
+
+impl ExitReport {
+    fn not_started(code: i32, reason: String) -> Self {
+        Self {
+            ended: Ended::NotStarted { code, reason },
+            overdue: false,
+            stdout: Vec::new(),
+        }
+    }
+
+    /// The code as a shell has it: 128 + signal, 126 or 127 when not started, 124 when overdue.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        if self.overdue {
+            return CODE_DEADLINE;
+        }
+        match &self.ended {
+            Ended::Exited(code) | Ended::NotStarted { code, .. } => *code,
+            Ended::Signaled(signal) => signal.saturating_add(128),
+            Ended::Stuck => 137,
+        }
+    }
+
+    /// Whether it ran and exited with 0 in time.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code() == 0
+    }
+}
+
+/// Whether `path` is a regular file that root can execute.
+#[must_use]
+pub fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0)
+}
+
+/// Runs a program to its end.
+///
+/// `turn` is held until the child is gone, even when the caller is dropped before: runs that must
+/// not overlap share one lock. Call on an arbiter.
+pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitReport {
+    let (report, result) = oneshot::channel();
+    actix::spawn(async move {
+        let ended = watch(spec).await;
+        drop(turn);
+        let _ = report.send(ended);
+    });
+    let lost = || ExitReport::not_started(127, "the task that watched it is gone".to_owned());
+    result.await.unwrap_or_else(|_| lost())
+}
+
+async fn watch(spec: ChildSpec) -> ExitReport {
+    let mut child = match start(&spec).await {
+        Ok(child) => child,
+        Err(error) => {
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            return ExitReport::not_started(if denied { 126 } else { 127 }, error.to_string());
+        }
+    };
+    let mut stdout = child.stdout.take();
+    let mut captured = Vec::new();
+    let (ended, overdue) = {
+        let end = wait_within(&mut child, &spec);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                end = &mut end => break end,
+                more = read_some(&mut stdout, &mut captured) => if !more { stdout = None },
+            }
+        }
+    };
+    if stdout.is_some() {
+        // What is in the pipe is there at once. The grace is for all of it together: a background
+        // process may go on writing for ever.
+        let drain = async {
+            while captured.len() < MAX_CAPTURED_BYTES && read_some(&mut stdout, &mut captured).await
+            {
+            }
+        };
+        if timeout(DRAIN_GRACE, drain).await.is_err() {
+            debug!(program = %spec.program.display(), "a background process holds the output open");
+        }
+    }
+    if ended == Ended::Stuck {
+        // The runtime reaps it should it ever end.
+        error!(program = %spec.program.display(), "child process does not end after SIGKILL");
+    }
+    ExitReport {
+        ended,
+        overdue,
+        stdout: captured,
+    }
+}
+
+/// Reads once and keeps what fits; what does not is thrown away, so that a child that floods its
+/// output never waits for us. `false`: nothing will follow. Never returns without a pipe.
+async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> bool {
+    let Some(pipe) = stdout else {
+        return std::future::pending().await;
+    };
+    let mut buffer = [0; 4096];
+    match pipe.read(&mut buffer).await {
+        Ok(0) | Err(_) => false,
+        Ok(count) => {
+            let room = MAX_CAPTURED_BYTES.saturating_sub(captured.len());
+            captured.extend(buffer.iter().take(count.min(room)));
+            true
+        }
+    }
+}
+
+async fn start(spec: &ChildSpec) -> io::Result<Child> {
+    let output = Output::open(&spec.output).await;
+    let mut attempt = 0;
+    loop {
+        match command(spec, &output)?.spawn() {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
+            {
+                attempt += 1;
+                sleep(Duration::from_millis(10)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn command(spec: &ChildSpec, output: &Output) -> io::Result<Command> {
+    let mut command = Command::new(&spec.program);
+    command
+        .args(&spec.args)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stderr(output.stdio()?);
+    command.stdout(if spec.capture {
+        Stdio::piped()
+    } else {
+        output.stdio()?
+    });
+    for (name, value) in spec.environment.iter() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if spec.directory.is_dir() {
+        command.current_dir(&spec.directory);
+    }
+    Ok(command)
+}
+
+/// The open end that children write to.
+enum Output {
+    Null,
+    File(std::fs::File),
+    Pump(io::PipeWriter),
+}
+
+impl Output {
+    /// Falls back step by step: a missing log is no reason not to run a script.
+    async fn open(target: &OutputTarget) -> Self {
+        let Some(path) = target.file.clone() else {
+            return Self::Null;
+        };
+        if let Some(pump) = &target.pump {
+            match start_pump(pump, &path) {
+                Ok(writer) => return Self::Pump(writer),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    warn!(program = %pump.display(), %error, "output program does not start");
+                }
+            }
+        }
+        let open = move || {
+            std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o644)
+                // A pipe in the log's place must not hold us up.
+                .custom_flags(nix::libc::O_NONBLOCK)
+                .open(&path)
+        };
+        match tokio::task::spawn_blocking(open).await {
+            Ok(Ok(file)) => Self::File(file),
+            Ok(Err(error)) => {
+                debug!(%error, "script output has nowhere to go");
+                Self::Null
+            }
+            Err(_) => Self::Null,
+        }
+    }
+
+    fn stdio(&self) -> io::Result<Stdio> {
+        Ok(match self {
+            Self::Null => Stdio::null(),
+            Self::File(file) => file.try_clone()?.into(),
+            Self::Pump(writer) => writer.try_clone()?.into(),
+        })
+    }
+}
+
+/// Starts our output program; it ends when the last process that holds the pipe has ended.
+fn start_pump(program: &Path, file: &Path) -> io::Result<io::PipeWriter> {
+    let (reader, writer) = io::pipe()?;
+    let mut pump = Command::new(program)
+        .arg(file)
+        .env_clear()
+        .current_dir("/")
+        .process_group(0)
+        .stdin(reader)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    actix::spawn(async move {
+        if let Err(error) = pump.wait().await {
+            warn!(%error, "output program cannot be waited for");
+        }
+    });
+    Ok(writer)
+}
+
+/// Waits for the end, by force after the limit. Whether force was needed comes second.
+async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
+    if let Ok(end) = timeout(spec.limit, child.wait()).await {
+        return (ended(end), false);
+    }
+    let Some(group) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
+        return (Ended::Stuck, true);
+    };
+    let group = Pid::from_raw(group);
+    warn!(
+        program = %spec.program.display(),
+        limit_s = spec.limit.as_secs(),
+        "script runs too long: terminating it"
+    );
+    signal(group, Signal::SIGTERM);
+    let after_term = timeout(spec.kill_after, async {
+        let end = child.wait().await;
+        // The leader may be gone while what it started ignores the signal.
+        while killpg(group, None) != Err(Errno::ESRCH) {
+            sleep(GROUP_POLL).await;
+        }
+        end
+    })
+    .await;
+    if let Ok(end) = after_term {
+        return (ended(end), true);
+    }
+    warn!(program = %spec.program.display(), "script ignores SIGTERM: killing it");
+    signal(group, Signal::SIGKILL);
+    match timeout(KILL_PATIENCE, child.wait()).await {
+        Ok(end) => (ended(end), true),
+        Err(_) => (Ended::Stuck, true),
+    }
+}
+
+fn signal(group: Pid, signal: Signal) {
+    match killpg(group, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => error!(%error, %signal, "cannot signal a process group"),
+    }
+}
+
+fn ended(end: io::Result<ExitStatus>) -> Ended {
+    match end {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Exited(code),
+            (None, Some(signal)) => Ended::Signaled(signal),
+            (None, None) => Ended::Stuck,
+        },
+        Err(error) => Ended::NotStarted {
+            code: 127,
+            reason: error.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

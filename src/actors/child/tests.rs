@@ -1,0 +1,171 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::*;
+
+fn spec(directory: &TempDir, body: &str) -> ChildSpec {
+    let program = directory.path().join("script");
+    fs::write(&program, format!("#!/bin/sh\n{body}\n")).expect("the script can be written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
+    ChildSpec {
+        program,
+        args: vec!["one".to_owned(), "two".to_owned()],
+        environment: Arc::new(Environment::default()),
+        directory: directory.path().to_owned(),
+        capture: true,
+        output: OutputTarget::default(),
+        limit: Duration::from_secs(20),
+        kill_after: Duration::from_millis(300),
+    }
+}
+
+fn alive(pid: &str) -> bool {
+    let pid: i32 = pid.trim().parse().expect("the script wrote its pid");
+    // A zombie whose parent is someone else's init counts as gone.
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[actix::test]
+async fn a_script_runs_alone_with_what_it_was_given() {
+    let directory = TempDir::new().expect("tempdir");
+    let mut spec = spec(
+        &directory,
+        r#"echo "$# $1 $2 $HA_x ${LANG-none}"; cat; ps -o pgid= -p $$ | tr -d ' '; echo $$; pwd; exit 7"#,
+    );
+    let mut environment = Environment::default();
+    environment.set("HA_x", "a b");
+    environment.unset("LANG");
+    spec.environment = Arc::new(environment);
+    let report = run(spec, None).await;
+    assert_eq!(report.ended, Ended::Exited(7));
+    let text = String::from_utf8(report.stdout).expect("text");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "2 one two a b none");
+    assert_eq!(lines[1], lines[2], "leads its own process group");
+    let own = directory.path().canonicalize().expect("path");
+    assert_eq!(Some(lines[3]), own.to_str());
+}
+
+#[actix::test]
+async fn no_descriptor_of_ours_is_inherited() {
+    crate::sys::inherit_nothing().expect("close_range");
+    let directory = TempDir::new().expect("tempdir");
+    let _open = fs::File::open("/dev/null").expect("open");
+    let mut spec = spec(&directory, "");
+    spec.program = "/bin/ls".into();
+    spec.args = vec!["/proc/self/fd".to_owned()];
+    let report = run(spec, None).await;
+    // 3 is the directory that is listed.
+    assert_eq!(String::from_utf8_lossy(&report.stdout), "0\n1\n2\n3\n");
+}
+
+#[actix::test]
+async fn signals_and_missing_programs_have_shell_codes() {
+    let directory = TempDir::new().expect("tempdir");
+    let report = run(spec(&directory, "kill -9 $$"), None).await;
+    assert_eq!(report.ended, Ended::Signaled(9));
+    assert_eq!(report.code(), 137);
+
+    let mut missing = spec(&directory, "");
+    missing.program = directory.path().join("nothing");
+    assert_eq!(run(missing, None).await.code(), 127);
+
+    let plain = spec(&directory, "");
+    fs::set_permissions(&plain.program, fs::Permissions::from_mode(0o644)).expect("chmod");
+    assert_eq!(run(plain, None).await.code(), 126);
+}
+
+#[actix::test]
+async fn a_hanging_script_is_terminated_with_its_children() {
+    let directory = TempDir::new().expect("tempdir");
+    let mut spec = spec(&directory, "sleep 100 & echo $! > child; wait");
+    spec.limit = Duration::from_millis(300);
+    let report = run(spec, None).await;
+    assert!(report.overdue);
+    assert_eq!(report.ended, Ended::Signaled(15));
+    assert_eq!(report.code(), CODE_DEADLINE);
+    let child = fs::read_to_string(directory.path().join("child")).expect("pid");
+    assert!(!alive(&child));
+}
+
+#[actix::test]
+async fn a_script_that_ignores_term_is_killed() {
+    let directory = TempDir::new().expect("tempdir");
+    let mut spec = spec(&directory, "trap '' TERM; while :; do sleep 0.05; done");
+    spec.limit = Duration::from_millis(200);
+    let report = run(spec, None).await;
+    assert_eq!((report.ended, report.overdue), (Ended::Signaled(9), true));
+}
+
+#[actix::test]
+async fn what_outlives_a_terminated_leader_is_killed() {
+    let directory = TempDir::new().expect("tempdir");
+    let mut spec = spec(
+        &directory,
+        "(trap '' TERM; echo ready; while :; do sleep 0.05; done) & echo $! > child; wait",
+    );
+    spec.limit = Duration::from_millis(300);
+    let report = run(spec, None).await;
+    assert_eq!((report.code(), report.overdue), (CODE_DEADLINE, true));
+    sleep(Duration::from_millis(100)).await;
+    assert!(!alive(
+        &fs::read_to_string(directory.path().join("child")).expect("pid")
+    ));
+}
+
+#[actix::test]
+async fn a_flood_is_drained_and_cut() {
+    let directory = TempDir::new().expect("tempdir");
+    let report = run(spec(&directory, "head -c 20000000 /dev/zero"), None).await;
+    assert_eq!(report.ended, Ended::Exited(0));
+    assert_eq!(report.stdout.len(), MAX_CAPTURED_BYTES);
+}
+
+#[actix::test]
+async fn a_background_process_does_not_hold_up_the_report() {
+    let directory = TempDir::new().expect("tempdir");
+    let begun = crate::clock::Clock::start();
+    let report = run(spec(&directory, "sleep 5 & echo running"), None).await;
+    assert_eq!(report.stdout, b"running\n");
+    assert!(begun.now().instant.since_start() < Duration::from_secs(3));
+}
+
+#[actix::test]
+async fn nor_does_one_that_goes_on_writing() {
+    let directory = TempDir::new().expect("tempdir");
+    let talk = "( while echo x; do sleep 0.05; done ) 2>&1 & echo running";
+    let report = timeout(Duration::from_secs(3), run(spec(&directory, talk), None)).await;
+    let text = report.expect("an end").stdout;
+    assert!(text.windows(7).any(|word| word == b"running"), "{text:?}");
+}
+
+#[actix::test]
+async fn output_is_appended_to_the_file() {
+    let directory = TempDir::new().expect("tempdir");
+    let log = directory.path().join("debug");
+    fs::write(&log, "before\n").expect("log");
+    let mut spec = spec(&directory, "echo out; echo err >&2");
+    spec.capture = false;
+    spec.output.file = Some(log.clone());
+    // An output program that is not installed is not missed.
+    spec.output.pump = Some(directory.path().join("no-pump"));
+    let report = run(spec, None).await;
+    assert!(report.success() && report.stdout.is_empty());
+    assert_eq!(fs::read_to_string(&log).expect("log"), "before\nout\nerr\n");
+}
+
+#[actix::test]
+async fn the_turn_ends_with_the_child_not_with_the_waiter() {
+    let directory = TempDir::new().expect("tempdir");
+    let turns = Arc::new(Mutex::new(()));
+    let turn = Arc::clone(&turns).lock_owned().await;
+    let running = run(spec(&directory, "sleep 0.3; echo done > end"), Some(turn));
+    assert!(timeout(Duration::from_millis(50), running).await.is_err());
+    assert!(turns.try_lock().is_err(), "the child still runs");
+    let _turn = turns.lock().await;
+    assert!(directory.path().join("end").exists());
+}

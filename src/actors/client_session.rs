@@ -1,0 +1,226 @@
+//! One client's connection: frames in, frames out. Spec: client API, sections 2 and 10.
+//!
+//! Reading goes on only when the last frame was dealt with, so a client that floods waits in its
+//! own socket. Writing never waits: what the kernel does not take is queued within bounds.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::Addr;
+use bytes::{Buf as _, Bytes, BytesMut};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{setsockopt, sockopt::SndBuf};
+use nix::unistd::Pid;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use crate::actors::client_listener::{ClientsActor, Ended, Heard};
+use crate::protocol::client::frame::{self, MAX_BODY_BYTES, MAX_STRANGER_BYTES};
+use crate::protocol::client::{ClientId, Gone};
+
+/// Messages beyond what the kernel takes, unless the client asks for more.
+const QUEUE_LIMIT: usize = 64;
+
+/// Bytes queued for one client at most. Spec: client API, section 17.
+const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long the last words to a client may take.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What waits to be written.
+struct Queue {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    limit: usize,
+}
+
+/// A connection, shared by its task and the actor that owns it.
+pub(super) struct Session {
+    stream: UnixStream,
+    pid: i32,
+    signal: Cell<i32>,
+    queue: RefCell<Queue>,
+    /// Something waits to be written.
+    queued: Notify,
+    signed_on: Cell<bool>,
+    closed: Notify,
+}
+
+impl Session {
+    pub(super) fn new(stream: UnixStream, pid: i32) -> Rc<Self> {
+        Rc::new(Self {
+            stream,
+            pid,
+            signal: Cell::new(0),
+            queue: RefCell::new(Queue {
+                frames: VecDeque::new(),
+                bytes: 0,
+                limit: QUEUE_LIMIT,
+            }),
+            queued: Notify::new(),
+            signed_on: Cell::new(false),
+            closed: Notify::new(),
+        })
+    }
+
+    /// Larger frames may come from now on. `true`: for the first time.
+    pub(super) fn set_signed_on(&self) -> bool {
+        !self.signed_on.replace(true)
+    }
+
+    /// `setsignal`.
+    pub(super) fn set_signal(&self, signal: i32) {
+        self.signal.set(signal);
+    }
+
+    /// `set_sendqlen`: queue and kernel buffer. Spec: client API, section 10.
+    pub(super) fn set_queue_limit(&self, limit: usize) {
+        self.queue.borrow_mut().limit = limit;
+        let kib = if limit < 512 {
+            limit.saturating_add(32)
+        } else {
+            limit
+        };
+        // As much of it as the machine allows.
+        let _ = setsockopt(&self.stream, SndBuf, &kib.saturating_mul(1024));
+    }
+
+    /// Writes a frame or queues it.
+    ///
+    /// # Errors
+    /// Why the client has to go.
+    pub(super) fn send(&self, frame: Bytes) -> Result<(), Gone> {
+        {
+            let mut queue = self.queue.borrow_mut();
+            queue.bytes = queue.bytes.saturating_add(frame.len());
+            queue.frames.push_back(frame);
+        }
+        self.flush()?;
+        let queue = self.queue.borrow();
+        if queue.frames.len() > queue.limit || queue.bytes > MAX_QUEUE_BYTES {
+            return Err(Gone::Overflow {
+                waiting: queue.frames.len().saturating_sub(1),
+                limit: queue.limit,
+            });
+        }
+        if !queue.frames.is_empty() {
+            self.queued.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes what the kernel takes.
+    fn flush(&self) -> Result<(), Gone> {
+        let mut queue = self.queue.borrow_mut();
+        while let Some(front) = queue.frames.front_mut() {
+            let written = match self.stream.try_write(front) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(_) => return Err(Gone::Eof),
+            };
+            front.advance(written);
+            if front.is_empty() {
+                queue.frames.pop_front();
+                self.wake_client()?;
+            }
+            queue.bytes = queue.bytes.saturating_sub(written);
+        }
+        Ok(())
+    }
+
+    /// After each message written; signal 0 only asks whether the process is there.
+    fn wake_client(&self) -> Result<(), Gone> {
+        let signal = Signal::try_from(self.signal.get()).ok();
+        if self.pid > 0 && kill(Pid::from_raw(self.pid), signal) == Err(Errno::ESRCH) {
+            return Err(Gone::Died);
+        }
+        Ok(())
+    }
+
+    /// Ends the connection once what is queued is out.
+    pub(super) fn close(&self) {
+        self.closed.notify_one();
+    }
+
+    async fn write_on(&self) -> Gone {
+        loop {
+            if self.queue.borrow().frames.is_empty() {
+                self.queued.notified().await;
+                continue;
+            }
+            let flushed = match self.stream.writable().await {
+                Ok(()) => self.flush(),
+                Err(_) => Err(Gone::Eof),
+            };
+            if let Err(gone) = flushed {
+                return gone;
+            }
+        }
+    }
+
+    async fn write_rest(&self) {
+        while !self.queue.borrow().frames.is_empty() {
+            if self.stream.writable().await.is_err() || self.flush().is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn read_on(&self, id: ClientId, to: &Addr<ClientsActor>) -> Gone {
+        let mut input = BytesMut::new();
+        loop {
+            let limit = if self.signed_on.get() {
+                MAX_BODY_BYTES
+            } else {
+                MAX_STRANGER_BYTES
+            };
+            match frame::take(&mut input, limit) {
+                Err(error) => return Gone::BadFrame(error.to_string()),
+                Ok(Some(body)) => {
+                    let (done, dealt_with) = oneshot::channel();
+                    if to.send(Heard { id, body, done }).await.is_err() {
+                        return Gone::Failed("the registry is gone".to_owned());
+                    }
+                    // An error only says that it was thrown away: so is this session then.
+                    let _ = dealt_with.await;
+                    continue;
+                }
+                Ok(None) => {}
+            }
+            input.reserve(READ_BYTES);
+            let read = match self.stream.readable().await {
+                Ok(()) => self.stream.try_read_buf(&mut input),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(0) => return Gone::Eof,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Gone::Eof,
+            }
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(session: Rc<Session>, id: ClientId, to: Addr<ClientsActor>) {
+    let why = tokio::select! {
+        () = session.closed.notified() => None,
+        gone = session.read_on(id, &to) => Some(gone),
+        gone = session.write_on() => Some(gone),
+    };
+    match why {
+        Some(why) => to.do_send(Ended { id, why }),
+        None => {
+            let _ = timeout(FLUSH_LIMIT, session.write_rest()).await;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The daemon's side of the control socket: answers root's helper programs, in JSON lines.
+//! The other side is [`crate::control`].
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::actors::groups::{AskGroup, AskGroups};
+use crate::actors::messages::AskNode;
+use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
+use crate::protocol::event::GroupOrder;
+use crate::resources::group::GroupKey;
+
+/// Connections served at once: helper programs of one hook and of a few administrators.
+pub const MAX_CONNECTIONS: usize = 16;
+
+/// How long a client may take for its request, and for reading its reply.
+const CLIENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long membership may take for its part of a view.
+const NODE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Pause before the socket is opened again after an error.
+const REOPEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whom requests are passed on to.
+#[derive(Clone)]
+pub struct ControlTargets {
+    /// The groups' dispatcher.
+    pub group: Recipient<AskGroup>,
+    /// The same.
+    pub groups: Recipient<AskGroups>,
+    /// Membership.
+    pub node: Recipient<AskNode>,
+    /// Membership, to be made to panic by tests.
+    #[cfg(debug_assertions)]
+    pub fault: Recipient<crate::actors::messages::InjectPanic>,
+}
+
+/// Listens on the control socket.
+pub struct ControlActor {
+    path: PathBuf,
+    targets: Rc<ControlTargets>,
+    served: usize,
+}
+
+impl ControlActor {
+    /// A listener for `path`; it opens the socket when it starts.
+    #[must_use]
+    pub fn new(path: PathBuf, targets: ControlTargets) -> Self {
+        Self {
+            path,
+            targets: Rc::new(targets),
+            served: 0,
+        }
+    }
+
+    fn open(&mut self, ctx: &mut Context<Self>) {
+        match listen(&self.path) {
+            Ok(listener) => {
+                let connections = futures_util::stream::unfold(listener, |listener| async {
+                    let accepted = listener.accept().await.map(|(stream, _)| stream);
+                    Some((Accepted(accepted), listener))
+                });
+                ctx.add_stream(connections);
+            }
+            Err(error) => {
+                let path = self.path.display();
+                warn!(%path, %error, "cannot open the control socket: helper programs get no answer");
+                ctx.run_later(REOPEN_PAUSE, Self::open);
+            }
+        }
+    }
+}
+
+/// A connection, or why there is none.
+struct Accepted(io::Result<UnixStream>);
+
+impl Actor for ControlActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.open(ctx);
+    }
+}
+
+impl Supervised for ControlActor {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.served = 0;
+    }
+}
+
+impl StreamHandler<Accepted> for ControlActor {
+    fn handle(&mut self, accepted: Accepted, ctx: &mut Self::Context) {
+        let stream = match accepted.0 {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!(%error, "no connection on the control socket");
+                // Out of descriptors, most likely: do not spin.
+                ctx.wait(sleep(Duration::from_millis(100)).into_actor(self));
+                return;
+            }
+        };
+        if !is_root(&stream) {
+            warn!("refused a user other than root on the control socket");
+            return;
+        }
+        if self.served >= MAX_CONNECTIONS {
+            warn!("too many connections on the control socket: closing the newest");
+            return;
+        }
+        self.served += 1;
+        let work = serve(stream, Rc::clone(&self.targets)).into_actor(self);
+        ctx.spawn(work.map(|served, act, _| {
+            act.served = act.served.saturating_sub(1);
+            if let Err(error) = served {
+                debug!(%error, "a connection on the control socket ended early");
+            }
+        }));
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.run_later(REOPEN_PAUSE, Self::open);
+    }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    match std::fs::symlink_metadata(path) {
+        // A dead socket of an earlier run; the pid file has made sure that it is dead.
+        Ok(data) if data.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Whether root is at the other end, or whoever runs us where that is not root.
+fn is_root(stream: &UnixStream) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
+}
+
+async fn serve(mut stream: UnixStream, targets: Rc<ControlTargets>) -> io::Result<()> {
+    let (read, mut write) = stream.split();
+    let mut line = Vec::new();
+    let limit = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
+    let mut read = BufReader::new(read.take(limit));
+    timeout(CLIENT_LIMIT, read.read_until(b'\n', &mut line)).await??;
+    let reply = match serde_json::from_slice(&line) {
+        Ok(request) => {
+            // Who goes away does not wait any longer for an outcome.
+            let mut rest = [0; 64];
+            let mut gone = read.into_inner().into_inner();
+            tokio::select! {
+                reply = answer(request, &targets) => reply,
+                _ = gone.read(&mut rest) => return Ok(()),
+            }
+        }
+        Err(error) => Reply::Refused {
+            reason: format!("not a request: {error}"),
+        },
+    };
+    let mut text = serde_json::to_vec(&reply)?;
+    text.push(b'\n');
+    timeout(CLIENT_LIMIT, write.write_all(&text)).await??;
+    Ok(())
+}
+
+async fn answer(request: Request, targets: &ControlTargets) -> Reply {
+    let (key, wants) = match request {
+        Request::View => return view(targets).await,
+        #[cfg(debug_assertions)]
+        Request::PanicMembership => {
+            targets.fault.do_send(crate::actors::messages::InjectPanic);
+            return view(targets).await;
+        }
+        Request::GroupStart { key } => (key, Some(GroupOrder::Start)),
+        Request::GroupStop { key } => (key, Some(GroupOrder::Stop)),
+        Request::GroupStatus { key } => (key, None),
+    };
+    let key = GroupKey::new(&key);
+    match targets.group.send(AskGroup { key, wants }).await {
+        Ok(answer) => Reply::Group(answer),
+        Err(error) => Reply::Refused {
+            reason: format!("the groups do not answer: {error}"),
+        },
+    }
+}
+
+async fn view(targets: &ControlTargets) -> Reply {
+    let node = timeout(NODE_LIMIT, targets.node.send(AskNode)).await;
+    let groups = targets.groups.send(AskGroups).await.unwrap_or_default();
+    Reply::View(View {
+        node: node.ok().and_then(Result::ok),
+        groups,
+    })
+}
+
+#[cfg(test)]
+mod tests;

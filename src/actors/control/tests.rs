@@ -1,0 +1,160 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::actors::groups::tests::Cluster;
+use crate::actors::resource_group::tests::Scripts;
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::control::{ControlError, GroupAnswer, NodeReport, ask};
+use crate::protocol::event::GroupOrder::{Start, Stop};
+
+struct Membership;
+
+impl Actor for Membership {
+    type Context = Context<Self>;
+}
+
+#[cfg(debug_assertions)]
+impl Handler<crate::actors::messages::InjectPanic> for Membership {
+    type Result = ();
+
+    fn handle(&mut self, _: crate::actors::messages::InjectPanic, _: &mut Self::Context) {}
+}
+
+impl Handler<AskNode> for Membership {
+    type Result = MessageResult<AskNode>;
+
+    fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
+        MessageResult(NodeReport {
+            name: "alpha".to_owned(),
+            pid: 7,
+            status: "active".to_owned(),
+            rscstatus: Some("local".to_owned()),
+            generation: 3,
+            stopping: false,
+            nodes: Vec::new(),
+        })
+    }
+}
+
+struct Fixture {
+    path: PathBuf,
+    cluster: Cluster,
+    _directory: TempDir,
+    _control: Addr<ControlActor>,
+}
+
+fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
+    let directory = TempDir::new().expect("tempdir");
+    let path = directory.path().join("run/ctl");
+    let cluster = Cluster::new(scripts, lines);
+    let targets = ControlTargets {
+        group: cluster.groups.clone().recipient(),
+        groups: cluster.groups.clone().recipient(),
+        node: Membership.start().recipient(),
+        #[cfg(debug_assertions)]
+        fault: Membership.start().recipient(),
+    };
+    let control_path = path.clone();
+    let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {
+        ControlActor::new(control_path, targets)
+    });
+    Fixture {
+        path,
+        cluster,
+        _directory: directory,
+        _control: control,
+    }
+}
+
+impl Fixture {
+    async fn ask(&self, request: Request) -> Result<Reply, ControlError> {
+        let path = self.path.clone();
+        for _ in 0..100 {
+            if path.exists() {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        tokio::task::spawn_blocking(move || ask(&path, &request, Duration::from_secs(10)))
+            .await
+            .expect("asking does not panic")
+    }
+}
+
+fn key(key: &str) -> String {
+    key.to_owned()
+}
+
+#[actix::test]
+async fn answers_come_from_membership_and_groups() {
+    let scripts = Scripts::new();
+    scripts.resource("slow", "[ $op = status ] && exit 0; sleep 0.3");
+    let mut fixture = start(&scripts, &["alpha slow", "beta good::b"]);
+    let Reply::View(view) = fixture.ask(Request::View).await.expect("view") else {
+        panic!("not a view");
+    };
+    assert_eq!(view.node.expect("membership answers").name, "alpha");
+    assert_eq!(view.groups.len(), 2);
+    let mode = fs::metadata(&fixture.path).expect("socket").mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    fixture.cluster.order(1, "slow", Start);
+    let started = fixture.ask(Request::GroupStart { key: key("slow") }).await;
+    assert_eq!(started.expect("answer"), Reply::Group(GroupAnswer::Started));
+    fixture.cluster.order(2, "slow", Stop);
+    let stopped = fixture.ask(Request::GroupStop { key: key("slow") }).await;
+    assert_eq!(stopped.expect("answer"), Reply::Group(GroupAnswer::Stopped));
+    fixture.cluster.outcome().await;
+    let other = fixture
+        .ask(Request::GroupStart {
+            key: key("good::b"),
+        })
+        .await;
+    assert_eq!(other.expect("answer"), Reply::Group(GroupAnswer::NotHeld));
+    assert_eq!(scripts.calls(), ["slow start", "slow stop"]);
+}
+
+#[actix::test]
+async fn nonsense_is_refused_and_silence_is_cut_off() {
+    let scripts = Scripts::new();
+    let fixture = start(&scripts, &["alpha good::a"]);
+    fixture.ask(Request::View).await.expect("up");
+    let talk = async |bytes: &[u8]| {
+        let mut stream = UnixStream::connect(&fixture.path).await.expect("connect");
+        stream.write_all(bytes).await.expect("write");
+        let mut reply = String::new();
+        timeout(CLIENT_LIMIT * 2, stream.read_to_string(&mut reply))
+            .await
+            .expect("an end in time")
+            .map(|_| reply)
+    };
+    assert!(
+        talk(b"reboot now\n")
+            .await
+            .expect("reply")
+            .contains("not a request")
+    );
+    assert!(talk(b"\n").await.expect("reply").contains("not a request"));
+    let long = vec![b'x'; MAX_REQUEST_BYTES * 2];
+    // Refused or cut off with data unread; both are an end.
+    if let Ok(reply) = talk(&long).await {
+        assert!(reply.contains("not a request"));
+    }
+    assert_eq!(talk(b"{\"request\":").await.unwrap_or_default(), "");
+    fixture.ask(Request::View).await.expect("still up");
+}
+
+#[actix::test]
+async fn a_dead_socket_is_replaced_and_a_file_is_not() {
+    let directory = TempDir::new().expect("tempdir");
+    let path = directory.path().join("ctl");
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("bind"));
+    listen(&path).expect("replaced");
+    fs::remove_file(&path).expect("there");
+    fs::write(&path, "precious").expect("write");
+    assert!(listen(&path).is_err());
+    assert_eq!(fs::read_to_string(&path).expect("read"), "precious");
+}

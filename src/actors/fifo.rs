@@ -1,0 +1,166 @@
+//! The FIFO through which scripts give messages to the cluster.
+//!
+//! Writers wait while we are behind: the kernel's pipe is the queue. We keep the pipe open for
+//! writing ourselves, so that reading never ends. Spec: wire, section 20; tools, section 4.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actix::prelude::*;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tracing::{error, info, warn};
+
+use crate::actors::messages::Injected;
+use crate::clock::Clock;
+use crate::notice;
+use crate::protocol::event::Origin;
+use crate::protocol::frame::StreamDecoder;
+use crate::protocol::limiter::Limiter;
+
+/// Pause before the FIFO is opened again after an error.
+const REOPEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// Bytes read at once; a script's message has some dozens.
+const READ_BYTES: usize = 4096;
+
+/// Reads the FIFO.
+pub struct FifoActor {
+    path: PathBuf,
+    injected: Recipient<Injected>,
+    clock: Clock,
+}
+
+impl FifoActor {
+    /// A reader of `path`, which is made when the actor starts. Messages go to `injected`.
+    #[must_use]
+    pub fn new(path: PathBuf, injected: Recipient<Injected>, clock: Clock) -> Self {
+        Self {
+            path,
+            injected,
+            clock,
+        }
+    }
+
+    fn open(&mut self, ctx: &mut Context<Self>) {
+        let reader = Reader {
+            decoder: StreamDecoder::fifo(),
+            limiter: Limiter::default(),
+            clock: self.clock,
+            injected: self.injected.clone(),
+        };
+        let path = self.path.clone();
+        let work = async move {
+            let shown = path.clone();
+            let error = match prepare_and_open(path).await {
+                Ok(pipe) => reader.run(pipe).await,
+                Err(error) => error,
+            };
+            error!(path = %shown.display(), %error, "cannot read the FIFO: hb_standby and hb_takeover have no effect");
+        };
+        ctx.spawn(work.into_actor(self).map(|(), _, ctx| {
+            ctx.run_later(REOPEN_PAUSE, Self::open);
+        }));
+    }
+}
+
+impl Actor for FifoActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.open(ctx);
+    }
+}
+
+impl Supervised for FifoActor {}
+
+struct Reader {
+    decoder: StreamDecoder,
+    limiter: Limiter,
+    clock: Clock,
+    injected: Recipient<Injected>,
+}
+
+impl Reader {
+    async fn run(mut self, mut pipe: pipe::Receiver) -> io::Error {
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            match pipe.read(&mut buffer).await {
+                Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
+                Ok(count) => {
+                    self.decoder.push(buffer.get(..count).unwrap_or_default());
+                    self.pass_on().await;
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn pass_on(&mut self) {
+        while let Some(decoded) = self.decoder.next_unsigned() {
+            let now = self.clock.now().instant;
+            for line in self.limiter.report(now) {
+                notice::log(&line);
+            }
+            match decoded {
+                Ok(message) => {
+                    let origin = Origin::Fifo;
+                    if self
+                        .injected
+                        .send(Injected { origin, message })
+                        .await
+                        .is_err()
+                    {
+                        warn!("a message of a script was lost: the node is restarting");
+                    }
+                }
+                Err(error) => {
+                    if self.limiter.pass("broken messages in the FIFO", now) {
+                        warn!(%error, "broken message in the FIFO");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn prepare_and_open(path: PathBuf) -> io::Result<pipe::Receiver> {
+    let made = path.clone();
+    tokio::task::spawn_blocking(move || prepare(&made))
+        .await
+        .map_err(io::Error::other)??;
+    pipe::OpenOptions::new()
+        .read_write(true)
+        .open_receiver(path)
+}
+
+/// Makes the FIFO if it is absent, and in place of the regular file that a shell made by writing
+/// there while no daemon ran.
+fn prepare(path: &Path) -> io::Result<()> {
+    let private = Mode::S_IRUSR | Mode::S_IWUSR;
+    match fs::symlink_metadata(path) {
+        Ok(data) if data.file_type().is_fifo() => {
+            return fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+        }
+        Ok(data) if data.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(directory) = path.parent() {
+                fs::create_dir_all(directory)?;
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    info!("Creating FIFO {}.", path.display());
+    mkfifo(path, private)?;
+    // The umask may have taken something away.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! All groups of the node: hands orders to them and their outcomes back, and knows what was ordered
+//! last, for whoever asks over the control socket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::actors::resource_group::{GroupContext, ResourceGroupActor};
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::control::{GroupAnswer, GroupView};
+use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::resources::group::{GroupKey, ResourceGroup};
+
+/// Waiting helper programs per group; the control socket admits hardly more connections.
+const MAX_WAITERS: usize = 32;
+
+/// Asks about one group. Who wants what was ordered last is answered when that is done, at once
+/// everybody else.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "GroupAnswer")]
+pub struct AskGroup {
+    /// Key of the group.
+    pub key: GroupKey,
+    /// What the asker wants to have happened; `None`: only the state.
+    pub wants: Option<GroupOrder>,
+}
+
+/// Asks for the state of all groups, in the order of haresources.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<GroupView>")]
+pub struct AskGroups;
+
+struct Entry {
+    group: ResourceGroup,
+    actor: Addr<ResourceGroupActor>,
+    /// The last order.
+    wanted: Option<GroupOrder>,
+    /// Orders handed on and not answered.
+    in_hand: usize,
+    last: Option<GroupAnswer>,
+    waiters: Vec<oneshot::Sender<GroupAnswer>>,
+}
+
+impl Entry {
+    /// What an asker is told when nothing is in hand.
+    fn answer(&self, wants: Option<GroupOrder>) -> GroupAnswer {
+        let last = || self.last.clone().unwrap_or(GroupAnswer::Stopped);
+        match (wants, self.wanted) {
+            (Some(GroupOrder::Start), Some(GroupOrder::Stop) | None) => GroupAnswer::NotHeld,
+            (Some(GroupOrder::Stop), Some(GroupOrder::Start)) => GroupAnswer::Held,
+            (Some(GroupOrder::Stop), None) => GroupAnswer::Stopped,
+            (Some(GroupOrder::Start), Some(GroupOrder::Start))
+            | (Some(GroupOrder::Stop), Some(GroupOrder::Stop))
+            | (None, _) => last(),
+        }
+    }
+}
+
+/// Owns the group actors.
+pub struct GroupsActor {
+    entries: Vec<Entry>,
+    places: HashMap<GroupKey, usize>,
+    done: Recipient<GroupDone>,
+}
+
+impl GroupsActor {
+    /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`.
+    #[must_use]
+    pub fn new(
+        ctx: &mut Context<Self>,
+        context: &Arc<GroupContext>,
+        groups: &[ResourceGroup],
+        done: Recipient<GroupDone>,
+    ) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut places = HashMap::new();
+        for group in groups {
+            if places.contains_key(&group.key) {
+                error!(key = %group.key, "two lines of haresources have this key: the first counts");
+                continue;
+            }
+            let (context, loaded) = (Arc::clone(context), group.clone());
+            let back = ctx.address().downgrade().recipient();
+            let policy = RestartPolicy::new(format!("group {}", group.key));
+            let actor = supervise(&Arbiter::current(), policy, move |_| {
+                ResourceGroupActor::new(context, loaded, back)
+            });
+            places.insert(group.key.clone(), entries.len());
+            entries.push(Entry {
+                group: group.clone(),
+                actor,
+                wanted: None,
+                in_hand: 0,
+                last: None,
+                waiters: Vec::new(),
+            });
+        }
+        Self {
+            entries,
+            places,
+            done,
+        }
+    }
+
+    fn entry(&mut self, key: &GroupKey) -> Option<&mut Entry> {
+        let place = *self.places.get(key)?;
+        self.entries.get_mut(place)
+    }
+}
+
+impl Actor for GroupsActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for GroupsActor {}
+
+impl Handler<GroupCommand> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, command: GroupCommand, _: &mut Self::Context) {
+        if let Some(entry) = self.entry(&command.group) {
+            entry.wanted = Some(command.what);
+            entry.in_hand += 1;
+            entry.actor.do_send(command);
+            return;
+        }
+        error!(key = %command.group, "order for a group that does not exist");
+        let outcome = match command.what {
+            GroupOrder::Start => GroupOutcome::StartFailed {
+                resource: command.group.to_string(),
+                code: 127,
+            },
+            GroupOrder::Stop => GroupOutcome::Stopped,
+        };
+        self.done.do_send(GroupDone {
+            order: command.order,
+            group: command.group,
+            outcome,
+        });
+    }
+}
+
+impl Handler<GroupDone> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
+        if let Some(entry) = self.entry(&done.group) {
+            let answer = GroupAnswer::from(&done.outcome);
+            entry.in_hand = entry.in_hand.saturating_sub(1);
+            entry.last = Some(answer.clone());
+            if entry.in_hand == 0 {
+                for waiter in entry.waiters.drain(..) {
+                    // Nobody there: the helper program went away.
+                    let _ = waiter.send(answer.clone());
+                }
+            }
+        }
+        self.done.do_send(done);
+    }
+}
+
+impl Handler<AskGroup> for GroupsActor {
+    type Result = ResponseFuture<GroupAnswer>;
+
+    fn handle(&mut self, ask: AskGroup, _: &mut Self::Context) -> Self::Result {
+        let Some(entry) = self.entry(&ask.key) else {
+            return Box::pin(async { GroupAnswer::Unknown });
+        };
+        let now = entry.answer(ask.wants);
+        let to_come = ask.wants.is_some() && entry.wanted == ask.wants;
+        if entry.in_hand == 0 {
+            return Box::pin(async { now });
+        }
+        entry.waiters.retain(|waiter| !waiter.is_closed());
+        if !to_come || entry.waiters.len() >= MAX_WAITERS {
+            let busy = ask.wants.is_none() || to_come;
+            return Box::pin(async move { if busy { GroupAnswer::Busy } else { now } });
+        }
+        let (sender, outcome) = oneshot::channel();
+        entry.waiters.push(sender);
+        Box::pin(async { outcome.await.unwrap_or(GroupAnswer::Busy) })
+    }
+}
+
+impl Handler<AskGroups> for GroupsActor {
+    type Result = Vec<GroupView>;
+
+    fn handle(&mut self, _: AskGroups, _: &mut Self::Context) -> Self::Result {
+        let view = |entry: &Entry| GroupView {
+            key: entry.group.key.to_string(),
+            owner: entry.group.owner.to_string(),
+            wanted: entry.wanted == Some(GroupOrder::Start),
+            busy: entry.in_hand > 0,
+            last: entry.last.clone(),
+        };
+        self.entries.iter().map(view).collect()
+    }
+}
+
+impl From<&GroupOutcome> for GroupAnswer {
+    fn from(outcome: &GroupOutcome) -> Self {
+        match outcome {
+            GroupOutcome::Started => Self::Started,
+            GroupOutcome::StartFailed { resource, code } => Self::StartFailed {
+                resource: resource.clone(),
+                code: *code,
+            },
+            GroupOutcome::Stopped => Self::Stopped,
+            GroupOutcome::StopFailed { resource } => Self::StopFailed {
+                resource: resource.clone(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::actors::resource_group::tests::{Probe, Scripts};
+use crate::protocol::event::OrderId;
+use crate::protocol::name::NodeName;
+
+pub(crate) struct Cluster {
+    pub(crate) groups: Addr<GroupsActor>,
+    outcomes: mpsc::UnboundedReceiver<GroupDone>,
+}
+
+impl Cluster {
+    pub(crate) fn new(scripts: &Scripts, lines: &[&str]) -> Self {
+        scripts.haresources(&lines.join("\n"));
+        let groups: Vec<ResourceGroup> = lines
+            .iter()
+            .map(|line| {
+                let mut words = line.split_whitespace().map(str::to_owned);
+                let owner = words.next().expect("owner");
+                let resources: Vec<String> = words.collect();
+                ResourceGroup {
+                    key: GroupKey::new(&resources[0]),
+                    owner: NodeName::new(&owner).expect("name"),
+                    resources,
+                }
+            })
+            .collect();
+        let (sender, outcomes) = mpsc::unbounded_channel();
+        let done = Probe(sender).start().recipient();
+        let context = scripts.context();
+        let groups = supervise(
+            &Arbiter::current(),
+            RestartPolicy::new("groups"),
+            move |ctx| GroupsActor::new(ctx, &context, &groups, done),
+        );
+        Self { groups, outcomes }
+    }
+
+    pub(crate) fn order(&self, number: u64, key: &str, what: GroupOrder) {
+        self.groups.do_send(GroupCommand {
+            order: OrderId(number),
+            group: GroupKey::new(key),
+            what,
+        });
+    }
+
+    pub(crate) async fn outcome(&mut self) -> (u64, GroupOutcome) {
+        let done = timeout(Duration::from_secs(20), self.outcomes.recv());
+        let done = done.await.expect("in time").expect("probe");
+        (done.order.0, done.outcome)
+    }
+
+    async fn ask(&self, key: &str, wants: Option<GroupOrder>) -> GroupAnswer {
+        let key = GroupKey::new(key);
+        let answer = self.groups.send(AskGroup { key, wants });
+        timeout(Duration::from_secs(20), answer)
+            .await
+            .expect("in time")
+            .expect("alive")
+    }
+}
+
+use GroupOrder::{Start, Stop};
+
+#[actix::test]
+async fn groups_work_side_by_side_and_every_order_is_answered() {
+    let scripts = Scripts::new();
+    scripts.resource("slow", "[ $op = status ] && exit 0; sleep 0.5");
+    let mut cluster = Cluster::new(&scripts, &["alpha slow", "beta good::b"]);
+    cluster.order(1, "slow", Start);
+    cluster.order(2, "good::b", Start);
+    cluster.order(3, "nothing", Start);
+    cluster.order(4, "nothing", Stop);
+    assert!(matches!(
+        cluster.outcome().await,
+        (3, GroupOutcome::StartFailed { .. })
+    ));
+    assert_eq!(cluster.outcome().await, (4, GroupOutcome::Stopped));
+    assert_eq!(cluster.outcome().await, (2, GroupOutcome::Started));
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
+}
+
+#[actix::test]
+async fn askers_get_the_outcome_and_never_cause_one() {
+    let scripts = Scripts::new();
+    scripts.resource("slow", "[ $op = status ] && exit 0; sleep 0.3");
+    let mut cluster = Cluster::new(&scripts, &["alpha slow", "beta bad::1"]);
+    // Nothing ordered: nothing is started for the sake of a question.
+    assert_eq!(cluster.ask("slow", Some(Start)).await, GroupAnswer::NotHeld);
+    assert_eq!(cluster.ask("slow", Some(Stop)).await, GroupAnswer::Stopped);
+    assert_eq!(cluster.ask("slow", None).await, GroupAnswer::Stopped);
+    assert_eq!(
+        cluster.ask("nothing", Some(Start)).await,
+        GroupAnswer::Unknown
+    );
+    assert!(scripts.all_calls().is_empty());
+
+    cluster.order(1, "slow", Start);
+    assert_eq!(cluster.ask("slow", None).await, GroupAnswer::Busy);
+    assert_eq!(cluster.ask("slow", Some(Stop)).await, GroupAnswer::Held);
+    assert_eq!(cluster.ask("slow", Some(Start)).await, GroupAnswer::Started);
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
+    assert_eq!(cluster.ask("slow", Some(Start)).await, GroupAnswer::Started);
+    assert_eq!(scripts.calls(), ["slow start"]);
+
+    cluster.order(2, "slow", Stop);
+    assert_eq!(cluster.ask("slow", Some(Start)).await, GroupAnswer::NotHeld);
+    assert_eq!(cluster.ask("slow", Some(Stop)).await, GroupAnswer::Stopped);
+
+    cluster.order(3, "bad::1", Start);
+    assert!(matches!(
+        cluster.ask("bad::1", Some(Start)).await,
+        GroupAnswer::StartFailed { code: 7, .. }
+    ));
+}
+
+#[actix::test]
+async fn the_view_lists_all_groups_in_order() {
+    let scripts = Scripts::new();
+    let mut cluster = Cluster::new(&scripts, &["alpha good::z", "beta good::a", "beta good::z"]);
+    cluster.order(1, "good::a", Start);
+    cluster.outcome().await;
+    sleep(Duration::from_millis(10)).await;
+    let view = cluster.groups.send(AskGroups).await.expect("alive");
+    let shown: Vec<_> = view
+        .iter()
+        .map(|group| {
+            (
+                group.key.as_str(),
+                group.owner.as_str(),
+                group.wanted,
+                group.busy,
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("good::z", "alpha", false, false),
+            ("good::a", "beta", true, false)
+        ]
+    );
+    assert_eq!(view[1].last, Some(GroupAnswer::Started));
+}

@@ -1,0 +1,244 @@
+//! What a medium counts, and which of it is worth a line.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::clock::Monotonic;
+use crate::notice::{self, Notice};
+use crate::protocol::auth::TokenError;
+use crate::protocol::codec::{BadToken, DecodeError, Form};
+use crate::protocol::limiter::Limiter;
+use crate::protocol::name::MediumName;
+
+/// Send errors in a row that are logged, per line of ha.cf. Spec: wire, section 18.
+const LOGGED_SEND_ERRORS: u32 = 10;
+
+/// Totals since the medium's first opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Verified messages handed to membership.
+    pub received: u64,
+    /// Datagrams that are no heartbeat message at all.
+    pub not_messages: u64,
+    /// Messages that are broken.
+    pub malformed: u64,
+    /// Messages that are not signed, or not with our keys.
+    pub not_authentic: u64,
+    /// Verified messages dropped because membership's mailbox was full.
+    pub mailbox_full: u64,
+    /// Datagrams that the kernel dropped because the socket's buffer was full.
+    pub kernel_drops: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Datagrams dropped because the socket would have blocked.
+    pub would_block: u64,
+    /// Datagrams that the system refused to send.
+    pub send_errors: u64,
+    /// Datagrams not sent because the medium was closed.
+    pub closed: u64,
+    /// Times that the sockets were opened again.
+    pub reopened: u64,
+}
+
+/// Counts, and writes lines at a limited rate.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) counters: Counters,
+    name: MediumName,
+    limiter: Limiter,
+    log_bad_packets: bool,
+}
+
+impl Ledger {
+    pub(super) fn new(name: MediumName, log_bad_packets: bool) -> Self {
+        Self {
+            counters: Counters::default(),
+            name,
+            limiter: Limiter::default(),
+            log_bad_packets,
+        }
+    }
+
+    /// A datagram was refused.
+    pub(super) fn bad_packet(
+        &mut self,
+        error: &DecodeError,
+        from: Option<SocketAddr>,
+        now: Monotonic,
+    ) {
+        let kind = match error {
+            DecodeError::NotAMessage => {
+                self.counters.not_messages += 1;
+                return;
+            }
+            DecodeError::Malformed(_) => {
+                self.counters.malformed += 1;
+                "malformed packets"
+            }
+            DecodeError::NotAuthentic { .. } => {
+                self.counters.not_authentic += 1;
+                "packets that failed authentication"
+            }
+        };
+        if !self.log_bad_packets || !self.limiter.pass(kind, now) {
+            return;
+        }
+        let from = from.map_or_else(|| "unknown".to_owned(), |from| from.to_string());
+        for mut line in bad_packet_lines(error) {
+            if let Notice::OtherError { text } | Notice::OtherWarn { text } = &mut line {
+                text.push_str(&format!(" (medium {}, from {from})", self.name));
+            }
+            notice::log(&line);
+        }
+    }
+
+    /// Membership could not take a message.
+    pub(super) fn mailbox_full(&mut self, now: Monotonic) {
+        self.counters.mailbox_full += 1;
+        if self
+            .limiter
+            .pass("messages dropped, membership is busy", now)
+        {
+            notice::log(&Notice::OtherWarn {
+                text: format!("{}: message dropped, membership is busy", self.name),
+            });
+        }
+    }
+
+    /// The kernel dropped datagrams.
+    pub(super) fn kernel_drops(&mut self, more: u32, now: Monotonic) {
+        self.counters.kernel_drops += u64::from(more);
+        if self
+            .limiter
+            .pass("reports of datagrams dropped by the kernel", now)
+        {
+            notice::log(&Notice::OtherWarn {
+                text: format!(
+                    "{}: {more} datagrams dropped by the kernel, buffer full",
+                    self.name
+                ),
+            });
+        }
+    }
+
+    /// Writes how many lines were held back, at the end of each period. Call it now and then.
+    pub(super) fn report(&mut self, now: Monotonic) {
+        for mut line in self.limiter.report(now) {
+            if let Notice::OtherWarn { text } = &mut line {
+                text.insert_str(0, &format!("{}: ", self.name));
+            }
+            notice::log(&line);
+        }
+    }
+}
+
+/// The legacy texts, without the digest that would have been right. Spec: wire, section 21.
+fn bad_packet_lines(error: &DecodeError) -> Vec<Notice> {
+    let warn = |text: String| Notice::OtherWarn { text };
+    let (form, src, reason) = match error {
+        DecodeError::NotAMessage => return Vec::new(),
+        DecodeError::Malformed(reason) => return vec![warn(format!("bad packet: {reason}"))],
+        DecodeError::NotAuthentic {
+            form,
+            claimed_src,
+            reason,
+        } => (*form, claimed_src, reason),
+    };
+    if let BadToken::Refused(TokenError::UnknownIndex(index)) = reason {
+        return vec![warn(match form {
+            Form::Netstring => format!("Invalid authentication [{index}] in message!"),
+            Form::Classic => format!("Invalid authentication type [{index}] in message!"),
+        })];
+    }
+    match form {
+        Form::Netstring => vec![Notice::OtherError {
+            text: format!("netstring authentication failed: {reason}"),
+        }],
+        Form::Classic => {
+            let node = src.as_deref().unwrap_or("?");
+            let failed = warn(format!(
+                "string2msg_ll: node [{node}] failed authentication"
+            ));
+            if matches!(reason, BadToken::Missing) {
+                vec![
+                    warn("Bad/invalid auth token, authtoken=(nil)".to_owned()),
+                    failed,
+                ]
+            } else {
+                vec![failed]
+            }
+        }
+    }
+}
+
+/// Send errors of one line of ha.cf: logged at first, silenced after ten in a row.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SendErrors {
+    in_a_row: u32,
+}
+
+impl SendErrors {
+    /// Takes the outcome of a send; the line to log, if any.
+    pub(super) fn note(
+        &mut self,
+        outcome: Result<(), &io::Error>,
+        what: impl FnOnce() -> String,
+    ) -> Option<Notice> {
+        let Err(error) = outcome else {
+            let failed = std::mem::take(&mut self.in_a_row);
+            return (failed > LOGGED_SEND_ERRORS).then(|| Notice::OtherInfo {
+                text: format!("{}: sending again after {failed} errors", what()),
+            });
+        };
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let last = match self.in_a_row {
+            LOGGED_SEND_ERRORS => " (further errors are not logged)",
+            n if n < LOGGED_SEND_ERRORS => "",
+            _ => return None,
+        };
+        Some(Notice::OtherError {
+            text: format!("{}: cannot send: {error}{last}", what()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn send_errors_are_silenced_after_ten_and_a_success_resets() {
+        let mut errors = SendErrors::default();
+        let down = io::Error::from_raw_os_error(libc::ENETDOWN);
+        let what = || "bcast eth0".to_owned();
+        let lines: Vec<bool> = (0..15)
+            .map(|_| errors.note(Err(&down), what).is_some())
+            .collect();
+        assert_eq!(lines.iter().filter(|line| **line).count(), 10);
+        assert!(lines[9] && !lines[10]);
+        let recovered = errors.note(Ok(()), what).expect("a line");
+        assert_eq!(
+            recovered.to_string(),
+            "bcast eth0: sending again after 15 errors"
+        );
+        assert_eq!(errors.note(Ok(()), what), None);
+        assert!(errors.note(Err(&down), what).is_some());
+        assert_eq!(errors.note(Ok(()), what), None);
+    }
+
+    #[test]
+    fn no_line_holds_a_digest() {
+        let keys = crate::protocol::auth::KeyRing::new(
+            1,
+            vec![(1, crate::protocol::auth::Method::Crc, Vec::new())],
+        )
+        .expect("a key ring");
+        let input = b"###\n10:(0)t=status,%%%\n1 00000000";
+        let error = crate::protocol::codec::decode_datagram(input, &keys).expect_err("refused");
+        let lines = bad_packet_lines(&error);
+        assert!(!lines.is_empty());
+        for line in lines {
+            assert!(!line.to_string().contains("00000000"), "{line}");
+        }
+    }
+}

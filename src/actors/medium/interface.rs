@@ -1,0 +1,75 @@
+//! What the kernel says of an interface, and whether that changed.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+
+/// What a socket that is open on an interface depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InterfaceState {
+    /// Kernel's number. Another one under the same name: removed and made anew.
+    pub index: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// First IPv4 address without label.
+    pub address: Option<Ipv4Addr>,
+    /// Its broadcast address.
+    pub broadcast: Option<Ipv4Addr>,
+}
+
+/// Reads the state of interface `name`; `None` when there is none of that name.
+///
+/// A few system calls. A service address with a label (`eth0:0`) is another name and not looked at;
+/// one without label comes after the interface's own address.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
+    let Ok(index) = if_nametoindex(name) else {
+        return Ok(None);
+    };
+    let mut state = InterfaceState {
+        index,
+        ..InterfaceState::default()
+    };
+    for entry in getifaddrs()?.filter(|entry| entry.interface_name == name) {
+        state.up |= entry.flags.contains(InterfaceFlags::IFF_UP);
+        let Some(address) = entry
+            .address
+            .and_then(|found| Some(found.as_sockaddr_in()?.ip()))
+        else {
+            continue;
+        };
+        if state.address.is_none() {
+            state.address = Some(address);
+            state.broadcast = entry
+                .broadcast
+                .filter(|_| entry.flags.contains(InterfaceFlags::IFF_BROADCAST))
+                .and_then(|found| Some(found.as_sockaddr_in()?.ip()))
+                .filter(|broadcast| !broadcast.is_unspecified());
+        }
+    }
+    Ok(Some(state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_is_up_and_has_no_broadcast_address() {
+        let state = read("lo").expect("readable").expect("there is one");
+        assert!(state.up);
+        assert_ne!(state.index, 0);
+        assert_eq!(state.address, Some(Ipv4Addr::LOCALHOST));
+        assert_eq!(state.broadcast, None);
+    }
+
+    #[test]
+    fn an_interface_that_does_not_exist_is_none() {
+        assert_eq!(read("nosuch0").expect("readable"), None);
+        assert_eq!(read("much-too-long-for-a-name").expect("readable"), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! Opening what a plan asks for. A plain blocking function, used at start, where its error stops
+//! the node, and for re-opening.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::interface::{self, InterfaceState};
+use super::plan::{Line, MediumPlan, Receive};
+use super::{bcast, ipv6, mcast, ucast};
+
+/// Why a medium cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MediumError {
+    /// No interface of that name.
+    #[error("interface {interface} does not exist")]
+    NoInterface {
+        /// Its name.
+        interface: String,
+    },
+    /// `mcast` needs an address to send from.
+    #[error("interface {interface} has no IPv4 address")]
+    NoAddress {
+        /// Its name.
+        interface: String,
+    },
+    /// `bcast` needs a broadcast address to send to.
+    #[error("interface {interface} has no IPv4 broadcast address")]
+    NoBroadcast {
+        /// Its name.
+        interface: String,
+    },
+    /// The interfaces cannot be listed.
+    #[error("interface {interface} cannot be looked up: {source}")]
+    Lookup {
+        /// Its name.
+        interface: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A step of setting up a socket failed.
+    #[error("{kind} {interface}: cannot {step}: {source}")]
+    Socket {
+        /// Directive in ha.cf.
+        kind: &'static str,
+        /// Interface.
+        interface: String,
+        /// What was tried.
+        step: Step,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl MediumError {
+    /// Whether it may be gone in a moment: another process holds the port, as the one that we
+    /// replace may do for a second.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+    }
+}
+
+/// A step of setting up a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Make it.
+    Create,
+    /// An option of it.
+    Option(&'static str),
+    /// `SO_BINDTODEVICE`.
+    BindToDevice,
+    /// The local address.
+    Bind(SocketAddr),
+    /// Joining the group.
+    Join(IpAddr),
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Create => f.write_str("create socket"),
+            Self::Option(name) => write!(f, "set {name}"),
+            Self::BindToDevice => f.write_str("bind socket to the interface"),
+            Self::Bind(address) => write!(f, "bind socket to {address}"),
+            Self::Join(group) => write!(f, "join group {group}"),
+        }
+    }
+}
+
+/// Says which step failed; the rest of a [`MediumError::Socket`] is added by [`open`].
+pub(super) type StepResult<T> = Result<T, (Step, io::Error)>;
+
+/// Adds the step to an `io::Result`.
+pub(super) trait AtStep<T> {
+    fn at(self, step: Step) -> StepResult<T>;
+}
+
+impl<T> AtStep<T> for io::Result<T> {
+    fn at(self, step: Step) -> StepResult<T> {
+        self.map_err(|error| (step, error))
+    }
+}
+
+/// A send socket and where it sends to.
+#[derive(Debug)]
+pub struct Sender {
+    /// Not blocking.
+    pub socket: UdpSocket,
+    /// Destination.
+    pub to: SocketAddr,
+    /// The line it serves.
+    pub line: Line,
+}
+
+/// Everything of one plan, open.
+#[derive(Debug)]
+pub struct OpenMedium {
+    /// The interface as it was just before the sockets were made.
+    pub interface: InterfaceState,
+    /// Not blocking.
+    pub receive: UdpSocket,
+    /// One per line.
+    pub send: Vec<Sender>,
+}
+
+/// Opens what `plan` asks for, or nothing. An interface that is down will do: a node must be able
+/// to start with one dead link of two.
+///
+/// # Errors
+/// [`MediumError`] with the step that failed.
+pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
+    let name = || plan.interface.clone();
+    let interface = interface::read(&plan.interface)
+        .map_err(|source| MediumError::Lookup {
+            interface: name(),
+            source,
+        })?
+        .ok_or_else(|| MediumError::NoInterface { interface: name() })?;
+    let at_line = |line: &Line| {
+        let kind = line.kind();
+        move |(step, source)| MediumError::Socket {
+            kind,
+            interface: name(),
+            step,
+            source,
+        }
+    };
+    let address = || {
+        let none = || MediumError::NoAddress { interface: name() };
+        interface.address.ok_or_else(none)
+    };
+    let device = plan.interface.as_str();
+    let mut send = Vec::with_capacity(plan.send.len());
+    for line in &plan.send {
+        let (socket, to) = match *line {
+            Line::Bcast { port } => {
+                let none = || MediumError::NoBroadcast { interface: name() };
+                let broadcast = interface.broadcast.ok_or_else(none)?;
+                let socket = bcast::send_socket(device).map_err(at_line(line))?;
+                (socket, SocketAddr::from((broadcast, port)))
+            }
+            Line::Mcast {
+                group,
+                port,
+                ttl,
+                loopback,
+            } => {
+                let socket =
+                    mcast::send_socket(address()?, ttl, loopback).map_err(at_line(line))?;
+                (socket, SocketAddr::from((group, port)))
+            }
+            Line::Ucast { peer, port } => {
+                let socket = ucast::send_socket(device).map_err(at_line(line))?;
+                (socket, SocketAddr::from((peer, port)))
+            }
+            Line::Mcast6 {
+                group,
+                port,
+                hops,
+                loopback,
+            } => {
+                let socket = ipv6::group_send_socket(interface.index, hops, loopback)
+                    .map_err(at_line(line))?;
+                (socket, ipv6::destination(group, port, interface.index))
+            }
+            Line::Ucast6 { peer, port } => {
+                let socket = ipv6::send_socket(device).map_err(at_line(line))?;
+                (socket, ipv6::destination(peer, port, interface.index))
+            }
+        };
+        send.push(Sender {
+            socket,
+            to,
+            line: *line,
+        });
+    }
+    let receive = match plan.receive {
+        Receive::Device4 { port, share_port } => ucast::receive_socket(device, port, share_port),
+        Receive::Device6 { port } => ipv6::receive_socket(device, port),
+        Receive::Group4 { group, port } => mcast::receive_socket(group, port, interface.index),
+        Receive::Group6 { group, port } => ipv6::group_receive_socket(group, port, interface.index),
+    };
+    let first = plan
+        .send
+        .first()
+        .copied()
+        .unwrap_or(Line::Bcast { port: 0 });
+    let receive = receive.map_err(at_line(&first))?;
+    Ok(OpenMedium {
+        interface,
+        receive,
+        send,
+    })
+}
+
+/// Tries while a port is held by another process: the one that we replace may need a moment.
+const TRIES: u32 = 10;
+
+/// Pause between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Opens all media of a configuration, or none: at start, before success is reported.
+///
+/// A port in use is tried again every second, ten times in all. Spec: wire, section 18.1.
+///
+/// # Errors
+/// [`MediumError`] of the first that cannot be opened.
+pub async fn open_all(plans: &[MediumPlan]) -> Result<Vec<OpenMedium>, MediumError> {
+    let mut opened = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let mut tries = 1;
+        opened.push(loop {
+            match open(plan) {
+                Err(error) if error.may_pass() && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+                done => break done?,
+            }
+        });
+    }
+    Ok(opened)
+}
+
+/// A UDP socket that does not block and is not inherited by children.
+pub(super) fn udp(domain: Domain) -> StepResult<Socket> {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).at(Step::Create)?;
+    socket
+        .set_nonblocking(true)
+        .at(Step::Option("O_NONBLOCK"))?;
+    Ok(socket)
+}
+
+/// Asks the kernel to count what it drops because this socket's buffer is full.
+pub(super) fn count_drops(socket: &Socket) -> StepResult<()> {
+    let step = Step::Option("SO_RXQ_OVFL");
+    setsockopt(socket, sockopt::RxqOvfl, &1)
+        .map_err(io::Error::from)
+        .at(step)
+}
+
+/// Binds to `address` with `SO_REUSEADDR`.
+pub(super) fn bind(socket: &Socket, address: SocketAddr) -> StepResult<()> {
+    socket
+        .set_reuse_address(true)
+        .at(Step::Option("SO_REUSEADDR"))?;
+    socket.bind(&address.into()).at(Step::Bind(address))
+}
+
+/// Ties a socket to one interface.
+pub(super) fn bind_to_device(socket: &Socket, device: &str) -> StepResult<()> {
+    socket
+        .bind_device(Some(device.as_bytes()))
+        .at(Step::BindToDevice)
+}
+
+/// Every IPv4 address of this machine.
+pub(super) const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

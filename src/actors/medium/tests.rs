@@ -1,0 +1,367 @@
+//! What needs no privilege: the loopback interface stands for a cable.
+
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+
+use actix::Actor;
+
+use super::*;
+use crate::config::types::{MediumConfig, MessageFormat};
+use crate::protocol::auth::Method;
+use crate::protocol::codec::encode_datagram;
+use crate::protocol::message::Message as Wire;
+
+/// Keeps what it is sent.
+#[derive(Default)]
+struct Probe {
+    heard: Vec<Received>,
+}
+
+impl Actor for Probe {
+    type Context = Context<Self>;
+}
+
+impl Handler<Received> for Probe {
+    type Result = ();
+    fn handle(&mut self, heard: Received, _: &mut Self::Context) {
+        self.heard.push(heard);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Vec<Received>")]
+struct Take;
+
+impl Handler<Take> for Probe {
+    type Result = Vec<Received>;
+    fn handle(&mut self, _: Take, _: &mut Self::Context) -> Self::Result {
+        std::mem::take(&mut self.heard)
+    }
+}
+
+fn keys() -> Arc<KeyRing> {
+    let ring = KeyRing::new(1, vec![(1, Method::Sha1, b"secret".to_vec())]);
+    Arc::new(ring.expect("a key ring"))
+}
+
+fn datagram(number: u32) -> Bytes {
+    let message = Wire::new("status")
+        .with("src", "alpha")
+        .with("seq", &format!("{number:x}"));
+    encode_datagram(&message, &keys(), MessageFormat::Classic).expect("encodes")
+}
+
+fn transmit(number: u32) -> Transmit {
+    let message = Wire::new("status");
+    Transmit(Arc::new(Outgoing {
+        message,
+        datagram: datagram(number),
+    }))
+}
+
+/// A port that nobody uses at this moment.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("bound").port()
+}
+
+fn only_plan(medium: MediumConfig) -> MediumPlan {
+    plan(&[medium]).pop().expect("one plan")
+}
+
+fn ucast_on_lo(port: u16) -> MediumPlan {
+    let peer = Ipv4Addr::LOCALHOST;
+    only_plan(MediumConfig::Ucast {
+        interface: "lo".into(),
+        peer,
+        port,
+    })
+}
+
+fn begin(plan: MediumPlan, probe: &Addr<Probe>) -> Addr<MediumActor> {
+    let opened = open(&plan).expect("opens");
+    let setup = MediumSetup {
+        plan,
+        opened,
+        keys: keys(),
+        log_bad_packets: true,
+        to: probe.clone().recipient(),
+    };
+    start(&actix::Arbiter::current(), setup)
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+async fn sequences(probe: &Addr<Probe>) -> Vec<u64> {
+    let heard = probe.send(Take).await.expect("alive");
+    assert!(heard.iter().all(|heard| heard.medium.as_str() == "lo"));
+    heard
+        .iter()
+        .filter_map(|heard| heard.message.hex("seq"))
+        .collect()
+}
+
+async fn round_trip(plan: MediumPlan) {
+    let probe = Probe::default().start();
+    let medium = begin(plan, &probe);
+    for number in 1..=3 {
+        medium.send(transmit(number)).await.expect("alive");
+    }
+    settle().await;
+    assert_eq!(sequences(&probe).await, [1, 2, 3]);
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert_eq!((counters.sent, counters.received), (3, 3));
+}
+
+#[actix::test]
+async fn ucast_goes_round() {
+    round_trip(ucast_on_lo(free_port())).await;
+}
+
+#[actix::test]
+async fn mcast_goes_round() {
+    let group = Ipv4Addr::new(239, 77, 0, 1);
+    let port = free_port();
+    let interface = "lo".into();
+    round_trip(only_plan(MediumConfig::Mcast {
+        interface,
+        group,
+        port,
+        ttl: 1,
+        loopback: true,
+    }))
+    .await;
+}
+
+#[actix::test]
+async fn mcast_without_loopback_stays_silent_to_itself() {
+    let plan = only_plan(MediumConfig::Mcast {
+        interface: "lo".into(),
+        group: Ipv4Addr::new(239, 77, 0, 2),
+        port: free_port(),
+        ttl: 1,
+        loopback: false,
+    });
+    let options = open(&plan).expect("opens");
+    let socket = socket2::SockRef::from(&options.send[0].socket);
+    assert!(!socket.multicast_loop_v4().expect("an option"));
+    assert_eq!(socket.multicast_ttl_v4().expect("an option"), 1);
+}
+
+#[actix::test]
+async fn ucast6_goes_round() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return; // no IPv6 on this machine
+    }
+    let (interface, peer, port) = ("lo".into(), Ipv6Addr::LOCALHOST, free_port());
+    round_trip(only_plan(MediumConfig::Ucast6 {
+        interface,
+        peer,
+        port,
+    }))
+    .await;
+}
+
+#[actix::test]
+async fn lines_that_share_a_socket_hear_each_datagram_once() {
+    let port = free_port();
+    let line = |last| MediumConfig::Ucast {
+        interface: "lo".into(),
+        peer: Ipv4Addr::new(127, 0, 0, last),
+        port,
+    };
+    let mut plans = plan(&[line(1), line(2)]);
+    assert_eq!(plans.len(), 1);
+    let probe = Probe::default().start();
+    let medium = begin(plans.remove(0), &probe);
+    medium.send(transmit(7)).await.expect("alive");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [7, 7], "one copy for each line");
+}
+
+#[actix::test]
+async fn bad_packets_are_counted_by_class_and_never_passed_on() {
+    let port = free_port();
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(port), &probe);
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let mut forged = datagram(1).to_vec();
+    let middle = forged.len() / 2;
+    forged[middle] ^= 1;
+    let mut truncated = datagram(1).to_vec();
+    truncated.truncate(40);
+    let bad: [&[u8]; 5] = [b"", b"hello", &forged, &truncated, &[0xff; 60_000]];
+    for packet in bad.iter().cycle().take(500) {
+        sender.send_to(packet, ("127.0.0.1", port)).expect("sent");
+        tokio::task::yield_now().await;
+    }
+    sender
+        .send_to(&datagram(9), ("127.0.0.1", port))
+        .expect("sent");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [9]);
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert_eq!(counters.received, 1);
+    assert_eq!(counters.not_messages, 300);
+    assert_eq!(counters.malformed + counters.not_authentic, 200);
+    assert!(counters.not_authentic >= 100, "{counters:?}");
+}
+
+#[actix::test]
+async fn new_keys_count_from_the_next_datagram() {
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(free_port()), &probe);
+    let other = KeyRing::new(1, vec![(1, Method::Sha1, b"other".to_vec())]).expect("a key ring");
+    medium
+        .send(UpdateKeys(Arc::new(other)))
+        .await
+        .expect("alive");
+    medium.send(transmit(1)).await.expect("alive");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [0_u64; 0]);
+    medium.send(UpdateKeys(keys())).await.expect("alive");
+    medium.send(transmit(2)).await.expect("alive");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [2]);
+}
+
+#[actix::test]
+async fn a_full_mailbox_at_membership_costs_messages_and_nothing_else() {
+    let port = free_port();
+    // Membership as it is while its thread is busy: its mailbox is never emptied.
+    let (sender, receiver) = actix::dev::channel::channel::<Probe>(4);
+    let stuck = Addr::new(sender);
+    let plan = ucast_on_lo(port);
+    let opened = open(&plan).expect("opens");
+    let to = stuck.clone().recipient();
+    let setup = MediumSetup {
+        plan,
+        opened,
+        keys: keys(),
+        log_bad_packets: true,
+        to,
+    };
+    let medium = start(&actix::Arbiter::current(), setup);
+    for number in 0..50 {
+        medium.send(transmit(number)).await.expect("alive");
+    }
+    settle().await;
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert!(counters.mailbox_full >= 40, "{counters:?}");
+    assert_eq!(counters.mailbox_full + counters.received, 50);
+    drop(receiver);
+}
+
+#[actix::test]
+async fn a_failed_socket_is_opened_again() {
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(free_port()), &probe);
+    medium.send(Fail(libc::ENODEV)).await.expect("alive");
+    medium.send(transmit(1)).await.expect("alive");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [0_u64; 0], "closed at first");
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    medium.send(transmit(2)).await.expect("alive");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [2]);
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert_eq!((counters.closed, counters.reopened), (1, 1));
+}
+
+#[actix::test]
+async fn a_panic_costs_a_moment_and_the_sockets_are_opened_again() {
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(free_port()), &probe);
+    assert!(medium.send(Fail(0)).await.is_err());
+    medium.send(transmit(3)).await.expect("restarted");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [3]);
+}
+
+/// Injects the error with that number, or a panic with 0.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Fail(i32);
+
+impl Handler<Fail> for MediumActor {
+    type Result = ();
+    fn handle(&mut self, Fail(number): Fail, ctx: &mut Self::Context) {
+        assert_ne!(number, 0, "injected");
+        self.lost(&io::Error::from_raw_os_error(number), ctx);
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_said_with_the_reason() {
+    let peer = Ipv4Addr::LOCALHOST;
+    let plan = only_plan(MediumConfig::Ucast {
+        interface: "nosuch0".into(),
+        peer,
+        port: 694,
+    });
+    let error = open(&plan).expect_err("no such interface");
+    assert_eq!(error.to_string(), "interface nosuch0 does not exist");
+    let plan = only_plan(MediumConfig::Bcast {
+        interface: "lo".into(),
+        port: 694,
+    });
+    let error = open(&plan).expect_err("no broadcast there");
+    assert_eq!(
+        error.to_string(),
+        "interface lo has no IPv4 broadcast address"
+    );
+    assert!(!error.may_pass());
+    let group = Ipv4Addr::LOCALHOST; // not a group
+    let interface = "lo".to_owned();
+    let plan = only_plan(MediumConfig::Mcast {
+        interface,
+        group,
+        port: 0,
+        ttl: 1,
+        loopback: true,
+    });
+    let error = open(&plan).expect_err("cannot be joined").to_string();
+    assert!(
+        error.starts_with("mcast lo: cannot join group 127.0.0.1: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_port_in_use_may_pass() {
+    let port = free_port();
+    let _taken = UdpSocket::bind(("0.0.0.0", port)).expect("free");
+    let error = open(&ucast_on_lo(port)).expect_err("taken without sharing");
+    assert!(error.may_pass(), "{error}");
+}
+
+#[test]
+fn the_lines_at_opening_are_the_legacy_ones() {
+    let lines = [
+        Line::Bcast { port: 694 },
+        Line::Ucast {
+            peer: Ipv4Addr::new(10, 0, 0, 2),
+            port: 694,
+        },
+        Line::Mcast {
+            group: Ipv4Addr::new(225, 0, 0, 1),
+            port: 694,
+            ttl: 1,
+            loopback: false,
+        },
+    ];
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| started_line("eth0", line))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "glib: UDP Broadcast heartbeat started on port 694 (694) interface eth0",
+            "glib: ucast: started on port 694 interface eth0 to 10.0.0.2",
+            "glib: UDP multicast heartbeat started for group 225.0.0.1 port 694 interface eth0 \
+             (ttl=1 loop=0)",
+        ]
+    );
+}

@@ -1,0 +1,543 @@
+//! The central actor: owns the [`Node`] core and turns its actions into messages.
+//!
+//! It lives on the cluster thread. A handler translates and calls `step`; `step` asks the core,
+//! carries the actions out in their order and re-arms the one timer. Nothing on this path waits.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
+    SpawnHandle, Supervised, WeakRecipient,
+};
+use tracing::{debug, error, trace, warn};
+
+use handover::Resume;
+
+use crate::actors::medium::{Outgoing, Received, Transmit};
+use crate::actors::messages::{
+    AskCluster, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected, LoadAverage,
+    MediaOpened, RootEvent, RunHook, StopRequested, UpdateKeys,
+};
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::clock::{Clock, Monotonic};
+use crate::config::types::MessageFormat;
+use crate::control::NodeReport;
+use crate::node::{Node, NodeSettings};
+use crate::notice::{self, Notice};
+use crate::protocol::auth::KeyRing;
+use crate::protocol::client::ClusterView;
+use crate::protocol::codec;
+use crate::protocol::compress::Algorithm;
+use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
+use crate::protocol::limiter::Limiter;
+use crate::protocol::membership::Identity;
+use crate::protocol::message;
+use crate::protocol::name::Generation;
+use crate::protocol::wire::EncodeError;
+use crate::resources::group::GroupKey;
+use crate::resources::holding::HoldingSet;
+
+/// Messages that wait for membership at most. A full batch of every medium fits several times; a
+/// drop looks to the protocol like a lost datagram.
+const MAILBOX: usize = 256;
+
+/// Panics within a minute after which membership is not restarted again.
+const ENDS: usize = 3;
+
+/// Pause before a restart: far below any keepalive.
+const RESTART_DELAY: Duration = Duration::from_millis(1);
+
+/// Where the core's actions go.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Carries out group orders and answers each with [`GroupDone`].
+    pub groups: Recipient<GroupCommand>,
+    /// Runs notification scripts.
+    pub hooks: Recipient<RunHook>,
+    /// Root: clients, persistence, the end of the process. Weak: it owns this actor.
+    pub root: WeakRecipient<RootEvent>,
+}
+
+/// Everything that membership needs to know.
+#[derive(Debug)]
+pub struct MembershipSetup {
+    /// For the core.
+    pub settings: NodeSettings,
+    /// Who we are in this run. The generation and the two after it are safe on disk, so that a
+    /// restart in place needs no disk.
+    pub identity: Identity,
+    /// Feeds the core's random choices.
+    pub seed: u64,
+    /// Keys to sign with.
+    pub keys: Arc<KeyRing>,
+    /// `msgfmt`.
+    pub format: MessageFormat,
+    /// After a restart of the process in place: what goes on.
+    pub resume: Option<Resume>,
+    /// Where the actions go.
+    pub outlets: Outlets,
+}
+
+/// Asks membership for its [`Health`].
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Health")]
+pub struct GetHealth;
+
+/// What the thread that beats went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Latest that the timer ever fired.
+    pub latest_tick: Duration,
+    /// Times that it was later than warntime.
+    pub late_ticks: u64,
+    /// Messages that a medium could not take.
+    pub media_full: u64,
+    /// Messages that could not be encoded.
+    pub not_encoded: u64,
+}
+
+/// Starts membership on `arbiter`. It begins to send when it is told [`MediaOpened`].
+///
+/// A panic restarts it in place under the next generation; at the third within a minute `give_up`
+/// is called on that thread.
+#[must_use]
+pub fn start(
+    arbiter: &ArbiterHandle,
+    setup: MembershipSetup,
+    give_up: impl FnOnce() + Send + 'static,
+) -> Addr<MembershipActor> {
+    let policy = RestartPolicy::new("membership")
+        .mailbox(MAILBOX)
+        .delay(RESTART_DELAY, RESTART_DELAY)
+        .give_up_at(ENDS, give_up);
+    supervise(arbiter, policy, move |_| MembershipActor::new(setup))
+}
+
+/// Owns the core of this node.
+pub struct MembershipActor {
+    node: Node,
+    setup: MembershipSetup,
+    clock: Clock,
+    /// From their opening to the end of the shutdown.
+    media: Option<Vec<Recipient<Transmit>>>,
+    timer: Option<Timer>,
+    /// The own status word as of the last action carried out.
+    own_status: String,
+    /// The holding set that root knows.
+    told: HoldingSet,
+    /// What outlives a core that panicked.
+    kept: Kept,
+    health: Health,
+    limiter: Limiter,
+    /// Kept for its capacity.
+    actions: Vec<Action>,
+}
+
+/// What is known without the core, and handed to the next one when it panics.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Groups that were ordered to start and have not been reported as stopped since.
+    may_run: BTreeSet<GroupKey>,
+    /// Added to the order numbers of the core that runs now. Each core begins at the same number;
+    /// a report on an order of an earlier one must not be taken for its own.
+    first_order: u64,
+    /// A stop was requested.
+    stop: Option<StopReason>,
+}
+
+/// More orders than one core ever gives.
+const ORDERS_PER_CORE: u64 = 1 << 32;
+
+impl Kept {
+    /// The number that group actors see.
+    fn ordered(&mut self, order: OrderId, group: &GroupKey, what: GroupOrder) -> OrderId {
+        if what == GroupOrder::Start {
+            self.may_run.insert(group.clone());
+        }
+        OrderId(self.first_order.saturating_add(order.0))
+    }
+
+    /// The core's own number; `None` for an order of an earlier core.
+    fn done(&mut self, done: &GroupDone) -> Option<OrderId> {
+        match done.outcome {
+            GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
+                self.may_run.insert(done.group.clone());
+            }
+            GroupOutcome::Stopped | GroupOutcome::StartFailed { .. } => {
+                self.may_run.remove(&done.group);
+            }
+        }
+        done.order.0.checked_sub(self.first_order).map(OrderId)
+    }
+}
+
+/// The one timer.
+struct Timer {
+    at: Monotonic,
+    handle: SpawnHandle,
+}
+
+impl MembershipActor {
+    fn new(setup: MembershipSetup) -> Self {
+        let (settings, identity) = (setup.settings.clone(), setup.identity.clone());
+        let mut kept = Kept::default();
+        let node = match &setup.resume {
+            None => Node::new(settings, identity, setup.seed),
+            Some(Resume { holding, running }) => {
+                kept.may_run.extend(running.iter().cloned());
+                Node::resume(settings, identity, setup.seed, *holding, running.clone())
+            }
+        };
+        Self {
+            own_status: node.status().to_string(),
+            told: node.holding(),
+            node,
+            setup,
+            clock: Clock::start(),
+            media: None,
+            timer: None,
+            kept,
+            health: Health::default(),
+            limiter: Limiter::default(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Sends the first status message and goes on to `up`. Does nothing before the media are open.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        if self.media.is_none() {
+            return;
+        }
+        let mut actions = std::mem::take(&mut self.actions);
+        self.node.start(self.clock.now(), &mut actions);
+        self.perform_all(actions);
+        self.step(Event::MediaOpened, ctx);
+        if let Some(reason) = self.kept.stop {
+            self.step(Event::StopRequested { reason }, ctx);
+        }
+    }
+
+    /// One event for the core, and everything that follows from it.
+    fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if self.media.is_none() {
+            debug!(?event, "not running, event ignored");
+            return;
+        }
+        let mut actions = std::mem::take(&mut self.actions);
+        self.node.handle(event, self.clock.now(), &mut actions);
+        self.perform_all(actions);
+        self.rearm(ctx);
+    }
+
+    fn perform_all(&mut self, mut actions: Vec<Action>) {
+        let holding = self.node.holding();
+        if holding != self.told {
+            self.told = holding;
+            self.tell_root(RootEvent::HoldingChanged(holding));
+        }
+        for action in actions.drain(..) {
+            self.perform(action);
+        }
+        self.actions = actions;
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Transmit(message) => self.transmit(message),
+            Action::Notice(notice) => notice::log(&notice),
+            Action::NodeStatusChanged { node, status } => {
+                if node == *self.node.local() {
+                    self.own_status.clone_from(&status);
+                }
+                self.tell_root(RootEvent::NodeStatusChanged { node, status });
+            }
+            Action::LinkChanged { node, medium, up } => {
+                self.tell_root(RootEvent::LinkChanged { node, medium, up });
+            }
+            Action::Deliver { message, treatment } => {
+                self.tell_root(RootEvent::Deliver { message, treatment });
+            }
+            Action::NodeListChanged => self.tell_root(RootEvent::NodeListChanged),
+            Action::Group { order, group, what } => {
+                let order = self.kept.ordered(order, &group, what);
+                self.setup
+                    .outlets
+                    .groups
+                    .do_send(GroupCommand { order, group, what });
+            }
+            Action::RunHook(message) => {
+                let own_status = self.own_status.clone();
+                self.setup.outlets.hooks.do_send(RunHook {
+                    message,
+                    own_status,
+                });
+            }
+            Action::CommUp => self.tell_root(RootEvent::CommUp),
+            Action::StopClients => self.tell_root(RootEvent::StopClients),
+            Action::OwnHeartbeat => self.tell_root(RootEvent::OwnHeartbeat),
+            Action::GenerationTaken(generation) => {
+                self.setup.identity.generation = generation;
+                self.tell_root(RootEvent::GenerationTaken(generation));
+            }
+            Action::Exit => {
+                // The media hold our address and we hold theirs.
+                self.media = None;
+                self.tell_root(RootEvent::Exit);
+            }
+            Action::RebootMachine { resource } => {
+                self.tell_root(RootEvent::RebootMachine { resource });
+            }
+        }
+    }
+
+    fn tell_root(&self, event: RootEvent) {
+        match self.setup.outlets.root.upgrade() {
+            Some(root) => root.do_send(event),
+            None => debug!(?event, "root is gone"),
+        }
+    }
+
+    /// Signs once and hands it to every medium. A medium whose mailbox is full misses it.
+    fn transmit(&mut self, message: message::Message) {
+        trace!(%message, "transmit");
+        let datagram = match self.encode(&message) {
+            Ok(datagram) => datagram,
+            Err(error) => {
+                self.health.not_encoded = self.health.not_encoded.saturating_add(1);
+                if self.may_log("messages that cannot be sent") {
+                    error!(%error, kind = message.kind(), "message cannot be sent");
+                }
+                return;
+            }
+        };
+        let outgoing = Arc::new(Outgoing { message, datagram });
+        let mut full = 0_u64;
+        for medium in self.media.iter().flatten() {
+            if medium.try_send(Transmit(Arc::clone(&outgoing))).is_err() {
+                full = full.saturating_add(1);
+            }
+        }
+        if full > 0 {
+            self.health.media_full = self.health.media_full.saturating_add(full);
+            if self.may_log("messages dropped, a medium is busy") {
+                warn!(media = full, "message dropped, a medium is busy");
+            }
+        }
+    }
+
+    /// A message too large for a datagram goes compressed. Spec: wire, section 7.1.
+    fn encode(&self, message: &message::Message) -> Result<bytes::Bytes, EncodeError> {
+        let (keys, format) = (&self.setup.keys, self.setup.format);
+        match codec::encode_datagram(message, keys, format) {
+            Err(EncodeError::TooLarge(_)) => {
+                codec::encode_compressed(message, keys, format, Algorithm::Zlib)
+            }
+            other => other,
+        }
+    }
+
+    fn may_log(&mut self, kind: &'static str) -> bool {
+        self.limiter.pass(kind, self.clock.now().instant)
+    }
+
+    /// Arms the timer for the core's next deadline. One that is armed for earlier stays: a tick too
+    /// early does no harm, and re-arming for every message received costs more.
+    fn rearm(&mut self, ctx: &mut Context<Self>) {
+        if self.media.is_none() {
+            return;
+        }
+        let Some(next) = self.node.next_deadline() else {
+            return;
+        };
+        if let Some(timer) = &self.timer {
+            if timer.at <= next {
+                return;
+            }
+            ctx.cancel_future(timer.handle);
+        }
+        let wait = next.since(self.clock.now().instant);
+        let handle = ctx.run_later(wait, Self::tick);
+        self.timer = Some(Timer { at: next, handle });
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = self.clock.now().instant;
+        if let Some(timer) = self.timer.take() {
+            self.note_lateness(now.since(timer.at));
+        }
+        for line in self.limiter.report(now) {
+            notice::log(&line);
+        }
+        self.step(Event::Tick, ctx);
+    }
+
+    fn note_lateness(&mut self, late: Duration) {
+        self.health.latest_tick = self.health.latest_tick.max(late);
+        if late > self.setup.settings.timing.warntime {
+            self.health.late_ticks = self.health.late_ticks.saturating_add(1);
+            let late_ms = late.as_millis();
+            warn!(late_ms, "the timer of the cluster thread was late");
+        }
+    }
+}
+
+impl Actor for MembershipActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Supervised for MembershipActor {
+    /// A new core under the next generation: the others take it for a quick restart, and the
+    /// groups run on. Spec: membership, section 9.3.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        let Generation(last) = self.setup.identity.generation;
+        self.setup.identity.generation = Generation(last.saturating_add(1));
+        self.setup.seed = self.setup.seed.wrapping_add(1);
+        self.kept.first_order = self.kept.first_order.saturating_add(ORDERS_PER_CORE);
+        self.node = Node::resume(
+            self.setup.settings.clone(),
+            self.setup.identity.clone(),
+            self.setup.seed,
+            self.node.holding(),
+            self.kept.may_run.iter().cloned(),
+        );
+        self.own_status = self.node.status().to_string();
+        self.timer = None;
+        self.actions = Vec::new();
+        notice::log(&Notice::OtherCrit {
+            text: "membership was restarted after a fault of our own".to_owned(),
+        });
+    }
+}
+
+impl Handler<MediaOpened> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, MediaOpened(media): MediaOpened, ctx: &mut Self::Context) {
+        let first = self.media.is_none();
+        self.media = Some(media);
+        if first {
+            self.begin(ctx);
+        }
+    }
+}
+
+impl Handler<Received> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, heard: Received, ctx: &mut Self::Context) {
+        let Received { medium, message } = heard;
+        self.step(Event::Received { medium, message }, ctx);
+    }
+}
+
+impl Handler<Injected> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, injected: Injected, ctx: &mut Self::Context) {
+        let Injected { origin, message } = injected;
+        self.step(Event::Injected { origin, message }, ctx);
+    }
+}
+
+impl Handler<GroupDone> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, done: GroupDone, ctx: &mut Self::Context) {
+        let Some(order) = self.kept.done(&done) else {
+            debug!(?done, "an order of before the restart");
+            return;
+        };
+        let GroupDone { group, outcome, .. } = done;
+        self.step(
+            Event::GroupDone {
+                order,
+                group,
+                outcome,
+            },
+            ctx,
+        );
+    }
+}
+
+impl Handler<StopRequested> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, stop: StopRequested, ctx: &mut Self::Context) {
+        if self.media.is_none() {
+            // Nothing was sent and nothing started: there is nothing to give up.
+            self.perform(Action::Exit);
+            return;
+        }
+        let reason = stop.reason;
+        self.kept.stop = Some(reason);
+        self.step(Event::StopRequested { reason }, ctx);
+    }
+}
+
+impl Handler<ClientsStopped> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, _: ClientsStopped, ctx: &mut Self::Context) {
+        self.step(Event::ClientsStopped, ctx);
+    }
+}
+
+impl Handler<UpdateKeys> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, UpdateKeys(keys): UpdateKeys, _: &mut Self::Context) {
+        self.setup.keys = keys;
+    }
+}
+
+impl Handler<LoadAverage> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, LoadAverage(line): LoadAverage, _: &mut Self::Context) {
+        self.node.set_load(&line);
+    }
+}
+
+impl Handler<AskNode> for MembershipActor {
+    type Result = MessageResult<AskNode>;
+
+    fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
+        MessageResult(NodeReport::of(&self.node))
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Handler<crate::actors::messages::InjectPanic> for MembershipActor {
+    type Result = ();
+
+    #[expect(clippy::panic, reason = "that is what is asked for")]
+    fn handle(&mut self, _: crate::actors::messages::InjectPanic, _: &mut Self::Context) {
+        panic!("injected");
+    }
+}
+
+impl Handler<AskCluster> for MembershipActor {
+    type Result = MessageResult<AskCluster>;
+
+    fn handle(&mut self, _: AskCluster, _: &mut Self::Context) -> Self::Result {
+        MessageResult(ClusterView::of(&self.node))
+    }
+}
+
+impl Handler<GetHealth> for MembershipActor {
+    type Result = MessageResult<GetHealth>;
+
+    fn handle(&mut self, _: GetHealth, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.health)
+    }
+}
+
+pub mod handover;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Before the process replaces itself in place: what its successor must know, and a longer dead
+//! time for the others to use meanwhile. Spec: membership, section 9.3.
+
+use std::time::Duration;
+
+use actix::{Context, Handler, Message, MessageResult};
+
+use super::MembershipActor;
+use crate::protocol::status::NodeStatus;
+use crate::resources::group::GroupKey;
+use crate::resources::holding::HoldingSet;
+
+/// Added to the dead time that the others use for us: as legacy.
+const EXTRA: Duration = Duration::from_secs(30);
+
+/// What a successor goes on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// What the node holds by duty.
+    pub holding: HoldingSet,
+    /// Groups that run.
+    pub running: Vec<GroupKey>,
+}
+
+/// Asks whether the process may be replaced now. When it may, the others have been told.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Readiness")]
+pub struct PrepareRestart;
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// The others are told; go on with this.
+    Ready(Resume),
+    /// Resources are in transition, or communication is not up: ask again.
+    NotNow,
+    /// The node is being stopped: never.
+    Stopping,
+}
+
+/// The process is not replaced after all: the usual dead time again.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct CancelRestart;
+
+impl Handler<PrepareRestart> for MembershipActor {
+    type Result = MessageResult<PrepareRestart>;
+
+    fn handle(&mut self, _: PrepareRestart, ctx: &mut Self::Context) -> Self::Result {
+        if self.node.stopping() {
+            return MessageResult(Readiness::Stopping);
+        }
+        let settled = self.node.rscstatus() != Some("transition");
+        if self.node.status() != NodeStatus::Active || !settled {
+            return MessageResult(Readiness::NotNow);
+        }
+        self.change_dead_time(ctx, true);
+        MessageResult(Readiness::Ready(Resume {
+            holding: self.node.holding(),
+            running: self.node.held_groups().cloned().collect(),
+        }))
+    }
+}
+
+impl Handler<CancelRestart> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, _: CancelRestart, ctx: &mut Self::Context) {
+        self.change_dead_time(ctx, false);
+    }
+}
+
+impl MembershipActor {
+    fn change_dead_time(&mut self, ctx: &mut Context<Self>, raise: bool) {
+        let now = self.clock.now();
+        let mut actions = std::mem::take(&mut self.actions);
+        if raise {
+            self.node.announce_silence(EXTRA, now, &mut actions);
+        } else {
+            self.node.call_off_silence(now, &mut actions);
+        }
+        self.perform_all(actions);
+        self.rearm(ctx);
+    }
+}

@@ -1,0 +1,405 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use actix::Actor;
+
+use super::*;
+use crate::node::{AutoFailback, Autojoin, Timing};
+use crate::protocol::auth::Method;
+use crate::protocol::codec::decode_datagram;
+use crate::protocol::event::{Origin, StopReason};
+use crate::protocol::message::Message as Wire;
+use crate::protocol::name::{MediumName, NodeName, NodeUuid};
+use crate::resources::group::ResourceGroup;
+
+/// Keeps every message of one type where the test, on the same thread, can look at it.
+struct Probe<M>(Rc<RefCell<Vec<M>>>);
+
+impl<M: Unpin + 'static> Actor for Probe<M> {
+    type Context = Context<Self>;
+}
+
+impl<M: Message<Result = ()> + Unpin + 'static> Handler<M> for Probe<M> {
+    type Result = ();
+    fn handle(&mut self, message: M, _: &mut Self::Context) {
+        self.0.borrow_mut().push(message);
+    }
+}
+
+type Seen<M> = Rc<RefCell<Vec<M>>>;
+
+fn probe<M: Message<Result = ()> + Unpin + Send + 'static>() -> (Recipient<M>, Seen<M>) {
+    let seen = Seen::default();
+    (Probe(Rc::clone(&seen)).start().recipient(), seen)
+}
+
+/// A medium in memory: what one node transmits the other receives.
+struct Cable {
+    keys: Arc<KeyRing>,
+    to: Recipient<Received>,
+}
+
+impl Actor for Cable {
+    type Context = Context<Self>;
+}
+
+impl Handler<Transmit> for Cable {
+    type Result = ();
+    fn handle(&mut self, Transmit(outgoing): Transmit, _: &mut Self::Context) {
+        let message = decode_datagram(&outgoing.datagram, &self.keys).expect("authentic");
+        let medium = MediumName::new("eth0");
+        let _ = self.to.try_send(Received { medium, message });
+    }
+}
+
+fn keys() -> Arc<KeyRing> {
+    let ring = KeyRing::new(1, vec![(1, Method::Md5, b"secret".to_vec())]);
+    Arc::new(ring.expect("a key ring"))
+}
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).expect("a name")
+}
+
+fn settings(local: &str) -> NodeSettings {
+    NodeSettings {
+        local: name(local),
+        nodes: vec![name("alpha"), name("beta")],
+        ping_nodes: Vec::new(),
+        media: vec![MediumName::new("eth0")],
+        timing: Timing {
+            keepalive: Duration::from_secs(1),
+            deadtime: Duration::from_secs(10),
+            warntime: Duration::from_secs(5),
+            initdead: Duration::from_secs(20),
+            deadping: Duration::from_secs(10),
+            max_rexmit_delay: Duration::from_millis(250),
+        },
+        hopfudge: 1,
+        autojoin: Autojoin::None,
+        manage_resources: true,
+        auto_failback: AutoFailback::Off,
+        groups: vec![ResourceGroup {
+            key: GroupKey::new("10.0.0.9"),
+            owner: name("alpha"),
+            resources: vec!["10.0.0.9".into()],
+        }],
+        pid: 1,
+    }
+}
+
+struct Host {
+    node: Addr<MembershipActor>,
+    root: Seen<RootEvent>,
+    orders: Seen<GroupCommand>,
+    gave_up: Rc<RefCell<bool>>,
+    /// Keeps the weak recipient's actor alive.
+    _root: Recipient<RootEvent>,
+}
+
+fn host(local: &str, number: u8) -> Host {
+    let (groups, orders) = probe();
+    let (hooks, _) = probe();
+    let (root_recipient, root) = probe();
+    let gave_up = Rc::new(RefCell::new(false));
+    let setup = MembershipSetup {
+        settings: settings(local),
+        identity: Identity {
+            generation: Generation(7),
+            uuid: NodeUuid([number; 16]),
+            capabilities: Vec::new(),
+        },
+        seed: u64::from(number),
+        keys: keys(),
+        format: MessageFormat::Classic,
+        resume: None,
+        outlets: Outlets {
+            groups,
+            hooks,
+            root: root_recipient.downgrade(),
+        },
+    };
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let flag = Rc::clone(&gave_up);
+    actix::spawn(async move {
+        if told.await.is_ok() {
+            *flag.borrow_mut() = true;
+        }
+    });
+    let node = start(&actix::Arbiter::current(), setup, move || {
+        let _ = tell.send(());
+    });
+    Host {
+        node,
+        root,
+        orders,
+        gave_up,
+        _root: root_recipient,
+    }
+}
+
+fn cable_to(host: &Host) -> Recipient<Transmit> {
+    Cable {
+        keys: keys(),
+        to: host.node.clone().recipient(),
+    }
+    .start()
+    .recipient()
+}
+
+async fn report(host: &Host) -> NodeReport {
+    host.node.send(AskNode).await.expect("alive")
+}
+
+async fn health(host: &Host) -> Health {
+    host.node.send(GetHealth).await.expect("alive")
+}
+
+/// Messages of a probe medium, by type and status word.
+fn kinds(seen: &Seen<Transmit>) -> Vec<String> {
+    let line = |Transmit(outgoing): &Transmit| {
+        let message = decode_datagram(&outgoing.datagram, &keys()).expect("authentic");
+        let word = |name| message.text(name).unwrap_or("-").to_owned();
+        format!("{} {}", word("t"), word("st"))
+    };
+    seen.borrow().iter().map(line).collect()
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Explode;
+
+impl Handler<Explode> for MembershipActor {
+    type Result = ();
+    fn handle(&mut self, _: Explode, _: &mut Self::Context) {
+        panic!("injected");
+    }
+}
+
+/// Waits in the paused clock of the test: everything due in between happens.
+async fn after(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+#[actix::test]
+async fn nothing_is_sent_before_the_media_are_open() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let message = Wire::new("query-cstatus");
+    alpha.node.do_send(Injected {
+        origin: Origin::Fifo,
+        message,
+    });
+    after(Duration::from_secs(5)).await;
+    assert_eq!(*alpha.root.borrow(), []);
+    let (medium, seen) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    after(Duration::from_millis(3500)).await;
+    let kinds = kinds(&seen);
+    assert!(kinds.len() >= 4, "{kinds:?}");
+    assert!(kinds.contains(&"status init".to_owned()), "{kinds:?}");
+    assert!(kinds.contains(&"status up".to_owned()), "{kinds:?}");
+    let root = alpha.root.borrow();
+    assert_eq!(
+        root.first(),
+        Some(&RootEvent::GenerationTaken(Generation(7)))
+    );
+}
+
+#[actix::test]
+async fn a_stop_before_the_media_are_open_ends_at_once() {
+    let alpha = host("alpha", 1);
+    let reason = StopReason::Requested;
+    alpha
+        .node
+        .send(StopRequested { reason })
+        .await
+        .expect("alive");
+    tokio::task::yield_now().await;
+    assert_eq!(*alpha.root.borrow(), [RootEvent::Exit]);
+}
+
+#[actix::test]
+async fn two_nodes_on_a_cable_become_active_and_notice_a_death() {
+    tokio::time::pause();
+    let (alpha, beta) = (host("alpha", 1), host("beta", 2));
+    alpha.node.do_send(MediaOpened(vec![cable_to(&beta)]));
+    beta.node.do_send(MediaOpened(vec![cable_to(&alpha)]));
+    after(Duration::from_secs(30)).await;
+    for host in [&alpha, &beta] {
+        let report = report(host).await;
+        assert_eq!(report.status, "active");
+        assert_eq!(report.generation, 7);
+        assert_eq!(report.nodes.len(), 2);
+        assert!(report.nodes.iter().all(|node| node.status == "active"));
+        let other = report.nodes.iter().find(|node| node.name != report.name);
+        let other = other.expect("there is one");
+        assert_eq!(other.links, [("eth0".to_owned(), true)]);
+        assert!(host.root.borrow().contains(&RootEvent::CommUp));
+        let health = health(host).await;
+        assert_eq!((health.late_ticks, health.not_encoded), (0, 0));
+    }
+    // The cable is pulled on beta's side: its messages go nowhere.
+    let (nowhere, _) = probe::<Transmit>();
+    beta.node.do_send(MediaOpened(vec![nowhere]));
+    after(Duration::from_secs(9)).await;
+    let alive = report(&alpha)
+        .await
+        .nodes
+        .iter()
+        .all(|node| node.status == "active");
+    assert!(alive, "not before deadtime");
+    after(Duration::from_secs(3)).await;
+    let beta_died = RootEvent::NodeStatusChanged {
+        node: name("beta"),
+        status: "dead".into(),
+    };
+    assert!(alpha.root.borrow().contains(&beta_died));
+}
+
+#[actix::test]
+async fn a_panic_restarts_it_in_place_under_the_next_generation() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (medium, seen) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    after(Duration::from_secs(2)).await;
+    assert!(alpha.node.send(Explode).await.is_err());
+    let sent = seen.borrow().len();
+    after(Duration::from_millis(1500)).await;
+    assert_eq!(report(&alpha).await.generation, 8);
+    let taken = RootEvent::GenerationTaken(Generation(8));
+    assert!(alpha.root.borrow().contains(&taken));
+    assert!(seen.borrow().len() > sent, "it beats on");
+    for _ in 0..2 {
+        assert!(!*alpha.gave_up.borrow());
+        assert!(alpha.node.send(Explode).await.is_err());
+        after(Duration::from_millis(10)).await;
+    }
+    assert!(*alpha.gave_up.borrow(), "the third within a minute");
+}
+
+/// Answers the orders given since the last call; how many of each kind there were.
+fn carry_out(host: &Host) -> (usize, usize) {
+    let (mut starts, mut stops) = (0, 0);
+    for GroupCommand { order, group, what } in host.orders.borrow_mut().drain(..) {
+        let outcome = match what {
+            GroupOrder::Start => {
+                starts += 1;
+                GroupOutcome::Started
+            }
+            GroupOrder::Stop => {
+                stops += 1;
+                GroupOutcome::Stopped
+            }
+        };
+        host.node.do_send(GroupDone {
+            order,
+            group,
+            outcome,
+        });
+    }
+    (starts, stops)
+}
+
+#[actix::test]
+async fn groups_run_on_through_a_panic_and_a_stop_in_progress_is_not_forgotten() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (medium, _) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    let mut done = (0, 0);
+    for _ in 0..60 {
+        after(Duration::from_secs(1)).await;
+        let (starts, stops) = carry_out(&alpha);
+        done = (done.0 + starts, done.1 + stops);
+    }
+    assert!(done.0 >= 1 && done.1 == 0, "started when alone: {done:?}");
+    assert_eq!(report(&alpha).await.rscstatus.as_deref(), Some("all"));
+
+    assert!(alpha.node.send(Explode).await.is_err());
+    for _ in 0..60 {
+        after(Duration::from_secs(1)).await;
+        assert_eq!(carry_out(&alpha).1, 0, "nothing is stopped for that");
+    }
+    let seen = report(&alpha).await;
+    assert_eq!(
+        (seen.generation, seen.rscstatus.as_deref()),
+        (8, Some("all"))
+    );
+
+    let reason = StopReason::Requested;
+    alpha.node.do_send(StopRequested { reason });
+    assert!(alpha.node.send(Explode).await.is_err());
+    let mut stopped = 0;
+    for _ in 0..90 {
+        after(Duration::from_secs(1)).await;
+        stopped += carry_out(&alpha).1;
+        let asked = alpha.root.borrow().contains(&RootEvent::StopClients);
+        if asked {
+            alpha.node.do_send(ClientsStopped);
+        }
+    }
+    // The core that panicked had given the order already; to stop twice does no harm.
+    assert!((1..=2).contains(&stopped), "{stopped}");
+    assert!(alpha.root.borrow().contains(&RootEvent::Exit));
+}
+
+#[test]
+fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
+    let group = GroupKey::new("10.0.0.9");
+    let mut kept = Kept::default();
+    let old = kept.ordered(OrderId(1), &group, GroupOrder::Start);
+    kept.first_order += ORDERS_PER_CORE;
+    let new = kept.ordered(OrderId(1), &group, GroupOrder::Stop);
+    let done = |order, outcome| GroupDone {
+        order,
+        group: group.clone(),
+        outcome,
+    };
+    assert_eq!(kept.done(&done(old, GroupOutcome::Started)), None);
+    assert!(kept.may_run.contains(&group));
+    assert_eq!(
+        kept.done(&done(new, GroupOutcome::Stopped)),
+        Some(OrderId(1))
+    );
+    assert!(kept.may_run.is_empty());
+}
+
+#[actix::test]
+async fn a_stuck_medium_costs_its_own_copies_and_delays_nothing() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (sender, receiver) = actix::dev::channel::channel::<Probe<Transmit>>(4);
+    let stuck = Addr::new(sender).recipient();
+    let (medium, seen) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![stuck, medium]));
+    after(Duration::from_secs(15)).await;
+    let health = health(&alpha).await;
+    assert!(health.media_full >= 5, "{health:?}");
+    assert!(seen.borrow().len() >= 14);
+    assert_eq!(health.late_ticks, 0);
+    drop(receiver);
+}
+
+#[actix::test]
+async fn new_keys_sign_from_the_next_message() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (medium, seen) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    after(Duration::from_secs(1)).await;
+    let other = KeyRing::new(2, vec![(2, Method::Sha1, b"other".to_vec())]);
+    let other = Arc::new(other.expect("a key ring"));
+    alpha
+        .node
+        .send(UpdateKeys(Arc::clone(&other)))
+        .await
+        .expect("alive");
+    seen.borrow_mut().clear();
+    after(Duration::from_secs(2)).await;
+    assert!(!seen.borrow().is_empty());
+    for Transmit(outgoing) in seen.borrow().iter() {
+        assert!(decode_datagram(&outgoing.datagram, &other).is_ok());
+    }
+}

@@ -1,0 +1,159 @@
+//! Messages between actors that belong to no single one of them.
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient};
+
+use crate::actors::medium::Transmit;
+use crate::control::NodeReport;
+use crate::protocol::auth::KeyRing;
+use crate::protocol::client::ClusterView;
+use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReason};
+use crate::protocol::message;
+use crate::protocol::name::{Generation, MediumName, NodeName};
+use crate::protocol::output::Treatment;
+use crate::resources::group::GroupKey;
+use crate::resources::holding::HoldingSet;
+
+/// An order of the core for one group. Answered by [`GroupDone`] with the same number.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct GroupCommand {
+    /// Number to answer with.
+    pub order: OrderId,
+    /// The group.
+    pub group: GroupKey,
+    /// What to do.
+    pub what: GroupOrder,
+}
+
+/// A group has carried out an order.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct GroupDone {
+    /// The order.
+    pub order: OrderId,
+    /// Its group.
+    pub group: GroupKey,
+    /// What came out.
+    pub outcome: GroupOutcome,
+}
+
+/// Run the notification script of a message's type, if there is one. Nothing waits for it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct RunHook {
+    /// Its text fields become the script's environment.
+    pub message: message::Message,
+    /// Our own status word at this moment (`HA_OSTATUS`).
+    pub own_status: String,
+}
+
+/// A local program wants a message sent to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Injected {
+    /// Who asks.
+    pub origin: Origin,
+    /// Without control fields.
+    pub message: message::Message,
+}
+
+/// All media are open; membership may begin to send on them.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct MediaOpened(pub Vec<Recipient<Transmit>>);
+
+/// The node shall stop.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct StopRequested {
+    /// Why.
+    pub reason: StopReason,
+}
+
+/// All respawned clients have ended, after [`RootEvent::StopClients`].
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct ClientsStopped;
+
+/// The authentication keys changed. Goes to membership and to every medium.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct UpdateKeys(pub Arc<KeyRing>);
+
+/// The machine's load average (the text of `/proc/loadavg`), for the own status message.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct LoadAverage(pub String);
+
+/// What membership reports to the root actor, in the order in which the core said it.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum RootEvent {
+    /// A node's status word changed.
+    NodeStatusChanged {
+        /// Node or ping node.
+        node: NodeName,
+        /// New status word.
+        status: String,
+    },
+    /// A link changed.
+    LinkChanged {
+        /// Node the link leads to.
+        node: NodeName,
+        /// Medium.
+        medium: MediumName,
+        /// `true`: up.
+        up: bool,
+    },
+    /// A cluster message that clients may want to see.
+    Deliver {
+        /// The message, control fields included.
+        message: message::Message,
+        /// Which clients are interested.
+        treatment: Treatment,
+    },
+    /// Nodes were added or removed: the host caches are out of date.
+    NodeListChanged,
+    /// Communication is up: open the client socket, start respawned clients.
+    CommUp,
+    /// Stop the respawned clients, last first. Answered by [`ClientsStopped`].
+    StopClients,
+    /// The own heartbeat went round: tickle the watchdog.
+    OwnHeartbeat,
+    /// The node now runs under this generation; make sure that the file on disk is ahead of it.
+    GenerationTaken(Generation),
+    /// What the node holds by duty has changed. Comes before the group orders and messages that
+    /// follow from it.
+    HoldingChanged(HoldingSet),
+    /// The shutdown is complete: end the process.
+    Exit,
+    /// A resource cannot be stopped: restart the machine (behind the seam that tests redirect).
+    RebootMachine {
+        /// The resource word that still runs.
+        resource: String,
+    },
+}
+
+/// Asks membership what it knows, for a person or a helper program.
+#[derive(Debug, Clone, Copy)]
+pub struct AskNode;
+
+impl Message for AskNode {
+    type Result = NodeReport;
+}
+
+/// Makes the actor that gets it panic. Only tests send it.
+#[cfg(debug_assertions)]
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct InjectPanic;
+
+/// Asks membership how the cluster stands, for a client.
+#[derive(Debug, Clone, Copy)]
+pub struct AskCluster;
+
+impl Message for AskCluster {
+    type Result = ClusterView;
+}

@@ -1,0 +1,19 @@
+//! Thin supervised actors around the core.
+
+pub mod child;
+pub mod client_listener;
+mod client_session;
+pub mod control;
+pub mod fifo;
+pub mod groups;
+pub mod guardian;
+pub mod hooks;
+pub mod medium;
+pub mod membership;
+pub mod messages;
+pub mod ping;
+pub mod resource_group;
+pub mod respawn;
+pub mod root;
+pub mod supervise;
+pub mod threads;

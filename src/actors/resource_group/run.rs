@@ -1,0 +1,429 @@
+//! Carries out one order for one group: its scripts and addresses, one after another.
+//! Spec: resources, sections 2, 9.2 to 9.4.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use crate::actors::child::{self, ChildSpec, Ended, ExitReport, OutputTarget};
+use crate::config::Config;
+use crate::config::settings::NativeAddresses;
+use crate::net::address_script;
+use crate::notice::Severity;
+use crate::paths::Paths;
+use crate::protocol::event::GroupOutcome;
+use crate::resources::address::{
+    AddressResource, AddressWordError, Handling, handling, parse_word,
+};
+use crate::resources::group::{GroupKey, ResourceGroup};
+use crate::resources::lines::{self, GroupLine};
+use crate::resources::script::{Environment, Operation, ScriptCall, StopRetries, says_running};
+
+/// Pause before a failed stop is repeated. Spec: resources, section 9.4.
+const STOP_PAUSE: Duration = Duration::from_secs(1);
+
+/// Exit code of the start of a script that does not exist.
+const CODE_MISSING: i32 = 127;
+
+/// The log tag of everything that `ResourceManager` logs in legacy.
+const TAG: &str = "ResourceManager(default)";
+
+/// What [`AddressHandler`] gives back. Runs on the thread of the group actors alone.
+pub type AddressFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
+
+/// Handles service addresses in the process. Every call is idempotent and bounded in time.
+pub trait AddressHandler: Send + Sync {
+    /// Adds and announces the address.
+    fn start<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+    /// Removes the address.
+    fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+    /// Whether the address is there.
+    fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+}
+
+/// What all groups of a node share.
+pub struct GroupContext {
+    /// Where scripts and haresources are.
+    pub paths: Paths,
+    /// Of every resource script.
+    pub environment: Arc<Environment>,
+    /// Where the output of scripts goes.
+    pub output: OutputTarget,
+    /// Longest run of one script.
+    pub limit: Duration,
+    /// From TERM to KILL.
+    pub kill_after: Duration,
+    /// Who handles addresses.
+    pub native_addresses: NativeAddresses,
+    /// Handles them in the process.
+    pub addresses: Arc<dyn AddressHandler>,
+}
+
+impl GroupContext {
+    /// What the configuration says. `debug` is the present debug level. Looks at the disk.
+    #[must_use]
+    pub fn of(
+        config: &Config,
+        paths: &Paths,
+        debug: u8,
+        addresses: Arc<dyn AddressHandler>,
+    ) -> Self {
+        let helpers = paths.helper_dir.is_dir();
+        let own_path = std::env::var("PATH").unwrap_or_default();
+        let environment = Environment::of_daemon(config, paths, debug, helpers)
+            .for_scripts(config)
+            .for_resources(paths, &own_path);
+        Self {
+            paths: paths.clone(),
+            environment: Arc::new(environment),
+            output: OutputTarget::of(config, paths),
+            limit: config.settings.script_time_limit,
+            kill_after: config.settings.script_kill_after,
+            native_addresses: config.settings.native_addresses,
+            addresses,
+        }
+    }
+
+    /// How often a failing stop is repeated: the variable may come from `env` in ha.cf or from our
+    /// own environment.
+    fn stop_retries(&self) -> StopRetries {
+        const NAME: &str = "HA_STOPRETRYMAX";
+        let inherited = std::env::var(NAME).ok();
+        StopRetries::from_variable(self.environment.get(NAME).or(inherited.as_deref()))
+    }
+}
+
+/// Who carries out one resource word.
+enum Worker {
+    Script { path: PathBuf, call: ScriptCall },
+    Native(AddressResource),
+    Missing { name: String },
+    BadAddress(AddressWordError),
+}
+
+/// A resource that still runs after all attempts to stop it.
+struct StillRuns(String);
+
+/// One group at work.
+pub(crate) struct GroupRun {
+    pub(crate) context: Arc<GroupContext>,
+    pub(crate) group: ResourceGroup,
+    /// Held by every script of this group while it runs: two never overlap, not even across a
+    /// restart of the actor.
+    pub(crate) turn: Arc<Mutex<()>>,
+}
+
+impl GroupRun {
+    /// Takes over what the file says now. An unknown key keeps the words that were loaded.
+    pub(super) async fn refresh(&mut self) {
+        let path = self.context.paths.haresources();
+        let key = self.group.key.clone();
+        let read = tokio::task::spawn_blocking(move || read_group(&path, &key)).await;
+        match read {
+            Ok(Ok(Some(line))) => self.group.resources = line.resources,
+            Ok(Ok(None)) => {
+                log(
+                    Severity::Warn,
+                    &format!(
+                        "Group {} is not in {} any more: using the line that was loaded",
+                        self.group.key,
+                        self.context.paths.haresources().display()
+                    ),
+                );
+            }
+            Ok(Err(error)) => {
+                log(
+                    Severity::Warn,
+                    &format!(
+                        "Cannot read {}: {error}: using the line that was loaded",
+                        self.context.paths.haresources().display()
+                    ),
+                );
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Starts what does not run, left to right; the first failure stops the whole group.
+    ///
+    /// `report` gets the outcome. It comes before the end when a resource cannot be stopped: the
+    /// rest is stopped after it.
+    pub(crate) async fn start(&self, report: impl FnOnce(GroupOutcome)) {
+        log(
+            Severity::Info,
+            &format!("Acquiring resource group: {}", self.shown()),
+        );
+        for word in &self.group.resources {
+            let worker = self.worker(word).await;
+            if self.runs(word, &worker).await {
+                continue;
+            }
+            let code = self.call(word, &worker, Operation::Start).await;
+            if code == 0 {
+                continue;
+            }
+            log(
+                Severity::Crit,
+                &format!("Giving up resources due to failure of {word}"),
+            );
+            let failed = GroupOutcome::StartFailed {
+                resource: word.clone(),
+                code,
+            };
+            return self.release(failed, report).await;
+        }
+        report(GroupOutcome::Started);
+    }
+
+    /// Stops everything, right to left. `report` as for [`start`](Self::start).
+    pub(crate) async fn stop(&self, report: impl FnOnce(GroupOutcome)) {
+        self.release(GroupOutcome::Stopped, report).await;
+    }
+
+    async fn release(&self, outcome: GroupOutcome, report: impl FnOnce(GroupOutcome)) {
+        log(
+            Severity::Info,
+            &format!("Releasing resource group: {}", self.shown()),
+        );
+        let mut report = Some(report);
+        for word in self.group.resources.iter().rev() {
+            if let Err(StillRuns(resource)) = self.stop_one(word).await {
+                log(Severity::Crit, "Resource STOP failure. Reboot required!");
+                log(Severity::Crit, "Killing heartbeat ungracefully!");
+                if let Some(report) = report.take() {
+                    report(GroupOutcome::StopFailed { resource });
+                }
+            }
+        }
+        if let Some(report) = report {
+            report(outcome);
+        }
+    }
+
+    /// Whether one resource word runs; its script is asked for `status` and nothing else.
+    pub(crate) async fn is_running(&self, word: &str) -> bool {
+        let worker = self.worker(word).await;
+        if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
+            self.call(word, &worker, Operation::Status).await;
+        }
+        self.runs(word, &worker).await
+    }
+
+    async fn stop_one(&self, word: &str) -> Result<(), StillRuns> {
+        let retries = self.context.stop_retries();
+        let mut repeated = 0;
+        loop {
+            let worker = self.worker(word).await;
+            if self.call(word, &worker, Operation::Stop).await == 0 {
+                return Ok(());
+            }
+            if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
+                // Nothing that could run, and nothing that another attempt could change.
+                return Ok(());
+            }
+            if !retries.allow(repeated) {
+                return self.after_failed_stop(word, &worker).await;
+            }
+            repeated += 1;
+            sleep(STOP_PAUSE).await;
+            log(
+                Severity::Info,
+                &format!("Retrying failed stop operation [{word}]"),
+            );
+        }
+    }
+
+    async fn after_failed_stop(&self, word: &str, worker: &Worker) -> Result<(), StillRuns> {
+        if self.status(word, worker).await.unwrap_or(true) {
+            return Err(StillRuns(word.to_owned()));
+        }
+        log(
+            Severity::Error,
+            &format!("Resource script for {word} probably not LSB-compliant."),
+        );
+        log(
+            Severity::Warn,
+            &format!("it ({word}) MUST succeed on a stop when already stopped"),
+        );
+        log(Severity::Warn, "Machine reboot narrowly avoided!");
+        Ok(())
+    }
+
+    /// Whether the resource runs. What cannot be told does not, which is right before a start.
+    async fn runs(&self, word: &str, worker: &Worker) -> bool {
+        self.status(word, worker).await.unwrap_or(false)
+    }
+
+    /// Whether the resource runs, as its script or the kernel says; `None` when the kernel says
+    /// nothing. After a failed stop that must not pass for stopped: the other node would start it.
+    async fn status(&self, word: &str, worker: &Worker) -> Option<bool> {
+        match worker {
+            Worker::Script { path, call } => {
+                let report = self.execute(path, call, Operation::Status).await;
+                complain(path, &report);
+                Some(says_running(&report.stdout))
+            }
+            Worker::Native(address) => match self.context.addresses.status(address).await {
+                Ok(runs) => Some(runs),
+                Err(error) => {
+                    log(
+                        Severity::Error,
+                        &format!("Status of {word} unknown: {error}"),
+                    );
+                    None
+                }
+            },
+            Worker::Missing { .. } | Worker::BadAddress(_) => Some(false),
+        }
+    }
+
+    /// Starts or stops one resource, with its log lines. The exit code, or what stands for it.
+    async fn call(&self, word: &str, worker: &Worker, operation: Operation) -> i32 {
+        match worker {
+            Worker::Script { path, call } => {
+                let words = call.argv(operation).join(" ");
+                log(
+                    Severity::Info,
+                    &format!("Running {} {words}", path.display()),
+                );
+                let report = self.execute(path, call, operation).await;
+                complain(path, &report);
+                let code = report.code();
+                if code != 0 {
+                    log(
+                        Severity::Error,
+                        &format!("Return code {code} from {}", path.display()),
+                    );
+                }
+                code
+            }
+            Worker::Native(address) => {
+                let name = address.style.script();
+                let arguments = word.split_once("::").map_or(word, |(_, rest)| rest);
+                log(
+                    Severity::Info,
+                    &format!("Running {name} {arguments} {} (built in)", operation.word()),
+                );
+                let done = match operation {
+                    Operation::Start => self.context.addresses.start(address).await,
+                    Operation::Stop => self.context.addresses.stop(address).await,
+                    Operation::Status => Ok(()),
+                };
+                let Err(error) = done else { return 0 };
+                log(Severity::Error, &error);
+                log(Severity::Error, &format!("Return code 1 from {name}"));
+                1
+            }
+            Worker::Missing { name } => {
+                log(
+                    Severity::Error,
+                    &format!("Cannot locate resource script {name}"),
+                );
+                CODE_MISSING
+            }
+            Worker::BadAddress(error) => {
+                log(Severity::Error, &error.to_string());
+                1
+            }
+        }
+    }
+
+    async fn execute(&self, path: &Path, call: &ScriptCall, operation: Operation) -> ExitReport {
+        let spec = ChildSpec {
+            program: path.to_owned(),
+            args: call.argv(operation),
+            environment: Arc::clone(&self.context.environment),
+            directory: self.context.paths.core_dir(),
+            capture: operation == Operation::Status,
+            output: self.context.output.clone(),
+            limit: self.context.limit,
+            kill_after: self.context.kill_after,
+        };
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        child::run(spec, Some(turn)).await
+    }
+
+    /// Decides who carries out a word. Files are looked at anew every time.
+    async fn worker(&self, word: &str) -> Worker {
+        let call = ScriptCall::parse(word);
+        let name = call.name.clone();
+        let address = parse_word(word).transpose();
+        let is_address = address.is_some();
+        let paths = self.context.paths.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let directories = [paths.resource_d(), paths.init_dir];
+            let directories = directories.each_ref().map(PathBuf::as_path);
+            let path = call.locate(&directories, child::is_program);
+            let kind = is_address.then(|| address_script::examine(&call.name, path.as_deref()));
+            (path, call, kind)
+        });
+        let Ok((path, call, kind)) = looked.await else {
+            return Worker::Missing { name };
+        };
+        let native = kind
+            .is_some_and(|kind| handling(self.context.native_addresses, kind) == Handling::Native);
+        match (path, address) {
+            (_, Some(Ok(address))) if native => Worker::Native(address),
+            (_, Some(Err(error))) if native => Worker::BadAddress(error),
+            (Some(path), _) => Worker::Script { path, call },
+            (None, _) => Worker::Missing { name },
+        }
+    }
+
+    fn shown(&self) -> String {
+        format!("{} {}", self.group.owner, self.group.resources.join(" "))
+    }
+}
+
+fn read_group(path: &Path, key: &GroupKey) -> std::io::Result<Option<GroupLine>> {
+    let too_long = std::fs::metadata(path)?.len() > lines::MAX_FILE_BYTES;
+    if too_long {
+        return Err(std::io::Error::other("the file is too long"));
+    }
+    let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
+    Ok(lines::find(&lines::read(&text), key).cloned())
+}
+
+/// Logs what the exit code alone does not tell.
+fn complain(path: &Path, report: &ExitReport) {
+    let path = path.display();
+    match &report.ended {
+        Ended::NotStarted { reason, .. } => {
+            log(Severity::Error, &format!("Cannot run {path}: {reason}"));
+        }
+        Ended::Stuck => log(Severity::Error, &format!("{path} does not end when killed")),
+        Ended::Exited(_) | Ended::Signaled(_) if report.overdue => {
+            log(
+                Severity::Error,
+                &format!("{path} ran too long and was ended"),
+            );
+        }
+        Ended::Signaled(signal) => {
+            log(
+                Severity::Error,
+                &format!("{path} killed by signal {signal}"),
+            );
+        }
+        Ended::Exited(_) => {}
+    }
+}
+
+/// One line in the form and under the name that suites look for. Spec: tools, section 6.4.
+fn log(severity: Severity, text: &str) {
+    let word = severity.word();
+    match severity {
+        Severity::Debug => tracing::debug!(tag = TAG, ha_level = word, "{text}"),
+        Severity::Info | Severity::Notice => {
+            tracing::info!(tag = TAG, ha_level = word, "{text}");
+        }
+        Severity::Warn => tracing::warn!(tag = TAG, ha_level = word, "{text}"),
+        Severity::Error | Severity::Crit | Severity::Emerg => {
+            tracing::error!(tag = TAG, ha_level = word, "{text}");
+        }
+    }
+}

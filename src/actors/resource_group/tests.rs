@@ -1,0 +1,511 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Mutex as StdMutex;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::actors::child::OutputTarget;
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::config::settings::NativeAddresses;
+use crate::paths::Paths;
+use crate::protocol::event::{GroupOutcome, OrderId};
+use crate::protocol::name::NodeName;
+use crate::resources::address::AddressResource;
+use crate::resources::group::GroupKey;
+use crate::resources::script::Environment;
+
+/// A tree of its own with scripts that write down how they are called.
+pub(crate) struct Scripts {
+    root: TempDir,
+    pub(crate) paths: Paths,
+    pub(crate) environment: Environment,
+    pub(crate) limit: Duration,
+    pub(crate) native: NativeAddresses,
+    pub(crate) addresses: Arc<FakeAddresses>,
+}
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        let root = TempDir::new().expect("tempdir");
+        let paths = Paths::under(root.path());
+        for directory in [paths.resource_d(), paths.init_dir.clone(), paths.rc_d()] {
+            fs::create_dir_all(directory).expect("directories");
+        }
+        let mut environment = Environment::default();
+        environment.set("HA_STOPRETRYMAX", "1");
+        let scripts = Self {
+            root,
+            paths,
+            environment,
+            limit: Duration::from_secs(20),
+            native: NativeAddresses::Auto,
+            addresses: Arc::default(),
+        };
+        // Runs once started until stopped.
+        scripts.resource(
+            "good",
+            "case $op in start) touch $f;; stop) rm -f $f;; status) [ -f $f ] && echo running;; esac",
+        );
+        scripts.resource("bad", "case $op in start) exit 7;; stop) rm -f $f;; esac");
+        scripts
+    }
+
+    /// A script in resource.d. `$op` is the operation, `$f` a state file of its first argument,
+    /// `$root` the tree.
+    pub(crate) fn resource(&self, name: &str, body: &str) {
+        self.script(&self.paths.resource_d().join(name), body);
+    }
+
+    pub(crate) fn script(&self, path: &std::path::Path, body: &str) {
+        let root = self.root.path().display();
+        let text = format!(
+            "#!/bin/sh\nroot={root}\necho \"${{0##*/}} $*\" >> $root/calls\n\
+             for op; do :; done\nf=$root/state.${{0##*/}}.$1\n{body}\n"
+        );
+        fs::write(path, text).expect("script");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+
+    pub(crate) fn haresources(&self, text: &str) {
+        fs::write(self.paths.haresources(), text).expect("haresources");
+    }
+
+    /// The calls so far without `status`, and forgets them.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let mut calls = self.all_calls();
+        calls.retain(|call| !call.ends_with(" status"));
+        calls
+    }
+
+    pub(crate) fn all_calls(&self) -> Vec<String> {
+        let path = self.file("calls");
+        let calls = fs::read_to_string(&path).unwrap_or_default();
+        let _ = fs::remove_file(path);
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn context(&self) -> Arc<GroupContext> {
+        Arc::new(GroupContext {
+            paths: self.paths.clone(),
+            environment: Arc::new(self.environment.clone()),
+            output: OutputTarget {
+                file: Some(self.file("debug")),
+                pump: None,
+            },
+            limit: self.limit,
+            kill_after: Duration::from_millis(200),
+            native_addresses: self.native,
+            addresses: Arc::clone(&self.addresses) as Arc<dyn AddressHandler>,
+        })
+    }
+}
+
+/// Addresses that are only remembered.
+#[derive(Default)]
+pub(crate) struct FakeAddresses {
+    up: StdMutex<BTreeSet<String>>,
+    refuse_stop: StdMutex<bool>,
+    silent: StdMutex<bool>,
+}
+
+impl FakeAddresses {
+    fn up(&self) -> Vec<String> {
+        self.up.lock().expect("lock").iter().cloned().collect()
+    }
+}
+
+impl AddressHandler for FakeAddresses {
+    fn start<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            self.up
+                .lock()
+                .expect("lock")
+                .insert(address.address.to_string());
+            Ok(())
+        })
+    }
+
+    fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            if *self.refuse_stop.lock().expect("lock") {
+                return Err("refused".to_owned());
+            }
+            self.up
+                .lock()
+                .expect("lock")
+                .remove(&address.address.to_string());
+            Ok(())
+        })
+    }
+
+    fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool> {
+        Box::pin(async {
+            if *self.silent.lock().expect("lock") {
+                return Err("no answer".to_owned());
+            }
+            Ok(self
+                .up
+                .lock()
+                .expect("lock")
+                .contains(&address.address.to_string()))
+        })
+    }
+}
+
+/// Collects outcomes.
+pub(crate) struct Probe(pub(crate) mpsc::UnboundedSender<GroupDone>);
+
+impl Actor for Probe {
+    type Context = Context<Self>;
+}
+
+impl Handler<GroupDone> for Probe {
+    type Result = ();
+
+    fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
+        let _ = self.0.send(done);
+    }
+}
+
+struct Fixture {
+    group: Addr<ResourceGroupActor>,
+    key: GroupKey,
+    outcomes: mpsc::UnboundedReceiver<GroupDone>,
+    next: u64,
+    _probe: Addr<Probe>,
+}
+
+impl Fixture {
+    /// A group as haresources has it, on node `alpha`.
+    fn new(scripts: &Scripts, resources: &str) -> Self {
+        scripts.haresources(&format!("alpha {resources}\n"));
+        let resources: Vec<String> = resources.split_whitespace().map(str::to_owned).collect();
+        let key = GroupKey::new(&resources[0]);
+        let group = ResourceGroup {
+            key: key.clone(),
+            owner: NodeName::new("alpha").expect("name"),
+            resources,
+        };
+        let (sender, outcomes) = mpsc::unbounded_channel();
+        let probe = Probe(sender).start();
+        let done = probe.downgrade().recipient();
+        let context = scripts.context();
+        let policy = RestartPolicy::new("group");
+        let group = supervise(&Arbiter::current(), policy, move |_| {
+            ResourceGroupActor::new(context, group, done)
+        });
+        Self {
+            group,
+            key,
+            outcomes,
+            next: 1,
+            _probe: probe,
+        }
+    }
+
+    fn order(&mut self, what: GroupOrder) -> OrderId {
+        let order = OrderId(self.next);
+        self.next += 1;
+        self.group.do_send(GroupCommand {
+            order,
+            group: self.key.clone(),
+            what,
+        });
+        order
+    }
+
+    async fn outcome(&mut self) -> GroupDone {
+        timeout(Duration::from_secs(20), self.outcomes.recv())
+            .await
+            .expect("an outcome in time")
+            .expect("the probe lives")
+    }
+
+    async fn run(&mut self, what: GroupOrder) -> GroupOutcome {
+        let order = self.order(what);
+        let done = self.outcome().await;
+        assert_eq!((done.order, &done.group), (order, &self.key));
+        done.outcome
+    }
+}
+
+use GroupOrder::{Start, Stop};
+
+#[actix::test]
+async fn starts_left_to_right_and_stops_right_to_left() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "good::a good::b::x good::c");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(
+        scripts.calls(),
+        ["good a start", "good b x start", "good c start"]
+    );
+    // What runs is not started again.
+    fs::remove_file(scripts.file("state.good.b")).expect("b runs");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.calls(), ["good b x start"]);
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert_eq!(
+        scripts.all_calls(),
+        ["good c stop", "good b x stop", "good a stop"],
+        "stop asks for no status"
+    );
+}
+
+#[actix::test]
+async fn a_failed_start_stops_the_whole_group() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "good::a bad::1 good::never");
+    assert_eq!(
+        group.run(Start).await,
+        GroupOutcome::StartFailed {
+            resource: "bad::1".to_owned(),
+            code: 7
+        }
+    );
+    assert_eq!(
+        scripts.calls(),
+        [
+            "good a start",
+            "bad 1 start",
+            "good never stop",
+            "bad 1 stop",
+            "good a stop"
+        ]
+    );
+}
+
+#[actix::test]
+async fn a_missing_script_fails_the_start_and_never_the_stop() {
+    let scripts = Scripts::new();
+    // Legacy would run `touch evil status` here.
+    let evil = scripts.file("evil");
+    let words = format!("good::a missing::touch::{}", evil.display());
+    let mut group = Fixture::new(&scripts, &words);
+    let outcome = group.run(Start).await;
+    assert!(
+        matches!(&outcome, GroupOutcome::StartFailed { code: 127, .. }),
+        "{outcome:?}"
+    );
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert!(!evil.exists());
+}
+
+#[actix::test]
+async fn a_stop_is_repeated_and_then_judged_by_status() {
+    let mut scripts = Scripts::new();
+    scripts.environment.set("HA_STOPRETRYMAX", "2");
+    scripts.resource(
+        "careless",
+        "[ $op = stop ] && exit 3; [ $op = status ] && echo stopped; exit 0",
+    );
+    scripts.resource(
+        "late",
+        "[ $op = stop ] && [ ! -f $f ] && touch $f && exit 1; exit 0",
+    );
+    let mut group = Fixture::new(&scripts, "late::x careless");
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert_eq!(
+        scripts.all_calls(),
+        [
+            "careless stop",
+            "careless stop",
+            "careless stop",
+            "careless status",
+            "late x stop",
+            "late x stop"
+        ]
+    );
+}
+
+#[actix::test]
+async fn what_cannot_be_stopped_is_reported_before_the_rest_is_stopped() {
+    let mut scripts = Scripts::new();
+    scripts.environment.set("HA_STOPRETRYMAX", "1");
+    scripts.resource(
+        "sticky",
+        "[ $op = stop ] && exit 1; [ $op = status ] && echo running; exit 0",
+    );
+    scripts.resource("slow", "[ $op = stop ] && sleep 0.3; exit 0");
+    let mut group = Fixture::new(&scripts, "slow sticky");
+    assert_eq!(
+        group.run(Stop).await,
+        GroupOutcome::StopFailed {
+            resource: "sticky".to_owned()
+        }
+    );
+    sleep(Duration::from_millis(700)).await;
+    assert_eq!(
+        scripts.calls().last().map(String::as_str),
+        Some("slow stop")
+    );
+    assert!(group.outcomes.try_recv().is_err(), "one outcome per order");
+}
+
+#[actix::test]
+async fn a_stop_that_fails_after_a_failed_start_is_the_worse_news() {
+    let scripts = Scripts::new();
+    scripts.resource(
+        "sticky",
+        "[ $op = stop ] && exit 1; [ $op = status ] && echo running; exit 0",
+    );
+    let mut group = Fixture::new(&scripts, "sticky bad::1");
+    assert!(matches!(
+        group.run(Start).await,
+        GroupOutcome::StopFailed { resource } if resource == "sticky"
+    ));
+}
+
+#[actix::test]
+async fn orders_wait_for_each_other() {
+    let scripts = Scripts::new();
+    scripts.resource(
+        "slow",
+        "[ $op = status ] && exit 0; echo begin $op >> $root/steps; sleep 0.2; echo end $op >> $root/steps",
+    );
+    let mut group = Fixture::new(&scripts, "slow");
+    let first = group.order(Start);
+    let second = group.order(Stop);
+    assert_eq!(group.outcome().await.order, first);
+    assert_eq!(group.outcome().await.order, second);
+    assert_eq!(
+        fs::read_to_string(scripts.file("steps")).expect("steps"),
+        "begin start\nend start\nbegin stop\nend stop\n"
+    );
+}
+
+#[actix::test]
+async fn a_hanging_start_is_ended_and_fails() {
+    let mut scripts = Scripts::new();
+    scripts.limit = Duration::from_millis(300);
+    scripts.resource(
+        "hang",
+        "trap '' TERM; [ $op = start ] && while :; do sleep 0.05; done; exit 0",
+    );
+    let mut group = Fixture::new(&scripts, "hang");
+    assert_eq!(
+        group.run(Start).await,
+        GroupOutcome::StartFailed {
+            resource: "hang".to_owned(),
+            code: crate::actors::child::CODE_DEADLINE
+        }
+    );
+    assert_eq!(scripts.calls(), ["hang start", "hang stop"]);
+}
+
+#[actix::test]
+async fn changes_in_the_file_count_at_the_next_order() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "good::a good::b");
+    scripts.haresources("alpha good::a good::new # comment\n");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.calls(), ["good a start", "good new start"]);
+    // Gone from the file: the line known last stays.
+    scripts.haresources("alpha good::other\n");
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert_eq!(scripts.calls(), ["good new stop", "good a stop"]);
+    fs::remove_file(scripts.paths.haresources()).expect("the file is there");
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+}
+
+#[actix::test]
+async fn addresses_are_handled_here_unless_the_script_is_the_administrators() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "10.9.8.7/24/eth0 IPaddr2::10.9.8.8 good::a");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.addresses.up(), ["10.9.8.7", "10.9.8.8"]);
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert!(scripts.addresses.up().is_empty());
+
+    scripts.calls();
+    scripts.resource("IPaddr", "exit 0");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.addresses.up(), ["10.9.8.8"]);
+    assert_eq!(
+        scripts.calls(),
+        ["IPaddr 10.9.8.7/24/eth0 start", "good a start"]
+    );
+}
+
+#[actix::test]
+async fn an_address_that_stays_is_a_failed_stop_and_a_bad_one_a_failed_start() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "10.9.8.7");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    *scripts.addresses.refuse_stop.lock().expect("lock") = true;
+    assert!(matches!(
+        group.run(Stop).await,
+        GroupOutcome::StopFailed { .. }
+    ));
+    // Not known to be gone is not gone.
+    *scripts.addresses.silent.lock().expect("lock") = true;
+    assert!(matches!(
+        group.run(Stop).await,
+        GroupOutcome::StopFailed { .. }
+    ));
+
+    let mut group = Fixture::new(&scripts, "IPaddr::300.1.1.1");
+    assert!(matches!(
+        group.run(Start).await,
+        GroupOutcome::StartFailed { code: 1, .. }
+    ));
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+}
+
+#[actix::test]
+async fn output_and_environment_are_those_of_the_manager() {
+    let mut scripts = Scripts::new();
+    scripts.environment.set("HA_CURHOST", "alpha");
+    scripts.resource(
+        "talk",
+        "echo out $HA_CURHOST; echo err >&2; [ $op = start ]",
+    );
+    let mut group = Fixture::new(&scripts, "talk");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    // Of `status`, standard output was judged and only standard error logged.
+    assert_eq!(
+        fs::read_to_string(scripts.file("debug")).expect("debug log"),
+        "err\nout alpha\nerr\n"
+    );
+}
+
+#[actix::test]
+async fn an_actor_that_died_begins_its_order_anew_behind_the_running_script() {
+    struct Panic;
+    impl Message for Panic {
+        type Result = ();
+    }
+    impl Handler<Panic> for ResourceGroupActor {
+        type Result = ();
+        fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+            panic!("injected");
+        }
+    }
+    let scripts = Scripts::new();
+    scripts.resource(
+        "slow",
+        "[ $op = status ] && { [ -f $f ] && echo running; exit 0; }
+         echo begin >> $root/steps; sleep 0.5; touch $f; echo end >> $root/steps",
+    );
+    let mut group = Fixture::new(&scripts, "slow::x");
+    let order = group.order(Start);
+    sleep(Duration::from_millis(250)).await;
+    group.group.do_send(Panic);
+    let done = group.outcome().await;
+    assert_eq!((done.order, done.outcome), (order, GroupOutcome::Started));
+    assert_eq!(
+        fs::read_to_string(scripts.file("steps")).expect("steps"),
+        "begin\nend\n",
+        "started once, and asked for its status after that"
+    );
+}

@@ -1,0 +1,441 @@
+//! Respawned clients: programs that ha.cf has us keep running. Spec: membership, section 9.
+//!
+//! Each is a supervised actor; [`Clients`] starts and stops all of them in their order.
+//!
+//! | State | Event | Then |
+//! |---|---|---|
+//! | idle | start | running; over when the program may not be executed |
+//! | running | it ended | waiting or running again, or over, by [`Lives`] |
+//! | waiting | the pause is over | running |
+//! | running | stop | TERM to its group, KILL after [`KILL_AFTER`]; idle at its end |
+//! | over | any | over: for the rest of the daemon's life |
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix::{WeakAddr, WeakRecipient};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{AccessFlags, Pid, access};
+use tokio::process::Child;
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::actors::child::client::{self, Account};
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::clock::{Clock, Monotonic};
+use crate::config::Config;
+use crate::config::types::RespawnConfig;
+use crate::notice::{self, Notice};
+use crate::paths::Paths;
+use crate::resources::respawn::{How, Lives, Next, program};
+use crate::resources::script::Environment;
+
+/// How long a client may take to end when it is told to. Legacy waits for ever, and a shutdown with
+/// it; resources are released by then, so nothing is held up but the end.
+const KILL_AFTER: Duration = Duration::from_secs(60);
+
+/// A client whose death shall reboot the machine died.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct FailfastDied {
+    /// Its command line.
+    pub command: String,
+}
+
+/// Start it, unless it runs or is over.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+struct Start;
+
+/// Do not start it again: a stop has begun.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+struct Hold;
+
+/// Stop it; answered when it has ended.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+struct Stop;
+
+/// Its process ended.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+struct ProcessEnded {
+    process: Pid,
+    how: How,
+}
+
+/// All respawned clients, in the order of ha.cf.
+#[derive(Debug, Default)]
+pub struct Clients(Vec<Addr<ClientActor>>);
+
+impl Clients {
+    /// Makes the actors on the current arbiter; starts no program. Looks users up: at start only.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        paths: &Paths,
+        debug: u8,
+        failfast: &WeakRecipient<FailfastDied>,
+    ) -> Self {
+        let environment = Arc::new(environment(config, paths, debug));
+        let start = |line: &RespawnConfig| {
+            let account = Account::of(&line.user)
+                .inspect_err(|error| {
+                    error!(user = %line.user, command = %line.command, %error, "no such user");
+                })
+                .ok()?;
+            let client = ClientActor::new(
+                line.clone(),
+                account,
+                Arc::clone(&environment),
+                failfast.clone(),
+            );
+            let policy = RestartPolicy::new(format!("client {}", line.command));
+            Some(supervise(&Arbiter::current(), policy, move |_| client))
+        };
+        Self(config.respawn.iter().filter_map(start).collect())
+    }
+
+    /// Starts all that do not run, in their order.
+    pub fn start(&self) {
+        for client in &self.0 {
+            client.do_send(Start);
+        }
+    }
+
+    /// Stops all, the last first, each when the one before has ended. From now on none that ends
+    /// is started again.
+    pub fn stop(&self) -> impl Future<Output = ()> + 'static {
+        for client in &self.0 {
+            client.do_send(Hold);
+        }
+        let clients: Vec<_> = self.0.iter().rev().cloned().collect();
+        async move {
+            for client in clients {
+                if let Err(error) = client.send(Stop).await {
+                    error!(%error, "a client cannot be stopped");
+                }
+            }
+        }
+    }
+}
+
+/// What clients get on top of our own environment. Spec: membership, section 9.1.
+fn environment(config: &Config, paths: &Paths, debug: u8) -> Environment {
+    let mut environment = Environment::of_daemon(config, paths, debug, false);
+    environment.set("HA_debug", &debug.to_string());
+    if let Some(name) = config.parameters.get("compression") {
+        environment.set("HA_COMPRESSION", name);
+    }
+    if let Some(name) = config.parameters.get("logfacility") {
+        // `none` too, which scripts are not told.
+        environment.set("HA_LOGFACILITY", name);
+    }
+    environment
+}
+
+/// Keeps one client running.
+pub struct ClientActor {
+    line: RespawnConfig,
+    account: Account,
+    environment: Arc<Environment>,
+    failfast: WeakRecipient<FailfastDied>,
+    clock: Clock,
+    lives: Lives,
+    state: State,
+    /// A stop has begun: an end is no death.
+    held: bool,
+    /// Who waits for its end.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Waiting,
+    Running { process: Pid, since: Monotonic },
+    Over,
+}
+
+impl ClientActor {
+    fn new(
+        line: RespawnConfig,
+        account: Account,
+        environment: Arc<Environment>,
+        failfast: WeakRecipient<FailfastDied>,
+    ) -> Self {
+        Self {
+            line,
+            account,
+            environment,
+            failfast,
+            clock: Clock::start(),
+            lives: Lives::default(),
+            state: State::Idle,
+            held: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Starts it after `pause`. Says so at once, as legacy, whose child does the waiting.
+    fn start_after(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        let command = &self.line.command;
+        let (uid, gid) = (self.account.uid, self.account.gid);
+        notice::log(&Notice::OtherInfo {
+            text: format!("Starting child client \"{command}\" ({uid},{gid})"),
+        });
+        let program = program(command);
+        if let Err(errno) = access(program, AccessFlags::X_OK) {
+            notice::log(&Notice::OtherError {
+                text: format!("Cannot exec {program}: {}", errno.desc()),
+            });
+            self.state = State::Over;
+            return;
+        }
+        self.state = State::Waiting;
+        if pause.is_zero() {
+            self.launch(ctx);
+        } else {
+            ctx.run_later(pause, Self::launch);
+        }
+    }
+
+    fn launch(&mut self, ctx: &mut Context<Self>) {
+        if self.state != State::Waiting {
+            return;
+        }
+        let command = &self.line.command;
+        let started = client::start(command, &self.environment, &self.account)
+            .and_then(|child| Ok((process_of(&child)?, child)));
+        let (process, child) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                notice::log(&Notice::OtherError {
+                    text: format!("Client {command} cannot be started: {error}"),
+                });
+                self.state = State::Over;
+                return;
+            }
+        };
+        let Account { uid, gid, .. } = self.account;
+        notice::log(&Notice::OtherInfo {
+            text: format!("Starting \"{command}\" as uid {uid}  gid {gid} (pid {process})"),
+        });
+        self.state = State::Running {
+            process,
+            since: self.clock.now().instant,
+        };
+        // A task of its own: it must see the end even if the actor panics meanwhile.
+        actix::spawn(watch(child, process, ctx.address().downgrade()));
+    }
+
+    fn ended(&mut self, how: How, lived: Duration, ctx: &mut Context<Self>) {
+        self.state = State::Idle;
+        for waiting in self.waiting.drain(..) {
+            // Nobody there: the stop was given up.
+            let _ = waiting.send(());
+        }
+        if self.held {
+            return;
+        }
+        let command = self.line.command.clone();
+        match self.lives.ended(how, lived, self.line.failfast) {
+            Next::Start(pause) => {
+                notice::log(&Notice::OtherError {
+                    text: format!("Respawning client \"{command}\":"),
+                });
+                self.start_after(pause, ctx);
+            }
+            Next::Never => self.state = State::Over,
+            Next::TooFast => {
+                notice::log(&Notice::OtherError {
+                    text: format!("Client {command} \"respawning too fast\""),
+                });
+                self.state = State::Over;
+            }
+            Next::Reboot => {
+                self.state = State::Over;
+                if let Some(root) = self.failfast.upgrade() {
+                    root.do_send(FailfastDied { command });
+                }
+            }
+        }
+    }
+
+    /// Two lines for a death, as legacy: one of the process, one of the client.
+    fn say_ended(&self, process: Pid, how: How) {
+        let command = &self.line.command;
+        let managed = format!("Managed {command} process {process}");
+        match how {
+            How::Exited(0) => notice::log(&Notice::OtherInfo {
+                text: format!("{managed} exited with return code 0."),
+            }),
+            How::Exited(code) => {
+                notice::log(&Notice::OtherWarn {
+                    text: format!("{managed} exited with return code {code}."),
+                });
+                notice::log(&Notice::OtherError {
+                    text: format!("Client {command} exited with return code {code}."),
+                });
+            }
+            How::Signaled(number) => {
+                let name = signal_name(number);
+                notice::log(&Notice::OtherWarn {
+                    text: format!("{managed} killed by signal {number} [{name}]."),
+                });
+                notice::log(&Notice::OtherError {
+                    text: format!("Client {command} (pid={process}) killed by signal {number}."),
+                });
+            }
+        }
+    }
+
+    fn terminate(&self, process: Pid, ctx: &mut Context<Self>) {
+        notice::log(&Notice::OtherInfo {
+            text: format!(
+                "killing {} process group {process} with signal {}",
+                self.line.command,
+                Signal::SIGTERM as i32
+            ),
+        });
+        signal(process, Signal::SIGTERM);
+        ctx.run_later(KILL_AFTER, move |client, _| {
+            let hangs =
+                matches!(client.state, State::Running { process: now, .. } if now == process);
+            if hangs && client.held {
+                notice::log(&Notice::OtherWarn {
+                    text: format!("Client {} ignores SIGTERM: killing it", client.line.command),
+                });
+                signal(process, Signal::SIGKILL);
+            }
+        });
+    }
+}
+
+fn process_of(child: &Child) -> io::Result<Pid> {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    pid.map(Pid::from_raw)
+        .ok_or_else(|| io::Error::other("it has no process id"))
+}
+
+/// Name and meaning of a signal, as the legacy line has them.
+fn signal_name(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(Signal::SIGKILL) => "SIGKILL - Kill, unblockable".to_owned(),
+        Ok(signal) => signal.to_string(),
+        Err(_) => format!("signal {number}"),
+    }
+}
+
+fn signal(group: Pid, signal: Signal) {
+    match killpg(group, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => error!(%error, %signal, %group, "cannot signal a client"),
+    }
+}
+
+async fn watch(mut child: Child, process: Pid, client: WeakAddr<ClientActor>) {
+    let how = match child.wait().await {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => How::Exited(code),
+            (None, signal) => How::Signaled(signal.unwrap_or_default()),
+        },
+        Err(error) => {
+            error!(%process, %error, "a client cannot be waited for");
+            return;
+        }
+    };
+    if let Some(client) = client.upgrade() {
+        client.do_send(ProcessEnded { process, how });
+    }
+}
+
+impl Actor for ClientActor {
+    type Context = Context<Self>;
+
+    /// After a panic the timers are gone: what waited begins to wait anew.
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.state {
+            State::Waiting => {
+                ctx.run_later(crate::resources::respawn::PAUSE, Self::launch);
+            }
+            State::Running { process, .. } if !self.waiting.is_empty() => {
+                self.terminate(process, ctx);
+            }
+            State::Idle | State::Running { .. } | State::Over => {}
+        }
+    }
+}
+
+impl Supervised for ClientActor {}
+
+impl Handler<Start> for ClientActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Start, ctx: &mut Self::Context) {
+        self.held = false;
+        if self.state == State::Idle {
+            self.start_after(Duration::ZERO, ctx);
+        }
+    }
+}
+
+impl Handler<Hold> for ClientActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Hold, _: &mut Self::Context) {
+        self.held = true;
+        if self.state == State::Waiting {
+            self.state = State::Idle;
+        }
+    }
+}
+
+impl Handler<Stop> for ClientActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
+        self.held = true;
+        let State::Running { process, .. } = self.state else {
+            return Box::pin(async {});
+        };
+        let (sender, ended) = oneshot::channel();
+        self.waiting.push(sender);
+        self.terminate(process, ctx);
+        Box::pin(async {
+            // An error: the actor is gone, and with it whoever could tell.
+            let _ = ended.await;
+        })
+    }
+}
+
+impl Handler<ProcessEnded> for ClientActor {
+    type Result = ();
+
+    fn handle(&mut self, ended: ProcessEnded, ctx: &mut Self::Context) {
+        let ProcessEnded { process, how } = ended;
+        let State::Running {
+            process: now,
+            since,
+        } = self.state
+        else {
+            return;
+        };
+        if now != process {
+            return;
+        }
+        if !self.held {
+            self.say_ended(process, how);
+        }
+        let lived = self.clock.now().instant.since(since);
+        self.ended(how, lived, ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::User;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Keeps what root would be told.
+struct Root(tokio::sync::mpsc::UnboundedSender<FailfastDied>);
+
+impl Actor for Root {
+    type Context = Context<Self>;
+}
+
+impl Handler<FailfastDied> for Root {
+    type Result = ();
+    fn handle(&mut self, died: FailfastDied, _: &mut Self::Context) {
+        let _ = self.0.send(died);
+    }
+}
+
+struct Bench {
+    place: TempDir,
+    told: tokio::sync::mpsc::UnboundedReceiver<FailfastDied>,
+    root: Addr<Root>,
+    lines: Vec<RespawnConfig>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        let place = TempDir::new().expect("tempdir");
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).expect("mode");
+        Self {
+            place,
+            told,
+            root: Root(tell).start(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// A client that is a script; `@` stands for the bench's directory.
+    fn client(&mut self, user: &str, name: &str, text: &str, failfast: bool) {
+        let path = self.path(name);
+        let directory = self.place.path().display().to_string();
+        fs::write(
+            &path,
+            format!("#!/bin/sh\n{}\n", text.replace('@', &directory)),
+        )
+        .expect("script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+        let command = format!("{} one  'two three'", path.display());
+        self.lines.push(RespawnConfig {
+            user: user.to_owned(),
+            command,
+            failfast,
+        });
+    }
+
+    fn clients(&self) -> Clients {
+        let mut config = Config::for_tests("alpha");
+        config.respawn = self.lines.clone();
+        config.env = vec![("FOO".to_owned(), "bar".to_owned())];
+        let root = self.root.downgrade().recipient();
+        Clients::new(&config, &Paths::under(Path::new("/nowhere")), 0, &root)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    async fn wait(&self, name: &str, what: impl Fn(&str) -> bool) -> String {
+        for _ in 0..500 {
+            let text = self.read(name);
+            if what(&text) {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not seen in {name}: {:?}", self.read(name));
+    }
+}
+
+fn us() -> String {
+    let user = User::from_uid(nix::unistd::getuid()).expect("readable");
+    user.expect("we have a name").name
+}
+
+#[actix::test]
+async fn the_process_is_what_it_should_be() {
+    crate::sys::inherit_nothing().expect("close_range");
+    let mut bench = Bench::new();
+    let text = "ls /proc/self/fd >@/fds; { echo \"$# $2\"; cat; ps -o pgid= -p $$; echo $$; \
+                echo \"$HA_FOO $HA_CURHOST $HA_debug\"; grep -E 'SigBlk|SigIgn' /proc/$$/status; } >@/out; \
+                echo done >>@/out; exec sleep 100";
+    bench.client(&us(), "c", text, false);
+    let clients = bench.clients();
+    clients.start();
+    let text = bench.wait("out", |text| text.contains("done")).await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "2 two three");
+    // Input, the file, error, and the directory that ls reads.
+    assert_eq!(bench.read("fds"), "0\n1\n2\n3\n");
+    assert_eq!(lines[1].trim(), lines[2]);
+    assert_eq!(lines[3], "bar alpha 0");
+    assert_eq!(lines[4], "SigBlk:\t0000000000000000");
+    let ignored = lines[5].trim_start_matches("SigIgn:\t");
+    let ignored = u64::from_str_radix(ignored, 16).expect("a mask");
+    assert_eq!(
+        ignored >> (nix::libc::SIGALRM - 1) & 1,
+        1,
+        "SIGALRM is ignored"
+    );
+    assert_eq!(ignored >> (nix::libc::SIGTERM - 1) & 1, 0, "SIGTERM is not");
+    clients.stop().await;
+    let process: i32 = lines[2].parse().expect("a process id");
+    assert_eq!(
+        killpg(Pid::from_raw(process), None),
+        Err(Errno::ESRCH),
+        "gone and reaped"
+    );
+}
+
+#[actix::test]
+async fn a_client_runs_as_its_user() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: needs root");
+        return;
+    }
+    let mut bench = Bench::new();
+    bench.client(
+        "nobody",
+        "c",
+        "id -u >@/out; id -G >>@/out; echo done >>@/out; exec sleep 100",
+        false,
+    );
+    let clients = bench.clients();
+    clients.start();
+    let text = bench.wait("out", |text| text.contains("done")).await;
+    clients.stop().await;
+    let account = Account::of("nobody").expect("exists");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], account.uid.to_string());
+    let mut groups: Vec<u32> = lines[1]
+        .split(' ')
+        .map(|g| g.parse().expect("a number"))
+        .collect();
+    let mut expected = account.groups;
+    groups.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(groups, expected);
+}
+
+#[actix::test]
+async fn ends_decide_about_the_next_start() {
+    let mut bench = Bench::new();
+    let user = us();
+    for (name, end) in [
+        ("zero", "exit 0"),
+        ("one", "exit 1"),
+        ("killed", "kill -9 $$"),
+        ("never", "exit 100"),
+    ] {
+        bench.client(&user, name, &format!("echo x >>@/{name}.out; {end}"), false);
+    }
+    bench.client(&user, "plain", "echo x >>@/plain.out", false);
+    fs::set_permissions(bench.path("plain"), fs::Permissions::from_mode(0o644)).expect("mode");
+    let clients = bench.clients();
+    clients.start();
+    for name in ["zero.out", "one.out", "killed.out"] {
+        bench.wait(name, |text| text.lines().count() >= 2).await;
+    }
+    assert_eq!(bench.read("never.out").lines().count(), 1);
+    assert_eq!(bench.read("plain.out"), "", "not executable, not run");
+    clients.stop().await;
+    let before = bench.read("one.out");
+    // What is over stays so, and what waited for its next start waits no more.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(bench.read("one.out"), before);
+    clients.start();
+    bench
+        .wait("one.out", |text| text.len() > before.len())
+        .await;
+    assert_eq!(bench.read("never.out").lines().count(), 1);
+    clients.stop().await;
+}
+
+#[actix::test]
+async fn the_last_is_stopped_first_and_waited_for() {
+    let mut bench = Bench::new();
+    let user = us();
+    for (name, ending) in [("a", ""), ("b", "sleep 0.3;"), ("c", "")] {
+        let text = format!(
+            "trap 'echo {name} told >>@/out; {ending} echo {name} ends >>@/out; exit 1' TERM; \
+             echo x >>@/up; while :; do sleep 0.02; done"
+        );
+        bench.client(&user, name, &text, false);
+    }
+    let clients = bench.clients();
+    clients.start();
+    bench.wait("up", |text| text.lines().count() == 3).await;
+    clients.stop().await;
+    let expected = "c told\nc ends\nb told\nb ends\na told\na ends\n";
+    assert_eq!(bench.read("out"), expected);
+}
+
+#[actix::test]
+async fn a_failfast_client_that_dies_is_reported_once() {
+    let mut bench = Bench::new();
+    let user = us();
+    bench.client(&user, "f", "echo x >>@/f.out; exit 3", true);
+    bench.client(
+        &user,
+        "g",
+        "trap 'exit 1' TERM; echo x >>@/g.out; while :; do sleep 0.02; done",
+        true,
+    );
+    let clients = bench.clients();
+    clients.start();
+    let died = tokio::time::timeout(Duration::from_secs(5), bench.told.recv()).await;
+    let died = died.expect("in time").expect("root is told");
+    assert_eq!(died.command, bench.lines[0].command);
+    bench.wait("g.out", |text| !text.is_empty()).await;
+    clients.stop().await;
+    assert!(bench.told.try_recv().is_err(), "an ordered end is no death");
+    assert_eq!(bench.read("f.out").lines().count(), 1);
+}

@@ -1,0 +1,175 @@
+//! What this node holds, in a small file for the guardian: the words with which the daemon is to be
+//! started again. Written before a group is ordered to start and after it has stopped, so that a
+//! group that may run is always named. It lies in memory (`/run`) and root's thread writes it: the
+//! heartbeat path never waits for it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tracing::error;
+
+use crate::actors::membership::handover::Resume;
+use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::cli::{Held, Options};
+use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::resources::group::GroupKey;
+use crate::resources::holding::HoldingSet;
+
+/// The file and what stands in it.
+#[derive(Debug)]
+pub(super) struct HeldFile {
+    /// `None`: there is no guardian.
+    path: Option<PathBuf>,
+    options: Options,
+    holding: HoldingSet,
+    may_run: BTreeSet<GroupKey>,
+}
+
+impl HeldFile {
+    /// Writes the file for a node that begins with `resume`.
+    pub(super) fn new(path: Option<PathBuf>, options: &Options, resume: Option<&Resume>) -> Self {
+        let file = Self {
+            path,
+            options: options.clone(),
+            holding: resume.map_or(HoldingSet::NONE, |resume| resume.holding),
+            may_run: resume
+                .map(|resume| resume.running.iter().cloned().collect())
+                .unwrap_or_default(),
+        };
+        file.write();
+        file
+    }
+
+    /// Call before the order is handed on.
+    pub(super) fn ordered(&mut self, command: &GroupCommand) {
+        if command.what == GroupOrder::Start && self.may_run.insert(command.group.clone()) {
+            self.write();
+        }
+    }
+
+    /// Call before the outcome is handed on.
+    pub(super) fn done(&mut self, done: &GroupDone) {
+        let changed = match done.outcome {
+            GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
+                self.may_run.insert(done.group.clone())
+            }
+            GroupOutcome::Stopped | GroupOutcome::StartFailed { .. } => {
+                self.may_run.remove(&done.group)
+            }
+        };
+        if changed {
+            self.write();
+        }
+    }
+
+    pub(super) fn holding(&mut self, holding: HoldingSet) {
+        if self.holding != holding {
+            self.holding = holding;
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        let Some(path) = &self.path else {
+            return;
+        };
+        let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
+        let running: Vec<String> = self.may_run.iter().map(ToString::to_string).collect();
+        let mut text = self.options.restart_words(held, &running).join("\n");
+        text.push('\n');
+        if let Err(error) = replace(path, text.as_bytes()) {
+            error!(path = %path.display(), %error, "what is held is not on disk: a killed daemon would be started with what was held before");
+        }
+    }
+}
+
+/// Whole or not at all. Without a sync: a dead process loses nothing, and after a dead kernel
+/// nothing is held.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let new = PathBuf::from(name);
+    let _ = fs::remove_file(&new);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?
+        .write_all(content)?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    use crate::cli::options::parse;
+    use crate::guardian::read_held;
+    use crate::protocol::event::OrderId;
+
+    fn command(what: GroupOrder) -> GroupCommand {
+        GroupCommand {
+            order: OrderId(1),
+            group: GroupKey::new("10.0.0.1"),
+            what,
+        }
+    }
+
+    fn done(outcome: GroupOutcome) -> GroupDone {
+        GroupDone {
+            order: OrderId(1),
+            group: GroupKey::new("10.0.0.1"),
+            outcome,
+        }
+    }
+
+    #[test]
+    fn what_may_run_is_in_the_file_from_the_order_to_the_end_of_the_stop() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", ["-d".to_owned()]).unwrap();
+        let mut file = HeldFile::new(Some(path.clone()), &options, None);
+        let words = |held: &str, keys: &[&str]| {
+            let mut words = vec!["-R", "-C", held, "-d", "--"];
+            words.extend(keys);
+            words.into_iter().map(OsString::from).collect::<Vec<_>>()
+        };
+        assert_eq!(read_held(&path).unwrap(), words("none", &[]));
+        file.holding(HoldingSet::LOCAL);
+        file.ordered(&command(GroupOrder::Start));
+        assert_eq!(read_held(&path).unwrap(), words("local", &["10.0.0.1"]));
+        file.done(&done(GroupOutcome::Started));
+        file.ordered(&command(GroupOrder::Stop));
+        assert_eq!(read_held(&path).unwrap(), words("local", &["10.0.0.1"]));
+        file.done(&done(GroupOutcome::Stopped));
+        file.holding(HoldingSet::NONE);
+        assert_eq!(read_held(&path).unwrap(), words("none", &[]));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_successor_begins_with_what_was_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", []).unwrap();
+        let resume = Resume {
+            holding: HoldingSet::ALL,
+            running: vec![GroupKey::new("a"), GroupKey::new("b")],
+        };
+        let _file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
+        let words = read_held(&path).unwrap();
+        let words = words
+            .into_iter()
+            .map(|word| word.to_string_lossy().into_owned());
+        let read = parse("heartbeat", words).unwrap();
+        assert_eq!(read.running, ["a", "b"]);
+        assert_eq!(
+            read.command,
+            crate::cli::Command::Restarted(Some(Held::All))
+        );
+    }
+}

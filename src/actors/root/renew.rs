@@ -1,0 +1,138 @@
+//! Reads the files again while the node runs. Nothing here stops anything, however bad a file is.
+//! Spec: configuration, sections 5.3 and 9.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tracing::{error, warn};
+
+use super::RootActor;
+use crate::actors::messages::UpdateKeys;
+use crate::config::environment::Machine;
+use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
+use crate::ha_log::Targets;
+use crate::notice::{self, Notice, Severity};
+use crate::paths::Paths;
+use crate::protocol::auth::KeyRing;
+use crate::reload::{Changes, Stamps, waits_for_restart};
+
+/// The keys and what there is to say of them, or why there are none.
+type ReadKeys = Result<(KeyRing, Vec<Notice>), Vec<Notice>>;
+
+/// What the files say now.
+struct Reading {
+    stamps: Stamps,
+    changes: Changes,
+    keys: Option<ReadKeys>,
+    config: Option<Result<Loaded, Box<ConfigFailure>>>,
+}
+
+/// Reads what changed since `before`. Blocks: it asks the disk and the resolver.
+fn read(paths: &Paths, before: Stamps, options: LoadOptions) -> Reading {
+    let stamps = Stamps::take(paths);
+    let changes = before.changes(&stamps);
+    let options = LoadOptions {
+        purpose: Purpose::Reload,
+        ..options
+    };
+    Reading {
+        stamps,
+        changes,
+        keys: changes.authkeys.then(|| load::load_keys(paths, &Machine)),
+        config: (changes.ha_cf || changes.haresources)
+            .then(|| load::load(paths, &Machine, &options)),
+    }
+}
+
+impl RootActor {
+    /// Looks at the files, on another thread, and takes over what can be taken over.
+    pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
+        if self.reloading {
+            // The files are being read this moment; whoever changed them since signals again.
+            warn!("a reload is under way already");
+            return;
+        }
+        self.reloading = true;
+        let (paths, before, options) = (self.paths.clone(), self.stamps, self.load_options);
+        let work = tokio::task::spawn_blocking(move || read(&paths, before, options));
+        ctx.spawn(work.into_actor(self).map(|read, root, ctx| {
+            root.reloading = false;
+            match read {
+                Ok(reading) => root.take_over(reading, ctx),
+                Err(error) => error!(%error, "the files could not be read again"),
+            }
+        }));
+    }
+
+    fn take_over(&mut self, reading: Reading, ctx: &mut Context<Self>) {
+        if !reading.changes.any() {
+            self.say("Configuration unchanged.");
+            return;
+        }
+        self.stamps = reading.stamps;
+        match reading.keys {
+            None => {}
+            Some(Ok((keys, remarks))) => {
+                self.say("Rereading authentication file.");
+                remarks.iter().for_each(notice::log);
+                let keys = Arc::new(keys);
+                // Media first: they must know a new key before anyone may be asked to use it.
+                for medium in &self.media {
+                    medium.do_send(UpdateKeys(Arc::clone(&keys)));
+                }
+                for ping in &self.pings {
+                    ping.do_send(UpdateKeys(Arc::clone(&keys)));
+                }
+                self.membership.do_send(UpdateKeys(keys));
+            }
+            Some(Err(complaints)) => {
+                self.say("Rereading authentication file.");
+                complaints.iter().for_each(notice::log);
+                let text = "Authentication reparsing error: the old keys stay in use.";
+                self.log.line(Severity::Error, text);
+            }
+        }
+        match reading.config {
+            None => {}
+            Some(Ok(loaded)) if reading.changes.ha_cf => self.take_config(loaded.config, ctx),
+            Some(Ok(loaded)) if self.config.groups == loaded.config.groups => {}
+            Some(Ok(_)) => {
+                let text = "haresources changed: a group that it has now or no longer counts from \
+                            the next restart (touch ha.cf, heartbeat -r).";
+                self.log.line(Severity::Warn, text);
+            }
+            Some(Err(failure)) => {
+                failure.lines.iter().for_each(notice::log);
+                let pid = std::process::id();
+                self.say(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
+            }
+        }
+    }
+
+    /// `ha.cf` was touched or changed, and is good.
+    fn take_config(&mut self, new: crate::config::Config, ctx: &mut Context<Self>) {
+        let waiting = waits_for_restart(&self.config, &new);
+        let only_log = waiting.is_empty() && self.config.log != new.log;
+        if !only_log {
+            // A mere touch counts: it is how one asks for a restart, after an upgrade say.
+            if !waiting.is_empty() {
+                self.say(format!("Configuration changed: {}", waiting.join(", ")));
+            }
+            self.restart(ctx);
+            return;
+        }
+        // Unless USR1 or USR2 have moved it meanwhile.
+        if self.config.log.debug != new.log.debug {
+            self.log.set_debug(new.log.debug);
+        }
+        self.log.aim(Targets::from_config(&new.log, false));
+        let mut running = (*self.config).clone();
+        running.log = new.log;
+        self.config = Arc::new(running);
+        self.say("Configuration reread: the log directives are in force.");
+    }
+
+    fn say(&self, text: impl Into<String>) {
+        self.log.line(Severity::Info, text);
+    }
+}

@@ -1,0 +1,132 @@
+//! Restart in place: the process executes itself anew under the same process id while the groups
+//! run on. The others see a longer dead time, a silence of some hundredths of a second, and a new
+//! generation. Spec: membership, section 9.3; configuration, section 9.
+//!
+//! | Step | Who |
+//! |---|---|
+//! | the new files are checked; a bad one ends it here | root |
+//! | the respawned clients are stopped, last first | root |
+//! | wait until no resource is in transition | root asks membership, once a second |
+//! | the longer dead time is sent, the set held is told | membership |
+//! | what was sent leaves; an order for a group calls everything off | root |
+//! | `exec` with `-R -C HELD -- GROUPS`, signals held back | root |
+//! | the new image resumes with that set | membership |
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tracing::{error, info};
+
+use super::{RootActor, signals};
+use crate::actors::membership::handover::{CancelRestart, PrepareRestart, Readiness, Resume};
+use crate::cli::Held;
+use crate::daemonize;
+use crate::notice::{self, Notice, Severity};
+
+/// Pause before a restart that had to wait is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Pause in which the announcement leaves. An order for a group in this time calls the restart off.
+const LEAVE: Duration = Duration::from_millis(50);
+
+/// How long the log may take for what is in its queue.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Where a restart stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// None is wanted.
+    No,
+    /// Wanted; membership was asked, or will be.
+    Wanted,
+    /// The others are told.
+    Announced,
+}
+
+impl RootActor {
+    /// Replaces the process as soon as that may be.
+    pub(super) fn restart(&mut self, ctx: &mut Context<Self>) {
+        if self.restart != Restart::No {
+            return;
+        }
+        self.restart = Restart::Wanted;
+        notice::log(&Notice::RestartTriggered {});
+        // A client that ran on would have a twin under the successor.
+        let stopped = self.clients.stop().into_actor(self);
+        ctx.spawn(stopped.map(|(), root, ctx| root.try_restart(ctx, true)));
+    }
+
+    /// There will be no restart: the clients are needed again.
+    fn no_restart(&mut self) {
+        self.restart = Restart::No;
+        if !self.stopping {
+            self.clients.start();
+        }
+    }
+
+    fn try_restart(&mut self, ctx: &mut Context<Self>, first: bool) {
+        let asked = self.membership.send(PrepareRestart).into_actor(self);
+        ctx.spawn(asked.map(move |answer, root, ctx| match answer {
+            Ok(Readiness::Ready(resume)) => {
+                root.restart = Restart::Announced;
+                ctx.run_later(LEAVE, move |root, ctx| root.replace(&resume, ctx));
+            }
+            Ok(Readiness::NotNow) => {
+                if first {
+                    info!("the restart waits until the resources are settled");
+                }
+                ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
+            }
+            Ok(Readiness::Stopping) => root.no_restart(),
+            Err(error) => {
+                root.no_restart();
+                error!(%error, "membership does not answer: no restart");
+            }
+        }));
+    }
+
+    /// An order for a group has come between: what was told to the successor is no longer true.
+    pub(super) fn call_off_restart(&mut self, ctx: &mut Context<Self>) {
+        if self.restart == Restart::Announced {
+            self.restart = Restart::Wanted;
+            self.membership.do_send(CancelRestart);
+            ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no child is started: this process goes on as its own successor"
+    )]
+    fn replace(&mut self, resume: &Resume, ctx: &mut Context<Self>) {
+        if self.restart != Restart::Announced {
+            return;
+        }
+        let held = Held::from_word(resume.holding.word()).unwrap_or(Held::None);
+        let running: Vec<String> = resume.running.iter().map(ToString::to_string).collect();
+        let words = self.options.restart_words(held, &running);
+        notice::log(&Notice::Restarting {});
+        let text = format!("Current resources: -R -C {}", held.word());
+        self.log.line(Severity::Info, text);
+        self.log
+            .line(Severity::Info, "Performing heartbeat restart exec.");
+        self.log.flush(FLUSH);
+        signals::hold_back();
+        self.guardian.offer();
+        let failed = Command::new(&self.program)
+            .arg0(daemonize::TITLE)
+            .args(words)
+            .exec();
+        // Still here.
+        self.guardian.keep();
+        signals::let_through();
+        let program = self.program.display().to_string();
+        error!(program, error = %failed, "cannot execute ourselves: the old process goes on");
+        self.restart = Restart::Announced;
+        self.membership.do_send(CancelRestart);
+        self.no_restart();
+        let _ = ctx;
+    }
+}

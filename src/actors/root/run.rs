@@ -1,0 +1,259 @@
+//! From checked files to a running node, and to its end. Spec: membership, section 4.
+//!
+//! What blocks comes first, before there is a thread that must not wait: directories, generation
+//! and uuid, core files. Then the sockets, and only when they are open does the node begin.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::{EXIT_FAULT, GENERATIONS_AHEAD, Parts, RootActor};
+use crate::actors::medium;
+use crate::actors::membership::handover::Resume;
+use crate::actors::ping;
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::actors::threads::{self, Realtime};
+use crate::cli::Options;
+use crate::clock;
+use crate::config::Config;
+use crate::config::load::{LoadOptions, Loaded};
+use crate::config::types::{GenerationMethod, MediumConfig, UuidFrom};
+use crate::daemonize::Starting;
+use crate::guardian::Link;
+use crate::ha_log::{HaLog, Targets};
+use crate::notice::{self, Notice, Severity};
+use crate::paths::Paths;
+use crate::protocol::identity::uuid_of_node_name;
+use crate::protocol::membership::Identity;
+use crate::protocol::name::Generation;
+use crate::reload::Stamps;
+use crate::startup;
+use crate::state_files::{self, GenerationFile};
+
+/// How long the last lines for standard error may take before the starter is let go.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// How often media are tried again after a restart in place: as long as the others wait for us.
+const RESUME_TRIES: u32 = 25;
+
+/// Pause between.
+const RESUME_PAUSE: Duration = Duration::from_secs(1);
+
+/// What we say of ourselves to other nodes of our kind. Spec: wire, section 8.
+const CAPABILITIES: [&str; 0] = [];
+
+/// What the daemon is started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where everything lies.
+    pub paths: Paths,
+    /// The checked files.
+    pub loaded: Loaded,
+    /// Modification times of the files, taken before they were read.
+    pub stamps: Stamps,
+    /// How a reload shall read them.
+    pub load_options: LoadOptions,
+    /// How this process was called.
+    pub options: Options,
+    /// Its program, for a restart in place.
+    pub program: PathBuf,
+    /// After a restart in place, or by the guardian: what goes on.
+    pub resume: Option<Resume>,
+    /// The way to the guardian, if one was there before us.
+    pub guardian: Link,
+    /// The log.
+    pub log: HaLog,
+    /// To be told when the media are open.
+    pub starting: Starting,
+}
+
+/// Runs the daemon to its end and gives its exit code. Everything that fails is in the log.
+#[must_use]
+pub fn run(setup: Setup) -> u8 {
+    let (log, resumed) = (setup.log.clone(), setup.resume.is_some());
+    let (guardian, held) = (setup.guardian.clone(), setup.paths.held());
+    match begin(setup) {
+        Ok(code) => {
+            // This end is meant: nobody shall start us again.
+            guardian.dismiss();
+            let _ = std::fs::remove_file(held);
+            code
+        }
+        Err(code) => {
+            // A guardian takes it for a death: it tries again and releases in the end.
+            if resumed && !guardian.is_there() {
+                let text = "No restart in place: resources still run here, unmanaged.";
+                log.line(Severity::Crit, text);
+            }
+            code
+        }
+    }
+}
+
+/// `Err`: the node never began.
+fn begin(setup: Setup) -> Result<u8, u8> {
+    let log = setup.log.clone();
+    let realtime = Realtime {
+        enabled: setup.loaded.config.realtime,
+        priority: setup.loaded.config.realtime_priority,
+        memreserve_kb: setup.loaded.config.memreserve_kb,
+    };
+    let prepared = prepare(&setup.paths, &setup.loaded.config, setup.resume.is_some());
+    let identity = match prepared {
+        Ok(identity) => identity,
+        Err(error) => return Err(fail(&log, &*error)),
+    };
+    threads::prepare_process(realtime);
+    let runtime = match threads::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return Err(fail(&log, &error)),
+    };
+    live(runtime, setup, identity, realtime)
+}
+
+fn fail(log: &HaLog, error: &dyn Display) -> u8 {
+    log.line(Severity::Error, error.to_string());
+    EXIT_FAULT
+}
+
+/// Who we are in this run.
+struct Prepared {
+    identity: Identity,
+    generation_file: GenerationFile,
+    seed: u64,
+}
+
+fn prepare(
+    paths: &Paths,
+    config: &Config,
+    resumed: bool,
+) -> Result<Prepared, Box<dyn std::error::Error>> {
+    startup::make_directories(paths)?;
+    let (generation_file, generation, remark) =
+        GenerationFile::take(&paths.var_lib, clock::wall_unix_s(), GENERATIONS_AHEAD)?;
+    remark.iter().for_each(notice::log);
+    let generation = match config.generation_method {
+        GenerationMethod::File => generation,
+        // The file still counts, so that a clock set back cannot bring an old number again.
+        GenerationMethod::Time => Generation(clock::wall_unix_s().max(generation.0)),
+    };
+    notice::log(&Notice::GenerationNow {
+        generation: generation.0,
+    });
+    let uuid = match config.uuid_from {
+        UuidFrom::NodeName => uuid_of_node_name(&config.local),
+        UuidFrom::File => {
+            let (uuid, remark) = state_files::load_or_create_uuid(&paths.var_lib)?;
+            remark.iter().for_each(notice::log);
+            uuid
+        }
+    };
+    state_files::write_empty_delhostcache(&paths.var_lib)?;
+    if !resumed {
+        startup::renew_rsctmp(paths);
+    }
+    let coredumps = config.parameters.get("coredumps");
+    let wanted = coredumps.is_none_or(|word| {
+        !matches!(
+            word.to_ascii_lowercase().as_str(),
+            "false" | "off" | "no" | "n" | "0"
+        )
+    });
+    startup::prepare_core_files(paths, wanted, config.core_root.as_deref());
+    let mut random = [0; 8];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+        .map_err(|_| "the system gives no random bytes")?;
+    Ok(Prepared {
+        identity: Identity {
+            generation,
+            uuid,
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+        },
+        generation_file,
+        seed: u64::from_le_bytes(random),
+    })
+}
+
+/// Opens the media, starts the actors and waits for the end.
+fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) -> Result<u8, u8> {
+    let system = System::with_tokio_rt(move || runtime);
+    system.block_on(async move {
+        let Setup {
+            paths,
+            loaded: Loaded { config, keys },
+            stamps,
+            load_options,
+            options,
+            program,
+            resume,
+            guardian,
+            log,
+            starting,
+        } = setup;
+        for medium in &config.media {
+            if let MediumConfig::Serial { device, .. } = medium {
+                warn!(device = %device.display(), "serial media have no effect yet");
+            }
+        }
+        let plans = medium::plan(&config.media);
+        let mut tries = if resume.is_some() { RESUME_TRIES } else { 0 };
+        let opened = loop {
+            match medium::open_all(&plans).await {
+                Ok(opened) => break opened,
+                Err(error) if tries == 0 => return Err(fail(&log, &error)),
+                // Groups run here: give an interface that goes and comes its time.
+                Err(error) => warn!(%error, "trying again"),
+            }
+            tries -= 1;
+            tokio::time::sleep(RESUME_PAUSE).await;
+        };
+        let pings = config.pings.iter().map(ping::open);
+        let pings = match pings.collect::<Result<Vec<_>, _>>() {
+            Ok(pings) => pings,
+            Err(error) => return Err(fail(&log, &error)),
+        };
+        let cluster = match threads::cluster(realtime) {
+            Ok(cluster) => cluster,
+            Err(error) => return Err(fail(&log, &error)),
+        };
+        let (exit, ended) = oneshot::channel();
+        let quiet = Targets::from_config(&config.log, false);
+        let parts = Parts {
+            paths,
+            config: Arc::new(config),
+            keys: Arc::new(keys),
+            stamps,
+            load_options,
+            options,
+            program,
+            resume,
+            guardian,
+            log: log.clone(),
+            cluster,
+            media: plans.into_iter().zip(opened).collect(),
+            pings,
+            identity: prepared.identity,
+            seed: prepared.seed,
+            generation_file: prepared.generation_file,
+            exit,
+        };
+        let policy = RestartPolicy::new("root");
+        let root = supervise(&Arbiter::current(), policy, move |ctx| {
+            RootActor::new(ctx, parts)
+        });
+        log.aim(quiet);
+        log.flush(FLUSH);
+        if let Err(error) = starting.ready() {
+            warn!(%error, "cannot give up the standard descriptors");
+        }
+        let code = ended.await.unwrap_or(EXIT_FAULT);
+        drop(root);
+        Ok(code)
+    })
+}

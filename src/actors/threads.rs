@@ -1,0 +1,128 @@
+//! The threads that arbiters run on. A busy script must never delay a heartbeat: house style,
+//! section 5.
+//!
+//! | Thread | Lives there |
+//! |---|---|
+//! | cluster | membership, media, ping, ipfail: realtime class, memory touched in advance |
+//! | serial | serial media: realtime class |
+//! | local (main) | root, resource groups, clients, respawn, watchdog |
+
+use std::io;
+
+use actix::Arbiter;
+use tokio::runtime::{Builder, Runtime};
+use tracing::{info, warn};
+
+use crate::sys;
+
+/// Stack of the helper threads that `spawn_blocking` starts.
+const BLOCKING_STACK_BYTES: usize = 256 * 1024;
+
+/// Helper threads per runtime.
+const BLOCKING_THREADS: usize = 2;
+
+/// How the threads of the heartbeat path are set up. All from ha.cf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Realtime {
+    /// `realtime`; off also with `-l`.
+    pub enabled: bool,
+    /// `rtprio`.
+    pub priority: Option<u8>,
+    /// `memreserve`, in kB.
+    pub memreserve_kb: u64,
+}
+
+/// Prepares the whole process. Call it once, before the first thread is started.
+///
+/// Limits malloc's arenas and, with `realtime`, locks memory. That locking failed is logged; the
+/// node runs on.
+pub fn prepare_process(realtime: Realtime) {
+    sys::limit_arenas();
+    if !realtime.enabled {
+        return;
+    }
+    match sys::lock_memory() {
+        Ok(()) => info!("memory is locked"),
+        Err(error) => warn!(%error, "cannot lock memory"),
+    }
+}
+
+/// A runtime for one thread: the local one, or a test's.
+///
+/// # Errors
+/// What the system said when the runtime could not be made.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_stack_size(BLOCKING_STACK_BYTES)
+        .build()
+}
+
+/// Starts the cluster thread: membership, the network media, ping and ipfail live there.
+///
+/// # Errors
+/// What the system said when the thread or its runtime could not be made.
+pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
+    start(c"cluster", realtime)
+}
+
+/// Starts the thread of the serial media.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn serial(realtime: Realtime) -> io::Result<Arbiter> {
+    let nothing_reserved = Realtime {
+        memreserve_kb: 0,
+        ..realtime
+    };
+    start(c"serial", nothing_reserved)
+}
+
+fn start(name: &'static std::ffi::CStr, realtime: Realtime) -> io::Result<Arbiter> {
+    Arbiter::try_with_tokio_rt(move || {
+        // The closure runs on the new thread. A name that cannot be set is no loss.
+        let _ = nix::sys::prctl::set_name(name);
+        let thread = name.to_string_lossy();
+        // The runtime first: should it start a thread, that one is of the normal class.
+        let runtime = runtime()?;
+        if realtime.enabled {
+            sys::touch_stack();
+            sys::reserve_heap(realtime.memreserve_kb);
+            match sys::set_realtime(realtime.priority) {
+                Ok(priority) => info!(%thread, priority, "thread runs in the realtime class"),
+                Err(error) => warn!(%thread, %error, "thread cannot run in the realtime class"),
+            }
+        }
+        Ok(runtime)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn a_cluster_thread_runs_what_it_is_given() {
+        let realtime = Realtime {
+            enabled: true,
+            priority: None,
+            memreserve_kb: 100,
+        };
+        let arbiter = cluster(realtime).expect("the thread starts");
+        let (tell, told) = tokio::sync::oneshot::channel();
+        arbiter.spawn_fn(move || {
+            let name = nix::sys::prctl::get_name();
+            let _ = tell.send((name, sys::scheduling_class()));
+        });
+        let (name, class) = told.await.expect("the thread answers");
+        assert_eq!(name.as_deref(), Ok(c"cluster"));
+        // Without the privilege the thread runs on as it is.
+        assert!(
+            class == libc::SCHED_RR | libc::SCHED_RESET_ON_FORK || class == libc::SCHED_OTHER,
+            "class {class}"
+        );
+        arbiter.stop();
+        arbiter.join().expect("the thread ends");
+    }
+}

@@ -1,0 +1,27 @@
+//! `ResourceManager`, `mach_down`, `req_resource`, `hb_standby`, `hb_takeover` and `script_output`:
+//! one program, told apart by the name it is called by. Called by its own name, the first word says
+//! which.
+
+use std::io;
+use std::process::ExitCode;
+
+use systole::helper::{Call, run};
+use systole::paths::Paths;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let mut program = words.next().unwrap_or_default();
+    let mut args: Vec<String> = words.collect();
+    if program.ends_with("ha_helper") && !args.is_empty() {
+        program = args.remove(0);
+    }
+    let mut call = Call {
+        program: program.clone(),
+        args,
+        paths: Paths::default(),
+        variable: &|name| std::env::var(name).ok(),
+        out: &mut io::stdout(),
+        err: &mut io::stderr(),
+    };
+    ExitCode::from(run(&program, &mut call))
+}

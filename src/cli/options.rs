@@ -1,0 +1,290 @@
+//! Option letters, read as `getopt` reads them. Spec: tools, section 1.
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The one thing to do.
+    pub command: Command,
+    /// With `-R`: the words after `--`, keys of the groups that run.
+    pub running: Vec<String>,
+    /// `-f`.
+    pub foreground: bool,
+    /// Not `-M`.
+    pub manage_resources: bool,
+    /// Not `-l`.
+    pub realtime: bool,
+    /// How often `-d` was given.
+    pub debug: u8,
+    /// `-v`.
+    pub verbose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Check the configuration and run.
+    Start,
+    /// `-R`: run as the image that re-executed itself, holding what `-C` says.
+    Restarted(Option<Held>),
+    /// `-r`.
+    Reload,
+    /// `-s`.
+    Status,
+    /// `-k`.
+    Stop,
+    /// `-t`: check everything, start nothing.
+    Check,
+    /// `-V`.
+    Version,
+    /// `-D`, and `-W` for the same as wiki text.
+    Defaults {
+        /// `-W`.
+        wiki: bool,
+    },
+}
+
+/// Resources held before a restart in place, as `-C` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    None,
+    /// Own groups.
+    Local,
+    /// The other node's groups.
+    Foreign,
+    /// Everything.
+    All,
+}
+
+impl Held {
+    /// The word of `-C`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Local => "local",
+            Self::Foreign => "foreign",
+            Self::All => "all",
+        }
+    }
+
+    /// The set that a word of `-C` names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::None, Self::Local, Self::Foreign, Self::All]
+            .into_iter()
+            .find(|held| held.word() == word)
+    }
+}
+
+impl Options {
+    /// The words after the program name with which this run replaces itself in place.
+    #[must_use]
+    pub fn restart_words(&self, held: Held, running: &[String]) -> Vec<String> {
+        let mut words = vec!["-R".to_owned(), "-C".to_owned(), held.word().to_owned()];
+        let letters = [
+            ("-M", !self.manage_resources),
+            ("-l", !self.realtime),
+            ("-f", self.foreground),
+        ];
+        let given = letters.iter().filter(|(_, given)| *given);
+        words.extend(given.map(|(letter, _)| (*letter).to_owned()));
+        words.extend((0..self.debug).map(|_| "-d".to_owned()));
+        words.push("--".to_owned());
+        words.extend_from_slice(running);
+        words
+    }
+}
+
+/// Why the command line cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// Unknown letter, missing word or forbidden combination: usage, exit code 2.
+    #[error("wrong usage")]
+    Usage(
+        /// Lines that precede the usage text.
+        Vec<String>,
+    ),
+    /// `-C` with another word: exit code 1.
+    #[error("encode_resources: bad resource type [{0}]")]
+    BadHeld(
+        /// The word.
+        String,
+    ),
+}
+
+/// Exit code of wrong usage.
+pub const EXIT_USAGE: u8 = 2;
+
+/// The usage text. Its first lines are the legacy ones.
+pub const USAGE: &str = "
+Usage: heartbeat [-dDkMrRsvWlVf] [-C Current-resource-state]
+\t-C only valid with -R
+\t-r is mutually exclusive with -R
+\t-t checks the configuration and starts nothing
+";
+
+/// Reads the words of the command line, `program` being the first. Words that are no options are
+/// ignored, `--` ends the options, and there are no long options.
+///
+/// # Errors
+/// [`OptionError`].
+pub fn parse<I>(program: &str, words: I) -> Result<Options, OptionError>
+where
+    I: IntoIterator<Item = String>,
+{
+    let mut words = words.into_iter();
+    let mut complaints = Vec::new();
+    let (mut status, mut stop, mut reload, mut check) = (false, false, false, false);
+    let (mut defaults, mut wiki, mut restarted) = (false, false, false);
+    let mut held: Option<String> = None;
+    let mut options = Options {
+        command: Command::Start,
+        running: Vec::new(),
+        foreground: false,
+        manage_resources: true,
+        realtime: true,
+        debug: 0,
+        verbose: false,
+    };
+    while let Some(word) = words.next() {
+        if word == "--" {
+            options.running = words.by_ref().collect();
+            break;
+        }
+        let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
+            continue;
+        };
+        let mut rest = letters.chars();
+        while let Some(letter) = rest.next() {
+            match letter {
+                'd' => options.debug = options.debug.saturating_add(1),
+                'D' => defaults = true,
+                'k' => stop = true,
+                'M' => options.manage_resources = false,
+                'r' => reload = true,
+                'R' => restarted = true,
+                's' => status = true,
+                'v' => options.verbose = true,
+                'W' => wiki = true,
+                'l' => options.realtime = false,
+                'f' => options.foreground = true,
+                't' => check = true,
+                'V' => {
+                    options.command = Command::Version;
+                    return Ok(options);
+                }
+                'C' => {
+                    let inline = rest.as_str().to_owned();
+                    rest = "".chars();
+                    held = if inline.is_empty() {
+                        words.next()
+                    } else {
+                        Some(inline)
+                    };
+                    if held.is_none() {
+                        complaints.push(format!("{program}: option requires an argument -- 'C'"));
+                    }
+                }
+                other => complaints.push(format!("{program}: invalid option -- '{other}'")),
+            }
+        }
+    }
+    if !complaints.is_empty() || (held.is_some() && !restarted) || (reload && restarted) {
+        return Err(OptionError::Usage(complaints));
+    }
+    let held = match held {
+        None => None,
+        Some(word) => Some(Held::from_word(&word).ok_or(OptionError::BadHeld(word))?),
+    };
+    options.command = if defaults {
+        Command::Defaults { wiki }
+    } else if stop {
+        Command::Stop
+    } else if status {
+        Command::Status
+    } else if check {
+        Command::Check
+    } else if reload {
+        Command::Reload
+    } else if restarted {
+        Command::Restarted(held)
+    } else {
+        Command::Start
+    };
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Options, OptionError> {
+        parse("heartbeat", line.split_whitespace().map(str::to_owned))
+    }
+
+    fn command(line: &str) -> Command {
+        read(line).unwrap().command
+    }
+
+    #[test]
+    fn letters_may_be_joined_and_repeated() {
+        let options = read("-lf -dd -Mv word").unwrap();
+        assert_eq!(options.command, Command::Start);
+        assert!(options.foreground && options.verbose);
+        assert!(!options.realtime && !options.manage_resources);
+        assert_eq!(options.debug, 2);
+    }
+
+    #[test]
+    fn each_command_has_its_letter() {
+        assert_eq!(command(""), Command::Start);
+        assert_eq!(command("-s"), Command::Status);
+        assert_eq!(command("-k"), Command::Stop);
+        assert_eq!(command("-s -k"), Command::Stop);
+        assert_eq!(command("-r"), Command::Reload);
+        assert_eq!(command("-t"), Command::Check);
+        assert_eq!(command("-VZ"), Command::Version);
+        assert_eq!(command("-DW"), Command::Defaults { wiki: true });
+        assert_eq!(command("-D"), Command::Defaults { wiki: false });
+        assert_eq!(command("-R"), Command::Restarted(None));
+        assert_eq!(command("-R -C all"), Command::Restarted(Some(Held::All)));
+        assert_eq!(command("-RClocal"), Command::Restarted(Some(Held::Local)));
+        assert_eq!(command("-- -k"), Command::Start);
+        assert_eq!(command("-"), Command::Start);
+    }
+
+    #[test]
+    fn long_options_are_letters_to_getopt() {
+        let expected = ['-', 'h', 'e', 'p']
+            .map(|letter| format!("heartbeat: invalid option -- '{letter}'"))
+            .to_vec();
+        assert_eq!(read("--help"), Err(OptionError::Usage(expected)));
+    }
+
+    #[test]
+    fn forbidden_combinations() {
+        assert_eq!(read("-C all"), Err(OptionError::Usage(vec![])));
+        assert_eq!(read("-r -R"), Err(OptionError::Usage(vec![])));
+        let missing = "heartbeat: option requires an argument -- 'C'".to_owned();
+        assert_eq!(read("-R -C"), Err(OptionError::Usage(vec![missing])));
+        let bad = OptionError::BadHeld("foo".to_owned());
+        assert_eq!(bad.to_string(), "encode_resources: bad resource type [foo]");
+        assert_eq!(read("-C foo -R"), Err(bad));
+    }
+
+    #[test]
+    fn a_restart_in_place_keeps_the_options() {
+        let before = read("-f -M -dd").unwrap();
+        let words = before.restart_words(Held::All, &["10.0.0.1".into(), "-odd".into()]);
+        let after = parse("heartbeat", words).unwrap();
+        assert_eq!(after.command, Command::Restarted(Some(Held::All)));
+        assert_eq!(after.running, ["10.0.0.1", "-odd"]);
+        let same = Options {
+            command: before.command,
+            running: vec![],
+            ..after
+        };
+        assert_eq!(same, before);
+    }
+}

@@ -1,0 +1,306 @@
+//! Root's way to ask the running daemon: what our helper programs and `systole` use.
+//!
+//! One connection carries one request and one reply, each a line of JSON. The daemon's side is
+//! [`crate::actors::control`]. Nothing here starts or stops a resource by itself: a request about
+//! a group gets the outcome of what the daemon does anyway, so that the daemon's groups stay the
+//! only ones who run resource scripts.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use serde::{Deserialize, Serialize};
+
+use crate::node::Node;
+
+/// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.
+pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
+
+/// Longest reply line: a view of some hundred groups with long words.
+pub const MAX_REPLY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A question to the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Everything the daemon knows now.
+    View,
+    /// The outcome of the start of a group that this node holds; waits for it.
+    GroupStart {
+        /// Key of the group.
+        key: String,
+    },
+    /// The outcome of the stop of a group; waits for it.
+    GroupStop {
+        /// Key of the group.
+        key: String,
+    },
+    /// What is known of a group; does not wait.
+    GroupStatus {
+        /// Key of the group.
+        key: String,
+    },
+    /// A panic in the membership actor, for tests: not in the program that is delivered.
+    #[cfg(debug_assertions)]
+    PanicMembership,
+}
+
+/// The daemon's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// To [`Request::View`].
+    View(View),
+    /// To the requests about a group.
+    Group(GroupAnswer),
+    /// The request was not understood or cannot be answered.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What comes of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "group", rename_all = "snake_case")]
+pub enum GroupAnswer {
+    /// Every resource was started or found running.
+    Started,
+    /// A start failed; the group was stopped again.
+    StartFailed {
+        /// The resource word that failed.
+        resource: String,
+        /// Its exit code.
+        code: i32,
+    },
+    /// Nothing of it runs, or this node was never told to run it.
+    Stopped,
+    /// A resource could not be stopped.
+    StopFailed {
+        /// The resource word that still runs.
+        resource: String,
+    },
+    /// Work on it is under way; only as an answer about its status.
+    Busy,
+    /// A start was asked for, but this node is not to run the group.
+    NotHeld,
+    /// A stop was asked for, but this node is to run the group.
+    Held,
+    /// No such key was in haresources when the daemon read it.
+    Unknown,
+}
+
+/// The state of the node and its groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// From membership; absent while it does not answer.
+    pub node: Option<NodeReport>,
+    /// In the order of haresources.
+    pub groups: Vec<GroupView>,
+}
+
+/// What membership knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Own name.
+    pub name: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Own status word.
+    pub status: String,
+    /// `none`, `local`, `foreign`, `all` or `transition`; absent where resources are not managed.
+    pub rscstatus: Option<String>,
+    /// Generation we run under.
+    pub generation: u64,
+    /// Whether a stop is under way.
+    pub stopping: bool,
+    /// All nodes in table order.
+    pub nodes: Vec<PeerReport>,
+}
+
+/// One node as seen from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// Name.
+    pub name: String,
+    /// Whether it is a ping node or ping group.
+    pub ping: bool,
+    /// Status word.
+    pub status: String,
+    /// Media and whether each is up.
+    pub links: Vec<(String, bool)>,
+}
+
+/// One group as its actor reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Key.
+    pub key: String,
+    /// Preferred node.
+    pub owner: String,
+    /// Whether the last order was to start it.
+    pub wanted: bool,
+    /// Whether an order is being carried out or waits.
+    pub busy: bool,
+    /// Outcome of the last finished order.
+    pub last: Option<GroupAnswer>,
+}
+
+impl NodeReport {
+    /// What `node` knows now.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
+        let peers = node.nodes().map(|peer| PeerReport {
+            name: peer.name.to_string(),
+            ping: peer.ping,
+            status: peer.status.to_string(),
+            links: peer
+                .links
+                .iter()
+                .map(|(medium, up)| (medium.to_string(), *up))
+                .collect(),
+        });
+        Self {
+            name: node.local().to_string(),
+            pid: std::process::id(),
+            status: node.status().to_string(),
+            rscstatus: node.rscstatus().map(str::to_owned),
+            generation: node.generation().0,
+            stopping: node.stopping(),
+            nodes: peers.collect(),
+        }
+    }
+}
+
+/// Why the daemon could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens.
+    #[error("no daemon listens on {path}")]
+    NoDaemon {
+        /// The socket.
+        path: String,
+    },
+    /// Something listens that is neither root's nor ours.
+    #[error("{path} is served by user {uid}, not by root")]
+    Stranger {
+        /// The socket.
+        path: String,
+        /// Who serves it.
+        uid: u32,
+    },
+    /// No answer in time.
+    #[error("no answer within {seconds} s")]
+    Late {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The answer makes no sense.
+    #[error("the daemon's answer cannot be read: {0}")]
+    Answer(#[from] serde_json::Error),
+    /// Anything else.
+    #[error("asking the daemon failed: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// Asks the daemon and waits for its reply, at most `patience`. Blocking: for programs, not actors.
+///
+/// # Errors
+/// [`ControlError`]; [`ControlError::NoDaemon`] is the ordinary answer when none runs.
+pub fn ask(path: &Path, request: &Request, patience: Duration) -> Result<Reply, ControlError> {
+    let shown = || path.display().to_string();
+    let mut stream = UnixStream::connect(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ControlError::NoDaemon { path: shown() }
+        }
+        _ => ControlError::Io(error),
+    })?;
+    // The directory belongs to hacluster, who could put a socket of its own in this place.
+    let peer = getsockopt(&stream, PeerCredentials)
+        .map_err(|errno| ControlError::Io(errno.into()))?
+        .uid();
+    if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
+        return Err(ControlError::Stranger {
+            path: shown(),
+            uid: peer,
+        });
+    }
+    let in_time = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ControlError::Late {
+            seconds: patience.as_secs(),
+        },
+        _ => ControlError::Io(error),
+    };
+    let limit = Some(patience.max(Duration::from_millis(1)));
+    stream.set_read_timeout(limit).map_err(ControlError::Io)?;
+    stream.set_write_timeout(limit).map_err(ControlError::Io)?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(in_time)?;
+    let mut reply = Vec::new();
+    BufReader::new(stream.take(MAX_REPLY_BYTES))
+        .read_until(b'\n', &mut reply)
+        .map_err(in_time)?;
+    Ok(serde_json::from_slice(&reply)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_replies_are_single_lines_that_read_back() {
+        let requests = [
+            (Request::View, r#"{"request":"view"}"#),
+            (
+                Request::GroupStart {
+                    key: "IPaddr::10.0.0.1".to_owned(),
+                },
+                r#"{"request":"group_start","key":"IPaddr::10.0.0.1"}"#,
+            ),
+        ];
+        for (request, text) in requests {
+            assert_eq!(serde_json::to_string(&request).expect("json"), text);
+            assert_eq!(
+                serde_json::from_str::<Request>(text).expect("json"),
+                request
+            );
+        }
+        let reply = Reply::Group(GroupAnswer::StartFailed {
+            resource: "a\nb".to_owned(),
+            code: 7,
+        });
+        let text = serde_json::to_string(&reply).expect("json");
+        assert!(!text.contains('\n'));
+        assert_eq!(serde_json::from_str::<Reply>(&text).expect("json"), reply);
+        let view = Reply::View(View {
+            node: None,
+            groups: Vec::new(),
+        });
+        let text = serde_json::to_string(&view).expect("json");
+        assert_eq!(serde_json::from_str::<Reply>(&text).expect("json"), view);
+        for bad in [
+            "",
+            "{}",
+            r#"{"request":"reboot"}"#,
+            r#"{"request":"group_start"}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_daemon_is_told_apart() {
+        let directory = tempfile::TempDir::new().expect("tempdir");
+        let path = directory.path().join("ctl");
+        let ask = || ask(&path, &Request::View, Duration::from_secs(1));
+        assert!(matches!(ask(), Err(ControlError::NoDaemon { .. })));
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("bind"));
+        assert!(
+            matches!(ask(), Err(ControlError::NoDaemon { .. })),
+            "left over"
+        );
+    }
+}

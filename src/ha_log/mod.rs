@@ -1,0 +1,354 @@
+//! The legacy log, as one `tracing` layer: `logfile`, `debugfile`, syslog and, until the daemon is
+//! in the background, standard error. Spec: tools, section 6; configuration, section 4.4.
+//!
+//! An event becomes a record on the thread that logs it; a bounded queue takes the record to the
+//! one thread that writes. When the queue is full the record is dropped and counted: no actor ever
+//! waits for a disk.
+//!
+//! | Event | Line |
+//! |---|---|
+//! | with `ha_level` (see [`crate::notice::log`]) | that level word, the message exactly as given |
+//! | any other | `ERROR`, `WARN`, `info` or `debug`, the message, then ` key=value` of event and spans |
+//! | with `tag` | in the form that resource scripts log in |
+
+pub mod line;
+mod writer;
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::types::LogConfig;
+use crate::notice::Severity;
+use line::{FileStyle, Record};
+
+/// Records that may wait for the writer. Some seconds of a very noisy daemon, and with texts of
+/// the usual length about a quarter of a megabyte.
+pub const QUEUE: usize = 2048;
+
+/// Debug level from which `trace` events (whole messages) are logged. Spec: configuration, 4.4.
+const TRACE_LEVEL: u8 = 4;
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Targets {
+    /// Host name as the kernel has it, for the lines.
+    pub host: String,
+    /// Everything but debug.
+    pub logfile: Option<PathBuf>,
+    /// Everything.
+    pub debugfile: Option<PathBuf>,
+    /// Everything, to syslog under this facility number.
+    pub facility: Option<u8>,
+    /// Form of the lines in files and on standard error.
+    pub style: FileStyle,
+    /// Also to standard error.
+    pub stderr: bool,
+    /// Owner and group that log files get.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Targets {
+    /// Standard error only, for what comes before the configuration is read.
+    #[must_use]
+    pub fn stderr_only() -> Self {
+        Self {
+            host: host_name(),
+            stderr: true,
+            ..Self::default()
+        }
+    }
+
+    /// What the log directives of ha.cf ask for.
+    ///
+    /// Without any target the lines go to syslog, facility `daemon`: that is where the logging
+    /// daemon, which legacy asks then, puts them by default.
+    #[must_use]
+    pub fn from_config(config: &LogConfig, stderr: bool) -> Self {
+        let named = config.facility.as_deref();
+        let facility = named
+            .filter(|name| *name != "none" && *name != "kern")
+            .and_then(line::facility_number);
+        let nothing = config.logfile.is_none() && config.debugfile.is_none() && named.is_none();
+        Self {
+            host: host_name(),
+            logfile: config.logfile.clone(),
+            debugfile: config.debugfile.clone(),
+            facility: if nothing {
+                line::facility_number("daemon")
+            } else {
+                facility
+            },
+            style: if config.syslog_format {
+                FileStyle::Syslog
+            } else {
+                FileStyle::HaLog
+            },
+            stderr,
+            owner: crate::accounts::hacluster(),
+        }
+    }
+}
+
+/// `uname -n`, as it is.
+#[must_use]
+pub fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "localhost".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+enum Command {
+    Line(Record),
+    Aim(Box<Targets>),
+}
+
+/// What the log's users and its writer share.
+struct Shared {
+    debug: AtomicU8,
+    dropped: AtomicU64,
+    queued: AtomicU64,
+    done: Mutex<u64>,
+    progress: Condvar,
+}
+
+impl Shared {
+    fn written(&self, count: u64) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done = done.saturating_add(count);
+        self.progress.notify_all();
+    }
+}
+
+/// A handle on the log: aims it, sets the debug level, waits for it. Cheap to clone.
+#[derive(Clone)]
+pub struct HaLog {
+    queue: SyncSender<Command>,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for HaLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HaLog")
+            .field("debug", &self.debug())
+            .finish()
+    }
+}
+
+impl HaLog {
+    /// Starts the writer thread.
+    ///
+    /// # Errors
+    /// The thread cannot be made.
+    pub fn start(targets: &Targets, debug: u8) -> io::Result<Self> {
+        let (queue, records) = sync_channel(QUEUE);
+        let shared = Arc::new(Shared {
+            debug: AtomicU8::new(debug),
+            dropped: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            done: Mutex::new(0),
+            progress: Condvar::new(),
+        });
+        let writer = writer::Writer::new(Arc::clone(&shared), targets);
+        std::thread::Builder::new()
+            .name("ha-log".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || writer.run(&records))?;
+        Ok(Self { queue, shared })
+    }
+
+    /// The layer to install as, or in, the global subscriber.
+    #[must_use]
+    pub fn layer(&self) -> HaLogLayer {
+        HaLogLayer { log: self.clone() }
+    }
+
+    /// Sends all later lines to `targets`. Waits for room in the queue: for start and reload only.
+    pub fn aim(&self, targets: Targets) {
+        if self.queue.send(Command::Aim(Box::new(targets))).is_ok() {
+            self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs one line whatever the debug level is.
+    pub fn line(&self, severity: Severity, text: impl Into<String>) {
+        self.push(severity, None, text.into());
+    }
+
+    /// Current debug level.
+    #[must_use]
+    pub fn debug(&self) -> u8 {
+        self.shared.debug.load(Ordering::Relaxed)
+    }
+
+    /// Sets the debug level without a word, as `debug` in ha.cf and `-d` do.
+    pub fn set_debug(&self, level: u8) {
+        self.shared.debug.store(level, Ordering::Relaxed);
+    }
+
+    /// Raises (`USR1`) or lowers (`USR2`) the debug level by one and says so. Spec: tools, section 2.
+    pub fn step_debug(&self, up: bool) {
+        let old = self.debug();
+        let new = if up {
+            old.saturating_add(1)
+        } else {
+            old.saturating_sub(1)
+        };
+        self.set_debug(new);
+        let pid = std::process::id();
+        self.line(
+            Severity::Debug,
+            format!("debug now set to {new} [pid {pid}]"),
+        );
+    }
+
+    /// Waits until everything logged so far is written, at most `limit`. `false`: it was not.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let goal = self.shared.queued.load(Ordering::Relaxed);
+        let done = self
+            .shared
+            .done
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (done, _) = self
+            .shared
+            .progress
+            .wait_timeout_while(done, limit, |done| *done < goal)
+            .unwrap_or_else(PoisonError::into_inner);
+        *done >= goal
+    }
+
+    fn push(&self, severity: Severity, tag: Option<String>, mut text: String) {
+        line::limit(&mut text);
+        let record = Record {
+            unix_s: crate::clock::wall_unix_s(),
+            severity,
+            tag,
+            pid: std::process::id(),
+            text,
+        };
+        match self.queue.try_send(Command::Line(record)) {
+            Ok(()) => {
+                self.shared.queued.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(TrySendError::Full(_)) => {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+/// Turns `tracing` events into legacy lines.
+#[derive(Debug, Clone)]
+pub struct HaLogLayer {
+    log: HaLog,
+}
+
+/// Fields of a span, ready to append.
+struct SpanFields(String);
+
+impl<S> Layer<S> for HaLogLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        match *metadata.level() {
+            Level::ERROR | Level::WARN | Level::INFO => true,
+            Level::DEBUG => self.log.debug() >= 1,
+            Level::TRACE => self.log.debug() >= TRACE_LEVEL,
+        }
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(SpanFields(fields.others));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields {
+            mut text,
+            others,
+            severity,
+            tag,
+        } = fields;
+        let severity = if let Some(severity) = severity {
+            severity
+        } else {
+            text.push_str(&others);
+            if tag.is_none() {
+                for span in context.event_scope(event).into_iter().flatten() {
+                    if let Some(SpanFields(fields)) = span.extensions().get() {
+                        text.push_str(fields);
+                    }
+                }
+            }
+            match *event.metadata().level() {
+                Level::ERROR => Severity::Error,
+                Level::WARN => Severity::Warn,
+                Level::INFO => Severity::Info,
+                Level::DEBUG | Level::TRACE => Severity::Debug,
+            }
+        };
+        self.log.push(severity, tag, text);
+    }
+}
+
+/// Collects the fields of one event or span.
+#[derive(Default)]
+struct Fields {
+    text: String,
+    others: String,
+    severity: Option<Severity>,
+    tag: Option<String>,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.text.push_str(value),
+            "ha_level" => self.severity = Severity::from_word(value),
+            "tag" => self.tag = Some(value.to_owned()),
+            name => self.push_other(name, value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.record_str(field, &value.to_string());
+    }
+}
+
+impl Fields {
+    fn push_other(&mut self, name: &str, value: &str) {
+        let plain = !value.is_empty()
+            && !value
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '='));
+        let quoted = value.starts_with('"') && value.ends_with('"') && value.len() > 1;
+        let _ = if plain || quoted {
+            write!(self.others, " {name}={value}")
+        } else {
+            write!(self.others, " {name}={value:?}")
+        };
+    }
+}

@@ -1,0 +1,191 @@
+//! The small programs that scripts and administrators call, under their legacy names.
+//!
+//! While a daemon runs they ask it and never run a resource script beside it, except for `status`,
+//! which only looks. Spec: resources, section 9; tools, section 4.
+
+mod handover;
+mod manager;
+mod output;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::actors::child::OutputTarget;
+use crate::config::settings::{NativeAddresses, Settings};
+use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
+use crate::ha_log::{HaLog, Targets, host_name, line};
+use crate::notice::Severity;
+use crate::paths::Paths;
+use crate::pid_file::{PidFile, look};
+use crate::resources::script::Environment;
+
+/// One call of a helper program: what it was given, and where its words go.
+pub struct Call<'a> {
+    /// As called, for messages.
+    pub program: String,
+    /// Words after the program's name.
+    pub args: Vec<String>,
+    /// Where everything lies.
+    pub paths: Paths,
+    /// The environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+}
+
+/// Runs the program that `name` (a path, or its last part) stands for. Its exit code.
+pub fn run(name: &str, call: &mut Call<'_>) -> u8 {
+    let short = Path::new(name).file_name().and_then(|name| name.to_str());
+    match short {
+        Some("ResourceManager") => manager::resource_manager(call),
+        Some("mach_down") => handover::mach_down(call),
+        Some("req_resource") => handover::req_resource(call),
+        Some("hb_standby") => handover::hb_standby(call),
+        Some("hb_takeover") => handover::hb_takeover(call),
+        Some("script_output") => output::script_output(call),
+        _ => {
+            call.complain(
+                "call this program as ResourceManager, mach_down, req_resource, hb_standby or \
+                 hb_takeover",
+            );
+            1
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Our own node name: as the daemon says, else the machine's.
+    fn current_host(&self) -> String {
+        let name = (self.variable)("HA_CURHOST").filter(|name| !name.is_empty());
+        name.unwrap_or_else(host_name).to_ascii_lowercase()
+    }
+
+    /// A line for whoever called.
+    fn complain(&mut self, text: &str) {
+        // Nowhere to complain to when that fails.
+        let _ = writeln!(self.err, "{text}");
+    }
+
+    fn print(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// Where log lines go, by the variables that the daemon gives its scripts.
+    fn log_targets(&self) -> Targets {
+        let file = |name| {
+            (self.variable)(name)
+                .filter(|path| !path.is_empty() && path != "/dev/null")
+                .map(PathBuf::from)
+        };
+        Targets {
+            host: host_name(),
+            logfile: file("HA_LOGFILE"),
+            debugfile: file("HA_DEBUGLOG"),
+            facility: (self.variable)("HA_LOGFACILITY")
+                .and_then(|name| line::facility_number(&name.to_ascii_lowercase())),
+            ..Targets::default()
+        }
+    }
+
+    /// Runs `work` with the log set up, and waits for its lines.
+    fn logged<T>(&self, work: impl FnOnce() -> T) -> T {
+        use tracing_subscriber::layer::SubscriberExt;
+        let Ok(log) = HaLog::start(&self.log_targets(), 0) else {
+            return work();
+        };
+        let subscriber = tracing_subscriber::registry().with(log.layer());
+        let result = tracing::subscriber::with_default(subscriber, work);
+        log.flush(std::time::Duration::from_secs(5));
+        result
+    }
+
+    /// Asks the daemon; `Ok(None)`: none runs.
+    fn ask(
+        &self,
+        request: &Request,
+        patience: std::time::Duration,
+    ) -> Result<Option<Reply>, String> {
+        match control::ask(&self.paths.control(), request, patience) {
+            Ok(reply) => Ok(Some(reply)),
+            Err(ControlError::NoDaemon { .. }) => match look(&self.paths.pid_file) {
+                PidFile::Running(pid) => Err(format!(
+                    "heartbeat runs (pid {pid}) but does not listen on {}",
+                    self.paths.control().display()
+                )),
+                PidFile::Absent | PidFile::Stale(_) => Ok(None),
+            },
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What resource scripts get from us when no daemon runs them.
+    fn script_environment(&self) -> Environment {
+        let path = (self.variable)("PATH").unwrap_or_default();
+        let mut environment = Environment::default();
+        environment.set("HA_CURHOST", &self.current_host());
+        environment.set("OCF_ROOT", "/usr/lib/ocf");
+        environment.for_resources(&self.paths, &path)
+    }
+
+    fn script_settings(&self) -> (Settings, NativeAddresses, OutputTarget) {
+        let settings = Settings::default();
+        let native = settings.native_addresses;
+        let file = self.log_targets().debugfile;
+        (settings, native, OutputTarget { file, pump: None })
+    }
+}
+
+/// A line in the form of the scripts, under the name of `program`.
+fn log(program: &str, severity: Severity, text: &str) {
+    let (tag, word) = (format!("{program}(default)"), severity.word());
+    match severity {
+        Severity::Debug => tracing::debug!(tag, ha_level = word, "{text}"),
+        Severity::Info | Severity::Notice => tracing::info!(tag, ha_level = word, "{text}"),
+        Severity::Warn => tracing::warn!(tag, ha_level = word, "{text}"),
+        Severity::Error | Severity::Crit | Severity::Emerg => {
+            tracing::error!(tag, ha_level = word, "{text}");
+        }
+    }
+}
+
+/// Exit code and words for what came of a group that was to be started or stopped.
+fn verdict(answer: &GroupAnswer, key: &str) -> (u8, Option<String>) {
+    match answer {
+        GroupAnswer::Started | GroupAnswer::Stopped => (0, None),
+        GroupAnswer::StartFailed { resource, code } => (
+            u8::try_from(*code).unwrap_or(1).max(1),
+            Some(format!("start of {resource} failed with code {code}")),
+        ),
+        GroupAnswer::StopFailed { resource } => {
+            (1, Some(format!("{resource} could not be stopped")))
+        }
+        GroupAnswer::NotHeld => (
+            1,
+            Some(format!(
+                "{key} is not started: the cluster has not given this group to this node \
+                 (hb_takeover asks for it)"
+            )),
+        ),
+        GroupAnswer::Held => (
+            1,
+            Some(format!(
+                "{key} is not stopped: this node holds this group (hb_standby gives it away)"
+            )),
+        ),
+        GroupAnswer::Busy => (
+            1,
+            Some(format!("{key}: other work on this group is under way")),
+        ),
+        GroupAnswer::Unknown => (
+            1,
+            Some(format!(
+                "{key} was not in haresources when the daemon read it"
+            )),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

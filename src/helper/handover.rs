@@ -1,0 +1,181 @@
+//! `mach_down`, `req_resource`, `hb_standby`, `hb_takeover`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Call, log};
+use crate::control::{Reply, Request};
+use crate::notice::Severity;
+
+/// Longest wait for one group: above the longest run of a script with its repetitions.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+/// How long a full FIFO is tried; a living daemon empties it at once.
+const FIFO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits until the daemon's takeover of a node's groups is done. It never starts anything: the
+/// daemon has begun that work before it ran the script that calls this. Always 0.
+/// Spec: resources, section 9.8.
+pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
+    let node = call.args.first().cloned().unwrap_or_default();
+    let node = node.to_ascii_lowercase();
+    let of_ping = (call.variable)("HA_info").is_some_and(|info| info.contains("ping"));
+    if node.is_empty() || node == call.current_host() || of_ping {
+        return 0;
+    }
+    let groups = match call.ask(&Request::View, Duration::from_secs(10)) {
+        Ok(Some(Reply::View(view))) => view.groups,
+        Ok(Some(Reply::Refused { reason })) | Err(reason) => {
+            call.complain(&reason);
+            return 0;
+        }
+        Ok(Some(Reply::Group(_)) | None) => return 0,
+    };
+    for group in groups.into_iter().filter(|group| group.owner == node) {
+        let request = Request::GroupStart { key: group.key };
+        if let Err(reason) = call.ask(&request, PATIENCE) {
+            call.complain(&reason);
+        }
+    }
+    call.logged(|| {
+        let text = format!("mach_down takeover complete for node {node}.");
+        log("mach_down", Severity::Info, &text);
+    });
+    0
+}
+
+/// Nothing is left to do here: the daemon asks for its groups by itself. Spec: resources, 5.3.
+pub(super) fn req_resource(_: &mut Call<'_>) -> u8 {
+    0
+}
+
+/// Asks that this node gives groups away. Spec: tools, section 4; resources, section 7.1.
+pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
+    if from_takeover_hook(call) {
+        return 0;
+    }
+    let set = match word(call) {
+        Ok(set) => set,
+        Err(code) => return code,
+    };
+    let set = if set == "failback" { "foreign" } else { set };
+    let text = format!(">>>\nt=ask_resources\nrsc_hold={set}\ninfo=me\n<<<\n");
+    send(
+        call,
+        "hb_standby",
+        &text,
+        &format!("Going standby [{set}]."),
+    )
+}
+
+/// Asks that the other node gives groups away. Spec: tools, section 4; resources, section 8.
+pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
+    if from_takeover_hook(call) {
+        return 0;
+    }
+    let set = match word(call) {
+        Ok(set) => set,
+        Err(code) => return code,
+    };
+    // A legacy receiver knows no `failback` and would give up everything.
+    let set = if set == "failback" { "local" } else { set };
+    let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n<<<\n");
+    send(call, "hb_takeover", &text, "")
+}
+
+/// Whether the notification script of a takeover message calls us: the daemon has acted already.
+fn from_takeover_hook(call: &Call<'_>) -> bool {
+    (call.variable)("HA_t").as_deref() == Some("hb_takeover")
+}
+
+/// The one word that is allowed; default `all`. Else the exit code.
+fn word(call: &mut Call<'_>) -> Result<&'static str, u8> {
+    const WORDS: [&str; 4] = ["all", "foreign", "local", "failback"];
+    let usage = |call: &mut Call<'_>| {
+        call.print("usage:");
+        let text = format!("{} [all|foreign|local|failback]", call.program);
+        call.complain(&text);
+        Err(1)
+    };
+    match call.args.as_slice() {
+        [] => Ok("all"),
+        [word] if word == "--help" => usage(call),
+        [word] => match WORDS.into_iter().find(|known| known == word) {
+            Some(known) => Ok(known),
+            None => {
+                let text = format!("{}: wrong resources({word}).", call.program);
+                call.print(&text);
+                usage(call)
+            }
+        },
+        _ => {
+            let text = format!("{}: too many arguments", call.program);
+            call.print(&text);
+            usage(call)
+        }
+    }
+}
+
+fn send(call: &mut Call<'_>, program: &str, text: &str, done: &str) -> u8 {
+    let fifo = call.paths.fifo();
+    match write_to_fifo(&fifo, text) {
+        Ok(()) => {
+            if !done.is_empty() {
+                call.logged(|| log(program, Severity::Info, done));
+            }
+            0
+        }
+        Err(error) => {
+            let text = match error.raw_os_error() {
+                Some(nix::libc::ENXIO | nix::libc::ENOENT) => {
+                    format!("{}: heartbeat is not running.", call.program)
+                }
+                _ => format!(
+                    "{}: cannot write to {}: {error}",
+                    call.program,
+                    fifo.display()
+                ),
+            };
+            call.complain(&text);
+            1
+        }
+    }
+}
+
+/// Writes in one piece, and only to a FIFO that somebody reads: never makes a file, never blocks.
+fn write_to_fifo(path: &Path, text: &str) -> io::Result<()> {
+    let mut fifo = OpenOptions::new()
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)?;
+    if !fifo.metadata()?.file_type().is_fifo() {
+        // What a legacy script left behind.
+        return Err(io::Error::from_raw_os_error(nix::libc::ENXIO));
+    }
+    let clock = crate::clock::Clock::start();
+    loop {
+        // Below the pipe's atomic size: all or nothing.
+        match fifo.write(text.as_bytes()) {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && clock.now().instant.since_start() < FIFO_PATIENCE =>
+            {
+                wait(Duration::from_millis(50));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits, in a program that has nothing else to do.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not the daemon: a program that waits"
+)]
+pub(super) fn wait(time: Duration) {
+    std::thread::sleep(time);
+}

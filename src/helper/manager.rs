@@ -1,0 +1,303 @@
+//! `ResourceManager`. Spec: resources, section 9.1.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::handover::wait;
+use super::{Call, log, verdict};
+use crate::actors::resource_group::{GroupContext, GroupRun};
+use crate::control::{GroupAnswer, Reply, Request};
+use crate::net::service_address::AddressManager;
+use crate::notice::Severity;
+use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::protocol::name::NodeName;
+use crate::resources::group::{GroupKey, ResourceGroup};
+use crate::resources::lines::{self, GroupLine};
+
+/// The name in log lines.
+const NAME: &str = "ResourceManager";
+
+/// Longest wait for the daemon's outcome.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+/// How long a group that is not yet ordered is waited for while the node is in transition.
+const TRANSITION_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pause between two looks at a node in transition.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
+/// Exit code of `status` for what does not run.
+const CODE_NOT_RUNNING: u8 = 3;
+
+pub(super) fn resource_manager(call: &mut Call<'_>) -> u8 {
+    let args = call.args.clone();
+    let command = args.first().map(String::as_str);
+    let word = args.get(1).map_or("", String::as_str);
+    match command {
+        Some("listkeys") => list(call, |line| owner_is(line, word), GroupLine::key),
+        Some("allkeys") => list(call, |_| true, GroupLine::key),
+        Some("ourkeys") => list_groups(call, true),
+        Some("otherkeys") => list_groups(call, false),
+        Some("status") => {
+            if running(call, &[word.to_owned()]).iter().any(|runs| *runs) {
+                0
+            } else {
+                CODE_NOT_RUNNING
+            }
+        }
+        Some("takegroup") => change(call, word, GroupOrder::Start),
+        Some("givegroup") => change(call, word, GroupOrder::Stop),
+        Some("statgroup") => group_state(call, word),
+        Some("verifyallidle") => verify_all_idle(call),
+        Some(_) | None => {
+            let program = call.program.clone();
+            call.complain(&format!(
+                "usage: {program} listkeys machine | takegroup key | givegroup key|status resource\n"
+            ));
+            1
+        }
+    }
+}
+
+fn read(call: &mut Call<'_>) -> Vec<GroupLine> {
+    let path = call.paths.haresources();
+    match fs::read(&path) {
+        Ok(bytes) => lines::read(&String::from_utf8_lossy(&bytes)),
+        Err(error) => {
+            call.complain(&format!("{}: {error}", path.display()));
+            Vec::new()
+        }
+    }
+}
+
+/// Exact comparison; legacy takes the name for a regular expression, of which `.*` is in use.
+fn owner_is(line: &GroupLine, name: &str) -> bool {
+    name == ".*" || line.owner.eq_ignore_ascii_case(name)
+}
+
+fn list(
+    call: &mut Call<'_>,
+    wanted: impl Fn(&GroupLine) -> bool,
+    shown: impl Fn(&GroupLine) -> Option<&str>,
+) -> u8 {
+    for line in read(call) {
+        if wanted(&line)
+            && let Some(text) = shown(&line)
+        {
+            call.print(text);
+        }
+    }
+    0
+}
+
+fn list_groups(call: &mut Call<'_>, ours: bool) -> u8 {
+    let host = call.current_host();
+    for line in read(call) {
+        if (line.owner == host) == ours && !line.resources.is_empty() {
+            // The blank at the end is legacy's.
+            call.print(&format!("{} ", line.words()));
+        }
+    }
+    0
+}
+
+/// A group at work without a daemon, or one that is only looked at.
+fn group_run(call: &Call<'_>, line: &GroupLine) -> Option<GroupRun> {
+    let (settings, native_addresses, output) = call.script_settings();
+    let group = ResourceGroup {
+        key: GroupKey::new(line.key()?),
+        owner: NodeName::new(&line.owner).ok()?,
+        resources: line.resources.clone(),
+    };
+    let context = GroupContext {
+        paths: call.paths.clone(),
+        environment: Arc::new(call.script_environment()),
+        output,
+        limit: settings.script_time_limit,
+        kill_after: settings.script_kill_after,
+        native_addresses,
+        addresses: Arc::new(AddressManager::new()),
+    };
+    Some(GroupRun {
+        context: Arc::new(context),
+        group,
+        turn: Arc::new(Mutex::new(())),
+    })
+}
+
+/// Asks the scripts of some resources for their status, one after another.
+fn running(call: &mut Call<'_>, words: &[String]) -> Vec<bool> {
+    let line = GroupLine {
+        owner: call.current_host(),
+        resources: words.to_vec(),
+    };
+    let Some(run) = group_run(call, &line) else {
+        return vec![false; words.len()];
+    };
+    call.logged(|| {
+        actix::System::new().block_on(async {
+            let mut found = Vec::new();
+            for word in words {
+                found.push(run.is_running(word).await);
+            }
+            found
+        })
+    })
+}
+
+/// The first group that has `word` among its words.
+fn group_of(call: &mut Call<'_>, word: &str) -> Option<GroupLine> {
+    let lines = read(call);
+    let has = |line: &GroupLine| line.resources.iter().any(|resource| resource == word);
+    let mut found = lines.into_iter().filter(has);
+    let first = found.next();
+    if found.next().is_some() {
+        call.complain(&format!(
+            "WARN: {word} stands in several lines of haresources: the first counts"
+        ));
+    }
+    first
+}
+
+fn change(call: &mut Call<'_>, word: &str, what: GroupOrder) -> u8 {
+    let Some(line) = group_of(call, word) else {
+        return 0;
+    };
+    let Some(key) = line.key().map(str::to_owned) else {
+        return 0;
+    };
+    let answer = match outcome(call, &key, what) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => alone(call, &line, what),
+        Err(reason) => {
+            call.complain(&format!("{NAME}: {reason}"));
+            return 1;
+        }
+    };
+    let (code, words) = verdict(&answer, &key);
+    if let Some(words) = words {
+        call.complain(&format!("{NAME}: {words}"));
+    }
+    code
+}
+
+/// What the daemon makes of the group; `None`: no daemon runs.
+fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupAnswer>, String> {
+    let key = key.to_owned();
+    let request = match what {
+        GroupOrder::Start => Request::GroupStart { key },
+        GroupOrder::Stop => Request::GroupStop { key },
+    };
+    let clock = crate::clock::Clock::start();
+    loop {
+        let answer = match call.ask(&request, PATIENCE)? {
+            Some(Reply::Group(answer)) => answer,
+            Some(Reply::Refused { reason }) => return Err(reason),
+            Some(Reply::View(_)) => return Err("the daemon's answer makes no sense".to_owned()),
+            None => return Ok(None),
+        };
+        // The order may still be on its way behind others.
+        let open = matches!(
+            answer,
+            GroupAnswer::NotHeld | GroupAnswer::Held | GroupAnswer::Busy
+        );
+        let waited = clock.now().instant.since_start();
+        if !open || waited >= TRANSITION_PATIENCE || !in_transition(call)? {
+            return Ok(Some(answer));
+        }
+        wait(LOOK_PAUSE);
+    }
+}
+
+fn in_transition(call: &Call<'_>) -> Result<bool, String> {
+    match call.ask(&Request::View, Duration::from_secs(10))? {
+        Some(Reply::View(view)) => Ok(view
+            .node
+            .and_then(|node| node.rscstatus)
+            .is_some_and(|held| held == "transition")),
+        Some(Reply::Group(_) | Reply::Refused { .. }) | None => Ok(false),
+    }
+}
+
+/// No daemon runs: the scripts are run from here, with nobody beside us.
+fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer {
+    let Some(run) = group_run(call, line) else {
+        return GroupAnswer::Unknown;
+    };
+    let outcome: GroupOutcome = call.logged(|| {
+        actix::System::new().block_on(async {
+            let mut outcome = GroupOutcome::Stopped;
+            match what {
+                GroupOrder::Start => run.start(|done| outcome = done).await,
+                GroupOrder::Stop => run.stop(|done| outcome = done).await,
+            }
+            outcome
+        })
+    });
+    GroupAnswer::from(&outcome)
+}
+
+/// `ALL`, `SOME` or `NONE` into the debug log; nothing on standard output, as legacy.
+fn group_state(call: &mut Call<'_>, word: &str) -> u8 {
+    let Some(line) = group_of(call, word) else {
+        return 0;
+    };
+    let states = running(call, &line.resources);
+    let state = match (states.contains(&true), states.contains(&false)) {
+        (true, false) => "ALL",
+        (true, true) => "SOME",
+        (false, _) => "NONE",
+    };
+    if let Some(path) = call.log_targets().debugfile {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        if let Ok(mut file) = file {
+            let _ = std::io::Write::write_all(&mut file, format!("{state}\n").as_bytes());
+        }
+    }
+    0
+}
+
+/// Names every group whose first resource runs; their number is the exit code.
+fn verify_all_idle(call: &mut Call<'_>) -> u8 {
+    let keys: Vec<String> = read(call)
+        .iter()
+        .filter_map(|line| line.key().map(str::to_owned))
+        .collect();
+    let states = running(call, &keys);
+    let mut active: u8 = 0;
+    for (key, _) in keys.iter().zip(states).filter(|(_, runs)| *runs) {
+        active = active.saturating_add(1);
+        let words = [
+            (
+                Severity::Crit,
+                format!("Resource {key} is active, and should not be!"),
+            ),
+            (
+                Severity::Crit,
+                "Non-idle resources can affect data integrity!".to_owned(),
+            ),
+            (
+                Severity::Info,
+                "If you don't know what this means, then get help!".to_owned(),
+            ),
+        ];
+        for (severity, text) in &words {
+            // Legacy writes this one word in full.
+            let level = if *severity == Severity::Crit {
+                "CRITICAL"
+            } else {
+                severity.word()
+            };
+            call.complain(&format!("{level}: {text}"));
+        }
+        call.logged(|| {
+            for (severity, text) in &words {
+                log(NAME, *severity, text);
+            }
+        });
+    }
+    active
+}

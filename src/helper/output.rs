@@ -1,0 +1,82 @@
+//! `script_output FILE`: stands between the processes that scripts start and the debug log.
+//!
+//! It lives as long as somebody may write, longer than the daemon if need be, so that no service
+//! dies of a broken pipe. It follows the file when that is renamed, and limits the rate.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use super::Call;
+use crate::clock::{Clock, Monotonic};
+
+/// Bytes that pass within one period: a talkative start, not a flooded disk.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// The period.
+const PERIOD: Duration = Duration::from_secs(60);
+
+pub(super) fn script_output(call: &mut Call<'_>) -> u8 {
+    let Some(file) = call.args.first().cloned() else {
+        call.complain("usage: script_output FILE");
+        return 1;
+    };
+    match pump(&mut io::stdin().lock(), Path::new(&file), Clock::start()) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+/// Copies until the end of `input`. A file that cannot be written loses what it was to get; the
+/// writers are never stopped.
+pub(super) fn pump(input: &mut dyn Read, file: &Path, clock: Clock) -> io::Result<()> {
+    let mut allowance = Allowance::default();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = match input.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let passes = allowance.take(count, clock.now().instant);
+        let text = buffer.get(..passes).unwrap_or_default();
+        let cut = passes < count && !allowance.told;
+        if text.is_empty() && !cut {
+            continue;
+        }
+        // Opened anew each time: the log may have been renamed.
+        let Ok(mut log) = OpenOptions::new().append(true).create(true).open(file) else {
+            continue;
+        };
+        let _ = log.write_all(text);
+        if cut {
+            allowance.told = true;
+            let _ = log.write_all(b"\n[more output discarded: over 1 MiB within a minute]\n");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Allowance {
+    since: Option<Monotonic>,
+    used: usize,
+    told: bool,
+}
+
+impl Allowance {
+    /// How many of `count` bytes may pass.
+    fn take(&mut self, count: usize, now: Monotonic) -> usize {
+        if self.since.is_none_or(|since| now.since(since) >= PERIOD) {
+            *self = Self {
+                since: Some(now),
+                used: 0,
+                told: false,
+            };
+        }
+        let passes = count.min(MAX_BYTES.saturating_sub(self.used));
+        self.used = self.used.saturating_add(passes);
+        passes
+    }
+}

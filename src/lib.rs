@@ -1,0 +1,29 @@
+//! Systole: a drop-in replacement for a Linux-HA Heartbeat 3.0.6 node.
+//!
+//! Two layers. The core ([`protocol`], [`resources`], [`node`]) is plain Rust that takes
+//! `(event, now)` and returns actions; it opens nothing, reads no clock and awaits nothing. The
+//! [`actors`] own sockets, timers and child processes and carry the actions out.
+//! `docs/architecture.md` has the tree and the path of a datagram.
+
+pub mod accounts;
+pub mod actors;
+pub mod api_client;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod daemonize;
+pub mod guardian;
+pub mod ha_log;
+pub mod helper;
+pub mod net;
+pub mod node;
+pub mod notice;
+pub mod paths;
+pub mod pid_file;
+pub mod protocol;
+pub mod reload;
+pub mod resources;
+pub mod startup;
+pub mod state_files;
+pub mod sys;

@@ -1,0 +1,444 @@
+//! The `heartbeat` command: options, configuration, and the daemon. Spec: tools, section 1.
+//!
+//! Only here does an error become an exit code.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use systole::actors::membership::handover::Resume;
+use systole::actors::root::{self, Setup};
+use systole::cli::{self, Command, Held, OptionError, Options, talk};
+use systole::config::environment::Machine;
+use systole::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
+use systole::config::print;
+use systole::daemonize::{self, Starting};
+use systole::guardian::{self, Link};
+use systole::ha_log::{HaLog, Targets, host_name};
+use systole::notice::{self, Severity};
+use systole::paths::Paths;
+use systole::pid_file::{self, ClaimError, PidFile};
+use systole::reload::Stamps;
+use systole::resources::group::GroupKey;
+use systole::resources::holding::HoldingSet;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Something failed that is neither configuration nor permission.
+const EXIT_GENERIC: u8 = 1;
+/// No permission.
+const EXIT_PERMISSION: u8 = 4;
+/// The configuration is refused, or `-R` came without a running daemon.
+const EXIT_CONFIG: u8 = 6;
+
+/// How often the files are tried again after a restart in place: as long as the others wait for us.
+const RESUME_TRIES: u32 = 25;
+
+/// Pause between.
+const RESUME_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the process waits at its end for its last log lines.
+const FLUSH: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    daemonize::set_process_name();
+    // Whatever the caller had open is nothing to the daemon and its scripts. A kernel that cannot
+    // do this leaves things as they are.
+    let _ = systole::sys::inherit_nothing();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_else(|| "heartbeat".into());
+    let program = program.to_string_lossy().into_owned();
+    let arguments: Vec<OsString> = words.collect();
+    if program == guardian::TITLE {
+        return ExitCode::from(guardian::guard(&arguments, &own_program()));
+    }
+    if program == guardian::RELEASE_TITLE {
+        return ExitCode::from(release());
+    }
+    let letters = arguments
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned());
+    let code = match cli::options::parse(&program, letters) {
+        Ok(options) => run(&program, &arguments, options),
+        Err(OptionError::Usage(complaints)) => {
+            for line in complaints {
+                eprintln!("{line}");
+            }
+            eprint!("{}", cli::options::USAGE);
+            cli::options::EXIT_USAGE
+        }
+        Err(error @ OptionError::BadHeld(_)) => {
+            eprintln!("ERROR: {error}");
+            EXIT_GENERIC
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
+    let paths = Paths::default();
+    match options.command {
+        Command::Version => say(&format!("{}\n", cli::version())),
+        Command::Defaults { wiki: false } => say(&print::defaults()),
+        Command::Defaults { wiki: true } => say(&print::defaults_as_wiki()),
+        Command::Status => answer(&talk::status(&paths)),
+        Command::Stop => answer(&talk::stop(&paths)),
+        Command::Start | Command::Restarted(_) | Command::Reload | Command::Check => {
+            let log = match HaLog::start(&Targets::stderr_only(), options.debug) {
+                Ok(log) => log,
+                Err(error) => {
+                    eprintln!("ERROR: cannot start the log: {error}");
+                    return EXIT_GENERIC;
+                }
+            };
+            tracing_subscriber::registry().with(log.layer()).init();
+            log_panics(&log);
+            let process = Process {
+                paths,
+                options,
+                log,
+                program: own_program(),
+            };
+            let code = if daemonize::is_daemon(program) {
+                process.background()
+            } else {
+                process.foreground(arguments)
+            };
+            process.log.flush(FLUSH);
+            code
+        }
+    }
+}
+
+/// Releases all resources in the place of a daemon that died too often. The files say where the log
+/// is, if they can be read.
+fn release() -> u8 {
+    let paths = Paths::default();
+    let log = match HaLog::start(&Targets::stderr_only(), 0) {
+        Ok(log) => log,
+        Err(_) => return EXIT_GENERIC,
+    };
+    log_panics(&log);
+    let options = LoadOptions {
+        purpose: Purpose::Start,
+        manage_resources: true,
+        realtime: false,
+        debug: 0,
+    };
+    let loaded = match load::load(&paths, &Machine, &options) {
+        Ok(loaded) => {
+            log.aim(Targets::from_config(&loaded.config.log, false));
+            Some(loaded)
+        }
+        Err(failure) => {
+            log.aim(Targets::from_config(&failure.log, false));
+            None
+        }
+    };
+    let code = guardian::release(&paths, loaded.as_ref(), &log);
+    log.flush(FLUSH);
+    code
+}
+
+/// A panic goes to the log, with its place: a daemon has no standard error.
+fn log_panics(log: &HaLog) {
+    let log = log.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("?");
+        log.line(Severity::Error, format!("thread {name}: {panic}"));
+    }));
+}
+
+/// The file that this process runs; after an upgrade the one that took its place.
+fn own_program() -> PathBuf {
+    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let text = path.to_string_lossy();
+    match text.strip_suffix(" (deleted)") {
+        Some(replaced) => PathBuf::from(replaced),
+        None => path,
+    }
+}
+
+fn say(text: &str) -> u8 {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    if written.is_ok() { 0 } else { EXIT_GENERIC }
+}
+
+fn answer(answer: &talk::Answer) -> u8 {
+    let _ = std::io::stdout().write_all(answer.stdout.as_bytes());
+    let _ = std::io::stderr().write_all(answer.stderr.as_bytes());
+    answer.code
+}
+
+/// One run of the program that reads the configuration.
+struct Process {
+    paths: Paths,
+    options: Options,
+    log: HaLog,
+    /// The file that we run.
+    program: PathBuf,
+}
+
+impl Process {
+    /// The process that was called: checks, then signals, refuses, starts the daemon or becomes it.
+    fn foreground(&self, arguments: &[OsString]) -> u8 {
+        let own = nix::unistd::getpid().as_raw();
+        let running = match pid_file::look(&self.paths.pid_file) {
+            PidFile::Running(pid) if pid != own => Some(pid),
+            // After a restart in place the file names ourselves: we are the daemon.
+            PidFile::Running(_) | PidFile::Stale(_) | PidFile::Absent => None,
+        };
+        let purpose = match (self.options.command, running) {
+            (Command::Check, _) => Purpose::Check,
+            (Command::Reload, Some(_)) => Purpose::Reload,
+            _ => Purpose::Start,
+        };
+        let stamps = Stamps::take(&self.paths);
+        let loaded = match self.load(purpose) {
+            Ok(loaded) => loaded,
+            Err(code) => {
+                if let (Purpose::Reload, Some(pid)) = (purpose, running) {
+                    self.info(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
+                }
+                return code;
+            }
+        };
+        match (self.options.command, running) {
+            (Command::Check, _) => {
+                self.info("Configuration validated.");
+                return 0;
+            }
+            (Command::Reload, Some(pid)) => {
+                self.info(format!(
+                    "Signalling heartbeat pid {pid} to reread config files"
+                ));
+                return match talk::signal_reload(pid) {
+                    Ok(()) => 0,
+                    Err(error) => {
+                        let text = format!("Could not kill pid {pid} : {}", error.desc());
+                        self.log.line(Severity::Error, text);
+                        EXIT_PERMISSION
+                    }
+                };
+            }
+            (Command::Restarted(_), Some(pid)) => {
+                eprintln!("ERROR: Heartbeat already running [pid {pid}].");
+                return EXIT_GENERIC;
+            }
+            (Command::Restarted(_), None) => {
+                eprintln!("ERROR: heartbeat is not running.");
+                return EXIT_CONFIG;
+            }
+            (_, Some(pid)) => {
+                self.info(format!("heartbeat: already running [pid {pid}]."));
+                return 0;
+            }
+            (_, None) => {}
+        }
+        if self.options.verbose {
+            say(&print::effective(&loaded.config, &host_name()));
+        }
+        if self.options.foreground {
+            return self.daemon(loaded, stamps, None, None, Link::default());
+        }
+        match daemonize::spawn(arguments) {
+            Ok(code) => code,
+            Err(error) => {
+                let text = format!("cannot start the background process: {error}");
+                self.log.line(Severity::Error, text);
+                EXIT_GENERIC
+            }
+        }
+    }
+
+    /// The daemon's own process. The starter has said what there is to say about the files.
+    fn background(&self) -> u8 {
+        if let Command::Restarted(held) = self.options.command {
+            return self.resumed(held.unwrap_or(Held::None));
+        }
+        let stamps = Stamps::take(&self.paths);
+        match load::load(&self.paths, &Machine, &self.load_options(Purpose::Start)) {
+            Ok(loaded) => {
+                let starter = nix::unistd::getppid().as_raw();
+                self.daemon(loaded, stamps, Some(starter), None, Link::default())
+            }
+            Err(failure) => self.refuse(&failure),
+        }
+    }
+
+    /// The daemon after a restart in place. The files were good a moment ago; should one be bad by
+    /// now, its groups run on while it is tried again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nothing else runs in this process yet"
+    )]
+    fn resumed(&self, held: Held) -> u8 {
+        let starter = nix::unistd::getppid().as_raw();
+        let link = Link::adopt();
+        // After a restart in place the file names ourselves.
+        let died = !pid_file::names(&self.paths.pid_file, nix::unistd::getpid().as_raw());
+        let mut tries = RESUME_TRIES;
+        loop {
+            let stamps = Stamps::take(&self.paths);
+            match self.load(Purpose::Start) {
+                Ok(loaded) => {
+                    let running = self.options.running.iter().map(|key| GroupKey::new(key));
+                    let mut resume = Resume {
+                        holding: HoldingSet::from_word(held.word()).unwrap_or(HoldingSet::NONE),
+                        running: running.collect(),
+                    };
+                    if died {
+                        let may_run = |key: &GroupKey| resume.running.contains(key);
+                        resume.holding =
+                            guardian::held_after_death(&loaded.config, resume.holding, may_run);
+                        let text = format!(
+                            "The daemon was killed or crashed: started again by its guardian, \
+                             holding {}",
+                            resume.holding
+                        );
+                        self.log.line(Severity::Crit, text);
+                    }
+                    return self.daemon(loaded, stamps, Some(starter), Some(resume), link);
+                }
+                Err(code) if tries == 0 => {
+                    let text = "The files stay bad: resources still run here, unmanaged.";
+                    self.log.line(Severity::Crit, text);
+                    return code;
+                }
+                Err(_) => {
+                    tries -= 1;
+                    std::thread::sleep(RESUME_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn load_options(&self, purpose: Purpose) -> LoadOptions {
+        LoadOptions {
+            purpose,
+            manage_resources: self.options.manage_resources,
+            realtime: self.options.realtime,
+            debug: self.options.debug,
+        }
+    }
+
+    /// Reads the files and logs what there is to say, where the files want it.
+    fn load(&self, purpose: Purpose) -> Result<Loaded, u8> {
+        match load::load(&self.paths, &Machine, &self.load_options(purpose)) {
+            Ok(loaded) => {
+                self.log.aim(Targets::from_config(&loaded.config.log, true));
+                self.log.set_debug(loaded.config.log.debug);
+                loaded.config.remarks.iter().for_each(notice::log);
+                Ok(loaded)
+            }
+            Err(failure) => Err(self.refuse(&failure)),
+        }
+    }
+
+    fn refuse(&self, failure: &ConfigFailure) -> u8 {
+        if self.options.command != Command::Check {
+            self.log.aim(Targets::from_config(&failure.log, true));
+        }
+        failure.lines.iter().for_each(notice::log);
+        failure.exit_code
+    }
+
+    fn info(&self, text: impl Into<String>) {
+        self.log.line(Severity::Info, text);
+    }
+
+    /// Runs the daemon to its end. `starter` waits for word from us, if there is one.
+    fn daemon(
+        &self,
+        loaded: Loaded,
+        stamps: Stamps,
+        starter: Option<i32>,
+        resume: Option<Resume>,
+        link: Link,
+    ) -> u8 {
+        self.log.aim(Targets::from_config(&loaded.config.log, true));
+        self.log.set_debug(loaded.config.log.debug);
+        let starting = match Starting::begin(starter.is_some()) {
+            Ok(starting) => starting,
+            Err(error) => return self.fail(&error),
+        };
+        let _locks = match self.lock(resume.is_some()) {
+            Ok(locks) => locks,
+            Err(code) => return code,
+        };
+        match pid_file::claim(&self.paths.pid_file, starter) {
+            Ok(()) => {}
+            Err(error @ ClaimError::AlreadyRunning(_)) => {
+                self.info(error.to_string());
+                return 0;
+            }
+            Err(ClaimError::Io { path, source }) => {
+                let denied = source.kind() == std::io::ErrorKind::PermissionDenied;
+                self.fail(&format!(
+                    "cannot make pid file {}: {source}",
+                    path.display()
+                ));
+                return if denied {
+                    EXIT_PERMISSION
+                } else {
+                    EXIT_GENERIC
+                };
+            }
+        }
+        self.info(format!("heartbeat: version {}", cli::LEGACY_VERSION));
+        let code = root::run(Setup {
+            paths: self.paths.clone(),
+            loaded,
+            stamps,
+            load_options: self.load_options(Purpose::Reload),
+            options: self.options.clone(),
+            program: self.program.clone(),
+            resume,
+            guardian: link,
+            log: self.log.clone(),
+            starting,
+        });
+        pid_file::release(&self.paths.pid_file);
+        code
+    }
+
+    /// There is one daemon only, and none but its own beside a guardian at work.
+    fn lock(&self, resumed: bool) -> Result<File, u8> {
+        let take = |path: &Path| {
+            guardian::take_lock(path).map_err(|error| {
+                self.fail(&format!(
+                    "cannot make lock file {}: {error}",
+                    path.display()
+                ));
+                match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => EXIT_PERMISSION,
+                    _ => EXIT_GENERIC,
+                }
+            })
+        };
+        // Given up at once: the guardian that we start needs it.
+        if !resumed && take(&self.paths.guardian_lock())?.is_none() {
+            return Err(self.fail(
+                &"the guardian of the last run starts it again or releases its resources: not \
+                  started beside it",
+            ));
+        }
+        match take(&self.paths.daemon_lock())? {
+            Some(lock) => Ok(lock),
+            None if resumed => Err(self.fail(&"another daemon runs: not started beside it")),
+            None => {
+                self.info("heartbeat: already running.");
+                Err(0)
+            }
+        }
+    }
+
+    fn fail(&self, error: &dyn std::fmt::Display) -> u8 {
+        self.log.line(Severity::Error, error.to_string());
+        EXIT_GENERIC
+    }
+}

@@ -1,0 +1,239 @@
+//! `/run/heartbeat.pid`: who the running daemon is. Spec: tools, section 1.
+//!
+//! Eleven bytes: the process id in decimal, right-aligned in ten columns, and a newline. The file
+//! is made under another name and linked into place, so that nobody sees half of it and of two
+//! daemons started at once only one wins.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+/// File name of the daemon's program: a process that runs another one is not the daemon.
+const PROGRAM: &str = "heartbeat";
+
+/// What the pid file says and whether it is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PidFile {
+    /// No file, or nothing in it that reads as a process id.
+    Absent,
+    /// A process id that is nobody's, or that of another program.
+    Stale(i32),
+    /// The daemon runs.
+    Running(i32),
+}
+
+/// Why the file cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another daemon has it.
+    #[error("heartbeat: already running [pid {0}].")]
+    AlreadyRunning(i32),
+    /// It cannot be made.
+    #[error("cannot make pid file {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Reads the file at `path` and asks for the process.
+#[must_use]
+pub fn look(path: &Path) -> PidFile {
+    let Some(pid) = fs::read_to_string(path).ok().and_then(|text| parse(&text)) else {
+        return PidFile::Absent;
+    };
+    if is_running(pid) && is_daemon(pid) {
+        PidFile::Running(pid)
+    } else {
+        PidFile::Stale(pid)
+    }
+}
+
+fn parse(text: &str) -> Option<i32> {
+    let word = text.split_whitespace().next()?;
+    word.parse().ok().filter(|pid| *pid > 0)
+}
+
+/// Whether a process of this id exists and has not ended: a dead one that waits to be reaped has.
+#[must_use]
+pub fn is_running(pid: i32) -> bool {
+    match kill(Pid::from_raw(pid), None) {
+        Ok(()) | Err(Errno::EPERM) => !is_dead(pid),
+        Err(_) => false,
+    }
+}
+
+fn is_dead(pid: i32) -> bool {
+    // `pid (name) S ...`; the name may hold anything, so the state follows the last parenthesis.
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+    })
+}
+
+/// Whether the process runs a program named `heartbeat`, ours or the legacy one.
+///
+/// The name of the executable decides. Where that may not be read (another user asks) the
+/// process's own name does. Legacy asks neither, and takes any process that got the number.
+fn is_daemon(pid: i32) -> bool {
+    match fs::read_link(format!("/proc/{pid}/exe")) {
+        Ok(path) => {
+            let name = path.file_name().map(|name| name.to_string_lossy());
+            // The kernel adds the word when the file was replaced, as at an upgrade.
+            name.is_some_and(|name| name.trim_end_matches(" (deleted)") == PROGRAM)
+        }
+        Err(_) => match fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => name.trim_end() == PROGRAM,
+            // No /proc: signal 0 is all there is, as for legacy.
+            Err(_) => !Path::new("/proc/self").exists(),
+        },
+    }
+}
+
+/// Writes our own process id to `path`.
+///
+/// `starter` is the process that started us in the background, if any: after a reboot or in a
+/// container a stale file may name it or ourselves, and neither is another daemon.
+///
+/// # Errors
+/// [`ClaimError::AlreadyRunning`] with the process that has the file, or the reason why it cannot
+/// be made.
+pub fn claim(path: &Path, starter: Option<i32>) -> Result<(), ClaimError> {
+    let own = nix::unistd::getpid().as_raw();
+    if names(path, own) {
+        // Ours since before a restart in place, or left by a namesake: it says what it shall say.
+        return Ok(());
+    }
+    let failed = |source| ClaimError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{own}"));
+    let temporary = PathBuf::from(name);
+    let _ = fs::remove_file(&temporary);
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(format!("{own:>10}\n").as_bytes()));
+    let linked = made.map_err(failed).and_then(|()| {
+        // The second try comes after a stale file was removed; a third would mean a race lost.
+        match link(&temporary, path, own, starter) {
+            Err(ClaimError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                link(&temporary, path, own, starter)
+            }
+            other => other,
+        }
+    });
+    let _ = fs::remove_file(&temporary);
+    linked
+}
+
+fn link(temporary: &Path, path: &Path, own: i32, starter: Option<i32>) -> Result<(), ClaimError> {
+    let failed = |source| ClaimError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::hard_link(temporary, path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match look(path) {
+                PidFile::Running(pid) if pid != own && Some(pid) != starter => {
+                    return Err(ClaimError::AlreadyRunning(pid));
+                }
+                PidFile::Running(_) | PidFile::Stale(_) | PidFile::Absent => {}
+            }
+            fs::remove_file(path).map_err(failed)?;
+            Err(failed(error))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Removes the file if it still is our own. Legacy leaves it; LSB wants "not running" to be 3.
+pub fn release(path: &Path) {
+    let own = nix::unistd::getpid().as_raw();
+    if names(path, own) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether the file names this process.
+#[must_use]
+pub fn names(path: &Path, pid: i32) -> bool {
+    fs::read_to_string(path).ok().and_then(|text| parse(&text)) == Some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("heartbeat.pid");
+        if !text.is_empty() {
+            fs::write(&path, text).unwrap();
+        }
+        (directory, path)
+    }
+
+    #[test]
+    fn absent_and_unreadable_files_are_nobody() {
+        assert_eq!(look(&file("").1), PidFile::Absent);
+        assert_eq!(look(&file("xyz\n").0.path().join("no")), PidFile::Absent);
+        let (_directory, path) = file("xyz\n");
+        assert_eq!(look(&path), PidFile::Absent);
+        let (_directory, path) = file("-1\n");
+        assert_eq!(look(&path), PidFile::Absent);
+    }
+
+    #[test]
+    fn another_program_is_not_the_daemon() {
+        // This test's own process lives, but is not named heartbeat.
+        let own = std::process::id();
+        let (_directory, path) = file(&format!("{own:>10}\n"));
+        let own = i32::try_from(own).unwrap();
+        assert!(is_running(own));
+        assert_eq!(look(&path), PidFile::Stale(own));
+    }
+
+    #[test]
+    fn claims_in_the_legacy_form_and_replaces_a_stale_file() {
+        for before in ["", "garbage\n", "2147483647\n"] {
+            let (directory, path) = file(before);
+            claim(&path, None).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(text, format!("{:>10}\n", std::process::id()));
+            assert_eq!(text.len(), 11);
+            let names = fs::read_dir(directory.path()).unwrap().count();
+            assert_eq!(names, 1, "no temporary file stays");
+        }
+    }
+
+    #[test]
+    fn releases_only_its_own_file() {
+        let (_directory, path) = file("2147483647\n");
+        release(&path);
+        assert!(path.exists());
+        claim(&path, None).unwrap();
+        release(&path);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_with_its_path() {
+        let (directory, _) = file("");
+        let path = directory.path().join("no/heartbeat.pid");
+        let error = claim(&path, None).unwrap_err();
+        assert!(error.to_string().contains("no/heartbeat.pid"), "{error}");
+    }
+}

@@ -1,0 +1,132 @@
+//! What a reload (`SIGHUP`, `heartbeat -r`) finds changed, and what of it can be taken over while
+//! the node runs. Spec: configuration, sections 5.3 and 9; membership, section 10.
+//!
+//! | Changed | Taken over |
+//! |---|---|
+//! | `authkeys` | in place; a bad file leaves the old keys in use |
+//! | `ha.cf`, only log targets, `syslogmsgfmt`, `debug` | in place |
+//! | `ha.cf`, anything else, or only touched | the process replaces itself, its groups run on |
+//! | `haresources` | a group's own line at its next order; other groups at the next restart |
+//!
+//! Legacy does not look before it replaces itself, and it ends without releasing its resources
+//! when `authkeys` is bad at that moment. Here a bad file stops nothing.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::config::Config;
+use crate::paths::Paths;
+
+/// Modification times of the three files; `None` where a file is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamps {
+    ha_cf: Option<SystemTime>,
+    authkeys: Option<SystemTime>,
+    haresources: Option<SystemTime>,
+}
+
+/// Which files are not those that were last read. Legacy, too, looks at the time and not at the
+/// content: `touch` is a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// `ha.cf`.
+    pub ha_cf: bool,
+    /// `authkeys`.
+    pub authkeys: bool,
+    /// `haresources`.
+    pub haresources: bool,
+}
+
+impl Changes {
+    /// Whether any file changed.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.ha_cf || self.authkeys || self.haresources
+    }
+}
+
+impl Stamps {
+    /// The files as they are now. Take them before the files are read: a change in between is then
+    /// found by the next reload.
+    #[must_use]
+    pub fn take(paths: &Paths) -> Self {
+        let of = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+        Self {
+            ha_cf: of(&paths.ha_cf()),
+            authkeys: of(&paths.authkeys()),
+            haresources: of(&paths.haresources()),
+        }
+    }
+
+    /// What changed from `self` to `now`.
+    #[must_use]
+    pub fn changes(&self, now: &Self) -> Changes {
+        Changes {
+            ha_cf: self.ha_cf != now.ha_cf,
+            authkeys: self.authkeys != now.authkeys,
+            haresources: self.haresources != now.haresources,
+        }
+    }
+}
+
+/// Names of the directives whose new values need a new process.
+#[must_use]
+pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("node", old.local != new.local || old.nodes != new.nodes),
+        ("media", old.media != new.media),
+        ("ping", old.pings != new.pings),
+        ("times", old.timing != new.timing),
+        ("hopfudge", old.hopfudge != new.hopfudge),
+        ("autojoin", old.autojoin != new.autojoin),
+        ("auto_failback", old.auto_failback != new.auto_failback),
+        ("haresources", old.groups != new.groups),
+        ("msgfmt", old.message_format != new.message_format),
+        (
+            "hbgenmethod",
+            old.generation_method != new.generation_method,
+        ),
+        ("uuidfrom", old.uuid_from != new.uuid_from),
+        ("log_badpack", old.log_bad_packets != new.log_bad_packets),
+        ("respawn", old.respawn != new.respawn),
+        ("apiauth", old.api_auth != new.api_auth),
+        ("env", old.env != new.env),
+        (
+            "realtime",
+            (old.realtime, old.realtime_priority, old.memreserve_kb)
+                != (new.realtime, new.realtime_priority, new.memreserve_kb),
+        ),
+        ("watchdog", old.watchdog != new.watchdog),
+        ("coreroot", old.core_root != new.core_root),
+        ("settings", old.settings != new.settings),
+    ];
+    changed
+        .into_iter()
+        .filter_map(|(name, changed)| changed.then_some(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_touched_or_vanished_file_is_a_change() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        fs::create_dir_all(&paths.ha_dir).unwrap();
+        for path in [paths.ha_cf(), paths.authkeys(), paths.haresources()] {
+            fs::write(path, "").unwrap();
+        }
+        let before = Stamps::take(&paths);
+        assert!(!before.changes(&Stamps::take(&paths)).any());
+        let file = fs::File::open(paths.authkeys()).unwrap();
+        let earlier = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        file.set_modified(earlier).unwrap();
+        fs::remove_file(paths.haresources()).unwrap();
+        let changes = before.changes(&Stamps::take(&paths));
+        assert!(changes.authkeys && changes.haresources && !changes.ha_cf);
+    }
+}

@@ -1,0 +1,147 @@
+//! Directories, core files and load figures that the daemon prepares before its actors start.
+//! Spec: membership, section 4; tools, section 5.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing::{error, info, warn};
+
+use crate::accounts;
+use crate::paths::Paths;
+
+/// Directories below the run-time directory, which the legacy `tmpfiles` file makes.
+const RUN_DIRS: [&str; 3] = ["ccm", "crm", "dopd"];
+
+/// Below `coreroot`, the directory for processes of root.
+const OWN_CORES: &str = "root";
+
+/// Why the daemon cannot prepare its places.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make {}: {source}", path.display())]
+pub struct StartupError {
+    /// The directory.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Makes the run-time and state directories where they are missing.
+///
+/// # Errors
+/// The first directory that cannot be made.
+pub fn make_directories(paths: &Paths) -> Result<(), StartupError> {
+    let owner = accounts::hacluster();
+    let run_dirs = RUN_DIRS.map(|name| paths.run_dir.join(name));
+    for path in std::iter::once(&paths.run_dir).chain(&run_dirs) {
+        let made = make_directory(path, 0o750)?;
+        if let (true, Some((uid, gid))) = (made, owner)
+            && let Err(error) = chown(path, Some(uid), Some(gid))
+        {
+            warn!(path = %path.display(), %error, "cannot give a directory to hacluster");
+        }
+    }
+    make_directory(&paths.var_lib, 0o755)?;
+    Ok(())
+}
+
+/// `true`: it was not there.
+fn make_directory(path: &Path, mode: u32) -> Result<bool, StartupError> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path);
+    made.map(|()| true).map_err(|source| StartupError {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Empties the state directory of resource scripts: what they noted before is no longer true.
+///
+/// Not after a restart in place: then the resources still run. A part that cannot be removed is
+/// logged; a node must not stay down for it.
+pub fn renew_rsctmp(paths: &Paths) {
+    let rsctmp = &paths.rsctmp;
+    match fs::remove_dir_all(rsctmp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            warn!(path = %rsctmp.display(), %error, "cannot empty the state directory of scripts");
+        }
+        _ => {}
+    }
+    let made = make_directory(rsctmp, 0o755).map_err(|error| error.source);
+    // The umask would take these bits from a mode given at creation; 01755 is what legacy has.
+    let set = made.and_then(|_| fs::set_permissions(rsctmp, fs::Permissions::from_mode(0o1755)));
+    if let Err(error) = set {
+        error!(path = %rsctmp.display(), %error, "cannot make the state directory of scripts");
+    }
+}
+
+/// Allows core files and goes to the directory that they shall lie in. Spec: configuration, 4.4.
+pub fn prepare_core_files(paths: &Paths, enabled: bool, root: Option<&Path>) {
+    if !enabled {
+        return;
+    }
+    let raised = getrlimit(Resource::RLIMIT_CORE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, hard, hard));
+    if let Err(error) = raised {
+        info!(%error, "cannot raise the limit of core files");
+    }
+    let directory = root.map_or_else(|| paths.core_dir(), Path::to_owned);
+    let own = directory.join(OWN_CORES);
+    let entered = if own.is_dir() {
+        std::env::set_current_dir(&own)
+    } else {
+        std::env::set_current_dir(&directory)
+    };
+    if let Err(error) = entered {
+        let reason = error.raw_os_error().map_or("unknown error", |code| {
+            nix::errno::Errno::from_raw(code).desc()
+        });
+        error!("Cannot chdir to [{}]: {reason}", directory.display());
+    }
+}
+
+/// The first line of `/proc/loadavg`, for the status message; empty where there is none.
+#[must_use]
+pub fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_appear_and_rsctmp_is_emptied() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        make_directories(&paths).unwrap();
+        for name in RUN_DIRS {
+            let data = fs::metadata(paths.run_dir.join(name)).unwrap();
+            assert_eq!(data.permissions().mode() & 0o7777, 0o750);
+        }
+        fs::create_dir_all(paths.rsctmp.join("a/b")).unwrap();
+        fs::write(paths.rsctmp.join("a/b/c"), "x").unwrap();
+        renew_rsctmp(&paths);
+        let data = fs::metadata(&paths.rsctmp).unwrap();
+        assert_eq!(data.permissions().mode() & 0o7777, 0o1755);
+        assert_eq!(fs::read_dir(&paths.rsctmp).unwrap().count(), 0);
+        make_directories(&paths).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        fs::write(root.path().join("run"), "a file in the way").unwrap();
+        let error = make_directories(&paths).unwrap_err();
+        assert!(error.to_string().contains("run/heartbeat"), "{error}");
+    }
+}

@@ -1,0 +1,308 @@
+//! What a node keeps over restarts, in `/var/lib/heartbeat`: generation, uuid, host cache.
+//! Spec: wire, section 11; what the content means is in [`crate::protocol::identity`].
+//!
+//! Every file is written anew beside the old one, synced and renamed, so that a crash leaves the
+//! old content or the new. All of this blocks: call it before the cluster thread starts, or on
+//! another thread.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::notice::Notice;
+use crate::protocol::identity::{
+    StoredGeneration, next_generation, parse_generation_file, parse_uuid_file, random_uuid,
+    render_generation_file,
+};
+use crate::protocol::name::{Generation, NodeUuid};
+
+const GENERATION_FILE: &str = "hb_generation";
+const UUID_FILE: &str = "hb_uuid";
+const DELETED_HOSTS_FILE: &str = "delhostcache";
+
+/// As legacy makes them.
+const MODE: u32 = 0o644;
+
+/// Bytes of a state file that are read: the true ones have sixteen.
+const READ_LIMIT_BYTES: u64 = 4096;
+
+/// Why a state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes for a uuid")]
+    NoRandom,
+}
+
+/// The generation file of a running node.
+///
+/// The number on disk is always at least every number used, and it never goes down. Written
+/// ahead, a later restart in place needs no write.
+#[derive(Debug)]
+pub struct GenerationFile {
+    path: PathBuf,
+    on_disk: Generation,
+}
+
+impl GenerationFile {
+    /// Takes the generation of the run that starts at `unix_s`, and writes the file `ahead`
+    /// numbers further. The generation may be used once this has returned.
+    ///
+    /// A notice says when there was no number to count up.
+    ///
+    /// # Errors
+    /// [`StateError`] when the file cannot be read or written: then no number may be used.
+    pub fn take(
+        state_dir: &Path,
+        unix_s: u64,
+        ahead: u64,
+    ) -> Result<(Self, Generation, Option<Notice>), StateError> {
+        let path = state_dir.join(GENERATION_FILE);
+        let stored = read(&path)?.map_or(StoredGeneration::Missing, |content| {
+            parse_generation_file(&content)
+        });
+        let taken = next_generation(stored, unix_s);
+        let generation = taken.0;
+        let notice = match stored {
+            StoredGeneration::Missing => Some(Notice::NoPreviousGeneration { generation }),
+            StoredGeneration::Broken(_) => Some(Notice::BrokenGeneration { generation }),
+            StoredGeneration::Number(_) => None,
+        };
+        let mut file = Self {
+            path,
+            on_disk: Generation(0),
+        };
+        file.reserve(taken, ahead)?;
+        Ok((file, taken, notice))
+    }
+
+    /// The number on disk: generations up to it may be used without a write.
+    #[must_use]
+    pub const fn reserved(&self) -> Generation {
+        self.on_disk
+    }
+
+    /// Makes the file say at least `used + ahead`; writes only when it does not yet.
+    ///
+    /// # Errors
+    /// [`StateError::Write`]; the file then still holds what it held.
+    pub fn reserve(&mut self, used: Generation, ahead: u64) -> Result<(), StateError> {
+        let wanted = Generation(used.0.saturating_add(ahead));
+        if wanted > self.on_disk {
+            replace(&self.path, render_generation_file(wanted).as_bytes())?;
+            self.on_disk = wanted;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the node's uuid; makes a random one and stores it when there is none.
+///
+/// A broken file is replaced: peers then bind the new uuid to the known name, while without one
+/// the node could not start. A notice says so.
+///
+/// # Errors
+/// [`StateError`] when the file cannot be read or written.
+pub fn load_or_create_uuid(state_dir: &Path) -> Result<(NodeUuid, Option<Notice>), StateError> {
+    let path = state_dir.join(UUID_FILE);
+    let stored = read(&path)?;
+    if let Some(uuid) = stored.as_deref().and_then(parse_uuid_file) {
+        return Ok((uuid, None));
+    }
+    let mut random = [0; 16];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| StateError::NoRandom)?;
+    let uuid = random_uuid(random);
+    replace(&path, &uuid.0)?;
+    let notice = match stored {
+        None => Notice::NoUuid {},
+        Some(_) => Notice::BrokenUuid {
+            path: path.display().to_string(),
+        },
+    };
+    Ok((uuid, Some(notice)))
+}
+
+/// Writes the list of deleted nodes, empty, as legacy does at every start.
+///
+/// # Errors
+/// [`StateError::Write`].
+pub fn write_empty_delhostcache(state_dir: &Path) -> Result<(), StateError> {
+    replace(&state_dir.join(DELETED_HOSTS_FILE), b"")
+}
+
+/// The content, at most [`READ_LIMIT_BYTES`] of it; `None` when there is no file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    let content = File::open(path).and_then(|file| {
+        let mut content = Vec::new();
+        file.take(READ_LIMIT_BYTES).read_to_end(&mut content)?;
+        Ok(content)
+    });
+    match content {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StateError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Puts `content` in the place of the file, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let new = PathBuf::from(name);
+    let written = write_synced(&new, content)
+        .and_then(|()| fs::rename(&new, path))
+        .and_then(|()| {
+            path.parent()
+                .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        });
+    written.map_err(|source| {
+        // Nothing to do about a left-over that cannot be removed either.
+        let _ = fs::remove_file(&new);
+        StateError::Write {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(MODE)
+        .open(path)?;
+    // Whatever the umask was.
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_795_212_321;
+
+    fn content(dir: &Path, name: &str) -> String {
+        String::from_utf8(fs::read(dir.join(name)).unwrap()).unwrap()
+    }
+
+    fn take(dir: &Path, ahead: u64) -> (GenerationFile, u64, Option<Notice>) {
+        let (file, taken, notice) = GenerationFile::take(dir, START, ahead).unwrap();
+        (file, taken.0, notice)
+    }
+
+    #[test]
+    fn every_start_takes_the_next_generation() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, first, notice) = take(dir.path(), 0);
+        assert_eq!(first, START + 1);
+        assert_eq!(
+            notice,
+            Some(Notice::NoPreviousGeneration { generation: first })
+        );
+        assert_eq!(content(dir.path(), GENERATION_FILE), "     1795212322\n");
+        let (_, second, notice) = take(dir.path(), 0);
+        assert_eq!((second, notice), (START + 2, None));
+        let file = dir.path().join(GENERATION_FILE);
+        assert_eq!(
+            fs::metadata(file).unwrap().permissions().mode() & 0o777,
+            MODE
+        );
+        // Nothing is left beside it.
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_reserved_needs_no_write() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(GENERATION_FILE), "100").unwrap();
+        let (mut file, taken, _) = take(dir.path(), 3);
+        assert_eq!((taken, file.reserved()), (101, Generation(104)));
+        assert_eq!(content(dir.path(), GENERATION_FILE), "            104\n");
+        fs::remove_file(dir.path().join(GENERATION_FILE)).unwrap();
+        for used in [101, 102, 104] {
+            file.reserve(Generation(used), 0).unwrap();
+            assert!(!dir.path().join(GENERATION_FILE).exists());
+        }
+        file.reserve(Generation(103), 2).unwrap();
+        assert_eq!(content(dir.path(), GENERATION_FILE), "            105\n");
+        // Never down.
+        file.reserve(Generation(1), 1).unwrap();
+        assert_eq!(content(dir.path(), GENERATION_FILE), "            105\n");
+        assert_eq!(take(dir.path(), 0).1, 106);
+    }
+
+    #[test]
+    fn a_broken_generation_file_starts_at_the_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        for broken in [&b""[..], b"rubbish\n", &[0; 16]] {
+            fs::write(dir.path().join(GENERATION_FILE), broken).unwrap();
+            let (_, taken, notice) = take(dir.path(), 0);
+            assert_eq!(taken, START + 1);
+            assert_eq!(notice, Some(Notice::BrokenGeneration { generation: taken }));
+        }
+    }
+
+    #[test]
+    fn the_uuid_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (uuid, notice) = load_or_create_uuid(dir.path()).unwrap();
+        assert_eq!(notice, Some(Notice::NoUuid {}));
+        assert_eq!(fs::read(dir.path().join(UUID_FILE)).unwrap(), uuid.0);
+        assert_eq!(uuid.0[6] >> 4, 4);
+        assert_eq!(load_or_create_uuid(dir.path()).unwrap(), (uuid, None));
+        fs::write(dir.path().join(UUID_FILE), b"short").unwrap();
+        let (other, notice) = load_or_create_uuid(dir.path()).unwrap();
+        assert_ne!(other, uuid);
+        assert!(matches!(notice, Some(Notice::BrokenUuid { .. })));
+        assert_eq!(load_or_create_uuid(dir.path()).unwrap(), (other, None));
+    }
+
+    #[test]
+    fn deleted_hosts_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(DELETED_HOSTS_FILE), "gamma\n").unwrap();
+        write_empty_delhostcache(dir.path()).unwrap();
+        assert_eq!(content(dir.path(), DELETED_HOSTS_FILE), "");
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        let error = GenerationFile::take(&missing, START, 0)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("cannot write"), "{error}");
+        assert!(error.contains("missing/hb_generation"), "{error}");
+        fs::create_dir(dir.path().join(UUID_FILE)).unwrap();
+        let error = load_or_create_uuid(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read"), "{error}");
+    }
+}

@@ -1,0 +1,422 @@
+//! What the system offers and the safe crates do not: the only place for `unsafe`.
+//!
+//! Memory and scheduling for the thread that beats (Spec: membership, section 13; house style,
+//! section 5), and local time. Nothing here is fatal: a node that may not lock its memory still
+//! runs, and says so.
+
+#![allow(unsafe_code, reason = "each block says why it is sound")]
+
+use std::hint::black_box;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::sys::mman::MlockAllFlags;
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::ha_log::line::LocalTime;
+
+/// Stack that is touched, and so resident, before the cluster thread begins to beat.
+pub const TOUCHED_STACK_BYTES: usize = 128 * 1024;
+
+/// Bit of `CAP_IPC_LOCK` in the capability sets.
+const CAP_IPC_LOCK: u32 = 14;
+
+/// Heap is reserved in pieces below malloc's threshold for separate mappings (128 KiB), so that
+/// they come from the arena that later allocations use.
+const RESERVE_PIECE_BYTES: usize = 64 * 1024;
+
+/// Upper bound of `memreserve`, in kB: a gigabyte is certainly a slip of the pen.
+pub const MAX_RESERVE_KB: u64 = 1024 * 1024;
+
+/// Why memory is not locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Locking would succeed now and make the next thread or allocation fail.
+    #[error("memory is not locked: no CAP_IPC_LOCK, and the limit is {0} bytes")]
+    Limited(u64),
+    /// The kernel refused.
+    #[error("memory is not locked: {0}")]
+    Refused(#[from] io::Error),
+}
+
+/// Locks all memory, present and future, as it is touched: untouched stack is never made resident.
+///
+/// Only with `CAP_IPC_LOCK` or without a limit: below a limit the call succeeds and the next thread
+/// cannot be created. Not inherited by children.
+///
+/// # Errors
+/// [`LockError`]; the process runs on unlocked.
+pub fn lock_memory() -> Result<(), LockError> {
+    if !has_effective_capability(CAP_IPC_LOCK) {
+        let (limit, _) = getrlimit(Resource::RLIMIT_MEMLOCK).map_err(io::Error::from)?;
+        if limit != libc::RLIM_INFINITY {
+            return Err(LockError::Limited(limit));
+        }
+    }
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    let flags = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
+    nix::sys::mman::mlockall(flags).map_err(|errno| LockError::Refused(errno.into()))
+}
+
+/// Whether the calling process has capability number `bit` in its effective set.
+fn has_effective_capability(bit: u32) -> bool {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| effective_capabilities(&status))
+        .is_some_and(|set| set >> bit & 1 == 1)
+}
+
+/// The effective set in the text of `/proc/self/status`.
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let set = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
+}
+
+/// Limits malloc to two arenas: one for the cluster thread, one for all others. Call it first.
+///
+/// Says whether malloc agreed.
+pub fn limit_arenas() -> bool {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallopt takes two integers, keeps no pointer and may be called at any time.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) == 1 }
+    }
+    #[cfg(not(target_env = "gnu"))]
+    false
+}
+
+/// Makes `kb` kB of the calling thread's heap resident and tells malloc to keep them.
+///
+/// At most [`MAX_RESERVE_KB`]. Spec: configuration, `memreserve`.
+pub fn reserve_heap(kb: u64) {
+    let bytes = usize::try_from(kb.min(MAX_RESERVE_KB).saturating_mul(1024)).unwrap_or(0);
+    #[cfg(target_env = "gnu")]
+    {
+        let keep = i32::try_from(bytes.saturating_mul(2)).unwrap_or(i32::MAX);
+        // SAFETY: as above. A larger trim threshold only makes free() return less to the kernel.
+        unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, keep) };
+    }
+    let pieces: Vec<Vec<u8>> = (0..bytes / RESERVE_PIECE_BYTES)
+        .map(|_| vec![1_u8; RESERVE_PIECE_BYTES])
+        .collect();
+    black_box(&pieces);
+}
+
+/// Touches [`TOUCHED_STACK_BYTES`] of the calling thread's stack, so that a page fault does not
+/// come in the middle of a beat.
+#[inline(never)]
+pub fn touch_stack() {
+    let mut stack = [0_u8; TOUCHED_STACK_BYTES];
+    for byte in stack.iter_mut().step_by(4096) {
+        *byte = 1;
+    }
+    black_box(&mut stack);
+}
+
+/// Gives the calling thread the round-robin realtime class; its children start at normal priority.
+///
+/// `priority`: `rtprio`, clamped to what the kernel allows; without one the class's minimum. Returns
+/// the priority set.
+///
+/// # Errors
+/// What the kernel said; usually that the privilege is missing. The thread stays as it was.
+pub fn set_realtime(priority: Option<u8>) -> io::Result<i32> {
+    // SAFETY: both take an integer and return one.
+    let (min, max) = unsafe {
+        (
+            libc::sched_get_priority_min(libc::SCHED_RR),
+            libc::sched_get_priority_max(libc::SCHED_RR),
+        )
+    };
+    if min < 0 || max < min {
+        return Err(io::Error::last_os_error());
+    }
+    let priority = priority.map_or(min, |wanted| i32::from(wanted).clamp(min, max));
+    set_scheduler(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, priority)?;
+    Ok(priority)
+}
+
+/// Returns the calling thread to the normal scheduling class.
+///
+/// # Errors
+/// What the kernel said.
+pub fn set_normal() -> io::Result<()> {
+    set_scheduler(libc::SCHED_OTHER, 0)
+}
+
+fn set_scheduler(class: i32, priority: i32) -> io::Result<()> {
+    let param = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: `param` is a valid sched_param that outlives the call; 0 is the calling thread.
+    if unsafe { libc::sched_setscheduler(0, class, &raw const param) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Scheduling class of the calling thread, `SCHED_RESET_ON_FORK` included.
+#[must_use]
+pub fn scheduling_class() -> i32 {
+    // SAFETY: takes an integer and returns one; 0 is the calling thread.
+    unsafe { libc::sched_getscheduler(0) }
+}
+
+/// Local time of `unix_s`, by the zone of `TZ` or `/etc/localtime`, its summer time included.
+#[must_use]
+pub fn local_time(unix_s: u64) -> LocalTime {
+    let seconds = libc::time_t::try_from(unix_s).unwrap_or(0);
+    // SAFETY: `tm` is plain data for which all zeros is a value.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live locals. The function reads the environment; nothing in
+    // this program changes the environment after threads have started.
+    let done = unsafe { libc::localtime_r(&raw const seconds, &raw mut parts) };
+    if done.is_null() {
+        return LocalTime::default();
+    }
+    let small = |value: libc::c_int| u8::try_from(value).unwrap_or(0);
+    LocalTime {
+        year: parts.tm_year.saturating_add(1900),
+        month: small(parts.tm_mon.saturating_add(1)),
+        day: small(parts.tm_mday),
+        hour: small(parts.tm_hour),
+        minute: small(parts.tm_min),
+        second: small(parts.tm_sec),
+    }
+}
+
+/// Marks every descriptor but standard input, output and error as not to be inherited by children.
+///
+/// Ours are marked when they are opened; this is for those that the program was started with. Call
+/// once at start.
+///
+/// # Errors
+/// The kernel refuses; Linux before 5.11 does not know the call.
+pub fn inherit_nothing() -> io::Result<()> {
+    // SAFETY: the call only sets a flag on descriptors; it touches no memory.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3_u32,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Makes `command` run as another user, with these groups, and get TERM when we end.
+///
+/// Without the privilege to change it, a process that shall run as ourselves keeps our groups.
+/// SIGALRM is ignored in it. Spec: membership, section 9.1.
+pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
+    let change = move || {
+        let done = |result: libc::c_int| {
+            if result == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
+        };
+        // SAFETY: the calls take integers, and one a pointer to `groups`, which lives in the closure,
+        // with its length. They change the calling process only: a child that has one thread.
+        unsafe {
+            if libc::geteuid() == 0 {
+                done(libc::setgroups(groups.len(), groups.as_ptr()))?;
+                done(libc::setgid(gid))?;
+            }
+            done(libc::setuid(uid))?;
+            // After the change of user, which takes it back. No client may outlive the daemon: its
+            // successor starts its own.
+            done(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;
+            libc::signal(libc::SIGALRM, libc::SIG_IGN);
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes system calls only. It takes no lock and
+    // allocates nothing: `groups` was made before, and an error from errno needs no memory.
+    unsafe { command.pre_exec(change) };
+}
+
+/// Link-layer destination for a packet socket: frames leave by the interface with this index.
+///
+/// The frame carries its own Ethernet header, so no hardware address is filled in.
+#[must_use]
+pub fn packet_address(interface_index: u32) -> socket2::SockAddr {
+    let mut storage = socket2::SockAddrStorage::zeroed();
+    // SAFETY: `sockaddr_ll` is one of this platform's `sockaddr_*` types.
+    let link_layer = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+    link_layer.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    link_layer.sll_ifindex = i32::try_from(interface_index).unwrap_or(0);
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the storage holds a `sockaddr_ll` of that length, its family set above.
+    unsafe { socket2::SockAddr::new(storage, length) }
+}
+
+/// Gives back the pages of program and libraries that were used until now: what is needed again
+/// comes from the file. For a process that will sleep for months.
+///
+/// Only mappings of files of which this process has no page of its own: a relocated or written page
+/// exists nowhere else.
+pub fn shed_file_pages() {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    for range in unmodified_file_mappings(&smaps) {
+        let start = std::ptr::without_provenance_mut(range.start);
+        // SAFETY: the range is a private mapping of a file, not writable, without a page that
+        // differs from the file, so every later access reads the same bytes again from the file.
+        // This process has one thread: nobody changes the mapping between the look and the call.
+        unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) };
+    }
+}
+
+/// The private mappings of files in the text of `/proc/self/smaps` that cannot be written and hold
+/// no page of the process's own.
+fn unmodified_file_mappings(smaps: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut candidate = None;
+    for line in smaps.lines() {
+        let mut words = line.split_whitespace();
+        let Some(first) = words.next() else {
+            continue;
+        };
+        if let Some((start, end)) = first.split_once('-') {
+            let readable = words
+                .next()
+                .is_some_and(|rights| matches!(rights, "r--p" | "r-xp"));
+            let of_file = words.nth(3).is_some_and(|path| path.starts_with('/'));
+            let address = |word| usize::from_str_radix(word, 16).ok();
+            candidate = address(start)
+                .zip(address(end))
+                .filter(|_| readable && of_file)
+                .map(|(start, end)| start..end);
+        } else if first == "Anonymous:"
+            && words.next() == Some("0")
+            && let Some(range) = candidate.take()
+        {
+            found.push(range);
+        }
+    }
+    found
+}
+
+/// A descriptor that becomes readable when the process `pid` has ended, all its threads included.
+///
+/// # Errors
+/// No such process, or a kernel before Linux 5.3.
+pub fn process_descriptor(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes two integers, returns a new descriptor or -1.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0_u32) };
+    match libc::c_int::try_from(raw) {
+        // SAFETY: the call has just made this descriptor; nobody else knows it.
+        Ok(raw) if raw >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(raw) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Waits without a limit until one of two descriptors can be read or is at its end, and says which.
+/// `None` is never ready.
+///
+/// # Errors
+/// What the kernel said; an interruption by a signal is not an error.
+pub fn wait_for_either(
+    first: Option<BorrowedFd<'_>>,
+    second: Option<BorrowedFd<'_>>,
+) -> io::Result<(bool, bool)> {
+    let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
+        // The kernel skips negative numbers.
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut entries = [entry(first), entry(second)];
+    loop {
+        // SAFETY: the pointer is to a live array of two entries.
+        if unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) } >= 0 {
+            return Ok((entries[0].revents != 0, entries[1].revents != 0));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_unmodified_mappings_of_files_are_shed() {
+        let smaps = "1000-2000 r-xp 00001000 fe:00 42                   /usr/lib/x.so\n\
+                     Rss:                 4 kB\nAnonymous:             0 kB\nVmFlags: rd ex\n\
+                     2000-3000 r--p 00002000 fe:00 42                   /usr/lib/x.so\n\
+                     Anonymous:             4 kB\n\
+                     3000-4000 rw-p 00003000 fe:00 42                   /usr/lib/x.so\n\
+                     Anonymous:             0 kB\n\
+                     4000-5000 r--p 00000000 00:00 0                    [vvar]\n\
+                     Anonymous:             0 kB\n\
+                     5000-6000 r--s 00000000 fe:00 43                   /usr/lib/shared\n\
+                     Anonymous:             0 kB\n\
+                     6000-8000 r--p 00000000 fe:00 44                   /usr/lib/y.so\n\
+                     Anonymous:             0 kB\n";
+        let mappings = unmodified_file_mappings(smaps);
+        assert_eq!(mappings, [0x1000..0x2000, 0x6000..0x8000]);
+    }
+
+    #[test]
+    fn reads_the_effective_set() {
+        let status = "Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t0000000000004000\n";
+        assert_eq!(effective_capabilities(status), Some(1 << CAP_IPC_LOCK));
+        assert_eq!(effective_capabilities("Name:\tx\n"), None);
+        assert_eq!(effective_capabilities("CapEff:\tzz\n"), None);
+    }
+
+    #[test]
+    fn reserved_heap_stays_resident() {
+        let resident_kb = || -> u64 {
+            std::fs::read_to_string("/proc/self/statm")
+                .ok()
+                .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok())
+                .map_or(0, |pages| pages * 4)
+        };
+        // A thread of its own has an arena of its own.
+        let grown = std::thread::spawn(move || {
+            let before = resident_kb();
+            touch_stack();
+            reserve_heap(8_000);
+            resident_kb().saturating_sub(before)
+        });
+        assert!(grown.join().is_ok_and(|kb| kb >= 7_000));
+    }
+
+    #[test]
+    fn realtime_is_not_inherited() {
+        let class = std::thread::spawn(|| {
+            let set = set_realtime(Some(200));
+            if set.is_err() {
+                return None; // not privileged here
+            }
+            let own = scheduling_class();
+            let child = std::thread::spawn(scheduling_class).join().ok();
+            let normal = set_normal().map(|()| scheduling_class()).ok();
+            Some((set.ok(), own, child, normal))
+        });
+        let class = class.join().expect("the thread ends");
+        if let Some((priority, own, child, normal)) = class {
+            assert_eq!(priority, Some(99));
+            assert_eq!(own, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK);
+            assert_eq!(child, Some(libc::SCHED_OTHER));
+            assert_eq!(normal, Some(libc::SCHED_OTHER));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The installed helper program: told apart by its name, and as the way of script output into the
+//! debug log. Spec: resources, section 9; tools, section 4.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use systole::actors::child::{ChildSpec, ExitReport, OutputTarget, run};
+use systole::resources::script::Environment;
+use tempfile::TempDir;
+
+fn installed(directory: &Path, name: &str) -> PathBuf {
+    let link = directory.join(name);
+    symlink(env!("CARGO_BIN_EXE_ha_helper"), &link).expect("link");
+    link
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test runs the program as a script would"
+)]
+fn call(program: &Path, words: &[&str]) -> Output {
+    std::process::Command::new(program)
+        .args(words)
+        .output()
+        .expect("the program runs")
+}
+
+#[test]
+fn one_program_answers_to_all_names() {
+    let directory = TempDir::new().expect("tempdir");
+    let code = |name: &str, words: &[&str]| {
+        call(&installed(directory.path(), name), words)
+            .status
+            .code()
+    };
+    assert_eq!(code("ResourceManager", &["nonsense"]), Some(1));
+    assert_eq!(code("req_resource", &["key"]), Some(0));
+    assert_eq!(code("mach_down", &[]), Some(0));
+    assert_eq!(code("hb_standby", &["nonsense"]), Some(1));
+    assert_eq!(code("hb_takeover", &["all", "local"]), Some(1));
+    assert_eq!(code("something_else", &[]), Some(1));
+    let own = Path::new(env!("CARGO_BIN_EXE_ha_helper"));
+    assert_eq!(call(own, &["req_resource", "key"]).status.code(), Some(0));
+    assert_eq!(call(own, &[]).status.code(), Some(1));
+}
+
+struct Script {
+    directory: TempDir,
+    spec: ChildSpec,
+}
+
+impl Script {
+    fn new(body: &str) -> Self {
+        let directory = TempDir::new().expect("tempdir");
+        let program = directory.path().join("script");
+        fs::write(&program, format!("#!/bin/sh\n{body}\n")).expect("script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
+        let pump = installed(directory.path(), "script_output");
+        let spec = ChildSpec {
+            program,
+            args: Vec::new(),
+            environment: Arc::new(Environment::default()),
+            directory: directory.path().to_owned(),
+            capture: false,
+            output: OutputTarget {
+                file: Some(directory.path().join("debug")),
+                pump: Some(pump),
+            },
+            limit: Duration::from_secs(20),
+            kill_after: Duration::from_secs(1),
+        };
+        Self { directory, spec }
+    }
+
+    fn run(&self) -> ExitReport {
+        actix::System::new().block_on(run(self.spec.clone(), None))
+    }
+
+    /// The debug log once it holds `text`; after ten seconds as it is.
+    #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+    fn log_with(&self, text: &str) -> String {
+        let path = self.directory.path().join("debug");
+        let mut log = String::new();
+        for _ in 0..400 {
+            log = fs::read_to_string(&path).unwrap_or_default();
+            if log.contains(text) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        log
+    }
+}
+
+#[test]
+fn a_flood_fills_no_disk_and_holds_up_nobody() {
+    let script = Script::new("head -c 50000000 /dev/zero | tr '\\0' x; exit 3");
+    assert_eq!(script.run().code(), 3);
+    let log = script.log_with("discarded");
+    assert!(
+        log.contains("discarded") && log.len() < 1024 * 1024 + 200,
+        "{}",
+        log.len()
+    );
+}
+
+#[test]
+fn a_service_left_behind_goes_on_writing_when_we_are_gone() {
+    let script =
+        Script::new("(sleep 0.5; echo still; echo here; echo $? > written) & echo started");
+    // The runtime, and with it everything that this process held open, is gone after this line.
+    assert_eq!(script.run().code(), 0);
+    assert_eq!(script.log_with("here"), "started\nstill\nhere\n");
+    assert_eq!(
+        fs::read_to_string(script.directory.path().join("written")).expect("it lived"),
+        "0\n"
+    );
+}
+
+#[test]
+fn output_follows_a_renamed_log() {
+    let script = Script::new("echo first; sleep 0.6; echo second");
+    let debug = script.directory.path().join("debug");
+    let old = script.directory.path().join("debug.1");
+    let rename = std::thread::spawn({
+        let (debug, old) = (debug.clone(), old.clone());
+        #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+        move || {
+            std::thread::sleep(Duration::from_millis(300));
+            fs::rename(debug, old)
+        }
+    });
+    assert_eq!(script.run().code(), 0);
+    rename.join().expect("no panic").expect("renamed");
+    assert_eq!(script.log_with("second"), "second\n");
+    assert_eq!(fs::read_to_string(old).expect("old log"), "first\n");
+}
