@@ -1,0 +1,255 @@
+//! The daemon, its guardian and single actors die suddenly: nothing may move.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::history::{address_changes, assert_never_two_owners, count};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+
+/// The daemon that the pid file names.
+fn pid(pair: &Pair, node: &str) -> String {
+    let pid = pair.lab.sh(node, "cat /run/heartbeat.pid");
+    pid.trim().to_owned()
+}
+
+/// The guardians that live.
+fn guardians(pair: &Pair, node: &str) -> Vec<String> {
+    let pids = pair.lab.sh(node, "pgrep -x heartbeat-guard");
+    pids.split_whitespace().map(str::to_owned).collect()
+}
+
+fn wait_guardian(pair: &Pair, node: &str, not: &[String]) -> String {
+    let mut found = Vec::new();
+    wait_until(LONG, &format!("a new guardian on {node}"), || {
+        found = guardians(pair, node);
+        found.len() == 1 && !not.contains(&found[0])
+    });
+    found.remove(0)
+}
+
+/// A pair whose first node is ours and owns the address, and what must not change.
+struct Watched {
+    pair: Pair,
+    addresses: Vec<(f64, bool)>,
+    starts: usize,
+    restarts: usize,
+}
+
+fn watched(kinds: [Kind; 2]) -> Watched {
+    let pair = Pair::new(PairConfig::new(kinds));
+    pair.start_settled();
+    wait_guardian(&pair, "node1", &[]);
+    Watched {
+        addresses: address_changes(&pair.lab, "node1", ADDRESS_1),
+        starts: count(&pair.lab, "node1", "start", "a"),
+        restarts: pair.log_count("node2", "Heartbeat restart on node node1"),
+        pair,
+    }
+}
+
+impl Watched {
+    /// Ends the daemon of node1 by `signal`; another is there and the peer saw a restart.
+    fn kill_daemon(&mut self, signal: &str) {
+        let pair = &self.pair;
+        let before = pid(pair, "node1");
+        let active = pair.log_count("node1", "Local status now set to: 'active'");
+        pair.lab.sh("node1", &format!("kill -{signal} {before}"));
+        wait_until(LONG, "another daemon", || {
+            let now = pid(pair, "node1");
+            !now.is_empty() && now != before
+        });
+        pair.wait_log_count("node1", "Local status now set to: 'active'", active + 1);
+        self.restarts += 1;
+        pair.wait_log_count("node2", "Heartbeat restart on node node1", self.restarts);
+    }
+
+    /// As at the beginning, in everything that clients and the peer can see.
+    fn nothing_moved(&self) {
+        let pair = &self.pair;
+        for node in NODES {
+            pair.wait_holds(node, "local");
+        }
+        // Longer than the dead time: what would come late comes now.
+        std::thread::sleep(Duration::from_secs(4));
+        assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+        assert_eq!(
+            address_changes(&pair.lab, "node1", ADDRESS_1),
+            self.addresses
+        );
+        assert!(address_changes(&pair.lab, "node2", ADDRESS_1).is_empty());
+        assert_eq!(count(&pair.lab, "node1", "start", "a"), self.starts);
+        assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+        assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+        for node in NODES {
+            assert_eq!(pair.log_count(node, "is dead"), 0, "{}", pair.lab.log(node));
+            assert_eq!(pair.log_count(node, "Both machines own"), 0);
+            pair.wait_holds(node, "local");
+        }
+        assert_eq!(pair.log_count("node2", "Resources being acquired"), 0);
+        assert_eq!(guardians(pair, "node1").len(), 1);
+    }
+
+    /// It still obeys: an orderly stop hands over, and its guardian goes with it.
+    fn stops_in_order(&self) {
+        let pair = &self.pair;
+        pair.stop("node1");
+        pair.wait_owner("node2", ADDRESS_1, "a");
+        wait_until(LONG, "no guardian", || guardians(pair, "node1").is_empty());
+        assert_eq!(pair.lab.sh("node1", "ls /run/*.held 2>/dev/null"), "");
+        assert_never_two_owners(&pair.lab);
+    }
+}
+
+/// Memory of a program that is resident, in kB.
+fn resident_kb(pair: &Pair, node: &str, pid: &str) -> u64 {
+    let status = pair.lab.sh(node, &format!("cat /proc/{pid}/status"));
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("VmRSS")
+}
+
+/// `kill -9`, which is also what the kernel does when it has no memory left.
+pub fn killed(kinds: [Kind; 2]) {
+    let mut watched = watched(kinds);
+    watched.kill_daemon("KILL");
+    watched.nothing_moved();
+    let guardian = guardians(&watched.pair, "node1").remove(0);
+    let resident = resident_kb(&watched.pair, "node1", &guardian);
+    // 1.5 MB; a program that is not optimised has larger and more scattered code.
+    let limit = if cfg!(debug_assertions) { 3584 } else { 1536 };
+    assert!(resident <= limit, "the guardian has {resident} kB");
+    watched.stops_in_order();
+}
+
+/// A crash of our own.
+pub fn aborted(kinds: [Kind; 2]) {
+    let mut watched = watched(kinds);
+    watched.kill_daemon("ABRT");
+    watched.nothing_moved();
+    watched.stops_in_order();
+}
+
+/// The guardian, then the daemon, then the guardian again.
+pub fn in_turns(kinds: [Kind; 2]) {
+    let mut watched = watched(kinds);
+    for _ in 0..2 {
+        let old = guardians(&watched.pair, "node1");
+        let kill = format!("kill -9 {}", old.join(" "));
+        watched.pair.lab.sh("node1", &kill);
+        wait_guardian(&watched.pair, "node1", &old);
+        watched.kill_daemon("ILL");
+    }
+    watched.nothing_moved();
+    watched.stops_in_order();
+}
+
+/// A restart in place keeps the guardian, and the new image is guarded by it.
+pub fn after_reload(kinds: [Kind; 2]) {
+    let mut watched = watched(kinds);
+    let (guardian, before) = (
+        guardians(&watched.pair, "node1"),
+        pid(&watched.pair, "node1"),
+    );
+    let pair = &watched.pair;
+    let daemon = pair.daemon("node1");
+    let script = format!("touch /etc/ha.d/ha.cf; setsid {daemon} -r");
+    pair.lab.sh("node1", &script);
+    pair.wait_log("node1", "Performing heartbeat restart exec.");
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    pair.wait_log("node2", "Heartbeat restart on node node1");
+    watched.restarts += 1;
+    assert_eq!(pid(&watched.pair, "node1"), before);
+    assert_eq!(guardians(&watched.pair, "node1"), guardian);
+    watched.kill_daemon("KILL");
+    watched.nothing_moved();
+    watched.stops_in_order();
+}
+
+/// At the third death within a minute all is released; the peer serves after the dead time.
+pub fn too_often(kinds: [Kind; 2]) {
+    let mut watched = watched(kinds);
+    watched.kill_daemon("KILL");
+    watched.kill_daemon("KILL");
+    let pair = &watched.pair;
+    let last = pid(pair, "node1");
+    pair.lab.sh("node1", &format!("kill -9 {last}"));
+    pair.wait_log("node1", "guardian: all resources are released");
+    assert!(!pair.has_address("node1", ADDRESS_1));
+    assert!(!pair.runs("node1", "a"));
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    wait_until(LONG, "no guardian", || guardians(pair, "node1").is_empty());
+    let daemon = pair.daemon("node1");
+    let status = pair.lab.exec("node1", &[&daemon, "-s"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    assert_never_two_owners(&pair.lab);
+    // And it can be started again.
+    pair.start("node1");
+    pair.wait_holds("node2", "all");
+}
+
+/// A fault in the central actor: it begins anew in place, the process lives on.
+pub fn membership_panics(kinds: [Kind; 2]) {
+    let mut watched = watched(kinds);
+    let before = pid(&watched.pair, "node1");
+    let control = watched.pair.lab.dir("node1").join("run/systole.ctl");
+    let mut control = UnixStream::connect(control).expect("the control socket");
+    let request = b"{\"request\":\"panic_membership\"}\n";
+    control.write_all(request).expect("a request");
+    let pair = &watched.pair;
+    pair.wait_log("node1", "membership was restarted after a fault of our own");
+    watched.restarts += 1;
+    pair.wait_log_count("node2", "Heartbeat restart on node node1", watched.restarts);
+    assert_eq!(pid(pair, "node1"), before);
+    watched.nothing_moved();
+    watched.stops_in_order();
+}
+
+/// A daemon that dies while it stops in order: its successor goes on stopping.
+pub fn while_stopping(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::2\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    wait_guardian(&pair, "node1", &[]);
+    let before = pid(&pair, "node1");
+    pair.begin_stop("node1");
+    wait_until(LONG, "the stop script runs", || {
+        count(&pair.lab, "node1", "stop", "a") == 1
+    });
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    pair.wait_stopped("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
+    wait_until(LONG, "no guardian", || guardians(&pair, "node1").is_empty());
+}
+
+/// With `-f` as well: the new daemon is in the background and obeys as the old one did.
+pub fn in_foreground(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    let daemon = pair.daemon("node1");
+    let script = format!("setsid {daemon} -f </dev/null >/dev/null 2>&1 &");
+    pair.lab.sh("node1", &script);
+    pair.start("node2");
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    wait_guardian(&pair, "node1", &[]);
+    let mut watched = Watched {
+        addresses: address_changes(&pair.lab, "node1", ADDRESS_1),
+        starts: count(&pair.lab, "node1", "start", "a"),
+        restarts: pair.log_count("node2", "Heartbeat restart on node node1"),
+        pair,
+    };
+    for node in NODES {
+        watched.pair.wait_holds(node, "local");
+    }
+    watched.kill_daemon("KILL");
+    watched.nothing_moved();
+    // Whoever starts it again beside the new one finds it running.
+    let again = watched.pair.lab.exec("node1", &[&daemon, "-f"]);
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    watched.stops_in_order();
+}

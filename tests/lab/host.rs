@@ -1,0 +1,226 @@
+//! Hosts in namespaces: what `tests/lab/lab` offers, as Rust values that clean up after themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The service under test on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// This project's daemon.
+    Systole,
+    /// Debian's heartbeat 3.0.6.
+    Legacy,
+}
+
+/// The legacy daemon's place in Debian's package.
+pub const LEGACY_DAEMON: &str = "/usr/libexec/heartbeat/heartbeat";
+
+/// Why lab tests cannot run here, if they cannot.
+pub fn obstacle() -> Option<String> {
+    let uid = Command::new("id").arg("-u").output().ok()?;
+    if String::from_utf8_lossy(&uid.stdout).trim() != "0" {
+        return Some("needs root for network namespaces".into());
+    }
+    for tool in ["ip", "nsenter", "unshare", "nft", "tcpdump"] {
+        let found = Command::new("sh")
+            .args(["-c", &format!("command -v {tool}")])
+            .output();
+        if !found.is_ok_and(|found| found.status.success()) {
+            return Some(format!("{tool} is not installed"));
+        }
+    }
+    None
+}
+
+/// A set of hosts on one or more networks. Everything ends when it is dropped.
+pub struct Lab {
+    name: String,
+    root: PathBuf,
+    script: PathBuf,
+    monitors: Vec<Child>,
+    keep: bool,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl Lab {
+    /// Makes the hosts, each with `nets` interfaces `eth0..`, and records address changes from the start.
+    pub fn up(hosts: &[&str], nets: u32) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        let root = PathBuf::from(std::env::var("LAB_ROOT").unwrap_or("/tmp/systole-lab".into()));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
+        let keep = std::env::var_os("LAB_KEEP").is_some();
+        let mut lab = Self {
+            name,
+            root,
+            script,
+            monitors: Vec::new(),
+            keep,
+        };
+        lab.command(&["up", &lab.name, &hosts.join(" "), &nets.to_string()]);
+        for host in hosts {
+            let record = fs::File::create(lab.shared().join(format!("{host}.addresses")))
+                .expect("the lab's shared directory is writable");
+            let netns = format!("sys-{}-{host}", lab.name);
+            let monitor = Command::new("ip")
+                .args(["-n", &netns, "-ts", "-o", "monitor", "address"])
+                .stdout(record)
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("ip monitor starts");
+            lab.monitors.push(monitor);
+        }
+        lab
+    }
+
+    /// Runs one verb of the lab script and returns its standard output.
+    pub fn command(&self, args: &[&str]) -> String {
+        let output = Command::new(&self.script)
+            .args(args)
+            .env("LAB_ROOT", &self.root)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the lab script runs");
+        assert!(
+            output.status.success(),
+            "lab {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What the lab script knows it by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory that all hosts and the test see.
+    pub fn shared(&self) -> PathBuf {
+        self.root.join(&self.name).join("shared")
+    }
+
+    /// A host's private directory (`ha.d lib run log`).
+    pub fn dir(&self, host: &str) -> PathBuf {
+        self.root.join(&self.name).join(host)
+    }
+
+    /// Runs a command on a host and returns everything about its end.
+    pub fn exec(&self, host: &str, command: &[&str]) -> Output {
+        let pid = fs::read_to_string(self.dir(host).join("holder.pid")).expect("the host is up");
+        Command::new("nsenter")
+            .args(["-t", pid.trim(), "-n", "-m", "-u", "-p", "--"])
+            .args(command)
+            .stdin(Stdio::null())
+            .output()
+            .expect("nsenter runs")
+    }
+
+    /// Runs a shell script on a host; its output, standard error behind it.
+    pub fn sh(&self, host: &str, script: &str) -> String {
+        let output = self.exec(host, &["bash", "-c", script]);
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// A host's log so far.
+    pub fn log(&self, host: &str) -> String {
+        fs::read(self.dir(host).join("log/ha-log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Plugs a cable in or out.
+    pub fn link(&self, host: &str, device: &str, plugged: bool) {
+        let state = if plugged { "up" } else { "down" };
+        self.command(&["link", &self.name, host, device, state]);
+    }
+
+    /// Drops a share of the packets that come in.
+    pub fn loss(&self, host: &str, device: &str, percent: u32) {
+        self.command(&["loss", &self.name, host, device, &percent.to_string()]);
+    }
+
+    /// Ends the host as a power cut does: no process, no address, no carrier.
+    pub fn power_off(&self, host: &str) {
+        self.command(&["poweroff", &self.name, host]);
+        self.exec(host, &["bash", "-c", "rm -f /run/dummy-*"]);
+        self.remark(host, "poweroff");
+    }
+
+    /// Brings its interfaces back.
+    pub fn power_on(&self, host: &str) {
+        self.command(&["poweron", &self.name, host]);
+    }
+
+    /// Removes the legacy programs and `/etc/ha.d` from the sight of one host.
+    pub fn bare(&self, host: &str) {
+        self.command(&["bare", &self.name, host]);
+    }
+
+    /// Adds a line of our own to the common record of script calls.
+    pub fn remark(&self, host: &str, text: &str) {
+        use std::io::Write as _;
+        let path = self.shared().join("calls");
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("record");
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("after 1970");
+        writeln!(file, "{:.3} {host} {text} - -", now.as_secs_f64()).expect("record");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for monitor in &mut self.monitors {
+            let _ = monitor.kill();
+            let _ = monitor.wait();
+        }
+        if std::thread::panicking() {
+            self.keep_evidence();
+        }
+        if !self.keep {
+            self.command(&["down", &self.name]);
+        }
+    }
+}
+
+impl Lab {
+    /// Copies logs of a failed test to a place that outlives the lab.
+    fn keep_evidence(&self) {
+        let test = std::thread::current()
+            .name()
+            .unwrap_or("unknown")
+            .replace("::", "-");
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("lab-failures")
+            .join(test);
+        let _ = fs::remove_dir_all(&place);
+        let _ = fs::create_dir_all(&place);
+        let _ = Command::new("sh")
+            .arg("-c")
+            .arg(r#"for h in $(cat "$1/hosts"); do mkdir -p "$2/$h"; cp -r "$1/$h/log" "$1/$h/ha.d/ha.cf" "$1/$h/ha.d/haresources" "$2/$h/" 2>/dev/null; done; cp -r "$1/shared" "$2/""#)
+            .arg("sh")
+            .arg(self.root.join(&self.name))
+            .arg(&place)
+            .status();
+        eprintln!("evidence: {}", place.display());
+    }
+}
+
+/// Waits until `condition` holds, looking every 20 ms; the clock only bounds the wait.
+pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "not seen within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

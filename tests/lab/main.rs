@@ -1,0 +1,173 @@
+//! Real nodes on real networks: each scenario with Systole as owner beside a legacy node, with a
+//! legacy owner beside Systole, and with two Systole nodes. Legacy with legacy records what is
+//! expected (`legacy_legacy`, run by the long tier).
+//!
+//! Every test is ignored by default: `scripts/test` runs them by name, as root.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test drives real processes and waits for them by the real clock"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "a test program")]
+
+mod clients;
+mod death;
+mod history;
+mod host;
+mod pair;
+mod ping;
+mod respawn;
+
+use host::{Kind, LEGACY_DAEMON, obstacle};
+
+/// The pair kinds: node1 owns the first group.
+const SYSTOLE_OWNER: [Kind; 2] = [Kind::Systole, Kind::Legacy];
+const LEGACY_OWNER: [Kind; 2] = [Kind::Legacy, Kind::Systole];
+const OURS_OURS: [Kind; 2] = [Kind::Systole, Kind::Systole];
+const LEGACY_LEGACY: [Kind; 2] = [Kind::Legacy, Kind::Legacy];
+
+/// Runs a scenario, or says why this machine cannot.
+fn run(name: &str, kinds: [Kind; 2], scenario: fn([Kind; 2])) {
+    let reason = obstacle().or_else(|| {
+        let wants_legacy = kinds.contains(&Kind::Legacy);
+        (wants_legacy && !std::path::Path::new(LEGACY_DAEMON).exists())
+            .then(|| "Debian's package heartbeat is not installed".to_owned())
+    });
+    match reason {
+        Some(reason) => println!("SKIPPED {name}: {reason}"),
+        None => scenario(kinds),
+    }
+}
+
+/// Makes the four tests of each scenario.
+macro_rules! scenarios {
+    ($($name:ident)*) => { $(
+        mod $name {
+            use super::*;
+            #[test]
+            #[ignore = "lab: run by scripts/test"]
+            fn systole_owner() { run(concat!(stringify!($name), "::systole_owner"), SYSTOLE_OWNER, scenario::$name) }
+            #[test]
+            #[ignore = "lab: run by scripts/test"]
+            fn legacy_owner() { run(concat!(stringify!($name), "::legacy_owner"), LEGACY_OWNER, scenario::$name) }
+            #[test]
+            #[ignore = "lab: run by scripts/test"]
+            fn ours_ours() { run(concat!(stringify!($name), "::ours_ours"), OURS_OURS, scenario::$name) }
+            #[test]
+            #[ignore = "lab: long tier, records what legacy does"]
+            fn long_legacy_legacy() { run(concat!(stringify!($name), "::legacy_legacy"), LEGACY_LEGACY, scenario::$name) }
+        }
+    )* };
+}
+
+mod matrix;
+mod scenario;
+
+scenarios! {
+    power_loss_of_the_owner
+    graceful_stop
+    reload_in_place
+    bad_files_stop_nothing
+    restart_with_failback_on
+    restart_with_failback_off
+    legacy_model_returns
+    standby
+    takeover_command
+    both_stop_at_once
+    both_start_at_once
+    lone_start
+    second_group_of_the_other_node
+    one_of_two_cables
+    all_cables
+    thirty_percent_loss
+    slow_start_is_called_once
+}
+
+/// Makes one test of the matrix per line.
+macro_rules! cells {
+    ($($name:ident: $kinds:ident $medium:literal $method:literal;)*) => {
+        mod cell {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "lab: run by scripts/test"]
+                fn $name() {
+                    run(stringify!($name), $kinds, |kinds| matrix::cell(kinds, $medium, $method));
+                }
+            )*
+        }
+    };
+}
+
+/// Makes the tests of a scenario that only Systole nodes can pass.
+macro_rules! only_ours {
+    ($($name:ident: $($test:ident $kinds:ident),*;)*) => { $(
+        mod $name {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "lab: run by scripts/test"]
+                fn $test() {
+                    let name = concat!(stringify!($name), "::", stringify!($test));
+                    run(name, $kinds, scenario::$name)
+                }
+            )*
+        }
+    )* };
+}
+
+only_ours! {
+    beats_while_scripts_misbehave: systole_owner SYSTOLE_OWNER, ours_ours OURS_OURS;
+    hostile_datagrams: systole_owner SYSTOLE_OWNER, legacy_owner LEGACY_OWNER, ours_ours OURS_OURS;
+    bare_hosts: ours_ours OURS_OURS;
+}
+
+/// Makes the tests of one sudden death each: our node owns the address.
+macro_rules! deaths {
+    ($($name:ident)*) => { $(
+        mod $name {
+            use super::*;
+            #[test]
+            #[ignore = "lab: run by scripts/test"]
+            fn systole_owner() { run(concat!(stringify!($name), "::systole_owner"), SYSTOLE_OWNER, death::$name) }
+            #[test]
+            #[ignore = "lab: run by scripts/test"]
+            fn ours_ours() { run(concat!(stringify!($name), "::ours_ours"), OURS_OURS, death::$name) }
+        }
+    )* };
+}
+
+deaths! { killed aborted in_turns after_reload too_often membership_panics while_stopping in_foreground }
+
+// An orthogonal array: each pair of factors meets once in the first nine; the long tier runs the rest.
+cells! {
+    systole_owner_bcast_sha1: SYSTOLE_OWNER "bcast" "sha1";
+    systole_owner_mcast_md5: SYSTOLE_OWNER "mcast" "md5";
+    systole_owner_ucast_crc: SYSTOLE_OWNER "ucast" "crc";
+    legacy_owner_bcast_md5: LEGACY_OWNER "bcast" "md5";
+    legacy_owner_mcast_crc: LEGACY_OWNER "mcast" "crc";
+    legacy_owner_ucast_sha1: LEGACY_OWNER "ucast" "sha1";
+    ours_ours_bcast_crc: OURS_OURS "bcast" "crc";
+    ours_ours_mcast_sha1: OURS_OURS "mcast" "sha1";
+    ours_ours_ucast_md5: OURS_OURS "ucast" "md5";
+    long_systole_owner_bcast_crc: SYSTOLE_OWNER "bcast" "crc";
+    long_systole_owner_bcast_md5: SYSTOLE_OWNER "bcast" "md5";
+    long_systole_owner_mcast_crc: SYSTOLE_OWNER "mcast" "crc";
+    long_systole_owner_mcast_sha1: SYSTOLE_OWNER "mcast" "sha1";
+    long_systole_owner_ucast_md5: SYSTOLE_OWNER "ucast" "md5";
+    long_systole_owner_ucast_sha1: SYSTOLE_OWNER "ucast" "sha1";
+    long_legacy_owner_bcast_crc: LEGACY_OWNER "bcast" "crc";
+    long_legacy_owner_bcast_sha1: LEGACY_OWNER "bcast" "sha1";
+    long_legacy_owner_mcast_md5: LEGACY_OWNER "mcast" "md5";
+    long_legacy_owner_mcast_sha1: LEGACY_OWNER "mcast" "sha1";
+    long_legacy_owner_ucast_crc: LEGACY_OWNER "ucast" "crc";
+    long_legacy_owner_ucast_md5: LEGACY_OWNER "ucast" "md5";
+    long_ours_ours_bcast_md5: OURS_OURS "bcast" "md5";
+    long_ours_ours_bcast_sha1: OURS_OURS "bcast" "sha1";
+    long_ours_ours_mcast_crc: OURS_OURS "mcast" "crc";
+    long_ours_ours_mcast_md5: OURS_OURS "mcast" "md5";
+    long_ours_ours_ucast_crc: OURS_OURS "ucast" "crc";
+    long_ours_ours_ucast_sha1: OURS_OURS "ucast" "sha1";
+    long_legacy_legacy_bcast_sha1: LEGACY_LEGACY "bcast" "sha1";
+    long_legacy_legacy_mcast_sha1: LEGACY_LEGACY "mcast" "sha1";
+    long_legacy_legacy_ucast_sha1: LEGACY_LEGACY "ucast" "sha1";
+}
