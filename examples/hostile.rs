@@ -1,0 +1,111 @@
+//! Sends hostile datagrams to a node: `hostile TARGET-IP PORT COUNT SEED [KEY]`.
+//!
+//! Malformed, truncated, mutated, mis-signed and oversized, in turn; with KEY (sha1, index 1) also
+//! well signed nonsense. Every one must be refused by the node without further effect.
+#![allow(clippy::disallowed_methods, reason = "a test program, not the daemon")]
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use systole::config::types::MessageFormat;
+use systole::protocol::auth::{KeyRing, Method};
+use systole::protocol::codec::encode_datagram;
+use systole::protocol::message::Message;
+
+fn template(sequence: u64) -> Message {
+    Message::new("status")
+        .with("st", "active")
+        .with("dt", "7d0")
+        .with("protocol", "1")
+        .with("src", "node1")
+        .with("seq", &format!("{sequence:x}"))
+        .with("hg", "6b00c420")
+        .with("ts", "6b00c41f")
+        .with("ttl", "3")
+}
+
+fn datagram(kind: usize, rng: &mut StdRng, keys: &KeyRing) -> Vec<u8> {
+    let good = encode_datagram(&template(rng.random()), keys, MessageFormat::Classic)
+        .map(|bytes| bytes.to_vec())
+        .unwrap_or_default();
+    match kind {
+        // Noise.
+        0 => (0..rng.random_range(0..1_500))
+            .map(|_| rng.random())
+            .collect(),
+        // Cut off.
+        1 => good[..rng.random_range(0..good.len())].to_vec(),
+        // One byte changed.
+        2 => {
+            let mut bytes = good;
+            let place = rng.random_range(0..bytes.len());
+            bytes[place] ^= rng.random_range(1..=255_u8);
+            bytes
+        }
+        // Lengths that lie.
+        3 => {
+            let length: u64 = rng.random();
+            format!("###\n{length}:(0)t=status,%%%\n").into_bytes()
+        }
+        // Types that do not exist, items without a type.
+        4 => b"###\n12:(7)t=status,11:t=status,,%%%\n10:1 29786cc5,".to_vec(),
+        // A trailer without end.
+        5 => {
+            let token = "a".repeat(rng.random_range(100..9_000));
+            format!("###\n10:(0)t=stat,%%%\n{}:{token},", token.len()).into_bytes()
+        }
+        // As large as a datagram can be.
+        6 => {
+            let mut bytes = b"###\n".to_vec();
+            bytes.resize(65_000, b'9');
+            bytes
+        }
+        // Classic text with everything wrong.
+        7 => b">>>\n(0)t=status\n(1)u=AAA\n=\nst\n<<<\n".to_vec(),
+        // Nested without end.
+        8 => {
+            let mut bytes = Vec::new();
+            for _ in 0..200 {
+                bytes.extend_from_slice(b"###\n99999:(2)a=");
+            }
+            bytes
+        }
+        // A wrong digest of the right form.
+        _ => {
+            let mut bytes = good;
+            if let Some(place) = bytes.iter().rposition(|byte| byte.is_ascii_hexdigit()) {
+                bytes[place] = if bytes[place] == b'0' { b'1' } else { b'0' };
+            }
+            bytes
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let usage = "usage: hostile TARGET-IP PORT COUNT SEED [KEY]";
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [target, port, count, seed, rest @ ..] = words.as_slice() else {
+        return Err(usage.into());
+    };
+    let key = rest.first().map_or("not-the-key", String::as_str);
+    let keys = KeyRing::new(1, vec![(1, Method::Sha1, key.as_bytes().to_vec())])?;
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.connect((target.as_str(), port.parse()?))?;
+    let mut rng = StdRng::seed_from_u64(seed.parse()?);
+    let count: usize = count.parse()?;
+    let mut sent = 0_u64;
+    for number in 0..count {
+        let bytes = datagram(number % 10, &mut rng, &keys);
+        // Refused by the own kernel (too large, buffer full): the next one.
+        if socket.send(&bytes).is_ok() {
+            sent += 1;
+        }
+        if number % 200 == 199 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    println!("{sent}");
+    Ok(())
+}

@@ -1,0 +1,53 @@
+# shellcheck shell=bash disable=SC2034
+# Common to scripts/test, scripts/demo and scripts/bench: finding cargo under sudo, installing what is missing.
+# Sourced, never run.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '%s\n' "$*"; }
+skipped() { printf 'SKIPPED %s: %s\n' "$1" "$2"; }
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# Under plain `sudo` the toolchain is the calling user's, and so are the files that it writes.
+as_caller() {
+  if is_root && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+    sudo -u "$SUDO_USER" -H env PATH="$PATH" ${CARGO_TARGET_DIR:+CARGO_TARGET_DIR="$CARGO_TARGET_DIR"} "$@"
+  else
+    "$@"
+  fi
+}
+
+find_cargo() {
+  local home
+  home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
+  for place in "${CARGO_HOME:-}/bin" "$home/.cargo/bin" /usr/local/cargo/bin /root/.cargo/bin; do
+    [ -x "$place/cargo" ] && PATH=$place:$PATH && break
+  done
+  export PATH
+  as_caller cargo --version >/dev/null 2>&1 || { say "no Rust toolchain: cargo was not found for ${SUDO_USER:-$(id -un)}"; exit 1; }
+}
+
+# need PACKAGE...: installs Debian packages that are missing. The legacy daemon must not be started by its package.
+need() {
+  local missing=() package guard=/usr/sbin/policy-rc.d made=""
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if ! is_root; then say "not root: cannot install ${missing[*]}"; return 1; fi
+  command -v apt-get >/dev/null || { say "no apt-get: cannot install ${missing[*]}"; return 1; }
+  say "installing: ${missing[*]}"
+  if [ ! -e "$guard" ]; then printf '#!/bin/sh\nexit 101\n' >"$guard"; chmod 755 "$guard"; made=1; fi
+  local code=0
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } </dev/null >"${TMPDIR:-/tmp}/systole-apt.$$.log" 2>&1 || code=$?
+  [ -z "$made" ] || rm -f "$guard"
+  if [ $code != 0 ]; then tail -5 "${TMPDIR:-/tmp}/systole-apt.$$.log"; fi
+  rm -f "${TMPDIR:-/tmp}/systole-apt.$$.log"
+  return $code
+}
+
+# A C compiler for the crates that build C or assembly.
+need_compiler() { command -v cc >/dev/null || need gcc libc6-dev || say "no C compiler"; }
+
+LAB_PACKAGES=(iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping)
+LEGACY_PACKAGES=(heartbeat cluster-glue resource-agents net-tools)
