@@ -409,5 +409,6 @@ async fn a_flood_stops_no_timer() {
     let taken = counters.not_authentic + counters.malformed;
     assert!(taken > 10_000, "{counters:?}");
     assert!(ticks > 100, "{ticks} ticks in 3 s");
-    assert!(worst < Duration::from_millis(200), "{worst:?} late");
+    // Shut out, the timer would come when the flood is over.
+    assert!(worst < Duration::from_millis(1500), "{worst:?} late");
 }

@@ -73,7 +73,9 @@ pub fn reload_in_place(kinds: [Kind; 2]) {
     let pair = settled(PairConfig::new(kinds));
     let pid = pair.lab.sh("node1", "cat /run/heartbeat.pid");
     let before = address_changes(&pair.lab, "node1", ADDRESS_1);
-    pair.lab.sh("node1", "touch /etc/ha.d/ha.cf");
+    // Legacy compares whole seconds, and the file may have been written within this one.
+    pair.lab
+        .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
     let daemon = pair.daemon("node1");
     let output = pair.lab.exec("node1", &["setsid", &daemon, "-r"]);
     assert!(output.status.success(), "reload: {output:?}");
@@ -254,11 +256,17 @@ pub fn both_stop_at_once(kinds: [Kind; 2]) {
             "dummy::{dummy} left behind"
         );
     }
-    assert_eq!(
-        count(&pair.lab, "node2", "start", "a"),
-        0,
-        "taken by a stopping node"
-    );
+    // The signals cannot come at the same instant: what was taken before the own one is fine.
+    for node in NODES {
+        let log = pair.lab.log(node);
+        let told = ["Shutdown delayed", "Heartbeat shutdown in progress"];
+        let told = told.iter().filter_map(|line| log.find(line)).min();
+        let after = log.split_at(told.expect("the stop is logged")).1;
+        assert!(
+            !after.contains("Resources being acquired from"),
+            "taken by a stopping node:\n{log}"
+        );
+    }
     assert_never_two_owners(&pair.lab);
 }
 

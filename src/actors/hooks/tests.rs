@@ -36,7 +36,7 @@ fn hook(kind: &str) -> RunHook {
 /// Waits for `count` calls.
 async fn calls(scripts: &Scripts, count: usize) -> Vec<String> {
     let mut calls = Vec::new();
-    for _ in 0..400 {
+    for _ in 0..1200 {
         calls.extend(scripts.all_calls());
         if calls.len() >= count {
             break;
@@ -44,6 +44,18 @@ async fn calls(scripts: &Scripts, count: usize) -> Vec<String> {
         sleep(Duration::from_millis(25)).await;
     }
     calls
+}
+
+/// Waits until a file that the scripts write holds just `text`.
+async fn wait_for(scripts: &Scripts, file: &str, text: &str) {
+    let read = || fs::read_to_string(scripts.file(file)).unwrap_or_default();
+    for _ in 0..1200 {
+        if read() == text {
+            return;
+        }
+        sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(read(), text);
 }
 
 #[actix::test]
@@ -60,11 +72,12 @@ async fn harc_gets_the_type_when_a_script_of_that_name_exists() {
         hooks.do_send(hook(kind));
     }
     assert_eq!(calls(&scripts, 2).await, ["harc status", "harc site_event"]);
-    sleep(Duration::from_millis(50)).await;
-    assert_eq!(
-        fs::read_to_string(scripts.file("seen")).expect("seen"),
-        "SITE_event dead active alpha site_event\n"
-    );
+    wait_for(
+        &scripts,
+        "seen",
+        "SITE_event dead active alpha site_event\n",
+    )
+    .await;
 }
 
 #[actix::test]
@@ -85,7 +98,7 @@ async fn one_runs_at_a_time_and_a_hanging_one_is_ended() {
         &rc_d.join("next"),
         "echo begin >> $root/steps; sleep 0.1; echo end >> $root/steps",
     );
-    let hooks = start(&scripts, Duration::from_millis(400));
+    let hooks = start(&scripts, Duration::from_secs(3));
     hooks.do_send(hook("hang"));
     hooks.do_send(hook("next"));
     hooks.do_send(hook("next"));
@@ -93,11 +106,7 @@ async fn one_runs_at_a_time_and_a_hanging_one_is_ended() {
         calls(&scripts, 3).await,
         ["hang hang", "next next", "next next"]
     );
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(
-        fs::read_to_string(scripts.file("steps")).expect("steps"),
-        "begin\nend\nbegin\nend\n"
-    );
+    wait_for(&scripts, "steps", "begin\nend\nbegin\nend\n").await;
 }
 
 #[actix::test]

@@ -76,7 +76,7 @@ impl Bench {
     }
 
     async fn wait(&self, name: &str, what: impl Fn(&str) -> bool) -> String {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             let text = self.read(name);
             if what(&text) {
                 return text;
@@ -97,8 +97,9 @@ async fn the_process_is_what_it_should_be() {
     crate::sys::inherit_nothing().expect("close_range");
     let mut bench = Bench::new();
     let text = "ls /proc/self/fd >@/fds; { echo \"$# $2\"; cat; ps -o pgid= -p $$; echo $$; \
-                echo \"$HA_FOO $HA_CURHOST $HA_debug\"; grep -E 'SigBlk|SigIgn' /proc/$$/status; } >@/out; \
+                echo \"$HA_FOO $HA_CURHOST $HA_debug\"; grep -E 'SigBlk|SigIgn' /proc/self/status; } >@/out; \
                 echo done >>@/out; exec sleep 100";
+    // The mask is that of grep: a shell blocks all signals of its own for the moment it starts one.
     bench.client(&us(), "c", text, false);
     let clients = bench.clients();
     clients.start();
