@@ -257,30 +257,30 @@ async fn bcast_and_ucast_lines_of_one_interface_share_their_socket() {
     let _from_beta = beta.media(&media).await;
     assert_eq!(from_alpha.len(), 2);
     assert!(gets_through(&from_alpha, &beta).await);
-    beta.heard.lock().expect("no panic").clear();
-    alpha.heard.lock().expect("no panic").clear();
-    let sequence = NEXT.fetch_add(1, SeqCst);
-    for medium in &from_alpha {
-        medium.do_send(transmit(sequence));
+    // One of the media may still be opening: once all are open, each message comes in just as many
+    // copies.
+    let mut seen = (0, 0);
+    for _ in 0..10 {
+        let sequence = NEXT.fetch_add(1, SeqCst);
+        for medium in &from_alpha {
+            medium.do_send(transmit(sequence));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let copies = |host: &Host| {
+            let heard = host.heard.lock().expect("no panic");
+            heard
+                .iter()
+                .filter(|(_, number)| *number == sequence)
+                .count()
+        };
+        seen = (copies(&alpha), copies(&beta));
+        if seen.0 >= 2 && seen.1 >= 3 {
+            break;
+        }
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let copies = |host: &Host| {
-        let heard = host.heard.lock().expect("no panic");
-        heard
-            .iter()
-            .filter(|(_, number)| *number == sequence)
-            .count()
-    };
-    assert_eq!(
-        copies(&beta),
-        3,
-        "one by broadcast, one of two lines, one by multicast"
-    );
-    assert_eq!(
-        copies(&alpha),
-        2,
-        "our own broadcast and the line to ourselves"
-    );
+    // At home our own broadcast and the line to ourselves; there one by broadcast, one of two
+    // lines, one by multicast.
+    assert_eq!(seen, (2, 3));
 }
 
 #[actix::test]
