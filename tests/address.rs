@@ -9,6 +9,7 @@
     reason = "a test starts programs and measures time as it likes"
 )]
 
+use std::io::Write as _;
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -85,7 +86,7 @@ fn on_a_network<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F) {
         return;
     }
     if let Some(reason) = cannot_run() {
-        println!("SKIPPED {name}: {reason}");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
         return;
     }
     let network = Network::new();
@@ -201,7 +202,10 @@ fn have_legacy(name: &str) -> bool {
         run("mkdir -p /run/resource-agents");
         run("mount -t tmpfs none /run/resource-agents");
     } else {
-        println!("SKIPPED {name}: the legacy address agents are not installed");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {name}: the legacy address agents are not installed"
+        );
     }
     there
 }
@@ -418,7 +422,10 @@ fn announcements_are_repeated_until_the_address_is_stopped() {
     let name = "announcements_are_repeated_until_the_address_is_stopped";
     on_a_network(name, || async {
         if Command::new("tcpdump").arg("--version").output().is_err() {
-            println!("SKIPPED {name}: tcpdump is not installed");
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED {name}: tcpdump is not installed"
+            );
             return;
         }
         let log = tempfile::NamedTempFile::new().unwrap();

@@ -2,6 +2,7 @@
 //! daemon, each compared with legacy against legacy in the same situation.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use super::host::{Kind, LEGACY_DAEMON, obstacle, wait_until};
@@ -151,7 +152,7 @@ fn ready() -> bool {
             .then(|| "Debian's package heartbeat is not installed".to_owned())
     });
     if let Some(reason) = &reason {
-        println!("SKIPPED clients: {reason}");
+        let _ = writeln!(std::io::stderr(), "SKIPPED clients: {reason}");
     }
     reason.is_none()
 }

@@ -129,11 +129,8 @@ async fn the_process_is_what_it_should_be() {
 }
 
 #[actix::test]
+#[ignore = "needs root: run by scripts/test"]
 async fn a_client_runs_as_its_user() {
-    if !nix::unistd::geteuid().is_root() {
-        println!("SKIPPED: needs root");
-        return;
-    }
     let mut bench = Bench::new();
     bench.client(
         "nobody",

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::io::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -232,14 +234,16 @@ fn installed_debian_wrappers_are_known() {
     for name in ["IPaddr", "IPaddr2", "IPv6addr"] {
         let path = std::path::Path::new("/etc/ha.d/resource.d").join(name);
         let Ok(mut contents) = std::fs::read(&path) else {
-            println!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "SKIPPED installed_debian_wrappers_are_known: no {}",
                 path.display()
             );
             continue;
         };
         if ScriptFile::classify(name, Some(&contents)) != ScriptFile::Distributed {
-            println!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "SKIPPED installed_debian_wrappers_are_known: {} is not Debian's",
                 path.display()
             );
