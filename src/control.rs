@@ -42,9 +42,13 @@ pub enum Request {
         /// Key of the group.
         key: String,
     },
-    /// A panic in the membership actor, for tests: not in the program that is delivered.
+    /// A panic in one supervised actor, for tests: not in the program that is delivered.
     #[cfg(debug_assertions)]
-    PanicMembership,
+    Panic {
+        /// Its name; absent: only say which there are. The reply, [`Reply::Refused`], has the names
+        /// of all, one a line.
+        actor: Option<String>,
+    },
 }
 
 /// The daemon's answer.

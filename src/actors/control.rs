@@ -40,9 +40,6 @@ pub struct ControlTargets {
     pub groups: Recipient<AskGroups>,
     /// Membership.
     pub node: Recipient<AskNode>,
-    /// Membership, to be made to panic by tests.
-    #[cfg(debug_assertions)]
-    pub fault: Recipient<crate::actors::messages::InjectPanic>,
 }
 
 /// Listens on the control socket.
@@ -186,10 +183,7 @@ async fn answer(request: Request, targets: &ControlTargets) -> Reply {
     let (key, wants) = match request {
         Request::View => return view(targets).await,
         #[cfg(debug_assertions)]
-        Request::PanicMembership => {
-            targets.fault.do_send(crate::actors::messages::InjectPanic);
-            return view(targets).await;
-        }
+        Request::Panic { actor } => return fail(actor.as_deref()),
         Request::GroupStart { key } => (key, Some(GroupOrder::Start)),
         Request::GroupStop { key } => (key, Some(GroupOrder::Stop)),
         Request::GroupStatus { key } => (key, None),
@@ -200,6 +194,17 @@ async fn answer(request: Request, targets: &ControlTargets) -> Reply {
         Err(error) => Reply::Refused {
             reason: format!("the groups do not answer: {error}"),
         },
+    }
+}
+
+#[cfg(debug_assertions)]
+fn fail(actor: Option<&str>) -> Reply {
+    use crate::actors::supervise::fault;
+    if let Some(name) = actor {
+        fault::inject(name);
+    }
+    Reply::Refused {
+        reason: fault::actors().join("\n"),
     }
 }
 

@@ -512,16 +512,6 @@ impl Handler<AskNode> for MembershipActor {
     }
 }
 
-#[cfg(debug_assertions)]
-impl Handler<crate::actors::messages::InjectPanic> for MembershipActor {
-    type Result = ();
-
-    #[expect(clippy::panic, reason = "that is what is asked for")]
-    fn handle(&mut self, _: crate::actors::messages::InjectPanic, _: &mut Self::Context) {
-        panic!("injected");
-    }
-}
-
 impl Handler<AskCluster> for MembershipActor {
     type Result = MessageResult<AskCluster>;
 

@@ -144,12 +144,6 @@ impl Message for AskNode {
     type Result = NodeReport;
 }
 
-/// Makes the actor that gets it panic. Only tests send it.
-#[cfg(debug_assertions)]
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct InjectPanic;
-
 /// Asks membership how the cluster stands, for a client.
 #[derive(Debug, Clone, Copy)]
 pub struct AskCluster;

@@ -244,8 +244,6 @@ impl RootActor {
             group: groups.clone().recipient(),
             groups: groups.clone().recipient(),
             node: membership.clone().recipient(),
-            #[cfg(debug_assertions)]
-            fault: membership.clone().recipient(),
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {

@@ -14,6 +14,9 @@
 //! state, `started` opens sockets and arms timers, `stopped` must not panic. To end a supervised
 //! actor for good, drop every address to it.
 
+#[cfg(debug_assertions)]
+pub mod fault;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
@@ -169,6 +172,8 @@ impl<A: Actor<Context = Context<A>> + Supervised> Future for Supervise<A> {
                     }
                 }
             }
+            #[cfg(debug_assertions)]
+            this.fail_if_asked(cx);
             match catch_unwind(AssertUnwindSafe(|| this.actor.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(())) => {
@@ -188,6 +193,16 @@ impl<A: Actor<Context = Context<A>> + Supervised> Future for Supervise<A> {
 }
 
 impl<A: Actor<Context = Context<A>> + Supervised> Supervise<A> {
+    /// The panic comes out of the actor's own context, as that of a handler would.
+    #[cfg(debug_assertions)]
+    #[expect(clippy::panic, reason = "that is what is asked for")]
+    fn fail_if_asked(&mut self, cx: &std::task::Context<'_>) {
+        if fault::is_due(&self.policy.name, cx.waker()) {
+            let fault = actix::fut::wrap_future::<_, A>(async { panic!("injected") });
+            actix::AsyncContext::spawn(self.actor.ctx(), fault);
+        }
+    }
+
     fn report(&self, when: &'static str, panic: &(dyn Any + Send)) {
         error!(actor = %self.policy.name, when, reason = panic_text(panic), "actor panicked");
     }

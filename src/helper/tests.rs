@@ -207,13 +207,6 @@ impl Actor for Membership {
     type Context = Context<Self>;
 }
 
-#[cfg(debug_assertions)]
-impl Handler<crate::actors::messages::InjectPanic> for Membership {
-    type Result = ();
-
-    fn handle(&mut self, _: crate::actors::messages::InjectPanic, _: &mut Self::Context) {}
-}
-
 impl Handler<AskNode> for Membership {
     type Result = MessageResult<AskNode>;
 
@@ -243,8 +236,6 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             group: cluster.groups.clone().recipient(),
             groups: cluster.groups.clone().recipient(),
             node: Membership.start().recipient(),
-            #[cfg(debug_assertions)]
-            fault: Membership.start().recipient(),
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

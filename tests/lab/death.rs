@@ -1,7 +1,5 @@
 //! The daemon, its guardian and single actors die suddenly: nothing may move.
 
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
@@ -9,18 +7,18 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// The daemon that the pid file names.
-fn pid(pair: &Pair, node: &str) -> String {
+pub(super) fn pid(pair: &Pair, node: &str) -> String {
     let pid = pair.lab.sh(node, "cat /run/heartbeat.pid");
     pid.trim().to_owned()
 }
 
 /// The guardians that live.
-fn guardians(pair: &Pair, node: &str) -> Vec<String> {
+pub(super) fn guardians(pair: &Pair, node: &str) -> Vec<String> {
     let pids = pair.lab.sh(node, "pgrep -x heartbeat-guard");
     pids.split_whitespace().map(str::to_owned).collect()
 }
 
-fn wait_guardian(pair: &Pair, node: &str, not: &[String]) -> String {
+pub(super) fn wait_guardian(pair: &Pair, node: &str, not: &[String]) -> String {
     let mut found = Vec::new();
     wait_until(LONG, &format!("a new guardian on {node}"), || {
         found = guardians(pair, node);
@@ -30,32 +28,46 @@ fn wait_guardian(pair: &Pair, node: &str, not: &[String]) -> String {
 }
 
 /// A pair whose first node is ours and owns the address, and what must not change.
-struct Watched {
-    pair: Pair,
+pub(super) struct Watched {
+    pub(super) pair: Pair,
+    pub(super) restarts: usize,
+    /// A third host asks for the address all the time.
+    asked: Asked,
     addresses: Vec<(f64, bool)>,
     starts: usize,
-    restarts: usize,
 }
 
-fn watched(kinds: [Kind; 2]) -> Watched {
-    let pair = Pair::new(PairConfig::new(kinds));
+pub(super) fn watched(config: PairConfig) -> Watched {
+    let pair = Pair::new(config);
     pair.start_settled();
     wait_guardian(&pair, "node1", &[]);
-    Watched {
-        addresses: address_changes(&pair.lab, "node1", ADDRESS_1),
-        starts: count(&pair.lab, "node1", "start", "a"),
-        restarts: pair.log_count("node2", "Heartbeat restart on node node1"),
-        pair,
-    }
+    Watched::of(pair)
 }
 
 impl Watched {
+    fn of(pair: Pair) -> Self {
+        Self {
+            asked: Asked::begin(&pair, ADDRESS_1),
+            addresses: address_changes(&pair.lab, "node1", ADDRESS_1),
+            starts: count(&pair.lab, "node1", "start", "a"),
+            restarts: pair.log_count("node2", "Heartbeat restart on node node1"),
+            pair,
+        }
+    }
+
     /// Ends the daemon of node1 by `signal`; another is there and the peer saw a restart.
-    fn kill_daemon(&mut self, signal: &str) {
+    pub(super) fn kill_daemon(&mut self, signal: &str) {
+        self.daemon_dies(|pair, pid| {
+            pair.lab.sh("node1", &format!("kill -{signal} {pid}"));
+        });
+    }
+
+    /// `death` ends the daemon with that process id.
+    pub(super) fn daemon_dies(&mut self, death: impl FnOnce(&Pair, &str)) {
         let pair = &self.pair;
         let before = pid(pair, "node1");
         let active = pair.log_count("node1", "Local status now set to: 'active'");
-        pair.lab.sh("node1", &format!("kill -{signal} {before}"));
+        death(pair, &before);
         wait_until(LONG, "another daemon", || {
             let now = pid(pair, "node1");
             !now.is_empty() && now != before
@@ -66,13 +78,14 @@ impl Watched {
     }
 
     /// As at the beginning, in everything that clients and the peer can see.
-    fn nothing_moved(&self) {
+    pub(super) fn nothing_moved(&mut self) {
         let pair = &self.pair;
         for node in NODES {
             pair.wait_holds(node, "local");
         }
         // Longer than the dead time: what would come late comes now.
         std::thread::sleep(Duration::from_secs(4));
+        self.asked.never_without_answer(pair);
         assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
         assert_eq!(
             address_changes(&pair.lab, "node1", ADDRESS_1),
@@ -92,13 +105,47 @@ impl Watched {
     }
 
     /// It still obeys: an orderly stop hands over, and its guardian goes with it.
-    fn stops_in_order(&self) {
+    pub(super) fn stops_in_order(&self) {
         let pair = &self.pair;
         pair.stop("node1");
         pair.wait_owner("node2", ADDRESS_1, "a");
         wait_until(LONG, "no guardian", || guardians(pair, "node1").is_empty());
         assert_eq!(pair.lab.sh("node1", "ls /run/*.held 2>/dev/null"), "");
         assert_never_two_owners(&pair.lab);
+    }
+}
+
+/// A third host that asks for an address ten times a second.
+struct Asked {
+    pid: String,
+}
+
+impl Asked {
+    fn begin(pair: &Pair, address: &str) -> Self {
+        let script = format!(
+            "ping -n -i 0.1 {address} >{}/asked 2>&1 & echo $!",
+            pair.lab.shared().display()
+        );
+        Self {
+            pid: pair.lab.sh("client", &script).trim().to_owned(),
+        }
+    }
+
+    /// Ends it: each question was answered. The last may still have been on its way.
+    fn never_without_answer(&self, pair: &Pair) {
+        pair.lab.sh("client", &format!("kill -INT {}", self.pid));
+        let file = pair.lab.shared().join("asked");
+        let mut counts = Vec::new();
+        wait_until(LONG, "the summary of the questions", || {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let summary = text.lines().find(|line| line.contains("transmitted"));
+            let words = summary.unwrap_or_default().split_whitespace();
+            counts = words.filter_map(|word| word.parse::<u32>().ok()).collect();
+            counts.len() >= 2
+        });
+        let (asked, answered) = (counts[0], counts[1]);
+        assert!(asked >= 20, "{asked} questions");
+        assert!(answered + 1 >= asked, "{answered} of {asked} answered");
     }
 }
 
@@ -114,7 +161,7 @@ fn resident_kb(pair: &Pair, node: &str, pid: &str) -> u64 {
 
 /// `kill -9`, which is also what the kernel does when it has no memory left.
 pub fn killed(kinds: [Kind; 2]) {
-    let mut watched = watched(kinds);
+    let mut watched = watched(PairConfig::new(kinds));
     watched.kill_daemon("KILL");
     watched.nothing_moved();
     let guardian = guardians(&watched.pair, "node1").remove(0);
@@ -127,7 +174,7 @@ pub fn killed(kinds: [Kind; 2]) {
 
 /// A crash of our own.
 pub fn aborted(kinds: [Kind; 2]) {
-    let mut watched = watched(kinds);
+    let mut watched = watched(PairConfig::new(kinds));
     watched.kill_daemon("ABRT");
     watched.nothing_moved();
     watched.stops_in_order();
@@ -135,7 +182,7 @@ pub fn aborted(kinds: [Kind; 2]) {
 
 /// The guardian, then the daemon, then the guardian again.
 pub fn in_turns(kinds: [Kind; 2]) {
-    let mut watched = watched(kinds);
+    let mut watched = watched(PairConfig::new(kinds));
     for _ in 0..2 {
         let old = guardians(&watched.pair, "node1");
         let kill = format!("kill -9 {}", old.join(" "));
@@ -149,7 +196,7 @@ pub fn in_turns(kinds: [Kind; 2]) {
 
 /// A restart in place keeps the guardian, and the new image is guarded by it.
 pub fn after_reload(kinds: [Kind; 2]) {
-    let mut watched = watched(kinds);
+    let mut watched = watched(PairConfig::new(kinds));
     let (guardian, before) = (
         guardians(&watched.pair, "node1"),
         pid(&watched.pair, "node1"),
@@ -171,7 +218,7 @@ pub fn after_reload(kinds: [Kind; 2]) {
 
 /// At the third death within a minute all is released; the peer serves after the dead time.
 pub fn too_often(kinds: [Kind; 2]) {
-    let mut watched = watched(kinds);
+    let mut watched = watched(PairConfig::new(kinds));
     watched.kill_daemon("KILL");
     watched.kill_daemon("KILL");
     let pair = &watched.pair;
@@ -189,23 +236,6 @@ pub fn too_often(kinds: [Kind; 2]) {
     // And it can be started again.
     pair.start("node1");
     pair.wait_holds("node2", "all");
-}
-
-/// A fault in the central actor: it begins anew in place, the process lives on.
-pub fn membership_panics(kinds: [Kind; 2]) {
-    let mut watched = watched(kinds);
-    let before = pid(&watched.pair, "node1");
-    let control = watched.pair.lab.dir("node1").join("run/systole.ctl");
-    let mut control = UnixStream::connect(control).expect("the control socket");
-    let request = b"{\"request\":\"panic_membership\"}\n";
-    control.write_all(request).expect("a request");
-    let pair = &watched.pair;
-    pair.wait_log("node1", "membership was restarted after a fault of our own");
-    watched.restarts += 1;
-    pair.wait_log_count("node2", "Heartbeat restart on node node1", watched.restarts);
-    assert_eq!(pid(pair, "node1"), before);
-    watched.nothing_moved();
-    watched.stops_in_order();
 }
 
 /// A daemon that dies while it stops in order: its successor goes on stopping.
@@ -237,12 +267,7 @@ pub fn in_foreground(kinds: [Kind; 2]) {
     pair.wait_active();
     pair.wait_owner("node1", ADDRESS_1, "a");
     wait_guardian(&pair, "node1", &[]);
-    let mut watched = Watched {
-        addresses: address_changes(&pair.lab, "node1", ADDRESS_1),
-        starts: count(&pair.lab, "node1", "start", "a"),
-        restarts: pair.log_count("node2", "Heartbeat restart on node node1"),
-        pair,
-    };
+    let mut watched = Watched::of(pair);
     for node in NODES {
         watched.pair.wait_holds(node, "local");
     }

@@ -15,7 +15,9 @@ mod clients;
 mod death;
 mod history;
 mod host;
+mod memory;
 mod pair;
+mod panics;
 mod ping;
 mod respawn;
 
@@ -126,22 +128,26 @@ only_ours! {
     bare_hosts: ours_ours OURS_OURS;
 }
 
-/// Makes the tests of one sudden death each: our node owns the address.
+/// Makes the tests of sudden deaths: our node owns the address.
 macro_rules! deaths {
-    ($($name:ident)*) => { $(
+    ($($module:ident: $($name:ident)*;)*) => { $($(
         mod $name {
             use super::*;
             #[test]
             #[ignore = "lab: run by scripts/test"]
-            fn systole_owner() { run(concat!(stringify!($name), "::systole_owner"), SYSTOLE_OWNER, death::$name) }
+            fn systole_owner() { run(concat!(stringify!($name), "::systole_owner"), SYSTOLE_OWNER, $module::$name) }
             #[test]
             #[ignore = "lab: run by scripts/test"]
-            fn ours_ours() { run(concat!(stringify!($name), "::ours_ours"), OURS_OURS, death::$name) }
+            fn ours_ours() { run(concat!(stringify!($name), "::ours_ours"), OURS_OURS, $module::$name) }
         }
-    )* };
+    )*)* };
 }
 
-deaths! { killed aborted in_turns after_reload too_often membership_panics while_stopping in_foreground }
+deaths! {
+    death: killed aborted in_turns after_reload too_often while_stopping in_foreground;
+    panics: every_actor_panics;
+    memory: out_of_memory allocation_fails;
+}
 
 // An orthogonal array: each pair of factors meets once in the first nine; the long tier runs the rest.
 cells! {

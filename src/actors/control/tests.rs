@@ -16,13 +16,6 @@ impl Actor for Membership {
     type Context = Context<Self>;
 }
 
-#[cfg(debug_assertions)]
-impl Handler<crate::actors::messages::InjectPanic> for Membership {
-    type Result = ();
-
-    fn handle(&mut self, _: crate::actors::messages::InjectPanic, _: &mut Self::Context) {}
-}
-
 impl Handler<AskNode> for Membership {
     type Result = MessageResult<AskNode>;
 
@@ -54,8 +47,6 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
         group: cluster.groups.clone().recipient(),
         groups: cluster.groups.clone().recipient(),
         node: Membership.start().recipient(),
-        #[cfg(debug_assertions)]
-        fault: Membership.start().recipient(),
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {

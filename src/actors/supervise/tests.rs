@@ -220,3 +220,20 @@ fn ends_further_apart_than_a_minute_never_lead_to_giving_up() {
     let at = Monotonic::from_millis(49 * 30_001 + 1);
     assert_eq!(ends.note(at, &policy), None);
 }
+
+#[cfg(debug_assertions)]
+#[actix::test]
+async fn a_test_can_make_any_actor_panic() {
+    let log = Arc::new(Log::default());
+    let seen = Arc::clone(&log);
+    let addr = supervise(&here(), quick("victim"), move |_| Fragile::new(&seen));
+    assert_eq!(addr.send(Order::Count).await.ok(), Some(1));
+    assert!(fault::actors().contains(&"victim".to_owned()));
+    assert!(fault::inject("victim"));
+    assert!(!fault::inject("nobody"));
+    while log.started.load(SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(log.restarting.load(SeqCst), 1);
+    assert_eq!(addr.send(Order::Count).await.ok(), Some(2));
+}

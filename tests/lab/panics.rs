@@ -1,0 +1,84 @@
+//! A fault in each kind of actor: it begins anew in place, the process lives on, nothing moves.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::death::{pid, watched};
+use super::host::{Kind, wait_until};
+use super::pair::{LONG, Pair, PairConfig};
+
+/// First words of the names of our supervised actors; what follows says which of that kind.
+const ACTORS: [&str; 12] = [
+    "client /",
+    "client socket",
+    "control",
+    "fifo",
+    "group 10.77.0.100",
+    "groups",
+    "guardian",
+    "hooks",
+    "medium eth0",
+    "membership",
+    "ping 10.77.0.254",
+    "root",
+];
+
+/// Asks the daemon of node1 to let an actor panic; the names of all actors.
+fn fail(pair: &Pair, actor: Option<&str>) -> Option<Vec<String>> {
+    let path = pair.lab.dir("node1").join("run/systole.ctl");
+    let mut control = UnixStream::connect(path).ok()?;
+    control
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .ok()?;
+    let request = serde_json::json!({"request": "panic", "actor": actor});
+    control.write_all(format!("{request}\n").as_bytes()).ok()?;
+    let mut line = String::new();
+    BufReader::new(control).read_line(&mut line).ok()?;
+    let reply: serde_json::Value = serde_json::from_str(&line).ok()?;
+    let names = reply["reason"].as_str()?;
+    Some(names.lines().map(str::to_owned).collect())
+}
+
+/// Each in turn, and the next only when the last has begun anew.
+pub fn every_actor_panics(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config
+        .times
+        .push_str("ping 10.77.0.254\nrespawn root /bin/sleep 86400\n");
+    let mut watched = watched(config);
+    let pair = &watched.pair;
+    let before = pid(pair, "node1");
+    let names = fail(pair, None).expect("the names of all actors");
+    for kind in ACTORS {
+        let known = names.iter().any(|name| name.starts_with(kind));
+        assert!(known, "no {kind} in {names:?}");
+    }
+    // A new kind of actor is to be named above, so that somebody thinks of what its panic does.
+    for name in &names {
+        let known = ACTORS.iter().any(|kind| name.starts_with(kind));
+        assert!(known, "{name} is new");
+    }
+    for name in &names {
+        let panicked = || {
+            let log = pair.lab.log("node1");
+            let lines = log.lines().filter(|line| line.contains("actor panicked"));
+            // A name with blanks stands in quotes.
+            let named = lines.map(|line| line.replace('"', ""));
+            let end = format!("actor={name} when=running reason=injected");
+            named.filter(|line| line.ends_with(&end)).count()
+        };
+        let seen = panicked();
+        // The control actor's own panic may come before its answer.
+        let _ = fail(pair, Some(name));
+        wait_until(LONG, &format!("{name} panics"), || panicked() > seen);
+        wait_until(LONG, "the control socket", || fail(pair, None).is_some());
+    }
+    pair.wait_log("node1", "membership was restarted after a fault of our own");
+    watched.restarts += 1;
+    pair.wait_log_count("node2", "Heartbeat restart on node node1", watched.restarts);
+    assert_eq!(pid(pair, "node1"), before);
+    watched.nothing_moved();
+    // The orders still find their way through all of them.
+    watched.stops_in_order();
+}
