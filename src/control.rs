@@ -120,6 +120,12 @@ pub struct NodeReport {
     pub generation: u64,
     /// Whether a stop is under way.
     pub stopping: bool,
+    /// Whether nothing is started or stopped, for maintenance.
+    #[serde(default)]
+    pub frozen: bool,
+    /// While frozen: nodes that are gone and whose groups are taken at the thaw.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// All nodes in table order.
     pub nodes: Vec<PeerReport>,
 }
@@ -173,6 +179,8 @@ impl NodeReport {
             rscstatus: node.rscstatus().map(str::to_owned),
             generation: node.generation().0,
             stopping: node.stopping(),
+            frozen: node.frozen(),
+            waiting: node.waits_for_thaw().map(ToString::to_string).collect(),
             nodes: peers.collect(),
         }
     }

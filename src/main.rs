@@ -290,6 +290,7 @@ impl Process {
                     let mut resume = Resume {
                         holding: HoldingSet::from_word(held.word()).unwrap_or(HoldingSet::NONE),
                         running: running.collect(),
+                        frozen: self.options.frozen,
                     };
                     if died {
                         let may_run = |key: &GroupKey| resume.running.contains(key);

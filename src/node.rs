@@ -10,6 +10,8 @@ use crate::protocol::event::{Action, Event};
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::status::NodeStatus;
+use crate::resources::decisions::{Decision, Decisions};
+use crate::resources::freeze::FreezeRefused;
 use crate::resources::group::{GroupKey, ResourceGroup};
 use crate::resources::holding::HoldingSet;
 use crate::resources::state::ResourceState;
@@ -98,6 +100,7 @@ pub struct NodeSettings {
 pub struct Node {
     membership: Membership,
     resources: ResourceState,
+    decisions: Decisions,
     manage_resources: bool,
 }
 
@@ -110,6 +113,7 @@ impl Node {
         Self {
             membership: Membership::new(&settings, identity, seed),
             resources: ResourceState::new(&settings),
+            decisions: Decisions::default(),
             manage_resources: settings.manage_resources,
         }
     }
@@ -204,6 +208,36 @@ impl Node {
     /// Keys of the groups that run here, as far as their actors have told.
     pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.resources.held_groups()
+    }
+
+    /// Whether nothing is started or stopped, for maintenance.
+    #[must_use]
+    pub const fn frozen(&self) -> bool {
+        self.resources.frozen()
+    }
+
+    /// Nodes whose groups are taken at the thaw unless they return.
+    pub fn waits_for_thaw(&self) -> impl Iterator<Item = &NodeName> {
+        self.resources.waits_for_thaw()
+    }
+
+    /// Whether [`Event::FreezeRequested`] would be obeyed now.
+    ///
+    /// # Errors
+    /// [`FreezeRefused`].
+    pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
+        self.resources.may_freeze()
+    }
+
+    /// The node was frozen when its process or its central actor began anew. Call before
+    /// [`start`](Self::start).
+    pub fn keep_frozen(&mut self) {
+        self.resources.keep_frozen();
+    }
+
+    /// The last decisions, the oldest first.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter()
     }
 
     /// Whether a stop was requested and is not yet complete.

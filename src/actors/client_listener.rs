@@ -27,15 +27,17 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tracing::{debug, error, warn};
 
+use crate::accounts;
 use crate::actors::client_session::{self, Session};
-use crate::actors::messages::{AskCluster, Injected, RootEvent};
+use crate::actors::messages::{AskCluster, AskMaintenance, Injected, RootEvent};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::types::MessageFormat;
 use crate::ha_log;
 use crate::notice;
 use crate::protocol::client::{
-    ClientId, ClientOutput, Credentials, Gone, Registry, RegistrySettings, Surroundings, frame,
+    ClientId, ClientOutput, Credentials, Gone, MaintenanceRequest, Registry, RegistrySettings,
+    Surroundings, frame,
 };
 use crate::protocol::event::Origin;
 use crate::protocol::limiter::Limiter;
@@ -78,6 +80,8 @@ pub struct ClientsSetup {
     pub cluster: Recipient<AskCluster>,
     /// The same.
     pub injected: Recipient<Injected>,
+    /// The same.
+    pub maintenance: Recipient<AskMaintenance>,
 }
 
 impl ClientsSetup {
@@ -88,6 +92,7 @@ impl ClientsSetup {
         path: PathBuf,
         cluster: Recipient<AskCluster>,
         injected: Recipient<Injected>,
+        maintenance: Recipient<AskMaintenance>,
     ) -> Self {
         let facility = config.log.facility.as_deref();
         let pacemaker = config.parameters.get("pacemaker");
@@ -102,6 +107,7 @@ impl ClientsSetup {
             pacemaker: !config.manage_resources
                 && pacemaker.is_some_and(|word| !crate::config::is_false(word)),
             own_uid: nix::unistd::geteuid().as_raw(),
+            admin_gid: accounts::hacluster().map(|(_, gid)| gid),
             rules: config.api_auth.clone(),
             parameters: config.parameters.clone(),
         };
@@ -111,6 +117,7 @@ impl ClientsSetup {
             format: config.message_format,
             cluster,
             injected,
+            maintenance,
         }
     }
 }
@@ -132,6 +139,16 @@ pub(super) struct Ended {
     pub(super) why: Gone,
 }
 
+impl From<MaintenanceRequest> for AskMaintenance {
+    fn from(request: MaintenanceRequest) -> Self {
+        match request {
+            MaintenanceRequest::Freeze => Self::Freeze,
+            MaintenanceRequest::Thaw => Self::Thaw,
+            MaintenanceRequest::Why => Self::Why,
+        }
+    }
+}
+
 /// Owns the registry and the sessions.
 pub struct ClientsActor {
     setup: ClientsSetup,
@@ -145,6 +162,8 @@ pub struct ClientsActor {
     /// Frames of paused clients.
     held: VecDeque<Heard>,
     injections: VecDeque<Injected>,
+    /// What administrators want of membership; one of each client at most.
+    orders: VecDeque<(ClientId, MaintenanceRequest)>,
     /// A question or a message is with membership.
     busy: bool,
     limiter: Limiter,
@@ -168,6 +187,7 @@ impl ClientsActor {
             frames: VecDeque::new(),
             held: VecDeque::new(),
             injections: VecDeque::new(),
+            orders: VecDeque::new(),
             busy: false,
             limiter: Limiter::default(),
             clock: Clock::start(),
@@ -234,6 +254,21 @@ impl ClientsActor {
                     debug!(%error, "membership did not take a client's message");
                 }
                 act.busy = false;
+                act.pump(ctx);
+            }));
+        } else if let Some((id, request)) = self.orders.pop_front() {
+            self.busy = true;
+            let asked = AskMaintenance::from(request);
+            let work = self.setup.maintenance.send(asked).into_actor(self);
+            ctx.spawn(work.map(move |answer, act, ctx| {
+                act.busy = false;
+                let answer = match answer {
+                    Ok(answer) => answer.map_err(|refused| refused.to_string()),
+                    Err(error) => Err(format!("membership does not answer: {error}")),
+                };
+                let mut out = Vec::new();
+                act.registry.maintained(id, request, answer, &mut out);
+                act.perform(out, ctx);
                 act.pump(ctx);
             }));
         } else if let Some(heard) = self.frames.pop_front() {
@@ -325,6 +360,10 @@ impl ClientsActor {
                     if let Some(session) = self.sessions.get(&id) {
                         session.set_signal(signal);
                     }
+                }
+                ClientOutput::Maintain(id, request) => {
+                    self.orders.push_back((id, request));
+                    ctx.notify(Pump);
                 }
                 ClientOutput::Warn(kind, text) => {
                     if self.limiter.pass(kind, self.clock.now().instant) {

@@ -17,8 +17,8 @@ use handover::Resume;
 
 use crate::actors::medium::{Outgoing, Received, Transmit};
 use crate::actors::messages::{
-    AskCluster, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected, LoadAverage,
-    MediaOpened, RootEvent, RunHook, StopRequested, UpdateKeys,
+    AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected,
+    LoadAverage, MediaOpened, RootEvent, RunHook, StopRequested, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
@@ -125,8 +125,8 @@ pub struct MembershipActor {
     timer: Option<Timer>,
     /// The own status word as of the last action carried out.
     own_status: String,
-    /// The holding set that root knows.
-    told: HoldingSet,
+    /// The holding set that root knows, and whether it knows of a freeze.
+    told: (HoldingSet, bool),
     /// What outlives a core that panicked.
     kept: Kept,
     health: Health,
@@ -185,14 +185,14 @@ impl MembershipActor {
         let mut kept = Kept::default();
         let node = match &setup.resume {
             None => Node::new(settings, identity, setup.seed),
-            Some(Resume { holding, running }) => {
-                kept.may_run.extend(running.iter().cloned());
-                Node::resume(settings, identity, setup.seed, *holding, running.clone())
+            Some(resume) => {
+                kept.may_run.extend(resume.running.iter().cloned());
+                resumed(settings, identity, setup.seed, resume)
             }
         };
         Self {
             own_status: node.status().to_string(),
-            told: node.holding(),
+            told: (node.holding(), false),
             node,
             setup,
             clock: Clock::start(),
@@ -233,9 +233,14 @@ impl MembershipActor {
 
     fn perform_all(&mut self, mut actions: Vec<Action>) {
         let holding = self.node.holding();
-        if holding != self.told {
-            self.told = holding;
+        if holding != self.told.0 {
+            self.told.0 = holding;
             self.tell_root(RootEvent::HoldingChanged(holding));
+        }
+        let frozen = self.node.frozen();
+        if frozen != self.told.1 {
+            self.told.1 = frozen;
+            self.tell_root(RootEvent::FrozenChanged(frozen));
         }
         for action in actions.drain(..) {
             self.perform(action);
@@ -383,6 +388,16 @@ impl MembershipActor {
     }
 }
 
+/// A core that goes on where another one ended.
+fn resumed(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resume) -> Node {
+    let running = resume.running.iter().cloned();
+    let mut node = Node::resume(settings, identity, seed, resume.holding, running);
+    if resume.frozen {
+        node.keep_frozen();
+    }
+    node
+}
+
 impl Actor for MembershipActor {
     type Context = Context<Self>;
 
@@ -399,12 +414,16 @@ impl Supervised for MembershipActor {
         self.setup.identity.generation = Generation(last.saturating_add(1));
         self.setup.seed = self.setup.seed.wrapping_add(1);
         self.kept.first_order = self.kept.first_order.saturating_add(ORDERS_PER_CORE);
-        self.node = Node::resume(
+        let resume = Resume {
+            holding: self.node.holding(),
+            running: self.kept.may_run.iter().cloned().collect(),
+            frozen: self.node.frozen(),
+        };
+        self.node = resumed(
             self.setup.settings.clone(),
             self.setup.identity.clone(),
             self.setup.seed,
-            self.node.holding(),
-            self.kept.may_run.iter().cloned(),
+            &resume,
         );
         self.own_status = self.node.status().to_string();
         self.timer = None;
@@ -517,6 +536,25 @@ impl Handler<AskCluster> for MembershipActor {
 
     fn handle(&mut self, _: AskCluster, _: &mut Self::Context) -> Self::Result {
         MessageResult(ClusterView::of(&self.node))
+    }
+}
+
+impl Handler<AskMaintenance> for MembershipActor {
+    type Result = MessageResult<AskMaintenance>;
+
+    fn handle(&mut self, asked: AskMaintenance, ctx: &mut Self::Context) -> Self::Result {
+        let answer = match asked {
+            AskMaintenance::Why => Ok(self.node.decisions().cloned().collect()),
+            AskMaintenance::Thaw => {
+                self.step(Event::ThawRequested, ctx);
+                Ok(Vec::new())
+            }
+            AskMaintenance::Freeze => self.node.may_freeze().map(|()| {
+                self.step(Event::FreezeRequested, ctx);
+                Vec::new()
+            }),
+        };
+        MessageResult(answer)
     }
 }
 

@@ -12,6 +12,8 @@ use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReas
 use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
+use crate::resources::decisions::Decision;
+use crate::resources::freeze::FreezeRefused;
 use crate::resources::group::GroupKey;
 use crate::resources::holding::HoldingSet;
 
@@ -127,6 +129,8 @@ pub enum RootEvent {
     /// What the node holds by duty has changed. Comes before the group orders and messages that
     /// follow from it.
     HoldingChanged(HoldingSet),
+    /// The node was frozen or thawed.
+    FrozenChanged(bool),
     /// The shutdown is complete: end the process.
     Exit,
     /// A resource cannot be stopped: restart the machine (behind the seam that tests redirect).
@@ -142,6 +146,21 @@ pub struct AskNode;
 
 impl Message for AskNode {
     type Result = NodeReport;
+}
+
+/// Maintenance, asked of membership by an administrator's client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskMaintenance {
+    /// Start and stop nothing from now on.
+    Freeze,
+    /// Go on as usual.
+    Thaw,
+    /// The last decisions and their causes.
+    Why,
+}
+
+impl Message for AskMaintenance {
+    type Result = Result<Vec<Decision>, FreezeRefused>;
 }
 
 /// Asks membership how the cluster stands, for a client.

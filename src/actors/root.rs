@@ -263,6 +263,7 @@ impl RootActor {
             paths.register(),
             membership.clone().recipient(),
             membership.clone().recipient(),
+            membership.clone().recipient(),
         );
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)
@@ -431,6 +432,7 @@ impl Handler<RootEvent> for RootActor {
                 last_resort::reboot(self, &Reason::Resource(resource), ctx);
             }
             RootEvent::HoldingChanged(holding) => self.held.holding(holding),
+            RootEvent::FrozenChanged(frozen) => self.held.frozen(frozen),
             RootEvent::Exit => {
                 // Clients must not take a stopped node for one that does not answer.
                 let _ = std::fs::remove_file(self.paths.register());

@@ -4,16 +4,29 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use systole::api_client::{ApiClient, ApiError};
+use systole::clock::{Clock, Monotonic};
 use systole::control::{GroupAnswer, GroupView, NodeReport, Reply, Request, View, ask};
 use systole::paths::Paths;
+use systole::protocol::message::Message;
 
 /// The daemon answers at once; longer means that it does not work.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a freeze waits for resources in transition.
+const SETTLES: Duration = Duration::from_secs(60);
+
+/// Pause between two attempts.
+const AGAIN: Duration = Duration::from_millis(500);
+
 const USAGE: &str = "\
 Usage: systole status    what this node holds and hears, for people
        systole view      the same as one JSON object
-Exit code: 0 this node is active, 1 it is not (or not yet), 2 usage, 3 no daemon runs.
+       systole freeze    maintenance: heartbeats go on, this node starts and stops no resource
+       systole thaw      the end of it
+       systole why       the last 50 decisions of this node, each with its cause
+Exit code: 0 this node is active (status, view) or it is done; 1 it is not (or not yet), or
+refused; 2 usage; 3 no daemon runs, or it does not answer yet.
 ";
 
 fn main() -> ExitCode {
@@ -25,6 +38,8 @@ fn main() -> ExitCode {
     let show: fn(&View) -> String = match words.as_slice() {
         ["status"] => for_people,
         ["view"] => as_json,
+        [order @ ("freeze" | "thaw")] => return maintain(order),
+        ["why"] => return why(),
         ["-h" | "--help" | "help"] => {
             print(USAGE);
             return ExitCode::SUCCESS;
@@ -48,6 +63,96 @@ fn main() -> ExitCode {
         Err(error @ systole::control::ControlError::NoDaemon { .. }) => fail(&error.to_string(), 3),
         Err(error) => fail(&error.to_string(), 1),
     }
+}
+
+/// Asks over the client socket; a freeze waits until resources are no longer in transition.
+fn maintain(order: &str) -> ExitCode {
+    let clock = Clock::start();
+    let until = clock.now().instant + SETTLES;
+    let mut said = false;
+    loop {
+        match ask_daemon(order) {
+            Ok(_) => {
+                print(match order {
+                    "freeze" => "frozen: no resource is started or stopped until systole thaw\n",
+                    _ => "thawed: resources are managed again\n",
+                });
+                return ExitCode::SUCCESS;
+            }
+            Err(ApiError::BadRequest(why))
+                if why.starts_with("not now") && clock.now().instant < until =>
+            {
+                if !said {
+                    eprintln!("systole: {why}; waiting");
+                    said = true;
+                }
+                pause(&clock);
+            }
+            Err(error) => return fail_as_client(&error),
+        }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a short-lived program with nothing else to do"
+)]
+fn pause(clock: &Clock) {
+    let until: Monotonic = clock.now().instant + AGAIN;
+    std::thread::sleep(until.since(clock.now().instant));
+}
+
+fn ask_daemon(what: &str) -> Result<Vec<Message>, ApiError> {
+    let mut client = ApiClient::sign_on(&Paths::default().register())?;
+    let request = client.request("systole").with("subt", what);
+    let answers = client.ask(&request);
+    client.sign_off();
+    answers
+}
+
+fn fail_as_client(error: &ApiError) -> ExitCode {
+    match error {
+        ApiError::NoDaemon => fail("no daemon listens on the client socket (yet)", 3),
+        ApiError::BadRequest(why) if why.is_empty() => {
+            fail("the daemon does not know this: it is not Systole", 1)
+        }
+        ApiError::BadRequest(why) if why == "EPERM" => {
+            fail("only root and the group haclient may do that", 1)
+        }
+        error => fail(&error.to_string(), 1),
+    }
+}
+
+fn why() -> ExitCode {
+    match ask_daemon("why") {
+        Ok(answers) => {
+            let lines: String = answers.iter().filter_map(decision_line).collect();
+            print(if lines.is_empty() {
+                "nothing was decided yet\n"
+            } else {
+                &lines
+            });
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail_as_client(&error),
+    }
+}
+
+/// One decision; the closing answer has none.
+fn decision_line(answer: &Message) -> Option<String> {
+    let (what, cause) = (answer.text_bytes("what")?, answer.text_bytes("cause")?);
+    let time = systole::sys::local_time(answer.hex("ts")?);
+    Some(format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}  {}: {}\n",
+        time.year,
+        time.month,
+        time.day,
+        time.hour,
+        time.minute,
+        time.second,
+        String::from_utf8_lossy(what),
+        String::from_utf8_lossy(cause)
+    ))
 }
 
 /// A reader that closes its end early is no reason to panic.
@@ -95,6 +200,15 @@ fn describe_node(node: &NodeReport, text: &mut String) {
         "{} is {}{stopping}, {holds} (pid {}, generation {})\n",
         node.name, node.status, node.pid, node.generation
     ));
+    if node.frozen {
+        text.push_str("FROZEN: no resource is started or stopped until systole thaw\n");
+        if !node.waiting.is_empty() {
+            let gone = node.waiting.join(", ");
+            text.push_str(&format!(
+                "  at the thaw the resources of {gone} are taken\n"
+            ));
+        }
+    }
     text.push_str("nodes\n");
     for peer in &node.nodes {
         let kind = if peer.ping { " (ping)" } else { "" };

@@ -7,6 +7,8 @@ pub struct Options {
     pub command: Command,
     /// With `-R`: the words after `--`, keys of the groups that run.
     pub running: Vec<String>,
+    /// With `-R`: the node was frozen.
+    pub frozen: bool,
     /// `-f`.
     pub foreground: bool,
     /// Not `-M`.
@@ -18,6 +20,10 @@ pub struct Options {
     /// `-v`.
     pub verbose: bool,
 }
+
+/// Stands among the words after `--` when the node is frozen. A group's key holds no blank, and a
+/// legacy program ignores words that are no options.
+const FROZEN: &str = "systole: frozen";
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +86,7 @@ impl Held {
 impl Options {
     /// The words after the program name with which this run replaces itself in place.
     #[must_use]
-    pub fn restart_words(&self, held: Held, running: &[String]) -> Vec<String> {
+    pub fn restart_words(&self, held: Held, running: &[String], frozen: bool) -> Vec<String> {
         let mut words = vec!["-R".to_owned(), "-C".to_owned(), held.word().to_owned()];
         let letters = [
             ("-M", !self.manage_resources),
@@ -92,6 +98,7 @@ impl Options {
         words.extend((0..self.debug).map(|_| "-d".to_owned()));
         words.push("--".to_owned());
         words.extend_from_slice(running);
+        words.extend(frozen.then(|| FROZEN.to_owned()));
         words
     }
 }
@@ -141,6 +148,7 @@ where
     let mut options = Options {
         command: Command::Start,
         running: Vec::new(),
+        frozen: false,
         foreground: false,
         manage_resources: true,
         realtime: true,
@@ -150,6 +158,10 @@ where
     while let Some(word) = words.next() {
         if word == "--" {
             options.running = words.by_ref().collect();
+            options.running.retain(|word| {
+                options.frozen |= word == FROZEN;
+                word != FROZEN
+            });
             break;
         }
         let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
@@ -276,13 +288,15 @@ mod tests {
     #[test]
     fn a_restart_in_place_keeps_the_options() {
         let before = read("-f -M -dd").unwrap();
-        let words = before.restart_words(Held::All, &["10.0.0.1".into(), "-odd".into()]);
+        let words = before.restart_words(Held::All, &["10.0.0.1".into(), "-odd".into()], true);
         let after = parse("heartbeat", words).unwrap();
+        assert!(after.frozen);
         assert_eq!(after.command, Command::Restarted(Some(Held::All)));
         assert_eq!(after.running, ["10.0.0.1", "-odd"]);
         let same = Options {
             command: before.command,
             running: vec![],
+            frozen: false,
             ..after
         };
         assert_eq!(same, before);

@@ -218,6 +218,8 @@ impl Handler<AskNode> for Membership {
             rscstatus: Some("local".to_owned()),
             generation: 1,
             stopping: false,
+            frozen: false,
+            waiting: Vec::new(),
             nodes: Vec::new(),
         })
     }

@@ -9,6 +9,7 @@ use crate::notice::Notice;
 use crate::protocol::event::{Action, Event};
 use crate::protocol::name::Generation;
 use crate::protocol::output::{Output, ResourceEvent};
+use crate::resources::decisions::Decision;
 use crate::resources::hooks;
 use crate::resources::state::{ResourceInput, ResourceOutput};
 
@@ -115,6 +116,8 @@ impl Turn<'_> {
                 self.resources(ResourceInput::StopRequested(reason));
             }
             Event::ClientsStopped => self.resources(ResourceInput::ClientsStopped),
+            Event::FreezeRequested => self.resources(ResourceInput::FreezeRequested),
+            Event::ThawRequested => self.resources(ResourceInput::ThawRequested),
         }
     }
 
@@ -187,6 +190,16 @@ impl Turn<'_> {
                         .send(message, self.now, &mut self.fresh);
                 }
                 ResourceOutput::Act(action) => self.actions.push(action),
+                ResourceOutput::Decided { what, cause } => {
+                    let text = format!("decision: {what} ({cause})");
+                    self.actions
+                        .push(Action::Notice(Notice::OtherDebug { text }));
+                    self.node.decisions.note(Decision {
+                        unix_s: self.now.unix_s,
+                        what,
+                        cause,
+                    });
+                }
                 ResourceOutput::SendStatus => {
                     self.node.membership.send_status(self.now, &mut self.fresh);
                 }

@@ -13,12 +13,14 @@ use super::output::Treatment;
 use crate::config::types::ApiAuth;
 
 pub mod frame;
+mod maintenance;
 mod requests;
 mod sign_on;
 #[cfg(test)]
 mod tests;
 mod view;
 
+pub use maintenance::MaintenanceRequest;
 pub use view::{ClusterNode, ClusterView};
 
 /// Longest client name in bytes: what legacy stores. Spec: client API, section 4.
@@ -90,6 +92,8 @@ pub struct RegistrySettings {
     pub pacemaker: bool,
     /// The daemon's own user, who may set any filter beside root.
     pub own_uid: u32,
+    /// The group of administrators beside root: `haclient`.
+    pub admin_gid: Option<u32>,
     /// `apiauth` rules, built-in ones included.
     pub rules: BTreeMap<String, ApiAuth>,
     /// Parameters as clients read them.
@@ -117,6 +121,8 @@ pub enum ClientOutput {
     QueueLimit(ClientId, usize),
     /// After every message written to it the client gets this signal; 0: none.
     Signal(ClientId, i32),
+    /// Ask membership, and answer with [`Registry::maintained`].
+    Maintain(ClientId, MaintenanceRequest),
     /// A warning for people; the first part names its kind, for the rate limit.
     Warn(&'static str, String),
 }

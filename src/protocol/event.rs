@@ -88,6 +88,11 @@ pub enum Event {
     },
     /// All respawned clients have ended after [`Action::StopClients`].
     ClientsStopped,
+    /// Nothing shall be started or stopped from now on; heartbeats go on. Refused in a line when
+    /// [`Node::may_freeze`](crate::node::Node::may_freeze) says so.
+    FreezeRequested,
+    /// Go on as usual.
+    ThawRequested,
 }
 
 /// What a group is told to do.

@@ -24,7 +24,8 @@ impl ResourceState {
             return;
         }
         let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
-        let settled = self.is_stable() && !self.stopping() && self.phase == Phase::Stable;
+        let settled =
+            self.is_stable() && !self.stopping() && !self.frozen && self.phase == Phase::Stable;
         let found = Audit {
             both_own_ours: self.mine.has(local) && self.theirs.has(foreign),
             both_own_foreign: self.mine.has(foreign) && self.theirs.has(local),
@@ -67,6 +68,7 @@ impl ResourceState {
             && self.is_pair()
             && self.is_stable()
             && !self.stopping()
+            && !self.frozen
             && self.phase == Phase::Stable
             && self.peer_active();
         let theirs = self.theirs_at_most();
@@ -101,6 +103,10 @@ impl ResourceState {
             return;
         }
         self.warn(format!("nobody runs the {set} resources: taking them"));
+        self.decide(
+            format!("takes the {set} resources"),
+            "nobody runs them, and the node that should does not take them",
+        );
         self.timers.local_orphaned = None;
         self.timers.foreign_orphaned = None;
         self.mine = self.mine.with(set);
@@ -139,7 +145,10 @@ impl ResourceState {
                 text: "the other node has taken our resources while we held them: giving up"
                     .to_owned(),
             });
-            self.start_anew(false);
+            self.start_anew(
+                false,
+                "the other node has taken our resources while we held them",
+            );
         }
         conflict
     }

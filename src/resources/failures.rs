@@ -46,7 +46,11 @@ impl ResourceState {
             GroupOutcome::Stopped => {
                 self.failures.remove(group);
             }
-            GroupOutcome::StartFailed { resource, .. } => {
+            GroupOutcome::StartFailed { resource, code } => {
+                self.decide(
+                    format!("stops group {group} again"),
+                    format!("{resource} did not start, exit code {code}"),
+                );
                 self.notice(Notice::GivingUpDueToFailure { resource });
                 self.start_failed(group);
             }
@@ -54,6 +58,10 @@ impl ResourceState {
                 self.notice(Notice::StopFailure {
                     resource: resource.clone(),
                 });
+                self.decide(
+                    "reboots the machine",
+                    format!("{resource} of group {group} cannot be stopped and must not run twice"),
+                );
                 self.act(Action::RebootMachine { resource });
             }
         }
@@ -85,10 +93,15 @@ impl ResourceState {
     }
 
     pub(super) fn failures_deadline(&self) -> Option<Monotonic> {
-        self.failures.values().map(|failure| failure.at).min()
+        // Nothing is tried before the thaw.
+        let due = self.failures.values().map(|failure| failure.at).min();
+        due.filter(|_| !self.frozen)
     }
 
     pub(super) fn failures_overdue(&mut self) {
+        if self.frozen {
+            return;
+        }
         let now = self.now;
         let due: Vec<(GroupKey, bool)> = self
             .failures
@@ -153,10 +166,14 @@ impl ResourceState {
             self.warn(format!(
                 "group {key} does not start here: {set} resources move to the other node"
             ));
-            self.begin_standby(side);
+            self.begin_standby(side, &format!("group {key} does not start here"));
             return;
         }
         self.info(format!("group {key} failed to start: trying again"));
+        self.decide(
+            format!("tries to start group {key} again"),
+            "it failed before",
+        );
         let at = self.after(LONGEST_PAUSE);
         if let Some(failure) = self.failures.get_mut(key) {
             failure.at = at;

@@ -84,7 +84,8 @@ impl ResourceState {
             // Nobody to agree with. Spec: membership, section 4.
             self.phase = Phase::Stable;
             self.other_stable = true;
-            self.mine = HoldingSet::FOREIGN;
+            // What a process that began anew holds, it keeps.
+            self.mine = self.mine.with(HoldingSet::FOREIGN);
             self.acquire_local(true);
         } else if self.all_peers_gone() {
             // Whoever died before communication was up has been taken over already.
@@ -108,6 +109,9 @@ impl ResourceState {
             self.notice(Notice::LocalAcquisitionNone {});
             return;
         }
+        if self.frozen {
+            return self.leave_local_for_thaw();
+        }
         self.mine = self.mine.with(HoldingSet::LOCAL);
         if self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
             return;
@@ -116,6 +120,16 @@ impl ResourceState {
         if keys.is_empty() {
             let node = self.local.to_string();
             self.notice(Notice::NoLocalResources { node });
+        } else {
+            let cause = if forced {
+                "no other node is there to run them"
+            } else {
+                "the nodes are agreed, or the wait for it is over: nobody else holds them"
+            };
+            self.decide(
+                format!("starts the local resources: {}", Self::named(&keys)),
+                cause,
+            );
         }
         self.jobs
             .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
@@ -419,7 +433,8 @@ impl ResourceState {
             self.warn("no automatic failback with more than two nodes");
             return;
         }
-        let quiet = self.standby == Standby::Not
+        let quiet = !self.frozen
+            && self.standby == Standby::Not
             && self.other_stable
             && self.phase == Phase::Stable
             && !self.jobs.running()
@@ -427,7 +442,8 @@ impl ResourceState {
         if quiet {
             self.failback_due = false;
             self.failback_armed = false;
-            self.begin_standby(HoldingSet::FOREIGN);
+            let cause = "auto_failback on: their owner is back and settled";
+            self.begin_standby(HoldingSet::FOREIGN, cause);
         }
     }
 

@@ -108,6 +108,10 @@ impl ResourceState {
             // Everything is being stopped: `shutdone` says when, and no order may outlive us.
             return;
         }
+        if self.frozen && self.jobs.runs(&key) {
+            self.warn(format!("request of {from} for group {key} ignored: frozen"));
+            return self.decide(format!("does not give group {key} to {from}"), "frozen");
+        }
         // It is the other node's now: no further attempt here.
         self.failures.remove(&key);
         self.jobs.withdraw_starts(&key);
@@ -118,6 +122,7 @@ impl ResourceState {
                 to: from.clone(),
                 key: key.clone(),
             };
+            self.decide(format!("stops group {key}"), format!("{from} asks for it"));
             self.jobs.add(purpose, [key], GroupOrder::Stop);
         }
     }
@@ -153,6 +158,10 @@ impl ResourceState {
             .all(|(name, _)| asked.declined.contains(name));
         if by_owner || by_all {
             self.asked.remove(&key);
+            self.decide(
+                format!("starts group {key}"),
+                format!("{from} lets us have it"),
+            );
             self.jobs.add(Purpose::Granted, [key], GroupOrder::Start);
         }
     }

@@ -13,8 +13,10 @@
 
 pub mod address;
 mod audit;
+pub mod decisions;
 mod events;
 mod failures;
+pub mod freeze;
 pub mod group;
 mod handshake;
 pub mod holding;

@@ -72,6 +72,7 @@ impl ResourceState {
         } else {
             self.out.push(ResourceOutput::SendStatus);
         }
+        self.lift_freeze("the node is being stopped");
         self.wanted = None;
         self.offered = None;
         self.failures.clear();
@@ -113,6 +114,10 @@ impl ResourceState {
             until: self.after(EMERGENCY),
         };
         self.notice(Notice::ShutdownInProgress { pid: self.pid });
+        self.decide(
+            format!("releases {} and stops", self.mine),
+            "a stop was requested",
+        );
         if !releasing {
             self.release_all();
         }
@@ -145,7 +150,7 @@ impl ResourceState {
     ///
     /// `first`: the new generation comes before the release, because peers may hold us for dead
     /// and shall hear nothing of the old one any more.
-    pub(super) fn start_anew(&mut self, first: bool) {
+    pub(super) fn start_anew(&mut self, first: bool, cause: &str) {
         if !self.manage || self.phase == Phase::Shutdown || self.stopping() {
             return;
         }
@@ -153,7 +158,9 @@ impl ResourceState {
             // Nobody was there to take anything.
             return;
         }
+        self.lift_freeze(cause);
         self.notice(Notice::RestartTriggered {});
+        self.decide(format!("releases {} and begins anew", self.mine), cause);
         if first {
             self.comm_up = false;
             self.out.push(ResourceOutput::BeginNewGeneration);

@@ -102,6 +102,10 @@ impl ResourceState {
         if self.peers.len() > 1 {
             return self.error("standby refused: more than two nodes are configured");
         }
+        if self.frozen {
+            self.warn(format!("standby request for [{set}] refused: frozen"));
+            return self.decide(format!("refuses to give {set} away"), "frozen");
+        }
         let node = self.local.to_string();
         let info = "me".to_owned();
         if let Some(seconds) = self.seconds_left() {
@@ -118,16 +122,25 @@ impl ResourceState {
             return;
         }
         if !self.other_stable {
+            self.decide(
+                format!("refuses to give {set} away"),
+                "the other node is not settled, or not there",
+            );
             return self.notice(Notice::StandbyOtherFlux { info, node });
         }
         if self.phase != Phase::Stable {
+            self.decide(format!("refuses to give {set} away"), "not settled");
             return self.notice(Notice::StandbyLocalFlux { info, node });
         }
-        self.begin_standby(set);
+        self.begin_standby(
+            set,
+            "hb_standby, a client or the other node's hb_takeover asked",
+        );
     }
 
     /// Asks the other node to take `set`.
-    pub(super) fn begin_standby(&mut self, set: HoldingSet) {
+    pub(super) fn begin_standby(&mut self, set: HoldingSet, cause: &str) {
+        self.decide(format!("offers {set} to the other node"), cause);
         self.send(ask(set, "me"));
         self.notice(Notice::WantsStandby {
             node: self.local.to_string(),
@@ -169,6 +182,12 @@ impl ResourceState {
             (_, "me" | "other") if !active => {
                 let (info, node) = (info.to_owned(), from.to_string());
                 self.notice(Notice::StandbyOtherFlux { info, node });
+            }
+            (_, "me") if self.frozen => {
+                self.warn(format!(
+                    "standby message [me] from {from} ignored.  frozen."
+                ));
+                self.decide(format!("does not take {set} of {from}"), "frozen");
             }
             // A stop that waits lets a running standby end, but begins none.
             (Standby::Not, "me") if self.stopping() => {}
@@ -225,6 +244,10 @@ impl ResourceState {
             node: from.to_string(),
             set: set.to_string(),
         });
+        self.decide(
+            format!("is ready to take {set} of {from}"),
+            format!("{from} offers them"),
+        );
         self.sb_set = set;
         self.other_stable = false;
         self.send(ask(set, "other"));
@@ -241,6 +264,10 @@ impl ResourceState {
 
     fn give_up(&mut self, taker: &NodeName) {
         let set = self.sb_set;
+        self.decide(
+            format!("stops its {set} resources"),
+            format!("{taker} can take them"),
+        );
         self.notice(Notice::CanTake {
             node: taker.to_string(),
             set: set.to_string(),
@@ -298,6 +325,10 @@ impl ResourceState {
 
     fn take(&mut self, from: &NodeName, set: HoldingSet) {
         self.sb_set = set;
+        self.decide(
+            format!("starts what was {set} of {from}"),
+            format!("{from} has released it"),
+        );
         self.doubt = HoldingSet::NONE;
         self.info(format!("standby: acquire [{set}] resources from {from}"));
         let ours = set.mirror();
@@ -379,6 +410,10 @@ impl ResourceState {
             // Whoever does not answer may be releasing for a reason of its own: then its next
             // report says what is left.
             Standby::Asked => {
+                self.decide(
+                    format!("keeps {}", self.sb_set),
+                    "the other node does not answer the offer",
+                );
                 self.notice(Notice::NoStandbyReply {});
                 self.other_stable = self.doubt.is_none();
                 self.enter(Standby::Not, None);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::failures::Failure;
+use super::freeze::Waiting;
 use super::group::{GroupKey, ResourceGroup};
 use super::holding::HoldingSet;
 use super::jobs::Jobs;
@@ -43,6 +44,10 @@ pub enum ResourceInput {
     StopRequested(StopReason),
     /// All respawned clients have ended.
     ClientsStopped,
+    /// Nothing shall be started or stopped from now on.
+    FreezeRequested,
+    /// Go on as usual.
+    ThawRequested,
 }
 
 /// Something that follows.
@@ -56,6 +61,13 @@ pub enum ResourceOutput {
     Act(Action),
     /// Everything is released (or a peer may think so): go on under a new generation.
     BeginNewGeneration,
+    /// A decision, for people.
+    Decided {
+        /// What is done, or is not.
+        what: String,
+        /// Why.
+        cause: String,
+    },
 }
 
 /// Own phase. Spec: resources, section 5.2, note 1: the simplified machine.
@@ -182,6 +194,9 @@ pub struct ResourceState {
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
     pub(super) audit: Audit,
+    /// Nothing is started or stopped.
+    pub(super) frozen: bool,
+    pub(super) waiting: Waiting,
 }
 
 impl ResourceState {
@@ -228,6 +243,8 @@ impl ResourceState {
             moved: BTreeSet::new(),
             asked: BTreeMap::new(),
             audit: Audit::default(),
+            frozen: false,
+            waiting: Waiting::default(),
         }
     }
 
@@ -235,6 +252,10 @@ impl ResourceState {
     /// for that. Spec: membership, section 9.3.
     pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
         self.mine = holding;
+        self.decide(
+            format!("goes on holding {holding}"),
+            "the process or its core began anew while the resources ran",
+        );
         for key in running {
             self.jobs.note_running(&key);
         }
@@ -256,6 +277,8 @@ impl ResourceState {
             } => self.group_done(order, &group, outcome),
             ResourceInput::StopRequested(reason) => self.stop_requested(reason),
             ResourceInput::ClientsStopped => self.clients_stopped(),
+            ResourceInput::FreezeRequested => self.freeze(),
+            ResourceInput::ThawRequested => self.thaw(),
         }
         self.settle();
         out.append(&mut self.out);
@@ -316,8 +339,14 @@ impl ResourceState {
                 message,
             } => self.status_changed(&node, old, new, message),
             ResourceEvent::NodeRestarted { node, .. } => self.node_restarted(&node),
-            ResourceEvent::ReturnedAfterPartition { .. } => self.start_anew(false),
-            ResourceEvent::OwnHeartbeatLost { .. } => self.start_anew(true),
+            ResourceEvent::ReturnedAfterPartition { node } => self.returned_after_partition(&node),
+            ResourceEvent::OwnHeartbeatLost { silent } => {
+                let cause = format!(
+                    "nothing was sent for {} ms: the others may hold us for dead",
+                    silent.as_millis()
+                );
+                self.start_anew(true, &cause);
+            }
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
         }

@@ -29,6 +29,10 @@ impl ResourceState {
         peer.asked = 0;
         peer.fresh = false;
         self.failback_armed = false;
+        self.decide(
+            format!("holds {node} for dead"),
+            "nothing was heard of it for its dead time",
+        );
         self.cancel_standby();
         if self.stopping() || self.phase == Phase::Shutdown {
             self.other_stable = true;
@@ -85,9 +89,25 @@ impl ResourceState {
             return;
         }
         if !self.is_first_after(node) {
+            self.decide(
+                format!("does not take the resources of {node}"),
+                "with more than two nodes another one does",
+            );
             self.other_stable = true;
             return;
         }
+        if self.frozen {
+            return self.leave_for_thaw(node, dead);
+        }
+        let keys = self.keys_owned_by(node);
+        let cause = match self.peers.get(node) {
+            Some(peer) if peer.left => format!("{node} has released everything and left"),
+            _ => format!("{node} is dead"),
+        };
+        self.decide(
+            format!("takes the resources of {node}: {}", Self::named(&keys)),
+            cause,
+        );
         self.notice(Notice::AcquiringFrom {
             node: node.to_string(),
         });
@@ -106,7 +126,6 @@ impl ResourceState {
         peer.holds = HoldingSet::NONE;
         let purpose = Purpose::TakeOver(node.clone());
         if !self.jobs.any(|known| *known == purpose) {
-            let keys = self.keys_owned_by(node);
             self.jobs.add(purpose, keys, GroupOrder::Start);
         }
         if !self.is_pair() && self.all_peers_gone() {

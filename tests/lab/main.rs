@@ -13,6 +13,7 @@ use std::io::Write as _;
 
 mod clients;
 mod death;
+mod freeze;
 mod history;
 mod host;
 mod memory;

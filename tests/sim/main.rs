@@ -47,6 +47,34 @@ fn quiet_plan() -> Plan {
 
 /// A run under every fault, then a quiet time in which all must come right by itself.
 fn under_faults(seed: u64) -> World {
+    under_faults_and(seed, |_| ())
+}
+
+/// The same while people freeze and thaw the nodes; every freeze has ended before the quiet time.
+fn under_faults_and_maintenance(seed: u64) -> World {
+    under_faults_and(seed, |world| {
+        // A stream of its own: the faults of a seed stay what they are.
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x6672_6565_7a65);
+        for host in 0..world.plan.nodes {
+            let mut when = world.now + rng.random_range(15 * SECOND..60 * SECOND);
+            while when < 230 * SECOND {
+                let end = when + rng.random_range(SECOND..60 * SECOND);
+                world.at(when, Happening::Maintenance { host, freeze: true });
+                let end = end.min(235 * SECOND);
+                world.at(
+                    end,
+                    Happening::Maintenance {
+                        host,
+                        freeze: false,
+                    },
+                );
+                when = end + rng.random_range(SECOND..40 * SECOND);
+            }
+        }
+    })
+}
+
+fn under_faults_and(seed: u64, people: impl FnOnce(&mut World)) -> World {
     let plan = Plan::random(&mut StdRng::seed_from_u64(seed ^ 0x5953_5459));
     let nodes = plan.nodes;
     let mut world = World::new(plan, seed);
@@ -59,6 +87,7 @@ fn under_faults(seed: u64) -> World {
         };
         world.at(when, Happening::Boot { host });
     }
+    people(&mut world);
     world.faults = true;
     let first = world.now + 15 * SECOND;
     world.at(first, Happening::Fault);
@@ -100,7 +129,7 @@ fn run_checked(world: &mut World, until: Micros) {
         let now = world.now;
         for group in world.keys() {
             let capable = world.hosts.iter().any(|h| {
-                h.node.is_some()
+                h.node.as_ref().is_some_and(|node| !node.frozen())
                     && !h.stopping
                     && h.frozen_until.is_none()
                     && !h.broken.contains(&group)
@@ -137,7 +166,14 @@ fn settled(world: &mut World) {
 }
 
 fn check(seed: u64) -> Result<(), String> {
-    let world = under_faults(seed);
+    verdict(seed, &under_faults(seed))
+}
+
+fn check_maintenance(seed: u64) -> Result<(), String> {
+    verdict(seed, &under_faults_and_maintenance(seed))
+}
+
+fn verdict(seed: u64, world: &World) -> Result<(), String> {
     match world.judge.failure() {
         Some(failure) => Err(format!("seed {seed}: {failure} ({:?})", world.plan)),
         None => Ok(()),
@@ -153,7 +189,16 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_faults() {
-    let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
+    many(number("SIM_SEEDS", 60), check);
+}
+
+#[test]
+fn random_faults_and_maintenance() {
+    many(number("SIM_SEEDS", 60) / 2, check_maintenance);
+}
+
+fn many(count: u64, check: fn(u64) -> Result<(), String>) {
+    let first = number("SIM_FIRST", 1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let failures: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
@@ -196,6 +241,9 @@ fn one_seed() {
             .parse()
             .expect("SIM_SEED is a number");
         assert_eq!(check(seed), Ok(()));
+        if std::env::var_os("SIM_MAINTENANCE").is_some() {
+            assert_eq!(check_maintenance(seed), Ok(()));
+        }
     }
 }
 
@@ -322,4 +370,64 @@ fn a_power_cut_is_taken_over_at_deadtime() {
     }
     assert_eq!(world.judge.failure(), None);
     assert_eq!(world.judge.overlaps, 0);
+}
+
+/// Both nodes frozen: cables are cut and come back, a node dies and returns, and nothing moves.
+/// Frozen on one side only: after the partition the other side lets go of what it took.
+#[test]
+fn frozen_nodes_move_nothing() {
+    let mut world = started_pair(quiet_plan(), 9);
+    let owners = |world: &World| -> Vec<Vec<usize>> {
+        world.keys().iter().map(|key| world.owners(key)).collect()
+    };
+    let settled_owners = owners(&world);
+    for host in 0..2 {
+        world.at(world.now, Happening::Maintenance { host, freeze: true });
+    }
+    faults::cut_all(&mut world, true);
+    world.run(40 * SECOND);
+    assert_eq!(owners(&world), settled_owners, "each side alone");
+    faults::heal(&mut world);
+    world.run(80 * SECOND);
+    assert_eq!(owners(&world), settled_owners, "together again");
+    assert_eq!(world.judge.overlaps, 0);
+    world.at(
+        world.now,
+        Happening::Maintenance {
+            host: 1,
+            freeze: false,
+        },
+    );
+    faults::cut_all(&mut world, true);
+    world.run(100 * SECOND);
+    let took: Vec<Vec<usize>> = owners(&world);
+    assert!(
+        took.iter().all(|of| of.contains(&1)),
+        "not frozen: {took:?}"
+    );
+    faults::heal(&mut world);
+    world.run(140 * SECOND);
+    assert_eq!(
+        owners(&world),
+        settled_owners,
+        "the frozen side kept its own"
+    );
+    assert!(world.hosts[0].node.as_ref().expect("runs").frozen());
+    // The other dies and stays dead: taken at the thaw.
+    world.crash(1);
+    world.run(180 * SECOND);
+    assert!(owners(&world).iter().all(|of| *of != [1]));
+    world.at(
+        world.now,
+        Happening::Maintenance {
+            host: 0,
+            freeze: false,
+        },
+    );
+    world.run(190 * SECOND);
+    assert!(
+        owners(&world).iter().all(|of| *of == [0]),
+        "taken at the thaw"
+    );
+    assert_eq!(world.judge.failure(), None);
 }

@@ -145,6 +145,11 @@ pub enum Happening {
         host: usize,
         epoch: u32,
     },
+    /// Maintenance begins or ends.
+    Maintenance {
+        host: usize,
+        freeze: bool,
+    },
     Fault,
 }
 
@@ -411,7 +416,15 @@ impl World {
             return;
         };
         let mut actions = Vec::new();
+        let before = node.frozen();
         node.handle(event, now, &mut actions);
+        let order = actions
+            .iter()
+            .find(|action| matches!(action, Action::Group { .. }));
+        if let (true, true, Some(order)) = (before, node.frozen(), order) {
+            let text = format!("frozen, and yet {order:?}");
+            self.judge.fail(self.now, text);
+        }
         self.perform(host, actions);
     }
 
@@ -670,6 +683,7 @@ impl World {
             | Happening::Order { host, .. }
             | Happening::Injected { host, .. }
             | Happening::StopAsked { host, .. }
+            | Happening::Maintenance { host, .. }
             | Happening::ClientsStopped { host, .. } => Some(*host),
             Happening::ScriptEnd { host, .. } => self.hosts[*host].machine_frozen.then_some(*host),
             Happening::Thaw { .. } | Happening::Boot { .. } | Happening::Fault => None,
@@ -794,6 +808,17 @@ impl World {
                     let reason = StopReason::Requested;
                     self.feed(host, Event::StopRequested { reason });
                 }
+            }
+            Happening::Maintenance { host, freeze } => {
+                let name = self.hosts[host].name.clone();
+                self.note(format_args!("{name} maintenance {freeze}"));
+                self.judge.disturbed(self.now);
+                let event = if freeze {
+                    Event::FreezeRequested
+                } else {
+                    Event::ThawRequested
+                };
+                self.feed(host, event);
             }
             Happening::Fault => super::faults::next(self),
         }

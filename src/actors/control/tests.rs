@@ -27,6 +27,8 @@ impl Handler<AskNode> for Membership {
             rscstatus: Some("local".to_owned()),
             generation: 3,
             stopping: false,
+            frozen: false,
+            waiting: Vec::new(),
             nodes: Vec::new(),
         })
     }

@@ -20,6 +20,8 @@ pub struct Resume {
     pub holding: HoldingSet,
     /// Groups that run.
     pub running: Vec<GroupKey>,
+    /// Nothing is started or stopped.
+    pub frozen: bool,
 }
 
 /// Asks whether the process may be replaced now. When it may, the others have been told.
@@ -58,6 +60,7 @@ impl Handler<PrepareRestart> for MembershipActor {
         MessageResult(Readiness::Ready(Resume {
             holding: self.node.holding(),
             running: self.node.held_groups().cloned().collect(),
+            frozen: self.node.frozen(),
         }))
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct HeldFile {
     options: Options,
     holding: HoldingSet,
     may_run: BTreeSet<GroupKey>,
+    frozen: bool,
 }
 
 impl HeldFile {
@@ -38,6 +39,7 @@ impl HeldFile {
             may_run: resume
                 .map(|resume| resume.running.iter().cloned().collect())
                 .unwrap_or_default(),
+            frozen: resume.is_some_and(|resume| resume.frozen),
         };
         file.write();
         file
@@ -72,13 +74,23 @@ impl HeldFile {
         }
     }
 
+    pub(super) fn frozen(&mut self, frozen: bool) {
+        if self.frozen != frozen {
+            self.frozen = frozen;
+            self.write();
+        }
+    }
+
     fn write(&self) {
         let Some(path) = &self.path else {
             return;
         };
         let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
         let running: Vec<String> = self.may_run.iter().map(ToString::to_string).collect();
-        let mut text = self.options.restart_words(held, &running).join("\n");
+        let mut text = self
+            .options
+            .restart_words(held, &running, self.frozen)
+            .join("\n");
         text.push('\n');
         if let Err(error) = replace(path, text.as_bytes()) {
             error!(path = %path.display(), %error, "what is held is not on disk: a killed daemon would be started with what was held before");
@@ -159,17 +171,22 @@ mod tests {
         let resume = Resume {
             holding: HoldingSet::ALL,
             running: vec![GroupKey::new("a"), GroupKey::new("b")],
+            frozen: true,
         };
-        let _file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
+        let mut file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
         let words = read_held(&path).unwrap();
         let words = words
             .into_iter()
             .map(|word| word.to_string_lossy().into_owned());
         let read = parse("heartbeat", words).unwrap();
+        assert!(read.frozen);
         assert_eq!(read.running, ["a", "b"]);
         assert_eq!(
             read.command,
             crate::cli::Command::Restarted(Some(Held::All))
         );
+        file.frozen(false);
+        let words = read_held(&path).unwrap();
+        assert_eq!(words.last().and_then(|word| word.to_str()), Some("b"));
     }
 }

@@ -106,7 +106,7 @@ impl RootActor {
         }
         let held = Held::from_word(resume.holding.word()).unwrap_or(Held::None);
         let running: Vec<String> = resume.running.iter().map(ToString::to_string).collect();
-        let words = self.options.restart_words(held, &running);
+        let words = self.options.restart_words(held, &running, resume.frozen);
         notice::log(&Notice::Restarting {});
         let text = format!("Current resources: -R -C {}", held.word());
         self.log.line(Severity::Info, text);

@@ -6,11 +6,12 @@ use super::super::message::{Message, Value};
 use super::super::name::NodeUuid;
 use super::super::status::NodeStatus;
 use super::{
-    ClientId, ClientOutput, ClusterNode, ClusterView, MAX_SEND_QUEUE, Registry, mask, word,
+    ClientId, ClientOutput, ClusterNode, ClusterView, MAX_SEND_QUEUE, Registry, maintenance, mask,
+    word,
 };
 
 /// What a query comes to: the fields of each answer, or why there is none.
-type Answers = Result<Vec<Vec<(&'static str, Value)>>, &'static str>;
+pub(super) type Answers = Result<Vec<Vec<(&'static str, Value)>>, &'static str>;
 
 fn text(name: &'static str, value: impl Into<String>) -> (&'static str, Value) {
     (name, Value::Text(value.into().into_bytes()))
@@ -56,6 +57,11 @@ impl Registry {
             "signoff" => return self.sign_off(id, out),
             "set_sendqlen" => return set_queue(id, message, out),
             "setfilter" => self.set_filter(id, message),
+            maintenance::REQUEST => match self.maintenance(id, message, out) {
+                Some(answers) => answers,
+                // Membership answers.
+                None => return,
+            },
             "setsignal" => set_signal(id, message, out),
             "clientstatus" => match self.client_status(id, message, view, out) {
                 Some(answers) => answers,

@@ -37,6 +37,7 @@ fn settings() -> RegistrySettings {
         facility: -1,
         pacemaker: false,
         own_uid: 0,
+        admin_gid: Some(106),
         rules: rules.map(|(name, rule)| (name.to_owned(), rule)).into(),
         parameters: BTreeMap::from([("pacemaker".to_owned(), "false".to_owned())]),
     }
@@ -84,6 +85,7 @@ struct Bench {
     got: Vec<(ClientId, Message)>,
     sent: Vec<(Origin, Message)>,
     warnings: Vec<String>,
+    orders: Vec<(ClientId, MaintenanceRequest)>,
 }
 
 const CLOSED: Message = Message::empty();
@@ -96,6 +98,7 @@ impl Bench {
             got: Vec::new(),
             sent: Vec::new(),
             warnings: Vec::new(),
+            orders: Vec::new(),
         }
     }
 
@@ -124,6 +127,7 @@ impl Bench {
                 ClientOutput::Close(id) => self.got.push((id, CLOSED)),
                 ClientOutput::Inject(origin, message) => rounds.push((origin, message)),
                 ClientOutput::Warn(_, text) => self.warnings.push(text),
+                ClientOutput::Maintain(id, request) => self.orders.push((id, request)),
                 ClientOutput::QueueLimit(..) | ClientOutput::Signal(..) => {}
             }
         }
@@ -744,4 +748,75 @@ fn ten_thousand_random_and_mutated_frames_change_nothing() {
     bench.heard(good);
     bench.say(good, request("numnodes", 4));
     assert_eq!(bench.heard(good)[0].text("numnodes"), Some("2"));
+}
+
+#[test]
+fn maintenance_is_for_root_and_haclient() {
+    use crate::resources::decisions::Decision;
+    let mut rules = settings();
+    // Whoever else is let in may look at the cluster, and no more.
+    rules.rules.insert(
+        "anon".to_owned(),
+        ApiAuth {
+            uids: vec![0, 1000],
+            gids: vec![HACLIENT],
+        },
+    );
+    let mut bench = Bench::new(rules);
+    let ask = |word: &str, pid| request("systole", pid).with("subt", word);
+    for (id, pid, uid, gid, allowed) in [
+        (1, 11, 0, 0, true),
+        (2, 12, 500, HACLIENT, true),
+        (3, 13, 1000, 1000, false),
+    ] {
+        let client = bench.sign_on(id, &pid.to_string(), pid, uid, gid);
+        bench.heard(client);
+        for word in ["freeze", "thaw", "why"] {
+            bench.say(client, ask(word, pid));
+        }
+        let orders = std::mem::take(&mut bench.orders);
+        if allowed {
+            let words: Vec<_> = orders.iter().map(|(_, order)| order.word()).collect();
+            assert_eq!(words, ["freeze", "thaw", "why"]);
+            assert!(bench.heard(client).is_empty(), "membership answers");
+        } else {
+            assert!(orders.is_empty());
+            let heard = bench.heard(client);
+            assert_eq!(heard.len(), 3);
+            assert!(heard.iter().all(|m| m.text("info") == Some("EPERM")));
+            assert!(bench.warnings.last().unwrap().contains("uid 1000 refused"));
+        }
+    }
+    let (root, mut out) = (ClientId(1), Vec::new());
+    bench.say(root, ask("reboot", 11));
+    assert_eq!(bench.reason(root), Some("EINVAL".to_owned()));
+    let decision = Decision {
+        unix_s: 255,
+        what: "stops group a\nb".to_owned(),
+        cause: "x".to_owned(),
+    };
+    let why = MaintenanceRequest::Why;
+    bench
+        .registry
+        .maintained(root, why, Ok(vec![decision]), &mut out);
+    let refused = Err("not now: resources are in transition".to_owned());
+    bench
+        .registry
+        .maintained(root, MaintenanceRequest::Freeze, refused, &mut out);
+    // A client that is gone meanwhile gets nothing.
+    bench
+        .registry
+        .maintained(ClientId(77), why, Ok(Vec::new()), &mut out);
+    bench.work_off(out);
+    let heard = bench.heard(root);
+    let results: Vec<_> = heard.iter().map(|m| m.text("result").unwrap()).collect();
+    assert_eq!(results, ["ok/more", "OK", "badreq"]);
+    assert_eq!(heard[0].hex("ts"), Some(255));
+    for message in &heard {
+        let body = frame::encode(message, MessageFormat::Classic).unwrap();
+        assert_eq!(
+            frame::decode(&body[frame::HEADER_BYTES..]).unwrap(),
+            *message
+        );
+    }
 }

@@ -3,6 +3,7 @@
 
 mod defects;
 mod found;
+mod freeze;
 mod handshake;
 mod legacy_model;
 mod shutdown;
@@ -67,6 +68,7 @@ pub(super) struct Core {
     seq: u64,
     said: Vec<String>,
     pub(super) complaints: Vec<String>,
+    pub(super) decided: Vec<String>,
 }
 
 impl Core {
@@ -78,6 +80,7 @@ impl Core {
             seq: 0,
             said: Vec::new(),
             complaints: Vec::new(),
+            decided: Vec::new(),
         }
     }
 
@@ -131,6 +134,9 @@ impl Core {
             }
             ResourceOutput::BeginNewGeneration => self.said.push("generation".to_owned()),
             ResourceOutput::SendStatus => {}
+            ResourceOutput::Decided { what, cause } => {
+                self.decided.push(format!("{what}: {cause}"));
+            }
             ResourceOutput::Act(action) => match action {
                 Action::Group { order, group, what } => {
                     let word = match what {

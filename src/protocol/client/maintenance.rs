@@ -1,0 +1,113 @@
+//! What only Systole answers: freeze, thaw and the last decisions, for root and the group
+//! `haclient`. A request of its own type, which a legacy daemon refuses as unknown.
+//!
+//! `t=hbapi-req reqtype=systole subt=freeze|thaw|why`; answered as every other request, `why` by one
+//! `ok/more` for each decision (`ts` in hex seconds, `what`, `cause`) and an `OK` without one.
+
+use super::super::field;
+use super::super::message::{Message, Value};
+use super::requests::Answers;
+use super::{Client, ClientId, ClientOutput, Registry, word};
+use crate::resources::decisions::Decision;
+
+/// `reqtype` of all three.
+pub(super) const REQUEST: &str = "systole";
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaintenanceRequest {
+    /// Start and stop nothing from now on.
+    Freeze,
+    /// Go on as usual.
+    Thaw,
+    /// The last decisions and their causes.
+    Why,
+}
+
+impl MaintenanceRequest {
+    /// The word of `subt`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze",
+            Self::Thaw => "thaw",
+            Self::Why => "why",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Freeze, Self::Thaw, Self::Why]
+            .into_iter()
+            .find(|request| request.word() == word)
+    }
+}
+
+impl Registry {
+    /// `None`: membership is asked.
+    pub(super) fn maintenance(
+        &self,
+        id: ClientId,
+        message: &Message,
+        out: &mut Vec<ClientOutput>,
+    ) -> Option<Answers> {
+        let client = self.clients.get(&id)?;
+        if !self.is_administrator(client) {
+            let (pid, uid) = (client.credentials.pid, client.credentials.uid);
+            let text = format!("maintenance request of pid {pid}, uid {uid} refused");
+            out.push(ClientOutput::Warn("maintenance requests refused", text));
+            return Some(Err("EPERM"));
+        }
+        let asked = message.text("subt").and_then(MaintenanceRequest::from_word);
+        let Some(request) = asked else {
+            return Some(Err(word::INVALID));
+        };
+        out.push(ClientOutput::Maintain(id, request));
+        None
+    }
+
+    /// Whatever `apiauth anon` admits beside them may look, not act.
+    fn is_administrator(&self, client: &Client) -> bool {
+        let who = client.credentials;
+        who.uid == 0 || who.uid == self.settings.own_uid || Some(who.gid) == self.settings.admin_gid
+    }
+
+    /// Answers a maintenance request with what membership said.
+    pub fn maintained(
+        &self,
+        id: ClientId,
+        request: MaintenanceRequest,
+        answer: Result<Vec<Decision>, String>,
+        out: &mut Vec<ClientOutput>,
+    ) {
+        if self.is_signed_on(id) != Some(true) {
+            return;
+        }
+        let reply = || {
+            Message::new(word::RESPONSE)
+                .with(word::REQUEST_TYPE, REQUEST)
+                .with("subt", request.word())
+        };
+        let decisions = match answer {
+            Ok(decisions) => decisions,
+            Err(why) => {
+                let refusal = reply()
+                    .with(field::RESULT, word::BAD)
+                    .with(field::INFO, &why);
+                out.push(ClientOutput::Reply(id, refusal));
+                return;
+            }
+        };
+        for decision in decisions {
+            let mut one = reply().with(field::TS, &format!("{:x}", decision.unix_s));
+            // Names of groups come from a file: any byte may be in them.
+            one.push("what", Value::Text(decision.what.into_bytes()));
+            one.push("cause", Value::Text(decision.cause.into_bytes()));
+            let one = one.with(field::RESULT, word::MORE);
+            out.push(ClientOutput::Reply(id, one));
+        }
+        out.push(ClientOutput::Reply(
+            id,
+            reply().with(field::RESULT, word::OK),
+        ));
+    }
+}
