@@ -21,6 +21,7 @@ pub mod node;
 pub mod notice;
 pub mod paths;
 pub mod pid_file;
+pub mod policy;
 pub mod protocol;
 pub mod reload;
 pub mod resources;

@@ -25,6 +25,7 @@ fn record(severity: Severity, text: &str) -> Record {
         unix_s: 0,
         severity,
         tag: None,
+        entity: None,
         pid: 30,
         text: text.to_owned(),
     }

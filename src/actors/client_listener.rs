@@ -11,6 +11,8 @@
 //! Frames wait in their clients' sockets: at most one of each client is here. Of all of them at
 //! most one question and one message at a time is with membership.
 
+mod inside;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -28,6 +30,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, warn};
 
 use crate::accounts;
+use crate::actors::client_listener::inside::Inside;
 use crate::actors::client_session::{self, Session};
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected, RootEvent};
 use crate::clock::Clock;
@@ -155,6 +158,8 @@ pub struct ClientsActor {
     registry: Registry,
     sessions: BTreeMap<ClientId, Rc<Session>>,
     next_id: u64,
+    /// The client that is part of the daemon.
+    inside: Inside,
     listening: bool,
     /// The socket shall be open.
     wanted: bool,
@@ -182,6 +187,7 @@ impl ClientsActor {
             setup,
             sessions: BTreeMap::new(),
             next_id: 0,
+            inside: Inside::default(),
             listening: false,
             wanted: false,
             frames: VecDeque::new(),
@@ -225,8 +231,7 @@ impl ClientsActor {
             uid: peer.uid(),
             gid: peer.gid(),
         };
-        let id = ClientId(self.next_id);
-        self.next_id = self.next_id.saturating_add(1);
+        let id = self.new_id();
         self.registry.connected(id, credentials)?;
         let session = Session::new(stream, credentials.pid);
         self.sessions.insert(id, Rc::clone(&session));
@@ -239,6 +244,12 @@ impl ClientsActor {
             }
         });
         Ok(())
+    }
+
+    fn new_id(&mut self) -> ClientId {
+        let id = ClientId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
+        id
     }
 
     /// Works off what waits, one thing at a time.
@@ -332,6 +343,9 @@ impl ClientsActor {
         let mut lost = Vec::new();
         for output in outputs {
             match output {
+                ClientOutput::Reply(id, message) if self.inside.is(id) => {
+                    self.inside.hear(message);
+                }
                 ClientOutput::Reply(id, message) => {
                     let Some(session) = self.sessions.get(&id) else {
                         continue;
@@ -345,6 +359,7 @@ impl ClientsActor {
                         Err(error) => warn!(%error, "a message cannot be written to a client"),
                     }
                 }
+                ClientOutput::Close(id) if self.inside.is(id) => self.inside.close(),
                 ClientOutput::Close(id) => {
                     if let Some(session) = self.sessions.remove(&id) {
                         session.close();
@@ -375,6 +390,7 @@ impl ClientsActor {
         for (id, why) in lost {
             self.cut_off(id, &why, ctx);
         }
+        self.admit_inside_soon(ctx);
     }
 
     fn inject(
@@ -461,6 +477,7 @@ impl Supervised for ClientsActor {
         for session in self.sessions.values() {
             session.close();
         }
+        self.inside.close();
         let mut again = Self::new(self.setup.clone());
         again.wanted = self.wanted;
         // Never a number twice, or a late word of an old session would end a new one.
@@ -523,6 +540,7 @@ impl Handler<RootEvent> for ClientsActor {
             RootEvent::CommUp => {
                 self.wanted = true;
                 self.open(ctx);
+                self.admit_inside();
             }
             RootEvent::Deliver { message, treatment } => {
                 let mut out = Vec::new();

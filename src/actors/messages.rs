@@ -163,6 +163,29 @@ impl Message for AskMaintenance {
     type Result = Result<Vec<Decision>, FreezeRefused>;
 }
 
+/// What a client that is part of the daemon says to the client registry.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub enum InsideSays {
+    /// It wants a connection, as soon as there is none of its name from outside. Answered by
+    /// [`InsideHears::Connected`]. An earlier connection ends.
+    Connect(Recipient<InsideHears>),
+    /// As over the client socket.
+    Message(message::Message),
+}
+
+/// What it hears.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum InsideHears {
+    /// It may sign on.
+    Connected,
+    /// As over the client socket.
+    Message(message::Message),
+    /// The connection is gone: an outside client of its name signed on, or the registry began anew.
+    Closed,
+}
+
 /// Asks membership how the cluster stands, for a client.
 #[derive(Debug, Clone, Copy)]
 pub struct AskCluster;

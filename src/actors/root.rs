@@ -37,6 +37,7 @@ use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;
 use crate::actors::guardian::GuardianActor;
 use crate::actors::hooks::{HookContext, HooksActor};
+use crate::actors::ipfail::{self, IpfailActor, StopIpfail};
 use crate::actors::medium::{self, MediumActor, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::handover::Resume;
 use crate::actors::membership::{self, MembershipActor, MembershipSetup, Outlets};
@@ -142,6 +143,7 @@ pub struct RootActor {
     _control: Addr<ControlActor>,
     _guardian: Option<Addr<GuardianActor>>,
     client_socket: Addr<ClientsActor>,
+    ipfail: Option<Addr<IpfailActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
     exit: Option<oneshot::Sender<u8>>,
     /// A reload is being read.
@@ -268,6 +270,8 @@ impl RootActor {
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)
         });
+        let ipfail =
+            ipfail::is_wanted(&config).then(|| ipfail::start(client_socket.clone().recipient()));
         let senders = media.iter().map(|medium| medium.clone().recipient());
         let senders = senders.chain(pings.iter().map(|ping| ping.clone().recipient()));
         membership.do_send(MediaOpened(senders.collect()));
@@ -294,6 +298,7 @@ impl RootActor {
             _control: control,
             _guardian: watcher,
             client_socket,
+            ipfail,
             generation_file: Arc::new(Mutex::new(generation_file)),
             exit: Some(exit),
             reloading: false,
@@ -425,6 +430,9 @@ impl Handler<RootEvent> for RootActor {
                 }));
             }
             RootEvent::StopClients => {
+                if let Some(ipfail) = &self.ipfail {
+                    ipfail.do_send(StopIpfail);
+                }
                 let stopped = self.clients.stop().into_actor(self);
                 ctx.spawn(stopped.map(|(), root, _| root.membership.do_send(ClientsStopped)));
             }

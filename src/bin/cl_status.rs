@@ -172,14 +172,14 @@ fn log_line(text: String) -> String {
         unix_s: systole::clock::wall_unix_s(),
         severity: Severity::Error,
         tag: None,
+        entity: Some("cl_status".to_owned()),
         pid: std::process::id(),
         text,
     };
     let time = systole::sys::local_time(record.unix_s);
     let host = nix::unistd::gethostname().unwrap_or_default();
     let host = host.to_string_lossy();
-    let line = line::file_line(&record, time, &host, FileStyle::Syslog, FileKind::Log);
-    line.replacen(" heartbeat: [", " cl_status: [", 1)
+    line::file_line(&record, time, &host, FileStyle::Syslog, FileKind::Log)
 }
 
 fn run(words: &[String]) -> Outcome {

@@ -28,3 +28,9 @@ pub use types::Config;
 pub fn is_false(word: &str) -> bool {
     values::boolean(word) == Some(false)
 }
+
+/// One of ha.cf's words for "yes" or "no", in any case; `None`: neither.
+#[must_use]
+pub fn boolean(word: &str) -> Option<bool> {
+    values::boolean(word)
+}

@@ -31,6 +31,8 @@ pub struct Settings {
     pub script_kill_after: Duration,
     /// Whether a second process starts a killed daemon again.
     pub guardian: bool,
+    /// Whether the daemon decides by ping nodes itself, without a program.
+    pub ipfail: bool,
 }
 
 impl Default for Settings {
@@ -40,6 +42,7 @@ impl Default for Settings {
             script_time_limit: Duration::from_secs(3600),
             script_kill_after: Duration::from_secs(10),
             guardian: true,
+            ipfail: false,
         }
     }
 }
@@ -96,6 +99,15 @@ pub const SETTINGS: &[SettingDoc] = &[
         safety: "`off`: a killed daemon leaves its addresses and scripts running while the other \
                  node takes them over after its dead time: two owners",
     },
+    SettingDoc {
+        key: "ipfail",
+        values: "`\"on\"`, `\"off\"`",
+        default: "\"off\"",
+        about: "The daemon is its own `ipfail`: all groups go to the node that reaches more ping \
+                nodes. Without effect beside a `respawn` line of a program named `ipfail`; gives \
+                way to one that signs on. See `docs/ipfail.md`",
+        safety: "Needs the peer to run one too, any kind. Two nodes only",
+    },
 ];
 
 /// The file as it stands. Each field's name is a key of [`SETTINGS`].
@@ -106,6 +118,7 @@ struct Raw {
     script_time_limit_s: Option<u64>,
     script_kill_after_s: Option<u64>,
     guardian: Option<String>,
+    ipfail: Option<String>,
 }
 
 /// Why the settings file is refused.
@@ -172,15 +185,20 @@ impl Settings {
                 }
             };
         }
-        if let Some(word) = raw.guardian {
-            settings.guardian = match word.as_str() {
-                "on" => true,
-                "off" => false,
-                _ => {
+        let switches = [
+            ("guardian", raw.guardian, &mut settings.guardian),
+            ("ipfail", raw.ipfail, &mut settings.ipfail),
+        ];
+        for (key, word, switch) in switches {
+            *switch = match word.as_deref() {
+                None => continue,
+                Some("on") => true,
+                Some("off") => false,
+                Some(word) => {
                     return Err(SettingsError::Value {
                         file: file.to_owned(),
-                        key: "guardian",
-                        value: word,
+                        key,
+                        value: word.to_owned(),
                         expected: "\"on\" or \"off\"",
                     });
                 }
@@ -277,6 +295,7 @@ mod tests {
             ("script_kill_after_s = \"soon\"", "script_kill_after_s"),
             ("native_addresses = \"maybe\"", "native_addresses"),
             ("guardian = \"maybe\"", "guardian"),
+            ("ipfail = true", "ipfail"),
             ("native_addresses = ", "TOML"),
         ] {
             let error = read(text).expect_err(text);
@@ -287,10 +306,12 @@ mod tests {
 
     #[test]
     fn values_are_taken() {
-        let settings = read("native_addresses = \"never\"\nscript_time_limit_s = 5\n");
+        let settings =
+            read("native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\n");
         let expected = Settings {
             native_addresses: NativeAddresses::Never,
             script_time_limit: Duration::from_secs(5),
+            ipfail: true,
             ..Settings::default()
         };
         assert_eq!(settings, Ok(expected));

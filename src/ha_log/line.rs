@@ -20,6 +20,8 @@ pub struct Record {
     pub severity: Severity,
     /// `Some`: a line in the form of the scripts, such as `ResourceManager(default)`.
     pub tag: Option<String>,
+    /// Whose line it is, such as `ipfail`; `None`: the daemon's.
+    pub entity: Option<String>,
     /// Process that logged it.
     pub pid: u32,
     /// Not escaped yet.
@@ -102,6 +104,7 @@ pub fn file_line(
     let mut line = String::with_capacity(record.text.len() + 80);
     let level = record.severity.word();
     let pid = record.pid;
+    let entity = record.entity.as_deref().unwrap_or(ENTITY);
     match (&record.tag, kind, style) {
         (Some(tag), FileKind::Log, _) => {
             time.push_ha_date(&mut line);
@@ -114,10 +117,10 @@ pub fn file_line(
         }
         (None, _, FileStyle::Syslog) => {
             time.push_syslog(&mut line);
-            let _ = write!(line, " {host} {ENTITY}: [{pid}]: {level}: ");
+            let _ = write!(line, " {host} {entity}: [{pid}]: {level}: ");
         }
         (None, _, FileStyle::HaLog) => {
-            let _ = write!(line, "{ENTITY}[{pid}]: ");
+            let _ = write!(line, "{entity}[{pid}]: ");
             time.push_ha_date(&mut line);
             let _ = write!(line, " {level}: ");
         }
@@ -135,9 +138,10 @@ pub fn syslog_datagram(record: &Record, time: LocalTime, facility: u8) -> Vec<u8
     let _ = write!(line, "<{priority}>");
     time.push_syslog(&mut line);
     let (level, pid) = (record.severity.word(), record.pid);
+    let entity = record.entity.as_deref().unwrap_or(ENTITY);
     let _ = match &record.tag {
         Some(tag) => write!(line, " {tag}[{pid}]: {level}: "),
-        None => write!(line, " {ENTITY}: [{pid}]: {level}: "),
+        None => write!(line, " {entity}: [{pid}]: {level}: "),
     };
     push_escaped(&mut line, &record.text);
     line.push('\0');

@@ -10,6 +10,7 @@
 //! | with `ha_level` (see [`crate::notice::log`]) | that level word, the message exactly as given |
 //! | any other | `ERROR`, `WARN`, `info` or `debug`, the message, then ` key=value` of event and spans |
 //! | with `tag` | in the form that resource scripts log in |
+//! | with `entity` | under this program's name instead of the daemon's |
 
 pub mod line;
 mod writer;
@@ -183,7 +184,12 @@ impl HaLog {
 
     /// Logs one line whatever the debug level is.
     pub fn line(&self, severity: Severity, text: impl Into<String>) {
-        self.push(severity, None, text.into());
+        self.push(severity, None, None, text.into());
+    }
+
+    /// The same, as a line of another program than the daemon.
+    pub fn line_of(&self, entity: &str, severity: Severity, text: impl Into<String>) {
+        self.push(severity, None, Some(entity.to_owned()), text.into());
     }
 
     /// Current debug level.
@@ -229,12 +235,19 @@ impl HaLog {
         *done >= goal
     }
 
-    fn push(&self, severity: Severity, tag: Option<String>, mut text: String) {
+    fn push(
+        &self,
+        severity: Severity,
+        tag: Option<String>,
+        entity: Option<String>,
+        mut text: String,
+    ) {
         line::limit(&mut text);
         let record = Record {
             unix_s: crate::clock::wall_unix_s(),
             severity,
             tag,
+            entity,
             pid: std::process::id(),
             text,
         };
@@ -287,6 +300,7 @@ where
             others,
             severity,
             tag,
+            entity,
         } = fields;
         let severity = if let Some(severity) = severity {
             severity
@@ -306,7 +320,7 @@ where
                 Level::DEBUG | Level::TRACE => Severity::Debug,
             }
         };
-        self.log.push(severity, tag, text);
+        self.log.push(severity, tag, entity, text);
     }
 }
 
@@ -317,6 +331,7 @@ struct Fields {
     others: String,
     severity: Option<Severity>,
     tag: Option<String>,
+    entity: Option<String>,
 }
 
 impl Visit for Fields {
@@ -325,6 +340,7 @@ impl Visit for Fields {
             "message" => self.text.push_str(value),
             "ha_level" => self.severity = Severity::from_word(value),
             "tag" => self.tag = Some(value.to_owned()),
+            "entity" => self.entity = Some(value.to_owned()),
             name => self.push_other(name, value),
         }
     }

@@ -218,6 +218,7 @@ impl Writer {
             unix_s: crate::clock::wall_unix_s(),
             severity: Severity::Warn,
             tag: None,
+            entity: None,
             pid: std::process::id(),
             text,
         });
@@ -243,6 +244,7 @@ impl Writer {
                     unix_s: record.unix_s,
                     severity: Severity::Warn,
                     tag: None,
+                    entity: None,
                     pid: std::process::id(),
                     text: format!("{} log lines could not be written to this file", file.lost),
                 };

@@ -146,6 +146,8 @@ struct Client {
     /// Name, or the process id of a casual client. Empty: stranger.
     id: String,
     named: bool,
+    /// Part of the daemon: an outside client of its name takes its place.
+    inside: bool,
     /// Fixed with the first message. Spec: client API, section 4.
     number: Option<u64>,
     mask: u64,
@@ -153,6 +155,19 @@ struct Client {
 }
 
 impl Client {
+    const fn stranger(credentials: Credentials, inside: bool) -> Self {
+        Self {
+            credentials,
+            phase: Phase::Stranger,
+            id: String::new(),
+            named: false,
+            inside,
+            number: None,
+            mask: mask::KEEP,
+            bad_frames: 0,
+        }
+    }
+
     fn is_member(&self) -> bool {
         self.phase != Phase::Stranger
     }
@@ -235,17 +250,21 @@ impl Registry {
                 "{MAX_STRANGERS_PER_USER} connections of user {uid} have not signed on"
             ));
         }
-        let client = Client {
-            credentials,
-            phase: Phase::Stranger,
-            id: String::new(),
-            named: false,
-            number: None,
-            mask: mask::KEEP,
-            bad_frames: 0,
-        };
-        self.clients.insert(id, client);
+        self.clients
+            .insert(id, Client::stranger(credentials, false));
         Ok(())
+    }
+
+    /// Takes a client in that is part of the daemon: no rule of ha.cf concerns it, and it gives
+    /// way to an outside client that signs on with its name.
+    pub fn connected_inside(&mut self, id: ClientId, credentials: Credentials) {
+        self.clients.insert(id, Client::stranger(credentials, true));
+    }
+
+    /// Whether a client of this name is signed on.
+    #[must_use]
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.clients.values().any(|c| c.is_member() && c.id == name)
     }
 
     /// Whether a client is signed on; `None`: not known (any more).
@@ -402,8 +421,11 @@ impl Registry {
     }
 
     fn status_of(&self, name: &str) -> &'static str {
-        let online = self.clients.values().any(|c| c.is_member() && c.id == name);
-        if online { "online" } else { "offline" }
+        if self.is_taken(name) {
+            "online"
+        } else {
+            "offline"
+        }
     }
 
     /// A message for the namesakes on other nodes. Spec: client API, section 7.

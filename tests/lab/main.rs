@@ -16,6 +16,7 @@ mod death;
 mod freeze;
 mod history;
 mod host;
+mod ipfail;
 mod memory;
 mod pair;
 mod panics;

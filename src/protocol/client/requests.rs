@@ -126,7 +126,7 @@ impl Registry {
         }
     }
 
-    fn sign_off(&mut self, id: ClientId, out: &mut Vec<ClientOutput>) {
+    pub(super) fn sign_off(&mut self, id: ClientId, out: &mut Vec<ClientOutput>) {
         let Some(client) = self.clients.remove(&id) else {
             return;
         };

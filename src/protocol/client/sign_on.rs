@@ -53,6 +53,7 @@ impl Registry {
                 out.push(ClientOutput::Warn("sign-ons refused", text));
             }
             Ok(claim) => {
+                self.make_room(&claim.id, out);
                 let Some(client) = self.clients.get_mut(&id) else {
                     return;
                 };
@@ -69,6 +70,15 @@ impl Registry {
                     out.push(ClientOutput::Inject(Origin::Daemon, join));
                 }
             }
+        }
+    }
+
+    /// An outside client takes the place of the one inside.
+    fn make_room(&mut self, name: &str, out: &mut Vec<ClientOutput>) {
+        let inside = |client: &super::Client| client.is_member() && client.id == name;
+        let held = self.clients.iter().find(|(_, client)| inside(client));
+        if let Some(id) = held.map(|(id, _)| *id) {
+            self.sign_off(id, out);
         }
     }
 
@@ -137,7 +147,9 @@ impl Registry {
         if name.is_empty() || name.contains(forbidden) {
             return Err("invalid client id");
         }
-        let taken = |other: &super::Client| other.is_member() && other.id == name;
+        let gives_way = |other: &super::Client| other.inside && !client.inside;
+        let taken =
+            |other: &super::Client| other.is_member() && other.id == name && !gives_way(other);
         if self.clients.values().any(taken) {
             return Err("duplicate add request");
         }
@@ -153,6 +165,12 @@ impl Registry {
             return Err("incorrect/false credentials");
         }
         let named = name != pid_text;
+        if client.inside {
+            return Ok(Claim {
+                id: name.to_owned(),
+                named,
+            });
+        }
         let rules = &self.settings.rules;
         let rule = if named {
             rules

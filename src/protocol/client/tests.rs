@@ -1,3 +1,5 @@
+mod inside;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,0 +1,426 @@
+//! `ipfail`: gives the resources to the node that reaches more ping nodes. Spec: client API,
+//! section 15.
+//!
+//! A client of the client socket without the socket: it takes the messages that a daemon writes
+//! and says what to write back, so the actor inside the daemon and the program of our own decide
+//! alike. One question to the daemon at a time; whatever comes before its answer waits its turn.
+//!
+//! | event | then |
+//! |---|---|
+//! | a ping node is up, a link is dead, the other `ipfail` joins | count, tell the other the number |
+//! | its number is lower | tell it so |
+//! | its number is higher, or it tells us so | give `all` in two keepalives |
+//! | the numbers are equal | tell it; call the giving off; else with `auto_failback` give `foreign` |
+//! | it tells us that they are equal | call the giving off |
+//! | time to give | when nothing is in transition: ask the other to take the set |
+
+mod dialogue;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+use crate::notice::Severity;
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+use dialogue::{Pending, Question};
+
+/// The name it signs on with: the partner's daemon delivers only to the same name.
+pub const NAME: &str = "ipfail";
+
+/// How long the daemon may take for an answer; legacy daemons answer at their next beat.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// From the partner's word that it is settled to the next comparison, when a giving had to wait.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Messages that wait behind a question. A daemon cuts off clients with 64 unread ones.
+const MAX_BACKLOG: usize = 1024;
+
+/// Message types between two `ipfail`, and what tells that a daemon speaks.
+mod word {
+    pub(super) const COUNT: &str = "num_ping_nodes";
+    pub(super) const NUMBER: &str = "num_ping";
+    pub(super) const FEWER: &str = "you_are_dead";
+    pub(super) const EQUAL: &str = "abort_giveup";
+    pub(super) const RESPONSE: &str = "hbapi-resp";
+    pub(super) const TRANSITION: &str = "transition";
+    pub(super) const PING_STATUS: &str = "NS_st";
+    pub(super) const PING: &str = "ping";
+    pub(super) const DEAD: &str = "dead";
+}
+
+/// Who signs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `uname -n` in lower case.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// Effective user.
+    pub uid: u32,
+    /// Effective primary group.
+    pub gid: u32,
+}
+
+/// Something that follows, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Write this to the daemon.
+    Send(Message),
+    /// A line for people. The texts are interface: suites match on them.
+    Log(Severity, String),
+    /// Nothing more to do here. Comes once, last.
+    End(End),
+}
+
+/// Why it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The daemon refused us, or does not answer.
+    Failed,
+    /// The daemon's configuration leaves us nothing to do: do not start again.
+    NotWanted,
+}
+
+impl End {
+    /// Exit code of the program; 100: the daemon does not start it again.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::NotWanted => 100,
+        }
+    }
+}
+
+/// Which groups to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    All,
+    Foreign,
+}
+
+impl Set {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
+/// A giving that is due soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Giving {
+    set: Set,
+    at: Monotonic,
+    /// For the log line of its end.
+    number: u32,
+}
+
+/// One `ipfail`. Does no I/O and reads no clock.
+#[derive(Debug)]
+pub struct Ipfail {
+    who: Identity,
+    now: Monotonic,
+    out: Vec<Output>,
+    /// The question the daemon has not answered yet.
+    pending: Option<Pending>,
+    backlog: VecDeque<Message>,
+    ended: bool,
+    /// Own node name, as the daemon calls it.
+    local: String,
+    /// The other node.
+    partner: Option<String>,
+    keepalive: Duration,
+    auto_failback: bool,
+    giving: Option<Giving>,
+    givings: u32,
+    /// A giving was due while something was in transition.
+    wants_standby: bool,
+    compare_at: Option<Monotonic>,
+}
+
+impl Ipfail {
+    /// One that has said nothing.
+    #[must_use]
+    pub fn new(who: Identity) -> Self {
+        Self {
+            local: who.host.clone(),
+            who,
+            now: Monotonic::ZERO,
+            out: Vec::new(),
+            pending: None,
+            backlog: VecDeque::new(),
+            ended: false,
+            partner: None,
+            keepalive: Duration::from_secs(1),
+            auto_failback: false,
+            giving: None,
+            givings: 0,
+            wants_standby: false,
+            compare_at: None,
+        }
+    }
+
+    /// The connection is there: signs on.
+    pub fn connected(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        self.turn(now, out, |act| {
+            act.debug(format!("PID={}", act.who.pid));
+            act.debug("Signing in with heartbeat");
+            act.ask(Question::SignOn);
+        });
+    }
+
+    /// The daemon wrote `message`.
+    pub fn received(&mut self, message: Message, now: Monotonic, out: &mut Vec<Output>) {
+        self.turn(now, out, |act| {
+            if message.kind() == Some(word::RESPONSE) {
+                act.answered(message);
+            } else if act.backlog.len() >= MAX_BACKLOG {
+                act.error("too many messages while heartbeat does not answer");
+                act.end(End::Failed);
+            } else {
+                act.backlog.push_back(message);
+            }
+        });
+    }
+
+    /// Time went by.
+    pub fn tick(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        self.turn(now, out, |_| {});
+    }
+
+    /// Earliest instant at which [`tick`](Self::tick) would have something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        if self.ended {
+            return None;
+        }
+        match &self.pending {
+            Some(pending) => Some(pending.until),
+            None => {
+                let giving = self.giving.map(|giving| giving.at);
+                giving.into_iter().chain(self.compare_at).min()
+            }
+        }
+    }
+
+    /// What it says to end in order.
+    #[must_use]
+    pub fn sign_off(&self) -> Message {
+        self.request("signoff")
+    }
+
+    fn turn(&mut self, now: Monotonic, out: &mut Vec<Output>, begin: impl FnOnce(&mut Self)) {
+        if self.ended {
+            return;
+        }
+        self.now = self.now.max(now);
+        begin(self);
+        while !self.ended && self.pending.is_none() {
+            if let Some(message) = self.backlog.pop_front() {
+                self.message(&message);
+            } else if !self.overdue() {
+                break;
+            }
+        }
+        if self.pending.as_ref().is_some_and(|it| it.until <= self.now) {
+            self.error("heartbeat does not answer");
+            self.end(End::Failed);
+        }
+        out.append(&mut self.out);
+    }
+
+    /// Does one thing whose time has come. `false`: there is none.
+    fn overdue(&mut self) -> bool {
+        if let Some(giving) = self.giving.filter(|giving| giving.at <= self.now) {
+            self.giving = None;
+            self.info("giveup() called (timeout worked)");
+            self.ask(Question::MayGive(giving.set));
+            return true;
+        }
+        if self.compare_at.is_some_and(|at| at <= self.now) {
+            self.compare_at = None;
+            self.wants_standby = false;
+            self.ask(Question::CountToTell);
+            return true;
+        }
+        false
+    }
+
+    /// Anything but an answer.
+    fn message(&mut self, message: &Message) {
+        let text = |name| message.text(name).unwrap_or_default();
+        let (src, st) = (text(field::SRC), text(field::ST));
+        match message.kind().unwrap_or_default() {
+            kind::STATUS | word::PING_STATUS => {
+                self.info(format!("Status update: Node {src} now has status {st}"));
+                match st {
+                    word::PING => {
+                        self.info("A ping node just came up.");
+                        self.ask(Question::CountToTell);
+                    }
+                    word::DEAD => self.ask(Question::CountToLog),
+                    _ => {}
+                }
+            }
+            kind::IF_STAT => {
+                let (node, link) = (text(field::NODE), text(field::IFNAME));
+                self.info(format!(
+                    "Link Status update: Link {node}/{link} now has status {st}"
+                ));
+                if st == word::DEAD {
+                    self.ask(Question::CountAfterLink);
+                }
+            }
+            kind::CLIENT_STATUS => {
+                let other = text(field::FROM_ID) == NAME && src != self.local;
+                if other && st == "join" {
+                    self.debug(format!(
+                        "Got join message from another ipfail client. ({src})"
+                    ));
+                    self.ask(Question::CountToTell);
+                }
+            }
+            kind::RESOURCE if Some(src) == self.partner.as_deref() => {
+                self.partner_reports(message);
+            }
+            word::COUNT => {
+                self.debug("Got asked for num_ping.");
+                match message.dec(word::NUMBER) {
+                    Some(theirs) => self.ask(Question::CountToCompare(theirs)),
+                    None => self.error("No ping node count in the message"),
+                }
+            }
+            word::FEWER => {
+                self.info("Giving up because we were told that we have less ping nodes.");
+                self.give_soon(Set::All);
+            }
+            word::EQUAL => self.call_off(),
+            _ => {}
+        }
+    }
+
+    /// Holding reports with a reason are steps of a transition.
+    fn partner_reports(&mut self, report: &Message) {
+        match report.text(field::IS_STABLE) {
+            Some("1") if report.get(field::INFO).is_none() => {
+                self.debug("Other side is now stable.");
+                if self.wants_standby && self.compare_at.is_none() {
+                    self.compare_at = Some(self.now + SETTLE);
+                }
+            }
+            Some("0") => self.debug("Other side is unstable."),
+            _ => {}
+        }
+    }
+
+    /// Tells the partner how many ping nodes we see.
+    fn tell(&mut self, count: u64) {
+        self.info("Asking other side for ping node count.");
+        let message = Message::new(word::COUNT)
+            .with(field::SRC, &self.local)
+            .with(word::NUMBER, &count.to_string());
+        if self.send_to_partner(message) {
+            self.debug("Message [num_ping] sent.");
+        }
+    }
+
+    /// Our number beside the partner's.
+    fn compare(&mut self, ours: u64, theirs: u64) {
+        match ours.cmp(&theirs) {
+            std::cmp::Ordering::Greater => {
+                self.info("Telling other node that we have more visible ping nodes.");
+                self.debug("Sending you_are_dead.");
+                if self.send_to_partner(Message::new(word::FEWER)) {
+                    self.debug("Message [you_are_dead] sent.");
+                }
+            }
+            std::cmp::Ordering::Less => {
+                self.info("Giving up because we have less visible ping nodes.");
+                self.give_soon(Set::All);
+            }
+            std::cmp::Ordering::Equal => {
+                self.info("Ping node count is balanced.");
+                let message = Message::new(word::EQUAL).with(field::SRC, &self.local);
+                if self.send_to_partner(message) {
+                    self.debug("Abort message sent.");
+                }
+                if self.giving.is_some() {
+                    self.call_off();
+                } else if self.auto_failback {
+                    self.ask(Question::MayFailBack);
+                }
+            }
+        }
+    }
+
+    fn give_soon(&mut self, set: Set) {
+        let delay = self.keepalive.saturating_mul(2);
+        self.givings = self.givings.wrapping_add(1);
+        self.giving = Some(Giving {
+            set,
+            at: self.now + delay,
+            number: self.givings,
+        });
+        self.info(format!("Delayed giveup in {} seconds.", delay.as_secs()));
+    }
+
+    fn call_off(&mut self) {
+        match self.giving.take() {
+            Some(giving) => {
+                self.info(format!("Aborted delayed giveup ({})", giving.number));
+                self.debug("giveup timeout has been destroyed.");
+            }
+            None => self.info("No giveup timer to abort."),
+        }
+    }
+
+    /// The daemons do the rest: the standby exchange.
+    fn give(&mut self, set: Set) {
+        let request = Message::new(kind::ASK_RESOURCES)
+            .with(field::RSC_HOLD, set.word())
+            .with(field::SRC, &self.local)
+            .with(field::INFO, "me");
+        self.out.push(Output::Send(request));
+        self.wants_standby = false;
+        self.debug("Message [ask_resources] sent.");
+    }
+
+    /// `false`: there is no other node.
+    fn send_to_partner(&mut self, message: Message) -> bool {
+        let Some(partner) = &self.partner else {
+            return false;
+        };
+        let message = message.with(field::DEST, partner);
+        self.out.push(Output::Send(message));
+        true
+    }
+
+    fn end(&mut self, end: End) {
+        if !self.ended {
+            self.ended = true;
+            self.out.push(Output::End(end));
+        }
+    }
+
+    fn log(&mut self, severity: Severity, text: impl Into<String>) {
+        self.out.push(Output::Log(severity, text.into()));
+    }
+
+    fn debug(&mut self, text: impl Into<String>) {
+        self.log(Severity::Debug, text);
+    }
+
+    fn info(&mut self, text: impl Into<String>) {
+        self.log(Severity::Info, text);
+    }
+
+    fn error(&mut self, text: impl Into<String>) {
+        self.log(Severity::Error, text);
+    }
+}

@@ -1,0 +1,14 @@
+//! Policies that stand beside the resource handshake: pure state machines, as the rest of the core.
+
+// What peers, clients and daemons supply must not be able to stop the node.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod ipfail;
