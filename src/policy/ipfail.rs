@@ -7,7 +7,8 @@
 //!
 //! | event | then |
 //! |---|---|
-//! | a ping node is up, a link is dead, the other `ipfail` joins | count, tell the other the number |
+//! | a ping node is up, a link is dead | a moment later count, tell the other the number |
+//! | the other `ipfail` joins | count, tell it the number |
 //! | its number is lower | tell it so |
 //! | its number is higher, or it tells us so | give `all` in two keepalives |
 //! | the numbers are equal | tell it; call the giving off; else with `auto_failback` give `foreign` |
@@ -35,6 +36,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// From the partner's word that it is settled to the next comparison, when a giving had to wait.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Shortest pause between a change here and telling the partner of it; two keepalives if that is
+/// longer. What befell a ping node befalls both nodes, up to a keepalive and a look of a legacy
+/// daemon apart: who compares in between gives everything away for nothing.
+const BOTH_NOTICE: Duration = Duration::from_millis(500);
+
+/// How long after it told the partner that we see more a change is told at once: the partner is
+/// about to give.
+const PARTNER_GIVES: Duration = Duration::from_secs(10);
 
 /// Messages that wait behind a question. A daemon cuts off clients with 64 unread ones.
 const MAX_BACKLOG: usize = 1024;
@@ -142,6 +152,11 @@ pub struct Ipfail {
     /// A giving was due while something was in transition.
     wants_standby: bool,
     compare_at: Option<Monotonic>,
+    /// A change that the partner is not told of yet.
+    tell: Option<(Monotonic, Question)>,
+    told_more_at: Option<Monotonic>,
+    /// See [`BOTH_NOTICE`].
+    both_notice: bool,
 }
 
 impl Ipfail {
@@ -163,6 +178,19 @@ impl Ipfail {
             givings: 0,
             wants_standby: false,
             compare_at: None,
+            tell: None,
+            told_more_at: None,
+            both_notice: true,
+        }
+    }
+
+    /// The same without the pause before a change is told: as legacy does it, which moves
+    /// resources when two nodes lose a ping node some tenths of a second apart.
+    #[must_use]
+    pub fn hasty(who: Identity) -> Self {
+        Self {
+            both_notice: false,
+            ..Self::new(who)
         }
     }
 
@@ -204,7 +232,9 @@ impl Ipfail {
             Some(pending) => Some(pending.until),
             None => {
                 let giving = self.giving.map(|giving| giving.at);
-                giving.into_iter().chain(self.compare_at).min()
+                let tell = self.tell.map(|(at, _)| at);
+                let due = [giving, self.compare_at, tell];
+                due.into_iter().flatten().min()
             }
         }
     }
@@ -249,7 +279,27 @@ impl Ipfail {
             self.ask(Question::CountToTell);
             return true;
         }
+        if let Some((_, question)) = self.tell.filter(|(at, _)| *at <= self.now) {
+            self.tell = None;
+            self.ask(question);
+            return true;
+        }
         false
+    }
+
+    /// Something changed here: the partner shall know, once it had time to see the same.
+    fn tell_soon(&mut self, question: Question) {
+        let told = self
+            .told_more_at
+            .is_some_and(|at| self.now.since(at) < PARTNER_GIVES);
+        let pause = if self.giving.is_some() || told || !self.both_notice {
+            Duration::ZERO
+        } else {
+            self.keepalive.saturating_mul(2).max(BOTH_NOTICE)
+        };
+        let at = self.now + pause;
+        let at = self.tell.map_or(at, |(earlier, _)| at.min(earlier));
+        self.tell = Some((at, question));
     }
 
     /// Anything but an answer.
@@ -262,7 +312,7 @@ impl Ipfail {
                 match st {
                     word::PING => {
                         self.info("A ping node just came up.");
-                        self.ask(Question::CountToTell);
+                        self.tell_soon(Question::CountToTell);
                     }
                     word::DEAD => self.ask(Question::CountToLog),
                     _ => {}
@@ -274,7 +324,7 @@ impl Ipfail {
                     "Link Status update: Link {node}/{link} now has status {st}"
                 ));
                 if st == word::DEAD {
-                    self.ask(Question::CountAfterLink);
+                    self.tell_soon(Question::CountAfterLink);
                 }
             }
             kind::CLIENT_STATUS => {
@@ -336,6 +386,7 @@ impl Ipfail {
             std::cmp::Ordering::Greater => {
                 self.info("Telling other node that we have more visible ping nodes.");
                 self.debug("Sending you_are_dead.");
+                self.told_more_at = Some(self.now);
                 if self.send_to_partner(Message::new(word::FEWER)) {
                     self.debug("Message [you_are_dead] sent.");
                 }

@@ -36,7 +36,8 @@ const INSIDE: Side = (Kind::Systole, Ipfail::Inside);
 fn pair(sides: [Side; 2], failback: &'static str) -> Pair {
     let mut config = PairConfig::new(sides.map(|side| side.0)).with_failback(failback);
     config.media = format!("bcast eth0\nping {GATE}");
-    config.times.push_str("deadping 2\ndebug 1\n");
+    config.times =
+        "keepalive 500ms\nwarntime 1\ndeadtime 3\ndeadping 2\ninitdead 10\ndebug 1\n".into();
     let pair = Pair::new(config);
     for (node, (_, ipfail)) in NODES.into_iter().zip(sides) {
         let dir = pair.lab.dir(node).join("ha.d");
@@ -93,6 +94,16 @@ fn wait_line(pair: &Pair, node: &str, seen: usize, text: &str) {
     });
 }
 
+/// Waits until one of them found the numbers equal, after the lines `seen`.
+fn wait_balanced(pair: &Pair, seen: [usize; 2]) {
+    wait_until(LONG, "balanced", || {
+        NODES.into_iter().zip(seen).any(|(node, seen)| {
+            let balanced = |line: &String| line.contains("Ping node count is balanced.");
+            lines(pair, node).iter().skip(seen).any(balanced)
+        })
+    });
+}
+
 fn let_pass(time: Duration) {
     std::thread::sleep(time);
 }
@@ -103,7 +114,13 @@ fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
     let pair = pair(sides, failback);
     pair.start_settled();
     wait_online(&pair);
-    wait_line(&pair, "node1", 0, "No giveup timer to abort.");
+    // Who joined second was compared by the first.
+    wait_until(LONG, "the first comparison", || {
+        let balanced = |line: &String| line.contains("Ping node count is balanced.");
+        NODES
+            .into_iter()
+            .any(|node| lines(&pair, node).iter().any(balanced))
+    });
     gate_answers(&pair, "node1", false);
     pair.wait_owner("node2", ADDRESS_1, "a");
     wait_line(&pair, "node1", 0, "Giving up because we were told");
@@ -123,12 +140,15 @@ fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
     };
     pair.wait_owner(home, ADDRESS_1, "a");
     let seen = NODES.map(|node| lines(&pair, node).len());
-    for node in NODES {
-        gate_answers(&pair, node, false);
-    }
+    // At once for both: who learns of it two keepalives later than the other would take.
+    let silence = ["sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1"];
+    let name = pair.lab.name();
+    pair.lab
+        .command(&[&["switch", name], &silence[..]].concat());
     for (node, seen) in NODES.into_iter().zip(seen) {
-        wait_line(&pair, node, seen, "Ping node count is balanced.");
+        wait_line(&pair, node, seen, "NS: We are dead. :<");
     }
+    wait_balanced(&pair, seen);
     let_pass(Duration::from_secs(3));
     pair.wait_owner(home, ADDRESS_1, "a");
     assert_never_two_owners(&pair.lab);

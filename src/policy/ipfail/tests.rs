@@ -37,7 +37,7 @@ fn replay(name: &str, host: &str, pid: u32) {
         env!("CARGO_MANIFEST_DIR")
     );
     let text = std::fs::read_to_string(path).expect("vector");
-    let mut ipfail = Ipfail::new(identity(host, pid));
+    let mut ipfail = Ipfail::hasty(identity(host, pid));
     let (mut out, mut written, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
     ipfail.connected(ms(0), &mut out);
     for line in text.lines() {
@@ -280,6 +280,7 @@ fn a_dead_ping_node_is_logged_and_its_link_compared() {
         ("ifname", "gate"),
         ("st", "dead"),
     ]);
+    stage.pass(1000);
     let wanted = [
         "info: Status update: Node gate now has status dead",
         "info: NS: We are dead. :<",
@@ -321,6 +322,7 @@ fn one_of_two_ping_nodes_dead_is_compared_too() {
         ("ifname", "far"),
         ("st", "dead"),
     ]);
+    stage.pass(1000);
     let wanted = [
         "info: Status update: Node far now has status dead",
         "debug: Found ping node gate!",
@@ -454,4 +456,37 @@ fn a_flood_behind_a_question_ends_it() {
         ipfail.received(message(&[("t", "x")]), ms(1), &mut out);
     }
     assert_eq!(out.last(), Some(&Output::End(End::Failed)));
+}
+
+#[test]
+fn a_change_is_told_when_the_partner_had_time_to_see_it() {
+    let dead = [
+        ("t", "ifstat"),
+        ("node", "gate"),
+        ("ifname", "gate"),
+        ("st", "dead"),
+    ];
+    let back = [("t", "NS_st"), ("src", "gate"), ("st", "ping")];
+    // Two keepalives.
+    let mut stage = Stage::started("off");
+    stage.pings = vec![("gate", "dead")];
+    stage.hear(&dead);
+    stage.pass(500);
+    stage.hear(&dead);
+    stage.pass(499);
+    assert_eq!(stage.said(), Vec::<String>::new());
+    stage.pass(1);
+    assert_eq!(stage.said(), ["num_ping_nodes"]);
+    // The partner lost it first and is about to give: at once.
+    let mut stage = Stage::started("off");
+    stage.count("0");
+    stage.pings = vec![("gate", "dead")];
+    stage.hear(&dead);
+    assert_eq!(stage.said(), ["you_are_dead", "num_ping_nodes"]);
+    assert_eq!(stage.sent[1].text("num_ping"), Some("0"));
+    // We are about to give and have it back: at once, so that it is called off.
+    let mut stage = Stage::started("off");
+    stage.hear(&[("t", "you_are_dead")]);
+    stage.hear(&back);
+    assert_eq!(stage.said(), ["num_ping_nodes"]);
 }
