@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::event::Origin;
 use super::field::{self, kind};
 use super::message::Message;
+use super::name::{Generation, NodeName, Sequence};
 use super::output::Treatment;
 use crate::config::types::ApiAuth;
 
@@ -152,6 +153,9 @@ struct Client {
     number: Option<u64>,
     mask: u64,
     bad_frames: u8,
+    /// Nodes of which messages were missing at its sign-on, each with the run and the highest
+    /// number heard: what comes late was said before it was there. Spec: client API, section 4.
+    signed_on_after: Vec<(NodeName, Generation, Sequence)>,
 }
 
 impl Client {
@@ -165,11 +169,23 @@ impl Client {
             number: None,
             mask: mask::KEEP,
             bad_frames: 0,
+            signed_on_after: Vec::new(),
         }
     }
 
     fn is_member(&self) -> bool {
         self.phase != Phase::Stranger
+    }
+
+    /// Whether a message was said before the client signed on and came late.
+    fn missed(&self, message: &Message) -> bool {
+        let number = (message.hex(field::HG), message.hex(field::SEQ));
+        let ((Some(hg), Some(seq)), false) = (number, self.signed_on_after.is_empty()) else {
+            return false;
+        };
+        self.signed_on_after.iter().any(|(node, run, last)| {
+            message.text(field::SRC) == Some(node.as_str()) && run.0 == hg && seq <= last.0
+        })
     }
 }
 
@@ -394,7 +410,8 @@ impl Registry {
         let to = message.text_bytes(field::TO_ID);
         for (id, client) in &self.clients {
             let addressed = to.is_none_or(|to| to == client.id.as_bytes());
-            if client.is_member() && client.mask & bit != 0 && addressed {
+            let late = bit == mask::KEEP && client.missed(message);
+            if client.is_member() && client.mask & bit != 0 && addressed && !late {
                 out.push(ClientOutput::Reply(*id, message.clone()));
             }
         }

@@ -299,6 +299,7 @@ impl Membership {
                 break;
             }
         }
+        self.release_notices(out);
         self.update_flow(now, out);
         self.stall.plan(self.next_deadline(), now.instant);
     }

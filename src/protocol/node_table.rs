@@ -1,6 +1,6 @@
 //! The table of nodes: what is known of each, in configuration order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::link::Link;
@@ -29,6 +29,10 @@ pub const MAX_CAPABILITY_BYTES: usize = 128;
 /// Messages of a run that we do not know yet, kept until its first status: a node says a handful
 /// of things at its start.
 pub const MAX_EARLY: usize = 8;
+
+/// Notices of clients that wait for missing messages of their node. Beyond it the oldest waits no
+/// longer: more clients come and go in a gap only where something is wrong.
+const MAX_HELD_NOTICES: usize = 64;
 
 /// A message of a run that its sender's status has not begun yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub struct Node {
     pub requests: Requests,
     /// What came ahead of the status that begins its run.
     pub early: Vec<Early>,
+    /// Join and leave notices behind a missing message, in the order of their numbers.
+    held_notices: BTreeMap<Sequence, Message>,
     /// Number of the last status taken.
     pub status_seq: Sequence,
     /// When the last status was taken; `None` after a restart, so that no gap is reported.
@@ -131,6 +137,7 @@ impl Node {
             ahead: (Generation(0), BTreeSet::new()),
             requests: Requests::default(),
             early: Vec::new(),
+            held_notices: BTreeMap::new(),
             status_seq: Sequence(0),
             last_status: None,
             silent_since: now,
@@ -177,6 +184,36 @@ impl Node {
         self.status_seq = Sequence(0);
         self.last_status = None;
         self.capabilities.clear();
+    }
+
+    /// Whether an older message of this node is still missing.
+    #[must_use]
+    pub fn misses_before(&self, seq: Sequence) -> bool {
+        self.window.first_missing().is_some_and(|first| first < seq)
+    }
+
+    /// Keeps a notice until what is missing before it has come or was given up. Returns one that
+    /// cannot wait any longer. Spec: client API, section 9, barrier.
+    pub fn hold_notice(&mut self, seq: Sequence, notice: Message) -> Option<Message> {
+        self.held_notices.insert(seq, notice);
+        (self.held_notices.len() > MAX_HELD_NOTICES)
+            .then(|| self.held_notices.pop_first())
+            .flatten()
+            .map(|(_, oldest)| oldest)
+    }
+
+    /// The next notice below `limit` that nothing holds back any more.
+    pub fn next_notice(&mut self, limit: Sequence) -> Option<Message> {
+        let first = *self.held_notices.first_key_value()?.0;
+        let free = first < limit && !self.misses_before(first);
+        free.then(|| self.held_notices.pop_first())
+            .flatten()
+            .map(|(_, notice)| notice)
+    }
+
+    /// All notices that are held back: what is missing will not come.
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Message> + use<> {
+        std::mem::take(&mut self.held_notices).into_values()
     }
 
     /// Keeps a message of a run that we do not know yet; the oldest goes when there are too many.

@@ -59,6 +59,11 @@ impl Registry {
                 };
                 client.id = claim.id;
                 client.named = claim.named;
+                let gaps = around.view.nodes.iter().filter_map(|node| {
+                    let (run, last) = node.gap_to?;
+                    Some((node.name.clone(), run, last))
+                });
+                client.signed_on_after = gaps.collect();
                 if !client.named {
                     client.phase = Phase::Member;
                     out.push(ClientOutput::Reply(id, answer));

@@ -63,6 +63,7 @@ fn node(name: &str, own: bool, ping: bool) -> ClusterNode {
         uuid: (!ping).then_some(NodeUuid([name.as_bytes()[0]; 16])),
         weight: 100,
         site: String::new(),
+        gap_to: None,
         links: links.into_iter().map(|l| (l.to_owned(), true)).collect(),
     }
 }
@@ -819,6 +820,39 @@ fn maintenance_is_for_root_and_haclient() {
         assert_eq!(
             frame::decode(&body[frame::HEADER_BYTES..]).unwrap(),
             *message
+        );
+    }
+}
+
+#[test]
+fn what_was_missing_at_the_sign_on_is_not_heard_later() {
+    use super::super::name::{Generation, Sequence};
+    let mut bench = Bench::new(settings());
+    let early = bench.sign_on(1, "early", 11, 0, 0);
+    bench.view.nodes[1].gap_to = Some((Generation(0x10), Sequence(0x20)));
+    let late = bench.sign_on(2, "late", 12, 0, 0);
+    bench.heard(early);
+    bench.heard(late);
+    let said = |src: &str, run: &str, seq: &str| {
+        Message::new("resource")
+            .with("src", src)
+            .with("hg", run)
+            .with("seq", seq)
+    };
+    for (message, heard_late) in [
+        (said("beta", "10", "1f"), false),
+        (said("beta", "10", "20"), false),
+        (said("beta", "10", "21"), true),
+        (said("beta", "11", "1"), true),
+        (said("alpha", "10", "1"), true),
+        (Message::new("ifstat").with("node", "beta"), true),
+    ] {
+        bench.deliver(&message, Treatment::Keep);
+        assert_eq!(bench.heard(early).len(), 1, "{message}");
+        assert_eq!(
+            bench.heard(late).len(),
+            usize::from(heard_late),
+            "{message}"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The cluster as clients may ask about it.
 
-use super::super::name::{NodeName, NodeUuid};
+use super::super::name::{Generation, NodeName, NodeUuid, Sequence};
 use super::super::status::NodeStatus;
 use crate::node::Node;
 
@@ -32,6 +32,8 @@ pub struct ClusterNode {
     pub weight: u32,
     /// Site.
     pub site: String,
+    /// While messages of it are missing: its generation and the highest number heard.
+    pub gap_to: Option<(Generation, Sequence)>,
     /// Links and whether each is up, every name once.
     pub links: Vec<(String, bool)>,
 }
@@ -48,6 +50,7 @@ impl ClusterView {
             uuid: peer.uuid,
             weight: peer.weight,
             site: peer.site.to_owned(),
+            gap_to: peer.gap_to.map(|last| (peer.generation, last)),
             links: peer
                 .links
                 .iter()

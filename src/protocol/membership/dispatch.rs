@@ -58,6 +58,7 @@ impl Membership {
                 message,
                 treatment: Treatment::Registry,
             }),
+            kind::CLIENT_STATUS if !heard.own => self.take_notice(heard, message, out),
             kind::CLIENT_STATUS | kind::RESPOND_CLIENT_STATUS => out.push(Output::Deliver {
                 message,
                 treatment: Treatment::Keep,
@@ -74,6 +75,37 @@ impl Membership {
                     treatment: Treatment::Keep,
                 });
             }
+        }
+    }
+
+    /// A join or leave of a client elsewhere. Whoever hears it has heard all that the client said
+    /// before. Spec: client API, section 9, barrier.
+    fn take_notice(&mut self, heard: &Heard, message: Message, out: &mut Vec<Output>) {
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return;
+        };
+        let now = if node.misses_before(heard.seq) {
+            node.hold_notice(heard.seq, message)
+        } else {
+            Some(message)
+        };
+        deliver(now, out);
+    }
+
+    /// Lets notices go that nothing holds back any more, of one node below a number.
+    pub(super) fn release_notices_before(&mut self, heard: &Heard, out: &mut Vec<Output>) {
+        if let Some(node) = self.nodes.get_mut(heard.index) {
+            deliver(std::iter::from_fn(|| node.next_notice(heard.seq)), out);
+        }
+    }
+
+    /// The same of all nodes.
+    pub(super) fn release_notices(&mut self, out: &mut Vec<Output>) {
+        for node in self.nodes.iter_mut() {
+            deliver(
+                std::iter::from_fn(|| node.next_notice(Sequence(u64::MAX))),
+                out,
+            );
         }
     }
 
@@ -226,4 +258,12 @@ impl Membership {
             out.push(Output::Notice(Notice::FlowControlOff {}));
         }
     }
+}
+
+/// Notices for the clients.
+pub(super) fn deliver(notices: impl IntoIterator<Item = Message>, out: &mut Vec<Output>) {
+    out.extend(notices.into_iter().map(|message| Output::Deliver {
+        message,
+        treatment: Treatment::Keep,
+    }));
 }

@@ -233,6 +233,7 @@ impl Membership {
         let (name, ping, heard) = (node.name.clone(), node.kind == NodeKind::Ping, node.heard);
         node.status = NodeStatus::Dead;
         node.heard = false;
+        super::dispatch::deliver(node.take_notices(), out);
         node.forget_tracking();
         out.push(Output::Notice(Notice::NodeDead {
             node: name.to_string(),

@@ -124,6 +124,7 @@ impl Membership {
                     node.heard = true;
                 }
                 self.refresh_link(heard.index, medium, now, out);
+                self.release_notices_before(&heard, out);
                 self.dispatch(&heard, message, now, out);
                 return;
             }
@@ -358,6 +359,7 @@ impl Membership {
             let mut early = std::mem::take(&mut node.early);
             early.retain(|early| early.generation == generation);
             early.sort_by_key(|early| early.seq);
+            super::dispatch::deliver(node.take_notices(), out);
             node.take_generation(generation);
             // Numbers before the first one heard are not asked for; the first one may have been
             // early. What is missing from there on is.

@@ -1,6 +1,6 @@
 //! What others may read of membership.
 
-use super::super::name::{Generation, MediumName, NodeName, NodeUuid};
+use super::super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::super::node_table::{Node, NodeKind};
 use super::super::status::NodeStatus;
 use super::Membership;
@@ -29,6 +29,8 @@ pub struct NodeView<'a> {
     pub site: &'a str,
     /// Numbers that are missing.
     pub missing: usize,
+    /// While some are: the highest number heard.
+    pub gap_to: Option<Sequence>,
     /// Links: medium and whether it is up.
     pub links: Vec<(&'a MediumName, bool)>,
 }
@@ -46,6 +48,7 @@ impl<'a> From<&'a Node> for NodeView<'a> {
             weight: node.weight,
             site: &node.site,
             missing: node.window.missing_len(),
+            gap_to: node.window.last().filter(|_| node.window.missing_len() > 0),
             links: node
                 .links
                 .iter()

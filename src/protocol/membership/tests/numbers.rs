@@ -634,3 +634,72 @@ fn a_name_in_upper_case_or_a_ping_node_cannot_act_as_a_member() {
         );
     }
 }
+
+/// A notice of a client on beta and other messages, as clients get them: their numbers.
+fn delivered(out: &[Output]) -> Vec<u64> {
+    out.iter()
+        .filter_map(|output| match output {
+            Output::Deliver {
+                message,
+                treatment: Treatment::Keep,
+            } if matches!(message.kind(), Some("hbapi-clstat" | "talk" | "status")) => {
+                message.hex(SEQ)
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn notice(seq: u64) -> Message {
+    from_beta("hbapi-clstat", GEN, seq).with(ST, "leave")
+}
+
+#[test]
+fn a_notice_waits_for_what_its_client_said_before() {
+    let mut alone = Alone::active();
+    let talk = |seq| from_beta("talk", GEN, seq);
+    assert_eq!(delivered(&alone.hear(notice(4))), [4], "nothing is missing");
+    // 5 and 7 are missing.
+    assert_eq!(delivered(&alone.hear(talk(6))), [6], "only notices wait");
+    assert_eq!(delivered(&alone.hear(notice(9))), Vec::<u64>::new());
+    assert_eq!(delivered(&alone.hear(notice(8))), Vec::<u64>::new());
+    assert_eq!(delivered(&alone.hear(talk(7))), [7]);
+    assert_eq!(
+        delivered(&alone.hear(talk(5))),
+        [5, 8, 9],
+        "in order, behind it"
+    );
+    assert_eq!(delivered(&alone.hear(notice(10))), [10]);
+}
+
+#[test]
+fn a_notice_does_not_wait_for_what_never_comes() {
+    // Refused by its sender.
+    let mut alone = Alone::active();
+    assert_eq!(delivered(&alone.hear(notice(5))), Vec::<u64>::new());
+    let refusal = from_beta("NS_nak_rexmit", GEN, 0)
+        .with(FIRST_SEQ, "4")
+        .with(DEST, "alpha");
+    assert_eq!(delivered(&alone.hear(refusal)), [5]);
+    // Too far behind: before what came after it.
+    let mut alone = Alone::active();
+    alone.hear(notice(5));
+    let far = alone.hear(from_beta("talk", GEN, 2_000));
+    assert_eq!(delivered(&far), [5, 2_000]);
+    // The node begins a new run, or dies: before the word of it.
+    let mut alone = Alone::active();
+    alone.hear(notice(5));
+    let restarted = delivered(&alone.hear(beta_status("init", GEN + 1, 1)));
+    assert_eq!(restarted.first(), Some(&5), "{restarted:?}");
+    let mut alone = Alone::active();
+    alone.hear(notice(5));
+    let died = delivered(&alone.run_to(60_000));
+    assert_eq!(died.iter().find(|seq| **seq == 5), Some(&5));
+    // A node that floods with them behind a gap fills a bounded room.
+    let mut alone = Alone::active();
+    let mut all = Vec::new();
+    for seq in 5..5 + 100 {
+        all.extend(delivered(&alone.hear(notice(seq))));
+    }
+    assert_eq!(all, (5..5 + 36).collect::<Vec<_>>());
+}
