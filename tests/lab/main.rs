@@ -22,6 +22,7 @@ mod memory;
 mod pair;
 mod panics;
 mod ping;
+mod programs;
 mod respawn;
 
 use host::{Kind, LEGACY_DAEMON, obstacle};
