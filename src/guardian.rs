@@ -53,6 +53,10 @@ pub const TITLE: &str = "heartbeat: guardian";
 /// The first word of the program that releases all resources.
 pub const RELEASE_TITLE: &str = "heartbeat: releasing resources";
 
+/// Word for the program of [`RELEASE_TITLE`]: it is called after the end of the service, not by a
+/// guardian. Nothing is done while anybody looks after the resources.
+pub const ORPHANED: &str = "orphaned";
+
 /// Deaths within [`WINDOW`] after which the daemon is not started again.
 const DEATHS: usize = 3;
 
@@ -421,6 +425,19 @@ fn release_instead(program: &Path, lock: &File) -> u8 {
     EXIT_GENERIC
 }
 
+/// The guardian's lock, if what a daemon held is left to nobody: neither a daemon nor a guardian
+/// lives, and no orderly end has taken the file of what is held away.
+#[must_use]
+pub fn take_orphans(paths: &Paths) -> Option<File> {
+    if !paths.held().exists() {
+        return None;
+    }
+    let guardian = take_lock(&paths.guardian_lock()).ok().flatten()?;
+    // A daemon that has just lost its guardian and has not yet started another.
+    let _daemon = take_lock(&paths.daemon_lock()).ok().flatten()?;
+    paths.held().exists().then_some(guardian)
+}
+
 /// Releases every group in haresources by the code of `ResourceManager givegroup`, unless a daemon
 /// runs. Never a success: the node is down.
 #[must_use]
@@ -430,7 +447,7 @@ pub fn release(paths: &Paths, loaded: Option<&Loaded>, log: &HaLog) -> u8 {
         log.line(Severity::Warn, text);
         return EXIT_GENERIC;
     };
-    let text = "guardian: the daemon died too often: releasing all resources, this node is down";
+    let text = "guardian: the daemon is gone: releasing all resources, this node is down";
     log.line(Severity::Crit, text);
     let variable = |name: &str| {
         let targets = loaded.map(|loaded| &loaded.config.log);

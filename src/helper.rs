@@ -5,7 +5,10 @@
 
 mod handover;
 mod manager;
+mod nodes;
+mod outcome;
 mod output;
+mod respawn;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -44,11 +47,15 @@ pub fn run(name: &str, call: &mut Call<'_>) -> u8 {
         Some("req_resource") => handover::req_resource(call),
         Some("hb_standby") => handover::hb_standby(call),
         Some("hb_takeover") => handover::hb_takeover(call),
+        Some(name @ ("hb_addnode" | "hb_delnode" | "hb_setweight" | "hb_setsite")) => {
+            nodes::change(call, name)
+        }
+        Some("cl_respawn") => respawn::cl_respawn(call),
         Some("script_output") => output::script_output(call),
         _ => {
             call.complain(
-                "call this program as ResourceManager, mach_down, req_resource, hb_standby or \
-                 hb_takeover",
+                "call this program as ResourceManager, mach_down, req_resource, hb_standby, \
+                 hb_takeover, hb_addnode, hb_delnode, hb_setweight, hb_setsite or cl_respawn",
             );
             1
         }

@@ -25,6 +25,7 @@ pub mod policy;
 pub mod protocol;
 pub mod reload;
 pub mod resources;
+pub mod service_manager;
 pub mod startup;
 pub mod state_files;
 pub mod sys;

@@ -56,7 +56,10 @@ fn main() -> ExitCode {
         return ExitCode::from(guardian::guard(&arguments, &own_program()));
     }
     if program == guardian::RELEASE_TITLE {
-        return ExitCode::from(release());
+        let orphaned = arguments
+            .first()
+            .is_some_and(|word| word == guardian::ORPHANED);
+        return ExitCode::from(release(orphaned));
     }
     let letters = arguments
         .iter()
@@ -113,10 +116,16 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
     }
 }
 
-/// Releases all resources in the place of a daemon that died too often. The files say where the log
-/// is, if they can be read.
-fn release() -> u8 {
+/// Releases all resources in the place of a daemon that died too often, or (`orphaned`, for a
+/// service manager after the end) of one that is gone together with its guardian. The files say
+/// where the log is, if they can be read.
+fn release(orphaned: bool) -> u8 {
     let paths = Paths::default();
+    let _lock = match orphaned.then(|| guardian::take_orphans(&paths)) {
+        None => None,
+        Some(Some(lock)) => Some(lock),
+        Some(None) => return 0,
+    };
     let log = match HaLog::start(&Targets::stderr_only(), 0) {
         Ok(log) => log,
         Err(_) => return EXIT_GENERIC,

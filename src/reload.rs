@@ -6,12 +6,14 @@
 //! | `authkeys` | in place; a bad file leaves the old keys in use |
 //! | `ha.cf`, only log targets, `syslogmsgfmt`, `debug` | in place |
 //! | `ha.cf`, anything else, or only touched | the process replaces itself, its groups run on |
+//! | the program itself, by an upgrade | as `ha.cf` touched: the new program goes on |
 //! | `haresources` | a group's own line at its next order; other groups at the next restart |
 //!
 //! Legacy does not look before it replaces itself, and it ends without releasing its resources
 //! when `authkeys` is bad at that moment. Here a bad file stops nothing.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -70,6 +72,17 @@ impl Stamps {
     }
 }
 
+/// Whether the file at `program` is another one than this process runs: an upgrade has taken its
+/// place. A file that is missing for the moment is no successor.
+#[must_use]
+pub fn program_replaced(program: &Path) -> bool {
+    let id = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
+    match (id(Path::new("/proc/self/exe")), id(program)) {
+        (Ok(running), Ok(there)) => running != there,
+        _ => false,
+    }
+}
+
 /// Names of the directives whose new values need a new process.
 #[must_use]
 pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -111,6 +124,16 @@ pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn another_file_in_our_place_is_an_upgrade() {
+        assert!(!program_replaced(&std::env::current_exe().unwrap()));
+        let root = tempfile::tempdir().unwrap();
+        let other = root.path().join("heartbeat");
+        assert!(!program_replaced(&other), "nothing there yet");
+        fs::write(&other, "").unwrap();
+        assert!(program_replaced(&other));
+    }
 
     #[test]
     fn a_touched_or_vanished_file_is_a_change() {

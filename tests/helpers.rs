@@ -48,6 +48,54 @@ fn one_program_answers_to_all_names() {
     assert_eq!(call(own, &[]).status.code(), Some(1));
 }
 
+#[test]
+fn cl_respawn_starts_again_until_the_magic_code_and_ends_with_its_child() {
+    let directory = TempDir::new().expect("tempdir");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let program = installed(directory.path(), "cl_respawn");
+    assert_eq!(call(&program, &[]).status.code(), Some(2));
+    let help = call(&program, &["-h"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&help.stdout).starts_with("Usage cl_respawn "));
+    let body = format!(
+        "echo run >>{0}; [ $(wc -l <{0}) -lt 2 ] || exit 7",
+        at("runs")
+    );
+    let ended = call(&program, &["-m", "7", "sh", "-c", &body]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_eq!(fs::read_to_string(at("runs")).expect("runs"), "run\nrun\n");
+    // What cannot be started is not tried for ever.
+    assert_eq!(call(&program, &[&at("nonexistent")]).status.code(), Some(0));
+
+    let pid_file = at("pid");
+    let body = format!(
+        "echo $$ >{0}.new; mv {0}.new {0}; exec sleep 60",
+        at("child")
+    );
+    #[expect(clippy::disallowed_methods, reason = "a test runs the program")]
+    let mut respawn = std::process::Command::new(&program)
+        .args(["-p", &pid_file, "sh", "-c", &body])
+        .spawn()
+        .expect("it starts");
+    let child = loop {
+        match fs::read_to_string(at("child")) {
+            Ok(text) => break text.trim().parse::<i32>().expect("a number"),
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    let second = call(&program, &["-p", &pid_file, "true"]);
+    assert_eq!(second.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("already running"));
+    let own = nix::unistd::Pid::from_raw(i32::try_from(respawn.id()).expect("small"));
+    nix::sys::signal::kill(own, nix::sys::signal::Signal::SIGTERM).expect("kill");
+    assert_eq!(respawn.wait().expect("wait").code(), Some(0));
+    assert!(
+        !Path::new(&format!("/proc/{child}")).exists(),
+        "the child lives on"
+    );
+    assert!(!Path::new(&pid_file).exists());
+}
+
 struct Script {
     directory: TempDir,
     spec: ChildSpec,

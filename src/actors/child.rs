@@ -31,6 +31,7 @@ use tracing::{debug, error, warn};
 use crate::config::Config;
 use crate::paths::Paths;
 use crate::resources::script::Environment;
+use crate::service_manager;
 
 /// Most standard output kept of a `status` run; what decides stands at the beginning.
 pub const MAX_CAPTURED_BYTES: usize = 64 * 1024;
@@ -259,6 +260,7 @@ fn command(spec: &ChildSpec, output: &Output) -> io::Result<Command> {
     } else {
         output.stdio()?
     });
+    command.env_remove(service_manager::VARIABLE);
     for (name, value) in spec.environment.iter() {
         match value {
             Some(value) => command.env(name, value),

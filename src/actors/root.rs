@@ -64,6 +64,7 @@ use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 use crate::reload::Stamps;
 use crate::resources::group::GroupKey;
+use crate::service_manager;
 use crate::startup;
 use crate::state_files::GenerationFile;
 
@@ -341,6 +342,7 @@ impl RootActor {
     fn stop(&mut self) {
         self.stopping = true;
         self.guardian.stopping();
+        service_manager::stopping();
         self.membership.do_send(StopRequested {
             reason: StopReason::Requested,
         });

@@ -6,9 +6,11 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+use super::outcome::{self, Goal};
 use super::{Call, log};
 use crate::control::{Reply, Request};
 use crate::notice::Severity;
+use crate::resources::holding::HoldingSet;
 
 /// Longest wait for one group: above the longest run of a script with its repetitions.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
@@ -57,18 +59,16 @@ pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
         return 0;
     }
+    let waits = take_wait(call);
     let set = match word(call) {
         Ok(set) => set,
         Err(code) => return code,
     };
     let set = if set == "failback" { "foreign" } else { set };
     let text = format!(">>>\nt=ask_resources\nrsc_hold={set}\ninfo=me\n<<<\n");
-    send(
-        call,
-        "hb_standby",
-        &text,
-        &format!("Going standby [{set}]."),
-    )
+    let goal = waits.then(|| Goal::Given(holding(set)));
+    let done = format!("Going standby [{set}].");
+    request(call, "hb_standby", &text, &done, goal)
 }
 
 /// Asks that the other node gives groups away. Spec: tools, section 4; resources, section 8.
@@ -76,6 +76,7 @@ pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
         return 0;
     }
+    let waits = take_wait(call);
     let set = match word(call) {
         Ok(set) => set,
         Err(code) => return code,
@@ -83,7 +84,35 @@ pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
     // A legacy receiver knows no `failback` and would give up everything.
     let set = if set == "failback" { "local" } else { set };
     let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n<<<\n");
-    send(call, "hb_takeover", &text, "")
+    let goal = waits.then(|| Goal::Taken(holding(set)));
+    request(call, "hb_takeover", &text, "", goal)
+}
+
+/// Whether `--wait` was among the words; it is taken out, wherever it stood.
+fn take_wait(call: &mut Call<'_>) -> bool {
+    let before = call.args.len();
+    call.args.retain(|word| word != "--wait");
+    call.args.len() != before
+}
+
+fn holding(set: &str) -> HoldingSet {
+    HoldingSet::from_word(set).unwrap_or(HoldingSet::ALL)
+}
+
+/// Sends; with a goal, waits until it is reached or nothing comes of it.
+fn request(call: &mut Call<'_>, program: &str, text: &str, done: &str, goal: Option<Goal>) -> u8 {
+    let Some(goal) = goal else {
+        return send(call, program, text, done);
+    };
+    if let Some(reason) = outcome::obstacle(call) {
+        let text = format!("{}: {reason}", call.program);
+        call.complain(&text);
+        return 1;
+    }
+    match send(call, program, text, done) {
+        0 => outcome::outcome(call, goal),
+        code => code,
+    }
 }
 
 /// Whether the notification script of a takeover message calls us: the daemon has acted already.
@@ -119,7 +148,8 @@ fn word(call: &mut Call<'_>) -> Result<&'static str, u8> {
     }
 }
 
-fn send(call: &mut Call<'_>, program: &str, text: &str, done: &str) -> u8 {
+/// Writes a message to the daemon. `done`, if not empty, goes to the log then.
+pub(super) fn send(call: &mut Call<'_>, program: &str, text: &str, done: &str) -> u8 {
     let fifo = call.paths.fifo();
     match write_to_fifo(&fifo, text) {
         Ok(()) => {

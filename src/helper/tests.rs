@@ -415,6 +415,71 @@ fn standby_and_takeover_write_what_legacy_writes() {
 }
 
 #[test]
+fn changes_of_the_node_table_write_what_legacy_writes() {
+    let scripts = tree();
+    for (words, form) in [
+        ("hb_addnode", "hb_addnode <node> <node> ..."),
+        ("hb_delnode --help", "hb_delnode <node> <node> ..."),
+        ("hb_setweight", "hb_setweight <node> <weight>"),
+        ("hb_setsite --help", "hb_setsite <node> <site>"),
+    ] {
+        let said = call(&scripts, &[], words);
+        let usage = format!("usage: {form}\n");
+        assert_eq!((said.code, said.out, said.err), (1, usage, String::new()));
+    }
+    assert_eq!(call(&scripts, &[], "hb_addnode gamma").code, 1, "no daemon");
+    let fifo = scripts.paths.fifo();
+    fs::create_dir_all(&scripts.paths.var_lib).expect("directory");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+    let mut daemon = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .expect("open");
+    for (words, wanted) in [
+        ("hb_addnode c d", ">>>\nt=addnode\nnodelist=c d\n<<<\n"),
+        ("hb_delnode c", ">>>\nt=delnode\nnodelist=c\n<<<\n"),
+        (
+            "hb_setweight c 7",
+            ">>>\nt=setweight\nnode=c\nweight=7\n<<<\n",
+        ),
+        ("hb_setsite c", ">>>\nt=setsite\nnode=c\nsite=\n<<<\n"),
+    ] {
+        let said = call(&scripts, &[], words);
+        assert_eq!(
+            (said.code, said.out.as_str(), said.err.as_str()),
+            (0, "", "")
+        );
+        let mut bytes = [0; 200];
+        let count = std::io::Read::read(&mut daemon, &mut bytes).expect("read");
+        assert_eq!(String::from_utf8_lossy(&bytes[..count]), wanted);
+    }
+    let long = format!("hb_addnode {}", "n".repeat(5000));
+    assert_eq!(call(&scripts, &[], &long).code, 1);
+}
+
+#[test]
+fn who_waits_for_the_outcome_is_not_told_that_a_request_was_written() {
+    let scripts = tree();
+    for words in ["hb_standby --wait", "hb_takeover local --wait"] {
+        let said = call(&scripts, &[], words);
+        assert_eq!(said.code, 1, "{words}");
+        assert!(
+            said.err.contains("heartbeat is not running"),
+            "{}",
+            said.err
+        );
+    }
+    // A daemon without another active node: nothing is written for it to refuse later.
+    let scripts = beside_a_daemon(Scripts::new(), &[], |scripts| {
+        let said = call(scripts, &[], "hb_standby --wait");
+        assert_eq!(said.code, 1);
+        assert!(said.err.contains("no other node is active"), "{}", said.err);
+    });
+    assert!(!scripts.paths.fifo().exists());
+}
+
+#[test]
 fn standby_refuses_other_words_as_legacy_does() {
     let scripts = tree();
     let said = |words: &str| {

@@ -208,9 +208,7 @@ impl ResourceState {
             }
             (Standby::Asked, "other") => self.give_up(from),
             (Standby::Given, "done") => self.given_and_taken(),
-            (Standby::Answered { giver }, "done") if giver == from => {
-                self.take(from, set, message);
-            }
+            (Standby::Answered { giver }, "done") if giver == from => self.take(from, set),
             (
                 Standby::Not
                 | Standby::Asked
@@ -308,11 +306,7 @@ impl ResourceState {
         });
         // From here on the taker may run them, whatever it reports.
         self.doubt = self.doubt.with(set.mirror());
-        let mut done = ask(set, "done");
-        if let Some(failed) = self.failed_of(set) {
-            done.set_text(field::FAILED, &failed);
-        }
-        self.send(done);
+        self.send(ask(set, "done"));
         self.enter(Standby::Given, Some(COMPLETION));
     }
 
@@ -329,13 +323,12 @@ impl ResourceState {
         self.send(report(self.mine, stable, None));
     }
 
-    fn take(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
+    fn take(&mut self, from: &NodeName, set: HoldingSet) {
         self.sb_set = set;
         self.decide(
             format!("starts what was {set} of {from}"),
             format!("{from} has released it"),
         );
-        self.note_failed_there(message);
         self.doubt = HoldingSet::NONE;
         self.info(format!("standby: acquire [{set}] resources from {from}"));
         let ours = set.mirror();

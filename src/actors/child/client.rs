@@ -10,6 +10,7 @@ use nix::unistd::{User, getgrouplist};
 use tokio::process::{Child, Command};
 
 use crate::resources::script::Environment;
+use crate::service_manager;
 use crate::sys;
 
 /// Whom a client runs as.
@@ -59,7 +60,8 @@ pub fn start(
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stderr(Stdio::null())
+        .env_remove(service_manager::VARIABLE);
     for (name, value) in environment.iter() {
         match value {
             Some(value) => shell.env(name, value),

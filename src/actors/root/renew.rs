@@ -1,6 +1,7 @@
 //! Reads the files again while the node runs. Nothing here stops anything, however bad a file is.
 //! Spec: configuration, sections 5.3 and 9.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -14,7 +15,7 @@ use crate::ha_log::Targets;
 use crate::notice::{self, Notice, Severity};
 use crate::paths::Paths;
 use crate::protocol::auth::KeyRing;
-use crate::reload::{Changes, Stamps, waits_for_restart};
+use crate::reload::{Changes, Stamps, program_replaced, waits_for_restart};
 
 /// The keys and what there is to say of them, or why there are none.
 type ReadKeys = Result<(KeyRing, Vec<Notice>), Vec<Notice>>;
@@ -23,14 +24,17 @@ type ReadKeys = Result<(KeyRing, Vec<Notice>), Vec<Notice>>;
 struct Reading {
     stamps: Stamps,
     changes: Changes,
+    /// Another program took the place of ours.
+    upgraded: bool,
     keys: Option<ReadKeys>,
     config: Option<Result<Loaded, Box<ConfigFailure>>>,
 }
 
 /// Reads what changed since `before`. Blocks: it asks the disk and the resolver.
-fn read(paths: &Paths, before: Stamps, options: LoadOptions) -> Reading {
+fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> Reading {
     let stamps = Stamps::take(paths);
     let changes = before.changes(&stamps);
+    let upgraded = program_replaced(program);
     let options = LoadOptions {
         purpose: Purpose::Reload,
         ..options
@@ -38,8 +42,9 @@ fn read(paths: &Paths, before: Stamps, options: LoadOptions) -> Reading {
     Reading {
         stamps,
         changes,
+        upgraded,
         keys: changes.authkeys.then(|| load::load_keys(paths, &Machine)),
-        config: (changes.ha_cf || changes.haresources)
+        config: (changes.ha_cf || changes.haresources || upgraded)
             .then(|| load::load(paths, &Machine, &options)),
     }
 }
@@ -54,7 +59,8 @@ impl RootActor {
         }
         self.reloading = true;
         let (paths, before, options) = (self.paths.clone(), self.stamps, self.load_options);
-        let work = tokio::task::spawn_blocking(move || read(&paths, before, options));
+        let program = self.program.clone();
+        let work = tokio::task::spawn_blocking(move || read(&paths, &program, before, options));
         ctx.spawn(work.into_actor(self).map(|read, root, ctx| {
             root.reloading = false;
             match read {
@@ -65,7 +71,7 @@ impl RootActor {
     }
 
     fn take_over(&mut self, reading: Reading, ctx: &mut Context<Self>) {
-        if !reading.changes.any() {
+        if !reading.changes.any() && !reading.upgraded {
             self.say("Configuration unchanged.");
             return;
         }
@@ -94,6 +100,10 @@ impl RootActor {
         }
         match reading.config {
             None => {}
+            Some(Ok(_)) if reading.upgraded => {
+                self.say("The program was replaced by another: restarting with that one.");
+                self.restart(ctx);
+            }
             Some(Ok(loaded)) if reading.changes.ha_cf => self.take_config(loaded.config, ctx),
             Some(Ok(loaded)) if self.config.groups == loaded.config.groups => {}
             Some(Ok(_)) => {

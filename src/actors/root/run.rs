@@ -33,6 +33,7 @@ use crate::protocol::identity::uuid_of_node_name;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 use crate::reload::Stamps;
+use crate::service_manager;
 use crate::startup;
 use crate::state_files::{self, GenerationFile};
 
@@ -252,6 +253,7 @@ fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) 
         if let Err(error) = starting.ready() {
             warn!(%error, "cannot give up the standard descriptors");
         }
+        service_manager::ready();
         let code = ended.await.unwrap_or(EXIT_FAULT);
         drop(root);
         Ok(code)

@@ -1,0 +1,73 @@
+//! Tells the service manager (systemd, `Type=notify`) how far the daemon is.
+//!
+//! A few lines of our own, because nothing here may wait: the message is dropped when the manager
+//! does not take it at once.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// The variable that names the manager's socket. Children never get it: a service that a resource
+/// script starts would speak in our name.
+pub const VARIABLE: &str = "NOTIFY_SOCKET";
+
+/// The media are open, and this process is the daemon: another one than before when the guardian
+/// started it.
+pub fn ready() {
+    tell(&format!("READY=1\nMAINPID={}\n", std::process::id()));
+}
+
+/// A stop has begun.
+pub fn stopping() {
+    tell("STOPPING=1\n");
+}
+
+fn tell(text: &str) {
+    // Without a manager there is nobody to tell; a manager that does not listen is none.
+    if let Some(name) = std::env::var_os(VARIABLE) {
+        let _ = send(name.as_bytes(), text);
+    }
+}
+
+/// `name`: a path, or an abstract name behind `@`.
+fn send(name: &[u8], text: &str) -> io::Result<usize> {
+    let address = match name.strip_prefix(b"@") {
+        Some(rest) => SocketAddr::from_abstract_name(rest)?,
+        None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(name))?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(text.as_bytes(), &address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(socket: &UnixDatagram) -> String {
+        let mut bytes = [0; 100];
+        let count = socket.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    }
+
+    #[test]
+    fn paths_and_abstract_names_are_reached_and_nobody_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        send(path.as_os_str().as_bytes(), "READY=1\n").unwrap();
+        assert_eq!(heard(&manager), "READY=1\n");
+
+        let name = format!("systole-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+        let abstracted = UnixDatagram::bind_addr(&address).unwrap();
+        send(format!("@{name}").as_bytes(), "STOPPING=1\n").unwrap();
+        assert_eq!(heard(&abstracted), "STOPPING=1\n");
+
+        // Nobody reads: at last it is refused, not waited for.
+        let full = (0..100_000).any(|_| send(path.as_os_str().as_bytes(), "x").is_err());
+        assert!(full);
+        assert!(send(b"/nonexistent/socket", "x").is_err());
+    }
+}
