@@ -1,0 +1,63 @@
+# shellcheck shell=bash disable=SC2034
+# What lies where: common to scripts/install, scripts/uninstall and scripts/package. Sourced, never run.
+
+TEMPLATES=/usr/share/systole/ha.d
+HELPER=/usr/libexec/systole/ha_helper
+# Names of the helper program.
+HELPERS=(ResourceManager mach_down req_resource hb_standby hb_takeover hb_addnode hb_delnode hb_setweight hb_setsite)
+# name mode place
+PROGRAMS=(
+  "heartbeat 755 /usr/libexec/heartbeat/heartbeat"
+  "ipfail 755 /usr/libexec/heartbeat/ipfail"
+  "ha_helper 755 $HELPER"
+  "systole 755 /usr/sbin/systole"
+  "cl_status 755 /usr/bin/cl_status"
+)
+# mode source place
+FILES=(
+  "755 conf/heartbeat.init /etc/init.d/heartbeat"
+  "644 conf/heartbeat.logrotate /etc/logrotate.d/heartbeat"
+  "644 conf/heartbeat.service /lib/systemd/system/heartbeat.service"
+  "644 conf/heartbeat.tmpfiles /usr/lib/tmpfiles.d/heartbeat.conf"
+  "755 conf/libexec/ocf_resource /usr/libexec/systole/ocf_resource"
+  "755 conf/libexec/set_up /usr/libexec/systole/set_up"
+  "755 conf/ha.d/harc $TEMPLATES/harc"
+  "644 conf/ha.d/README.config $TEMPLATES/README.config"
+  "755 conf/ha.d/rc.d/status $TEMPLATES/rc.d/status"
+  "755 conf/ha.d/rc.d/hb_takeover $TEMPLATES/rc.d/hb_takeover"
+  "755 conf/ha.d/rc.d/ip-request $TEMPLATES/rc.d/ip-request"
+  "755 conf/ha.d/rc.d/ip-request-resp $TEMPLATES/rc.d/ip-request-resp"
+  "755 conf/ha.d/rc.d/ask_resources $TEMPLATES/rc.d/ask_resources"
+  "644 conf/examples/ha.cf /usr/share/doc/systole/examples/ha.cf"
+  "644 conf/examples/haresources /usr/share/doc/systole/examples/haresources"
+  "644 conf/examples/authkeys /usr/share/doc/systole/examples/authkeys"
+  "644 conf/examples/systole.toml /usr/share/doc/systole/examples/systole.toml"
+  "644 README.md /usr/share/doc/systole/README.md"
+  "644 docs/compatibility.md /usr/share/doc/systole/compatibility.md"
+  "644 docs/operations.md /usr/share/doc/systole/operations.md"
+  "644 docs/settings.md /usr/share/doc/systole/settings.md"
+  "644 docs/ipfail.md /usr/share/doc/systole/ipfail.md"
+  "644 conf/debian/copyright /usr/share/doc/systole/copyright"
+)
+ADDRESS_WRAPPERS=(IPaddr IPaddr2 IPv6addr)
+OCF_WRAPPERS=(AudibleAlarm Delay Filesystem ICP IPsrcaddr LVM LinuxSCSI MailTo OCF Raid1 SendArp ServeRAID WinPopup
+  Xinetd apache db2 portblock)
+# mode place
+DIRECTORIES=(
+  "755 /etc/ha.d/rc.d" "755 /etc/ha.d/resource.d" "755 /var/lib/heartbeat/cores"
+  "700 /var/lib/heartbeat/cores/root" "700 /var/lib/heartbeat/cores/hacluster" "700 /var/lib/heartbeat/cores/nobody"
+)
+
+# Lines "target place": other names of our programs. Files and scripts of all generations of the legacy package name
+# them in /usr/share/heartbeat, /usr/lib/heartbeat and /usr/lib64/heartbeat.
+links() {
+  local name place
+  for name in "${HELPERS[@]}" script_output; do echo "$HELPER /usr/libexec/systole/$name"; done
+  for place in /usr/share/heartbeat /usr/lib/heartbeat /usr/lib64/heartbeat; do
+    for name in "${HELPERS[@]}"; do echo "$HELPER $place/$name"; done
+  done
+  for place in /usr/lib/heartbeat /usr/lib64/heartbeat; do
+    for name in heartbeat ipfail; do echo "/usr/libexec/heartbeat/$name $place/$name"; done
+  done
+  echo "$HELPER /usr/bin/cl_respawn"
+}
