@@ -13,12 +13,14 @@ use std::io::Write as _;
 
 mod clients;
 mod death;
-mod defects;
 mod freeze;
 mod history;
 mod host;
+mod install;
+mod installed;
 mod ipfail;
 mod memory;
+mod package;
 mod pair;
 mod panics;
 mod ping;
@@ -148,7 +150,7 @@ macro_rules! deaths {
 }
 
 deaths! {
-    death: aborted in_turns after_reload too_often while_stopping in_foreground;
+    death: killed aborted in_turns after_reload too_often while_stopping in_foreground;
     panics: every_actor_panics;
     memory: out_of_memory allocation_fails;
 }
@@ -185,4 +187,43 @@ cells! {
     long_legacy_legacy_bcast_sha1: LEGACY_LEGACY "bcast" "sha1";
     long_legacy_legacy_mcast_sha1: LEGACY_LEGACY "mcast" "sha1";
     long_legacy_legacy_ucast_sha1: LEGACY_LEGACY "ucast" "sha1";
+}
+
+mod installation {
+    use super::*;
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn into_a_directory() {
+        if !install::skipped("installation::into_a_directory") {
+            install::into_a_directory();
+        }
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn init_script() {
+        if !install::skipped("installation::init_script") {
+            install::init_script();
+        }
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn service_manager() {
+        run("installation::service_manager", OURS_OURS, |_| {
+            install::service_manager()
+        });
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn package_there_and_back() {
+        if !install::skipped("installation::package_there_and_back") {
+            package::there_and_back();
+        }
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn package_alone() {
+        if !install::skipped("installation::package_alone") {
+            package::alone();
+        }
+    }
 }

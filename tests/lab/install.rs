@@ -1,0 +1,339 @@
+//! The init script, the service unit's promises, and installing without a package.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use super::history::count;
+use super::host::{Kind, Lab, wait_until};
+use super::installed::{self, script};
+use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
+
+/// Lays everything below a directory, and takes it away: nothing is left.
+pub fn into_a_directory() {
+    let place = tempfile::tempdir().expect("directory");
+    let dest = place.path().display().to_string();
+    let made = script("install", &[&dest], "0");
+    assert!(made.status.success(), "{made:?}");
+    let at = |path: &str| place.path().join(path);
+    for path in [
+        "usr/libexec/heartbeat/heartbeat",
+        "usr/lib/heartbeat/heartbeat",
+        "usr/lib64/heartbeat/heartbeat",
+        "usr/bin/cl_status",
+        "usr/bin/cl_respawn",
+        "usr/share/heartbeat/hb_standby",
+        "usr/share/heartbeat/hb_addnode",
+        "usr/lib/heartbeat/ResourceManager",
+        "etc/ha.d/harc",
+        "etc/ha.d/rc.d/status",
+        "etc/ha.d/resource.d/IPaddr",
+        "etc/init.d/heartbeat",
+        "lib/systemd/system/heartbeat.service",
+    ] {
+        let data = fs::metadata(at(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(data.is_file(), "{path}");
+    }
+    let agents = std::process::Command::new("dpkg")
+        .args(["-L", "resource-agents"])
+        .output()
+        .expect("dpkg");
+    for path in String::from_utf8_lossy(&agents.stdout).lines() {
+        let here = at(path.trim_start_matches('/'));
+        assert!(!here.is_file(), "{path} belongs to resource-agents");
+    }
+    // What is the administrator's stays, whatever it is; what is ours goes.
+    fs::write(at("etc/ha.d/ha.cf"), "node a b\n").expect("write");
+    fs::write(at("etc/ha.d/rc.d/status"), "#!/bin/sh\n# my own\n").expect("write");
+    let again = script("install", &[&dest], "0");
+    assert!(again.status.success(), "{again:?}");
+    let own = fs::read_to_string(at("etc/ha.d/rc.d/status")).expect("read");
+    assert!(own.contains("my own"), "overwritten");
+    let gone = script("uninstall", &[&dest], "0");
+    assert!(gone.status.success(), "{gone:?}");
+    assert_eq!(
+        files(place.path()),
+        ["etc/ha.d/ha.cf", "etc/ha.d/rc.d/status"]
+    );
+    fs::remove_dir_all(at("etc/ha.d")).expect("remove");
+    script("install", &[&dest], "0");
+    script("uninstall", &[&dest], "0");
+    let left: Vec<_> = fs::read_dir(place.path()).expect("list").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn files(root: &Path) -> Vec<String> {
+    let listed = std::process::Command::new("find")
+        .arg(root)
+        .args(["!", "-type", "d", "-printf", "%P\n"])
+        .output()
+        .expect("find");
+    let mut files: Vec<_> = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    files.sort();
+    files
+}
+
+/// The part of a line before a date, `Nov 21 14:13:32`: what follows is a log line that went to
+/// standard error in the middle of it.
+fn before_date(line: &str) -> Option<&str> {
+    let shape = |window: &[u8]| {
+        window
+            .iter()
+            .zip(b"aaa 0d dd:dd:dd")
+            .all(|(byte, shape)| match shape {
+                b'a' => byte.is_ascii_alphabetic(),
+                b'0' => byte.is_ascii_digit() || *byte == b' ',
+                b'd' => byte.is_ascii_digit(),
+                other => byte == other,
+            })
+    };
+    let at = line.as_bytes().windows(15).position(shape)?;
+    line.get(..at)
+}
+
+/// What a verb did: exit code and the words, without log lines, process ids and empty lines.
+fn plain((code, said): (i32, String)) -> (i32, String) {
+    let mut text = String::new();
+    for line in said.lines().filter(|line| !line.is_empty()) {
+        match before_date(line) {
+            Some(words) => text.push_str(words),
+            None => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    if let Some((_, rest)) = text.split_once("[pid ")
+        && let Some((pid, _)) = rest.split_once(' ')
+    {
+        text = text.replace(&format!("[pid {pid} "), "[pid PID ");
+    }
+    (code, text)
+}
+
+/// Every verb of the init script in every state, in a fixed order; one line of the table each.
+fn verbs(kind: Kind) -> Vec<(&'static str, (i32, String))> {
+    let lab = Lab::up(&["node1", "client"], 1);
+    lab.private("node1");
+    if kind == Kind::Systole {
+        lab.lay("node1");
+    }
+    assert!(
+        !lab.exec("node1", &["test", "-e", "/run/systemd"])
+            .status
+            .success()
+    );
+    let mut seen = Vec::new();
+    let mut verb = |name: &'static str, verb: &str| {
+        let done = plain(lab.init("node1", verb));
+        seen.push((name, done));
+    };
+    let dir = lab.dir("node1").join("ha.d");
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).expect("write");
+    verb("start without ha.cf", "start");
+    verb("status without ha.cf", "status");
+    write("authkeys", "auth 1\n1 crc\n");
+    lab.sh("node1", "chmod 600 /etc/ha.d/authkeys");
+    write("haresources", "node1 dummy\n");
+    lab.sh("node1", "mkdir -p /etc/ha.d/resource.d; printf '#!/bin/sh\\n[ $1 != status ] || echo stopped\\n' >/etc/ha.d/resource.d/dummy; chmod 755 /etc/ha.d/resource.d/dummy");
+    let good = "logfile /var/log/ha-log\nlogfacility none\nrealtime off\nkeepalive 200ms\ndeadtime 1\ninitdead 3\nauto_failback on\nbcast eth0\nnode node1 node2\n";
+    write("ha.cf", &format!("bogus yes\n{good}"));
+    verb("start with a bad file", "start");
+    write("ha.cf", good);
+    verb("status before any start", "status");
+    lab.sh("node1", "echo '   2147483' >/run/heartbeat.pid");
+    verb("status, stale pid file", "status");
+    verb("stop, stale pid file", "stop");
+    verb("start, stale pid file", "start");
+    verb("status, running", "status");
+    wait_until(LONG, "communication is up", || {
+        lab.log("node1")
+            .contains("Local status now set to: 'active'")
+    });
+    verb("start, running", "start");
+    verb("reload, running", "reload");
+    verb("force-reload, running", "force-reload");
+    verb("standby, running", "standby");
+    verb("unknown verb", "bogus");
+    verb("no verb", "");
+    lab.sh(
+        "node1",
+        "test -e /var/lock/subsys/heartbeat || echo none >/run/no-lock",
+    );
+    verb("stop, running", "stop");
+    verb("status, stopped", "status");
+    verb("stop, stopped", "stop");
+    verb("standby, stopped", "standby");
+    write(
+        "ha.cf",
+        &good.replace("auto_failback on\n", "auto_failback legacy\n"),
+    );
+    verb("standby, legacy model", "standby");
+    write("ha.cf", &good.replace("auto_failback on\n", ""));
+    verb("standby, no model", "standby");
+    write("ha.cf", good);
+    verb("restart, stopped", "restart");
+    verb("status after the restart", "status");
+    write("ha.cf", &format!("bogus yes\n{good}"));
+    verb("restart with a bad file", "restart");
+    write("ha.cf", good);
+    verb("reload, stopped", "reload");
+    verb("status after the reload", "status");
+    verb("stop at the end", "stop");
+    let lock = lab.exec("node1", &["test", "-e", "/run/no-lock"]);
+    assert!(!lock.status.success(), "no lock file while it ran");
+    seen
+}
+
+/// What ours does otherwise, on purpose: docs/compatibility.md.
+const OTHERWISE: [(&str, i32); 6] = [
+    // LSB: not configured.
+    ("start without ha.cf", 6),
+    ("status without ha.cf", 3),
+    // An orderly stop removes the pid file.
+    ("status, stopped", 3),
+    // The outcome, not always 0.
+    ("restart with a bad file", 6),
+    // The bad file's start has not been: nothing ran before.
+    ("status before any start", 3),
+    ("stop, stale pid file", 0),
+];
+
+/// The init script against legacy's on a host like it.
+pub fn init_script() {
+    let (ours, legacy) = std::thread::scope(|scope| {
+        let legacy = scope.spawn(|| verbs(Kind::Legacy));
+        (verbs(Kind::Systole), legacy.join().expect("no panic"))
+    });
+    let mut different = Vec::new();
+    for ((name, ours), (_, legacy)) in ours.iter().zip(&legacy) {
+        match OTHERWISE.iter().find(|(other, _)| other == name) {
+            Some((_, code)) => assert_eq!(ours.0, *code, "{name}: {ours:?}, legacy {legacy:?}"),
+            None if ours != legacy => different.push((name, ours, legacy)),
+            None => {}
+        }
+    }
+    assert!(different.is_empty(), "{different:#?}");
+    assert_eq!(ours.len(), legacy.len());
+}
+
+/// The datagrams that came to the service manager's socket so far.
+fn heard(socket: &UnixDatagram) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut bytes = [0; 200];
+    while let Ok(count) = socket.recv(&mut bytes) {
+        let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        words.extend(text.lines().map(str::to_owned));
+    }
+    words
+}
+
+/// What the unit relies on: readiness, the process id after a death, no word to scripts, and the
+/// release of what nobody looks after any more.
+pub fn service_manager() {
+    let mut config = PairConfig::new([Kind::Systole, Kind::Systole]);
+    config.resources.push_str("node1 environment\n");
+    let pair = Pair::new(config);
+    pair.install_script(
+        "node1",
+        "environment",
+        "#!/bin/sh\nenv >@SHARED@/environment\n",
+    );
+    let place = pair.lab.shared().join("notify");
+    let manager = UnixDatagram::bind(&place).expect("socket");
+    manager.set_nonblocking(true).expect("nonblocking");
+    let daemon = pair.daemon("node1");
+    let start = format!(
+        "NOTIFY_SOCKET={} setsid {daemon} -f </dev/null >/dev/null 2>&1 &",
+        place.display()
+    );
+    pair.lab.sh("node1", &start);
+    let mut words = Vec::new();
+    wait_until(LONG, "READY=1", || {
+        words.extend(heard(&manager));
+        words.iter().any(|word| word == "READY=1")
+    });
+    let open = pair.lab.sh("node1", "ss -lun");
+    assert!(open.contains(":694 "), "ready before its media: {open}");
+    let pid = || {
+        pair.lab
+            .sh("node1", "cat /run/heartbeat.pid")
+            .trim()
+            .to_owned()
+    };
+    assert!(words.contains(&format!("MAINPID={}", pid())), "{words:?}");
+    pair.start("node2");
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    let release = format!("(exec -a 'heartbeat: releasing resources' {daemon} orphaned)");
+    let guardian = || {
+        pair.lab
+            .sh("node1", "pgrep -x heartbeat-guard")
+            .trim()
+            .to_owned()
+    };
+    wait_until(LONG, "a guardian", || !guardian().is_empty());
+
+    wait_until(LONG, "the script ran", || {
+        pair.lab.shared().join("environment").exists()
+    });
+    let environment = fs::read_to_string(pair.lab.shared().join("environment")).expect("read");
+    assert!(environment.contains("HA_"), "{environment}");
+    assert!(!environment.contains("NOTIFY_SOCKET"), "{environment}");
+    pair.wait_holds("node1", "local");
+
+    // The daemon is killed: the guardian's business, and the manager learns the new number.
+    let first = pid();
+    pair.lab.sh("node1", &format!("kill -9 {first}; {release}"));
+    wait_until(LONG, "the new daemon says its number", || {
+        words.extend(heard(&manager));
+        pid() != first && words.contains(&format!("MAINPID={}", pid()))
+    });
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+
+    // Both are killed: nobody looks after the resources but the unit.
+    pair.lab
+        .sh("node1", &format!("kill -9 {} {}", guardian(), pid()));
+    wait_until(LONG, "both are gone", || guardian().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    let released = pair.lab.exec("node1", &["bash", "-c", &release]);
+    assert!(!pair.has_address("node1", ADDRESS_1), "{released:?}");
+    assert!(!pair.runs("node1", "a"));
+    // Nothing is left for a second call.
+    let stops = count(&pair.lab, "node1", "stop", "a");
+    let again = pair.lab.exec("node1", &["bash", "-c", &release]);
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), stops);
+
+    // An orderly stop says so.
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.lab.sh("node1", &start);
+    words.clear();
+    wait_until(LONG, "READY=1 again", || {
+        words.extend(heard(&manager));
+        words.iter().any(|word| word == "READY=1")
+    });
+    pair.begin_stop("node1");
+    wait_until(LONG, "STOPPING=1", || {
+        words.extend(heard(&manager));
+        words.iter().any(|word| word == "STOPPING=1")
+    });
+    pair.wait_log_count("node1", "Heartbeat shutdown complete", 1);
+}
+
+/// Names the reason where a package test cannot run.
+pub fn skipped(name: &str) -> bool {
+    match installed::obstacle() {
+        Some(reason) => {
+            println!("SKIPPED {name}: {reason}");
+            true
+        }
+        None => false,
+    }
+}

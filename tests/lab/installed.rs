@@ -1,0 +1,183 @@
+//! Hosts with files of their own, so that packages can be installed on one of them: what is laid
+//! there, what the package database says, and a client that asks all the while.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use super::host::{LEGACY_DAEMON, Lab};
+
+/// Copies our programs to `place`, without the tables that nobody reads in a test.
+fn programs(place: &Path) {
+    let built = Path::new(env!("CARGO_BIN_EXE_heartbeat"));
+    let built = built.parent().expect("a directory");
+    for name in ["heartbeat", "ha_helper", "systole", "cl_status", "ipfail"] {
+        let (from, to) = (built.join(name), place.join(name));
+        let stripped = Command::new("strip")
+            .args(["-g", "-o"])
+            .args([&to, &from])
+            .status();
+        if !stripped.is_ok_and(|status| status.success()) {
+            fs::copy(&from, &to).expect("copy");
+        }
+    }
+}
+
+/// Runs one of `scripts/` as a user would, with the programs of this build.
+pub fn script(name: &str, args: &[&str], version: &str) -> Output {
+    let bin = tempfile::tempdir().expect("directory");
+    if name != "uninstall" {
+        programs(bin.path());
+    }
+    Command::new(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("scripts")
+            .join(name),
+    )
+    .args(args)
+    .env_remove("SUDO_USER")
+    .env("SYSTOLE_BIN", bin.path())
+    .env("SYSTOLE_VERSION", version)
+    .env("SYSTOLE_DEB_COMPRESSION", "none")
+    .stdin(Stdio::null())
+    .output()
+    .expect("the script runs")
+}
+
+/// Builds our package of some version into `place`.
+pub fn package(place: &Path, version: &str) -> String {
+    let made = script("package", &[&place.display().to_string()], version);
+    assert!(made.status.success(), "{made:?}");
+    let name = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    assert!(name.ends_with(".deb"), "{name}");
+    name
+}
+
+/// Debian's own package, from its archive. `None`: it cannot be had here.
+pub fn legacy_package(place: &Path) -> Option<String> {
+    let fetched = Command::new("apt-get")
+        .args(["download", "-q", "heartbeat"])
+        .current_dir(place)
+        .output();
+    let names = fs::read_dir(place).expect("directory");
+    names
+        .filter_map(|entry| Some(entry.ok()?.path().display().to_string()))
+        .find(|path| path.contains("/heartbeat_"))
+        .or_else(|| {
+            println!("apt-get download heartbeat: {fetched:?}");
+            None
+        })
+}
+
+/// Why package tests cannot run here, if they cannot.
+pub fn obstacle() -> Option<String> {
+    super::obstacle().or_else(|| {
+        let has = |path: &str| Path::new(path).exists();
+        (!has("/usr/bin/dpkg-deb") || !has(LEGACY_DAEMON))
+            .then(|| "needs dpkg and Debian's package heartbeat".to_owned())
+    })
+}
+
+impl Lab {
+    /// Gives a host its own `/usr`, `/etc` and `/var`.
+    pub fn private(&self, host: &str) {
+        self.command(&["private", self.name(), host]);
+    }
+
+    /// Lays our files over whatever the host has, as `scripts/install` does on a bare machine.
+    pub fn lay(&self, host: &str) {
+        let stage = self.dir(host).join("stage");
+        let made = script("install", &[&stage.display().to_string()], "0");
+        assert!(made.status.success(), "{made:?}");
+        let copied = format!(
+            "tar -C {0} -c . | tar -C / -x --keep-directory-symlink && rm -rf {0}",
+            stage.display()
+        );
+        let output = self.exec(host, &["sh", "-c", &copied]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Runs `dpkg` on a host; its exit code and all that it said.
+    pub fn dpkg(&self, host: &str, words: &[&str]) -> (i32, String) {
+        let mut command = vec![
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "dpkg",
+            "--force-unsafe-io",
+        ];
+        command.extend(words);
+        let output = self.exec(host, &command);
+        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap_or(-1), said)
+    }
+
+    /// Runs the init script; exit code and output.
+    pub fn init(&self, host: &str, verb: &str) -> (i32, String) {
+        let output = self.exec(
+            host,
+            &[
+                "sh",
+                "-c",
+                &format!("setsid /etc/init.d/heartbeat {verb} 2>&1"),
+            ],
+        );
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().unwrap_or(-1), said)
+    }
+
+    /// Digest, mode and name of every file of `/etc/ha.d`.
+    pub fn configuration(&self, host: &str) -> String {
+        self.sh(host, "cd /etc/ha.d && find . -type f | sort | while read -r f; do echo \"$(sha256sum <$f) $(stat -c %a $f) $f\"; done")
+    }
+}
+
+/// A client that asks the service address twenty times a second.
+pub struct Client {
+    process: Child,
+    record: PathBuf,
+}
+
+impl Client {
+    /// Begins to ask `address` from the host `client`.
+    pub fn ask(lab: &Lab, address: &str) -> Self {
+        let record = lab.shared().join("answers");
+        let file = fs::File::create(&record).expect("record");
+        let pid = fs::read_to_string(lab.dir("client").join("holder.pid")).expect("the host is up");
+        let process = Command::new("nsenter")
+            .args(["-t", pid.trim(), "-n", "-m", "-u", "-p", "--"])
+            .args(["ping", "-n", "-D", "-i", "0.05", address])
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("ping");
+        Self { process, record }
+    }
+
+    /// Ends, and gives the times of all answers.
+    pub fn answers(mut self) -> Vec<f64> {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let text = fs::read_to_string(&self.record).unwrap_or_default();
+        let time = |line: &str| line.strip_prefix('[')?.split_once(']')?.0.parse().ok();
+        let answers = text.lines().filter(|line| line.contains("bytes from"));
+        answers.filter_map(time).collect()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The longest time without an answer, and when it began.
+pub fn longest_silence(answers: &[f64]) -> (f64, f64) {
+    let gaps = answers.windows(2).map(|pair| (pair[1] - pair[0], pair[0]));
+    gaps.fold(
+        (0.0, 0.0),
+        |longest, gap| if gap.0 > longest.0 { gap } else { longest },
+    )
+}

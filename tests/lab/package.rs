@@ -1,0 +1,302 @@
+//! The Debian package in the place of the legacy one, and back.
+
+use std::time::Duration;
+
+use super::history::{address_changes, assert_never_two_owners, count};
+use super::host::{Kind, LEGACY_DAEMON, Lab, wait_until};
+use super::installed::{Client, legacy_package, longest_silence, package};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+
+/// Does `work` on a node; no address moves and no script runs meanwhile.
+fn nothing_moves<T>(pair: &Pair, what: &str, work: impl FnOnce() -> T) -> T {
+    let state = || {
+        let addresses = NODES.map(|node| address_changes(&pair.lab, node, ADDRESS_1));
+        let calls = NODES
+            .map(|node| ["start", "stop"].map(|operation| count(&pair.lab, node, operation, "a")));
+        (addresses, calls)
+    };
+    let before = state();
+    let result = work();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(state(), before, "{what}");
+    result
+}
+
+fn running(lab: &Lab, node: &str) -> Option<String> {
+    let pid = lab.sh(node, "cat /run/heartbeat.pid 2>/dev/null");
+    let pid = pid.trim().to_owned();
+    let alive = lab.exec(
+        node,
+        &[
+            "sh",
+            "-c",
+            &format!("kill -0 {pid} && grep -q heartbeat /proc/{pid}/comm"),
+        ],
+    );
+    alive.status.success().then_some(pid)
+}
+
+/// The exact steps of the README on one node, which holds everything or nothing.
+fn swap(pair: &Pair, node: &str, install: impl FnOnce()) {
+    let lab = &pair.lab;
+    let peer = Pair::peer(node);
+    if pair.has_address(node, ADDRESS_1) {
+        // Legacy knows no --wait.
+        let ours = lab
+            .exec(node, &["test", "-e", "/usr/sbin/systole"])
+            .status
+            .success();
+        let words = if ours { "--wait all" } else { "all" };
+        let script = format!("/usr/share/heartbeat/hb_standby {words}");
+        let asked = lab.exec(node, &["sh", "-c", &script]);
+        assert!(asked.status.success(), "{asked:?}");
+        if ours {
+            assert_eq!(pair.owners(ADDRESS_1), [peer]);
+        }
+        pair.wait_owner(peer, ADDRESS_1, "a");
+        wait_until(LONG, "the standby is over", || {
+            lab.log(node)
+                .lines()
+                .any(|line| line.contains("Other node completed standby takeover"))
+        });
+    }
+    let (code, said) = lab.init(node, "stop");
+    assert_eq!(code, 0, "{said}");
+    nothing_moves(pair, "packages", install);
+    let checked = lab.exec(node, &[LEGACY_DAEMON, "-t"]);
+    if lab
+        .exec(node, &["test", "-e", "/usr/sbin/systole"])
+        .status
+        .success()
+    {
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    }
+    nothing_moves(pair, "the start", || {
+        let (code, said) = lab.init(node, "start");
+        assert_eq!(code, 0, "{said}");
+        let settled = |node: &str| lab.sh(node, "cl_status rscstatus").trim().to_owned();
+        wait_until(LONG, "both have settled", || {
+            settled(peer) == "all" && settled(node) == "none"
+        });
+    });
+}
+
+/// A legacy pair becomes ours node by node, is upgraded, and becomes legacy again. A client asks
+/// all the while.
+pub fn there_and_back() {
+    let pair = Pair::new(PairConfig::new([Kind::Legacy, Kind::Legacy]));
+    let lab = &pair.lab;
+    let Some(legacy) = legacy_package(&lab.shared()) else {
+        println!("SKIPPED package: apt-get cannot fetch Debian's package heartbeat");
+        return;
+    };
+    let first = package(&lab.shared(), "0.9.1");
+    let second = package(&lab.shared(), "0.9.2");
+    for node in NODES {
+        lab.private(node);
+    }
+    let before = NODES.map(|node| lab.configuration(node));
+    for node in NODES {
+        let (code, said) = lab.init(node, "start");
+        assert_eq!(code, 0, "{said}");
+    }
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    let client = Client::ask(lab, ADDRESS_1);
+
+    // Beside a running legacy daemon it is refused, and the daemon runs on.
+    nothing_moves(&pair, "a refused installation", || {
+        let pid = running(lab, "node1");
+        let (code, said) = lab.dpkg("node1", &["-i", &first]);
+        assert_ne!(code, 0, "{said}");
+        assert!(said.contains("the legacy daemon runs here"), "{said}");
+        assert_eq!(running(lab, "node1"), pid);
+        let status = lab.sh("node1", "dpkg-query -W -f '${Status}' heartbeat");
+        assert_eq!(status, "install ok installed");
+    });
+
+    // node2 holds its own, empty set: it gives nothing away and has to be told nothing.
+    let install = |node: &'static str, deb: &str| {
+        let (code, said) = lab.dpkg(node, &["-i", deb]);
+        assert_eq!(code, 0, "{said}");
+        assert!(running(lab, node).is_none(), "started by its package");
+    };
+    swap(&pair, "node2", || install("node2", &first));
+    swap(&pair, "node1", || install("node1", &first));
+    for (node, before) in NODES.iter().zip(&before) {
+        assert_eq!(&lab.configuration(node), before, "/etc/ha.d of {node}");
+        assert!(running(lab, node).is_some());
+    }
+
+    // The upgrade, on the node that serves.
+    let pid = running(lab, "node2").expect("it runs");
+    nothing_moves(&pair, "an upgrade", || {
+        let (code, said) = lab.dpkg("node2", &["-i", &second]);
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("runs on as it was"), "{said}");
+        assert_eq!(running(lab, "node2").as_ref(), Some(&pid));
+        let program = format!("readlink /proc/{pid}/exe");
+        assert!(
+            lab.sh("node2", &program).contains("deleted"),
+            "the old program"
+        );
+        let reload = lab.exec("node2", &["setsid", LEGACY_DAEMON, "-r"]);
+        assert!(reload.status.success(), "{reload:?}");
+        wait_until(LONG, "the new program", || {
+            lab.sh("node2", &program).trim() == LEGACY_DAEMON
+        });
+        wait_until(LONG, "active again", || {
+            lab.sh("node2", "cl_status rscstatus").trim() == "all"
+        });
+        assert_eq!(running(lab, "node2").as_ref(), Some(&pid));
+    });
+    // A second `-r` finds nothing new.
+    lab.exec("node2", &["setsid", LEGACY_DAEMON, "-r"]);
+    pair.wait_log("node2", "Configuration unchanged.");
+
+    // A package whose daemon runs is not removed.
+    nothing_moves(&pair, "a refused removal", || {
+        let (code, said) = lab.dpkg("node2", &["-r", "systole"]);
+        assert_ne!(code, 0, "{said}");
+        assert!(said.contains("the node runs here"), "{said}");
+        assert_eq!(running(lab, "node2").as_ref(), Some(&pid));
+    });
+
+    // Back, node1 first: it serves nothing. The legacy package starts its daemon by itself.
+    let back = |node: &'static str| {
+        let (code, said) = lab.dpkg(node, &["-r", "systole"]);
+        assert_eq!(code, 0, "{said}");
+        let (code, said) = lab.dpkg(node, &["-i", &legacy]);
+        assert_eq!(code, 0, "{said}");
+    };
+    swap(&pair, "node1", || back("node1"));
+    swap(&pair, "node2", || back("node2"));
+    for (node, before) in NODES.iter().zip(&before) {
+        assert_eq!(&lab.configuration(node), before, "/etc/ha.d of {node}");
+        let found = lab.sh(
+            node,
+            "dpkg -V heartbeat; test -e /usr/sbin/systole && echo left",
+        );
+        assert_eq!(found, "", "{node}");
+    }
+    let answers = client.answers();
+    let (silence, _) = longest_silence(&answers);
+    println!("{} answers, longest silence {silence:.3} s", answers.len());
+    assert!(silence < 15.0, "{silence}");
+    assert_never_two_owners(lab);
+}
+
+/// What the package refuses, keeps and takes along, on one host.
+pub fn alone() {
+    let lab = Lab::up(&["node1"], 1);
+    let Some(legacy) = legacy_package(&lab.shared()) else {
+        println!("SKIPPED package: apt-get cannot fetch Debian's package heartbeat");
+        return;
+    };
+    let deb = package(&lab.shared(), "0.9.1");
+    let newer = package(&lab.shared(), "0.9.2");
+    lab.private("node1");
+    let status = |name: &str| {
+        lab.sh(
+            "node1",
+            &format!("dpkg-query -W -f '${{db:Status-Status}}' {name} 2>/dev/null"),
+        )
+    };
+    // A program that would vanish: its line is named, the legacy package stays.
+    let ha_cf = "keepalive 1\n# respawn hacluster /usr/libexec/heartbeat/dopd\n\
+        respawn hacluster /bin/cat\nrespawn root /usr/libexec/heartbeat/ccm -v\nnode node1\n";
+    std::fs::write(lab.dir("node1").join("ha.d/ha.cf"), ha_cf).expect("write");
+    let (code, said) = lab.dpkg("node1", &["-i", &deb]);
+    assert_ne!(code, 0, "{said}");
+    assert!(
+        said.contains("/etc/ha.d/ha.cf:4: respawn /usr/libexec/heartbeat/ccm"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("dopd") && !said.contains("/bin/cat"),
+        "{said}"
+    );
+    assert_eq!(status("heartbeat"), "installed");
+    assert!(
+        lab.exec("node1", &["test", "-x", LEGACY_DAEMON])
+            .status
+            .success()
+    );
+    std::fs::write(lab.dir("node1").join("ha.d/ha.cf"), "node node1\n").expect("write");
+
+    // In its place: nothing of /etc/ha.d changes.
+    let before = lab.configuration("node1");
+    let (code, said) = lab.dpkg("node1", &["-i", &deb]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(status("systole"), "installed");
+    assert_eq!(status("heartbeat"), "config-files");
+    assert_eq!(lab.configuration("node1"), before);
+    let mode = lab.sh("node1", "stat -c '%a %U:%G' /usr/bin/cl_status");
+    assert_eq!(mode.trim(), "2555 root:haclient");
+    let ours = "grep -l Systole /etc/init.d/heartbeat /lib/systemd/system/heartbeat.service";
+    assert_eq!(lab.sh("node1", ours).lines().count(), 2);
+    assert_eq!(
+        lab.sh("node1", "ls /etc/rc2.d")
+            .matches("heartbeat")
+            .count(),
+        1
+    );
+    // The same calls as before by the old spellings.
+    for path in [
+        "/usr/lib/heartbeat/heartbeat",
+        "/usr/lib64/heartbeat/heartbeat",
+    ] {
+        let version = lab.exec("node1", &[path, "-V"]);
+        assert!(
+            String::from_utf8_lossy(&version.stdout).contains("systole"),
+            "{path}"
+        );
+    }
+
+    // The legacy package is purged: its scripts went, ours take their place; the init script is ours.
+    let (code, said) = lab.dpkg("node1", &["--purge", "heartbeat"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(lab.sh("node1", ours).lines().count(), 2);
+    for name in [
+        "harc",
+        "rc.d/status",
+        "resource.d/IPaddr",
+        "resource.d/Filesystem",
+    ] {
+        let laid = format!("grep -c systole /etc/ha.d/{name}");
+        assert_ne!(lab.sh("node1", &laid).trim(), "0", "{name}");
+    }
+    assert!(lab.configuration("node1").contains(" ./ha.cf"));
+    assert_eq!(
+        lab.sh("node1", "ls /etc/rc2.d")
+            .matches("heartbeat")
+            .count(),
+        1
+    );
+
+    // An upgrade renews what is as we laid it, and nothing else.
+    lab.sh("node1", "echo '# mine' >>/etc/ha.d/rc.d/status; echo '# old' | tee -a /usr/share/systole/ha.d/harc >>/etc/ha.d/harc");
+    let (code, said) = lab.dpkg("node1", &["-i", &newer]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        lab.sh("node1", "tail -1 /etc/ha.d/rc.d/status")
+            .contains("mine")
+    );
+    assert!(!lab.sh("node1", "tail -1 /etc/ha.d/harc").contains("old"));
+
+    // Away: what we laid goes, what is the administrator's stays. Then legacy again.
+    let (code, said) = lab.dpkg("node1", &["-r", "systole"]);
+    assert_eq!(code, 0, "{said}");
+    let left = lab.configuration("node1");
+    let left: Vec<_> = left
+        .lines()
+        .filter_map(|line| line.split(" ./").nth(1))
+        .collect();
+    assert_eq!(left, ["ha.cf", "rc.d/status", "shellfuncs"]);
+    lab.sh("node1", "rm /etc/ha.d/rc.d/status /etc/ha.d/ha.cf");
+    let (code, said) = lab.dpkg("node1", &["-i", &legacy]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(lab.sh("node1", "dpkg -V heartbeat"), "");
+}
