@@ -79,6 +79,11 @@ pub enum GroupAnswer {
         /// Its exit code.
         code: i32,
     },
+    /// Another host has one of its addresses: it was not started.
+    AddressTaken {
+        /// Which address, and where it is.
+        claim: String,
+    },
     /// Nothing of it runs, or this node was never told to run it.
     Stopped,
     /// A resource could not be stopped.

@@ -165,6 +165,10 @@ fn verdict(answer: &GroupAnswer, key: &str) -> (u8, Option<String>) {
             u8::try_from(*code).unwrap_or(1).max(1),
             Some(format!("start of {resource} failed with code {code}")),
         ),
+        GroupAnswer::AddressTaken { claim } => (
+            1,
+            Some(format!("another host has an address of {key}: {claim}")),
+        ),
         GroupAnswer::StopFailed { resource } => {
             (1, Some(format!("{resource} could not be stopped")))
         }

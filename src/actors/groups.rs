@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::actors::messages::{GroupCommand, GroupDone};
-use crate::actors::resource_group::{GroupContext, ResourceGroupActor};
+use crate::actors::resource_group::{Care, CarefulStart, GroupContext, ResourceGroupActor};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{GroupAnswer, GroupView};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
@@ -69,11 +69,13 @@ pub struct GroupsActor {
 
 impl GroupsActor {
     /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`.
+    /// `running`: groups that run on from an earlier life.
     #[must_use]
     pub fn new(
         ctx: &mut Context<Self>,
         context: &Arc<GroupContext>,
         groups: &[ResourceGroup],
+        running: &[GroupKey],
         done: Recipient<GroupDone>,
     ) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
@@ -89,13 +91,14 @@ impl GroupsActor {
             let actor = supervise(&Arbiter::current(), policy, move |_| {
                 ResourceGroupActor::new(context, loaded, back)
             });
+            let runs = running.contains(&group.key);
             places.insert(group.key.clone(), entries.len());
             entries.push(Entry {
                 group: group.clone(),
                 actor,
-                wanted: None,
+                wanted: runs.then_some(GroupOrder::Start),
                 in_hand: 0,
-                last: None,
+                last: runs.then_some(GroupAnswer::Started),
                 waiters: Vec::new(),
             });
         }
@@ -118,14 +121,42 @@ impl Actor for GroupsActor {
 
 impl Supervised for GroupsActor {}
 
-impl Handler<GroupCommand> for GroupsActor {
+impl Entry {
+    /// Whether this is for the group as it stands.
+    fn needs(&self, care: Care) -> bool {
+        let idle = self.in_hand == 0;
+        let held = self.wanted == Some(GroupOrder::Start);
+        match care {
+            Care::Look => idle && self.wanted.is_none(),
+            // What could not be stopped still runs, and is the administrator's now.
+            Care::Tidy => {
+                idle && !held && !matches!(self.last, Some(GroupAnswer::StopFailed { .. }))
+            }
+            Care::Check | Care::Announce => idle && held && self.last == Some(GroupAnswer::Started),
+        }
+    }
+}
+
+impl Handler<Care> for GroupsActor {
     type Result = ();
 
-    fn handle(&mut self, command: GroupCommand, _: &mut Self::Context) {
+    fn handle(&mut self, care: Care, _: &mut Self::Context) {
+        for entry in self.entries.iter().filter(|entry| entry.needs(care)) {
+            entry.actor.do_send(care);
+        }
+    }
+}
+
+impl GroupsActor {
+    fn order(&mut self, command: GroupCommand, careful: bool) {
         if let Some(entry) = self.entry(&command.group) {
             entry.wanted = Some(command.what);
             entry.in_hand += 1;
-            entry.actor.do_send(command);
+            if careful {
+                entry.actor.do_send(CarefulStart(command));
+            } else {
+                entry.actor.do_send(command);
+            }
             return;
         }
         error!(key = %command.group, "order for a group that does not exist");
@@ -141,6 +172,22 @@ impl Handler<GroupCommand> for GroupsActor {
             group: command.group,
             outcome,
         });
+    }
+}
+
+impl Handler<GroupCommand> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, command: GroupCommand, _: &mut Self::Context) {
+        self.order(command, false);
+    }
+}
+
+impl Handler<CarefulStart> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, CarefulStart(command): CarefulStart, _: &mut Self::Context) {
+        self.order(command, true);
     }
 }
 
@@ -208,6 +255,9 @@ impl From<&GroupOutcome> for GroupAnswer {
             GroupOutcome::StartFailed { resource, code } => Self::StartFailed {
                 resource: resource.clone(),
                 code: *code,
+            },
+            GroupOutcome::AddressTaken { claim } => Self::AddressTaken {
+                claim: claim.clone(),
             },
             GroupOutcome::Stopped => Self::Stopped,
             GroupOutcome::StopFailed { resource } => Self::StopFailed {

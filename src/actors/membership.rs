@@ -165,7 +165,9 @@ impl Kept {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 self.may_run.insert(done.group.clone());
             }
-            GroupOutcome::Stopped | GroupOutcome::StartFailed { .. } => {
+            GroupOutcome::Stopped
+            | GroupOutcome::StartFailed { .. }
+            | GroupOutcome::AddressTaken { .. } => {
                 self.may_run.remove(&done.group);
             }
         }

@@ -4,6 +4,7 @@
 //! order in hand begins anew, behind any script that is still running.
 //! Spec: resources, section 9; order of words, section 2.
 
+mod care;
 mod native;
 mod run;
 
@@ -15,12 +16,24 @@ use actix::prelude::*;
 use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
+pub use care::{Care, CarefulStart};
 pub use run::{AddressFuture, AddressHandler, GroupContext};
 
 use crate::actors::messages::{GroupCommand, GroupDone};
-use crate::protocol::event::GroupOrder;
+use crate::clock::Clock;
+use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::resources::group::ResourceGroup;
 pub(crate) use run::GroupRun;
+
+/// What a group is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    None,
+    /// An order is carried out.
+    Order,
+    /// Addresses that are not to be here are removed; an order waits these milliseconds.
+    Tidying,
+}
 
 /// Runs the scripts of one group.
 pub struct ResourceGroupActor {
@@ -28,11 +41,14 @@ pub struct ResourceGroupActor {
     group: ResourceGroup,
     done: WeakRecipient<GroupDone>,
     /// Orders not begun. One in flight and one behind it is what the core gives.
-    waiting: VecDeque<GroupCommand>,
+    /// `true`: the network is asked first.
+    waiting: VecDeque<(GroupCommand, bool)>,
     /// The order in hand; kept through a panic.
-    current: Option<GroupCommand>,
+    current: Option<(GroupCommand, bool)>,
     turn: Arc<Mutex<()>>,
-    busy: bool,
+    work: Work,
+    cared: care::Cared,
+    clock: Clock,
 }
 
 impl ResourceGroupActor {
@@ -50,27 +66,45 @@ impl ResourceGroupActor {
             waiting: VecDeque::new(),
             current: None,
             turn: Arc::new(Mutex::new(())),
-            busy: false,
+            work: Work::None,
+            cared: care::Cared::default(),
+            clock: Clock::start(),
         }
+    }
+
+    fn group_run(&self) -> GroupRun {
+        GroupRun {
+            context: Arc::clone(&self.context),
+            group: self.group.clone(),
+            turn: Arc::clone(&self.turn),
+        }
+    }
+
+    /// Whether there is neither work nor an order.
+    fn is_idle(&self) -> bool {
+        self.work == Work::None && self.current.is_none() && self.waiting.is_empty()
+    }
+
+    fn take(&mut self, command: GroupCommand, careful: bool, ctx: &mut Context<Self>) {
+        self.drop_question(ctx);
+        self.waiting.push_back((command, careful));
+        self.next(ctx);
     }
 
     /// Begins the next order when none is in hand.
     fn next(&mut self, ctx: &mut Context<Self>) {
-        if self.busy {
+        if self.work != Work::None {
             return;
         }
         if self.current.is_none() {
             self.current = self.waiting.pop_front();
         }
-        let Some(command) = self.current.clone() else {
+        let Some((command, careful)) = self.current.clone() else {
             return;
         };
-        self.busy = true;
-        let mut run = GroupRun {
-            context: Arc::clone(&self.context),
-            group: self.group.clone(),
-            turn: Arc::clone(&self.turn),
-        };
+        self.work = Work::Order;
+        let mut run = self.group_run();
+        let known = self.cared.fresh(self.clock.now().instant);
         let span = error_span!("group", name = %command.group);
         let done = self.done.clone();
         let work = async move {
@@ -83,6 +117,11 @@ impl ResourceGroupActor {
                 }),
                 None => warn!("nobody waits for the outcome of this order"),
             };
+            if careful && let Some(claim) = run.foreign_claim(known).await {
+                let claim = claim.to_string();
+                report(GroupOutcome::AddressTaken { claim });
+                return run.group;
+            }
             match command.what {
                 GroupOrder::Start => run.start(report).await,
                 GroupOrder::Stop => run.stop(report).await,
@@ -92,7 +131,7 @@ impl ResourceGroupActor {
         let work = work.instrument(span).into_actor(self);
         ctx.spawn(work.map(|group, act, ctx| {
             act.group = group;
-            act.busy = false;
+            act.work = Work::None;
             act.current = None;
             act.next(ctx);
         }));
@@ -109,7 +148,8 @@ impl Actor for ResourceGroupActor {
 
 impl Supervised for ResourceGroupActor {
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.busy = false;
+        self.work = Work::None;
+        self.cared = care::Cared::default();
     }
 }
 
@@ -117,8 +157,7 @@ impl Handler<GroupCommand> for ResourceGroupActor {
     type Result = ();
 
     fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
-        self.waiting.push_back(command);
-        self.next(ctx);
+        self.take(command, false, ctx);
     }
 }
 

@@ -16,6 +16,7 @@
 //! | the set held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
 //! | membership gave up | its supervisor | all groups are released, the process ends with 1 |
 
+mod care;
 mod held;
 mod last_resort;
 mod renew;
@@ -126,6 +127,8 @@ pub struct RootActor {
     restart: Restart,
     /// What is held, on disk for the guardian.
     held: held::HeldFile,
+    /// Other nodes and refused starts, for the care of addresses.
+    known: care::Known,
     guardian: Link,
     log: HaLog,
     /// Kept for its thread.
@@ -178,6 +181,9 @@ impl RootActor {
         // On disk before anything can be started.
         let guarded = config.settings.guardian;
         let held = held::HeldFile::new(guarded.then(|| paths.held()), &options, resume.as_ref());
+        let running = resume.as_ref().map(|resume| resume.running.clone());
+        let running = running.unwrap_or_default();
+        let known = care::Known::new(config.settings.address_probe, !running.is_empty());
         let here = Arbiter::current();
         let own = ctx.address();
         let gave_up = own.downgrade();
@@ -231,7 +237,7 @@ impl RootActor {
         let context = GroupContext::of(&config, &paths, log.debug(), addresses);
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
-            GroupsActor::new(ctx, &Arc::new(context), &loaded, done)
+            GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done)
         });
         let died = own.downgrade().recipient();
         let clients = Clients::new(&config, &paths, log.debug(), &died);
@@ -285,6 +291,7 @@ impl RootActor {
             program,
             restart: Restart::No,
             held,
+            known,
             guardian,
             log,
             cluster,
@@ -355,12 +362,15 @@ impl Actor for RootActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         signals::listen(ctx);
         self.sample_load(ctx);
+        self.look_at_addresses(ctx);
+        self.tend(1, ctx);
     }
 }
 
 impl Supervised for RootActor {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.reloading = false;
+        self.known.timers_are_gone();
     }
 }
 
@@ -388,7 +398,7 @@ impl Handler<GroupCommand> for RootActor {
     fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
         self.call_off_restart(ctx);
         self.held.ordered(&command);
-        self.groups.do_send(command);
+        self.order(command);
     }
 }
 
@@ -405,6 +415,7 @@ impl Handler<GroupDone> for RootActor {
 
     fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
         self.held.done(&done);
+        self.order_done(&done);
         let Some(waiting) = &mut self.releasing else {
             self.membership.do_send(done);
             return;
@@ -449,9 +460,11 @@ impl Handler<RootEvent> for RootActor {
                 self.end(0);
             }
             RootEvent::Deliver { .. } => self.client_socket.do_send(event),
+            RootEvent::NodeStatusChanged { node, status } => {
+                self.node_status(node, &status, ctx);
+            }
             // For the watchdog, which is not there yet, and the host cache.
-            RootEvent::NodeStatusChanged { .. }
-            | RootEvent::LinkChanged { .. }
+            RootEvent::LinkChanged { .. }
             | RootEvent::NodeListChanged
             | RootEvent::OwnHeartbeat => {}
         }

@@ -236,6 +236,9 @@ fn state_of(group: &GroupView) -> String {
         (Some(GroupAnswer::StartFailed { resource, code }), false) => {
             format!("FAILED: start of {resource} ended with {code}")
         }
+        (Some(GroupAnswer::AddressTaken { claim }), false) => {
+            format!("NOT STARTED: another host has its address: {claim}")
+        }
         (Some(GroupAnswer::StopFailed { resource }), false) => {
             format!("FAILED: {resource} cannot be stopped")
         }

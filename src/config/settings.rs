@@ -20,7 +20,20 @@ pub enum NativeAddresses {
     Never,
 }
 
-/// Settings that ha.cf has no directive for. Every default but `guardian` is the legacy behaviour.
+/// What becomes of a service address that is here although the node does not hold its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StrayAddresses {
+    /// It is removed.
+    #[default]
+    Remove,
+    /// It is reported once.
+    Report,
+    /// Nobody looks.
+    Ignore,
+}
+
+/// Settings that ha.cf has no directive for. A default that is not the legacy behaviour says so in
+/// [`SETTINGS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Who handles addresses.
@@ -33,6 +46,10 @@ pub struct Settings {
     pub guardian: bool,
     /// Whether the daemon decides by ping nodes itself, without a program.
     pub ipfail: bool,
+    /// Whether the network is asked for addresses before a lone start, and while they are held.
+    pub address_probe: bool,
+    /// What becomes of addresses that are not to be here.
+    pub stray_addresses: StrayAddresses,
 }
 
 impl Default for Settings {
@@ -43,6 +60,8 @@ impl Default for Settings {
             script_kill_after: Duration::from_secs(10),
             guardian: true,
             ipfail: false,
+            address_probe: true,
+            stray_addresses: StrayAddresses::Remove,
         }
     }
 }
@@ -108,6 +127,26 @@ pub const SETTINGS: &[SettingDoc] = &[
                 way to one that signs on. See `docs/ipfail.md`",
         safety: "Needs the peer to run one too, any kind. Two nodes only",
     },
+    SettingDoc {
+        key: "address_probe",
+        values: "`\"on\"`, `\"off\"`",
+        default: "\"on\"",
+        about: "Before a group is started by a node that has heard no other node yet, the network is \
+                asked for its addresses; a foreign answer means that it is not started, and is tried \
+                again every 10 s. Addresses that are held are asked for every 20 s. Legacy never asks",
+        safety: "`off`: a node that hears nobody because of a firewall or a wrong key takes addresses \
+                 that another host serves. `on` behind a router that answers for every address \
+                 (proxy ARP): nothing is started alone",
+    },
+    SettingDoc {
+        key: "stray_addresses",
+        values: "`\"remove\"`, `\"report\"`, `\"ignore\"`",
+        default: "\"remove\"",
+        about: "What becomes of a service address that is on an interface although the node is settled \
+                and does not hold its group: `remove` takes it away within 5 s, `report` logs it once. \
+                Legacy never looks",
+        safety: "`report` and `ignore`: what a crash or a hand left behind answers beside the owner",
+    },
 ];
 
 /// The file as it stands. Each field's name is a key of [`SETTINGS`].
@@ -119,6 +158,8 @@ struct Raw {
     script_kill_after_s: Option<u64>,
     guardian: Option<String>,
     ipfail: Option<String>,
+    address_probe: Option<String>,
+    stray_addresses: Option<String>,
 }
 
 /// Why the settings file is refused.
@@ -188,6 +229,11 @@ impl Settings {
         let switches = [
             ("guardian", raw.guardian, &mut settings.guardian),
             ("ipfail", raw.ipfail, &mut settings.ipfail),
+            (
+                "address_probe",
+                raw.address_probe,
+                &mut settings.address_probe,
+            ),
         ];
         for (key, word, switch) in switches {
             *switch = match word.as_deref() {
@@ -200,6 +246,21 @@ impl Settings {
                         key,
                         value: word.to_owned(),
                         expected: "\"on\" or \"off\"",
+                    });
+                }
+            };
+        }
+        if let Some(word) = raw.stray_addresses {
+            settings.stray_addresses = match word.as_str() {
+                "remove" => StrayAddresses::Remove,
+                "report" => StrayAddresses::Report,
+                "ignore" => StrayAddresses::Ignore,
+                _ => {
+                    return Err(SettingsError::Value {
+                        file: file.to_owned(),
+                        key: "stray_addresses",
+                        value: word,
+                        expected: "\"remove\", \"report\" or \"ignore\"",
                     });
                 }
             };
@@ -296,6 +357,9 @@ mod tests {
             ("native_addresses = \"maybe\"", "native_addresses"),
             ("guardian = \"maybe\"", "guardian"),
             ("ipfail = true", "ipfail"),
+            ("address_probe = 1", "address_probe"),
+            ("address_probe = \"maybe\"", "address_probe"),
+            ("stray_addresses = \"maybe\"", "stray_addresses"),
             ("native_addresses = ", "TOML"),
         ] {
             let error = read(text).expect_err(text);

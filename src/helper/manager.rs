@@ -120,6 +120,7 @@ fn group_run(call: &Call<'_>, line: &GroupLine) -> Option<GroupRun> {
         kill_after: settings.script_kill_after,
         native_addresses,
         addresses: Arc::new(AddressManager::new()),
+        stray_addresses: crate::config::settings::StrayAddresses::Ignore,
     };
     Some(GroupRun {
         context: Arc::new(context),

@@ -44,6 +44,11 @@ const REPLY_DELAY: Duration = Duration::from_millis(100);
 /// Rounds afterwards: a switch that was still learning, a neighbour that was rebooting.
 const LATE_ROUNDS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
+/// Rounds after a conflict, in seconds: the other side may take some time to let go.
+const AFTER_CONFLICT_S: [u64; 7] = [0, 1, 2, 5, 10, 20, 30];
+/// Between two rounds from then on.
+const SLOWLY: Duration = Duration::from_secs(60);
+
 /// What a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -65,10 +70,25 @@ pub struct Step {
 }
 
 /// The frames that announce `address`, in order of time.
-pub fn schedule(address: IpAddr) -> impl Iterator<Item = Step> {
+pub fn schedule(address: IpAddr) -> impl Iterator<Item = Step> + Send {
     let rounds = (0..ROUNDS)
         .map(|round| ROUND_INTERVAL.saturating_mul(round))
         .chain(LATE_ROUNDS);
+    frames_of(address, rounds)
+}
+
+/// The frames that announce `address` after a conflict: seven rounds within half a minute, then one
+/// a minute, without an end.
+pub fn after_conflict(address: IpAddr) -> impl Iterator<Item = Step> + Send {
+    let slowly = (1..).map(|minute| SLOWLY.saturating_mul(minute));
+    let rounds = AFTER_CONFLICT_S.map(Duration::from_secs);
+    frames_of(address, rounds.into_iter().chain(slowly))
+}
+
+fn frames_of(
+    address: IpAddr,
+    rounds: impl Iterator<Item = Duration> + Send,
+) -> impl Iterator<Item = Step> + Send {
     rounds.flat_map(move |at| {
         let (first, second) = match address {
             IpAddr::V4(_) => (Kind::ArpRequest, Some(Kind::ArpReply)),

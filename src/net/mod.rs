@@ -5,4 +5,5 @@ pub mod address_script;
 pub mod announce;
 pub mod netlink;
 pub mod placement;
+pub mod probe;
 pub mod service_address;

@@ -5,6 +5,7 @@
 //! section 15.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,8 +22,10 @@ use crate::net::placement::{
 };
 use crate::resources::address::AddressResource;
 
+mod conflict;
 mod removal;
 
+pub use conflict::Claim;
 use removal::{remove, stop_with};
 
 /// From here on an announcement is repeated only while the address is still there: somebody else
@@ -63,6 +66,14 @@ pub enum AddressError {
         /// Why.
         source: NetlinkError,
     },
+    /// The network cannot be asked.
+    #[error("{address}: cannot ask the network for it: {source}")]
+    Probe {
+        /// The first of the addresses.
+        address: IpAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// A change was refused.
     #[error("{address} on {interface}: cannot {operation}: {source}")]
     Change {
@@ -80,7 +91,7 @@ pub enum AddressError {
 impl AddressError {
     const fn netlink(&self) -> Option<&NetlinkError> {
         match self {
-            Self::Place { .. } => None,
+            Self::Place { .. } | Self::Probe { .. } => None,
             Self::Read { source, .. } | Self::Change { source, .. } => Some(source),
         }
     }
@@ -206,13 +217,18 @@ impl AddressManager {
                 .await
                 .map_err(|source| change(address, interface, "set the interface up", source))?;
         }
-        self.announce(address, interface);
+        self.announce(address, interface, schedule(address));
         Ok(outcome)
     }
 
     /// Sends the first frame at once and leaves the others to a task. What cannot be announced
     /// still serves: neighbours without an old entry ask anyway.
-    fn announce(&self, address: IpAddr, interface: &Interface) {
+    fn announce(
+        &self,
+        address: IpAddr,
+        interface: &Interface,
+        steps: impl Iterator<Item = Step> + Send + 'static,
+    ) {
         let Some(mac) = interface.mac.filter(|_| interface.answers()) else {
             debug!(%address, interface = %interface.name, "not announced: no Ethernet address");
             return;
@@ -226,7 +242,7 @@ impl AddressManager {
             mac,
             router: address.is_ipv6() && forwards_ipv6(&interface.name),
         };
-        let mut steps = schedule(address).peekable();
+        let mut steps = steps.peekable();
         while let Some(step) = steps.next_if(|step| step.at.is_zero()) {
             voice.say(announcer, step);
         }

@@ -29,6 +29,11 @@ pub enum GroupOutcome {
         /// Its exit code, or 128 + signal.
         code: i32,
     },
+    /// Another host has one of its addresses: nothing was started.
+    AddressTaken {
+        /// Which address, and where it is.
+        claim: String,
+    },
     /// Nothing of the group runs.
     Stopped,
     /// A resource still runs after all attempts. The node must not say that it is released.

@@ -16,6 +16,8 @@ use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
 const MOVE_AFTER: Duration = Duration::from_secs(30);
 /// Longest pause between two attempts to start it here.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Pause before an address that another host has is asked for again.
+const TAKEN_AGAIN: Duration = Duration::from_secs(10);
 /// Pause when the moment is not good.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,6 +56,12 @@ impl ResourceState {
                 self.notice(Notice::GivingUpDueToFailure { resource });
                 self.start_failed(group);
             }
+            GroupOutcome::AddressTaken { claim } => {
+                let text =
+                    format!("group {group} is not started: another host has its address: {claim}");
+                self.notice(Notice::OtherCrit { text });
+                self.address_taken(group);
+            }
             GroupOutcome::StopFailed { resource } => {
                 self.notice(Notice::StopFailure {
                     resource: resource.clone(),
@@ -79,6 +87,19 @@ impl ResourceState {
             at: self.after(pause),
             pause: pause.saturating_mul(2).min(LONGEST_PAUSE),
             moved: self.moved.contains(group),
+        };
+        self.failures.insert(group.clone(), failure);
+    }
+
+    /// Looked at again soon; never moved, because the other node would find the same.
+    fn address_taken(&mut self, group: &GroupKey) {
+        if self.stopping() || self.phase == Phase::Shutdown {
+            return;
+        }
+        let failure = Failure {
+            at: self.after(TAKEN_AGAIN),
+            pause: MOVE_AFTER,
+            moved: true,
         };
         self.failures.insert(group.clone(), failure);
     }

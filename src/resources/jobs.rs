@@ -218,7 +218,9 @@ impl Jobs {
         group.busy = None;
         match outcome {
             GroupOutcome::Started => group.runs = true,
-            GroupOutcome::StartFailed { .. } | GroupOutcome::Stopped => group.runs = false,
+            GroupOutcome::StartFailed { .. }
+            | GroupOutcome::AddressTaken { .. }
+            | GroupOutcome::Stopped => group.runs = false,
             GroupOutcome::StopFailed { .. } => {
                 group.runs = true;
                 return true;

@@ -11,6 +11,7 @@
 
 use std::io::Write as _;
 
+mod addresses;
 mod clients;
 mod death;
 mod freeze;

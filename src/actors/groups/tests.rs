@@ -35,7 +35,7 @@ impl Cluster {
         let groups = supervise(
             &Arbiter::current(),
             RestartPolicy::new("groups"),
-            move |ctx| GroupsActor::new(ctx, &context, &groups, done),
+            move |ctx| GroupsActor::new(ctx, &context, &groups, &[], done),
         );
         Self { groups, outcomes }
     }

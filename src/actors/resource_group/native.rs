@@ -1,7 +1,7 @@
 //! Joins the groups to the addresses of `net`.
 
 use super::run::{AddressFuture, AddressHandler};
-use crate::net::service_address::AddressManager;
+use crate::net::service_address::{AddressManager, Claim};
 use crate::resources::address::AddressResource;
 
 impl AddressHandler for AddressManager {
@@ -23,6 +23,27 @@ impl AddressHandler for AddressManager {
         Box::pin(async {
             let runs = AddressManager::status(self, address).await;
             runs.map_err(|error| error.to_string())
+        })
+    }
+
+    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>> {
+        Box::pin(async {
+            let claims = AddressManager::claims(self, addresses).await;
+            claims.map_err(|error| error.to_string())
+        })
+    }
+
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool> {
+        Box::pin(async {
+            let was_there = AddressManager::remove_stray(self, address).await;
+            was_there.map_err(|error| error.to_string())
+        })
+    }
+
+    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            let done = AddressManager::announce_again(self, address).await;
+            done.map_err(|error| error.to_string())
         })
     }
 }

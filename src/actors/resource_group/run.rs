@@ -12,8 +12,9 @@ use tokio::time::sleep;
 
 use crate::actors::child::{self, ChildSpec, Ended, ExitReport, OutputTarget};
 use crate::config::Config;
-use crate::config::settings::NativeAddresses;
+use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::address_script;
+use crate::net::service_address::Claim;
 use crate::notice::Severity;
 use crate::paths::Paths;
 use crate::protocol::event::GroupOutcome;
@@ -44,6 +45,12 @@ pub trait AddressHandler: Send + Sync {
     fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
     /// Whether the address is there.
     fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+    /// Who else on the network has which of the addresses. May take a second.
+    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
+    /// Removes an address that is not to be there; whether it was.
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+    /// Announces an address that is there, and goes on with it slowly.
+    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
 }
 
 /// What all groups of a node share.
@@ -62,6 +69,8 @@ pub struct GroupContext {
     pub native_addresses: NativeAddresses,
     /// Handles them in the process.
     pub addresses: Arc<dyn AddressHandler>,
+    /// What becomes of addresses that are not to be here.
+    pub stray_addresses: StrayAddresses,
 }
 
 impl GroupContext {
@@ -86,6 +95,7 @@ impl GroupContext {
             kill_after: config.settings.script_kill_after,
             native_addresses: config.settings.native_addresses,
             addresses,
+            stray_addresses: config.settings.stray_addresses,
         }
     }
 
@@ -212,6 +222,20 @@ impl GroupRun {
             self.call(word, &worker, Operation::Status).await;
         }
         self.runs(word, &worker).await
+    }
+
+    /// The addresses of this group, whoever places them.
+    pub(super) fn addresses(&self) -> Vec<AddressResource> {
+        let words = self.group.resources.iter();
+        words.filter_map(|word| parse_word(word).ok()?).collect()
+    }
+
+    /// The address of a word that is handled in the process.
+    pub(super) async fn native_address(&self, word: &str) -> Option<AddressResource> {
+        match self.worker(word).await {
+            Worker::Native(address) => Some(address),
+            Worker::Script { .. } | Worker::Missing { .. } | Worker::BadAddress(_) => None,
+        }
     }
 
     async fn stop_one(&self, word: &str) -> Result<(), StillRuns> {
@@ -414,7 +438,7 @@ fn complain(path: &Path, report: &ExitReport) {
 }
 
 /// One line in the form and under the name that suites look for. Spec: tools, section 6.4.
-fn log(severity: Severity, text: &str) {
+pub(super) fn log(severity: Severity, text: &str) {
     let word = severity.word();
     match severity {
         Severity::Debug => tracing::debug!(tag = TAG, ha_level = word, "{text}"),

@@ -12,7 +12,8 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::actors::child::OutputTarget;
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::config::settings::NativeAddresses;
+use crate::config::settings::{NativeAddresses, StrayAddresses};
+use crate::net::service_address::Claim;
 use crate::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::protocol::name::NodeName;
@@ -27,6 +28,7 @@ pub(crate) struct Scripts {
     pub(crate) environment: Environment,
     pub(crate) limit: Duration,
     pub(crate) native: NativeAddresses,
+    pub(crate) stray: StrayAddresses,
     pub(crate) addresses: Arc<FakeAddresses>,
 }
 
@@ -45,6 +47,7 @@ impl Scripts {
             environment,
             limit: Duration::from_secs(20),
             native: NativeAddresses::Auto,
+            stray: StrayAddresses::Remove,
             addresses: Arc::default(),
         };
         // Runs once started until stopped.
@@ -105,6 +108,7 @@ impl Scripts {
             limit: self.limit,
             kill_after: Duration::from_millis(200),
             native_addresses: self.native,
+            stray_addresses: self.stray,
             addresses: Arc::clone(&self.addresses) as Arc<dyn AddressHandler>,
         })
     }
@@ -114,13 +118,22 @@ impl Scripts {
 #[derive(Default)]
 pub(crate) struct FakeAddresses {
     up: StdMutex<BTreeSet<String>>,
+    /// What another host has, and where.
+    pub(crate) foreign: StdMutex<Vec<Claim>>,
+    /// How often the network was asked, and what was announced again.
+    pub(crate) asked: StdMutex<usize>,
+    pub(crate) announced: StdMutex<Vec<String>>,
     refuse_stop: StdMutex<bool>,
     silent: StdMutex<bool>,
 }
 
 impl FakeAddresses {
-    fn up(&self) -> Vec<String> {
+    pub(crate) fn up(&self) -> Vec<String> {
         self.up.lock().expect("lock").iter().cloned().collect()
+    }
+
+    pub(crate) fn put(&self, address: &str) {
+        self.up.lock().expect("lock").insert(address.to_owned());
     }
 }
 
@@ -144,6 +157,30 @@ impl AddressHandler for FakeAddresses {
                 .lock()
                 .expect("lock")
                 .remove(&address.address.to_string());
+            Ok(())
+        })
+    }
+
+    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>> {
+        Box::pin(async move {
+            *self.asked.lock().expect("lock") += 1;
+            let foreign = self.foreign.lock().expect("lock").clone();
+            let asked = |claim: &Claim| addresses.iter().any(|it| it.address == claim.address);
+            Ok(foreign.into_iter().filter(asked).collect())
+        })
+    }
+
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool> {
+        Box::pin(async {
+            let mut up = self.up.lock().expect("lock");
+            Ok(up.remove(&address.address.to_string()))
+        })
+    }
+
+    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            let mut announced = self.announced.lock().expect("lock");
+            announced.push(address.address.to_string());
             Ok(())
         })
     }

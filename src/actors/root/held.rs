@@ -58,9 +58,9 @@ impl HeldFile {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 self.may_run.insert(done.group.clone())
             }
-            GroupOutcome::Stopped | GroupOutcome::StartFailed { .. } => {
-                self.may_run.remove(&done.group)
-            }
+            GroupOutcome::Stopped
+            | GroupOutcome::StartFailed { .. }
+            | GroupOutcome::AddressTaken { .. } => self.may_run.remove(&done.group),
         };
         if changed {
             self.write();

@@ -91,3 +91,15 @@ fn advertisement_schedule_has_one_frame_a_round() {
         [0, 200, 400, 600, 800, 2000, 10_000].map(|at| (at, Kind::NeighbourAdvertisement));
     assert_eq!(steps, expected);
 }
+
+#[test]
+fn after_a_conflict_the_rounds_become_slow_and_never_end() {
+    let address = IpAddr::from([10, 0, 0, 1]);
+    let steps = after_conflict(address).filter(|step| step.kind == Kind::ArpRequest);
+    let seconds: Vec<u64> = steps.take(10).map(|step| step.at.as_secs()).collect();
+    assert_eq!(seconds, [0, 1, 2, 5, 10, 20, 30, 60, 120, 180]);
+    assert_eq!(
+        after_conflict(address).nth(500).map(|step| step.kind),
+        Some(Kind::ArpRequest)
+    );
+}

@@ -197,3 +197,45 @@ fn legacy_model_a_stopping_node_hands_nothing_over_beside_its_release() {
     assert!(said.contains(&"shutdone".to_owned()), "{said:?}");
     assert!(!said.contains(&"stop a".to_owned()), "once: {said:?}");
 }
+
+/// Another host has an address of the group: it is no failure of this node, and none that the other
+/// node could mend.
+#[test]
+fn a_group_whose_address_is_taken_is_tried_again_soon_and_never_moved() {
+    let mut core = Core::stable(ON);
+    core.dies("b");
+    core.said();
+    let taken = |core: &mut Core| {
+        core.end(GroupOutcome::AddressTaken {
+            claim: "10.0.0.1 is at 02:00:00:00:00:01".to_owned(),
+        });
+    };
+    while !core.in_flight.is_empty() {
+        taken(&mut core);
+    }
+    core.said();
+    core.wait(9_000);
+    assert!(core.said().is_empty());
+    core.wait(2_000);
+    let said = core.said();
+    assert!(
+        said.iter().any(|line| line.starts_with("start ")),
+        "{said:?}"
+    );
+    for _ in 0..20 {
+        while !core.in_flight.is_empty() {
+            taken(&mut core);
+        }
+        core.wait(10_000);
+    }
+    let said = core.said();
+    let starts = said
+        .iter()
+        .filter(|line| line.starts_with("start "))
+        .count();
+    assert!(starts >= 20, "{said:?}");
+    assert!(
+        !said.iter().any(|line| line.starts_with("ask ")),
+        "{said:?}"
+    );
+}

@@ -1,0 +1,251 @@
+//! What a group does for its addresses between its orders. An order is never held up by a question
+//! to the network: the question is dropped.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tracing::{Instrument, error_span};
+
+use super::run::log;
+use super::{GroupRun, ResourceGroupActor, Work};
+use crate::actors::messages::GroupCommand;
+use crate::clock::Monotonic;
+use crate::config::settings::StrayAddresses;
+use crate::net::service_address::Claim;
+use crate::notice::Severity;
+
+/// An answer of the network counts so long for a start.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// A start before which the network is asked whether somebody else has the addresses.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct CarefulStart(
+    /// The order.
+    pub GroupCommand,
+);
+
+/// Something to be done for addresses; a group that has an order in hand does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum Care {
+    /// Before the first order: ask who has them. What is here as well goes.
+    Look,
+    /// The group is not held: what is here goes.
+    Tidy,
+    /// The group is held: ask who else has them.
+    Check,
+    /// The group is held: announce again.
+    Announce,
+}
+
+/// What a group knows of its addresses.
+#[derive(Debug, Default)]
+pub(super) struct Cared {
+    /// The last look, and who answered.
+    looked: Option<(Monotonic, Vec<Claim>)>,
+    /// Who has our addresses although we hold them.
+    rivals: Vec<Claim>,
+    /// The question to the network that is under way.
+    question: Option<SpawnHandle>,
+    /// Strays were reported that are not removed.
+    reported: bool,
+}
+
+impl Cared {
+    /// What the network said a moment ago.
+    pub(super) fn fresh(&self, now: Monotonic) -> Option<Vec<Claim>> {
+        let (at, claims) = self.looked.as_ref()?;
+        (now.since(*at) < FRESH).then(|| claims.clone())
+    }
+}
+
+impl ResourceGroupActor {
+    /// An order is there: questions of less importance end.
+    pub(super) fn drop_question(&mut self, ctx: &mut Context<Self>) {
+        if let Some(question) = self.cared.question.take() {
+            ctx.cancel_future(question);
+        }
+    }
+
+    /// Asks the network and hands the answer to `then`, unless an order comes first.
+    fn ask(
+        &mut self,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Vec<Claim>, &mut Context<Self>) + 'static,
+    ) {
+        if self.cared.question.is_some() {
+            return;
+        }
+        let run = self.group_run();
+        let question = async move { run.claims().await }.into_actor(self);
+        let question = question.map(|claims, act, ctx| {
+            act.cared.question = None;
+            if let Some(claims) = claims {
+                then(act, claims, ctx);
+            }
+        });
+        self.cared.question = Some(ctx.spawn(question));
+    }
+
+    fn looked(&mut self, claims: Vec<Claim>, ctx: &mut Context<Self>) {
+        self.cared.looked = Some((self.clock.now().instant, claims.clone()));
+        if !claims.is_empty() {
+            self.tidy(claims, ctx);
+        }
+    }
+
+    /// Removes addresses of a group that is not held; where there are `claims`, only those.
+    fn tidy(&mut self, claims: Vec<Claim>, ctx: &mut Context<Self>) {
+        let remove = match self.context.stray_addresses {
+            StrayAddresses::Remove => true,
+            StrayAddresses::Report if self.cared.reported => return,
+            StrayAddresses::Report => false,
+            StrayAddresses::Ignore => return,
+        };
+        self.work = Work::Tidying;
+        let run = self.group_run();
+        let span = error_span!("group", name = %self.group.key);
+        let work = async move { run.tidy(&claims, remove).await };
+        ctx.spawn(
+            work.instrument(span)
+                .into_actor(self)
+                .map(move |found, act, ctx| {
+                    act.cared.reported |= found && !remove;
+                    act.work = Work::None;
+                    act.next(ctx);
+                }),
+        );
+    }
+
+    fn checked(&mut self, claims: Vec<Claim>, ctx: &mut Context<Self>) {
+        let appeared = claims.iter().any(|it| !self.cared.rivals.contains(it));
+        let over = claims.is_empty() && !self.cared.rivals.is_empty();
+        if appeared {
+            let key = &self.group.key;
+            for claim in &claims {
+                let text =
+                    format!("two hosts have an address of group {key}: {claim}, and it is here");
+                log(Severity::Crit, &text);
+            }
+        }
+        if over {
+            let text = format!(
+                "group {} is the only owner of its addresses again",
+                self.group.key
+            );
+            log(Severity::Warn, &text);
+        }
+        self.cared.rivals = claims;
+        if appeared || over {
+            self.announce(ctx);
+        }
+    }
+
+    fn announce(&mut self, ctx: &mut Context<Self>) {
+        let run = self.group_run();
+        ctx.spawn(async move { run.announce_again().await }.into_actor(self));
+    }
+}
+
+impl Handler<Care> for ResourceGroupActor {
+    type Result = ();
+
+    fn handle(&mut self, care: Care, ctx: &mut Self::Context) {
+        if !self.is_idle() {
+            return;
+        }
+        match care {
+            Care::Look => self.ask(ctx, Self::looked),
+            Care::Tidy => self.tidy(Vec::new(), ctx),
+            Care::Check => self.ask(ctx, Self::checked),
+            Care::Announce => self.announce(ctx),
+        }
+    }
+}
+
+impl Handler<CarefulStart> for ResourceGroupActor {
+    type Result = ();
+
+    fn handle(&mut self, CarefulStart(command): CarefulStart, ctx: &mut Self::Context) {
+        self.take(command, true, ctx);
+    }
+}
+
+impl GroupRun {
+    /// Who else has addresses of this group; `None`: nothing is known.
+    pub(super) async fn claims(&self) -> Option<Vec<Claim>> {
+        match self.context.addresses.claims(&self.addresses()).await {
+            Ok(claims) => Some(claims),
+            Err(error) => {
+                log(Severity::Warn, &error);
+                None
+            }
+        }
+    }
+
+    /// The first claim of another host that keeps this group from being started. `known`: what the
+    /// network said a moment ago.
+    pub(super) async fn foreign_claim(&self, known: Option<Vec<Claim>>) -> Option<Claim> {
+        let claims = match known {
+            Some(claims) => claims,
+            None => self.claims().await.unwrap_or_default(),
+        };
+        if !claims.is_empty() {
+            // It may be here as well, left from an earlier life: then there are two.
+            let remove = self.context.stray_addresses == StrayAddresses::Remove;
+            self.tidy(&claims, remove).await;
+        }
+        claims.into_iter().next()
+    }
+
+    /// Looks for addresses that are here although the group is not held, only for those of
+    /// `claims` if there are any. Whether one was found.
+    pub(super) async fn tidy(&self, claims: &[Claim], remove: bool) -> bool {
+        let mut found = false;
+        for word in &self.group.resources {
+            let Some(address) = self.native_address(word).await else {
+                continue;
+            };
+            let ip = address.address;
+            let claim = claims.iter().find(|claim| claim.address == ip);
+            if claim.is_none() && !claims.is_empty() {
+                continue;
+            }
+            let handler = &self.context.addresses;
+            let here = if remove {
+                handler.remove_stray(&address).await
+            } else {
+                handler.status(&address).await
+            };
+            let rival = claim.map_or(String::new(), |claim| format!(" and {claim} as well"));
+            let key = &self.group.key;
+            match here {
+                Ok(false) => {}
+                Ok(true) => {
+                    found = true;
+                    let did = if remove { ": removed" } else { "" };
+                    let text = format!(
+                        "{ip} is here although this node does not hold group {key}{rival}{did}"
+                    );
+                    log(Severity::Warn, &text);
+                }
+                Err(error) => log(Severity::Error, &error),
+            }
+        }
+        found
+    }
+
+    async fn announce_again(&self) {
+        for word in &self.group.resources {
+            if let Some(address) = self.native_address(word).await
+                && let Err(error) = self.context.addresses.announce_again(&address).await
+            {
+                log(Severity::Warn, &error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

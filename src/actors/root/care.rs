@@ -1,0 +1,239 @@
+//! Watches over the service addresses beside the orders: is one taken by somebody else, is one
+//! here that must not be, has a conflict ended? The group actors do the work; here is only when.
+//!
+//! | When | What |
+//! |---|---|
+//! | until the first other node is heard, every [`LOOK`] | groups that nobody has ordered to start ask for their addresses |
+//! | a start while no other node has ever been heard | the group asks first, see [`CarefulStart`] |
+//! | the next start after it was refused, unless a node died meanwhile | the same |
+//! | settled, every [`TEND`] | groups that are not held remove what is left of their addresses |
+//! | settled, every [`CHECK_EVERY`]th time | groups that are held ask who else has their addresses |
+//! | a node that was dead is heard | groups that are held announce again, and those that are started within [`CONFLICT`] |
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::RootActor;
+use crate::actors::messages::{AskNode, GroupCommand, GroupDone};
+use crate::actors::resource_group::{Care, CarefulStart};
+use crate::config::settings::StrayAddresses;
+use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+use crate::resources::group::GroupKey;
+
+/// Pause between two looks before the start.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Pause between two looks for addresses that are not to be here.
+const TEND: Duration = Duration::from_secs(5);
+
+/// Every so many of these, held addresses are asked for.
+const CHECK_EVERY: u32 = 4;
+
+/// How long after the return of a dead node a start counts as the end of a conflict.
+const CONFLICT: Duration = Duration::from_secs(60);
+
+/// What is known of other nodes and of refused starts.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Whether starts may be probed at all.
+    probe: bool,
+    /// Some other node was heard in this life, or resources ran on from an earlier one.
+    heard: bool,
+    dead: BTreeSet<NodeName>,
+    /// How many nodes have returned from the dead within [`CONFLICT`].
+    returned: usize,
+    /// Groups whose last start was refused.
+    refused: BTreeSet<GroupKey>,
+}
+
+impl Known {
+    pub(super) fn new(probe: bool, held_before: bool) -> Self {
+        Self {
+            probe,
+            heard: held_before,
+            ..Self::default()
+        }
+    }
+
+    /// Another node's status word. `true`: it is back from the dead.
+    fn status(&mut self, node: NodeName, status: &str) -> bool {
+        if status == NodeStatus::Dead.to_string() {
+            // What it held is to be taken without a delay.
+            self.refused.clear();
+            self.dead.insert(node);
+            return false;
+        }
+        self.heard = true;
+        self.dead.remove(&node)
+    }
+
+    /// After a panic of root: nobody would ever end these conflicts.
+    pub(super) fn timers_are_gone(&mut self) {
+        self.returned = 0;
+    }
+
+    /// Whether the network is to be asked before this order is carried out.
+    fn is_careful(&self, command: &GroupCommand) -> bool {
+        self.probe
+            && command.what == GroupOrder::Start
+            && (!self.heard || self.refused.contains(&command.group))
+    }
+
+    /// `true`: the end of a conflict, to be announced.
+    fn done(&mut self, done: &GroupDone) -> bool {
+        if matches!(done.outcome, GroupOutcome::AddressTaken { .. }) {
+            self.refused.insert(done.group.clone());
+        } else {
+            self.refused.remove(&done.group);
+        }
+        self.returned > 0 && done.outcome == GroupOutcome::Started
+    }
+}
+
+impl RootActor {
+    /// Hands an order on to the groups.
+    pub(super) fn order(&self, command: GroupCommand) {
+        if self.known.is_careful(&command) {
+            self.groups.do_send(CarefulStart(command));
+        } else {
+            self.groups.do_send(command);
+        }
+    }
+
+    /// A status word changed, our own and those of ping nodes included.
+    pub(super) fn node_status(&mut self, node: NodeName, status: &str, ctx: &mut Context<Self>) {
+        let ping = self.config.pings.iter().any(|ping| ping.name == node);
+        if node == self.config.local || ping {
+            return;
+        }
+        if self.known.status(node, status) {
+            self.groups.do_send(Care::Announce);
+            self.known.returned = self.known.returned.saturating_add(1);
+            ctx.run_later(CONFLICT, |root, _| {
+                root.known.returned = root.known.returned.saturating_sub(1);
+            });
+        }
+    }
+
+    /// A group has carried out an order.
+    pub(super) fn order_done(&mut self, done: &GroupDone) {
+        if self.known.done(done) {
+            self.groups.do_send(Care::Announce);
+        }
+    }
+
+    /// Before anything is held: who has our addresses?
+    pub(super) fn look_at_addresses(&mut self, ctx: &mut Context<Self>) {
+        if self.known.probe && !self.known.heard {
+            self.groups.do_send(Care::Look);
+            ctx.run_later(LOOK, Self::look_at_addresses);
+        }
+    }
+
+    /// Tends to the addresses when the node is settled; `turn` counts.
+    pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
+        let asked = self.membership.send(AskNode).into_actor(self);
+        ctx.spawn(asked.map(move |report, root, _| {
+            // In transition nobody knows what is to be here; while frozen the administrator does.
+            let settled = report.is_ok_and(|node| {
+                let known = node.rscstatus.is_some_and(|word| word != "transition");
+                known
+                    && !node.stopping
+                    && !node.frozen
+                    && node.status == NodeStatus::Active.to_string()
+            });
+            if !settled || root.stopping || root.releasing.is_some() {
+                return;
+            }
+            if root.config.settings.stray_addresses != StrayAddresses::Ignore {
+                root.groups.do_send(Care::Tidy);
+            }
+            if root.known.probe && turn.is_multiple_of(CHECK_EVERY) {
+                root.groups.do_send(Care::Check);
+            }
+        }));
+        ctx.run_later(TEND, move |root, ctx| {
+            root.tend(turn.wrapping_add(1), ctx);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::event::OrderId;
+
+    fn order(what: GroupOrder) -> GroupCommand {
+        GroupCommand {
+            order: OrderId(1),
+            group: GroupKey::new("a"),
+            what,
+        }
+    }
+
+    fn done(outcome: GroupOutcome) -> GroupDone {
+        GroupDone {
+            order: OrderId(1),
+            group: GroupKey::new("a"),
+            outcome,
+        }
+    }
+
+    fn taken() -> GroupDone {
+        done(GroupOutcome::AddressTaken {
+            claim: String::new(),
+        })
+    }
+
+    fn peer() -> NodeName {
+        NodeName::new("node2").unwrap()
+    }
+
+    #[test]
+    fn only_the_starts_of_a_lone_node_are_careful() {
+        let mut known = Known::new(true, false);
+        assert!(known.is_careful(&order(GroupOrder::Start)));
+        assert!(!known.is_careful(&order(GroupOrder::Stop)));
+        // Its silence until initdead is no sign of life.
+        assert!(!known.status(peer(), "dead"));
+        assert!(known.is_careful(&order(GroupOrder::Start)));
+        assert!(known.status(peer(), "up"));
+        assert!(!known.is_careful(&order(GroupOrder::Start)));
+        // A takeover is never delayed.
+        assert!(!known.status(peer(), "dead"));
+        assert!(!known.is_careful(&order(GroupOrder::Start)));
+        assert!(known.status(peer(), "active"));
+        assert!(!known.status(peer(), "up"));
+    }
+
+    #[test]
+    fn what_runs_on_from_an_earlier_life_is_not_asked_for() {
+        assert!(!Known::new(true, true).is_careful(&order(GroupOrder::Start)));
+        assert!(!Known::new(false, false).is_careful(&order(GroupOrder::Start)));
+    }
+
+    #[test]
+    fn what_is_started_after_a_return_from_the_dead_is_announced_again() {
+        let mut known = Known::new(true, false);
+        known.returned = 1;
+        assert!(!known.done(&done(GroupOutcome::Stopped)));
+        assert!(known.done(&done(GroupOutcome::Started)));
+    }
+
+    #[test]
+    fn a_refused_group_asks_again_until_it_runs_or_a_node_dies() {
+        let mut known = Known::new(true, false);
+        assert!(!known.done(&taken()));
+        known.status(peer(), "up");
+        assert!(known.is_careful(&order(GroupOrder::Start)));
+        assert!(!known.done(&done(GroupOutcome::Started)));
+        assert!(!known.is_careful(&order(GroupOrder::Start)));
+        assert!(!known.done(&taken()));
+        known.status(peer(), "dead");
+        assert!(!known.is_careful(&order(GroupOrder::Start)));
+    }
+}

@@ -1,0 +1,299 @@
+//! Nobody else's address: what a node does when another host has its service address, when an
+//! address is where it must not be, and after such a conflict.
+
+use std::fs;
+use std::time::Duration;
+
+use super::history::{address_changes, count};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, ADDRESS_2, LONG, Pair, PairConfig};
+use super::{OURS_OURS, SYSTOLE_OWNER, run};
+
+/// Service address of a third group, on IPv6.
+const ADDRESS_6: &str = "fd77::64";
+
+/// What the log says of a group that is not started.
+const REFUSED: &str = "is not started: another host has its address";
+
+fn quick(kinds: [Kind; 2]) -> PairConfig {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 200ms\nwarntime 1\ndeadtime 2\ninitdead 4\n".into();
+    config
+}
+
+/// An administrator's, or a stranger's, `ip address`.
+fn address(pair: &Pair, host: &str, verb: &str, address: &str) {
+    let nodad = if address.contains(':') { "nodad" } else { "" };
+    let length = if address.contains(':') { 64 } else { 24 };
+    let command = format!("ip addr {verb} {address}/{length} dev eth0 {nodad}");
+    assert_eq!(pair.lab.sh(host, &command), "", "{command} on {host}");
+}
+
+/// Hardware address of a host.
+fn mac(pair: &Pair, host: &str) -> String {
+    pair.lab
+        .sh(host, "cat /sys/class/net/eth0/address")
+        .trim()
+        .to_owned()
+}
+
+/// The third host writes down who announces the address.
+struct Ears {
+    file: std::path::PathBuf,
+}
+
+impl Ears {
+    fn listen(pair: &Pair) -> Self {
+        let file = pair.lab.shared().join("arp");
+        let script = format!(
+            "tcpdump -lnettt -i eth0 arp and host {ADDRESS_1} >{} 2>/dev/null & sleep 0.5",
+            file.display()
+        );
+        pair.lab.sh("client", &script);
+        Self { file }
+    }
+
+    /// How often the host of that hardware address has said that the address is its own.
+    fn heard(&self, mac: &str) -> usize {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        let own = format!("Request who-has {ADDRESS_1} ");
+        let lines = text.lines().filter(|line| line.contains(mac));
+        lines
+            .filter(|line| line.contains(&own) && line.contains(&format!("tell {ADDRESS_1},")))
+            .count()
+    }
+}
+
+/// A lone node asks before it takes: what a stranger has is not started, the rest is.
+fn lone_start(kinds: [Kind; 2]) {
+    let mut config = quick(kinds).with_second_group();
+    let line = format!("node1 IPv6addr::{ADDRESS_6}/64/eth0 dummy::c\n");
+    config.resources.push_str(&line);
+    let pair = Pair::new(config);
+    for taken in [ADDRESS_1, ADDRESS_6] {
+        address(&pair, "client", "add", taken);
+    }
+    pair.start("node1");
+    let line = format!("{REFUSED}: {ADDRESS_1} is at {}", mac(&pair, "client"));
+    pair.wait_log("node1", &line);
+    let line = format!("{REFUSED}: {ADDRESS_6} is at {}", mac(&pair, "client"));
+    pair.wait_log("node1", &line);
+    pair.wait_owner("node1", ADDRESS_2, "b");
+    let status = format!("{} status", env!("CARGO_BIN_EXE_systole"));
+    let status = pair.lab.sh("node1", &status);
+    assert_eq!(status.matches("NOT STARTED").count(), 2, "{status}");
+    // It goes on asking, and takes nothing while there is an answer.
+    pair.wait_log_count("node1", REFUSED, 4);
+    assert!(address_changes(&pair.lab, "node1", ADDRESS_1).is_empty());
+    assert!(address_changes(&pair.lab, "node1", ADDRESS_6).is_empty());
+    for group in ["a", "c"] {
+        assert_eq!(count(&pair.lab, "node1", "start", group), 0);
+    }
+    for taken in [ADDRESS_1, ADDRESS_6] {
+        address(&pair, "client", "del", taken);
+    }
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_owner("node1", ADDRESS_6, "c");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_lone_start_takes_nobodys_address() {
+    run("addresses::lone_start", OURS_OURS, lone_start);
+}
+
+/// Where the administrator says so, nobody is asked.
+fn lone_start_unasked(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    let settings = pair.lab.dir("node1").join("ha.d/systole.toml");
+    fs::write(settings, "address_probe = \"off\"\n").expect("settings");
+    address(&pair, "client", "add", ADDRESS_1);
+    pair.start("node1");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    assert_eq!(pair.log_count("node1", REFUSED), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_lone_start_that_must_not_ask() {
+    run(
+        "addresses::lone_start_unasked",
+        OURS_OURS,
+        lone_start_unasked,
+    );
+}
+
+/// A stranger takes the address that is served: that is noticed, and answered when it is over. A
+/// takeover does not ask, whoever has the address.
+fn rival(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    pair.start_settled();
+    let ears = Ears::listen(&pair);
+    let owner = mac(&pair, "node1");
+    let stranger = format!("{ADDRESS_1} is at {}", mac(&pair, "client"));
+    address(&pair, "client", "add", ADDRESS_1);
+    pair.wait_log(
+        "node1",
+        &format!("two hosts have an address of group {ADDRESS_1}/24/eth0: {stranger}"),
+    );
+    let defended = ears.heard(&owner);
+    address(&pair, "client", "del", ADDRESS_1);
+    pair.wait_log("node1", "is the only owner of its addresses again");
+    // At once, and again more slowly.
+    wait_until(LONG, "the owner announces again", || {
+        ears.heard(&owner) >= defended + 4
+    });
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    address(&pair, "client", "add", ADDRESS_1);
+    pair.lab.power_off("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(pair.log_count("node2", REFUSED), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_rival_is_noticed_and_answered() {
+    run("addresses::rival", OURS_OURS, rival);
+}
+
+/// What was added by hand on a node that does not hold the group goes; what it holds stays.
+fn added_by_hand(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds).with_second_group());
+    pair.start_both();
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    let ours = "node1";
+    pair.wait_holds(ours, "local");
+    address(&pair, ours, "add", ADDRESS_2);
+    wait_until(LONG, "the address goes", || {
+        !pair.has_address(ours, ADDRESS_2)
+    });
+    pair.wait_log(
+        ours,
+        &format!("{ADDRESS_2} is here although this node does not hold group"),
+    );
+    let changes = address_changes(&pair.lab, ours, ADDRESS_1);
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    // Where the administrator wants to hear of it only.
+    pair.stop(ours);
+    wait_until(LONG, "the end of the process", || {
+        pair.lab
+            .sh(ours, "ls /run/heartbeat.pid 2>/dev/null")
+            .is_empty()
+    });
+    let settings = pair.lab.dir(ours).join("ha.d/systole.toml");
+    fs::write(settings, "stray_addresses = \"report\"\n").expect("settings");
+    pair.start(ours);
+    pair.wait_log_count(ours, "Local status now set to: 'active'", 2);
+    let line =
+        format!("{ADDRESS_2} is here although this node does not hold group {ADDRESS_2}/24/eth0");
+    let before = pair.log_count(ours, &line);
+    address(&pair, ours, "add", ADDRESS_2);
+    pair.wait_log_count(ours, &line, before + 1);
+    // Three more looks.
+    std::thread::sleep(Duration::from_secs(15));
+    assert_eq!(pair.log_count(ours, &line), before + 1);
+    assert!(pair.has_address(ours, ADDRESS_2));
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn an_address_added_by_hand_goes() {
+    run("addresses::added_by_hand", SYSTOLE_OWNER, added_by_hand);
+}
+
+/// Daemon and guardian are killed at once and the other node takes over: the address that is left
+/// goes when the node is started again, and stays with the other.
+fn left_behind(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    pair.start_settled();
+    let name = pair.lab.name();
+    pair.lab.command(&["crash", name, "node1"]);
+    wait_until(LONG, "two owners", || {
+        pair.owners(ADDRESS_1) == ["node1", "node2"]
+    });
+    pair.lab.remark("node1", "poweroff");
+    pair.lab
+        .sh("node1", "rm -f /run/dummy-a /run/heartbeat.pid");
+    pair.start("node1");
+    wait_until(LONG, "one owner", || pair.owners(ADDRESS_1) == ["node2"]);
+    let line = format!("{ADDRESS_1} is here although this node does not hold group");
+    pair.wait_log("node1", &line);
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(count(&pair.lab, "node2", "stop", "a"), 0);
+    let changes = address_changes(&pair.lab, "node2", ADDRESS_1);
+    assert_eq!(changes.len(), 1, "{changes:?}");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn an_address_left_behind_goes() {
+    run("addresses::left_behind", OURS_OURS, left_behind);
+}
+
+/// The same where nobody took over: what is left serves on until the node holds it again.
+fn left_behind_alone(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    pair.start("node1");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    let name = pair.lab.name();
+    pair.lab.command(&["crash", name, "node1"]);
+    pair.lab.sh("node1", "rm -f /run/heartbeat.pid");
+    let before = address_changes(&pair.lab, "node1", ADDRESS_1);
+    let started = pair.log_count("node1", "Local Resource acquisition completed");
+    pair.start("node1");
+    pair.wait_log_count("node1", "Local Resource acquisition completed", started + 1);
+    assert_eq!(address_changes(&pair.lab, "node1", ADDRESS_1), before);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn an_address_left_behind_alone_serves_on() {
+    run("addresses::left_behind_alone", OURS_OURS, left_behind_alone);
+}
+
+/// Heartbeats are lost for longer than the dead time while the network works, so both serve. When
+/// they hear each other again one is left, and it announces the address.
+fn split_brain(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    pair.start_settled();
+    let ears = Ears::listen(&pair);
+    let name = pair.lab.name().to_owned();
+    let block = |rule: &str| {
+        for node in ["node1", "node2"] {
+            pair.lab.command(&["block", &name, node, "eth0", rule]);
+        }
+    };
+    block("udp dport 694");
+    wait_until(LONG, "two owners", || pair.owners(ADDRESS_1).len() == 2);
+    let heard = |node: &str| ears.heard(&mac(&pair, node));
+    let before = [heard("node1"), heard("node2")];
+    block("");
+    wait_until(LONG, "they hear each other", || {
+        let returns = |node| pair.log_count(node, "returning after partition.");
+        returns("node1") + returns("node2") > 0
+    });
+    let mut owner = "";
+    wait_until(LONG, "one owner", || {
+        let owners = pair.owners(ADDRESS_1);
+        let settled = ["node1", "node2"]
+            .iter()
+            .all(|node| pair.holds(node) != "transition");
+        if let [only] = owners[..] {
+            owner = only;
+        }
+        owners.len() == 1 && settled
+    });
+    let before = before[usize::from(owner == "node2")];
+    wait_until(LONG, "the owner announces", || heard(owner) >= before + 5);
+    let again = ["node1", "node2"].map(|node| pair.log_count(node, "announcing again"));
+    assert!(again.iter().sum::<usize>() > 0, "{again:?}");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn the_survivor_of_a_split_brain_announces() {
+    run("addresses::split_brain", OURS_OURS, split_brain);
+}
