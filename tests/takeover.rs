@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::cluster::Cluster;
 use common::timeline::replay;
 use systole::node::AutoFailback;
@@ -60,20 +58,6 @@ fn split_brain_ends_with_one_owner() {
 }
 
 #[test]
-fn node_returns_during_a_slow_takeover() {
-    let mut cluster = Cluster::settled_pair(ON);
-    cluster
-        .script_time
-        .insert("a".to_owned(), Duration::from_secs(20));
-    cluster.kill("node1");
-    cluster.run(6_000);
-    cluster.boot("node1");
-    cluster.run(90_000);
-    assert_eq!(cluster.holdings(), ["node1 local: a", "node2 local: b"]);
-    assert_eq!(cluster.doubles, []);
-}
-
-#[test]
 fn restart_within_deadtime_moves_nothing() {
     let mut cluster = Cluster::settled_pair(ON);
     cluster.kill("node1");
@@ -94,61 +78,6 @@ fn both_stop_at_once() {
     for host in ["node1", "node2"] {
         assert_eq!(cluster.run_by(host), ["stop a", "stop b"]);
     }
-}
-
-#[test]
-fn one_node_cluster_runs_and_stops() {
-    let mut cluster = Cluster::new(&["node1"], ON);
-    cluster.boot("node1");
-    cluster.run(2_000);
-    assert_eq!(cluster.holdings(), ["node1 all: a"]);
-    cluster.stop("node1");
-    cluster.run(5_000);
-    assert!(!cluster.is_up("node1"));
-    assert_eq!(cluster.run_by("node1"), ["start a", "stop a"]);
-}
-
-#[test]
-fn three_nodes_have_one_heir() {
-    let mut cluster = Cluster::new(&["node1", "node2", "node3"], ON);
-    for host in ["node1", "node2", "node3"] {
-        cluster.boot(host);
-    }
-    cluster.run(20_000);
-    cluster.forget();
-    cluster.kill("node3");
-    cluster.run(10_000);
-    assert_eq!(cluster.run_by("node1"), ["start c"]);
-    assert_eq!(cluster.run_by("node2"), [""; 0]);
-}
-
-#[test]
-fn a_group_that_does_not_start_moves_once() {
-    let mut cluster = Cluster::new(&["node1", "node2"], ON);
-    cluster.break_group("node1", "a");
-    cluster.boot("node1");
-    cluster.boot("node2");
-    cluster.run(60_000);
-    assert_eq!(
-        cluster.holdings(),
-        ["node1 none:".trim_end(), "node2 all: a b"]
-    );
-}
-
-#[test]
-fn a_group_that_starts_nowhere_is_not_thrown_back_for_ever() {
-    let mut cluster = Cluster::new(&["node1", "node2"], ON);
-    cluster.break_group("node1", "a");
-    cluster.break_group("node2", "a");
-    cluster.boot("node1");
-    cluster.boot("node2");
-    cluster.run(3_600_000);
-    let moves = cluster
-        .messages
-        .iter()
-        .filter(|(_, message)| message.starts_with("ask_resources") && message.ends_with(" me"))
-        .count();
-    assert!(moves <= 2, "{moves} moves");
 }
 
 #[test]

@@ -71,6 +71,9 @@ words! {
     IFNAME = "ifname";
     /// Capability words of a Systole node, separated by dots. Ours; legacy ignores it.
     SYSTOLE = "systole";
+    /// Keys of the groups that did not start at the giver of a standby, separated by blanks, in
+    /// its `done`. Ours: sent to a Systole node only.
+    FAILED = "systole_failed";
     /// Sending client.
     FROM_ID = "from_id";
     /// Receiving client.

@@ -11,6 +11,8 @@ use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
+use crate::protocol::field;
+use crate::protocol::message::Message;
 
 /// Pause before a failed group is moved. Spec: membership, section 2, fixed times.
 const MOVE_AFTER: Duration = Duration::from_secs(30);
@@ -18,6 +20,8 @@ const MOVE_AFTER: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Pause before an address that another host has is asked for again.
 const TAKEN_AGAIN: Duration = Duration::from_secs(10);
+/// Longest list of failed groups in a message, in bytes. What does not fit may come back once.
+const LONGEST_LIST: usize = 512;
 /// Pause when the moment is not good.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -53,7 +57,13 @@ impl ResourceState {
                     format!("stops group {group} again"),
                     format!("{resource} did not start, exit code {code}"),
                 );
-                self.notice(Notice::GivingUpDueToFailure { resource });
+                if self.failures.contains_key(group) {
+                    self.info(format!(
+                        "group {group} still does not start: {resource} failed"
+                    ));
+                } else {
+                    self.notice(Notice::GivingUpDueToFailure { resource });
+                }
                 self.start_failed(group);
             }
             GroupOutcome::AddressTaken { claim } => {
@@ -83,10 +93,18 @@ impl ResourceState {
             .failures
             .get(group)
             .map_or(MOVE_AFTER, |known| known.pause);
+        let moved = self.moved.contains(group);
+        if moved && !self.failures.contains_key(group) {
+            self.notice(Notice::OtherCrit {
+                text: format!(
+                    "group {group} starts on neither node: it stays down (hb_takeover tries at once)"
+                ),
+            });
+        }
         let failure = Failure {
             at: self.after(pause),
             pause: pause.saturating_mul(2).min(LONGEST_PAUSE),
-            moved: self.moved.contains(group),
+            moved,
         };
         self.failures.insert(group.clone(), failure);
     }
@@ -102,6 +120,36 @@ impl ResourceState {
             moved: true,
         };
         self.failures.insert(group.clone(), failure);
+    }
+
+    /// The groups of `set` that are given away because they did not start here, for a node that
+    /// understands it.
+    pub(super) fn failed_of(&self, set: HoldingSet) -> Option<String> {
+        if !self.peers.values().all(|peer| peer.systole) {
+            return None;
+        }
+        let mut list = String::new();
+        for key in self.keys_of(set) {
+            let length = list.len().saturating_add(key.as_str().len());
+            if self.moved.contains(&key) && length < LONGEST_LIST {
+                list.push_str(key.as_str());
+                list.push(' ');
+            }
+        }
+        (!list.is_empty()).then(|| list.trim_end().to_owned())
+    }
+
+    /// What failed at the giver is not given back when it fails here as well.
+    pub(super) fn note_failed_there(&mut self, message: &Message) {
+        let list = message.text(field::FAILED).unwrap_or_default();
+        let failed: Vec<GroupKey> = self
+            .groups
+            .iter()
+            .map(|group| &group.key)
+            .filter(|key| list.split(' ').any(|word| word == key.as_str()))
+            .cloned()
+            .collect();
+        self.moved.extend(failed);
     }
 
     /// The other node is settled: what does not start here can be offered to it soon, however

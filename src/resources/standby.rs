@@ -208,7 +208,9 @@ impl ResourceState {
             }
             (Standby::Asked, "other") => self.give_up(from),
             (Standby::Given, "done") => self.given_and_taken(),
-            (Standby::Answered { giver }, "done") if giver == from => self.take(from, set),
+            (Standby::Answered { giver }, "done") if giver == from => {
+                self.take(from, set, message);
+            }
             (
                 Standby::Not
                 | Standby::Asked
@@ -306,7 +308,11 @@ impl ResourceState {
         });
         // From here on the taker may run them, whatever it reports.
         self.doubt = self.doubt.with(set.mirror());
-        self.send(ask(set, "done"));
+        let mut done = ask(set, "done");
+        if let Some(failed) = self.failed_of(set) {
+            done.set_text(field::FAILED, &failed);
+        }
+        self.send(done);
         self.enter(Standby::Given, Some(COMPLETION));
     }
 
@@ -323,12 +329,13 @@ impl ResourceState {
         self.send(report(self.mine, stable, None));
     }
 
-    fn take(&mut self, from: &NodeName, set: HoldingSet) {
+    fn take(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
         self.sb_set = set;
         self.decide(
             format!("starts what was {set} of {from}"),
             format!("{from} has released it"),
         );
+        self.note_failed_there(message);
         self.doubt = HoldingSet::NONE;
         self.info(format!("standby: acquire [{set}] resources from {from}"));
         let ours = set.mirror();

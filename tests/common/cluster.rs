@@ -31,7 +31,11 @@ struct Host {
     generation: u64,
     running: BTreeSet<String>,
     fails: BTreeSet<String>,
+    /// Kinds of messages that the others do not get to hear.
+    mute: BTreeSet<String>,
     next_tick: Option<Monotonic>,
+    /// The whole machine stands still: what would have happened on it.
+    frozen: Option<Vec<Pending>>,
 }
 
 enum Pending {
@@ -68,6 +72,8 @@ pub(crate) struct Cluster {
     pub(crate) scripts: Vec<(String, String)>,
     pub(crate) complaints: Vec<String>,
     pub(crate) reboots: Vec<String>,
+    /// When a node's own heartbeat came round: what a watchdog would live on.
+    pub(crate) own_beats: Vec<(Monotonic, String)>,
     /// Instants at which a group ran on two hosts.
     pub(crate) doubles: Vec<(Monotonic, String)>,
 }
@@ -80,7 +86,9 @@ impl Cluster {
             generation: 100,
             running: BTreeSet::new(),
             fails: BTreeSet::new(),
+            mute: BTreeSet::new(),
             next_tick: None,
+            frozen: None,
         };
         Self {
             now: Monotonic::from_millis(1000),
@@ -95,6 +103,7 @@ impl Cluster {
             scripts: Vec::new(),
             complaints: Vec::new(),
             reboots: Vec::new(),
+            own_beats: Vec::new(),
             doubles: Vec::new(),
         }
     }
@@ -153,7 +162,10 @@ impl Cluster {
         let identity = Identity {
             generation: Generation(self.hosts[at].generation),
             uuid: NodeUuid([u8::try_from(at).unwrap() + 1; 16]),
-            capabilities: vec!["1".to_owned()],
+            capabilities: systole::node::CAPABILITIES
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect(),
         };
         let mut node = Node::new(self.settings(at), identity, 7);
         let mut actions = Vec::new();
@@ -171,7 +183,37 @@ impl Cluster {
         self.hosts[at].running.clear();
     }
 
-    /// The daemon does not run for a while; the rest of the host does.
+    /// The machine stands still, as a virtual one that is paused.
+    pub(crate) fn freeze(&mut self, host: &str) {
+        let at = self.index(host);
+        self.hosts[at].frozen = Some(Vec::new());
+    }
+
+    /// It goes on: the timer that is overdue comes first, then everything that waited.
+    pub(crate) fn thaw(&mut self, host: &str) {
+        let at = self.index(host);
+        for what in self.hosts[at].frozen.take().unwrap_or_default() {
+            self.later(Duration::from_micros(1), what);
+        }
+    }
+
+    /// The others do not get to hear messages of this kind from the host.
+    pub(crate) fn mute(&mut self, host: &str, kind: &str) {
+        let at = self.index(host);
+        self.hosts[at].mute.insert(kind.to_owned());
+    }
+
+    /// The node announces that it may be silent for longer.
+    pub(crate) fn announce_silence(&mut self, host: &str, extra: Duration) {
+        let at = self.index(host);
+        let clock = self.clock();
+        let mut actions = Vec::new();
+        let node = self.hosts[at].node.as_mut().unwrap();
+        node.announce_silence(extra, clock, &mut actions);
+        self.perform(at, actions);
+    }
+
+    /// An orderly stop.
     pub(crate) fn stop(&mut self, host: &str) {
         let at = self.index(host);
         let reason = StopReason::Requested;
@@ -213,6 +255,12 @@ impl Cluster {
         self.hosts[at].fails.insert(group.to_owned());
     }
 
+    /// From now on it starts there again.
+    pub(crate) fn mend_group(&mut self, host: &str, group: &str) {
+        let at = self.index(host);
+        self.hosts[at].fails.remove(group);
+    }
+
     fn clock(&self) -> Now {
         Now {
             instant: self.now,
@@ -242,8 +290,11 @@ impl Cluster {
             match action {
                 Action::Transmit(message) => {
                     self.record(host, &message);
+                    let mute = message
+                        .kind()
+                        .is_some_and(|kind| self.hosts[host].mute.contains(kind));
                     for to in 0..self.hosts.len() {
-                        if !self.cut || to == host {
+                        if !(self.cut || mute) || to == host {
                             let message = message.clone();
                             self.later(TRAVEL, Pending::Datagram { to, message });
                         }
@@ -303,6 +354,10 @@ impl Cluster {
                     self.hosts[host].node = None;
                     self.hosts[host].next_tick = None;
                 }
+                Action::OwnHeartbeat => {
+                    let beat = (self.now, self.names[host].clone());
+                    self.own_beats.push(beat);
+                }
                 Action::RebootMachine { .. } => self.reboots.push(self.names[host].clone()),
                 _ => {}
             }
@@ -323,6 +378,7 @@ impl Cluster {
                 .hosts
                 .iter()
                 .enumerate()
+                .filter(|(_, host)| host.frozen.is_none())
                 .filter_map(|(at, host)| Some((host.next_tick?, at)))
                 .min();
             let pending = self.pending.keys().next().copied();
@@ -343,6 +399,13 @@ impl Cluster {
     }
 
     fn happen(&mut self, what: Pending) {
+        let (Pending::Datagram { to: host, .. }
+        | Pending::ScriptEnd { host, .. }
+        | Pending::ClientsEnd { host, .. }) = &what;
+        if let Some(waiting) = &mut self.hosts[*host].frozen {
+            waiting.push(what);
+            return;
+        }
         match what {
             Pending::Datagram { to, message } => {
                 let medium = MediumName::new("eth0");

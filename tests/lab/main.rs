@@ -14,6 +14,7 @@ use std::io::Write as _;
 mod addresses;
 mod clients;
 mod death;
+mod defects;
 mod freeze;
 mod history;
 mod host;
@@ -151,7 +152,7 @@ macro_rules! deaths {
 }
 
 deaths! {
-    death: killed aborted in_turns after_reload too_often while_stopping in_foreground;
+    death: aborted in_turns after_reload too_often while_stopping in_foreground;
     panics: every_actor_panics;
     memory: out_of_memory allocation_fails;
 }

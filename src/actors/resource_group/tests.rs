@@ -323,7 +323,7 @@ async fn a_failed_start_stops_the_whole_group() {
 }
 
 #[actix::test]
-async fn a_missing_script_fails_the_start_and_never_the_stop() {
+async fn defect_10_a_missing_script_fails_the_start_and_runs_nothing() {
     let scripts = Scripts::new();
     // Legacy would run `touch evil status` here.
     let evil = scripts.file("evil");

@@ -5,7 +5,7 @@ use super::*;
 const ON: AutoFailback = AutoFailback::On;
 
 #[test]
-fn defect_1_node_returns_while_its_takeover_is_running() {
+fn defect_01_node_returns_while_its_takeover_is_running() {
     let mut core = Core::stable(ON);
     core.dies("b");
     core.said();
@@ -24,7 +24,7 @@ fn defect_1_node_returns_while_its_takeover_is_running() {
 }
 
 #[test]
-fn defect_2_node_dies_while_releasing() {
+fn defect_02_node_dies_while_releasing() {
     let mut core = Core::stable(ON);
     core.hear("b", "resource none 0 shutdown");
     core.dies("b");
@@ -32,7 +32,18 @@ fn defect_2_node_dies_while_releasing() {
 }
 
 #[test]
-fn defect_4_only_the_first_of_three_nodes_takes_over() {
+fn defect_03_a_node_that_is_being_shot_takes_nothing() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "stonith a bad");
+    core.said();
+    core.hear("b", "resource local 1");
+    assert!(!core.said().contains(&"start a".to_owned()));
+    core.wait(10_000);
+    assert!(core.said().contains(&"start a".to_owned()));
+}
+
+#[test]
+fn defect_04_only_the_first_of_three_nodes_takes_over() {
     for (dead, ours) in [("c", true), ("b", false)] {
         let mut core = Core::with(&settings(&["a", "b", "c"], ON));
         for node in ["b", "c"] {
@@ -55,7 +66,7 @@ fn defect_4_only_the_first_of_three_nodes_takes_over() {
 }
 
 #[test]
-fn defect_4_nothing_is_agreed_with_a_legacy_survivor() {
+fn defect_04_nothing_is_agreed_with_a_legacy_survivor() {
     let mut core = Core::with(&settings(&["a", "b", "c"], ON));
     core.status("b", NodeStatus::Up, NodeStatus::Active);
     core.status("c", NodeStatus::Up, NodeStatus::Active);
@@ -68,7 +79,7 @@ fn defect_4_nothing_is_agreed_with_a_legacy_survivor() {
 }
 
 #[test]
-fn defect_5_own_group_fails_to_start() {
+fn defect_05_own_group_fails_to_start() {
     let mut core = Core::starting(ON);
     core.hear("b", "resource local 1");
     core.fail_start();
@@ -79,7 +90,7 @@ fn defect_5_own_group_fails_to_start() {
 }
 
 #[test]
-fn defect_6_late_standby_request_does_not_block_for_an_hour() {
+fn defect_06_late_standby_request_does_not_block_for_an_hour() {
     let mut core = Core::stable(ON);
     core.hear("b", "ask all me");
     assert_eq!(core.said(), ["ask all other"]);
@@ -90,7 +101,7 @@ fn defect_6_late_standby_request_does_not_block_for_an_hour() {
 }
 
 #[test]
-fn defect_6_a_giver_that_gives_is_waited_for() {
+fn defect_06_a_giver_that_gives_is_waited_for() {
     let mut core = Core::stable(ON);
     core.hear("b", "ask all me");
     core.hear("b", "resource none 0 standby");

@@ -180,17 +180,6 @@ fn unknown_holding_word_counts_as_none() {
 }
 
 #[test]
-fn a_node_that_is_being_shot_takes_nothing() {
-    let mut core = Core::starting(ON);
-    core.hear("b", "stonith a bad");
-    core.said();
-    core.hear("b", "resource local 1");
-    assert!(!core.said().contains(&"start a".to_owned()));
-    core.wait(10_000);
-    assert!(core.said().contains(&"start a".to_owned()));
-}
-
-#[test]
 fn failback_waits_for_on() {
     for (model, asked) in [(ON, true), (OFF, false)] {
         let mut core = Core::alone(model);

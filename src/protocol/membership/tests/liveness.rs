@@ -123,7 +123,7 @@ fn the_silent_node_decides_how_long_it_may_be_silent() {
 }
 
 #[test]
-fn late_heartbeats_are_logged_and_kill_nobody() {
+fn defect_12_late_heartbeats_are_logged_and_kill_nobody() {
     let mut alone = Alone::active();
     alone.hear(
         from_beta("status", 0x1000, 4)
