@@ -1,4 +1,5 @@
-//! Sends hostile datagrams to a node: `hostile TARGET-IP PORT COUNT SEED [KEY]`.
+//! Sends hostile datagrams to a node: `hostile TARGET-IP PORT COUNT SEED [KEY]`, or every file of a
+//! folder as it is, in the order of their names: `hostile TARGET-IP PORT FOLDER PREFIX`.
 //!
 //! Malformed, truncated, mutated, mis-signed and oversized, in turn; with KEY (sha1, index 1) also
 //! well signed nonsense. Every one must be refused by the node without further effect.
@@ -83,12 +84,40 @@ fn datagram(kind: usize, rng: &mut StdRng, keys: &KeyRing) -> Vec<u8> {
     }
 }
 
+/// Sends the files of a folder whose names begin with `prefix`; says how many.
+fn send_files(
+    target: &str,
+    port: u16,
+    folder: &str,
+    prefix: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.connect((target, port))?;
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    for file in &files {
+        socket.send(&std::fs::read(file)?)?;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    println!("{}", files.len());
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: hostile TARGET-IP PORT COUNT SEED [KEY]";
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [target, port, count, seed, rest @ ..] = words.as_slice() else {
         return Err(usage.into());
     };
+    if std::path::Path::new(count).is_dir() {
+        return send_files(target, port.parse()?, count, seed);
+    }
     let key = rest.first().map_or("not-the-key", String::as_str);
     let keys = KeyRing::new(1, vec![(1, Method::Sha1, key.as_bytes().to_vec())])?;
     let socket = UdpSocket::bind(("0.0.0.0", 0))?;

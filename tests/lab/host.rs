@@ -147,9 +147,11 @@ impl Lab {
 
     /// Ends the host as a power cut does: no process, no address, no carrier.
     pub fn power_off(&self, host: &str) {
+        // Its scripts end here; the rest may take longer than a short dead time.
+        self.command(&["crash", &self.name, host]);
+        self.remark(host, "poweroff");
         self.command(&["poweroff", &self.name, host]);
         self.exec(host, &["bash", "-c", "rm -f /run/dummy-*"]);
-        self.remark(host, "poweroff");
     }
 
     /// Brings its interfaces back.

@@ -15,19 +15,23 @@ mod addresses;
 mod clients;
 mod death;
 mod defects;
+mod field;
 mod freeze;
 mod history;
 mod host;
 mod install;
 mod installed;
 mod ipfail;
+mod media;
 mod memory;
 mod package;
 mod pair;
 mod panics;
 mod ping;
+mod poll;
 mod programs;
 mod respawn;
+mod upgrade;
 
 use host::{Kind, LEGACY_DAEMON, obstacle};
 

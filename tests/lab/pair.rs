@@ -93,18 +93,9 @@ impl Pair {
         pair
     }
 
-    /// Lays our helper programs where the daemon offers them to hooks (`/usr/libexec/systole`),
-    /// beside whatever else the host has there.
-    fn install_helpers(&self, node: &str) {
-        let helper = env!("CARGO_BIN_EXE_ha_helper");
-        let script = format!(
-            "set -e; mkdir -p /run/libexec/systole /usr/libexec
-            for d in /usr/libexec/*; do [ -d $d ] && mkdir -p /run/libexec/${{d##*/}} && mount --bind $d /run/libexec/${{d##*/}}; done
-            for n in ResourceManager mach_down req_resource hb_standby hb_takeover script_output; do ln -sf {helper} /run/libexec/systole/$n; done
-            mount --rbind /run/libexec /usr/libexec"
-        );
-        let output = self.lab.exec(node, &["bash", "-c", &script]);
-        assert!(output.status.success(), "helpers on {node}: {output:?}");
+    /// Lays our helper programs on a host.
+    pub fn install_helpers(&self, node: &str) {
+        install_helpers(&self.lab, node);
     }
 
     /// The same on hosts that have neither the legacy package nor the resource agents.
@@ -166,12 +157,7 @@ impl Pair {
 
     /// The daemon's path on a node.
     pub fn daemon(&self, node: &str) -> String {
-        match self.kind(node) {
-            Kind::Systole => PathBuf::from(env!("CARGO_BIN_EXE_heartbeat"))
-                .display()
-                .to_string(),
-            Kind::Legacy => LEGACY_DAEMON.into(),
-        }
+        daemon_of(self.kind(node))
     }
 
     /// Starts the daemon and checks its exit code.
@@ -293,19 +279,7 @@ impl Pair {
 
     /// What a node says it holds: `none local foreign all transition`.
     pub fn holds(&self, node: &str) -> String {
-        match self.kind(node) {
-            Kind::Legacy => self.lab.sh(node, "cl_status rscstatus").trim().to_owned(),
-            Kind::Systole => {
-                let view = self
-                    .lab
-                    .sh(node, &format!("{} view", env!("CARGO_BIN_EXE_systole")));
-                let view: serde_json::Value = serde_json::from_str(&view).unwrap_or_default();
-                view["node"]["rscstatus"]
-                    .as_str()
-                    .unwrap_or("unknown")
-                    .to_owned()
-            }
-        }
+        rscstatus(&self.lab, node, self.kind(node))
     }
 
     /// Waits until a node reports exactly this holding set.
@@ -322,5 +296,44 @@ impl Pair {
         self.wait_owner("node1", ADDRESS_1, "a");
         self.wait_holds("node1", "local");
         self.wait_holds("node2", "local");
+    }
+}
+
+/// Lays our helper programs where the daemon offers them to hooks (`/usr/libexec/systole`),
+/// beside whatever else the host has there.
+pub fn install_helpers(lab: &Lab, node: &str) {
+    let helper = env!("CARGO_BIN_EXE_ha_helper");
+    let script = format!(
+        "set -e; mkdir -p /run/libexec/systole /usr/libexec
+        for d in /usr/libexec/*; do [ -d $d ] && mkdir -p /run/libexec/${{d##*/}} && mount --bind $d /run/libexec/${{d##*/}}; done
+        for n in ResourceManager mach_down req_resource hb_standby hb_takeover script_output; do ln -sf {helper} /run/libexec/systole/$n; done
+        mount --rbind /run/libexec /usr/libexec"
+    );
+    let output = lab.exec(node, &["bash", "-c", &script]);
+    assert!(output.status.success(), "helpers on {node}: {output:?}");
+}
+
+/// The daemon of a kind.
+pub fn daemon_of(kind: Kind) -> String {
+    match kind {
+        Kind::Systole => PathBuf::from(env!("CARGO_BIN_EXE_heartbeat"))
+            .display()
+            .to_string(),
+        Kind::Legacy => LEGACY_DAEMON.into(),
+    }
+}
+
+/// What a node of that kind says it holds: `none local foreign all transition`.
+pub fn rscstatus(lab: &Lab, node: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Legacy => lab.sh(node, "cl_status rscstatus").trim().to_owned(),
+        Kind::Systole => {
+            let view = lab.sh(node, &format!("{} view", env!("CARGO_BIN_EXE_systole")));
+            let view: serde_json::Value = serde_json::from_str(&view).unwrap_or_default();
+            view["node"]["rscstatus"]
+                .as_str()
+                .unwrap_or("unknown")
+                .to_owned()
+        }
     }
 }

@@ -576,12 +576,30 @@ pub fn hostile_datagrams(kinds: [Kind; 2]) {
             .expect("a number");
         assert!(sent > 45_000, "only {sent} were sent");
     }
+    // The hand-made vectors, well signed: of strangers here, whatever they ask for.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/wire");
+    let output = pair
+        .lab
+        .exec("client", &[&hostile, ip, "694", folder, "made_"]);
+    let sent = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let files = fs::read_dir(folder).expect("vectors");
+    let made = files
+        .filter_map(Result::ok)
+        .filter(|file| file.file_name().to_string_lossy().starts_with("made_"))
+        .count();
+    assert_eq!(sent, made.to_string(), "{output:?}");
     let_pass(Duration::from_secs(3));
     for node in NODES {
         assert_eq!(pair.log_count(node, "is dead"), 0, "{}", pair.lab.log(node));
         assert_eq!(pair.log_count(node, "panicked"), 0);
     }
     assert_eq!(pair.log_count(Pair::peer(node), "Late heartbeat"), 0);
+    for stranger in ["alpha", "beta", "gamma", "delta"] {
+        let nodes = pair
+            .lab
+            .sh(node, &format!("{} view", env!("CARGO_BIN_EXE_systole")));
+        assert!(!nodes.contains(stranger), "{stranger} was let in: {nodes}");
+    }
     let lines = pair.lab.log(node).lines().count() - lines_before;
     assert!(
         (1..500).contains(&lines),

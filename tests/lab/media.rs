@@ -1,0 +1,57 @@
+//! Success only when the media are open.
+
+use std::process::Output;
+
+use super::host::{Kind, wait_until};
+use super::pair::{LONG, Pair, PairConfig};
+use super::{OURS_OURS, run};
+
+/// The end of a start on node1 with these media lines, after `prepare` ran there.
+fn start_with(kinds: [Kind; 2], media: &str, prepare: &str) -> (Pair, Output) {
+    let mut config = PairConfig::new(kinds);
+    config.media = media.into();
+    let pair = Pair::new(config);
+    let said = pair.lab.sh("node1", prepare);
+    assert_eq!(said, "", "{prepare}");
+    let daemon = pair.daemon("node1");
+    let output = pair.lab.exec("node1", &["setsid", &daemon]);
+    (pair, output)
+}
+
+/// The start fails with 1, says why on standard error and in the log, and leaves nothing behind.
+fn fails(media: &str, prepare: &str, why: &str) {
+    let (pair, output) = start_with(OURS_OURS, media, prepare);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(why), "{why:?}: {said}");
+    pair.wait_log("node1", why);
+    wait_until(LONG, "no process is left", || {
+        pair.lab.sh("node1", "pgrep heartbeat").is_empty()
+    });
+    let daemon = pair.daemon("node1");
+    let status = pair.lab.exec("node1", &[&daemon, "-s"]);
+    assert_ne!(status.status.code(), Some(0), "{status:?}");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_port_that_is_taken_fails_the_start() {
+    run("media::a_port_that_is_taken", OURS_OURS, |_| {
+        let taken = "setsid perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0); \
+             bind(S, sockaddr_in(694, INADDR_ANY)) or die; open(F, \">/run/taken\"); close F; sleep 1000' \
+             </dev/null >/dev/null 2>&1 & until [ -e /run/taken ]; do sleep 0.1; done";
+        fails("ucast eth0 @PEER0@", taken, "Address already in use");
+    });
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_start_that_says_0_has_its_media_open() {
+    run("media::a_start_that_says_0", OURS_OURS, |kinds| {
+        let (pair, output) = start_with(kinds, "bcast eth0", "");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        // 694 in hexadecimal, as the kernel lists its sockets.
+        let sockets = pair.lab.sh("node1", "cat /proc/net/udp");
+        assert!(sockets.contains(":02B6 "), "{sockets}");
+    });
+}
