@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod actors;
 pub mod api_client;
+pub mod ccm_client;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -114,6 +114,12 @@ impl Paths {
         self.run_dir.join("register")
     }
 
+    /// Where `ccm`, if it runs, tells its clients who is a member.
+    #[must_use]
+    pub fn ccm(&self) -> PathBuf {
+        self.run_dir.join("ccm/ccm")
+    }
+
     /// Root's socket for our own helper programs.
     #[must_use]
     pub fn control(&self) -> PathBuf {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use systole::api_client::{ApiClient, ApiError};
+use systole::ccm_client::{self, Answer};
 use systole::ha_log::line::{self, FileKind, FileStyle, Record};
 use systole::notice::Severity;
 use systole::paths::Paths;
@@ -16,6 +17,9 @@ use systole::protocol::message::Message;
 
 /// After which the program ends with [`EXIT_TIMEOUT`].
 const ALARM: Duration = Duration::from_secs(5);
+
+/// How long ccm may take to say who is a member.
+const CCM_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is asked for is down, not set, or the daemon is not there.
 const EXIT_DOWN: u8 = 1;
@@ -328,6 +332,9 @@ fn running(mut client: ApiClient, options: &Options) -> Outcome {
             format!("Heartbeat version {version}\nResources controlled by Pacemaker.\n")
         }
     };
+    let ccm = ccm_client::ask(&Paths::default().ccm(), CCM_PATIENCE);
+    let own = client.hello().text("node").unwrap_or_default().to_owned();
+    text.push_str(&ccm_text(ccm.as_ref(), &own));
     let nodes = listnodes(&mut client, options);
     text.push_str(&nodes.text);
     client.sign_off();
@@ -336,9 +343,54 @@ fn running(mut client: ApiClient, options: &Options) -> Outcome {
         "status": "running",
         "version": version,
         "managed_by": managed,
+        "ccm": ccm_json(ccm.as_ref()),
         "nodes": nodes.json["nodes"],
     });
     Outcome::said(nodes.code, text, json)
+}
+
+/// What ccm says, as `hbstatus -v` shows it; nothing without ccm.
+fn ccm_text(answer: Option<&Answer>, own: &str) -> String {
+    let found = match answer {
+        None => return String::new(),
+        Some(Answer::Evicted) => return "\nccm membership evicted\n".to_owned(),
+        Some(Answer::Members(found)) => found,
+    };
+    let quorum = if found.quorum { "with" } else { "WITHOUT" };
+    let count = found.members.len();
+    let mut text = format!(
+        "\nccm membership {quorum} quorum\n\tinstance {}\n\tmembers {count}\n",
+        found.instance
+    );
+    for member in found.members.iter().rev() {
+        let (id, name, born) = (member.id, &member.name, member.born);
+        let _ = writeln!(text, "\t\t{id} {name}\t(born: {born})");
+    }
+    let inside = found.members.iter().any(|member| member.name == own);
+    text.push_str(if inside {
+        "\tmember of partition\n"
+    } else {
+        "\tNOT member of partition\n"
+    });
+    text
+}
+
+fn ccm_json(answer: Option<&Answer>) -> Value {
+    match answer {
+        None => Value::Null,
+        Some(Answer::Evicted) => json!({ "evicted": true }),
+        Some(Answer::Members(found)) => {
+            let members = found
+                .members
+                .iter()
+                .map(|member| json!({ "id": member.id, "name": member.name, "born": member.born }));
+            json!({
+                "quorum": found.quorum,
+                "instance": found.instance,
+                "members": members.collect::<Vec<_>>(),
+            })
+        }
+    }
 }
 
 fn answer(command: &str, client: &mut ApiClient, options: &Options) -> Outcome {

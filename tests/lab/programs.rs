@@ -134,6 +134,8 @@ fn legacy_programs(_: [Kind; 2]) {
     }
     assert_same_lines("ccm_testclient", &said);
 
+    members_of_ccm(&sides);
+
     let call = format!("timeout 10 {AS_MEMBER} /usr/libexec/heartbeat/api_test 2>&1");
     let said = sides.both(&call);
     // Legacy answers too late for its own client, which then finds the answer among messages.
@@ -199,6 +201,30 @@ fn legacy_programs(_: [Kind; 2]) {
         said[1]
     );
     assert_eq!(said[0], said[1]);
+}
+
+/// `hbstatus -v`: the legacy program and ours on one host, with the ccm there, and with a program in
+/// its place that says something else.
+fn members_of_ccm(sides: &Sides) {
+    const OURS: &str = env!("CARGO_BIN_EXE_cl_status");
+    for pair in [&sides.legacy, &sides.ours] {
+        for words in ["hbstatus -v", "hbstatus -v -m"] {
+            let legacy = pair.lab.sh("node1", &format!("/usr/bin/cl_status {words}"));
+            let ours = pair.lab.sh("node1", &format!("{OURS} {words}"));
+            assert!(legacy.contains("members 2"), "{legacy}");
+            assert_eq!(legacy, ours, "{words}");
+        }
+        let place = pair.lab.shared().join("other_ccm.py");
+        std::fs::write(&place, include_str!("programs/other_ccm.py")).expect("script");
+        let call = |program: &str| {
+            let call = format!("timeout 60 python3 {} {program}", place.display());
+            pair.lab.sh("node1", &call)
+        };
+        let legacy = call("/usr/bin/cl_status");
+        assert!(legacy.contains("NOT member of partition"), "{legacy}");
+        assert!(legacy.contains("ccm membership WITHOUT quorum"), "{legacy}");
+        assert_eq!(legacy, call(OURS));
+    }
 }
 
 /// Every `apiauth` rule, built-in and written, with every kind of user; forged claims and names;
