@@ -891,6 +891,26 @@ fn a_directive_without_effect_is_named() {
 }
 
 #[test]
+fn a_directive_that_works_is_not_called_without_effect() {
+    let loaded = with_ha_cf(&format!(
+        "{GOOD}bcast eth0\nrealtime on\nrtprio 5\nmemreserve 4000\n"
+    ))
+    .expect("accepted");
+    let config = &loaded.config;
+    assert_eq!(config.without_effect, Vec::<String>::new());
+    assert_eq!(
+        (config.realtime_priority, config.memreserve_kb),
+        (Some(5), 4000)
+    );
+    assert!(config.realtime);
+    let lines = shown(&config.remarks);
+    assert!(
+        !lines.iter().any(|line| line.contains("without effect")),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn reload_refusals_keep_the_running_daemon_and_have_their_own_exit_code() {
     let reload = |case: &Value| {
         let options = LoadOptions {

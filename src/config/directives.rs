@@ -136,7 +136,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
         "auto failback",
         Full,
     ),
-    words("rtprio", set::rtprio, None, "realtime priority", NoEffect),
+    words("rtprio", set::rtprio, None, "realtime priority", Full),
     words(
         "hbgenmethod",
         set::hbgenmethod,
@@ -149,7 +149,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
         set::realtime,
         Some("true"),
         "enable realtime behavior?",
-        NoEffect,
+        Full,
     ),
     words("debug", set::debug, None, "debug level", Full),
     words(
@@ -293,7 +293,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
         set::memreserve,
         Some("6500"),
         "number of kbytes to preallocate in heartbeat",
-        NoEffect,
+        Full,
     ),
     words(
         "quorum_server",
