@@ -32,6 +32,7 @@ use tracing::{debug, error, warn};
 use crate::accounts;
 use crate::actors::client_listener::inside::Inside;
 use crate::actors::client_session::{self, Session};
+use crate::actors::interest::Interest;
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected, RootEvent};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -85,6 +86,8 @@ pub struct ClientsSetup {
     pub injected: Recipient<Injected>,
     /// The same.
     pub maintenance: Recipient<AskMaintenance>,
+    /// What membership is told to deliver.
+    pub interest: Interest,
 }
 
 impl ClientsSetup {
@@ -96,6 +99,7 @@ impl ClientsSetup {
         cluster: Recipient<AskCluster>,
         injected: Recipient<Injected>,
         maintenance: Recipient<AskMaintenance>,
+        interest: Interest,
     ) -> Self {
         let facility = config.log.facility.as_deref();
         let pacemaker = config.parameters.get("pacemaker");
@@ -121,6 +125,7 @@ impl ClientsSetup {
             cluster,
             injected,
             maintenance,
+            interest,
         }
     }
 }
@@ -233,6 +238,7 @@ impl ClientsActor {
         };
         let id = self.new_id();
         self.registry.connected(id, credentials)?;
+        self.setup.interest.set(self.registry.interest());
         let session = Session::new(stream, credentials.pid);
         self.sessions.insert(id, Rc::clone(&session));
         // A task of its own: a fault in it ends this client alone.
@@ -340,6 +346,8 @@ impl ClientsActor {
     }
 
     fn perform(&mut self, outputs: Vec<ClientOutput>, ctx: &mut Context<Self>) {
+        // Before a client is told that it is signed on.
+        self.setup.interest.set(self.registry.interest());
         let mut lost = Vec::new();
         for output in outputs {
             match output {
@@ -479,6 +487,7 @@ impl Supervised for ClientsActor {
         }
         self.inside.close();
         let mut again = Self::new(self.setup.clone());
+        again.setup.interest.set(0);
         again.wanted = self.wanted;
         // Never a number twice, or a late word of an old session would end a new one.
         again.next_id = self.next_id;

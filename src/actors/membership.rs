@@ -15,6 +15,7 @@ use tracing::{debug, error, trace, warn};
 
 use handover::Resume;
 
+use crate::actors::interest::Interest;
 use crate::actors::medium::{Outgoing, Received, Transmit};
 use crate::actors::messages::{
     AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected,
@@ -58,6 +59,8 @@ pub struct Outlets {
     pub hooks: Recipient<RunHook>,
     /// Root: clients, persistence, the end of the process. Weak: it owns this actor.
     pub root: WeakRecipient<RootEvent>,
+    /// What clients want to see of what is heard; the rest is not sent to root.
+    pub interest: Interest,
 }
 
 /// Everything that membership needs to know.
@@ -264,6 +267,9 @@ impl MembershipActor {
                 self.tell_root(RootEvent::LinkChanged { node, medium, up });
             }
             Action::Deliver { message, treatment } => {
+                if !self.setup.outlets.interest.wants(treatment) {
+                    return;
+                }
                 self.tell_root(RootEvent::Deliver { message, treatment });
             }
             Action::NodeListChanged => self.tell_root(RootEvent::NodeListChanged),

@@ -8,6 +8,7 @@ pub mod fifo;
 pub mod groups;
 pub mod guardian;
 pub mod hooks;
+pub mod interest;
 pub mod ipfail;
 pub mod medium;
 pub mod membership;

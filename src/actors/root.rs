@@ -38,6 +38,7 @@ use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;
 use crate::actors::guardian::GuardianActor;
 use crate::actors::hooks::{HookContext, HooksActor};
+use crate::actors::interest::Interest;
 use crate::actors::ipfail::{self, IpfailActor, StopIpfail};
 use crate::actors::medium::{self, MediumActor, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::handover::Resume;
@@ -187,6 +188,7 @@ impl RootActor {
         let here = Arbiter::current();
         let own = ctx.address();
         let gave_up = own.downgrade();
+        let interest = Interest::default();
         let setup = MembershipSetup {
             settings: config.node_settings(std::process::id()),
             identity,
@@ -198,6 +200,7 @@ impl RootActor {
                 groups: own.clone().recipient(),
                 hooks: own.clone().recipient(),
                 root: own.downgrade().recipient(),
+                interest: interest.clone(),
             },
         };
         let membership = membership::start(&cluster.handle(), setup, move || {
@@ -273,6 +276,7 @@ impl RootActor {
             membership.clone().recipient(),
             membership.clone().recipient(),
             membership.clone().recipient(),
+            interest,
         );
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)

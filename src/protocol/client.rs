@@ -381,13 +381,8 @@ impl Registry {
         treatment: Treatment,
         out: &mut Vec<ClientOutput>,
     ) {
-        let bit = match treatment {
-            Treatment::Keep => 0x01,
-            Treatment::NoChange => 0x02,
-            Treatment::Drop => 0x04,
-            Treatment::Duplicate => 0x08,
-            Treatment::Protocol => 0x20,
-            Treatment::Registry => return self.answer_query(message, out),
+        let Some(bit) = treatment.mask_bit() else {
+            return self.answer_query(message, out);
         };
         self.offer(message, bit, out);
         if message.kind() == Some(kind::CLIENT_STATUS)
@@ -404,6 +399,14 @@ impl Registry {
                 self.answer_overdue(id, out);
             }
         }
+    }
+
+    /// Bits of the messages that [`deliver`](Self::deliver) would do something with.
+    #[must_use]
+    pub fn interest(&self) -> u64 {
+        // A client that signs on waits for an ordinary message, its own join notice.
+        let wanted = self.clients.values().map(|client| client.mask | mask::KEEP);
+        wanted.fold(0, |sum, bits| sum | bits)
     }
 
     fn offer(&self, message: &Message, bit: u64, out: &mut Vec<ClientOutput>) {

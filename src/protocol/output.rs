@@ -28,6 +28,21 @@ pub enum Treatment {
     Registry,
 }
 
+impl Treatment {
+    /// Its bit in a client's message mask; `None` for what no client is shown.
+    #[must_use]
+    pub const fn mask_bit(self) -> Option<u64> {
+        match self {
+            Self::Keep => Some(0x01),
+            Self::NoChange => Some(0x02),
+            Self::Drop => Some(0x04),
+            Self::Duplicate => Some(0x08),
+            Self::Protocol => Some(0x20),
+            Self::Registry => None,
+        }
+    }
+}
+
 /// Something that follows from a call into [`Membership`](super::membership::Membership).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {

@@ -63,6 +63,7 @@ impl ClientsActor {
             gid: nix::unistd::getegid().as_raw(),
         };
         self.registry.connected_inside(id, credentials);
+        self.setup.interest.set(self.registry.interest());
         self.inside.id = Some(id);
         to.do_send(InsideHears::Connected);
     }

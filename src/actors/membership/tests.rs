@@ -117,6 +117,7 @@ fn host(local: &str, number: u8) -> Host {
             groups,
             hooks,
             root: root_recipient.downgrade(),
+            interest: Interest::default(),
         },
     };
     let (tell, told) = tokio::sync::oneshot::channel();

@@ -615,6 +615,18 @@ fn filters_and_signals_have_their_limits() {
 }
 
 #[test]
+fn only_what_a_client_wants_is_of_interest() {
+    let mut bench = Bench::new(settings());
+    assert_eq!(bench.registry.interest(), 0);
+    // From the connection on: its own join notice must reach it.
+    bench.connect(1, 5, 0, 0);
+    assert_eq!(bench.registry.interest(), mask::KEEP);
+    let client = bench.sign_on(2, "5", 5, 0, HACLIENT);
+    bench.say(client, request("setfilter", 5).with("fmask", "f"));
+    assert_eq!(bench.registry.interest(), 0xf);
+}
+
+#[test]
 fn strangers_are_limited_in_all_and_per_user() {
     let mut bench = Bench::new(settings());
     for id in 0..64 {
