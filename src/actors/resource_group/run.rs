@@ -1,6 +1,7 @@
 //! Carries out one order for one group: its scripts and addresses, one after another.
 //! Spec: resources, sections 2, 9.2 to 9.4.
 
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -116,6 +117,13 @@ enum Worker {
     BadAddress(AddressWordError),
 }
 
+impl Worker {
+    fn missing(word: &str) -> Self {
+        let name = ScriptCall::parse(word).name;
+        Self::Missing { name }
+    }
+}
+
 /// A resource that still runs after all attempts to stop it.
 struct StillRuns(String);
 
@@ -168,8 +176,10 @@ impl GroupRun {
             Severity::Info,
             &format!("Acquiring resource group: {}", self.shown()),
         );
-        for word in &self.group.resources {
-            let worker = self.worker(word).await;
+        let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
+        let mut ahead = VecDeque::new();
+        for (place, word) in words.iter().enumerate() {
+            let worker = self.next_worker(&words[place..], &mut ahead).await;
             if self.runs(word, &worker).await {
                 continue;
             }
@@ -182,7 +192,7 @@ impl GroupRun {
                 &format!("Giving up resources due to failure of {word}"),
             );
             let failed = GroupOutcome::StartFailed {
-                resource: word.clone(),
+                resource: (*word).to_owned(),
                 code,
             };
             return self.release(failed, report).await;
@@ -201,8 +211,12 @@ impl GroupRun {
             &format!("Releasing resource group: {}", self.shown()),
         );
         let mut report = Some(report);
-        for word in self.group.resources.iter().rev() {
-            if let Err(StillRuns(resource)) = self.stop_one(word).await {
+        let words = self.group.resources.iter().rev().map(String::as_str);
+        let words: Vec<&str> = words.collect();
+        let mut ahead = VecDeque::new();
+        for (place, word) in words.iter().enumerate() {
+            let worker = self.next_worker(&words[place..], &mut ahead).await;
+            if let Err(StillRuns(resource)) = self.stop_one(word, worker).await {
                 log(Severity::Crit, "Resource STOP failure. Reboot required!");
                 log(Severity::Crit, "Killing heartbeat ungracefully!");
                 if let Some(report) = report.take() {
@@ -238,11 +252,10 @@ impl GroupRun {
         }
     }
 
-    async fn stop_one(&self, word: &str) -> Result<(), StillRuns> {
+    async fn stop_one(&self, word: &str, mut worker: Worker) -> Result<(), StillRuns> {
         let retries = self.context.stop_retries();
         let mut repeated = 0;
         loop {
-            let worker = self.worker(word).await;
             if self.call(word, &worker, Operation::Stop).await == 0 {
                 return Ok(());
             }
@@ -259,6 +272,7 @@ impl GroupRun {
                 Severity::Info,
                 &format!("Retrying failed stop operation [{word}]"),
             );
+            worker = self.worker(word).await;
         }
     }
 
@@ -374,28 +388,66 @@ impl GroupRun {
 
     /// Decides who carries out a word. Files are looked at anew every time.
     async fn worker(&self, word: &str) -> Worker {
-        let call = ScriptCall::parse(word);
-        let name = call.name.clone();
-        let address = parse_word(word).transpose();
-        let is_address = address.is_some();
-        let paths = self.context.paths.clone();
+        let alone = self.workers(&[word]).await.pop_front();
+        alone.unwrap_or_else(|| Worker::missing(word))
+    }
+
+    /// Who carries out the first of `words`. What was found for those that follow is kept in
+    /// `ahead` for as long as addresses are handled in the process: a script may change the files.
+    async fn next_worker(&self, words: &[&str], ahead: &mut VecDeque<Worker>) -> Worker {
+        if ahead.is_empty() {
+            let address = |word: &&&str| parse_word(word).is_ok_and(|parsed| parsed.is_some());
+            let addresses = words.iter().take_while(address).count();
+            let together = words.get(..addresses.max(1)).unwrap_or(words);
+            *ahead = self.workers(together).await;
+        }
+        let worker = ahead.pop_front();
+        if !matches!(worker, Some(Worker::Native(_))) {
+            ahead.clear();
+        }
+        worker.unwrap_or_else(|| Worker::missing(words.first().unwrap_or(&"")))
+    }
+
+    /// One worker for each of `words`, found in one go on a thread that may block: going there and
+    /// back costs more than looking.
+    async fn workers(&self, words: &[&str]) -> VecDeque<Worker> {
+        let calls: Vec<_> = words
+            .iter()
+            .map(|word| (ScriptCall::parse(word), parse_word(word).transpose()))
+            .collect();
+        let (paths, native_addresses) = (self.context.paths.clone(), self.context.native_addresses);
         let looked = tokio::task::spawn_blocking(move || {
             let directories = [paths.resource_d(), paths.init_dir];
             let directories = directories.each_ref().map(PathBuf::as_path);
-            let path = call.locate(&directories, child::is_program);
-            let kind = is_address.then(|| address_script::examine(&call.name, path.as_deref()));
-            (path, call, kind)
+            // Most words of a long group name the same script.
+            let mut seen: HashMap<(String, bool), _> = HashMap::new();
+            let one = |(call, address): (ScriptCall, Option<_>)| {
+                let is_address = address.is_some();
+                let known = seen.entry((call.name.clone(), is_address));
+                let (path, kind) = known.or_insert_with(|| {
+                    let path = call.locate(&directories, child::is_program);
+                    let kind =
+                        is_address.then(|| address_script::examine(&call.name, path.as_deref()));
+                    (path, kind)
+                });
+                let native = kind
+                    .as_ref()
+                    .is_some_and(|kind| handling(native_addresses, *kind) == Handling::Native);
+                match (path, address) {
+                    (_, Some(Ok(address))) if native => Worker::Native(address),
+                    (_, Some(Err(error))) if native => Worker::BadAddress(error),
+                    (Some(path), _) => Worker::Script {
+                        path: path.clone(),
+                        call,
+                    },
+                    (None, _) => Worker::Missing { name: call.name },
+                }
+            };
+            calls.into_iter().map(one).collect()
         });
-        let Ok((path, call, kind)) = looked.await else {
-            return Worker::Missing { name };
-        };
-        let native = kind
-            .is_some_and(|kind| handling(self.context.native_addresses, kind) == Handling::Native);
-        match (path, address) {
-            (_, Some(Ok(address))) if native => Worker::Native(address),
-            (_, Some(Err(error))) if native => Worker::BadAddress(error),
-            (Some(path), _) => Worker::Script { path, call },
-            (None, _) => Worker::Missing { name },
+        match looked.await {
+            Ok(workers) => workers,
+            Err(_) => words.iter().map(|word| Worker::missing(word)).collect(),
         }
     }
 

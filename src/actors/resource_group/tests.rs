@@ -475,6 +475,23 @@ async fn addresses_are_handled_here_unless_the_script_is_the_administrators() {
 }
 
 #[actix::test]
+async fn a_script_may_change_who_handles_the_addresses_behind_it() {
+    let scripts = Scripts::new();
+    scripts.resource(
+        "mount",
+        "case $op in start) printf '#!/bin/sh\\necho \"${0##*/} $*\" >> %s/calls\\n' $root > ${0%/*}/IPaddr
+         chmod 755 ${0%/*}/IPaddr;; stop) rm -f ${0%/*}/IPaddr;; esac",
+    );
+    let mut group = Fixture::new(&scripts, "10.9.8.7 10.9.8.8 mount::a 10.9.8.9");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.addresses.up(), ["10.9.8.7", "10.9.8.8"]);
+    assert_eq!(scripts.calls(), ["mount a start", "IPaddr 10.9.8.9 start"]);
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert!(scripts.addresses.up().is_empty());
+    assert_eq!(scripts.calls(), ["IPaddr 10.9.8.9 stop", "mount a stop"]);
+}
+
+#[actix::test]
 async fn an_address_that_stays_is_a_failed_stop_and_a_bad_one_a_failed_start() {
     let scripts = Scripts::new();
     let mut group = Fixture::new(&scripts, "10.9.8.7");
