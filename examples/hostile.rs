@@ -1,12 +1,15 @@
-//! Sends hostile datagrams to a node: `hostile TARGET-IP PORT COUNT SEED [KEY]`, or every file of a
-//! folder as it is, in the order of their names: `hostile TARGET-IP PORT FOLDER PREFIX`.
+//! Sends hostile datagrams to a node: `hostile TARGET-IP PORT COUNT SEED [KEY [RATE]]`, RATE of them
+//! a second (0: as fast as they go; then ten thousand different ones are made before, and sent again
+//! and again). The default is 20000, each made as it goes. Prints how many were sent.
+//! Or every file of a folder as it is, in the order of their names:
+//! `hostile TARGET-IP PORT FOLDER PREFIX`.
 //!
 //! Malformed, truncated, mutated, mis-signed and oversized, in turn; with KEY (sha1, index 1) also
 //! well signed nonsense. Every one must be refused by the node without further effect.
 #![allow(clippy::disallowed_methods, reason = "a test program, not the daemon")]
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -14,6 +17,12 @@ use systole::config::types::MessageFormat;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::encode_datagram;
 use systole::protocol::message::Message;
+
+/// Different datagrams where the rate is given.
+const POOL: usize = 10_000;
+
+/// Sent in one go: the default rate makes ten milliseconds of them.
+const BURST: usize = 200;
 
 fn template(sequence: u64) -> Message {
     Message::new("status")
@@ -57,10 +66,15 @@ fn datagram(kind: usize, rng: &mut StdRng, keys: &KeyRing) -> Vec<u8> {
             let token = "a".repeat(rng.random_range(100..9_000));
             format!("###\n10:(0)t=stat,%%%\n{}:{token},", token.len()).into_bytes()
         }
-        // As large as a datagram can be.
+        // Some as large as a datagram can be; each of those is forty packets.
         6 => {
             let mut bytes = b"###\n".to_vec();
-            bytes.resize(65_000, b'9');
+            let length = if rng.random_ratio(1, 10) {
+                65_000
+            } else {
+                3_000
+            };
+            bytes.resize(length, b'9');
             bytes
         }
         // Classic text with everything wrong.
@@ -110,7 +124,7 @@ fn send_files(
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let usage = "usage: hostile TARGET-IP PORT COUNT SEED [KEY]";
+    let usage = "usage: hostile TARGET-IP PORT COUNT SEED [KEY [RATE]]";
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [target, port, count, seed, rest @ ..] = words.as_slice() else {
         return Err(usage.into());
@@ -119,20 +133,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return send_files(target, port.parse()?, count, seed);
     }
     let key = rest.first().map_or("not-the-key", String::as_str);
+    let rate: f64 = rest.get(1).map_or(Ok(20_000.0), |rate| rate.parse())?;
     let keys = KeyRing::new(1, vec![(1, Method::Sha1, key.as_bytes().to_vec())])?;
     let socket = UdpSocket::bind(("0.0.0.0", 0))?;
     socket.connect((target.as_str(), port.parse()?))?;
     let mut rng = StdRng::seed_from_u64(seed.parse()?);
     let count: usize = count.parse()?;
+    let pool = if rest.len() > 1 { POOL } else { 0 };
+    let pool: Vec<Vec<u8>> = (0..pool)
+        .map(|number| datagram(number % 10, &mut rng, &keys))
+        .collect();
     let mut sent = 0_u64;
+    let begin = Instant::now();
     for number in 0..count {
-        let bytes = datagram(number % 10, &mut rng, &keys);
+        let made;
+        let bytes = match pool.get(number % POOL) {
+            Some(bytes) => bytes,
+            None => {
+                made = datagram(number % 10, &mut rng, &keys);
+                &made
+            }
+        };
         // Refused by the own kernel (too large, buffer full): the next one.
-        if socket.send(&bytes).is_ok() {
+        if socket.send(bytes).is_ok() {
             sent += 1;
         }
-        if number % 200 == 199 {
-            std::thread::sleep(Duration::from_millis(10));
+        if number % BURST == BURST - 1 && rate > 0.0 {
+            let due = begin + Duration::from_secs_f64((number + 1) as f64 / rate);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
     println!("{sent}");
