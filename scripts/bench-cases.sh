@@ -1,0 +1,179 @@
+# shellcheck shell=bash disable=SC2154
+# The cases of scripts/bench. Sourced, never run. A figure is a line "ROW<TAB>KIND<TAB>NUMBER" in $figures; `table` makes
+# one markdown row of each ROW and KIND: number of runs, least, median, 95th of a hundred, greatest.
+
+ADDRESS=10.77.0.100
+LABS=()
+lab() { "$ROOT/tests/lab/lab" "$@"; }
+take_down() { local name; for name in "${LABS[@]}"; do lab down "$name" || true; done; rm -f "$LAB_ROOT"/meter.*; }
+# make LAB HOSTS: a fresh lab that is taken down at the end.
+make() { lab down "$1"; LABS+=("$1"); lab up "$1" "$2" >/dev/null; }
+daemon() { if [ "$1" = legacy ]; then echo /usr/libexec/heartbeat/heartbeat; else echo "$target/heartbeat"; fi; }
+figure() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$figures"; }
+table() { # table TITLE ROW...
+  local title=$1 row kind; shift
+  say ""; say "| $title | kind | runs | min | median | 95 % | max |"; say "|---|---|---|---|---|---|---|"
+  for row in "$@"; do
+    for kind in ours legacy; do
+      awk -F'\t' -v r="$row" -v k="$kind" '$1 == r && $2 == k && $3 != "" && $3 != "null" {print $3}' "$figures" | sort -n |
+        awk -v r="$row" -v k="$kind" '{v[NR] = $1}
+          END {if (NR) printf "| %s | %s | %d | %.4g | %.4g | %.4g | %.4g |\n", r, k, NR, v[1], v[int((NR + 1) / 2)], v[int(NR * 0.95 + 0.999)], v[NR]}'
+    done
+  done
+}
+
+# files LAB KIND DEADTIME-MS RESOURCES: the files of both nodes; what is not said has its default (realtime is on).
+files() {
+  local node dir
+  for node in node1 node2; do
+    dir=$(lab dir "$1" $node)
+    printf '%s\n' "logfile /var/log/ha-log" "logfacility none" "keepalive $(($3 / 5))ms" "warntime $(($3 / 2))ms" \
+      "deadtime ${3}ms" "initdead 10" "auto_failback off" "bcast eth0" "node node1 node2" >"$dir/ha.d/ha.cf"
+    printf 'auth 1\n1 sha1 bench\n' >"$dir/ha.d/authkeys"; chmod 600 "$dir/ha.d/authkeys"
+    printf '%s\n' "$4" >"$dir/ha.d/haresources"
+  done
+}
+start() { lab exec "$1" "$3" setsid "$(daemon "$2")" >/dev/null 2>&1; }
+# As after a power cut: no process, no service address, nothing in /run.
+reset_nodes() {
+  local node
+  for node in node1 node2; do lab poweroff "$1" $node >/dev/null 2>&1; done
+  for node in node1 node2; do
+    lab poweron "$1" $node; lab link "$1" $node eth0 up
+    lab sh "$1" $node 'rm -rf /run/heartbeat.* /run/heartbeat/*.pid /var/log/ha-log; mkdir -p /run/heartbeat'
+  done
+}
+# measure LAB SECONDS NODE COMMAND...: the third host watches, a second later COMMAND is run; prints the meter's object.
+measure() {
+  local name=$1 seconds=$2 node=$3 out; out=$(mktemp "$LAB_ROOT/meter.XXXXXX"); shift 3
+  lab exec "$name" client chrt -r 20 "$target/examples/meter" $ADDRESS "$seconds" "$node" >"$out" &
+  sleep 1; "$@" >/dev/null 2>&1 || true
+  wait $!
+  cat "$out"; rm -f "$out"
+}
+
+start_both() { start "$1" "$2" node1 & start "$1" "$2" node2 & wait; }
+cut_off() { lab link "$1" "$2" eth0 down; lab crash "$1" "$2"; }
+# One life of a pair: both start at once, are active for ten seconds, hand over (at deadtime 1 s), the owner dies.
+# The last two are measured in one lab at a time.
+life() {
+  local name=$1 kind=$2 dead=$3 owner=node1 watch=16 seen
+  [ "$kind" = legacy ] || watch=13
+  reset_nodes "$name"
+  seen=$(measure "$name" $watch node1 start_both "$name" "$kind")
+  figure "cold start" "$kind" "$(jq -r '(.first_answer_s - ([.beats.node1.first_s, .beats.node2.first_s] | max)) * 1000' <<<"$seen")"
+  exec 9>"$LAB_ROOT/turn"
+  if [ "$dead" = 1000 ]; then
+    flock 9
+    seen=$(measure "$name" 3 node1 lab exec "$name" node1 /usr/share/heartbeat/hb_standby all)
+    flock -u 9
+    figure "planned hand-over" "$kind" "$(jq -r .longest_ms <<<"$seen")"
+    owner=node2
+  fi
+  flock 9
+  seen=$(measure "$name" $((dead * 3 / 2000 + 3)) $owner cut_off "$name" $owner)
+  flock -u 9
+  figure "failover, deadtime $dead" "$kind" "$(jq -r "(.silences | max_by(.silent_ms)).after_last_beat_ms - $dead" <<<"$seen")"
+}
+case_failover() {
+  local spec kind dead
+  for spec in "ours 1000" "legacy 1000" "ours 200" "legacy 200"; do
+    read -r kind dead <<<"$spec"
+    make "bench-$kind-$dead" "node1 node2 client"
+    files "bench-$kind-$dead" "$kind" "$dead" "node1 $ADDRESS/24/eth0"
+  done
+  for _ in $(seq "$1"); do
+    for spec in "ours 1000" "legacy 1000" "ours 200" "legacy 200"; do
+      read -r kind dead <<<"$spec"
+      life "bench-$kind-$dead" "$kind" "$dead" &
+    done
+    wait
+  done
+  table "silence, ms (failover: beyond deadtime)" "failover, deadtime 1000" "failover, deadtime 200" "planned hand-over" "cold start"
+}
+
+# Nanoseconds that all threads of the daemon's processes ran.
+cpu_ns() { lab sh "$1" node1 'for p in $(pgrep -x heartbeat); do cat /proc/$p/task/*/schedstat; done' | awk '{n += $1} END {printf "%.0f", n}'; }
+kernel_drops() { lab sh "$1" node1 'cat /proc/net/udp' | awk '$2 ~ /:02B6$/ {n += $NF} END {print n + 0}'; }
+case_load() {
+  local kind burst row name before drops seen wanted=20000
+  for kind in ours legacy; do
+    name=bench-load-$kind; make "$name" "node1 node2"
+    files "$name" "$kind" 10000 "node1 $ADDRESS/24/eth0"
+    sed -i 's/^initdead.*/initdead 10/' "$(lab dir "$name" node1)/ha.d/ha.cf"
+    start "$name" "$kind" node1
+  done
+  for kind in ours legacy; do
+    for _ in $(seq 400); do lab sh "bench-load-$kind" node1 'ip addr' | grep -q $ADDRESS && break; sleep 0.1; done
+  done
+  for _ in $(seq $((($1 + 3) / 4))); do
+    for burst in 40 1; do
+      for kind in ours legacy; do
+        name=bench-load-$kind row="in bursts of 40"; [ $burst = 40 ] || row="evenly"
+        before=$(cpu_ns "$name"); drops=$(kernel_drops "$name")
+        seen=$(lab exec "$name" node2 chrt -r 20 "$target/examples/talker" 10.77.0.255 694 node2 bench 4000 5 $burst)
+        figure "$row: CPU of each, us" "$kind" "$(($(cpu_ns "$name") - before))e-3"
+        figure "$row: dropped by the kernel" "$kind" $(($(kernel_drops "$name") - drops))
+        figure "$row: asked for again" "$kind" "$(jq .asked_again <<<"$seen")"
+        figure "$row: not acknowledged at the end" "$kind" "$(jq '.last - .acknowledged' <<<"$seen")"
+        figure "$row: sender late, ms" "$kind" "$(jq .behind_ms <<<"$seen")"
+      done
+    done
+  done
+  awk -F'\t' -v OFS='\t' -v n=$wanted '$1 ~ /CPU of each/ {$3 = $3 / n} {print}' "$figures" >"$figures.new" && mv "$figures.new" "$figures"
+  local rows=() what
+  for row in "in bursts of 40" "evenly"; do
+    for what in "CPU of each, us" "dropped by the kernel" "asked for again" "not acknowledged at the end" "sender late, ms"; do rows+=("$row: $what"); done
+  done
+  table "4000 messages a second for 5 s, sha1" "${rows[@]}"
+}
+
+# kB of a member of /proc/PID/status, summed over the processes that run under this name.
+status_kb() { lab sh "$1" node1 "for p in \$(pgrep -x $3); do grep ^$2: /proc/\$p/status; done" | awk '{n += $2} END {print n + 0}'; }
+case_memory() {
+  local kind name
+  for kind in ours legacy; do
+    name=bench-memory-$kind; make "$name" "node1 node2 client"
+    files "$name" "$kind" 1000 "node1 $ADDRESS/24/eth0"
+    start_both "$name" "$kind"
+  done
+  sleep 25
+  for kind in ours legacy; do
+    figure "resident, the daemon's processes" "$kind" "$(status_kb "bench-memory-$kind" VmRSS heartbeat)"
+    figure "locked address space" "$kind" "$(status_kb "bench-memory-$kind" VmLck heartbeat)"
+  done
+  name=bench-memory-ours
+  figure "guardian, resident" ours "$(status_kb $name VmRSS heartbeat-guard)"
+  table "memory, kB (memreserve: 6500 of it)" "resident, the daemon's processes" "locked address space" "guardian, resident"
+}
+
+# A group of 256 addresses: the owner dies.
+case_addresses() {
+  local kind name seen turns=$((($1 + 3) / 4)) group
+  group="node1 $(seq -f '10.9.9.%g/24/eth0' -s ' ' 0 255)"
+  for kind in ours legacy; do
+    name=bench-many-$kind; make "$name" "node1 node2 client"
+    files "$name" "$kind" 1000 "$group"
+  done
+  for turn in $(seq "$turns"); do
+    for kind in ours legacy; do
+      # Legacy needs minutes.
+      [ $kind = ours ] || [ "$turn" = 1 ] || continue
+      name=bench-many-$kind; reset_nodes "$name"; start_both "$name" $kind
+      for _ in $(seq 1800); do lab sh "$name" node1 'ip addr' | grep -q 10.9.9.255/ && break; sleep 0.1; done
+      sleep 3
+      seen=$(measure "$name" $([ $kind = ours ] && echo 6 || echo 90) node1 cut_off "$name" node1)
+      figure "addresses announced" $kind "$(jq '.moves | last | .addresses' <<<"$seen")"
+      figure "last after first, ms" $kind "$(jq '.moves | last | (.last_s - .first_s) * 1000' <<<"$seen")"
+      figure "latest beat of the new owner, ms late" $kind "$(jq '.beats.node2.longest_ms - 200' <<<"$seen")"
+    done
+  done
+  table "256 addresses in a group" "addresses announced" "last after first, ms" "latest beat of the new owner, ms late"
+}
+
+# The codec and the core alone.
+case_datagram() {
+  say ""; say "| step | time |"; say "|---|---|"
+  as_caller cargo bench --locked --quiet --bench datagram -- --warm-up-time 1 --measurement-time 2 2>/dev/null |
+    awk '/time:/ {sub(/ *time: */, ""); name = $0 ~ /^\[/ ? last : ""; if (name == "") {split($0, a, "["); name = a[1]; $0 = "[" a[2]} split($0, t, " "); print "| " name " | " t[3] " " t[4] " |"} {last = $0}'
+}
