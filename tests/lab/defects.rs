@@ -1,7 +1,9 @@
 //! The rows of the defect table (`docs/defects.md`) that need real processes.
 
-use super::host::Kind;
-use super::{OURS_OURS, SYSTOLE_OWNER, death, run};
+use super::history::{assert_never_two_owners, calls, count};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
+use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, death, run};
 
 /// Legacy: the resources stay up unguarded while the peer takes over.
 #[test]
@@ -18,4 +20,157 @@ fn defect_08_daemon_dies_alone_ours_ours() {
 
 fn row_8(name: &str, kinds: [Kind; 2]) {
     run(name, kinds, death::killed);
+}
+
+/// A node that is back before its slow takeover has come to its end.
+fn row_1(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds).with_failback("on");
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::8\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.lab.power_off("node1");
+    wait_until(LONG, "the takeover is under way", || {
+        count(&pair.lab, "node2", "start", "a") == 1
+    });
+    pair.lab.power_on("node1");
+    pair.start("node1");
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    assert!(!pair.runs("node2", "a"), "it returned in time");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+        assert_eq!(pair.log_count(node, "Both machines own"), 0);
+    }
+    assert_never_two_owners(&pair.lab);
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node2", "stop", "a"), 1);
+}
+
+/// The survivor is legacy and has the defect: both run the group when its slow start ends. Two legacy
+/// nodes stay so; we notice, let go and come back.
+fn row_1_legacy_survivor(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds).with_failback("on");
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::8\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.lab.power_off("node1");
+    wait_until(LONG, "the takeover is under way", || {
+        count(&pair.lab, "node2", "start", "a") == 1
+    });
+    pair.lab.power_on("node1");
+    pair.start("node1");
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    wait_until(LONG, "the slow start has ended", || {
+        let calls = calls(&pair.lab);
+        calls
+            .iter()
+            .any(|call| call.host == "node2" && call.operation == "start" && call.edge == "end")
+    });
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    assert!(!pair.runs("node2", "a"));
+}
+
+/// The giver of a standby dies while it releases: what it had announced is not believed.
+fn row_2(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::9\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.operator("node1", "hb_standby all");
+    wait_until(LONG, "the release is under way", || {
+        count(&pair.lab, "node1", "stop", "a") == 1
+    });
+    let unfenced = pair.log_count("node2", "No STONITH device configured.");
+    pair.lab.power_off("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node2", "all");
+    assert_eq!(
+        pair.log_count("node2", "No STONITH device configured."),
+        unfenced + 1,
+        "{}",
+        pair.lab.log("node2")
+    );
+    assert_never_two_owners(&pair.lab);
+}
+
+/// An own group does not start: the other node gets it.
+fn row_5(kinds: [Kind; 2]) {
+    let pair = with_failing_group(kinds, &["node1"]);
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node2", "all");
+    pair.wait_holds("node1", "none");
+    undisturbed(&pair);
+}
+
+/// It starts nowhere: it stays down, once told of by each, until a takeover finds it mended.
+fn row_5_nowhere(kinds: [Kind; 2]) {
+    let pair = with_failing_group(kinds, &NODES);
+    pair.wait_log("node2", "starts on neither node");
+    pair.wait_holds("node2", "all");
+    pair.wait_holds("node1", "none");
+    undisturbed(&pair);
+    for node in NODES {
+        // Beside the line that the script's run has in legacy.
+        let log = pair.lab.log(node);
+        let told = log
+            .lines()
+            .filter(|line| line.contains("heartbeat: ["))
+            .filter(|line| line.contains("CRIT: Giving up resources due to failure of dummy::a"));
+        assert_eq!(told.count(), 1, "{log}");
+        assert_eq!(pair.owners(ADDRESS_1), [""; 0]);
+        let flag = pair.lab.shared().join(format!("fail-a-{node}"));
+        std::fs::remove_file(flag).expect("the flag");
+    }
+    pair.operator("node1", "hb_takeover local");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    undisturbed(&pair);
+}
+
+fn with_failing_group(kinds: [Kind; 2], on: &[&str]) -> Pair {
+    let pair = Pair::new(PairConfig::new(kinds).with_second_group());
+    for node in on {
+        let flag = pair.lab.shared().join(format!("fail-a-{node}"));
+        std::fs::write(flag, "").expect("the flag");
+    }
+    pair.start_both();
+    pair.wait_active();
+    pair.wait_log("node1", "Giving up resources due to failure of dummy::a");
+    pair
+}
+
+/// The other node's group went on all the time.
+fn undisturbed(pair: &Pair) {
+    assert_eq!(pair.owners(ADDRESS_2), ["node2"]);
+    assert!(pair.runs("node2", "b"));
+    assert_eq!(count(&pair.lab, "node2", "start", "b"), 1);
+    assert_eq!(count(&pair.lab, "node2", "stop", "b"), 0);
+    assert_never_two_owners(&pair.lab);
+}
+
+macro_rules! tests {
+    ($($name:ident: $kinds:ident $row:ident;)*) => { $(
+        #[test]
+        #[ignore = "lab: run by scripts/test"]
+        fn $name() {
+            run(concat!("defects::", stringify!($name)), $kinds, $row)
+        }
+    )* };
+}
+
+tests! {
+    defect_01_node_returns_during_its_takeover_legacy_owner: LEGACY_OWNER row_1;
+    long_defect_01_node_returns_to_a_legacy_survivor: SYSTOLE_OWNER row_1_legacy_survivor;
+    long_defect_01_node_returns_during_its_takeover_ours_ours: OURS_OURS row_1;
+    defect_02_node_dies_while_releasing_legacy_owner: LEGACY_OWNER row_2;
+    long_defect_02_node_dies_while_releasing_ours_ours: OURS_OURS row_2;
+    defect_05_own_group_fails_to_start_systole_owner: SYSTOLE_OWNER row_5;
+    defect_05_own_group_starts_nowhere_ours_ours: OURS_OURS row_5_nowhere;
+    long_defect_05_own_group_fails_to_start_ours_ours: OURS_OURS row_5;
 }

@@ -27,6 +27,7 @@ use crate::config::types::{GenerationMethod, MediumConfig, UuidFrom};
 use crate::daemonize::Starting;
 use crate::guardian::Link;
 use crate::ha_log::{HaLog, Targets};
+use crate::node::CAPABILITIES;
 use crate::notice::{self, Notice, Severity};
 use crate::paths::Paths;
 use crate::protocol::identity::uuid_of_node_name;
@@ -45,9 +46,6 @@ const RESUME_TRIES: u32 = 25;
 
 /// Pause between.
 const RESUME_PAUSE: Duration = Duration::from_secs(1);
-
-/// What we say of ourselves to other nodes of our kind. Spec: wire, section 8.
-const CAPABILITIES: [&str; 0] = [];
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -174,7 +172,7 @@ fn prepare(
         identity: Identity {
             generation,
             uuid,
-            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+            capabilities: CAPABILITIES.iter().map(|&word| word.to_owned()).collect(),
         },
         generation_file,
         seed: u64::from_le_bytes(random),
