@@ -24,6 +24,7 @@ use systole::pid_file::{self, ClaimError, PidFile};
 use systole::reload::Stamps;
 use systole::resources::group::GroupKey;
 use systole::resources::holding::HoldingSet;
+use systole::service_manager;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -244,6 +245,11 @@ impl Process {
             }
             (_, Some(pid)) => {
                 self.info(format!("heartbeat: already running [pid {pid}]."));
+                if self.options.foreground
+                    && let Ok(pid) = u32::try_from(pid)
+                {
+                    service_manager::adopt(pid);
+                }
                 return 0;
             }
             (_, None) => {}

@@ -7,15 +7,42 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
-/// The variable that names the manager's socket. Children never get it: a service that a resource
-/// script starts would speak in our name.
-pub const VARIABLE: &str = "NOTIFY_SOCKET";
+/// Names the manager's socket.
+const SOCKET: &str = "NOTIFY_SOCKET";
+
+/// Says that signs of life are expected, and after what silence, in microseconds.
+const WATCHDOG: &str = "WATCHDOG_USEC";
+
+/// The manager's variables. Children never get them: a service that a resource script starts would
+/// speak in our name.
+pub const VARIABLES: [&str; 3] = [SOCKET, WATCHDOG, "WATCHDOG_PID"];
+
+/// Pause between two signs of life.
+pub const ALIVE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The media are open, and this process is the daemon: another one than before when the guardian
 /// started it.
 pub fn ready() {
-    tell(&format!("READY=1\nMAINPID={}\n", std::process::id()));
+    adopt(std::process::id());
+}
+
+/// The daemon is process `pid`: it ran already when the manager wanted to start one.
+pub fn adopt(pid: u32) {
+    tell(&format!("READY=1\nMAINPID={pid}\n"));
+}
+
+/// Whether the manager wants signs of life. When they end, daemon and guardian are gone: resources
+/// may live on in the service's control group, so that their end alone would not show it.
+#[must_use]
+pub fn wants_signs_of_life() -> bool {
+    std::env::var_os(WATCHDOG).is_some()
+}
+
+/// A sign of life.
+pub fn alive() {
+    tell("WATCHDOG=1\n");
 }
 
 /// A stop has begun.
@@ -25,7 +52,7 @@ pub fn stopping() {
 
 fn tell(text: &str) {
     // Without a manager there is nobody to tell; a manager that does not listen is none.
-    if let Some(name) = std::env::var_os(VARIABLE) {
+    if let Some(name) = std::env::var_os(SOCKET) {
         let _ = send(name.as_bytes(), text);
     }
 }

@@ -260,7 +260,9 @@ fn command(spec: &ChildSpec, output: &Output) -> io::Result<Command> {
     } else {
         output.stdio()?
     });
-    command.env_remove(service_manager::VARIABLE);
+    for name in service_manager::VARIABLES {
+        command.env_remove(name);
+    }
     for (name, value) in spec.environment.iter() {
         match value {
             Some(value) => command.env(name, value),

@@ -336,6 +336,12 @@ impl RootActor {
         ctx.run_later(pause, Self::sample_load);
     }
 
+    /// Tells the service manager every second that the daemon works.
+    fn show_life(&mut self, ctx: &mut Context<Self>) {
+        service_manager::alive();
+        ctx.run_later(service_manager::ALIVE_PAUSE, Self::show_life);
+    }
+
     /// Writes the generation file ahead of `taken`, without holding up this thread.
     fn keep_generation(&self, taken: Generation, ctx: &mut Context<Self>) {
         let file = Arc::clone(&self.generation_file);
@@ -368,6 +374,9 @@ impl Actor for RootActor {
         self.sample_load(ctx);
         self.look_at_addresses(ctx);
         self.tend(1, ctx);
+        if service_manager::wants_signs_of_life() {
+            self.show_life(ctx);
+        }
     }
 }
 

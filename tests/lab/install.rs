@@ -248,7 +248,7 @@ pub fn service_manager() {
     manager.set_nonblocking(true).expect("nonblocking");
     let daemon = pair.daemon("node1");
     let start = format!(
-        "NOTIFY_SOCKET={} setsid {daemon} -f </dev/null >/dev/null 2>&1 &",
+        "WATCHDOG_USEC=60000000 NOTIFY_SOCKET={} setsid {daemon} -f </dev/null >/dev/null 2>&1 &",
         place.display()
     );
     pair.lab.sh("node1", &start);
@@ -284,6 +284,7 @@ pub fn service_manager() {
     let environment = fs::read_to_string(pair.lab.shared().join("environment")).expect("read");
     assert!(environment.contains("HA_"), "{environment}");
     assert!(!environment.contains("NOTIFY_SOCKET"), "{environment}");
+    assert!(!environment.contains("WATCHDOG"), "{environment}");
     pair.wait_holds("node1", "local");
 
     // The daemon is killed: the guardian's business, and the manager learns the new number.
@@ -296,6 +297,22 @@ pub fn service_manager() {
     pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
     assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
     assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+
+    // It shows life, and who would start another is told of it.
+    heard(&manager);
+    words.clear();
+    wait_until(LONG, "signs of life", || {
+        words.extend(heard(&manager));
+        words.iter().filter(|word| *word == "WATCHDOG=1").count() >= 2
+    });
+    let second = pair
+        .lab
+        .sh("node1", &start.replace("2>&1 &", "2>&1; echo $?"));
+    assert_eq!(second.trim(), "0");
+    wait_until(LONG, "the running daemon is adopted", || {
+        words.extend(heard(&manager));
+        words.contains(&format!("MAINPID={}", pid()))
+    });
 
     // Both are killed: nobody looks after the resources but the unit.
     pair.lab

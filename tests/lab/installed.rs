@@ -55,18 +55,27 @@ pub fn package(place: &Path, version: &str) -> String {
 
 /// Debian's own package, from its archive. `None`: it cannot be had here.
 pub fn legacy_package(place: &Path) -> Option<String> {
-    let fetched = Command::new("apt-get")
-        .args(["download", "-q", "heartbeat"])
-        .current_dir(place)
-        .output();
-    let names = fs::read_dir(place).expect("directory");
-    names
-        .filter_map(|entry| Some(entry.ok()?.path().display().to_string()))
-        .find(|path| path.contains("/heartbeat_"))
-        .or_else(|| {
-            println!("apt-get download heartbeat: {fetched:?}");
-            None
-        })
+    let apt = |words: &[&str]| {
+        let mut command = Command::new("apt-get");
+        let command = command.arg("-qq").args(words).current_dir(place);
+        command.stdin(Stdio::null()).output()
+    };
+    let fetched = || {
+        let tried = apt(&["download", "heartbeat"]);
+        let names = fs::read_dir(place).expect("directory");
+        let mut paths = names.filter_map(|entry| Some(entry.ok()?.path().display().to_string()));
+        (paths.find(|path| path.contains("/heartbeat_")), tried)
+    };
+    if let (Some(path), _) = fetched() {
+        return Some(path);
+    }
+    // The lists are not here or too old.
+    let _ = apt(&["update"]);
+    let (path, tried) = fetched();
+    if path.is_none() {
+        println!("apt-get download heartbeat: {tried:?}");
+    }
+    path
 }
 
 /// Why package tests cannot run here, if they cannot.

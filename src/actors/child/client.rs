@@ -60,8 +60,10 @@ pub fn start(
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .env_remove(service_manager::VARIABLE);
+        .stderr(Stdio::null());
+    for name in service_manager::VARIABLES {
+        shell.env_remove(name);
+    }
     for (name, value) in environment.iter() {
         match value {
             Some(value) => shell.env(name, value),
