@@ -305,6 +305,9 @@ impl Process {
                     let mut resume = Resume {
                         holding: HoldingSet::from_word(held.word()).unwrap_or(HoldingSet::NONE),
                         running: running.collect(),
+                        unfinished: (self.options.unfinished.iter())
+                            .map(|key| GroupKey::new(key))
+                            .collect(),
                         frozen: self.options.frozen,
                     };
                     if died {

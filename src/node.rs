@@ -229,6 +229,12 @@ impl Node {
         self.resources.may_freeze()
     }
 
+    /// Groups that had an order in hand when the process or its central actor began anew: what is
+    /// held is started again, the rest is stopped. Call before [`start`](Self::start).
+    pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
+        self.resources.finish(unfinished);
+    }
+
     /// The node was frozen when its process or its central actor began anew. Call before
     /// [`start`](Self::start).
     pub fn keep_frozen(&mut self) {

@@ -133,6 +133,12 @@ impl Paths {
         self.pid_file.with_extension("held")
     }
 
+    /// Directory of the records of running resource scripts.
+    #[must_use]
+    pub fn scripts(&self) -> PathBuf {
+        self.pid_file.with_extension("scripts")
+    }
+
     /// Locked by the daemon while it runs.
     #[must_use]
     pub fn daemon_lock(&self) -> PathBuf {

@@ -120,6 +120,7 @@ impl Script {
             },
             limit: Duration::from_secs(20),
             kill_after: Duration::from_secs(1),
+            record: None,
         };
         Self { directory, spec }
     }

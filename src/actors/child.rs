@@ -10,6 +10,7 @@
 //! program when it is installed: it outlives us, limits the rate and follows log rotation.
 
 pub mod client;
+pub mod record;
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -31,7 +32,9 @@ use tracing::{debug, error, warn};
 use crate::config::Config;
 use crate::paths::Paths;
 use crate::resources::script::Environment;
+
 use crate::service_manager;
+use record::Record;
 
 /// Most standard output kept of a `status` run; what decides stands at the beginning.
 pub const MAX_CAPTURED_BYTES: usize = 64 * 1024;
@@ -91,6 +94,8 @@ pub struct ChildSpec {
     pub limit: Duration,
     /// Then KILL, so much later.
     pub kill_after: Duration,
+    /// Where its process number stands while it runs.
+    pub record: Option<PathBuf>,
 }
 
 /// How a child ended.
@@ -180,6 +185,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             return ExitReport::not_started(if denied { 126 } else { 127 }, error.to_string());
         }
     };
+    let pid = spec.record.as_deref().zip(child.id());
+    let _record = pid.and_then(|(path, pid)| Record::write(path, pid));
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
     let (ended, overdue) = {

@@ -178,6 +178,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
         output: context.output.clone(),
         limit: context.limit,
         kill_after: context.kill_after,
+        record: None,
         program,
     };
     debug!(%word, "running a notification script");

@@ -3,7 +3,7 @@
 //! It lives on the cluster thread. A handler translates and calls `step`; `step` asks the core,
 //! carries the actions out in their order and re-arms the one timer. Nothing on this path waits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +143,8 @@ pub struct MembershipActor {
 struct Kept {
     /// Groups that were ordered to start and have not been reported as stopped since.
     may_run: BTreeSet<GroupKey>,
+    /// Groups with orders in hand, and how many.
+    in_hand: BTreeMap<GroupKey, usize>,
     /// Added to the order numbers of the core that runs now. Each core begins at the same number;
     /// a report on an order of an earlier one must not be taken for its own.
     first_order: u64,
@@ -159,11 +161,16 @@ impl Kept {
         if what == GroupOrder::Start {
             self.may_run.insert(group.clone());
         }
+        *self.in_hand.entry(group.clone()).or_default() += 1;
         OrderId(self.first_order.saturating_add(order.0))
     }
 
     /// The core's own number; `None` for an order of an earlier core.
     fn done(&mut self, done: &GroupDone) -> Option<OrderId> {
+        match self.in_hand.get_mut(&done.group) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.in_hand.remove(&done.group)),
+        }
         match done.outcome {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 self.may_run.insert(done.group.clone());
@@ -400,6 +407,7 @@ impl MembershipActor {
 fn resumed(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resume) -> Node {
     let running = resume.running.iter().cloned();
     let mut node = Node::resume(settings, identity, seed, resume.holding, running);
+    node.finish(resume.unfinished.iter().cloned());
     if resume.frozen {
         node.keep_frozen();
     }
@@ -425,6 +433,7 @@ impl Supervised for MembershipActor {
         let resume = Resume {
             holding: self.node.holding(),
             running: self.kept.may_run.iter().cloned().collect(),
+            unfinished: self.kept.in_hand.keys().cloned().collect(),
             frozen: self.node.frozen(),
         };
         self.node = resumed(

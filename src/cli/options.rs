@@ -7,6 +7,8 @@ pub struct Options {
     pub command: Command,
     /// With `-R`: the words after `--`, keys of the groups that run.
     pub running: Vec<String>,
+    /// With `-R`: keys of groups with an order in hand when the daemon was killed.
+    pub unfinished: Vec<String>,
     /// With `-R`: the node was frozen.
     pub frozen: bool,
     /// `-f`.
@@ -24,6 +26,9 @@ pub struct Options {
 /// Stands among the words after `--` when the node is frozen. A group's key holds no blank, and a
 /// legacy program ignores words that are no options.
 const FROZEN: &str = "systole: frozen";
+
+/// Stands there before the key of a group with an order in hand.
+const UNFINISHED: &str = "systole: unfinished ";
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,13 @@ impl Held {
 }
 
 impl Options {
+    /// The word that says of a group that an order for it is in hand; among the groups that run in
+    /// [`restart_words`](Self::restart_words).
+    #[must_use]
+    pub fn unfinished_word(key: &str) -> String {
+        format!("{UNFINISHED}{key}")
+    }
+
     /// The words after the program name with which this run replaces itself in place.
     #[must_use]
     pub fn restart_words(&self, held: Held, running: &[String], frozen: bool) -> Vec<String> {
@@ -148,6 +160,7 @@ where
     let mut options = Options {
         command: Command::Start,
         running: Vec::new(),
+        unfinished: Vec::new(),
         frozen: false,
         foreground: false,
         manage_resources: true,
@@ -160,7 +173,9 @@ where
             options.running = words.by_ref().collect();
             options.running.retain(|word| {
                 options.frozen |= word == FROZEN;
-                word != FROZEN
+                let unfinished = word.strip_prefix(UNFINISHED);
+                options.unfinished.extend(unfinished.map(str::to_owned));
+                word != FROZEN && unfinished.is_none()
             });
             break;
         }

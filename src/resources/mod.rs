@@ -30,6 +30,7 @@ mod shutdown;
 mod standby;
 pub mod state;
 mod takeover;
+mod unfinished;
 
 #[cfg(test)]
 mod tests;

@@ -278,3 +278,67 @@ pub fn in_foreground(kinds: [Kind; 2]) {
     assert_eq!(again.status.code(), Some(0), "{again:?}");
     watched.stops_in_order();
 }
+
+/// A daemon that dies in the middle of a start: the script runs to its end, and the successor goes on
+/// behind it.
+pub fn while_starting(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4 dummy::z\n");
+    let pair = Pair::new(config);
+    pair.start_both();
+    wait_until(LONG, "the start script runs", || {
+        count(&pair.lab, "node1", "start", "a") == 1
+    });
+    let before = pid(&pair, "node1");
+    wait_guardian(&pair, "node1", &[]);
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    pair.wait_log("node1", "a script of an earlier daemon still runs");
+    assert!(!pair.runs("node1", "a"), "the script was not waited for");
+    pair.wait_owner("node1", ADDRESS_1, "z");
+    assert!(pair.runs("node1", "a"));
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    // Nothing twice, and nothing moved.
+    for (node, resource, starts) in [("node1", "a", 1), ("node1", "z", 1), ("node2", "a", 0)] {
+        assert_eq!(
+            count(&pair.lab, node, "start", resource),
+            starts,
+            "{node} {resource}"
+        );
+    }
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+    assert_eq!(address_changes(&pair.lab, "node1", ADDRESS_1).len(), 1);
+    assert!(address_changes(&pair.lab, "node2", ADDRESS_1).is_empty());
+}
+
+/// A daemon that dies while it gives a group away: one owner at the end, and never two.
+pub fn while_giving(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::4\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    wait_guardian(&pair, "node1", &[]);
+    let before = pid(&pair, "node1");
+    pair.operator("node1", "hb_standby all");
+    wait_until(LONG, "the stop script runs", || {
+        count(&pair.lab, "node1", "stop", "a") == 1
+    });
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    pair.wait_log("node1", "a script of an earlier daemon still runs");
+    wait_until(LONG, "the group is stopped", || !pair.runs("node1", "a"));
+    let mut owner = "";
+    // A legacy taker waits for an hour for the end of the standby, and says so.
+    let ours = kinds == [Kind::Systole; 2];
+    wait_until(LONG, "one owner, and nobody in transition", || {
+        let settled = !ours || NODES.iter().all(|node| pair.holds(node) != "transition");
+        if let [only] = pair.owners(ADDRESS_1)[..] {
+            owner = only;
+        }
+        settled && pair.owners(ADDRESS_1) == [owner] && pair.runs(owner, "a")
+    });
+    // It stays so.
+    std::thread::sleep(Duration::from_secs(4));
+    pair.wait_owner(owner, ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}

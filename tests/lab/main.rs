@@ -157,7 +157,7 @@ macro_rules! deaths {
 }
 
 deaths! {
-    death: aborted in_turns after_reload too_often while_stopping in_foreground;
+    death: aborted in_turns after_reload too_often while_stopping while_starting while_giving in_foreground;
     panics: every_actor_panics;
     memory: out_of_memory allocation_fails;
 }

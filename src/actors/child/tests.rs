@@ -20,6 +20,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
         output: OutputTarget::default(),
         limit: Duration::from_secs(20),
         kill_after: Duration::from_millis(300),
+        record: None,
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Resume {
     pub holding: HoldingSet,
     /// Groups that run.
     pub running: Vec<GroupKey>,
+    /// Groups with an order in hand when the daemon was killed: they may run or not.
+    pub unfinished: Vec<GroupKey>,
     /// Nothing is started or stopped.
     pub frozen: bool,
 }
@@ -60,6 +62,8 @@ impl Handler<PrepareRestart> for MembershipActor {
         MessageResult(Readiness::Ready(Resume {
             holding: self.node.holding(),
             running: self.node.held_groups().cloned().collect(),
+            // Else it is in transition.
+            unfinished: Vec::new(),
             frozen: self.node.frozen(),
         }))
     }

@@ -341,8 +341,9 @@ async fn groups_run_on_through_a_panic_and_a_stop_in_progress_is_not_forgotten()
             alpha.node.do_send(ClientsStopped);
         }
     }
-    // The core that panicked had given the order already; to stop twice does no harm.
-    assert!((1..=2).contains(&stopped), "{stopped}");
+    // The core that panicked had given the order already, and the next one makes sure of it before
+    // it releases everything; to stop again does no harm.
+    assert!((1..=3).contains(&stopped), "{stopped}");
     assert!(alpha.root.borrow().contains(&RootEvent::Exit));
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use crate::actors::child::{self, ChildSpec, Ended, ExitReport, OutputTarget};
+use crate::actors::child::{self, ChildSpec, Ended, ExitReport, OutputTarget, record};
 use crate::config::Config;
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::address_script;
@@ -172,6 +172,7 @@ impl GroupRun {
     /// `report` gets the outcome. It comes before the end when a resource cannot be stopped: the
     /// rest is stopped after it.
     pub(crate) async fn start(&self, report: impl FnOnce(GroupOutcome)) {
+        self.after_earlier_scripts().await;
         log(
             Severity::Info,
             &format!("Acquiring resource group: {}", self.shown()),
@@ -202,6 +203,7 @@ impl GroupRun {
 
     /// Stops everything, right to left. `report` as for [`start`](Self::start).
     pub(crate) async fn stop(&self, report: impl FnOnce(GroupOutcome)) {
+        self.after_earlier_scripts().await;
         self.release(GroupOutcome::Stopped, report).await;
     }
 
@@ -236,6 +238,18 @@ impl GroupRun {
             self.call(word, &worker, Operation::Status).await;
         }
         self.runs(word, &worker).await
+    }
+
+    /// Where it stands which script of this group runs.
+    fn record(&self) -> PathBuf {
+        record::place(&self.context.paths.scripts(), &self.group.key.to_string())
+    }
+
+    /// Waits until no script of an earlier, killed daemon runs for this group: start and stop never
+    /// overlap.
+    async fn after_earlier_scripts(&self) {
+        let (limit, kill_after) = (self.context.limit, self.context.kill_after);
+        record::wait_for_earlier(&self.record(), limit, kill_after).await;
     }
 
     /// The addresses of this group, whoever places them.
@@ -381,6 +395,7 @@ impl GroupRun {
             output: self.context.output.clone(),
             limit: self.context.limit,
             kill_after: self.context.kill_after,
+            record: (operation != Operation::Status).then(|| self.record()),
         };
         let turn = Arc::clone(&self.turn).lock_owned().await;
         child::run(spec, Some(turn)).await

@@ -3,7 +3,7 @@
 //! group that may run is always named. It lies in memory (`/run`) and root's thread writes it: the
 //! heartbeat path never waits for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -26,6 +26,10 @@ pub(super) struct HeldFile {
     options: Options,
     holding: HoldingSet,
     may_run: BTreeSet<GroupKey>,
+    /// Groups with orders in hand, and how many: what comes of them a successor has to find out.
+    in_hand: BTreeMap<GroupKey, usize>,
+    /// Groups that a predecessor left so and that have not been ordered anything since.
+    owed: BTreeSet<GroupKey>,
     frozen: bool,
 }
 
@@ -39,6 +43,10 @@ impl HeldFile {
             may_run: resume
                 .map(|resume| resume.running.iter().cloned().collect())
                 .unwrap_or_default(),
+            in_hand: BTreeMap::new(),
+            owed: resume
+                .map(|resume| resume.unfinished.iter().cloned().collect())
+                .unwrap_or_default(),
             frozen: resume.is_some_and(|resume| resume.frozen),
         };
         file.write();
@@ -47,14 +55,21 @@ impl HeldFile {
 
     /// Call before the order is handed on.
     pub(super) fn ordered(&mut self, command: &GroupCommand) {
-        if command.what == GroupOrder::Start && self.may_run.insert(command.group.clone()) {
-            self.write();
+        if command.what == GroupOrder::Start {
+            self.may_run.insert(command.group.clone());
         }
+        self.owed.remove(&command.group);
+        *self.in_hand.entry(command.group.clone()).or_default() += 1;
+        self.write();
     }
 
     /// Call before the outcome is handed on.
     pub(super) fn done(&mut self, done: &GroupDone) {
-        let changed = match done.outcome {
+        match self.in_hand.get_mut(&done.group) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.in_hand.remove(&done.group)),
+        }
+        match done.outcome {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 self.may_run.insert(done.group.clone())
             }
@@ -62,9 +77,7 @@ impl HeldFile {
             | GroupOutcome::StartFailed { .. }
             | GroupOutcome::AddressTaken { .. } => self.may_run.remove(&done.group),
         };
-        if changed {
-            self.write();
-        }
+        self.write();
     }
 
     pub(super) fn holding(&mut self, holding: HoldingSet) {
@@ -86,7 +99,10 @@ impl HeldFile {
             return;
         };
         let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
-        let running: Vec<String> = self.may_run.iter().map(ToString::to_string).collect();
+        let unfinished = self.in_hand.keys().chain(&self.owed);
+        let unfinished = unfinished.map(|key| Options::unfinished_word(&key.to_string()));
+        let running = self.may_run.iter().map(ToString::to_string);
+        let running: Vec<String> = running.chain(unfinished).collect();
         let mut text = self
             .options
             .restart_words(held, &running, self.frozen)
@@ -152,11 +168,13 @@ mod tests {
         };
         assert_eq!(read_held(&path).unwrap(), words("none", &[]));
         file.holding(HoldingSet::LOCAL);
+        let in_hand = ["10.0.0.1", "systole: unfinished 10.0.0.1"];
         file.ordered(&command(GroupOrder::Start));
-        assert_eq!(read_held(&path).unwrap(), words("local", &["10.0.0.1"]));
+        assert_eq!(read_held(&path).unwrap(), words("local", &in_hand));
         file.done(&done(GroupOutcome::Started));
-        file.ordered(&command(GroupOrder::Stop));
         assert_eq!(read_held(&path).unwrap(), words("local", &["10.0.0.1"]));
+        file.ordered(&command(GroupOrder::Stop));
+        assert_eq!(read_held(&path).unwrap(), words("local", &in_hand));
         file.done(&done(GroupOutcome::Stopped));
         file.holding(HoldingSet::NONE);
         assert_eq!(read_held(&path).unwrap(), words("none", &[]));
@@ -171,6 +189,7 @@ mod tests {
         let resume = Resume {
             holding: HoldingSet::ALL,
             running: vec![GroupKey::new("a"), GroupKey::new("b")],
+            unfinished: vec![GroupKey::new("10.0.0.1")],
             frozen: true,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
@@ -181,11 +200,15 @@ mod tests {
         let read = parse("heartbeat", words).unwrap();
         assert!(read.frozen);
         assert_eq!(read.running, ["a", "b"]);
+        assert_eq!(read.unfinished, ["10.0.0.1"]);
         assert_eq!(
             read.command,
             crate::cli::Command::Restarted(Some(Held::All))
         );
         file.frozen(false);
+        // Until it is ordered something it is owed, and from then on in hand.
+        file.ordered(&command(GroupOrder::Stop));
+        file.done(&done(GroupOutcome::Stopped));
         let words = read_held(&path).unwrap();
         assert_eq!(words.last().and_then(|word| word.to_str()), Some("b"));
     }

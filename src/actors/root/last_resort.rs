@@ -73,6 +73,7 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
                 output: OutputTarget::default(),
                 limit: LIMIT,
                 kill_after: LIMIT,
+                record: None,
             };
             if child::run(spec, None).await.success() {
                 return true;

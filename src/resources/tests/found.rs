@@ -239,3 +239,43 @@ fn a_group_whose_address_is_taken_is_tried_again_soon_and_never_moved() {
         "{said:?}"
     );
 }
+
+/// A daemon that was killed in the middle of a start or a stop: nobody knows whether the group runs.
+#[test]
+fn what_was_in_hand_at_a_death_is_brought_to_where_it_belongs() {
+    let unfinished = || {
+        [
+            GroupKey::new("a"),
+            GroupKey::new("b"),
+            GroupKey::new("gone"),
+        ]
+    };
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.state.resume(HoldingSet::LOCAL, [GroupKey::new("a")]);
+    core.state.finish(unfinished());
+    core.input(ResourceInput::Tick);
+    // Of `a` we are the owner; `b` we have promised to give up.
+    assert_eq!(core.said(), ["start a", "stop b"]);
+    assert_eq!(core.state.rscstatus(), "transition");
+    core.finish();
+    let held: Vec<_> = core.state.held_groups().map(ToString::to_string).collect();
+    assert_eq!(held, ["a"]);
+    // Without reports there was no promise.
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.state.resume(HoldingSet::NONE, [GroupKey::new("a")]);
+    core.state.finish(unfinished());
+    core.input(ResourceInput::Tick);
+    core.finish();
+    assert_eq!(core.said(), ["start a", "start b"]);
+}
+
+/// Such a start that fails is a failed start as any other.
+#[test]
+fn an_interrupted_start_may_fail() {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.state.resume(HoldingSet::LOCAL, [GroupKey::new("a")]);
+    core.state.finish([GroupKey::new("a")]);
+    core.input(ResourceInput::Tick);
+    core.fail_start();
+    assert_eq!(core.state.held_groups().count(), 0);
+}
