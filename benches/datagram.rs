@@ -72,6 +72,7 @@ fn core(criterion: &mut Criterion) {
         auto_failback: AutoFailback::Off,
         groups: Vec::new(),
         pid: 1,
+        isolation_release: false,
     };
     let identity = Identity {
         generation: Generation(7),

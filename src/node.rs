@@ -6,6 +6,7 @@ mod turn;
 use std::time::Duration;
 
 use crate::clock::{Monotonic, Now};
+use crate::policy::isolation::Isolation;
 use crate::protocol::event::{Action, Event};
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::name::{Generation, MediumName, NodeName};
@@ -93,6 +94,8 @@ pub struct NodeSettings {
     pub groups: Vec<ResourceGroup>,
     /// Process id, for log lines.
     pub pid: u32,
+    /// Let go of everything when neither the peer nor a ping node is heard.
+    pub isolation_release: bool,
 }
 
 /// A node's whole core. Does no I/O and reads no clock.
@@ -102,6 +105,7 @@ pub struct Node {
     resources: ResourceState,
     decisions: Decisions,
     manage_resources: bool,
+    isolation: Option<Isolation>,
 }
 
 impl Node {
@@ -115,6 +119,8 @@ impl Node {
             resources: ResourceState::new(&settings),
             decisions: Decisions::default(),
             manage_resources: settings.manage_resources,
+            isolation: (settings.isolation_release && settings.manage_resources)
+                .then(|| Isolation::new(settings.timing.keepalive, settings.timing.deadtime)),
         }
     }
 
@@ -163,10 +169,11 @@ impl Node {
     pub fn next_deadline(&self) -> Option<Monotonic> {
         let membership = self.membership.next_deadline();
         let resources = self.resources.next_deadline();
-        match (membership, resources) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let isolation = self.isolation.as_ref().and_then(Isolation::next_deadline);
+        [membership, resources, isolation]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What `cl_status rscstatus` answers: `none`, `local`, `foreign`, `all` or `transition`;

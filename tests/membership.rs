@@ -206,6 +206,7 @@ fn alpha() -> Membership {
         auto_failback: AutoFailback::On,
         groups: Vec::new(),
         pid: 1,
+        isolation_release: false,
     };
     let identity = Identity {
         generation: Generation(1_795_212_829),

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
 use crate::actors::resource_group::{Care, CarefulStart, GroupContext, ResourceGroupActor};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{GroupAnswer, GroupView};
@@ -188,6 +188,16 @@ impl Handler<CarefulStart> for GroupsActor {
 
     fn handle(&mut self, CarefulStart(command): CarefulStart, _: &mut Self::Context) {
         self.order(command, true);
+    }
+}
+
+impl Handler<MoveAddresses> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, order: MoveAddresses, _: &mut Self::Context) {
+        if let Some(entry) = self.entry(&order.group) {
+            entry.actor.do_send(order);
+        }
     }
 }
 

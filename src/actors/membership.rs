@@ -287,6 +287,18 @@ impl MembershipActor {
                     .groups
                     .do_send(GroupCommand { order, group, what });
             }
+            Action::WithdrawAddresses(groups) => {
+                self.tell_root(RootEvent::Addresses {
+                    groups,
+                    withdraw: true,
+                });
+            }
+            Action::RestoreAddresses(groups) => {
+                self.tell_root(RootEvent::Addresses {
+                    groups,
+                    withdraw: false,
+                });
+            }
             Action::RunHook(message) => {
                 let own_status = self.own_status.clone();
                 self.setup.outlets.hooks.do_send(RunHook {

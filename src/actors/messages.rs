@@ -29,6 +29,16 @@ pub struct GroupCommand {
     pub what: GroupOrder,
 }
 
+/// Take a group's service addresses away without stopping it, or put them back. Nothing answers.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct MoveAddresses {
+    /// The group.
+    pub group: GroupKey,
+    /// `false`: put them back.
+    pub withdraw: bool,
+}
+
 /// A group has carried out an order.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
@@ -115,6 +125,14 @@ pub enum RootEvent {
         message: message::Message,
         /// Which clients are interested.
         treatment: Treatment,
+    },
+    /// The service addresses of these groups shall go at once or come back, the rest of the groups
+    /// stays as it is.
+    Addresses {
+        /// The groups.
+        groups: Vec<GroupKey>,
+        /// `false`: put them back.
+        withdraw: bool,
     },
     /// Nodes were added or removed: the host caches are out of date.
     NodeListChanged,

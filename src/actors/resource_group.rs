@@ -19,7 +19,7 @@ use tracing::{Instrument, error_span, warn};
 pub use care::{Care, CarefulStart};
 pub use run::{AddressFuture, AddressHandler, GroupContext};
 
-use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
 use crate::clock::Clock;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::resources::group::ResourceGroup;
@@ -43,6 +43,10 @@ pub struct ResourceGroupActor {
     /// Orders not begun. One in flight and one behind it is what the core gives.
     /// `true`: the network is asked first.
     waiting: VecDeque<(GroupCommand, bool)>,
+    /// The last order given was a stop.
+    stopped: bool,
+    /// Held while the addresses are moved without an order: such moves never overlap.
+    moving: Arc<Mutex<()>>,
     /// The order in hand; kept through a panic.
     current: Option<(GroupCommand, bool)>,
     turn: Arc<Mutex<()>>,
@@ -64,6 +68,8 @@ impl ResourceGroupActor {
             group,
             done,
             waiting: VecDeque::new(),
+            stopped: false,
+            moving: Arc::new(Mutex::new(())),
             current: None,
             turn: Arc::new(Mutex::new(())),
             work: Work::None,
@@ -87,6 +93,7 @@ impl ResourceGroupActor {
 
     fn take(&mut self, command: GroupCommand, careful: bool, ctx: &mut Context<Self>) {
         self.drop_question(ctx);
+        self.stopped = command.what == GroupOrder::Stop;
         self.waiting.push_back((command, careful));
         self.next(ctx);
     }
@@ -105,9 +112,12 @@ impl ResourceGroupActor {
         self.work = Work::Order;
         let mut run = self.group_run();
         let known = self.cared.fresh(self.clock.now().instant);
+        let moving = Arc::clone(&self.moving);
         let span = error_span!("group", name = %command.group);
         let done = self.done.clone();
         let work = async move {
+            // A move that was begun before must not end behind this order.
+            drop(moving.lock().await);
             run.refresh().await;
             let report = |outcome| match done.upgrade() {
                 Some(done) => done.do_send(GroupDone {
@@ -158,6 +168,28 @@ impl Handler<GroupCommand> for ResourceGroupActor {
 
     fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
         self.take(command, false, ctx);
+    }
+}
+
+impl Handler<MoveAddresses> for ResourceGroupActor {
+    type Result = ();
+
+    /// Beside an order in hand, so that a slow script does not hold it up.
+    fn handle(&mut self, order: MoveAddresses, ctx: &mut Self::Context) {
+        if !order.withdraw && self.stopped {
+            return;
+        }
+        let (run, moving) = (self.group_run(), Arc::clone(&self.moving));
+        let span = error_span!("group", name = %order.group);
+        let work = async move {
+            let _alone = moving.lock().await;
+            if order.withdraw {
+                run.withdraw_addresses().await;
+            } else {
+                run.restore_addresses().await;
+            }
+        };
+        ctx.spawn(work.instrument(span).into_actor(self));
     }
 }
 

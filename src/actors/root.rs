@@ -44,8 +44,8 @@ use crate::actors::medium::{self, MediumActor, MediumPlan, MediumSetup, OpenMedi
 use crate::actors::membership::handover::Resume;
 use crate::actors::membership::{self, MembershipActor, MembershipSetup, Outlets};
 use crate::actors::messages::{
-    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MediaOpened, RootEvent, RunHook,
-    StopRequested,
+    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MediaOpened, MoveAddresses, RootEvent,
+    RunHook, StopRequested,
 };
 use crate::actors::ping::{self, OpenPing, PingActor, PingSetup};
 use crate::actors::resource_group::GroupContext;
@@ -471,6 +471,11 @@ impl Handler<RootEvent> for RootActor {
                 // Clients must not take a stopped node for one that does not answer.
                 let _ = std::fs::remove_file(self.paths.register());
                 self.end(0);
+            }
+            RootEvent::Addresses { groups, withdraw } => {
+                for group in groups {
+                    self.groups.do_send(MoveAddresses { group, withdraw });
+                }
             }
             RootEvent::Deliver { .. } => self.client_socket.do_send(event),
             RootEvent::NodeStatusChanged { node, status } => {

@@ -50,6 +50,8 @@ pub struct Settings {
     pub address_probe: bool,
     /// What becomes of addresses that are not to be here.
     pub stray_addresses: StrayAddresses,
+    /// Whether a node that hears neither its peer nor a ping node lets go of its resources.
+    pub isolation_release: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             ipfail: false,
             address_probe: true,
             stray_addresses: StrayAddresses::Remove,
+            isolation_release: false,
         }
     }
 }
@@ -147,6 +150,18 @@ pub const SETTINGS: &[SettingDoc] = &[
                 Legacy never looks",
         safety: "`report` and `ignore`: what a crash or a hand left behind answers beside the owner",
     },
+    SettingDoc {
+        key: "isolation_release",
+        values: "`\"on\"`, `\"off\"`",
+        default: "\"off\"",
+        about: "A node that loses its peer and all ping nodes at about the same time takes its \
+                service addresses away just before the dead time is over, then stops its groups \
+                instead of taking those of the peer, and takes everything again when a ping node \
+                answers and the peer is still dead. Recommended on both nodes of a pair whose ping \
+                node is reached as clients reach the service. See `docs/ipfail.md`",
+        safety: "Prevents two owners where one side is cut off. A ping node that fails together \
+                 with the peer leaves nobody serving until it answers again",
+    },
 ];
 
 /// The file as it stands. Each field's name is a key of [`SETTINGS`].
@@ -160,6 +175,7 @@ struct Raw {
     ipfail: Option<String>,
     address_probe: Option<String>,
     stray_addresses: Option<String>,
+    isolation_release: Option<String>,
 }
 
 /// Why the settings file is refused.
@@ -233,6 +249,11 @@ impl Settings {
                 "address_probe",
                 raw.address_probe,
                 &mut settings.address_probe,
+            ),
+            (
+                "isolation_release",
+                raw.isolation_release,
+                &mut settings.isolation_release,
             ),
         ];
         for (key, word, switch) in switches {

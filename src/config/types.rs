@@ -271,6 +271,7 @@ impl Config {
             auto_failback: self.auto_failback,
             groups: self.groups.clone(),
             pid,
+            isolation_release: self.settings.isolation_release,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Node;
 use crate::clock::Now;
 use crate::notice::Notice;
+use crate::policy::isolation;
 use crate::protocol::event::{Action, Event};
 use crate::protocol::name::Generation;
 use crate::protocol::output::{Output, ResourceEvent};
@@ -42,6 +43,8 @@ impl Node {
             actions,
         };
         begin(&mut turn);
+        turn.work_off();
+        turn.watch_isolation();
         turn.work_off();
     }
 }
@@ -167,9 +170,76 @@ impl Turn<'_> {
         self.actions.push(action);
     }
 
+    /// Looks who is silent, when that is of interest.
+    fn watch_isolation(&mut self) {
+        let Node {
+            membership,
+            resources,
+            isolation: Some(isolation),
+            ..
+        } = &mut *self.node
+        else {
+            return;
+        };
+        let early = isolation::margin(membership.keepalive());
+        let step = isolation.observe(
+            membership.silences(early),
+            resources.may_be_cut_off(),
+            |node| resources.is_leaving(node),
+            self.now.instant,
+        );
+        if let Some(step) = step {
+            self.isolation_step(step);
+        }
+    }
+
+    fn isolation_step(&mut self, step: isolation::Step) {
+        let groups = || self.node.held_groups().cloned().collect();
+        match step {
+            isolation::Step::Withdraw => {
+                self.actions.push(Action::WithdrawAddresses(groups()));
+            }
+            isolation::Step::Restore => self.actions.push(Action::RestoreAddresses(groups())),
+            isolation::Step::Regain => self.resources(ResourceInput::Regained),
+        }
+    }
+
+    /// A silent node: whether it is dead, or this one is cut off.
+    fn silent(&mut self, event: ResourceEvent) -> ResourceInput {
+        let ResourceEvent::NodeDead {
+            ref node,
+            ping: false,
+            ref message,
+            ..
+        } = event
+        else {
+            return ResourceInput::Membership(event);
+        };
+        let may_act = self.node.resources.may_be_cut_off();
+        let leaving = self.node.resources.is_leaving(node);
+        let now = self.now.instant;
+        let verdict = match &mut self.node.isolation {
+            Some(isolation) => isolation.judge(node, may_act, leaving, now),
+            None => Err(None),
+        };
+        match verdict {
+            Ok(()) => ResourceInput::CutOff {
+                node: node.clone(),
+                message: message.clone(),
+            },
+            Err(step) => {
+                if let Some(step) = step {
+                    self.isolation_step(step);
+                }
+                ResourceInput::Membership(event)
+            }
+        }
+    }
+
     fn resource_event(&mut self, event: ResourceEvent) {
         if self.node.manage_resources {
-            self.resources(ResourceInput::Membership(event));
+            let input = self.silent(event);
+            self.resources(input);
         } else if event == ResourceEvent::Deleted {
             self.resources(ResourceInput::StopRequested(
                 crate::protocol::event::StopReason::Fatal,

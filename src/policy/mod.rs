@@ -12,3 +12,4 @@
 )]
 
 pub mod ipfail;
+pub mod isolation;

@@ -152,6 +152,11 @@ pub enum Action {
     },
     /// Run the notification script of the message's type, if there is one. Nothing waits for it.
     RunHook(Message),
+    /// Take the service addresses of these groups away at once, leave the rest of them alone:
+    /// another node may take them in a moment. Nothing answers.
+    WithdrawAddresses(Vec<GroupKey>),
+    /// Put them back, unless the group was stopped meanwhile. Nothing answers.
+    RestoreAddresses(Vec<GroupKey>),
     /// Communication is up: open the client socket, start respawned clients.
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`Event::ClientsStopped`].

@@ -38,7 +38,7 @@ mod view;
 use comm::Phase;
 use liveness::Stall;
 use send::AnnouncedDeadTime;
-pub use view::NodeView;
+pub use view::{NodeView, Silence};
 
 /// Longest `ld` text, in bytes. Spec: wire, section 8.
 const MAX_LOAD_BYTES: usize = 63;

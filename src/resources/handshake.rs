@@ -221,6 +221,7 @@ impl ResourceState {
             return;
         }
         peer.newest_report = position;
+        peer.leaving = message.text(field::INFO) == Some("shutdown");
         // Whoever heard our `starting` holds us for unsettled until we report.
         let asked = self.phase == Phase::Stable && full && !peer.reported && peer.asked > 0;
         let first = !peer.reported;

@@ -21,6 +21,7 @@ pub mod group;
 mod handshake;
 pub mod holding;
 pub(crate) mod hooks;
+mod isolation;
 mod jobs;
 mod legacy_model;
 pub mod lines;

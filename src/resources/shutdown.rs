@@ -73,6 +73,7 @@ impl ResourceState {
             self.out.push(ResourceOutput::SendStatus);
         }
         self.lift_freeze("the node is being stopped");
+        self.stop_when_cut_off();
         self.wanted = None;
         self.offered = None;
         self.failures.clear();
@@ -119,12 +120,12 @@ impl ResourceState {
             "a stop was requested",
         );
         if !releasing {
-            self.release_all();
+            self.release_all("shutdown");
         }
     }
 
-    /// Gives everything up, running work included.
-    fn release_all(&mut self) {
+    /// Gives everything up, running work included. `info`: what the others are told of it.
+    pub(super) fn release_all(&mut self, info: &str) {
         self.notice(Notice::GivingUpAll {});
         self.releasing = self.mine;
         self.mine = HoldingSet::NONE;
@@ -140,7 +141,7 @@ impl ResourceState {
         self.timers = Timers::default();
         self.jobs.cancel(|_| true);
         if self.nice() && self.comm_up {
-            self.send(report(HoldingSet::NONE, false, Some("shutdown")));
+            self.send(report(HoldingSet::NONE, false, Some(info)));
         }
         let keys = self.keys_of(HoldingSet::ALL);
         self.jobs.add(Purpose::ReleaseAll, keys, GroupOrder::Stop);
@@ -151,6 +152,9 @@ impl ResourceState {
     /// `first`: the new generation comes before the release, because peers may hold us for dead
     /// and shall hear nothing of the old one any more.
     pub(super) fn start_anew(&mut self, first: bool, cause: &str) {
+        if !first && !self.stopping() && self.heard_when_cut_off(cause) {
+            return;
+        }
         if !self.manage || self.phase == Phase::Shutdown || self.stopping() {
             return;
         }
@@ -166,7 +170,7 @@ impl ResourceState {
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
         self.anew = Some(first);
-        self.release_all();
+        self.release_all("shutdown");
     }
 
     /// Every group is stopped.
@@ -181,6 +185,9 @@ impl ResourceState {
             };
             return;
         }
+        if self.released_when_cut_off() {
+            return;
+        }
         let generation_taken = self.anew.take().unwrap_or(false);
         self.forget();
         if !generation_taken {
@@ -192,7 +199,7 @@ impl ResourceState {
     }
 
     /// Back to the first moment of a run; only what membership told stays.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.phase = Phase::Init;
         self.mine = HoldingSet::NONE;
         self.theirs = HoldingSet::NONE;

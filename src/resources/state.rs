@@ -7,6 +7,7 @@ use super::failures::Failure;
 use super::freeze::Waiting;
 use super::group::{GroupKey, ResourceGroup};
 use super::holding::HoldingSet;
+use super::isolation::CutOff;
 use super::jobs::Jobs;
 use super::legacy_model::Asked;
 use super::shutdown::Stop;
@@ -40,6 +41,15 @@ pub enum ResourceInput {
         /// What came out.
         outcome: GroupOutcome,
     },
+    /// The dead time of a node is over, and we are the one that is cut off.
+    CutOff {
+        /// The silent node.
+        node: NodeName,
+        /// The message of its death, for the hook.
+        message: Message,
+    },
+    /// A ping node answers again, and who was silent still is.
+    Regained,
     /// The node shall stop.
     StopRequested(StopReason),
     /// All respawned clients have ended.
@@ -92,6 +102,8 @@ pub(super) struct Peer {
     pub(super) status: Option<NodeStatus>,
     /// It sent `shutdone` in its present generation: it holds nothing and goes.
     pub(super) left: bool,
+    /// It said that it gives everything up to go.
+    pub(super) leaving: bool,
     /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
     pub(super) fresh: bool,
     /// A full report of its present generation came after our `starting`.
@@ -185,6 +197,8 @@ pub struct ResourceState {
     pub(super) stop: Stop,
     /// A release after which a new run begins; `true`: its generation is in force already.
     pub(super) anew: Option<bool>,
+    /// Nobody is heard: everything is released, or is being.
+    pub(super) isolated: Option<CutOff>,
     pub(super) timers: Timers,
     pub(super) peers: BTreeMap<NodeName, Peer>,
     pub(super) jobs: Jobs,
@@ -231,6 +245,7 @@ impl ResourceState {
             offered: None,
             stop: Stop::No,
             anew: None,
+            isolated: None,
             timers: Timers::default(),
             peers: settings
                 .nodes
@@ -275,6 +290,8 @@ impl ResourceState {
                 group,
                 outcome,
             } => self.group_done(order, &group, outcome),
+            ResourceInput::CutOff { node, message } => self.cut_off_from(&node, message),
+            ResourceInput::Regained => self.regained(),
             ResourceInput::StopRequested(reason) => self.stop_requested(reason),
             ResourceInput::ClientsStopped => self.clients_stopped(),
             ResourceInput::FreezeRequested => self.freeze(),

@@ -262,12 +262,14 @@ impl ResourceState {
 
     /// A node came with a higher generation. Spec: membership, section 6.1.
     pub(super) fn node_restarted(&mut self, node: &NodeName) {
+        let back = format!("node {node} is back");
         let unclear = self.theirs.with(self.doubt);
         let peer = self.peers.entry(node.clone()).or_default();
         // Its status stays until a change is told: when the first word heard of the new run is
         // the one we knew, there is none. Spec: membership, section 16.3.
         let active = peer.status == Some(NodeStatus::Active);
         peer.left = false;
+        peer.leaving = false;
         peer.fresh = false;
         peer.reported = false;
         peer.asked = 0;
@@ -277,6 +279,9 @@ impl ResourceState {
         // What failed there may start in its new run.
         self.moved.clear();
         self.interrupt_standby();
+        if self.isolated.is_some() {
+            return self.start_anew(false, &back);
+        }
         if active && self.nice() && self.timers.ask_again.is_none() {
             self.ask_soon();
         }

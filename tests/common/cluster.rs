@@ -152,6 +152,7 @@ impl Cluster {
                 })
                 .collect(),
             pid: 1,
+            isolation_release: false,
         }
     }
 

@@ -22,6 +22,7 @@ mod host;
 mod install;
 mod installed;
 mod ipfail;
+mod isolation;
 mod load;
 mod media;
 mod memory;

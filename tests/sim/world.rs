@@ -330,6 +330,7 @@ impl World {
                 })
                 .collect(),
             pid: 1,
+            isolation_release: false,
         }
     }
 
@@ -541,6 +542,8 @@ impl World {
                 | Action::Deliver { .. }
                 | Action::CommUp
                 | Action::NodeListChanged
+                | Action::WithdrawAddresses(_)
+                | Action::RestoreAddresses(_)
                 | Action::OwnHeartbeat => {}
             }
         }

@@ -85,6 +85,7 @@ fn settings(local: &str) -> NodeSettings {
             resources: vec!["10.0.0.9".into()],
         }],
         pid: 1,
+        isolation_release: false,
     }
 }
 

@@ -231,6 +231,32 @@ impl GroupRun {
         }
     }
 
+    /// Takes the group's addresses away, whoever put them there; nothing else is stopped.
+    pub(crate) async fn withdraw_addresses(&self) {
+        for address in self.addresses() {
+            match self.context.addresses.stop(&address).await {
+                Ok(()) => log(
+                    Severity::Info,
+                    &format!("Address {} withdrawn", address.address),
+                ),
+                Err(error) => log(Severity::Error, &error),
+            }
+        }
+    }
+
+    /// Puts the group's addresses back.
+    pub(crate) async fn restore_addresses(&self) {
+        for address in self.addresses() {
+            match self.context.addresses.start(&address).await {
+                Ok(()) => log(
+                    Severity::Info,
+                    &format!("Address {} restored", address.address),
+                ),
+                Err(error) => log(Severity::Error, &error),
+            }
+        }
+    }
+
     /// Whether one resource word runs; its script is asked for `status` and nothing else.
     pub(crate) async fn is_running(&self, word: &str) -> bool {
         let worker = self.worker(word).await;

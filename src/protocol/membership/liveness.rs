@@ -180,6 +180,17 @@ impl Membership {
         }
     }
 
+    /// When a node is `early` before the end of its dead time or ours: others judge us by ours, and
+    /// a legacy one without slack. Once communication is up.
+    pub(super) fn almost_dead(&self, node: &Node, early: Duration) -> Option<Monotonic> {
+        if !self.links_up || node.status == NodeStatus::Dead {
+            return None;
+        }
+        let limit = node.dead_after.min(self.settings.timing.deadtime);
+        let due = node.silent_since + limit.saturating_sub(early);
+        Some(self.stall.judged_at(due, limit))
+    }
+
     /// When the node's links die unless they are heard: earliest, own links never.
     fn link_deadline(&self, node: &Node, heard: Monotonic) -> Option<Monotonic> {
         match node.kind {

@@ -1,10 +1,13 @@
 //! What others may read of membership.
 
+use std::time::Duration;
+
 use super::super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::super::node_table::{Node, NodeKind};
 use super::super::status::NodeStatus;
 use super::Membership;
 use super::comm::Phase;
+use crate::clock::Monotonic;
 
 /// A node as others may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,22 @@ pub struct NodeView<'a> {
     pub gap_to: Option<Sequence>,
     /// Links: medium and whether it is up.
     pub links: Vec<(&'a MediumName, bool)>,
+}
+
+/// How long another node or a ping node is silent already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// Its name.
+    pub node: NodeName,
+    /// Whether it is a ping node.
+    pub ping: bool,
+    /// Status.
+    pub status: NodeStatus,
+    /// Its last status message in its present run; `None`: none yet.
+    pub heard: Option<Monotonic>,
+    /// When its silence comes close to a death, by the shorter of its dead time and ours; `None`
+    /// where that cannot happen.
+    pub due: Option<Monotonic>,
 }
 
 impl<'a> From<&'a Node> for NodeView<'a> {
@@ -86,6 +105,27 @@ impl Membership {
     /// All nodes in table order, ourselves and ping nodes included.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         self.nodes.iter().map(NodeView::from)
+    }
+
+    /// Interval of our own status message.
+    #[must_use]
+    pub const fn keepalive(&self) -> Duration {
+        self.settings.timing.keepalive
+    }
+
+    /// The silences of all nodes but our own; `early`: how long before the end of the dead time one
+    /// is due.
+    #[must_use]
+    pub fn silences(&self, early: Duration) -> Vec<Silence> {
+        let others = self.nodes.iter().filter(|node| node.kind != NodeKind::Own);
+        let silence = |node: &Node| Silence {
+            node: node.name.clone(),
+            ping: node.kind == NodeKind::Ping,
+            status: node.status,
+            heard: node.last_status,
+            due: self.almost_dead(node, early),
+        };
+        others.map(silence).collect()
     }
 
     /// One node.

@@ -57,6 +57,7 @@ pub(super) fn settings(nodes: &[&str], model: AutoFailback) -> NodeSettings {
             })
             .collect(),
         pid: 1,
+        isolation_release: false,
     }
 }
 

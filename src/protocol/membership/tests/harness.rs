@@ -59,6 +59,7 @@ pub(super) fn settings(local: &str, nodes: &[&str]) -> NodeSettings {
         auto_failback: AutoFailback::On,
         groups: Vec::new(),
         pid: 1,
+        isolation_release: false,
     }
 }
 

@@ -1,0 +1,213 @@
+//! Isolation release: a node that hears neither its peer nor a ping node lets go of its resources
+//! instead of taking those of the peer, for it is most likely the one that is cut off.
+//!
+//! | state | event | then |
+//! |---|---|---|
+//! | Linked | shortly before the peer's dead time, isolated | withdraw addresses, to Withdrawn |
+//! | Withdrawn | the peer or a ping node is heard | restore addresses, to Linked |
+//! | Linked, Withdrawn | the peer's dead time is over, isolated | release, to Released |
+//! | Withdrawn | the same, not isolated | restore addresses, to Linked |
+//! | Released | a ping node has answered for a dead time | take everything, to Linked |
+//! | Released | the peer is heard | to Linked; the start exchange decides |
+//!
+//! Isolated is who heard an active peer that had not announced its shutdown, and a ping node, whose
+//! silences began within one dead time of each other, and hears no ping node now. For pairs only.
+
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+use crate::protocol::membership::Silence;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+
+/// Shortest time between withdrawing addresses and the end of the dead time.
+const MIN_MARGIN: Duration = Duration::from_millis(50);
+
+/// How long before the end of its dead time a silent peer counts here: its own clock runs as ours.
+#[must_use]
+pub fn margin(keepalive: Duration) -> Duration {
+    keepalive.max(MIN_MARGIN)
+}
+
+/// What shall be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Take service addresses away, for the peer may take them in a moment.
+    Withdraw,
+    /// Put them back.
+    Restore,
+    /// A ping node answers again and the peer is still dead: take everything.
+    Regain,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Linked,
+    Withdrawn,
+    /// Since when a ping node answers without a break.
+    Released {
+        peer: NodeName,
+        back: Option<Monotonic>,
+    },
+}
+
+/// Watches the silences of one node's surroundings. Does no I/O and reads no clock.
+#[derive(Debug)]
+pub struct Isolation {
+    keepalive: Duration,
+    deadtime: Duration,
+    state: State,
+    now: Monotonic,
+    seen: Vec<Silence>,
+}
+
+impl Isolation {
+    /// Nothing seen yet.
+    #[must_use]
+    pub const fn new(keepalive: Duration, deadtime: Duration) -> Self {
+        Self {
+            keepalive,
+            deadtime,
+            state: State::Linked,
+            now: Monotonic::ZERO,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Takes in who is silent since when. `may_act`: the node neither stops nor is frozen, and
+    /// `leaving` tells whether a node has announced its shutdown.
+    pub fn observe(
+        &mut self,
+        seen: Vec<Silence>,
+        may_act: bool,
+        leaving: impl Fn(&NodeName) -> bool,
+        now: Monotonic,
+    ) -> Option<Step> {
+        self.seen = seen;
+        self.now = now;
+        match &self.state {
+            State::Linked | State::Withdrawn => {
+                let cut_off = may_act
+                    && self.peer().is_some_and(|peer| {
+                        peer.due.is_some_and(|due| due <= now)
+                            && !leaving(&peer.node)
+                            && self.is_isolated_from(peer)
+                    });
+                let (state, step) = match (&self.state, cut_off) {
+                    (State::Linked, true) => (State::Withdrawn, Step::Withdraw),
+                    (State::Withdrawn, false) => (State::Linked, Step::Restore),
+                    _ => return None,
+                };
+                self.state = state;
+                Some(step)
+            }
+            State::Released { peer, back } => {
+                let back = *back;
+                let gone = self
+                    .seen
+                    .iter()
+                    .any(|node| node.node == *peer && node.status == NodeStatus::Dead);
+                if !gone || !may_act {
+                    self.state = State::Linked;
+                    return None;
+                }
+                let answers = self.pings().any(|ping| self.answers(ping));
+                let back = answers.then(|| back.unwrap_or(now));
+                if back.is_some_and(|back| now.since(back) >= self.deadtime) {
+                    self.state = State::Linked;
+                    return Some(Step::Regain);
+                }
+                let peer = peer.clone();
+                self.state = State::Released { peer, back };
+                None
+            }
+        }
+    }
+
+    /// The dead time of `peer` is over. `Ok`: release everything. `Err` with what is to be done
+    /// first: take its groups as ever.
+    ///
+    /// # Errors
+    /// The node is not isolated.
+    pub fn judge(
+        &mut self,
+        peer: &NodeName,
+        may_act: bool,
+        leaving: bool,
+        now: Monotonic,
+    ) -> Result<(), Option<Step>> {
+        self.now = now;
+        // As it was before it was declared dead.
+        let isolated = may_act
+            && !leaving
+            && self
+                .peer()
+                .is_some_and(|known| known.node == *peer && self.is_isolated_from(known));
+        let withdrawn = self.state == State::Withdrawn;
+        if isolated {
+            let peer = peer.clone();
+            self.state = State::Released { peer, back: None };
+            return Ok(());
+        }
+        self.state = State::Linked;
+        Err(withdrawn.then_some(Step::Restore))
+    }
+
+    /// Earliest instant at which [`observe`](Self::observe) could give another answer without
+    /// anything being heard.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        match &self.state {
+            State::Linked => {
+                let peer = self
+                    .peer()
+                    .filter(|peer| peer.status == NodeStatus::Active)?;
+                let silent = self
+                    .pings()
+                    .filter_map(|ping| Some(ping.heard? + self.quiet()));
+                let at = peer.due?.max(silent.max()?);
+                (at > self.now).then_some(at)
+            }
+            State::Withdrawn => None,
+            State::Released { back, .. } => back.map(|back| back + self.deadtime),
+        }
+    }
+
+    /// The other node of a pair.
+    fn peer(&self) -> Option<&Silence> {
+        let mut peers = self.seen.iter().filter(|node| !node.ping);
+        peers.next().filter(|_| peers.next().is_none())
+    }
+
+    fn pings(&self) -> impl Iterator<Item = &Silence> {
+        self.seen.iter().filter(|node| node.ping)
+    }
+
+    /// From here on a ping node that is asked once per keepalive is silent: one lost answer is none.
+    fn quiet(&self) -> Duration {
+        let beats = self.keepalive.saturating_add(self.keepalive / 2);
+        beats.max(self.deadtime / 2)
+    }
+
+    fn answers(&self, ping: &Silence) -> bool {
+        ping.status == NodeStatus::Ping
+            && ping
+                .heard
+                .is_some_and(|heard| self.now.since(heard) < self.quiet())
+    }
+
+    fn is_isolated_from(&self, peer: &Silence) -> bool {
+        let (NodeStatus::Active, Some(last)) = (peer.status, peer.heard) else {
+            return false;
+        };
+        let together = |ping: &Silence| {
+            ping.heard.is_some_and(|heard| {
+                heard.since(last) <= self.deadtime && last.since(heard) <= self.deadtime
+            })
+        };
+        !self.pings().any(|ping| self.answers(ping)) && self.pings().any(together)
+    }
+}
+
+#[cfg(test)]
+mod tests;
