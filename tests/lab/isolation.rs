@@ -202,6 +202,22 @@ fn slow_stop(kinds: [Kind; 2]) {
     assert!((5.0..15.0).contains(&seconds), "{seconds}");
 }
 
+/// The owner hears nobody, but the other hears it: it lets go and says so, and the other takes over
+/// although nobody is dead to it.
+fn deaf_owner(kinds: [Kind; 2]) {
+    let pair = settled(kinds, &addresses_only());
+    let rule = "ip saddr 10.77.0.0/24";
+    pair.lab
+        .command(&["block", pair.lab.name(), "node1", "eth0", rule]);
+    pair.wait_log("node1", "isolated: ");
+    wait_address(&pair, &["node2"]);
+    assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
+    assert_short_overlap(&pair);
+    pair.lab
+        .command(&["block", pair.lab.name(), "node1", "eth0", ""]);
+    assert_one_owner(&pair);
+}
+
 /// The setting is off: as ever.
 fn off_by_default(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
@@ -253,6 +269,7 @@ tests! {
     long_only_the_peer_lost_legacy_owner: only_the_peer_lost LEGACY_OWNER;
     long_slow_stop_ours_ours: slow_stop OURS_OURS;
     long_slow_stop_beside_legacy: slow_stop SYSTOLE_OWNER;
+    long_deaf_owner_ours_ours: deaf_owner OURS_OURS;
     long_off_by_default: off_by_default SYSTOLE_OWNER;
     long_peer_still_heard: peer_still_heard OURS_OURS;
 }
