@@ -40,7 +40,13 @@ fn a_port_that_is_taken_fails_the_start() {
         let taken = "setsid perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0); \
              bind(S, sockaddr_in(694, INADDR_ANY)) or die; open(F, \">/run/taken\"); close F; sleep 1000' \
              </dev/null >/dev/null 2>&1 & until [ -e /run/taken ]; do sleep 0.1; done";
-        fails("ucast eth0 @PEER0@", taken, "Address already in use");
+        for media in [
+            "ucast eth0 @PEER0@",
+            "bcast eth0",
+            "mcast eth0 239.0.0.42 694 1 0",
+        ] {
+            fails(media, taken, "Address already in use");
+        }
     });
 }
 
