@@ -3,6 +3,7 @@
 //!
 //! | Figure | What |
 //! |---|---|
+//! | `start` | one run of CL_STATUS with `-h`: what it costs to start it and ask nobody |
 //! | `process` | one whole run of the program CL_STATUS, `nodestatus NODE` |
 //! | `connection` | connect, sign on, ask for the status of NODE, sign off |
 //! | `request` | one question on an open connection |
@@ -40,13 +41,15 @@ fn main() {
         std::process::exit(2);
     };
     let count: usize = count.parse().unwrap();
-    let process = times(count, || {
+    let run = |words: &[&str]| {
         let status = Command::new(program)
-            .args(["nodestatus", node])
+            .args(words)
             .stdout(Stdio::null())
             .status();
         assert!(status.unwrap().success());
-    });
+    };
+    let start = times(count, || run(&["-h"]));
+    let process = times(count, || run(&["nodestatus", node]));
     let connection = times(count, || {
         let mut client = ApiClient::sign_on(Path::new(SOCKET)).unwrap();
         ask(&mut client, node);
@@ -59,6 +62,7 @@ fn main() {
     println!(
         "{}",
         json!({
+            "start": start,
             "process": process,
             "connection": connection,
             "request": request,
