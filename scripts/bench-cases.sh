@@ -177,3 +177,6 @@ case_datagram() {
   as_caller cargo bench --locked --quiet --bench datagram -- --warm-up-time 1 --measurement-time 2 2>/dev/null |
     awk '/time:/ {sub(/ *time: */, ""); name = $0 ~ /^\[/ ? last : ""; if (name == "") {split($0, a, "["); name = a[1]; $0 = "[" a[2]} split($0, t, " "); print "| " name " | " t[3] " " t[4] " |"} {last = $0}'
 }
+
+# The client socket: a table of its own, because one run has hundreds of questions.
+case_clients() { say ""; "$ROOT/scripts/bench-clients" 2 100; }
