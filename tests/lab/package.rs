@@ -206,7 +206,8 @@ pub fn alone() {
     };
     // A program that would vanish: its line is named, the legacy package stays.
     let ha_cf = "keepalive 1\n# respawn hacluster /usr/libexec/heartbeat/dopd\n\
-        respawn hacluster /bin/cat\nrespawn root /usr/libexec/heartbeat/ccm -v\nnode node1\n";
+        respawn hacluster /bin/cat\nrespawn root /usr/libexec/heartbeat/ccm -v\n\
+        respawn hacluster /usr/libexec/heartbeat/ipfail\nnode node1\n";
     std::fs::write(lab.dir("node1").join("ha.d/ha.cf"), ha_cf).expect("write");
     let (code, said) = lab.dpkg("node1", &["-i", &deb]);
     assert_ne!(code, 0, "{said}");
@@ -215,7 +216,7 @@ pub fn alone() {
         "{said}"
     );
     assert!(
-        !said.contains("dopd") && !said.contains("/bin/cat"),
+        !said.contains("ipfail") && !said.contains("dopd") && !said.contains("/bin/cat"),
         "{said}"
     );
     assert_eq!(status("heartbeat"), "installed");
