@@ -70,6 +70,10 @@ impl ResourceState {
                 let text =
                     format!("group {group} is not started: another host has its address: {claim}");
                 self.notice(Notice::OtherCrit { text });
+                self.decide(
+                    format!("does not start group {group}"),
+                    format!("another host has its address: {claim}"),
+                );
                 self.address_taken(group);
             }
             GroupOutcome::StopFailed { resource } => {

@@ -183,9 +183,9 @@ pub fn aborted(kinds: [Kind; 2]) {
 /// The guardian, then the daemon, then the guardian again.
 pub fn in_turns(kinds: [Kind; 2]) {
     let mut watched = watched(PairConfig::new(kinds));
-    for _ in 0..2 {
+    for signal in ["KILL", "ABRT"] {
         let old = guardians(&watched.pair, "node1");
-        let kill = format!("kill -9 {}", old.join(" "));
+        let kill = format!("kill -{signal} {}", old.join(" "));
         watched.pair.lab.sh("node1", &kill);
         wait_guardian(&watched.pair, "node1", &old);
         watched.kill_daemon("ILL");

@@ -1,6 +1,8 @@
 //! What a group does for its addresses between its orders. An order is never held up by a question
 //! to the network: the question is dropped.
 
+use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -13,6 +15,7 @@ use crate::clock::Monotonic;
 use crate::config::settings::StrayAddresses;
 use crate::net::service_address::Claim;
 use crate::notice::Severity;
+use crate::resources::address::parse_word;
 
 /// An answer of the network counts so long for a start.
 const FRESH: Duration = Duration::from_secs(5);
@@ -68,21 +71,21 @@ impl ResourceGroupActor {
         }
     }
 
-    /// Asks the network and hands the answer to `then`, unless an order comes first.
-    fn ask(
+    /// Asks something and hands the answer to `then`, unless an order comes first.
+    fn ask<T: 'static, F: Future<Output = Option<T>> + 'static>(
         &mut self,
         ctx: &mut Context<Self>,
-        then: impl FnOnce(&mut Self, Vec<Claim>, &mut Context<Self>) + 'static,
+        ask: impl FnOnce(GroupRun) -> F,
+        then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
     ) {
         if self.cared.question.is_some() {
             return;
         }
-        let run = self.group_run();
-        let question = async move { run.claims().await }.into_actor(self);
-        let question = question.map(|claims, act, ctx| {
+        let question = ask(self.group_run()).into_actor(self);
+        let question = question.map(|answer, act, ctx| {
             act.cared.question = None;
-            if let Some(claims) = claims {
-                then(act, claims, ctx);
+            if let Some(answer) = answer {
+                then(act, answer, ctx);
             }
         });
         self.cared.question = Some(ctx.spawn(question));
@@ -90,13 +93,15 @@ impl ResourceGroupActor {
 
     fn looked(&mut self, claims: Vec<Claim>, ctx: &mut Context<Self>) {
         self.cared.looked = Some((self.clock.now().instant, claims.clone()));
-        if !claims.is_empty() {
-            self.tidy(claims, ctx);
-        }
+        let which = claims.iter().map(|claim| claim.address).collect();
+        self.tidy(which, claims, ctx);
     }
 
-    /// Removes addresses of a group that is not held; where there are `claims`, only those.
-    fn tidy(&mut self, claims: Vec<Claim>, ctx: &mut Context<Self>) {
+    /// Removes these addresses of a group that is not held.
+    fn tidy(&mut self, which: Vec<IpAddr>, claims: Vec<Claim>, ctx: &mut Context<Self>) {
+        if which.is_empty() {
+            return;
+        }
         let remove = match self.context.stray_addresses {
             StrayAddresses::Remove => true,
             StrayAddresses::Report if self.cared.reported => return,
@@ -106,7 +111,7 @@ impl ResourceGroupActor {
         self.work = Work::Tidying;
         let run = self.group_run();
         let span = error_span!("group", name = %self.group.key);
-        let work = async move { run.tidy(&claims, remove).await };
+        let work = async move { run.tidy(&which, &claims, remove).await };
         ctx.spawn(
             work.instrument(span)
                 .into_actor(self)
@@ -156,9 +161,13 @@ impl Handler<Care> for ResourceGroupActor {
             return;
         }
         match care {
-            Care::Look => self.ask(ctx, Self::looked),
-            Care::Tidy => self.tidy(Vec::new(), ctx),
-            Care::Check => self.ask(ctx, Self::checked),
+            Care::Look => self.ask(ctx, |run| async move { run.claims().await }, Self::looked),
+            Care::Tidy => self.ask(
+                ctx,
+                |run| async move { run.present().await },
+                |act, present, ctx| act.tidy(present, Vec::new(), ctx),
+            ),
+            Care::Check => self.ask(ctx, |run| async move { run.claims().await }, Self::checked),
             Care::Announce => self.announce(ctx),
         }
     }
@@ -194,24 +203,35 @@ impl GroupRun {
         if !claims.is_empty() {
             // It may be here as well, left from an earlier life: then there are two.
             let remove = self.context.stray_addresses == StrayAddresses::Remove;
-            self.tidy(&claims, remove).await;
+            let which: Vec<IpAddr> = claims.iter().map(|claim| claim.address).collect();
+            self.tidy(&which, &claims, remove).await;
         }
         claims.into_iter().next()
     }
 
-    /// Looks for addresses that are here although the group is not held, only for those of
-    /// `claims` if there are any. Whether one was found.
-    pub(super) async fn tidy(&self, claims: &[Claim], remove: bool) -> bool {
+    /// Which of its addresses are here; `None`: nothing is known.
+    async fn present(&self) -> Option<Vec<IpAddr>> {
+        match self.context.addresses.present(&self.addresses()).await {
+            Ok(present) => Some(present),
+            Err(error) => {
+                log(Severity::Warn, &error);
+                None
+            }
+        }
+    }
+
+    /// Looks for these addresses, which are not to be here. Whether one was found.
+    async fn tidy(&self, which: &[IpAddr], claims: &[Claim], remove: bool) -> bool {
         let mut found = false;
         for word in &self.group.resources {
+            if !matches!(parse_word(word), Ok(Some(it)) if which.contains(&it.address)) {
+                continue;
+            }
             let Some(address) = self.native_address(word).await else {
                 continue;
             };
             let ip = address.address;
             let claim = claims.iter().find(|claim| claim.address == ip);
-            if claim.is_none() && !claims.is_empty() {
-                continue;
-            }
             let handler = &self.context.addresses;
             let here = if remove {
                 handler.remove_stray(&address).await

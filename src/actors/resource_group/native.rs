@@ -1,5 +1,7 @@
 //! Joins the groups to the addresses of `net`.
 
+use std::net::IpAddr;
+
 use super::run::{AddressFuture, AddressHandler};
 use crate::net::service_address::{AddressManager, Claim};
 use crate::resources::address::AddressResource;
@@ -30,6 +32,13 @@ impl AddressHandler for AddressManager {
         Box::pin(async {
             let claims = AddressManager::claims(self, addresses).await;
             claims.map_err(|error| error.to_string())
+        })
+    }
+
+    fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>> {
+        Box::pin(async {
+            let present = AddressManager::present(self, addresses).await;
+            present.map_err(|error| error.to_string())
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub trait AddressHandler: Send + Sync {
     fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
     /// Who else on the network has which of the addresses. May take a second.
     fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
+    /// Which of the addresses are here, on whatever interface.
+    fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>>;
     /// Removes an address that is not to be there; whether it was.
     fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
     /// Announces an address that is there, and goes on with it slowly.

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex as StdMutex;
@@ -167,6 +168,16 @@ impl AddressHandler for FakeAddresses {
             let foreign = self.foreign.lock().expect("lock").clone();
             let asked = |claim: &Claim| addresses.iter().any(|it| it.address == claim.address);
             Ok(foreign.into_iter().filter(asked).collect())
+        })
+    }
+
+    fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>> {
+        Box::pin(async move {
+            let up = self.up.lock().expect("lock");
+            let addresses = addresses.iter().map(|it| it.address);
+            Ok(addresses
+                .filter(|it| up.contains(&it.to_string()))
+                .collect())
         })
     }
 

@@ -7,7 +7,8 @@ use tracing::{debug, info};
 
 use super::{AddressError, AddressManager, Outcome, connected, keep, read};
 use crate::net::announce::after_conflict;
-use crate::net::placement::{carried, place, settled};
+use crate::net::netlink::Netlink;
+use crate::net::placement::{Assigned, Interface, carried, needs_routes, place, settled};
 use crate::net::probe::{self, Mac, Question};
 use crate::resources::address::AddressResource;
 
@@ -54,38 +55,35 @@ impl AddressManager {
         &self,
         resources: &[AddressResource],
     ) -> Result<(Vec<Question>, Vec<Mac>), AddressError> {
+        let Some(first) = resources.first() else {
+            return Ok((Vec::new(), Vec::new()));
+        };
         let mut held = self.shared.netlink.lock().await;
-        let (mut questions, mut own) = (Vec::new(), Vec::new());
-        for resource in resources {
-            let netlink = connected(held.take(), resource.address)?;
-            let result = read(&netlink, resource).await;
-            keep(&mut held, netlink, &result);
-            let found = result?;
-            own = found.interfaces.iter().filter_map(|it| it.mac).collect();
-            let there = carried(resource, &found.interfaces, &found.assigned).and_then(|it| {
-                found
-                    .interfaces
-                    .iter()
-                    .find(|known| known.index == it.index)
-            });
-            let interface = match there {
-                Some(interface) => Some(interface),
-                None => place(resource, &found.interfaces, &found.routes)
-                    .ok()
-                    .map(|place| place.interface),
-            };
-            let asking = interface.filter(|it| it.up && it.answers());
-            if let Some((index, mac)) = asking.and_then(|it| Some((it.index, it.mac?))) {
-                questions.push(Question {
-                    address: resource.address,
-                    index,
-                    mac,
-                });
-            } else {
-                debug!(address = %resource.address, "cannot be asked for: no Ethernet interface");
-            }
-        }
-        Ok((questions, own))
+        let netlink = connected(held.take(), first.address)?;
+        let result = questions_of(&netlink, resources).await;
+        keep(&mut held, netlink, &result);
+        result
+    }
+
+    /// Which of the addresses are on some interface, whichever it is: one look for all of them.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn present(
+        &self,
+        resources: &[AddressResource],
+    ) -> Result<Vec<IpAddr>, AddressError> {
+        let Some(first) = resources.first() else {
+            return Ok(Vec::new());
+        };
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), first.address)?;
+        let result = assigned_like(&netlink, resources).await;
+        keep(&mut held, netlink, &result);
+        let assigned = result?;
+        let wanted = resources.iter().map(|resource| resource.address);
+        let is_there = |address: &IpAddr| assigned.iter().any(|it| it.address == *address);
+        Ok(wanted.filter(is_there).collect())
     }
 
     /// Takes away an address that is not to be here. Whether there was one.
@@ -121,4 +119,74 @@ impl AddressManager {
         }
         Ok(())
     }
+}
+
+/// All addresses of the host, of the families that `resources` have.
+async fn assigned_like(
+    netlink: &Netlink,
+    resources: &[AddressResource],
+) -> Result<Vec<Assigned>, AddressError> {
+    let mut assigned = Vec::new();
+    for v4 in [true, false] {
+        let mut addresses = resources.iter().map(|resource| resource.address);
+        let Some(address) = addresses.find(|address| address.is_ipv4() == v4) else {
+            continue;
+        };
+        let found = netlink.addresses(address).await;
+        assigned.extend(found.map_err(|source| AddressError::Read {
+            address,
+            what: "addresses",
+            source,
+        })?);
+    }
+    Ok(assigned)
+}
+
+/// Where to ask for what, and our own hardware addresses.
+async fn questions_of(
+    netlink: &Netlink,
+    resources: &[AddressResource],
+) -> Result<(Vec<Question>, Vec<Mac>), AddressError> {
+    let assigned = assigned_like(netlink, resources).await?;
+    let (mut questions, mut own, mut interfaces) = (Vec::new(), Vec::new(), None);
+    for resource in resources {
+        let address = resource.address;
+        let failed = |what| {
+            move |source| AddressError::Read {
+                address,
+                what,
+                source,
+            }
+        };
+        if interfaces.is_none() {
+            let found = netlink.interfaces().await.map_err(failed("interfaces"))?;
+            own = found.iter().filter_map(|it| it.mac).collect();
+            interfaces = Some(found);
+        }
+        let interfaces: &[Interface] = interfaces.as_deref().unwrap_or_default();
+        let there = carried(resource, interfaces, &assigned)
+            .and_then(|it| interfaces.iter().find(|known| known.index == it.index));
+        let interface = if let Some(interface) = there {
+            Some(interface)
+        } else {
+            let routes = if needs_routes(resource) {
+                netlink.routes(address).await.map_err(failed("routes"))?
+            } else {
+                Vec::new()
+            };
+            let place = place(resource, interfaces, &routes);
+            place.ok().map(|place| place.interface)
+        };
+        let asking = interface.filter(|it| it.up && it.answers());
+        if let Some((index, mac)) = asking.and_then(|it| Some((it.index, it.mac?))) {
+            questions.push(Question {
+                address,
+                index,
+                mac,
+            });
+        } else {
+            debug!(%address, "cannot be asked for: no Ethernet interface");
+        }
+    }
+    Ok((questions, own))
 }
