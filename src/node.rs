@@ -223,6 +223,12 @@ impl Node {
         self.resources.frozen()
     }
 
+    /// Whether this node has let go of everything because it hears nobody.
+    #[must_use]
+    pub const fn is_cut_off(&self) -> bool {
+        self.resources.is_cut_off()
+    }
+
     /// Nodes whose groups are taken at the thaw unless they return.
     pub fn waits_for_thaw(&self) -> impl Iterator<Item = &NodeName> {
         self.resources.waits_for_thaw()

@@ -30,6 +30,12 @@ impl ResourceState {
         self.manage && !self.frozen && !self.stopping() && self.is_pair()
     }
 
+    /// Whether everything is released, or being released, because nobody is heard.
+    #[must_use]
+    pub const fn is_cut_off(&self) -> bool {
+        self.isolated.is_some()
+    }
+
     /// Whether a node has said that it goes: its silence is no surprise.
     #[must_use]
     pub fn is_leaving(&self, node: &NodeName) -> bool {

@@ -42,6 +42,7 @@ fn quiet_plan() -> Plan {
         script_ms: 50,
         slow_script_ms: 1_000,
         internal_ms: 5,
+        gate: false,
     }
 }
 
@@ -68,6 +69,29 @@ fn under_faults_and_maintenance(seed: u64) -> World {
                         freeze: false,
                     },
                 );
+                when = end + rng.random_range(SECOND..40 * SECOND);
+            }
+        }
+    })
+}
+
+/// The same with a ping node that is lost and found, and nodes that let go when they are cut off.
+fn under_faults_and_isolation(seed: u64) -> World {
+    under_faults_and(seed, |world| {
+        world.plan.gate = true;
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x6761_7465);
+        for host in 0..world.plan.nodes {
+            let mut when = world.now + rng.random_range(15 * SECOND..40 * SECOND);
+            while when < 230 * SECOND {
+                // Cut off for good, or the ping node alone is lost.
+                let both = rng.random_bool(0.5);
+                let end = (when + rng.random_range(SECOND..40 * SECOND)).min(235 * SECOND);
+                for (at, cut) in [(when, true), (end, false)] {
+                    world.at(at, Happening::Gate { host, cut });
+                    if both {
+                        world.at(at, Happening::Cable { host, cut });
+                    }
+                }
                 when = end + rng.random_range(SECOND..40 * SECOND);
             }
         }
@@ -129,7 +153,9 @@ fn run_checked(world: &mut World, until: Micros) {
         let now = world.now;
         for group in world.keys() {
             let capable = world.hosts.iter().any(|h| {
-                h.node.as_ref().is_some_and(|node| !node.frozen())
+                h.node
+                    .as_ref()
+                    .is_some_and(|node| !node.frozen() && !node.is_cut_off())
                     && !h.stopping
                     && h.frozen_until.is_none()
                     && !h.broken.contains(&group)
@@ -173,6 +199,10 @@ fn check_maintenance(seed: u64) -> Result<(), String> {
     verdict(seed, &under_faults_and_maintenance(seed))
 }
 
+fn check_isolation(seed: u64) -> Result<(), String> {
+    verdict(seed, &under_faults_and_isolation(seed))
+}
+
 fn verdict(seed: u64, world: &World) -> Result<(), String> {
     match world.judge.failure() {
         Some(failure) => Err(format!("seed {seed}: {failure} ({:?})", world.plan)),
@@ -195,6 +225,85 @@ fn random_faults() {
 #[test]
 fn random_faults_and_maintenance() {
     many(number("SIM_SEEDS", 60) / 2, check_maintenance);
+}
+
+#[test]
+fn random_faults_and_isolation() {
+    many(number("SIM_SEEDS", 60) / 6, check_isolation);
+}
+
+/// One node loses its peer and the ping node: it lets go, the other takes everything, and together
+/// again each has its own. Then both lose everything: nobody runs anything, until both are back.
+#[test]
+fn a_node_that_is_cut_off_lets_go() {
+    for seed in 0..20 {
+        let plan = Plan {
+            gate: true,
+            ..quiet_plan()
+        };
+        let mut world = World::new(plan, seed);
+        for host in 0..2 {
+            world.start(host);
+        }
+        run_checked(&mut world, 40 * SECOND);
+        settled(&mut world);
+        let running = |world: &World| -> Vec<usize> {
+            let keys = world.keys();
+            let owned = keys.iter().flat_map(|key| world.owners(key));
+            owned.collect()
+        };
+        let lost = (seed % 2) as usize;
+        world.at(
+            world.now,
+            Happening::Gate {
+                host: lost,
+                cut: true,
+            },
+        );
+        world.at(
+            world.now,
+            Happening::Cable {
+                host: lost,
+                cut: true,
+            },
+        );
+        run_checked(&mut world, 60 * SECOND);
+        assert_eq!(running(&world), [1 - lost; 2], "seed {seed}");
+        let cut_off = |world: &World, host: usize| {
+            let node = world.hosts[host].node.as_ref();
+            node.is_some_and(systole::node::Node::is_cut_off)
+        };
+        assert!(cut_off(&world, lost) && !cut_off(&world, 1 - lost));
+        world.at(
+            world.now,
+            Happening::Gate {
+                host: lost,
+                cut: false,
+            },
+        );
+        world.at(
+            world.now,
+            Happening::Cable {
+                host: lost,
+                cut: false,
+            },
+        );
+        run_checked(&mut world, 100 * SECOND);
+        settled(&mut world);
+        for host in 0..2 {
+            world.at(world.now, Happening::Gate { host, cut: true });
+            world.at(world.now, Happening::Cable { host, cut: true });
+        }
+        run_checked(&mut world, 120 * SECOND);
+        assert_eq!(running(&world), Vec::<usize>::new(), "seed {seed}");
+        for host in 0..2 {
+            world.at(world.now, Happening::Gate { host, cut: false });
+            world.at(world.now, Happening::Cable { host, cut: false });
+        }
+        run_checked(&mut world, 160 * SECOND);
+        settled(&mut world);
+        assert_eq!(verdict(seed, &world), Ok(()));
+    }
 }
 
 fn many(count: u64, check: fn(u64) -> Result<(), String>) {
@@ -243,6 +352,9 @@ fn one_seed() {
         assert_eq!(check(seed), Ok(()));
         if std::env::var_os("SIM_MAINTENANCE").is_some() {
             assert_eq!(check_maintenance(seed), Ok(()));
+        }
+        if std::env::var_os("SIM_ISOLATION").is_some() {
+            assert_eq!(check_isolation(seed), Ok(()));
         }
     }
 }

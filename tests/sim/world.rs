@@ -44,6 +44,8 @@ pub struct Plan {
     pub slow_script_ms: u64,
     /// Longest delay of a message between our own actors.
     pub internal_ms: u64,
+    /// There is a ping node, and nodes that are cut off let go.
+    pub gate: bool,
 }
 
 impl Plan {
@@ -73,6 +75,7 @@ impl Plan {
             script_ms: 60,
             slow_script_ms: 3_000,
             internal_ms: [1, 5, 20][rng.random_range(0..3)],
+            gate: false,
         }
     }
 }
@@ -134,6 +137,21 @@ pub enum Happening {
     },
     Boot {
         host: usize,
+    },
+    /// The ping node answers.
+    Echo {
+        host: usize,
+        epoch: u32,
+    },
+    /// The way to the ping node is cut, or is not.
+    Gate {
+        host: usize,
+        cut: bool,
+    },
+    /// All cables of a host are pulled, or plugged.
+    Cable {
+        host: usize,
+        cut: bool,
     },
     /// What the FIFO brings.
     Injected {
@@ -204,6 +222,8 @@ pub struct Host {
     pub stopping: bool,
     /// Generation and number of the newest heartbeat sent.
     newest_beat: (Option<u64>, Option<u64>),
+    /// The ping node does not answer it.
+    pub gate_cut: bool,
     same_instant: u32,
     last_run: Micros,
 }
@@ -247,6 +267,7 @@ impl World {
                 machine_frozen: false,
                 deferred: Vec::new(),
                 wall_offset: 0,
+                gate_cut: false,
                 arm: 0,
                 armed_at: None,
                 groups: (0..plan.groups.len())
@@ -302,7 +323,11 @@ impl World {
         NodeSettings {
             local: self.hosts[host].name.clone(),
             nodes: self.hosts.iter().map(|h| h.name.clone()).collect(),
-            ping_nodes: Vec::new(),
+            ping_nodes: if self.plan.gate {
+                vec![gate_name()]
+            } else {
+                Vec::new()
+            },
             media: (0..self.plan.media).map(medium_name).collect(),
             timing: Timing {
                 keepalive: ms(self.plan.keepalive_ms),
@@ -330,7 +355,7 @@ impl World {
                 })
                 .collect(),
             pid: 1,
-            isolation_release: false,
+            isolation_release: self.plan.gate,
         }
     }
 
@@ -604,6 +629,10 @@ impl World {
         if beat {
             self.hosts[host].newest_beat = number;
             self.judge.beat_sent(host, self.now);
+            if self.plan.gate && !self.hosts[host].gate_cut {
+                let (when, epoch) = (self.now + 400, self.hosts[host].epoch);
+                self.at(when, Happening::Echo { host, epoch });
+            }
         }
         for to in 0..self.hosts.len() {
             let mut got_through = false;
@@ -687,9 +716,14 @@ impl World {
             | Happening::Injected { host, .. }
             | Happening::StopAsked { host, .. }
             | Happening::Maintenance { host, .. }
+            | Happening::Echo { host, .. }
             | Happening::ClientsStopped { host, .. } => Some(*host),
             Happening::ScriptEnd { host, .. } => self.hosts[*host].machine_frozen.then_some(*host),
-            Happening::Thaw { .. } | Happening::Boot { .. } | Happening::Fault => None,
+            Happening::Thaw { .. }
+            | Happening::Boot { .. }
+            | Happening::Gate { .. }
+            | Happening::Cable { .. }
+            | Happening::Fault => None,
         };
         if let Some(host) = host
             && self.hosts[host]
@@ -823,6 +857,33 @@ impl World {
                 };
                 self.feed(host, event);
             }
+            Happening::Echo { host, epoch } => {
+                if self.hosts[host].epoch == epoch {
+                    let time = format!("{:x}", self.clock(host).unix_s);
+                    let message = Message::new("NS_st")
+                        .with("st", "ping")
+                        .with("info", "ping")
+                        .with("src", gate_name().as_str())
+                        .with("ts", &time);
+                    let medium = MediumName::new(gate_name().as_str());
+                    self.feed(host, Event::Received { medium, message });
+                }
+            }
+            Happening::Gate { host, cut } => {
+                self.note(format_args!("node{} gate cut {cut}", host + 1));
+                self.judge.disturbed(self.now);
+                self.hosts[host].gate_cut = cut;
+            }
+            Happening::Cable { host, cut } => {
+                self.note(format_args!("node{} cables cut {cut}", host + 1));
+                self.judge.disturbed(self.now);
+                for other in 0..self.hosts.len() {
+                    for medium in 0..self.plan.media {
+                        self.paths[host][other][medium].cut = cut;
+                        self.paths[other][host][medium].cut = cut;
+                    }
+                }
+            }
             Happening::Fault => super::faults::next(self),
         }
     }
@@ -926,6 +987,11 @@ impl World {
     pub fn keys(&self) -> Vec<GroupKey> {
         (0..self.plan.groups.len()).map(group_key).collect()
     }
+}
+
+/// The ping node.
+fn gate_name() -> NodeName {
+    NodeName::new("gate").expect("a name")
 }
 
 fn medium_name(index: usize) -> MediumName {
