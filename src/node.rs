@@ -10,6 +10,7 @@ use crate::policy::isolation::Isolation;
 use crate::protocol::event::{Action, Event};
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::name::{Generation, MediumName, NodeName};
+use crate::protocol::partition::YIELD;
 use crate::protocol::status::NodeStatus;
 use crate::resources::decisions::{Decision, Decisions};
 use crate::resources::freeze::FreezeRefused;
@@ -20,7 +21,7 @@ use crate::resources::state::ResourceState;
 /// What a Systole node can do beyond legacy, as it advertises it in the field `systole` of `status`
 /// and `starting`. A rule that differs from legacy on the wire is used only while every living node
 /// advertises its word.
-pub const CAPABILITIES: &[&str] = &["v1"];
+pub const CAPABILITIES: &[&str] = &["v1", YIELD];
 
 /// Whether and when foreign groups go back. Spec: resources, section 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

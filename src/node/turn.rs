@@ -247,6 +247,13 @@ impl Turn<'_> {
         }
     }
 
+    /// The next generation, told to whoever keeps the file.
+    fn next_generation(&mut self) -> Generation {
+        let generation = Generation(self.node.membership.generation().0.saturating_add(1));
+        self.actions.push(Action::GenerationTaken(generation));
+        generation
+    }
+
     fn resources(&mut self, input: ResourceInput) {
         let mut outputs = Vec::new();
         self.node
@@ -273,10 +280,15 @@ impl Turn<'_> {
                 ResourceOutput::SendStatus => {
                     self.node.membership.send_status(self.now, &mut self.fresh);
                 }
+                ResourceOutput::Weight(weight) => self.node.membership.set_weight(weight),
+                ResourceOutput::ContinueUnderNewGeneration => {
+                    let generation = self.next_generation();
+                    self.node
+                        .membership
+                        .continue_under(generation, self.now, &mut self.fresh);
+                }
                 ResourceOutput::BeginNewGeneration => {
-                    let generation =
-                        Generation(self.node.membership.generation().0.saturating_add(1));
-                    self.actions.push(Action::GenerationTaken(generation));
+                    let generation = self.next_generation();
                     self.node.membership.begin_new_generation(
                         generation,
                         self.now,

@@ -74,6 +74,10 @@ words! {
     /// Keys of the groups that did not start at the giver of a standby, separated by blanks, in
     /// its `done`. Ours: sent to a Systole node only.
     FAILED = "systole_failed";
+    /// The run of the other node that the sender holds for dead. Ours, see `protocol/partition.rs`.
+    GONE = "systole_gone";
+    /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
+    RUNS = "systole_runs";
     /// Sending client.
     FROM_ID = "from_id";
     /// Receiving client.

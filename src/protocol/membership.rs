@@ -18,6 +18,7 @@ use super::message::Message;
 use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::node_table::{MAX_CAPABILITY_BYTES, Node, NodeIndex, NodeKind, NodeTable};
 use super::output::Output;
+use super::partition::Weight;
 use super::status::NodeStatus;
 use crate::clock::{Monotonic, Now};
 use crate::node::{Autojoin, NodeSettings};
@@ -98,6 +99,8 @@ pub struct Membership {
     load: String,
     limiter: Limiter,
     stall: Stall,
+    /// What we put on the scales when we tell a node that it was given up; `None`: it is not told.
+    weight: Option<Weight>,
     /// Our beats wait for the owner in the call of this instant.
     beats_held_at: Option<Monotonic>,
     last_unix_s: u64,
@@ -147,6 +150,7 @@ impl Membership {
             load: "n/a".to_owned(),
             limiter: Limiter::default(),
             stall: Stall::default(),
+            weight: None,
             beats_held_at: None,
             last_unix_s: 0,
         };
@@ -256,6 +260,22 @@ impl Membership {
     ) {
         self.restart_numbering(generation, now, out);
         self.settle(now, out);
+    }
+
+    /// Goes on under a new generation without a word about it but the number: for peers that have
+    /// all been declared dead, so that the first they hear of us is a new run. The number must be
+    /// safe on disk. Spec: membership, section 16.3.
+    pub fn continue_under(&mut self, generation: Generation, now: Now, out: &mut Vec<Output>) {
+        self.enter(now, out);
+        self.renumber(generation, out);
+        self.emit_status(now, out);
+        self.settle(now, out);
+    }
+
+    /// Sets what we put on the scales when we tell a node that it was given up. `None`: it is not
+    /// told.
+    pub const fn set_weight(&mut self, weight: Option<Weight>) {
+        self.weight = weight;
     }
 
     /// Announces `extra` more dead time until it was lowered as often as raised.

@@ -33,6 +33,7 @@ pub mod name;
 pub mod netstring;
 pub mod node_table;
 pub mod output;
+pub mod partition;
 pub mod ping;
 pub mod retransmit;
 pub mod sequence;

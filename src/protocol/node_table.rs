@@ -100,6 +100,8 @@ pub struct Node {
     pub ack_trigger: u64,
     /// Capability words of its present run.
     pub capabilities: BTreeSet<String>,
+    /// We have declared its present run dead, whether it was heard again since or not.
+    pub given_up: bool,
     /// Its first status change is held back: it joined by itself.
     pub withheld: bool,
     /// Quorum weight.
@@ -145,6 +147,7 @@ impl Node {
             acked: Sequence(0),
             ack_trigger,
             capabilities: BTreeSet::new(),
+            given_up: false,
             withheld: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),
@@ -184,6 +187,7 @@ impl Node {
         self.status_seq = Sequence(0);
         self.last_status = None;
         self.capabilities.clear();
+        self.given_up = false;
     }
 
     /// Whether an older message of this node is still missing.

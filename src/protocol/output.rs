@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::message::Message;
 use super::name::{MediumName, NodeName};
+use super::partition::Weight;
 use super::status::NodeStatus;
 use crate::notice::Notice;
 
@@ -110,6 +111,8 @@ pub enum ResourceEvent {
         heard: bool,
         /// Whether it is a ping node: no resources, only the hook.
         ping: bool,
+        /// Whether it knows which of the two yields after a partition.
+        yields: bool,
         /// The synthetic status message for hooks.
         message: Message,
     },
@@ -138,6 +141,18 @@ pub enum ResourceEvent {
     ReturnedAfterPartition {
         /// The node.
         node: NodeName,
+        /// Whether it knows which of the two yields.
+        yields: bool,
+    },
+    /// A status of a living node shows that it declared our present run dead. Comes with each of
+    /// its status messages, and before a change of its status word is told.
+    GivenUp {
+        /// The node.
+        node: NodeName,
+        /// Its weight.
+        weight: Weight,
+        /// Whether we had declared its present run dead, too.
+        mutual: bool,
     },
     /// A link changed; only the hook is interested.
     LinkChanged {

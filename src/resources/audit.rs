@@ -1,12 +1,10 @@
-//! Who owns what: the audit, groups that nobody runs, and groups that both run.
-//! Spec: resources, sections 7.4 and 12; membership, section 2, [NEW] (c).
+//! Who owns what: the audit, and groups that nobody runs. Spec: resources, sections 7.4 and 12.
 
 use std::time::Duration;
 
 use super::handshake::report;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
-use super::standby::Standby;
 use super::state::{Audit, Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
@@ -121,35 +119,5 @@ impl ResourceState {
             let stable = self.announced_stable();
             self.send(report(self.mine, stable, None));
         }
-    }
-
-    /// Whether no standby has come as far as moving groups.
-    const fn nothing_moves(&self) -> bool {
-        match self.standby {
-            Standby::Not | Standby::Asked | Standby::Answered { .. } => true,
-            Standby::Giving | Standby::Given | Standby::Taking => false,
-        }
-    }
-
-    /// A living peer says that it runs our groups, stably, while we do and never gave them up:
-    /// it took us for dead. One side must let go, and it is the one that was given up.
-    /// Spec: membership, section 2, [NEW] (c).
-    pub(super) fn conflicts(&mut self) -> bool {
-        let conflict = self.is_pair()
-            && self.theirs.has(HoldingSet::FOREIGN)
-            && self.mine.has(HoldingSet::LOCAL)
-            && self.nothing_moves()
-            && self.phase != Phase::Shutdown;
-        if conflict {
-            self.notice(Notice::OtherCrit {
-                text: "the other node has taken our resources while we held them: giving up"
-                    .to_owned(),
-            });
-            self.start_anew(
-                false,
-                "the other node has taken our resources while we held them",
-            );
-        }
-        conflict
     }
 }

@@ -7,7 +7,13 @@ use crate::protocol::event::Action;
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::partition::YIELD;
 use crate::protocol::status::NodeStatus;
+
+/// Whether a list of capability words has one of them.
+fn has_word(words: &str, wanted: &str) -> bool {
+    words.split('.').any(|word| word == wanted)
+}
 
 impl ResourceState {
     /// A cluster message, our own included. What we send ourselves takes effect where it is sent;
@@ -16,8 +22,10 @@ impl ResourceState {
         let Some(kind) = message.kind() else {
             return;
         };
-        if !own && message.get(field::SYSTOLE).is_some() {
-            self.peers.entry(from.clone()).or_default().systole = true;
+        if !own && let Some(words) = message.text(field::SYSTOLE) {
+            let peer = self.peers.entry(from.clone()).or_default();
+            peer.systole = true;
+            peer.yields = has_word(words, YIELD);
         }
         match (kind, own) {
             (
@@ -34,7 +42,7 @@ impl ResourceState {
             (kind::RESOURCE, false) => self.on_report(from, &message),
             (kind::ASK_RESOURCES, false) => self.on_ask_resources(from, &message),
             (kind::SHUTDONE, false) => self.on_shutdone(from),
-            (kind::STONITH, false) => self.on_stonith(&message),
+            (kind::STONITH, false) => self.on_stonith(from, &message),
             // Carried out here, so its script does not run as well. Spec: section 8.
             (kind::HB_TAKEOVER, false) => self.on_hb_takeover(from, &message),
             (kind::IP_REQUEST, false) => {
@@ -65,9 +73,10 @@ impl ResourceState {
             return;
         }
         if new != NodeStatus::Ping && !hooks::is_ping(&message) {
-            if message.get(field::SYSTOLE).is_some() {
-                self.peers.entry(node.clone()).or_default().systole = true;
-            }
+            let words = message.text(field::SYSTOLE);
+            let peer = self.peers.entry(node.clone()).or_default();
+            peer.systole |= words.is_some();
+            peer.yields = words.is_some_and(|words| has_word(words, YIELD));
             self.peer_status(node, old, new);
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy(old != NodeStatus::Up);

@@ -169,20 +169,6 @@ impl ResourceState {
         self.decide("does not start the local resources", "frozen");
     }
 
-    /// A node that we had declared dead is back with the generation it had.
-    pub(super) fn returned_after_partition(&mut self, node: &NodeName) {
-        // It took ours perhaps, and lets go of them then. We took nothing of it.
-        if self.frozen && !self.mine.has(HoldingSet::FOREIGN) {
-            self.decide(
-                "releases nothing",
-                format!("{node} is back, and frozen we have taken nothing of it"),
-            );
-            return;
-        }
-        let cause = format!("{node} is back after a partition: both may hold everything");
-        self.start_anew(false, &cause);
-    }
-
     /// Groups as a decision names them.
     pub(super) fn named(keys: &[GroupKey]) -> String {
         let names: Vec<String> = keys.iter().map(ToString::to_string).collect();

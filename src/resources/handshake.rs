@@ -20,6 +20,7 @@ use crate::protocol::event::GroupOrder;
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::partition::Weight;
 use crate::protocol::status::NodeStatus;
 
 /// Patience while nobody is settled. Spec: membership, section 2, fixed times.
@@ -195,9 +196,10 @@ impl ResourceState {
         }
         self.answer();
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
-        let peer = self.peers.entry(from.clone()).or_default();
         // Ours was lost if it went out before the other was active. Spec: membership, 16.2.
-        if open && !peer.reported && peer.asked == 0 {
+        let waits = open || self.takeover_held();
+        let peer = self.peers.entry(from.clone()).or_default();
+        if waits && !peer.reported && peer.asked == 0 {
             peer.asked = 1;
             self.send(Message::new(kind::STARTING));
         }
@@ -234,6 +236,7 @@ impl ResourceState {
             HoldingSet::NONE
         });
         let info = message.text(field::INFO);
+        let weight = message.text(field::RUNS).and_then(Weight::from_text);
         // What a node gives up with its first word of a run may be anything.
         let before = if first {
             HoldingSet::ALL
@@ -248,7 +251,7 @@ impl ResourceState {
             Some("1") => {
                 self.doubt = HoldingSet::NONE;
                 self.other_turned_stable();
-                if self.conflicts() {
+                if self.conflicts(from, weight) {
                     return;
                 }
             }
@@ -258,9 +261,14 @@ impl ResourceState {
                     // Announced, not done. Spec: section 10.1, [NEW].
                     self.doubt = before;
                     self.giver_gives(info);
+                } else if self.conflicts(from, weight) {
+                    return;
                 }
             }
             None => {}
+        }
+        if full {
+            self.look_at_held_takeovers();
         }
         if asked {
             self.answer();
@@ -373,6 +381,7 @@ impl ResourceState {
         peer.status = Some(new);
         if old == NodeStatus::Dead {
             self.interrupt_standby();
+            self.hold_takeovers(node);
         }
         if new != NodeStatus::Active {
             return;
@@ -402,7 +411,7 @@ impl ResourceState {
     }
 
     /// Another node reports what came of its attempt to reset a node: it holds that one for dead.
-    pub(super) fn on_stonith(&mut self, message: &Message) {
+    pub(super) fn on_stonith(&mut self, from: &NodeName, message: &Message) {
         let ours = message
             .text(field::NODE)
             .is_some_and(|node| node.eq_ignore_ascii_case(self.local.as_str()));
@@ -410,8 +419,19 @@ impl ResourceState {
             // Who says so takes our groups, and without reports nobody would notice.
             self.ask_for_own();
         }
-        if ours && matches!(message.text(field::RESULT), Some("bad" | "badhost")) {
+        let result = message.text(field::RESULT);
+        if ours && matches!(result, Some("bad" | "badhost")) {
             self.timers.aimed_at = Some(self.after(AIMED_AT));
+        }
+        // One that knows the rule says it in its status, with its weight.
+        let current = self.peers.get(from).is_some_and(|peer| {
+            !peer.yields
+                && peer.status == Some(NodeStatus::Active)
+                && position(message) > peer.newest_report
+        });
+        let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
+        if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {
+            self.give_way(&format!("node {from} has declared us dead"));
         }
     }
 
@@ -437,6 +457,7 @@ impl ResourceState {
         let quiet = !self.frozen
             && self.standby == Standby::Not
             && self.other_stable
+            && !self.contested()
             && self.phase == Phase::Stable
             && !self.jobs.running()
             && self.peer_active();

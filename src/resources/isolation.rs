@@ -47,7 +47,8 @@ impl ResourceState {
     /// The dead time of `node` is over, and this node is the one that is cut off.
     pub(super) fn cut_off_from(&mut self, node: &NodeName, message: Message) {
         if self.phase == Phase::Shutdown {
-            return self.node_dead(node, true, false, message);
+            let yields = self.peers.get(node).is_some_and(|peer| peer.yields);
+            return self.node_dead(node, true, false, yields, message);
         }
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(NodeStatus::Dead);
@@ -87,7 +88,8 @@ impl ResourceState {
             "takes everything",
             format!("a ping node answers again and {peer} is still dead"),
         );
-        self.node_dead(&peer, true, false, cut_off.message);
+        let yields = self.peers.get(&peer).is_some_and(|known| known.yields);
+        self.node_dead(&peer, true, false, yields, cut_off.message);
     }
 
     /// Everything is released. `true`: because this node is cut off, nothing else follows.
@@ -114,13 +116,11 @@ impl ResourceState {
         };
         self.warn(format!("no longer isolated: {cause}"));
         self.decide("begins anew", cause);
+        self.comm_up = false;
+        self.forget_verdicts();
+        self.out.push(ResourceOutput::BeginNewGeneration);
         if cut_off.released {
             self.forget();
-            self.comm_up = false;
-            self.out.push(ResourceOutput::BeginNewGeneration);
-        } else {
-            // The end of the release begins the new run.
-            self.anew = Some(false);
         }
         true
     }

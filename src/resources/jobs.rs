@@ -49,6 +49,8 @@ struct Job {
     purpose: Purpose,
     steps: VecDeque<(GroupKey, GroupOrder)>,
     in_flight: Option<OrderId>,
+    /// No further step is begun for now.
+    held: bool,
 }
 
 impl Job {
@@ -101,6 +103,7 @@ impl Jobs {
             purpose,
             steps,
             in_flight: None,
+            held: false,
         });
     }
 
@@ -124,6 +127,24 @@ impl Jobs {
         for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
             job.purpose = Purpose::Cancelled;
             job.steps.clear();
+        }
+    }
+
+    /// Begins no further step of the jobs that `which` names. `false`: there are none that have
+    /// one left.
+    pub(super) fn hold(&mut self, which: impl Fn(&Purpose) -> bool) -> bool {
+        let mut any = false;
+        for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
+            job.held |= !job.steps.is_empty();
+            any |= job.held;
+        }
+        any
+    }
+
+    /// Goes on with what is held.
+    pub(super) fn go_on(&mut self) {
+        for job in &mut self.jobs {
+            job.held = false;
         }
     }
 
@@ -152,6 +173,33 @@ impl Jobs {
             .is_some_and(|group| group.runs || group.busy.is_some())
     }
 
+    /// How many groups run as far as their actors have told, work in flight included.
+    pub(super) fn groups_running(&self) -> u32 {
+        let count = self
+            .groups
+            .values()
+            .filter(|group| group.runs || group.busy.is_some())
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The same, and those whose start is still to come.
+    pub(super) fn groups_taken(&self) -> u32 {
+        let count = self
+            .groups
+            .iter()
+            .filter(|(key, group)| {
+                let to_start = |(known, what): &(GroupKey, GroupOrder)| {
+                    known == *key && *what == GroupOrder::Start
+                };
+                group.runs
+                    || group.busy.is_some()
+                    || self.jobs.iter().any(|job| job.steps.iter().any(to_start))
+            })
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// The group runs already.
     pub(super) fn note_running(&mut self, key: &GroupKey) {
         if let Some(group) = self.groups.get_mut(key) {
@@ -170,7 +218,7 @@ impl Jobs {
     /// The next order that can be given now.
     pub(super) fn next_order(&mut self) -> Option<Order> {
         for job in &mut self.jobs {
-            if job.in_flight.is_some() {
+            if job.in_flight.is_some() || job.held {
                 continue;
             }
             let Some((key, what)) = job.steps.front().cloned() else {

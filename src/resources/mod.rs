@@ -25,6 +25,7 @@ mod isolation;
 mod jobs;
 mod legacy_model;
 pub mod lines;
+mod partition;
 pub mod respawn;
 pub mod script;
 mod shutdown;

@@ -147,29 +147,9 @@ impl ResourceState {
         self.jobs.add(Purpose::ReleaseAll, keys, GroupOrder::Stop);
     }
 
-    /// Lets go of everything and begins again under a new generation.
-    ///
-    /// `first`: the new generation comes before the release, because peers may hold us for dead
-    /// and shall hear nothing of the old one any more.
-    pub(super) fn start_anew(&mut self, first: bool, cause: &str) {
-        if !first && !self.stopping() && self.heard_when_cut_off(cause) {
-            return;
-        }
-        if !self.manage || self.phase == Phase::Shutdown || self.stopping() {
-            return;
-        }
-        if first && self.all_peers_gone() {
-            // Nobody was there to take anything.
-            return;
-        }
-        self.lift_freeze(cause);
-        self.notice(Notice::RestartTriggered {});
-        self.decide(format!("releases {} and begins anew", self.mine), cause);
-        if first {
-            self.comm_up = false;
-            self.out.push(ResourceOutput::BeginNewGeneration);
-        }
-        self.anew = Some(first);
+    /// Lets go of everything; afterwards a new run begins.
+    pub(super) fn begin_anew(&mut self) {
+        self.forget_verdicts();
         self.release_all("shutdown");
     }
 
@@ -178,7 +158,6 @@ impl ResourceState {
         self.notice(Notice::AllRelinquished {});
         self.releasing = HoldingSet::NONE;
         if self.stopping() {
-            self.anew = None;
             self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
             self.stop = Stop::Released {
                 at: self.after(PAUSE),
@@ -188,12 +167,8 @@ impl ResourceState {
         if self.released_when_cut_off() {
             return;
         }
-        let generation_taken = self.anew.take().unwrap_or(false);
         self.forget();
-        if !generation_taken {
-            self.comm_up = false;
-            self.out.push(ResourceOutput::BeginNewGeneration);
-        } else if self.comm_up {
+        if self.comm_up {
             self.begin_handshake();
         }
     }

@@ -121,7 +121,7 @@ impl ResourceState {
             self.wanted = Some(Request { set, until });
             return;
         }
-        if !self.other_stable {
+        if !self.other_stable || self.contested() {
             self.decide(
                 format!("refuses to give {set} away"),
                 "the other node is not settled, or not there",
@@ -232,7 +232,7 @@ impl ResourceState {
 
     fn offer(&mut self, from: &NodeName, set: HoldingSet) {
         let (info, node) = ("me".to_owned(), from.to_string());
-        if !self.other_stable {
+        if !self.other_stable || self.contested() {
             self.notice(Notice::StandbyOtherFlux { info, node });
         } else if self.phase != Phase::Stable {
             self.notice(Notice::StandbyLocalFlux { info, node });

@@ -16,9 +16,11 @@ use crate::clock::Monotonic;
 use crate::node::{AutoFailback, NodeSettings};
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOutcome, OrderId, StopReason};
+use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
+use crate::protocol::partition::Weight;
 use crate::protocol::status::NodeStatus;
 
 /// Something that happened outside the resource core.
@@ -69,7 +71,7 @@ pub enum ResourceOutput {
     SendStatus,
     /// Do this.
     Act(Action),
-    /// Everything is released (or a peer may think so): go on under a new generation.
+    /// Peers may think that everything is released: begin a new run.
     BeginNewGeneration,
     /// A decision, for people.
     Decided {
@@ -78,6 +80,10 @@ pub enum ResourceOutput {
         /// Why.
         cause: String,
     },
+    /// Nobody is left who hears us: whoever comes back shall find us in a new run.
+    ContinueUnderNewGeneration,
+    /// What we put on the scales when we tell a node that it was given up; `None`: not to be told.
+    Weight(Option<Weight>),
 }
 
 /// Own phase. Spec: resources, section 5.2, note 1: the simplified machine.
@@ -112,6 +118,12 @@ pub(super) struct Peer {
     pub(super) asked: u8,
     /// It understands more than legacy: it said so in a status message or in `starting`.
     pub(super) systole: bool,
+    /// It knows which of two nodes yields after a partition: it said so in the same way.
+    pub(super) yields: bool,
+    /// We declared its present run dead.
+    pub(super) given_up: bool,
+    /// A new generation of ours began when we did.
+    pub(super) renumbered: bool,
     /// Its groups were taken over since it was last heard to start.
     pub(super) taken_over: bool,
     /// What it said last.
@@ -136,6 +148,10 @@ pub(super) struct Timers {
     pub(super) ask_again: Option<Monotonic>,
     /// Somebody tries to shoot us until then.
     pub(super) aimed_at: Option<Monotonic>,
+    /// The other side has to yield; when it has not by then, we do.
+    pub(super) other_yields: Option<Monotonic>,
+    /// A takeover that waits for a report goes on.
+    pub(super) takeover_goes_on: Option<Monotonic>,
     /// Since when nobody owns our local groups.
     pub(super) local_orphaned: Option<Monotonic>,
     /// Since when nobody owns our foreign groups.
@@ -163,6 +179,7 @@ pub struct ResourceState {
     pub(super) model: AutoFailback,
     pub(super) manage: bool,
     pub(super) pid: u32,
+    pub(super) keepalive: Duration,
 
     pub(super) now: Monotonic,
     pub(super) out: Vec<ResourceOutput>,
@@ -195,10 +212,12 @@ pub struct ResourceState {
     pub(super) offered: Option<(NodeName, Request)>,
 
     pub(super) stop: Stop,
-    /// A release after which a new run begins; `true`: its generation is in force already.
-    pub(super) anew: Option<bool>,
     /// Nobody is heard: everything is released, or is being.
     pub(super) isolated: Option<CutOff>,
+    /// Groups that ran here when the other node was last declared dead.
+    pub(super) ran_before: u32,
+    /// What membership knows of our weight.
+    pub(super) told_weight: Option<Weight>,
     pub(super) timers: Timers,
     pub(super) peers: BTreeMap<NodeName, Peer>,
     pub(super) jobs: Jobs,
@@ -224,6 +243,7 @@ impl ResourceState {
             model: settings.auto_failback,
             manage: settings.manage_resources,
             pid: settings.pid,
+            keepalive: settings.timing.keepalive,
             now: Monotonic::ZERO,
             out: Vec::new(),
             comm_up: false,
@@ -244,8 +264,9 @@ impl ResourceState {
             wanted: None,
             offered: None,
             stop: Stop::No,
-            anew: None,
             isolated: None,
+            ran_before: 0,
+            told_weight: None,
             timers: Timers::default(),
             peers: settings
                 .nodes
@@ -308,6 +329,7 @@ impl ResourceState {
         self.legacy_overdue();
         self.failures_overdue();
         self.orphans_overdue();
+        self.partition_overdue();
         self.stop_overdue();
     }
 
@@ -338,6 +360,7 @@ impl ResourceState {
         }
         self.look_for_orphans();
         self.run_audit();
+        self.tell_weight();
     }
 
     fn membership_event(&mut self, event: ResourceEvent) {
@@ -347,23 +370,23 @@ impl ResourceState {
                 node,
                 heard,
                 ping,
+                yields,
                 message,
-            } => self.node_dead(&node, heard, ping, message),
+            } => self.node_dead(&node, heard, ping, yields, message),
             ResourceEvent::NodeStatusChanged {
                 node,
                 old,
                 new,
                 message,
             } => self.status_changed(&node, old, new, message),
-            ResourceEvent::NodeRestarted { node, .. } => self.node_restarted(&node),
-            ResourceEvent::ReturnedAfterPartition { node } => self.returned_after_partition(&node),
-            ResourceEvent::OwnHeartbeatLost { silent } => {
-                let cause = format!(
-                    "nothing was sent for {} ms: the others may hold us for dead",
-                    silent.as_millis()
-                );
-                self.start_anew(true, &cause);
-            }
+            ResourceEvent::NodeRestarted { node, was_dead } => self.node_restarted(&node, was_dead),
+            ResourceEvent::ReturnedAfterPartition { node, yields } => self.returned(&node, yields),
+            ResourceEvent::GivenUp {
+                node,
+                weight,
+                mutual,
+            } => self.given_up(&node, weight, mutual),
+            ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
         }
@@ -378,6 +401,7 @@ impl ResourceState {
             self.timers.local,
             self.timers.ask_again,
             self.orphans_deadline(),
+            self.partition_deadline(),
             self.failures_deadline(),
             self.legacy_deadline(),
             self.stop_deadline(),
@@ -423,6 +447,7 @@ impl ResourceState {
             return true;
         }
         self.other_stable
+            && !self.contested()
             && self.standby == Standby::Not
             && self.sb_deadline.is_none()
             && !self.jobs.running()
@@ -512,7 +537,11 @@ impl ResourceState {
         due
     }
 
-    pub(super) fn send(&mut self, message: Message) {
+    pub(super) fn send(&mut self, mut message: Message) {
+        let full_report = message.text(field::RTYPE) == Some("full");
+        if full_report && self.is_pair() && self.peers.values().all(|peer| peer.yields) {
+            message.set_text(field::RUNS, &self.weight().to_text());
+        }
         self.out.push(ResourceOutput::Send(message));
     }
 

@@ -3,7 +3,7 @@
 use super::holding::HoldingSet;
 use super::hooks;
 use super::jobs::Purpose;
-use super::state::{Phase, ResourceState};
+use super::state::{Phase, ResourceOutput, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::field::{self, kind};
@@ -19,10 +19,19 @@ fn stonith(node: &NodeName, result: &str) -> Message {
 
 impl ResourceState {
     /// A node was silent for its dead time. Spec: resources, section 10.1.
-    pub(super) fn node_dead(&mut self, node: &NodeName, heard: bool, ping: bool, message: Message) {
+    pub(super) fn node_dead(
+        &mut self,
+        node: &NodeName,
+        heard: bool,
+        ping: bool,
+        yields: bool,
+        message: Message,
+    ) {
         if ping {
             return self.act(Action::RunHook(message));
         }
+        self.way_given(node);
+        self.go_on_with_takeovers();
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(NodeStatus::Dead);
         peer.reported = false;
@@ -45,6 +54,17 @@ impl ResourceState {
             return;
         }
         self.failback_due = true;
+        self.give_up_on(node, heard, yields);
+        self.take_from_dead(node, heard, message);
+        if yields {
+            // It may hear us, and shall know at once.
+            self.tell_weight();
+            self.out.push(ResourceOutput::SendStatus);
+        }
+    }
+
+    /// Takes what a node that died held or may have held.
+    fn take_from_dead(&mut self, node: &NodeName, heard: bool, message: Message) {
         // One record for several nodes says nothing about this one.
         let empty = if self.nice() && self.is_pair() {
             self.theirs_at_most().is_none()
@@ -123,6 +143,7 @@ impl ResourceState {
         }
         let peer = self.peers.entry(node.clone()).or_default();
         peer.taken_over = true;
+        peer.given_up |= peer.status == Some(NodeStatus::Dead);
         peer.holds = HoldingSet::NONE;
         let purpose = Purpose::TakeOver(node.clone());
         if !self.jobs.any(|known| *known == purpose) {
@@ -248,6 +269,7 @@ impl ResourceState {
             return;
         }
         self.cancel_standby();
+        self.go_on_with_takeovers();
         self.failback_armed = false;
         self.theirs = HoldingSet::NONE;
         self.doubt = HoldingSet::NONE;
@@ -261,8 +283,12 @@ impl ResourceState {
     }
 
     /// A node came with a higher generation. Spec: membership, section 6.1.
-    pub(super) fn node_restarted(&mut self, node: &NodeName) {
+    pub(super) fn node_restarted(&mut self, node: &NodeName, was_dead: bool) {
         let back = format!("node {node} is back");
+        self.way_given(node);
+        if was_dead {
+            self.hold_takeovers(node);
+        }
         let unclear = self.theirs.with(self.doubt);
         let peer = self.peers.entry(node.clone()).or_default();
         // Its status stays until a change is told: when the first word heard of the new run is
@@ -274,13 +300,14 @@ impl ResourceState {
         peer.reported = false;
         peer.asked = 0;
         peer.taken_over = false;
+        peer.renumbered = false;
         self.theirs = unclear;
         self.doubt = HoldingSet::NONE;
         // What failed there may start in its new run.
         self.moved.clear();
         self.interrupt_standby();
-        if self.isolated.is_some() {
-            return self.start_anew(false, &back);
+        if self.heard_when_cut_off(&back) {
+            return;
         }
         if active && self.nice() && self.timers.ask_again.is_none() {
             self.ask_soon();

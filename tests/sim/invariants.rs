@@ -32,8 +32,8 @@ pub struct Judge {
     lost_at: Micros,
     /// How long both had heard each other when a start was ordered.
     ordered: BTreeMap<(usize, GroupKey), Micros>,
-    /// The start whose end is being reported: the next step of its takeover is no new decision.
-    continues: Option<Micros>,
+    /// Since when and until when each host was frozen last.
+    freezes: Vec<Option<(Micros, Micros)>>,
     /// Groups that an operator moved although one node could not start them.
     excused: BTreeSet<GroupKey>,
     /// When the reason why a group did not start went away: it is tried again in the end.
@@ -76,7 +76,7 @@ impl Judge {
             bad_at: 0,
             lost_at: 0,
             ordered: BTreeMap::new(),
-            continues: None,
+            freezes: vec![None; plan.nodes],
             excused: BTreeSet::new(),
             mended: BTreeMap::new(),
             owned: BTreeMap::new(),
@@ -122,6 +122,7 @@ impl Judge {
 
     pub fn ended(&mut self, host: usize, now: Micros) {
         self.up_since[host] = None;
+        self.freezes[host] = None;
         self.sent[host] = None;
         self.frozen_until[host] = 0;
         self.disturbed_at = now;
@@ -131,7 +132,8 @@ impl Judge {
         }
     }
 
-    pub fn frozen(&mut self, host: usize, until: Micros) {
+    pub fn frozen(&mut self, host: usize, now: Micros, until: Micros) {
+        self.freezes[host] = Some((now, until));
         self.frozen_until[host] = until;
     }
 
@@ -212,19 +214,24 @@ impl Judge {
     /// The core decided to start a group.
     pub fn ordered(&mut self, host: usize, group: &GroupKey, now: Micros) {
         let good_for = now - self.bad_at;
-        let good_for = self.continues.map_or(good_for, |first| first.min(good_for));
+        // Who was frozen judges nobody before it has listened again for a whole dead time.
+        if let Some((since, until)) = self.freezes[host]
+            && now < until + self.deadtime
+            && self.lost_at + self.deadtime < since
+            && let Some(owner) = self.other_owner(host, group)
+            && self.up_since[owner].is_some_and(|up| up < since)
+            && self.freezes[owner].is_none_or(|(_, other)| other + self.deadtime < since)
+        {
+            let text = format!("node{} was frozen and takes {group}", host + 1);
+            self.fail(now, text);
+        }
         self.ordered.insert((host, group.clone()), good_for);
     }
 
-    /// Until [`told`](Self::told) the core is told that an order has ended. A takeover is one
-    /// decision, however long its scripts take one after another.
-    pub fn telling(&mut self, host: usize, group: &GroupKey) {
-        self.continues = self.ordered.get(&(host, group.clone())).copied();
-    }
-
-    /// The core was told.
-    pub fn told(&mut self) {
-        self.continues = None;
+    /// Who else has a group.
+    fn other_owner(&self, host: usize, group: &GroupKey) -> Option<usize> {
+        let mut owners = self.owned.get(group)?.keys();
+        owners.find(|owner| **owner != host).copied()
     }
 
     /// A start script begins: from here on the host may run the group.

@@ -11,6 +11,7 @@
 
 mod faults;
 mod invariants;
+mod partition;
 mod world;
 
 use invariants::LONGEST_PAUSE;
@@ -43,6 +44,7 @@ fn quiet_plan() -> Plan {
         slow_script_ms: 1_000,
         internal_ms: 5,
         gate: false,
+        ignorant: Vec::new(),
     }
 }
 

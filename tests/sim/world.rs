@@ -18,6 +18,7 @@ use systole::protocol::event::{
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
+use systole::protocol::partition::YIELD;
 use systole::resources::group::{GroupKey, ResourceGroup};
 
 use super::invariants::Judge;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub internal_ms: u64,
     /// There is a ping node, and nodes that are cut off let go.
     pub gate: bool,
+    /// Hosts that do not know who yields after a partition, as an old release or a legacy node.
+    pub ignorant: Vec<usize>,
 }
 
 impl Plan {
@@ -76,6 +79,12 @@ impl Plan {
             slow_script_ms: 3_000,
             internal_ms: [1, 5, 20][rng.random_range(0..3)],
             gate: false,
+            ignorant: match rng.random_range(0..8) {
+                0 => vec![0],
+                1 => vec![1],
+                2 => vec![0, 1],
+                _ => Vec::new(),
+            },
         }
     }
 }
@@ -240,6 +249,8 @@ pub struct World {
     pub paths: Vec<Vec<Vec<Path>>>,
     pub judge: Judge,
     pub faults: bool,
+    /// Every order that a core gave.
+    pub orders: Vec<(Micros, usize, GroupKey, GroupOrder)>,
     pub marks: u64,
     digest: DefaultHasher,
     trace: Option<String>,
@@ -292,6 +303,7 @@ impl World {
             queue: BinaryHeap::new(),
             hosts,
             faults: false,
+            orders: Vec::new(),
             marks: 0,
             digest: DefaultHasher::new(),
             trace: std::env::var_os("SIM_TRACE").map(|_| String::new()),
@@ -386,6 +398,7 @@ impl World {
             uuid: NodeUuid(uuid),
             capabilities: systole::node::CAPABILITIES
                 .iter()
+                .filter(|word| **word != YIELD || !self.plan.ignorant.contains(&host))
                 .map(|&w| w.to_owned())
                 .collect(),
         };
@@ -431,7 +444,7 @@ impl World {
         ));
         self.hosts[host].machine_frozen = machine;
         self.hosts[host].frozen_until = Some(until);
-        self.judge.frozen(host, until);
+        self.judge.frozen(host, self.now, until);
         self.at(until, Happening::Thaw { host });
     }
 
@@ -512,6 +525,7 @@ impl World {
                         self.judge
                             .fail(self.now, format!("{name}: second order for {group}"));
                     }
+                    self.orders.push((self.now, host, group.clone(), what));
                     if what == GroupOrder::Start {
                         self.judge.ordered(host, &group, self.now);
                     }
@@ -790,9 +804,6 @@ impl World {
             } => {
                 if self.hosts[host].epoch == epoch {
                     self.hosts[host].outstanding.remove(&group);
-                    if outcome != GroupOutcome::Stopped {
-                        self.judge.telling(host, &group);
-                    }
                     self.feed(
                         host,
                         Event::GroupDone {
@@ -801,7 +812,6 @@ impl World {
                             outcome,
                         },
                     );
-                    self.judge.told();
                 }
             }
             Happening::ClientsStopped { host, epoch } => {

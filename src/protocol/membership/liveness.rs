@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::field::{self, kind};
 use super::super::message::Message;
-use super::super::name::{MediumName, NodeName, Sequence};
+use super::super::name::{Generation, MediumName, NodeName, Sequence};
 use super::super::node_table::{Node, NodeIndex, NodeKind};
 use super::super::output::{Output, ResourceEvent, Treatment};
 use super::super::status::NodeStatus;
@@ -242,10 +242,12 @@ impl Membership {
             return;
         };
         let (name, ping, heard) = (node.name.clone(), node.kind == NodeKind::Ping, node.heard);
+        node.given_up = node.kind == NodeKind::Peer && node.generation != Generation(0);
         node.status = NodeStatus::Dead;
         node.heard = false;
         super::dispatch::deliver(node.take_notices(), out);
         node.forget_tracking();
+        let yields = self.yielding_peer().is_some_and(|peer| peer.name == name);
         out.push(Output::Notice(Notice::NodeDead {
             node: name.to_string(),
         }));
@@ -270,6 +272,7 @@ impl Membership {
             node: name,
             heard,
             ping,
+            yields,
             message,
         }));
     }

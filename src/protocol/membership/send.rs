@@ -7,8 +7,9 @@ use super::super::field::{self, kind};
 use super::super::flow;
 use super::super::message::{Message, Value};
 use super::super::name::{Generation, NodeUuid, Sequence};
-use super::super::node_table::NodeKind;
+use super::super::node_table::{Node, NodeKind};
 use super::super::output::Output;
+use super::super::partition::{Verdict, YIELD};
 use super::super::status::NodeStatus;
 use super::Membership;
 use super::comm::Phase;
@@ -175,8 +176,28 @@ impl Membership {
         if !self.capability_text.is_empty() {
             message = message.with(field::SYSTOLE, &self.capability_text);
         }
+        if let Some(verdict) = self.open_verdict() {
+            message = message.with(field::GONE, &verdict.to_text());
+        }
         self.last_beat = Some(now.instant);
         self.emit(message, now, out);
+    }
+
+    /// The only peer there is, if it is the only one and knows which of us yields.
+    pub(super) fn yielding_peer(&self) -> Option<&Node> {
+        let mut peers = self.nodes.iter().filter(|node| node.kind == NodeKind::Peer);
+        let only = peers.next().filter(|_| peers.next().is_none())?;
+        let both = only.capabilities.contains(YIELD) && self.capabilities.contains(YIELD);
+        both.then_some(only)
+    }
+
+    /// What a peer must know that we have given up in its present run.
+    fn open_verdict(&self) -> Option<Verdict> {
+        let peer = self.yielding_peer().filter(|peer| peer.given_up)?;
+        Some(Verdict {
+            generation: peer.generation,
+            weight: self.weight?,
+        })
     }
 
     /// Changes what we say of ourselves and says it at once.
@@ -195,21 +216,13 @@ impl Membership {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        // Never back, never the same: peers would take us for a replay.
-        let next = self.generation.0.saturating_add(1);
-        self.generation = Generation(generation.0.max(next));
         self.last_seq = Sequence(0);
-        self.history.clear();
         self.acknowledged = Sequence(0);
+        self.renumber(generation, out);
         for node in self.nodes.iter_mut() {
-            node.acked = Sequence(0);
-            if node.kind == NodeKind::Own {
-                node.take_generation(self.generation);
-            }
+            // A new run gives up what the old one had taken: its verdicts mean nothing any more.
+            node.given_up = false;
         }
-        out.push(Output::Notice(Notice::GenerationNow {
-            generation: self.generation.0,
-        }));
         self.status = NodeStatus::Init;
         match self.phase {
             Phase::Stopped => {}
@@ -223,6 +236,24 @@ impl Membership {
                 self.next_beat = Some(now.instant + self.settings.timing.keepalive);
             }
         }
+    }
+
+    /// Takes the next generation, or `generation` when that is higher still. What was sent before
+    /// is not sent again: peers would take it for a replay.
+    pub(super) fn renumber(&mut self, generation: Generation, out: &mut Vec<Output>) {
+        // Never back, never the same.
+        let next = self.generation.0.saturating_add(1);
+        self.generation = Generation(generation.0.max(next));
+        self.history.clear();
+        for node in self.nodes.iter_mut() {
+            node.acked = Sequence(0);
+            if node.kind == NodeKind::Own {
+                node.take_generation(self.generation);
+            }
+        }
+        out.push(Output::Notice(Notice::GenerationNow {
+            generation: self.generation.0,
+        }));
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::field;
 use super::super::message::Message;
 use super::super::node_table::{MAX_DEAD_TIME, NodeKind};
 use super::super::output::{Output, ResourceEvent, Treatment};
+use super::super::partition::Verdict;
 use super::super::status::NodeStatus;
 use super::Membership;
 use super::receive::{Heard, printable};
@@ -66,10 +67,16 @@ impl Membership {
         node.last_status = Some(now.instant);
         node.silent_since = now.instant;
         match kind {
-            NodeKind::Peer => node.advertise(message.text(field::SYSTOLE)),
+            NodeKind::Peer => {
+                node.advertise(message.text(field::SYSTOLE));
+                self.look_for_verdict(heard, &message, out);
+            }
             NodeKind::Own => out.push(Output::OwnHeartbeat),
             NodeKind::Ping => {}
         }
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return;
+        };
         let old = node.status;
         // A dead node that lives but claims nothing we know is `up` at least.
         let new = new.unwrap_or(if old == NodeStatus::Dead {
@@ -105,6 +112,22 @@ impl Membership {
             message,
             treatment: Treatment::Keep,
         });
+    }
+
+    /// Believes a living peer that says it declared our present run dead. What it says of an older
+    /// run of ours is settled: it hears the new one.
+    fn look_for_verdict(&self, heard: &Heard, message: &Message, out: &mut Vec<Output>) {
+        let verdict = message.text(field::GONE).and_then(Verdict::from_text);
+        if let Some(verdict) = verdict.filter(|said| said.generation == self.generation)
+            && let Some(peer) = self.yielding_peer()
+            && peer.name == heard.name
+        {
+            out.push(Output::Resource(ResourceEvent::GivenUp {
+                node: heard.name.clone(),
+                weight: verdict.weight,
+                mutual: peer.given_up,
+            }));
+        }
     }
 
     /// Logs a gap between two status messages. Legacy also runs the whole death handling here,

@@ -172,7 +172,10 @@ fn two_owners_end_it() {
     // We ran everything when the other came back in the run that we knew.
     let mut core = Core::alone(AutoFailback::On);
     freeze(&mut core);
-    core.event(ResourceEvent::ReturnedAfterPartition { node: name("b") });
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: false,
+    });
     assert!(!core.state.frozen());
     assert!(core.said().contains(&"stop a".to_owned()));
     // We may have been silent for too long.
@@ -187,7 +190,10 @@ fn two_owners_end_it() {
 fn a_partition_in_which_nothing_was_taken_moves_nothing() {
     let mut core = frozen();
     core.dies("b");
-    core.event(ResourceEvent::ReturnedAfterPartition { node: name("b") });
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: false,
+    });
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
     core.hear("b", "resource local 1");
     core.wait(100_000);

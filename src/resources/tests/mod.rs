@@ -6,6 +6,7 @@ mod found;
 mod freeze;
 mod handshake;
 mod legacy_model;
+mod partition;
 mod shutdown;
 mod standby;
 mod takeover;
@@ -24,6 +25,7 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
+use crate::protocol::partition::Weight;
 use crate::protocol::status::NodeStatus;
 
 pub(super) fn name(text: &str) -> NodeName {
@@ -68,6 +70,8 @@ pub(super) struct Core {
     in_flight: VecDeque<(OrderId, GroupKey, GroupOrder)>,
     seq: u64,
     said: Vec<String>,
+    /// What membership was told last.
+    pub(super) weight: Weight,
     pub(super) complaints: Vec<String>,
     pub(super) decided: Vec<String>,
 }
@@ -80,6 +84,7 @@ impl Core {
             in_flight: VecDeque::new(),
             seq: 0,
             said: Vec::new(),
+            weight: Weight::default(),
             complaints: Vec::new(),
             decided: Vec::new(),
         }
@@ -134,6 +139,8 @@ impl Core {
                 self.input(ResourceInput::Membership(own));
             }
             ResourceOutput::BeginNewGeneration => self.said.push("generation".to_owned()),
+            ResourceOutput::ContinueUnderNewGeneration => self.said.push("renumber".to_owned()),
+            ResourceOutput::Weight(weight) => self.weight = weight.unwrap_or_default(),
             ResourceOutput::SendStatus => {}
             ResourceOutput::Decided { what, cause } => {
                 self.decided.push(format!("{what}: {cause}"));
@@ -155,6 +162,7 @@ impl Core {
                 Action::RunHook(message) => {
                     self.said.push(format!("hook {}", message.kind().unwrap()));
                 }
+                Action::WithdrawAddresses(_) => self.said.push("drop addresses".to_owned()),
                 Action::StopClients => self.said.push("stop clients".to_owned()),
                 Action::Exit => self.said.push("exit".to_owned()),
                 Action::RebootMachine { .. } => self.said.push("reboot".to_owned()),
@@ -231,6 +239,7 @@ impl Core {
             node: name(node),
             heard: true,
             ping: false,
+            yields: false,
             message: Message::new("status"),
         });
     }

@@ -296,7 +296,7 @@ fn a_ping_node_lives_by_its_own_medium_alone() {
     let dead = out.iter().find(|output| is_dead(output)).unwrap();
     assert!(matches!(
         dead,
-        Output::Resource(ResourceEvent::NodeDead { node, ping: true, heard: true, message })
+        Output::Resource(ResourceEvent::NodeDead { node, ping: true, heard: true, message, .. })
             if *node == name("router") && message.text(INFO) == Some("ping")
     ));
     assert_eq!(alone.core.living_nodes(), 2, "never a member");

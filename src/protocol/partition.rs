@@ -1,0 +1,136 @@
+//! After a partition: what two Systole nodes tell each other, and which of them yields.
+//!
+//! While a node holds a run of the other for dead, its status messages say so in the field
+//! `systole_gone`: `GENERATION.BEFORE.RUNS`, the generation in hex. A node that reads its own present
+//! generation there has been given up by a peer that lives. Full `resource` reports carry
+//! `BEFORE.RUNS` in `systole_runs`. Both fields are sent only to a peer that advertises
+//! [`YIELD`].
+//!
+//! | own verdict on the sender | what the sender runs | what we run | who yields |
+//! |---|---|---|---|
+//! | none | something | - | we |
+//! | none | nothing | something | the sender |
+//! | none | nothing | nothing | we |
+//! | dead too | - | - | [`yields`] |
+//!
+//! Whoever yields begins a new generation in the same instant: that is how the other side sees it.
+
+use super::name::{Generation, NodeName};
+
+/// Capability word of a node that knows these rules.
+pub const YIELD: &str = "yield";
+
+/// What a node puts on the scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Weight {
+    /// Groups that it ran when it last declared the other node dead: what it took over after that
+    /// does not count.
+    pub before: u32,
+    /// Groups that it runs or is about to start now.
+    pub runs: u32,
+}
+
+impl Weight {
+    /// As it stands in a message.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        format!("{}.{}", self.before, self.runs)
+    }
+
+    /// Reads [`to_text`](Self::to_text) back.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (before, runs) = text.split_once('.')?;
+        Some(Self {
+            before: before.parse().ok()?,
+            runs: runs.parse().ok()?,
+        })
+    }
+}
+
+/// A sender's word that it holds a run of the receiver for dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The run.
+    pub generation: Generation,
+    /// The sender's weight.
+    pub weight: Weight,
+}
+
+impl Verdict {
+    /// As it stands in a message.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        format!("{:x}.{}", self.generation.0, self.weight.to_text())
+    }
+
+    /// Reads [`to_text`](Self::to_text) back.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (generation, weight) = text.split_once('.')?;
+        Some(Self {
+            generation: Generation(u64::from_str_radix(generation, 16).ok()?),
+            weight: Weight::from_text(weight)?,
+        })
+    }
+}
+
+/// Whether it is us who yields when both sides had given the other up: the one that runs nothing;
+/// else the one that ran fewer groups before; else the one whose name comes later in the alphabet.
+/// Of two nodes that see the same weights exactly one does.
+#[must_use]
+pub fn yields(own: &NodeName, ours: Weight, other: &NodeName, theirs: Weight) -> bool {
+    match (ours.runs == 0, theirs.runs == 0) {
+        (true, false) => true,
+        (false, true) => false,
+        (true, true) | (false, false) => {
+            (theirs.before, own.as_str()) > (ours.before, other.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    #[test]
+    fn exactly_one_of_two_yields() {
+        let weights = (0..3).flat_map(|before| (0..3).map(move |runs| Weight { before, runs }));
+        let (a, b) = (name("a"), name("b"));
+        for ours in weights.clone() {
+            for theirs in weights.clone() {
+                let (we, they) = (yields(&a, ours, &b, theirs), yields(&b, theirs, &a, ours));
+                assert_ne!(we, they, "{ours:?} {theirs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_one_that_serves_then_the_one_that_served_then_the_first_by_name() {
+        let (a, b) = (name("a"), name("b"));
+        let weight = |before, runs| Weight { before, runs };
+        assert!(yields(&a, weight(2, 0), &b, weight(0, 1)));
+        assert!(yields(&a, weight(0, 2), &b, weight(1, 2)));
+        assert!(!yields(&a, weight(1, 2), &b, weight(1, 1)));
+        assert!(yields(&b, weight(1, 2), &a, weight(1, 1)));
+    }
+
+    #[test]
+    fn texts_are_read_back_and_nonsense_is_not() {
+        let verdict = Verdict {
+            generation: Generation(0x6b00_c61e),
+            weight: Weight { before: 1, runs: 2 },
+        };
+        assert_eq!(verdict.to_text(), "6b00c61e.1.2");
+        assert_eq!(Verdict::from_text("6b00c61e.1.2"), Some(verdict));
+        for nonsense in [
+            "", ".", "1", "1.2", "x.1.2", "1.2.", "1.-2.3", "1.2.3.4", "1..3",
+        ] {
+            assert_eq!(Verdict::from_text(nonsense), None, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Two nodes that gave each other up and hear each other again: who keeps, who yields, and what
+//! waits meanwhile. The rule is in [`crate::protocol::partition`]. Spec: membership, sections 2,
+//! 6.2 and 16.3.
+//!
+//! | what shows it | what we do |
+//! |---|---|
+//! | we declared it dead, it is back in the run that we knew, and it knows the rule | keep, wait for it to yield; yield at once when nothing runs here |
+//! | the same, and it does not know the rule | yield |
+//! | it says that it declared our present run dead | the rule |
+//! | it claims our groups and we hold them | the rule if it holds to it, else yield |
+//! | our own silence was longer than it waits for us, and it was there | yield |
+//! | we wait for it to yield, and it does not | yield |
+//!
+//! Yielding is: addresses away, then a new generation, then every group stopped, then a start as
+//! any other. Whoever keeps does nothing at all to its groups.
+
+use std::time::Duration;
+
+use super::holding::HoldingSet;
+use super::jobs::Purpose;
+use super::standby::Standby;
+use super::state::{Phase, ResourceOutput, ResourceState};
+use crate::clock::Monotonic;
+use crate::notice::Notice;
+use crate::protocol::event::Action;
+use crate::protocol::name::NodeName;
+use crate::protocol::partition::{Weight, yields};
+
+/// Keepalives that a node that has to yield may take to show its new generation: one until it
+/// hears us, and some that are lost.
+const KEEPALIVES_TO_YIELD: u32 = 4;
+/// The same, at least: delays between actors and nodes do not shrink with the keepalive.
+const LEAST_TO_YIELD: Duration = Duration::from_secs(1);
+/// How long a takeover waits for the report of a node that came back meanwhile.
+const REPORT_BEFORE_TAKEOVER: Duration = Duration::from_secs(10);
+
+impl ResourceState {
+    /// What we put on the scales now.
+    pub(super) fn weight(&self) -> Weight {
+        // Frozen we have taken nothing over, and are not to be touched.
+        let keeps = self.frozen && !self.mine.has(HoldingSet::FOREIGN);
+        Weight {
+            before: if keeps { u32::MAX } else { self.ran_before },
+            runs: self.jobs.groups_taken(),
+        }
+    }
+
+    /// Tells membership what we weigh while it has to say so.
+    pub(super) fn tell_weight(&mut self) {
+        let weight = (self.peers.values().any(|peer| peer.given_up)).then(|| self.weight());
+        if self.told_weight != weight {
+            self.told_weight = weight;
+            self.out.push(ResourceOutput::Weight(weight));
+        }
+    }
+
+    /// A node is declared dead. One that does not know the rule restarts when it hears us again in
+    /// the run that it knew, unless the first that it hears is a new one. Spec: membership, 16.3.
+    pub(super) fn give_up_on(&mut self, node: &NodeName, heard: bool, knows_the_rule: bool) {
+        self.ran_before = self.jobs.groups_running();
+        let renumber = heard && !knows_the_rule && self.is_pair() && self.comm_up;
+        let peer = self.peers.entry(node.clone()).or_default();
+        // Frozen we take nothing: no reason for it to let go of anything.
+        peer.given_up = !self.frozen;
+        // One that has left comes back in a new run of its own.
+        if renumber && !peer.left {
+            peer.renumbered = true;
+            self.out.push(ResourceOutput::ContinueUnderNewGeneration);
+        }
+    }
+
+    /// A node that we declared dead lives, in the run that we knew.
+    pub(super) fn returned(&mut self, node: &NodeName, knows_the_rule: bool) {
+        if !self.stopping()
+            && self.heard_when_cut_off(&format!("node {node} is back after a partition"))
+        {
+            return;
+        }
+        if !self.may_begin_anew() {
+            return;
+        }
+        if self.frozen && !self.mine.has(HoldingSet::FOREIGN) {
+            // It took ours perhaps, and lets go of them then.
+            return self.decide(
+                "releases nothing",
+                format!("{node} is back, and frozen we have taken nothing of it"),
+            );
+        }
+        if !knows_the_rule || !self.is_pair() {
+            let why = format!("node {node} was declared dead and lives");
+            return self.give_way(&why);
+        }
+        if self.weight().runs == 0 {
+            let why = format!("node {node} was declared dead and lives, and nothing runs here");
+            return self.give_way(&why);
+        }
+        self.notice(Notice::OtherCrit {
+            text: format!("node {node} was declared dead and lives: one of us has to give up"),
+        });
+        self.decide(
+            "keeps everything until it is clear who yields",
+            format!("node {node} is back after a partition"),
+        );
+        self.hold_takeovers(node);
+        self.expect_way();
+        // It may not have heard yet that it was given up.
+        self.out.push(ResourceOutput::SendStatus);
+    }
+
+    /// A living node declared our present run dead.
+    pub(super) fn given_up(&mut self, node: &NodeName, theirs: Weight, mutual: bool) {
+        if !self.may_begin_anew() {
+            return;
+        }
+        let ours = self.weight();
+        let we_yield = if mutual {
+            yields(&self.local, ours, node, theirs)
+        } else {
+            ours.runs == 0 || theirs.runs > 0
+        };
+        if we_yield {
+            let why = format!("node {node} has declared us dead");
+            self.give_way(&why);
+        } else {
+            if mutual && let Some(peer) = self.peers.get_mut(node) {
+                // Frozen we have not said so yet.
+                peer.given_up = true;
+            }
+            self.decide(
+                "keeps everything",
+                format!("node {node} gave us up, and has to yield by the rule"),
+            );
+            self.hold_takeovers(node);
+            self.expect_way();
+        }
+    }
+
+    /// Nothing of ours was sent for our own dead time: who was there has given us up.
+    pub(super) fn was_silent(&mut self, silent: Duration) {
+        if !self.may_begin_anew() || self.all_peers_gone() {
+            // Nobody was there to take anything.
+            return;
+        }
+        let why = format!(
+            "nothing was sent for {} ms, longer than others wait for us",
+            silent.as_millis()
+        );
+        self.give_way(&why);
+    }
+
+    /// Whether a release of everything is not under way already.
+    fn may_begin_anew(&self) -> bool {
+        self.manage && self.phase != Phase::Shutdown && !self.stopping()
+    }
+
+    /// Lets go of everything and begins again under a new generation, which comes before the
+    /// release: others may hold us for dead and shall hear nothing of the old run any more.
+    pub(super) fn give_way(&mut self, why: &str) {
+        if !self.may_begin_anew() {
+            return;
+        }
+        self.lift_freeze(why);
+        self.notice(Notice::OtherCrit {
+            text: format!("giving up everything: {why}"),
+        });
+        self.decide(format!("releases {} and begins anew", self.mine), why);
+        let keys = self.keys_of(HoldingSet::ALL);
+        self.act(Action::WithdrawAddresses(keys));
+        self.notice(Notice::RestartTriggered {});
+        // Beside a node that does not know the rule the new run began when that was declared dead.
+        let begun = self.peers.values().any(|peer| peer.renumbered) && self.comm_up;
+        if !begun {
+            self.comm_up = false;
+            self.out.push(ResourceOutput::BeginNewGeneration);
+        }
+        self.begin_anew();
+    }
+
+    /// The verdicts of the run that ends mean nothing in the next.
+    pub(super) fn forget_verdicts(&mut self) {
+        self.ran_before = 0;
+        for peer in self.peers.values_mut() {
+            peer.given_up = false;
+            peer.renumbered = false;
+        }
+    }
+
+    /// Waits for the other side to yield; no longer than that takes. It may not hear us.
+    fn expect_way(&mut self) {
+        if self.timers.other_yields.is_none() {
+            let wait = self
+                .keepalive
+                .saturating_mul(KEEPALIVES_TO_YIELD)
+                .max(LEAST_TO_YIELD);
+            self.timers.other_yields = Some(self.after(wait));
+        }
+        self.other_stable = false;
+    }
+
+    /// Whether it is open who keeps.
+    pub(super) const fn contested(&self) -> bool {
+        self.timers.other_yields.is_some()
+    }
+
+    pub(super) fn partition_deadline(&self) -> Option<Monotonic> {
+        [self.timers.other_yields, self.timers.takeover_goes_on]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn partition_overdue(&mut self) {
+        if Self::take_due(&mut self.timers.other_yields, self.now) {
+            self.give_way("the other node does not give up what both run");
+        }
+        if Self::take_due(&mut self.timers.takeover_goes_on, self.now) {
+            self.warn("the node that came back does not report its resources: taking them");
+            self.go_on_with_takeovers();
+        }
+    }
+
+    /// The other side begins a new run or is gone: nothing is contested any more.
+    pub(super) fn way_given(&mut self, node: &NodeName) {
+        self.timers.other_yields = None;
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.given_up = false;
+        }
+    }
+
+    /// A node is heard again whose groups are being taken over, or which ran ours: what is not yet
+    /// started waits until it reports, because it may still run it.
+    pub(super) fn hold_takeovers(&mut self, node: &NodeName) {
+        if self.jobs.hold(is_takeover) {
+            self.info(format!("takeover waits for the report of node {node}"));
+            self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
+        }
+    }
+
+    /// Whether a takeover waits.
+    pub(super) const fn takeover_held(&self) -> bool {
+        self.timers.takeover_goes_on.is_some()
+    }
+
+    pub(super) fn go_on_with_takeovers(&mut self) {
+        self.timers.takeover_goes_on = None;
+        self.jobs.go_on();
+    }
+
+    /// A node that came back during a takeover has reported: what it does not hold is taken.
+    pub(super) fn look_at_held_takeovers(&mut self) {
+        if !self.takeover_held() || self.contested() {
+            return;
+        }
+        let claimed = self.theirs_at_most().mirror();
+        let wanted = self.mine;
+        let both = [HoldingSet::LOCAL, HoldingSet::FOREIGN]
+            .into_iter()
+            .any(|half| claimed.has(half) && wanted.has(half));
+        if both {
+            // It sees the same in our report, and yields.
+            self.expect_way();
+        } else {
+            self.go_on_with_takeovers();
+        }
+    }
+
+    /// Whether no standby has come as far as moving groups.
+    const fn nothing_moves(&self) -> bool {
+        match self.standby {
+            Standby::Not | Standby::Asked | Standby::Answered { .. } => true,
+            Standby::Giving | Standby::Given | Standby::Taking => false,
+        }
+    }
+
+    /// A living peer says that it runs our groups while we do and never gave them up: it took us
+    /// for dead. `theirs` is what it weighs, when it knows the rule; then that decides if each
+    /// holds what is the other's. Spec: membership, section 2, [NEW] (c).
+    pub(super) fn conflicts(&mut self, node: &NodeName, theirs: Option<Weight>) -> bool {
+        let ours_taken = self.theirs.has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
+        let conflict =
+            self.is_pair() && ours_taken && self.nothing_moves() && self.phase != Phase::Shutdown;
+        if !conflict {
+            return false;
+        }
+        let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
+        if let Some(theirs) = theirs.filter(|_| both)
+            && !yields(&self.local, self.weight(), node, theirs)
+        {
+            self.expect_way();
+            return true;
+        }
+        self.give_way("the other node has taken our resources while we held them");
+        true
+    }
+}
+
+fn is_takeover(purpose: &Purpose) -> bool {
+    matches!(purpose, Purpose::TakeOver(_) | Purpose::AcquireLocal)
+}

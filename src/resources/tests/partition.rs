@@ -1,0 +1,246 @@
+//! Two nodes that gave each other up and hear each other again.
+
+use super::*;
+use crate::protocol::partition::YIELD;
+
+const ON: AutoFailback = AutoFailback::On;
+
+/// Settled beside a node that knows the rule.
+fn pair() -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.event(ResourceEvent::NodeStatusChanged {
+        node: name("b"),
+        old: NodeStatus::Up,
+        new: NodeStatus::Active,
+        message: Message::new("status").with(field::SYSTOLE, YIELD),
+    });
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    core
+}
+
+fn dies(core: &mut Core) {
+    core.event(ResourceEvent::NodeDead {
+        node: name("b"),
+        heard: true,
+        ping: false,
+        yields: true,
+        message: Message::new("status"),
+    });
+}
+
+/// We run everything, `b` is dead to us.
+fn alone() -> Core {
+    let mut core = pair();
+    dies(&mut core);
+    core.finish();
+    core.said();
+    assert_eq!(core.state.rscstatus(), "all");
+    core
+}
+
+fn returns(core: &mut Core) {
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: true,
+    });
+    core.event(ResourceEvent::NodeStatusChanged {
+        node: name("b"),
+        old: NodeStatus::Dead,
+        new: NodeStatus::Active,
+        message: Message::new("status").with(field::SYSTOLE, YIELD),
+    });
+}
+
+fn says_we_are_dead(core: &mut Core, before: u32, runs: u32, mutual: bool) {
+    core.event(ResourceEvent::GivenUp {
+        node: name("b"),
+        weight: Weight { before, runs },
+        mutual,
+    });
+}
+
+/// `b` begins a new run and has released everything.
+fn yields(core: &mut Core) {
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: false,
+    });
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+}
+
+fn touched_nothing(said: &[String]) {
+    let touched = |line: &&String| {
+        ["stop", "start ", "drop", "generation"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    assert_eq!(said.iter().find(touched), None, "{said:?}");
+}
+
+#[test]
+fn what_we_weigh_is_told_when_the_other_dies() {
+    let mut core = pair();
+    dies(&mut core);
+    assert_eq!(core.weight, Weight { before: 1, runs: 2 });
+    core.fail_start();
+    assert_eq!(core.weight, Weight { before: 1, runs: 1 });
+}
+
+#[test]
+fn the_one_that_keeps_does_nothing_to_its_groups() {
+    let mut core = alone();
+    returns(&mut core);
+    says_we_are_dead(&mut core, 0, 2, true);
+    assert_eq!(core.state.rscstatus(), "transition");
+    yields(&mut core);
+    core.wait(20_000);
+    touched_nothing(&core.said());
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+#[test]
+fn the_one_that_yields_lets_its_addresses_go_first_then_begins_a_new_run() {
+    let mut core = alone();
+    returns(&mut core);
+    core.said();
+    says_we_are_dead(&mut core, 2, 2, true);
+    assert_eq!(core.said(), ["drop addresses", "generation", "stop a"]);
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    assert_eq!(core.said(), ["stop b", "starting"]);
+}
+
+#[test]
+fn who_was_given_up_and_gave_nobody_up_yields() {
+    let mut core = pair();
+    says_we_are_dead(&mut core, 0, 2, false);
+    assert_eq!(core.said(), ["drop addresses", "generation", "stop a"]);
+}
+
+#[test]
+fn who_was_given_up_by_a_node_that_runs_nothing_keeps() {
+    let mut core = pair();
+    says_we_are_dead(&mut core, 0, 0, false);
+    touched_nothing(&core.said());
+}
+
+#[test]
+fn one_that_does_not_yield_is_not_waited_for_for_ever() {
+    let mut core = alone();
+    returns(&mut core);
+    says_we_are_dead(&mut core, 0, 2, true);
+    core.said();
+    core.wait(1_999);
+    touched_nothing(&core.said());
+    core.wait(1);
+    assert!(core.said().contains(&"generation".to_owned()));
+}
+
+#[test]
+fn nothing_is_moved_while_it_is_open_who_keeps() {
+    let mut core = alone();
+    returns(&mut core);
+    says_we_are_dead(&mut core, 0, 2, true);
+    core.hear("b", "resource none 1");
+    core.said();
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all me");
+    let said = core.said();
+    assert!(!said.iter().any(|line| line.starts_with("ask")), "{said:?}");
+}
+
+/// Neither knew the other's run: only the reports show it.
+#[test]
+fn two_that_both_report_everything_use_the_same_rule() {
+    for (weight, we_yield) in [("0.2", false), ("5.2", true), ("1.0", false)] {
+        let mut core = alone();
+        core.event(ResourceEvent::NodeRestarted {
+            node: name("b"),
+            was_dead: true,
+        });
+        core.said();
+        let message = Message::new("resource")
+            .with(field::RSC_HOLD, "all")
+            .with(field::RTYPE, "full")
+            .with(field::IS_STABLE, "1")
+            .with(field::RUNS, weight)
+            .with(field::HG, "2")
+            .with(field::SEQ, "9");
+        core.event(ResourceEvent::Message {
+            from: name("b"),
+            own: false,
+            message,
+        });
+        let said = core.said();
+        assert_eq!(
+            said.contains(&"generation".to_owned()),
+            we_yield,
+            "{weight}"
+        );
+    }
+}
+
+#[test]
+fn a_takeover_waits_when_the_dead_node_is_heard_again() {
+    let mut set = settings(&["a", "b"], ON);
+    set.groups.push(ResourceGroup {
+        key: GroupKey::new("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    });
+    let mut core = Core::with(&set);
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    dies(&mut core);
+    assert!(core.said().contains(&"start b".to_owned()));
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    core.finish();
+    assert!(!core.said().contains(&"start b2".to_owned()));
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    assert!(core.said().contains(&"start b2".to_owned()));
+}
+
+#[test]
+fn a_takeover_goes_on_when_the_node_that_came_back_says_nothing() {
+    let mut set = settings(&["a", "b"], ON);
+    set.groups.push(ResourceGroup {
+        key: GroupKey::new("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    });
+    let mut core = Core::with(&set);
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    dies(&mut core);
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    core.finish();
+    core.said();
+    core.wait(10_000);
+    assert!(core.said().contains(&"start b2".to_owned()));
+}
+
+#[test]
+fn a_node_without_the_rule_that_says_it_fenced_us_is_believed() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "stonith a n_stnth");
+    assert_eq!(core.said(), ["drop addresses", "generation", "stop a"]);
+    let mut core = Core::stable(ON);
+    core.hear("b", "stonith a bad");
+    assert_eq!(core.said(), [""; 0], "it did not succeed");
+}

@@ -1,0 +1,201 @@
+//! Cuts and freezes one at a time, over many seeds: who has what during and after them.
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use systole::node::AutoFailback;
+use systole::protocol::event::GroupOrder;
+
+use super::world::{Micros, Plan, SECOND, World};
+use super::{number, settled, started_pair};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// Nothing comes through either way.
+    Cut,
+    /// Nothing of this host comes through.
+    Mute(usize),
+    /// This host stands still for so many tenths of the dead time.
+    Frozen(usize, u64),
+}
+
+/// How many runs of each; more with `SIM_SEEDS`.
+fn seeds() -> std::ops::Range<u64> {
+    1..1 + (number("SIM_SEEDS", 60) / 5).max(3)
+}
+
+fn cut(world: &mut World, from: usize, is_cut: bool) {
+    let to = 1 - from;
+    for path in &mut world.paths[from][to] {
+        path.cut = is_cut;
+    }
+}
+
+/// A settled pair that is drawn from the seed.
+fn pair(seed: u64, ignorant: &[usize]) -> World {
+    let plan = Plan {
+        failback: AutoFailback::Off,
+        ignorant: ignorant.to_vec(),
+        ..Plan::random(&mut StdRng::seed_from_u64(seed))
+    };
+    let mut world = World::new(plan.clone(), seed);
+    world.start(0);
+    world.start(1);
+    world.run(plan.initdead_ms * 1_000 + 15 * SECOND);
+    settled(&mut world);
+    assert_eq!(world.judge.failure(), None, "seed {seed}: at the start");
+    world
+}
+
+/// Long enough for every verdict, release and start that may follow from one event.
+fn patience(world: &World) -> Micros {
+    (world.plan.deadtime_ms * 2 + world.plan.keepalive_ms * 5) * 1_000 + 10 * SECOND
+}
+
+/// The groups that have two owners now, or none.
+fn misplaced(world: &World) -> Vec<String> {
+    let owners = |key| (key, world.owners(key));
+    let keys = world.keys();
+    keys.iter()
+        .map(owners)
+        .filter(|(_, owners)| owners.len() != 1)
+        .map(|(key, owners)| format!("{key} on {owners:?}"))
+        .collect()
+}
+
+/// Runs it through: trouble, its end, and what must hold then. The hosts that stopped a group
+/// since the end of the trouble.
+fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
+    let what = format!("seed {seed} {trouble:?} ignorant {ignorant:?}");
+    let mut world = pair(seed, ignorant);
+    let until = world.now + patience(&world);
+    let healed = match trouble {
+        Trouble::Cut | Trouble::Mute(_) => {
+            let mutes: &[usize] = match trouble {
+                Trouble::Cut => &[0, 1],
+                Trouble::Mute(0) => &[0],
+                Trouble::Mute(_) | Trouble::Frozen(..) => &[1],
+            };
+            for host in mutes {
+                cut(&mut world, *host, true);
+            }
+            world.run(until);
+            if matches!(trouble, Trouble::Mute(_)) {
+                // Whoever hears learns what the other thinks, and one lets go.
+                assert_eq!(misplaced(&world), [""; 0], "{what}: while it lasts");
+            }
+            for host in mutes {
+                cut(&mut world, *host, false);
+            }
+            world.now
+        }
+        Trouble::Frozen(host, tenths) => {
+            let until = world.now + world.plan.deadtime_ms * 100 * tenths;
+            world.freeze(host, until, true);
+            world.run(until);
+            until
+        }
+    };
+    let until = world.now + patience(&world) + 10 * SECOND;
+    world.run(until);
+    settled(&mut world);
+    assert_eq!(world.judge.failure(), None, "{what}");
+    let mut stopped: Vec<usize> = world
+        .orders
+        .iter()
+        .filter(|(at, _, _, order)| *at >= healed && *order == GroupOrder::Stop)
+        .map(|(_, host, _, _)| *host)
+        .collect();
+    stopped.sort_unstable();
+    stopped.dedup();
+    (world, stopped)
+}
+
+/// Two nodes that know the rule: one yields, the other does not touch its groups.
+#[test]
+fn after_a_cut_exactly_one_yields() {
+    for seed in seeds() {
+        let (world, stopped) = run(seed, Trouble::Cut, &[]);
+        assert!(world.judge.overlaps > 0, "seed {seed}: both took over");
+        assert_eq!(stopped.len(), 1, "seed {seed}: {stopped:?} let go");
+    }
+}
+
+/// Who had the groups before the cut has them after it, whatever its name.
+#[test]
+fn the_one_that_served_before_keeps() {
+    for (seed, owner) in (1..4).flat_map(|seed| [(seed, 0), (seed, 1)]) {
+        let plan = Plan {
+            groups: vec![(owner, 2)],
+            ..super::quiet_plan()
+        };
+        let mut world = started_pair(plan, seed);
+        let key = world.keys()[0].clone();
+        assert_eq!(world.owners(&key), [owner]);
+        super::faults::cut_all(&mut world, true);
+        world.run(world.now + 10 * SECOND);
+        assert_eq!(world.owners(&key), [0, 1]);
+        super::faults::cut_all(&mut world, false);
+        let healed = world.now;
+        // One beat and one stop, each way through our actors.
+        world.run(healed + SECOND);
+        assert_eq!(world.owners(&key), [owner], "seed {seed}");
+        world.run(healed + 20 * SECOND);
+        settled(&mut world);
+        assert_eq!(world.judge.failure(), None);
+        let touched = world
+            .orders
+            .iter()
+            .filter(|o| o.0 >= healed && o.1 == owner);
+        assert_eq!(touched.count(), 0, "seed {seed}: the owner did something");
+    }
+}
+
+#[test]
+fn after_a_cut_beside_a_node_without_the_rule_one_owner_is_left() {
+    for seed in seeds() {
+        for ignorant in [&[0][..], &[1], &[0, 1]] {
+            run(seed, Trouble::Cut, ignorant);
+        }
+    }
+}
+
+/// One direction only: one owner as soon as the one that hears has heard, and after the cut.
+#[test]
+fn a_mute_owner_and_a_mute_standby() {
+    for seed in seeds() {
+        for host in [0, 1] {
+            for ignorant in [&[][..], &[0], &[1]] {
+                run(seed, Trouble::Mute(host), ignorant);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frozen_owner_and_a_frozen_standby() {
+    for seed in seeds() {
+        for host in [0, 1] {
+            for tenths in [5, 10, 20, 50] {
+                run(seed, Trouble::Frozen(host, tenths), &[]);
+            }
+        }
+    }
+}
+
+/// An hour either way, with and without a cut that follows: no order is given for it.
+#[test]
+fn a_stepped_clock_moves_nothing() {
+    for (seed, step) in (1..4).flat_map(|seed| [(seed, 3_600), (seed, -3_600)]) {
+        let mut world = pair(seed, &[]);
+        let orders = world.orders.len();
+        for host in [0, 1] {
+            world.hosts[host].wall_offset += step;
+            world.run(world.now + 20 * SECOND);
+            assert_eq!(world.orders.len(), orders, "seed {seed} step {step}");
+        }
+        settled(&mut world);
+        assert_eq!(world.judge.failure(), None);
+        assert_eq!(world.judge.overlaps, 0);
+    }
+}
