@@ -103,8 +103,6 @@ impl ResourceState {
         );
         self.hold_takeovers(node);
         self.expect_way();
-        // It may not have heard yet that it was given up.
-        self.out.push(ResourceOutput::SendStatus);
     }
 
     /// A living node declared our present run dead.

@@ -300,7 +300,7 @@ impl Membership {
                 return Verdict::Early;
             }
             RunVerdict::Same => {}
-            RunVerdict::Returned => self.returned(heard, out),
+            RunVerdict::Returned => self.returned(heard, now, out),
             RunVerdict::Restarted { known: before } => {
                 self.restarted(heard, claimed, before, known.dead, out);
             }
@@ -327,7 +327,7 @@ impl Membership {
     }
 
     /// A node that we had declared dead lives, in the run that we knew: a healed partition.
-    fn returned(&self, heard: &Heard, out: &mut Vec<Output>) {
+    fn returned(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
         for notice in [
             Notice::ReturningAfterPartition {
                 node: heard.name.to_string(),
@@ -345,6 +345,10 @@ impl Membership {
                 .yielding_peer()
                 .is_some_and(|peer| peer.name == heard.name),
         }));
+        if self.settings.manage_resources {
+            // It may not have heard yet that it was given up.
+            self.emit_status(now, out);
+        }
     }
 
     fn restarted(
