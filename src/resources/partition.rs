@@ -280,6 +280,10 @@ impl ResourceState {
         if !conflict {
             return false;
         }
+        if self.contested() {
+            // Decided by what both have said of each other; it has to yield.
+            return true;
+        }
         let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
         if let Some(theirs) = theirs.filter(|_| both)
             && !yields(&self.local, self.weight(), node, theirs)
