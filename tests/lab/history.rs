@@ -163,7 +163,7 @@ pub fn address_changes(lab: &Lab, host: &str, address: &str) -> Vec<(f64, bool)>
 }
 
 /// `2026-11-21T03:35:00.123456` as seconds of that day (enough to compare within one test).
-fn seconds_of_day(stamp: &str) -> Option<f64> {
+pub fn seconds_of_day(stamp: &str) -> Option<f64> {
     let clock = stamp.split_once('T')?.1;
     let mut parts = clock.split(':');
     let hours: f64 = parts.next()?.parse().ok()?;

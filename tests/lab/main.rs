@@ -29,6 +29,7 @@ mod memory;
 mod package;
 mod pair;
 mod panics;
+mod partition;
 mod ping;
 mod poll;
 mod programs;
@@ -234,4 +235,69 @@ mod installation {
             package::alone();
         }
     }
+}
+
+/// Makes one test of a trouble per line.
+macro_rules! troubles {
+    ($($name:ident: $kinds:ident $trouble:expr;)*) => {
+        mod trouble {
+            use super::*;
+            use partition::Trouble::{Cut, Frozen, Mute};
+            $(
+                #[test]
+                #[ignore = "lab: run by scripts/test"]
+                fn $name() {
+                    run(stringify!($name), $kinds, |kinds| partition::run(kinds, $trouble));
+                }
+            )*
+        }
+    };
+}
+
+// One of each in the default tier; the long tier runs the whole product, legacy beside legacy too.
+troubles! {
+    systole_owner_cut: SYSTOLE_OWNER Cut;
+    legacy_owner_cut: LEGACY_OWNER Cut;
+    ours_ours_cut: OURS_OURS Cut;
+    systole_owner_owner_mute: SYSTOLE_OWNER Mute("node1");
+    ours_ours_owner_mute: OURS_OURS Mute("node1");
+    systole_owner_owner_frozen_2: SYSTOLE_OWNER Frozen("node1", 20);
+    ours_ours_owner_frozen_2: OURS_OURS Frozen("node1", 20);
+    ours_ours_standby_frozen_2: OURS_OURS Frozen("node2", 20);
+    long_legacy_legacy_cut: LEGACY_LEGACY Cut;
+    long_legacy_owner_owner_mute: LEGACY_OWNER Mute("node1");
+    long_legacy_legacy_owner_mute: LEGACY_LEGACY Mute("node1");
+    long_systole_owner_standby_mute: SYSTOLE_OWNER Mute("node2");
+    long_legacy_owner_standby_mute: LEGACY_OWNER Mute("node2");
+    long_ours_ours_standby_mute: OURS_OURS Mute("node2");
+    long_legacy_legacy_standby_mute: LEGACY_LEGACY Mute("node2");
+    long_systole_owner_owner_frozen_half: SYSTOLE_OWNER Frozen("node1", 5);
+    long_legacy_owner_owner_frozen_half: LEGACY_OWNER Frozen("node1", 5);
+    long_ours_ours_owner_frozen_half: OURS_OURS Frozen("node1", 5);
+    long_legacy_legacy_owner_frozen_half: LEGACY_LEGACY Frozen("node1", 5);
+    long_systole_owner_owner_frozen_1: SYSTOLE_OWNER Frozen("node1", 10);
+    long_legacy_owner_owner_frozen_1: LEGACY_OWNER Frozen("node1", 10);
+    long_ours_ours_owner_frozen_1: OURS_OURS Frozen("node1", 10);
+    long_legacy_legacy_owner_frozen_1: LEGACY_LEGACY Frozen("node1", 10);
+    long_legacy_owner_owner_frozen_2: LEGACY_OWNER Frozen("node1", 20);
+    long_legacy_legacy_owner_frozen_2: LEGACY_LEGACY Frozen("node1", 20);
+    long_systole_owner_owner_frozen_5: SYSTOLE_OWNER Frozen("node1", 50);
+    long_legacy_owner_owner_frozen_5: LEGACY_OWNER Frozen("node1", 50);
+    long_ours_ours_owner_frozen_5: OURS_OURS Frozen("node1", 50);
+    long_legacy_legacy_owner_frozen_5: LEGACY_LEGACY Frozen("node1", 50);
+    long_systole_owner_standby_frozen_half: SYSTOLE_OWNER Frozen("node2", 5);
+    long_legacy_owner_standby_frozen_half: LEGACY_OWNER Frozen("node2", 5);
+    long_ours_ours_standby_frozen_half: OURS_OURS Frozen("node2", 5);
+    long_legacy_legacy_standby_frozen_half: LEGACY_LEGACY Frozen("node2", 5);
+    long_systole_owner_standby_frozen_1: SYSTOLE_OWNER Frozen("node2", 10);
+    long_legacy_owner_standby_frozen_1: LEGACY_OWNER Frozen("node2", 10);
+    long_ours_ours_standby_frozen_1: OURS_OURS Frozen("node2", 10);
+    long_legacy_legacy_standby_frozen_1: LEGACY_LEGACY Frozen("node2", 10);
+    long_systole_owner_standby_frozen_2: SYSTOLE_OWNER Frozen("node2", 20);
+    long_legacy_owner_standby_frozen_2: LEGACY_OWNER Frozen("node2", 20);
+    long_legacy_legacy_standby_frozen_2: LEGACY_LEGACY Frozen("node2", 20);
+    long_systole_owner_standby_frozen_5: SYSTOLE_OWNER Frozen("node2", 50);
+    long_legacy_owner_standby_frozen_5: LEGACY_OWNER Frozen("node2", 50);
+    long_ours_ours_standby_frozen_5: OURS_OURS Frozen("node2", 50);
+    long_legacy_legacy_standby_frozen_5: LEGACY_LEGACY Frozen("node2", 50);
 }

@@ -1,0 +1,205 @@
+//! Cut cables, cut directions and frozen nodes: how long the service address has two owners and how
+//! long none, and that one is left without a person. Each test prints its line of the table in
+//! `docs/partitions.md`.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::history::{address_changes, count, seconds_of_day};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+
+/// Of the pair's configuration.
+const DEADTIME: Duration = Duration::from_secs(2);
+
+/// Longest that two owners may be seen after a heal when one of them has only to hear a beat and to
+/// take its address away: much longer than that takes, much shorter than legacy's two seconds and
+/// restart.
+const AT_ONCE_S: f64 = 1.5;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Trouble {
+    /// Nothing comes through either way.
+    Cut,
+    /// Nothing that this node sends comes through.
+    Mute(&'static str),
+    /// Every process of this node is stopped for so many tenths of the dead time.
+    Frozen(&'static str, u32),
+}
+
+impl Trouble {
+    fn name(self) -> String {
+        let role = |node| if node == NODES[0] { "owner" } else { "standby" };
+        match self {
+            Self::Cut => "all cables cut".into(),
+            Self::Mute(node) => format!("{} not heard", role(node)),
+            Self::Frozen(node, tenths) => format!(
+                "{} frozen for {} deadtimes",
+                role(node),
+                f64::from(tenths) / 10.0
+            ),
+        }
+    }
+}
+
+/// Now, as `ip monitor` stamps it: seconds of the day.
+fn stamp() -> f64 {
+    let output = Command::new("date")
+        .arg("+%Y-%m-%dT%H:%M:%S.%6N")
+        .output()
+        .expect("date runs");
+    seconds_of_day(String::from_utf8_lossy(&output.stdout).trim()).expect("a time")
+}
+
+/// Seconds in which two nodes had the address and in which none had it, between two stamps.
+fn owned(pair: &Pair, from: f64, to: f64) -> (f64, f64) {
+    let histories: Vec<Vec<(f64, bool)>> = NODES
+        .iter()
+        .map(|node| address_changes(&pair.lab, node, ADDRESS_1))
+        .collect();
+    let mut edges: Vec<f64> = histories.iter().flatten().map(|(at, _)| *at).collect();
+    edges.extend([from, to]);
+    edges.retain(|at| (from..=to).contains(at));
+    edges.sort_by(f64::total_cmp);
+    let (mut two, mut none) = (0.0, 0.0);
+    for span in edges.windows(2) {
+        let has = |history: &&Vec<(f64, bool)>| {
+            let mut before = history.iter().filter(|(at, _)| *at <= span[0]);
+            before.next_back().is_some_and(|(_, added)| *added)
+        };
+        match histories.iter().filter(has).count() {
+            0 => none += span[1] - span[0],
+            1 => {}
+            _ => two += span[1] - span[0],
+        }
+    }
+    (two, none)
+}
+
+/// Sends a signal to every process of the host but its first, as often as it finds new ones.
+fn signal_all(pair: &Pair, node: &str, signal: &str) {
+    pair.lab.sh(
+        node,
+        &format!(
+            "for round in 1 2 3; do for p in /proc/[0-9]*; do p=${{p#/proc/}}; \
+             [ $p != 1 ] && [ $p != $$ ] && kill -{signal} $p 2>/dev/null; done; done; true"
+        ),
+    );
+}
+
+/// Drops what a node says before the other hears it.
+fn mute(pair: &Pair, node: &str, is_mute: bool) {
+    let what = if is_mute { "udp dport 694" } else { "" };
+    let (lab, peer) = (pair.lab.name(), Pair::peer(node));
+    pair.lab.command(&["block", lab, peer, "eth0", what]);
+}
+
+fn one_owner(pair: &Pair) -> bool {
+    let owners = pair.owners(ADDRESS_1);
+    let scripts: Vec<_> = NODES
+        .into_iter()
+        .filter(|node| pair.runs(node, "a"))
+        .collect();
+    owners.len() == 1 && owners == scripts
+}
+
+fn settled(pair: &Pair) -> bool {
+    one_owner(pair)
+        && NODES
+            .iter()
+            .all(|node| !matches!(&*pair.holds(node), "transition" | "unknown" | ""))
+}
+
+/// A pair goes through one trouble.
+pub fn run(kinds: [Kind; 2], trouble: Trouble) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    pair.start_settled();
+    let ours = |node: &str| pair.kind(node) == Kind::Systole;
+    let starts = |node: &str| count(&pair.lab, node, "start", "a");
+    let stops = |node: &str| count(&pair.lab, node, "stop", "a");
+    let before: Vec<(usize, usize)> = NODES.iter().map(|n| (starts(n), stops(n))).collect();
+    let from = stamp();
+    match trouble {
+        Trouble::Cut => {
+            pair.lab.link("node1", "eth0", false);
+            for node in NODES {
+                pair.wait_log(node, &format!("node {}: is dead", Pair::peer(node)));
+            }
+            wait_until(LONG, "the cut-off standby serves", || {
+                pair.has_address("node2", ADDRESS_1) && pair.runs("node2", "a")
+            });
+            pair.lab.link("node1", "eth0", true);
+        }
+        Trouble::Mute(node) => {
+            mute(&pair, node, true);
+            pair.wait_log(Pair::peer(node), &format!("node {node}: is dead"));
+            if ours(node) {
+                // It hears that it was given up, and lets go if it has anything.
+                pair.wait_log(node, "giving up everything");
+                wait_until(LONG, "one owner while it lasts", || one_owner(&pair));
+            } else {
+                std::thread::sleep(DEADTIME);
+            }
+            mute(&pair, node, false);
+        }
+        Trouble::Frozen(node, tenths) => {
+            signal_all(&pair, node, "STOP");
+            std::thread::sleep(DEADTIME * tenths / 10);
+            signal_all(&pair, node, "CONT");
+        }
+    }
+    let over = stamp();
+    // A restart of legacy begins seconds later: what is settled has to stay so.
+    let mut quiet = 0;
+    wait_until(LONG * 2, "one owner, nobody in transition", || {
+        quiet = if settled(&pair) { quiet + 1 } else { 0 };
+        std::thread::sleep(Duration::from_millis(200));
+        quiet > 20
+    });
+    let to = stamp();
+    let (two_during, none_during) = owned(&pair, from, over);
+    let (two_after, none_after) = owned(&pair, over, to);
+    let word = |kind| match kind {
+        Kind::Systole => "ours",
+        Kind::Legacy => "legacy",
+    };
+    println!(
+        "| {} | {} owner, {} standby | {two_during:.2} | {two_after:.2} | {:.2} | {} |",
+        trouble.name(),
+        word(kinds[0]),
+        word(kinds[1]),
+        none_during + none_after,
+        pair.owners(ADDRESS_1).join(" "),
+    );
+    let after: Vec<(usize, usize)> = NODES.iter().map(|n| (starts(n), stops(n))).collect();
+    let touched = |node: usize| before[node] != after[node];
+    match trouble {
+        Trouble::Cut if kinds == [Kind::Systole; 2] => {
+            assert!(!touched(0), "the owner did something: {before:?} {after:?}");
+            assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+            assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");
+        }
+        // Ours yields, and the legacy node neither restarts nor stops what it runs.
+        Trouble::Cut if kinds.contains(&Kind::Systole) => {
+            let legacy = usize::from(kinds[1] == Kind::Legacy);
+            let node = NODES[legacy];
+            assert_eq!(
+                before[legacy].1, after[legacy].1,
+                "the legacy node stopped it"
+            );
+            assert_eq!(pair.log_count(node, "returning after partition"), 0);
+            assert_eq!(pair.owners(ADDRESS_1), [node]);
+            assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");
+        }
+        Trouble::Frozen(node, _) if ours(node) => {
+            let frozen = usize::from(node == NODES[1]);
+            assert_eq!(
+                before[frozen].0, after[frozen].0,
+                "{node} was frozen and began a takeover"
+            );
+            assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");
+        }
+        Trouble::Cut | Trouble::Mute(_) | Trouble::Frozen(..) => {}
+    }
+}
