@@ -658,3 +658,47 @@ fn a_group_of_256_addresses_is_quick() {
         assert!(stopping < Duration::from_secs(5), "{stopping:?}");
     });
 }
+
+#[test]
+#[ignore = "needs root: run by scripts/test"]
+fn neighbours_in_a_group_are_started_after_one_look() {
+    on_a_network(
+        "neighbours_in_a_group_are_started_after_one_look",
+        || async {
+            let manager = AddressManager::new();
+            started(&manager, "10.78.1.1/16/eth0").await;
+            let words = [
+                "10.78.1.0/16/eth0",
+                "10.78.1.1/16/eth0",
+                "10.78.1.2/16/eth0",
+                "IPv6addr::fd77::100/64/eth0",
+                "10.77.0.100",
+                "10.78.1.3/16/eth9",
+                "10.78.1.4/16/eth0",
+            ];
+            let all: Vec<AddressResource> = words.iter().map(|word| resource(word)).collect();
+            let told = std::cell::RefCell::new(Vec::new());
+            let each = |place: usize| told.borrow_mut().push(place);
+            let (place, error) = manager.start_all(&all, &each).await.unwrap_err();
+            assert_eq!(place, 5);
+            let text = error.to_string();
+            assert_eq!(text, "10.78.1.3: interface eth9 does not exist");
+            assert_eq!(*told.borrow(), [0, 2, 3, 4, 5], "one runs already");
+            let there = run("ip -o addr show dev eth0");
+            for address in [
+                "10.78.1.0/16",
+                "10.78.1.1/16",
+                "10.78.1.2/16",
+                "fd77::100/64",
+            ] {
+                assert_eq!(there.matches(address).count(), 1, "{address} in {there}");
+            }
+            assert_eq!(there.matches("10.77.0.100/24").count(), 1, "{there}");
+            assert!(!there.contains("10.78.1.4/"), "nothing behind the failure");
+            let labels = ["eth0:0\\", "eth0:1\\", "eth0:2\\", "eth0:3\\"];
+            for label in labels {
+                assert_eq!(there.matches(label).count(), 1, "{label} in {there}");
+            }
+        },
+    );
+}

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
 pub use care::{Care, CarefulStart};
-pub use run::{AddressFuture, AddressHandler, GroupContext};
+pub use run::{AddressFuture, AddressHandler, GroupContext, StartAllFuture};
 
 use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
 use crate::clock::Clock;

@@ -249,7 +249,8 @@ fn interface(message: LinkMessage) -> Option<Interface> {
     })
 }
 
-fn assigned(message: AddressMessage) -> Option<Assigned> {
+/// An address as the kernel names it, or as it will name one that was just added.
+pub(super) fn assigned(message: AddressMessage) -> Option<Assigned> {
     let mut local = None;
     let mut peer = None;
     let mut label = None;

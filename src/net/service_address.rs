@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
 use crate::net::announce::{Announcer, Step, frame, schedule};
-use crate::net::netlink::{Netlink, NetlinkError};
+use crate::net::netlink::{self, Netlink, NetlinkError};
 use crate::net::placement::{
     Assigned, Interface, PlaceError, Route, addition, carried, needs_routes, place, settled,
 };
@@ -167,20 +167,100 @@ impl AddressManager {
         result
     }
 
+    /// Starts those that do not run, in their order, after one look at what is there. `each` is
+    /// told of every one that is to be added, by its place.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), with the place of the one that failed; those behind it are not
+    /// tried.
+    pub async fn start_all(
+        &self,
+        resources: &[AddressResource],
+        each: &(dyn Fn(usize) + '_),
+    ) -> Result<(), (usize, AddressError)> {
+        let Some(first) = resources.first() else {
+            return Ok(());
+        };
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), first.address).map_err(|error| (0, error))?;
+        let mut result = Ok(());
+        let mut seen: Option<Found> = None;
+        for (place, resource) in resources.iter().enumerate() {
+            let this = || each(place);
+            let done = self.start_seen(&netlink, resource, &mut seen, &this);
+            if let Err(error) = done.await {
+                result = Err((place, error));
+                break;
+            }
+        }
+        match result {
+            Ok(()) => {
+                *held = Some(netlink);
+                Ok(())
+            }
+            Err((place, error)) => {
+                let failed: Result<(), AddressError> = Err(error);
+                keep(&mut held, netlink, &failed);
+                failed.map_err(|error| (place, error))
+            }
+        }
+    }
+
+    /// One of [`start_all`](Self::start_all). `seen` is what an earlier one of the same family and
+    /// without need of routes has read, our own additions included.
+    async fn start_seen(
+        &self,
+        netlink: &Netlink,
+        resource: &AddressResource,
+        seen: &mut Option<Found>,
+        each: &(dyn Fn() + '_),
+    ) -> Result<(), AddressError> {
+        let fits = |found: &Found| found.v4 == resource.address.is_ipv4();
+        let mut found = match seen.take().filter(fits) {
+            Some(mut found) if !needs_routes(resource) => {
+                found.routes.clear();
+                found
+            }
+            Some(_) | None => read(netlink, resource).await?,
+        };
+        let settled = settled(resource, &found.interfaces, &found.routes);
+        let runs = carried(resource, &found.interfaces, &found.assigned)
+            .or_else(|| carried(&settled, &found.interfaces, &found.assigned))
+            .is_some();
+        if !runs {
+            each();
+            self.start_found(netlink, resource, &mut found).await?;
+        }
+        *seen = Some(found);
+        Ok(())
+    }
+
     async fn start_with(
         &self,
         netlink: &Netlink,
         resource: &AddressResource,
     ) -> Result<Outcome, AddressError> {
+        let mut found = read(netlink, resource).await?;
+        self.start_found(netlink, resource, &mut found).await
+    }
+
+    async fn start_found(
+        &self,
+        netlink: &Netlink,
+        resource: &AddressResource,
+        found: &mut Found,
+    ) -> Result<Outcome, AddressError> {
         let address = resource.address;
         let Found {
             interfaces,
-            mut assigned,
+            assigned,
             routes,
-        } = read(netlink, resource).await?;
-        let settled = settled(resource, &interfaces, &routes);
-        let there = carried(resource, &interfaces, &assigned)
-            .or_else(|| carried(&settled, &interfaces, &assigned))
+            ..
+        } = found;
+        let (interfaces, routes): (&[Interface], &[Route]) = (interfaces, routes);
+        let settled = settled(resource, interfaces, routes);
+        let there = carried(resource, interfaces, assigned)
+            .or_else(|| carried(&settled, interfaces, assigned))
             .and_then(|it| {
                 interfaces
                     .iter()
@@ -189,7 +269,7 @@ impl AddressManager {
         let (interface, outcome) = if let Some(interface) = there {
             (interface, Outcome::AlreadyRunning)
         } else {
-            let place = place(resource, &interfaces, &routes)
+            let place = place(resource, interfaces, routes)
                 .map_err(|source| AddressError::Place { address, source })?;
             // A copy that failed duplicate address detection answers nobody: it makes room.
             let on_place =
@@ -198,9 +278,11 @@ impl AddressManager {
                 remove(netlink, failed, place.interface, &[]).await?;
             }
             assigned.retain(|it| !(on_place(it) && it.unusable));
-            let message = addition(resource, place, &assigned);
+            let message = addition(resource, place, assigned);
+            let added = netlink::assigned(message.clone());
             match netlink.add(message).await {
                 Ok(()) => {
+                    assigned.extend(added);
                     let (interface, prefix) = (&place.interface.name, place.prefix);
                     info!(%address, prefix, %interface, "address added");
                     (place.interface, Outcome::Started)
@@ -370,6 +452,8 @@ fn change(
 
 /// What the kernel says before anything is done.
 struct Found {
+    /// The family of the addresses.
+    v4: bool,
     interfaces: Vec<Interface>,
     assigned: Vec<Assigned>,
     /// Empty where the word leaves nothing open.
@@ -396,6 +480,7 @@ async fn read(netlink: &Netlink, resource: &AddressResource) -> Result<Found, Ad
         Vec::new()
     };
     Ok(Found {
+        v4: address.is_ipv4(),
         interfaces,
         assigned,
         routes,

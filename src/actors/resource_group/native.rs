@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::run::{AddressFuture, AddressHandler};
+use super::run::{AddressFuture, AddressHandler, StartAllFuture};
 use crate::net::service_address::{AddressManager, Claim};
 use crate::resources::address::AddressResource;
 
@@ -11,6 +11,17 @@ impl AddressHandler for AddressManager {
         Box::pin(async {
             let done = AddressManager::start(self, address).await;
             done.map(drop).map_err(|error| error.to_string())
+        })
+    }
+
+    fn start_all<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+        each: &'a dyn Fn(usize),
+    ) -> StartAllFuture<'a> {
+        Box::pin(async move {
+            let done = AddressManager::start_all(self, addresses, each).await;
+            done.map_err(|(place, error)| (place, error.to_string()))
         })
     }
 

@@ -39,10 +39,35 @@ const TAG: &str = "ResourceManager(default)";
 /// What [`AddressHandler`] gives back. Runs on the thread of the group actors alone.
 pub type AddressFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
 
+/// The outcome of several starts, with the place of the one that failed.
+pub type StartAllFuture<'a> = Pin<Box<dyn Future<Output = Result<(), (usize, String)>> + 'a>>;
+
+/// Addresses of a group that are started after one look at what is there: what others change
+/// meanwhile is seen by the next ones.
+const TOGETHER: usize = 32;
+
 /// Handles service addresses in the process. Every call is idempotent and bounded in time.
 pub trait AddressHandler: Send + Sync {
     /// Adds and announces the address.
     fn start<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+    /// Starts those that do not run, in their order, and tells `each` of every one before. An error
+    /// comes with the place of the one that failed.
+    fn start_all<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+        each: &'a dyn Fn(usize),
+    ) -> StartAllFuture<'a> {
+        Box::pin(async move {
+            for (place, address) in addresses.iter().enumerate() {
+                if !self.status(address).await.unwrap_or(false) {
+                    each(place);
+                    let done = self.start(address).await;
+                    done.map_err(|error| (place, error))?;
+                }
+            }
+            Ok(())
+        })
+    }
     /// Removes the address.
     fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
     /// Whether the address is there.
@@ -182,15 +207,25 @@ impl GroupRun {
         );
         let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
         let mut ahead = VecDeque::new();
-        for (place, word) in words.iter().enumerate() {
-            let worker = self.next_worker(&words[place..], &mut ahead).await;
-            if self.runs(word, &worker).await {
+        let mut left = words.as_slice();
+        while let Some(word) = left.first() {
+            let worker = self.next_worker(left, &mut ahead).await;
+            let (done, code) = match worker {
+                Worker::Native(first) => {
+                    let more = std::iter::from_fn(|| native(&mut ahead)).take(TOGETHER - 1);
+                    let addresses: Vec<_> = std::iter::once(first).chain(more).collect();
+                    self.start_addresses(left, &addresses).await
+                }
+                worker if self.runs(word, &worker).await => (1, 0),
+                worker => match self.call(word, &worker, Operation::Start).await {
+                    0 => (1, 0),
+                    code => (0, code),
+                },
+            };
+            left = left.get(done..).unwrap_or_default();
+            let Some(word) = left.first().filter(|_| code != 0) else {
                 continue;
-            }
-            let code = self.call(word, &worker, Operation::Start).await;
-            if code == 0 {
-                continue;
-            }
+            };
             log(
                 Severity::Crit,
                 &format!("Giving up resources due to failure of {word}"),
@@ -202,6 +237,25 @@ impl GroupRun {
             return self.release(failed, report).await;
         }
         report(GroupOutcome::Started);
+    }
+
+    /// Starts neighbouring addresses that stand at the beginning of `words`. How many are up, and
+    /// the code of the one that is not.
+    async fn start_addresses(&self, words: &[&str], addresses: &[AddressResource]) -> (usize, i32) {
+        let word = |place: usize| words.get(place).copied().unwrap_or_default();
+        let each = |place| {
+            if let Some(address) = addresses.get(place) {
+                log_native(word(place), address, Operation::Start);
+            }
+        };
+        let started = self.context.addresses.start_all(addresses, &each).await;
+        let Err((place, error)) = started else {
+            return (addresses.len(), 0);
+        };
+        let script = addresses.get(place).map_or("", |it| it.style.script());
+        log(Severity::Error, &error);
+        log(Severity::Error, &format!("Return code 1 from {script}"));
+        (place, 1)
     }
 
     /// Stops everything, right to left. `report` as for [`start`](Self::start).
@@ -385,11 +439,7 @@ impl GroupRun {
             }
             Worker::Native(address) => {
                 let name = address.style.script();
-                let arguments = word.split_once("::").map_or(word, |(_, rest)| rest);
-                log(
-                    Severity::Info,
-                    &format!("Running {name} {arguments} {} (built in)", operation.word()),
-                );
+                log_native(word, address, operation);
                 let done = match operation {
                     Operation::Start => self.context.addresses.start(address).await,
                     Operation::Stop => self.context.addresses.stop(address).await,
@@ -498,6 +548,26 @@ impl GroupRun {
     fn shown(&self) -> String {
         format!("{} {}", self.group.owner, self.group.resources.join(" "))
     }
+}
+
+/// The next of `ahead`, if it is an address handled in the process.
+fn native(ahead: &mut VecDeque<Worker>) -> Option<AddressResource> {
+    match ahead.pop_front()? {
+        Worker::Native(address) => Some(address),
+        other => {
+            ahead.push_front(other);
+            None
+        }
+    }
+}
+
+fn log_native(word: &str, address: &AddressResource, operation: Operation) {
+    let name = address.style.script();
+    let arguments = word.split_once("::").map_or(word, |(_, rest)| rest);
+    log(
+        Severity::Info,
+        &format!("Running {name} {arguments} {} (built in)", operation.word()),
+    );
 }
 
 fn read_group(path: &Path, key: &GroupKey) -> std::io::Result<Option<GroupLine>> {

@@ -20,6 +20,7 @@ pub(super) async fn stop_with(
         interfaces,
         assigned,
         routes,
+        ..
     } = read(netlink, resource).await?;
     let resource = &settled(resource, &interfaces, &routes);
     let mut outcome = Outcome::AlreadyStopped;
