@@ -191,15 +191,20 @@ impl Membership {
         Some(self.stall.judged_at(due, limit))
     }
 
-    /// When the node's links die unless they are heard: earliest, own links never.
+    /// When the node's links die unless they are heard: own links never. The one to a ping node
+    /// outlives it until deadtime, as in legacy, where `ipfail` asks its partner when the link
+    /// dies: by then the partner has noticed the death too.
     fn link_deadline(&self, node: &Node, heard: Monotonic) -> Option<Monotonic> {
-        match node.kind {
-            NodeKind::Own => None,
-            NodeKind::Peer | NodeKind::Ping => {
-                let limit = self.limit(node);
-                Some(self.stall.judged_at(heard + limit, limit))
+        let limit = match node.kind {
+            NodeKind::Own => return None,
+            NodeKind::Peer => self.limit(node),
+            NodeKind::Ping => {
+                let deadtime = self.settings.timing.deadtime;
+                let deadtime = deadtime.saturating_add(arrival_slack(deadtime));
+                self.limit(node).max(deadtime)
             }
-        }
+        };
+        Some(self.stall.judged_at(heard + limit, limit))
     }
 
     fn judge_silence(&mut self, now: Now, out: &mut Vec<Output>) {

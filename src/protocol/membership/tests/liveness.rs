@@ -300,6 +300,12 @@ fn a_ping_node_lives_by_its_own_medium_alone() {
             if *node == name("router") && message.text(INFO) == Some("ping")
     ));
     assert_eq!(alone.core.living_nodes(), 2, "never a member");
+    // `ipfail` beside a legacy node counts on that pause: told at once, the peer, which sees the
+    // same a moment later, would answer that it sees more ping nodes.
+    let link = "Link router:router dead.".to_owned();
+    assert!(!notices(&out).contains(&link), "{:?}", notices(&out));
+    let out = alone.run_to(silent(1_000 + 4_000) + 1);
+    assert!(notices(&out).contains(&link), "{:?}", notices(&out));
 }
 
 #[test]
