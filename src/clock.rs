@@ -2,8 +2,12 @@
 //!
 //! The core never reads a clock: every call into it carries a [`Now`].
 
+use std::cell::Cell;
+use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 /// A point on the monotonic clock, as time since an arbitrary start.
 ///
@@ -65,9 +69,16 @@ pub struct Now {
 }
 
 /// The machine's clocks. `tokio` time underneath, so that a paused test clock moves every actor.
-#[derive(Debug, Clone, Copy)]
+///
+/// `tokio` stands still while the machine is suspended; here that time is added, for the others have
+/// waited for us meanwhile.
+#[derive(Debug, Clone)]
 pub struct Clock {
     start: tokio::time::Instant,
+    /// What the boot clock was ahead of the monotonic one at the start.
+    ahead: Duration,
+    /// Suspended since the start, as far as seen: it never grows less.
+    suspended: Cell<Duration>,
 }
 
 impl Clock {
@@ -77,6 +88,9 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             start: tokio::time::Instant::now(),
+            // The best of some: what a pause hides here would look like sleep later.
+            ahead: (0..8).map(|_| boot_ahead()).max().unwrap_or_default(),
+            suspended: Cell::new(Duration::ZERO),
         }
     }
 
@@ -84,9 +98,9 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the place that asks")]
     pub fn now(&self) -> Now {
-        let instant = Monotonic(tokio::time::Instant::now().saturating_duration_since(self.start));
+        let awake = tokio::time::Instant::now().saturating_duration_since(self.start);
         Now {
-            instant,
+            instant: Monotonic(awake.saturating_add(self.suspended())),
             unix_s: wall_unix_s(),
         }
     }
@@ -94,7 +108,79 @@ impl Clock {
     /// The `tokio` instant of `at`, for arming a timer.
     #[must_use]
     pub fn deadline(&self, at: Monotonic) -> tokio::time::Instant {
-        self.start + at.since_start()
+        self.start + at.since_start().saturating_sub(self.suspended())
+    }
+
+    /// What explains lateness later. Reads the calling thread's processor time.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            suspended: self.suspended(),
+            busy: read(ClockId::CLOCK_THREAD_CPUTIME_ID),
+        }
+    }
+
+    fn suspended(&self) -> Duration {
+        let seen = boot_ahead().saturating_sub(self.ahead);
+        let suspended = self.suspended.get().max(seen);
+        self.suspended.set(suspended);
+        suspended
+    }
+}
+
+/// What the boot clock is ahead of the monotonic one, never more than it is: a pause between the
+/// two readings makes it less.
+fn boot_ahead() -> Duration {
+    let boot = read(ClockId::CLOCK_BOOTTIME);
+    boot.saturating_sub(read(ClockId::CLOCK_MONOTONIC))
+}
+
+/// A clock of the kernel; one that it does not have stands at zero.
+fn read(clock: ClockId) -> Duration {
+    clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Readings between which the thread was late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evidence {
+    suspended: Duration,
+    busy: Duration,
+}
+
+/// Why a thread was late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The machine slept.
+    Suspended,
+    /// The thread itself used the time.
+    Busy,
+    /// Neither: a signal stopped the process, the machine was stopped from outside, or others had
+    /// the processors.
+    NotRun,
+}
+
+impl Evidence {
+    /// What took most of `late`, a lateness since `self` was read.
+    #[must_use]
+    pub fn cause(&self, later: &Self, late: Duration) -> Cause {
+        let half = late / 2;
+        if later.suspended.saturating_sub(self.suspended) > half {
+            Cause::Suspended
+        } else if later.busy.saturating_sub(self.busy) > half {
+            Cause::Busy
+        } else {
+            Cause::NotRun
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Suspended => "the machine was suspended",
+            Self::Busy => "the thread that beats was busy",
+            Self::NotRun => "the process was stopped or got no processor",
+        })
     }
 }
 
@@ -105,4 +191,37 @@ pub fn wall_unix_s() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since_epoch| since_epoch.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_larger_part_of_a_lateness_is_its_cause() {
+        let before = Evidence::default();
+        let after = |suspended_ms, busy_ms| Evidence {
+            suspended: Duration::from_millis(suspended_ms),
+            busy: Duration::from_millis(busy_ms),
+        };
+        assert_eq!(before.cause(&after(900, 0), SECOND), Cause::Suspended);
+        assert_eq!(before.cause(&after(0, 900), SECOND), Cause::Busy);
+        assert_eq!(before.cause(&after(100, 100), SECOND), Cause::NotRun);
+    }
+
+    #[actix::test]
+    async fn suspended_time_counts_and_a_timer_still_comes_when_it_is_due() {
+        let mut clock = Clock::start();
+        let before = clock.now().instant;
+        // As if the machine had slept for ten seconds since.
+        clock.suspended.set(10 * SECOND);
+        assert!(clock.now().instant.since(before) >= 10 * SECOND);
+        let due = clock.deadline(before + 11 * SECOND);
+        assert!(due <= clock.start + before.since_start() + SECOND);
+        // The boot clock alone may not make it less, nor more than it says.
+        clock.ahead = boot_ahead();
+        assert_eq!(clock.evidence().suspended, 10 * SECOND);
+    }
 }

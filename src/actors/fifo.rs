@@ -51,7 +51,7 @@ impl FifoActor {
         let reader = Reader {
             decoder: StreamDecoder::fifo(),
             limiter: Limiter::default(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             injected: self.injected.clone(),
         };
         let path = self.path.clone();

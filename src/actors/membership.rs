@@ -22,7 +22,7 @@ use crate::actors::messages::{
     LoadAverage, MediaOpened, RootEvent, RunHook, StopRequested, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::clock::{Clock, Monotonic};
+use crate::clock::{Clock, Evidence, Monotonic};
 use crate::config::types::MessageFormat;
 use crate::control::NodeReport;
 use crate::node::{Node, NodeSettings};
@@ -123,6 +123,8 @@ pub struct MembershipActor {
     node: Node,
     setup: MembershipSetup,
     clock: Clock,
+    /// As of the last own beat: what explains a late one.
+    at_beat: Evidence,
     /// From their opening to the end of the shutdown.
     media: Option<Vec<Recipient<Transmit>>>,
     timer: Option<Timer>,
@@ -208,6 +210,7 @@ impl MembershipActor {
             node,
             setup,
             clock: Clock::start(),
+            at_beat: Evidence::default(),
             media: None,
             timer: None,
             kept,
@@ -263,7 +266,14 @@ impl MembershipActor {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Transmit(message) => self.transmit(message),
-            Action::Notice(notice) => notice::log(&notice),
+            Action::Notice(notice) => {
+                notice::log(&notice);
+                if let Notice::OwnDelay { late_ms } = notice {
+                    let late = Duration::from_millis(late_ms);
+                    let cause = self.at_beat.cause(&self.clock.evidence(), late);
+                    warn!(late_ms, "cause of the delay: {cause}");
+                }
+            }
             Action::NodeStatusChanged { node, status } => {
                 if node == *self.node.local() {
                     self.own_status.clone_from(&status);
@@ -308,7 +318,10 @@ impl MembershipActor {
             }
             Action::CommUp => self.tell_root(RootEvent::CommUp),
             Action::StopClients => self.tell_root(RootEvent::StopClients),
-            Action::OwnHeartbeat => self.tell_root(RootEvent::OwnHeartbeat),
+            Action::OwnHeartbeat => {
+                self.at_beat = self.clock.evidence();
+                self.tell_root(RootEvent::OwnHeartbeat);
+            }
             Action::GenerationTaken(generation) => {
                 self.setup.identity.generation = generation;
                 self.tell_root(RootEvent::GenerationTaken(generation));

@@ -61,6 +61,8 @@ impl Lab {
             monitors: Vec::new(),
             keep,
         };
+        static SWEPT: std::sync::Once = std::sync::Once::new();
+        SWEPT.call_once(|| lab.end_orphans());
         lab.command(&["up", &lab.name, &hosts.join(" "), &nets.to_string()]);
         for host in hosts {
             let record = fs::File::create(lab.shared().join(format!("{host}.addresses")))
@@ -75,6 +77,19 @@ impl Lab {
             lab.monitors.push(monitor);
         }
         lab
+    }
+
+    /// Ends labs whose test program was killed: their names begin with its process id.
+    fn end_orphans(&self) {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        for name in names {
+            let owner = name.split_once('-').map(|(pid, _)| pid);
+            let owner = owner.and_then(|pid| pid.parse::<u32>().ok());
+            if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+                self.command(&["down", &name]);
+            }
+        }
     }
 
     /// Runs one verb of the lab script and returns its standard output.

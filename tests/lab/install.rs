@@ -314,9 +314,11 @@ pub fn service_manager() {
         words.contains(&format!("MAINPID={}", pid()))
     });
 
-    // Both are killed: nobody looks after the resources but the unit.
-    pair.lab
-        .sh("node1", &format!("kill -9 {} {}", guardian(), pid()));
+    // Both are killed: nobody looks after the resources but the unit. A stopped daemon cannot start
+    // another guardian between the two.
+    let (daemon, watcher) = (pid(), guardian());
+    let script = format!("kill -STOP {daemon}; kill -9 {watcher} {daemon}");
+    pair.lab.sh("node1", &script);
     wait_until(LONG, "both are gone", || guardian().is_empty());
     std::thread::sleep(Duration::from_millis(300));
     let released = pair.lab.exec("node1", &["bash", "-c", &release]);

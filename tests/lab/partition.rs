@@ -144,6 +144,8 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
             mute(&pair, node, false);
         }
         Trouble::Frozen(node, tenths) => {
+            // A node announces a longer dead time in its first five seconds.
+            std::thread::sleep(Duration::from_secs(6));
             signal_all(&pair, node, "STOP");
             std::thread::sleep(DEADTIME * tenths / 10);
             signal_all(&pair, node, "CONT");
@@ -192,7 +194,11 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
             assert_eq!(pair.owners(ADDRESS_1), [node]);
             assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");
         }
-        Trouble::Frozen(node, _) if ours(node) => {
+        Trouble::Frozen(node, tenths) if ours(node) => {
+            if DEADTIME * tenths / 10 > DEADTIME {
+                let cause = "cause of the delay: the process was stopped or got no processor";
+                pair.wait_log(node, cause);
+            }
             let frozen = usize::from(node == NODES[1]);
             assert_eq!(
                 before[frozen].0, after[frozen].0,
