@@ -25,7 +25,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::medium::{Received, Transmit};
+use crate::actors::medium::{self, Received, Transmit};
 use crate::actors::messages::UpdateKeys;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
@@ -243,15 +243,9 @@ impl ActorFuture<PingActor> for Reading {
     }
 }
 
-/// The report of an earlier packet's fate, or a signal: the socket is well.
+/// As for any medium, and the report that an earlier request did not fit the path.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-    ) || error.raw_os_error() == Some(nix::libc::EMSGSIZE)
+    medium::is_passing(error) || error.raw_os_error() == Some(nix::libc::EMSGSIZE)
 }
 
 fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {

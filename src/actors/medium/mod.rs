@@ -41,6 +41,7 @@ use crate::protocol::name::MediumName;
 pub use counters::Counters;
 pub use plan::{Line, MediumPlan, Receive, plan};
 pub use receive::BATCH;
+pub(crate) use receive::is_passing;
 pub use sockets::{MediumError, OpenMedium, Sender, Step, open, open_all};
 
 use counters::{Ledger, SendErrors};

@@ -97,7 +97,7 @@ impl Receiver {
 }
 
 /// A signal, or the report of an earlier datagram's fate: the socket is well.
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted
