@@ -209,10 +209,12 @@ fn members_of_ccm(sides: &Sides) {
     const OURS: &str = env!("CARGO_BIN_EXE_cl_status");
     for pair in [&sides.legacy, &sides.ours] {
         for words in ["hbstatus -v", "hbstatus -v -m"] {
-            let legacy = pair.lab.sh("node1", &format!("/usr/bin/cl_status {words}"));
             let ours = pair.lab.sh("node1", &format!("{OURS} {words}"));
-            assert!(legacy.contains("members 2"), "{legacy}");
-            assert_eq!(legacy, ours, "{words}");
+            assert!(ours.contains("members 2"), "{ours}");
+            // Legacy reads once and goes without the membership when it came a moment later.
+            wait_until(LONG, "the legacy program to say the same", || {
+                pair.lab.sh("node1", &format!("/usr/bin/cl_status {words}")) == ours
+            });
         }
         let place = pair.lab.shared().join("other_ccm.py");
         std::fs::write(&place, include_str!("programs/other_ccm.py")).expect("script");
