@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use systole::clock::{Monotonic, Now};
-use systole::config::types::MessageFormat;
-use systole::node::{AutoFailback, Autojoin, CAPABILITIES, Node, NodeSettings, Timing};
+use systole::node::{CAPABILITIES, Node};
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::{decode_datagram, encode_datagram};
 use systole::protocol::event::Event;
 use systole::protocol::membership::Identity;
 use systole::protocol::message::{Message, Value};
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
+use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use systole::protocol::wire::MessageFormat;
 
 fn heartbeat(sequence: u64) -> Message {
     let mut message = Message::new("status")

@@ -25,9 +25,9 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use serde_json::{Value, json};
 use systole::api_client::ApiClient;
-use systole::config::types::MessageFormat;
 use systole::protocol::client::frame;
 use systole::protocol::message::Message;
+use systole::protocol::wire::MessageFormat;
 
 const SOCKET: &str = "/run/heartbeat/register";
 

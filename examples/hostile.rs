@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use systole::config::types::MessageFormat;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::encode_datagram;
 use systole::protocol::message::Message;
+use systole::protocol::wire::MessageFormat;
 
 /// Different datagrams where the rate is given.
 const POOL: usize = 10_000;

@@ -16,10 +16,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use systole::config::types::MessageFormat;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::{decode_datagram, encode_datagram};
 use systole::protocol::message::{Message, Value};
+use systole::protocol::wire::MessageFormat;
 
 /// After the fast ones, so that the last of them can be acknowledged.
 const SLOW_BEATS: u64 = 20;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use crate::clock::{Clock, Monotonic};
-use crate::config::types::MessageFormat;
 use crate::protocol::client::frame::{self, MAX_BODY_BYTES};
 use crate::protocol::message::Message;
+use crate::protocol::wire::MessageFormat;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

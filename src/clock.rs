@@ -68,6 +68,23 @@ pub struct Now {
     pub unix_s: u64,
 }
 
+/// Broken-down local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LocalTime {
+    /// Such as 2026.
+    pub year: i32,
+    /// 1..=12.
+    pub month: u8,
+    /// 1..=31.
+    pub day: u8,
+    /// 0..=23.
+    pub hour: u8,
+    /// 0..=59.
+    pub minute: u8,
+    /// 0..=60.
+    pub second: u8,
+}
+
 /// The machine's clocks. `tokio` time underneath, so that a paused test clock moves every actor.
 ///
 /// `tokio` stands still while the machine is suspended; here that time is added, for the others have

@@ -37,6 +37,7 @@ use nix::unistd::{Pid, dup2_stdin, setsid};
 
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
+use crate::config::group_lines;
 use crate::config::load::Loaded;
 use crate::daemonize;
 use crate::ha_log::HaLog;
@@ -44,7 +45,6 @@ use crate::helper;
 use crate::notice::Severity;
 use crate::paths::Paths;
 use crate::resources::holding::HoldingSet;
-use crate::resources::lines;
 use crate::sys;
 
 /// The guardian's first word in process lists; it also tells the program what to be.
@@ -252,7 +252,7 @@ pub fn read_held(path: &Path) -> io::Result<Vec<OsString>> {
 pub fn held_after_death(
     config: &Config,
     holding: HoldingSet,
-    may_run: impl Fn(&crate::resources::group::GroupKey) -> bool,
+    may_run: impl Fn(&crate::protocol::group::GroupKey) -> bool,
 ) -> HoldingSet {
     [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)]
         .into_iter()
@@ -460,7 +460,7 @@ pub fn release(paths: &Paths, loaded: Option<&Loaded>, log: &HaLog) -> u8 {
         }
     };
     let haresources = fs::read(paths.haresources()).unwrap_or_default();
-    for line in lines::read(&String::from_utf8_lossy(&haresources)) {
+    for line in group_lines::read(&String::from_utf8_lossy(&haresources)) {
         let Some(key) = line.key() else {
             continue;
         };

@@ -30,3 +30,4 @@ pub mod service_manager;
 pub mod startup;
 pub mod state_files;
 pub mod sys;
+pub mod version;

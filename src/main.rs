@@ -21,10 +21,11 @@ use systole::ha_log::{HaLog, Targets, host_name};
 use systole::notice::{self, Severity};
 use systole::paths::Paths;
 use systole::pid_file::{self, ClaimError, PidFile};
+use systole::protocol::group::GroupKey;
 use systole::reload::Stamps;
-use systole::resources::group::GroupKey;
 use systole::resources::holding::HoldingSet;
 use systole::service_manager;
+use systole::version;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -85,7 +86,7 @@ fn main() -> ExitCode {
 fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
     let paths = Paths::default();
     match options.command {
-        Command::Version => say(&format!("{}\n", cli::version())),
+        Command::Version => say(&format!("{}\n", version::version())),
         Command::Defaults { wiki: false } => say(&print::defaults()),
         Command::Defaults { wiki: true } => say(&print::defaults_as_wiki()),
         Command::Status => answer(&talk::status(&paths)),
@@ -408,7 +409,7 @@ impl Process {
                 };
             }
         }
-        self.info(format!("heartbeat: version {}", cli::LEGACY_VERSION));
+        self.info(format!("heartbeat: version {}", version::LEGACY_VERSION));
         let code = root::run(Setup {
             paths: self.paths.clone(),
             loaded,

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use crate::clock::{Monotonic, Now};
 use crate::policy::isolation::Isolation;
+use crate::protocol::client::{ClusterNode, ClusterView};
+use crate::protocol::decisions::{Decision, Decisions};
 use crate::protocol::event::{Action, Event};
+use crate::protocol::group::GroupKey;
 use crate::protocol::membership::{Identity, Membership, NodeView};
-use crate::protocol::name::{Generation, MediumName, NodeName};
+use crate::protocol::name::{Generation, NodeName};
 use crate::protocol::partition::YIELD;
+use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
-use crate::resources::decisions::{Decision, Decisions};
 use crate::resources::freeze::FreezeRefused;
-use crate::resources::group::{GroupKey, ResourceGroup};
 use crate::resources::holding::HoldingSet;
 use crate::resources::state::ResourceState;
 
@@ -22,82 +24,6 @@ use crate::resources::state::ResourceState;
 /// and `starting`. A rule that differs from legacy on the wire is used only while every living node
 /// advertises its word.
 pub const CAPABILITIES: &[&str] = &["v1", YIELD];
-
-/// Whether and when foreign groups go back. Spec: resources, section 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AutoFailback {
-    /// Foreign groups return to their owner.
-    On,
-    /// They stay.
-    Off,
-    /// The old model without holding reports.
-    Legacy,
-}
-
-impl AutoFailback {
-    /// Whether the "nice" model (holding reports, standby, takeover) is in force.
-    #[must_use]
-    pub const fn is_nice(self) -> bool {
-        !matches!(self, Self::Legacy)
-    }
-}
-
-/// Who may join without being configured. Spec: membership, section 8.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Autojoin {
-    /// Nobody.
-    None,
-    /// Other nodes.
-    Other,
-    /// Other nodes and ourselves.
-    Any,
-}
-
-/// Limits and times of the core. All from ha.cf. Spec: membership, section 2.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timing {
-    /// Interval of the status message.
-    pub keepalive: Duration,
-    /// Silence after which others shall hold us dead.
-    pub deadtime: Duration,
-    /// Silence worth a warning.
-    pub warntime: Duration,
-    /// Dead time of every node until communication is up.
-    pub initdead: Duration,
-    /// Dead time of ping nodes.
-    pub deadping: Duration,
-    /// Pause between two requests for one lost message.
-    pub max_rexmit_delay: Duration,
-}
-
-/// Everything the core needs to know of the configuration.
-#[derive(Debug, Clone)]
-pub struct NodeSettings {
-    /// Our own name.
-    pub local: NodeName,
-    /// All normal nodes in configuration order, our own included.
-    pub nodes: Vec<NodeName>,
-    /// Ping nodes and ping groups, in configuration order.
-    pub ping_nodes: Vec<NodeName>,
-    /// Distinct link names of the configured media, in configuration order.
-    pub media: Vec<MediumName>,
-    /// Times.
-    pub timing: Timing,
-    /// Added to the number of nodes to give `ttl`.
-    pub hopfudge: u8,
-    /// Who may join.
-    pub autojoin: Autojoin,
-    /// `false` with `-M` or in cluster-manager mode.
-    pub manage_resources: bool,
-    /// The model.
-    pub auto_failback: AutoFailback,
-    /// haresources, in file order.
-    pub groups: Vec<ResourceGroup>,
-    /// Process id, for log lines.
-    pub pid: u32,
-    /// Let go of everything when neither the peer nor a ping node is heard.
-    pub isolation_release: bool,
-}
 
 /// A node's whole core. Does no I/O and reads no clock.
 #[derive(Debug)]
@@ -205,6 +131,31 @@ impl Node {
     /// All nodes in table order, ourselves and ping nodes included.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         self.membership.nodes()
+    }
+
+    /// What clients may ask about, as it is now. Spec: client API, section 6.
+    #[must_use]
+    pub fn cluster_view(&self) -> ClusterView {
+        let nodes = self.nodes().map(|peer| ClusterNode {
+            name: peer.name.clone(),
+            ping: peer.ping,
+            own: peer.own,
+            status: peer.status,
+            uuid: peer.uuid,
+            weight: peer.weight,
+            site: peer.site.to_owned(),
+            gap_to: peer.gap_to.map(|last| (peer.generation, last)),
+            links: peer
+                .links
+                .iter()
+                .map(|(medium, up)| (medium.to_string(), *up))
+                .collect(),
+        });
+        ClusterView {
+            nodes: nodes.collect(),
+            rscstatus: self.rscstatus(),
+            paused: self.membership.clients_paused(),
+        }
     }
 
     /// What this node holds by duty, whatever is in transition; [`resume`](Self::resume) wants it.

@@ -16,7 +16,7 @@ use std::process::Command;
 use nix::sys::mman::MlockAllFlags;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::ha_log::line::LocalTime;
+use crate::clock::LocalTime;
 
 /// Stack that is touched, and so resident, before the cluster thread begins to beat.
 pub const TOUCHED_STACK_BYTES: usize = 128 * 1024;

@@ -736,7 +736,7 @@ fn log_targets_decide_about_the_logging_daemon() {
 
 #[test]
 fn nice_failback_means_what_it_means_on_a_legacy_node() {
-    use systole::node::AutoFailback;
+    use systole::protocol::settings::AutoFailback;
     let base = "logfile /x\ndeadtime 10\nnode node1\nbcast eth0\n";
     for (lines, model) in [
         ("auto_failback on\nnice_failback on\n", AutoFailback::Off),

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::cluster::Cluster;
-use systole::node::AutoFailback;
+use systole::protocol::settings::AutoFailback;
 
 const ON: AutoFailback = AutoFailback::On;
 const OFF: AutoFailback = AutoFailback::Off;

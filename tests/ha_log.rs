@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use systole::ha_log::line::{self, FileKind, FileStyle, LocalTime, Record};
+use systole::clock::LocalTime;
+use systole::ha_log::line::{self, FileKind, FileStyle, Record};
 use systole::ha_log::{HaLog, Targets};
 use systole::notice::{self, Notice, Severity};
 use tracing_subscriber::layer::SubscriberExt as _;

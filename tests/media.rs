@@ -15,10 +15,11 @@ use systole::actors::medium::{
     Counters, GetCounters, MediumActor, MediumSetup, Outgoing, Received, Transmit, open_all, plan,
     start,
 };
-use systole::config::types::{MediumConfig, MessageFormat};
+use systole::config::types::MediumConfig;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::encode_datagram;
 use systole::protocol::message::Message;
+use systole::protocol::wire::MessageFormat;
 
 const PORT: u16 = 694;
 

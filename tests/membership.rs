@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use common::wire_vectors::{self, Vector};
 use systole::clock::{Monotonic, Now};
-use systole::node::{AutoFailback, Autojoin, NodeSettings, Timing};
 use systole::notice::Notice;
 use systole::protocol::codec::{DecodeError, decode_datagram};
 use systole::protocol::membership::{Identity, Membership};
 use systole::protocol::message::{Message, Value};
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use systole::protocol::output::{Output, ResourceEvent, Treatment};
+use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 use systole::protocol::status::NodeStatus;
 
 /// When the legacy conversation began, as its time stamps say.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::cluster::Cluster;
 use common::timeline::replay;
-use systole::node::AutoFailback;
+use systole::protocol::settings::AutoFailback;
 
 const OFF: AutoFailback = AutoFailback::Off;
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::cluster::Cluster;
 use common::timeline::replay;
-use systole::node::AutoFailback;
+use systole::protocol::settings::AutoFailback;
 
 const ON: AutoFailback = AutoFailback::On;
 

@@ -4,7 +4,6 @@
 mod common;
 
 use common::wire_vectors::{self, Codec, Vector};
-use systole::config::types::MessageFormat;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::{
     Form, decode_datagram, decode_unsigned, encode_compressed, encode_datagram, encode_serial,
@@ -12,6 +11,7 @@ use systole::protocol::codec::{
 use systole::protocol::compress::Algorithm;
 use systole::protocol::frame::StreamDecoder;
 use systole::protocol::message::Message;
+use systole::protocol::wire::MessageFormat;
 use systole::protocol::{netstring, text};
 
 /// Vectors that legacy takes although it would write them otherwise.

@@ -36,7 +36,6 @@ use crate::actors::interest::Interest;
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected, RootEvent};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::types::MessageFormat;
 use crate::ha_log;
 use crate::notice;
 use crate::protocol::client::{
@@ -45,6 +44,7 @@ use crate::protocol::client::{
 };
 use crate::protocol::event::Origin;
 use crate::protocol::limiter::Limiter;
+use crate::protocol::wire::MessageFormat;
 
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
@@ -107,7 +107,7 @@ impl ClientsSetup {
             local: config.local.to_string(),
             deadtime_ms: config.timing.deadtime.as_millis(),
             keepalive_ms: config.timing.keepalive.as_millis(),
-            version: crate::cli::version(),
+            version: crate::version::version(),
             facility: facility
                 .and_then(ha_log::line::facility_number)
                 .map_or(-1, |number| i32::from(number) << 3),

@@ -17,7 +17,7 @@ use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::messages::AskNode;
 use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
 use crate::protocol::event::GroupOrder;
-use crate::resources::group::GroupKey;
+use crate::protocol::group::GroupKey;
 
 /// Connections served at once: helper programs of one hook and of a few administrators.
 pub const MAX_CONNECTIONS: usize = 16;

@@ -13,7 +13,7 @@ use crate::actors::resource_group::{Care, CarefulStart, GroupContext, ResourceGr
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{GroupAnswer, GroupView};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
-use crate::resources::group::{GroupKey, ResourceGroup};
+use crate::protocol::group::{GroupKey, ResourceGroup};
 
 /// Waiting helper programs per group; the control socket admits hardly more connections.
 const MAX_WAITERS: usize = 32;

@@ -23,21 +23,21 @@ use crate::actors::messages::{
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Evidence, Monotonic};
-use crate::config::types::MessageFormat;
 use crate::control::NodeReport;
-use crate::node::{Node, NodeSettings};
+use crate::node::Node;
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
-use crate::protocol::client::ClusterView;
 use crate::protocol::codec;
 use crate::protocol::compress::Algorithm;
 use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
+use crate::protocol::group::GroupKey;
 use crate::protocol::limiter::Limiter;
 use crate::protocol::membership::Identity;
 use crate::protocol::message;
 use crate::protocol::name::Generation;
+use crate::protocol::settings::NodeSettings;
 use crate::protocol::wire::EncodeError;
-use crate::resources::group::GroupKey;
+use crate::protocol::wire::MessageFormat;
 use crate::resources::holding::HoldingSet;
 
 /// Messages that wait for membership at most. A full batch of every medium fits several times; a
@@ -577,7 +577,7 @@ impl Handler<AskCluster> for MembershipActor {
     type Result = MessageResult<AskCluster>;
 
     fn handle(&mut self, _: AskCluster, _: &mut Self::Context) -> Self::Result {
-        MessageResult(ClusterView::of(&self.node))
+        MessageResult(self.node.cluster_view())
     }
 }
 

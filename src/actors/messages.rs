@@ -8,13 +8,13 @@ use crate::actors::medium::Transmit;
 use crate::control::NodeReport;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
+use crate::protocol::decisions::Decision;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReason};
+use crate::protocol::group::GroupKey;
 use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
-use crate::resources::decisions::Decision;
 use crate::resources::freeze::FreezeRefused;
-use crate::resources::group::GroupKey;
 use crate::resources::holding::HoldingSet;
 
 /// An order of the core for one group. Answered by [`GroupDone`] with the same number.

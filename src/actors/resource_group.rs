@@ -22,7 +22,7 @@ pub use run::{AddressFuture, AddressHandler, GroupContext, StartAllFuture};
 use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
 use crate::clock::Clock;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
-use crate::resources::group::ResourceGroup;
+use crate::protocol::group::ResourceGroup;
 pub(crate) use run::GroupRun;
 
 /// What a group is at.

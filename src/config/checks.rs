@@ -11,9 +11,9 @@ use super::handlers::LOGD_DISABLED;
 use super::media;
 use super::report::Refusal;
 use super::types::MediumConfig;
-use crate::node::{AutoFailback, Autojoin, Timing};
 use crate::notice::Severity;
 use crate::protocol::name::NodeName;
+use crate::protocol::settings::{AutoFailback, Autojoin, Timing};
 
 /// An initdead below this is worth a warning.
 const SMALL_INITDEAD: Duration = Duration::from_secs(10);

@@ -8,9 +8,10 @@ use super::directives::Verdict;
 use super::ha_cf::{Draft, shown_path};
 use super::lines::{first_word, line_words};
 use super::report::{Refusal, quote};
-use super::types::{ApiAuth, RespawnConfig};
+use super::types::RespawnConfig;
 use super::values;
 use crate::notice::Severity;
+use crate::protocol::client::ApiAuth;
 
 /// Longest client name in bytes. Spec: configuration, section 4.6.
 const MAX_CLIENT_NAME_BYTES: usize = 31;

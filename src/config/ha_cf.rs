@@ -13,12 +13,14 @@ use super::lines::{self, Directive};
 use super::media::Ports;
 use super::report::{Refusal, Report, quote};
 use super::types::{
-    ApiAuth, Compression, CompressionConfig, GenerationMethod, LogConfig, MediumConfig,
-    MessageFormat, PingConfig, RespawnConfig, UuidFrom,
+    Compression, CompressionConfig, GenerationMethod, LogConfig, MediumConfig, PingConfig,
+    RespawnConfig, UuidFrom,
 };
-use crate::node::{AutoFailback, Autojoin};
 use crate::paths::Paths;
+use crate::protocol::client::ApiAuth;
 use crate::protocol::name::{NodeName, NodeNameError};
+use crate::protocol::settings::{AutoFailback, Autojoin};
+use crate::protocol::wire::MessageFormat;
 
 /// Largest number of nodes, ping nodes included: the size of the legacy node table.
 /// Spec: configuration, section 2.5.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::directives::Verdict;
 use super::ha_cf::Draft;
 use super::report::Refusal;
-use super::types::{Compression, GenerationMethod, MessageFormat, UuidFrom};
+use super::types::{Compression, GenerationMethod, UuidFrom};
 use super::values::{self, NOT_A_BOOLEAN, NOT_A_TIME};
-use crate::node::{AutoFailback, Autojoin};
 use crate::notice::Severity;
+use crate::protocol::settings::{AutoFailback, Autojoin};
+use crate::protocol::wire::MessageFormat;
 
 fn time(word: &str) -> Result<Duration, Refusal> {
     values::time(word).ok_or_else(|| Refusal::silent(NOT_A_TIME))

@@ -3,10 +3,10 @@
 //!
 //! Spec: resources, section 2; configuration, section 6.
 
+use super::group_lines;
 use super::report::{Refusal, Report, quote};
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
-use crate::resources::group::{GroupKey, ResourceGroup};
-use crate::resources::lines;
 
 /// Largest number of groups: one supervised actor each; far more than any cluster has.
 pub const MAX_GROUPS: usize = 1024;
@@ -26,7 +26,7 @@ pub fn check_nodes(
     is_node: impl Fn(&str) -> bool,
 ) -> Result<(), (usize, Refusal)> {
     let mut continued = false;
-    for (number, line) in lines::physical(text) {
+    for (number, line) in group_lines::physical(text) {
         if continued {
             continued = line.ends_with('\\');
             continue;
@@ -58,7 +58,7 @@ pub fn groups(report: &mut Report, file: &str, text: &str) -> Vec<ResourceGroup>
         ));
     }
     let mut groups: Vec<ResourceGroup> = Vec::new();
-    let lines = lines::logical(text);
+    let lines = group_lines::logical(text);
     for line in &lines {
         let place = format!("{file}:{}", line.number);
         if line.kept_hash {

@@ -12,11 +12,11 @@ use super::haresources;
 use super::report::{Refusal, Report};
 use super::settings::Settings;
 use super::types::{Config, LogConfig};
-use crate::cli::LEGACY_VERSION;
 use crate::notice::Notice;
 use crate::paths::Paths;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::name::NodeName;
+use crate::version::LEGACY_VERSION;
 
 /// Exit code of a refused configuration.
 pub const EXIT_REFUSED: u8 = 6;
@@ -324,7 +324,7 @@ impl Run<'_> {
     fn read_haresources(
         &mut self,
         draft: &mut Draft<'_>,
-    ) -> Vec<crate::resources::group::ResourceGroup> {
+    ) -> Vec<crate::protocol::group::ResourceGroup> {
         let path = self.paths.haresources();
         let place = path.display().to_string();
         let shown = shown_path(self.paths, "haresources");

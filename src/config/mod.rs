@@ -8,6 +8,7 @@ mod checks;
 mod clients;
 mod directives;
 pub mod environment;
+pub mod group_lines;
 pub mod ha_cf;
 mod handlers;
 pub mod haresources;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::directives::{DIRECTIVES, Row};
 use super::media;
 use super::types::Config;
-use crate::cli::LEGACY_VERSION;
+use crate::version::LEGACY_VERSION;
 
 const RULE: &str = "#---------------------------------------------------\n";
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use crate::node::{AutoFailback, Autojoin, NodeSettings, Timing};
+use crate::protocol::client::ApiAuth;
+use crate::protocol::group::ResourceGroup;
 use crate::protocol::name::NodeName;
-use crate::resources::group::ResourceGroup;
+use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use crate::protocol::wire::MessageFormat;
 
 /// One configured medium. Spec: wire, section 18; configuration, section 4.3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,24 +108,6 @@ pub struct RespawnConfig {
     pub command: String,
     /// Its death reboots the node.
     pub failfast: bool,
-}
-
-/// An `apiauth` rule. Spec: configuration, section 4.6.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ApiAuth {
-    /// Users that may sign on, by number.
-    pub uids: Vec<u32>,
-    /// Groups that may sign on, by number.
-    pub gids: Vec<u32>,
-}
-
-/// `msgfmt`. Spec: wire, section 5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageFormat {
-    /// Netstring datagrams with an inner `auth` field.
-    Classic,
-    /// Netstring datagrams without it.
-    Netstring,
 }
 
 /// Where log lines go. Spec: tools, section 6.

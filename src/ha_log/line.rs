@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::clock::LocalTime;
 use crate::notice::Severity;
 
 /// Longest text of one line, in bytes, before escaping. A page: whole status dumps fit, and a
@@ -26,23 +27,6 @@ pub struct Record {
     pub pid: u32,
     /// Not escaped yet.
     pub text: String,
-}
-
-/// Broken-down local time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LocalTime {
-    /// Such as 2026.
-    pub year: i32,
-    /// 1..=12.
-    pub month: u8,
-    /// 1..=31.
-    pub day: u8,
-    /// 0..=23.
-    pub hour: u8,
-    /// 0..=59.
-    pub minute: u8,
-    /// 0..=60.
-    pub second: u8,
 }
 
 /// `syslogmsgfmt`: how lines of the daemon look in a file.

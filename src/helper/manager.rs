@@ -9,13 +9,13 @@ use tokio::sync::Mutex;
 use super::handover::wait;
 use super::{Call, log, verdict};
 use crate::actors::resource_group::{GroupContext, GroupRun};
+use crate::config::group_lines::{self, GroupLine};
 use crate::control::{GroupAnswer, Reply, Request};
 use crate::net::service_address::AddressManager;
 use crate::notice::Severity;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
-use crate::resources::group::{GroupKey, ResourceGroup};
-use crate::resources::lines::{self, GroupLine};
 
 /// The name in log lines.
 const NAME: &str = "ResourceManager";
@@ -65,7 +65,7 @@ pub(super) fn resource_manager(call: &mut Call<'_>) -> u8 {
 fn read(call: &mut Call<'_>) -> Vec<GroupLine> {
     let path = call.paths.haresources();
     match fs::read(&path) {
-        Ok(bytes) => lines::read(&String::from_utf8_lossy(&bytes)),
+        Ok(bytes) => group_lines::read(&String::from_utf8_lossy(&bytes)),
         Err(error) => {
             call.complain(&format!("{}: {error}", path.display()));
             Vec::new()

@@ -7,10 +7,10 @@ use super::Node;
 use crate::clock::Now;
 use crate::notice::Notice;
 use crate::policy::isolation;
+use crate::protocol::decisions::Decision;
 use crate::protocol::event::{Action, Event};
 use crate::protocol::name::Generation;
 use crate::protocol::output::{Output, ResourceEvent};
-use crate::resources::decisions::Decision;
 use crate::resources::hooks;
 use crate::resources::state::{ResourceInput, ResourceOutput};
 

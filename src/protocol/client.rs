@@ -11,7 +11,6 @@ use super::field::{self, kind};
 use super::message::Message;
 use super::name::{Generation, NodeName, Sequence};
 use super::output::Treatment;
-use crate::config::types::ApiAuth;
 
 pub mod frame;
 mod maintenance;
@@ -74,6 +73,15 @@ pub struct Credentials {
     pub uid: u32,
     /// Effective primary group.
     pub gid: u32,
+}
+
+/// An `apiauth` rule. Spec: configuration, section 4.6.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApiAuth {
+    /// Users that may sign on, by number.
+    pub uids: Vec<u32>,
+    /// Groups that may sign on, by number.
+    pub gids: Vec<u32>,
 }
 
 /// What does not change while the daemon runs.

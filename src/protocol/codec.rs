@@ -7,7 +7,7 @@ use super::auth::{KeyRing, TokenError};
 use super::message::{Message, Value};
 use super::wire::{EncodeError, MAX_MESSAGE_BYTES, Malformed, excerpt};
 use super::{compress, field, netstring, text};
-use crate::config::types::MessageFormat;
+use crate::protocol::wire::MessageFormat;
 
 /// Bytes of a field beside name and value: length, type, punctuation.
 const ITEM_OVERHEAD_BYTES: usize = 12;

@@ -1,10 +1,10 @@
 //! What goes into a node's core and what comes out of it.
 
 use crate::notice::Notice;
+use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
-use crate::resources::group::GroupKey;
 
 /// Where a message that this node shall send came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

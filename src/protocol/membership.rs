@@ -21,8 +21,8 @@ use super::output::Output;
 use super::partition::Weight;
 use super::status::NodeStatus;
 use crate::clock::{Monotonic, Now};
-use crate::node::{Autojoin, NodeSettings};
 use crate::notice::Notice;
+use crate::protocol::settings::{Autojoin, NodeSettings};
 
 mod comm;
 mod dispatch;

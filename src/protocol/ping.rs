@@ -24,7 +24,7 @@ use super::name::NodeName;
 use super::status::NodeStatus;
 use super::wire::EncodeError;
 use crate::clock::Monotonic;
-use crate::config::types::MessageFormat;
+use crate::protocol::wire::MessageFormat;
 
 /// Requests remembered per ping node; legacy remembers as many. At a keepalive of 20 ms the oldest
 /// is two and a half seconds old: no network that is worth asking takes longer.

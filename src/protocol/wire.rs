@@ -26,6 +26,15 @@ pub const PACKED_LIST_LIMIT_BYTES: usize = 1024;
 /// Bytes of the offending input that an error quotes.
 const EXCERPT_BYTES: usize = 40;
 
+/// `msgfmt`. Spec: wire, section 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageFormat {
+    /// Netstring datagrams with an inner `auth` field.
+    Classic,
+    /// Netstring datagrams without it.
+    Netstring,
+}
+
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {

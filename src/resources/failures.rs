@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::group::GroupKey;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
 use super::standby::Standby;
@@ -12,6 +11,7 @@ use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::field;
+use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 
 /// Pause before a failed group is moved. Spec: membership, section 2, fixed times.

@@ -13,9 +13,9 @@
 //!
 //! The freeze outlives a restart in place and a killed daemon, not a stop.
 
-use super::group::GroupKey;
 use super::holding::HoldingSet;
 use super::state::{Phase, ResourceState};
+use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 

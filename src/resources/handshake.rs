@@ -14,13 +14,13 @@ use super::holding::HoldingSet;
 use super::jobs::Purpose;
 use super::standby::Standby;
 use super::state::{Phase, ResourceState};
-use crate::node::AutoFailback;
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
+use crate::protocol::settings::AutoFailback;
 use crate::protocol::status::NodeStatus;
 
 /// Patience while nobody is settled. Spec: membership, section 2, fixed times.

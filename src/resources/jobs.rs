@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::group::GroupKey;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
+use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 
 /// Most hand-overs that may wait at once: requests come from the network.

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::group::GroupKey;
 use super::jobs::Purpose;
 use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::protocol::event::GroupOrder;
 use crate::protocol::field::{self, kind};
+use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 

@@ -13,18 +13,15 @@
 
 pub mod address;
 mod audit;
-pub mod decisions;
 mod events;
 mod failures;
 pub mod freeze;
-pub mod group;
 mod handshake;
 pub mod holding;
 pub(crate) mod hooks;
 mod isolation;
 mod jobs;
 mod legacy_model;
-pub mod lines;
 mod partition;
 pub mod respawn;
 pub mod script;

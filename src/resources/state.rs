@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::failures::Failure;
 use super::freeze::Waiting;
-use super::group::{GroupKey, ResourceGroup};
 use super::holding::HoldingSet;
 use super::isolation::CutOff;
 use super::jobs::Jobs;
@@ -13,14 +12,16 @@ use super::legacy_model::Asked;
 use super::shutdown::Stop;
 use super::standby::{Request, Standby};
 use crate::clock::Monotonic;
-use crate::node::{AutoFailback, NodeSettings};
 use crate::notice::Notice;
+use crate::protocol::decisions;
 use crate::protocol::event::{Action, GroupOutcome, OrderId, StopReason};
 use crate::protocol::field;
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
+use crate::protocol::settings::{AutoFailback, NodeSettings};
 use crate::protocol::status::NodeStatus;
 
 /// Something that happened outside the resource core.
@@ -547,6 +548,14 @@ impl ResourceState {
 
     pub(super) fn act(&mut self, action: Action) {
         self.out.push(ResourceOutput::Act(action));
+    }
+
+    /// Notes a decision where it is taken.
+    pub(super) fn decide(&mut self, what: impl Into<String>, cause: impl Into<String>) {
+        self.out.push(ResourceOutput::Decided {
+            what: decisions::bounded(what.into()),
+            cause: decisions::bounded(cause.into()),
+        });
     }
 
     pub(super) fn notice(&mut self, notice: Notice) {

@@ -9,11 +9,11 @@
 //! Both are safe to give twice: a start asks the scripts first, and a stop of what does not run
 //! succeeds. The actors wait for scripts of the earlier daemon first.
 
-use super::group::GroupKey;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
 use super::state::ResourceState;
 use crate::protocol::event::GroupOrder;
+use crate::protocol::group::GroupKey;
 
 impl ResourceState {
     /// Call after [`resume`](Self::resume). Keys that are not ours are left out.

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use systole::clock::{Monotonic, Now};
-use systole::node::{AutoFailback, Autojoin, Node, NodeSettings, Timing};
+use systole::node::Node;
 use systole::notice::Severity;
 use systole::protocol::event::{
     Action, Event, GroupOrder, GroupOutcome, OrderId, Origin, StopReason,
 };
 use systole::protocol::field;
+use systole::protocol::group::{GroupKey, ResourceGroup};
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
-use systole::resources::group::{GroupKey, ResourceGroup};
+use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 
 /// How long a datagram travels.
 const TRAVEL: Duration = Duration::from_millis(1);

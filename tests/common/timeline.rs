@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use systole::node::AutoFailback;
+use systole::protocol::settings::AutoFailback;
 
 use super::cluster::{Cluster, of};
 

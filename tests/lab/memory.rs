@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use systole::config::types::MessageFormat;
 use systole::protocol::client::frame;
 use systole::protocol::message::Message;
+use systole::protocol::wire::MessageFormat;
 
 use super::death::{guardians, pid, wait_guardian, watched};
 use super::host::{Kind, wait_until};

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use systole::protocol::group::GroupKey;
 use systole::protocol::message::Message;
-use systole::resources::group::GroupKey;
 
 use super::world::{Micros, Plan, SECOND};
 

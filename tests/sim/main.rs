@@ -18,7 +18,7 @@ use invariants::LONGEST_PAUSE;
 use rand::RngExt as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use systole::node::AutoFailback;
+use systole::protocol::settings::AutoFailback;
 use world::{Happening, Micros, Plan, SECOND, World};
 
 /// Seeds that once broke an invariant: two owners after a lone start in a partition (6, 14, 30, 67,

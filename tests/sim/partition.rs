@@ -2,8 +2,8 @@
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use systole::node::AutoFailback;
 use systole::protocol::event::GroupOrder;
+use systole::protocol::settings::AutoFailback;
 
 use super::world::{Micros, Plan, SECOND, World};
 use super::{number, settled, started_pair};

@@ -11,15 +11,16 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use systole::clock::{Monotonic, Now};
-use systole::node::{AutoFailback, Autojoin, Node, NodeSettings, Timing};
+use systole::node::Node;
 use systole::protocol::event::{
     Action, Event, GroupOrder, GroupOutcome, OrderId, Origin, StopReason,
 };
+use systole::protocol::group::{GroupKey, ResourceGroup};
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use systole::protocol::partition::YIELD;
-use systole::resources::group::{GroupKey, ResourceGroup};
+use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 
 use super::invariants::Judge;
 

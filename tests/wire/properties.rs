@@ -2,13 +2,13 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use systole::config::types::MessageFormat;
 use systole::protocol::codec::{
     decode_datagram, decode_unsigned, encode_compressed, encode_datagram, encode_serial,
 };
 use systole::protocol::compress::Algorithm;
 use systole::protocol::frame::StreamDecoder;
 use systole::protocol::message::{Field, Message, Value};
+use systole::protocol::wire::MessageFormat;
 
 use super::ring;
 

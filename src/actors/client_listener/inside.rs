@@ -8,10 +8,10 @@ use tracing::warn;
 
 use super::{ClientsActor, Heard};
 use crate::actors::messages::{InsideHears, InsideSays};
-use crate::config::types::MessageFormat;
 use crate::policy::ipfail::NAME;
 use crate::protocol::client::{ClientId, Credentials, Gone, frame};
 use crate::protocol::message::Message;
+use crate::protocol::wire::MessageFormat;
 
 /// From the end of an outside client of the name to our own sign-on: it may be started again.
 const FREE_PAUSE: Duration = Duration::from_secs(5);

@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use actix::Actor;
 
 use super::*;
-use crate::config::types::{MediumConfig, MessageFormat};
+use crate::config::types::MediumConfig;
 use crate::protocol::auth::Method;
 use crate::protocol::codec::encode_datagram;
 use crate::protocol::message::Message as Wire;
+use crate::protocol::wire::MessageFormat;
 
 /// Keeps what it is sent.
 #[derive(Default)]

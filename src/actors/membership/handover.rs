@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix::{Context, Handler, Message, MessageResult};
 
 use super::MembershipActor;
+use crate::protocol::group::GroupKey;
 use crate::protocol::status::NodeStatus;
-use crate::resources::group::GroupKey;
 use crate::resources::holding::HoldingSet;
 
 /// Added to the dead time that the others use for us: as legacy.

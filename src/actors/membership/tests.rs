@@ -4,13 +4,13 @@ use std::rc::Rc;
 use actix::Actor;
 
 use super::*;
-use crate::node::{AutoFailback, Autojoin, Timing};
 use crate::protocol::auth::Method;
 use crate::protocol::codec::decode_datagram;
 use crate::protocol::event::{Origin, StopReason};
+use crate::protocol::group::ResourceGroup;
 use crate::protocol::message::Message as Wire;
 use crate::protocol::name::{MediumName, NodeName, NodeUuid};
-use crate::resources::group::ResourceGroup;
+use crate::protocol::settings::{AutoFailback, Autojoin, Timing};
 
 /// Keeps every message of one type where the test, on the same thread, can look at it.
 struct Probe<M>(Rc<RefCell<Vec<M>>>);

@@ -14,17 +14,17 @@ use tokio::time::sleep;
 
 use crate::actors::child::{self, ChildSpec, Ended, ExitReport, OutputTarget, record};
 use crate::config::Config;
+use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::address_script;
 use crate::net::service_address::Claim;
 use crate::notice::Severity;
 use crate::paths::Paths;
 use crate::protocol::event::GroupOutcome;
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::resources::address::{
     AddressResource, AddressWordError, Handling, handling, parse_word,
 };
-use crate::resources::group::{GroupKey, ResourceGroup};
-use crate::resources::lines::{self, GroupLine};
 use crate::resources::script::{Environment, Operation, ScriptCall, StopRetries, says_running};
 
 /// Pause before a failed stop is repeated. Spec: resources, section 9.4.
@@ -571,12 +571,12 @@ fn log_native(word: &str, address: &AddressResource, operation: Operation) {
 }
 
 fn read_group(path: &Path, key: &GroupKey) -> std::io::Result<Option<GroupLine>> {
-    let too_long = std::fs::metadata(path)?.len() > lines::MAX_FILE_BYTES;
+    let too_long = std::fs::metadata(path)?.len() > group_lines::MAX_FILE_BYTES;
     if too_long {
         return Err(std::io::Error::other("the file is too long"));
     }
     let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-    Ok(lines::find(&lines::read(&text), key).cloned())
+    Ok(group_lines::find(&group_lines::read(&text), key).cloned())
 }
 
 /// Logs what the exit code alone does not tell.

@@ -17,9 +17,9 @@ use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::service_address::Claim;
 use crate::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
+use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::resources::address::AddressResource;
-use crate::resources::group::GroupKey;
 use crate::resources::script::Environment;
 
 /// A tree of its own with scripts that write down how they are called.

@@ -20,9 +20,9 @@ use crate::actors::messages::{AskNode, GroupCommand, GroupDone};
 use crate::actors::resource_group::{Care, CarefulStart};
 use crate::config::settings::StrayAddresses;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
-use crate::resources::group::GroupKey;
 
 /// Pause between two looks before the start.
 const LOOK: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use crate::actors::membership::handover::Resume;
 use crate::actors::messages::{GroupCommand, GroupDone};
 use crate::cli::{Held, Options};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
-use crate::resources::group::GroupKey;
+use crate::protocol::group::GroupKey;
 use crate::resources::holding::HoldingSet;
 
 /// The file and what stands in it.

@@ -7,7 +7,7 @@ use super::super::compress;
 use super::super::message::Message;
 use super::super::wire::{EncodeError, MAX_MESSAGE_BYTES};
 use super::super::{netstring, text};
-use crate::config::types::MessageFormat;
+use crate::protocol::wire::MessageFormat;
 
 /// Bytes before the body: its length and the magic number, both native-endian.
 pub const HEADER_BYTES: usize = 8;

@@ -4,11 +4,11 @@
 //! `t=hbapi-req reqtype=systole subt=freeze|thaw|why`; answered as every other request, `why` by one
 //! `ok/more` for each decision (`ts` in hex seconds, `what`, `cause`) and an `OK` without one.
 
+use super::super::decisions::Decision;
 use super::super::field;
 use super::super::message::{Message, Value};
 use super::requests::Answers;
 use super::{Client, ClientId, ClientOutput, Registry, word};
-use crate::resources::decisions::Decision;
 
 /// `reqtype` of all three.
 pub(super) const REQUEST: &str = "systole";

@@ -12,7 +12,7 @@ use super::super::name::{NodeName, NodeUuid};
 use super::super::status::NodeStatus;
 use super::frame::{self, MAX_BODY_BYTES, MAX_STRANGER_BYTES};
 use super::*;
-use crate::config::types::MessageFormat;
+use crate::protocol::wire::MessageFormat;
 
 const HACLUSTER: u32 = 103;
 const HACLIENT: u32 = 106;
@@ -767,7 +767,7 @@ fn ten_thousand_random_and_mutated_frames_change_nothing() {
 
 #[test]
 fn maintenance_is_for_root_and_haclient() {
-    use crate::resources::decisions::Decision;
+    use crate::protocol::decisions::Decision;
     let mut rules = settings();
     // Whoever else is let in may look at the cluster, and no more.
     rules.rules.insert(

@@ -2,7 +2,6 @@
 
 use super::super::name::{Generation, NodeName, NodeUuid, Sequence};
 use super::super::status::NodeStatus;
-use crate::node::Node;
 
 /// What membership knows, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,31 +38,6 @@ pub struct ClusterNode {
 }
 
 impl ClusterView {
-    /// What `node` knows now.
-    #[must_use]
-    pub fn of(node: &Node) -> Self {
-        let nodes = node.nodes().map(|peer| ClusterNode {
-            name: peer.name.clone(),
-            ping: peer.ping,
-            own: peer.own,
-            status: peer.status,
-            uuid: peer.uuid,
-            weight: peer.weight,
-            site: peer.site.to_owned(),
-            gap_to: peer.gap_to.map(|last| (peer.generation, last)),
-            links: peer
-                .links
-                .iter()
-                .map(|(medium, up)| (medium.to_string(), *up))
-                .collect(),
-        });
-        Self {
-            nodes: nodes.collect(),
-            rscstatus: node.rscstatus(),
-            paused: node.membership().clients_paused(),
-        }
-    }
-
     /// A node by its name, in any case.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&ClusterNode> {

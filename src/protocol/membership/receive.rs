@@ -9,8 +9,8 @@ use super::super::sequence::{MAX_GAP, RunVerdict, judge_run};
 use super::Membership;
 use super::send::uuid_field;
 use crate::clock::Now;
-use crate::node::Autojoin;
 use crate::notice::Notice;
+use crate::protocol::settings::Autojoin;
 
 /// What the pipeline does with a message after the verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

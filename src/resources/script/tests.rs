@@ -132,7 +132,7 @@ fn config() -> Config {
     .map(|(n, v)| (n.to_owned(), v.to_owned()))
     .into();
     config.env = vec![("SITE".to_owned(), "east".to_owned())];
-    config.auto_failback = crate::node::AutoFailback::On;
+    config.auto_failback = crate::protocol::settings::AutoFailback::On;
     config.log = LogConfig {
         logfile: Some("/var/log/ha-log".into()),
         facility: Some("local0".to_owned()),
@@ -215,7 +215,7 @@ fn a_hook_gets_the_text_fields_and_nothing_dangerous() {
 #[test]
 fn the_legacy_model_has_no_nicefailback() {
     let mut config = config();
-    config.auto_failback = crate::node::AutoFailback::Legacy;
+    config.auto_failback = crate::protocol::settings::AutoFailback::Legacy;
     let environment =
         Environment::of_daemon(&config, &Paths::default(), 0, false).for_scripts(&config);
     assert_eq!(environment.get("HA_NICEFAILBACK"), None);

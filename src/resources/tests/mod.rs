@@ -14,18 +14,18 @@ mod takeover;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::group::{GroupKey, ResourceGroup};
 use super::holding::HoldingSet;
 use super::state::{Phase, ResourceInput, ResourceOutput, ResourceState};
 use crate::clock::Monotonic;
-use crate::node::{AutoFailback, Autojoin, NodeSettings, Timing};
 use crate::notice::Severity;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId, StopReason};
 use crate::protocol::field;
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
+use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 use crate::protocol::status::NodeStatus;
 
 pub(super) fn name(text: &str) -> NodeName {

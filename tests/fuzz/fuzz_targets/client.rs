@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use systole::config::types::MessageFormat;
+use systole::protocol::wire::MessageFormat;
 use systole::protocol::client::frame::{FrameError, MAX_STRANGER_BYTES, decode, encode, take};
 
 fn bodies(pieces: &[&[u8]], limit: usize) -> (Vec<Vec<u8>>, Option<FrameError>) {

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use systole::config::types::MessageFormat;
+use systole::protocol::wire::MessageFormat;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::{decode_datagram, decode_unsigned, encode_datagram, encode_serial};
 

@@ -7,7 +7,7 @@ use crate::actors::groups::tests::Cluster;
 use crate::actors::messages::GroupCommand;
 use crate::actors::resource_group::tests::Scripts;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
-use crate::resources::group::GroupKey;
+use crate::protocol::group::GroupKey;
 
 const ADDRESS: &str = "10.0.0.1";
 const LINES: [&str; 2] = ["alpha 10.0.0.1 good::a", "alpha good::b"];

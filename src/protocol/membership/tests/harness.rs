@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::super::{Identity, Membership};
 use crate::clock::{Monotonic, Now};
-use crate::node::{AutoFailback, Autojoin, NodeSettings, Timing};
 use crate::notice::Notice;
 use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use crate::protocol::output::{Output, ResourceEvent};
+use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 use crate::protocol::status::NodeStatus;
 
 /// Wall clock at monotonic zero.

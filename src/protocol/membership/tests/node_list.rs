@@ -1,12 +1,12 @@
 //! Node lists, operator commands and autojoin.
 
 use super::harness::{Alone, at, beta_status, from_beta, name, notices, sent, settings, silent};
-use crate::node::Autojoin;
 use crate::protocol::event::Origin;
 use crate::protocol::field::{DEL_NODE_LIST, DEST, NODE, NODE_LIST, SITE, SRC, WEIGHT};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::{Output, ResourceEvent, Treatment};
+use crate::protocol::settings::Autojoin;
 use crate::protocol::status::NodeStatus;
 
 const GEN: u64 = 0x1000;

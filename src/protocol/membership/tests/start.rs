@@ -1,12 +1,12 @@
 //! From nothing to `active`.
 
 use super::harness::{Cluster, at, brief, identity, name, settings, silent};
-use crate::node::Autojoin;
 use crate::protocol::field::{DEST, DT, NODE_LIST, SEQ, ST, SYSTOLE};
 use crate::protocol::membership::Membership;
 use crate::protocol::message::Message;
 use crate::protocol::name::Generation;
 use crate::protocol::output::{Output, ResourceEvent};
+use crate::protocol::settings::Autojoin;
 use crate::protocol::status::NodeStatus;
 
 #[test]

@@ -1,8 +1,8 @@
 //! haresources as `ResourceManager` reads it: at every order, without checking node names.
 //!
-//! `config::haresources` checks the same lines when the daemon starts. Spec: resources, section 2.
+//! [`super::haresources`] checks the same lines when the daemon starts. Spec: resources, section 2.
 
-use crate::resources::group::GroupKey;
+use crate::protocol::group::GroupKey;
 
 /// Most bytes of the file that are looked at; far above any real one.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;

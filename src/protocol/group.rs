@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::protocol::name::NodeName;
+use super::name::NodeName;
 
 /// Key of a group: its first resource, spelled exactly as in haresources. Spec: resources, section 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

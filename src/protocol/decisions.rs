@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::state::{ResourceOutput, ResourceState};
-
 /// Decisions kept: a bad night of a pair fits.
 pub const MAX_DECISIONS: usize = 50;
 
@@ -52,17 +50,8 @@ impl Decisions {
     }
 }
 
-impl ResourceState {
-    /// Notes a decision where it is taken.
-    pub(super) fn decide(&mut self, what: impl Into<String>, cause: impl Into<String>) {
-        self.out.push(ResourceOutput::Decided {
-            what: cut(what.into()),
-            cause: cut(cause.into()),
-        });
-    }
-}
-
-fn cut(mut text: String) -> String {
+/// `text` as far as a decision keeps it: cut between two characters, with dots for the rest.
+pub(crate) fn bounded(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
         let mut end = MAX_TEXT_BYTES;
         while !text.is_char_boundary(end) {
@@ -113,12 +102,12 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        assert_eq!(cut("ä".repeat(600)).len(), MAX_TEXT_BYTES + 3);
-        assert_eq!(cut("ab".repeat(600)).len(), MAX_TEXT_BYTES + 3);
+        assert_eq!(bounded("ä".repeat(600)).len(), MAX_TEXT_BYTES + 3);
+        assert_eq!(bounded("ab".repeat(600)).len(), MAX_TEXT_BYTES + 3);
         assert_eq!(
-            cut(format!("a{}", "ä".repeat(600))).len(),
+            bounded(format!("a{}", "ä".repeat(600))).len(),
             MAX_TEXT_BYTES - 1 + 3
         );
-        assert_eq!(cut("short".to_owned()), "short");
+        assert_eq!(bounded("short".to_owned()), "short");
     }
 }

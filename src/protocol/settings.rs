@@ -1,0 +1,83 @@
+//! What the core is told of the configuration: every limit, time and choice that membership and the
+//! resource handshake work by.
+
+use std::time::Duration;
+
+use super::group::ResourceGroup;
+use super::name::{MediumName, NodeName};
+
+/// Whether and when foreign groups go back. Spec: resources, section 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoFailback {
+    /// Foreign groups return to their owner.
+    On,
+    /// They stay.
+    Off,
+    /// The old model without holding reports.
+    Legacy,
+}
+
+impl AutoFailback {
+    /// Whether the "nice" model (holding reports, standby, takeover) is in force.
+    #[must_use]
+    pub const fn is_nice(self) -> bool {
+        !matches!(self, Self::Legacy)
+    }
+}
+
+/// Who may join without being configured. Spec: membership, section 8.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Autojoin {
+    /// Nobody.
+    None,
+    /// Other nodes.
+    Other,
+    /// Other nodes and ourselves.
+    Any,
+}
+
+/// Limits and times of the core. All from ha.cf. Spec: membership, section 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// Interval of the status message.
+    pub keepalive: Duration,
+    /// Silence after which others shall hold us dead.
+    pub deadtime: Duration,
+    /// Silence worth a warning.
+    pub warntime: Duration,
+    /// Dead time of every node until communication is up.
+    pub initdead: Duration,
+    /// Dead time of ping nodes.
+    pub deadping: Duration,
+    /// Pause between two requests for one lost message.
+    pub max_rexmit_delay: Duration,
+}
+
+/// Everything the core needs to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Our own name.
+    pub local: NodeName,
+    /// All normal nodes in configuration order, our own included.
+    pub nodes: Vec<NodeName>,
+    /// Ping nodes and ping groups, in configuration order.
+    pub ping_nodes: Vec<NodeName>,
+    /// Distinct link names of the configured media, in configuration order.
+    pub media: Vec<MediumName>,
+    /// Times.
+    pub timing: Timing,
+    /// Added to the number of nodes to give `ttl`.
+    pub hopfudge: u8,
+    /// Who may join.
+    pub autojoin: Autojoin,
+    /// `false` with `-M` or in cluster-manager mode.
+    pub manage_resources: bool,
+    /// The model.
+    pub auto_failback: AutoFailback,
+    /// haresources, in file order.
+    pub groups: Vec<ResourceGroup>,
+    /// Process id, for log lines.
+    pub pid: u32,
+    /// Let go of everything when neither the peer nor a ping node is heard.
+    pub isolation_release: bool,
+}
