@@ -49,5 +49,5 @@ need() {
 # A C compiler for the crates that build C or assembly.
 need_compiler() { command -v cc >/dev/null || need gcc libc6-dev || say "no C compiler"; }
 
-LAB_PACKAGES=(dpkg binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping)
+LAB_PACKAGES=(dpkg binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping libfaketime)
 LEGACY_PACKAGES=(heartbeat cluster-glue resource-agents net-tools)

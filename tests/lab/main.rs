@@ -13,6 +13,7 @@ use std::io::Write as _;
 
 mod addresses;
 mod clients;
+mod clock;
 mod death;
 mod defects;
 mod field;
