@@ -20,11 +20,26 @@ as_caller() {
 find_cargo() {
   local home
   home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
-  for place in "${CARGO_HOME:-}/bin" "$home/.cargo/bin" /usr/local/cargo/bin /root/.cargo/bin; do
+  # CARGO, as cargo itself names itself to what it runs.
+  for place in ${CARGO:+"${CARGO%/*}"} "${CARGO_HOME:-}/bin" "$home/.cargo/bin" /usr/local/cargo/bin /root/.cargo/bin; do
     [ -x "$place/cargo" ] && PATH=$place:$PATH && break
   done
   export PATH
   as_caller cargo --version >/dev/null 2>&1 || { say "no Rust toolchain: cargo was not found for ${SUDO_USER:-$(id -un)}"; exit 1; }
+}
+
+# Finds the program that packs scripts/package's package, or installs that version of it: some minutes, once.
+CARGO_DEB_VERSION=3.8.0
+find_cargo_deb() {
+  local tools=${CARGO_TARGET_DIR:-$ROOT/target}/tools
+  for CARGO_DEB in "$tools/bin/cargo-deb" cargo-deb; do
+    [ "$("$CARGO_DEB" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
+  done
+  say "installing cargo-deb $CARGO_DEB_VERSION below $tools" >&2
+  as_caller cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" \
+    --version "$CARGO_DEB_VERSION" cargo-deb >&2 || { say "cargo-deb could not be installed" >&2; return 1; }
+  as_caller rm -rf "$tools/build"
+  CARGO_DEB=$tools/bin/cargo-deb
 }
 
 # need PACKAGE...: installs Debian packages that are missing. The legacy daemon must not be started by its package.
@@ -49,5 +64,5 @@ need() {
 # A C compiler for the crates that build C or assembly.
 need_compiler() { command -v cc >/dev/null || need gcc libc6-dev || say "no C compiler"; }
 
-LAB_PACKAGES=(dpkg binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping libfaketime)
+LAB_PACKAGES=(dpkg dpkg-dev binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping libfaketime)
 LEGACY_PACKAGES=(heartbeat cluster-glue resource-agents net-tools)

@@ -38,19 +38,24 @@ pub fn script(name: &str, args: &[&str], version: &str) -> Output {
     .env_remove("SUDO_USER")
     .env("SYSTOLE_BIN", bin.path())
     .env("SYSTOLE_VERSION", version)
-    .env("SYSTOLE_DEB_COMPRESSION", "none")
+    .env("SYSTOLE_DEB_FAST", "1")
+    // Not rustup's stand-in, which looks for the toolchain in root's home.
+    .env("CARGO", env!("CARGO"))
     .stdin(Stdio::null())
     .output()
     .expect("the script runs")
 }
 
-/// Builds our package of some version into `place`.
-pub fn package(place: &Path, version: &str) -> String {
+/// Builds our package of some version into `place`. `None`: what packs it cannot be had here.
+pub fn package(place: &Path, version: &str) -> Option<String> {
     let made = script("package", &[&place.display().to_string()], version);
+    if made.status.code() == Some(3) {
+        return None;
+    }
     assert!(made.status.success(), "{made:?}");
     let name = String::from_utf8_lossy(&made.stdout).trim().to_owned();
     assert!(name.ends_with(".deb"), "{name}");
-    name
+    Some(name)
 }
 
 /// Debian's own package, from its archive. `None`: it cannot be had here.

@@ -1,11 +1,22 @@
 //! The Debian package in the place of the legacy one, and back.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
 use super::host::{Kind, LEGACY_DAEMON, Lab, wait_until};
 use super::installed::{Client, legacy_package, longest_silence, package};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+
+/// Our package in two versions, the older one first. `None`: what packs it cannot be had here.
+fn packages(place: &Path) -> Option<[String; 2]> {
+    Some([package(place, "0.9.1")?, package(place, "0.9.2")?])
+}
+
+fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED package: {reason}");
+}
 
 /// Does `work` on a node; no address moves and no script runs meanwhile.
 fn nothing_moves<T>(pair: &Pair, what: &str, work: impl FnOnce() -> T) -> T {
@@ -87,11 +98,13 @@ pub fn there_and_back() {
     let pair = Pair::new(PairConfig::new([Kind::Legacy, Kind::Legacy]));
     let lab = &pair.lab;
     let Some(legacy) = legacy_package(&lab.shared()) else {
-        println!("SKIPPED package: apt-get cannot fetch Debian's package heartbeat");
+        skip("apt-get cannot fetch Debian's package heartbeat");
         return;
     };
-    let first = package(&lab.shared(), "0.9.1");
-    let second = package(&lab.shared(), "0.9.2");
+    let Some([first, second]) = packages(&lab.shared()) else {
+        skip("cargo-deb could not be installed");
+        return;
+    };
     for node in NODES {
         lab.private(node);
     }
@@ -192,11 +205,13 @@ pub fn there_and_back() {
 pub fn alone() {
     let lab = Lab::up(&["node1"], 1);
     let Some(legacy) = legacy_package(&lab.shared()) else {
-        println!("SKIPPED package: apt-get cannot fetch Debian's package heartbeat");
+        skip("apt-get cannot fetch Debian's package heartbeat");
         return;
     };
-    let deb = package(&lab.shared(), "0.9.1");
-    let newer = package(&lab.shared(), "0.9.2");
+    let Some([deb, newer]) = packages(&lab.shared()) else {
+        skip("cargo-deb could not be installed");
+        return;
+    };
     lab.private("node1");
     let status = |name: &str| {
         lab.sh(
@@ -244,6 +259,13 @@ pub fn alone() {
             .count(),
         1
     );
+    // The digests that the package does not bring are made here.
+    let digests = lab.sh("node1", "wc -l </var/lib/dpkg/info/systole.md5sums");
+    assert!(
+        digests.trim().parse().is_ok_and(|lines: u32| lines > 40),
+        "{digests}"
+    );
+    assert_eq!(lab.sh("node1", "dpkg -V systole"), "");
     // The same calls as before by the old spellings.
     for path in [
         "/usr/lib/heartbeat/heartbeat",
@@ -270,6 +292,8 @@ pub fn alone() {
         assert_ne!(lab.sh("node1", &laid).trim(), "0", "{name}");
     }
     assert!(lab.configuration("node1").contains(" ./ha.cf"));
+    let cores = "stat -c '%a %U' /var/lib/heartbeat/cores/hacluster";
+    assert_eq!(lab.sh("node1", cores).trim(), "700 hacluster");
     assert_eq!(
         lab.sh("node1", "ls /etc/rc2.d")
             .matches("heartbeat")
@@ -279,6 +303,8 @@ pub fn alone() {
 
     // An upgrade renews what is as we laid it, and nothing else.
     lab.sh("node1", "echo '# mine' >>/etc/ha.d/rc.d/status; echo '# old' | tee -a /usr/share/systole/ha.d/harc >>/etc/ha.d/harc");
+    let changed = lab.sh("node1", "dpkg -V systole");
+    assert_eq!(changed.trim(), "??5??????   /usr/share/systole/ha.d/harc");
     let (code, said) = lab.dpkg("node1", &["-i", &newer]);
     assert_eq!(code, 0, "{said}");
     assert!(
@@ -296,6 +322,9 @@ pub fn alone() {
         .filter_map(|line| line.split(" ./").nth(1))
         .collect();
     assert_eq!(left, ["ha.cf", "rc.d/status", "shellfuncs"]);
+    // An empty directory that is no other package's goes as well.
+    let empty = "find /etc/ha.d -mindepth 1 -type d -empty";
+    assert_eq!(lab.sh("node1", empty), "");
     lab.sh("node1", "rm /etc/ha.d/rc.d/status /etc/ha.d/ha.cf");
     let (code, said) = lab.dpkg("node1", &["-i", &legacy]);
     assert_eq!(code, 0, "{said}");
