@@ -107,6 +107,11 @@ impl ResourceState {
         );
         self.timers.local_orphaned = None;
         self.timers.foreign_orphaned = None;
+        self.take_orphans(set);
+    }
+
+    /// Starts groups that nobody runs.
+    pub(super) fn take_orphans(&mut self, set: HoldingSet) {
         self.mine = self.mine.with(set);
         let keys = self.keys_of(set);
         self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);

@@ -311,6 +311,7 @@ impl ResourceState {
         self.timers.local = None;
         self.timers.ask_again = None;
         self.acquire_local(false);
+        self.take_what_was_let_go();
         self.phase = Phase::Stable;
         self.notice(Notice::LocalTransitionDone {});
         self.foreign_done = true;

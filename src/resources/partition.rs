@@ -19,12 +19,13 @@ use std::time::Duration;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
 use super::standby::Standby;
-use super::state::{Phase, ResourceOutput, ResourceState};
+use super::state::{Peer, Phase, ResourceOutput, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::Action;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Weight, yields};
+use crate::protocol::status::NodeStatus;
 
 /// Keepalives that a node that has to yield may take to show its new generation: one until it
 /// hears us, and some that are lost.
@@ -171,7 +172,33 @@ impl ResourceState {
             self.comm_up = false;
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
+        let ignorant = self.peers.values().all(|peer| !peer.yields);
+        let let_go = self.nice() && ignorant && self.mine.has(HoldingSet::FOREIGN);
         self.begin_anew();
+        self.let_go = let_go;
+    }
+
+    /// We settle after we let go for a node. When that runs nothing and is settled, it has heard us
+    /// all the while, and starts its own groups only with a new run: what it left to us is ours
+    /// again at once, as our own groups are.
+    pub(super) fn take_what_was_let_go(&mut self) {
+        if !std::mem::take(&mut self.let_go) {
+            return;
+        }
+        let settled = |peer: &Peer| {
+            peer.reported && !peer.fresh && !peer.leaving && peer.status == Some(NodeStatus::Active)
+        };
+        let left_to_us = self.is_pair()
+            && self.other_stable
+            && self.theirs_at_most().is_none()
+            && self.peers.values().all(settled);
+        if left_to_us && !self.stopping() && !self.frozen {
+            self.decide(
+                "takes the foreign resources again",
+                "they were let go for their owner, which runs nothing and is settled",
+            );
+            self.take_orphans(HoldingSet::FOREIGN);
+        }
     }
 
     /// The verdicts of the run that ends mean nothing in the next.

@@ -129,6 +129,7 @@ impl ResourceState {
         self.notice(Notice::GivingUpAll {});
         self.releasing = self.mine;
         self.mine = HoldingSet::NONE;
+        self.let_go = false;
         self.phase = Phase::Shutdown;
         self.standby = Standby::Not;
         self.sb_deadline = None;

@@ -217,6 +217,9 @@ pub struct ResourceState {
     pub(super) isolated: Option<CutOff>,
     /// Groups that ran here when the other node was last declared dead.
     pub(super) ran_before: u32,
+    /// We held the foreign groups when we last let go for a living node that does not know the rule,
+    /// and have not settled since.
+    pub(super) let_go: bool,
     /// What membership knows of our weight.
     pub(super) told_weight: Option<Weight>,
     pub(super) timers: Timers,
@@ -267,6 +270,7 @@ impl ResourceState {
             stop: Stop::No,
             isolated: None,
             ran_before: 0,
+            let_go: false,
             told_weight: None,
             timers: Timers::default(),
             peers: settings

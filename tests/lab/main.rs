@@ -244,6 +244,15 @@ macro_rules! troubles {
         mod trouble {
             use super::*;
             use partition::Trouble::{Cut, Frozen, Mute};
+            #[test]
+            #[ignore = "lab: run by scripts/test"]
+            fn legacy_standby_of_everything_not_heard() {
+                run(
+                    "trouble::legacy_standby_of_everything_not_heard",
+                    SYSTOLE_OWNER,
+                    partition::standby_of_everything_not_heard,
+                );
+            }
             $(
                 #[test]
                 #[ignore = "lab: run by scripts/test"]

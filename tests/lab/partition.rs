@@ -5,9 +5,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::history::{address_changes, count, seconds_of_day};
+use super::history::{address_changes, assert_never_two_owners, count, seconds_of_day};
 use super::host::{Kind, wait_until};
-use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
 
 /// Of the pair's configuration.
 const DEADTIME: Duration = Duration::from_secs(2);
@@ -89,7 +89,7 @@ pub fn signal_all(pair: &Pair, node: &str, signal: &str) {
 }
 
 /// Drops what a node says before the other hears it.
-fn mute(pair: &Pair, node: &str, is_mute: bool) {
+pub fn mute(pair: &Pair, node: &str, is_mute: bool) {
     let what = if is_mute { "udp dport 694" } else { "" };
     let (lab, peer) = (pair.lab.name(), Pair::peer(node));
     pair.lab.command(&["block", lab, peer, "eth0", what]);
@@ -226,4 +226,38 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
         }
         Trouble::Cut | Trouble::Mute(_) | Trouble::Frozen(..) => {}
     }
+}
+
+/// The legacy standby, which runs nothing, is not heard by our node, which runs everything: the
+/// legacy node's own group too. It hears us all the while and takes nothing; afterwards each group
+/// has one owner again.
+pub fn standby_of_everything_not_heard(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds).with_second_group());
+    pair.start_settled();
+    pair.operator("node2", "hb_standby all");
+    pair.wait_owner("node1", ADDRESS_2, "b");
+    pair.wait_holds("node1", "all");
+    pair.wait_holds("node2", "none");
+    let starts = |group: &str| count(&pair.lab, "node2", "start", group);
+    let before = ["a", "b"].map(starts);
+    mute(&pair, "node2", true);
+    pair.wait_log("node1", "node node2: is dead");
+    std::thread::sleep(DEADTIME * 2);
+    assert_eq!(["a", "b"].map(starts), before, "it took something");
+    for address in [ADDRESS_1, ADDRESS_2] {
+        assert_eq!(pair.owners(address), ["node1"]);
+    }
+    mute(&pair, "node2", false);
+    pair.wait_log_count("node1", "Status update for node node2: status active", 2);
+    wait_until(LONG, "one owner of each, nobody in transition", || {
+        settled(&pair) && pair.owners(ADDRESS_2).len() == 1
+    });
+    // It is asked and answers; the wait for what nobody may claim is for other cases.
+    assert_eq!(pair.log_count("node1", "nobody runs the"), 0);
+    assert_eq!(["a", "b"].map(starts), before, "it took something");
+    for (address, group) in [(ADDRESS_1, "a"), (ADDRESS_2, "b")] {
+        let owners = pair.owners(address);
+        pair.wait_owner(owners[0], address, group);
+    }
+    assert_never_two_owners(&pair.lab);
 }

@@ -244,3 +244,52 @@ fn a_node_without_the_rule_that_says_it_fenced_us_is_believed() {
     core.hear("b", "stonith a bad");
     assert_eq!(core.said(), [""; 0], "it did not succeed");
 }
+
+/// We ran everything, the groups of `b` too, let go because `b` was heard again, and have stopped.
+fn let_go_for_nothing() -> Core {
+    let mut core = Core::alone(AutoFailback::Off);
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: false,
+    });
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    core.finish();
+    assert_eq!(core.said().last().map(String::as_str), Some("starting"));
+    core
+}
+
+/// It was not heard, but heard us and took nothing: its groups, which ran here, do not stay down.
+#[test]
+fn what_was_let_go_for_a_node_that_runs_nothing_is_taken_again_at_once() {
+    let mut core = let_go_for_nothing();
+    core.hear("b", "resource none 1");
+    core.finish();
+    let said = core.said();
+    for start in ["start a", "start b"] {
+        assert!(said.contains(&start.to_owned()), "{said:?}");
+    }
+    assert_eq!(said.last().map(String::as_str), Some("resource all 1"));
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+#[test]
+fn what_was_let_go_for_a_node_that_runs_it_or_is_not_settled_is_left_to_it() {
+    for report in ["resource local 1", "resource all 1", "resource none 0"] {
+        let mut core = let_go_for_nothing();
+        core.hear("b", report);
+        core.finish();
+        core.wait(12_000);
+        core.finish();
+        let said = core.said();
+        assert!(!said.contains(&"start b".to_owned()), "{report}: {said:?}");
+    }
+    // It has just started, and takes its own groups by itself.
+    let mut core = let_go_for_nothing();
+    core.returns("b");
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    core.finish();
+    core.hear("b", "resource none 1");
+    core.finish();
+    assert!(!core.said().contains(&"start b".to_owned()));
+}
