@@ -94,18 +94,22 @@ impl Lab {
 
     /// Runs one verb of the lab script and returns its standard output.
     pub fn command(&self, args: &[&str]) -> String {
+        self.attempt(args)
+            .unwrap_or_else(|error| panic!("lab {args:?}: {error}"))
+    }
+
+    /// Runs a verb that not every machine can do. `Err`: why it failed.
+    pub fn attempt(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new(&self.script)
             .args(args)
             .env("LAB_ROOT", &self.root)
             .stdin(Stdio::null())
             .output()
             .expect("the lab script runs");
-        assert!(
-            output.status.success(),
-            "lab {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// What the lab script knows it by.

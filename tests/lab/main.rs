@@ -35,6 +35,7 @@ mod ping;
 mod poll;
 mod programs;
 mod respawn;
+mod systemd;
 mod upgrade;
 
 use host::{Kind, LEGACY_DAEMON, obstacle};
@@ -221,6 +222,11 @@ mod installation {
         run("installation::service_manager", OURS_OURS, |_| {
             install::service_manager()
         });
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn systemd_unit() {
+        run("installation::systemd_unit", OURS_OURS, |_| systemd::unit());
     }
     #[test]
     #[ignore = "lab: run by scripts/test"]

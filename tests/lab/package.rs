@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
@@ -9,9 +10,13 @@ use super::host::{Kind, LEGACY_DAEMON, Lab, wait_until};
 use super::installed::{Client, legacy_package, longest_silence, package};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
-/// Our package in two versions, the older one first. `None`: what packs it cannot be had here.
-fn packages(place: &Path) -> Option<[String; 2]> {
-    Some([package(place, "0.9.1")?, package(place, "0.9.2")?])
+/// Our package in two versions, the older one first, made once for all tests. `None`: what packs it
+/// cannot be had here.
+fn packages() -> Option<&'static [String; 2]> {
+    static MADE: OnceLock<Option<[String; 2]>> = OnceLock::new();
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
+    let made = MADE.get_or_init(|| Some([package(&place, "0.9.1")?, package(&place, "0.9.2")?]));
+    made.as_ref()
 }
 
 fn skip(reason: &str) {
@@ -101,7 +106,7 @@ pub fn there_and_back() {
         skip("apt-get cannot fetch Debian's package heartbeat");
         return;
     };
-    let Some([first, second]) = packages(&lab.shared()) else {
+    let Some([first, second]) = packages() else {
         skip("cargo-deb could not be installed");
         return;
     };
@@ -122,7 +127,7 @@ pub fn there_and_back() {
     // Beside a running legacy daemon it is refused, and the daemon runs on.
     nothing_moves(&pair, "a refused installation", || {
         let pid = running(lab, "node1");
-        let (code, said) = lab.dpkg("node1", &["-i", &first]);
+        let (code, said) = lab.dpkg("node1", &["-i", first]);
         assert_ne!(code, 0, "{said}");
         assert!(said.contains("the legacy daemon runs here"), "{said}");
         assert_eq!(running(lab, "node1"), pid);
@@ -136,8 +141,8 @@ pub fn there_and_back() {
         assert_eq!(code, 0, "{said}");
         assert!(running(lab, node).is_none(), "started by its package");
     };
-    swap(&pair, "node2", || install("node2", &first));
-    swap(&pair, "node1", || install("node1", &first));
+    swap(&pair, "node2", || install("node2", first));
+    swap(&pair, "node1", || install("node1", first));
     for (node, before) in NODES.iter().zip(&before) {
         assert_eq!(&lab.configuration(node), before, "/etc/ha.d of {node}");
         assert!(running(lab, node).is_some());
@@ -146,7 +151,7 @@ pub fn there_and_back() {
     // The upgrade, on the node that serves.
     let pid = running(lab, "node2").expect("it runs");
     nothing_moves(&pair, "an upgrade", || {
-        let (code, said) = lab.dpkg("node2", &["-i", &second]);
+        let (code, said) = lab.dpkg("node2", &["-i", second]);
         assert_eq!(code, 0, "{said}");
         assert!(said.contains("runs on as it was"), "{said}");
         assert_eq!(running(lab, "node2").as_ref(), Some(&pid));
@@ -208,7 +213,7 @@ pub fn alone() {
         skip("apt-get cannot fetch Debian's package heartbeat");
         return;
     };
-    let Some([deb, newer]) = packages(&lab.shared()) else {
+    let Some([deb, newer]) = packages() else {
         skip("cargo-deb could not be installed");
         return;
     };
@@ -224,7 +229,7 @@ pub fn alone() {
         respawn hacluster /bin/cat\nrespawn root /usr/libexec/heartbeat/ccm -v\n\
         respawn hacluster /usr/libexec/heartbeat/ipfail\nnode node1\n";
     std::fs::write(lab.dir("node1").join("ha.d/ha.cf"), ha_cf).expect("write");
-    let (code, said) = lab.dpkg("node1", &["-i", &deb]);
+    let (code, said) = lab.dpkg("node1", &["-i", deb]);
     assert_ne!(code, 0, "{said}");
     assert!(
         said.contains("/etc/ha.d/ha.cf:4: respawn /usr/libexec/heartbeat/ccm"),
@@ -244,7 +249,7 @@ pub fn alone() {
 
     // In its place: nothing of /etc/ha.d changes.
     let before = lab.configuration("node1");
-    let (code, said) = lab.dpkg("node1", &["-i", &deb]);
+    let (code, said) = lab.dpkg("node1", &["-i", deb]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(status("systole"), "installed");
     assert_eq!(status("heartbeat"), "config-files");
@@ -305,7 +310,7 @@ pub fn alone() {
     lab.sh("node1", "echo '# mine' >>/etc/ha.d/rc.d/status; echo '# old' | tee -a /usr/share/systole/ha.d/harc >>/etc/ha.d/harc");
     let changed = lab.sh("node1", "dpkg -V systole");
     assert_eq!(changed.trim(), "??5??????   /usr/share/systole/ha.d/harc");
-    let (code, said) = lab.dpkg("node1", &["-i", &newer]);
+    let (code, said) = lab.dpkg("node1", &["-i", newer]);
     assert_eq!(code, 0, "{said}");
     assert!(
         lab.sh("node1", "tail -1 /etc/ha.d/rc.d/status")
