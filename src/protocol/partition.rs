@@ -4,7 +4,7 @@
 //! `systole_gone`: `GENERATION.BEFORE.RUNS`, the generation in hex. A node that reads its own present
 //! generation there has been given up by a peer that lives. Full `resource` reports carry
 //! `BEFORE.RUNS` in `systole_runs`. Both fields are sent only to a peer that advertises
-//! [`YIELD`].
+//! [`YIELD`]; the second also while the peer is not heard, for it may hear us.
 //!
 //! | own verdict on the sender | what the sender runs | what we run | who yields |
 //! |---|---|---|---|

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::handshake::report;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
 use super::standby::Standby;
@@ -35,9 +36,28 @@ pub(super) struct Failure {
     /// It was given to the other node for this once. It is not thrown back for ever: every node
     /// gives a group away at most once between two successful starts.
     moved: bool,
+    /// Another host has its address.
+    taken: bool,
 }
 
 impl ResourceState {
+    /// What of our duty another host does: the halves of which every group was refused because its
+    /// address is taken, and all of it when nothing else is there to run.
+    pub(super) fn done_by_others(&self) -> HoldingSet {
+        let refused = |key: &GroupKey| self.failures.get(key).is_some_and(|known| known.taken);
+        let all_of = |set| {
+            let keys = self.keys_of(set);
+            !keys.is_empty() && keys.iter().all(refused)
+        };
+        if all_of(HoldingSet::ALL) {
+            return HoldingSet::ALL;
+        }
+        [HoldingSet::LOCAL, HoldingSet::FOREIGN]
+            .into_iter()
+            .filter(|half| all_of(*half))
+            .fold(HoldingSet::NONE, HoldingSet::with)
+    }
+
     /// A group's actor finished an order.
     pub(super) fn group_done(&mut self, order: OrderId, group: &GroupKey, outcome: GroupOutcome) {
         if !self.jobs.done(order, group, &outcome) {
@@ -46,8 +66,13 @@ impl ResourceState {
         }
         match outcome {
             GroupOutcome::Started => {
-                self.failures.remove(group);
                 self.moved.remove(group);
+                let was_taken = self.failures.remove(group).is_some_and(|known| known.taken);
+                if was_taken && self.nice() && self.phase == Phase::Stable {
+                    // What we weigh has changed for whoever hears us.
+                    let stable = self.announced_stable();
+                    self.send(report(self.mine, stable, None));
+                }
             }
             GroupOutcome::Stopped => {
                 self.failures.remove(group);
@@ -109,6 +134,7 @@ impl ResourceState {
             at: self.after(pause),
             pause: pause.saturating_mul(2).min(LONGEST_PAUSE),
             moved,
+            taken: false,
         };
         self.failures.insert(group.clone(), failure);
     }
@@ -122,6 +148,7 @@ impl ResourceState {
             at: self.after(TAKEN_AGAIN),
             pause: MOVE_AFTER,
             moved: true,
+            taken: true,
         };
         self.failures.insert(group.clone(), failure);
     }

@@ -8,6 +8,7 @@
 //! | the same, and it does not know the rule | yield |
 //! | it says that it declared our present run dead | the rule |
 //! | it claims our groups and we hold them | the rule if it holds to it, else yield |
+//! | the same, and it says that it runs nothing | keep |
 //! | our own silence was longer than it waits for us, and it was there | yield |
 //! | we wait for it to yield, and it does not | yield |
 //!
@@ -309,6 +310,15 @@ impl ResourceState {
         }
         if self.contested() {
             // Decided by what both have said of each other; it has to yield.
+            return true;
+        }
+        let runs_nothing = theirs.is_some_and(|theirs| theirs.runs == 0);
+        if runs_nothing && self.weight().runs > 0 {
+            // It found the addresses with us, and asks for them before each further attempt.
+            self.decide(
+                "keeps everything",
+                format!("node {node} claims what runs here, and runs nothing"),
+            );
             return true;
         }
         let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);

@@ -416,11 +416,12 @@ impl ResourceState {
         .min()
     }
 
-    /// What `cl_status rscstatus` answers.
+    /// What `cl_status rscstatus` answers. Groups that do not start are held, as in legacy; not so
+    /// those that are left alone because another host has their addresses.
     #[must_use]
     pub fn rscstatus(&self) -> &'static str {
         if self.is_stable() {
-            self.mine.word()
+            self.mine.without(self.done_by_others()).word()
         } else {
             "transition"
         }
@@ -544,7 +545,9 @@ impl ResourceState {
 
     pub(super) fn send(&mut self, mut message: Message) {
         let full_report = message.text(field::RTYPE) == Some("full");
-        if full_report && self.is_pair() && self.peers.values().all(|peer| peer.yields) {
+        // One that we do not hear may hear us.
+        let understood = |peer: &Peer| peer.yields || peer.status.is_none() || peer.is_gone();
+        if full_report && self.is_pair() && self.peers.values().all(understood) {
             message.set_text(field::RUNS, &self.weight().to_text());
         }
         self.out.push(ResourceOutput::Send(message));

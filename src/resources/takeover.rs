@@ -250,8 +250,12 @@ impl ResourceState {
         self.failback_due = true;
         self.foreign_done = true;
         self.acquisition_complete("mach_down");
-        // Who asked meanwhile was told that we are not settled.
-        if self.announced_stable() {
+        // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:
+        // before anything runs here, whoever hears us all the same waits for what our own groups do.
+        let early = self.all_peers_gone()
+            && self.jobs.any(|job| *job == Purpose::AcquireLocal)
+            && self.jobs.held().next().is_none();
+        if self.announced_stable() && !early {
             self.send(super::handshake::report(self.mine, true, None));
         }
     }

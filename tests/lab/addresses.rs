@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::history::{address_changes, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, ADDRESS_2, LONG, Pair, PairConfig};
+use super::partition::mute;
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
 
 /// Service address of a third group, on IPv6.
@@ -100,6 +101,58 @@ fn lone_start(kinds: [Kind; 2]) {
 #[ignore = "lab: run by scripts/test"]
 fn a_lone_start_takes_nobodys_address() {
     run("addresses::lone_start", OURS_OURS, lone_start);
+}
+
+/// A node that hears nothing finds the address at the other, which hears it: the one that runs
+/// nothing says so, and the one that serves goes on, now and when both hear each other.
+fn deaf_start(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    pair.start_settled();
+    pair.stop("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node2", "all");
+    let before = address_changes(&pair.lab, "node2", ADDRESS_1);
+    mute(&pair, "node2", true);
+    wait_until(LONG, "the end of the process", || {
+        pair.lab
+            .sh("node1", "ls /run/heartbeat.pid 2>/dev/null")
+            .is_empty()
+    });
+    pair.start("node1");
+    pair.wait_log_count("node1", REFUSED, 2);
+    let cl_status = |node: &str| {
+        pair.lab.sh(
+            node,
+            &format!("{} rscstatus", env!("CARGO_BIN_EXE_cl_status")),
+        )
+    };
+    assert_eq!(cl_status("node1").trim(), "none");
+    pair.wait_log("node2", "Status update for node node1: status active");
+    mute(&pair, "node2", false);
+    pair.wait_log("node1", "Status update for node node2: status active");
+    pair.wait_holds("node2", "all");
+    pair.wait_holds("node1", "none");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    let log = pair.lab.log("node2");
+    let now = address_changes(&pair.lab, "node2", ADDRESS_1);
+    assert_eq!(now, before, "the address was away: {log}");
+    assert_eq!(count(&pair.lab, "node2", "stop", "a"), 0, "{log}");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_deaf_start_takes_nobodys_address() {
+    run("addresses::deaf_start", OURS_OURS, deaf_start);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn long_a_deaf_start_beside_legacy() {
+    run(
+        "addresses::deaf_start_beside_legacy",
+        SYSTOLE_OWNER,
+        deaf_start,
+    );
 }
 
 /// Where the administrator says so, nobody is asked.

@@ -217,9 +217,13 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
                 let cause = "cause of the delay: the process was stopped or got no processor";
                 pair.wait_log(node, cause);
             }
+            assert_eq!(pair.log_count(node, ": is dead"), 0, "{node} judged");
+            // What it let go of it may start again, agreed with the other: one that stood still for
+            // hardly more than its dead time may not have been given up.
             let frozen = usize::from(node == NODES[1]);
-            assert_eq!(
-                before[frozen].0, after[frozen].0,
+            let takeovers = pair.log_count(node, "Resources being acquired from");
+            assert!(
+                before[frozen].0 == after[frozen].0 || takeovers == 0,
                 "{node} was frozen and began a takeover"
             );
             assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");

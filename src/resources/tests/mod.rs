@@ -70,6 +70,8 @@ pub(super) struct Core {
     in_flight: VecDeque<(OrderId, GroupKey, GroupOrder)>,
     seq: u64,
     said: Vec<String>,
+    /// Weights in the full reports.
+    weighed: Vec<String>,
     /// What membership was told last.
     pub(super) weight: Weight,
     pub(super) complaints: Vec<String>,
@@ -84,6 +86,7 @@ impl Core {
             in_flight: VecDeque::new(),
             seq: 0,
             said: Vec::new(),
+            weighed: Vec::new(),
             weight: Weight::default(),
             complaints: Vec::new(),
             decided: Vec::new(),
@@ -131,6 +134,8 @@ impl Core {
         match output {
             ResourceOutput::Send(message) => {
                 self.said.push(text_of(&message));
+                self.weighed
+                    .extend(message.text(field::RUNS).map(str::to_owned));
                 let own = ResourceEvent::Message {
                     from: name("a"),
                     own: true,
@@ -308,6 +313,13 @@ impl Core {
     /// What was sent, ordered and asked for since the last call.
     pub(super) fn said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said)
+    }
+
+    /// The reports among what was said, and the weights that were in them, since the last call.
+    pub(super) fn reports(&mut self) -> (Vec<String>, Vec<String>) {
+        let mut said = self.said();
+        said.retain(|line| line.starts_with("resource"));
+        (said, std::mem::take(&mut self.weighed))
     }
 
     pub(super) fn phase(&self) -> Phase {

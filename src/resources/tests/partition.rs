@@ -153,6 +153,88 @@ fn nothing_is_moved_while_it_is_open_who_keeps() {
     assert!(!said.iter().any(|line| line.starts_with("ask")), "{said:?}");
 }
 
+/// It started alone, because it does not hear us, and found our addresses taken: by us.
+#[test]
+fn one_that_claims_everything_and_runs_nothing_changes_nothing() {
+    let mut core = alone();
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    core.said();
+    let message = Message::new("resource")
+        .with(field::RSC_HOLD, "all")
+        .with(field::RTYPE, "full")
+        .with(field::IS_STABLE, "1")
+        .with(field::RUNS, "0.0")
+        .with(field::HG, "2")
+        .with(field::SEQ, "9");
+    core.event(ResourceEvent::Message {
+        from: name("b"),
+        own: false,
+        message,
+    });
+    core.wait(60_000);
+    touched_nothing(&core.said());
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+/// Alone from the start, and somebody else has the addresses of `count` of our two groups.
+fn refused(count: usize) -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.event(ResourceEvent::NodeDead {
+        node: name("b"),
+        heard: false,
+        ping: false,
+        yields: false,
+        message: Message::new("status"),
+    });
+    core.input(ResourceInput::CommUp);
+    for _ in 0..count {
+        core.end(GroupOutcome::AddressTaken {
+            claim: "elsewhere".to_owned(),
+        });
+    }
+    core.finish();
+    core
+}
+
+/// By duty, so that no newcomer takes what another host has; with a weight that tells the truth.
+#[test]
+fn a_node_whose_starts_were_all_refused_claims_them_and_says_that_it_runs_none() {
+    let mut core = refused(2);
+    assert_eq!(core.state.rscstatus(), "none");
+    let (mut reports, weights) = core.reports();
+    assert!(
+        reports
+            .pop()
+            .is_some_and(|last| last.starts_with("resource all 1"))
+    );
+    assert_eq!(
+        weights.last().map(String::as_str),
+        Some("0.0"),
+        "{weights:?}"
+    );
+    // Nobody has it any more.
+    core.wait(11_000);
+    core.finish();
+    core.wait(10_000);
+    core.finish();
+    let (_, weights) = core.reports();
+    assert_eq!(
+        weights.last().map(String::as_str),
+        Some("0.2"),
+        "{weights:?}"
+    );
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+#[test]
+fn what_was_not_refused_is_held() {
+    let core = refused(1);
+    assert!(["local", "foreign"].contains(&core.state.rscstatus()));
+}
+
 /// Neither knew the other's run: only the reports show it.
 #[test]
 fn two_that_both_report_everything_use_the_same_rule() {
