@@ -136,7 +136,11 @@ notices! {
     StatusWithoutSt { node: String } Error "HBDoMsg_T_STATUS: status update without st field (node {node})";
     /// A node was found under another uuid.
     UuidChanged { node: String, uuid: String } Warn "node {node} changed its uuid to {uuid}";
-    /// A known uuid under another name: refused.
+    /// Two configured nodes have one uuid.
+    UuidShared { uuid: String, known: String, node: String } Error "node {node} has the uuid {uuid} of node {known}: going by names (was hb_uuid copied to another machine? remove it on one of them and restart that node)";
+    /// Ours is another node's as well: we say another.
+    UuidReplaced { uuid: String } Warn "using uuid {uuid}, made of our node name, until the next start";
+    /// A known uuid under a name that is not configured: refused.
     UuidConflict { uuid: String, known: String, claimed: String } Error "uuid {uuid} belongs to node {known} but node {claimed} uses it: message dropped (was hb_uuid copied to another machine?)";
     /// Asked for what was never sent.
     RexmitOfFuture { node: String, seq: u64, max: u64 } Warn "Rexmit of seq {seq} requested by {node}. {max} is max.";

@@ -34,6 +34,7 @@ mod send;
 mod status;
 #[cfg(test)]
 mod tests;
+mod uuids;
 mod view;
 
 use comm::Phase;
@@ -61,6 +62,8 @@ pub struct Membership {
     settings: NodeSettings,
     generation: Generation,
     uuid: NodeUuid,
+    /// What we said until another node turned out to have it too.
+    former_uuid: Option<NodeUuid>,
     capabilities: BTreeSet<String>,
     /// The field `systole`; empty: left out.
     capability_text: String,
@@ -125,6 +128,7 @@ impl Membership {
             settings: settings.clone(),
             generation: identity.generation,
             uuid: identity.uuid,
+            former_uuid: None,
             capabilities,
             capability_text,
             rng: StdRng::seed_from_u64(seed),

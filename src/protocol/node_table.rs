@@ -65,8 +65,10 @@ pub struct Node {
     pub name: NodeName,
     /// What it is to us.
     pub kind: NodeKind,
-    /// Uuid, once learnt.
+    /// Uuid, once learnt; `None` while another node has the same.
     pub uuid: Option<NodeUuid>,
+    /// Another node has this uuid as well: nobody may be addressed by it.
+    pub uuid_is_shared: bool,
     /// Status word.
     pub status: NodeStatus,
     /// Run; 0: never heard.
@@ -131,6 +133,7 @@ impl Node {
             name,
             kind,
             uuid: None,
+            uuid_is_shared: false,
             status: NodeStatus::Init,
             generation: Generation(0),
             heard: false,
@@ -283,10 +286,17 @@ pub struct NodeIndex(usize);
 pub enum Sender {
     /// In the table.
     Known(NodeIndex),
+    /// The name is in the table, and another node there has the uuid.
+    Shares {
+        /// Who it is by its name.
+        index: NodeIndex,
+        /// Who has the uuid.
+        holder: NodeIndex,
+    },
     /// Neither uuid nor name is.
     Unknown,
-    /// The uuid belongs to a node of another name.
-    Conflict(NodeName),
+    /// The uuid belongs to a node of this name; the sender's name is not in the table.
+    Renamed(NodeName),
 }
 
 /// The nodes in configuration order, ourselves and ping nodes included.
@@ -351,20 +361,20 @@ impl NodeTable {
             .map(NodeIndex)
     }
 
-    /// Who sent a message: by uuid first, then by name. A uuid under another name is refused: it
-    /// is what a cloned machine looks like. Spec: wire, section 11.2.
+    /// Who sent a message. A configured name decides, whatever the uuid: two machines with one
+    /// uuid are what a copied disk looks like, and each must go on hearing the other. A known uuid
+    /// under a name that is not configured renames nobody. Spec: wire, section 11.2.
     #[must_use]
     pub fn sender(&self, name: &str, uuid: Option<&NodeUuid>) -> Sender {
-        if let Some(index) = uuid.and_then(|uuid| self.find_uuid(uuid))
-            && let Some(node) = self.get(index)
-        {
-            return if node.name.as_str() == name {
-                Sender::Known(index)
-            } else {
-                Sender::Conflict(node.name.clone())
-            };
+        let holder = uuid.and_then(|uuid| self.find_uuid(uuid));
+        match (self.find(name), holder) {
+            (Some(index), Some(holder)) if index != holder => Sender::Shares { index, holder },
+            (Some(index), _) => Sender::Known(index),
+            (None, Some(holder)) => self
+                .get(holder)
+                .map_or(Sender::Unknown, |node| Sender::Renamed(node.name.clone())),
+            (None, None) => Sender::Unknown,
         }
-        self.find(name).map_or(Sender::Unknown, Sender::Known)
     }
 
     /// All nodes.
@@ -452,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_is_found_by_uuid_then_by_name() {
+    fn the_sender_is_found_by_a_configured_name_whatever_its_uuid() {
         let mut table = table();
         let uuid = NodeUuid([1; 16]);
         let other = NodeUuid([2; 16]);
@@ -465,11 +475,15 @@ mod tests {
         assert_eq!(table.sender("Beta", None), Sender::Unknown);
         assert_eq!(
             table.sender("gamma", Some(&uuid)),
-            Sender::Conflict(name("beta"))
+            Sender::Renamed(name("beta"))
         );
+        let index = table.find("alpha").unwrap();
         assert_eq!(
             table.sender("alpha", Some(&uuid)),
-            Sender::Conflict(name("beta"))
+            Sender::Shares {
+                index,
+                holder: beta
+            }
         );
     }
 

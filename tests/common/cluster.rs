@@ -57,6 +57,9 @@ enum Pending {
     },
 }
 
+/// Whether a datagram is lost: sender, receiver, message.
+pub(crate) type Loses = Box<dyn FnMut(&str, &str, &Message) -> bool>;
+
 /// The hosts, the wire and everything that happened.
 pub(crate) struct Cluster {
     pub(crate) now: Monotonic,
@@ -66,6 +69,16 @@ pub(crate) struct Cluster {
     pending: BTreeMap<(Monotonic, u64), Pending>,
     count: u64,
     cut: bool,
+    /// The same uuid on every host, as on cloned machines.
+    pub(crate) cloned: bool,
+    /// There is a ping node, and nodes that are cut off let go.
+    pub(crate) gateway: bool,
+    /// When addresses were to be taken away, and by whom.
+    pub(crate) withdrawn: Vec<(Monotonic, String)>,
+    /// Which datagrams are lost: sender, receiver, message.
+    pub(crate) lose: Loses,
+    /// haresources of a host, when it is not that of the others: owner and group.
+    pub(crate) haresources: BTreeMap<String, Vec<(String, String)>>,
     pub(crate) script_time: BTreeMap<String, Duration>,
     /// `node message`, as [`text_of`] writes it.
     pub(crate) messages: Vec<(String, String)>,
@@ -99,6 +112,11 @@ impl Cluster {
             pending: BTreeMap::new(),
             count: 0,
             cut: false,
+            cloned: false,
+            gateway: false,
+            withdrawn: Vec::new(),
+            lose: Box::new(|_, _, _| false),
+            haresources: BTreeMap::new(),
             script_time: BTreeMap::new(),
             messages: Vec::new(),
             scripts: Vec::new(),
@@ -128,7 +146,7 @@ impl Cluster {
         NodeSettings {
             local: name(&self.names[host]),
             nodes: self.names.iter().map(|n| name(n)).collect(),
-            ping_nodes: Vec::new(),
+            ping_nodes: self.gateway.then(|| name("gw")).into_iter().collect(),
             media: vec![MediumName::new("eth0")],
             timing: Timing {
                 keepalive: Duration::from_millis(500),
@@ -143,33 +161,65 @@ impl Cluster {
             manage_resources: true,
             auto_failback: self.model,
             groups: self
-                .names
-                .iter()
-                .zip(["a", "b", "c"])
+                .haresources
+                .get(&self.names[host])
+                .cloned()
+                .unwrap_or_else(|| {
+                    let groups = ["a", "b", "c"].iter().map(|g| (*g).to_owned());
+                    self.names.iter().cloned().zip(groups).collect()
+                })
+                .into_iter()
                 .map(|(owner, group)| ResourceGroup {
-                    key: GroupKey::new(group),
-                    owner: name(owner),
-                    resources: vec![group.to_owned()],
+                    key: GroupKey::new(&group),
+                    owner: name(&owner),
+                    resources: vec![group],
                 })
                 .collect(),
             pid: 1,
-            isolation_release: false,
+            isolation_release: self.gateway,
         }
     }
 
     /// Starts the daemon of a host.
     pub(crate) fn boot(&mut self, host: &str) {
+        self.boot_with(host, None);
+    }
+
+    /// The daemon alone is killed, its guardian starts it again with what it held.
+    pub(crate) fn revive(&mut self, host: &str) {
+        let at = self.index(host);
+        let holding = self.hosts[at].node.as_ref().unwrap().holding();
+        self.boot_with(host, Some(holding));
+    }
+
+    fn boot_with(&mut self, host: &str, resume: Option<systole::resources::holding::HoldingSet>) {
         let at = self.index(host);
         self.hosts[at].generation += 1;
         let identity = Identity {
             generation: Generation(self.hosts[at].generation),
-            uuid: NodeUuid([u8::try_from(at).unwrap() + 1; 16]),
+            uuid: NodeUuid(
+                [if self.cloned {
+                    1
+                } else {
+                    u8::try_from(at).unwrap() + 1
+                }; 16],
+            ),
             capabilities: systole::node::CAPABILITIES
                 .iter()
                 .map(|word| (*word).to_owned())
                 .collect(),
         };
-        let mut node = Node::new(self.settings(at), identity, 7);
+        let mut node = match resume {
+            None => Node::new(self.settings(at), identity, 7),
+            Some(holding) => {
+                let running: Vec<_> = self.hosts[at]
+                    .running
+                    .iter()
+                    .map(|g| GroupKey::new(g))
+                    .collect();
+                Node::resume(self.settings(at), identity, 7, holding, running)
+            }
+        };
         let mut actions = Vec::new();
         node.start(self.clock(), &mut actions);
         self.hosts[at].node = Some(node);
@@ -296,7 +346,9 @@ impl Cluster {
                         .kind()
                         .is_some_and(|kind| self.hosts[host].mute.contains(kind));
                     for to in 0..self.hosts.len() {
-                        if !(self.cut || mute) || to == host {
+                        let (sender, receiver) = (self.names[host].clone(), self.names[to].clone());
+                        let lost = to != host && (self.lose)(&sender, &receiver, &message);
+                        if !(self.cut || mute || lost) || to == host {
                             let message = message.clone();
                             self.later(TRAVEL, Pending::Datagram { to, message });
                         }
@@ -359,6 +411,10 @@ impl Cluster {
                 Action::OwnHeartbeat => {
                     let beat = (self.now, self.names[host].clone());
                     self.own_beats.push(beat);
+                }
+                Action::WithdrawAddresses(_) => {
+                    let withdrawn = (self.now, self.names[host].clone());
+                    self.withdrawn.push(withdrawn);
                 }
                 Action::RebootMachine { .. } => self.reboots.push(self.names[host].clone()),
                 _ => {}
@@ -464,6 +520,31 @@ impl Cluster {
         if on > 1 {
             self.doubles.push((self.now, group.to_string()));
         }
+    }
+
+    /// The gateway answers a host.
+    pub(crate) fn answer_ping(&mut self, host: &str) {
+        let at = self.index(host);
+        let ts = format!("{:x}", self.clock().unix_s);
+        let message = Message::new("NS_st")
+            .with(field::ST, "ping")
+            .with(field::SRC, "gw")
+            .with(field::INFO, "ping")
+            .with(field::TS, &ts);
+        let medium = MediumName::new("gw");
+        self.feed(at, Event::Received { medium, message });
+    }
+
+    pub(crate) fn node(&self, host: &str) -> &Node {
+        self.hosts[self.index(host)].node.as_ref().unwrap()
+    }
+
+    /// Who runs a group.
+    pub(crate) fn owners(&self, group: &str) -> Vec<String> {
+        let on = self.names.iter().zip(&self.hosts);
+        on.filter(|(_, host)| host.running.contains(group))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// `node rscstatus: running groups`, for every node that runs.

@@ -20,6 +20,7 @@ mod field;
 mod freeze;
 mod history;
 mod host;
+mod identity;
 mod install;
 mod installed;
 mod ipfail;

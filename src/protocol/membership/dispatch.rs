@@ -4,7 +4,7 @@
 use super::super::field::{self, kind};
 use super::super::flow::{self, AckVerdict};
 use super::super::history::Answer;
-use super::super::message::Message;
+use super::super::message::{Message, Value};
 use super::super::name::Sequence;
 use super::super::output::{Output, ResourceEvent, Treatment};
 use super::Membership;
@@ -141,7 +141,14 @@ impl Membership {
         );
         for answer in answers {
             match answer {
-                Answer::Resend(message) => out.push(Output::Transmit(message)),
+                Answer::Resend(mut message) => {
+                    if self.former_uuid.is_some() {
+                        // Under the uuid that another node has it would be taken for that node's.
+                        let uuid = Value::Binary(self.uuid.0.to_vec());
+                        message.set(field::SRC_UUID, uuid);
+                    }
+                    out.push(Output::Transmit(message));
+                }
                 Answer::Refuse(seq, reason) => {
                     let refusal = Message::new(kind::NS_NAK_REXMIT)
                         .with(field::FIRST_SEQ, &format!("{:x}", seq.0))

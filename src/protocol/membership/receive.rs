@@ -6,8 +6,8 @@ use super::super::name::{Generation, MediumName, NodeName, Sequence};
 use super::super::node_table::{Early, NodeIndex, NodeKind, Sender};
 use super::super::output::{Output, ResourceEvent, Treatment};
 use super::super::sequence::{MAX_GAP, RunVerdict, judge_run};
-use super::Membership;
 use super::send::uuid_field;
+use super::{Membership, NodeUuid};
 use crate::clock::Now;
 use crate::notice::Notice;
 use crate::protocol::settings::Autojoin;
@@ -68,15 +68,16 @@ impl Membership {
             return;
         }
         let uuid = uuid_field(&message, field::SRC_UUID);
-        let index = match self.nodes.sender(src, uuid.as_ref()) {
-            Sender::Known(index) => index,
+        let (index, holder) = match self.nodes.sender(src, uuid.as_ref()) {
+            Sender::Known(index) => (index, None),
+            Sender::Shares { index, holder } => (index, Some(holder)),
             Sender::Unknown => {
                 let src = src.to_owned();
                 self.unknown_sender(&src, uuid, now, out);
                 return;
             }
-            Sender::Conflict(known) => {
-                let claimed = src.to_owned();
+            Sender::Renamed(known) => {
+                let claimed = printable(src);
                 self.limited("uuid conflict", now, out, || Notice::UuidConflict {
                     uuid: uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
                     known: known.to_string(),
@@ -101,16 +102,10 @@ impl Membership {
             own: false,
             seq,
         };
-        if let Some(uuid) = uuid
-            && node.uuid != Some(uuid)
-        {
-            let before = node.uuid.replace(uuid);
-            let name = heard.name.to_string();
-            if before.is_some() {
-                self.limited("uuid changed", now, out, || Notice::UuidChanged {
-                    node: name,
-                    uuid: uuid.to_string(),
-                });
+        if let Some(uuid) = uuid {
+            match holder {
+                Some(holder) => self.note_shared_uuid(&heard, uuid, holder, now, out),
+                None => self.learn_uuid(&heard, uuid, now, out),
             }
         }
         let verdict = if sequenced {
@@ -168,7 +163,7 @@ impl Membership {
     fn unknown_sender(
         &mut self,
         src: &str,
-        uuid: Option<super::NodeUuid>,
+        uuid: Option<NodeUuid>,
         now: Now,
         out: &mut Vec<Output>,
     ) {
@@ -205,7 +200,8 @@ impl Membership {
         out: &mut Vec<Output>,
     ) {
         let generation = claimed_run(message);
-        let ours = uuid_field(message, field::SRC_UUID).is_none_or(|uuid| uuid == self.uuid);
+        let ours = uuid_field(message, field::SRC_UUID)
+            .is_none_or(|uuid| uuid == self.uuid || Some(uuid) == self.former_uuid);
         if ours && generation == self.generation && seq <= self.last_seq {
             self.refresh_link(index, medium, now, out);
         } else if !ours || generation >= self.generation {
@@ -220,13 +216,18 @@ impl Membership {
 
     /// Whether a message is for us. Spec: wire, section 12, addressing.
     pub(super) fn is_for_us(&self, message: &Message, sequenced: bool) -> bool {
+        let dest = message.get(field::DEST).map(|_| message.text(field::DEST));
+        let names_us = dest == Some(Some(self.settings.local.as_str()));
         if sequenced && let Some(uuid) = uuid_field(message, field::DEST_UUID) {
-            return uuid == self.uuid;
+            // With a uuid that two nodes have, the name tells which of them is meant.
+            let names_another = || {
+                let found = dest.flatten().and_then(|name| self.nodes.find(name));
+                !names_us && found.is_some()
+            };
+            return (uuid == self.uuid && !names_another())
+                || (names_us && Some(uuid) == self.former_uuid);
         }
-        match message.get(field::DEST) {
-            None => true,
-            Some(_) => message.text(field::DEST) == Some(self.settings.local.as_str()),
-        }
+        dest.is_none() || names_us
     }
 
     fn judge_unsequenced(

@@ -129,7 +129,8 @@ impl Membership {
                 .find(dest)
                 .and_then(|index| self.nodes.get(index))
             {
-                let uuid = node.uuid.unwrap_or(NodeUuid::NIL);
+                let uuid = node.uuid.filter(|_| !node.uuid_is_shared);
+                let uuid = uuid.unwrap_or(NodeUuid::NIL);
                 message.set(field::DEST_UUID, Value::Binary(uuid.0.to_vec()));
             }
         } else if let Some(name) = uuid_field(message, field::DEST_UUID)

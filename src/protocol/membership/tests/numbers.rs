@@ -503,6 +503,15 @@ fn what_is_incomplete_is_dropped() {
     assert!(notices(&alone.hear(whole)).is_empty());
 }
 
+/// Whether a message got as far as clients.
+fn accepted(out: &[Output]) -> bool {
+    let kept = |output: &Output| {
+        let treatment = Treatment::Keep;
+        matches!(output, Output::Deliver { treatment: t, .. } if *t == treatment)
+    };
+    out.iter().any(kept)
+}
+
 #[test]
 fn nobody_takes_over_a_name_or_a_uuid() {
     let mut alone = Alone::active();
@@ -524,9 +533,23 @@ fn nobody_takes_over_a_name_or_a_uuid() {
     let mut message = beta_status("active", GEN, 6);
     message.set(SRC_UUID, Value::Binary(vec![1; 16]));
     let out = alone.hear(message);
-    assert!(notices(&out)[0].contains("belongs to node alpha but node beta uses it"));
+    assert!(notices(&out)[0].contains("node beta has the uuid 01010101-"));
+    // We say another.
+    let made_of_name = "cc301fda-9190-a843-de51-a987ec340ccc";
+    assert!(notices(&out)[1].contains(made_of_name));
+    let status = out.iter().find_map(|output| match output {
+        Output::Transmit(message) => message.binary(SRC_UUID),
+        _ => None,
+    });
+    assert_eq!(status.expect("at once")[..2], [0xcc, 0x30]);
+    // What it addresses to the uuid that we had is still for us, and nothing else of that uuid.
+    for (seq, dest, ours) in [(7, "alpha", true), (8, "beta", false)] {
+        let mut message = from_beta("zzunknown", GEN, seq).with(DEST, dest);
+        message.set("destuuid", Value::Binary(vec![1; 16]));
+        assert_eq!(accepted(&alone.hear(message)), ours, "{dest}");
+    }
     // A uuid of zeros is none.
-    let mut message = beta_status("active", GEN, 6);
+    let mut message = beta_status("active", GEN, 9);
     message.set(SRC_UUID, Value::Binary(vec![0; 16]));
     assert!(notices(&alone.hear(message)).is_empty());
 }
