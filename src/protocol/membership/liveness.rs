@@ -323,16 +323,23 @@ impl Membership {
         link_changed(name, medium, false, out);
     }
 
-    /// Asks for what is missing. A node that is neither `up` nor `active` is not asked again.
+    /// Asks for what is missing. A node that says `init` is asked as soon as it says more; legacy
+    /// gives up. Spec: wire, section 14.1.
     fn request_missing(&mut self, now: Now, out: &mut Vec<Output>) {
         let max_delay = self.settings.timing.max_rexmit_delay;
         let mut asks: Vec<(NodeName, Sequence)> = Vec::new();
         for node in self.nodes.iter_mut() {
             let due = node.requests.due(max_delay, now.instant);
-            if node.status.is_living() {
-                asks.extend(due.into_iter().map(|seq| (node.name.clone(), seq)));
-            } else {
-                due.into_iter().for_each(|seq| node.requests.cancel(seq));
+            match node.status {
+                NodeStatus::Up | NodeStatus::Active => {
+                    asks.extend(due.into_iter().map(|seq| (node.name.clone(), seq)));
+                }
+                // Its next status says more, and is what may be missing: given up now, the number
+                // stays missing for good, we acknowledge nothing behind it and its clients wait.
+                NodeStatus::Init => {}
+                NodeStatus::Dead | NodeStatus::Ping => {
+                    due.into_iter().for_each(|seq| node.requests.cancel(seq));
+                }
             }
         }
         for (node, seq) in asks {
