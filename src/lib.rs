@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemonize;
+pub mod file_mode;
 pub mod guardian;
 pub mod ha_log;
 pub mod helper;

@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{error, info, warn};
 
 use crate::accounts;
+use crate::file_mode::{Made, set_mode};
 use crate::paths::Paths;
 
 /// Directories below the run-time directory, which the legacy `tmpfiles` file makes.
@@ -38,7 +39,8 @@ pub fn make_directories(paths: &Paths) -> Result<(), StartupError> {
     for path in std::iter::once(&paths.run_dir).chain(&run_dirs) {
         let made = make_directory(path, 0o750)?;
         if let (true, Some((uid, gid))) = (made, owner)
-            && let Err(error) = chown(path, Some(uid), Some(gid))
+            // Its parent may belong to hacluster already: never through a link put there.
+            && let Err(error) = lchown(path, Some(uid), Some(gid))
         {
             warn!(path = %path.display(), %error, "cannot give a directory to hacluster");
         }
@@ -76,7 +78,7 @@ pub fn renew_rsctmp(paths: &Paths) {
     }
     let made = make_directory(rsctmp, 0o755).map_err(|error| error.source);
     // The umask would take these bits from a mode given at creation; 01755 is what legacy has.
-    let set = made.and_then(|_| fs::set_permissions(rsctmp, fs::Permissions::from_mode(0o1755)));
+    let set = made.and_then(|_| set_mode(rsctmp, Made::Directory, 0o1755));
     if let Err(error) = set {
         error!(path = %rsctmp.display(), %error, "cannot make the state directory of scripts");
     }
@@ -116,6 +118,8 @@ pub fn load_average() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

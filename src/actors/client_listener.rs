@@ -15,7 +15,6 @@ mod inside;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,6 +35,7 @@ use crate::actors::interest::Interest;
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected, RootEvent};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::file_mode::{Made, set_mode};
 use crate::ha_log;
 use crate::notice;
 use crate::protocol::client::{
@@ -465,7 +465,7 @@ fn listen(path: &std::path::Path) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(path)?;
     // Who may reach it is decided by the directory and by apiauth.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+    set_mode(path, Made::Socket, 0o777)?;
     Ok(listener)
 }
 

@@ -2,7 +2,7 @@
 //! The other side is [`crate::control`].
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::messages::AskNode;
 use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
+use crate::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
 
@@ -141,7 +142,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    set_mode(path, Made::Socket, 0o600)?;
     Ok(listener)
 }
 

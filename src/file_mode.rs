@@ -1,0 +1,103 @@
+//! Modes of what lies in a directory that somebody else may write to: the run-time directory
+//! belongs to the user of the legacy package, and what is done there by name alone can be led
+//! elsewhere by a link put in its place.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What was just made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A local socket.
+    Socket,
+    /// A directory.
+    Directory,
+}
+
+/// Sets the mode of something we have just made: of that alone, whatever has taken its name since.
+///
+/// # Errors
+/// It is gone, or what has its name now is of another kind, of another user, or has a second
+/// name: nothing was changed then.
+pub fn set_mode(path: &Path, made: Made, mode: u32) -> io::Result<()> {
+    // The file itself, opened for nothing: what is asked and changed below is this one.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)?;
+    let data = file.metadata()?;
+    let ours = data.uid() == nix::unistd::geteuid().as_raw()
+        && match made {
+            Made::Socket => {
+                use std::os::unix::fs::FileTypeExt as _;
+                data.file_type().is_socket() && data.nlink() == 1
+            }
+            Made::Directory => data.is_dir(),
+        };
+    if !ours {
+        let text = format!("{} is not what was made there", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    // Linux changes the mode of a file opened like this only by its name here.
+    let name = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    fs::set_permissions(name, Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    /// Each way to put something else in the place of a socket between its making and the change.
+    #[test]
+    fn what_took_the_place_of_a_socket_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let secret = at("secret");
+        fs::write(&secret, "key").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let other = at("other.socket");
+        let _other = UnixListener::bind(&other).unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+
+        symlink(&secret, at("by-link")).unwrap();
+        symlink(&other, at("socket-by-link")).unwrap();
+        fs::hard_link(&secret, at("by-name")).unwrap();
+        fs::hard_link(&other, at("socket-by-name")).unwrap();
+        for place in [
+            "by-link",
+            "socket-by-link",
+            "by-name",
+            "socket-by-name",
+            "secret",
+        ] {
+            let refused = set_mode(&at(place), Made::Socket, 0o777).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{place}");
+            let refused = set_mode(&at(place), Made::Directory, 0o777).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{place}");
+        }
+        assert_eq!((mode_of(&secret), mode_of(&other)), (0o600, 0o600));
+        let gone = set_mode(&at("gone"), Made::Socket, 0o777).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_we_made_gets_its_mode_whatever_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let _listener = UnixListener::bind(&path).unwrap();
+        set_mode(&path, Made::Socket, 0o777).unwrap();
+        assert_eq!(mode_of(&path), 0o777);
+        set_mode(dir.path(), Made::Directory, 0o1755).unwrap();
+        assert_eq!(mode_of(dir.path()), 0o1755);
+    }
+}
