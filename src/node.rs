@@ -5,6 +5,8 @@ mod turn;
 
 use std::time::Duration;
 
+use turn::Scratch;
+
 use crate::clock::{Monotonic, Now};
 use crate::policy::isolation::Isolation;
 use crate::protocol::client::{ClusterNode, ClusterView};
@@ -33,6 +35,7 @@ pub struct Node {
     decisions: Decisions,
     manage_resources: bool,
     isolation: Option<Isolation>,
+    scratch: Scratch,
 }
 
 impl Node {
@@ -48,6 +51,7 @@ impl Node {
             manage_resources: settings.manage_resources,
             isolation: (settings.isolation_release && settings.manage_resources)
                 .then(|| Isolation::new(settings.timing.keepalive, settings.timing.deadtime)),
+            scratch: Scratch::default(),
         }
     }
 

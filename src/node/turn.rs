@@ -18,6 +18,13 @@ use crate::resources::state::{ResourceInput, ResourceOutput};
 /// would be a defect of ours, and ends here instead of starving the heartbeat.
 const MAX_OUTPUTS_PER_TURN: usize = 10_000;
 
+/// Empty between two calls, kept for their capacity.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    queue: VecDeque<Output>,
+    fresh: Vec<Output>,
+}
+
 /// One call in progress.
 pub(super) struct Turn<'a> {
     node: &'a mut Node,
@@ -35,17 +42,20 @@ impl Node {
         actions: &mut Vec<Action>,
         begin: impl FnOnce(&mut Turn<'_>),
     ) {
+        let Scratch { queue, fresh } = std::mem::take(&mut self.scratch);
         let mut turn = Turn {
             node: self,
             now,
-            queue: VecDeque::new(),
-            fresh: Vec::new(),
+            queue,
+            fresh,
             actions,
         };
         begin(&mut turn);
         turn.work_off();
         turn.watch_isolation();
         turn.work_off();
+        let Turn { queue, fresh, .. } = turn;
+        self.scratch = Scratch { queue, fresh };
     }
 }
 

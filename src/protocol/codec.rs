@@ -146,7 +146,7 @@ fn verify_classic(message: &Message, keys: &KeyRing) -> Result<(), BadToken> {
     let auth = message
         .fields()
         .iter()
-        .rfind(|f| f.name == field::AUTH.as_bytes());
+        .rfind(|f| f.name[..] == *field::AUTH.as_bytes());
     let Some(Value::Text(token)) = auth.map(|f| &f.value) else {
         return Err(BadToken::Missing);
     };
@@ -233,11 +233,11 @@ fn emit_body(
     for f in message
         .fields()
         .iter()
-        .filter(|f| f.name != field::AUTH.as_bytes())
+        .filter(|f| f.name[..] != *field::AUTH.as_bytes())
     {
         netstring::emit_field(&f.name, &f.value, 0, out)?;
     }
-    let auth = Value::Text(keys.sign(&lines).as_bytes().to_vec());
+    let auth = Value::text(keys.sign(&lines).as_bytes());
     netstring::emit_field(field::AUTH.as_bytes(), &auth, 0, out)?;
     out.extend_from_slice(netstring::END);
     Ok(())

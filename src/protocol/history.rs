@@ -170,7 +170,8 @@ impl History {
 fn weight(message: &Message) -> usize {
     message.fields().iter().fold(0, |sum: usize, field| {
         let value = match &field.value {
-            Value::Text(bytes) | Value::Binary(bytes) | Value::Compressed(bytes) => bytes.len(),
+            Value::Text(text) => text.len(),
+            Value::Binary(bytes) | Value::Compressed(bytes) => bytes.len(),
             Value::Struct(inner) | Value::Uncompressed(inner) => weight(inner),
             Value::List(items) => items
                 .iter()

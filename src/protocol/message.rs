@@ -2,13 +2,24 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::field;
+
+/// The name of a field. Short ones, which are nearly all, cost no allocation.
+pub type FieldName = SmallVec<[u8; 16]>;
+
+/// A text. Short ones cost no allocation.
+pub type Text = SmallVec<[u8; 24]>;
+
+/// Fields that a received message has room for at once: a status message has a dozen.
+const USUAL_FIELDS: usize = 14;
 
 /// A field's value. Text holds any byte but NUL; it is usually ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Type 0.
-    Text(Vec<u8>),
+    Text(Text),
     /// Type 1.
     Binary(Vec<u8>),
     /// Type 2.
@@ -21,11 +32,19 @@ pub enum Value {
     Uncompressed(Message),
 }
 
+impl Value {
+    /// A text.
+    #[must_use]
+    pub fn text(text: impl AsRef<[u8]>) -> Self {
+        Self::Text(Text::from_slice(text.as_ref()))
+    }
+}
+
 /// One field of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// Name: not empty, no `=`, no NUL, no newline.
-    pub name: Vec<u8>,
+    pub name: FieldName,
     /// Typed value.
     pub value: Value,
 }
@@ -43,6 +62,13 @@ impl Message {
         Self { fields: Vec::new() }
     }
 
+    /// A message without fields and with room for the usual number of them.
+    pub(super) fn with_room() -> Self {
+        Self {
+            fields: Vec::with_capacity(USUAL_FIELDS),
+        }
+    }
+
     /// A message of type `kind` (field `t`).
     #[must_use]
     pub fn new(kind: &str) -> Self {
@@ -52,14 +78,14 @@ impl Message {
     /// Appends a text field, builder style.
     #[must_use]
     pub fn with(mut self, name: &str, text: &str) -> Self {
-        self.push(name, Value::Text(text.as_bytes().to_vec()));
+        self.push(name, Value::text(text));
         self
     }
 
     /// Appends a field; an existing one of the same name stays in front of it.
     pub fn push(&mut self, name: &str, value: Value) {
         self.fields.push(Field {
-            name: name.as_bytes().to_vec(),
+            name: FieldName::from_slice(name.as_bytes()),
             value,
         });
     }
@@ -74,9 +100,9 @@ impl Message {
     /// `false`, and no change, when a field of another type has the name. Spec: wire, section 1.
     #[must_use]
     pub fn extend_list(&mut self, name: &[u8], elements: Vec<Vec<u8>>) -> bool {
-        match self.fields.iter_mut().find(|f| f.name == name) {
+        match self.fields.iter_mut().find(|f| f.name[..] == *name) {
             None => self.fields.push(Field {
-                name: name.to_vec(),
+                name: FieldName::from_slice(name),
                 value: Value::List(elements),
             }),
             Some(Field {
@@ -90,7 +116,11 @@ impl Message {
 
     /// Overwrites the first field of that name in place, or appends it.
     pub fn set(&mut self, name: &str, value: Value) {
-        match self.fields.iter_mut().find(|f| f.name == name.as_bytes()) {
+        match self
+            .fields
+            .iter_mut()
+            .find(|f| f.name[..] == *name.as_bytes())
+        {
             Some(found) => found.value = value,
             None => self.push(name, value),
         }
@@ -98,12 +128,12 @@ impl Message {
 
     /// [`set`](Self::set) with a text value.
     pub fn set_text(&mut self, name: &str, text: &str) {
-        self.set(name, Value::Text(text.as_bytes().to_vec()));
+        self.set(name, Value::text(text));
     }
 
     /// Removes every field of that name.
     pub fn remove(&mut self, name: &str) {
-        self.fields.retain(|f| f.name != name.as_bytes());
+        self.fields.retain(|f| f.name[..] != *name.as_bytes());
     }
 
     /// The first value of that name.
@@ -111,7 +141,7 @@ impl Message {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.fields
             .iter()
-            .find(|f| f.name == name.as_bytes())
+            .find(|f| f.name[..] == *name.as_bytes())
             .map(|f| &f.value)
     }
 

@@ -104,7 +104,7 @@ pub fn parse(body: &[u8]) -> Result<Message, Malformed> {
 
 fn parse_nested(input: &[u8], depth: usize, assembly: &mut Assembly) -> Result<Message, Malformed> {
     let (mut rest, _) = symbol(START, input).map_err(|()| Malformed::NoStartMarker)?;
-    let mut message = Message::empty();
+    let mut message = Message::with_room();
     loop {
         if let Ok((after, _)) = symbol(END, rest) {
             return if after.is_empty() {
@@ -137,7 +137,7 @@ fn parse_item(
         .ok_or_else(|| Malformed::NoEquals(excerpt(item)))?;
     let value = match digit {
         b'0' if value.contains(&0) => return Err(Malformed::NulInText(excerpt(name))),
-        b'0' => Value::Text(value.to_vec()),
+        b'0' => Value::text(value),
         b'1' => Value::Binary(value.to_vec()),
         b'2' => Value::Struct(parse_struct(value, depth, assembly)?),
         b'3' => Value::List(unpack_list(name, value)?),

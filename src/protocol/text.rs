@@ -136,7 +136,7 @@ pub fn emit_signed_lines(message: &Message, out: &mut Vec<u8>) -> Result<(), Enc
     message
         .fields()
         .iter()
-        .filter(|f| f.name != field::AUTH.as_bytes())
+        .filter(|f| f.name[..] != *field::AUTH.as_bytes())
         .try_for_each(|f| emit_line(&f.name, &f.value, 0, b'\n', out))
 }
 

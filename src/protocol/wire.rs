@@ -1,6 +1,6 @@
 //! What the two encodings share: limits, reasons for refusal, checks on a field.
 
-use super::message::{Field, Message, Value};
+use super::message::{Field, FieldName, Message, Value};
 
 /// Longest message in wire form, and so the longest datagram looked at. Spec: wire, section 6.
 pub const MAX_MESSAGE_BYTES: usize = 262_143;
@@ -179,7 +179,7 @@ impl Assembly {
                 }
             }
             value => message.push_field(Field {
-                name: name.to_vec(),
+                name: FieldName::from_slice(name),
                 value,
             }),
         }

@@ -32,7 +32,7 @@ fn element() -> impl Strategy<Value = Vec<u8>> {
 
 /// A field's value. `netstring_only`: with values that classic text cannot hold.
 fn value(netstring_only: bool) -> impl Strategy<Value = Value> {
-    let text = vec(text_byte(), 0..40).prop_map(Value::Text);
+    let text = vec(text_byte(), 0..40).prop_map(Value::text);
     let binary = vec(any::<u8>(), 0..40).prop_map(Value::Binary);
     let list = vec(element(), 0..6).prop_map(Value::List);
     let packed = vec(any::<u8>(), 0..40).prop_map(Value::Compressed);
@@ -55,6 +55,7 @@ fn message_of(fields: Vec<(Vec<u8>, Value)>) -> Message {
         if matches!(value, Value::List(_)) {
             name = format!("list{at}").into_bytes();
         }
+        let name = name.into();
         message.push_field(Field { name, value });
     }
     message

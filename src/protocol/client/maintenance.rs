@@ -100,8 +100,8 @@ impl Registry {
         for decision in decisions {
             let mut one = reply().with(field::TS, &format!("{:x}", decision.unix_s));
             // Names of groups come from a file: any byte may be in them.
-            one.push("what", Value::Text(decision.what.into_bytes()));
-            one.push("cause", Value::Text(decision.cause.into_bytes()));
+            one.push("what", Value::text(decision.what));
+            one.push("cause", Value::text(decision.cause));
             let one = one.with(field::RESULT, word::MORE);
             out.push(ClientOutput::Reply(id, one));
         }

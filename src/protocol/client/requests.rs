@@ -14,7 +14,7 @@ use super::{
 pub(super) type Answers = Result<Vec<Vec<(&'static str, Value)>>, &'static str>;
 
 fn text(name: &'static str, value: impl Into<String>) -> (&'static str, Value) {
-    (name, Value::Text(value.into().into_bytes()))
+    (name, Value::text(value.into()))
 }
 
 /// One answer without fields of its own.

@@ -150,7 +150,7 @@ fn what_no_one_could_read_is_not_written() {
         message.push(name, value);
         emitted(&message)
     };
-    let text = |text: &str| Value::Text(text.into());
+    let text = |text: &str| Value::text(text);
     assert_eq!(
         one("a", text("x\ny")),
         Ok(r"###\n8:(0)a=x\ny,%%%\n".to_owned())

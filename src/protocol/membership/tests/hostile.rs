@@ -55,7 +55,7 @@ const FIELDS: [&str; 20] = [
 ];
 
 fn value() -> impl Strategy<Value = Value> {
-    let text = |text: String| Value::Text(text.into_bytes());
+    let text = |text: String| Value::text(text);
     prop_oneof![
         prop::sample::select(vec![
             "alpha",
@@ -79,19 +79,14 @@ fn value() -> impl Strategy<Value = Value> {
             "\u{1}\n",
             "x.y",
         ])
-        .prop_map(|text| Value::Text(text.as_bytes().to_vec())),
+        .prop_map(Value::text),
         (0_u64..2_000).prop_map(move |number| text(format!("{number:x}"))),
         any::<u64>().prop_map(move |number| text(number.to_string())),
-        vec(any::<u8>(), 0..20).prop_map(Value::Text),
+        vec(any::<u8>(), 0..20).prop_map(Value::text),
         vec(any::<u8>(), 0..20).prop_map(Value::Binary),
         vec(0_u8..3, 16).prop_map(Value::Binary),
         (0_usize..120).prop_map(|count| {
-            Value::Text(
-                (0..count)
-                    .map(|n| format!("n{n} "))
-                    .collect::<String>()
-                    .into_bytes(),
-            )
+            Value::text((0..count).map(|n| format!("n{n} ")).collect::<String>())
         }),
     ]
 }
