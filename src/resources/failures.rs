@@ -41,6 +41,17 @@ pub(super) struct Failure {
 }
 
 impl ResourceState {
+    /// Whether a foreign group waits until another host lets go of its address, and its owner shall
+    /// wait, too. A legacy owner may be that host, with what an earlier run left behind; one of ours
+    /// removes that by itself.
+    pub(super) fn failback_must_wait(&self) -> bool {
+        self.peers.values().all(|peer| peer.systole)
+            && self
+                .keys_of(HoldingSet::FOREIGN)
+                .iter()
+                .any(|key| self.failures.get(key).is_some_and(|known| known.taken))
+    }
+
     /// What of our duty another host does: the halves of which every group was refused because its
     /// address is taken, and all of it when nothing else is there to run.
     pub(super) fn done_by_others(&self) -> HoldingSet {

@@ -461,6 +461,7 @@ impl ResourceState {
             && !self.contested()
             && self.phase == Phase::Stable
             && !self.jobs.running()
+            && !self.failback_must_wait()
             && self.peer_active();
         if quiet {
             self.failback_due = false;

@@ -229,6 +229,53 @@ fn a_node_whose_starts_were_all_refused_claims_them_and_says_that_it_runs_none()
     assert_eq!(core.state.rscstatus(), "all");
 }
 
+/// `b` is up again after our starts were refused, and settled. Whether we ask it to take its groups.
+fn fails_back_what_was_refused(words: &str) -> (Core, bool) {
+    let mut core = refused(2);
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    core.event(ResourceEvent::NodeStatusChanged {
+        node: name("b"),
+        old: NodeStatus::Up,
+        new: NodeStatus::Active,
+        message: match words {
+            "" => Message::new("status"),
+            words => Message::new("status").with(field::SYSTOLE, words),
+        },
+    });
+    core.hear("b", "starting");
+    core.hear("b", "resource none 1");
+    core.wait(5_000);
+    let asked = asks(core.said());
+    (core, asked)
+}
+
+fn asks(said: Vec<String>) -> bool {
+    said.contains(&"ask foreign me".to_owned())
+}
+
+/// The owner is back, and would start its group unasked.
+#[test]
+fn what_was_refused_is_not_failed_back_before_it_runs() {
+    let (mut core, asked) = fails_back_what_was_refused(YIELD);
+    assert!(!asked);
+    // Nobody else has the addresses any more.
+    core.wait(10_000);
+    core.finish();
+    core.wait(10_000);
+    core.finish();
+    core.wait(10_000);
+    assert!(asks(core.said()));
+}
+
+/// It may be the other host, with an address that it left behind and never removes by itself.
+#[test]
+fn what_was_refused_goes_back_to_a_legacy_owner() {
+    assert!(fails_back_what_was_refused("").1);
+}
+
 #[test]
 fn what_was_not_refused_is_held() {
     let core = refused(1);
