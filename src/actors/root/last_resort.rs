@@ -3,14 +3,20 @@
 //!
 //! Legacy kills itself and calls `/sbin/reboot -nf`, then `/sbin/init 6`. We call them first and
 //! end only when one of them accepts: a node that can neither stop a resource nor reboot keeps
-//! beating, because its silence would start the resource a second time elsewhere. The two paths
-//! are the seam: a test puts harmless programs there.
+//! beating, because its silence would start the resource a second time elsewhere.
+//!
+//! The disk that holds these programs may be what keeps the resource from stopping, and then even
+//! the attempt to run one never returns. So the kernel is asked without them by a thread of its own
+//! ([`Force`]), which waits for nobody: for a resource when the programs failed or had
+//! [`PATIENCE`], for a `failfast` client at once, as legacy does.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
+use tracing::error;
 
 use super::RootActor;
 use crate::actors::child::{self, ChildSpec, OutputTarget};
@@ -22,6 +28,12 @@ const COMMANDS: [(&str, &[&str]); 2] = [("/sbin/reboot", &["-nf"]), ("/sbin/init
 
 /// Longest run of one of them.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the programs may take, together, before the kernel is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the kernel may take to refuse.
+const REFUSAL: Duration = Duration::from_secs(5);
 
 /// How long the log may take to reach the disk before.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -41,6 +53,77 @@ pub(super) enum Reason {
     Client(String),
 }
 
+/// A thread that restarts the machine by itself when its time comes.
+struct Force {
+    /// Dropped: now.
+    word: mpsc::Sender<Word>,
+    refused: oneshot::Receiver<String>,
+}
+
+enum Word {
+    Now,
+    CallOff,
+}
+
+impl Force {
+    /// `restart` comes back only with the reason why the machine still runs.
+    fn arm(
+        patience: Duration,
+        restart: impl FnOnce() -> String + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (word, words) = mpsc::channel();
+        let (refuse, refused) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("last resort".to_owned())
+            .spawn(move || match words.recv_timeout(patience) {
+                Ok(Word::CallOff) => {}
+                Ok(Word::Now) | Err(_) => {
+                    let _ = refuse.send(restart());
+                }
+            })?;
+        Ok(Self { word, refused })
+    }
+
+    fn call_off(&self) {
+        let _ = self.word.send(Word::CallOff);
+    }
+
+    /// Why the machine still runs.
+    async fn now(self) -> String {
+        let _ = self.word.send(Word::Now);
+        match tokio::time::timeout(REFUSAL, self.refused).await {
+            Ok(Ok(why)) => why,
+            Ok(Err(_)) | Err(_) => "the kernel does not answer".to_owned(),
+        }
+    }
+}
+
+/// Asks the kernel to restart the machine, and comes back only with the reason why it does not.
+///
+/// In a PID namespace of its own (a container) the system call ends that namespace; the key of the
+/// console would restart the machine below, and is left alone there.
+fn restart_by_kernel() -> String {
+    let whole_machine = owns_the_machine();
+    if cfg!(debug_assertions) && whole_machine {
+        return "a program built for tests never restarts a machine".to_owned();
+    }
+    let Err(refused) = nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT);
+    if !whole_machine {
+        return format!("the system call is refused: {refused}");
+    }
+    match std::fs::write("/proc/sysrq-trigger", "b") {
+        Ok(()) => format!("the system call is refused: {refused}; sysrq has no effect"),
+        Err(error) => format!("the system call is refused: {refused}; sysrq: {error}"),
+    }
+}
+
+/// Whether this process is in the first PID namespace; `true` when nobody knows.
+fn owns_the_machine() -> bool {
+    // The number of that namespace is fixed in the kernel.
+    std::fs::read_link("/proc/self/ns/pid")
+        .map_or(true, |name| name.as_os_str() == "pid:[4026531836]")
+}
+
 /// Restarts the machine.
 pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<RootActor>) {
     let (text, refused) = match reason {
@@ -56,12 +139,20 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
     root.log.line(Severity::Emerg, text);
     root.log.flush(FLUSH);
     let environment = Arc::new(Environment::default());
-    let sync = matches!(reason, Reason::Client(_));
+    let client = matches!(reason, Reason::Client(_));
+    let patience = if client { SYNC } else { PATIENCE };
+    let mut force = Force::arm(patience, restart_by_kernel)
+        .inspect_err(|error| error!(%error, "no thread for the last resort"))
+        .ok();
     let work = async move {
-        if sync {
+        let mut why = String::new();
+        if client {
             // The reboot does not wait for the disks. A disk that hangs must not stop it.
             let synced = tokio::task::spawn_blocking(nix::unistd::sync);
             let _ = tokio::time::timeout(SYNC, synced).await;
+            if let Some(force) = force.take() {
+                why = force.now().await;
+            }
         }
         for (program, args) in COMMANDS {
             let spec = ChildSpec {
@@ -76,16 +167,77 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
                 record: None,
             };
             if child::run(spec, None).await.success() {
-                return true;
+                if let Some(force) = force {
+                    force.call_off();
+                }
+                return Ok(());
             }
         }
-        false
-    };
-    ctx.spawn(work.into_actor(root).map(move |accepted, root, _| {
-        if accepted {
-            root.end(EXIT_REBOOTING);
-        } else {
-            root.log.line(Severity::Crit, refused);
+        if let Some(force) = force {
+            why = force.now().await;
         }
+        Err(why)
+    };
+    ctx.spawn(work.into_actor(root).map(move |done, root, _| match done {
+        Ok(()) => root.end(EXIT_REBOOTING),
+        Err(why) => root.log.line(Severity::Crit, format!("{refused} ({why})")),
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stand-in for the restart: it says that it was called.
+    fn told() -> (impl FnOnce() -> String + Send, mpsc::Receiver<()>) {
+        let (tell, told) = mpsc::channel();
+        let restart = move || {
+            let _ = tell.send(());
+            "refused".to_owned()
+        };
+        (restart, told)
+    }
+
+    /// As when the attempt to run a program from a dead disk never returns.
+    #[test]
+    fn the_kernel_is_asked_though_this_thread_hangs() {
+        let (restart, told) = told();
+        let _force = Force::arm(Duration::from_millis(20), restart).unwrap();
+        // Nothing on this thread says another word.
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+
+    #[test]
+    fn the_kernel_is_asked_when_whoever_armed_it_is_gone() {
+        let (restart, told) = told();
+        drop(Force::arm(Duration::from_secs(3600), restart).unwrap());
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+
+    #[actix::test]
+    async fn the_kernel_is_asked_at_once_when_the_programs_failed() {
+        let (restart, told) = told();
+        let force = Force::arm(Duration::from_secs(3600), restart).unwrap();
+        assert_eq!(force.now().await, "refused");
+        told.try_recv().unwrap();
+    }
+
+    #[test]
+    fn a_program_that_accepts_calls_it_off() {
+        let (restart, told) = told();
+        let force = Force::arm(Duration::from_secs(3600), restart).unwrap();
+        force.call_off();
+        // The thread ends without a word.
+        assert_eq!(told.recv(), Err(mpsc::RecvError));
+    }
+
+    /// The tests run in the first PID namespace of some machine, or in that of a container. There is
+    /// no call of `restart_by_kernel` here: it is for hosts of the lab, which have their own.
+    #[test]
+    fn a_program_built_for_tests_knows_where_it_runs() {
+        let name = std::fs::read_link("/proc/self/ns/pid").unwrap();
+        let name = name.to_string_lossy();
+        assert!(name.starts_with("pid:["), "{name}");
+        assert_eq!(owns_the_machine(), name == "pid:[4026531836]");
+    }
 }
