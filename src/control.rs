@@ -49,6 +49,12 @@ pub enum Request {
         /// of all, one a line.
         actor: Option<String>,
     },
+    /// One supervised actor never comes back, and its thread with it: for tests, likewise.
+    #[cfg(debug_assertions)]
+    Hang {
+        /// Its name.
+        actor: String,
+    },
 }
 
 /// The daemon's answer.

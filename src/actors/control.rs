@@ -15,6 +15,8 @@ use tracing::{debug, warn};
 
 use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::messages::AskNode;
+#[cfg(debug_assertions)]
+use crate::actors::supervise::fault::Fault;
 use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
 use crate::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
@@ -184,7 +186,9 @@ async fn answer(request: Request, targets: &ControlTargets) -> Reply {
     let (key, wants) = match request {
         Request::View => return view(targets).await,
         #[cfg(debug_assertions)]
-        Request::Panic { actor } => return fail(actor.as_deref()),
+        Request::Panic { actor } => return fail(actor.as_deref(), Fault::Panic),
+        #[cfg(debug_assertions)]
+        Request::Hang { actor } => return fail(Some(&actor), Fault::Hang),
         Request::GroupStart { key } => (key, Some(GroupOrder::Start)),
         Request::GroupStop { key } => (key, Some(GroupOrder::Stop)),
         Request::GroupStatus { key } => (key, None),
@@ -199,10 +203,10 @@ async fn answer(request: Request, targets: &ControlTargets) -> Reply {
 }
 
 #[cfg(debug_assertions)]
-fn fail(actor: Option<&str>) -> Reply {
+fn fail(actor: Option<&str>, with: Fault) -> Reply {
     use crate::actors::supervise::fault;
     if let Some(name) = actor {
-        fault::inject(name);
+        fault::inject(name, with);
     }
     Reply::Refused {
         reason: fault::actors().join("\n"),

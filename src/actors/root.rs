@@ -14,11 +14,13 @@
 //! | a message that clients may want | membership | to the client socket |
 //! | a resource that cannot be stopped | membership | [`last_resort`] |
 //! | the set held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
+//! | no own heartbeat for a dead time | membership | [`pulse`]: the process ends, its guardian starts another |
 //! | membership gave up | its supervisor | all groups are released, the process ends with 1 |
 
 mod care;
 mod held;
 mod last_resort;
+mod pulse;
 mod renew;
 mod restart;
 mod run;
@@ -128,6 +130,8 @@ pub struct RootActor {
     restart: Restart,
     /// What is held, on disk for the guardian.
     held: held::HeldFile,
+    /// Whether the cluster thread works.
+    pulse: pulse::Pulse,
     /// Other nodes and refused starts, for the care of addresses.
     known: care::Known,
     guardian: Link,
@@ -182,6 +186,7 @@ impl RootActor {
         // On disk before anything can be started.
         let guarded = config.settings.guardian;
         let held = held::HeldFile::new(guarded.then(|| paths.held()), &options, resume.as_ref());
+        let pulse = pulse::Pulse::new(&config.timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
         let running = running.unwrap_or_default();
         let known = care::Known::new(config.settings.address_probe, !running.is_empty());
@@ -295,6 +300,7 @@ impl RootActor {
             program,
             restart: Restart::No,
             held,
+            pulse,
             known,
             guardian,
             log,
@@ -374,6 +380,7 @@ impl Actor for RootActor {
         self.sample_load(ctx);
         self.look_at_addresses(ctx);
         self.tend(1, ctx);
+        self.watch_cluster(ctx);
         if service_manager::wants_signs_of_life() {
             self.show_life(ctx);
         }
@@ -481,10 +488,9 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::NodeStatusChanged { node, status } => {
                 self.node_status(node, &status, ctx);
             }
-            // For the watchdog, which is not there yet, and the host cache.
-            RootEvent::LinkChanged { .. }
-            | RootEvent::NodeListChanged
-            | RootEvent::OwnHeartbeat => {}
+            RootEvent::OwnHeartbeat => self.pulse.beat(),
+            // For the host cache.
+            RootEvent::LinkChanged { .. } | RootEvent::NodeListChanged => {}
         }
     }
 }

@@ -197,9 +197,15 @@ impl<A: Actor<Context = Context<A>> + Supervised> Supervise<A> {
     #[cfg(debug_assertions)]
     #[expect(clippy::panic, reason = "that is what is asked for")]
     fn fail_if_asked(&mut self, cx: &std::task::Context<'_>) {
-        if fault::is_due(&self.policy.name, cx.waker()) {
-            let fault = actix::fut::wrap_future::<_, A>(async { panic!("injected") });
-            actix::AsyncContext::spawn(self.actor.ctx(), fault);
+        match fault::due(&self.policy.name, cx.waker()) {
+            None => {}
+            Some(fault::Fault::Panic) => {
+                let fault = actix::fut::wrap_future::<_, A>(async { panic!("injected") });
+                actix::AsyncContext::spawn(self.actor.ctx(), fault);
+            }
+            Some(fault::Fault::Hang) => loop {
+                std::thread::park();
+            },
         }
     }
 

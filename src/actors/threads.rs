@@ -98,6 +98,35 @@ fn start(name: &'static std::ffi::CStr, realtime: Realtime) -> io::Result<Arbite
     })
 }
 
+/// What a thread is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// It runs or would run if it got a processor.
+    pub ready: bool,
+    /// Processor time it has used, in ticks of the kernel (mostly 10 ms).
+    pub busy_ticks: u64,
+}
+
+/// What the thread of that name is at; `None`: there is none, or the kernel does not tell.
+#[must_use]
+pub fn activity(name: &std::ffi::CStr) -> Option<Activity> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    tasks.flatten().find_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        // `TID (NAME) STATE ...`; the name may hold anything.
+        let (_, rest) = stat.split_once('(')?;
+        let (found, fields) = rest.rsplit_once(") ")?;
+        (found.as_bytes() == name.to_bytes()).then_some(())?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        // Fields 14 and 15 of the whole line: user and system time.
+        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Activity {
+            ready: fields.first() == Some(&"R"),
+            busy_ticks: ticks(11)?.saturating_add(ticks(12)?),
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

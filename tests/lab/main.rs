@@ -18,6 +18,7 @@ mod death;
 mod defects;
 mod field;
 mod freeze;
+mod hang;
 mod history;
 mod host;
 mod identity;

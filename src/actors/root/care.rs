@@ -136,6 +136,7 @@ impl RootActor {
 
     /// Tends to the addresses when the node is settled; `turn` counts.
     pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
+        self.held.try_again();
         let asked = self.membership.send(AskNode).into_actor(self);
         ctx.spawn(asked.map(move |report, root, _| {
             // In transition nobody knows what is to be here; while frozen the administrator does.

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tracing::error;
+use tracing::{error, info};
 
 use crate::actors::membership::handover::Resume;
 use crate::actors::messages::{GroupCommand, GroupDone};
@@ -31,12 +31,14 @@ pub(super) struct HeldFile {
     /// Groups that a predecessor left so and that have not been ordered anything since.
     owed: BTreeSet<GroupKey>,
     frozen: bool,
+    /// The last write failed: there is no file.
+    is_missing: bool,
 }
 
 impl HeldFile {
     /// Writes the file for a node that begins with `resume`.
     pub(super) fn new(path: Option<PathBuf>, options: &Options, resume: Option<&Resume>) -> Self {
-        let file = Self {
+        let mut file = Self {
             path,
             options: options.clone(),
             holding: resume.map_or(HoldingSet::NONE, |resume| resume.holding),
@@ -48,6 +50,7 @@ impl HeldFile {
                 .map(|resume| resume.unfinished.iter().cloned().collect())
                 .unwrap_or_default(),
             frozen: resume.is_some_and(|resume| resume.frozen),
+            is_missing: false,
         };
         file.write();
         file
@@ -94,7 +97,20 @@ impl HeldFile {
         }
     }
 
-    fn write(&self) {
+    /// A successor finds out of every group that may run whether it does.
+    pub(super) fn owe_all(&mut self) {
+        self.owed.extend(self.may_run.iter().cloned());
+        self.write();
+    }
+
+    /// Writes what could not be written before.
+    pub(super) fn try_again(&mut self) {
+        if self.is_missing {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
         let Some(path) = &self.path else {
             return;
         };
@@ -108,8 +124,20 @@ impl HeldFile {
             .restart_words(held, &running, self.frozen)
             .join("\n");
         text.push('\n');
-        if let Err(error) = replace(path, text.as_bytes()) {
-            error!(path = %path.display(), %error, "what is held is not on disk: a killed daemon would be started with what was held before");
+        match replace(path, text.as_bytes()) {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_missing) {
+                    info!(path = %path.display(), "what is held is written down again");
+                }
+            }
+            Err(error) => {
+                // What was held before would be wrong, and nobody would know. Of no file the
+                // guardian knows that it has to release everything.
+                let _ = fs::remove_file(path);
+                if !std::mem::replace(&mut self.is_missing, true) {
+                    error!(path = %path.display(), %error, "what is held cannot be written down: if the daemon were killed now, its guardian would release everything");
+                }
+            }
         }
     }
 }
@@ -179,6 +207,47 @@ mod tests {
         file.holding(HoldingSet::NONE);
         assert_eq!(read_held(&path).unwrap(), words("none", &[]));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// The place of the new file is taken, as it is when the file system is full.
+    #[test]
+    fn what_cannot_be_written_leaves_no_stale_file_and_is_written_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", []).unwrap();
+        let mut file = HeldFile::new(Some(path.clone()), &options, None);
+        file.ordered(&command(GroupOrder::Start));
+        file.done(&done(GroupOutcome::Started));
+        file.try_again();
+        let obstacle = directory.path().join("held.tmp");
+        fs::create_dir(&obstacle).unwrap();
+        fs::write(obstacle.join("full"), "").unwrap();
+        file.ordered(&command(GroupOrder::Stop));
+        file.done(&done(GroupOutcome::Stopped));
+        assert!(!path.exists(), "a successor would take the group for held");
+        file.try_again();
+        assert!(!path.exists());
+        fs::remove_dir_all(&obstacle).unwrap();
+        file.try_again();
+        let words = read_held(&path).unwrap();
+        assert_eq!(words, ["-R", "-C", "none", "--"].map(OsString::from));
+    }
+
+    #[test]
+    fn a_daemon_that_ends_for_a_successor_owes_it_every_group_that_may_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", []).unwrap();
+        let mut file = HeldFile::new(Some(path.clone()), &options, None);
+        file.ordered(&command(GroupOrder::Start));
+        file.done(&done(GroupOutcome::Started));
+        file.owe_all();
+        let words = read_held(&path).unwrap();
+        let words = words
+            .into_iter()
+            .map(|word| word.to_string_lossy().into_owned());
+        let read = parse("heartbeat", words).unwrap();
+        assert_eq!(read.unfinished, ["10.0.0.1"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The seam through which the tests make a supervised actor panic. It is not in the program that is
+//! The seam through which the tests make a supervised actor panic or hang. It is not in the program that is
 //! delivered (`debug_assertions` are off there), and where it is, only root reaches it, over the
 //! control socket.
 
@@ -6,10 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+/// What an actor can be made to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It panics.
+    Panic,
+    /// It never comes back, and its whole thread with it.
+    Hang,
+}
+
 /// One supervised actor of this process.
 #[derive(Debug, Default)]
 struct Seam {
-    due: bool,
+    due: Option<Fault>,
     waker: Option<Waker>,
 }
 
@@ -19,14 +28,14 @@ fn seams() -> MutexGuard<'static, BTreeMap<String, Seam>> {
     SEAMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the actor shall panic now; else it is woken when it shall.
-pub(super) fn is_due(name: &str, waker: &Waker) -> bool {
+/// What the actor shall do now; else it is woken when it shall do something.
+pub(super) fn due(name: &str, waker: &Waker) -> Option<Fault> {
     let mut seams = seams();
     let seam = seams.entry(name.to_owned()).or_default();
     if !seam.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
         seam.waker = Some(waker.clone());
     }
-    std::mem::take(&mut seam.due)
+    seam.due.take()
 }
 
 /// Names of the supervised actors that have run in this process.
@@ -35,14 +44,14 @@ pub fn actors() -> Vec<String> {
     seams().keys().cloned().collect()
 }
 
-/// Makes the actor of that name panic. `false`: there is none.
-pub fn inject(name: &str) -> bool {
+/// Makes the actor of that name fail so. `false`: there is none.
+pub fn inject(name: &str, fault: Fault) -> bool {
     let waker = {
         let mut seams = seams();
         let Some(seam) = seams.get_mut(name) else {
             return false;
         };
-        seam.due = true;
+        seam.due = Some(fault);
         seam.waker.clone()
     };
     if let Some(waker) = waker {

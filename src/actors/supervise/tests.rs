@@ -229,8 +229,8 @@ async fn a_test_can_make_any_actor_panic() {
     let addr = supervise(&here(), quick("victim"), move |_| Fragile::new(&seen));
     assert_eq!(addr.send(Order::Count).await.ok(), Some(1));
     assert!(fault::actors().contains(&"victim".to_owned()));
-    assert!(fault::inject("victim"));
-    assert!(!fault::inject("nobody"));
+    assert!(fault::inject("victim", fault::Fault::Panic));
+    assert!(!fault::inject("nobody", fault::Fault::Panic));
     while log.started.load(SeqCst) < 2 {
         tokio::task::yield_now().await;
     }

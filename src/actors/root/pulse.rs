@@ -1,0 +1,231 @@
+//! Whether the cluster thread still works. It beats, judges silence and gives orders; when it hangs
+//! the others hear nothing and take over what runs on here, and nothing in it could notice.
+//!
+//! The main thread looks. What it may conclude is bounded by what it knows of itself:
+//!
+//! | Seen | Means |
+//! |---|---|
+//! | an own heartbeat came round | the cluster thread works: the count begins anew |
+//! | this look comes later than two pauses after the last | this thread was held up as well, by the machine or a stop of the process: no evidence, the count begins anew |
+//! | the cluster thread is ready to run and has used no processor time since the last look | it is starved and will catch up: the count begins anew |
+//! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have given this node up |
+//!
+//! A shorter limit would end daemons that only had a bad moment; at the dead time nothing is lost
+//! by it, because the others take over then whatever we do. A thread that catches up later than
+//! that withdraws the addresses by itself (`ResourceEvent::OwnHeartbeatLost`).
+//!
+//! Then the addresses are taken away, and the process aborts. Its guardian starts it again with
+//! what it held, and each held group is ordered to start once more, which brings the addresses back
+//! where this node keeps the group.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::RootActor;
+use crate::actors::messages::MoveAddresses;
+use crate::actors::threads::{self, Activity};
+use crate::clock::{Clock, Monotonic};
+use crate::notice::Severity;
+use crate::protocol::settings::Timing;
+
+/// Longest pause between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How many looks there are in a dead time, at least.
+const LOOKS: u32 = 8;
+
+/// What the withdrawal of addresses may take before the process ends. Nobody waits for an answer:
+/// a hung kernel shall not keep us.
+const WITHDRAW: Duration = Duration::from_millis(500);
+
+/// How long the log may take for what is in its queue.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// What was seen of the cluster thread.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    clock: Clock,
+    limit: Duration,
+    pause: Duration,
+    /// From when the silence counts; `None` before the first beat.
+    counted_from: Option<Monotonic>,
+    last_look: Option<Monotonic>,
+    activity: Option<Activity>,
+}
+
+impl Pulse {
+    pub(super) fn new(timing: &Timing) -> Self {
+        let limit = timing.deadtime.max(timing.keepalive.saturating_mul(2));
+        Self {
+            clock: Clock::start(),
+            limit,
+            pause: (limit / LOOKS).min(LOOK),
+            counted_from: None,
+            last_look: None,
+            activity: None,
+        }
+    }
+
+    /// An own heartbeat came round.
+    pub(super) fn beat(&mut self) {
+        self.counted_from = Some(self.clock.now().instant);
+    }
+
+    /// Looks now. `true`: the cluster thread hangs.
+    fn look(&mut self) -> bool {
+        self.judge(self.clock.now().instant, || threads::activity(c"cluster"))
+    }
+
+    fn judge(&mut self, now: Monotonic, activity: impl FnOnce() -> Option<Activity>) -> bool {
+        let in_time = self
+            .last_look
+            .replace(now)
+            .is_some_and(|last| now.since(last) <= self.pause.saturating_mul(2));
+        let Some(from) = &mut self.counted_from else {
+            return false;
+        };
+        if now.since(*from) <= self.pause.saturating_mul(2) {
+            self.activity = None;
+            return false;
+        }
+        let before = std::mem::replace(&mut self.activity, activity());
+        let starved = self
+            .activity
+            .is_some_and(|thread| thread.ready && before == Some(thread));
+        if !in_time || starved {
+            *from = now;
+        }
+        now.since(*from) > self.limit
+    }
+}
+
+impl RootActor {
+    /// Looks again and again; ends with the process.
+    pub(super) fn watch_cluster(&mut self, ctx: &mut Context<Self>) {
+        // Without membership nobody beats, and that is being dealt with.
+        let ending = self.exit.is_none() || self.releasing.is_some();
+        if !ending && self.pulse.look() {
+            self.cluster_hangs(ctx);
+            return;
+        }
+        ctx.run_later(self.pulse.pause, Self::watch_cluster);
+    }
+
+    fn cluster_hangs(&mut self, ctx: &mut Context<Self>) {
+        let text = format!(
+            "the cluster thread has done nothing for {} s, longer than deadtime: the others have \
+             given this node up. Its addresses are withdrawn and the daemon ends{}",
+            self.pulse.limit.as_secs(),
+            if self.config.settings.guardian {
+                "; the guardian starts another"
+            } else {
+                ". Without a guardian its resources run on unmanaged"
+            }
+        );
+        self.log.line(Severity::Crit, text);
+        self.held.owe_all();
+        for group in &self.config.groups {
+            self.groups.do_send(MoveAddresses {
+                group: group.key.clone(),
+                withdraw: true,
+            });
+        }
+        ctx.run_later(WITHDRAW, |root, _| {
+            root.log.flush(FLUSH);
+            // Not an orderly end, which would wait for the thread that hangs.
+            std::process::abort();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE_MS: u64 = 250;
+
+    fn pulse() -> Pulse {
+        let mut pulse = Pulse::new(&Timing {
+            keepalive: Duration::from_millis(200),
+            deadtime: Duration::from_secs(2),
+            warntime: Duration::from_secs(1),
+            initdead: Duration::from_secs(10),
+            deadping: Duration::from_secs(2),
+            max_rexmit_delay: Duration::from_millis(250),
+        });
+        pulse.counted_from = Some(Monotonic::ZERO);
+        pulse
+    }
+
+    /// Looks in these intervals until it hangs; when that was.
+    fn hangs_at(pulse: &mut Pulse, pause_ms: u64, thread: impl Fn(u64) -> Activity) -> Option<u64> {
+        (1..200).map(|look| look * pause_ms).find(|at| {
+            let now = Monotonic::from_millis(*at);
+            pulse.judge(now, || Some(thread(*at)))
+        })
+    }
+
+    const ASLEEP: Activity = Activity {
+        ready: false,
+        busy_ticks: 7,
+    };
+
+    #[test]
+    fn a_thread_that_waits_or_spins_for_longer_than_the_dead_time_hangs() {
+        assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, |_| ASLEEP), Some(2_250));
+        let spins = |at| Activity {
+            ready: true,
+            busy_ticks: at,
+        };
+        assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, spins), Some(2_250));
+    }
+
+    #[test]
+    fn a_beat_begins_the_count_anew_and_nothing_is_concluded_before_the_first() {
+        let mut pulse = pulse();
+        for look in 1..200 {
+            let now = Monotonic::from_millis(look * PAUSE_MS);
+            if look % 8 == 0 {
+                pulse.counted_from = Some(now);
+            }
+            assert!(!pulse.judge(now, || Some(ASLEEP)));
+        }
+        pulse.counted_from = None;
+        assert_eq!(hangs_at(&mut pulse, PAUSE_MS, |_| ASLEEP), None);
+    }
+
+    #[test]
+    fn a_thread_that_is_only_starved_does_not_hang() {
+        let starved = |_| Activity {
+            ready: true,
+            busy_ticks: 7,
+        };
+        assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, starved), None);
+    }
+
+    #[test]
+    fn nothing_is_concluded_while_the_main_thread_is_late_itself() {
+        assert_eq!(hangs_at(&mut pulse(), 3 * PAUSE_MS, |_| ASLEEP), None);
+    }
+
+    #[actix::test]
+    async fn the_activity_of_a_thread_is_read() {
+        let realtime = threads::Realtime {
+            enabled: false,
+            priority: None,
+            memreserve_kb: 0,
+        };
+        let arbiter = threads::cluster(realtime).expect("the thread starts");
+        let (tell, told) = tokio::sync::oneshot::channel();
+        arbiter.spawn_fn(move || {
+            // Named by now.
+            let _ = tell.send(());
+        });
+        told.await.expect("it runs");
+        assert!(threads::activity(c"cluster").is_some());
+        assert_eq!(threads::activity(c"no such"), None);
+        arbiter.stop();
+        arbiter.join().expect("the thread ends");
+    }
+}

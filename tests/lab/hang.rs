@@ -1,0 +1,116 @@
+//! What hangs without dying: the thread that beats, and the disk with the programs that reboot.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::death::pid;
+use super::history::DUMMY;
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+use super::{OURS_OURS, SYSTOLE_OWNER, run};
+
+/// The cluster thread of node1 never comes back.
+fn hang(pair: &Pair) {
+    let path = pair.lab.dir("node1").join("run/systole.ctl");
+    let mut control = UnixStream::connect(path).expect("the control socket");
+    let request = serde_json::json!({"request": "hang", "actor": "membership"});
+    control
+        .write_all(format!("{request}\n").as_bytes())
+        .expect("the request");
+}
+
+fn cluster_thread_hangs(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    pair.start_settled();
+    let before = pid(&pair, "node1");
+    hang(&pair);
+    pair.wait_log("node1", "the cluster thread has done nothing for");
+    wait_until(LONG, "another daemon on node1", || {
+        let now = pid(&pair, "node1");
+        !now.is_empty() && now != before
+    });
+    // Whoever keeps the group, it is one, and it stays so.
+    let mut since = std::time::Instant::now();
+    let mut owner = Vec::new();
+    wait_until(LONG, "one owner for eight seconds", || {
+        let owners = pair.owners(ADDRESS_1);
+        let runs = NODES.iter().filter(|node| pair.runs(node, "a")).count();
+        if owners.len() != 1 || runs != 1 || owners != owner {
+            since = std::time::Instant::now();
+            owner = owners;
+        }
+        since.elapsed() > Duration::from_secs(8)
+    });
+    let hung = pair.log_count("node1", "the cluster thread has done nothing for");
+    assert_eq!(hung, 1, "the successor works");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_cluster_thread_that_hangs_is_replaced_ours_ours() {
+    run(
+        "hang::a_cluster_thread_that_hangs_is_replaced_ours_ours",
+        OURS_OURS,
+        cluster_thread_hangs,
+    );
+}
+
+#[test]
+#[ignore = "lab: long tier"]
+fn long_a_cluster_thread_that_hangs_is_replaced_beside_legacy() {
+    run(
+        "hang::long_a_cluster_thread_that_hangs_is_replaced_beside_legacy",
+        SYSTOLE_OWNER,
+        cluster_thread_hangs,
+    );
+}
+
+/// The name of the PID namespace that a process sees itself in.
+fn pid_namespace(pair: &Pair, node: &str) -> String {
+    let name = pair.lab.sh(node, "readlink /proc/self/ns/pid");
+    name.trim().to_owned()
+}
+
+/// A resource cannot be stopped, and the programs that reboot never come back, as from a dead disk.
+fn reboot_without_programs(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    // The system call ends a PID namespace: it must not be that of the machine.
+    let outside = std::fs::read_link("/proc/self/ns/pid").expect("a name");
+    for node in NODES {
+        let inside = pid_namespace(&pair, node);
+        assert!(inside.starts_with("pid:["), "{inside}");
+        assert_ne!(
+            Path::new(&inside),
+            outside,
+            "{node} has no namespace of its own"
+        );
+        let stuck = "stop) [ -e @SHARED@/stuck-$name-$(uname -n) ] && exit 1; sleep $halt;";
+        pair.install_script(node, "dummy", &DUMMY.replace("stop) sleep $halt;", stuck));
+    }
+    let hang = "printf '#!/bin/sh\\nexec sleep 1000\\n' >/run/hang && chmod 755 /run/hang
+        for p in /sbin/reboot /sbin/init; do [ ! -e $p ] || mount --bind /run/hang $p || exit 1; done";
+    let masked = pair.lab.exec("node1", &["bash", "-c", hang]);
+    assert!(masked.status.success(), "{masked:?}");
+    pair.start_settled();
+    std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
+    let first = std::fs::read_to_string(pair.lab.dir("node1").join("holder.pid"));
+    let first = first.expect("the host's first process").trim().to_owned();
+    let machine = Path::new("/proc").join(first);
+    assert!(machine.exists());
+    pair.begin_stop("node1");
+    pair.wait_log("node1", "Rebooting the machine: ");
+    wait_until(LONG, "the host of node1 is gone", || !machine.exists());
+    pair.wait_owner("node2", ADDRESS_1, "a");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_failed_stop_reboots_without_a_disk() {
+    run(
+        "hang::a_failed_stop_reboots_without_a_disk",
+        SYSTOLE_OWNER,
+        reboot_without_programs,
+    );
+}
