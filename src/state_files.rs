@@ -108,10 +108,26 @@ impl GenerationFile {
     pub fn reserve(&mut self, used: Generation, ahead: u64) -> Result<(), StateError> {
         let wanted = Generation(used.0.saturating_add(ahead));
         if wanted > self.on_disk {
-            replace(&self.path, render_generation_file(wanted).as_bytes())?;
+            self.write(wanted)?;
             self.on_disk = wanted;
         }
         Ok(())
+    }
+
+    /// Writes what is there once more: whether a successor will be able to write as well.
+    ///
+    /// # Errors
+    /// [`StateError::Write`]: it will not.
+    pub fn rewrite(&self) -> Result<(), StateError> {
+        self.write(self.on_disk)
+    }
+
+    /// A new file in the place of the old one, or, where there is no room for one, the same bytes
+    /// in the old one: a node whose disk is full must be able to begin.
+    fn write(&self, generation: Generation) -> Result<(), StateError> {
+        let text = render_generation_file(generation);
+        replace(&self.path, text.as_bytes())
+            .or_else(|error| overwrite(&self.path, text.as_bytes()).map_err(|_| error))
     }
 }
 
@@ -189,6 +205,17 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
     })
 }
 
+/// Writes over a file of the same length: it takes no room, and so few bytes are written whole or
+/// not at all.
+fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    if usize::try_from(file.metadata()?.len()).ok() != Some(content.len()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    file.write_all(content)?;
+    file.sync_all()
+}
+
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -256,6 +283,25 @@ mod tests {
         file.reserve(Generation(1), 1).unwrap();
         assert_eq!(content(dir.path(), GENERATION_FILE), "            105\n");
         assert_eq!(take(dir.path(), 0).1, 106);
+    }
+
+    /// The place of the new file is taken, as it is when the file system is full.
+    #[test]
+    fn a_full_disk_keeps_no_node_from_its_next_generation() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, first, _) = take(dir.path(), 3);
+        let obstacle = dir.path().join("hb_generation.tmp");
+        fs::create_dir(&obstacle).unwrap();
+        fs::write(obstacle.join("full"), "").unwrap();
+        file.rewrite().unwrap();
+        let (file, second, _) = take(dir.path(), 3);
+        assert_eq!(second, first + 4);
+        let on_disk = format!("{:>15}\n", second + 3);
+        assert_eq!(content(dir.path(), GENERATION_FILE), on_disk);
+        // Of another length it is not written over: then it could be lost.
+        fs::write(dir.path().join(GENERATION_FILE), "5").unwrap();
+        assert!(file.rewrite().is_err());
+        assert_eq!(content(dir.path(), GENERATION_FILE), "5");
     }
 
     #[test]

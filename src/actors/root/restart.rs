@@ -5,6 +5,7 @@
 //! | Step | Who |
 //! |---|---|
 //! | the new files are checked; a bad one ends it here | root |
+//! | so does a state directory that cannot be written to | root |
 //! | the respawned clients are stopped, last first | root |
 //! | wait until no resource is in transition | root asks membership, once a second |
 //! | the longer dead time is sent, the set held is told | membership |
@@ -14,6 +15,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -53,6 +55,26 @@ impl RootActor {
         }
         self.restart = Restart::Wanted;
         notice::log(&Notice::RestartTriggered {});
+        // A successor that cannot write down its generation must not begin, and the old process is
+        // gone then.
+        let file = Arc::clone(&self.generation_file);
+        let work = tokio::task::spawn_blocking(move || {
+            let file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.rewrite()
+        });
+        ctx.spawn(work.into_actor(self).map(|done, root, ctx| match done {
+            Ok(Ok(())) => root.stop_clients_and_restart(ctx),
+            Ok(Err(error)) => root.cannot_restart(&error),
+            Err(error) => root.cannot_restart(&error),
+        }));
+    }
+
+    fn cannot_restart(&mut self, error: &dyn std::fmt::Display) {
+        self.restart = Restart::No;
+        error!(%error, "a successor could not begin: no restart, the old process goes on");
+    }
+
+    fn stop_clients_and_restart(&mut self, ctx: &mut Context<Self>) {
         // A client that ran on would have a twin under the successor.
         let stopped = self.clients.stop().into_actor(self);
         ctx.spawn(stopped.map(|(), root, ctx| root.try_restart(ctx, true)));

@@ -153,7 +153,10 @@ fn prepare(
             uuid
         }
     };
-    state_files::write_empty_delhostcache(&paths.var_lib)?;
+    if let Err(error) = state_files::write_empty_delhostcache(&paths.var_lib) {
+        // Nobody reads it in this mode: no reason to stay down, on a full disk least of all.
+        warn!(%error, "the list of deleted nodes is not written");
+    }
     if !resumed {
         startup::renew_rsctmp(paths);
     }
