@@ -7,7 +7,7 @@
 //! | idle | start | running; over when the program may not be executed |
 //! | running | it ended | waiting or running again, or over, by [`Lives`] |
 //! | waiting | the pause is over | running |
-//! | running | stop | TERM to its group, KILL after [`KILL_AFTER`]; idle at its end |
+//! | running | stop | TERM to its group, KILL after [`KILL_AFTER`]; idle at its end, not waited for longer than [`GIVE_UP_AFTER`] |
 //! | over | any | over: for the rest of the daemon's life |
 
 use std::io;
@@ -37,6 +37,10 @@ use crate::resources::script::Environment;
 /// How long a client may take to end when it is told to. Legacy waits for ever, and a shutdown with
 /// it; resources are released by then, so nothing is held up but the end.
 const KILL_AFTER: Duration = Duration::from_secs(60);
+
+/// How long it may take to be gone after that. A process that waits for a dead disk or server
+/// cannot be killed until that answers; a stop or restart goes on without it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
 /// A client whose death shall reboot the machine died.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
@@ -304,7 +308,7 @@ impl ClientActor {
             ),
         });
         signal(process, Signal::SIGTERM);
-        ctx.run_later(KILL_AFTER, move |client, _| {
+        ctx.run_later(KILL_AFTER, move |client, ctx| {
             let hangs =
                 matches!(client.state, State::Running { process: now, .. } if now == process);
             if hangs && client.held {
@@ -312,8 +316,26 @@ impl ClientActor {
                     text: format!("Client {} ignores SIGTERM: killing it", client.line.command),
                 });
                 signal(process, Signal::SIGKILL);
+                ctx.run_later(GIVE_UP_AFTER, move |client, _| client.give_up(process));
             }
         });
+    }
+
+    /// Nobody waits any longer for a process that cannot be killed.
+    fn give_up(&mut self, process: Pid) {
+        let there = matches!(self.state, State::Running { process: now, .. } if now == process);
+        if there && !self.waiting.is_empty() {
+            notice::log(&Notice::OtherError {
+                text: format!(
+                    "Client {} (pid={process}) does not even end by SIGKILL: going on without its \
+                     end",
+                    self.line.command
+                ),
+            });
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
     }
 }
 

@@ -229,3 +229,25 @@ async fn a_failfast_client_that_dies_is_reported_once() {
     assert!(bench.told.try_recv().is_err(), "an ordered end is no death");
     assert_eq!(bench.read("f.out").lines().count(), 1);
 }
+
+/// As one that waits for a dead disk: no signal changes anything.
+#[test]
+fn a_client_that_cannot_be_killed_holds_up_no_stop() {
+    actix::System::new().block_on(async {
+        let mut bench = Bench::new();
+        bench.client("root", "stuck", "exec sleep 1000", false);
+        let account = Account::of("root").expect("root");
+        let root = bench.root.downgrade().recipient();
+        let environment = Arc::new(Environment::default());
+        let mut client = ClientActor::new(bench.lines[0].clone(), account, environment, root);
+        // Of a process group that nobody has, and whose end nobody will report.
+        client.state = State::Running {
+            process: Pid::from_raw(i32::MAX - 1),
+            since: client.clock.now().instant,
+        };
+        let clients = Clients(vec![client.start()]);
+        tokio::time::pause();
+        let stopped = tokio::time::timeout(2 * KILL_AFTER, clients.stop()).await;
+        assert!(stopped.is_ok(), "the stop waits for ever");
+    });
+}
