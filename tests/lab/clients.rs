@@ -2,10 +2,9 @@
 //! daemon, each compared with legacy against legacy in the same situation.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::host::{Kind, LEGACY_DAEMON, obstacle, wait_until};
+use super::host::{Kind, legacy_obstacle, skip, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 const LEGACY_CL_STATUS: &str = "/usr/bin/cl_status";
@@ -147,12 +146,9 @@ fn assert_same(what: &str, wanted: &BTreeMap<String, String>, got: &BTreeMap<Str
 }
 
 fn ready() -> bool {
-    let reason = obstacle().or_else(|| {
-        (!std::path::Path::new(LEGACY_DAEMON).exists())
-            .then(|| "Debian's package heartbeat is not installed".to_owned())
-    });
+    let reason = legacy_obstacle();
     if let Some(reason) = &reason {
-        let _ = writeln!(std::io::stderr(), "SKIPPED clients: {reason}");
+        skip("clients", reason);
     }
     reason.is_none()
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::history::assert_never_two_owners;
-use super::host::{Kind, LEGACY_DAEMON, Lab, obstacle, wait_until};
+use super::host::{Kind, Lab, legacy_obstacle, skip, wait_until};
 use super::pair::{daemon_of, install_helpers, rscstatus};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER};
 
@@ -351,15 +351,8 @@ impl<'a> Field<'a> {
 
 /// Runs it where it can run: all of them name programs of Debian's package.
 fn run(name: &str, kinds: [Kind; 2], scenario: impl FnOnce([Kind; 2])) {
-    use std::io::Write as _;
-    let reason = obstacle().or_else(|| {
-        (!Path::new(LEGACY_DAEMON).exists())
-            .then(|| "Debian's package heartbeat is not installed".to_owned())
-    });
-    match reason {
-        Some(reason) => {
-            let _ = writeln!(std::io::stderr(), "SKIPPED field::{name}: {reason}");
-        }
+    match legacy_obstacle() {
+        Some(reason) => skip(&format!("field::{name}"), &reason),
         None => scenario(kinds),
     }
 }

@@ -1,6 +1,7 @@
 //! Hosts in namespaces: what `tests/lab/lab` offers, as Rust values that clean up after themselves.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,6 +34,19 @@ pub fn obstacle() -> Option<String> {
         }
     }
     None
+}
+
+/// Why tests with a legacy daemon cannot run here, if they cannot.
+pub fn legacy_obstacle() -> Option<String> {
+    obstacle().or_else(|| {
+        (!Path::new(LEGACY_DAEMON).exists())
+            .then(|| "Debian's package heartbeat is not installed".to_owned())
+    })
+}
+
+/// Says that a test does not run. Not by a print macro, which the test harness keeps to itself.
+pub fn skip(name: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
 }
 
 /// A set of hosts on one or more networks. Everything ends when it is dropped.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::history::count;
-use super::host::{Kind, Lab, wait_until};
+use super::host::{Kind, Lab, skip, wait_until};
 use super::installed::{self, script};
 use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
 
@@ -350,7 +350,7 @@ pub fn service_manager() {
 pub fn skipped(name: &str) -> bool {
     match installed::obstacle() {
         Some(reason) => {
-            println!("SKIPPED {name}: {reason}");
+            skip(name, &reason);
             true
         }
         None => false,

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::history::assert_never_two_owners;
-use super::host::{Kind, LEGACY_DAEMON, obstacle, wait_until};
+use super::host::{Kind, legacy_obstacle, skip, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// The ping node: the lab's bridge.
@@ -245,12 +245,8 @@ fn outside_wins(_: [Side; 2]) {
 }
 
 fn run(name: &str, sides: [Side; 2], scenario: impl FnOnce([Side; 2])) {
-    let reason = obstacle().or_else(|| {
-        (!std::path::Path::new(LEGACY_DAEMON).exists())
-            .then(|| "Debian's package heartbeat is not installed".to_owned())
-    });
-    match reason {
-        Some(reason) => println!("SKIPPED ipfail::{name}: {reason}"),
+    match legacy_obstacle() {
+        Some(reason) => skip(&format!("ipfail::{name}"), &reason),
         None => scenario(sides),
     }
 }

@@ -9,8 +9,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test program")]
 
-use std::io::Write as _;
-
 mod addresses;
 mod clients;
 mod clock;
@@ -40,7 +38,7 @@ mod respawn;
 mod systemd;
 mod upgrade;
 
-use host::{Kind, LEGACY_DAEMON, obstacle};
+use host::{Kind, legacy_obstacle, obstacle, skip};
 
 /// The pair kinds: node1 owns the first group.
 const SYSTOLE_OWNER: [Kind; 2] = [Kind::Systole, Kind::Legacy];
@@ -50,16 +48,13 @@ const LEGACY_LEGACY: [Kind; 2] = [Kind::Legacy, Kind::Legacy];
 
 /// Runs a scenario, or says why this machine cannot.
 fn run(name: &str, kinds: [Kind; 2], scenario: fn([Kind; 2])) {
-    let reason = obstacle().or_else(|| {
-        let wants_legacy = kinds.contains(&Kind::Legacy);
-        (wants_legacy && !std::path::Path::new(LEGACY_DAEMON).exists())
-            .then(|| "Debian's package heartbeat is not installed".to_owned())
-    });
+    let reason = if kinds.contains(&Kind::Legacy) {
+        legacy_obstacle()
+    } else {
+        obstacle()
+    };
     match reason {
-        // Not by a print macro, which the test harness keeps to itself.
-        Some(reason) => {
-            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
-        }
+        Some(reason) => skip(name, &reason),
         None => scenario(kinds),
     }
 }

@@ -13,7 +13,7 @@ use systole::protocol::message::Message;
 use systole::protocol::wire::MessageFormat;
 
 use super::death::{guardians, pid, wait_guardian, watched};
-use super::host::{Kind, wait_until};
+use super::host::{Kind, skip, wait_until};
 use super::pair::{LONG, Pair, PairConfig};
 
 /// Programs that make the daemon need memory, of a quarter of a megabyte each.
@@ -143,7 +143,7 @@ impl Drop for Limited {
 pub fn out_of_memory(kinds: [Kind; 2]) {
     let limited = match Limited::new() {
         Ok(limited) => limited,
-        Err(reason) => return println!("SKIPPED out_of_memory: {reason}"),
+        Err(reason) => return skip("out_of_memory", &reason),
     };
     let mut watched = watched(PairConfig::new(kinds));
     watched.daemon_dies(|pair, pid| limited.starve(pair, pid));

@@ -1,12 +1,11 @@
 //! The Debian package in the place of the legacy one, and back.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
-use super::host::{Kind, LEGACY_DAEMON, Lab, wait_until};
+use super::host::{Kind, LEGACY_DAEMON, Lab, skip, wait_until};
 use super::installed::{Client, legacy_package, longest_silence, package};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
@@ -17,10 +16,6 @@ fn packages() -> Option<&'static [String; 2]> {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
     let made = MADE.get_or_init(|| Some([package(&place, "0.9.1")?, package(&place, "0.9.2")?]));
     made.as_ref()
-}
-
-fn skip(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED package: {reason}");
 }
 
 /// Does `work` on a node; no address moves and no script runs meanwhile.
@@ -103,11 +98,11 @@ pub fn there_and_back() {
     let pair = Pair::new(PairConfig::new([Kind::Legacy, Kind::Legacy]));
     let lab = &pair.lab;
     let Some(legacy) = legacy_package(&lab.shared()) else {
-        skip("apt-get cannot fetch Debian's package heartbeat");
+        skip("package", "apt-get cannot fetch Debian's package heartbeat");
         return;
     };
     let Some([first, second]) = packages() else {
-        skip("cargo-deb could not be installed");
+        skip("package", "cargo-deb could not be installed");
         return;
     };
     for node in NODES {
@@ -210,11 +205,11 @@ pub fn there_and_back() {
 pub fn alone() {
     let lab = Lab::up(&["node1"], 1);
     let Some(legacy) = legacy_package(&lab.shared()) else {
-        skip("apt-get cannot fetch Debian's package heartbeat");
+        skip("package", "apt-get cannot fetch Debian's package heartbeat");
         return;
     };
     let Some([deb, newer]) = packages() else {
-        skip("cargo-deb could not be installed");
+        skip("package", "cargo-deb could not be installed");
         return;
     };
     lab.private("node1");

@@ -1,12 +1,11 @@
 //! The service unit under a real systemd, which is PID 1 of one of the hosts.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use super::death::{guardians, pid, wait_guardian};
 use super::history::{assert_never_two_owners, count};
-use super::host::{Kind, wait_until};
+use super::host::{Kind, skip, wait_until};
 use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
 
 /// The resource of the group that leaves a process in the unit's control group.
@@ -93,11 +92,7 @@ pub fn unit() {
         Some("Debian's package systemd is not installed".to_owned())
     };
     if let Some(reason) = obstacle {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED installation::systemd_unit: {reason}"
-        );
-        return;
+        return skip("installation::systemd_unit", &reason);
     }
     lab.sh(
         "node1",
