@@ -79,6 +79,8 @@ pub(super) struct Jobs {
     next_order: u64,
     jobs: Vec<Job>,
     groups: BTreeMap<GroupKey, GroupState>,
+    /// No further start is begun.
+    starts_refused: bool,
 }
 
 impl Jobs {
@@ -88,17 +90,21 @@ impl Jobs {
             next_order: 1,
             jobs: Vec::new(),
             groups: groups.map(|key| (key, GroupState::default())).collect(),
+            starts_refused: false,
         }
     }
 
-    /// Adds a job. A job without steps is finished at once.
+    /// Adds a job. A job without steps is finished at once; one that would start groups when no
+    /// start is begun any more is one.
     pub(super) fn add(
         &mut self,
         purpose: Purpose,
         groups: impl IntoIterator<Item = GroupKey>,
         what: GroupOrder,
     ) {
-        let steps = groups.into_iter().map(|key| (key, what)).collect();
+        let refused = self.starts_refused && what == GroupOrder::Start;
+        let groups = groups.into_iter().filter(|_| !refused);
+        let steps = groups.map(|key| (key, what)).collect();
         self.jobs.push(Job {
             purpose,
             steps,
@@ -153,6 +159,15 @@ impl Jobs {
         for job in &mut self.jobs {
             job.steps
                 .retain(|(known, what)| known != key || *what != GroupOrder::Start);
+        }
+    }
+
+    /// Begins no start from now on. A job that loses its steps by that is done, and what follows
+    /// it follows: others may wait for its word.
+    pub(super) fn refuse_starts(&mut self) {
+        self.starts_refused = true;
+        for job in &mut self.jobs {
+            job.steps.retain(|(_, what)| *what != GroupOrder::Start);
         }
     }
 

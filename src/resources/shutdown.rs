@@ -19,8 +19,9 @@ use crate::protocol::message::Message;
 const OTHER_SETTLES: Duration = Duration::from_secs(30);
 /// Pause after `shutdone`, and again after the clients ended: the peers still hear us.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A stop that has not come to its end by then is cut off. Spec: membership, section 2.
-const EMERGENCY: Duration = Duration::from_secs(3600);
+/// How often a stop that does not come to its end says so. Legacy ends here, with whatever still
+/// runs; the other node starts that a second time. Spec: membership, section 2.
+const SLOW: Duration = Duration::from_secs(3600);
 
 /// How far a stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +35,9 @@ pub(super) enum Stop {
         /// Whether the delay was logged.
         logged: bool,
     },
-    /// Groups are being stopped.
-    Releasing {
-        /// When it is cut off.
-        until: Monotonic,
-    },
+    /// Groups are being stopped, for as long as that takes: a node that fell silent meanwhile
+    /// would be taken over. What cannot be stopped reboots the machine.
+    Releasing,
     /// Everything is released; clients are stopped then.
     Released {
         /// When the clients are stopped.
@@ -78,11 +77,14 @@ impl ResourceState {
         self.offered = None;
         self.failures.clear();
         self.asked.clear();
+        // What is being started comes to its end; nothing else begins.
+        self.jobs.refuse_starts();
         let since = self.now;
         self.stop = Stop::Wanted {
             since,
             logged: false,
         };
+        self.timers.stop_slow = Some(self.after(SLOW));
     }
 
     /// Begins a wanted stop as soon as nothing is in the way.
@@ -111,17 +113,17 @@ impl ResourceState {
             }
             return;
         }
-        self.stop = Stop::Releasing {
-            until: self.after(EMERGENCY),
-        };
+        self.stop = Stop::Releasing;
         self.notice(Notice::ShutdownInProgress { pid: self.pid });
         self.decide(
             format!("releases {} and stops", self.mine),
             "a stop was requested",
         );
+        let slow = self.timers.stop_slow;
         if !releasing {
             self.release_all("shutdown");
         }
+        self.timers.stop_slow = slow;
     }
 
     /// Gives everything up, running work included. `info`: what the others are told of it.
@@ -159,6 +161,7 @@ impl ResourceState {
         self.notice(Notice::AllRelinquished {});
         self.releasing = HoldingSet::NONE;
         if self.stopping() {
+            self.timers.stop_slow = None;
             self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
             self.stop = Stop::Released {
                 at: self.after(PAUSE),
@@ -204,19 +207,21 @@ impl ResourceState {
     }
 
     pub(super) fn stop_deadline(&self) -> Option<Monotonic> {
-        match self.stop {
+        let at = match self.stop {
             Stop::Wanted { .. } if self.phase == Phase::Init => None,
-            Stop::Wanted { since, .. } if self.now < since + OTHER_SETTLES => {
-                Some(since + OTHER_SETTLES)
+            Stop::Wanted { since, .. } => {
+                Some(since + OTHER_SETTLES).filter(|until| self.now < *until)
             }
-            Stop::Wanted { since, .. } => Some(since + EMERGENCY),
-            Stop::Releasing { until } => Some(until),
             Stop::Released { at } | Stop::Ending { at } => Some(at),
-            Stop::No | Stop::Clients | Stop::Ended => None,
-        }
+            Stop::No | Stop::Releasing | Stop::Clients | Stop::Ended => None,
+        };
+        [at, self.timers.stop_slow].into_iter().flatten().min()
     }
 
     pub(super) fn stop_overdue(&mut self) {
+        if Self::take_due(&mut self.timers.stop_slow, self.now) {
+            self.stop_is_slow();
+        }
         match self.stop {
             Stop::Released { at } if at <= self.now => {
                 self.stop = Stop::Clients;
@@ -229,11 +234,9 @@ impl ResourceState {
                 self.stop = Stop::Ended;
                 self.act(Action::Exit);
             }
-            Stop::Wanted { since, .. } if since + EMERGENCY <= self.now => self.cut_off(),
-            Stop::Releasing { until } if until <= self.now => self.cut_off(),
             Stop::No
             | Stop::Wanted { .. }
-            | Stop::Releasing { .. }
+            | Stop::Releasing
             | Stop::Released { .. }
             | Stop::Clients
             | Stop::Ending { .. }
@@ -241,11 +244,16 @@ impl ResourceState {
         }
     }
 
-    fn cut_off(&mut self) {
+    fn stop_is_slow(&mut self) {
+        let keys = self.groups.iter().map(|group| group.key.clone());
+        let left: Vec<_> = keys.filter(|key| self.jobs.runs(key)).collect();
         self.notice(Notice::OtherCrit {
-            text: "shutdown does not come to its end: emergency shutdown".to_owned(),
+            text: format!(
+                "the stop does not come to its end, groups that may run: {}. This node goes on \
+                 beating, so that nobody starts them a second time",
+                Self::named(&left)
+            ),
         });
-        self.stop = Stop::Ended;
-        self.act(Action::Exit);
+        self.timers.stop_slow = Some(self.after(SLOW));
     }
 }

@@ -153,6 +153,8 @@ pub(super) struct Timers {
     pub(super) other_yields: Option<Monotonic>,
     /// A takeover that waits for a report goes on.
     pub(super) takeover_goes_on: Option<Monotonic>,
+    /// A stop that has not come to its end says so.
+    pub(super) stop_slow: Option<Monotonic>,
     /// Since when nobody owns our local groups.
     pub(super) local_orphaned: Option<Monotonic>,
     /// Since when nobody owns our foreign groups.

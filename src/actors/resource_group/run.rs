@@ -30,6 +30,10 @@ use crate::resources::script::{Environment, Operation, ScriptCall, StopRetries, 
 /// Pause before a failed stop is repeated. Spec: resources, section 9.4.
 const STOP_PAUSE: Duration = Duration::from_secs(1);
 
+/// A stop that had to be ended so often is not repeated: the time limit is long, nobody serves
+/// meanwhile, and a third attempt shows nothing new.
+const HANGING_STOPS: u32 = 2;
+
 /// Exit code of the start of a script that does not exist.
 const CODE_MISSING: i32 = 127;
 
@@ -352,15 +356,20 @@ impl GroupRun {
     async fn stop_one(&self, word: &str, mut worker: Worker) -> Result<(), StillRuns> {
         let retries = self.context.stop_retries();
         let mut repeated = 0;
+        let mut hung = 0;
         loop {
-            if self.call(word, &worker, Operation::Stop).await == 0 {
+            let (code, overdue) = self.attempt(word, &worker, Operation::Stop).await;
+            if code == 0 {
                 return Ok(());
             }
+            hung += u32::from(overdue);
             if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
                 // Nothing that could run, and nothing that another attempt could change.
                 return Ok(());
             }
-            if !retries.allow(repeated) {
+            if !retries.allow(repeated)
+                || (hung >= HANGING_STOPS && retries != StopRetries::Forever)
+            {
                 return self.after_failed_stop(word, &worker).await;
             }
             repeated += 1;
@@ -419,7 +428,12 @@ impl GroupRun {
 
     /// Starts or stops one resource, with its log lines. The exit code, or what stands for it.
     async fn call(&self, word: &str, worker: &Worker, operation: Operation) -> i32 {
-        match worker {
+        self.attempt(word, worker, operation).await.0
+    }
+
+    /// The same, and whether the script had to be ended because it hung.
+    async fn attempt(&self, word: &str, worker: &Worker, operation: Operation) -> (i32, bool) {
+        let code = match worker {
             Worker::Script { path, call } => {
                 let words = call.argv(operation).join(" ");
                 log(
@@ -435,7 +449,7 @@ impl GroupRun {
                         &format!("Return code {code} from {}", path.display()),
                     );
                 }
-                code
+                return (code, report.overdue);
             }
             Worker::Native(address) => {
                 let name = address.style.script();
@@ -445,7 +459,7 @@ impl GroupRun {
                     Operation::Stop => self.context.addresses.stop(address).await,
                     Operation::Status => Ok(()),
                 };
-                let Err(error) = done else { return 0 };
+                let Err(error) = done else { return (0, false) };
                 log(Severity::Error, &error);
                 log(Severity::Error, &format!("Return code 1 from {name}"));
                 1
@@ -461,7 +475,8 @@ impl GroupRun {
                 log(Severity::Error, &error.to_string());
                 1
             }
-        }
+        };
+        (code, false)
     }
 
     async fn execute(&self, path: &Path, call: &ScriptCall, operation: Operation) -> ExitReport {

@@ -452,6 +452,27 @@ async fn a_hanging_start_is_ended_and_fails() {
 }
 
 #[actix::test]
+async fn a_stop_that_hangs_twice_is_not_repeated_eleven_times() {
+    let mut scripts = Scripts::new();
+    scripts.limit = Duration::from_secs(1);
+    scripts.resource(
+        "hang",
+        "[ $op = stop ] && exec sleep 60; [ $op = status ] && echo running; exit 0",
+    );
+    let mut group = Fixture::new(&scripts, "hang");
+    assert_eq!(
+        group.run(Stop).await,
+        GroupOutcome::StopFailed {
+            resource: "hang".to_owned()
+        }
+    );
+    assert_eq!(
+        scripts.all_calls(),
+        ["hang stop", "hang stop", "hang status"]
+    );
+}
+
+#[actix::test]
 async fn changes_in_the_file_count_at_the_next_order() {
     let scripts = Scripts::new();
     let mut group = Fixture::new(&scripts, "good::a good::b");
