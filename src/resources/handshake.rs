@@ -167,7 +167,7 @@ impl ResourceState {
 
     /// Sends a report of what we hold now; while we release, of what is not released yet, so that
     /// a newcomer does not start what we still stop.
-    fn answer(&mut self) {
+    pub(super) fn answer(&mut self) {
         let info = match self.phase {
             Phase::Shutdown => Some("shutdown"),
             _ if !self.releasing.is_none() => Some("standby"),
@@ -224,6 +224,10 @@ impl ResourceState {
         }
         peer.newest_report = position;
         peer.leaving = message.text(field::INFO) == Some("shutdown");
+        if peer.leaving {
+            self.leaves_instead_of_yielding(from);
+        }
+        let peer = self.peers.entry(from.clone()).or_default();
         // Whoever heard our `starting` holds us for unsettled until we report.
         let asked = self.phase == Phase::Stable && full && !peer.reported && peer.asked > 0;
         let first = !peer.reported;

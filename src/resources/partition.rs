@@ -24,6 +24,7 @@ use super::state::{Peer, Phase, ResourceOutput, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::Action;
+use crate::protocol::group::ResourceGroup;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Weight, yields};
 use crate::protocol::status::NodeStatus;
@@ -49,7 +50,9 @@ impl ResourceState {
 
     /// Tells membership what we weigh while it has to say so.
     pub(super) fn tell_weight(&mut self) {
-        let weight = (self.peers.values().any(|peer| peer.given_up)).then(|| self.weight());
+        // Who stops cannot keep anything, and does not ask others to yield.
+        let given_up = !self.stopping() && self.peers.values().any(|peer| peer.given_up);
+        let weight = given_up.then(|| self.weight());
         if self.told_weight != weight {
             self.told_weight = weight;
             self.out.push(ResourceOutput::Weight(weight));
@@ -79,7 +82,7 @@ impl ResourceState {
             return;
         }
         if !self.may_begin_anew() {
-            return;
+            return self.others_may_run_them(&format!("node {node} is back after a partition"));
         }
         if self.frozen && !self.mine.has(HoldingSet::FOREIGN) {
             // It took ours perhaps, and lets go of them then.
@@ -110,7 +113,7 @@ impl ResourceState {
     /// A living node declared our present run dead.
     pub(super) fn given_up(&mut self, node: &NodeName, theirs: Weight, mutual: bool) {
         if !self.may_begin_anew() {
-            return;
+            return self.others_may_run_them(&format!("node {node} has declared us dead"));
         }
         let ours = self.weight();
         let we_yield = if mutual {
@@ -137,7 +140,7 @@ impl ResourceState {
 
     /// Nothing of ours was sent for our own dead time: who was there has given us up.
     pub(super) fn was_silent(&mut self, silent: Duration) {
-        if !self.may_begin_anew() || self.all_peers_gone() {
+        if self.all_peers_gone() {
             // Nobody was there to take anything.
             return;
         }
@@ -146,6 +149,27 @@ impl ResourceState {
             silent.as_millis()
         );
         self.give_way(&why);
+    }
+
+    /// Another node may have taken what we are releasing: addresses that still answer go at once,
+    /// whatever their groups' scripts take, and nothing is waited for before the release. The
+    /// other node hears, once more, that it is under way, for it may have missed that.
+    fn others_may_run_them(&mut self, why: &str) {
+        let runs = |group: &ResourceGroup| self.jobs.runs(&group.key);
+        if !self.manage || self.told_of_release || !self.groups.iter().any(runs) {
+            return;
+        }
+        self.told_of_release = true;
+        self.notice(Notice::OtherCrit {
+            text: format!("addresses go before their groups are stopped: {why}"),
+        });
+        self.decide("takes all addresses away", why);
+        let keys = self.keys_of(HoldingSet::ALL);
+        self.act(Action::WithdrawAddresses(keys));
+        self.stop_without_waiting();
+        if self.stopping() && self.comm_up && self.nice() {
+            self.answer();
+        }
     }
 
     /// Whether a release of everything is not under way already.
@@ -157,7 +181,7 @@ impl ResourceState {
     /// release: others may hold us for dead and shall hear nothing of the old run any more.
     pub(super) fn give_way(&mut self, why: &str) {
         if !self.may_begin_anew() {
-            return;
+            return self.others_may_run_them(why);
         }
         self.lift_freeze(why);
         self.notice(Notice::OtherCrit {
@@ -211,9 +235,10 @@ impl ResourceState {
         }
     }
 
-    /// Waits for the other side to yield; no longer than that takes. It may not hear us.
+    /// Waits for the other side to yield; no longer than that takes. It may not hear us. One that
+    /// is being stopped cannot begin a new run: its scripts take their time, then it leaves.
     fn expect_way(&mut self) {
-        if self.timers.other_yields.is_none() {
+        if self.timers.other_yields.is_none() && !self.other_leaves() {
             let wait = self
                 .keepalive
                 .saturating_mul(KEEPALIVES_TO_YIELD)
@@ -221,6 +246,21 @@ impl ResourceState {
             self.timers.other_yields = Some(self.after(wait));
         }
         self.other_stable = false;
+    }
+
+    /// Whether another node has said that it gives everything up to go.
+    fn other_leaves(&self) -> bool {
+        self.peers.values().any(|peer| peer.leaving || peer.left)
+    }
+
+    /// A node says that it is being stopped: no other yielding is to be expected of it.
+    pub(super) fn leaves_instead_of_yielding(&mut self, node: &NodeName) {
+        if self.timers.other_yields.take().is_some() {
+            self.decide(
+                "keeps everything, and waits until the other node has gone",
+                format!("node {node} is being stopped"),
+            );
+        }
     }
 
     /// Whether it is open who keeps.
@@ -240,6 +280,11 @@ impl ResourceState {
             self.give_way("the other node does not give up what both run");
         }
         if Self::take_due(&mut self.timers.takeover_goes_on, self.now) {
+            if self.peers.values().any(|peer| peer.leaving && !peer.left) {
+                // It says when it has released them, or dies.
+                self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
+                return;
+            }
             self.warn("the node that came back does not report its resources: taking them");
             self.go_on_with_takeovers();
         }

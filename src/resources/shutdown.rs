@@ -113,6 +113,17 @@ impl ResourceState {
             }
             return;
         }
+        self.begin_stop();
+    }
+
+    /// A wanted stop waits for nothing any more: others may run what runs here.
+    pub(super) fn stop_without_waiting(&mut self) {
+        if matches!(self.stop, Stop::Wanted { .. }) {
+            self.begin_stop();
+        }
+    }
+
+    fn begin_stop(&mut self) {
         self.stop = Stop::Releasing;
         self.notice(Notice::ShutdownInProgress { pid: self.pid });
         self.decide(
@@ -120,7 +131,7 @@ impl ResourceState {
             "a stop was requested",
         );
         let slow = self.timers.stop_slow;
-        if !releasing {
+        if self.phase != Phase::Shutdown {
             self.release_all("shutdown");
         }
         self.timers.stop_slow = slow;
@@ -186,6 +197,7 @@ impl ResourceState {
         self.other_stable = false;
         self.local_done = false;
         self.foreign_done = false;
+        self.told_of_release = false;
         self.acquisition_logged = false;
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();

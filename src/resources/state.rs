@@ -215,6 +215,8 @@ pub struct ResourceState {
     pub(super) offered: Option<(NodeName, Request)>,
 
     pub(super) stop: Stop,
+    /// Others may run what we are releasing: addresses were taken away, and others told of it.
+    pub(super) told_of_release: bool,
     /// Nobody is heard: everything is released, or is being.
     pub(super) isolated: Option<CutOff>,
     /// Groups that ran here when the other node was last declared dead.
@@ -270,6 +272,7 @@ impl ResourceState {
             wanted: None,
             offered: None,
             stop: Stop::No,
+            told_of_release: false,
             isolated: None,
             ran_before: 0,
             let_go: false,

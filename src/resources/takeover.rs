@@ -273,6 +273,7 @@ impl ResourceState {
             return;
         }
         self.cancel_standby();
+        self.way_given(from);
         self.go_on_with_takeovers();
         self.failback_armed = false;
         self.theirs = HoldingSet::NONE;

@@ -1,0 +1,108 @@
+//! What two nodes do when they hear each other again and one of them is being stopped, with whole
+//! nodes in virtual time. Spec: membership, section 16.3; resources, section 11.
+
+mod common;
+
+use std::time::Duration;
+
+use common::cluster::Cluster;
+use systole::protocol::settings::AutoFailback;
+
+const OFF: AutoFailback = AutoFailback::Off;
+
+/// A node that is being stopped and was frozen for longer than its dead time, or learns in another
+/// way that it was given up: its addresses go at once, whatever its scripts take.
+#[test]
+fn a_stopping_node_that_stood_still_takes_its_addresses_away_at_once() {
+    for stops in [false, true] {
+        let mut cluster = Cluster::settled_pair(OFF);
+        let slow = Duration::from_secs(600);
+        cluster.script_time.insert("b".to_owned(), slow);
+        if stops {
+            cluster.stop("node2");
+            cluster.run(1_000);
+        }
+        cluster.freeze("node2");
+        cluster.run(8_000);
+        assert_eq!(cluster.owners("b"), ["node2"]);
+        cluster.thaw("node2");
+        cluster.run(1_000);
+        let by = cluster.withdrawn.iter().map(|(_, host)| host.as_str());
+        let by: Vec<_> = by.collect();
+        assert_eq!(
+            by,
+            ["node2"],
+            "stops {stops}: b is on {:?}",
+            cluster.owners("b")
+        );
+    }
+}
+
+#[test]
+fn a_stopping_node_that_hears_it_was_given_up_takes_its_addresses_away_at_once() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    let slow = Duration::from_secs(600);
+    cluster.script_time.insert("b".to_owned(), slow);
+    cluster.stop("node2");
+    cluster.run(1_000);
+    cluster.lose = Box::new(|from, _, _| from == "node2");
+    cluster.run(10_000);
+    assert_eq!(cluster.withdrawn.len(), 1);
+    assert_eq!(cluster.withdrawn[0].1, "node2");
+}
+
+/// The node that has to yield after a cut is just being stopped: it cannot begin a new run, and
+/// what it said of the stop was lost. The other one serves on.
+#[test]
+fn who_keeps_after_a_cut_waits_for_the_stop_of_the_other() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    let slow = Duration::from_secs(20);
+    cluster.script_time.insert("b".to_owned(), slow);
+    cluster.cut();
+    cluster.run(40_000);
+    cluster.stop("node2");
+    cluster.run(1_000);
+    cluster.heal();
+    cluster.forget();
+    cluster.run(120_000);
+    assert_eq!(cluster.run_by("node1"), [""; 0], "{:?}", cluster.complaints);
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+}
+
+/// The same where the one that is being stopped served, and would keep by the rule.
+#[test]
+fn who_is_being_stopped_keeps_nothing_after_a_cut() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    cluster.standby("node2", "all");
+    cluster.run(10_000);
+    assert_eq!(cluster.holdings(), ["node1 all: a b", "node2 none:"]);
+    let slow = Duration::from_secs(20);
+    cluster.cut();
+    cluster.run(40_000);
+    cluster.script_time.insert("b".to_owned(), slow);
+    cluster.stop("node1");
+    cluster.run(1_000);
+    cluster.heal();
+    cluster.forget();
+    cluster.run(120_000);
+    assert_eq!(cluster.run_by("node2"), [""; 0], "{:?}", cluster.complaints);
+    assert_eq!(cluster.holdings(), ["node2 all: a b"]);
+}
+
+/// It says `shutdone` right after the heal: nothing is contested any more.
+#[test]
+fn who_keeps_after_a_cut_goes_on_when_the_other_has_left() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    let slow = Duration::from_millis(700);
+    cluster.script_time.insert("b".to_owned(), slow);
+    cluster.cut();
+    cluster.run(40_000);
+    cluster.stop("node2");
+    cluster.run(300);
+    cluster.heal();
+    cluster.forget();
+    cluster.run(120_000);
+    assert!(cluster.said_by("node2").contains(&"shutdone".to_owned()));
+    assert_eq!(cluster.run_by("node1"), [""; 0], "{:?}", cluster.complaints);
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+}
