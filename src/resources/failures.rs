@@ -150,6 +150,17 @@ impl ResourceState {
         self.failures.insert(group.clone(), failure);
     }
 
+    /// A group that is held and does not run, nobody knows why: tried here as soon as that may be.
+    pub(super) fn start_when_settled(&mut self, key: GroupKey) {
+        let failure = Failure {
+            at: self.now,
+            pause: MOVE_AFTER,
+            moved: true,
+            taken: false,
+        };
+        self.failures.insert(key, failure);
+    }
+
     /// Looked at again soon; never moved, because the other node would find the same.
     fn address_taken(&mut self, group: &GroupKey) {
         if self.stopping() || self.phase == Phase::Shutdown {
@@ -241,7 +252,11 @@ impl ResourceState {
         }
         // What the other side may still run is not tried here.
         let theirs = self.nice() && self.is_pair() && self.theirs_at_most().has(side.mirror());
-        let quiet = !self.jobs.running() && self.standby == Standby::Not && !theirs;
+        let quiet = !self.jobs.running()
+            && self.standby == Standby::Not
+            && self.phase == Phase::Stable
+            && !self.contested()
+            && !theirs;
         if !quiet {
             let at = self.after(AGAIN);
             if let Some(failure) = self.failures.get_mut(key) {
@@ -283,7 +298,7 @@ impl ResourceState {
         self.info(format!("group {key} failed to start: trying again"));
         self.decide(
             format!("tries to start group {key} again"),
-            "it failed before",
+            "it is held and does not run",
         );
         let at = self.after(LONGEST_PAUSE);
         if let Some(failure) = self.failures.get_mut(key) {

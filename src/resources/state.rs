@@ -294,8 +294,9 @@ impl ResourceState {
         }
     }
 
-    /// The groups went on running while the process began anew: nothing is started or stopped
-    /// for that. Spec: membership, section 9.3.
+    /// The groups went on running while the process began anew: nothing is stopped for that, and
+    /// only what is held and does not run is started, when all is settled. It failed before, or
+    /// is new in haresources. Spec: membership, section 9.3.
     pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
         self.mine = holding;
         self.decide(
@@ -304,6 +305,11 @@ impl ResourceState {
         );
         for key in running {
             self.jobs.note_running(&key);
+        }
+        for key in self.keys_of(holding) {
+            if !self.jobs.runs(&key) {
+                self.start_when_settled(key);
+            }
         }
     }
 

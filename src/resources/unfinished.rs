@@ -26,6 +26,7 @@ impl ResourceState {
             };
             let side = self.side_of(group);
             self.jobs.note_running(&key);
+            self.failures.remove(&key);
             // Without reports there is no word: who asked for it asks again.
             if !self.nice() || self.mine.has(side) {
                 starts.push(key);
