@@ -68,6 +68,11 @@ impl Node {
     ) -> Self {
         let mut node = Self::new(settings, identity, seed);
         node.resources.resume(holding, running);
+        if holding.is_none()
+            && let Some(isolation) = &mut node.isolation
+        {
+            isolation.go_on_with_nothing();
+        }
         node
     }
 

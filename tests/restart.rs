@@ -56,3 +56,77 @@ fn a_group_added_to_haresources_is_started_after_a_restart_in_place() {
     assert_eq!(cluster.run_by("node1"), ["start new"]);
     assert_eq!(cluster.run_by("node2"), [""; 0]);
 }
+
+/// Runs for some seconds; the gateway answers these hosts.
+fn run_with_gateway(cluster: &mut Cluster, seconds: u64, answered: &[&str]) {
+    for _ in 0..seconds * 2 {
+        for host in answered {
+            cluster.answer_ping(host);
+        }
+        cluster.run(500);
+    }
+}
+
+fn cut_off_pair() -> Cluster {
+    let mut cluster = Cluster::new(&["node1", "node2"], OFF);
+    cluster.gateway = true;
+    cluster.boot("node1");
+    cluster.boot("node2");
+    run_with_gateway(&mut cluster, 20, &["node1", "node2"]);
+    cluster.cut();
+    run_with_gateway(&mut cluster, 30, &["node2"]);
+    assert!(cluster.node("node1").is_cut_off());
+    assert_eq!(cluster.holdings(), ["node1 none:", "node2 all: a b"]);
+    cluster
+}
+
+/// A node has let go because it is cut off. Its daemon restarts in place, or is started again.
+#[test]
+fn a_node_that_is_cut_off_takes_nothing_after_a_restart_in_place() {
+    let mut cluster = cut_off_pair();
+    cluster.revive("node1");
+    cluster.forget();
+    run_with_gateway(&mut cluster, 60, &["node2"]);
+    assert_eq!(cluster.doubles, []);
+    assert_eq!(cluster.holdings(), ["node1 none:", "node2 all: a b"]);
+    assert!(cluster.node("node1").is_cut_off());
+    // It comes back as it would have without the restart.
+    cluster.heal();
+    run_with_gateway(&mut cluster, 60, &["node1", "node2"]);
+    assert_eq!(cluster.doubles, []);
+    assert!(!cluster.node("node1").is_cut_off());
+    assert_eq!(cluster.holdings(), ["node1 none:", "node2 all: a b"]);
+    cluster.kill("node2");
+    run_with_gateway(&mut cluster, 10, &["node1"]);
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+}
+
+/// Its ping node answers again and the peer does not come back: it takes everything.
+#[test]
+fn a_node_that_was_cut_off_and_restarted_takes_everything_when_a_ping_node_answers() {
+    let mut cluster = cut_off_pair();
+    cluster.revive("node1");
+    run_with_gateway(&mut cluster, 30, &["node2"]);
+    cluster.kill("node2");
+    run_with_gateway(&mut cluster, 10, &["node1"]);
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+}
+
+/// A node that serves alone, its peer and its ping node gone for long, serves on.
+#[test]
+fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {
+    let mut cluster = Cluster::new(&["node1", "node2"], OFF);
+    cluster.gateway = true;
+    cluster.boot("node1");
+    cluster.boot("node2");
+    run_with_gateway(&mut cluster, 20, &["node1", "node2"]);
+    cluster.kill("node2");
+    run_with_gateway(&mut cluster, 30, &["node1"]);
+    cluster.run(30_000);
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+    cluster.forget();
+    cluster.revive("node1");
+    cluster.run(60_000);
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+    assert_eq!(cluster.run_by("node1"), [""; 0]);
+}

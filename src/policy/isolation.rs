@@ -10,6 +10,9 @@
 //! | Released | a ping node has answered for a dead time | take everything, to Linked |
 //! | Released | the peer is heard | to Linked; the start exchange decides |
 //!
+//! A process that began anew in place and holds nothing goes on as if it had heard everybody in that
+//! moment: the one before it may have let go because it was cut off, and nobody knows.
+//!
 //! Isolated is who heard an active peer that had not announced its shutdown, and a ping node, whose
 //! silences began within one dead time of each other, and hears no ping node now. For pairs only.
 
@@ -59,6 +62,10 @@ pub struct Isolation {
     state: State,
     now: Monotonic,
     seen: Vec<Silence>,
+    /// The process began anew in place and holds nothing.
+    successor: bool,
+    /// When it began.
+    began: Option<Monotonic>,
 }
 
 impl Isolation {
@@ -71,7 +78,14 @@ impl Isolation {
             state: State::Linked,
             now: Monotonic::ZERO,
             seen: Vec::new(),
+            successor: false,
+            began: None,
         }
+    }
+
+    /// The process began anew in place and holds nothing.
+    pub const fn go_on_with_nothing(&mut self) {
+        self.successor = true;
     }
 
     /// Takes in who is silent since when. `may_act`: the node neither stops nor is frozen, and
@@ -85,6 +99,9 @@ impl Isolation {
     ) -> Option<Step> {
         self.seen = seen;
         self.now = now;
+        if self.successor {
+            self.began.get_or_insert(now);
+        }
         match &self.state {
             State::Linked | State::Withdrawn => {
                 let cut_off = may_act
@@ -197,11 +214,13 @@ impl Isolation {
     }
 
     fn is_isolated_from(&self, peer: &Silence) -> bool {
-        let (NodeStatus::Active, Some(last)) = (peer.status, peer.heard) else {
-            return false;
+        let last = match (peer.status, peer.heard) {
+            (NodeStatus::Active, Some(last)) => last,
+            (_, None) if self.began.is_some() => self.began.unwrap_or(self.now),
+            (_, _) => return false,
         };
         let together = |ping: &Silence| {
-            ping.heard.is_some_and(|heard| {
+            ping.heard.or(self.began).is_some_and(|heard| {
                 heard.since(last) <= self.deadtime && last.since(heard) <= self.deadtime
             })
         };

@@ -385,6 +385,10 @@ impl ResourceState {
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(new);
         if old == NodeStatus::Dead {
+            // One that was never heard before has no earlier run to come back from.
+            if !self.stopping() && self.heard_when_cut_off(&format!("node {node} is heard")) {
+                return;
+            }
             self.interrupt_standby();
             self.hold_takeovers(node);
         }
