@@ -130,3 +130,23 @@ fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
     assert_eq!(cluster.run_by("node1"), [""; 0]);
 }
+
+/// One direction is cut, and the daemon that is not heard is killed and started again by its
+/// guardian, before the other takes over and long after.
+#[test]
+fn a_restarted_node_that_is_not_heard_and_hears_it_was_given_up_lets_go() {
+    for taken in [false, true] {
+        let mut cluster = Cluster::settled_pair(OFF);
+        if taken {
+            cluster.cut();
+            cluster.run(30_000);
+            cluster.heal();
+        }
+        cluster.lose = Box::new(|from, _, _| from == "node1");
+        cluster.revive("node1");
+        cluster.run(120_000);
+        let seen = (cluster.holdings(), &cluster.complaints);
+        assert_eq!(cluster.owners("a"), ["node2"], "taken {taken}: {seen:?}");
+        assert_eq!(cluster.owners("b"), ["node2"], "taken {taken}: {seen:?}");
+    }
+}

@@ -144,7 +144,7 @@ pub enum ResourceEvent {
         /// Whether it knows which of the two yields.
         yields: bool,
     },
-    /// A status of a living node shows that it declared our present run dead. Comes with each of
+    /// A status of a living node shows that it declared a run of ours dead. Comes with each of
     /// its status messages, and before a change of its status word is told.
     GivenUp {
         /// The node.
@@ -153,6 +153,8 @@ pub enum ResourceEvent {
         weight: Weight,
         /// Whether we had declared its present run dead, too.
         mutual: bool,
+        /// Whether it was an earlier run: it has not heard the present one.
+        earlier_run: bool,
     },
     /// A link changed; only the hook is interested.
     LinkChanged {

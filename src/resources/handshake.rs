@@ -213,7 +213,7 @@ impl ResourceState {
     /// A report of another node. Spec: resources, sections 4 and 5.2, rows B and C.
     pub(super) fn on_report(&mut self, from: &NodeName, message: &Message) {
         if !self.comm_up || !self.nice() || self.phase == Phase::Init {
-            return;
+            return self.claimed_before_comm_is_up(message);
         }
         let position = position(message);
         let full = message.text(field::RTYPE) == Some("full");

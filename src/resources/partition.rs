@@ -9,6 +9,7 @@
 //! | it says that it declared our present run dead | the rule |
 //! | it claims our groups and we hold them | the rule if it holds to it, else yield |
 //! | the same, and it says that it runs nothing | keep |
+//! | we began anew with groups, and it gave up the run before, or claims them, and has not heard us | yield |
 //! | our own silence was longer than it waits for us, and it was there | yield |
 //! | we wait for it to yield, and it does not | yield |
 //!
@@ -24,7 +25,9 @@ use super::state::{Peer, Phase, ResourceOutput, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::Action;
+use crate::protocol::field;
 use crate::protocol::group::ResourceGroup;
+use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Weight, yields};
 use crate::protocol::status::NodeStatus;
@@ -135,6 +138,35 @@ impl ResourceState {
             );
             self.hold_takeovers(node);
             self.expect_way();
+        }
+    }
+
+    /// A living node declared an earlier run of ours dead, and has not heard this one. What that
+    /// held runs on here when the process began anew since: the other has taken it.
+    pub(super) fn predecessor_given_up(&mut self, node: &NodeName, theirs: Weight) {
+        if self.unheard_with_groups() && theirs.runs > 0 {
+            let why =
+                format!("node {node} declared our earlier run dead and does not hear this one");
+            self.give_way(&why);
+        }
+    }
+
+    /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
+    fn unheard_with_groups(&self) -> bool {
+        self.is_pair() && !self.comm_up && self.phase == Phase::Init && !self.mine.is_none()
+    }
+
+    /// A node that may not hear us claims what an earlier run of ours held and runs on here.
+    pub(super) fn claimed_before_comm_is_up(&mut self, message: &Message) {
+        let word = message.text(field::RSC_HOLD).unwrap_or("");
+        let claims = HoldingSet::from_word(word).unwrap_or(HoldingSet::NONE);
+        let releases = matches!(message.text(field::INFO), Some("standby" | "shutdown"));
+        let weight = message.text(field::RUNS).and_then(Weight::from_text);
+        let conflict = claims.has(HoldingSet::FOREIGN)
+            && self.mine.has(HoldingSet::LOCAL)
+            && weight.is_none_or(|theirs| theirs.runs > 0);
+        if conflict && !releases && self.nice() && self.unheard_with_groups() {
+            self.give_way("the other node has taken our resources while we held them");
         }
     }
 

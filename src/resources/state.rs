@@ -401,7 +401,11 @@ impl ResourceState {
                 node,
                 weight,
                 mutual,
+                earlier_run: false,
             } => self.given_up(&node, weight, mutual),
+            ResourceEvent::GivenUp { node, weight, .. } => {
+                self.predecessor_given_up(&node, weight);
+            }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),

@@ -115,10 +115,10 @@ impl Membership {
     }
 
     /// Believes a living peer that says it declared our present run dead. What it says of an older
-    /// run of ours is settled: it hears the new one.
+    /// run of ours is settled as soon as it hears the new one.
     fn look_for_verdict(&self, heard: &Heard, message: &Message, out: &mut Vec<Output>) {
         let verdict = message.text(field::GONE).and_then(Verdict::from_text);
-        if let Some(verdict) = verdict.filter(|said| said.generation == self.generation)
+        if let Some(verdict) = verdict.filter(|said| said.generation <= self.generation)
             && let Some(peer) = self.yielding_peer()
             && peer.name == heard.name
         {
@@ -126,6 +126,7 @@ impl Membership {
                 node: heard.name.clone(),
                 weight: verdict.weight,
                 mutual: peer.given_up,
+                earlier_run: verdict.generation < self.generation,
             }));
         }
     }

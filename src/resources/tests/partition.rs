@@ -59,6 +59,7 @@ fn says_we_are_dead(core: &mut Core, before: u32, runs: u32, mutual: bool) {
         node: name("b"),
         weight: Weight { before, runs },
         mutual,
+        earlier_run: false,
     });
 }
 
