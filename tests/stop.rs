@@ -88,3 +88,21 @@ fn a_stop_during_a_slow_takeover_starts_nothing_more_and_leaves_nothing() {
             .all(|group| cluster.owners(group).is_empty())
     );
 }
+
+/// The node hears its peer and is not heard: communication does not come up, and the stop ends all
+/// the same, after initdead and half a minute.
+#[test]
+fn a_stop_of_a_node_that_hears_and_is_not_heard_comes_to_its_end() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    cluster.kill("node2");
+    cluster.run(60_000);
+    cluster.lose = Box::new(|from, _, _| from == "node2");
+    cluster.boot("node2");
+    cluster.run(60_000);
+    cluster.stop("node2");
+    cluster.run(41_000);
+    assert!(cluster.is_up("node2"));
+    cluster.run(5_000);
+    assert!(!cluster.is_up("node2"));
+    assert_eq!(cluster.holdings(), ["node1 all: a b"]);
+}

@@ -14,7 +14,7 @@ use crate::protocol::event::{Action, GroupOrder, StopReason};
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 
-/// Longest wait of a stop for the other side; for our own scripts it waits without this bound.
+/// Longest wait of a stop for the other side, and beyond initdead for communication; for our own scripts it waits without this bound.
 /// Spec: resources, section 11, [NEW].
 const OTHER_SETTLES: Duration = Duration::from_secs(30);
 /// Pause after `shutdone`, and again after the clients ended: the peers still hear us.
@@ -30,7 +30,9 @@ pub(super) enum Stop {
     No,
     /// Asked, something is in the way.
     Wanted {
-        /// When; from `comm up` on if that came later.
+        /// When it was asked.
+        asked: Monotonic,
+        /// The same; from `comm up` on if that came later.
         since: Monotonic,
         /// Whether the delay was logged.
         logged: bool,
@@ -79,9 +81,9 @@ impl ResourceState {
         self.asked.clear();
         // What is being started comes to its end; nothing else begins.
         self.jobs.refuse_starts();
-        let since = self.now;
         self.stop = Stop::Wanted {
-            since,
+            asked: self.now,
+            since: self.now,
             logged: false,
         };
         self.timers.stop_slow = Some(self.after(SLOW));
@@ -89,16 +91,26 @@ impl ResourceState {
 
     /// Begins a wanted stop as soon as nothing is in the way.
     pub(super) fn try_stop(&mut self) {
-        let Stop::Wanted { since, logged } = self.stop else {
+        let Stop::Wanted {
+            asked,
+            since,
+            logged,
+        } = self.stop
+        else {
             return;
         };
-        if self.phase == Phase::Init && !self.comm_up {
+        let unheard = self.phase == Phase::Init && !self.comm_up;
+        if unheard && self.now < asked + self.comm_is_late() {
             // Before communication is up nobody would hear it.
-            let since = self.now;
-            self.stop = Stop::Wanted { since, logged };
+            self.stop = Stop::Wanted {
+                asked,
+                since: self.now,
+                logged,
+            };
             return;
         }
-        let patient = self.now < since + OTHER_SETTLES;
+        // It would be up by now if any node there is heard us.
+        let patient = !unheard && self.now < since + OTHER_SETTLES;
         // After a restart in place the set is held before the start has come to its end.
         let nobody_to_wait_for = self.mine.is_none() || self.all_peers_gone();
         let settled = self.is_stable() || (self.phase == Phase::Starting && nobody_to_wait_for);
@@ -107,6 +119,7 @@ impl ResourceState {
             if !logged {
                 self.notice(Notice::ShutdownDelayedResources {});
                 self.stop = Stop::Wanted {
+                    asked,
                     since,
                     logged: true,
                 };
@@ -114,6 +127,12 @@ impl ResourceState {
             return;
         }
         self.begin_stop();
+    }
+
+    /// How long after its request a stop waits for communication. A peer that we hear and that
+    /// does not hear us would keep it waiting for ever.
+    fn comm_is_late(&self) -> Duration {
+        self.initdead.saturating_add(OTHER_SETTLES)
     }
 
     /// A wanted stop waits for nothing any more: others may run what runs here.
@@ -220,7 +239,9 @@ impl ResourceState {
 
     pub(super) fn stop_deadline(&self) -> Option<Monotonic> {
         let at = match self.stop {
-            Stop::Wanted { .. } if self.phase == Phase::Init => None,
+            Stop::Wanted { asked, .. } if self.phase == Phase::Init && !self.comm_up => {
+                Some(asked + self.comm_is_late()).filter(|until| self.now < *until)
+            }
             Stop::Wanted { since, .. } => {
                 Some(since + OTHER_SETTLES).filter(|until| self.now < *until)
             }

@@ -183,6 +183,7 @@ pub struct ResourceState {
     pub(super) manage: bool,
     pub(super) pid: u32,
     pub(super) keepalive: Duration,
+    pub(super) initdead: Duration,
 
     pub(super) now: Monotonic,
     pub(super) out: Vec<ResourceOutput>,
@@ -252,6 +253,7 @@ impl ResourceState {
             manage: settings.manage_resources,
             pid: settings.pid,
             keepalive: settings.timing.keepalive,
+            initdead: settings.timing.initdead,
             now: Monotonic::ZERO,
             out: Vec::new(),
             comm_up: false,
