@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clients;
 use super::directives::DIRECTIVES;
-use super::ha_cf::Draft;
+use super::draft::Draft;
 use super::handlers::LOGD_DISABLED;
 use super::media;
 use super::report::Refusal;

@@ -4,8 +4,7 @@
 
 use std::path::Path;
 
-use super::directives::Verdict;
-use super::ha_cf::{Draft, shown_path};
+use super::draft::{Draft, Verdict, shown_path};
 use super::lines::{first_word, line_words};
 use super::report::{Refusal, quote};
 use super::types::RespawnConfig;

@@ -3,84 +3,11 @@
 //! Spec: configuration, section 4. Its order is the legacy one: defaults are filled in, and the
 //! configuration is printed, in this order.
 
-use super::ha_cf::Draft;
 use super::handlers as set;
-use super::report::Refusal;
-use super::{clients, media};
-
-/// What a handler says of one word or one whole value.
-pub(super) type Verdict = Result<(), Refusal>;
-
-/// Whether the value part is split. Spec: configuration, section 2.2.
-#[derive(Clone, Copy)]
-pub(super) enum Class {
-    /// Words separated by commas and white space; the handler runs once per word.
-    Words(fn(&mut Draft<'_>, &str) -> Verdict),
-    /// The rest of the line in one piece.
-    Line(fn(&mut Draft<'_>, &str) -> Verdict),
-}
-
-/// Whether the daemon acts on a directive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// It does.
-    Full,
-    /// It only checks the value; the log says so at start.
-    None,
-}
-
-/// One row.
-pub(super) struct Row {
-    /// Name as written in the file.
-    pub(super) name: &'static str,
-    /// How its value is read, and by what.
-    pub(super) class: Class,
-    /// Default that clients and scripts read.
-    pub(super) default: Option<&'static str>,
-    /// Words beside it in the printed configuration; empty: not printed, not recorded.
-    pub(super) about: &'static str,
-    /// Whether it works.
-    pub(super) effect: Effect,
-}
-
-impl Row {
-    /// Whether clients and scripts can read the value. Spec: configuration, section 7.
-    pub(super) const fn is_recorded(&self) -> bool {
-        !self.about.is_empty()
-    }
-}
-
-const fn words(
-    name: &'static str,
-    handler: fn(&mut Draft<'_>, &str) -> Verdict,
-    default: Option<&'static str>,
-    about: &'static str,
-    effect: Effect,
-) -> Row {
-    Row {
-        name,
-        class: Class::Words(handler),
-        default,
-        about,
-        effect,
-    }
-}
-
-const fn line(
-    name: &'static str,
-    handler: fn(&mut Draft<'_>, &str) -> Verdict,
-    effect: Effect,
-) -> Row {
-    Row {
-        name,
-        class: Class::Line(handler),
-        default: None,
-        about: "",
-        effect,
-    }
-}
-
-use Effect::{Full, None as NoEffect};
+use super::row::Class::{Line, Words};
+use super::row::Effect::{Full, None as NoEffect};
+use super::row::{Row, line, medium, words};
+use super::{clients, media, pings};
 
 /// Everything but the media.
 pub(super) const DIRECTIVES: &[Row] = &[
@@ -309,10 +236,20 @@ pub(super) const DIRECTIVES: &[Row] = &[
     line("failfast", clients::failfast, Full),
 ];
 
+/// Media plugins of the legacy program that we read.
+pub(super) const MEDIA: &[Row] = &[
+    medium("bcast", Words(media::bcast), Full),
+    medium("mcast", Line(media::mcast), Full),
+    medium("mcast6", Line(media::mcast6), Full),
+    medium("ucast", Line(media::ucast), Full),
+    medium("ucast6", Line(media::ucast6), Full),
+    medium("serial", Words(media::serial), NoEffect),
+    medium("ping", Words(pings::ping), Full),
+    medium("ping6", Words(pings::ping6), Full),
+    medium("ping_group", Line(pings::ping_group), Full),
+];
+
 /// The row of a directive or medium.
 pub(super) fn find(name: &str) -> Option<&'static Row> {
-    DIRECTIVES
-        .iter()
-        .chain(media::MEDIA)
-        .find(|row| row.name == name)
+    DIRECTIVES.iter().chain(MEDIA).find(|row| row.name == name)
 }

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use super::directives::Verdict;
-use super::ha_cf::Draft;
+use super::draft::{Draft, Verdict};
 use super::report::Refusal;
 use super::types::{Compression, GenerationMethod, UuidFrom};
 use super::values::{self, NOT_A_BOOLEAN, NOT_A_TIME};

@@ -6,8 +6,8 @@ use std::io;
 
 use super::authkeys;
 use super::checks;
+use super::draft::{Draft, shown_path};
 use super::environment::Environment;
-use super::ha_cf::{Draft, shown_path};
 use super::haresources;
 use super::report::{Refusal, Report};
 use super::settings::Settings;

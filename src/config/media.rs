@@ -5,11 +5,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::directives::{Class, Effect, Row, Verdict};
+use super::draft::{Draft, Ports, Verdict};
 use super::environment::PathKind;
-use super::ha_cf::Draft;
 use super::lines;
-use super::pings;
 use super::report::Refusal;
 use super::types::MediumConfig;
 use super::values;
@@ -24,29 +22,6 @@ const DEFAULT_PORT: u16 = 694;
 /// Largest hop limit of a multicast medium.
 const MAX_TTL: u8 = 4;
 
-const fn medium(name: &'static str, class: Class, effect: Effect) -> Row {
-    Row {
-        name,
-        class,
-        default: None,
-        about: "",
-        effect,
-    }
-}
-
-/// Media plugins of the legacy program that we read.
-pub(super) const MEDIA: &[Row] = &[
-    medium("bcast", Class::Words(bcast), Effect::Full),
-    medium("mcast", Class::Line(mcast), Effect::Full),
-    medium("mcast6", Class::Line(mcast6), Effect::Full),
-    medium("ucast", Class::Line(ucast), Effect::Full),
-    medium("ucast6", Class::Line(ucast6), Effect::Full),
-    medium("serial", Class::Words(serial), Effect::None),
-    medium("ping", Class::Words(pings::ping), Effect::Full),
-    medium("ping6", Class::Words(pings::ping6), Effect::Full),
-    medium("ping_group", Class::Line(pings::ping_group), Effect::Full),
-];
-
 /// What a medium's directive calls itself in texts.
 pub(super) fn description(medium: &str) -> &'static str {
     match medium {
@@ -60,16 +35,6 @@ pub(super) fn description(medium: &str) -> &'static str {
         "ping_group" => "ping group membership",
         _ => "",
     }
-}
-
-/// `udpport` counts for the media after it, and each kind keeps the port of its first line.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ports {
-    /// Last `udpport` line.
-    current: Option<u16>,
-    bcast: Option<u16>,
-    ucast: Option<u16>,
-    ucast6: Option<u16>,
 }
 
 /// The port when no `udpport` line came: of the services database, else 694.
@@ -179,7 +144,7 @@ pub(super) fn illegal(refusal: Refusal, directive: &str, name: &str) -> Refusal 
     )
 }
 
-fn bcast(draft: &mut Draft<'_>, interface: &str) -> Verdict {
+pub(super) fn bcast(draft: &mut Draft<'_>, interface: &str) -> Verdict {
     let port = port_of(draft, |ports| &mut ports.bcast);
     if let Err(problem) = draft.env_of.interface_ipv4(interface) {
         let refusal = Refusal::legacy(
@@ -298,7 +263,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
+pub(super) fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("mcast", value)?;
     if let Err(problem) = draft.env_of.interface_ipv4(fields.interface) {
         // Without an address the legacy start hangs for ever.
@@ -331,7 +296,7 @@ fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
     add_medium(draft, "mcast", fields.interface, medium)
 }
 
-fn mcast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
+pub(super) fn mcast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("mcast6", value)?;
     if !draft.env_of.has_interface(fields.interface) {
         return Err(Refusal::legacy(
@@ -360,7 +325,7 @@ fn mcast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     add_medium(draft, "mcast6", fields.interface, medium)
 }
 
-fn ucast(draft: &mut Draft<'_>, value: &str) -> Verdict {
+pub(super) fn ucast(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("ucast", value)?;
     let port = port_of(draft, |ports| &mut ports.ucast);
     let interface = fields.interface;
@@ -384,7 +349,7 @@ fn ucast(draft: &mut Draft<'_>, value: &str) -> Verdict {
     add_medium(draft, "ucast", interface, medium)
 }
 
-fn ucast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
+pub(super) fn ucast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("ucast6", value)?;
     let port = port_of(draft, |ports| &mut ports.ucast6);
     if !draft.env_of.has_interface(fields.interface) {
@@ -445,7 +410,7 @@ fn ucast6_peer(fields: &Fields<'_>, text: &str, port: u16) -> Result<Ipv6Addr, R
     ))
 }
 
-fn serial(draft: &mut Draft<'_>, device: &str) -> Verdict {
+pub(super) fn serial(draft: &mut Draft<'_>, device: &str) -> Verdict {
     let refuse =
         |text: String, reason| Err(illegal(Refusal::legacy(text, reason), "serial", device));
     if !device.starts_with('/') {

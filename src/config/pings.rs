@@ -4,8 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::directives::Verdict;
-use super::ha_cf::Draft;
+use super::draft::{Draft, Verdict};
 use super::lines;
 use super::media::{add, first_ipv4, illegal};
 use super::report::Refusal;

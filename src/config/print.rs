@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
-use super::directives::{DIRECTIVES, Row};
+use super::directives::DIRECTIVES;
 use super::media;
+use super::row::Row;
 use super::types::Config;
 use crate::version::LEGACY_VERSION;
 

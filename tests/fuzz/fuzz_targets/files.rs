@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use systole::config::environment::{Environment, FileText, InterfaceProblem, PathKind};
-use systole::config::ha_cf::Draft;
+use systole::config::draft::Draft;
 use systole::config::report::Report;
 use systole::config::{authkeys, haresources};
 use systole::paths::Paths;

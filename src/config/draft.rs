@@ -1,0 +1,226 @@
+//! What `ha.cf` says so far: the defaults of the legacy program, overwritten by one directive after
+//! the other, before anything is checked across lines.
+//!
+//! Spec: configuration, section 4.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::environment::Environment;
+use super::report::{Refusal, Report};
+use super::types::{
+    Compression, CompressionConfig, GenerationMethod, LogConfig, MediumConfig, PingConfig,
+    RespawnConfig, UuidFrom,
+};
+use crate::paths::Paths;
+use crate::protocol::client::ApiAuth;
+use crate::protocol::name::{NodeName, NodeNameError};
+use crate::protocol::node_table::MAX_NODES;
+use crate::protocol::settings::{AutoFailback, Autojoin};
+use crate::protocol::wire::MessageFormat;
+
+/// What a handler says of one word or one whole value.
+pub(super) type Verdict = Result<(), Refusal>;
+
+/// `udpport` counts for the media after it, and each kind keeps the port of its first line.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ports {
+    /// Last `udpport` line.
+    pub(super) current: Option<u16>,
+    pub(super) bcast: Option<u16>,
+    pub(super) ucast: Option<u16>,
+    pub(super) ucast6: Option<u16>,
+}
+
+/// What `ha.cf` says so far. Handlers of directives write into it.
+pub struct Draft<'a> {
+    pub(super) env_of: &'a dyn Environment,
+    pub(super) paths: &'a Paths,
+    pub(super) report: Report,
+    /// `file:line: directive` of the line in hand.
+    pub(super) place: String,
+    pub(super) local: String,
+    pub(super) nodes: Vec<NodeName>,
+    pub(super) node_table: Vec<NodeName>,
+    pub(super) media: Vec<MediumConfig>,
+    pub(super) pings: Vec<PingConfig>,
+    /// Where each ping node was declared, in step with `pings`.
+    pub(super) ping_places: Vec<String>,
+    pub(super) channels: Vec<(&'static str, String)>,
+    pub(super) ports: Ports,
+    pub(super) keepalive: Duration,
+    pub(super) deadtime: Duration,
+    pub(super) warntime: Option<Duration>,
+    pub(super) initdead: Option<Duration>,
+    pub(super) deadping: Option<Duration>,
+    pub(super) max_rexmit_delay: Duration,
+    pub(super) hopfudge: u8,
+    pub(super) autojoin: Autojoin,
+    pub(super) auto_failback: AutoFailback,
+    pub(super) message_format: MessageFormat,
+    pub(super) generation_method: GenerationMethod,
+    pub(super) uuid_from: UuidFrom,
+    pub(super) compression: CompressionConfig,
+    pub(super) log: LogConfig,
+    pub(super) use_logd: Option<bool>,
+    pub(super) log_bad_packets: bool,
+    pub(super) respawn: Vec<RespawnConfig>,
+    pub(super) api_auth: BTreeMap<String, ApiAuth>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) realtime: bool,
+    pub(super) realtime_priority: Option<u8>,
+    pub(super) memreserve_kb: u64,
+    pub(super) watchdog: Option<PathBuf>,
+    pub(super) core_root: Option<PathBuf>,
+    /// Value of `pacemaker` or `crm`: whether cluster-manager mode is on.
+    pub(super) pacemaker: Option<bool>,
+    pub(super) baud: Option<u32>,
+    pub(super) without_effect: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft with every default of the legacy program.
+    #[must_use]
+    pub fn new(env_of: &'a dyn Environment, paths: &'a Paths, local: &str, debug: u8) -> Self {
+        Self {
+            env_of,
+            paths,
+            report: Report::default(),
+            place: String::new(),
+            local: local.to_owned(),
+            nodes: Vec::new(),
+            node_table: Vec::new(),
+            media: Vec::new(),
+            pings: Vec::new(),
+            ping_places: Vec::new(),
+            channels: Vec::new(),
+            ports: Ports::default(),
+            keepalive: Duration::from_secs(1),
+            deadtime: Duration::from_secs(30),
+            warntime: None,
+            initdead: None,
+            deadping: None,
+            max_rexmit_delay: Duration::from_millis(250),
+            hopfudge: 1,
+            autojoin: Autojoin::None,
+            auto_failback: AutoFailback::Legacy,
+            message_format: MessageFormat::Classic,
+            generation_method: GenerationMethod::File,
+            uuid_from: UuidFrom::File,
+            compression: CompressionConfig {
+                method: Compression::Zlib,
+                threshold_kb: 2,
+                traditional: false,
+            },
+            log: LogConfig {
+                syslog_format: true,
+                debug,
+                ..LogConfig::default()
+            },
+            use_logd: None,
+            log_bad_packets: true,
+            respawn: Vec::new(),
+            api_auth: BTreeMap::new(),
+            env: Vec::new(),
+            parameters: BTreeMap::new(),
+            realtime: true,
+            realtime_priority: None,
+            memreserve_kb: 6500,
+            watchdog: None,
+            core_root: None,
+            pacemaker: None,
+            baud: None,
+            without_effect: Vec::new(),
+        }
+    }
+
+    /// Where the line in hand stands.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A warning of our own about the line in hand.
+    pub(super) fn warn_here(&mut self, text: &str) {
+        let text = format!("{}: {text}", self.place);
+        self.report.warn(text);
+    }
+
+    /// The `node` directive. Spec: configuration, section 2.5.
+    pub(super) fn add_node(&mut self, word: &str) -> Result<(), Refusal> {
+        let name = self.node_name(word)?;
+        if self.nodes.contains(&name) {
+            self.warn_here(&format!("node {name} is listed twice; one entry counts"));
+            return Ok(());
+        }
+        self.enter_node_table(&name)?;
+        self.nodes.push(name);
+        Ok(())
+    }
+
+    /// A name for the node table.
+    pub(super) fn node_name(&self, word: &str) -> Result<NodeName, Refusal> {
+        NodeName::new(word).map_err(|error: NodeNameError| Refusal::silent(error.to_string()))
+    }
+
+    /// Takes one place in the node table, which ping nodes share.
+    pub(super) fn enter_node_table(&mut self, name: &NodeName) -> Result<(), Refusal> {
+        if self.node_table.contains(name) {
+            return Ok(());
+        }
+        if self.node_table.len() >= MAX_NODES {
+            return Err(Refusal::silent(format!(
+                "more than {MAX_NODES} nodes, ping nodes included"
+            )));
+        }
+        self.node_table.push(name.clone());
+        Ok(())
+    }
+
+    /// The lines that tell of the logging daemon.
+    pub(super) fn connect_to_logd(&mut self) {
+        self.warn_without_logd();
+        self.report.info("Enabling logging daemon ");
+        self.report.info(
+            "logfile and debug file are those specified in logd config file (default /etc/logd.cf)",
+        );
+    }
+
+    /// Says so when the logging daemon is not there.
+    pub(super) fn warn_without_logd(&mut self) {
+        if !self.env_of.has_logd() {
+            self.report.warn(
+                "Initializing connection to logging daemon failed. \
+                 Logging daemon may not be running",
+            );
+        }
+    }
+
+    /// Warns when one core file would overwrite another. Spec: configuration, section 4.4.
+    pub(super) fn warn_of_core_settings(&mut self) {
+        let pattern = self.env_of.core_pattern();
+        let uses_pid = self.env_of.core_uses_pid();
+        if uses_pid || pattern.contains("%p") || pattern.starts_with('|') {
+            return;
+        }
+        self.report
+            .warn("Core dumps could be lost if multiple dumps occur.");
+        if pattern == "core" {
+            self.report.warn(
+                "Consider setting non-default value in /proc/sys/kernel/core_pattern \
+                 (or equivalent) for maximum supportability",
+            );
+        }
+        self.report.warn(
+            "Consider setting /proc/sys/kernel/core_uses_pid (or equivalent) to 1 for maximum \
+             supportability",
+        );
+    }
+}
+
+/// A file of the configuration directory as legacy log lines spell it: with two slashes.
+#[must_use]
+pub fn shown_path(paths: &Paths, name: &str) -> String {
+    format!("{}//{name}", paths.ha_dir.display())
+}

@@ -1,0 +1,87 @@
+//! One row of the table of directives: how a value is read, by what, and what is shown of it.
+//!
+//! Spec: configuration, sections 2.2 and 4.
+
+use super::draft::{Draft, Verdict};
+
+/// Whether the value part is split. Spec: configuration, section 2.2.
+#[derive(Clone, Copy)]
+pub(super) enum Class {
+    /// Words separated by commas and white space; the handler runs once per word.
+    Words(fn(&mut Draft<'_>, &str) -> Verdict),
+    /// The rest of the line in one piece.
+    Line(fn(&mut Draft<'_>, &str) -> Verdict),
+}
+
+/// Whether the daemon acts on a directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It does.
+    Full,
+    /// It only checks the value; the log says so at start.
+    None,
+}
+
+/// One row.
+pub(super) struct Row {
+    /// Name as written in the file.
+    pub(super) name: &'static str,
+    /// How its value is read, and by what.
+    pub(super) class: Class,
+    /// Default that clients and scripts read.
+    pub(super) default: Option<&'static str>,
+    /// Words beside it in the printed configuration; empty: not printed, not recorded.
+    pub(super) about: &'static str,
+    /// Whether it works.
+    pub(super) effect: Effect,
+}
+
+impl Row {
+    /// Whether clients and scripts can read the value. Spec: configuration, section 7.
+    pub(super) const fn is_recorded(&self) -> bool {
+        !self.about.is_empty()
+    }
+}
+
+/// A directive whose value is a list of words.
+pub(super) const fn words(
+    name: &'static str,
+    handler: fn(&mut Draft<'_>, &str) -> Verdict,
+    default: Option<&'static str>,
+    about: &'static str,
+    effect: Effect,
+) -> Row {
+    Row {
+        name,
+        class: Class::Words(handler),
+        default,
+        about,
+        effect,
+    }
+}
+
+/// A directive that takes the rest of its line.
+pub(super) const fn line(
+    name: &'static str,
+    handler: fn(&mut Draft<'_>, &str) -> Verdict,
+    effect: Effect,
+) -> Row {
+    Row {
+        name,
+        class: Class::Line(handler),
+        default: None,
+        about: "",
+        effect,
+    }
+}
+
+/// A medium: no default, and not printed among the parameters.
+pub(super) const fn medium(name: &'static str, class: Class, effect: Effect) -> Row {
+    Row {
+        name,
+        class,
+        default: None,
+        about: "",
+        effect,
+    }
+}
