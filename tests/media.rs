@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter, Context, Handler};
 use systole::actors::medium::{
-    Counters, GetCounters, MediumActor, MediumSetup, Outgoing, Received, Transmit, open_all, plan,
-    start,
+    Counters, GetCounters, MediumActor, MediumSetup, open_all, plan, start,
 };
+use systole::actors::messages::{Outgoing, Received, Transmit};
 use systole::config::types::MediumConfig;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::encode_datagram;

@@ -16,10 +16,10 @@ use tracing::{debug, error, trace, warn};
 use handover::Resume;
 
 use crate::actors::interest::Interest;
-use crate::actors::medium::{Outgoing, Received, Transmit};
 use crate::actors::messages::{
     AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected,
-    LoadAverage, MediaOpened, RootEvent, RunHook, StopRequested, UpdateKeys,
+    LoadAverage, MediaOpened, Outgoing, Received, RootEvent, RunHook, StopRequested, Transmit,
+    UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Evidence, Monotonic};

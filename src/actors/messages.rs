@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
+use bytes::Bytes;
 
-use crate::actors::medium::Transmit;
 use crate::control::NodeReport;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
@@ -16,6 +16,30 @@ use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
 use crate::resources::freeze::FreezeRefused;
 use crate::resources::holding::HoldingSet;
+
+/// A verified message heard on `medium`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Received {
+    /// Medium that heard it.
+    pub medium: MediumName,
+    /// The message, authentic and well-formed.
+    pub message: message::Message,
+}
+
+/// One message on its way out, encoded and signed once for all media.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The message, complete but for authentication. A serial line encodes it anew.
+    pub message: message::Message,
+    /// The signed datagram.
+    pub datagram: Bytes,
+}
+
+/// Send it. Paced by the network: a medium that cannot keep up drops and counts.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Transmit(pub Arc<Outgoing>);
 
 /// An order of the core for one group. Answered by [`GroupDone`] with the same number.
 #[derive(Debug, Clone, Message)]

@@ -25,8 +25,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::medium::{self, Received, Transmit};
-use crate::actors::messages::UpdateKeys;
+use crate::actors::medium;
+use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
 use crate::config::types::PingConfig;
@@ -445,7 +445,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::actors::medium::Outgoing;
+    use crate::actors::messages::Outgoing;
     use crate::protocol::auth::Method;
     use crate::protocol::message::Message;
     use crate::protocol::name::NodeName;

@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Domain;
 
-use super::sockets::{AtStep, Step, StepResult, bind_to_device, udp};
+use super::udp::{AtStep, Step, StepResult, bind_to_device, udp};
 
 /// A socket that may broadcast, past the routing table, on `device` alone.
 pub(super) fn send_socket(device: &str) -> StepResult<UdpSocket> {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use socket2::{Domain, Socket};
 
-use super::sockets::{AtStep, Step, StepResult, bind, bind_to_device, count_drops, udp};
+use super::udp::{AtStep, Step, StepResult, bind, bind_to_device, count_drops, udp};
 
 /// Both buffers of `ucast6`, as legacy sets them. The kernel may grant less.
 const BUFFER_BYTES: usize = 1024 * 1024;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, InterfaceIndexOrAddress};
 
-use super::sockets::{AtStep, Step, StepResult, bind, count_drops, udp};
+use super::udp::{AtStep, Step, StepResult, bind, count_drops, udp};
 
 /// A socket whose multicasts leave by the interface that has `address`.
 pub(super) fn send_socket(address: Ipv4Addr, ttl: u8, loopback: bool) -> StepResult<UdpSocket> {

@@ -1,4 +1,4 @@
-//! What all media share: the messages they take and send, sending, re-opening, counters.
+//! What all media share: sending, re-opening, counters.
 //!
 //! One [`MediumActor`] owns one receive socket and the send sockets of the ha.cf lines that share
 //! it. A frame is decoded and verified by the medium that heard it, so a bad frame can hurt only
@@ -14,6 +14,7 @@ pub mod plan;
 mod receive;
 mod sockets;
 mod ucast;
+mod udp;
 
 use std::io;
 use std::pin::Pin;
@@ -26,23 +27,21 @@ use actix::{
     Actor, ActorFuture, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler,
     Message, MessageResult, Recipient, SpawnHandle, Supervised,
 };
-use bytes::Bytes;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::messages::UpdateKeys;
+use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::codec::decode_datagram;
-use crate::protocol::message;
-use crate::protocol::name::MediumName;
 
 pub use counters::Counters;
 pub use plan::{Line, MediumPlan, Receive, plan};
 pub use receive::BATCH;
 pub(crate) use receive::is_passing;
-pub use sockets::{MediumError, OpenMedium, Sender, Step, open, open_all};
+pub use sockets::{MediumError, OpenMedium, Sender, open, open_all};
+pub use udp::Step;
 
 use counters::{Ledger, SendErrors};
 pub use interface::InterfaceState;
@@ -60,30 +59,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Longest pause between two tries to open.
 const MAX_RETRY: Duration = Duration::from_secs(10);
-
-/// A verified message heard on `medium`.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct Received {
-    /// Medium that heard it.
-    pub medium: MediumName,
-    /// The message, authentic and well-formed.
-    pub message: message::Message,
-}
-
-/// One message on its way out, encoded and signed once for all media.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The message, complete but for authentication. A serial line encodes it anew.
-    pub message: message::Message,
-    /// The signed datagram.
-    pub datagram: Bytes,
-}
-
-/// Send it. Paced by the network: a medium that cannot keep up drops and counts.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct Transmit(pub Arc<Outgoing>);
 
 /// Asks a medium for its totals.
 #[derive(Debug, Clone, Copy, Message)]

@@ -2,14 +2,12 @@
 //! the node, and for re-opening.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
-
-use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use super::interface::{self, InterfaceState};
 use super::plan::{Line, MediumPlan, Receive};
+use super::udp::Step;
 use super::{bcast, ipv6, mcast, ucast};
 
 /// Why a medium cannot be opened.
@@ -61,47 +59,6 @@ impl MediumError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
-    }
-}
-
-/// A step of setting up a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Make it.
-    Create,
-    /// An option of it.
-    Option(&'static str),
-    /// `SO_BINDTODEVICE`.
-    BindToDevice,
-    /// The local address.
-    Bind(SocketAddr),
-    /// Joining the group.
-    Join(IpAddr),
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Create => f.write_str("create socket"),
-            Self::Option(name) => write!(f, "set {name}"),
-            Self::BindToDevice => f.write_str("bind socket to the interface"),
-            Self::Bind(address) => write!(f, "bind socket to {address}"),
-            Self::Join(group) => write!(f, "join group {group}"),
-        }
-    }
-}
-
-/// Says which step failed; the rest of a [`MediumError::Socket`] is added by [`open`].
-pub(super) type StepResult<T> = Result<T, (Step, io::Error)>;
-
-/// Adds the step to an `io::Result`.
-pub(super) trait AtStep<T> {
-    fn at(self, step: Step) -> StepResult<T>;
-}
-
-impl<T> AtStep<T> for io::Result<T> {
-    fn at(self, step: Step) -> StepResult<T> {
-        self.map_err(|error| (step, error))
     }
 }
 
@@ -245,38 +202,3 @@ pub async fn open_all(plans: &[MediumPlan]) -> Result<Vec<OpenMedium>, MediumErr
     }
     Ok(opened)
 }
-
-/// A UDP socket that does not block and is not inherited by children.
-pub(super) fn udp(domain: Domain) -> StepResult<Socket> {
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).at(Step::Create)?;
-    socket
-        .set_nonblocking(true)
-        .at(Step::Option("O_NONBLOCK"))?;
-    Ok(socket)
-}
-
-/// Asks the kernel to count what it drops because this socket's buffer is full.
-pub(super) fn count_drops(socket: &Socket) -> StepResult<()> {
-    let step = Step::Option("SO_RXQ_OVFL");
-    setsockopt(socket, sockopt::RxqOvfl, &1)
-        .map_err(io::Error::from)
-        .at(step)
-}
-
-/// Binds to `address` with `SO_REUSEADDR`.
-pub(super) fn bind(socket: &Socket, address: SocketAddr) -> StepResult<()> {
-    socket
-        .set_reuse_address(true)
-        .at(Step::Option("SO_REUSEADDR"))?;
-    socket.bind(&address.into()).at(Step::Bind(address))
-}
-
-/// Ties a socket to one interface.
-pub(super) fn bind_to_device(socket: &Socket, device: &str) -> StepResult<()> {
-    socket
-        .bind_device(Some(device.as_bytes()))
-        .at(Step::BindToDevice)
-}
-
-/// Every IPv4 address of this machine.
-pub(super) const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use actix::Actor;
+use bytes::Bytes;
 
 use super::*;
+use crate::actors::messages::Outgoing;
 use crate::config::types::MediumConfig;
 use crate::protocol::auth::Method;
 use crate::protocol::codec::encode_datagram;

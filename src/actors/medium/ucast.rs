@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use socket2::Domain;
 
-use super::sockets::{ANY4, AtStep, Step, StepResult, bind, bind_to_device, count_drops, udp};
+use super::udp::{ANY4, AtStep, Step, StepResult, bind, bind_to_device, count_drops, udp};
 
 /// `IPTOS_LOWDELAY`.
 const LOW_DELAY: u32 = 0x10;
