@@ -5,8 +5,12 @@
 //! Spec: resources, section 9; order of words, section 2.
 
 mod care;
+mod context;
+mod log;
 mod native;
+mod operation;
 mod run;
+mod worker;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +21,14 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
 pub use care::{Care, CarefulStart};
-pub use run::{AddressFuture, AddressHandler, GroupContext, StartAllFuture};
+pub use context::GroupContext;
+pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 
 use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
 use crate::clock::Clock;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::ResourceGroup;
-pub(crate) use run::GroupRun;
+pub(crate) use operation::GroupRun;
 
 /// What a group is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

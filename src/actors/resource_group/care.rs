@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{Instrument, error_span};
 
-use super::run::log;
+use super::log::log;
 use super::{GroupRun, ResourceGroupActor, Work};
 use crate::actors::messages::GroupCommand;
 use crate::clock::Monotonic;
@@ -227,7 +227,7 @@ impl GroupRun {
             if !matches!(parse_word(word), Ok(Some(it)) if which.contains(&it.address)) {
                 continue;
             }
-            let Some(address) = self.native_address(word).await else {
+            let Some(address) = self.context.native_address(word).await else {
                 continue;
             };
             let ip = address.address;
@@ -258,7 +258,7 @@ impl GroupRun {
 
     async fn announce_again(&self) {
         for word in &self.group.resources {
-            if let Some(address) = self.native_address(word).await
+            if let Some(address) = self.context.native_address(word).await
                 && let Err(error) = self.context.addresses.announce_again(&address).await
             {
                 log(Severity::Warn, &error);

@@ -1,10 +1,53 @@
-//! Joins the groups to the addresses of `net`.
+//! Service addresses handled in the process: what a group asks of them, and how `net` does it.
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 
-use super::run::{AddressFuture, AddressHandler, StartAllFuture};
 use crate::net::service_address::{AddressManager, Claim};
 use crate::resources::address::AddressResource;
+
+/// What [`AddressHandler`] gives back. Runs on the thread of the group actors alone.
+pub type AddressFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
+
+/// The outcome of several starts, with the place of the one that failed.
+pub type StartAllFuture<'a> = Pin<Box<dyn Future<Output = Result<(), (usize, String)>> + 'a>>;
+
+/// Handles service addresses in the process. Every call is idempotent and bounded in time.
+pub trait AddressHandler: Send + Sync {
+    /// Adds and announces the address.
+    fn start<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+    /// Starts those that do not run, in their order, and tells `each` of every one before. An error
+    /// comes with the place of the one that failed.
+    fn start_all<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+        each: &'a dyn Fn(usize),
+    ) -> StartAllFuture<'a> {
+        Box::pin(async move {
+            for (place, address) in addresses.iter().enumerate() {
+                if !self.status(address).await.unwrap_or(false) {
+                    each(place);
+                    let done = self.start(address).await;
+                    done.map_err(|error| (place, error))?;
+                }
+            }
+            Ok(())
+        })
+    }
+    /// Removes the address.
+    fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+    /// Whether the address is there.
+    fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+    /// Who else on the network has which of the addresses. May take a second.
+    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
+    /// Which of the addresses are here, on whatever interface.
+    fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>>;
+    /// Removes an address that is not to be there; whether it was.
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+    /// Announces an address that is there, and goes on with it slowly.
+    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+}
 
 impl AddressHandler for AddressManager {
     fn start<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {

@@ -1,0 +1,67 @@
+//! What all groups of a node share: files, environment and limits of their scripts, and who handles
+//! addresses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::native::AddressHandler;
+use crate::actors::child::OutputTarget;
+use crate::config::Config;
+use crate::config::settings::{NativeAddresses, StrayAddresses};
+use crate::paths::Paths;
+use crate::resources::script::{Environment, StopRetries};
+
+/// What all groups of a node share.
+pub struct GroupContext {
+    /// Where scripts and haresources are.
+    pub paths: Paths,
+    /// Of every resource script.
+    pub environment: Arc<Environment>,
+    /// Where the output of scripts goes.
+    pub output: OutputTarget,
+    /// Longest run of one script.
+    pub limit: Duration,
+    /// From TERM to KILL.
+    pub kill_after: Duration,
+    /// Who handles addresses.
+    pub native_addresses: NativeAddresses,
+    /// Handles them in the process.
+    pub addresses: Arc<dyn AddressHandler>,
+    /// What becomes of addresses that are not to be here.
+    pub stray_addresses: StrayAddresses,
+}
+
+impl GroupContext {
+    /// What the configuration says. `debug` is the present debug level. Looks at the disk.
+    #[must_use]
+    pub fn of(
+        config: &Config,
+        paths: &Paths,
+        debug: u8,
+        addresses: Arc<dyn AddressHandler>,
+    ) -> Self {
+        let helpers = paths.helper_dir.is_dir();
+        let own_path = std::env::var("PATH").unwrap_or_default();
+        let environment = Environment::of_daemon(config, paths, debug, helpers)
+            .for_scripts(config)
+            .for_resources(paths, &own_path);
+        Self {
+            paths: paths.clone(),
+            environment: Arc::new(environment),
+            output: OutputTarget::of(config, paths),
+            limit: config.settings.script_time_limit,
+            kill_after: config.settings.script_kill_after,
+            native_addresses: config.settings.native_addresses,
+            addresses,
+            stray_addresses: config.settings.stray_addresses,
+        }
+    }
+
+    /// How often a failing stop is repeated: the variable may come from `env` in ha.cf or from our
+    /// own environment.
+    pub(super) fn stop_retries(&self) -> StopRetries {
+        const NAME: &str = "HA_STOPRETRYMAX";
+        let inherited = std::env::var(NAME).ok();
+        StopRetries::from_variable(self.environment.get(NAME).or(inherited.as_deref()))
+    }
+}

@@ -1,0 +1,238 @@
+//! Carries out one operation on one resource: its script or the address, with the log lines of the
+//! legacy `ResourceManager`. Spec: resources, sections 2 and 9.4.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use super::context::GroupContext;
+use super::log::log;
+use super::worker::Worker;
+use crate::actors::child::{self, ChildSpec, Ended, ExitReport, record};
+use crate::notice::Severity;
+use crate::protocol::group::ResourceGroup;
+use crate::resources::address::AddressResource;
+use crate::resources::script::{Operation, ScriptCall, StopRetries, says_running};
+
+/// Pause before a failed stop is repeated. Spec: resources, section 9.4.
+const STOP_PAUSE: Duration = Duration::from_secs(1);
+
+/// A stop that had to be ended so often is not repeated: the time limit is long, nobody serves
+/// meanwhile, and a third attempt shows nothing new.
+const HANGING_STOPS: u32 = 2;
+
+/// Exit code of the start of a script that does not exist.
+const CODE_MISSING: i32 = 127;
+
+/// A resource that still runs after all attempts to stop it.
+pub(super) struct StillRuns(pub(super) String);
+
+/// One group at work.
+pub(crate) struct GroupRun {
+    pub(crate) context: Arc<GroupContext>,
+    pub(crate) group: ResourceGroup,
+    /// Held by every script of this group while it runs: two never overlap, not even across a
+    /// restart of the actor.
+    pub(crate) turn: Arc<Mutex<()>>,
+}
+
+impl GroupRun {
+    /// Whether one resource word runs; its script is asked for `status` and nothing else.
+    pub(crate) async fn is_running(&self, word: &str) -> bool {
+        let worker = self.context.worker(word).await;
+        if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
+            self.call(word, &worker, Operation::Status).await;
+        }
+        self.runs(word, &worker).await
+    }
+
+    pub(super) async fn stop_one(&self, word: &str, mut worker: Worker) -> Result<(), StillRuns> {
+        let retries = self.context.stop_retries();
+        let mut repeated = 0;
+        let mut hung = 0;
+        loop {
+            let (code, overdue) = self.attempt(word, &worker, Operation::Stop).await;
+            if code == 0 {
+                return Ok(());
+            }
+            hung += u32::from(overdue);
+            if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
+                // Nothing that could run, and nothing that another attempt could change.
+                return Ok(());
+            }
+            if !retries.allow(repeated)
+                || (hung >= HANGING_STOPS && retries != StopRetries::Forever)
+            {
+                return self.after_failed_stop(word, &worker).await;
+            }
+            repeated += 1;
+            sleep(STOP_PAUSE).await;
+            log(
+                Severity::Info,
+                &format!("Retrying failed stop operation [{word}]"),
+            );
+            worker = self.context.worker(word).await;
+        }
+    }
+
+    async fn after_failed_stop(&self, word: &str, worker: &Worker) -> Result<(), StillRuns> {
+        if self.status(word, worker).await.unwrap_or(true) {
+            return Err(StillRuns(word.to_owned()));
+        }
+        log(
+            Severity::Error,
+            &format!("Resource script for {word} probably not LSB-compliant."),
+        );
+        log(
+            Severity::Warn,
+            &format!("it ({word}) MUST succeed on a stop when already stopped"),
+        );
+        log(Severity::Warn, "Machine reboot narrowly avoided!");
+        Ok(())
+    }
+
+    /// Whether the resource runs. What cannot be told does not, which is right before a start.
+    pub(super) async fn runs(&self, word: &str, worker: &Worker) -> bool {
+        self.status(word, worker).await.unwrap_or(false)
+    }
+
+    /// Whether the resource runs, as its script or the kernel says; `None` when the kernel says
+    /// nothing. After a failed stop that must not pass for stopped: the other node would start it.
+    async fn status(&self, word: &str, worker: &Worker) -> Option<bool> {
+        match worker {
+            Worker::Script { path, call } => {
+                let report = self.execute(path, call, Operation::Status).await;
+                complain(path, &report);
+                Some(says_running(&report.stdout))
+            }
+            Worker::Native(address) => match self.context.addresses.status(address).await {
+                Ok(runs) => Some(runs),
+                Err(error) => {
+                    log(
+                        Severity::Error,
+                        &format!("Status of {word} unknown: {error}"),
+                    );
+                    None
+                }
+            },
+            Worker::Missing { .. } | Worker::BadAddress(_) => Some(false),
+        }
+    }
+
+    /// Starts or stops one resource, with its log lines. The exit code, or what stands for it.
+    pub(super) async fn call(&self, word: &str, worker: &Worker, operation: Operation) -> i32 {
+        self.attempt(word, worker, operation).await.0
+    }
+
+    /// The same, and whether the script had to be ended because it hung.
+    async fn attempt(&self, word: &str, worker: &Worker, operation: Operation) -> (i32, bool) {
+        let code = match worker {
+            Worker::Script { path, call } => {
+                let words = call.argv(operation).join(" ");
+                log(
+                    Severity::Info,
+                    &format!("Running {} {words}", path.display()),
+                );
+                let report = self.execute(path, call, operation).await;
+                complain(path, &report);
+                let code = report.code();
+                if code != 0 {
+                    log(
+                        Severity::Error,
+                        &format!("Return code {code} from {}", path.display()),
+                    );
+                }
+                return (code, report.overdue);
+            }
+            Worker::Native(address) => {
+                let name = address.style.script();
+                log_native(word, address, operation);
+                let done = match operation {
+                    Operation::Start => self.context.addresses.start(address).await,
+                    Operation::Stop => self.context.addresses.stop(address).await,
+                    Operation::Status => Ok(()),
+                };
+                let Err(error) = done else { return (0, false) };
+                log(Severity::Error, &error);
+                log(Severity::Error, &format!("Return code 1 from {name}"));
+                1
+            }
+            Worker::Missing { name } => {
+                log(
+                    Severity::Error,
+                    &format!("Cannot locate resource script {name}"),
+                );
+                CODE_MISSING
+            }
+            Worker::BadAddress(error) => {
+                log(Severity::Error, &error.to_string());
+                1
+            }
+        };
+        (code, false)
+    }
+
+    async fn execute(&self, path: &Path, call: &ScriptCall, operation: Operation) -> ExitReport {
+        let spec = ChildSpec {
+            program: path.to_owned(),
+            args: call.argv(operation),
+            environment: Arc::clone(&self.context.environment),
+            directory: self.context.paths.core_dir(),
+            capture: operation == Operation::Status,
+            output: self.context.output.clone(),
+            limit: self.context.limit,
+            kill_after: self.context.kill_after,
+            record: (operation != Operation::Status).then(|| self.record()),
+        };
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        child::run(spec, Some(turn)).await
+    }
+
+    /// Where it stands which script of this group runs.
+    fn record(&self) -> PathBuf {
+        record::place(&self.context.paths.scripts(), &self.group.key.to_string())
+    }
+
+    /// Waits until no script of an earlier, killed daemon runs for this group: start and stop never
+    /// overlap.
+    pub(super) async fn after_earlier_scripts(&self) {
+        let (limit, kill_after) = (self.context.limit, self.context.kill_after);
+        record::wait_for_earlier(&self.record(), limit, kill_after).await;
+    }
+}
+
+pub(super) fn log_native(word: &str, address: &AddressResource, operation: Operation) {
+    let name = address.style.script();
+    let arguments = word.split_once("::").map_or(word, |(_, rest)| rest);
+    log(
+        Severity::Info,
+        &format!("Running {name} {arguments} {} (built in)", operation.word()),
+    );
+}
+
+/// Logs what the exit code alone does not tell.
+fn complain(path: &Path, report: &ExitReport) {
+    let path = path.display();
+    match &report.ended {
+        Ended::NotStarted { reason, .. } => {
+            log(Severity::Error, &format!("Cannot run {path}: {reason}"));
+        }
+        Ended::Stuck => log(Severity::Error, &format!("{path} does not end when killed")),
+        Ended::Exited(_) | Ended::Signaled(_) if report.overdue => {
+            log(
+                Severity::Error,
+                &format!("{path} ran too long and was ended"),
+            );
+        }
+        Ended::Signaled(signal) => {
+            log(
+                Severity::Error,
+                &format!("{path} killed by signal {signal}"),
+            );
+        }
+        Ended::Exited(_) => {}
+    }
+}
