@@ -1,12 +1,14 @@
-//! `systole`: asks the running node, for people and for programs.
+//! `systole`: asks the running node, for people and for programs. How an answer looks is
+//! `systole::cli::view`.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use systole::api_client::{ApiClient, ApiError};
+use systole::cli::view::{as_json, decision_line, for_people};
+use systole::cli::{self, print};
 use systole::clock::{Clock, Monotonic};
-use systole::control::{GroupAnswer, GroupView, NodeReport, Reply, Request, View, ask};
+use systole::control::{ControlError, Reply, Request, View, ask};
 use systole::paths::Paths;
 use systole::protocol::message::Message;
 
@@ -30,10 +32,7 @@ refused; 2 usage; 3 no daemon runs, or it does not answer yet.
 ";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words = cli::words();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let show: fn(&View) -> String = match words.as_slice() {
         ["status"] => for_people,
@@ -60,7 +59,7 @@ fn main() -> ExitCode {
         }
         Ok(Reply::Refused { reason }) => fail(&reason, 1),
         Ok(Reply::Group(_)) => fail("the daemon answered another question", 1),
-        Err(error @ systole::control::ControlError::NoDaemon { .. }) => fail(&error.to_string(), 3),
+        Err(error @ ControlError::NoDaemon { .. }) => fail(&error.to_string(), 3),
         Err(error) => fail(&error.to_string(), 1),
     }
 }
@@ -138,110 +137,7 @@ fn why() -> ExitCode {
     }
 }
 
-/// One decision; the closing answer has none.
-fn decision_line(answer: &Message) -> Option<String> {
-    let (what, cause) = (answer.text_bytes("what")?, answer.text_bytes("cause")?);
-    let time = systole::sys::local_time(answer.hex("ts")?);
-    Some(format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}  {}: {}\n",
-        time.year,
-        time.month,
-        time.day,
-        time.hour,
-        time.minute,
-        time.second,
-        String::from_utf8_lossy(what),
-        String::from_utf8_lossy(cause)
-    ))
-}
-
-/// A reader that closes its end early is no reason to panic.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
 fn fail(text: &str, code: u8) -> ExitCode {
     eprintln!("systole: {text}");
     ExitCode::from(code)
-}
-
-fn as_json(view: &View) -> String {
-    serde_json::to_string(view).map_or_else(|error| error.to_string(), |text| text + "\n")
-}
-
-fn for_people(view: &View) -> String {
-    let mut text = String::new();
-    match &view.node {
-        Some(node) => describe_node(node, &mut text),
-        None => text.push_str("membership does not answer\n"),
-    }
-    if !view.groups.is_empty() {
-        text.push_str("groups\n");
-    }
-    for group in &view.groups {
-        let owner = &group.owner;
-        text.push_str(&format!(
-            "  {:<32} of {owner}: {}\n",
-            group.key,
-            state_of(group)
-        ));
-    }
-    text
-}
-
-fn describe_node(node: &NodeReport, text: &mut String) {
-    let holds = match node.rscstatus.as_deref() {
-        None => "resources are not managed".to_owned(),
-        Some("transition") => "in transition".to_owned(),
-        Some(set) => format!("holds {set}"),
-    };
-    let stopping = if node.stopping { ", stopping" } else { "" };
-    text.push_str(&format!(
-        "{} is {}{stopping}, {holds} (pid {}, generation {})\n",
-        node.name, node.status, node.pid, node.generation
-    ));
-    if node.frozen {
-        text.push_str("FROZEN: no resource is started or stopped until systole thaw\n");
-        if !node.waiting.is_empty() {
-            let gone = node.waiting.join(", ");
-            text.push_str(&format!(
-                "  at the thaw the resources of {gone} are taken\n"
-            ));
-        }
-    }
-    text.push_str("nodes\n");
-    for peer in &node.nodes {
-        let kind = if peer.ping { " (ping)" } else { "" };
-        let links: Vec<String> = peer
-            .links
-            .iter()
-            .map(|(medium, up)| format!("{medium} {}", if *up { "up" } else { "dead" }))
-            .collect();
-        let name = format!("{}{kind}", peer.name);
-        text.push_str(&format!(
-            "  {name:<24} {:<8} {}\n",
-            peer.status,
-            links.join(", ")
-        ));
-    }
-}
-
-fn state_of(group: &GroupView) -> String {
-    let wanted = if group.wanted { "start" } else { "stop" };
-    match (&group.last, group.busy) {
-        (_, true) => format!("{wanted} under way"),
-        (None, false) => "not ours".to_owned(),
-        (Some(GroupAnswer::Started), false) => "runs here".to_owned(),
-        (Some(GroupAnswer::Stopped), false) => "stopped here".to_owned(),
-        (Some(GroupAnswer::StartFailed { resource, code }), false) => {
-            format!("FAILED: start of {resource} ended with {code}")
-        }
-        (Some(GroupAnswer::AddressTaken { claim }), false) => {
-            format!("NOT STARTED: another host has its address: {claim}")
-        }
-        (Some(GroupAnswer::StopFailed { resource }), false) => {
-            format!("FAILED: {resource} cannot be stopped")
-        }
-        (Some(other), false) => format!("{other:?}"),
-    }
 }

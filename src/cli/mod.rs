@@ -1,6 +1,28 @@
-//! The command line: option letters, what is printed, status and stop. Spec: tools, section 1.
+//! The command lines of `heartbeat`, `cl_status` and `systole`: option letters, what is asked of a
+//! running daemon, and what is printed. Spec: tools, section 1; client API, section 14.
 
+use std::io::Write as _;
+
+pub mod cl_status;
+pub mod getopt;
 pub mod options;
 pub mod talk;
+pub mod view;
 
 pub use options::{Command, Held, OptionError, Options};
+
+/// The words of this program's command line behind its name. What is not UTF-8 is replaced: no
+/// option is spelt so.
+#[must_use]
+pub fn words() -> Vec<String> {
+    std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Writes to standard output. A reader that closes its end early is no reason to panic.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

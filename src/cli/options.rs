@@ -1,5 +1,7 @@
 //! Option letters, read as `getopt` reads them. Spec: tools, section 1.
 
+use super::getopt::{Getopt, Given};
+
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -135,6 +137,9 @@ pub enum OptionError {
 /// Exit code of wrong usage.
 pub const EXIT_USAGE: u8 = 2;
 
+/// The letters, as `getopt` wants them.
+const LETTERS: &str = "dDkMrRsvWlftVC:";
+
 /// The usage text. Its first lines are the legacy ones.
 pub const USAGE: &str = "
 Usage: heartbeat [-dDkMrRsvWlVf] [-C Current-resource-state]
@@ -152,7 +157,6 @@ pub fn parse<I>(program: &str, words: I) -> Result<Options, OptionError>
 where
     I: IntoIterator<Item = String>,
 {
-    let mut words = words.into_iter();
     let mut complaints = Vec::new();
     let (mut status, mut stop, mut reload, mut check) = (false, false, false, false);
     let (mut defaults, mut wiki, mut restarted) = (false, false, false);
@@ -168,53 +172,37 @@ where
         debug: 0,
         verbose: false,
     };
-    while let Some(word) = words.next() {
-        if word == "--" {
-            options.running = words.by_ref().collect();
-            options.running.retain(|word| {
-                options.frozen |= word == FROZEN;
-                let unfinished = word.strip_prefix(UNFINISHED);
-                options.unfinished.extend(unfinished.map(str::to_owned));
-                word != FROZEN && unfinished.is_none()
-            });
-            break;
-        }
-        let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
-            continue;
-        };
-        let mut rest = letters.chars();
-        while let Some(letter) = rest.next() {
-            match letter {
-                'd' => options.debug = options.debug.saturating_add(1),
-                'D' => defaults = true,
-                'k' => stop = true,
-                'M' => options.manage_resources = false,
-                'r' => reload = true,
-                'R' => restarted = true,
-                's' => status = true,
-                'v' => options.verbose = true,
-                'W' => wiki = true,
-                'l' => options.realtime = false,
-                'f' => options.foreground = true,
-                't' => check = true,
-                'V' => {
-                    options.command = Command::Version;
-                    return Ok(options);
-                }
-                'C' => {
-                    let inline = rest.as_str().to_owned();
-                    rest = "".chars();
-                    held = if inline.is_empty() {
-                        words.next()
-                    } else {
-                        Some(inline)
-                    };
-                    if held.is_none() {
-                        complaints.push(format!("{program}: option requires an argument -- 'C'"));
-                    }
-                }
-                other => complaints.push(format!("{program}: invalid option -- '{other}'")),
+    let mut given = Getopt::new(LETTERS, words);
+    for given in given.by_ref() {
+        match given {
+            Given::Flag('d') => options.debug = options.debug.saturating_add(1),
+            Given::Flag('D') => defaults = true,
+            Given::Flag('k') => stop = true,
+            Given::Flag('M') => options.manage_resources = false,
+            Given::Flag('r') => reload = true,
+            Given::Flag('R') => restarted = true,
+            Given::Flag('s') => status = true,
+            Given::Flag('v') => options.verbose = true,
+            Given::Flag('W') => wiki = true,
+            Given::Flag('l') => options.realtime = false,
+            Given::Flag('f') => options.foreground = true,
+            Given::Flag('t') => check = true,
+            Given::Flag('V') => {
+                options.command = Command::Version;
+                return Ok(options);
             }
+            Given::Value(_, word) => held = Some(word),
+            Given::Bad(complaint) => complaints.push(format!("{program}: {complaint}")),
+            Given::Flag(_) | Given::Word(_) => {}
+        }
+    }
+    for word in given.rest() {
+        if word == FROZEN {
+            options.frozen = true;
+        } else if let Some(key) = word.strip_prefix(UNFINISHED) {
+            options.unfinished.push(key.to_owned());
+        } else {
+            options.running.push(word);
         }
     }
     if !complaints.is_empty() || (held.is_some() && !restarted) || (reload && restarted) {

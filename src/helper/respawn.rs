@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use super::Call;
+use crate::cli::getopt::{Getopt, Given};
 use crate::clock::Clock;
 
 const USAGE: &str = "\
@@ -55,39 +56,21 @@ fn options(args: &[String]) -> Result<Options, u8> {
         pid_file: None,
         program: Vec::new(),
     };
-    let mut words = args.iter();
-    while let Some(word) = words.next() {
-        let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
-            options.program = std::iter::once(word).chain(words).cloned().collect();
-            break;
-        };
-        if letters == "-" {
-            options.program = words.cloned().collect();
-            break;
-        }
-        let mut letters = letters.chars();
-        while let Some(letter) = letters.next() {
-            match letter {
-                'h' => return Err(0),
-                'r' | 'l' => {}
-                'm' | 'i' | 'w' | 'p' => {
-                    let rest = letters.as_str().to_owned();
-                    let value = if rest.is_empty() {
-                        words.next().cloned().ok_or(2)?
-                    } else {
-                        rest
-                    };
-                    match letter {
-                        'm' => options.magic = value.parse().map_err(|_| 2)?,
-                        'p' => options.pid_file = Some(PathBuf::from(value)),
-                        _ => {}
-                    }
-                    break;
-                }
-                _ => return Err(2),
+    let mut given = Getopt::new("hrlm:i:w:p:", args.iter().cloned());
+    while let Some(one) = given.next() {
+        match one {
+            Given::Flag('h') => return Err(0),
+            Given::Value('m', code) => options.magic = code.parse().map_err(|_| 2)?,
+            Given::Value('p', path) => options.pid_file = Some(PathBuf::from(path)),
+            Given::Flag(_) | Given::Value(..) => {}
+            Given::Word(program) => {
+                options.program.push(program);
+                break;
             }
+            Given::Bad(_) => return Err(2),
         }
     }
+    options.program.extend(given.rest());
     if options.program.is_empty() {
         Err(2)
     } else {
