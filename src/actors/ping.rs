@@ -5,10 +5,13 @@
 //! replies count is decided by [`Pinger`]. Nothing here waits: a request that the socket does not
 //! take is lost, as one on the network may be, and the next status brings the next.
 
+mod socket;
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
@@ -19,13 +22,11 @@ use actix::{
     Actor, ActorFuture, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler,
     Recipient, SpawnHandle, Supervised,
 };
-use nix::sys::socket::{SockaddrStorage, recvfrom};
-use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::medium;
 use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
@@ -34,7 +35,10 @@ use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::limiter::Limiter;
 use crate::protocol::name::MediumName;
-use crate::protocol::ping::{self, Family, Identifier, Pinger, Question};
+use crate::protocol::ping::{self, Family, Pinger, Question};
+
+pub use socket::{OpenPing, PingError, open};
+use socket::{family, is_passing, open_socket, own_identifier, receive};
 
 /// Messages that the mailbox holds; more are dropped. As for a medium.
 const MAILBOX: usize = 64;
@@ -52,23 +56,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to open.
 const MAX_RETRY: Duration = Duration::from_secs(10);
 
-/// Why a ping node cannot be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{medium} {name}: cannot open a raw ICMP socket: {source}")]
-pub struct PingError {
-    /// Directive in ha.cf.
-    medium: &'static str,
-    /// Ping node.
-    name: String,
-    /// What the system said.
-    source: io::Error,
-}
-
-/// A raw socket that does not block. The runtime knows datagram sockets, and to it a raw socket is
-/// one.
-#[derive(Debug)]
-pub struct OpenPing(std::net::UdpSocket);
-
 /// Everything a ping node needs to know.
 #[derive(Debug)]
 pub struct PingSetup {
@@ -82,74 +69,6 @@ pub struct PingSetup {
     pub deadping: Duration,
     /// Membership. Held, not upgraded for each message, as by a medium.
     pub to: Recipient<Received>,
-}
-
-/// Which ICMP a ping node is asked by. A group has IPv4 hosts only; one whose hosts could all not
-/// be resolved is asked by nobody and is dead.
-fn family(config: &PingConfig) -> Family {
-    config
-        .hosts
-        .first()
-        .map_or(Family::V4, |host| Family::of(*host))
-}
-
-/// The identifier of all requests of this process.
-fn own_identifier() -> Identifier {
-    Identifier::of_process(std::process::id())
-}
-
-/// Lets the kernel drop whatever is no echo reply to us. Otherwise a ping flood at this host would
-/// wake the thread that beats, and push the replies out of the socket's buffer.
-fn filter(family: Family, Identifier(identifier): Identifier) -> Vec<SockFilter> {
-    // Classic BPF: opcodes of linux/bpf_common.h.
-    const LOAD_HEADER_LENGTH: u16 = 0xb1;
-    const LOAD_BYTE: u16 = 0x30;
-    const LOAD_HALF: u16 = 0x28;
-    const BEHIND_HEADER: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    let step = |code, k| SockFilter::new(code, 0, 0, k);
-    // IPv4 comes with its header, whose length differs; ICMPv6 without. An indexed load is the
-    // plain one with another addressing mode: 0x40 instead of 0x20.
-    let (first, mode, reply) = match family {
-        Family::V4 => (Some(step(LOAD_HEADER_LENGTH, 0)), BEHIND_HEADER, 0),
-        Family::V6 => (None, 0, 129),
-    };
-    let rest = [
-        step(LOAD_BYTE + mode, 0),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 3, reply),
-        step(LOAD_HALF + mode, 4),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(identifier)),
-        step(RETURN, u32::MAX),
-        step(RETURN, 0),
-    ];
-    first.into_iter().chain(rest).collect()
-}
-
-fn open_socket(family: Family) -> io::Result<OpenPing> {
-    let (domain, protocol) = match family {
-        Family::V4 => (Domain::IPV4, Protocol::ICMPV4),
-        Family::V6 => (Domain::IPV6, Protocol::ICMPV6),
-    };
-    let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
-    socket.set_nonblocking(true)?;
-    if let Err(error) = socket.attach_filter(&filter(family, own_identifier())) {
-        // Works without: replies are judged here as well.
-        debug!(%error, "no filter for ICMP");
-    }
-    Ok(OpenPing(socket.into()))
-}
-
-/// Opens the socket of one ping node.
-///
-/// # Errors
-/// [`PingError`]: usually that the privilege `CAP_NET_RAW` is missing.
-pub fn open(config: &PingConfig) -> Result<OpenPing, PingError> {
-    open_socket(family(config)).map_err(|source| PingError {
-        medium: config.medium,
-        name: config.name.to_string(),
-        source,
-    })
 }
 
 /// Starts a ping node on `arbiter`, supervised for ever.
@@ -241,20 +160,6 @@ impl ActorFuture<PingActor> for Reading {
             }
         }
     }
-}
-
-/// As for any medium, and the report that an earlier request did not fit the path.
-fn is_passing(error: &io::Error) -> bool {
-    medium::is_passing(error) || error.raw_os_error() == Some(nix::libc::EMSGSIZE)
-}
-
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {
-    let (length, from) = recvfrom::<SockaddrStorage>(socket.as_raw_fd(), buffer)?;
-    let from = from.and_then(|from| {
-        let v4 = from.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| from.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    });
-    Ok((length, from))
 }
 
 impl PingActor {
@@ -437,117 +342,5 @@ impl Handler<UpdateKeys> for PingActor {
 
     fn handle(&mut self, UpdateKeys(keys): UpdateKeys, _: &mut Self::Context) {
         self.keys = keys;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::actors::messages::Outgoing;
-    use crate::protocol::auth::Method;
-    use crate::protocol::message::Message;
-    use crate::protocol::name::NodeName;
-
-    /// Passes on what it is sent.
-    struct Probe(tokio::sync::mpsc::UnboundedSender<Received>);
-
-    impl Actor for Probe {
-        type Context = Context<Self>;
-    }
-
-    impl Handler<Received> for Probe {
-        type Result = ();
-        fn handle(&mut self, heard: Received, _: &mut Self::Context) {
-            let _ = self.0.send(heard);
-        }
-    }
-
-    fn config(medium: &'static str, host: &str) -> PingConfig {
-        PingConfig {
-            name: NodeName::new(host).expect("a name"),
-            hosts: vec![host.parse().expect("an address")],
-            medium,
-        }
-    }
-
-    /// Asks the loopback address once and gives what membership would hear.
-    async fn asks(config: PingConfig) -> Option<Received> {
-        let keys = KeyRing::new(1, vec![(1, Method::Sha1, b"secret".to_vec())]);
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let opened = open(&config).ok()?;
-        let setup = PingSetup {
-            config,
-            opened,
-            keys: Arc::new(keys.expect("a key ring")),
-            deadping: Duration::from_secs(5),
-            to: Probe(tell).start().recipient(),
-        };
-        let ping = start(&actix::Arbiter::current(), setup);
-        for kind in ["NS_ackmsg", "status"] {
-            let message = Message::new(kind).with("ts", "6b00c544");
-            let datagram = Bytes::new();
-            ping.do_send(Transmit(Arc::new(Outgoing { message, datagram })));
-        }
-        let heard = tokio::time::timeout(Duration::from_secs(5), told.recv()).await;
-        let heard = heard.expect("an answer in time").expect("an answer");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(told.try_recv().is_err(), "a reply counts once");
-        Some(heard)
-    }
-
-    /// Sends one echo request to the loopback address; says whether anything is heard of it.
-    fn hears(family: Family, identifier: Identifier) -> Option<bool> {
-        let OpenPing(socket) = open_socket(family).ok()?;
-        let to: IpAddr = match family {
-            Family::V4 => "127.0.0.1".parse().expect("an address"),
-            Family::V6 => "::1".parse().expect("an address"),
-        };
-        let payload: &[u8] = b"the filter's test";
-        let packet = ping::request(family, identifier, 1, payload).expect("fits");
-        let to = SocketAddr::new(to, 0);
-        SockRef::from(&socket)
-            .send_to(&packet, &to.into())
-            .expect("sent");
-        socket.set_nonblocking(false).expect("an option");
-        let limit = Some(Duration::from_millis(200));
-        socket.set_read_timeout(limit).expect("an option");
-        let mut heard = false;
-        let mut buffer = [0; 200];
-        while let Ok((length, _)) = socket.recv_from(&mut buffer) {
-            let reply = ping::reply(family, &buffer[..length]).expect("a reply, nothing else");
-            assert_eq!(reply.identifier, own_identifier());
-            // Another test of this process may ask at the same time.
-            heard |= reply.payload == payload;
-        }
-        Some(heard)
-    }
-
-    #[test]
-    fn the_kernel_drops_what_is_not_for_us() {
-        for family in [Family::V4, Family::V6] {
-            let Identifier(own) = own_identifier();
-            if let Some(heard) = hears(family, Identifier(own ^ 1)) {
-                assert!(!heard, "{family:?}: a reply to somebody else");
-                assert_eq!(hears(family, Identifier(own)), Some(true), "{family:?}");
-            }
-        }
-    }
-
-    #[actix::test]
-    #[ignore = "needs root: run by scripts/test"]
-    async fn the_loopback_answers_with_what_we_sent() {
-        for (medium, host) in [
-            ("ping", "127.0.0.1"),
-            ("ping_group", "127.0.0.1"),
-            ("ping6", "::1"),
-        ] {
-            let heard = asks(config(medium, host)).await.expect("a raw socket");
-            assert_eq!(heard.medium.as_str(), host);
-            assert_eq!(heard.message.kind(), Some("NS_st"));
-            assert_eq!(heard.message.text("src"), Some(host));
-            assert_eq!(heard.message.text("info"), Some(medium));
-        }
     }
 }

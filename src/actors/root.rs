@@ -21,10 +21,12 @@ mod care;
 mod held;
 mod last_resort;
 mod pulse;
+mod release;
 mod renew;
 mod restart;
 mod run;
 mod signals;
+mod start;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,40 +34,32 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
-use tracing::{error, warn};
+use tracing::error;
 
-use crate::actors::client_listener::{ClientsActor, ClientsSetup};
-use crate::actors::control::{ControlActor, ControlTargets};
+use crate::actors::client_listener::ClientsActor;
+use crate::actors::control::ControlActor;
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;
 use crate::actors::guardian::GuardianActor;
-use crate::actors::hooks::{HookContext, HooksActor};
-use crate::actors::interest::Interest;
-use crate::actors::ipfail::{self, IpfailActor, StopIpfail};
-use crate::actors::medium::{self, MediumActor, MediumPlan, MediumSetup, OpenMedium};
-use crate::actors::membership::handover::Resume;
-use crate::actors::membership::{self, MembershipActor, MembershipSetup, Outlets};
+use crate::actors::hooks::HooksActor;
+use crate::actors::ipfail::{IpfailActor, StopIpfail};
+use crate::actors::medium::MediumActor;
+use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
-    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MediaOpened, MoveAddresses, RootEvent,
-    RunHook, StopRequested,
+    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MoveAddresses, RootEvent, RunHook,
+    StopRequested,
 };
-use crate::actors::ping::{self, OpenPing, PingActor, PingSetup};
-use crate::actors::resource_group::GroupContext;
+use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
-use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::cli::Options;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::guardian::Link;
 use crate::ha_log::HaLog;
-use crate::net::service_address::AddressManager;
-use crate::notice::{self, Notice, Severity};
+use crate::notice::Severity;
 use crate::paths::Paths;
-use crate::protocol::auth::KeyRing;
-use crate::protocol::event::{GroupOrder, OrderId, StopReason};
+use crate::protocol::event::StopReason;
 use crate::protocol::group::GroupKey;
-use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 use crate::reload::Stamps;
 use crate::service_manager;
@@ -84,38 +78,8 @@ pub const GENERATIONS_AHEAD: u64 = 3;
 /// Pause between two looks at the load average, unless the keepalive is longer.
 const LOAD_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long groups may take to be released after membership gave up: as legacy's emergency timer.
-const RELEASE_LIMIT: Duration = Duration::from_secs(3600);
-
 /// Exit code after a fault of our own.
 const EXIT_FAULT: u8 = 1;
-
-/// Everything that root begins with.
-struct Parts {
-    paths: Paths,
-    config: Arc<Config>,
-    keys: Arc<KeyRing>,
-    stamps: Stamps,
-    load_options: LoadOptions,
-    options: Options,
-    program: PathBuf,
-    resume: Option<Resume>,
-    guardian: Link,
-    log: HaLog,
-    cluster: Arbiter,
-    media: Vec<(MediumPlan, OpenMedium)>,
-    /// In step with the configuration's ping nodes.
-    pings: Vec<OpenPing>,
-    identity: Identity,
-    seed: u64,
-    generation_file: GenerationFile,
-    exit: oneshot::Sender<u8>,
-}
-
-/// Membership panicked too often.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-struct MembershipGaveUp;
 
 /// Owns the node's actors.
 pub struct RootActor {
@@ -162,168 +126,6 @@ pub struct RootActor {
 }
 
 impl RootActor {
-    /// Starts every other actor; the media are open already, so the node begins at once.
-    fn new(ctx: &mut Context<Self>, parts: Parts) -> Self {
-        let Parts {
-            paths,
-            config,
-            keys,
-            stamps,
-            load_options,
-            options,
-            program,
-            resume,
-            log,
-            cluster,
-            media,
-            pings,
-            identity,
-            seed,
-            generation_file,
-            exit,
-            guardian,
-        } = parts;
-        // On disk before anything can be started.
-        let guarded = config.settings.guardian;
-        let held = held::HeldFile::new(guarded.then(|| paths.held()), &options, resume.as_ref());
-        let pulse = pulse::Pulse::new(&config.timing);
-        let running = resume.as_ref().map(|resume| resume.running.clone());
-        let running = running.unwrap_or_default();
-        let known = care::Known::new(config.settings.address_probe, !running.is_empty());
-        let here = Arbiter::current();
-        let own = ctx.address();
-        let gave_up = own.downgrade();
-        let interest = Interest::default();
-        let setup = MembershipSetup {
-            settings: config.node_settings(std::process::id()),
-            identity,
-            seed,
-            resume,
-            keys: Arc::clone(&keys),
-            format: config.message_format,
-            outlets: Outlets {
-                groups: own.clone().recipient(),
-                hooks: own.clone().recipient(),
-                root: own.downgrade().recipient(),
-                interest: interest.clone(),
-            },
-        };
-        let membership = membership::start(&cluster.handle(), setup, move || {
-            if let Some(root) = gave_up.upgrade() {
-                root.do_send(MembershipGaveUp);
-            }
-        });
-        let media: Vec<_> = media
-            .into_iter()
-            .map(|(plan, opened)| {
-                let setup = MediumSetup {
-                    plan,
-                    opened,
-                    keys: Arc::clone(&keys),
-                    log_bad_packets: config.log_bad_packets,
-                    to: membership.clone().recipient(),
-                };
-                medium::start(&cluster.handle(), setup)
-            })
-            .collect();
-        let pings: Vec<_> = config
-            .pings
-            .iter()
-            .zip(pings)
-            .map(|(ping, opened)| {
-                let setup = PingSetup {
-                    config: ping.clone(),
-                    opened,
-                    keys: Arc::clone(&keys),
-                    deadping: config.timing.deadping,
-                    to: membership.clone().recipient(),
-                };
-                ping::start(&cluster.handle(), setup)
-            })
-            .collect();
-        let addresses = Arc::new(AddressManager::new());
-        let context = GroupContext::of(&config, &paths, log.debug(), addresses);
-        let (loaded, done) = (config.groups.clone(), own.clone().recipient());
-        let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
-            GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done)
-        });
-        let died = own.downgrade().recipient();
-        let clients = Clients::new(&config, &paths, log.debug(), &died);
-        let context = HookContext::of(&config, &paths, log.debug());
-        let hooks = supervise(&here, RestartPolicy::new("hooks"), move |_| {
-            HooksActor::new(context)
-        });
-        let (path, injected) = (paths.fifo(), membership.clone().recipient());
-        let fifo = supervise(&here, RestartPolicy::new("fifo"), move |_| {
-            FifoActor::new(path, injected, Clock::start())
-        });
-        let targets = ControlTargets {
-            group: groups.clone().recipient(),
-            groups: groups.clone().recipient(),
-            node: membership.clone().recipient(),
-        };
-        let path = paths.control();
-        let control = supervise(&here, RestartPolicy::new("control"), move |_| {
-            ControlActor::new(path, targets)
-        });
-        let watcher = guarded.then(|| {
-            let (program, link) = (program.clone(), guardian.clone());
-            supervise(&here, RestartPolicy::new("guardian"), move |_| {
-                GuardianActor::new(program, link)
-            })
-        });
-        if !guarded {
-            guardian.dismiss();
-        }
-        let client_socket = ClientsSetup::of(
-            &config,
-            paths.register(),
-            membership.clone().recipient(),
-            membership.clone().recipient(),
-            membership.clone().recipient(),
-            interest,
-        );
-        let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
-            ClientsActor::new(client_socket)
-        });
-        let ipfail =
-            ipfail::is_wanted(&config).then(|| ipfail::start(client_socket.clone().recipient()));
-        let senders = media.iter().map(|medium| medium.clone().recipient());
-        let senders = senders.chain(pings.iter().map(|ping| ping.clone().recipient()));
-        membership.do_send(MediaOpened(senders.collect()));
-        Self {
-            paths,
-            config,
-            stamps,
-            load_options,
-            options,
-            program,
-            restart: Restart::No,
-            held,
-            pulse,
-            known,
-            guardian,
-            log,
-            cluster,
-            membership,
-            media,
-            pings,
-            clients,
-            stopping: false,
-            groups,
-            hooks,
-            _fifo: fifo,
-            _control: control,
-            _guardian: watcher,
-            client_socket,
-            ipfail,
-            generation_file: Arc::new(Mutex::new(generation_file)),
-            exit: Some(exit),
-            reloading: false,
-            releasing: None,
-        }
-    }
-
     /// Ends the process with `code`; only the first call counts.
     fn end(&mut self, code: u8) {
         if let Some(exit) = self.exit.take() {
@@ -500,34 +302,5 @@ impl Handler<FailfastDied> for RootActor {
 
     fn handle(&mut self, died: FailfastDied, ctx: &mut Self::Context) {
         last_resort::reboot(self, &Reason::Client(died.command), ctx);
-    }
-}
-
-impl Handler<MembershipGaveUp> for RootActor {
-    type Result = ();
-
-    /// Nobody speaks for this node any more: it must not hold anything when the others take over.
-    fn handle(&mut self, _: MembershipGaveUp, ctx: &mut Self::Context) {
-        notice::log(&Notice::OtherCrit {
-            text: "membership failed too often: releasing all resources and ending".to_owned(),
-        });
-        let keys: Vec<_> = self.config.groups.iter().map(|g| g.key.clone()).collect();
-        if keys.is_empty() {
-            self.end(EXIT_FAULT);
-            return;
-        }
-        for (number, group) in (0..).zip(keys.clone()) {
-            self.groups.do_send(GroupCommand {
-                // Of its own range: membership's numbers begin at zero.
-                order: OrderId(u64::MAX - number),
-                group,
-                what: GroupOrder::Stop,
-            });
-        }
-        self.releasing = Some(keys);
-        ctx.run_later(RELEASE_LIMIT, |root, _| {
-            warn!("not all resources could be released");
-            root.end(EXIT_FAULT);
-        });
     }
 }

@@ -12,7 +12,8 @@ use crate::protocol::event::{Action, Event};
 use crate::protocol::name::Generation;
 use crate::protocol::output::{Output, ResourceEvent};
 use crate::resources::hooks;
-use crate::resources::state::{ResourceInput, ResourceOutput};
+use crate::resources::input::ResourceInput;
+use crate::resources::output::ResourceOutput;
 
 /// Outputs that one call may work off. A call makes a handful; a loop between the two halves
 /// would be a defect of ours, and ends here instead of starving the heartbeat.

@@ -57,7 +57,7 @@ impl ResourceState {
         let gone = |name: &NodeName| {
             self.peers
                 .get(name)
-                .is_some_and(super::state::Peer::is_gone)
+                .is_some_and(super::peers::Peer::is_gone)
         };
         self.waiting
             .gone
@@ -117,7 +117,7 @@ impl ResourceState {
             let still = self
                 .peers
                 .get(&node)
-                .is_some_and(super::state::Peer::is_gone);
+                .is_some_and(super::peers::Peer::is_gone);
             if still {
                 self.take_over_once(&node, message);
             }

@@ -6,7 +6,8 @@
 
 use super::handshake::report;
 use super::holding::HoldingSet;
-use super::state::{Phase, ResourceOutput, ResourceState};
+use super::output::ResourceOutput;
+use super::state::{Phase, ResourceState};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;

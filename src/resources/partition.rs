@@ -20,8 +20,10 @@ use std::time::Duration;
 
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
+use super::output::ResourceOutput;
+use super::peers::Peer;
 use super::standby::Standby;
-use super::state::{Peer, Phase, ResourceOutput, ResourceState};
+use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::Action;

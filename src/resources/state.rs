@@ -6,86 +6,21 @@ use std::time::Duration;
 use super::failures::Failure;
 use super::freeze::Waiting;
 use super::holding::HoldingSet;
+use super::input::ResourceInput;
 use super::isolation::CutOff;
 use super::jobs::Jobs;
 use super::legacy_model::Asked;
+use super::output::ResourceOutput;
+use super::peers::Peer;
 use super::shutdown::Stop;
 use super::standby::{Request, Standby};
 use crate::clock::Monotonic;
-use crate::notice::Notice;
-use crate::protocol::decisions;
-use crate::protocol::event::{Action, GroupOutcome, OrderId, StopReason};
-use crate::protocol::field;
+use crate::protocol::event::{Action, StopReason};
 use crate::protocol::group::{GroupKey, ResourceGroup};
-use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
 use crate::protocol::settings::{AutoFailback, NodeSettings};
-use crate::protocol::status::NodeStatus;
-
-/// Something that happened outside the resource core.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ResourceInput {
-    /// Time went by.
-    Tick,
-    /// The own status is `active` and was sent.
-    CommUp,
-    /// From membership.
-    Membership(ResourceEvent),
-    /// A local program asks that this node gives the set away.
-    StandbyRequested(HoldingSet),
-    /// A group's actor finished an order.
-    GroupDone {
-        /// The order.
-        order: OrderId,
-        /// Its group.
-        group: GroupKey,
-        /// What came out.
-        outcome: GroupOutcome,
-    },
-    /// The dead time of a node is over, and we are the one that is cut off.
-    CutOff {
-        /// The silent node.
-        node: NodeName,
-        /// The message of its death, for the hook.
-        message: Message,
-    },
-    /// A ping node answers again, and who was silent still is.
-    Regained,
-    /// The node shall stop.
-    StopRequested(StopReason),
-    /// All respawned clients have ended.
-    ClientsStopped,
-    /// Nothing shall be started or stopped from now on.
-    FreezeRequested,
-    /// Go on as usual.
-    ThawRequested,
-}
-
-/// Something that follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ResourceOutput {
-    /// Send to all nodes; it comes back as our own.
-    Send(Message),
-    /// Send the own status at once.
-    SendStatus,
-    /// Do this.
-    Act(Action),
-    /// Peers may think that everything is released: begin a new run.
-    BeginNewGeneration,
-    /// A decision, for people.
-    Decided {
-        /// What is done, or is not.
-        what: String,
-        /// Why.
-        cause: String,
-    },
-    /// Nobody is left who hears us: whoever comes back shall find us in a new run.
-    ContinueUnderNewGeneration,
-    /// What we put on the scales when we tell a node that it was given up; `None`: not to be told.
-    Weight(Option<Weight>),
-}
 
 /// Own phase. Spec: resources, section 5.2, note 1: the simplified machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,44 +35,6 @@ pub(super) enum Phase {
     Stable,
     /// Everything is being released, or is.
     Shutdown,
-}
-
-/// What is known of another node.
-#[derive(Debug, Default)]
-pub(super) struct Peer {
-    /// Status as membership sees it; `None`: not heard of yet.
-    pub(super) status: Option<NodeStatus>,
-    /// It sent `shutdone` in its present generation: it holds nothing and goes.
-    pub(super) left: bool,
-    /// It said that it gives everything up to go.
-    pub(super) leaving: bool,
-    /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
-    pub(super) fresh: bool,
-    /// A full report of its present generation came after our `starting`.
-    pub(super) reported: bool,
-    /// How often our `starting` was repeated for it.
-    pub(super) asked: u8,
-    /// It understands more than legacy: it said so in a status message or in `starting`.
-    pub(super) systole: bool,
-    /// It knows which of two nodes yields after a partition: it said so in the same way.
-    pub(super) yields: bool,
-    /// We declared its present run dead.
-    pub(super) given_up: bool,
-    /// A new generation of ours began when we did.
-    pub(super) renumbered: bool,
-    /// Its groups were taken over since it was last heard to start.
-    pub(super) taken_over: bool,
-    /// What it said last.
-    pub(super) holds: HoldingSet,
-    /// Generation and number of its newest report: an older one that arrives late is no news.
-    pub(super) newest_report: (u64, u64),
-}
-
-impl Peer {
-    /// Dead, or gone by its own word.
-    pub(super) fn is_gone(&self) -> bool {
-        self.left || self.status == Some(NodeStatus::Dead)
-    }
 }
 
 /// Points in time at which something is due.
@@ -482,43 +379,6 @@ impl ResourceState {
         self.model.is_nice()
     }
 
-    /// What the other side holds or may hold. With more than two nodes the words of all that
-    /// live: the one record keeps only the last.
-    pub(super) fn theirs_at_most(&self) -> HoldingSet {
-        let known = self.theirs.with(self.doubt);
-        if self.is_pair() {
-            return known;
-        }
-        self.peers
-            .values()
-            .filter(|peer| !peer.is_gone())
-            .fold(known, |sum, peer| sum.with(peer.holds))
-    }
-
-    /// Whether every full member has reported in its present generation.
-    pub(super) fn all_active_reported(&self) -> bool {
-        self.peers
-            .values()
-            .all(|peer| peer.reported || peer.left || peer.status != Some(NodeStatus::Active))
-    }
-
-    /// Whether this is a cluster of exactly two normal nodes.
-    pub(super) fn is_pair(&self) -> bool {
-        self.peers.len() == 1
-    }
-
-    /// Whether no other normal node is left.
-    pub(super) fn all_peers_gone(&self) -> bool {
-        self.peers.values().all(Peer::is_gone)
-    }
-
-    /// Whether some other normal node is a full member.
-    pub(super) fn peer_active(&self) -> bool {
-        self.peers
-            .values()
-            .any(|peer| !peer.left && peer.status == Some(NodeStatus::Active))
-    }
-
     /// Keys of the groups of `set`, from our own view, in file order.
     pub(super) fn keys_of(&self, set: HoldingSet) -> Vec<GroupKey> {
         self.groups
@@ -558,47 +418,5 @@ impl ResourceState {
             *timer = None;
         }
         due
-    }
-
-    pub(super) fn send(&mut self, mut message: Message) {
-        let full_report = message.text(field::RTYPE) == Some("full");
-        // One that we do not hear may hear us.
-        let understood = |peer: &Peer| peer.yields || peer.status.is_none() || peer.is_gone();
-        if full_report && self.is_pair() && self.peers.values().all(understood) {
-            message.set_text(field::RUNS, &self.weight().to_text());
-        }
-        self.out.push(ResourceOutput::Send(message));
-    }
-
-    pub(super) fn act(&mut self, action: Action) {
-        self.out.push(ResourceOutput::Act(action));
-    }
-
-    /// Notes a decision where it is taken.
-    pub(super) fn decide(&mut self, what: impl Into<String>, cause: impl Into<String>) {
-        self.out.push(ResourceOutput::Decided {
-            what: decisions::bounded(what.into()),
-            cause: decisions::bounded(cause.into()),
-        });
-    }
-
-    pub(super) fn notice(&mut self, notice: Notice) {
-        self.act(Action::Notice(notice));
-    }
-
-    pub(super) fn info(&mut self, text: impl Into<String>) {
-        self.notice(Notice::OtherInfo { text: text.into() });
-    }
-
-    pub(super) fn warn(&mut self, text: impl Into<String>) {
-        self.notice(Notice::OtherWarn { text: text.into() });
-    }
-
-    pub(super) fn error(&mut self, text: impl Into<String>) {
-        self.notice(Notice::OtherError { text: text.into() });
-    }
-
-    pub(super) fn debug(&mut self, text: impl Into<String>) {
-        self.notice(Notice::OtherDebug { text: text.into() });
     }
 }

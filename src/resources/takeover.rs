@@ -3,7 +3,8 @@
 use super::holding::HoldingSet;
 use super::hooks;
 use super::jobs::Purpose;
-use super::state::{Phase, ResourceOutput, ResourceState};
+use super::output::ResourceOutput;
+use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::field::{self, kind};

@@ -13,7 +13,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use super::{EXIT_FAULT, GENERATIONS_AHEAD, Parts, RootActor};
+use super::start::Parts;
+use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
 use crate::actors::medium;
 use crate::actors::membership::handover::Resume;
 use crate::actors::ping;

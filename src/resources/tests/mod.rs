@@ -15,7 +15,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::holding::HoldingSet;
-use super::state::{Phase, ResourceInput, ResourceOutput, ResourceState};
+use super::input::ResourceInput;
+use super::output::ResourceOutput;
+use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Severity;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId, StopReason};

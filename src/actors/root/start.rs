@@ -1,0 +1,225 @@
+//! Starts every other actor and joins them. Spec: membership, section 4.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::release::MembershipGaveUp;
+use super::restart::Restart;
+use super::{RootActor, care, held, pulse};
+use crate::actors::client_listener::{ClientsActor, ClientsSetup};
+use crate::actors::control::{ControlActor, ControlTargets};
+use crate::actors::fifo::FifoActor;
+use crate::actors::groups::GroupsActor;
+use crate::actors::guardian::GuardianActor;
+use crate::actors::hooks::{HookContext, HooksActor};
+use crate::actors::interest::Interest;
+use crate::actors::ipfail;
+use crate::actors::medium::{self, MediumPlan, MediumSetup, OpenMedium};
+use crate::actors::membership::handover::Resume;
+use crate::actors::membership::{self, MembershipSetup, Outlets};
+use crate::actors::messages::MediaOpened;
+use crate::actors::ping::{self, OpenPing, PingSetup};
+use crate::actors::resource_group::GroupContext;
+use crate::actors::respawn::Clients;
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::cli::Options;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::load::LoadOptions;
+use crate::guardian::Link;
+use crate::ha_log::HaLog;
+use crate::net::service_address::AddressManager;
+use crate::paths::Paths;
+use crate::protocol::auth::KeyRing;
+use crate::protocol::membership::Identity;
+use crate::reload::Stamps;
+use crate::state_files::GenerationFile;
+
+/// Everything that root begins with.
+pub(super) struct Parts {
+    pub(super) paths: Paths,
+    pub(super) config: Arc<Config>,
+    pub(super) keys: Arc<KeyRing>,
+    pub(super) stamps: Stamps,
+    pub(super) load_options: LoadOptions,
+    pub(super) options: Options,
+    pub(super) program: PathBuf,
+    pub(super) resume: Option<Resume>,
+    pub(super) guardian: Link,
+    pub(super) log: HaLog,
+    pub(super) cluster: Arbiter,
+    pub(super) media: Vec<(MediumPlan, OpenMedium)>,
+    /// In step with the configuration's ping nodes.
+    pub(super) pings: Vec<OpenPing>,
+    pub(super) identity: Identity,
+    pub(super) seed: u64,
+    pub(super) generation_file: GenerationFile,
+    pub(super) exit: oneshot::Sender<u8>,
+}
+
+impl RootActor {
+    /// Starts every other actor; the media are open already, so the node begins at once.
+    pub(super) fn new(ctx: &mut Context<Self>, parts: Parts) -> Self {
+        let Parts {
+            paths,
+            config,
+            keys,
+            stamps,
+            load_options,
+            options,
+            program,
+            resume,
+            log,
+            cluster,
+            media,
+            pings,
+            identity,
+            seed,
+            generation_file,
+            exit,
+            guardian,
+        } = parts;
+        // On disk before anything can be started.
+        let guarded = config.settings.guardian;
+        let held = held::HeldFile::new(guarded.then(|| paths.held()), &options, resume.as_ref());
+        let pulse = pulse::Pulse::new(&config.timing);
+        let running = resume.as_ref().map(|resume| resume.running.clone());
+        let running = running.unwrap_or_default();
+        let known = care::Known::new(config.settings.address_probe, !running.is_empty());
+        let here = Arbiter::current();
+        let own = ctx.address();
+        let gave_up = own.downgrade();
+        let interest = Interest::default();
+        let setup = MembershipSetup {
+            settings: config.node_settings(std::process::id()),
+            identity,
+            seed,
+            resume,
+            keys: Arc::clone(&keys),
+            format: config.message_format,
+            outlets: Outlets {
+                groups: own.clone().recipient(),
+                hooks: own.clone().recipient(),
+                root: own.downgrade().recipient(),
+                interest: interest.clone(),
+            },
+        };
+        let membership = membership::start(&cluster.handle(), setup, move || {
+            if let Some(root) = gave_up.upgrade() {
+                root.do_send(MembershipGaveUp);
+            }
+        });
+        let media: Vec<_> = media
+            .into_iter()
+            .map(|(plan, opened)| {
+                let setup = MediumSetup {
+                    plan,
+                    opened,
+                    keys: Arc::clone(&keys),
+                    log_bad_packets: config.log_bad_packets,
+                    to: membership.clone().recipient(),
+                };
+                medium::start(&cluster.handle(), setup)
+            })
+            .collect();
+        let pings: Vec<_> = config
+            .pings
+            .iter()
+            .zip(pings)
+            .map(|(ping, opened)| {
+                let setup = PingSetup {
+                    config: ping.clone(),
+                    opened,
+                    keys: Arc::clone(&keys),
+                    deadping: config.timing.deadping,
+                    to: membership.clone().recipient(),
+                };
+                ping::start(&cluster.handle(), setup)
+            })
+            .collect();
+        let addresses = Arc::new(AddressManager::new());
+        let context = GroupContext::of(&config, &paths, log.debug(), addresses);
+        let (loaded, done) = (config.groups.clone(), own.clone().recipient());
+        let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
+            GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done)
+        });
+        let died = own.downgrade().recipient();
+        let clients = Clients::new(&config, &paths, log.debug(), &died);
+        let context = HookContext::of(&config, &paths, log.debug());
+        let hooks = supervise(&here, RestartPolicy::new("hooks"), move |_| {
+            HooksActor::new(context)
+        });
+        let (path, injected) = (paths.fifo(), membership.clone().recipient());
+        let fifo = supervise(&here, RestartPolicy::new("fifo"), move |_| {
+            FifoActor::new(path, injected, Clock::start())
+        });
+        let targets = ControlTargets {
+            group: groups.clone().recipient(),
+            groups: groups.clone().recipient(),
+            node: membership.clone().recipient(),
+        };
+        let path = paths.control();
+        let control = supervise(&here, RestartPolicy::new("control"), move |_| {
+            ControlActor::new(path, targets)
+        });
+        let watcher = guarded.then(|| {
+            let (program, link) = (program.clone(), guardian.clone());
+            supervise(&here, RestartPolicy::new("guardian"), move |_| {
+                GuardianActor::new(program, link)
+            })
+        });
+        if !guarded {
+            guardian.dismiss();
+        }
+        let client_socket = ClientsSetup::of(
+            &config,
+            paths.register(),
+            membership.clone().recipient(),
+            membership.clone().recipient(),
+            membership.clone().recipient(),
+            interest,
+        );
+        let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
+            ClientsActor::new(client_socket)
+        });
+        let ipfail =
+            ipfail::is_wanted(&config).then(|| ipfail::start(client_socket.clone().recipient()));
+        let senders = media.iter().map(|medium| medium.clone().recipient());
+        let senders = senders.chain(pings.iter().map(|ping| ping.clone().recipient()));
+        membership.do_send(MediaOpened(senders.collect()));
+        Self {
+            paths,
+            config,
+            stamps,
+            load_options,
+            options,
+            program,
+            restart: Restart::No,
+            held,
+            pulse,
+            known,
+            guardian,
+            log,
+            cluster,
+            membership,
+            media,
+            pings,
+            clients,
+            stopping: false,
+            groups,
+            hooks,
+            _fifo: fifo,
+            _control: control,
+            _guardian: watcher,
+            client_socket,
+            ipfail,
+            generation_file: Arc::new(Mutex::new(generation_file)),
+            exit: Some(exit),
+            reloading: false,
+            releasing: None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What follows from a step of the resource core, and how its parts say it.
+
+use super::peers::Peer;
+use super::state::ResourceState;
+use crate::notice::Notice;
+use crate::protocol::decisions;
+use crate::protocol::event::Action;
+use crate::protocol::field;
+use crate::protocol::message::Message;
+use crate::protocol::partition::Weight;
+
+/// Something that follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceOutput {
+    /// Send to all nodes; it comes back as our own.
+    Send(Message),
+    /// Send the own status at once.
+    SendStatus,
+    /// Do this.
+    Act(Action),
+    /// Peers may think that everything is released: begin a new run.
+    BeginNewGeneration,
+    /// A decision, for people.
+    Decided {
+        /// What is done, or is not.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+    /// Nobody is left who hears us: whoever comes back shall find us in a new run.
+    ContinueUnderNewGeneration,
+    /// What we put on the scales when we tell a node that it was given up; `None`: not to be told.
+    Weight(Option<Weight>),
+}
+
+impl ResourceState {
+    pub(super) fn send(&mut self, mut message: Message) {
+        let full_report = message.text(field::RTYPE) == Some("full");
+        // One that we do not hear may hear us.
+        let understood = |peer: &Peer| peer.yields || peer.status.is_none() || peer.is_gone();
+        if full_report && self.is_pair() && self.peers.values().all(understood) {
+            message.set_text(field::RUNS, &self.weight().to_text());
+        }
+        self.out.push(ResourceOutput::Send(message));
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.out.push(ResourceOutput::Act(action));
+    }
+
+    /// Notes a decision where it is taken.
+    pub(super) fn decide(&mut self, what: impl Into<String>, cause: impl Into<String>) {
+        self.out.push(ResourceOutput::Decided {
+            what: decisions::bounded(what.into()),
+            cause: decisions::bounded(cause.into()),
+        });
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.act(Action::Notice(notice));
+    }
+
+    pub(super) fn info(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherInfo { text: text.into() });
+    }
+
+    pub(super) fn warn(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherWarn { text: text.into() });
+    }
+
+    pub(super) fn error(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherError { text: text.into() });
+    }
+
+    pub(super) fn debug(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherDebug { text: text.into() });
+    }
+}

@@ -1,0 +1,82 @@
+//! What is known of the other nodes, each and all together. Spec: resources, sections 5 and 13.
+
+use super::holding::HoldingSet;
+use super::state::ResourceState;
+use crate::protocol::status::NodeStatus;
+
+/// What is known of another node.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// Status as membership sees it; `None`: not heard of yet.
+    pub(super) status: Option<NodeStatus>,
+    /// It sent `shutdone` in its present generation: it holds nothing and goes.
+    pub(super) left: bool,
+    /// It said that it gives everything up to go.
+    pub(super) leaving: bool,
+    /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
+    pub(super) fresh: bool,
+    /// A full report of its present generation came after our `starting`.
+    pub(super) reported: bool,
+    /// How often our `starting` was repeated for it.
+    pub(super) asked: u8,
+    /// It understands more than legacy: it said so in a status message or in `starting`.
+    pub(super) systole: bool,
+    /// It knows which of two nodes yields after a partition: it said so in the same way.
+    pub(super) yields: bool,
+    /// We declared its present run dead.
+    pub(super) given_up: bool,
+    /// A new generation of ours began when we did.
+    pub(super) renumbered: bool,
+    /// Its groups were taken over since it was last heard to start.
+    pub(super) taken_over: bool,
+    /// What it said last.
+    pub(super) holds: HoldingSet,
+    /// Generation and number of its newest report: an older one that arrives late is no news.
+    pub(super) newest_report: (u64, u64),
+}
+
+impl Peer {
+    /// Dead, or gone by its own word.
+    pub(super) fn is_gone(&self) -> bool {
+        self.left || self.status == Some(NodeStatus::Dead)
+    }
+}
+
+impl ResourceState {
+    /// What the other side holds or may hold. With more than two nodes the words of all that
+    /// live: the one record keeps only the last.
+    pub(super) fn theirs_at_most(&self) -> HoldingSet {
+        let known = self.theirs.with(self.doubt);
+        if self.is_pair() {
+            return known;
+        }
+        self.peers
+            .values()
+            .filter(|peer| !peer.is_gone())
+            .fold(known, |sum, peer| sum.with(peer.holds))
+    }
+
+    /// Whether every full member has reported in its present generation.
+    pub(super) fn all_active_reported(&self) -> bool {
+        self.peers
+            .values()
+            .all(|peer| peer.reported || peer.left || peer.status != Some(NodeStatus::Active))
+    }
+
+    /// Whether this is a cluster of exactly two normal nodes.
+    pub(super) fn is_pair(&self) -> bool {
+        self.peers.len() == 1
+    }
+
+    /// Whether no other normal node is left.
+    pub(super) fn all_peers_gone(&self) -> bool {
+        self.peers.values().all(Peer::is_gone)
+    }
+
+    /// Whether some other normal node is a full member.
+    pub(super) fn peer_active(&self) -> bool {
+        self.peers
+            .values()
+            .any(|peer| !peer.left && peer.status == Some(NodeStatus::Active))
+    }
+}
