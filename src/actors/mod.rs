@@ -1,8 +1,7 @@
 //! Thin supervised actors around the core.
 
 pub mod child;
-pub mod client_listener;
-mod client_session;
+pub mod clients;
 pub mod control;
 pub mod fifo;
 pub mod groups;

@@ -36,7 +36,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use crate::actors::client_listener::ClientsActor;
+use crate::actors::clients::ClientsActor;
 use crate::actors::control::ControlActor;
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::{RootActor, care, held, pulse};
-use crate::actors::client_listener::{ClientsActor, ClientsSetup};
+use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;

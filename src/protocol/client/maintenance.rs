@@ -8,39 +8,10 @@ use super::super::decisions::Decision;
 use super::super::field;
 use super::super::message::{Message, Value};
 use super::requests::Answers;
-use super::{Client, ClientId, ClientOutput, Registry, word};
+use super::{Client, ClientId, ClientOutput, MaintenanceRequest, Registry, word};
 
 /// `reqtype` of all three.
 pub(super) const REQUEST: &str = "systole";
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaintenanceRequest {
-    /// Start and stop nothing from now on.
-    Freeze,
-    /// Go on as usual.
-    Thaw,
-    /// The last decisions and their causes.
-    Why,
-}
-
-impl MaintenanceRequest {
-    /// The word of `subt`.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Freeze => "freeze",
-            Self::Thaw => "thaw",
-            Self::Why => "why",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        [Self::Freeze, Self::Thaw, Self::Why]
-            .into_iter()
-            .find(|request| request.word() == word)
-    }
-}
 
 impl Registry {
     /// `None`: membership is asked.

@@ -9,8 +9,10 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::message::{Field, Value};
 use super::super::name::{NodeName, NodeUuid};
+use super::super::output::Treatment;
 use super::super::status::NodeStatus;
 use super::frame::{self, MAX_BODY_BYTES, MAX_STRANGER_BYTES};
+use super::traffic::is_forged;
 use super::*;
 use crate::protocol::wire::MessageFormat;
 

@@ -12,45 +12,34 @@
 //! most one question and one message at a time is with membership.
 
 mod inside;
+mod queue;
+mod session;
+mod setup;
+mod socket;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
-use tracing::{debug, error, warn};
+use tokio::net::UnixStream;
+use tracing::warn;
 
-use crate::accounts;
-use crate::actors::client_listener::inside::Inside;
-use crate::actors::client_session::{self, Session};
-use crate::actors::interest::Interest;
-use crate::actors::messages::{AskCluster, AskMaintenance, Injected, RootEvent};
+use crate::actors::messages::{Injected, RootEvent};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::file_mode::{Made, set_mode};
-use crate::ha_log;
 use crate::notice;
 use crate::protocol::client::{
-    ClientId, ClientOutput, Credentials, Gone, MaintenanceRequest, Registry, RegistrySettings,
-    Surroundings, frame,
+    ClientId, ClientOutput, Credentials, Gone, MaintenanceRequest, Registry, Surroundings, frame,
 };
-use crate::protocol::event::Origin;
 use crate::protocol::limiter::Limiter;
-use crate::protocol::wire::MessageFormat;
 
-/// Pause before the socket is opened again after an error.
-const REOPEN_PAUSE: Duration = Duration::from_secs(5);
-
-/// Pause after an accept that failed: out of descriptors, most likely.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use inside::Inside;
+use queue::Pump;
+use session::{Ended, Heard, Session};
+pub use setup::ClientsSetup;
 
 /// How long a connection may take to sign on. Spec: client API, section 17.
 const SIGN_ON_LIMIT: Duration = Duration::from_secs(10);
@@ -58,104 +47,11 @@ const SIGN_ON_LIMIT: Duration = Duration::from_secs(10);
 /// How long a join notice may take to come round. It takes no time unless the core began anew.
 const JOIN_LIMIT: Duration = Duration::from_secs(1);
 
-/// Pause between two looks at paused clients. Spec: client API, section 10.
-const PAUSED_LOOK: Duration = Duration::from_millis(50);
-
 /// Pause between two audits of the clients' processes. Spec: client API, section 9.
 const AUDIT_PAUSE: Duration = Duration::from_secs(9);
 
 /// Pause between two looks at suppressed log lines.
 const REPORT_PAUSE: Duration = Duration::from_secs(10);
-
-/// Messages on their way to membership at most. Clients have one each; what comes beyond are
-/// answers to questions of other nodes, which ask again.
-const MAX_INJECTIONS: usize = 2048;
-
-/// Whom the clients' messages go to, and what they are told.
-#[derive(Clone)]
-pub struct ClientsSetup {
-    /// `/run/heartbeat/register`.
-    pub path: PathBuf,
-    /// For the registry.
-    pub settings: RegistrySettings,
-    /// `msgfmt`.
-    pub format: MessageFormat,
-    /// Membership.
-    pub cluster: Recipient<AskCluster>,
-    /// The same.
-    pub injected: Recipient<Injected>,
-    /// The same.
-    pub maintenance: Recipient<AskMaintenance>,
-    /// What membership is told to deliver.
-    pub interest: Interest,
-}
-
-impl ClientsSetup {
-    /// From the checked files.
-    #[must_use]
-    pub fn of(
-        config: &Config,
-        path: PathBuf,
-        cluster: Recipient<AskCluster>,
-        injected: Recipient<Injected>,
-        maintenance: Recipient<AskMaintenance>,
-        interest: Interest,
-    ) -> Self {
-        let facility = config.log.facility.as_deref();
-        let pacemaker = config.parameters.get("pacemaker");
-        let settings = RegistrySettings {
-            local: config.local.to_string(),
-            deadtime_ms: config.timing.deadtime.as_millis(),
-            keepalive_ms: config.timing.keepalive.as_millis(),
-            version: crate::version::version(),
-            facility: facility
-                .and_then(ha_log::line::facility_number)
-                .map_or(-1, |number| i32::from(number) << 3),
-            pacemaker: !config.manage_resources
-                && pacemaker.is_some_and(|word| !crate::config::is_false(word)),
-            own_uid: nix::unistd::geteuid().as_raw(),
-            admin_gid: accounts::hacluster().map(|(_, gid)| gid),
-            rules: config.api_auth.clone(),
-            parameters: config.parameters.clone(),
-        };
-        Self {
-            path,
-            settings,
-            format: config.message_format,
-            cluster,
-            injected,
-            maintenance,
-            interest,
-        }
-    }
-}
-
-/// A frame of a client. `done` goes when it was dealt with.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct Heard {
-    pub(super) id: ClientId,
-    pub(super) body: Bytes,
-    pub(super) done: oneshot::Sender<()>,
-}
-
-/// A connection ended by itself.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct Ended {
-    pub(super) id: ClientId,
-    pub(super) why: Gone,
-}
-
-impl From<MaintenanceRequest> for AskMaintenance {
-    fn from(request: MaintenanceRequest) -> Self {
-        match request {
-            MaintenanceRequest::Freeze => Self::Freeze,
-            MaintenanceRequest::Thaw => Self::Thaw,
-            MaintenanceRequest::Why => Self::Why,
-        }
-    }
-}
 
 /// Owns the registry and the sessions.
 pub struct ClientsActor {
@@ -180,9 +76,6 @@ pub struct ClientsActor {
     clock: Clock,
 }
 
-/// A connection, or why there is none.
-struct Accepted(io::Result<UnixStream>);
-
 impl ClientsActor {
     /// Opens nothing before it is told [`RootEvent::CommUp`].
     #[must_use]
@@ -205,30 +98,6 @@ impl ClientsActor {
         }
     }
 
-    fn open(&mut self, ctx: &mut Context<Self>) {
-        if !self.wanted || self.listening {
-            return;
-        }
-        match listen(&self.setup.path) {
-            Ok(listener) => {
-                let connections = futures_util::stream::unfold(listener, |listener| async {
-                    let accepted = listener.accept().await.map(|(stream, _)| stream);
-                    if accepted.is_err() {
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                    Some((Accepted(accepted), listener))
-                });
-                ctx.add_stream(connections);
-                self.listening = true;
-            }
-            Err(error) => {
-                let path = self.setup.path.display();
-                error!(%path, %error, "cannot open the client socket");
-                ctx.run_later(REOPEN_PAUSE, Self::open);
-            }
-        }
-    }
-
     fn accept(&mut self, stream: UnixStream, ctx: &mut Context<Self>) -> Result<(), String> {
         let peer = stream.peer_cred().map_err(|error| error.to_string())?;
         let credentials = Credentials {
@@ -242,7 +111,8 @@ impl ClientsActor {
         let session = Session::new(stream, credentials.pid);
         self.sessions.insert(id, Rc::clone(&session));
         // A task of its own: a fault in it ends this client alone.
-        actix::spawn(client_session::serve(session, id, ctx.address()));
+        let (heard, ended) = (ctx.address().recipient(), ctx.address().recipient());
+        actix::spawn(session::serve(session, id, heard, ended));
         ctx.run_later(SIGN_ON_LIMIT, move |act, ctx| {
             if act.registry.is_signed_on(id) == Some(false) {
                 let why = Gone::Failed("did not sign on".to_owned());
@@ -256,70 +126,6 @@ impl ClientsActor {
         let id = ClientId(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
         id
-    }
-
-    /// Works off what waits, one thing at a time.
-    fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.busy {
-            return;
-        }
-        if let Some(injected) = self.injections.pop_front() {
-            self.busy = true;
-            let work = self.setup.injected.send(injected).into_actor(self);
-            ctx.spawn(work.map(|sent, act, ctx| {
-                if let Err(error) = sent {
-                    debug!(%error, "membership did not take a client's message");
-                }
-                act.busy = false;
-                act.pump(ctx);
-            }));
-        } else if let Some((id, request)) = self.orders.pop_front() {
-            self.busy = true;
-            let asked = AskMaintenance::from(request);
-            let work = self.setup.maintenance.send(asked).into_actor(self);
-            ctx.spawn(work.map(move |answer, act, ctx| {
-                act.busy = false;
-                let answer = match answer {
-                    Ok(answer) => answer.map_err(|refused| refused.to_string()),
-                    Err(error) => Err(format!("membership does not answer: {error}")),
-                };
-                let mut out = Vec::new();
-                act.registry.maintained(id, request, answer, &mut out);
-                act.perform(out, ctx);
-                act.pump(ctx);
-            }));
-        } else if let Some(heard) = self.frames.pop_front() {
-            self.busy = true;
-            let work = self.setup.cluster.send(AskCluster).into_actor(self);
-            ctx.spawn(work.map(|view, act, ctx| {
-                act.busy = false;
-                match view {
-                    Ok(view)
-                        if view.paused && act.registry.is_signed_on(heard.id) == Some(true) =>
-                    {
-                        if act.held.is_empty() {
-                            ctx.run_later(PAUSED_LOOK, |act, ctx| {
-                                act.frames.append(&mut act.held);
-                                act.pump(ctx);
-                            });
-                        }
-                        act.held.push_back(heard);
-                    }
-                    Ok(view) => {
-                        let around = Surroundings {
-                            view: &view,
-                            lives: &process_lives,
-                        };
-                        act.take(heard, &around, ctx);
-                    }
-                    Err(error) => {
-                        let why = Gone::Failed(format!("membership does not answer: {error}"));
-                        act.cut_off(heard.id, &why, ctx);
-                    }
-                }
-                act.pump(ctx);
-            }));
-        }
     }
 
     fn take(&mut self, heard: Heard, around: &Surroundings<'_>, ctx: &mut Context<Self>) {
@@ -401,26 +207,6 @@ impl ClientsActor {
         self.admit_inside_soon(ctx);
     }
 
-    fn inject(
-        &mut self,
-        origin: Origin,
-        message: crate::protocol::message::Message,
-        ctx: &mut Context<Self>,
-    ) {
-        if self.injections.len() >= MAX_INJECTIONS {
-            if self
-                .limiter
-                .pass("messages dropped", self.clock.now().instant)
-            {
-                warn!("too many messages of clients at once: dropped one");
-            }
-            return;
-        }
-        self.injections.push_back(Injected { origin, message });
-        // Not at once: outputs that stand behind this one come first to their client.
-        ctx.notify(Pump);
-    }
-
     /// A client that has to go, or has gone.
     fn cut_off(&mut self, id: ClientId, why: &Gone, ctx: &mut Context<Self>) {
         let mut out = vec![ClientOutput::Close(id)];
@@ -448,25 +234,8 @@ impl ClientsActor {
     }
 }
 
-/// Work off what waits.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Pump;
-
 fn process_lives(pid: i32) -> bool {
     pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
-}
-
-/// Spec: client API, section 1.
-fn listen(path: &std::path::Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    // Who may reach it is decided by the directory and by apiauth.
-    set_mode(path, Made::Socket, 0o777)?;
-    Ok(listener)
 }
 
 impl Actor for ClientsActor {
@@ -495,27 +264,6 @@ impl Supervised for ClientsActor {
     }
 }
 
-impl StreamHandler<Accepted> for ClientsActor {
-    fn handle(&mut self, accepted: Accepted, ctx: &mut Self::Context) {
-        let refused = match accepted.0 {
-            Ok(stream) => self.accept(stream, ctx),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(why) = refused
-            && self
-                .limiter
-                .pass("connections refused", self.clock.now().instant)
-        {
-            warn!("connection on the client socket refused: {why}");
-        }
-    }
-
-    fn finished(&mut self, ctx: &mut Self::Context) {
-        self.listening = false;
-        ctx.run_later(REOPEN_PAUSE, Self::open);
-    }
-}
-
 impl Handler<Heard> for ClientsActor {
     type Result = ();
 
@@ -530,14 +278,6 @@ impl Handler<Ended> for ClientsActor {
 
     fn handle(&mut self, ended: Ended, ctx: &mut Self::Context) {
         self.cut_off(ended.id, &ended.why, ctx);
-    }
-}
-
-impl Handler<Pump> for ClientsActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Pump, ctx: &mut Self::Context) {
-        self.pump(ctx);
     }
 }
 

@@ -6,7 +6,8 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use super::{ClientsActor, Heard};
+use super::ClientsActor;
+use super::session::Heard;
 use crate::actors::messages::{InsideHears, InsideSays};
 use crate::policy::ipfail::NAME;
 use crate::protocol::client::{ClientId, Credentials, Gone, frame};

@@ -9,7 +9,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::Addr;
+use actix::{Message, Recipient};
 use bytes::{Buf as _, Bytes, BytesMut};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -19,7 +19,6 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use crate::actors::client_listener::{ClientsActor, Ended, Heard};
 use crate::protocol::client::frame::{self, MAX_BODY_BYTES, MAX_STRANGER_BYTES};
 use crate::protocol::client::{ClientId, Gone};
 
@@ -34,6 +33,23 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
+
+/// A frame of a client. `done` goes when it was dealt with.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Heard {
+    pub(super) id: ClientId,
+    pub(super) body: Bytes,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// A connection ended by itself.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Ended {
+    pub(super) id: ClientId,
+    pub(super) why: Gone,
+}
 
 /// What waits to be written.
 struct Queue {
@@ -174,7 +190,7 @@ impl Session {
         }
     }
 
-    async fn read_on(&self, id: ClientId, to: &Addr<ClientsActor>) -> Gone {
+    async fn read_on(&self, id: ClientId, to: &Recipient<Heard>) -> Gone {
         let mut input = BytesMut::new();
         loop {
             let limit = if self.signed_on.get() {
@@ -210,15 +226,20 @@ impl Session {
     }
 }
 
-/// Serves a connection to its end.
-pub(super) async fn serve(session: Rc<Session>, id: ClientId, to: Addr<ClientsActor>) {
+/// Serves a connection to its end: `to` gets its frames, `ended` is told when it ends by itself.
+pub(super) async fn serve(
+    session: Rc<Session>,
+    id: ClientId,
+    to: Recipient<Heard>,
+    ended: Recipient<Ended>,
+) {
     let why = tokio::select! {
         () = session.closed.notified() => None,
         gone = session.read_on(id, &to) => Some(gone),
         gone = session.write_on() => Some(gone),
     };
     match why {
-        Some(why) => to.do_send(Ended { id, why }),
+        Some(why) => ended.do_send(Ended { id, why }),
         None => {
             let _ = timeout(FLUSH_LIMIT, session.write_rest()).await;
         }

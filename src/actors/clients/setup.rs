@@ -1,0 +1,72 @@
+//! Whom the clients' messages go to, and what clients are told of the configuration.
+
+use std::path::PathBuf;
+
+use actix::Recipient;
+
+use crate::accounts;
+use crate::actors::interest::Interest;
+use crate::actors::messages::{AskCluster, AskMaintenance, Injected};
+use crate::config::Config;
+use crate::ha_log;
+use crate::protocol::client::RegistrySettings;
+use crate::protocol::wire::MessageFormat;
+
+/// Whom the clients' messages go to, and what they are told.
+#[derive(Clone)]
+pub struct ClientsSetup {
+    /// `/run/heartbeat/register`.
+    pub path: PathBuf,
+    /// For the registry.
+    pub settings: RegistrySettings,
+    /// `msgfmt`.
+    pub format: MessageFormat,
+    /// Membership.
+    pub cluster: Recipient<AskCluster>,
+    /// The same.
+    pub injected: Recipient<Injected>,
+    /// The same.
+    pub maintenance: Recipient<AskMaintenance>,
+    /// What membership is told to deliver.
+    pub interest: Interest,
+}
+
+impl ClientsSetup {
+    /// From the checked files.
+    #[must_use]
+    pub fn of(
+        config: &Config,
+        path: PathBuf,
+        cluster: Recipient<AskCluster>,
+        injected: Recipient<Injected>,
+        maintenance: Recipient<AskMaintenance>,
+        interest: Interest,
+    ) -> Self {
+        let facility = config.log.facility.as_deref();
+        let pacemaker = config.parameters.get("pacemaker");
+        let settings = RegistrySettings {
+            local: config.local.to_string(),
+            deadtime_ms: config.timing.deadtime.as_millis(),
+            keepalive_ms: config.timing.keepalive.as_millis(),
+            version: crate::version::version(),
+            facility: facility
+                .and_then(ha_log::line::facility_number)
+                .map_or(-1, |number| i32::from(number) << 3),
+            pacemaker: !config.manage_resources
+                && pacemaker.is_some_and(|word| !crate::config::is_false(word)),
+            own_uid: nix::unistd::geteuid().as_raw(),
+            admin_gid: accounts::hacluster().map(|(_, gid)| gid),
+            rules: config.api_auth.clone(),
+            parameters: config.parameters.clone(),
+        };
+        Self {
+            path,
+            settings,
+            format: config.message_format,
+            cluster,
+            injected,
+            maintenance,
+            interest,
+        }
+    }
+}

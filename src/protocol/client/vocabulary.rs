@@ -1,0 +1,135 @@
+//! What goes into the registry and comes out of it.
+
+use super::super::event::Origin;
+use super::super::message::Message;
+use super::view::ClusterView;
+
+/// Field names and words of the client socket. Spec: client API, sections 3 to 6.
+pub(super) mod word {
+    pub(in crate::protocol::client) const REQUEST: &str = "hbapi-req";
+    pub(in crate::protocol::client) const RESPONSE: &str = "hbapi-resp";
+    pub(in crate::protocol::client) const REQUEST_TYPE: &str = "reqtype";
+    pub(in crate::protocol::client) const PID: &str = "pid";
+    pub(in crate::protocol::client) const OK: &str = "OK";
+    pub(in crate::protocol::client) const MORE: &str = "ok/more";
+    pub(in crate::protocol::client) const BAD: &str = "badreq";
+    pub(in crate::protocol::client) const INVALID: &str = "EINVAL";
+}
+
+/// Which treatments a client wants. Spec: client API, section 8.1.
+pub(super) mod mask {
+    pub(in crate::protocol::client) const KEEP: u64 = 0x01;
+    pub(in crate::protocol::client) const API_CALL: u64 = 0x10;
+    pub(in crate::protocol::client) const ALL: u64 = 0x3f;
+}
+
+/// One connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// Who the kernel says is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process; 0: the kernel does not say.
+    pub pid: i32,
+    /// Effective user.
+    pub uid: u32,
+    /// Effective primary group.
+    pub gid: u32,
+}
+
+/// What the registry needs to know from outside at the moment of a call.
+pub struct Surroundings<'a> {
+    /// The cluster as membership knows it.
+    pub view: &'a ClusterView,
+    /// Whether a process exists.
+    pub lives: &'a dyn Fn(i32) -> bool,
+}
+
+/// Something that follows from a call. In order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientOutput {
+    /// Write this to a client.
+    Reply(ClientId, Message),
+    /// Close a connection once what was written is out. The registry has forgotten it.
+    Close(ClientId),
+    /// Send to the cluster.
+    Inject(Origin, Message),
+    /// A client's queue may hold so many messages from now on.
+    QueueLimit(ClientId, usize),
+    /// After every message written to it the client gets this signal; 0: none.
+    Signal(ClientId, i32),
+    /// Ask membership, and answer with [`Registry::maintained`].
+    Maintain(ClientId, MaintenanceRequest),
+    /// A warning for people; the first part names its kind, for the rate limit.
+    Warn(&'static str, String),
+}
+
+/// Why a client is gone, as the others are told. Spec: client API, section 9.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// It closed its end.
+    Eof,
+    /// Its process is gone.
+    Died,
+    /// The audit found its process gone.
+    DiedAudit,
+    /// It did not read.
+    Overflow {
+        /// Messages waiting.
+        waiting: usize,
+        /// Its limit.
+        limit: usize,
+    },
+    /// It sent what is no frame.
+    BadFrame(String),
+    /// Ten frames in a row were no messages.
+    NoInput,
+    /// Anything else.
+    Failed(String),
+}
+
+impl Gone {
+    /// The word for it in the notice to the namesakes.
+    pub(super) fn info(&self, pid: i32) -> String {
+        match self {
+            Self::Eof => "EOF".to_owned(),
+            Self::Died => "died".to_owned(),
+            Self::DiedAudit => "died-audit".to_owned(),
+            Self::Overflow { waiting, limit } => {
+                format!("send failed,farside_pid={pid}, sendq length={waiting}(max is {limit})")
+            }
+            Self::BadFrame(_) | Self::NoInput => "noinput".to_owned(),
+            Self::Failed(_) => "sendfail".to_owned(),
+        }
+    }
+}
+
+/// What an administrator asks of the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaintenanceRequest {
+    /// Start and stop nothing from now on.
+    Freeze,
+    /// Go on as usual.
+    Thaw,
+    /// The last decisions and their causes.
+    Why,
+}
+
+impl MaintenanceRequest {
+    /// The word of `subt`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze",
+            Self::Thaw => "thaw",
+            Self::Why => "why",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        [Self::Freeze, Self::Thaw, Self::Why]
+            .into_iter()
+            .find(|request| request.word() == word)
+    }
+}
