@@ -57,7 +57,7 @@ fn options(args: &[String]) -> Result<Options, u8> {
         program: Vec::new(),
     };
     let mut given = Getopt::new("hrlm:i:w:p:", args.iter().cloned());
-    while let Some(one) = given.next() {
+    for one in given.by_ref() {
         match one {
             Given::Flag('h') => return Err(0),
             Given::Value('m', code) => options.magic = code.parse().map_err(|_| 2)?,
