@@ -8,32 +8,23 @@ use std::iter::once;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use pnet_packet::Packet;
-use pnet_packet::arp::{ArpHardwareTypes, ArpOperation, ArpOperations, MutableArpPacket};
-use pnet_packet::ethernet::{EtherTypes, MutableEthernetPacket};
+use pnet_packet::arp::{ArpOperation, ArpOperations};
+use pnet_packet::icmpv6::Icmpv6Types;
 use pnet_packet::icmpv6::ndp::{
     Icmpv6Codes, MutableNeighborAdvertPacket, NdpOption, NdpOptionTypes, NeighborAdvertFlags,
 };
-use pnet_packet::icmpv6::{Icmpv6Packet, Icmpv6Types, checksum};
-use pnet_packet::ip::IpNextHeaderProtocols;
-use pnet_packet::ipv6::MutableIpv6Packet;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::net::frames::{self, Mac};
 use crate::sys;
 
-const ETHERNET_BYTES: usize = 14;
-/// An ARP packet for IPv4 over Ethernet with its Ethernet header.
-pub const ARP_FRAME_BYTES: usize = ETHERNET_BYTES + 28;
-const IPV6_BYTES: usize = 40;
 /// Neighbour advertisement with one option, the link-layer address.
 const ADVERTISEMENT_BYTES: usize = 32;
-/// A neighbour advertisement with IPv6 and Ethernet headers.
-pub const ADVERTISEMENT_FRAME_BYTES: usize = ETHERNET_BYTES + IPV6_BYTES + ADVERTISEMENT_BYTES;
 
 /// ff02::1, every node on the link.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// The Ethernet group of [`ALL_NODES`].
-const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
+const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 
 /// Rounds at once, as `IPaddr2` sends them.
 const ROUNDS: u32 = 5;
@@ -105,7 +96,7 @@ fn frames_of(
 /// The frame of `kind` that says `address` is at `mac`. Empty when kind and family do not fit.
 /// `router`: whether this host forwards IPv6; neighbours drop a router that stops saying so.
 #[must_use]
-pub fn frame(kind: Kind, mac: [u8; 6], address: IpAddr, router: bool) -> Vec<u8> {
+pub fn frame(kind: Kind, mac: Mac, address: IpAddr, router: bool) -> Vec<u8> {
     let built = match (kind, address) {
         (Kind::ArpRequest, IpAddr::V4(ip)) => arp_frame(ArpOperations::Request, mac, ip),
         (Kind::ArpReply, IpAddr::V4(ip)) => arp_frame(ArpOperations::Reply, mac, ip),
@@ -115,72 +106,40 @@ pub fn frame(kind: Kind, mac: [u8; 6], address: IpAddr, router: bool) -> Vec<u8>
     built.unwrap_or_default()
 }
 
-/// Gratuitous ARP: sender and target are both the address. `None` never happens: the buffer has
-/// the size of the packet.
-fn arp_frame(operation: ArpOperation, mac: [u8; 6], address: Ipv4Addr) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; ARP_FRAME_BYTES];
-    let (header, body) = bytes.split_at_mut_checked(ETHERNET_BYTES)?;
-    let mut ethernet = MutableEthernetPacket::new(header)?;
-    ethernet.set_destination([0xff; 6].into());
-    ethernet.set_source(mac.into());
-    ethernet.set_ethertype(EtherTypes::Arp);
-    let mut arp = MutableArpPacket::new(body)?;
-    arp.set_hardware_type(ArpHardwareTypes::Ethernet);
-    arp.set_protocol_type(EtherTypes::Ipv4);
-    arp.set_hw_addr_len(6);
-    arp.set_proto_addr_len(4);
-    arp.set_operation(operation);
-    arp.set_sender_hw_addr(mac.into());
-    arp.set_sender_proto_addr(address);
+/// Gratuitous ARP: sender and target are both the address.
+fn arp_frame(operation: ArpOperation, mac: Mac, address: Ipv4Addr) -> Option<Vec<u8>> {
     // A request asks for the hardware address, so the field is zero; a reply to everybody
     // repeats its own, as the legacy tool does.
-    if operation == ArpOperations::Reply {
-        arp.set_target_hw_addr(mac.into());
-    }
-    arp.set_target_proto_addr(address);
-    Some(bytes)
+    let target = if operation == ArpOperations::Reply {
+        mac
+    } else {
+        [0; 6]
+    };
+    frames::arp(operation, (mac, address), (target, address))
 }
 
 /// Unsolicited neighbour advertisement from the address itself, overriding what is cached.
-fn advertisement_frame(mac: [u8; 6], address: Ipv6Addr, router: bool) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; ADVERTISEMENT_FRAME_BYTES];
-    let (header, packet) = bytes.split_at_mut_checked(ETHERNET_BYTES)?;
-    let mut ethernet = MutableEthernetPacket::new(header)?;
-    ethernet.set_destination(ALL_NODES_MAC.into());
-    ethernet.set_source(mac.into());
-    ethernet.set_ethertype(EtherTypes::Ipv6);
-    let (header, body) = packet.split_at_mut_checked(IPV6_BYTES)?;
-    let mut ipv6 = MutableIpv6Packet::new(header)?;
-    ipv6.set_version(6);
-    ipv6.set_payload_length(u16::try_from(body.len()).ok()?);
-    ipv6.set_next_header(IpNextHeaderProtocols::Icmpv6);
-    // Receivers drop neighbour discovery that a router may have forwarded.
-    ipv6.set_hop_limit(255);
-    ipv6.set_source(address);
-    ipv6.set_destination(ALL_NODES);
-    let mut advertisement = MutableNeighborAdvertPacket::new(body)?;
-    advertisement.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
-    advertisement.set_icmpv6_code(Icmpv6Codes::NoCode);
-    let role = if router {
-        NeighborAdvertFlags::Router
-    } else {
-        0
-    };
-    advertisement.set_flags(NeighborAdvertFlags::Override | role);
-    advertisement.set_target_addr(address);
-    advertisement.set_options(&[NdpOption {
-        option_type: NdpOptionTypes::TargetLLAddr,
-        // In units of eight bytes.
-        length: 1,
-        data: mac.to_vec(),
-    }]);
-    let sum = checksum(
-        &Icmpv6Packet::new(advertisement.packet())?,
-        &address,
-        &ALL_NODES,
-    );
-    advertisement.set_checksum(sum);
-    Some(bytes)
+fn advertisement_frame(mac: Mac, address: Ipv6Addr, router: bool) -> Option<Vec<u8>> {
+    let to = (ALL_NODES_MAC, ALL_NODES);
+    frames::neighbour_discovery((mac, address), to, ADVERTISEMENT_BYTES, |body| {
+        let mut advertisement = MutableNeighborAdvertPacket::new(body)?;
+        advertisement.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
+        advertisement.set_icmpv6_code(Icmpv6Codes::NoCode);
+        let role = if router {
+            NeighborAdvertFlags::Router
+        } else {
+            0
+        };
+        advertisement.set_flags(NeighborAdvertFlags::Override | role);
+        advertisement.set_target_addr(address);
+        advertisement.set_options(&[NdpOption {
+            option_type: NdpOptionTypes::TargetLLAddr,
+            // In units of eight bytes.
+            length: 1,
+            data: mac.to_vec(),
+        }]);
+        Some(())
+    })
 }
 
 /// Sends frames as they are on any interface. Receives nothing.

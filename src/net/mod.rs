@@ -3,6 +3,7 @@
 
 pub mod address_script;
 pub mod announce;
+pub mod frames;
 pub mod netlink;
 pub mod placement;
 pub mod probe;

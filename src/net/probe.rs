@@ -16,25 +16,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use pnet_packet::Packet;
-use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
-use pnet_packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
+use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket};
+use pnet_packet::ethernet::{EtherTypes, EthernetPacket};
+use pnet_packet::icmpv6::Icmpv6Types;
 use pnet_packet::icmpv6::ndp::{
     Icmpv6Codes, MutableNeighborSolicitPacket, NdpOptionTypes, NeighborAdvertPacket,
 };
-use pnet_packet::icmpv6::{Icmpv6Packet, Icmpv6Types, checksum};
-use pnet_packet::ip::IpNextHeaderProtocols;
-use pnet_packet::ipv6::MutableIpv6Packet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
-use crate::net::announce::{ARP_FRAME_BYTES, Announcer};
+use crate::net::announce::Announcer;
+use crate::net::frames::{self, Mac};
 
-const ETHERNET_BYTES: usize = 14;
-const IPV6_BYTES: usize = 40;
 /// A neighbour solicitation without options.
 const SOLICITATION_BYTES: usize = 24;
-const SOLICITATION_FRAME_BYTES: usize = ETHERNET_BYTES + IPV6_BYTES + SOLICITATION_BYTES;
 
 /// How often each question is put: one may be lost, and a switch port may be slow.
 const ROUNDS: u32 = 3;
@@ -47,9 +43,6 @@ const WINDOW: Duration = Duration::from_millis(800);
 
 /// Largest answer that is of interest.
 const ANSWER_BYTES: usize = 1600;
-
-/// A hardware address.
-pub type Mac = [u8; 6];
 
 /// A question: who has `address`, asked by an interface of ours?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,51 +67,22 @@ pub fn question_frame(mac: Mac, address: IpAddr) -> Vec<u8> {
 }
 
 fn arp_probe(mac: Mac, address: Ipv4Addr) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; ARP_FRAME_BYTES];
-    let (header, body) = bytes.split_at_mut_checked(ETHERNET_BYTES)?;
-    let mut ethernet = MutableEthernetPacket::new(header)?;
-    ethernet.set_destination([0xff; 6].into());
-    ethernet.set_source(mac.into());
-    ethernet.set_ethertype(EtherTypes::Arp);
-    let mut arp = MutableArpPacket::new(body)?;
-    arp.set_hardware_type(ArpHardwareTypes::Ethernet);
-    arp.set_protocol_type(EtherTypes::Ipv4);
-    arp.set_hw_addr_len(6);
-    arp.set_proto_addr_len(4);
-    arp.set_operation(ArpOperations::Request);
-    arp.set_sender_hw_addr(mac.into());
-    arp.set_target_proto_addr(address);
-    Some(bytes)
+    let nobody = Ipv4Addr::UNSPECIFIED;
+    frames::arp(ArpOperations::Request, (mac, nobody), ([0; 6], address))
 }
 
 fn solicitation(mac: Mac, address: Ipv6Addr) -> Option<Vec<u8>> {
     let [.., a, b, c] = address.octets();
     let group = Ipv6Addr::from([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0xff, a, b, c]);
-    let mut bytes = vec![0; SOLICITATION_FRAME_BYTES];
-    let (header, packet) = bytes.split_at_mut_checked(ETHERNET_BYTES)?;
-    let mut ethernet = MutableEthernetPacket::new(header)?;
-    ethernet.set_destination([0x33, 0x33, 0xff, a, b, c].into());
-    ethernet.set_source(mac.into());
-    ethernet.set_ethertype(EtherTypes::Ipv6);
-    let (header, body) = packet.split_at_mut_checked(IPV6_BYTES)?;
-    let mut ipv6 = MutableIpv6Packet::new(header)?;
-    ipv6.set_version(6);
-    ipv6.set_payload_length(u16::try_from(body.len()).ok()?);
-    ipv6.set_next_header(IpNextHeaderProtocols::Icmpv6);
-    ipv6.set_hop_limit(255);
-    ipv6.set_source(Ipv6Addr::UNSPECIFIED);
-    ipv6.set_destination(group);
-    let mut solicit = MutableNeighborSolicitPacket::new(body)?;
-    solicit.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
-    solicit.set_icmpv6_code(Icmpv6Codes::NoCode);
-    solicit.set_target_addr(address);
-    let sum = checksum(
-        &Icmpv6Packet::new(solicit.packet())?,
-        &Ipv6Addr::UNSPECIFIED,
-        &group,
-    );
-    solicit.set_checksum(sum);
-    Some(bytes)
+    let from = (mac, Ipv6Addr::UNSPECIFIED);
+    let to = ([0x33, 0x33, 0xff, a, b, c], group);
+    frames::neighbour_discovery(from, to, SOLICITATION_BYTES, |body| {
+        let mut solicit = MutableNeighborSolicitPacket::new(body)?;
+        solicit.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
+        solicit.set_icmpv6_code(Icmpv6Codes::NoCode);
+        solicit.set_target_addr(address);
+        Some(())
+    })
 }
 
 /// What an Ethernet frame with an ARP packet says of who has what: a request tells it as well as a
@@ -269,6 +233,7 @@ pub fn written(mac: Mac) -> String {
 mod tests {
     use super::*;
     use crate::net::announce::{Kind, frame};
+    use crate::net::frames::{ARP_BYTES, ETHERNET_BYTES, IPV6_BYTES};
 
     const MAC: Mac = [2, 0, 0, 0, 0, 1];
     const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
@@ -277,7 +242,7 @@ mod tests {
     #[test]
     fn an_arp_probe_names_no_sender() {
         let frame = question_frame(MAC, V4);
-        assert_eq!(frame.len(), ARP_FRAME_BYTES);
+        assert_eq!(frame.len(), ETHERNET_BYTES + ARP_BYTES);
         assert_eq!(frame[..6], [0xff; 6]);
         let arp = ArpPacket::new(&frame[ETHERNET_BYTES..]).unwrap();
         assert_eq!(arp.get_operation(), ArpOperations::Request);
@@ -290,7 +255,10 @@ mod tests {
     #[test]
     fn a_solicitation_has_no_source_and_asks_the_group_of_the_address() {
         let frame = question_frame(MAC, V6);
-        assert_eq!(frame.len(), SOLICITATION_FRAME_BYTES);
+        assert_eq!(
+            frame.len(),
+            ETHERNET_BYTES + IPV6_BYTES + SOLICITATION_BYTES
+        );
         assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
         let (source, rest) = frame[ETHERNET_BYTES + 8..].split_at(16);
         assert_eq!(source, [0; 16]);
