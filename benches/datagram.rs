@@ -13,7 +13,7 @@ use systole::protocol::event::Event;
 use systole::protocol::membership::Identity;
 use systole::protocol::message::{Message, Value};
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
-use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use systole::protocol::settings::{NodeSettings, Timing};
 use systole::protocol::wire::MessageFormat;
 
 fn heartbeat(sequence: u64) -> Message {
@@ -54,26 +54,17 @@ fn codec(criterion: &mut Criterion) {
 
 fn core(criterion: &mut Criterion) {
     let name = |text| NodeName::new(text).expect("a name");
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(10),
+        warntime: Duration::from_secs(5),
+        initdead: Duration::from_secs(20),
+        deadping: Duration::from_secs(10),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
     let settings = NodeSettings {
-        local: name("node1"),
-        nodes: vec![name("node1"), name("node2")],
-        ping_nodes: Vec::new(),
         media: vec![MediumName::new("eth0")],
-        timing: Timing {
-            keepalive: Duration::from_secs(1),
-            deadtime: Duration::from_secs(10),
-            warntime: Duration::from_secs(5),
-            initdead: Duration::from_secs(20),
-            deadping: Duration::from_secs(10),
-            max_rexmit_delay: Duration::from_millis(250),
-        },
-        hopfudge: 1,
-        autojoin: Autojoin::None,
-        manage_resources: true,
-        auto_failback: AutoFailback::Off,
-        groups: Vec::new(),
-        pid: 1,
-        isolation_release: false,
+        ..NodeSettings::new(name("node1"), vec![name("node1"), name("node2")], timing)
     };
     let identity = Identity {
         generation: Generation(7),

@@ -15,7 +15,7 @@ use systole::protocol::membership::{Identity, Membership};
 use systole::protocol::message::{Message, Value};
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use systole::protocol::output::{Output, ResourceEvent, Treatment};
-use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use systole::protocol::settings::{AutoFailback, NodeSettings, Timing};
 use systole::protocol::status::NodeStatus;
 
 /// When the legacy conversation began, as its time stamps say.
@@ -187,26 +187,18 @@ impl Conversation {
 
 fn alpha() -> Membership {
     let name = |text: &str| NodeName::new(text).unwrap();
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(5),
+        warntime: Duration::from_secs(3),
+        initdead: Duration::from_secs(8),
+        deadping: Duration::from_secs(5),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
     let settings = NodeSettings {
-        local: name("alpha"),
-        nodes: vec![name("alpha"), name("beta")],
-        ping_nodes: Vec::new(),
         media: vec![MediumName::new("eth0")],
-        timing: Timing {
-            keepalive: Duration::from_secs(1),
-            deadtime: Duration::from_secs(5),
-            warntime: Duration::from_secs(3),
-            initdead: Duration::from_secs(8),
-            deadping: Duration::from_secs(5),
-            max_rexmit_delay: Duration::from_millis(250),
-        },
-        hopfudge: 1,
-        autojoin: Autojoin::None,
-        manage_resources: true,
         auto_failback: AutoFailback::On,
-        groups: Vec::new(),
-        pid: 1,
-        isolation_release: false,
+        ..NodeSettings::new(name("alpha"), vec![name("alpha"), name("beta")], timing)
     };
     let identity = Identity {
         generation: Generation(1_795_212_829),

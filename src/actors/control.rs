@@ -223,4 +223,4 @@ async fn view(targets: &ControlTargets) -> Reply {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

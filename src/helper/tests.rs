@@ -6,12 +6,11 @@ use actix::prelude::*;
 
 use super::output::pump;
 use super::*;
+use crate::actors::control::tests::Membership;
 use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::groups::tests::Cluster;
-use crate::actors::messages::AskNode;
 use crate::actors::resource_group::tests::Scripts;
 use crate::clock::Clock;
-use crate::control::NodeReport;
 use crate::protocol::event::GroupOrder::{Start, Stop};
 
 #[derive(Debug, PartialEq, Eq)]
@@ -199,30 +198,6 @@ fn statgroup_writes_to_the_debug_log() {
     state("SOME");
     fs::write(scripts.file("state.good.w"), "").expect("state");
     state("ALL");
-}
-
-struct Membership;
-
-impl Actor for Membership {
-    type Context = Context<Self>;
-}
-
-impl Handler<AskNode> for Membership {
-    type Result = MessageResult<AskNode>;
-
-    fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
-        MessageResult(NodeReport {
-            name: "alpha".to_owned(),
-            pid: 1,
-            status: "active".to_owned(),
-            rscstatus: Some("local".to_owned()),
-            generation: 1,
-            stopping: false,
-            frozen: false,
-            waiting: Vec::new(),
-            nodes: Vec::new(),
-        })
-    }
 }
 
 /// Runs `test` on another thread while a daemon's groups and control socket run on this one.

@@ -81,3 +81,26 @@ pub struct NodeSettings {
     /// Let go of everything when neither the peer nor a ping node is heard.
     pub isolation_release: bool,
 }
+
+impl NodeSettings {
+    /// A plain cluster of `nodes` that manages resources: no media, ping nodes or groups yet, nobody
+    /// may join, failback is off, the process is number 1. What a simulation begins with; the
+    /// daemon's own come of [`Config::node_settings`](crate::config::Config::node_settings).
+    #[must_use]
+    pub fn new(local: NodeName, nodes: Vec<NodeName>, timing: Timing) -> Self {
+        Self {
+            local,
+            nodes,
+            ping_nodes: Vec::new(),
+            media: Vec::new(),
+            timing,
+            hopfudge: 1,
+            autojoin: Autojoin::None,
+            manage_resources: true,
+            auto_failback: AutoFailback::Off,
+            groups: Vec::new(),
+            pid: 1,
+            isolation_release: false,
+        }
+    }
+}

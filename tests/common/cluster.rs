@@ -15,7 +15,7 @@ use systole::protocol::group::{GroupKey, ResourceGroup};
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
-use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use systole::protocol::settings::{AutoFailback, NodeSettings, Timing};
 
 /// How long a datagram travels.
 const TRAVEL: Duration = Duration::from_millis(1);
@@ -143,22 +143,17 @@ impl Cluster {
     }
 
     fn settings(&self, host: usize) -> NodeSettings {
+        let timing = Timing {
+            keepalive: Duration::from_millis(500),
+            deadtime: Duration::from_secs(4),
+            warntime: Duration::from_secs(2),
+            initdead: Duration::from_secs(12),
+            deadping: Duration::from_secs(4),
+            max_rexmit_delay: Duration::from_millis(250),
+        };
         NodeSettings {
-            local: name(&self.names[host]),
-            nodes: self.names.iter().map(|n| name(n)).collect(),
             ping_nodes: self.gateway.then(|| name("gw")).into_iter().collect(),
             media: vec![MediumName::new("eth0")],
-            timing: Timing {
-                keepalive: Duration::from_millis(500),
-                deadtime: Duration::from_secs(4),
-                warntime: Duration::from_secs(2),
-                initdead: Duration::from_secs(12),
-                deadping: Duration::from_secs(4),
-                max_rexmit_delay: Duration::from_millis(250),
-            },
-            hopfudge: 1,
-            autojoin: Autojoin::None,
-            manage_resources: true,
             auto_failback: self.model,
             groups: self
                 .haresources
@@ -175,8 +170,12 @@ impl Cluster {
                     resources: vec![group],
                 })
                 .collect(),
-            pid: 1,
             isolation_release: self.gateway,
+            ..NodeSettings::new(
+                name(&self.names[host]),
+                self.names.iter().map(|n| name(n)).collect(),
+                timing,
+            )
         }
     }
 

@@ -206,38 +206,39 @@ fn settled_with_two_groups(kinds: [Kind; 2]) -> Pair {
     pair
 }
 
-/// Every word of `hb_standby`, by the unmodified legacy script, from either side.
-pub fn standby(kinds: [Kind; 2]) {
+/// Orders to one node each, in turn, and who serves the first and the second group after each.
+fn obeys(kinds: [Kind; 2], orders: &[(&str, &str, [&'static str; 2])]) {
     let pair = settled_with_two_groups(kinds);
-    pair.operator("node1", "hb_standby local");
-    wait_groups(&pair, "node2", "node2");
-    pair.operator("node2", "hb_standby foreign");
-    wait_groups(&pair, "node1", "node2");
-    pair.operator("node2", "hb_standby local");
-    wait_groups(&pair, "node1", "node1");
-    pair.operator("node1", "hb_standby all");
-    wait_groups(&pair, "node2", "node2");
-    pair.operator("node2", "hb_standby all");
-    wait_groups(&pair, "node1", "node1");
-    pair.operator("node1", "hb_standby foreign");
-    wait_groups(&pair, "node1", "node2");
+    for (node, order, [first, second]) in orders {
+        pair.operator(node, order);
+        wait_groups(&pair, first, second);
+    }
     assert_never_two_owners(&pair.lab);
     no_conflict_logged(&pair);
 }
 
+/// Every word of `hb_standby`, by the unmodified legacy script, from either side.
+pub fn standby(kinds: [Kind; 2]) {
+    let orders = [
+        ("node1", "hb_standby local", ["node2", "node2"]),
+        ("node2", "hb_standby foreign", ["node1", "node2"]),
+        ("node2", "hb_standby local", ["node1", "node1"]),
+        ("node1", "hb_standby all", ["node2", "node2"]),
+        ("node2", "hb_standby all", ["node1", "node1"]),
+        ("node1", "hb_standby foreign", ["node1", "node2"]),
+    ];
+    obeys(kinds, &orders);
+}
+
 /// `hb_takeover`, by the unmodified legacy script, from either side.
 pub fn takeover_command(kinds: [Kind; 2]) {
-    let pair = settled_with_two_groups(kinds);
-    pair.operator("node2", "hb_takeover all");
-    wait_groups(&pair, "node2", "node2");
-    pair.operator("node1", "hb_takeover local");
-    wait_groups(&pair, "node1", "node2");
-    pair.operator("node1", "hb_takeover foreign");
-    wait_groups(&pair, "node1", "node1");
-    pair.operator("node2", "hb_takeover local");
-    wait_groups(&pair, "node1", "node2");
-    assert_never_two_owners(&pair.lab);
-    no_conflict_logged(&pair);
+    let orders = [
+        ("node2", "hb_takeover all", ["node2", "node2"]),
+        ("node1", "hb_takeover local", ["node1", "node2"]),
+        ("node1", "hb_takeover foreign", ["node1", "node1"]),
+        ("node2", "hb_takeover local", ["node1", "node2"]),
+    ];
+    obeys(kinds, &orders);
 }
 
 /// Both stop at once: clean, and nobody keeps or takes anything.

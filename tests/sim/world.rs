@@ -20,7 +20,7 @@ use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use systole::protocol::partition::YIELD;
-use systole::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use systole::protocol::settings::{AutoFailback, NodeSettings, Timing};
 
 use super::invariants::Judge;
 
@@ -333,26 +333,21 @@ impl World {
 
     fn settings(&self, host: usize) -> NodeSettings {
         let ms = Duration::from_millis;
+        let timing = Timing {
+            keepalive: ms(self.plan.keepalive_ms),
+            deadtime: ms(self.plan.deadtime_ms),
+            warntime: ms(self.plan.deadtime_ms / 2),
+            initdead: ms(self.plan.initdead_ms),
+            deadping: ms(self.plan.deadtime_ms),
+            max_rexmit_delay: ms(250),
+        };
         NodeSettings {
-            local: self.hosts[host].name.clone(),
-            nodes: self.hosts.iter().map(|h| h.name.clone()).collect(),
             ping_nodes: if self.plan.gate {
                 vec![gate_name()]
             } else {
                 Vec::new()
             },
             media: (0..self.plan.media).map(medium_name).collect(),
-            timing: Timing {
-                keepalive: ms(self.plan.keepalive_ms),
-                deadtime: ms(self.plan.deadtime_ms),
-                warntime: ms(self.plan.deadtime_ms / 2),
-                initdead: ms(self.plan.initdead_ms),
-                deadping: ms(self.plan.deadtime_ms),
-                max_rexmit_delay: ms(250),
-            },
-            hopfudge: 1,
-            autojoin: Autojoin::None,
-            manage_resources: true,
             auto_failback: self.plan.failback,
             groups: self
                 .plan
@@ -367,8 +362,12 @@ impl World {
                         .collect(),
                 })
                 .collect(),
-            pid: 1,
             isolation_release: self.plan.gate,
+            ..NodeSettings::new(
+                self.hosts[host].name.clone(),
+                self.hosts.iter().map(|h| h.name.clone()).collect(),
+                timing,
+            )
         }
     }
 

@@ -10,7 +10,8 @@ use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{ControlError, GroupAnswer, NodeReport, ask};
 use crate::protocol::event::GroupOrder::{Start, Stop};
 
-struct Membership;
+/// Membership that knows one node, alone and active.
+pub(crate) struct Membership;
 
 impl Actor for Membership {
     type Context = Context<Self>;

@@ -10,7 +10,7 @@ use crate::protocol::event::{Origin, StopReason};
 use crate::protocol::group::ResourceGroup;
 use crate::protocol::message::Message as Wire;
 use crate::protocol::name::{MediumName, NodeName, NodeUuid};
-use crate::protocol::settings::{AutoFailback, Autojoin, Timing};
+use crate::protocol::settings::Timing;
 
 /// Keeps every message of one type where the test, on the same thread, can look at it.
 struct Probe<M>(Rc<RefCell<Vec<M>>>);
@@ -62,30 +62,22 @@ fn name(text: &str) -> NodeName {
 }
 
 fn settings(local: &str) -> NodeSettings {
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(10),
+        warntime: Duration::from_secs(5),
+        initdead: Duration::from_secs(20),
+        deadping: Duration::from_secs(10),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
     NodeSettings {
-        local: name(local),
-        nodes: vec![name("alpha"), name("beta")],
-        ping_nodes: Vec::new(),
         media: vec![MediumName::new("eth0")],
-        timing: Timing {
-            keepalive: Duration::from_secs(1),
-            deadtime: Duration::from_secs(10),
-            warntime: Duration::from_secs(5),
-            initdead: Duration::from_secs(20),
-            deadping: Duration::from_secs(10),
-            max_rexmit_delay: Duration::from_millis(250),
-        },
-        hopfudge: 1,
-        autojoin: Autojoin::None,
-        manage_resources: true,
-        auto_failback: AutoFailback::Off,
         groups: vec![ResourceGroup {
             key: GroupKey::new("10.0.0.9"),
             owner: name("alpha"),
             resources: vec!["10.0.0.9".into()],
         }],
-        pid: 1,
-        isolation_release: false,
+        ..NodeSettings::new(name(local), vec![name("alpha"), name("beta")], timing)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
-use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use crate::protocol::settings::{AutoFailback, NodeSettings, Timing};
 use crate::protocol::status::NodeStatus;
 
 pub(super) fn name(text: &str) -> NodeName {
@@ -35,22 +35,16 @@ pub(super) fn name(text: &str) -> NodeName {
 }
 
 pub(super) fn settings(nodes: &[&str], model: AutoFailback) -> NodeSettings {
+    let timing = Timing {
+        keepalive: Duration::from_millis(500),
+        deadtime: Duration::from_secs(4),
+        warntime: Duration::from_secs(2),
+        initdead: Duration::from_secs(12),
+        deadping: Duration::from_secs(4),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
     NodeSettings {
-        local: name("a"),
-        nodes: nodes.iter().map(|n| name(n)).collect(),
         ping_nodes: vec![name("router")],
-        media: Vec::new(),
-        timing: Timing {
-            keepalive: Duration::from_millis(500),
-            deadtime: Duration::from_secs(4),
-            warntime: Duration::from_secs(2),
-            initdead: Duration::from_secs(12),
-            deadping: Duration::from_secs(4),
-            max_rexmit_delay: Duration::from_millis(250),
-        },
-        hopfudge: 1,
-        autojoin: Autojoin::None,
-        manage_resources: true,
         auto_failback: model,
         groups: nodes
             .iter()
@@ -60,8 +54,7 @@ pub(super) fn settings(nodes: &[&str], model: AutoFailback) -> NodeSettings {
                 resources: vec![(*n).to_owned()],
             })
             .collect(),
-        pid: 1,
-        isolation_release: false,
+        ..NodeSettings::new(name("a"), nodes.iter().map(|n| name(n)).collect(), timing)
     }
 }
 

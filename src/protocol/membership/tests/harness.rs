@@ -11,7 +11,7 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use crate::protocol::output::{Output, ResourceEvent};
-use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
+use crate::protocol::settings::{AutoFailback, NodeSettings, Timing};
 use crate::protocol::status::NodeStatus;
 
 /// Wall clock at monotonic zero.
@@ -40,26 +40,22 @@ pub(super) const fn silent(ms: u64) -> u64 {
 
 /// keepalive 500 ms, warntime 2 s, deadtime 4 s, initdead 12 s: the recorded timelines.
 pub(super) fn settings(local: &str, nodes: &[&str]) -> NodeSettings {
+    let timing = Timing {
+        keepalive: Duration::from_millis(500),
+        deadtime: Duration::from_secs(4),
+        warntime: Duration::from_secs(2),
+        initdead: Duration::from_secs(12),
+        deadping: Duration::from_secs(4),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
     NodeSettings {
-        local: name(local),
-        nodes: nodes.iter().map(|node| name(node)).collect(),
-        ping_nodes: Vec::new(),
         media: vec![eth0()],
-        timing: Timing {
-            keepalive: Duration::from_millis(500),
-            deadtime: Duration::from_secs(4),
-            warntime: Duration::from_secs(2),
-            initdead: Duration::from_secs(12),
-            deadping: Duration::from_secs(4),
-            max_rexmit_delay: Duration::from_millis(250),
-        },
-        hopfudge: 1,
-        autojoin: Autojoin::None,
-        manage_resources: true,
         auto_failback: AutoFailback::On,
-        groups: Vec::new(),
-        pid: 1,
-        isolation_release: false,
+        ..NodeSettings::new(
+            name(local),
+            nodes.iter().map(|node| name(node)).collect(),
+            timing,
+        )
     }
 }
 
