@@ -17,7 +17,7 @@ use crate::actors::child::OutputTarget;
 use crate::config::settings::{NativeAddresses, Settings};
 use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
 use crate::ha_log::{HaLog, Targets, host_name, line};
-use crate::notice::Severity;
+use crate::notice::{self, Severity, Speaker};
 use crate::paths::Paths;
 use crate::pid_file::{PidFile, look};
 use crate::resources::script::Environment;
@@ -146,15 +146,17 @@ impl Call<'_> {
 
 /// A line in the form of the scripts, under the name of `program`.
 fn log(program: &str, severity: Severity, text: &str) {
-    let (tag, word) = (format!("{program}(default)"), severity.word());
-    match severity {
-        Severity::Debug => tracing::debug!(tag, ha_level = word, "{text}"),
-        Severity::Info | Severity::Notice => tracing::info!(tag, ha_level = word, "{text}"),
-        Severity::Warn => tracing::warn!(tag, ha_level = word, "{text}"),
-        Severity::Error | Severity::Crit | Severity::Emerg => {
-            tracing::error!(tag, ha_level = word, "{text}");
-        }
-    }
+    let tag = format!("{program}(default)");
+    notice::say(Speaker::Script(&tag), severity, &text);
+}
+
+/// Waits, in a program that has nothing else to do.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not the daemon: a program that waits"
+)]
+fn wait(time: std::time::Duration) {
+    std::thread::sleep(time);
 }
 
 /// Exit code and words for what came of a group that was to be started or stopped.

@@ -56,18 +56,38 @@ impl Severity {
     }
 }
 
-/// Logs `notice` as the line it stands for. `ha_level` makes the log keep text and level word.
-pub fn log(notice: &Notice) {
-    let severity = notice.severity();
-    let word = severity.word();
+/// Under whose name a log line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker<'a> {
+    /// The daemon's.
+    Daemon,
+    /// A script's or helper's, as its tag in the daemon's log.
+    Script(&'a str),
+    /// A program's of its own, in the daemon's place.
+    Program(&'a str),
+}
+
+/// Logs one line. The field `ha_level` makes the log keep text and level word as they are.
+pub fn say(speaker: Speaker<'_>, severity: Severity, text: &dyn fmt::Display) {
+    let (tag, entity) = match speaker {
+        Speaker::Daemon => (None, None),
+        Speaker::Script(name) => (Some(name), None),
+        Speaker::Program(name) => (None, Some(name)),
+    };
+    let ha_level = severity.word();
     match severity {
-        Severity::Debug => tracing::debug!(ha_level = word, "{notice}"),
-        Severity::Info | Severity::Notice => tracing::info!(ha_level = word, "{notice}"),
-        Severity::Warn => tracing::warn!(ha_level = word, "{notice}"),
+        Severity::Debug => tracing::debug!(tag, entity, ha_level, "{text}"),
+        Severity::Info | Severity::Notice => tracing::info!(tag, entity, ha_level, "{text}"),
+        Severity::Warn => tracing::warn!(tag, entity, ha_level, "{text}"),
         Severity::Error | Severity::Crit | Severity::Emerg => {
-            tracing::error!(ha_level = word, "{notice}");
+            tracing::error!(tag, entity, ha_level, "{text}");
         }
     }
+}
+
+/// Logs `notice` as the line it stands for.
+pub fn log(notice: &Notice) {
+    say(Speaker::Daemon, notice.severity(), notice);
 }
 
 macro_rules! notices {

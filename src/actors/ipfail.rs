@@ -14,7 +14,7 @@ use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ha_log;
-use crate::notice::Severity;
+use crate::notice::{self, Severity, Speaker};
 use crate::policy::ipfail::{End, Identity, Ipfail, NAME, Output};
 
 /// Pause before the next try after the daemon refused us.
@@ -120,15 +120,7 @@ impl IpfailActor {
 
 /// One line in the form and under the name that suites look for.
 fn log(severity: Severity, text: &str) {
-    let ha_level = severity.word();
-    match severity {
-        Severity::Debug => tracing::debug!(entity = NAME, ha_level, "{text}"),
-        Severity::Info | Severity::Notice => tracing::info!(entity = NAME, ha_level, "{text}"),
-        Severity::Warn => tracing::warn!(entity = NAME, ha_level, "{text}"),
-        Severity::Error | Severity::Crit | Severity::Emerg => {
-            tracing::error!(entity = NAME, ha_level, "{text}");
-        }
-    }
+    notice::say(Speaker::Program(NAME), severity, &text);
 }
 
 impl Actor for IpfailActor {

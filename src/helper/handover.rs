@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::outcome::{self, Goal};
-use super::{Call, log};
+use super::{Call, log, wait};
 use crate::control::{Reply, Request};
 use crate::notice::Severity;
 use crate::resources::holding::HoldingSet;
@@ -199,13 +199,4 @@ fn write_to_fifo(path: &Path, text: &str) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Waits, in a program that has nothing else to do.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "not the daemon: a program that waits"
-)]
-pub(super) fn wait(time: Duration) {
-    std::thread::sleep(time);
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::handover::wait;
-use super::{Call, log, verdict};
+use super::{Call, log, verdict, wait};
 use crate::actors::resource_group::{GroupContext, GroupRun};
 use crate::config::group_lines::{self, GroupLine};
 use crate::control::{GroupAnswer, Reply, Request};

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use super::Call;
-use super::handover::wait;
+use super::{Call, wait};
 use crate::clock::Clock;
 use crate::control::{NodeReport, Reply, Request};
 use crate::resources::holding::HoldingSet;
