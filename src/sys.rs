@@ -141,14 +141,6 @@ pub fn set_realtime(priority: Option<u8>) -> io::Result<i32> {
     Ok(priority)
 }
 
-/// Returns the calling thread to the normal scheduling class.
-///
-/// # Errors
-/// What the kernel said.
-pub fn set_normal() -> io::Result<()> {
-    set_scheduler(libc::SCHED_OTHER, 0)
-}
-
 fn set_scheduler(class: i32, priority: i32) -> io::Result<()> {
     let param = libc::sched_param {
         sched_priority: priority,
@@ -408,15 +400,13 @@ mod tests {
             }
             let own = scheduling_class();
             let child = std::thread::spawn(scheduling_class).join().ok();
-            let normal = set_normal().map(|()| scheduling_class()).ok();
-            Some((set.ok(), own, child, normal))
+            Some((set.ok(), own, child))
         });
         let class = class.join().expect("the thread ends");
-        if let Some((priority, own, child, normal)) = class {
+        if let Some((priority, own, child)) = class {
             assert_eq!(priority, Some(99));
             assert_eq!(own, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK);
             assert_eq!(child, Some(libc::SCHED_OTHER));
-            assert_eq!(normal, Some(libc::SCHED_OTHER));
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
 
 /// Connections served at once: helper programs of one hook and of a few administrators.
-pub const MAX_CONNECTIONS: usize = 16;
+const MAX_CONNECTIONS: usize = 16;
 
 /// How long a client may take for its request, and for reading its reply.
 const CLIENT_LIMIT: Duration = Duration::from_secs(5);

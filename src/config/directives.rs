@@ -237,7 +237,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
 ];
 
 /// Media plugins of the legacy program that we read.
-pub(super) const MEDIA: &[Row] = &[
+const MEDIA: &[Row] = &[
     medium("bcast", Words(media::bcast), Full),
     medium("mcast", Line(media::mcast), Full),
     medium("mcast6", Line(media::mcast6), Full),

@@ -23,7 +23,7 @@ impl GroupLine {
         self.resources.first().map(String::as_str)
     }
 
-    /// Owner and resources as the manager logs and prints them.
+    /// The resources, as the manager logs and prints them.
     #[must_use]
     pub fn words(&self) -> String {
         self.resources.join(" ")

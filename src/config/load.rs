@@ -19,11 +19,11 @@ use crate::protocol::name::NodeName;
 use crate::version::LEGACY_VERSION;
 
 /// Exit code of a refused configuration.
-pub const EXIT_REFUSED: u8 = 6;
+const EXIT_REFUSED: u8 = 6;
 /// Exit code when the reason is a missing permission.
-pub const EXIT_NO_PERMISSION: u8 = 4;
+const EXIT_NO_PERMISSION: u8 = 4;
 /// Exit code of a refused reload.
-pub const EXIT_NOT_RELOADED: u8 = 1;
+const EXIT_NOT_RELOADED: u8 = 1;
 
 /// Longest line of `nodeinfo` in bytes. Spec: configuration, section 2.5.
 const MAX_NODEINFO_BYTES: usize = 255;

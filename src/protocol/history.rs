@@ -14,9 +14,9 @@ pub const MAX_HISTORY: usize = 500;
 pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
 /// Answers to one request, resends and refusals together; the legacy number. The rest is left to
 /// the next request.
-pub const MAX_ANSWERS: usize = 50;
+const MAX_ANSWERS: usize = 50;
 /// Numbers of one request that are looked at: no more can be in the history.
-pub const MAX_RANGE: u64 = MAX_HISTORY as u64;
+const MAX_RANGE: u64 = MAX_HISTORY as u64;
 /// Acknowledged messages are kept this long, for requests that are on their way.
 const KEEP_ACKNOWLEDGED: Duration = Duration::from_millis(2500);
 /// A number is sent again at most once in `max_rexmit_delay` less this.

@@ -10,9 +10,6 @@ pub const GENERATION_FILE_BYTES: usize = 16;
 /// Largest number that fits the fifteen columns.
 pub const MAX_GENERATION: Generation = Generation(999_999_999_999_999);
 
-/// Size of the uuid file.
-pub const UUID_FILE_BYTES: usize = 16;
-
 /// What the generation file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredGeneration {

@@ -16,7 +16,7 @@ pub const MAX_NODES: usize = 100;
 /// Longest dead time a node may announce: a broken peer shall not become immortal.
 pub const MAX_DEAD_TIME: Duration = Duration::from_secs(3600);
 /// Weight of a node that nobody weighed.
-pub const DEFAULT_WEIGHT: u32 = 100;
+const DEFAULT_WEIGHT: u32 = 100;
 /// Most numbers remembered of a run that no status has told of yet: a starting node's first status
 /// overtakes at most the few messages of its first second.
 const MAX_AHEAD: usize = 64;
@@ -28,7 +28,7 @@ pub const MAX_CAPABILITY_BYTES: usize = 128;
 
 /// Messages of a run that we do not know yet, kept until its first status: a node says a handful
 /// of things at its start.
-pub const MAX_EARLY: usize = 8;
+const MAX_EARLY: usize = 8;
 
 /// Notices of clients that wait for missing messages of their node. Beyond it the oldest waits no
 /// longer: more clients come and go in a gap only where something is wrong.

@@ -7,13 +7,13 @@ pub const SHORT_LIFE: Duration = Duration::from_secs(30);
 
 /// Short lives in a row after which a client may still be started again; one more, and it is given
 /// up. So it is started 11 times in all.
-pub const MAX_SHORT_LIVES: u32 = 10;
+const MAX_SHORT_LIVES: u32 = 10;
 
 /// Pause before the start that follows a short life.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// Exit code of a client that does not want to be started again.
-pub const CODE_NEVER: i32 = 100;
+const CODE_NEVER: i32 = 100;
 
 /// How a client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

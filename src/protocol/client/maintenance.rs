@@ -10,9 +10,6 @@ use super::super::message::{Message, Value};
 use super::requests::Answers;
 use super::{Client, ClientId, ClientOutput, MaintenanceRequest, Registry, word};
 
-/// `reqtype` of all three.
-pub(super) const REQUEST: &str = "systole";
-
 impl Registry {
     /// `None`: membership is asked.
     pub(super) fn maintenance(
@@ -55,7 +52,7 @@ impl Registry {
         }
         let reply = || {
             Message::new(word::RESPONSE)
-                .with(word::REQUEST_TYPE, REQUEST)
+                .with(word::REQUEST_TYPE, word::MAINTENANCE)
                 .with("subt", request.word())
         };
         let decisions = match answer {

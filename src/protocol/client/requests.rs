@@ -6,8 +6,7 @@ use super::super::message::{Message, Value};
 use super::super::name::NodeUuid;
 use super::super::status::NodeStatus;
 use super::{
-    ClientId, ClientOutput, ClusterNode, ClusterView, MAX_SEND_QUEUE, Registry, maintenance, mask,
-    word,
+    ClientId, ClientOutput, ClusterNode, ClusterView, MAX_SEND_QUEUE, Registry, mask, word,
 };
 
 /// What a query comes to: the fields of each answer, or why there is none.
@@ -57,7 +56,7 @@ impl Registry {
             "signoff" => return self.sign_off(id, out),
             "set_sendqlen" => return set_queue(id, message, out),
             "setfilter" => self.set_filter(id, message),
-            maintenance::REQUEST => match self.maintenance(id, message, out) {
+            word::MAINTENANCE => match self.maintenance(id, message, out) {
                 Some(answers) => answers,
                 // Membership answers.
                 None => return,

@@ -10,6 +10,8 @@ pub(super) mod word {
     pub(in crate::protocol::client) const RESPONSE: &str = "hbapi-resp";
     pub(in crate::protocol::client) const REQUEST_TYPE: &str = "reqtype";
     pub(in crate::protocol::client) const PID: &str = "pid";
+    /// `reqtype` of the requests that only Systole answers.
+    pub(in crate::protocol::client) const MAINTENANCE: &str = "systole";
     pub(in crate::protocol::client) const OK: &str = "OK";
     pub(in crate::protocol::client) const MORE: &str = "ok/more";
     pub(in crate::protocol::client) const BAD: &str = "badreq";
