@@ -25,6 +25,7 @@ pub mod paths;
 pub mod pid_file;
 pub mod policy;
 pub mod protocol;
+pub mod release;
 pub mod reload;
 pub mod resources;
 pub mod service_manager;

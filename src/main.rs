@@ -22,6 +22,7 @@ use systole::notice::{self, Severity};
 use systole::paths::Paths;
 use systole::pid_file::{self, ClaimError, PidFile};
 use systole::protocol::group::GroupKey;
+use systole::release;
 use systole::reload::Stamps;
 use systole::resources::holding::HoldingSet;
 use systole::service_manager;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
         let orphaned = arguments
             .first()
             .is_some_and(|word| word == guardian::ORPHANED);
-        return ExitCode::from(release(orphaned));
+        return ExitCode::from(release_resources(orphaned));
     }
     let letters = arguments
         .iter()
@@ -121,9 +122,9 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
 /// Releases all resources in the place of a daemon that died too often, or (`orphaned`, for a
 /// service manager after the end) of one that is gone together with its guardian. The files say
 /// where the log is, if they can be read.
-fn release(orphaned: bool) -> u8 {
+fn release_resources(orphaned: bool) -> u8 {
     let paths = Paths::default();
-    let _lock = match orphaned.then(|| guardian::take_orphans(&paths)) {
+    let _lock = match orphaned.then(|| release::take_orphans(&paths)) {
         None => None,
         Some(Some(lock)) => Some(lock),
         Some(None) => return 0,
@@ -149,7 +150,7 @@ fn release(orphaned: bool) -> u8 {
             None
         }
     };
-    let code = guardian::release(&paths, loaded.as_ref(), &log);
+    let code = release::release(&paths, loaded.as_ref(), &log);
     log.flush(FLUSH);
     code
 }
