@@ -146,4 +146,30 @@ pub mod kind {
     }
     /// Types that begin so carry no sequence number.
     pub const UNSEQUENCED_PREFIX: &str = "NS_";
+
+    /// Whether only membership says messages of this type: no local program may. Spec: client API,
+    /// section 7.
+    #[must_use]
+    pub fn is_of_membership(kind: &str) -> bool {
+        kind.starts_with(UNSEQUENCED_PREFIX) || matches!(kind, STATUS | REQ_NODES | REP_NODES)
+    }
+
+    /// Whether only daemons say messages of this type: no client may. Spec: client API, section 7.
+    #[must_use]
+    pub fn is_of_daemons(kind: &str) -> bool {
+        is_of_membership(kind)
+            || matches!(
+                kind,
+                STARTING
+                    | RESOURCE
+                    | SHUTDONE
+                    | IP_REQUEST
+                    | IP_REQUEST_RESP
+                    | STONITH
+                    | ADD_NODE
+                    | DEL_NODE
+                    | SET_WEIGHT
+                    | SET_SITE
+            )
+    }
 }

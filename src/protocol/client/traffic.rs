@@ -124,26 +124,12 @@ impl Registry {
     }
 }
 
-/// Types that only daemons send. Spec: client API, section 7.
+/// Types that a client may not send: those of daemons, and those that the registry itself sends.
+/// Spec: client API, section 7.
 pub(super) fn is_forged(kind: &str) -> bool {
-    kind.starts_with(kind::UNSEQUENCED_PREFIX)
+    kind::is_of_daemons(kind)
         || matches!(
             kind,
-            word::RESPONSE
-                | kind::STATUS
-                | kind::STARTING
-                | kind::RESOURCE
-                | kind::SHUTDONE
-                | kind::IP_REQUEST
-                | kind::IP_REQUEST_RESP
-                | kind::STONITH
-                | kind::ADD_NODE
-                | kind::DEL_NODE
-                | kind::SET_WEIGHT
-                | kind::SET_SITE
-                | kind::REQ_NODES
-                | kind::REP_NODES
-                | kind::CLIENT_STATUS
-                | kind::RESPOND_CLIENT_STATUS
+            word::RESPONSE | kind::CLIENT_STATUS | kind::RESPOND_CLIENT_STATUS
         )
 }

@@ -68,28 +68,10 @@ pub(super) fn refused_from(origin: Origin, message: &Message) -> Option<String> 
     let Some(kind) = message.kind() else {
         return Some(String::new());
     };
-    let never = kind.is_empty()
-        || kind.starts_with(field::kind::UNSEQUENCED_PREFIX)
-        || matches!(kind, kind::STATUS | kind::REQ_NODES | kind::REP_NODES);
     let refused = match origin {
         Origin::Daemon => false,
-        Origin::Fifo => never,
-        Origin::Client => {
-            never
-                || matches!(
-                    kind,
-                    kind::STARTING
-                        | kind::RESOURCE
-                        | kind::SHUTDONE
-                        | kind::IP_REQUEST
-                        | kind::IP_REQUEST_RESP
-                        | kind::STONITH
-                        | kind::ADD_NODE
-                        | kind::DEL_NODE
-                        | kind::SET_WEIGHT
-                        | kind::SET_SITE
-                )
-        }
+        Origin::Fifo => kind.is_empty() || kind::is_of_membership(kind),
+        Origin::Client => kind.is_empty() || kind::is_of_daemons(kind),
     };
     refused.then(|| kind.chars().take(64).collect())
 }
