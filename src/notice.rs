@@ -156,6 +156,10 @@ notices! {
     StatusWithoutSt { node: String } Error "HBDoMsg_T_STATUS: status update without st field (node {node})";
     /// A node was found under another uuid.
     UuidChanged { node: String, uuid: String } Warn "node {node} changed its uuid to {uuid}";
+    /// Two nodes count on different owners of groups.
+    HaresourcesDiffer { node: String } Crit "haresources here and on node {node} name different groups or owners: a group may run on both nodes, or on none. Make the files alike, then heartbeat -r on both";
+    /// They do not any more.
+    HaresourcesAgree { node: String } Info "haresources here and on node {node} agree";
     /// Two configured nodes have one uuid.
     UuidShared { uuid: String, known: String, node: String } Error "node {node} has the uuid {uuid} of node {known}: going by names (was hb_uuid copied to another machine? remove it on one of them and restart that node)";
     /// Ours is another node's as well: we say another.

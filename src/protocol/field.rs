@@ -76,6 +76,8 @@ words! {
     FAILED = "systole_failed";
     /// The run of the other node that the sender holds for dead. Ours, see `protocol/partition.rs`.
     GONE = "systole_gone";
+    /// What a node's haresources says about owners, see `protocol/haresources_mark.rs`.
+    HARESOURCES = "systole_haresources";
     /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
     RUNS = "systole_runs";
     /// Sending client.

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::event::Origin;
+use super::haresources_mark::mark;
 use super::history::History;
 use super::limiter::Limiter;
 use super::message::Message;
@@ -102,6 +103,8 @@ pub struct Membership {
     load: String,
     limiter: Limiter,
     stall: Stall,
+    /// What our haresources says about owners.
+    haresources: String,
     /// What we put on the scales when we tell a node that it was given up; `None`: it is not told.
     weight: Option<Weight>,
     /// Our beats wait for the owner in the call of this instant.
@@ -154,6 +157,7 @@ impl Membership {
             load: "n/a".to_owned(),
             limiter: Limiter::default(),
             stall: Stall::default(),
+            haresources: mark(&settings.groups),
             weight: None,
             beats_held_at: None,
             last_unix_s: 0,

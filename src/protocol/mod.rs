@@ -25,6 +25,7 @@ pub mod field;
 pub mod flow;
 pub mod frame;
 pub mod group;
+pub mod haresources_mark;
 pub mod history;
 pub mod identity;
 pub mod limiter;

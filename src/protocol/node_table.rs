@@ -104,6 +104,8 @@ pub struct Node {
     pub capabilities: BTreeSet<String>,
     /// We have declared its present run dead, whether it was heard again since or not.
     pub given_up: bool,
+    /// Its haresources names other owners than ours.
+    pub haresources_differ: bool,
     /// Its first status change is held back: it joined by itself.
     pub withheld: bool,
     /// Quorum weight.
@@ -151,6 +153,7 @@ impl Node {
             ack_trigger,
             capabilities: BTreeSet::new(),
             given_up: false,
+            haresources_differ: false,
             withheld: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),

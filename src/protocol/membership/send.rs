@@ -159,6 +159,11 @@ impl Membership {
         if !self.capability_text.is_empty() {
             message = message.with(field::SYSTOLE, &self.capability_text);
         }
+        let systole_peer =
+            |node: &Node| node.kind == NodeKind::Peer && !node.capabilities.is_empty();
+        if self.settings.manage_resources && self.nodes.iter().any(systole_peer) {
+            message = message.with(field::HARESOURCES, &self.haresources);
+        }
         if let Some(verdict) = self.open_verdict() {
             message = message.with(field::GONE, &verdict.to_text());
         }
