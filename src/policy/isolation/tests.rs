@@ -207,3 +207,32 @@ fn never_asks_to_be_called_in_the_past() {
     assert_eq!(scene.at(13_500), None);
     assert_eq!(scene.watch.next_deadline(), None);
 }
+
+/// The process began anew in place with nothing at 10 s, and has heard nobody since.
+#[test]
+fn a_successor_that_hears_nobody_is_cut_off_as_its_predecessor_may_have_been() {
+    let mut scene = Scene::new();
+    scene.peer = (NodeStatus::Init, None);
+    scene.pings = vec![None];
+    assert_eq!(scene.at(10_000), None);
+    assert_eq!(scene.judge(22_000), Err(None), "it has just been started");
+    let mut scene = Scene::new();
+    scene.peer = (NodeStatus::Init, None);
+    scene.pings = vec![None];
+    scene.watch.go_on_with_nothing();
+    assert_eq!(scene.at(10_000), None);
+    assert_eq!(scene.at(21_900), None);
+    assert_eq!(scene.judge(22_000), Ok(()));
+    // With a ping node that answers, or a peer that was heard and went silent alone, it is not.
+    for (peer, pings) in [
+        ((NodeStatus::Init, None), vec![Some(21_900)]),
+        ((NodeStatus::Up, Some(12_000)), vec![None]),
+    ] {
+        let mut scene = Scene::new();
+        (scene.peer, scene.pings) = (peer, pings);
+        scene.watch.go_on_with_nothing();
+        assert_eq!(scene.at(10_000), None);
+        scene.at(21_900);
+        assert_eq!(scene.judge(22_000), Err(None));
+    }
+}

@@ -83,3 +83,20 @@ fn nothing_follows_a_failed_stop() {
     assert!(jobs.next_finished().is_none());
     assert!(jobs.running());
 }
+
+/// What follows a job that lost its starts follows at once; a stop is given as ever.
+#[test]
+fn no_start_is_begun_any_more_after_a_refusal() {
+    let keys = ["a", "b"].map(GroupKey::new);
+    let mut jobs = Jobs::new(keys.iter().cloned());
+    jobs.add(Purpose::AcquireLocal, keys.clone(), GroupOrder::Start);
+    let first = jobs.next_order().unwrap();
+    jobs.refuse_starts();
+    assert_eq!(jobs.next_order(), None);
+    assert!(jobs.done(first.id, &first.group, &GroupOutcome::Started));
+    assert_eq!(jobs.next_finished(), Some(Purpose::AcquireLocal));
+    jobs.add(Purpose::Take, keys.clone(), GroupOrder::Start);
+    assert_eq!(jobs.next_finished(), Some(Purpose::Take));
+    jobs.add(Purpose::ReleaseAll, keys, GroupOrder::Stop);
+    assert_eq!(jobs.next_order().unwrap().what, GroupOrder::Stop);
+}
