@@ -17,40 +17,39 @@ fn copied(kinds: [Kind; 2]) -> Pair {
     pair
 }
 
-/// The legacy node stands second in ha.cf: both learn better and settle.
+/// A legacy node may stay confused, and then holds too little. It is told of here, and no group has
+/// two owners.
+fn beside_legacy(kinds: [Kind; 2], seconds: u64) {
+    let pair = copied(kinds);
+    pair.start_both();
+    let ours = if kinds == SYSTOLE_OWNER { 0 } else { 1 };
+    pair.wait_log(NODES[ours], "was hb_uuid copied to another machine?");
+    // Beyond initdead, and some dead times more. A confused legacy node does not answer, so ours need
+    // not even become active.
+    std::thread::sleep(Duration::from_secs(seconds));
+    assert_never_two_owners(&pair.lab);
+    for address in [ADDRESS_1, ADDRESS_2] {
+        assert!(pair.owners(address).len() < 2, "{address}");
+    }
+}
+
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn one_uuid_on_both_hosts_legacy_second() {
+fn one_uuid_on_both_hosts_systole_first() {
     run(
-        "identity::one_uuid_on_both_hosts_legacy_second",
+        "identity::one_uuid_on_both_hosts_systole_first",
         SYSTOLE_OWNER,
-        |kinds| {
-            let pair = copied(kinds);
-            pair.start_both();
-            pair.wait_log("node1", "was hb_uuid copied to another machine?");
-            pair.wait_active();
-            pair.wait_owner("node1", ADDRESS_1, "a");
-            pair.wait_owner("node2", ADDRESS_2, "b");
-            assert_never_two_owners(&pair.lab);
-        },
+        |kinds| beside_legacy(kinds, 18),
     );
 }
 
-/// It stands first: it may stay confused, and takes nothing that somebody else has.
 #[test]
 #[ignore = "lab: long tier"]
 fn long_one_uuid_on_both_hosts_legacy_first() {
     run(
         "identity::long_one_uuid_on_both_hosts_legacy_first",
         LEGACY_OWNER,
-        |kinds| {
-            let pair = copied(kinds);
-            pair.start_both();
-            pair.wait_log("node2", "was hb_uuid copied to another machine?");
-            // Beyond initdead, and several dead times.
-            std::thread::sleep(Duration::from_secs(40));
-            assert_never_two_owners(&pair.lab);
-        },
+        |kinds| beside_legacy(kinds, 40),
     );
 }
 
