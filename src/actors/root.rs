@@ -107,6 +107,8 @@ pub struct RootActor {
     pings: Vec<Addr<PingActor>>,
     /// Respawned clients.
     clients: Clients,
+    /// What was last asked of them.
+    clients_asked: ClientsAsked,
     /// The node is to stop: no client is started any more.
     stopping: bool,
     groups: Addr<GroupsActor>,
@@ -123,6 +125,18 @@ pub struct RootActor {
     reloading: bool,
     /// Groups still to be released after membership gave up; `None` in any other case.
     releasing: Option<Vec<GroupKey>>,
+}
+
+/// What membership last wanted of the respawned clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum ClientsAsked {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// To run, as long as the node does not stop.
+    Run,
+    /// To end; it is told when they have.
+    Stop,
 }
 
 impl RootActor {
@@ -164,6 +178,12 @@ impl RootActor {
         }));
     }
 
+    /// Tells membership when they have ended.
+    fn stop_clients(&self, ctx: &mut Context<Self>) {
+        let stopped = self.clients.stop().into_actor(self);
+        ctx.spawn(stopped.map(|(), root, _| root.membership.do_send(ClientsStopped)));
+    }
+
     fn stop(&mut self) {
         self.stopping = true;
         self.guardian.stopping();
@@ -190,9 +210,15 @@ impl Actor for RootActor {
 }
 
 impl Supervised for RootActor {
-    fn restarting(&mut self, _: &mut Self::Context) {
+    /// What the context that is gone was waiting for is asked for once more.
+    fn restarting(&mut self, ctx: &mut Self::Context) {
         self.reloading = false;
         self.known.timers_are_gone();
+        match self.clients_asked {
+            ClientsAsked::Nothing => {}
+            ClientsAsked::Run => self.give_restart_up(),
+            ClientsAsked::Stop => self.stop_clients(ctx),
+        }
     }
 }
 
@@ -256,6 +282,7 @@ impl Handler<RootEvent> for RootActor {
         match event {
             RootEvent::GenerationTaken(generation) => self.keep_generation(generation, ctx),
             RootEvent::CommUp => {
+                self.clients_asked = ClientsAsked::Run;
                 // They connect as soon as they run.
                 let opened = self.client_socket.send(event).into_actor(self);
                 ctx.spawn(opened.map(|_, root, _| {
@@ -268,8 +295,8 @@ impl Handler<RootEvent> for RootActor {
                 if let Some(ipfail) = &self.ipfail {
                     ipfail.do_send(StopIpfail);
                 }
-                let stopped = self.clients.stop().into_actor(self);
-                ctx.spawn(stopped.map(|(), root, _| root.membership.do_send(ClientsStopped)));
+                self.clients_asked = ClientsAsked::Stop;
+                self.stop_clients(ctx);
             }
             RootEvent::RebootMachine { resource } => {
                 last_resort::reboot(self, &Reason::Resource(resource), ctx);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::death::{pid, watched};
 use super::host::{Kind, wait_until};
-use super::pair::{LONG, Pair, PairConfig};
+use super::pair::{LONG, NODES, Pair, PairConfig};
 
 /// First words of the names of our supervised actors; what follows says which of that kind.
 const ACTORS: [&str; 12] = [
@@ -38,6 +38,30 @@ fn fail(pair: &Pair, actor: Option<&str>) -> Option<Vec<String>> {
     let reply: serde_json::Value = serde_json::from_str(&line).ok()?;
     let names = reply["reason"].as_str()?;
     Some(names.lines().map(str::to_owned).collect())
+}
+
+/// Takes a while to end.
+const SLOW: &str = "#!/bin/sh\ntrap 'sleep 3; exit 0' TERM\nwhile :; do sleep 0.05; done\n";
+
+/// The main actor begins anew while it waits for a client that takes a while to end. The end was
+/// lost with what it waited in, and the stop never came to its own.
+pub fn main_actor_panics_in_a_stop(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config
+        .times
+        .push_str("respawn root /etc/ha.d/resource.d/slow\n");
+    let pair = Pair::new(config);
+    for node in NODES {
+        pair.install_script(node, "slow", SLOW);
+    }
+    pair.start_settled();
+    pair.begin_stop("node1");
+    pair.wait_log("node1", "killing /etc/ha.d/resource.d/slow process group");
+    let _ = fail(&pair, Some("root"));
+    pair.wait_log("node1", "actor panicked");
+    assert_eq!(pair.log_count("node1", "Heartbeat shutdown complete"), 0);
+    pair.wait_stopped("node1");
+    pair.stop("node2");
 }
 
 /// Each in turn, and the next only when the last has begun anew.

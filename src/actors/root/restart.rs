@@ -80,6 +80,17 @@ impl RootActor {
         ctx.spawn(stopped.map(|(), root, ctx| root.try_restart(ctx, true)));
     }
 
+    /// Whoever was to carry a restart on is gone: none is wanted any more, and the clients run.
+    pub(super) fn give_restart_up(&mut self) {
+        if self.restart == Restart::Announced {
+            self.membership.do_send(CancelRestart);
+        }
+        if self.restart != Restart::No {
+            error!("the restart is given up after a fault of our own: ask for it again");
+        }
+        self.no_restart();
+    }
+
     /// There will be no restart: the clients are needed again.
     fn no_restart(&mut self) {
         self.restart = Restart::No;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
-use super::{RootActor, care, held, pulse};
+use super::{ClientsAsked, RootActor, care, held, pulse};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::fifo::FifoActor;
@@ -208,6 +208,7 @@ impl RootActor {
             media,
             pings,
             clients,
+            clients_asked: ClientsAsked::default(),
             stopping: false,
             groups,
             hooks,
