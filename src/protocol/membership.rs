@@ -41,6 +41,7 @@ mod view;
 use comm::Phase;
 use liveness::Stall;
 use send::AnnouncedDeadTime;
+pub use send::{START_RAISE, START_RAISE_FOR};
 pub use view::{NodeView, Silence};
 
 /// Longest `ld` text, in bytes. Spec: wire, section 8.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::death::pid;
-use super::history::DUMMY;
+use super::history::{DUMMY, address_changes};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
@@ -31,7 +31,12 @@ fn cluster_thread_hangs(kinds: [Kind; 2]) {
         let now = pid(&pair, "node1");
         !now.is_empty() && now != before
     });
-    // Whoever keeps the group, it is one, and it stays so.
+    // The other node took over while node1 was silent, and keeps it: the new daemon only stops.
+    let added = || {
+        let changes = address_changes(&pair.lab, "node1", ADDRESS_1);
+        changes.iter().filter(|(_, added)| *added).count()
+    };
+    let starts = added();
     let mut since = std::time::Instant::now();
     let mut owner = Vec::new();
     wait_until(LONG, "one owner for eight seconds", || {
@@ -43,6 +48,8 @@ fn cluster_thread_hangs(kinds: [Kind; 2]) {
         }
         since.elapsed() > Duration::from_secs(8)
     });
+    assert_eq!(owner, ["node2"]);
+    assert_eq!(added(), starts, "node1 took the address again");
     let hung = pair.log_count("node1", "the cluster thread has done nothing for");
     assert_eq!(hung, 1, "the successor works");
 }

@@ -44,6 +44,8 @@ pub(super) struct Known {
     /// Some other node was heard in this life, or resources ran on from an earlier one.
     heard: bool,
     dead: BTreeSet<NodeName>,
+    /// Nodes that could take over what falls silent here.
+    active: BTreeSet<NodeName>,
     /// How many nodes have returned from the dead within [`CONFLICT`].
     returned: usize,
     /// Groups whose last start was refused.
@@ -61,6 +63,11 @@ impl Known {
 
     /// Another node's status word. `true`: it is back from the dead.
     fn status(&mut self, node: NodeName, status: &str) -> bool {
+        if status == NodeStatus::Active.to_string() {
+            self.active.insert(node.clone());
+        } else {
+            self.active.remove(&node);
+        }
         if status == NodeStatus::Dead.to_string() {
             // What it held is to be taken without a delay.
             self.refused.clear();
@@ -69,6 +76,11 @@ impl Known {
         }
         self.heard = true;
         self.dead.remove(&node)
+    }
+
+    /// Whether another node is there to take over when this one falls silent.
+    pub(super) fn has_successor(&self) -> bool {
+        !self.active.is_empty()
     }
 
     /// After a panic of root: nobody would ever end these conflicts.
@@ -207,8 +219,11 @@ mod tests {
         // A takeover is never delayed.
         assert!(!known.status(peer(), "dead"));
         assert!(!known.is_careful(&order(GroupOrder::Start)));
+        assert!(!known.has_successor());
         assert!(known.status(peer(), "active"));
+        assert!(known.has_successor());
         assert!(!known.status(peer(), "up"));
+        assert!(!known.has_successor());
     }
 
     #[test]

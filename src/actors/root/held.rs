@@ -97,6 +97,12 @@ impl HeldFile {
         }
     }
 
+    /// Another node runs everything by now: a successor holds nothing and stops what may still run.
+    pub(super) fn give_all_up(&mut self) {
+        self.holding = HoldingSet::NONE;
+        self.owe_all();
+    }
+
     /// A successor finds out of every group that may run whether it does.
     pub(super) fn owe_all(&mut self) {
         self.owed.extend(self.may_run.iter().cloned());
@@ -241,13 +247,19 @@ mod tests {
         let mut file = HeldFile::new(Some(path.clone()), &options, None);
         file.ordered(&command(GroupOrder::Start));
         file.done(&done(GroupOutcome::Started));
+        file.holding(HoldingSet::LOCAL);
+        let read = || {
+            let words = read_held(&path).unwrap();
+            let words = words.into_iter().map(|word| word.into_string().unwrap());
+            let words: Vec<_> = words.collect();
+            let options = parse("heartbeat", words.clone()).unwrap();
+            (words[2].clone(), options.unfinished)
+        };
         file.owe_all();
-        let words = read_held(&path).unwrap();
-        let words = words
-            .into_iter()
-            .map(|word| word.to_string_lossy().into_owned());
-        let read = parse("heartbeat", words).unwrap();
-        assert_eq!(read.unfinished, ["10.0.0.1"]);
+        assert_eq!(read(), ("local".to_owned(), vec!["10.0.0.1".to_owned()]));
+        // What nobody holds is stopped.
+        file.give_all_up();
+        assert_eq!(read(), ("none".to_owned(), vec!["10.0.0.1".to_owned()]));
     }
 
     #[test]

@@ -8,15 +8,16 @@
 //! | an own heartbeat came round | the cluster thread works: the count begins anew |
 //! | this look comes later than two pauses after the last | this thread was held up as well, by the machine or a stop of the process: no evidence, the count begins anew |
 //! | the cluster thread is ready to run and has used no processor time since the last look | it is starved and will catch up: the count begins anew |
-//! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have given this node up |
+//! | none of these for longer than the dead time that the others were told | it hangs (a lock, a disk, an endless loop), and the others have given this node up |
 //!
 //! A shorter limit would end daemons that only had a bad moment; at the dead time nothing is lost
 //! by it, because the others take over then whatever we do. A thread that catches up later than
 //! that withdraws the addresses by itself (`ResourceEvent::OwnHeartbeatLost`).
 //!
-//! Then the addresses are taken away, and the process aborts. Its guardian starts it again with
-//! what it held, and each held group is ordered to start once more, which brings the addresses back
-//! where this node keeps the group.
+//! Then the addresses are taken away, and the process aborts. Its guardian starts it again. Where
+//! another node was there to take over, the new daemon holds nothing and stops what still runs;
+//! where nobody was, it keeps what was held, and each group is ordered to start once more, which
+//! brings its addresses back.
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::actors::messages::MoveAddresses;
 use crate::actors::threads::{self, Activity};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
+use crate::protocol::membership::{START_RAISE, START_RAISE_FOR};
 use crate::protocol::settings::Timing;
 
 /// Longest pause between two looks.
@@ -50,6 +52,8 @@ pub(super) struct Pulse {
     pause: Duration,
     /// From when the silence counts; `None` before the first beat.
     counted_from: Option<Monotonic>,
+    /// Until when the others were told to wait longer than usual.
+    raised_until: Monotonic,
     last_look: Option<Monotonic>,
     activity: Option<Activity>,
 }
@@ -62,6 +66,7 @@ impl Pulse {
             limit,
             pause: (limit / LOOKS).min(LOOK),
             counted_from: None,
+            raised_until: Monotonic::ZERO,
             last_look: None,
             activity: None,
         }
@@ -69,7 +74,11 @@ impl Pulse {
 
     /// An own heartbeat came round.
     pub(super) fn beat(&mut self) {
-        self.counted_from = Some(self.clock.now().instant);
+        let now = self.clock.now().instant;
+        if self.counted_from.is_none() {
+            self.raised_until = now + START_RAISE_FOR;
+        }
+        self.counted_from = Some(now);
     }
 
     /// Looks now. `true`: the cluster thread hangs.
@@ -96,7 +105,12 @@ impl Pulse {
         if !in_time || starved {
             *from = now;
         }
-        now.since(*from) > self.limit
+        let raised = if *from < self.raised_until {
+            START_RAISE
+        } else {
+            Duration::ZERO
+        };
+        now.since(*from) > self.limit.saturating_add(raised)
     }
 }
 
@@ -124,7 +138,11 @@ impl RootActor {
             }
         );
         self.log.line(Severity::Crit, text);
-        self.held.owe_all();
+        if self.known.has_successor() {
+            self.held.give_all_up();
+        } else {
+            self.held.owe_all();
+        }
         for group in &self.config.groups {
             self.groups.do_send(MoveAddresses {
                 group: group.key.clone(),
@@ -179,6 +197,13 @@ mod tests {
             busy_ticks: at,
         };
         assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, spins), Some(2_250));
+    }
+
+    #[test]
+    fn it_has_as_long_as_the_others_wait_soon_after_the_start() {
+        let mut pulse = pulse();
+        pulse.raised_until = Monotonic::ZERO + START_RAISE_FOR;
+        assert_eq!(hangs_at(&mut pulse, PAUSE_MS, |_| ASLEEP), Some(4_250));
     }
 
     #[test]

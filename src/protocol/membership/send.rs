@@ -17,9 +17,9 @@ use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
 /// Added to the announced dead time at start. Spec: membership, section 2.
-const START_RAISE: Duration = Duration::from_millis(2000);
-/// How long.
-const START_RAISE_FOR: Duration = Duration::from_secs(5);
+pub const START_RAISE: Duration = Duration::from_millis(2000);
+/// How long after it.
+pub const START_RAISE_FOR: Duration = Duration::from_secs(5);
 
 /// What we add to our dead time when we announce it.
 #[derive(Debug, Clone, Default)]
