@@ -78,8 +78,10 @@ impl ResourceState {
             peer.systole |= words.is_some();
             peer.yields = words.is_some_and(|words| has_word(words, YIELD));
             self.peer_status(node, old, new);
+            let peer = self.peers.entry(node.clone()).or_default();
+            let unseen = std::mem::take(&mut peer.unseen);
             if new == NodeStatus::Active && !self.nice() {
-                self.ask_again_as_legacy(old != NodeStatus::Up);
+                self.ask_again_as_legacy(unseen || old != NodeStatus::Up);
             }
         }
         self.act(Action::RunHook(message));

@@ -251,7 +251,9 @@ impl ResourceState {
             return;
         }
         // What the other side may still run is not tried here.
-        let theirs = self.nice() && self.is_pair() && self.theirs_at_most().has(side.mirror());
+        let theirs = self.nice()
+            && (!self.all_living_reported()
+                || (self.is_pair() && self.theirs_at_most().has(side.mirror())));
         let quiet = !self.jobs.running()
             && self.standby == Standby::Not
             && self.phase == Phase::Stable

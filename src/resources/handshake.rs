@@ -426,7 +426,7 @@ impl ResourceState {
             .is_some_and(|node| node.eq_ignore_ascii_case(self.local.as_str()));
         if ours && !self.nice() && self.phase == Phase::Stable {
             // Who says so takes our groups, and without reports nobody would notice.
-            self.ask_for_own();
+            self.ask_for_own(true);
         }
         let result = message.text(field::RESULT);
         if ours && matches!(result, Some("bad" | "badhost")) {

@@ -73,14 +73,15 @@ impl ResourceState {
         }
     }
 
-    /// Asks for our own groups although we may run them: a node that was active before we heard
-    /// it may have taken them for itself, and lets go when asked.
-    pub(super) fn ask_for_own(&mut self) {
+    /// Asks for our own groups that do not run: a change is worth an attempt before its time. `all`:
+    /// for those that run as well. A node that was active before we heard it may have taken them
+    /// for itself, and lets go when asked.
+    pub(super) fn ask_for_own(&mut self, all: bool) {
         if self.stopping() {
             return;
         }
         for key in self.keys_owned_by(&self.local.clone()) {
-            if !self.asked.contains_key(&key) {
+            if !self.asked.contains_key(&key) && (all || !self.jobs.runs(&key)) {
                 self.ask_for(&key);
             }
         }
@@ -170,8 +171,8 @@ impl ResourceState {
     /// active before we heard it.
     pub(super) fn ask_again_as_legacy(&mut self, missed: bool) {
         let keys: Vec<GroupKey> = self.asked.keys().cloned().collect();
-        if missed && self.comm_up && self.phase == Phase::Stable {
-            self.ask_for_own();
+        if self.comm_up && self.phase == Phase::Stable {
+            self.ask_for_own(missed);
         }
         for key in keys {
             self.ask_for(&key);

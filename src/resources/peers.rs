@@ -15,6 +15,8 @@ pub(super) struct Peer {
     pub(super) leaving: bool,
     /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
     pub(super) fresh: bool,
+    /// It began anew, and no status word of its present run has been heard yet.
+    pub(super) unseen: bool,
     /// A full report of its present generation came after our `starting`.
     pub(super) reported: bool,
     /// How often our `starting` was repeated for it.
@@ -61,6 +63,14 @@ impl ResourceState {
         self.peers
             .values()
             .all(|peer| peer.reported || peer.left || peer.status != Some(NodeStatus::Active))
+    }
+
+    /// Whether everybody who lives has reported in its present generation: one that has not may run
+    /// anything, whatever its status word.
+    pub(super) fn all_living_reported(&self) -> bool {
+        self.peers
+            .values()
+            .all(|peer| peer.reported || peer.is_gone())
     }
 
     /// Whether this is a cluster of exactly two normal nodes.

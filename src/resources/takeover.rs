@@ -303,6 +303,7 @@ impl ResourceState {
         peer.left = false;
         peer.leaving = false;
         peer.fresh = false;
+        peer.unseen = !active;
         peer.reported = false;
         peer.asked = 0;
         peer.taken_over = false;
@@ -317,6 +318,9 @@ impl ResourceState {
         }
         if active && self.nice() && self.timers.ask_again.is_none() {
             self.ask_soon();
+        }
+        if active && !self.nice() {
+            self.ask_again_as_legacy(true);
         }
     }
 }

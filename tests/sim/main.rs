@@ -28,8 +28,12 @@ use world::{Happening, Micros, Plan, SECOND, World};
 /// node still holds (101446, 103803), an order that outlived its node (108727).
 const REGRESSIONS: &[u64] = &[
     6, 14, 15, 16, 30, 52, 54, 66, 67, 76, 86, 158, 163, 174, 198, 199, 240, 325, 340, 453, 870,
-    912, 1_048, 1_099, 1_308, 1_686, 2_224, 3_545, 9_499, 101_446, 103_803, 108_727,
+    912, 1_048, 1_099, 1_308, 1_686, 2_224, 3_545, 9_499, 101_446, 103_803, 108_727, 704_770,
+    706_711,
 ];
+
+/// The same of runs with freezes for maintenance.
+const MAINTENANCE_REGRESSIONS: &[u64] = &[700_424];
 
 fn quiet_plan() -> Plan {
     Plan {
@@ -340,6 +344,9 @@ fn many(count: u64, check: fn(u64) -> Result<(), String>) {
 fn seeds_that_once_failed() {
     for seed in REGRESSIONS {
         assert_eq!(check(*seed), Ok(()));
+    }
+    for seed in MAINTENANCE_REGRESSIONS {
+        assert_eq!(check_maintenance(*seed), Ok(()));
     }
 }
 
