@@ -16,6 +16,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::name::{Generation, NodeName};
 use crate::protocol::partition::YIELD;
+use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
 use crate::resources::freeze::FreezeRefused;
@@ -25,7 +26,7 @@ use crate::resources::state::ResourceState;
 /// What a Systole node can do beyond legacy, as it advertises it in the field `systole` of `status`
 /// and `starting`. A rule that differs from legacy on the wire is used only while every living node
 /// advertises its word.
-pub const CAPABILITIES: &[&str] = &["v1", YIELD];
+pub const CAPABILITIES: &[&str] = &["v1", YIELD, ECHO];
 
 /// A node's whole core. Does no I/O and reads no clock.
 #[derive(Debug)]

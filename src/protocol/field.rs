@@ -80,6 +80,8 @@ words! {
     HARESOURCES = "systole_haresources";
     /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
     RUNS = "systole_runs";
+    /// The newest question that the sender of a report had heard. Ours, see `protocol/question.rs`.
+    HEARD = "systole_heard";
     /// Sending client.
     FROM_ID = "from_id";
     /// Receiving client.

@@ -38,6 +38,7 @@ pub mod node_table;
 pub mod output;
 pub mod partition;
 pub mod ping;
+pub mod question;
 pub mod retransmit;
 pub mod sequence;
 pub mod settings;

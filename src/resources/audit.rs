@@ -1,4 +1,9 @@
 //! Who owns what: the audit, and groups that nobody runs. Spec: resources, sections 7.4 and 12.
+//!
+//! What nobody seems to own for a while is taken, but the other node may come to the same end in the
+//! same moment, and its word be on its way. So it is asked first, and only what it says after it has
+//! heard the question counts. Whoever answers a question withdraws its own: of two that ask each
+//! other at once neither takes anything, and the owner, which waits less, asks first again.
 
 use std::time::Duration;
 
@@ -9,11 +14,22 @@ use super::state::{Audit, Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
 
 /// How long nobody may own our local groups: the owner is the first to repair.
 const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
 /// How long nobody may own the other side's groups: their owner goes first.
 const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
+/// How long the other node may take to answer before it is asked again.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The other node was asked whether it runs something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OrphansAsked {
+    set: HoldingSet,
+    until: Monotonic,
+}
 
 impl ResourceState {
     /// Checks who owns what. Logs only, each condition when it begins. Spec: section 12.
@@ -78,15 +94,36 @@ impl ResourceState {
         let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
         self.timers.local_orphaned = since(self.timers.local_orphaned, local);
         self.timers.foreign_orphaned = since(self.timers.foreign_orphaned, foreign);
+        if !local && !foreign {
+            self.withdraw_question();
+        }
+    }
+
+    /// What was asked does not matter any more. Whoever heard it waits for a word of ours.
+    fn withdraw_question(&mut self) {
+        if self.timers.orphans_asked.take().is_some() && self.comm_up && !self.stopping() {
+            self.answer();
+        }
     }
 
     pub(super) fn orphans_deadline(&self) -> Option<Monotonic> {
+        if let Some(asked) = self.timers.orphans_asked {
+            return Some(asked.until);
+        }
         let local = self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED);
         let foreign = self.timers.foreign_orphaned.map(|at| at + FOREIGN_ORPHANED);
         [local, foreign].into_iter().flatten().min()
     }
 
     pub(super) fn orphans_overdue(&mut self) {
+        if let Some(asked) = self.timers.orphans_asked {
+            if asked.until <= self.now {
+                self.withdraw_question();
+                self.timers.local_orphaned = None;
+                self.timers.foreign_orphaned = None;
+            }
+            return;
+        }
         let due = |since: Option<Monotonic>, after: Duration, now: Monotonic| {
             since.is_some_and(|at| at + after <= now)
         };
@@ -100,6 +137,31 @@ impl ResourceState {
         if set.is_none() {
             return;
         }
+        self.decide(
+            format!("asks the other node about the {set} resources"),
+            "nobody seems to run them",
+        );
+        let until = self.after(ANSWER);
+        self.timers.orphans_asked = Some(OrphansAsked { set, until });
+        self.ask();
+    }
+
+    /// A full report of the other node of a pair came.
+    pub(super) fn orphans_answered(&mut self, from: &NodeName, report: &Message) {
+        let Some(asked) = self.timers.orphans_asked else {
+            return;
+        };
+        if !self.answers_newest(from, report) {
+            return;
+        }
+        // What it has taken meanwhile, or moves, is no orphan.
+        let owned = self.mine.with(self.theirs_at_most().mirror());
+        let set = asked.set.without(owned);
+        let settled = self.is_stable() && self.phase == Phase::Stable && !self.frozen;
+        if set.is_none() || !settled {
+            return self.withdraw_question();
+        }
+        self.timers.orphans_asked = None;
         self.warn(format!("nobody runs the {set} resources: taking them"));
         self.decide(
             format!("takes the {set} resources"),

@@ -8,6 +8,7 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::YIELD;
+use crate::protocol::question::ECHO;
 use crate::protocol::status::NodeStatus;
 
 /// Whether a list of capability words has one of them.
@@ -26,11 +27,12 @@ impl ResourceState {
             let peer = self.peers.entry(from.clone()).or_default();
             peer.systole = true;
             peer.yields = has_word(words, YIELD);
+            peer.echoes = has_word(words, ECHO);
         }
         match (kind, own) {
+            (kind::STARTING, true) => self.asked(&message),
             (
-                kind::STARTING
-                | kind::RESOURCE
+                kind::RESOURCE
                 | kind::ASK_RESOURCES
                 | kind::SHUTDONE
                 | kind::STONITH
@@ -77,11 +79,10 @@ impl ResourceState {
             let peer = self.peers.entry(node.clone()).or_default();
             peer.systole |= words.is_some();
             peer.yields = words.is_some_and(|words| has_word(words, YIELD));
+            peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
             self.peer_status(node, old, new);
-            let peer = self.peers.entry(node.clone()).or_default();
-            let unseen = std::mem::take(&mut peer.unseen);
             if new == NodeStatus::Active && !self.nice() {
-                self.ask_again_as_legacy(unseen || old != NodeStatus::Up);
+                self.ask_again_as_legacy();
             }
         }
         self.act(Action::RunHook(message));

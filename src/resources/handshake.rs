@@ -20,6 +20,7 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
+use crate::protocol::question::Position;
 use crate::protocol::settings::AutoFailback;
 use crate::protocol::status::NodeStatus;
 
@@ -30,6 +31,8 @@ const REPORT: Duration = Duration::from_secs(1);
 /// How often a settled node asks for it. The first `starting` may be lost for good when another
 /// message overtakes it: what was sent before the first number heard is not asked for.
 const ASK_WHEN_STABLE: u8 = 3;
+/// The same, of one whose report counts only when it has heard the question: as long as the patience.
+const ASK_ONE_THAT_ECHOES: u8 = 9;
 /// How long a message of another node that it shoots us keeps us from acquiring. Spec: 10.3.
 const AIMED_AT: Duration = Duration::from_secs(10);
 
@@ -43,12 +46,6 @@ pub(super) fn report(set: HoldingSet, stable: bool, info: Option<&str>) -> Messa
         Some(info) => message.with(field::INFO, info),
         None => message,
     }
-}
-
-/// Where a message stands among those of its sender.
-fn position(message: &Message) -> (u64, u64) {
-    let number = |name| message.hex(name).unwrap_or(0);
-    (number(field::HG), number(field::SEQ))
 }
 
 impl ResourceState {
@@ -77,7 +74,7 @@ impl ResourceState {
             self.foreign_done = true;
         }
         self.phase = Phase::Starting;
-        self.send(Message::new(kind::STARTING));
+        self.ask();
         if self.stopping() {
             return;
         }
@@ -180,11 +177,14 @@ impl ResourceState {
 
     /// Another node says `starting`. Every one is answered. Spec: resources, section 5.2.
     pub(super) fn on_starting(&mut self, from: &NodeName, message: &Message) {
+        self.note_question(from, message);
         if !self.comm_up || !self.nice() {
             return;
         }
+        // Two that ask each other at once about what nobody runs shall not both take it.
+        self.timers.orphans_asked = None;
         let peer = self.peers.entry(from.clone()).or_default();
-        if position(message) < peer.newest_report {
+        if Position::of(message) < peer.newest_report {
             // A copy that comes late: it has gone on since.
             return self.answer();
         }
@@ -201,7 +201,7 @@ impl ResourceState {
         let peer = self.peers.entry(from.clone()).or_default();
         if waits && !peer.reported && peer.asked == 0 {
             peer.asked = 1;
-            self.send(Message::new(kind::STARTING));
+            self.ask();
         }
     }
 
@@ -215,7 +215,7 @@ impl ResourceState {
         if !self.comm_up || !self.nice() || self.phase == Phase::Init {
             return self.claimed_before_comm_is_up(message);
         }
-        let position = position(message);
+        let position = Position::of(message);
         let full = message.text(field::RTYPE) == Some("full");
         let peer = self.peers.entry(from.clone()).or_default();
         if position < peer.newest_report {
@@ -231,7 +231,11 @@ impl ResourceState {
         // Whoever heard our `starting` holds us for unsettled until we report.
         let asked = self.phase == Phase::Stable && full && !peer.reported && peer.asked > 0;
         let first = !peer.reported;
-        peer.reported |= full;
+        // One that was sent before its sender heard this run of ours may be as old as the run before.
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        let stale = open && !self.knows_our_run(from, message);
+        let peer = self.peers.entry(from.clone()).or_default();
+        peer.reported |= full && !stale;
         let fresh = peer.fresh && peer.status == Some(NodeStatus::Active);
 
         let word = message.text(field::RSC_HOLD).unwrap_or("");
@@ -250,11 +254,17 @@ impl ResourceState {
         if let Some(peer) = self.peers.get_mut(from) {
             peer.holds = peer.holds.updated(set, full);
         }
-        self.theirs = self.theirs.updated(set, full);
+        self.theirs = if stale {
+            self.theirs.with(set)
+        } else {
+            self.theirs.updated(set, full)
+        };
         match message.text(field::IS_STABLE) {
             Some("1") => {
-                self.doubt = HoldingSet::NONE;
-                self.other_turned_stable();
+                if !stale {
+                    self.doubt = HoldingSet::NONE;
+                    self.other_turned_stable();
+                }
                 if self.conflicts(from, weight) {
                     return;
                 }
@@ -277,6 +287,9 @@ impl ResourceState {
         if asked {
             self.answer();
         }
+        if full {
+            self.orphans_answered(from, message);
+        }
         if self.phase == Phase::Starting {
             if self.model == AutoFailback::Off {
                 self.foreign_done = true;
@@ -286,7 +299,7 @@ impl ResourceState {
         if self.phase == Phase::Waiting {
             // The ten seconds are only patience: a peer that has just started, holds nothing of
             // ours and says so plainly has no objection. Spec: membership, section 16.2.
-            let plain = full && info.is_none() && !set.has(HoldingSet::FOREIGN);
+            let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
             let agreed = self.other_stable && self.all_active_reported();
             if agreed || (plain && fresh && self.is_pair()) {
                 self.settle_start();
@@ -343,16 +356,18 @@ impl ResourceState {
 
     /// A peer is active but silent about its resources. Spec: resources, section 5.2, note 3.
     fn ask_again(&mut self) {
-        let most = match self.phase {
-            Phase::Stable => ASK_WHEN_STABLE,
-            Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
-        };
         let mut repeat = false;
         let mut mute = Vec::new();
         for (name, peer) in &mut self.peers {
             if peer.reported || peer.left || peer.status != Some(NodeStatus::Active) {
                 continue;
             }
+            let most = match self.phase {
+                // Whatever it says before it has heard us does not count.
+                _ if peer.echoes => ASK_ONE_THAT_ECHOES,
+                Phase::Stable => ASK_WHEN_STABLE,
+                Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
+            };
             if peer.asked >= most {
                 mute.push(name.clone());
             } else {
@@ -361,7 +376,7 @@ impl ResourceState {
             }
         }
         if repeat {
-            self.send(Message::new(kind::STARTING));
+            self.ask();
             self.ask_soon();
         }
         for name in mute {
@@ -426,7 +441,7 @@ impl ResourceState {
             .is_some_and(|node| node.eq_ignore_ascii_case(self.local.as_str()));
         if ours && !self.nice() && self.phase == Phase::Stable {
             // Who says so takes our groups, and without reports nobody would notice.
-            self.ask_for_own(true);
+            self.ask_for_own();
         }
         let result = message.text(field::RESULT);
         if ours && matches!(result, Some("bad" | "badhost")) {
@@ -436,7 +451,7 @@ impl ResourceState {
         let current = self.peers.get(from).is_some_and(|peer| {
             !peer.yields
                 && peer.status == Some(NodeStatus::Active)
-                && position(message) > peer.newest_report
+                && Position::of(message) > peer.newest_report
         });
         let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
         if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {

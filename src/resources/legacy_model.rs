@@ -73,15 +73,14 @@ impl ResourceState {
         }
     }
 
-    /// Asks for our own groups that do not run: a change is worth an attempt before its time. `all`:
-    /// for those that run as well. A node that was active before we heard it may have taken them
-    /// for itself, and lets go when asked.
-    pub(super) fn ask_for_own(&mut self, all: bool) {
+    /// Asks for our own groups, those that run as well: another node may have taken them for itself,
+    /// and lets go when asked.
+    pub(super) fn ask_for_own(&mut self) {
         if self.stopping() {
             return;
         }
         for key in self.keys_owned_by(&self.local.clone()) {
-            if !self.asked.contains_key(&key) && (all || !self.jobs.runs(&key)) {
+            if !self.asked.contains_key(&key) {
                 self.ask_for(&key);
             }
         }
@@ -167,12 +166,13 @@ impl ResourceState {
         }
     }
 
-    /// A node became active: what it was asked before then, it did not hear. `missed`: it was
-    /// active before we heard it.
-    pub(super) fn ask_again_as_legacy(&mut self, missed: bool) {
+    /// A node became active: what it was asked before then, it did not hear. And it may have taken
+    /// ours for itself, when it was heard and did not hear us, or we did not run: without reports only
+    /// a question tells.
+    pub(super) fn ask_again_as_legacy(&mut self) {
         let keys: Vec<GroupKey> = self.asked.keys().cloned().collect();
         if self.comm_up && self.phase == Phase::Stable {
-            self.ask_for_own(missed);
+            self.ask_for_own();
         }
         for key in keys {
             self.ask_for(&key);

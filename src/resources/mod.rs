@@ -26,6 +26,7 @@ mod legacy_model;
 pub mod output;
 mod partition;
 mod peers;
+mod questions;
 pub mod respawn;
 pub mod script;
 mod shutdown;

@@ -41,6 +41,9 @@ impl ResourceState {
         if full_report && self.is_pair() && self.peers.values().all(understood) {
             message.set_text(field::RUNS, &self.weight().to_text());
         }
+        if full_report && let Some(heard) = self.heard_text() {
+            message.set_text(field::HEARD, &heard);
+        }
         self.out.push(ResourceOutput::Send(message));
     }
 

@@ -2,6 +2,7 @@
 
 use super::holding::HoldingSet;
 use super::state::ResourceState;
+use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
 /// What is known of another node.
@@ -15,8 +16,6 @@ pub(super) struct Peer {
     pub(super) leaving: bool,
     /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
     pub(super) fresh: bool,
-    /// It began anew, and no status word of its present run has been heard yet.
-    pub(super) unseen: bool,
     /// A full report of its present generation came after our `starting`.
     pub(super) reported: bool,
     /// How often our `starting` was repeated for it.
@@ -25,6 +24,10 @@ pub(super) struct Peer {
     pub(super) systole: bool,
     /// It knows which of two nodes yields after a partition: it said so in the same way.
     pub(super) yields: bool,
+    /// Its reports say which question of ours they answer: it said so in the same way.
+    pub(super) echoes: bool,
+    /// Its newest question.
+    pub(super) question: Option<Position>,
     /// We declared its present run dead.
     pub(super) given_up: bool,
     /// A new generation of ours began when we did.
@@ -33,8 +36,8 @@ pub(super) struct Peer {
     pub(super) taken_over: bool,
     /// What it said last.
     pub(super) holds: HoldingSet,
-    /// Generation and number of its newest report: an older one that arrives late is no news.
-    pub(super) newest_report: (u64, u64),
+    /// Where its newest report stands: an older one that arrives late is no news.
+    pub(super) newest_report: Position,
 }
 
 impl Peer {

@@ -221,6 +221,7 @@ impl ResourceState {
         self.acquisition_logged = false;
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
+        self.forget_questions();
         for peer in self.peers.values_mut() {
             peer.fresh = false;
             peer.reported = false;

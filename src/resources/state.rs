@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::audit::OrphansAsked;
 use super::failures::Failure;
 use super::freeze::Waiting;
 use super::holding::HoldingSet;
@@ -12,6 +13,7 @@ use super::jobs::Jobs;
 use super::legacy_model::Asked;
 use super::output::ResourceOutput;
 use super::peers::Peer;
+use super::questions::Asking;
 use super::shutdown::Stop;
 use super::standby::{Request, Standby};
 use crate::clock::Monotonic;
@@ -56,6 +58,8 @@ pub(super) struct Timers {
     pub(super) local_orphaned: Option<Monotonic>,
     /// Since when nobody owns our foreign groups.
     pub(super) foreign_orphaned: Option<Monotonic>,
+    /// The other node was asked whether it runs what we believe that nobody owns.
+    pub(super) orphans_asked: Option<OrphansAsked>,
 }
 
 /// Which of the audit's conditions hold, so that each is logged once.
@@ -132,6 +136,7 @@ pub struct ResourceState {
     pub(super) moved: BTreeSet<GroupKey>,
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
+    pub(super) asking: Asking,
     pub(super) audit: Audit,
     /// Nothing is started or stopped.
     pub(super) frozen: bool,
@@ -187,6 +192,7 @@ impl ResourceState {
             failures: BTreeMap::new(),
             moved: BTreeSet::new(),
             asked: BTreeMap::new(),
+            asking: Asking::default(),
             audit: Audit::default(),
             frozen: false,
             waiting: Waiting::default(),

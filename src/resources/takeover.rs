@@ -303,7 +303,6 @@ impl ResourceState {
         peer.left = false;
         peer.leaving = false;
         peer.fresh = false;
-        peer.unseen = !active;
         peer.reported = false;
         peer.asked = 0;
         peer.taken_over = false;
@@ -320,7 +319,7 @@ impl ResourceState {
             self.ask_soon();
         }
         if active && !self.nice() {
-            self.ask_again_as_legacy(true);
+            self.ask_again_as_legacy();
         }
     }
 }

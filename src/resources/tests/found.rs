@@ -60,7 +60,9 @@ fn a_request_without_answer_leaves_the_doubt() {
     core.wait(60_000);
     assert!(!core.said().contains(&"start b".to_owned()));
     core.hear("b", "resource none 1");
-    core.wait(60_000);
+    core.wait(15_000);
+    assert_eq!(core.said().last().unwrap(), "starting", "asked once more");
+    core.hear("b", "resource none 1");
     assert!(core.said().contains(&"start b".to_owned()));
 }
 
@@ -184,6 +186,20 @@ fn legacy_model_who_was_declared_dead_asks_for_its_own() {
     core.said();
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
     assert_eq!(core.said(), ["ip-request a"], "it may have taken ours");
+}
+
+/// It took ours in its start, while it did not hear us, and we saw it start.
+#[test]
+fn legacy_model_whoever_starts_is_asked_for_what_runs_here() {
+    let mut core = legacy_pair();
+    core.status("b", NodeStatus::Active, NodeStatus::Up);
+    core.said();
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    assert_eq!(core.said(), ["ip-request a"]);
+    core.hear("b", "ip-request-resp a no");
+    core.finish();
+    core.wait(60_000);
+    assert!(!core.said().contains(&"ip-request a".to_owned()));
 }
 
 #[test]

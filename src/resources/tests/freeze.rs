@@ -147,6 +147,8 @@ fn orphans_wait_for_the_thaw() {
     assert!(moves(&core.said()).is_empty());
     core.input(ResourceInput::ThawRequested);
     core.wait(15_000);
+    assert_eq!(core.said(), ["starting"]);
+    core.hear("b", "resource none 1");
     assert!(core.said().contains(&"start b".to_owned()));
 }
 

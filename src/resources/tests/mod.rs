@@ -7,6 +7,7 @@ mod freeze;
 mod handshake;
 mod legacy_model;
 mod partition;
+mod questions;
 mod shutdown;
 mod standby;
 mod takeover;
@@ -64,7 +65,11 @@ pub(super) struct Core {
     pub(super) now: Monotonic,
     in_flight: VecDeque<(OrderId, GroupKey, GroupOrder)>,
     seq: u64,
+    /// Number of our own last message.
+    pub(super) own_seq: u64,
     said: Vec<String>,
+    /// What our last full report said of the other's questions.
+    pub(super) heard_last: Option<String>,
     /// Weights in the full reports.
     weighed: Vec<String>,
     /// What membership was told last.
@@ -80,7 +85,9 @@ impl Core {
             now: Monotonic::from_millis(1000),
             in_flight: VecDeque::new(),
             seq: 0,
+            own_seq: 0,
             said: Vec::new(),
+            heard_last: None,
             weighed: Vec::new(),
             weight: Weight::default(),
             complaints: Vec::new(),
@@ -127,8 +134,14 @@ impl Core {
 
     fn output(&mut self, output: ResourceOutput) {
         match output {
-            ResourceOutput::Send(message) => {
+            ResourceOutput::Send(mut message) => {
+                self.own_seq += 1;
+                message.set_text(field::HG, "1");
+                message.set_text(field::SEQ, &format!("{:x}", self.own_seq));
                 self.said.push(text_of(&message));
+                if let Some(heard) = message.text(field::HEARD) {
+                    self.heard_last = Some(heard.to_owned());
+                }
                 self.weighed
                     .extend(message.text(field::RUNS).map(str::to_owned));
                 let own = ResourceEvent::Message {
@@ -210,14 +223,19 @@ impl Core {
             }
             _ => {}
         }
-        self.seq += 1;
         message.set_text(field::HG, "1");
-        message.set_text(field::SEQ, &format!("{:x}", self.seq));
+        message.set_text(field::SEQ, &format!("{:x}", self.next_seq()));
         self.event(ResourceEvent::Message {
             from: name(from),
             own: false,
             message,
         });
+    }
+
+    /// Number of the other node's next message.
+    pub(super) fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
     }
 
     pub(super) fn event(&mut self, event: ResourceEvent) {

@@ -185,6 +185,8 @@ fn a_taker_that_restarts_leaves_nothing_without_an_owner() {
     core.hear("b", "resource local 1");
     core.said();
     core.wait(2_000);
+    assert_eq!(core.said(), ["starting"], "asked first");
+    core.hear("b", "resource local 1");
     core.finish();
     let said = core.said();
     assert!(said.contains(&"start a".to_owned()), "{said:?}");

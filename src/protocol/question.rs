@@ -1,0 +1,88 @@
+//! Questions and what answers them.
+//!
+//! A `starting` message asks the other node what it holds. A report says nothing of whether it was
+//! sent before or after its sender heard the question: one that was sent long before, and comes now
+//! because it was lost at first, looks like an answer. So a full report between two Systole nodes of a
+//! pair names the newest `starting` of the other node that its sender had heard, in the field
+//! `systole_heard`: `GENERATION.SEQUENCE`, both in hex, or `0.0` for none. It is sent only to a peer that
+//! advertises [`ECHO`].
+
+use super::field;
+use super::message::Message;
+
+/// Capability word of a node whose reports say what they answer.
+pub const ECHO: &str = "echo";
+
+/// Where a message stands among those of its sender: by generation first, then by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    generation: u64,
+    sequence: u64,
+}
+
+impl Position {
+    /// Of a message; before all others when it says nothing.
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
+        let number = |name| message.hex(name).unwrap_or(0);
+        Self {
+            generation: number(field::HG),
+            sequence: number(field::SEQ),
+        }
+    }
+
+    /// As it stands in a message.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        format!("{:x}.{:x}", self.generation, self.sequence)
+    }
+
+    /// Reads [`to_text`](Self::to_text) back.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (generation, sequence) = text.split_once('.')?;
+        let number = |digits| u64::from_str_radix(digits, 16).ok();
+        Some(Self {
+            generation: number(generation)?,
+            sequence: number(sequence)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(generation: &str, sequence: &str) -> Position {
+        let message = Message::new("starting")
+            .with(field::HG, generation)
+            .with(field::SEQ, sequence);
+        Position::of(&message)
+    }
+
+    #[test]
+    fn a_later_generation_comes_after_every_number() {
+        assert!(at("1", "ff") < at("2", "1"));
+        assert!(at("2", "1") < at("2", "a"));
+        assert!(Position::of(&Message::new("starting")) < at("1", "1"));
+    }
+
+    #[test]
+    fn text_is_read_back() {
+        let position = at("3ea", "1f");
+        assert_eq!(position.to_text(), "3ea.1f");
+        assert_eq!(Position::from_text("3ea.1f"), Some(position));
+        for bad in [
+            "",
+            ".",
+            "1",
+            "1.",
+            ".1",
+            "x.1",
+            "1.1.1",
+            "fffffffffffffffff.1",
+        ] {
+            assert_eq!(Position::from_text(bad), None, "{bad}");
+        }
+    }
+}

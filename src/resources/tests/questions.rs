@@ -1,0 +1,154 @@
+//! What is an answer, between nodes whose reports say what they answer.
+
+use super::*;
+use crate::protocol::partition::YIELD;
+use crate::protocol::question::ECHO;
+
+/// `b` is active and echoes; we have just asked, with our first message.
+fn asking() -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], AutoFailback::On));
+    core.event(ResourceEvent::NodeStatusChanged {
+        node: name("b"),
+        old: NodeStatus::Init,
+        new: NodeStatus::Active,
+        message: Message::new("status").with(field::SYSTOLE, &format!("{ECHO}.{YIELD}")),
+    });
+    core.input(ResourceInput::CommUp);
+    assert_eq!(core.said(), ["hook status", "starting"]);
+    core
+}
+
+/// A full report of `b`, sent after it heard our message `heard`.
+fn report(core: &mut Core, holds: &str, stable: &str, heard: Option<&str>) {
+    let mut message = Message::new("resource")
+        .with(field::RSC_HOLD, holds)
+        .with(field::RTYPE, "full")
+        .with(field::IS_STABLE, stable)
+        .with(field::HG, "1")
+        .with(field::SEQ, &format!("{:x}", core.next_seq()));
+    if let Some(heard) = heard {
+        message.set_text(field::HEARD, heard);
+    }
+    core.event(ResourceEvent::Message {
+        from: name("b"),
+        own: false,
+        message,
+    });
+}
+
+fn newest(core: &Core) -> String {
+    format!("1.{:x}", core.own_seq)
+}
+
+/// Settled, both hold their own.
+fn settled() -> Core {
+    let mut core = asking();
+    let heard = newest(&core);
+    report(&mut core, "local", "1", Some(&heard));
+    core.finish();
+    core.said();
+    assert_eq!(core.state.rscstatus(), "local");
+    core
+}
+
+/// `b` sent it in answer to an earlier run of ours, took our group since, and the report was lost at
+/// first.
+#[test]
+fn a_report_from_before_our_run_agrees_to_nothing() {
+    for heard in [None, Some("0.0"), Some("0.9"), Some("nonsense")] {
+        let mut core = asking();
+        report(&mut core, "local", "1", heard);
+        assert_eq!(core.said(), [""; 0], "{heard:?}");
+        report(&mut core, "all", "1", Some("1.1"));
+        core.finish();
+        assert!(!core.said().contains(&"start a".to_owned()), "{heard:?}");
+        assert_eq!(core.phase(), Phase::Stable);
+    }
+}
+
+#[test]
+fn what_it_claims_counts_all_the_same() {
+    let mut core = asking();
+    report(&mut core, "all", "1", Some("0.0"));
+    core.wait(60_000);
+    assert!(!core.said().contains(&"start a".to_owned()));
+}
+
+/// It never hears us: patience ends as beside any other.
+#[test]
+fn it_is_asked_until_the_patience_ends() {
+    let mut core = asking();
+    report(&mut core, "local", "1", Some("0.0"));
+    core.wait(9_900);
+    assert_eq!(core.said(), vec!["starting"; 9]);
+    core.wait(100);
+    assert!(core.said().contains(&"start a".to_owned()));
+}
+
+#[test]
+fn our_reports_name_its_newest_question() {
+    let mut core = settled();
+    core.hear("b", "starting");
+    let asked = format!("1.{:x}", core.seq);
+    core.hear("b", "resource local 1");
+    assert_eq!(core.heard_last, Some(asked));
+}
+
+#[test]
+fn nothing_is_taken_on_an_old_word() {
+    let mut core = settled();
+    let before = newest(&core);
+    report(&mut core, "none", "1", Some(&before));
+    core.said();
+    core.wait(15_000);
+    assert_eq!(core.said(), ["starting"]);
+    report(&mut core, "none", "1", Some(&before));
+    assert_eq!(core.said(), [""; 0]);
+    let asked = newest(&core);
+    report(&mut core, "none", "1", Some(&asked));
+    core.finish();
+    assert!(core.said().contains(&"start b".to_owned()));
+}
+
+#[test]
+fn of_two_that_ask_at_once_neither_takes_anything() {
+    let mut core = settled();
+    let before = newest(&core);
+    report(&mut core, "none", "1", Some(&before));
+    core.wait(15_000);
+    core.said();
+    let asked = newest(&core);
+    core.hear("b", "starting");
+    assert_eq!(core.said(), ["resource local 1"]);
+    report(&mut core, "none", "1", Some(&asked));
+    core.finish();
+    assert!(!core.said().contains(&"start b".to_owned()));
+    // It takes nothing in the end: we ask again.
+    core.wait(15_000);
+    assert!(core.said().contains(&"starting".to_owned()));
+}
+
+/// Whoever heard the question waits for a word of ours.
+#[test]
+fn a_question_that_is_withdrawn_ends_with_a_report() {
+    let mut core = settled();
+    let before = newest(&core);
+    report(&mut core, "none", "1", Some(&before));
+    core.wait(15_000);
+    core.said();
+    let asked = newest(&core);
+    report(&mut core, "local", "1", Some(&asked));
+    assert_eq!(core.said(), ["resource local 1"]);
+    core.wait(60_000);
+    assert_eq!(core.said(), [""; 0]);
+}
+
+#[test]
+fn a_question_without_answer_is_put_again() {
+    let mut core = settled();
+    let before = newest(&core);
+    report(&mut core, "none", "1", Some(&before));
+    core.said();
+    core.wait(40_000);
+    assert_eq!(core.said(), ["starting", "resource local 1", "starting"]);
+}
