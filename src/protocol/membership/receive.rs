@@ -286,7 +286,8 @@ impl Membership {
             // Its number was used before we declared the node dead: a copy that comes late.
             return Verdict::Drop;
         }
-        match judge_run(known, claimed, is_status, heard.seq) {
+        let run = judge_run(known, claimed, is_status, heard.seq);
+        match run {
             RunVerdict::Replay => {
                 let node = heard.name.to_string();
                 self.limited("replay", now, out, || Notice::ReplayAttack {
@@ -306,7 +307,12 @@ impl Membership {
                 self.restarted(heard, claimed, before, known.dead, out);
             }
         }
-        let verdict = self.note_number(heard, now, out);
+        let verdict = match (run, self.note_number(heard, now, out)) {
+            // Another message overtook it, the first one heard after the partition. It is the newest
+            // status all the same, and was not handled yet: or its sender would not be dead.
+            (RunVerdict::Returned, Verdict::Drop) => Verdict::Keep,
+            (_, verdict) => verdict,
+        };
         let Some(node) = self.nodes.get_mut(heard.index) else {
             return Verdict::Drop;
         };

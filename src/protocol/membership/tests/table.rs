@@ -1,6 +1,6 @@
 //! The table of spec membership, section 5: status of a node × event, row by row.
 
-use super::harness::{Alone, beta_status, name, settings, silent};
+use super::harness::{Alone, beta_status, from_beta, name, settings, silent};
 use crate::protocol::message::Message;
 use crate::protocol::output::{Output, ResourceEvent};
 use crate::protocol::status::NodeStatus::{self, Active, Dead, Init, Up};
@@ -214,5 +214,21 @@ fn every_row() {
         assert_eq!(seen, *events, "{row}");
         assert_eq!(beta_is(&alone), *after, "{row}");
         assert_eq!(alone.core.living_nodes(), *living, "{row}");
+    }
+}
+
+/// Two messages change places on the way, the first that are heard after a cut. The next status may
+/// never come: a node that is heard must not count as dead until then.
+#[test]
+fn a_status_that_another_message_overtook_after_a_partition_counts() {
+    let (mut alone, seq) = with_beta(Dead);
+    alone.hear(from_beta("resource", KNOWN, seq + 5));
+    assert_eq!(beta_is(&alone), Some(Dead), "only a status says so");
+    alone.hear(beta_status("active", KNOWN, seq + 4));
+    assert_eq!(beta_is(&alone), Some(Active));
+    // Once: what was handled is a copy, and so is what was sent before.
+    for copy in [seq + 4, seq + 3] {
+        let out = alone.hear(beta_status("up", KNOWN, copy));
+        assert_eq!(beta_is(&alone), Some(Active), "{out:?}");
     }
 }
