@@ -14,7 +14,8 @@ use crate::protocol::decisions::{Decision, Decisions};
 use crate::protocol::event::{Action, Event};
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::{Identity, Membership, NodeView};
-use crate::protocol::name::{Generation, NodeName};
+use crate::protocol::message::Message;
+use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::partition::YIELD;
 use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
@@ -88,6 +89,19 @@ impl Node {
     /// done.
     pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
         self.turn(now, out, |turn| turn.event(event));
+    }
+
+    /// Applies everything due by `now`, then messages that were all heard on `medium` by then: as
+    /// [`handle`](Self::handle) with [`Event::Received`] for each, but that their senders are
+    /// acknowledged once, at the end.
+    pub fn hear(
+        &mut self,
+        medium: &MediumName,
+        messages: impl IntoIterator<Item = Message>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        self.turn(now, out, |turn| turn.hear(medium, messages));
     }
 
     /// Tells the others to hold us dead only `extra` later than usual: before a planned silence.
@@ -238,3 +252,6 @@ impl Node {
         self.membership.set_load(line);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,9 +40,9 @@ use crate::protocol::wire::EncodeError;
 use crate::protocol::wire::MessageFormat;
 use crate::resources::holding::HoldingSet;
 
-/// Messages that wait for membership at most. A full batch of every medium fits several times; a
-/// drop looks to the protocol like a lost datagram.
-const MAILBOX: usize = 256;
+/// Batches of messages that wait for membership at most. One of every medium fits several times; a
+/// drop looks to the protocol like lost datagrams.
+const MAILBOX: usize = 64;
 
 /// Panics within a minute after which membership is not restarted again.
 const ENDS: usize = 3;
@@ -492,8 +492,16 @@ impl Handler<Received> for MembershipActor {
     type Result = ();
 
     fn handle(&mut self, heard: Received, ctx: &mut Self::Context) {
-        let Received { medium, message } = heard;
-        self.step(Event::Received { medium, message }, ctx);
+        let Received { medium, messages } = heard;
+        if self.media.is_none() {
+            debug!(%medium, "not running, messages ignored");
+            return;
+        }
+        let mut actions = std::mem::take(&mut self.actions);
+        let now = self.clock.now();
+        self.node.hear(&medium, messages, now, &mut actions);
+        self.perform_all(actions);
+        self.rearm(ctx);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::control::NodeReport;
 use crate::protocol::auth::KeyRing;
@@ -17,14 +18,17 @@ use crate::protocol::output::Treatment;
 use crate::resources::freeze::FreezeRefused;
 use crate::resources::holding::HoldingSet;
 
-/// A verified message heard on `medium`.
+/// What a medium hears at once; a single message, which is usual, costs no allocation.
+pub type Messages = SmallVec<[message::Message; 1]>;
+
+/// Verified messages heard on `medium`: all that one wake-up found.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Received {
-    /// Medium that heard it.
+    /// Medium that heard them.
     pub medium: MediumName,
-    /// The message, authentic and well-formed.
-    pub message: message::Message,
+    /// The messages, authentic and well-formed, in the order they came.
+    pub messages: Messages,
 }
 
 /// One message on its way out, encoded and signed once for all media.

@@ -27,7 +27,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::messages::{Received, Transmit, UpdateKeys};
+use crate::actors::messages::{Messages, Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
 use crate::config::types::PingConfig;
@@ -263,7 +263,8 @@ impl PingActor {
             return;
         };
         let medium = self.name.clone();
-        match self.to.try_send(Received { medium, message }) {
+        let messages = Messages::from([message]);
+        match self.to.try_send(Received { medium, messages }) {
             Ok(()) => {}
             Err(SendError::Full(_)) => self.complain("membership is busy, a reply is lost", now),
             Err(SendError::Closed(_)) => debug!("membership is gone"),

@@ -9,7 +9,8 @@ use crate::notice::Notice;
 use crate::policy::isolation;
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::{Action, Event};
-use crate::protocol::name::Generation;
+use crate::protocol::message::Message;
+use crate::protocol::name::{Generation, MediumName};
 use crate::protocol::output::{Output, ResourceEvent};
 use crate::resources::hooks;
 use crate::resources::input::ResourceInput;
@@ -80,12 +81,34 @@ impl Turn<'_> {
             .lower_dead_time(self.now, &mut self.fresh);
     }
 
-    /// What is overdue, in both halves; then the event.
-    pub(super) fn event(&mut self, event: Event) {
+    /// What is overdue, in both halves.
+    fn tick(&mut self) {
         self.node.membership.tick(self.now, &mut self.fresh);
         self.work_off();
         self.resources(ResourceInput::Tick);
         self.work_off();
+    }
+
+    /// What is overdue; then the messages, each with all that follows from it.
+    pub(super) fn hear(
+        &mut self,
+        medium: &MediumName,
+        messages: impl IntoIterator<Item = Message>,
+    ) {
+        self.tick();
+        self.node.membership.hold_acknowledgements();
+        for message in messages {
+            let membership = &mut self.node.membership;
+            membership.received(medium, message, self.now, &mut self.fresh);
+            self.work_off();
+        }
+        let membership = &mut self.node.membership;
+        membership.send_acknowledgements(self.now, &mut self.fresh);
+    }
+
+    /// What is overdue; then the event.
+    pub(super) fn event(&mut self, event: Event) {
+        self.tick();
         let now = self.now;
         match event {
             Event::Tick => {}

@@ -100,6 +100,8 @@ pub struct Membership {
     acknowledged: Sequence,
     /// No peer of an old release is present.
     flow_control: bool,
+    /// Acknowledgements wait for the end of the batch.
+    acks_held: bool,
     clients_paused: bool,
     load: String,
     limiter: Limiter,
@@ -154,6 +156,7 @@ impl Membership {
             history: History::default(),
             acknowledged: Sequence(0),
             flow_control: true,
+            acks_held: false,
             clients_paused: false,
             load: "n/a".to_owned(),
             limiter: Limiter::default(),

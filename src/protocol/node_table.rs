@@ -98,6 +98,8 @@ pub struct Node {
     pub dead_after: Duration,
     /// What it acknowledged of ours.
     pub acked: Sequence,
+    /// What we have to acknowledge to it at the end of the batch.
+    pub ack_due: Option<Sequence>,
     /// Which of its messages we acknowledge: `seq mod 10`.
     pub ack_trigger: u64,
     /// Capability words of its present run.
@@ -150,6 +152,7 @@ impl Node {
             silent_since: now,
             dead_after,
             acked: Sequence(0),
+            ack_due: None,
             ack_trigger,
             capabilities: BTreeSet::new(),
             given_up: false,
@@ -183,6 +186,7 @@ impl Node {
         self.window.clear();
         self.requests.clear();
         self.acked = Sequence(0);
+        self.ack_due = None;
     }
 
     /// Forgets the last run and takes a new one. Spec: wire, section 13.2.

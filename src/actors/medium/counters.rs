@@ -92,15 +92,18 @@ impl Ledger {
         }
     }
 
-    /// Membership could not take a message.
-    pub(super) fn mailbox_full(&mut self, now: Monotonic) {
-        self.counters.mailbox_full += 1;
+    /// Membership could not take that many messages.
+    pub(super) fn mailbox_full(&mut self, messages: u64, now: Monotonic) {
+        self.counters.mailbox_full += messages;
         if self
             .limiter
             .pass("messages dropped, membership is busy", now)
         {
             notice::log(&Notice::OtherWarn {
-                text: format!("{}: message dropped, membership is busy", self.name),
+                text: format!(
+                    "{}: {messages} messages dropped, membership is busy",
+                    self.name
+                ),
             });
         }
     }

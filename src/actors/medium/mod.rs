@@ -29,7 +29,7 @@ use actix::{
 };
 use tracing::{Span, debug, info_span};
 
-use crate::actors::messages::{Received, Transmit, UpdateKeys};
+use crate::actors::messages::{Messages, Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
@@ -100,6 +100,8 @@ pub struct MediumActor {
     plan: MediumPlan,
     keys: Arc<KeyRing>,
     to: Recipient<Received>,
+    /// Of the batch in hand.
+    heard: Messages,
     clock: Clock,
     ledger: Ledger,
     /// Sockets opened by somebody else, until `started` takes them.
@@ -163,6 +165,7 @@ impl MediumActor {
             plan: setup.plan,
             keys: setup.keys,
             to: setup.to,
+            heard: Messages::new(),
             ledger: Ledger::new(name, setup.log_bad_packets),
             opened: Some(setup.opened),
             state: State::closed(clock.now().instant),
@@ -285,7 +288,7 @@ impl MediumActor {
         self.state = State::closed(now);
     }
 
-    /// Decodes, verifies and passes on.
+    /// Decodes and verifies; passes on at the end of the batch.
     fn hear(&mut self, heard: &Heard<'_>) {
         let (datagram, from) = match *heard {
             Heard::Datagram(datagram, from) => (datagram, from),
@@ -293,22 +296,31 @@ impl MediumActor {
                 let now = self.clock.now().instant;
                 return self.ledger.kernel_drops(more, now);
             }
+            Heard::End => return self.pass_on(),
         };
-        let message = match decode_datagram(datagram, &self.keys) {
-            Ok(message) => message,
+        match decode_datagram(datagram, &self.keys) {
+            Ok(message) => self.heard.push(message),
             Err(error) => {
                 let now = self.clock.now().instant;
-                return self.ledger.bad_packet(&error, from, now);
+                self.ledger.bad_packet(&error, from, now);
             }
-        };
+        }
+    }
+
+    fn pass_on(&mut self) {
+        if self.heard.is_empty() {
+            return;
+        }
+        let messages = std::mem::take(&mut self.heard);
+        let count = messages.len() as u64;
         let medium = self.plan.name.clone();
-        match self.to.try_send(Received { medium, message }) {
-            Ok(()) => self.ledger.counters.received += 1,
+        match self.to.try_send(Received { medium, messages }) {
+            Ok(()) => self.ledger.counters.received += count,
             // Closed: membership is gone, and this medium soon.
             Err(SendError::Closed(_)) => {}
             Err(SendError::Full(_)) => {
                 let now = self.clock.now().instant;
-                self.ledger.mailbox_full(now);
+                self.ledger.mailbox_full(count, now);
             }
         }
     }
@@ -396,6 +408,8 @@ impl Actor for MediumActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let now = self.clock.now().instant;
         self.state = State::closed(now);
+        // A panic may have left some.
+        self.heard.clear();
         if let Some(opened) = self.opened.take()
             && let Err(error) = self.take(opened, ctx)
         {

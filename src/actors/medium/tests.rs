@@ -101,7 +101,8 @@ async fn sequences(probe: &Addr<Probe>) -> Vec<u64> {
     assert!(heard.iter().all(|heard| heard.medium.as_str() == "lo"));
     heard
         .iter()
-        .filter_map(|heard| heard.message.hex("seq"))
+        .flat_map(|heard| &heard.messages)
+        .filter_map(|message| message.hex("seq"))
         .collect()
 }
 

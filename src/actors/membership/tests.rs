@@ -4,6 +4,7 @@ use std::rc::Rc;
 use actix::Actor;
 
 use super::*;
+use crate::actors::messages::Messages;
 use crate::protocol::auth::Method;
 use crate::protocol::codec::decode_datagram;
 use crate::protocol::event::{Origin, StopReason};
@@ -48,7 +49,8 @@ impl Handler<Transmit> for Cable {
     fn handle(&mut self, Transmit(outgoing): Transmit, _: &mut Self::Context) {
         let message = decode_datagram(&outgoing.datagram, &self.keys).expect("authentic");
         let medium = MediumName::new("eth0");
-        let _ = self.to.try_send(Received { medium, message });
+        let messages = Messages::from([message]);
+        let _ = self.to.try_send(Received { medium, messages });
     }
 }
 

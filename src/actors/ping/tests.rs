@@ -104,8 +104,8 @@ async fn the_loopback_answers_with_what_we_sent() {
     ] {
         let heard = asks(config(medium, host)).await.expect("a raw socket");
         assert_eq!(heard.medium.as_str(), host);
-        assert_eq!(heard.message.kind(), Some("NS_st"));
-        assert_eq!(heard.message.text("src"), Some(host));
-        assert_eq!(heard.message.text("info"), Some(medium));
+        assert_eq!(heard.messages[0].kind(), Some("NS_st"));
+        assert_eq!(heard.messages[0].text("src"), Some(host));
+        assert_eq!(heard.messages[0].text("info"), Some(medium));
     }
 }

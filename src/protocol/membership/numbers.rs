@@ -1,10 +1,13 @@
 //! The number of a message: gaps, refills and what is acknowledged. Spec: wire, section 13.2,
 //! steps 3 to 6, and section 15.2.
 
+use smallvec::SmallVec;
+
 use super::super::field::{self, kind};
 use super::super::flow;
 use super::super::message::Message;
-use super::super::name::Sequence;
+use super::super::name::{NodeName, Sequence};
+use super::super::node_table::Node;
 use super::super::output::Output;
 use super::super::sequence::Arrival;
 use super::Membership;
@@ -103,11 +106,39 @@ impl Membership {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        if let Some(seq) = seq.filter(|_| self.flow_control) {
-            let message = Message::new(kind::NS_ACKMSG)
-                .with(field::DEST, heard.name.as_str())
-                .with(field::ACK_SEQ, &format!("{:x}", seq.0));
-            self.emit(message, now, out);
+        let Some(seq) = seq.filter(|_| self.flow_control) else {
+            return;
+        };
+        if self.acks_held {
+            if let Some(node) = self.nodes.get_mut(heard.index) {
+                // One is as good as all before it.
+                node.ack_due = node.ack_due.max(Some(seq));
+            }
+        } else {
+            self.emit_ack(&heard.name, seq, now, out);
+        }
+    }
+
+    fn emit_ack(&mut self, to: &NodeName, seq: Sequence, now: Now, out: &mut Vec<Output>) {
+        let message = Message::new(kind::NS_ACKMSG)
+            .with(field::DEST, to.as_str())
+            .with(field::ACK_SEQ, &format!("{:x}", seq.0));
+        self.emit(message, now, out);
+    }
+
+    /// Acknowledges nothing until [`send_acknowledgements`](Self::send_acknowledgements): of the
+    /// messages heard at once only the last one due need be. Spec: wire, section 15.2.
+    pub const fn hold_acknowledgements(&mut self) {
+        self.acks_held = true;
+    }
+
+    /// Sends the last acknowledgement due to each node since they were held.
+    pub fn send_acknowledgements(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.acks_held = false;
+        let due = |node: &mut Node| Some((node.name.clone(), node.ack_due.take()?));
+        let due: SmallVec<[_; 2]> = self.nodes.iter_mut().filter_map(due).collect();
+        for (to, seq) in due {
+            self.emit_ack(&to, seq, now, out);
         }
     }
 }

@@ -158,6 +158,45 @@ fn every_tenth_message_is_acknowledged() {
 }
 
 #[test]
+fn of_a_batch_only_the_last_acknowledgement_due_is_sent() {
+    let acks = |out: &[Output]| -> Vec<String> {
+        let sent = sent(out, &[DEST, ACK_SEQ]).into_iter();
+        sent.filter(|line| line.starts_with("NS_ackmsg")).collect()
+    };
+    let mut single = Alone::active();
+    let one_by_one: Vec<String> = (4..=50)
+        .flat_map(|seq| acks(&next(&mut single, seq)))
+        .collect();
+    assert!(one_by_one.len() >= 4, "{one_by_one:?}");
+
+    let mut alone = Alone::active();
+    alone.core.hold_acknowledgements();
+    for seq in 4..=50 {
+        assert_eq!(acks(&next(&mut alone, seq)), Vec::<String>::new());
+    }
+    let mut out = Vec::new();
+    alone.core.send_acknowledgements(at(alone.now_ms), &mut out);
+    assert_eq!(acks(&out), one_by_one[one_by_one.len() - 1..]);
+    let after: Vec<String> = (51..=60)
+        .flat_map(|seq| acks(&next(&mut alone, seq)))
+        .collect();
+    assert_eq!(after.len(), 1, "at once again: {after:?}");
+}
+
+#[test]
+fn what_an_ended_run_is_owed_is_not_acknowledged_in_the_next() {
+    let mut alone = Alone::active();
+    alone.core.hold_acknowledgements();
+    for seq in 4..=50 {
+        next(&mut alone, seq);
+    }
+    alone.hear(beta_status("up", GEN + 1, 1));
+    let mut out = Vec::new();
+    alone.core.send_acknowledgements(at(alone.now_ms), &mut out);
+    assert_eq!(sent(&out, &[ACK_SEQ]), Vec::<String>::new());
+}
+
+#[test]
 fn messages_for_others_are_tracked_and_dropped() {
     let mut alone = Alone::active();
     let out = alone.hear(from_beta("zzunknown", GEN, 4).with(DEST, "gamma"));

@@ -1,0 +1,127 @@
+//! Messages heard at once come to the same as the same messages one by one.
+
+use super::*;
+use crate::protocol::message::Value;
+use crate::protocol::name::{Generation, NodeUuid};
+use crate::protocol::settings::Timing;
+
+const GEN: u64 = 0x1000;
+
+fn at(ms: u64) -> Now {
+    Now {
+        instant: Monotonic::from_millis(ms),
+        unix_s: 1_800_000_000,
+    }
+}
+
+fn started() -> Node {
+    let name = |text| NodeName::new(text).unwrap();
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(10),
+        warntime: Duration::from_secs(5),
+        initdead: Duration::from_secs(20),
+        deadping: Duration::from_secs(10),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
+    let settings = NodeSettings {
+        media: vec![MediumName::new("eth0")],
+        ..NodeSettings::new(name("alpha"), vec![name("alpha"), name("beta")], timing)
+    };
+    let identity = Identity {
+        generation: Generation(7),
+        uuid: NodeUuid([1; 16]),
+        capabilities: CAPABILITIES.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let mut node = Node::new(settings, identity, 1);
+    let mut out = Vec::new();
+    node.start(at(0), &mut out);
+    node.handle(Event::MediaOpened, at(0), &mut out);
+    node
+}
+
+fn from_beta(kind: &str, generation: u64, seq: u64) -> Message {
+    let mut message = Message::new(kind).with("src", "beta");
+    message.push("srcuuid", Value::Binary(vec![2; 16]));
+    message
+        .with("seq", &format!("{seq:x}"))
+        .with("hg", &format!("{generation:x}"))
+        .with("ts", "6b49d200")
+}
+
+fn status(word: &str, generation: u64, seq: u64) -> Message {
+    from_beta("status", generation, seq)
+        .with("st", word)
+        .with("dt", "2710")
+        .with("protocol", "1")
+}
+
+/// A start, a flood with a gap, a copy, an old one and the missing ones, an unknown type, a restart.
+fn conversation() -> Vec<Message> {
+    let mut all = vec![
+        status("init", GEN, 1),
+        status("up", GEN, 2),
+        status("active", GEN, 3),
+        from_beta("starting", GEN, 4),
+    ];
+    all.extend((5..=40).map(|seq| status("active", GEN, seq)));
+    all.extend((45..=60).map(|seq| status("active", GEN, seq)));
+    all.push(status("active", GEN, 60));
+    all.push(status("active", GEN, 20));
+    all.push(from_beta("T_STOPIT", GEN, 61));
+    all.extend((41..=44).map(|seq| status("active", GEN, seq)));
+    all.extend((62..=90).map(|seq| status("active", GEN, seq)));
+    all.push(status("init", GEN + 1, 1));
+    all.extend((2..=30).map(|seq| status("up", GEN + 1, seq)));
+    all
+}
+
+/// All but the acknowledgements.
+fn others(actions: &[Action]) -> Vec<&Action> {
+    actions
+        .iter()
+        .filter(|action| ack(action).is_none())
+        .collect()
+}
+
+fn ack(action: &Action) -> Option<u64> {
+    match action {
+        Action::Transmit(message) if message.kind() == Some("NS_ackmsg") => {
+            (message.text("dest") == Some("beta")).then(|| message.hex("ackseq"))?
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_batch_does_what_its_messages_do_one_by_one() {
+    let eth0 = MediumName::new("eth0");
+    for batch in [1, 2, 7, 64, 1000] {
+        let (mut single, mut many) = (started(), started());
+        for (number, messages) in conversation().chunks(batch).enumerate() {
+            let now = at(1 + number as u64);
+            let (mut one_by_one, mut at_once) = (Vec::new(), Vec::new());
+            let mut due = None;
+            for message in messages.iter().cloned() {
+                if message.hex("seq") == Some(1) {
+                    // What is owed to the run before is not acknowledged in this one.
+                    due = None;
+                }
+                let medium = eth0.clone();
+                let event = Event::Received { medium, message };
+                let begin = one_by_one.len();
+                single.handle(event, now, &mut one_by_one);
+                due = one_by_one[begin..].iter().find_map(ack).or(due);
+            }
+            many.hear(&eth0, messages.to_vec(), now, &mut at_once);
+            assert_eq!(
+                others(&at_once),
+                others(&one_by_one),
+                "batch {number} of {batch}"
+            );
+            assert_eq!(many.next_deadline(), single.next_deadline());
+            let sent: Vec<u64> = at_once.iter().filter_map(ack).collect();
+            assert_eq!(sent, Vec::from_iter(due), "batch {number} of {batch}");
+        }
+    }
+}
