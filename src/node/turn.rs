@@ -81,34 +81,30 @@ impl Turn<'_> {
             .lower_dead_time(self.now, &mut self.fresh);
     }
 
-    /// What is overdue, in both halves.
-    fn tick(&mut self) {
-        self.node.membership.tick(self.now, &mut self.fresh);
-        self.work_off();
-        self.resources(ResourceInput::Tick);
-        self.work_off();
-    }
-
     /// What is overdue; then the messages, each with all that follows from it.
     pub(super) fn hear(
         &mut self,
         medium: &MediumName,
         messages: impl IntoIterator<Item = Message>,
     ) {
-        self.tick();
-        self.node.membership.hold_acknowledgements();
+        self.node.membership.begin_batch(self.now, &mut self.fresh);
+        self.work_off();
+        self.resources(ResourceInput::Tick);
+        self.work_off();
         for message in messages {
             let membership = &mut self.node.membership;
-            membership.received(medium, message, self.now, &mut self.fresh);
+            membership.received_in_batch(medium, message, self.now, &mut self.fresh);
             self.work_off();
         }
-        let membership = &mut self.node.membership;
-        membership.send_acknowledgements(self.now, &mut self.fresh);
+        self.node.membership.end_batch(self.now, &mut self.fresh);
     }
 
     /// What is overdue; then the event.
     pub(super) fn event(&mut self, event: Event) {
-        self.tick();
+        self.node.membership.tick(self.now, &mut self.fresh);
+        self.work_off();
+        self.resources(ResourceInput::Tick);
+        self.work_off();
         let now = self.now;
         match event {
             Event::Tick => {}

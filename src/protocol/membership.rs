@@ -310,14 +310,58 @@ impl Membership {
             .extend(line.chars().filter(char::is_ascii).take(MAX_LOAD_BYTES));
     }
 
+    /// Applies everything due by `now`. Messages that were all heard by then follow, and
+    /// [`end_batch`](Self::end_batch), at the same instant.
+    pub fn begin_batch(&mut self, now: Now, out: &mut Vec<Output>) {
+        let due = self.may_be_due(now);
+        self.enter(now, out);
+        if due {
+            self.settle(now, out);
+        }
+        self.acks_held = true;
+    }
+
+    /// A verified message of a batch: as [`received`](Self::received), but for what `end_batch`
+    /// does once for all.
+    pub fn received_in_batch(
+        &mut self,
+        medium: &MediumName,
+        message: Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        self.take_message(medium, message, now, out);
+        self.come_to_rest(now, out);
+    }
+
+    /// Sends the last acknowledgement due to each node, and plans ahead.
+    pub fn end_batch(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.send_acknowledgements(now, out);
+        self.settle(now, out);
+    }
+
     /// What is overdue comes before anything else.
     fn enter(&mut self, now: Now, out: &mut Vec<Output>) {
         self.watch_clocks(now, out);
-        self.apply_due(now, out);
+        if self.may_be_due(now) {
+            self.apply_due(now, out);
+        }
+    }
+
+    /// Whether anything can have become due since the last call.
+    fn may_be_due(&self, now: Now) -> bool {
+        self.stall.is_due(now.instant) || self.beats_held_at.is_some()
+    }
+
+    /// Comes to rest, then works out who has what and when to wake up.
+    fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.come_to_rest(now, out);
+        self.update_flow(now, out);
+        self.stall.plan(self.next_deadline(), now.instant);
     }
 
     /// Loops own messages back, then asks whether communication is up, until both are quiet.
-    fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
+    fn come_to_rest(&mut self, now: Now, out: &mut Vec<Output>) {
         loop {
             while let Some(message) = self.own.pop_front() {
                 self.take_own(message, now, out);
@@ -332,8 +376,6 @@ impl Membership {
             }
         }
         self.release_notices(out);
-        self.update_flow(now, out);
-        self.stall.plan(self.next_deadline(), now.instant);
     }
 
     /// Adds a node to the table; `None` when it is full or the name is known.

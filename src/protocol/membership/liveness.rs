@@ -50,6 +50,11 @@ impl Stall {
         self.planned = deadline.map(|deadline| deadline.max(now));
     }
 
+    /// Whether the core asked to be called by `now`, or has not said when.
+    pub(super) fn is_due(&self, now: Monotonic) -> bool {
+        self.planned.is_none_or(|planned| planned <= now)
+    }
+
     /// Whether we were late just now, so that what looks late may be our own doing.
     pub(super) fn in_grace(&self, now: Monotonic) -> bool {
         now < self.grace_until

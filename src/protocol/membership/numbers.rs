@@ -126,14 +126,9 @@ impl Membership {
         self.emit(message, now, out);
     }
 
-    /// Acknowledges nothing until [`send_acknowledgements`](Self::send_acknowledgements): of the
-    /// messages heard at once only the last one due need be. Spec: wire, section 15.2.
-    pub const fn hold_acknowledgements(&mut self) {
-        self.acks_held = true;
-    }
-
-    /// Sends the last acknowledgement due to each node since they were held.
-    pub fn send_acknowledgements(&mut self, now: Now, out: &mut Vec<Output>) {
+    /// Sends what is due at the end of a batch: of the messages heard at once only the last one due
+    /// need be acknowledged. Spec: wire, section 15.2.
+    pub(super) fn send_acknowledgements(&mut self, now: Now, out: &mut Vec<Output>) {
         self.acks_held = false;
         let due = |node: &mut Node| Some((node.name.clone(), node.ack_due.take()?));
         let due: SmallVec<[_; 2]> = self.nodes.iter_mut().filter_map(due).collect();

@@ -170,12 +170,12 @@ fn of_a_batch_only_the_last_acknowledgement_due_is_sent() {
     assert!(one_by_one.len() >= 4, "{one_by_one:?}");
 
     let mut alone = Alone::active();
-    alone.core.hold_acknowledgements();
+    let mut out = Vec::new();
+    alone.core.begin_batch(at(alone.now_ms), &mut out);
     for seq in 4..=50 {
         assert_eq!(acks(&next(&mut alone, seq)), Vec::<String>::new());
     }
-    let mut out = Vec::new();
-    alone.core.send_acknowledgements(at(alone.now_ms), &mut out);
+    alone.core.end_batch(at(alone.now_ms), &mut out);
     assert_eq!(acks(&out), one_by_one[one_by_one.len() - 1..]);
     let after: Vec<String> = (51..=60)
         .flat_map(|seq| acks(&next(&mut alone, seq)))
@@ -186,13 +186,13 @@ fn of_a_batch_only_the_last_acknowledgement_due_is_sent() {
 #[test]
 fn what_an_ended_run_is_owed_is_not_acknowledged_in_the_next() {
     let mut alone = Alone::active();
-    alone.core.hold_acknowledgements();
+    let mut out = Vec::new();
+    alone.core.begin_batch(at(alone.now_ms), &mut out);
     for seq in 4..=50 {
         next(&mut alone, seq);
     }
     alone.hear(beta_status("up", GEN + 1, 1));
-    let mut out = Vec::new();
-    alone.core.send_acknowledgements(at(alone.now_ms), &mut out);
+    alone.core.end_batch(at(alone.now_ms), &mut out);
     assert_eq!(sent(&out, &[ACK_SEQ]), Vec::<String>::new());
 }
 
