@@ -40,9 +40,12 @@ impl Actor for Probe {
 impl Handler<Received> for Probe {
     type Result = ();
     fn handle(&mut self, heard: Received, _: &mut Self::Context) {
-        let sequence = heard.message.hex("seq").unwrap_or(0);
-        let entry = (heard.medium.to_string(), sequence);
-        self.0.lock().expect("no panic").push(entry);
+        let entry = |message: &Message| {
+            let sequence = message.hex("seq").unwrap_or(0);
+            (heard.medium.to_string(), sequence)
+        };
+        let entries = heard.messages.iter().map(entry);
+        self.0.lock().expect("no panic").extend(entries);
     }
 }
 
