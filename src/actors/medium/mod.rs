@@ -107,6 +107,7 @@ pub struct MediumActor {
     /// Sockets opened by somebody else, until `started` takes them.
     opened: Option<OpenMedium>,
     state: State,
+    /// Entered where something is said, not for every datagram.
     span: Span,
 }
 
@@ -140,7 +141,6 @@ impl ActorFuture<MediumActor> for Reading {
         _: &mut Context<MediumActor>,
         task: &mut task::Context<'_>,
     ) -> Poll<io::Error> {
-        let _entered = medium.span.clone().entered();
         self.get_mut().0.poll(task, |heard| medium.hear(&heard))
     }
 }
@@ -264,6 +264,7 @@ impl MediumActor {
 
     /// A socket failed.
     fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        let _entered = self.span.clone().entered();
         notice::log(&Notice::OtherError {
             text: format!("{}: socket failed: {error}", self.plan.name),
         });
@@ -293,6 +294,7 @@ impl MediumActor {
         let (datagram, from) = match *heard {
             Heard::Datagram(datagram, from) => (datagram, from),
             Heard::Dropped(more) => {
+                let _entered = self.span.enter();
                 let now = self.clock.now().instant;
                 return self.ledger.kernel_drops(more, now);
             }
@@ -301,6 +303,7 @@ impl MediumActor {
         match decode_datagram(datagram, &self.keys) {
             Ok(message) => self.heard.push(message),
             Err(error) => {
+                let _entered = self.span.enter();
                 let now = self.clock.now().instant;
                 self.ledger.bad_packet(&error, from, now);
             }
@@ -319,6 +322,7 @@ impl MediumActor {
             // Closed: membership is gone, and this medium soon.
             Err(SendError::Closed(_)) => {}
             Err(SendError::Full(_)) => {
+                let _entered = self.span.enter();
                 let now = self.clock.now().instant;
                 self.ledger.mailbox_full(count, now);
             }
@@ -342,6 +346,7 @@ impl MediumActor {
             }
             let what = || format!("{} {interface}", sender.line.kind());
             if let Some(line) = errors.note(outcome.as_ref().map(|_| ()), what) {
+                let _entered = self.span.enter();
                 notice::log(&line);
             }
             match outcome {
@@ -426,7 +431,6 @@ impl Handler<Transmit> for MediumActor {
     type Result = ();
 
     fn handle(&mut self, Transmit(outgoing): Transmit, ctx: &mut Self::Context) {
-        let _entered = self.span.clone().entered();
         if let Some(error) = self.send(&outgoing.datagram) {
             self.lost(&error, ctx);
         }

@@ -22,7 +22,7 @@ impl Membership {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        let Some(word) = message.text(field::ST).map(str::to_owned) else {
+        let Some(word) = message.text(field::ST) else {
             let node = heard.name.to_string();
             self.limited("no st", now, out, || Notice::StatusWithoutSt { node });
             return;
@@ -43,14 +43,14 @@ impl Membership {
             NodeKind::Ping => word
                 .eq_ignore_ascii_case(NodeStatus::Ping.as_str())
                 .then_some(NodeStatus::Ping),
-            NodeKind::Own | NodeKind::Peer => NodeStatus::claimed(&word),
+            NodeKind::Own | NodeKind::Peer => NodeStatus::claimed(word),
         };
         if new.is_none() {
             // It is a sign of life all the same; the word we know stays.
             let text = format!(
                 "node {} claims status {}: ignored",
                 heard.name,
-                printable(&word)
+                printable(word)
             );
             self.limited("status word", now, out, || Notice::OtherWarn { text });
         }
