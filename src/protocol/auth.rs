@@ -9,7 +9,7 @@ use std::str::FromStr;
 use crc::{CRC_32_CKSUM, Crc, Table};
 use hmac::{Hmac, Mac};
 use md5::Md5;
-use sha1::Sha1;
+use ring::hmac as ring_hmac;
 use zeroize::Zeroizing;
 
 /// Entries of the keys file carry the numbers 0..=15. Spec: wire, section 6.
@@ -127,7 +127,7 @@ pub struct Key(Prepared);
 enum Prepared {
     Crc,
     Md5(Hmac<Md5>),
-    Sha1(Hmac<Sha1>),
+    Sha1(ring_hmac::Key),
 }
 
 impl Key {
@@ -136,18 +136,18 @@ impl Key {
     /// # Errors
     /// When the method wants a key and `secret` is empty, or the other way round.
     pub fn new(method: Method, secret: &[u8]) -> Result<Self, AuthError> {
-        // HMAC takes a key of any length, so the error cannot occur.
-        let any_length = |_| AuthError::KeyMissing(method);
         let prepared = match (method, secret.is_empty()) {
             (Method::Crc, true) => Prepared::Crc,
             (Method::Crc, false) => return Err(AuthError::KeyUnwanted(method)),
             (Method::Md5 | Method::Sha1, true) => return Err(AuthError::KeyMissing(method)),
-            (Method::Md5, false) => {
-                Prepared::Md5(Hmac::new_from_slice(secret).map_err(any_length)?)
-            }
-            (Method::Sha1, false) => {
-                Prepared::Sha1(Hmac::new_from_slice(secret).map_err(any_length)?)
-            }
+            (Method::Md5, false) => Prepared::Md5(
+                // HMAC takes a key of any length, so the error cannot occur.
+                Hmac::new_from_slice(secret).map_err(|_| AuthError::KeyMissing(method))?,
+            ),
+            (Method::Sha1, false) => Prepared::Sha1(ring_hmac::Key::new(
+                ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+                secret,
+            )),
         };
         Ok(Self(prepared))
     }
@@ -168,11 +168,11 @@ impl Key {
             // No zero padding: legacy prints the number with `%x`.
             Prepared::Crc => token.push_number(CRC.checksum(data)),
             Prepared::Md5(key) => {
-                token.push_hex(&key.clone().chain_update(data).finalize().into_bytes());
+                let mut mac = key.clone();
+                mac.update(data);
+                token.push_hex(&mac.finalize().into_bytes());
             }
-            Prepared::Sha1(key) => {
-                token.push_hex(&key.clone().chain_update(data).finalize().into_bytes());
-            }
+            Prepared::Sha1(key) => token.push_hex(ring_hmac::sign(key, data).as_ref()),
         }
     }
 
@@ -185,13 +185,12 @@ impl Key {
                 own.as_bytes() == digest
             }
             Prepared::Md5(key) => decode_hex::<16>(digest).is_some_and(|wanted| {
-                let mac = key.clone().chain_update(data);
-                mac.verify(&wanted.into()).is_ok()
+                let mut mac = key.clone();
+                mac.update(data);
+                mac.verify_slice(&wanted).is_ok()
             }),
-            Prepared::Sha1(key) => decode_hex::<20>(digest).is_some_and(|wanted| {
-                let mac = key.clone().chain_update(data);
-                mac.verify(&wanted.into()).is_ok()
-            }),
+            Prepared::Sha1(key) => decode_hex::<20>(digest)
+                .is_some_and(|wanted| ring_hmac::verify(key, data, &wanted).is_ok()),
         }
     }
 }
