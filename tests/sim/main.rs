@@ -35,6 +35,9 @@ const REGRESSIONS: &[u64] = &[
 /// The same of runs with freezes for maintenance.
 const MAINTENANCE_REGRESSIONS: &[u64] = &[700_424, 804_196, 804_424];
 
+/// The same of runs with a ping node that is lost and found.
+const ISOLATION_REGRESSIONS: &[u64] = &[1_200_428];
+
 fn quiet_plan() -> Plan {
     Plan {
         keepalive_ms: 200,
@@ -350,6 +353,9 @@ fn seeds_that_once_failed() {
     }
     for seed in MAINTENANCE_REGRESSIONS {
         assert_eq!(check_maintenance(*seed), Ok(()));
+    }
+    for seed in ISOLATION_REGRESSIONS {
+        assert_eq!(check_isolation(*seed), Ok(()));
     }
 }
 

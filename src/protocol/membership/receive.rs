@@ -286,8 +286,7 @@ impl Membership {
             // Its number was used before we declared the node dead: a copy that comes late.
             return Verdict::Drop;
         }
-        let run = judge_run(known, claimed, is_status, heard.seq);
-        match run {
+        match judge_run(known, claimed, is_status, heard.seq) {
             RunVerdict::Replay => {
                 let node = heard.name.to_string();
                 self.limited("replay", now, out, || Notice::ReplayAttack {
@@ -307,11 +306,13 @@ impl Membership {
                 self.restarted(heard, claimed, before, known.dead, out);
             }
         }
-        let verdict = match (run, self.note_number(heard, now, out)) {
-            // Another message overtook it, the first one heard after the partition. It is the newest
-            // status all the same, and was not handled yet: or its sender would not be dead.
-            (RunVerdict::Returned, Verdict::Drop) => Verdict::Keep,
-            (_, verdict) => verdict,
+        // Another message may have overtaken it, the first one heard after a partition: no status
+        // that was handled has so high a number.
+        let newest_status =
+            is_status && claimed == known.generation && heard.seq > known.status_seq;
+        let verdict = match self.note_number(heard, now, out) {
+            Verdict::Drop if newest_status => Verdict::Keep,
+            verdict => verdict,
         };
         let Some(node) = self.nodes.get_mut(heard.index) else {
             return Verdict::Drop;

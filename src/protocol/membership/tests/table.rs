@@ -217,18 +217,27 @@ fn every_row() {
     }
 }
 
-/// Two messages change places on the way, the first that are heard after a cut. The next status may
-/// never come: a node that is heard must not count as dead until then.
+/// Messages change places on the way, the first that are heard after a cut. The next status may
+/// never come: a node that is heard must not count as dead until then, and each status is life.
 #[test]
-fn a_status_that_another_message_overtook_after_a_partition_counts() {
+fn statuses_that_another_message_overtook_after_a_partition_count() {
     let (mut alone, seq) = with_beta(Dead);
     alone.hear(from_beta("resource", KNOWN, seq + 5));
     assert_eq!(beta_is(&alone), Some(Dead), "only a status says so");
+    alone.hear(beta_status("up", KNOWN, seq + 3));
+    assert_eq!(beta_is(&alone), Some(Up));
+    alone.now_ms += 100;
+    let heard = alone.now_ms;
     alone.hear(beta_status("active", KNOWN, seq + 4));
     assert_eq!(beta_is(&alone), Some(Active));
     // Once: what was handled is a copy, and so is what was sent before.
-    for copy in [seq + 4, seq + 3] {
+    alone.now_ms += 100;
+    for copy in [seq + 4, seq + 2] {
         let out = alone.hear(beta_status("up", KNOWN, copy));
         assert_eq!(beta_is(&alone), Some(Active), "{out:?}");
     }
+    alone.run_to(heard + silent(4000) - 1);
+    assert_eq!(beta_is(&alone), Some(Active), "its last word is life");
+    alone.run_to(heard + silent(4000));
+    assert_eq!(beta_is(&alone), Some(Dead));
 }
