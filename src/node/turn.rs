@@ -109,11 +109,7 @@ impl Turn<'_> {
         match event {
             Event::Tick => {}
             Event::MediaOpened => self.node.membership.media_opened(now, &mut self.fresh),
-            Event::Received { medium, message } => {
-                self.node
-                    .membership
-                    .received(&medium, message, now, &mut self.fresh);
-            }
+            Event::Received { medium, message } => self.hear(&medium, [message]),
             Event::Injected { origin, message } => {
                 if !self.node.manage_resources {
                     self.node

@@ -219,7 +219,7 @@ impl Membership {
         self.settle(now, out);
     }
 
-    /// Applies everything due by `now`, then a verified message.
+    /// Applies everything due by `now`, then a verified message: a batch of one.
     pub fn received(
         &mut self,
         medium: &MediumName,
@@ -227,9 +227,9 @@ impl Membership {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        self.enter(now, out);
-        self.take_message(medium, message, now, out);
-        self.settle(now, out);
+        self.begin_batch(now, out);
+        self.received_in_batch(medium, message, now, out);
+        self.end_batch(now, out);
     }
 
     /// Sends a message of the daemon itself or of the resource core.
@@ -321,8 +321,7 @@ impl Membership {
         self.acks_held = true;
     }
 
-    /// A verified message of a batch: as [`received`](Self::received), but for what `end_batch`
-    /// does once for all.
+    /// A verified message of a batch.
     pub fn received_in_batch(
         &mut self,
         medium: &MediumName,

@@ -110,14 +110,20 @@ fn nothing_is_taken_on_an_old_word() {
     assert!(core.said().contains(&"start b".to_owned()));
 }
 
-#[test]
-fn of_two_that_ask_at_once_neither_takes_anything() {
+/// `b` runs nothing, and is asked about it; and the question.
+fn orphan_asked() -> (Core, String) {
     let mut core = settled();
     let before = newest(&core);
     report(&mut core, "none", "1", Some(&before));
     core.wait(15_000);
     core.said();
     let asked = newest(&core);
+    (core, asked)
+}
+
+#[test]
+fn of_two_that_ask_at_once_neither_takes_anything() {
+    let (mut core, asked) = orphan_asked();
     core.hear("b", "starting");
     assert_eq!(core.said(), ["resource local 1"]);
     report(&mut core, "none", "1", Some(&asked));
@@ -131,12 +137,7 @@ fn of_two_that_ask_at_once_neither_takes_anything() {
 /// Whoever heard the question waits for a word of ours.
 #[test]
 fn a_question_that_is_withdrawn_ends_with_a_report() {
-    let mut core = settled();
-    let before = newest(&core);
-    report(&mut core, "none", "1", Some(&before));
-    core.wait(15_000);
-    core.said();
-    let asked = newest(&core);
+    let (mut core, asked) = orphan_asked();
     report(&mut core, "local", "1", Some(&asked));
     assert_eq!(core.said(), ["resource local 1"]);
     core.wait(60_000);

@@ -1,7 +1,7 @@
 //! Numbers: gaps, requests, refusals, acknowledgements, replays, echoes, hostile input.
 
 use super::harness::{
-    Alone, Cluster, at, beta_status, from_beta, name, notices, sent, settings, silent,
+    Alone, Cluster, at, beta_status, eth0, from_beta, name, notices, sent, settings, silent,
 };
 use crate::protocol::event::Origin;
 use crate::protocol::field::{
@@ -15,6 +15,13 @@ const GEN: u64 = 0x1000;
 
 fn next(alone: &mut Alone, seq: u64) -> Vec<Output> {
     alone.hear(beta_status("active", GEN, seq))
+}
+
+/// A status in the middle of a batch.
+fn in_batch(alone: &mut Alone, generation: u64, seq: u64, out: &mut Vec<Output>) {
+    let message = beta_status("active", generation, seq);
+    let now = at(alone.now_ms);
+    alone.core.received_in_batch(&eth0(), message, now, out);
 }
 
 fn requests(out: &[Output]) -> Vec<String> {
@@ -173,8 +180,9 @@ fn of_a_batch_only_the_last_acknowledgement_due_is_sent() {
     let mut out = Vec::new();
     alone.core.begin_batch(at(alone.now_ms), &mut out);
     for seq in 4..=50 {
-        assert_eq!(acks(&next(&mut alone, seq)), Vec::<String>::new());
+        in_batch(&mut alone, GEN, seq, &mut out);
     }
+    assert_eq!(acks(&out), Vec::<String>::new());
     alone.core.end_batch(at(alone.now_ms), &mut out);
     assert_eq!(acks(&out), one_by_one[one_by_one.len() - 1..]);
     let after: Vec<String> = (51..=60)
@@ -189,9 +197,9 @@ fn what_an_ended_run_is_owed_is_not_acknowledged_in_the_next() {
     let mut out = Vec::new();
     alone.core.begin_batch(at(alone.now_ms), &mut out);
     for seq in 4..=50 {
-        next(&mut alone, seq);
+        in_batch(&mut alone, GEN, seq, &mut out);
     }
-    alone.hear(beta_status("up", GEN + 1, 1));
+    in_batch(&mut alone, GEN + 1, 1, &mut out);
     alone.core.end_batch(at(alone.now_ms), &mut out);
     assert_eq!(sent(&out, &[ACK_SEQ]), Vec::<String>::new());
 }
