@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::handshake::report;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
-use super::standby::Standby;
+use super::standby::{Standby, Wish};
 use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
@@ -294,7 +294,8 @@ impl ResourceState {
             self.warn(format!(
                 "group {key} does not start here: {set} resources move to the other node"
             ));
-            self.begin_standby(side, &format!("group {key} does not start here"));
+            let cause = format!("group {key} does not start here");
+            self.begin_standby(side, Wish::NotStarted, &cause);
             return;
         }
         self.info(format!("group {key} failed to start: trying again"));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
-use super::standby::Standby;
+use super::standby::{Standby, Wish};
 use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
@@ -490,7 +490,7 @@ impl ResourceState {
             self.failback_due = false;
             self.failback_armed = false;
             let cause = "auto_failback on: their owner is back and settled";
-            self.begin_standby(HoldingSet::FOREIGN, cause);
+            self.begin_standby(HoldingSet::FOREIGN, Wish::Wanted, cause);
         }
     }
 

@@ -372,7 +372,7 @@ impl ResourceState {
     /// Whether no standby has come as far as moving groups.
     const fn nothing_moves(&self) -> bool {
         match self.standby {
-            Standby::Not | Standby::Asked | Standby::Answered { .. } => true,
+            Standby::Not | Standby::Asked(_) | Standby::Answered { .. } => true,
             Standby::Giving | Standby::Given | Standby::Taking => false,
         }
     }

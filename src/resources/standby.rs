@@ -6,11 +6,14 @@
 //! | state | from the other side | own work ends |
 //! |---|---|---|
 //! | Not | `me`: answer, to Answered | - |
-//! | Asked | `other`: release, to Giving | - |
+//! | Asked | `other`: release, to Giving; `me`, when ours gives way: answer, to Answered | - |
 //! | Giving | - | send `done`, to Given |
 //! | Given | `done`: report, to Not | - |
 //! | Answered | `done`: acquire, to Taking; `me` of the giver: answer again | - |
 //! | Taking | - | send `done`, report, to Not |
+//!
+//! Of two requests that cross, legacy ignores both. So do we, but one that nobody asked for, because a
+//! group does not start here, gives way: else two nodes with such a group each cross for ever.
 
 use std::time::Duration;
 
@@ -44,7 +47,7 @@ pub(super) enum Standby {
     /// Nothing asked.
     Not,
     /// We said `me`.
-    Asked,
+    Asked(Wish),
     /// The other is ready, our groups are being stopped.
     Giving,
     /// We said `done`.
@@ -63,11 +66,20 @@ impl Standby {
     const fn number(&self) -> u8 {
         match self {
             Self::Not => 0,
-            Self::Asked | Self::Giving => 1,
+            Self::Asked(_) | Self::Giving => 1,
             Self::Answered { .. } => 2,
             Self::Given | Self::Taking => 3,
         }
     }
+}
+
+/// Why a set is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Somebody or `auto_failback` wants it.
+    Wanted,
+    /// A group of it does not start here.
+    NotStarted,
 }
 
 /// A request that waits for our own scripts.
@@ -134,12 +146,13 @@ impl ResourceState {
         }
         self.begin_standby(
             set,
+            Wish::Wanted,
             "hb_standby, a client or the other node's hb_takeover asked",
         );
     }
 
     /// Asks the other node to take `set`.
-    pub(super) fn begin_standby(&mut self, set: HoldingSet, cause: &str) {
+    pub(super) fn begin_standby(&mut self, set: HoldingSet, wish: Wish, cause: &str) {
         self.decide(format!("offers {set} to the other node"), cause);
         self.send(ask(set, "me"));
         self.notice(Notice::WantsStandby {
@@ -148,7 +161,7 @@ impl ResourceState {
         });
         self.sb_set = set;
         self.other_stable = false;
-        self.enter(Standby::Asked, Some(FIRST_ANSWER));
+        self.enter(Standby::Asked(wish), Some(FIRST_ANSWER));
     }
 
     fn seconds_left(&self) -> Option<u64> {
@@ -196,6 +209,14 @@ impl ResourceState {
                 self.offered = Some((from.clone(), Request { set, until }));
             }
             (Standby::Not, "me") => self.offer(from, set),
+            (Standby::Asked(Wish::NotStarted), "me") if self.gives_way_to(from) => {
+                self.decide(
+                    format!("offers {} later", self.sb_set),
+                    format!("{from} offers {set} in the same moment"),
+                );
+                self.withdraw_offer();
+                self.offer(from, set);
+            }
             // The giver starts over: it has given its first request up. Spec: 7.4, [NEW] (c).
             (Standby::Answered { giver }, "me") if giver == from => self.answer_giver(from, set),
             (_, "me") => {
@@ -206,14 +227,14 @@ impl ResourceState {
                     seconds,
                 });
             }
-            (Standby::Asked, "other") => self.give_up(from),
+            (Standby::Asked(_), "other") => self.give_up(from),
             (Standby::Given, "done") => self.given_and_taken(),
             (Standby::Answered { giver }, "done") if giver == from => {
                 self.take(from, set, message);
             }
             (
                 Standby::Not
-                | Standby::Asked
+                | Standby::Asked(_)
                 | Standby::Giving
                 | Standby::Given
                 | Standby::Answered { .. }
@@ -228,6 +249,20 @@ impl ResourceState {
                 });
             }
         }
+    }
+
+    /// Whether our offer ends for one of `from` that crosses it. It ignores ours in any case. A legacy
+    /// node offers only what somebody wants.
+    fn gives_way_to(&self, from: &NodeName) -> bool {
+        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        !ours || *from < self.local
+    }
+
+    /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
+    /// then its next report says what is left.
+    fn withdraw_offer(&mut self) {
+        self.other_stable = self.doubt.is_none();
+        self.enter(Standby::Not, None);
     }
 
     fn offer(&mut self, from: &NodeName, set: HoldingSet) {
@@ -392,7 +427,7 @@ impl ResourceState {
         match self.standby {
             Standby::Not => {}
             // The stops go on; the newcomer sees in our reports what is not released yet.
-            Standby::Asked | Standby::Giving | Standby::Given | Standby::Answered { .. } => {
+            Standby::Asked(_) | Standby::Giving | Standby::Given | Standby::Answered { .. } => {
                 self.info("Cancelling pending standby operation");
                 self.enter(Standby::Not, None);
             }
@@ -414,16 +449,13 @@ impl ResourceState {
             Standby::Giving | Standby::Taking => {
                 self.sb_deadline = Some(self.after(COMPLETION));
             }
-            // Whoever does not answer may be releasing for a reason of its own: then its next
-            // report says what is left.
-            Standby::Asked => {
+            Standby::Asked(_) => {
                 self.decide(
                     format!("keeps {}", self.sb_set),
                     "the other node does not answer the offer",
                 );
                 self.notice(Notice::NoStandbyReply {});
-                self.other_stable = self.doubt.is_none();
-                self.enter(Standby::Not, None);
+                self.withdraw_offer();
             }
             Standby::Not | Standby::Given | Standby::Answered { .. } => {
                 self.notice(Notice::NoStandbyReply {});

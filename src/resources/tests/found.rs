@@ -91,6 +91,53 @@ fn a_failed_group_is_offered_again_when_nobody_took_it() {
     assert_eq!(core.said(), ["ask local me"], "the first was not answered");
 }
 
+/// A group of each node does not start, at the same moment. Each ignored the other's offer, and offered
+/// again in the same moment. Simulator: seed 1403544.
+#[test]
+fn of_two_offers_for_failed_groups_that_cross_one_gives_way() {
+    for (peer, systole, gives_way) in [
+        ("b", false, true),
+        ("b", true, false),
+        ("0", false, true),
+        ("0", true, true),
+    ] {
+        let mut core = Core::with(&settings(&["a", peer], ON));
+        let mut status = Message::new("status");
+        if systole {
+            status.set_text(field::SYSTOLE, "1");
+        }
+        core.event(ResourceEvent::NodeStatusChanged {
+            node: name(peer),
+            old: NodeStatus::Init,
+            new: NodeStatus::Active,
+            message: status,
+        });
+        core.input(ResourceInput::CommUp);
+        core.hear(peer, "resource local 1");
+        core.fail_start();
+        core.wait(30_000);
+        assert_eq!(core.said().last().unwrap(), "ask local me");
+        core.hear(peer, "ask local me");
+        if gives_way {
+            assert_eq!(core.said(), ["ask local other"], "{peer} {systole}");
+            core.hear(peer, "resource none 0 standby");
+            core.hear(peer, "ask local done");
+            core.finish();
+            core.said();
+            core.hear(peer, "resource none 1");
+            core.wait(30_000);
+            assert!(
+                core.said().contains(&"ask local me".to_owned()),
+                "ours in its turn"
+            );
+        } else {
+            assert_eq!(core.said(), [""; 0]);
+            core.hear(peer, "ask local other");
+            assert_eq!(core.said(), ["resource none 0 standby", "stop a"]);
+        }
+    }
+}
+
 /// Own attempts have become rare when the other node comes.
 #[test]
 fn a_failed_group_is_offered_soon_after_the_other_node_came() {
