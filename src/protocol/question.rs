@@ -5,7 +5,8 @@
 //! because it was lost at first, looks like an answer. So a full report between two Systole nodes of a
 //! pair names the newest `starting` of the other node that its sender had heard, in the field
 //! `systole_heard`: `GENERATION.SEQUENCE`, both in hex, or `0.0` for none. It is sent only to a peer that
-//! advertises [`ECHO`].
+//! advertises [`ECHO`]. In the same way an `ip-request-resp` names the newest `ip-request` of the node it is
+//! for.
 
 use super::field;
 use super::message::Message;

@@ -31,13 +31,13 @@ impl ResourceState {
         }
         match (kind, own) {
             (kind::STARTING, true) => self.asked(&message),
+            (kind::IP_REQUEST, true) => self.requested(&message),
             (
                 kind::RESOURCE
                 | kind::ASK_RESOURCES
                 | kind::SHUTDONE
                 | kind::STONITH
-                | kind::HB_TAKEOVER
-                | kind::IP_REQUEST,
+                | kind::HB_TAKEOVER,
                 true,
             ) => {}
             (kind::STARTING, false) => self.on_starting(from, &message),

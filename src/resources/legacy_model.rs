@@ -12,6 +12,7 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
 
 /// Pause before an unanswered request is repeated. Legacy asks once and then never again.
 const REPEAT: Duration = Duration::from_secs(10);
@@ -21,16 +22,10 @@ const REPEAT: Duration = Duration::from_secs(10);
 pub(super) struct Asked {
     /// When it is asked for again.
     at: Monotonic,
+    /// Our newest request for it; `None`: it is on its way out.
+    position: Option<Position>,
     /// Who has said that it does not run it.
     declined: BTreeSet<NodeName>,
-}
-
-fn answer(to: &NodeName, key: &str, weown: bool) -> Message {
-    Message::new(kind::IP_REQUEST_RESP)
-        .with(field::DEST, to.as_str())
-        .with(field::IPADDR, key)
-        .with(field::WEOWN, if weown { "yes" } else { "no" })
-        .with(field::OK, "OK")
 }
 
 impl ResourceState {
@@ -87,12 +82,35 @@ impl ResourceState {
     }
 
     pub(super) fn ask_for(&mut self, key: &GroupKey) {
-        self.send(Message::new(kind::IP_REQUEST).with(field::IPADDR, key.as_str()));
         let asked = Asked {
             at: self.after(REPEAT),
+            position: None,
             declined: BTreeSet::new(),
         };
         self.asked.insert(key.clone(), asked);
+        self.send(Message::new(kind::IP_REQUEST).with(field::IPADDR, key.as_str()));
+    }
+
+    /// A request of ours was sent.
+    pub(super) fn requested(&mut self, message: &Message) {
+        let word = message.text(field::IPADDR).unwrap_or_default();
+        if let Some(asked) = self.asked.get_mut(&GroupKey::new(word)) {
+            asked.position = Some(Position::of(message));
+        }
+    }
+
+    /// Between our nodes it says which request of `to` was heard last.
+    fn answer_request(&mut self, to: &NodeName, key: &str, weown: bool) {
+        let mut message = Message::new(kind::IP_REQUEST_RESP)
+            .with(field::DEST, to.as_str())
+            .with(field::IPADDR, key)
+            .with(field::WEOWN, if weown { "yes" } else { "no" })
+            .with(field::OK, "OK");
+        if let Some(peer) = self.peers.get(to).filter(|peer| peer.echoes) {
+            let heard = peer.request.unwrap_or_default();
+            message.set_text(field::HEARD, &heard.to_text());
+        }
+        self.send(message);
     }
 
     /// Another node asks for a group. Obeyed in either model.
@@ -104,6 +122,8 @@ impl ResourceState {
             return self.error(format!("request without a group from node {from}"));
         };
         let key = GroupKey::new(word);
+        let peer = self.peers.entry(from.clone()).or_default();
+        peer.request = peer.request.max(Some(Position::of(message)));
         if self.stopping() && self.phase == Phase::Shutdown {
             // Everything is being stopped: `shutdone` says when, and no order may outlive us.
             return;
@@ -116,7 +136,7 @@ impl ResourceState {
         self.failures.remove(&key);
         self.jobs.withdraw_starts(&key);
         if !self.jobs.runs(&key) {
-            self.send(answer(from, word, false));
+            self.answer_request(from, word, false);
         } else if self.jobs.admits_hand_over(from, &key) {
             let purpose = Purpose::HandOver {
                 to: from.clone(),
@@ -129,11 +149,12 @@ impl ResourceState {
 
     /// The group is stopped: the other node may start it.
     pub(super) fn handed_over(&mut self, to: &NodeName, key: &GroupKey) {
-        self.send(answer(to, key.as_str(), true));
+        self.answer_request(to, key.as_str(), true);
     }
 
     /// Another node lets us have a group. With more than two nodes only the word of the one that
-    /// ran it counts, or that of all. Spec: resources, section 9.7, [NEW].
+    /// ran it counts, or that of all. One that was sent before its sender heard our newest request is
+    /// older than what it may have taken since. Spec: resources, section 9.7, [NEW].
     pub(super) fn on_ip_request_resp(&mut self, from: &NodeName, message: &Message) {
         let for_us = message
             .text(field::DEST)
@@ -146,9 +167,18 @@ impl ResourceState {
             return;
         }
         let key = GroupKey::new(word);
+        let echoes = self.peers.get(from).is_some_and(|peer| peer.echoes);
         let Some(asked) = self.asked.get_mut(&key) else {
             return;
         };
+        if echoes {
+            let text = message.text(field::HEARD).unwrap_or_default();
+            let heard = Position::from_text(text).unwrap_or_default();
+            if asked.position.is_none_or(|newest| heard < newest) {
+                let text = format!("answer of {from} for group {key} is of an earlier request");
+                return self.debug(text);
+            }
+        }
         asked.declined.insert(from.clone());
         let by_owner = message.text(field::WEOWN) == Some("yes");
         let by_all = self

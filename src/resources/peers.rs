@@ -24,10 +24,12 @@ pub(super) struct Peer {
     pub(super) systole: bool,
     /// It knows which of two nodes yields after a partition: it said so in the same way.
     pub(super) yields: bool,
-    /// Its reports say which question of ours they answer: it said so in the same way.
+    /// Its reports and answers say which question of ours they answer: it said so in the same way.
     pub(super) echoes: bool,
     /// Its newest question.
     pub(super) question: Option<Position>,
+    /// Its newest request for a group.
+    pub(super) request: Option<Position>,
     /// We declared its present run dead.
     pub(super) given_up: bool,
     /// A new generation of ours began when we did.

@@ -82,7 +82,8 @@ impl Membership {
         let sequenced = !message
             .kind()
             .is_some_and(|kind| kind.starts_with(kind::UNSEQUENCED_PREFIX));
-        if message.kind() == Some(kind::STARTING) && !self.capability_text.is_empty() {
+        let asks = matches!(message.kind(), Some(kind::STARTING | kind::IP_REQUEST));
+        if asks && !self.capability_text.is_empty() {
             message.set_text(field::SYSTOLE, &self.capability_text);
         }
         self.complete(&mut message, sequenced, now);

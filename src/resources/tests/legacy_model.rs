@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::question::ECHO;
 
 const LEGACY: AutoFailback = AutoFailback::Legacy;
 
@@ -93,4 +94,91 @@ fn standby_is_refused() {
     core.standby(HoldingSet::ALL);
     core.hear("b", "ask all me");
     assert_eq!(core.said(), [""; 0]);
+}
+
+/// `b` is active and echoes; we have asked for our group.
+fn asking() -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.event(ResourceEvent::NodeStatusChanged {
+        node: name("b"),
+        old: NodeStatus::Up,
+        new: NodeStatus::Active,
+        message: Message::new("status").with(field::SYSTOLE, ECHO),
+    });
+    core.input(ResourceInput::CommUp);
+    core.said.retain(|line| line != "hook status");
+    assert_eq!(core.said(), ["ip-request a"]);
+    core
+}
+
+/// An answer of `b`, sent after it heard our request `heard`.
+fn answer(core: &mut Core, weown: &str, heard: Option<&str>) {
+    let mut message = Message::new("ip-request-resp")
+        .with(field::DEST, "a")
+        .with(field::IPADDR, "a")
+        .with(field::WEOWN, weown)
+        .with(field::OK, "OK");
+    if let Some(heard) = heard {
+        message.set_text(field::HEARD, heard);
+    }
+    core.event(ResourceEvent::Message {
+        from: name("b"),
+        own: false,
+        message,
+    });
+}
+
+/// `b` said no to an earlier run of ours, which released it; then it took the group, and its answer,
+/// lost at first, came when the next run of ours had asked. Simulator: seed 1400418.
+#[test]
+fn an_answer_to_an_earlier_request_grants_nothing() {
+    for heard in [None, Some("0.0"), Some("0.9"), Some("nonsense")] {
+        for weown in ["yes", "no"] {
+            let mut core = asking();
+            answer(&mut core, weown, heard);
+            assert_eq!(core.said(), ["hook ip-request-resp"], "{heard:?} {weown}");
+            answer(&mut core, "yes", Some("1.1"));
+            assert_eq!(core.said(), ["hook ip-request-resp", "start a"]);
+        }
+    }
+}
+
+#[test]
+fn only_the_answer_to_the_newest_request_counts() {
+    let mut core = asking();
+    core.wait(10_000);
+    assert_eq!(core.said(), ["ip-request a"]);
+    answer(&mut core, "no", Some("1.1"));
+    assert_eq!(core.said(), ["hook ip-request-resp"]);
+    answer(&mut core, "no", Some("1.2"));
+    assert_eq!(core.said(), ["hook ip-request-resp", "start a"]);
+}
+
+#[test]
+fn our_answers_name_the_newest_request() {
+    let mut core = asking();
+    answer(&mut core, "no", Some("1.1"));
+    core.finish();
+    core.hear("b", "ip-request b");
+    assert_eq!(
+        core.heard_last.as_deref(),
+        Some("1.1"),
+        "not run here: at once"
+    );
+    core.hear("b", "ip-request a");
+    // It has begun anew and asks again while our scripts run.
+    core.hear("b", "ip-request a");
+    core.finish();
+    assert!(core.said().contains(&"ip-request-resp b a yes".to_owned()));
+    assert_eq!(core.heard_last.as_deref(), Some("1.3"));
+}
+
+#[test]
+fn a_legacy_node_is_told_nothing_it_does_not_know() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request b");
+    assert!(core.said().contains(&"ip-request-resp b b no".to_owned()));
+    assert_eq!(core.heard_last, None);
 }
