@@ -11,7 +11,7 @@ use crate::clock::{Monotonic, Now};
 use crate::policy::isolation::Isolation;
 use crate::protocol::client::{ClusterNode, ClusterView};
 use crate::protocol::decisions::{Decision, Decisions};
-use crate::protocol::event::{Action, Event};
+use crate::protocol::event::{Action, Event, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
@@ -191,6 +191,14 @@ impl Node {
     /// Keys of the groups that run here, as far as their actors have told.
     pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.resources.held_groups()
+    }
+
+    /// Whether an order to start a group still stands; `None`: one of before the process or its
+    /// central actor began anew. Call after [`handle`](Self::handle) with [`Event::Tick`]: what was
+    /// not noticed yet takes no order back.
+    #[must_use]
+    pub fn start_stands(&self, order: Option<OrderId>) -> bool {
+        self.resources.start_stands(order)
     }
 
     /// Whether nothing is started or stopped, for maintenance.

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
+use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
 use crate::actors::resource_group::{Care, CarefulStart, GroupContext, ResourceGroupActor};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{GroupAnswer, GroupView};
@@ -68,7 +69,8 @@ pub struct GroupsActor {
 }
 
 impl GroupsActor {
-    /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`.
+    /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`, the
+    /// question whether a start still stands to `core`.
     /// `running`: groups that run on from an earlier life.
     #[must_use]
     pub fn new(
@@ -77,6 +79,7 @@ impl GroupsActor {
         groups: &[ResourceGroup],
         running: &[GroupKey],
         done: Recipient<GroupDone>,
+        core: &WeakRecipient<MayStart>,
     ) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         let mut places = HashMap::new();
@@ -86,10 +89,10 @@ impl GroupsActor {
                 continue;
             }
             let (context, loaded) = (Arc::clone(context), group.clone());
-            let back = ctx.address().downgrade().recipient();
+            let (back, core) = (ctx.address().downgrade().recipient(), core.clone());
             let policy = RestartPolicy::new(format!("group {}", group.key));
             let actor = supervise(&Arbiter::current(), policy, move |_| {
-                ResourceGroupActor::new(context, loaded, back)
+                ResourceGroupActor::new(context, loaded, back, core)
             });
             let runs = running.contains(&group.key);
             places.insert(group.key.clone(), entries.len());

@@ -18,8 +18,8 @@ use handover::Resume;
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
     AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected,
-    LoadAverage, MediaOpened, Outgoing, Received, RootEvent, RunHook, StopRequested, Transmit,
-    UpdateKeys,
+    LoadAverage, MayStart, MediaOpened, Outgoing, Received, RootEvent, RunHook, StopRequested,
+    Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Evidence, Monotonic};
@@ -183,7 +183,12 @@ impl Kept {
                 self.may_run.remove(&done.group);
             }
         }
-        done.order.0.checked_sub(self.first_order).map(OrderId)
+        self.own_number(done.order)
+    }
+
+    /// The number that the core gave; `None` for an order of an earlier core.
+    fn own_number(&self, order: OrderId) -> Option<OrderId> {
+        order.0.checked_sub(self.first_order).map(OrderId)
     }
 }
 
@@ -531,6 +536,17 @@ impl Handler<GroupDone> for MembershipActor {
             },
             ctx,
         );
+    }
+}
+
+impl Handler<MayStart> for MembershipActor {
+    type Result = MessageResult<MayStart>;
+
+    fn handle(&mut self, MayStart(order): MayStart, ctx: &mut Self::Context) -> Self::Result {
+        // Who was stopped or starved learns it here, before another script begins.
+        self.step(Event::Tick, ctx);
+        let order = self.kept.own_number(order);
+        MessageResult(Some(self.node.start_stands(order)))
     }
 }
 

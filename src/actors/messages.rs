@@ -57,6 +57,12 @@ pub struct GroupCommand {
     pub what: GroupOrder,
 }
 
+/// Asks whether an order to start a group still stands. `None`: membership is being restarted, ask
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "Option<bool>")]
+pub struct MayStart(pub OrderId);
+
 /// Take a group's service addresses away without stopping it, or put them back. Nothing answers.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

@@ -9,6 +9,7 @@ mod context;
 mod log;
 mod native;
 mod operation;
+mod permit;
 mod run;
 mod worker;
 
@@ -24,11 +25,12 @@ pub use care::{Care, CarefulStart};
 pub use context::GroupContext;
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 
-use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
+use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
 use crate::clock::Clock;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::ResourceGroup;
 pub(crate) use operation::GroupRun;
+pub(crate) use permit::Permit;
 
 /// What a group is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,7 @@ pub struct ResourceGroupActor {
     context: Arc<GroupContext>,
     group: ResourceGroup,
     done: WeakRecipient<GroupDone>,
+    core: WeakRecipient<MayStart>,
     /// Orders not begun. One in flight and one behind it is what the core gives.
     /// `true`: the network is asked first.
     waiting: VecDeque<(GroupCommand, bool)>,
@@ -62,16 +65,19 @@ pub struct ResourceGroupActor {
 
 impl ResourceGroupActor {
     /// An idle group. `group` is what was loaded at start; the file is read again at every order.
+    /// `core` is asked before every script of a start.
     #[must_use]
     pub fn new(
         context: Arc<GroupContext>,
         group: ResourceGroup,
         done: WeakRecipient<GroupDone>,
+        core: WeakRecipient<MayStart>,
     ) -> Self {
         Self {
             context,
             group,
             done,
+            core,
             waiting: VecDeque::new(),
             stopped: false,
             moving: Arc::new(Mutex::new(())),
@@ -120,6 +126,10 @@ impl ResourceGroupActor {
         let moving = Arc::clone(&self.moving);
         let span = error_span!("group", name = %command.group);
         let done = self.done.clone();
+        let permit = Permit::Ask {
+            order: command.order,
+            core: self.core.clone(),
+        };
         let work = async move {
             // A move that was begun before must not end behind this order.
             drop(moving.lock().await);
@@ -138,7 +148,7 @@ impl ResourceGroupActor {
                 return run.group;
             }
             match command.what {
-                GroupOrder::Start => run.start(report).await,
+                GroupOrder::Start => run.start(&permit, report).await,
                 GroupOrder::Stop => run.stop(report).await,
             }
             run.group

@@ -46,8 +46,8 @@ use crate::actors::ipfail::{IpfailActor, StopIpfail};
 use crate::actors::medium::MediumActor;
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
-    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MoveAddresses, RootEvent, RunHook,
-    StopRequested,
+    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MayStart, MoveAddresses, RootEvent,
+    RunHook, StopRequested,
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
@@ -272,6 +272,18 @@ impl Handler<GroupDone> for RootActor {
         if waiting.is_empty() {
             self.end(EXIT_FAULT);
         }
+    }
+}
+
+impl Handler<MayStart> for RootActor {
+    type Result = ResponseFuture<Option<bool>>;
+
+    fn handle(&mut self, asked: MayStart, _: &mut Self::Context) -> Self::Result {
+        if self.releasing.is_some() {
+            return Box::pin(async { Some(false) });
+        }
+        let answer = self.membership.send(asked);
+        Box::pin(async { answer.await.ok().flatten() })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Call, log, verdict, wait};
-use crate::actors::resource_group::{GroupContext, GroupRun};
+use crate::actors::resource_group::{GroupContext, GroupRun, Permit};
 use crate::config::group_lines::{self, GroupLine};
 use crate::control::{GroupAnswer, Reply, Request};
 use crate::net::service_address::AddressManager;
@@ -231,7 +231,7 @@ fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer
         actix::System::new().block_on(async {
             let mut outcome = GroupOutcome::Stopped;
             match what {
-                GroupOrder::Start => run.start(|done| outcome = done).await,
+                GroupOrder::Start => run.start(&Permit::Always, |done| outcome = done).await,
                 GroupOrder::Stop => run.stop(|done| outcome = done).await,
             }
             outcome

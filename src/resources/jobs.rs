@@ -127,8 +127,8 @@ impl Jobs {
         waiting < MAX_HAND_OVERS
     }
 
-    /// Drops the steps not yet begun of the jobs that `which` names; what is in flight goes on,
-    /// and nothing follows it.
+    /// Drops the steps not yet begun of the jobs that `which` names. Of what is in flight the script
+    /// that runs goes on, a start begins no other ([`stands`](Self::stands)), and nothing follows it.
     pub(super) fn cancel(&mut self, which: impl Fn(&Purpose) -> bool) {
         for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
             job.purpose = Purpose::Cancelled;
@@ -169,6 +169,12 @@ impl Jobs {
         for job in &mut self.jobs {
             job.steps.retain(|(_, what)| *what != GroupOrder::Start);
         }
+    }
+
+    /// Whether an order in flight is still wanted.
+    pub(super) fn stands(&self, order: OrderId) -> bool {
+        let mut jobs = self.jobs.iter();
+        jobs.any(|job| job.in_flight == Some(order) && job.purpose != Purpose::Cancelled)
     }
 
     /// Whether any work is unfinished.

@@ -17,7 +17,7 @@ use super::questions::Asking;
 use super::shutdown::Stop;
 use super::standby::{Request, Standby};
 use crate::clock::Monotonic;
-use crate::protocol::event::{Action, StopReason};
+use crate::protocol::event::{Action, OrderId, StopReason};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
@@ -356,6 +356,16 @@ impl ResourceState {
     /// Keys of the groups that run here, as far as their actors have told.
     pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.jobs.held()
+    }
+
+    /// Whether an order to start a group is still wanted; `None`: one that an earlier core gave, and
+    /// this one gives again unless it releases everything.
+    #[must_use]
+    pub fn start_stands(&self, order: Option<OrderId>) -> bool {
+        match order {
+            Some(order) => self.jobs.stands(order),
+            None => self.phase != Phase::Shutdown,
+        }
     }
 
     /// Whether a stop was requested.

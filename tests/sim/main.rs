@@ -36,7 +36,7 @@ const REGRESSIONS: &[u64] = &[
 const MAINTENANCE_REGRESSIONS: &[u64] = &[700_424, 804_196, 804_424, 1_400_418, 1_403_544];
 
 /// The same of runs with a ping node that is lost and found.
-const ISOLATION_REGRESSIONS: &[u64] = &[1_200_428];
+const ISOLATION_REGRESSIONS: &[u64] = &[1_200_428, 1_600_135, 1_601_398];
 
 fn quiet_plan() -> Plan {
     Plan {

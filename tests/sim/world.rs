@@ -837,6 +837,9 @@ impl World {
                         let when = self.now;
                         self.at(when, what);
                     }
+                    for key in self.keys() {
+                        self.next_order(host, &key);
+                    }
                 }
             }
             Happening::Boot { host } => self.start(host),
@@ -908,10 +911,12 @@ impl World {
             self.plan.script_ms
         };
         let took = self.rng.random_range(1_000..=longest * 1000) * resources;
+        // While the daemon is stopped nothing is begun; the thaw comes back to it.
+        let stopped = self.hosts[host].frozen_until.is_some();
         let Some(model) = self.hosts[host].groups.get_mut(group) else {
             return;
         };
-        if model.busy.is_some() {
+        if stopped || model.busy.is_some() {
             return;
         }
         let Some((order, what)) = model.waiting.pop_front() else {
@@ -919,6 +924,9 @@ impl World {
         };
         model.busy = Some((order, what));
         if what == GroupOrder::Start && !model.runs {
+            if !self.start_stands(host, order) {
+                return self.withdrawn(host, group);
+            }
             self.judge.begins(host, group, now);
         }
         let epoch = self.hosts[host].epoch;
@@ -930,6 +938,37 @@ impl World {
                 group: group.clone(),
             },
         );
+    }
+
+    /// Asks the core before a script of a start begins, as the groups' actors do.
+    fn start_stands(&mut self, host: usize, order: OrderId) -> bool {
+        self.feed(host, Event::Tick);
+        let node = self.hosts[host].node.as_ref();
+        node.is_some_and(|node| node.start_stands(Some(order)))
+    }
+
+    /// A start that does not stand any more: nothing is begun.
+    fn withdrawn(&mut self, host: usize, group: &GroupKey) {
+        let Some(model) = self.hosts[host].groups.get_mut(group) else {
+            return;
+        };
+        let Some((order, _)) = model.busy.take() else {
+            return;
+        };
+        let name = self.hosts[host].name.clone();
+        self.note(format_args!("{name} {group}: start withdrawn"));
+        let when = self.now + self.internal_delay();
+        self.at(
+            when,
+            Happening::Done {
+                host,
+                epoch: self.hosts[host].epoch,
+                order,
+                group: group.clone(),
+                outcome: GroupOutcome::Stopped,
+            },
+        );
+        self.next_order(host, group);
     }
 
     fn resources_of(&self, group: &GroupKey) -> u64 {

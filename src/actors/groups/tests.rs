@@ -30,12 +30,13 @@ impl Cluster {
             })
             .collect();
         let (sender, outcomes) = mpsc::unbounded_channel();
-        let done = Probe(sender).start().recipient();
+        let probe = Probe::new(sender).start();
+        let (done, core) = (probe.clone().recipient(), probe.downgrade().recipient());
         let context = scripts.context();
         let groups = supervise(
             &Arbiter::current(),
             RestartPolicy::new("groups"),
-            move |ctx| GroupsActor::new(ctx, &context, &groups, &[], done),
+            move |ctx| GroupsActor::new(ctx, &context, &groups, &[], done, &core),
         );
         Self { groups, outcomes }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::log::log;
 use super::operation::{GroupRun, StillRuns, log_native};
+use super::permit::Permit;
 use super::worker::{Worker, next_native};
 use crate::config::group_lines::{self, GroupLine};
 use crate::notice::Severity;
@@ -49,11 +50,12 @@ impl GroupRun {
         }
     }
 
-    /// Starts what does not run, left to right; the first failure stops the whole group.
+    /// Starts what does not run, left to right; the first failure stops the whole group, and so does
+    /// the end of `permit`: then the outcome is [`GroupOutcome::Stopped`].
     ///
     /// `report` gets the outcome. It comes before the end when a resource cannot be stopped: the
     /// rest is stopped after it.
-    pub(crate) async fn start(&self, report: impl FnOnce(GroupOutcome)) {
+    pub(crate) async fn start(&self, permit: &Permit, report: impl FnOnce(GroupOutcome)) {
         self.after_earlier_scripts().await;
         log(
             Severity::Info,
@@ -64,13 +66,22 @@ impl GroupRun {
         let mut left = words.as_slice();
         while let Some(word) = left.first() {
             let worker = self.context.next_worker(left, &mut ahead).await;
+            let native = matches!(worker, Worker::Native(_));
+            let runs = !native && self.runs(word, &worker).await;
+            if !runs && !permit.stands().await {
+                log(
+                    Severity::Warn,
+                    &format!("{word} is not started: the order for it is withdrawn"),
+                );
+                return self.release(GroupOutcome::Stopped, report).await;
+            }
             let (done, code) = match worker {
                 Worker::Native(first) => {
                     let more = std::iter::from_fn(|| next_native(&mut ahead)).take(TOGETHER - 1);
                     let addresses: Vec<_> = std::iter::once(first).chain(more).collect();
                     self.start_addresses(left, &addresses).await
                 }
-                worker if self.runs(word, &worker).await => (1, 0),
+                _ if runs => (1, 0),
                 worker => match self.call(word, &worker, Operation::Start).await {
                     0 => (1, 0),
                     code => (0, code),

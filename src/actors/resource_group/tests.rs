@@ -210,8 +210,23 @@ impl AddressHandler for FakeAddresses {
     }
 }
 
-/// Collects outcomes.
-pub(crate) struct Probe(pub(crate) mpsc::UnboundedSender<GroupDone>);
+/// What [`Probe`] answers to [`MayStart`], one after another; then yes.
+type Permits = Arc<StdMutex<VecDeque<Option<bool>>>>;
+
+/// Stands for the core: collects outcomes.
+pub(crate) struct Probe {
+    outcomes: mpsc::UnboundedSender<GroupDone>,
+    permits: Permits,
+}
+
+impl Probe {
+    pub(crate) fn new(outcomes: mpsc::UnboundedSender<GroupDone>) -> Self {
+        Self {
+            outcomes,
+            permits: Permits::default(),
+        }
+    }
+}
 
 impl Actor for Probe {
     type Context = Context<Self>;
@@ -221,7 +236,16 @@ impl Handler<GroupDone> for Probe {
     type Result = ();
 
     fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
-        let _ = self.0.send(done);
+        let _ = self.outcomes.send(done);
+    }
+}
+
+impl Handler<MayStart> for Probe {
+    type Result = MessageResult<MayStart>;
+
+    fn handle(&mut self, _: MayStart, _: &mut Self::Context) -> Self::Result {
+        let next = self.permits.lock().expect("lock").pop_front();
+        MessageResult(next.unwrap_or(Some(true)))
     }
 }
 
@@ -230,6 +254,8 @@ struct Fixture {
     key: GroupKey,
     outcomes: mpsc::UnboundedReceiver<GroupDone>,
     next: u64,
+    /// What the core answers next when a start asks whether it stands; then always yes.
+    permits: Permits,
     _probe: Addr<Probe>,
 }
 
@@ -245,20 +271,27 @@ impl Fixture {
             resources,
         };
         let (sender, outcomes) = mpsc::unbounded_channel();
-        let probe = Probe(sender).start();
-        let done = probe.downgrade().recipient();
+        let probe = Probe::new(sender);
+        let permits = Arc::clone(&probe.permits);
+        let probe = probe.start();
+        let (done, core) = (probe.downgrade().recipient(), probe.downgrade().recipient());
         let context = scripts.context();
         let policy = RestartPolicy::new("group");
         let group = supervise(&Arbiter::current(), policy, move |_| {
-            ResourceGroupActor::new(context, group, done)
+            ResourceGroupActor::new(context, group, done, core)
         });
         Self {
             group,
             key,
             outcomes,
             next: 1,
+            permits,
             _probe: probe,
         }
+    }
+
+    fn allow(&self, answers: impl IntoIterator<Item = Option<bool>>) {
+        self.permits.lock().expect("lock").extend(answers);
     }
 
     fn order(&mut self, what: GroupOrder) -> OrderId {
@@ -308,6 +341,41 @@ async fn starts_left_to_right_and_stops_right_to_left() {
         ["good c stop", "good b x stop", "good a stop"],
         "stop asks for no status"
     );
+}
+
+/// The process was stopped behind the start of `a`, and another node took the group meanwhile.
+#[actix::test]
+async fn a_start_that_is_withdrawn_begins_no_other_script() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "good::a good::b good::c");
+    group.allow([Some(true), Some(false)]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Stopped);
+    assert_eq!(
+        scripts.calls(),
+        ["good a start", "good c stop", "good b stop", "good a stop"]
+    );
+}
+
+#[actix::test]
+async fn a_start_that_comes_too_late_puts_no_address_there() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "192.0.2.7/24/lo good::a");
+    group.allow([Some(false)]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Stopped);
+    assert_eq!(scripts.addresses.up(), [""; 0]);
+}
+
+#[actix::test]
+async fn a_core_that_begins_anew_is_waited_for() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "good::a");
+    group.allow([None, None, Some(true)]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(group.permits.lock().expect("lock").len(), 0);
+    // What runs is not started, and so nobody is asked.
+    group.allow([Some(false)]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(group.permits.lock().expect("lock").len(), 1);
 }
 
 #[actix::test]

@@ -143,8 +143,9 @@ impl RootActor {
         let addresses = Arc::new(AddressManager::new());
         let context = GroupContext::of(&config, &paths, log.debug(), addresses);
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
+        let core = own.downgrade().recipient();
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
-            GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done)
+            GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done, &core)
         });
         let died = own.downgrade().recipient();
         let clients = Clients::new(&config, &paths, log.debug(), &died);

@@ -272,6 +272,12 @@ impl Core {
         self.status(node, NodeStatus::Up, NodeStatus::Active);
     }
 
+    /// The oldest order in flight.
+    pub(super) fn in_hand(&self) -> OrderId {
+        let (order, _, _) = self.in_flight.front().expect("an order in flight");
+        *order
+    }
+
     /// Ends the oldest order in flight.
     pub(super) fn end(&mut self, outcome: GroupOutcome) {
         let (order, group, _) = self.in_flight.pop_front().expect("an order in flight");

@@ -423,3 +423,34 @@ fn what_was_let_go_for_a_node_that_runs_it_or_is_not_settled_is_left_to_it() {
     core.finish();
     assert!(!core.said().contains(&"start b".to_owned()));
 }
+
+/// The process was stopped between an order and its script, and the other node has taken the group.
+/// Simulator: seeds 1600135 and 1601398 with isolation.
+#[test]
+fn a_start_in_hand_stands_only_until_everything_is_given_up() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    let order = core.in_hand();
+    assert!(core.state.start_stands(Some(order)));
+    assert!(core.state.start_stands(None), "of an earlier core");
+    core.event(ResourceEvent::OwnHeartbeatLost {
+        silent: Duration::from_secs(20),
+    });
+    assert!(!core.state.start_stands(Some(order)));
+    assert!(!core.state.start_stands(None));
+    core.said();
+    core.end(GroupOutcome::Stopped);
+    assert!(core.said().contains(&"stop a".to_owned()), "as every group");
+}
+
+/// Its end is waited for, as legacy does.
+#[test]
+fn a_start_in_hand_outlives_the_wish_to_stop() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    let order = core.in_hand();
+    core.stop();
+    assert!(core.state.start_stands(Some(order)));
+    core.finish();
+    assert!(!core.state.start_stands(Some(order)), "it is done");
+}
