@@ -20,7 +20,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
@@ -112,7 +112,13 @@ pub fn host_name() -> String {
 
 enum Command {
     Line(Record),
-    Aim(Box<Targets>),
+    Aim(Aim),
+}
+
+/// New targets, numbered: of two the later ones count, whichever reaches the writer first.
+struct Aim {
+    number: u64,
+    targets: Box<Targets>,
 }
 
 /// What the log's users and its writer share.
@@ -122,9 +128,28 @@ struct Shared {
     queued: AtomicU64,
     done: Mutex<u64>,
     progress: Condvar,
+    aims: AtomicU64,
+    /// The latest targets that found no room in the queue. Held for a swap only.
+    waiting: Mutex<Option<Aim>>,
 }
 
 impl Shared {
+    fn new(debug: u8) -> Arc<Self> {
+        Arc::new(Self {
+            debug: AtomicU8::new(debug),
+            dropped: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            done: Mutex::new(0),
+            progress: Condvar::new(),
+            aims: AtomicU64::new(0),
+            waiting: Mutex::new(None),
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Aim>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn written(&self, count: u64) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         *done = done.saturating_add(count);
@@ -154,13 +179,7 @@ impl HaLog {
     /// The thread cannot be made.
     pub fn start(targets: &Targets, debug: u8) -> io::Result<Self> {
         let (queue, records) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared {
-            debug: AtomicU8::new(debug),
-            dropped: AtomicU64::new(0),
-            queued: AtomicU64::new(0),
-            done: Mutex::new(0),
-            progress: Condvar::new(),
-        });
+        let shared = Shared::new(debug);
         let writer = writer::Writer::new(Arc::clone(&shared), targets);
         std::thread::Builder::new()
             .name("ha-log".to_owned())
@@ -175,10 +194,24 @@ impl HaLog {
         HaLogLayer { log: self.clone() }
     }
 
-    /// Sends all later lines to `targets`. Waits for room in the queue: for start and reload only.
+    /// Sends all later lines to `targets`. With a full queue, those in it may go there as well:
+    /// the writer hangs on a disk then, and the caller must not.
     pub fn aim(&self, targets: Targets) {
-        if self.queue.send(Command::Aim(Box::new(targets))).is_ok() {
-            self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        let aim = Aim {
+            number: self.shared.aims.fetch_add(1, Ordering::Relaxed) + 1,
+            targets: Box::new(targets),
+        };
+        match self.queue.try_send(Command::Aim(aim)) {
+            Ok(()) => {
+                self.shared.queued.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(TrySendError::Full(Command::Aim(aim))) => {
+                let mut waiting = self.shared.waiting();
+                if waiting.as_ref().is_none_or(|other| other.number < aim.number) {
+                    *waiting = Some(aim);
+                }
+            }
+            Err(_) => {}
         }
     }
 
@@ -366,5 +399,43 @@ impl Fields {
         } else {
             write!(self.others, " {name}={value:?}")
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of which nobody takes anything out, as when the writer hangs on its disk.
+    fn stuck(room: usize) -> (HaLog, std::sync::mpsc::Receiver<Command>) {
+        let (queue, records) = sync_channel(room);
+        let shared = Shared::new(0);
+        (HaLog { queue, shared }, records)
+    }
+
+    fn to_file(path: &std::path::Path) -> Targets {
+        Targets {
+            logfile: Some(path.to_owned()),
+            ..Targets::default()
+        }
+    }
+
+    #[test]
+    fn a_full_queue_holds_up_nobody_and_the_latest_targets_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = ["start", "old", "older", "new"].map(|name| directory.path().join(name));
+        let (log, records) = stuck(2);
+        log.aim(to_file(&files[1]));
+        log.line(Severity::Info, "first");
+        // Each of these waited for ever before.
+        log.aim(to_file(&files[2]));
+        log.aim(to_file(&files[3]));
+        let writer = writer::Writer::new(Arc::clone(&log.shared), &to_file(&files[0]));
+        // Room again, and the disk works.
+        drop(log);
+        writer.run(&records);
+        let written = std::fs::read_to_string(&files[3]).expect("the latest targets");
+        assert!(written.contains("first"), "{written}");
+        assert!(!files[1].exists() && !files[2].exists());
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, atomic::Ordering};
 use std::time::Duration;
 
 use super::line::{self, FileKind, FileStyle, Record};
-use super::{Command, Shared, Targets};
+use super::{Aim, Command, Shared, Targets};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
 use crate::sys;
@@ -135,6 +135,8 @@ pub(super) struct Writer {
     stderr: bool,
     files: Vec<LogFile>,
     syslog: Option<Syslog>,
+    /// Number of the targets in force.
+    aimed: u64,
 }
 
 impl Writer {
@@ -147,6 +149,7 @@ impl Writer {
             stderr: false,
             files: Vec::new(),
             syslog: None,
+            aimed: 0,
         };
         writer.aim(targets);
         writer
@@ -170,12 +173,21 @@ impl Writer {
     }
 
     fn take(&mut self, command: Command) {
+        let waiting = self.shared.waiting().take();
+        if let Some(aim) = waiting {
+            self.turn(&aim);
+        }
         match command {
             Command::Line(record) => self.write(&record),
-            Command::Aim(targets) => {
-                self.aim(&targets);
-                self.check_files();
-            }
+            Command::Aim(aim) => self.turn(&aim),
+        }
+    }
+
+    fn turn(&mut self, aim: &Aim) {
+        if aim.number > self.aimed {
+            self.aimed = aim.number;
+            self.aim(&aim.targets);
+            self.check_files();
         }
     }
 
