@@ -7,6 +7,7 @@
 //! | a connection | the socket | a session, unless there are too many |
 //! | a frame | a session | membership is asked how things stand, the registry answers |
 //! | a message of the cluster | root | the registry offers it to its clients |
+//! | such messages were dropped | root | every client that is signed on is cut off, and begins anew |
 //!
 //! Frames wait in their clients' sockets: at most one of each client is here. Of all of them at
 //! most one question and one message at a time is with membership.
@@ -291,9 +292,16 @@ impl Handler<RootEvent> for ClientsActor {
                 self.open(ctx);
                 self.admit_inside();
             }
-            RootEvent::Deliver { message, treatment } => {
+            RootEvent::Deliver {
+                message, treatment, ..
+            } => {
                 let mut out = Vec::new();
                 self.registry.deliver(&message, treatment, &mut out);
+                self.perform(out, ctx);
+            }
+            RootEvent::ClientsMissed => {
+                let mut out = Vec::new();
+                self.registry.missed(&mut out);
                 self.perform(out, ctx);
             }
             _ => {}

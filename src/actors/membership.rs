@@ -15,6 +15,7 @@ use tracing::{debug, error, trace, warn};
 
 use handover::Resume;
 
+use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
     AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected,
@@ -35,6 +36,7 @@ use crate::protocol::limiter::Limiter;
 use crate::protocol::membership::Identity;
 use crate::protocol::message;
 use crate::protocol::name::Generation;
+use crate::protocol::output::Treatment;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::wire::EncodeError;
 use crate::protocol::wire::MessageFormat;
@@ -43,6 +45,14 @@ use crate::resources::holding::HoldingSet;
 /// Batches of messages that wait for membership at most. One of every medium fits several times; a
 /// drop looks to the protocol like lost datagrams.
 const MAILBOX: usize = 64;
+
+/// Size of the messages for clients that root and the client registry have not dealt with, at most:
+/// twice what may wait for a single client. Some ten thousand of the usual length.
+const CLIENTS_BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same of the messages whose notification script was not looked for yet. Of those that the
+/// hooks keep waiting there are 256 at most.
+const HOOKS_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
 /// Panics within a minute after which membership is not restarted again.
 const ENDS: usize = 3;
@@ -99,6 +109,8 @@ pub struct Health {
     pub media_full: u64,
     /// Messages that could not be encoded.
     pub not_encoded: u64,
+    /// Messages for clients and for notification scripts that the main thread could not take.
+    pub root_full: u64,
 }
 
 /// Starts membership on `arbiter`. It begins to send when it is told [`MediaOpened`].
@@ -136,6 +148,9 @@ pub struct MembershipActor {
     kept: Kept,
     health: Health,
     limiter: Limiter,
+    /// What root has not dealt with of what the network paces.
+    to_clients: Backlog,
+    to_hooks: Backlog,
     /// Kept for its capacity.
     actions: Vec<Action>,
 }
@@ -221,6 +236,8 @@ impl MembershipActor {
             kept,
             health: Health::default(),
             limiter: Limiter::default(),
+            to_clients: Backlog::new(CLIENTS_BACKLOG_BYTES),
+            to_hooks: Backlog::new(HOOKS_BACKLOG_BYTES),
             actions: Vec::new(),
         }
     }
@@ -289,10 +306,9 @@ impl MembershipActor {
                 self.tell_root(RootEvent::LinkChanged { node, medium, up });
             }
             Action::Deliver { message, treatment } => {
-                if !self.setup.outlets.interest.wants(treatment) {
-                    return;
+                if self.setup.outlets.interest.wants(treatment) {
+                    self.deliver(message, treatment);
                 }
-                self.tell_root(RootEvent::Deliver { message, treatment });
             }
             Action::NodeListChanged => self.tell_root(RootEvent::NodeListChanged),
             Action::Group { order, group, what } => {
@@ -314,13 +330,7 @@ impl MembershipActor {
                     withdraw: false,
                 });
             }
-            Action::RunHook(message) => {
-                let own_status = self.own_status.clone();
-                self.setup.outlets.hooks.do_send(RunHook {
-                    message,
-                    own_status,
-                });
-            }
+            Action::RunHook(message) => self.run_hook(message),
             Action::CommUp => self.tell_root(RootEvent::CommUp),
             Action::StopClients => self.tell_root(RootEvent::StopClients),
             Action::OwnHeartbeat => {
@@ -339,6 +349,43 @@ impl MembershipActor {
             Action::RebootMachine { resource } => {
                 self.tell_root(RootEvent::RebootMachine { resource });
             }
+        }
+    }
+
+    /// To the clients, unless too much waits for them already. They are told of a gap by their end.
+    fn deliver(&mut self, message: message::Message, treatment: Treatment) {
+        match self.to_clients.admit(&message) {
+            Admission::Go(slot) => self.tell_root(RootEvent::Deliver {
+                message,
+                treatment,
+                slot,
+            }),
+            full => {
+                if full == Admission::Full {
+                    self.tell_root(RootEvent::ClientsMissed);
+                }
+                self.note_root_full("messages dropped, the clients' thread is busy", &message);
+            }
+        }
+    }
+
+    fn run_hook(&mut self, message: message::Message) {
+        match self.to_hooks.admit(&message) {
+            Admission::Go(slot) => self.setup.outlets.hooks.do_send(RunHook {
+                message,
+                own_status: self.own_status.clone(),
+                slot,
+            }),
+            Admission::Full | Admission::StillFull => {
+                self.note_root_full("notification scripts not run, too many wait", &message);
+            }
+        }
+    }
+
+    fn note_root_full(&mut self, what: &'static str, message: &message::Message) {
+        self.health.root_full = self.health.root_full.saturating_add(1);
+        if self.may_log(what) {
+            warn!(kind = message.kind(), "{what}");
         }
     }
 

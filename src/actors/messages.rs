@@ -6,6 +6,7 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::actors::backlog::Slot;
 use crate::control::NodeReport;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
@@ -93,6 +94,8 @@ pub struct RunHook {
     pub message: message::Message,
     /// Our own status word at this moment (`HA_OSTATUS`).
     pub own_status: String,
+    /// Its place among those that wait.
+    pub slot: Slot,
 }
 
 /// A local program wants a message sent to the cluster.
@@ -159,7 +162,11 @@ pub enum RootEvent {
         message: message::Message,
         /// Which clients are interested.
         treatment: Treatment,
+        /// Its place among those that wait.
+        slot: Slot,
     },
+    /// Messages that clients may want to see were dropped: this thread does not keep up with them.
+    ClientsMissed,
     /// The service addresses of these groups shall go at once or come back, the rest of the groups
     /// stays as it is.
     Addresses {

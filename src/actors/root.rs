@@ -325,7 +325,9 @@ impl Handler<RootEvent> for RootActor {
                     self.groups.do_send(MoveAddresses { group, withdraw });
                 }
             }
-            RootEvent::Deliver { .. } => self.client_socket.do_send(event),
+            RootEvent::Deliver { .. } | RootEvent::ClientsMissed => {
+                self.client_socket.do_send(event);
+            }
             RootEvent::NodeStatusChanged { node, status } => {
                 self.node_status(node, &status, ctx);
             }

@@ -207,7 +207,10 @@ impl HaLog {
             }
             Err(TrySendError::Full(Command::Aim(aim))) => {
                 let mut waiting = self.shared.waiting();
-                if waiting.as_ref().is_none_or(|other| other.number < aim.number) {
+                if waiting
+                    .as_ref()
+                    .is_none_or(|other| other.number < aim.number)
+                {
                     *waiting = Some(aim);
                 }
             }

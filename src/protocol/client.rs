@@ -242,6 +242,19 @@ impl Registry {
         }
     }
 
+    /// Messages for the clients were lost on their way here. One that went on without knowing that
+    /// might wait for ever, or act on what is no longer so; one that begins anew asks how things
+    /// stand. As after an overflow of its own queue it has to.
+    pub fn missed(&mut self, out: &mut Vec<ClientOutput>) {
+        let members = self.clients.iter().filter(|(_, client)| client.is_member());
+        let members: Vec<_> = members.map(|(id, _)| *id).collect();
+        for id in members {
+            out.push(ClientOutput::Close(id));
+            let why = "too many messages at once, some were dropped".to_owned();
+            self.gone(id, &Gone::Failed(why), out);
+        }
+    }
+
     /// The answer of a client whose join notice never came back: the core began anew meanwhile.
     pub fn answer_overdue(&mut self, id: ClientId, out: &mut Vec<ClientOutput>) {
         if let Some(client) = self.clients.get_mut(&id)

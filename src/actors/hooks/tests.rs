@@ -3,6 +3,7 @@ use std::fs;
 use tokio::time::sleep;
 
 use super::*;
+use crate::actors::backlog::Slot;
 use crate::actors::resource_group::tests::Scripts;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::protocol::message::Message as ClusterMessage;
@@ -30,6 +31,7 @@ fn hook(kind: &str) -> RunHook {
     RunHook {
         message: ClusterMessage::new(kind).with("st", "dead"),
         own_status: "active".to_owned(),
+        slot: Slot::default(),
     }
 }
 

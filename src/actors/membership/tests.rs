@@ -88,6 +88,7 @@ struct Host {
     root: Seen<RootEvent>,
     orders: Seen<GroupCommand>,
     gave_up: Rc<RefCell<bool>>,
+    interest: Interest,
     /// Keeps the weak recipient's actor alive.
     _root: Recipient<RootEvent>,
 }
@@ -97,6 +98,7 @@ fn host(local: &str, number: u8) -> Host {
     let (hooks, _) = probe();
     let (root_recipient, root) = probe();
     let gave_up = Rc::new(RefCell::new(false));
+    let interest = Interest::default();
     let setup = MembershipSetup {
         settings: settings(local),
         identity: Identity {
@@ -112,7 +114,7 @@ fn host(local: &str, number: u8) -> Host {
             groups,
             hooks,
             root: root_recipient.downgrade(),
-            interest: Interest::default(),
+            interest: interest.clone(),
         },
     };
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -130,6 +132,7 @@ fn host(local: &str, number: u8) -> Host {
         root,
         orders,
         gave_up,
+        interest,
         _root: root_recipient,
     }
 }
@@ -399,4 +402,50 @@ async fn new_keys_sign_from_the_next_message() {
     for Transmit(outgoing) in seen.borrow().iter() {
         assert!(decode_datagram(&outgoing.datagram, &other).is_ok());
     }
+}
+
+/// What clients and hooks of this node are handed while their thread hangs: the probes keep every
+/// message, and so its slot.
+#[actix::test]
+async fn a_main_thread_that_hangs_is_not_buried_in_what_the_network_sends() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (medium, _) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    alpha.interest.set(u64::MAX);
+    let padding = "x".repeat(100_000);
+    let mut sequence = 0_u64;
+    let mut hear = async || {
+        sequence += 1;
+        let message = Wire::new("gossip")
+            .with("src", "beta")
+            .with("hg", "5")
+            .with("seq", &format!("{sequence:x}"))
+            .with("ts", "1")
+            .with("padding", &padding);
+        let (medium, messages) = (MediumName::new("eth0"), Messages::from([message]));
+        let heard = Received { medium, messages };
+        alpha.node.send(heard).await.expect("alive");
+    };
+    for _ in 0..300 {
+        hear().await;
+    }
+    let dropped = health(&alpha).await.root_full;
+    let count = |wanted: fn(&RootEvent) -> bool| {
+        let seen = alpha.root.borrow();
+        seen.iter().filter(|event| wanted(event)).count()
+    };
+    let delivered = count(|event| matches!(event, RootEvent::Deliver { .. }));
+    assert!((50..100).contains(&delivered), "{delivered}");
+    assert!(dropped >= 200, "{dropped}");
+    let last = alpha.root.borrow().last().cloned();
+    assert_eq!(last, Some(RootEvent::ClientsMissed));
+    assert_eq!(count(|event| *event == RootEvent::ClientsMissed), 1);
+    // It has gone through all of that.
+    alpha.root.borrow_mut().clear();
+    hear().await;
+    assert_eq!(health(&alpha).await.root_full, dropped);
+    assert_eq!(count(|event| matches!(event, RootEvent::Deliver { .. })), 1);
+    let events = alpha.root.borrow().len();
+    assert_eq!(events, 1, "and no other was lost or sent twice");
 }

@@ -550,6 +550,28 @@ fn messages_reach_namesakes_only_and_leaves_are_told() {
 }
 
 #[test]
+fn clients_that_missed_messages_begin_anew() {
+    let mut bench = Bench::new(settings());
+    let named = bench.sign_on(1, "ipfail", 5, HACLUSTER, 0);
+    let casual = bench.sign_on(2, "7", 7, 0, 0);
+    let stranger = bench.connect(3, 8, 0, 0);
+    for client in [named, casual, stranger] {
+        bench.heard(client);
+    }
+    let mut out = Vec::new();
+    bench.registry.missed(&mut out);
+    bench.work_off(out);
+    assert_eq!(bench.heard(named), [CLOSED]);
+    assert_eq!(bench.heard(casual), [CLOSED]);
+    assert_eq!(bench.heard(stranger), []);
+    assert_eq!(bench.warnings.len(), 2, "{:?}", bench.warnings);
+    let (_, leave) = bench.sent.last().unwrap();
+    assert_eq!(leave.text("st"), Some("leave"));
+    let again = bench.sign_on(4, "ipfail", 5, HACLUSTER, 0);
+    assert_eq!(bench.registry.is_signed_on(again), Some(true));
+}
+
+#[test]
 fn types_that_only_daemons_send_are_refused() {
     let mut bench = Bench::new(settings());
     let client = bench.sign_on(1, "foo", 5, 0, 0);

@@ -1,0 +1,157 @@
+//! A bound on what the network makes us queue between two threads: the messages of one kind that
+//! have not been dealt with yet, by their size in memory.
+//!
+//! A mailbox cannot hold that bound: in the same one are messages that may not be dropped.
+
+use std::mem::size_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::protocol::message::{Field, Message, Value};
+
+/// The sender's end. When the bound is reached nothing passes until half of it is free again, so
+/// that a loss is one gap and not many.
+#[derive(Debug)]
+pub struct Backlog {
+    queued_bytes: Arc<AtomicUsize>,
+    limit_bytes: usize,
+    full: bool,
+}
+
+/// What [`Backlog::admit`] says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// The message may go, and the slot with it.
+    Go(Slot),
+    /// It may not, and nor may those after it: the first loss since the last [`Admission::Go`].
+    Full,
+    /// One more lost.
+    StillFull,
+}
+
+impl Backlog {
+    /// Nothing is on its way.
+    #[must_use]
+    pub fn new(limit_bytes: usize) -> Self {
+        Self {
+            queued_bytes: Arc::default(),
+            limit_bytes,
+            full: false,
+        }
+    }
+
+    /// Whether there is room for `message`. A single one always has.
+    pub fn admit(&mut self, message: &Message) -> Admission {
+        let queued = self.queued_bytes.load(Ordering::Relaxed);
+        let bytes = weight(message);
+        if self.full && queued > self.limit_bytes / 2 {
+            return Admission::StillFull;
+        }
+        if queued > 0 && queued.saturating_add(bytes) > self.limit_bytes {
+            let first = !std::mem::replace(&mut self.full, true);
+            return if first {
+                Admission::Full
+            } else {
+                Admission::StillFull
+            };
+        }
+        self.full = false;
+        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Admission::Go(Slot {
+            _taken: Some(Arc::new(Taken {
+                queued_bytes: Arc::clone(&self.queued_bytes),
+                bytes,
+            })),
+        })
+    }
+}
+
+/// Travels with a message and counts it until the last copy is dropped, whoever drops it.
+#[derive(Debug, Clone, Default)]
+pub struct Slot {
+    /// Only its end counts.
+    _taken: Option<Arc<Taken>>,
+}
+
+/// A message is what it says, whatever is counted of it.
+impl PartialEq for Slot {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Slot {}
+
+/// Bytes that count.
+#[derive(Debug)]
+struct Taken {
+    queued_bytes: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.queued_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// About what a message takes in memory, in bytes.
+fn weight(message: &Message) -> usize {
+    let of = |field: &Field| {
+        let value = match &field.value {
+            Value::Text(text) => text.len(),
+            Value::Binary(bytes) | Value::Compressed(bytes) => bytes.len(),
+            Value::Struct(inner) | Value::Uncompressed(inner) => weight(inner),
+            Value::List(list) => list
+                .iter()
+                .map(|element| element.len().saturating_add(size_of::<Vec<u8>>()))
+                .fold(0, usize::saturating_add),
+        };
+        size_of::<Field>().saturating_add(value)
+    };
+    (message.fields().iter().map(of)).fold(size_of::<Message>(), usize::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_backlog_opens_again_when_half_of_it_is_gone() {
+        let message = Message::new("status").with("info", &"x".repeat(1000));
+        let bytes = weight(&message);
+        assert!((1000..1500).contains(&bytes), "{bytes}");
+        let mut backlog = Backlog::new(4 * bytes);
+        let mut slots = Vec::new();
+        for _ in 0..4 {
+            let Admission::Go(slot) = backlog.admit(&message) else {
+                panic!("there is room");
+            };
+            slots.push(slot);
+        }
+        assert_eq!(backlog.admit(&message), Admission::Full);
+        assert_eq!(backlog.admit(&message), Admission::StillFull);
+        let copy = slots[0].clone();
+        drop(slots.split_off(3));
+        assert_eq!(backlog.admit(&message), Admission::StillFull, "one is gone");
+        slots.remove(0);
+        assert_eq!(backlog.admit(&message), Admission::StillFull, "a copy");
+        drop(copy);
+        assert!(matches!(backlog.admit(&message), Admission::Go(_)), "half");
+        drop(slots);
+        assert_eq!(backlog.queued_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_message_larger_than_the_bound_passes_alone() {
+        let small = Message::new("status");
+        let large = small.clone().with("info", &"x".repeat(100_000));
+        let mut backlog = Backlog::new(1000);
+        let Admission::Go(slot) = backlog.admit(&large) else {
+            panic!("nothing else is on its way");
+        };
+        assert_eq!(backlog.admit(&small), Admission::Full);
+        drop(slot);
+        assert!(matches!(backlog.admit(&small), Admission::Go(_)));
+    }
+}
