@@ -243,7 +243,7 @@ async fn start(spec: &ChildSpec) -> io::Result<Child> {
     let output = Output::open(&spec.output).await;
     let mut attempt = 0;
     loop {
-        match command(spec, &output)?.spawn() {
+        match spawn(command(spec, &output)?, Some(spec.directory.clone())).await {
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
             {
@@ -253,6 +253,21 @@ async fn start(spec: &ChildSpec) -> io::Result<Child> {
             result => return result,
         }
     }
+}
+
+/// Starts it in `directory`, if that is there, on a helper thread: the call returns when the program
+/// is loaded, which a disk that hangs delays without end. Nothing bounds the wait, because the
+/// program may begin at any time; who waits for it waits alone.
+async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<Child> {
+    let work = move || {
+        if let Some(directory) = directory.filter(|directory| directory.is_dir()) {
+            command.current_dir(directory);
+        }
+        command.spawn()
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 fn command(spec: &ChildSpec, output: &Output) -> io::Result<Command> {
@@ -276,9 +291,6 @@ fn command(spec: &ChildSpec, output: &Output) -> io::Result<Command> {
             None => command.env_remove(name),
         };
     }
-    if spec.directory.is_dir() {
-        command.current_dir(&spec.directory);
-    }
     Ok(command)
 }
 
@@ -296,7 +308,7 @@ impl Output {
             return Self::Null;
         };
         if let Some(pump) = &target.pump {
-            match start_pump(pump, &path) {
+            match start_pump(pump, &path).await {
                 Ok(writer) => return Self::Pump(writer),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
@@ -333,17 +345,17 @@ impl Output {
 }
 
 /// Starts our output program; it ends when the last process that holds the pipe has ended.
-fn start_pump(program: &Path, file: &Path) -> io::Result<io::PipeWriter> {
+async fn start_pump(program: &Path, file: &Path) -> io::Result<io::PipeWriter> {
     let (reader, writer) = io::pipe()?;
-    let mut pump = Command::new(program)
-        .arg(file)
+    let mut pump = Command::new(program);
+    pump.arg(file)
         .env_clear()
         .current_dir("/")
         .process_group(0)
         .stdin(reader)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+        .stderr(Stdio::null());
+    let mut pump = spawn(pump, None).await?;
     actix::spawn(async move {
         if let Err(error) = pump.wait().await {
             warn!(%error, "output program cannot be waited for");

@@ -18,8 +18,9 @@ use crate::sys;
 /// Stack of the helper threads that `spawn_blocking` starts.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;
 
-/// Helper threads per runtime.
-const BLOCKING_THREADS: usize = 2;
+/// Helper threads per runtime, at most; those that have nothing to do end. Some may hang in a dead
+/// disk for good, and the others go on.
+const BLOCKING_THREADS: usize = 32;
 
 /// How the threads of the heartbeat path are set up. All from ha.cf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,9 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::log::log;
 use super::operation::{GroupRun, StillRuns, log_native};
@@ -19,12 +22,25 @@ use crate::resources::script::Operation;
 /// meanwhile is seen by the next ones.
 const TOGETHER: usize = 32;
 
+/// How long a disk may take to show haresources before an order is carried out without.
+const READ_PATIENCE: Duration = Duration::from_secs(1);
+
 impl GroupRun {
     /// Takes over what the file says now. An unknown key keeps the words that were loaded.
     pub(super) async fn refresh(&mut self) {
         let path = self.context.paths.haresources();
         let key = self.group.key.clone();
-        let read = tokio::task::spawn_blocking(move || read_group(&path, &key)).await;
+        let read = tokio::task::spawn_blocking(move || read_group(&path, &key));
+        let Ok(read) = timeout(READ_PATIENCE, read).await else {
+            log(
+                Severity::Warn,
+                &format!(
+                    "{} cannot be read in time: using the line that was loaded",
+                    self.context.paths.haresources().display()
+                ),
+            );
+            return;
+        };
         match read {
             Ok(Ok(Some(line))) => self.group.resources = line.resources,
             Ok(Ok(None)) => {

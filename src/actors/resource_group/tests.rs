@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -31,6 +33,8 @@ pub(crate) struct Scripts {
     pub(crate) native: NativeAddresses,
     pub(crate) stray: StrayAddresses,
     pub(crate) addresses: Arc<FakeAddresses>,
+    /// Calls that were asked for. The file stays: a script may be writing to it.
+    told: StdMutex<usize>,
 }
 
 impl Scripts {
@@ -50,6 +54,7 @@ impl Scripts {
             native: NativeAddresses::Auto,
             stray: StrayAddresses::Remove,
             addresses: Arc::default(),
+            told: StdMutex::default(),
         };
         // Runs once started until stopped.
         scripts.resource(
@@ -88,10 +93,12 @@ impl Scripts {
     }
 
     pub(crate) fn all_calls(&self) -> Vec<String> {
-        let path = self.file("calls");
-        let calls = fs::read_to_string(&path).unwrap_or_default();
-        let _ = fs::remove_file(path);
-        calls.lines().map(str::to_owned).collect()
+        let text = fs::read_to_string(self.file("calls")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let mut told = self.told.lock().expect("lock");
+        let new: Vec<String> = whole.lines().skip(*told).map(str::to_owned).collect();
+        *told += new.len();
+        new
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -376,6 +383,20 @@ async fn a_core_that_begins_anew_is_waited_for() {
     group.allow([Some(false)]);
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
     assert_eq!(group.permits.lock().expect("lock").len(), 1);
+}
+
+/// As on a disk that hangs.
+#[actix::test]
+async fn haresources_that_cannot_be_read_holds_no_order_up() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "good::a");
+    let path = scripts.paths.haresources();
+    fs::remove_file(&path).expect("removed");
+    mkfifo(&path, Mode::S_IRWXU).expect("a pipe that nobody writes to");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.calls(), ["good a start"]);
+    // Lets the reader go.
+    drop(fs::OpenOptions::new().write(true).open(&path));
 }
 
 #[actix::test]
