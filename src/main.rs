@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use systole::actors::membership::handover::Resume;
-use systole::actors::root::{self, Setup};
+use systole::actors::root::{self, RESUME_PAUSE, RESUME_TRIES, Setup};
 use systole::cli::{self, Command, Held, OptionError, Options, talk};
 use systole::config::environment::Machine;
 use systole::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
@@ -36,12 +36,6 @@ const EXIT_GENERIC: u8 = 1;
 const EXIT_PERMISSION: u8 = 4;
 /// The configuration is refused, or `-R` came without a running daemon.
 const EXIT_CONFIG: u8 = 6;
-
-/// How often the files are tried again after a restart in place: as long as the others wait for us.
-const RESUME_TRIES: u32 = 25;
-
-/// Pause between.
-const RESUME_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the process waits at its end for its last log lines.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -326,7 +320,12 @@ impl Process {
                     return self.daemon(loaded, stamps, Some(starter), Some(resume), link);
                 }
                 Err(code) if tries == 0 => {
-                    let text = "The files stay bad: resources still run here, unmanaged.";
+                    // A guardian takes it for a death: it tries again and releases in the end.
+                    let text = if link.is_there() {
+                        "The files stay bad: resources still run here, left to the guardian."
+                    } else {
+                        "The files stay bad: resources still run here, unmanaged."
+                    };
                     self.log.line(Severity::Crit, text);
                     return code;
                 }

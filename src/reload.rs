@@ -83,6 +83,37 @@ pub fn program_replaced(program: &Path) -> bool {
     }
 }
 
+/// Requests for a reload while the files are being read. One that comes then may be for a change
+/// that was made after its file was read, so the files are looked at once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Requests {
+    /// None is being read.
+    #[default]
+    Idle,
+    /// The files are being read.
+    Reading,
+    /// The same, and once more then.
+    ReadingAndAgain,
+}
+
+impl Requests {
+    /// Notes a request. `true`: begin to read.
+    pub fn ask(&mut self) -> bool {
+        let idle = *self == Self::Idle;
+        *self = if idle {
+            Self::Reading
+        } else {
+            Self::ReadingAndAgain
+        };
+        idle
+    }
+
+    /// The files are read. `true`: somebody asked meanwhile, so [`ask`](Self::ask) again.
+    pub fn done(&mut self) -> bool {
+        std::mem::take(self) == Self::ReadingAndAgain
+    }
+}
+
 /// Names of the directives whose new values need a new process.
 #[must_use]
 pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -133,6 +164,17 @@ mod tests {
         assert!(!program_replaced(&other), "nothing there yet");
         fs::write(&other, "").unwrap();
         assert!(program_replaced(&other));
+    }
+
+    #[test]
+    fn requests_while_the_files_are_read_lead_to_one_more_look() {
+        let mut requests = Requests::default();
+        assert!(requests.ask(), "begins");
+        assert!(!requests.ask() && !requests.ask(), "one at a time");
+        assert!(requests.done(), "once more for both");
+        assert!(requests.ask());
+        assert!(!requests.done(), "nobody asked meanwhile");
+        assert!(requests.ask());
     }
 
     #[test]

@@ -61,14 +61,14 @@ use crate::paths::Paths;
 use crate::protocol::event::StopReason;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::Generation;
-use crate::reload::Stamps;
+use crate::reload::{Requests, Stamps};
 use crate::service_manager;
 use crate::startup;
 use crate::state_files::GenerationFile;
 
 use last_resort::Reason;
 use restart::Restart;
-pub use run::{Setup, run};
+pub use run::{RESUME_PAUSE, RESUME_TRIES, Setup, run};
 use signals::Signalled;
 
 /// Generations that are safe on disk beyond the present one: membership may begin so many in place
@@ -121,8 +121,8 @@ pub struct RootActor {
     ipfail: Option<Addr<IpfailActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
     exit: Option<oneshot::Sender<u8>>,
-    /// A reload is being read.
-    reloading: bool,
+    /// Whether a reload is being read.
+    reloads: Requests,
     /// Groups still to be released after membership gave up; `None` in any other case.
     releasing: Option<Vec<GroupKey>>,
 }
@@ -212,7 +212,7 @@ impl Actor for RootActor {
 impl Supervised for RootActor {
     /// What the context that is gone was waiting for is asked for once more.
     fn restarting(&mut self, ctx: &mut Self::Context) {
-        self.reloading = false;
+        self.reloads = Requests::default();
         self.known.timers_are_gone();
         match self.clients_asked {
             ClientsAsked::Nothing => {}

@@ -384,16 +384,18 @@ impl Shared {
         let Ok(netlink) = connected(held.take(), voice.address) else {
             return false;
         };
-        let found = netlink
-            .addresses(voice.address)
-            .await
-            .is_ok_and(|assigned| {
-                assigned
-                    .iter()
-                    .any(|it| it.index == voice.index && it.address == voice.address)
-            });
-        *held = Some(netlink);
-        found
+        let read = netlink.addresses(voice.address).await;
+        let read = read.map_err(|source| AddressError::Read {
+            address: voice.address,
+            what: "addresses",
+            source,
+        });
+        keep(&mut held, netlink, &read);
+        read.is_ok_and(|assigned| {
+            assigned
+                .iter()
+                .any(|it| it.index == voice.index && it.address == voice.address)
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::RootActor;
 use crate::actors::messages::UpdateKeys;
@@ -52,20 +52,20 @@ fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> 
 impl RootActor {
     /// Looks at the files, on another thread, and takes over what can be taken over.
     pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
-        if self.reloading {
-            // The files are being read this moment; whoever changed them since signals again.
-            warn!("a reload is under way already");
+        if !self.reloads.ask() {
             return;
         }
-        self.reloading = true;
         let (paths, before, options) = (self.paths.clone(), self.stamps, self.load_options);
         let program = self.program.clone();
         let work = tokio::task::spawn_blocking(move || read(&paths, &program, before, options));
         ctx.spawn(work.into_actor(self).map(|read, root, ctx| {
-            root.reloading = false;
+            let again = root.reloads.done();
             match read {
                 Ok(reading) => root.take_over(reading, ctx),
                 Err(error) => error!(%error, "the files could not be read again"),
+            }
+            if again {
+                root.reload(ctx);
             }
         }));
     }

@@ -42,11 +42,12 @@ use crate::state_files::{self, GenerationFile};
 /// How long the last lines for standard error may take before the starter is let go.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// How often media are tried again after a restart in place: as long as the others wait for us.
-const RESUME_TRIES: u32 = 25;
+/// How often files and media are tried again after a restart in place: as long as the others wait
+/// for us.
+pub const RESUME_TRIES: u32 = 25;
 
 /// Pause between.
-const RESUME_PAUSE: Duration = Duration::from_secs(1);
+pub const RESUME_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the daemon is started with.
 #[derive(Debug)]

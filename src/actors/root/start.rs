@@ -35,7 +35,7 @@ use crate::net::service_address::AddressManager;
 use crate::paths::Paths;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::membership::Identity;
-use crate::reload::Stamps;
+use crate::reload::{Requests, Stamps};
 use crate::state_files::GenerationFile;
 
 /// Everything that root begins with.
@@ -220,7 +220,7 @@ impl RootActor {
             ipfail,
             generation_file: Arc::new(Mutex::new(generation_file)),
             exit: Some(exit),
-            reloading: false,
+            reloads: Requests::default(),
             releasing: None,
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+
 #[test]
 fn errors_name_what_failed_and_where() {
     let address = IpAddr::from([10, 0, 0, 1]);
@@ -24,4 +25,25 @@ fn errors_name_what_failed_and_where() {
         read.to_string(),
         "10.0.0.1: cannot read routes: no answer from the kernel within 3 s"
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_timed_out_serves_nobody_any_more() {
+    let failed = |source| {
+        Err::<(), _>(AddressError::Read {
+            address: IpAddr::from([10, 0, 0, 1]),
+            what: "addresses",
+            source,
+        })
+    };
+    let refused = NetlinkError::Refused(std::io::Error::from_raw_os_error(libc::EPERM));
+    for (result, kept) in [
+        (Ok(()), true),
+        (failed(refused), true),
+        (failed(NetlinkError::TimedOut), false),
+    ] {
+        let mut held = None;
+        keep(&mut held, Netlink::open().expect("a socket"), &result);
+        assert_eq!(held.is_some(), kept, "{result:?}");
+    }
 }
