@@ -871,6 +871,48 @@ fn all_errors_of_a_file_come_in_one_run_with_file_and_line() {
 }
 
 #[test]
+fn errors_of_several_lines_together_name_file_and_line() {
+    let cases = [
+        (
+            "keepalive 2\ndeadtime 4\ninitdead 3\ndeadping 4\nnode node1\nbcast eth0\n",
+            &[
+                "Dead time [4000] is too small compared to keeplive [2000] \
+                 (/etc/ha.d/ha.cf:2: deadtime: ",
+                "Initial dead time [3000] is smaller than deadtime [4000] \
+                 (/etc/ha.d/ha.cf:3: initdead: ",
+                "Ping dead time [4000] is too small compared to keeplive [2000] \
+                 (/etc/ha.d/ha.cf:4: deadping: ",
+            ][..],
+        ),
+        (
+            "autojoin other\nuse_logd off\nnode node7\nkeepalive 15\n",
+            &[
+                "No heartbeat media defined (/etc/ha.d/ha.cf: ",
+                "Dead time [30000] is too small compared to keeplive [15000] \
+                 (/etc/ha.d/ha.cf:4: keepalive: ",
+                "Current node [node1] not in configuration! (/etc/ha.d/ha.cf:3: node: ",
+                "No log entry found in ha.cf and use_logd is set to off \
+                 (/etc/ha.d/ha.cf:2: use_logd: ",
+                "R1 style resource management conflicts with  autojoin set \
+                 (/etc/ha.d/ha.cf:1: autojoin: ",
+            ][..],
+        ),
+        ("", &["no nodes defined (/etc/ha.d/ha.cf: "][..]),
+    ];
+    for (text, wanted) in cases {
+        let failure = with_ha_cf(text).expect_err("refused");
+        let lines = shown(&failure.lines);
+        for wanted in wanted {
+            let wanted = format!("ERROR: {wanted}");
+            assert!(
+                lines.iter().any(|line| line.starts_with(&wanted)),
+                "{wanted}: {lines:#?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_directive_without_effect_is_named() {
     let loaded = with_ha_cf(&format!(
         "{GOOD}bcast eth0\nwatchdog /dev/null\nuse_apphbd yes\n"

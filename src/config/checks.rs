@@ -21,6 +21,9 @@ const SMALL_INITDEAD: Duration = Duration::from_secs(10);
 /// Baud rate without a `baud` line.
 const DEFAULT_BAUD: u32 = 19_200;
 
+/// What is wrong with a dead time.
+const TOO_SMALL: &str = "it must be longer than two keepalives";
+
 /// Puts in the defaults of the directives that the file does not have.
 fn fill_in_defaults(draft: &mut Draft<'_>) {
     for row in DIRECTIVES {
@@ -53,11 +56,13 @@ fn fill_in_defaults(draft: &mut Draft<'_>) {
 pub(super) fn finish(draft: &mut Draft<'_>, manage_resources: bool) -> (Timing, Option<NodeName>) {
     fill_in_defaults(draft);
     if draft.channels.is_empty() {
-        draft.report.error("No heartbeat media defined");
+        let refusal = Refusal::legacy("No heartbeat media defined", "no line names a medium");
+        draft.refuse_whole(&[], refusal);
     }
     let warntime = or_computed(draft, draft.warntime, "warntime", draft.deadtime / 2);
     if draft.nodes.is_empty() && draft.autojoin != Autojoin::Any {
-        draft.report.error("no nodes defined");
+        let refusal = Refusal::legacy("no nodes defined", "no node line");
+        draft.refuse_whole(&[], refusal);
     }
     let local = local_node(draft);
     let timing = times(draft, warntime);
@@ -78,12 +83,15 @@ pub(super) fn finish(draft: &mut Draft<'_>, manage_resources: bool) -> (Timing, 
     }
     log_targets(draft);
     if own_resources && draft.autojoin != Autojoin::None {
-        draft
-            .report
-            .error("R1 style resource management conflicts with  autojoin set");
-        draft
-            .report
-            .error("You need either unset autojoin or enable crm");
+        let refusal = Refusal::legacy(
+            "R1 style resource management conflicts with  autojoin set",
+            "resources of haresources need nodes that are all named",
+        )
+        .and(
+            Severity::Error,
+            "You need either unset autojoin or enable crm",
+        );
+        draft.refuse_whole(&["autojoin"], refusal);
     }
     clients::add_default_rules(draft);
     (timing, local)
@@ -114,11 +122,8 @@ fn local_node(draft: &mut Draft<'_>) -> Option<NodeName> {
     let local = match NodeName::new(&draft.local) {
         Ok(local) => local,
         Err(error) => {
-            let text = format!(
-                "Current node [{}] not in configuration! ({error})",
-                draft.local
-            );
-            draft.report.error(text);
+            let text = format!("Current node [{}] not in configuration!", draft.local);
+            draft.refuse_whole(&[], Refusal::legacy(text, error.to_string()));
             return None;
         }
     };
@@ -136,9 +141,8 @@ fn local_node(draft: &mut Draft<'_>) -> Option<NodeName> {
         draft.nodes.push(local.clone());
         return Some(local);
     }
-    draft
-        .report
-        .error(format!("Current node [{local}] not in configuration!"));
+    let text = format!("Current node [{local}] not in configuration!");
+    draft.refuse_whole(&["node"], Refusal::legacy(text, "no node line names it"));
     draft.report.info(
         "By default, cluster nodes are named by `uname -n` and must be declared with a 'node' \
          directive in the ha.cf file.",
@@ -153,11 +157,12 @@ fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
     let (keepalive, deadtime) = (draft.keepalive, draft.deadtime);
     let least = keepalive.saturating_mul(2);
     if deadtime <= least {
-        draft.report.error(format!(
+        let text = format!(
             "Dead time [{}] is too small compared to keeplive [{}]",
             ms(deadtime),
             ms(keepalive)
-        ));
+        );
+        draft.refuse_whole(&["deadtime", "keepalive"], Refusal::legacy(text, TOO_SMALL));
     }
     let computed = if deadtime > Duration::from_secs(10) {
         deadtime
@@ -168,11 +173,13 @@ fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
     };
     let initdead = or_computed(draft, draft.initdead, "initdead", computed);
     if initdead < deadtime {
-        draft.report.error(format!(
+        let text = format!(
             "Initial dead time [{}] is smaller than deadtime [{}]",
             ms(initdead),
             ms(deadtime)
-        ));
+        );
+        let refusal = Refusal::legacy(text, "it must be as long at least");
+        draft.refuse_whole(&["initdead"], refusal);
     } else if initdead < SMALL_INITDEAD {
         draft.report.warn(format!(
             "Initial dead time [{} ms] may be too small!",
@@ -187,11 +194,13 @@ fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
     }
     let deadping = or_computed(draft, draft.deadping, "deadping", deadtime);
     if deadping <= least {
-        draft.report.error(format!(
+        let text = format!(
             "Ping dead time [{}] is too small compared to keeplive [{}]",
             ms(deadping),
             ms(keepalive)
-        ));
+        );
+        let places = ["deadping", "deadtime", "keepalive"];
+        draft.refuse_whole(&places, Refusal::legacy(text, TOO_SMALL));
     }
     Timing {
         keepalive,
@@ -236,9 +245,9 @@ fn log_targets(draft: &mut Draft<'_>) {
             draft.connect_to_logd();
         }
         (false, Some(false)) => {
-            draft
-                .report
-                .error("No log entry found in ha.cf and use_logd is set to off");
+            let text = "No log entry found in ha.cf and use_logd is set to off";
+            let refusal = Refusal::legacy(text, "nowhere to log to");
+            draft.refuse_whole(&["use_logd"], refusal);
             draft.warn_without_logd();
         }
         (false, Some(true)) => {}

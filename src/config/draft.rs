@@ -40,6 +40,8 @@ pub struct Draft<'a> {
     pub(super) report: Report,
     /// `file:line: directive` of the line in hand.
     pub(super) place: String,
+    /// The same of the last good line of each directive, for the checks across lines.
+    pub(super) places: BTreeMap<&'static str, String>,
     pub(super) local: String,
     pub(super) nodes: Vec<NodeName>,
     pub(super) node_table: Vec<NodeName>,
@@ -89,6 +91,7 @@ impl<'a> Draft<'a> {
             paths,
             report: Report::default(),
             place: String::new(),
+            places: BTreeMap::new(),
             local: local.to_owned(),
             nodes: Vec::new(),
             node_table: Vec::new(),
@@ -139,6 +142,15 @@ impl<'a> Draft<'a> {
     /// Where the line in hand stands.
     pub(super) fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Refuses what several lines mean together, at the first of `directives` that is there; else
+    /// at the file.
+    pub(super) fn refuse_whole(&mut self, directives: &[&str], refusal: Refusal) {
+        let lines = directives.iter().find_map(|name| self.places.get(name));
+        let place = lines.cloned();
+        let place = place.unwrap_or_else(|| self.paths.ha_cf().display().to_string());
+        self.report.refuse(&place, refusal);
     }
 
     /// A warning of our own about the line in hand.

@@ -57,6 +57,9 @@ impl Draft<'_> {
                 Err(refusal) => self.refuse(value, refusal),
             },
         }
+        if used {
+            self.places.insert(row.name, self.place.clone());
+        }
         if used && row.effect == Effect::None {
             self.without_effect.push(format!("{name} ({at})"));
         }
