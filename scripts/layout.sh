@@ -33,12 +33,13 @@ FILES=(
   "644 conf/examples/authkeys /usr/share/doc/systole/examples/authkeys"
   "644 conf/examples/systole.toml /usr/share/doc/systole/examples/systole.toml"
   "644 README.md /usr/share/doc/systole/README.md"
-  "644 docs/compatibility.md /usr/share/doc/systole/compatibility.md"
-  "644 docs/operations.md /usr/share/doc/systole/operations.md"
-  "644 docs/settings.md /usr/share/doc/systole/settings.md"
-  "644 docs/ipfail.md /usr/share/doc/systole/ipfail.md"
   "644 conf/debian/copyright /usr/share/doc/systole/copyright"
 )
+# As they lie here, so that their links lead somewhere (tests/layout.rs).
+for page in addresses architecture compatibility defects ipfail operations partitions performance settings spec-notes; do
+  FILES+=("644 docs/$page.md /usr/share/doc/systole/docs/$page.md")
+done
+unset page
 ADDRESS_WRAPPERS=(IPaddr IPaddr2 IPv6addr)
 OCF_WRAPPERS=(AudibleAlarm Delay Filesystem ICP IPsrcaddr LVM LinuxSCSI MailTo OCF Raid1 SendArp ServeRAID WinPopup
   Xinetd apache db2 portblock)
