@@ -44,7 +44,7 @@ find_cargo_deb() {
 
 # need PACKAGE...: installs Debian packages that are missing. The legacy daemon must not be started by its package.
 need() {
-  local missing=() package guard=/usr/sbin/policy-rc.d made=""
+  local missing=() package guard=/usr/sbin/policy-rc.d
   for package in "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
@@ -52,10 +52,16 @@ need() {
   if ! is_root; then say "not root: cannot install ${missing[*]}"; return 1; fi
   command -v apt-get >/dev/null || { say "no apt-get: cannot install ${missing[*]}"; return 1; }
   say "installing: ${missing[*]}"
-  if [ ! -e "$guard" ]; then printf '#!/bin/sh\nexit 101\n' >"$guard"; chmod 755 "$guard"; made=1; fi
   local code=0
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } </dev/null >"${TMPDIR:-/tmp}/systole-apt.$$.log" 2>&1 || code=$?
-  [ -z "$made" ] || rm -f "$guard"
+  # A shell of its own, whose trap is nobody else's: whatever ends it, no other package's service stays forbidden.
+  (
+    if [ ! -e "$guard" ]; then
+      trap 'rm -f "$guard"' EXIT
+      printf '#!/bin/sh\nexit 101\n' >"$guard"
+      chmod 755 "$guard"
+    fi
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  ) </dev/null >"${TMPDIR:-/tmp}/systole-apt.$$.log" 2>&1 || code=$?
   if [ $code != 0 ]; then tail -5 "${TMPDIR:-/tmp}/systole-apt.$$.log"; fi
   rm -f "${TMPDIR:-/tmp}/systole-apt.$$.log"
   return $code
