@@ -402,7 +402,7 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
 fn signal(group: Pid, signal: Signal) {
     match killpg(group, signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
-        Err(error) => error!(%error, %signal, "cannot signal a process group"),
+        Err(error) => error!(%error, %signal, %group, "cannot signal a process group"),
     }
 }
 

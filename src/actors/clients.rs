@@ -107,7 +107,13 @@ impl ClientsActor {
             gid: peer.gid(),
         };
         let id = self.new_id();
-        self.registry.connected(id, credentials)?;
+        let refused = |why| {
+            format!(
+                "process {}, uid {}: {why}",
+                credentials.pid, credentials.uid
+            )
+        };
+        self.registry.connected(id, credentials).map_err(refused)?;
         self.setup.interest.set(self.registry.interest());
         let session = Session::new(stream, credentials.pid);
         self.sessions.insert(id, Rc::clone(&session));
@@ -171,7 +177,10 @@ impl ClientsActor {
                                 lost.push((id, why));
                             }
                         }
-                        Err(error) => warn!(%error, "a message cannot be written to a client"),
+                        Err(error) => {
+                            let (client, kind) = (id.0, message.kind());
+                            warn!(client, kind, %error, "a message cannot be written to a client");
+                        }
                     }
                 }
                 ClientOutput::Close(id) if self.inside.is(id) => self.inside.close(),

@@ -110,11 +110,21 @@ impl StreamHandler<Accepted> for ControlActor {
             }
         };
         if !is_root(&stream) {
-            warn!("refused a user other than root on the control socket");
+            let (uid, pid) = who(&stream);
+            warn!(
+                uid,
+                pid, "refused a user other than root on the control socket"
+            );
             return;
         }
         if self.served >= MAX_CONNECTIONS {
-            warn!("too many connections on the control socket: closing the newest");
+            let (uid, pid) = who(&stream);
+            warn!(
+                uid,
+                pid,
+                limit = MAX_CONNECTIONS,
+                "too many connections on the control socket: closing the newest"
+            );
             return;
         }
         self.served += 1;
@@ -149,6 +159,13 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Whether root is at the other end, or whoever runs us where that is not root.
+/// User and process at the other end, as far as the kernel tells.
+fn who(stream: &UnixStream) -> (Option<u32>, Option<i32>) {
+    let peer = stream.peer_cred().ok();
+    let uid = peer.as_ref().map(tokio::net::unix::UCred::uid);
+    (uid, peer.and_then(|peer| peer.pid()))
+}
+
 fn is_root(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     stream

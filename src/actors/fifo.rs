@@ -49,6 +49,7 @@ impl FifoActor {
 
     fn open(&mut self, ctx: &mut Context<Self>) {
         let reader = Reader {
+            path: self.path.clone(),
             decoder: StreamDecoder::fifo(),
             limiter: Limiter::default(),
             clock: self.clock.clone(),
@@ -80,6 +81,7 @@ impl Actor for FifoActor {
 impl Supervised for FifoActor {}
 
 struct Reader {
+    path: PathBuf,
     decoder: StreamDecoder,
     limiter: Limiter,
     clock: Clock,
@@ -102,6 +104,7 @@ impl Reader {
     }
 
     async fn pass_on(&mut self) {
+        let path = self.path.display();
         while let Some(decoded) = self.decoder.next_unsigned() {
             let now = self.clock.now().instant;
             for line in self.limiter.report(now) {
@@ -110,18 +113,20 @@ impl Reader {
             match decoded {
                 Ok(message) => {
                     let origin = Origin::Fifo;
+                    let kind = message.kind().map(str::to_owned);
                     if self
                         .injected
                         .send(Injected { origin, message })
                         .await
                         .is_err()
                     {
-                        warn!("a message of a script was lost: the node is restarting");
+                        let kind = kind.as_deref();
+                        warn!(%path, kind, "a message of a script was lost: the node is restarting");
                     }
                 }
                 Err(error) => {
                     if self.limiter.pass("broken messages in the FIFO", now) {
-                        warn!(%error, "broken message in the FIFO");
+                        warn!(%path, %error, "broken message in the FIFO");
                     }
                 }
             }

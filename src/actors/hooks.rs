@@ -121,7 +121,12 @@ impl Handler<RunHook> for HooksActor {
     fn handle(&mut self, hook: RunHook, ctx: &mut Self::Context) {
         if self.waiting.len() >= MAX_WAITING {
             if self.dropped == 0 {
-                warn!("too many notification scripts wait: dropping");
+                let kind = hook.message.kind();
+                warn!(
+                    kind,
+                    waiting = MAX_WAITING,
+                    "too many notification scripts wait: dropping"
+                );
             }
             self.dropped = self.dropped.saturating_add(1);
             return;
@@ -187,7 +192,8 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
     if report.overdue {
         warn!(%word, program = %program.display(), "notification script ran too long and was ended");
     } else if !report.success() {
-        info!(%word, code = report.code(), "notification script failed");
+        let program = program.display();
+        info!(%word, %program, code = report.code(), "notification script failed");
     }
 }
 

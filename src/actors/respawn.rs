@@ -75,7 +75,7 @@ struct ProcessEnded {
 
 /// All respawned clients, in the order of ha.cf.
 #[derive(Debug, Default)]
-pub struct Clients(Vec<Addr<ClientActor>>);
+pub struct Clients(Vec<(Arc<str>, Addr<ClientActor>)>);
 
 impl Clients {
     /// Makes the actors on the current arbiter; starts no program. Looks users up: at start only.
@@ -100,14 +100,15 @@ impl Clients {
                 failfast.clone(),
             );
             let policy = RestartPolicy::new(format!("client {}", line.command));
-            Some(supervise(&Arbiter::current(), policy, move |_| client))
+            let client = supervise(&Arbiter::current(), policy, move |_| client);
+            Some((line.command.as_str().into(), client))
         };
         Self(config.respawn.iter().filter_map(start).collect())
     }
 
     /// Starts all that do not run, in their order.
     pub fn start(&self) {
-        for client in &self.0 {
+        for (_, client) in &self.0 {
             client.do_send(Start);
         }
     }
@@ -115,14 +116,14 @@ impl Clients {
     /// Stops all, the last first, each when the one before has ended. From now on none that ends
     /// is started again.
     pub fn stop(&self) -> impl Future<Output = ()> + 'static {
-        for client in &self.0 {
+        for (_, client) in &self.0 {
             client.do_send(Hold);
         }
         let clients: Vec<_> = self.0.iter().rev().cloned().collect();
         async move {
-            for client in clients {
+            for (command, client) in clients {
                 if let Err(error) = client.send(Stop).await {
-                    error!(%error, "a client cannot be stopped");
+                    error!(%command, %error, "a client cannot be stopped");
                 }
             }
         }
@@ -235,7 +236,8 @@ impl ClientActor {
             since: self.clock.now().instant,
         };
         // A task of its own: it must see the end even if the actor panics meanwhile.
-        actix::spawn(watch(child, process, ctx.address().downgrade()));
+        let command = self.line.command.clone();
+        actix::spawn(watch(child, process, command, ctx.address().downgrade()));
     }
 
     fn ended(&mut self, how: How, lived: Duration, ctx: &mut Context<Self>) {
@@ -361,14 +363,14 @@ fn signal(group: Pid, signal: Signal) {
     }
 }
 
-async fn watch(mut child: Child, process: Pid, client: WeakAddr<ClientActor>) {
+async fn watch(mut child: Child, process: Pid, command: String, client: WeakAddr<ClientActor>) {
     let how = match child.wait().await {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => How::Exited(code),
             (None, signal) => How::Signaled(signal.unwrap_or_default()),
         },
         Err(error) => {
-            error!(%process, %error, "a client cannot be waited for");
+            error!(%command, %process, %error, "a client cannot be waited for");
             return;
         }
     };

@@ -250,6 +250,7 @@ where
     F: FnOnce(&mut Context<A>) -> A + Send + 'static,
 {
     let (sender, receiver) = channel(policy.mailbox);
+    let name = policy.name.clone();
     let accepted = arbiter.spawn_fn(move || {
         let mut policy = policy;
         let mut context = Context::with_receiver(receiver);
@@ -272,7 +273,7 @@ where
         }
     });
     if !accepted {
-        error!("an actor was started on a thread that has ended");
+        error!(actor = %name, "an actor was started on a thread that has ended");
     }
     Addr::new(sender)
 }

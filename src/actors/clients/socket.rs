@@ -51,7 +51,7 @@ impl StreamHandler<Accepted> for ClientsActor {
     fn handle(&mut self, accepted: Accepted, ctx: &mut Self::Context) {
         let refused = match accepted.0 {
             Ok(stream) => self.accept(stream, ctx),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(format!("{}: {error}", self.setup.path.display())),
         };
         if let Err(why) = refused
             && self

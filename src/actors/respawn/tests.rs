@@ -245,7 +245,7 @@ fn a_client_that_cannot_be_killed_holds_up_no_stop() {
             process: Pid::from_raw(i32::MAX - 1),
             since: client.clock.now().instant,
         };
-        let clients = Clients(vec![client.start()]);
+        let clients = Clients(vec![("client".into(), client.start())]);
         tokio::time::pause();
         let stopped = tokio::time::timeout(2 * KILL_AFTER, clients.stop()).await;
         assert!(stopped.is_ok(), "the stop waits for ever");
