@@ -1,8 +1,7 @@
 //! What the system offers and the safe crates do not: the only place for `unsafe`, with its folder.
 //!
-//! Memory and scheduling for the thread that beats (Spec: membership, section 13; house style,
-//! section 5), and local time. Nothing here is fatal: a node that may not lock its memory still
-//! runs, and says so.
+//! Memory and scheduling for the thread that beats (Spec: membership, section 13), and local
+//! time. Nothing here is fatal: a node that may not lock its memory still runs, and says so.
 
 #![allow(unsafe_code, reason = "each block says why it is sound")]
 

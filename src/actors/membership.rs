@@ -302,15 +302,13 @@ impl MembershipActor {
                 }
                 self.tell_root(RootEvent::NodeStatusChanged { node, status });
             }
-            Action::LinkChanged { node, medium, up } => {
-                self.tell_root(RootEvent::LinkChanged { node, medium, up });
-            }
+            // For whoever watches the core: here the notices and the clients' messages tell it.
+            Action::LinkChanged { .. } | Action::NodeListChanged => {}
             Action::Deliver { message, treatment } => {
                 if self.setup.outlets.interest.wants(treatment) {
                     self.deliver(message, treatment);
                 }
             }
-            Action::NodeListChanged => self.tell_root(RootEvent::NodeListChanged),
             Action::Group { order, group, what } => {
                 let order = self.kept.ordered(order, &group, what);
                 self.setup

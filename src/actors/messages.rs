@@ -35,7 +35,7 @@ pub struct Received {
 /// One message on its way out, encoded and signed once for all media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The message, complete but for authentication. A serial line encodes it anew.
+    /// The message, complete but for authentication: ping nodes ask when it is our status.
     pub message: message::Message,
     /// The signed datagram.
     pub datagram: Bytes,
@@ -147,15 +147,6 @@ pub enum RootEvent {
         /// New status word.
         status: String,
     },
-    /// A link changed.
-    LinkChanged {
-        /// Node the link leads to.
-        node: NodeName,
-        /// Medium.
-        medium: MediumName,
-        /// `true`: up.
-        up: bool,
-    },
     /// A cluster message that clients may want to see.
     Deliver {
         /// The message, control fields included.
@@ -175,13 +166,11 @@ pub enum RootEvent {
         /// `false`: put them back.
         withdraw: bool,
     },
-    /// Nodes were added or removed: the host caches are out of date.
-    NodeListChanged,
     /// Communication is up: open the client socket, start respawned clients.
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`ClientsStopped`].
     StopClients,
-    /// The own heartbeat went round: tickle the watchdog.
+    /// The own heartbeat went round: the cluster thread works.
     OwnHeartbeat,
     /// The node now runs under this generation; make sure that the file on disk is ahead of it.
     GenerationTaken(Generation),

@@ -332,8 +332,6 @@ impl Handler<RootEvent> for RootActor {
                 self.node_status(node, &status, ctx);
             }
             RootEvent::OwnHeartbeat => self.pulse.beat(),
-            // For the host cache.
-            RootEvent::LinkChanged { .. } | RootEvent::NodeListChanged => {}
         }
     }
 }

@@ -1,11 +1,9 @@
-//! The threads that arbiters run on. A busy script must never delay a heartbeat: house style,
-//! section 5.
+//! The threads that arbiters run on, so that a busy script never delays a heartbeat.
 //!
 //! | Thread | Lives there |
 //! |---|---|
-//! | cluster | membership, media, ping, ipfail: realtime class, memory touched in advance |
-//! | serial | serial media: realtime class |
-//! | local (main) | root, resource groups, clients, respawn, watchdog |
+//! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
+//! | local (main) | all others, see `docs/architecture.md` |
 
 use std::io;
 
@@ -60,27 +58,12 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// Starts the cluster thread: membership, the network media, ping and ipfail live there.
+/// Starts the cluster thread: membership, the media and ping nodes live there.
 ///
 /// # Errors
 /// What the system said when the thread or its runtime could not be made.
 pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
-    start(c"cluster", realtime)
-}
-
-/// Starts the thread of the serial media.
-///
-/// # Errors
-/// As [`cluster`].
-pub fn serial(realtime: Realtime) -> io::Result<Arbiter> {
-    let nothing_reserved = Realtime {
-        memreserve_kb: 0,
-        ..realtime
-    };
-    start(c"serial", nothing_reserved)
-}
-
-fn start(name: &'static std::ffi::CStr, realtime: Realtime) -> io::Result<Arbiter> {
+    let name = c"cluster";
     Arbiter::try_with_tokio_rt(move || {
         // The closure runs on the new thread. A name that cannot be set is no loss.
         let _ = nix::sys::prctl::set_name(name);

@@ -204,6 +204,9 @@ pub fn encode_compressed(
 
 /// Makes the text for a serial line: classic form with `auth` as the last field, no NUL.
 ///
+/// No medium sends it yet. The lines recorded from legacy nodes are checked against it, and with a
+/// NUL behind it is every classic datagram.
+///
 /// # Errors
 /// [`EncodeError`] with the reason.
 pub fn encode_serial(message: &Message, keys: &KeyRing) -> Result<Bytes, EncodeError> {

@@ -139,7 +139,7 @@ pub enum Action {
         /// Which clients are interested.
         treatment: Treatment,
     },
-    /// Nodes were added or removed: the host caches are out of date.
+    /// Nodes were added to or removed from the table.
     NodeListChanged,
     /// An order for a group. Answered by [`Event::GroupDone`].
     Group {
@@ -161,7 +161,7 @@ pub enum Action {
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`Event::ClientsStopped`].
     StopClients,
-    /// The own heartbeat went round: tickle the watchdog.
+    /// The own heartbeat went round: the thread that beats works.
     OwnHeartbeat,
     /// The node now runs under this generation; make sure that the file on disk is ahead of it.
     GenerationTaken(Generation),

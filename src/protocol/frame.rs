@@ -71,7 +71,8 @@ pub struct StreamDecoder {
 }
 
 impl StreamDecoder {
-    /// A decoder for a serial line: classic messages, of any line length.
+    /// A decoder for a serial line: classic messages, of any line length. No medium reads one yet;
+    /// the streams recorded from legacy nodes and the fuzzer go through it.
     #[must_use]
     pub fn serial() -> Self {
         Self::new(MAX_MESSAGE_BYTES, false)

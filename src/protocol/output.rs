@@ -74,7 +74,7 @@ pub enum Output {
         /// Which clients are interested.
         treatment: Treatment,
     },
-    /// Our own heartbeat went round: tickle the watchdog.
+    /// Our own heartbeat went round: the thread that beats works.
     OwnHeartbeat,
     /// Communication is up; the own status is `active` and was sent. `first` is `false` after
     /// [`begin_new_generation`](super::membership::Membership::begin_new_generation): the client
@@ -83,7 +83,7 @@ pub enum Output {
         /// First time in this process.
         first: bool,
     },
-    /// Nodes were added to or removed from the table: the host caches are out of date.
+    /// Nodes were added to or removed from the table.
     NodeListChanged,
     /// For the resource core.
     Resource(ResourceEvent),

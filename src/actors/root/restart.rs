@@ -104,7 +104,7 @@ impl RootActor {
         ctx.spawn(asked.map(move |answer, root, ctx| match answer {
             Ok(Readiness::Ready(resume)) => {
                 root.restart = Restart::Announced;
-                ctx.run_later(LEAVE, move |root, ctx| root.replace(&resume, ctx));
+                ctx.run_later(LEAVE, move |root, _| root.replace(&resume));
             }
             Ok(Readiness::NotNow) => {
                 if first {
@@ -133,7 +133,7 @@ impl RootActor {
         clippy::disallowed_methods,
         reason = "no child is started: this process goes on as its own successor"
     )]
-    fn replace(&mut self, resume: &Resume, ctx: &mut Context<Self>) {
+    fn replace(&mut self, resume: &Resume) {
         if self.restart != Restart::Announced {
             return;
         }
@@ -157,9 +157,7 @@ impl RootActor {
         signals::let_through();
         let program = self.program.display().to_string();
         error!(program, error = %failed, "cannot execute ourselves: the old process goes on");
-        self.restart = Restart::Announced;
         self.membership.do_send(CancelRestart);
         self.no_restart();
-        let _ = ctx;
     }
 }
