@@ -12,15 +12,18 @@ mod respawn;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::actors::child::OutputTarget;
-use crate::config::settings::{NativeAddresses, Settings};
+use crate::actors::resource_group::GroupContext;
+use crate::config::environment::Machine;
+use crate::config::load::{LoadOptions, load};
+use crate::config::settings::Settings;
 use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
 use crate::ha_log::{HaLog, Targets, host_name, line};
+use crate::net::service_address::AddressManager;
 use crate::notice::{self, Severity, Speaker};
 use crate::paths::Paths;
 use crate::pid_file::{PidFile, look};
-use crate::resources::script::Environment;
 
 /// One call of a helper program: what it was given, and where its words go.
 pub struct Call<'a> {
@@ -127,20 +130,24 @@ impl Call<'_> {
         }
     }
 
-    /// What resource scripts get from us when no daemon runs them.
-    fn script_environment(&self) -> Environment {
+    /// What resource scripts run with when no daemon runs them: what the daemon would give them. Looks
+    /// at the disk, and asks for the names in ha.cf.
+    ///
+    /// Beside a daemon nothing is run but `status`, perhaps often and by its own scripts, whose
+    /// environment is there already: ha.cf is left alone then.
+    fn group_context(&mut self) -> GroupContext {
+        let alone = !matches!(look(&self.paths.pid_file), PidFile::Running(_));
+        if alone && let Ok(loaded) = load(&self.paths, &Machine, &LoadOptions::default()) {
+            let (config, addresses) = (&loaded.config, Arc::new(AddressManager::new()));
+            return GroupContext::of(config, &self.paths, config.log.debug, addresses);
+        }
+        let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {
+            self.complain(&format!("{error}: the default settings count"));
+            Settings::default()
+        });
         let path = (self.variable)("PATH").unwrap_or_default();
-        let mut environment = Environment::default();
-        environment.set("HA_CURHOST", &self.current_host());
-        environment.set("OCF_ROOT", "/usr/lib/ocf");
-        environment.for_resources(&self.paths, &path)
-    }
-
-    fn script_settings(&self) -> (Settings, NativeAddresses, OutputTarget) {
-        let settings = Settings::default();
-        let native = settings.native_addresses;
-        let file = self.log_targets().debugfile;
-        (settings, native, OutputTarget { file, pump: None })
+        let (host, output) = (self.current_host(), self.log_targets().debugfile);
+        GroupContext::without_config(&settings, &self.paths, &host, &path, output)
     }
 }
 
@@ -201,4 +208,4 @@ fn verdict(answer: &GroupAnswer, key: &str) -> (u8, Option<String>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,9 @@
 //!
 //! [`super::haresources`] checks the same lines when the daemon starts. Spec: resources, section 2.
 
+use std::path::Path;
+use std::{fs, io};
+
 use crate::protocol::group::GroupKey;
 
 /// Most bytes of the file that are looked at; far above any real one.
@@ -101,6 +104,17 @@ pub fn read(text: &str) -> Vec<GroupLine> {
             })
         })
         .collect()
+}
+
+/// Reads the whole file at `path`.
+///
+/// # Errors
+/// It cannot be read, or is longer than [`MAX_FILE_BYTES`].
+pub fn load(path: &Path) -> io::Result<Vec<GroupLine>> {
+    if fs::metadata(path)?.len() > MAX_FILE_BYTES {
+        return Err(io::Error::other("the file is too long"));
+    }
+    Ok(read(&String::from_utf8_lossy(&fs::read(path)?)))
 }
 
 /// The group with this key: the first, when several lines have it.

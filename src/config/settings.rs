@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use ::config::{ConfigError, File, FileFormat};
 use serde::Deserialize;
@@ -210,6 +211,18 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// What the file at `path` says; the defaults when there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or says what it may not.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        match fs::read(path) {
+            Ok(text) => Self::read(path, &text).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the text of the settings file. `file` is named in errors.
     ///
     /// # Errors

@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Call, log, verdict, wait};
-use crate::actors::resource_group::{GroupContext, GroupRun, Permit};
+use crate::actors::resource_group::{GroupRun, Permit};
 use crate::config::group_lines::{self, GroupLine};
 use crate::control::{GroupAnswer, Reply, Request};
-use crate::net::service_address::AddressManager;
 use crate::notice::Severity;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -61,15 +60,17 @@ pub(super) fn resource_manager(call: &mut Call<'_>) -> u8 {
     }
 }
 
+/// All groups; of a file that cannot be read none, which is said.
 fn read(call: &mut Call<'_>) -> Vec<GroupLine> {
+    try_read(call).unwrap_or_default()
+}
+
+/// `None`: the file cannot be read, which is said.
+fn try_read(call: &mut Call<'_>) -> Option<Vec<GroupLine>> {
     let path = call.paths.haresources();
-    match fs::read(&path) {
-        Ok(bytes) => group_lines::read(&String::from_utf8_lossy(&bytes)),
-        Err(error) => {
-            call.complain(&format!("{}: {error}", path.display()));
-            Vec::new()
-        }
-    }
+    group_lines::load(&path)
+        .map_err(|error| call.complain(&format!("{}: {error}", path.display())))
+        .ok()
 }
 
 /// Exact comparison; legacy takes the name for a regular expression, of which `.*` is in use.
@@ -104,25 +105,14 @@ fn list_groups(call: &mut Call<'_>, ours: bool) -> u8 {
 }
 
 /// A group at work without a daemon, or one that is only looked at.
-fn group_run(call: &Call<'_>, line: &GroupLine) -> Option<GroupRun> {
-    let (settings, native_addresses, output) = call.script_settings();
+fn group_run(call: &mut Call<'_>, line: &GroupLine) -> Option<GroupRun> {
     let group = ResourceGroup {
         key: GroupKey::new(line.key()?),
         owner: NodeName::new(&line.owner).ok()?,
         resources: line.resources.clone(),
     };
-    let context = GroupContext {
-        paths: call.paths.clone(),
-        environment: Arc::new(call.script_environment()),
-        output,
-        limit: settings.script_time_limit,
-        kill_after: settings.script_kill_after,
-        native_addresses,
-        addresses: Arc::new(AddressManager::new()),
-        stray_addresses: crate::config::settings::StrayAddresses::Ignore,
-    };
     Some(GroupRun {
-        context: Arc::new(context),
+        context: Arc::new(call.group_context()),
         group,
         turn: Arc::new(Mutex::new(())),
     })
@@ -149,8 +139,7 @@ fn running(call: &mut Call<'_>, words: &[String]) -> Vec<bool> {
 }
 
 /// The first group that has `word` among its words.
-fn group_of(call: &mut Call<'_>, word: &str) -> Option<GroupLine> {
-    let lines = read(call);
+fn group_of(call: &mut Call<'_>, lines: Vec<GroupLine>, word: &str) -> Option<GroupLine> {
     let has = |line: &GroupLine| line.resources.iter().any(|resource| resource == word);
     let mut found = lines.into_iter().filter(has);
     let first = found.next();
@@ -162,8 +151,15 @@ fn group_of(call: &mut Call<'_>, word: &str) -> Option<GroupLine> {
     first
 }
 
+/// Starts or stops the group of `word`; a group that nobody knows is neither, and no error.
+///
+/// Legacy ends with 0 as well when it cannot read haresources. Whoever gives a group away would take
+/// that for the end of it.
 fn change(call: &mut Call<'_>, word: &str, what: GroupOrder) -> u8 {
-    let Some(line) = group_of(call, word) else {
+    let Some(lines) = try_read(call) else {
+        return 1;
+    };
+    let Some(line) = group_of(call, lines, word) else {
         return 0;
     };
     let Some(key) = line.key().map(str::to_owned) else {
@@ -242,7 +238,8 @@ fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer
 
 /// `ALL`, `SOME` or `NONE` into the debug log; nothing on standard output, as legacy.
 fn group_state(call: &mut Call<'_>, word: &str) -> u8 {
-    let Some(line) = group_of(call, word) else {
+    let lines = read(call);
+    let Some(line) = group_of(call, lines, word) else {
         return 0;
     };
     let states = running(call, &line.resources);

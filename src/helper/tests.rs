@@ -183,6 +183,75 @@ fn without_a_daemon_groups_are_started_and_stopped_from_here() {
 }
 
 #[test]
+fn without_haresources_no_group_was_started_or_stopped() {
+    let scripts = tree();
+    fs::remove_file(scripts.paths.haresources()).expect("remove");
+    for verb in ["takegroup", "givegroup"] {
+        let said = call(&scripts, &[], &format!("ResourceManager {verb} good::q"));
+        assert_eq!(said.code, 1, "{verb}");
+        assert!(said.err.contains("haresources: "), "{}", said.err);
+    }
+    // As legacy: there is nothing to list.
+    let said = call(&scripts, &[], "ResourceManager allkeys");
+    assert_eq!((said.code, said.out.as_str()), (0, ""));
+}
+
+/// Files that can be started with on this machine, whatever its name is.
+pub(crate) fn configure(scripts: &Scripts, more: &str) {
+    let ha_dir = &scripts.paths.ha_dir;
+    let ha_cf = format!("logfacility none\nbcast lo\nnode alpha beta\nauto_failback off\n{more}");
+    fs::write(ha_dir.join("nodeinfo"), "alpha\n").expect("nodeinfo");
+    fs::write(ha_dir.join("ha.cf"), ha_cf).expect("ha.cf");
+    fs::write(ha_dir.join("authkeys"), "auth 1\n1 crc\n").expect("authkeys");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(ha_dir.join("authkeys"), private).expect("mode");
+    let options = LoadOptions::default();
+    let loaded = load(&scripts.paths, &Machine, &options);
+    assert!(loaded.is_ok(), "{:?}", loaded.err());
+}
+
+#[test]
+fn scripts_run_without_a_daemon_as_with_one() {
+    let scripts = tree();
+    scripts.resource(
+        "good",
+        "[ $op = status ] || echo \"$op $HA_VOLUME $HA_CURHOST\" >>$root/environment",
+    );
+    configure(&scripts, "env VOLUME=eleven\n");
+    assert_eq!(
+        call(&scripts, &[], "ResourceManager givegroup good::q").code,
+        0
+    );
+    let seen = fs::read_to_string(scripts.file("environment")).expect("environment");
+    assert_eq!(seen, "stop eleven alpha\nstop eleven alpha\n");
+}
+
+#[test]
+fn our_settings_count_without_a_daemon_whether_or_not_ha_cf_is_good() {
+    for good in [true, false] {
+        let scripts = tree();
+        // Longer than the limit.
+        scripts.resource("slow", "[ $op = start ] || exit 0; sleep 60");
+        scripts.haresources("alpha slow\n");
+        if good {
+            configure(&scripts, "");
+        }
+        fs::write(&scripts.paths.settings, "script_time_limit_s = 1\n").expect("settings");
+        let said = call(&scripts, &[], "ResourceManager takegroup slow");
+        assert_eq!(said.code, 124, "{}", said.err);
+    }
+    let scripts = tree();
+    fs::write(&scripts.paths.settings, "script_time_limit_s = 0\n").expect("settings");
+    let said = call(&scripts, &[], "ResourceManager takegroup good::q");
+    assert_eq!(said.code, 0);
+    assert!(
+        said.err.contains("the default settings count"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
 fn statgroup_writes_to_the_debug_log() {
     let scripts = tree();
     let log = scripts.file("ha-debug");

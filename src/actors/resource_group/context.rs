@@ -1,13 +1,15 @@
 //! What all groups of a node share: files, environment and limits of their scripts, and who handles
 //! addresses.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::native::AddressHandler;
 use crate::actors::child::OutputTarget;
 use crate::config::Config;
-use crate::config::settings::{NativeAddresses, StrayAddresses};
+use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
+use crate::net::service_address::AddressManager;
 use crate::paths::Paths;
 use crate::resources::script::{Environment, StopRetries};
 
@@ -54,6 +56,34 @@ impl GroupContext {
             native_addresses: config.settings.native_addresses,
             addresses,
             stray_addresses: config.settings.stray_addresses,
+        }
+    }
+
+    /// Without ha.cf: our own `settings`, and what every script gets. `host` is our node's name,
+    /// `own_path` our `PATH`, `output` the file for what scripts write.
+    #[must_use]
+    pub fn without_config(
+        settings: &Settings,
+        paths: &Paths,
+        host: &str,
+        own_path: &str,
+        output: Option<PathBuf>,
+    ) -> Self {
+        let mut environment = Environment::default();
+        environment.set("HA_CURHOST", host);
+        environment.set("OCF_ROOT", "/usr/lib/ocf");
+        Self {
+            paths: paths.clone(),
+            environment: Arc::new(environment.for_resources(paths, own_path)),
+            output: OutputTarget {
+                file: output,
+                pump: None,
+            },
+            limit: settings.script_time_limit,
+            kill_after: settings.script_kill_after,
+            native_addresses: settings.native_addresses,
+            addresses: Arc::new(AddressManager::new()),
+            stray_addresses: StrayAddresses::Ignore,
         }
     }
 

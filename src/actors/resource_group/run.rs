@@ -207,10 +207,5 @@ impl GroupRun {
 }
 
 fn read_group(path: &Path, key: &GroupKey) -> std::io::Result<Option<GroupLine>> {
-    let too_long = std::fs::metadata(path)?.len() > group_lines::MAX_FILE_BYTES;
-    if too_long {
-        return Err(std::io::Error::other("the file is too long"));
-    }
-    let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-    Ok(group_lines::find(&group_lines::read(&text), key).cloned())
+    Ok(group_lines::find(&group_lines::load(path)?, key).cloned())
 }
