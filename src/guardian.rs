@@ -4,18 +4,21 @@
 //! file, so its memory is small. It sleeps until the daemon's process ends (a process descriptor)
 //! or says a word (a socket, the guardian's standard input). A daemon that ended without a good-bye
 //! is started again at once, with the words that it left on disk (`actors/root/held.rs`). At the
-//! third death within a minute the guardian becomes the program that releases all resources
-//! instead.
+//! third death within a minute, and when it cannot be started, the guardian becomes the program that
+//! releases all resources instead, and tells it why ([`Why`]).
 //!
 //! | Who has died | Who notices, by what | Then |
 //! |---|---|---|
 //! | daemon | guardian, process descriptor | a new daemon with what was held; the same guardian |
 //! | guardian | daemon, end of the socket | the daemon starts another (`actors/guardian.rs`) |
 //! | daemon, third time in a minute | guardian | all resources are released, exit code not 0 |
+//! | nobody: the daemon ends and could not release everything | guardian, by the daemon's word | the same |
 //! | both at once | nobody | see docs/operations.md |
 //!
 //! Two locks make sure that there are never two daemons nor two guardians: the kernel gives them up
 //! with the process. While a guardian lives, no daemon but its own begins.
+
+mod why;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -30,6 +33,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+pub use why::Why;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
@@ -48,10 +53,6 @@ pub const TITLE: &str = "heartbeat: guardian";
 /// The first word of the program that releases all resources.
 pub const RELEASE_TITLE: &str = "heartbeat: releasing resources";
 
-/// Word for the program of [`RELEASE_TITLE`]: it is called after the end of the service, not by a
-/// guardian. Nothing is done while anybody looks after the resources.
-pub const ORPHANED: &str = "orphaned";
-
 /// Deaths within [`WINDOW`] after which the daemon is not started again.
 const DEATHS: usize = 3;
 
@@ -67,8 +68,10 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between two tries of anything.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Longest file of what is held: as many words as the longest command line.
-const MAX_HELD_BYTES: u64 = 128 * 1024;
+/// Longest file of what is held. The words become a command line, for which the kernel has a quarter
+/// of the limit of a stack: 2 MiB as a rule, the environment included. Room for some ten thousand
+/// groups. What is longer is not written either: nobody would read it.
+pub const MAX_HELD_BYTES: usize = 1024 * 1024;
 
 /// The daemon has begun.
 const BEGUN: u8 = b'b';
@@ -76,6 +79,8 @@ const BEGUN: u8 = b'b';
 const STOPPING: u8 = b's';
 /// The daemon ends, or wants no guardian.
 const DISMISSED: u8 = b'd';
+/// The daemon ends and groups may still run: they are to be released, and it is not to be started.
+const UNRELEASED: u8 = b'u';
 
 /// Exit code of a guardian that could not do its work, and of every release.
 pub(crate) const EXIT_GENERIC: u8 = 1;
@@ -151,6 +156,11 @@ impl Link {
     pub fn dismiss(&self) {
         self.say(DISMISSED);
         self.forget();
+    }
+
+    /// The daemon ends although groups may still run: when it is gone they are released in its place.
+    pub fn unreleased(&self) {
+        self.say(UNRELEASED);
     }
 
     /// Puts the socket where the next image of this process finds it.
@@ -231,7 +241,12 @@ pub fn read_held(path: &Path) -> io::Result<Vec<OsString>> {
         return Err(io::Error::other("not a file of ours"));
     }
     let mut text = Vec::new();
-    file.take(MAX_HELD_BYTES).read_to_end(&mut text)?;
+    // One more, so that a part never passes for the whole.
+    let most = u64::try_from(MAX_HELD_BYTES).unwrap_or(u64::MAX);
+    file.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    if text.len() > MAX_HELD_BYTES {
+        return Err(io::Error::other("too long"));
+    }
     let Some(lines) = text.strip_suffix(b"\n") else {
         return Err(io::Error::other("not whole"));
     };
@@ -283,6 +298,8 @@ impl Deaths {
 enum Watch {
     Dismissed,
     Died,
+    /// It ended, and asked for a release.
+    Unreleased,
 }
 
 /// The guardian's own view of one daemon.
@@ -317,20 +334,25 @@ pub fn guard(arguments: &[OsString], program: &Path) -> u8 {
     let mut deaths = Deaths::default();
     let mut stopping = false;
     loop {
-        match watch(&mut ward, &mut stopping) {
+        let end = match watch(&mut ward, &mut stopping) {
             Ok(Watch::Dismissed) => return 0,
-            Ok(Watch::Died) => {}
+            Ok(end) => end,
             Err(_) => return EXIT_GENERIC,
-        }
+        };
         if let Some(child) = &mut ward.child {
             let _ = child.wait();
         }
+        if end == Watch::Unreleased {
+            return release_instead(program, &lock, Why::Unreleased, "");
+        }
         if deaths.note(clock.now().instant) {
-            return release_instead(program, &lock);
+            return release_instead(program, &lock, Why::DiedOften, "");
         }
         match revive(program, &paths) {
-            Some(next) => ward = next,
-            None => return release_instead(program, &lock),
+            Ok(next) => ward = next,
+            Err((why, error)) => {
+                return release_instead(program, &lock, why, &error.to_string());
+            }
         }
     }
 }
@@ -344,6 +366,7 @@ fn watch(ward: &mut Ward, stopping: &mut bool) -> io::Result<Watch> {
         Err(error) => return Err(error),
     };
     let mut ended = process.is_none();
+    let mut unreleased = false;
     ward.socket.set_nonblocking(true)?;
     let mut open = true;
     sys::shed_file_pages();
@@ -355,6 +378,7 @@ fn watch(ward: &mut Ward, stopping: &mut bool) -> io::Result<Watch> {
                 Ok(_) => match word[0] {
                     DISMISSED => return Ok(Watch::Dismissed),
                     STOPPING => *stopping = true,
+                    UNRELEASED => unreleased = true,
                     BEGUN if *stopping => {
                         let _ = kill(Pid::from_raw(ward.pid), Signal::SIGTERM);
                     }
@@ -366,7 +390,11 @@ fn watch(ward: &mut Ward, stopping: &mut bool) -> io::Result<Watch> {
             }
         }
         if ended {
-            return Ok(Watch::Died);
+            return Ok(if unreleased {
+                Watch::Unreleased
+            } else {
+                Watch::Died
+            });
         }
         let socket = open.then(|| ward.socket.as_fd());
         let process = process.as_ref().map(|process| process.as_fd());
@@ -374,49 +402,59 @@ fn watch(ward: &mut Ward, stopping: &mut bool) -> io::Result<Watch> {
     }
 }
 
-/// Starts the daemon again with what it held. `None`: nobody knows what that was, or it cannot be
-/// started.
+/// Starts the daemon again with what it held.
+///
+/// # Errors
+/// Nobody knows what that was, or it cannot be started.
 #[expect(
     clippy::disallowed_methods,
     reason = "the daemon itself; this process does nothing else meanwhile"
 )]
-fn revive(program: &Path, paths: &Paths) -> Option<Ward> {
-    let words = read_held(&paths.held()).ok()?;
-    for _ in 0..START_TRIES {
-        let Ok((own, theirs)) = UnixStream::pair() else {
-            std::thread::sleep(PAUSE);
-            continue;
-        };
-        let started = Command::new(program)
-            .arg0(daemonize::TITLE)
-            .args(&words)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        match started {
-            Ok(child) => {
-                return Some(Ward {
-                    pid: i32::try_from(child.id()).ok()?,
-                    socket: own,
-                    child: Some(child),
-                });
-            }
+fn revive(program: &Path, paths: &Paths) -> Result<Ward, (Why, io::Error)> {
+    let words = read_held(&paths.held()).map_err(|error| (Why::HeldUnreadable, error))?;
+    let mut tries = START_TRIES;
+    loop {
+        match start(program, &words) {
+            Ok(ward) => return Ok(ward),
+            Err(error) if tries == 0 => return Err((Why::NotStartable, error)),
             Err(_) => std::thread::sleep(PAUSE),
         }
+        tries -= 1;
     }
-    None
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the daemon itself, neither a script nor a client"
+)]
+fn start(program: &Path, words: &[OsString]) -> io::Result<Ward> {
+    let (own, theirs) = UnixStream::pair()?;
+    let child = Command::new(program)
+        .arg0(daemonize::TITLE)
+        .args(words)
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok(Ward {
+        pid: i32::try_from(child.id()).map_err(io::Error::other)?,
+        socket: own,
+        child: Some(child),
+    })
 }
 
 /// Becomes the program that releases everything; keeps the guardian's lock for it, so that no
-/// daemon begins meanwhile.
+/// daemon begins meanwhile. `detail` says more of why; may be empty.
 #[expect(
     clippy::disallowed_methods,
     reason = "no child: this process goes on as another program"
 )]
-fn release_instead(program: &Path, lock: &File) -> u8 {
+fn release_instead(program: &Path, lock: &File, why: Why, detail: &str) -> u8 {
     let _ = fcntl(lock, FcntlArg::F_SETFD(FdFlag::empty()));
-    let _ = Command::new(program).arg0(RELEASE_TITLE).exec();
+    let _ = Command::new(program)
+        .arg0(RELEASE_TITLE)
+        .args([why.word(), detail])
+        .exec();
     EXIT_GENERIC
 }
 

@@ -16,7 +16,7 @@ use systole::config::environment::Machine;
 use systole::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
 use systole::config::print;
 use systole::daemonize::{self, Starting};
-use systole::guardian::{self, Link};
+use systole::guardian::{self, Link, Why};
 use systole::ha_log::{HaLog, Targets, host_name};
 use systole::notice::{self, Severity};
 use systole::paths::Paths;
@@ -53,10 +53,7 @@ fn main() -> ExitCode {
         return ExitCode::from(guardian::guard(&arguments, &own_program()));
     }
     if program == guardian::RELEASE_TITLE {
-        let orphaned = arguments
-            .first()
-            .is_some_and(|word| word == guardian::ORPHANED);
-        return ExitCode::from(release_resources(orphaned));
+        return ExitCode::from(release_resources(&arguments));
     }
     let letters = arguments
         .iter()
@@ -113,39 +110,63 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
     }
 }
 
-/// Releases all resources in the place of a daemon that died too often, or (`orphaned`, for a
-/// service manager after the end) of one that is gone together with its guardian. The files say
-/// where the log is, if they can be read.
-fn release_resources(orphaned: bool) -> u8 {
+/// Releases all resources in the place of a daemon, for the reason that the first word names
+/// ([`Why`]). The files say where the log is, if they can be read.
+fn release_resources(arguments: &[OsString]) -> u8 {
     let paths = Paths::default();
-    let _lock = match orphaned.then(|| release::take_orphans(&paths)) {
+    let mut words = arguments.iter().map(|word| word.to_string_lossy());
+    let why = words.next().and_then(|word| Why::from_word(&word));
+    let detail = words.next().unwrap_or_default();
+    let _lock = match (why == Some(Why::Orphaned)).then(|| release::take_orphans(&paths)) {
         None => None,
         Some(Some(lock)) => Some(lock),
         Some(None) => return 0,
     };
+    // What runs is released whether or not somebody can write it down.
     let log = match HaLog::start(&Targets::stderr_only(), 0) {
-        Ok(log) => log,
-        Err(_) => return EXIT_GENERIC,
+        Ok(log) => {
+            tracing_subscriber::registry().with(log.layer()).init();
+            log_panics(&log);
+            Some(log)
+        }
+        Err(error) => {
+            eprintln!("ERROR: cannot start the log: {error}");
+            None
+        }
     };
-    log_panics(&log);
     let options = LoadOptions {
         purpose: Purpose::Start,
         manage_resources: true,
         realtime: false,
         debug: 0,
     };
-    let loaded = match load::load(&paths, &Machine, &options) {
-        Ok(loaded) => {
-            log.aim(Targets::from_config(&loaded.config.log, false));
-            Some(loaded)
-        }
-        Err(failure) => {
-            log.aim(Targets::from_config(&failure.log, false));
-            None
-        }
+    let loaded = load::load(&paths, &Machine, &options);
+    if let Some(log) = &log {
+        let targets = match &loaded {
+            Ok(loaded) => &loaded.config.log,
+            Err(failure) => &failure.log,
+        };
+        log.aim(Targets::from_config(targets, false));
+    }
+    if let Err(failure) = &loaded {
+        failure.lines.iter().for_each(notice::log);
+    }
+    let say = |severity: Severity, text: String| match &log {
+        Some(log) => log.line(severity, text),
+        None => eprintln!("{}: {text}", severity.word()),
     };
-    let code = release::release(&paths, loaded.as_ref(), &log);
-    log.flush(FLUSH);
+    let code = release::Release {
+        paths: &paths,
+        config: loaded.as_ref().ok().map(|loaded| &loaded.config),
+        why,
+        detail: &detail,
+        say: &say,
+        restart: &root::restart_machine,
+    }
+    .run();
+    if let Some(log) = log {
+        log.flush(FLUSH);
+    }
     code
 }
 

@@ -15,7 +15,7 @@
 //! | a resource that cannot be stopped | membership | [`last_resort`] |
 //! | the set held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
 //! | no own heartbeat for a dead time | membership | [`pulse`]: the process ends, its guardian starts another |
-//! | membership gave up | its supervisor | all groups are released, the process ends with 1 |
+//! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
 mod care;
 mod held;
@@ -59,7 +59,6 @@ use crate::ha_log::HaLog;
 use crate::notice::Severity;
 use crate::paths::Paths;
 use crate::protocol::event::StopReason;
-use crate::protocol::group::GroupKey;
 use crate::protocol::name::Generation;
 use crate::reload::{Requests, Stamps};
 use crate::service_manager;
@@ -67,7 +66,9 @@ use crate::startup;
 use crate::state_files::GenerationFile;
 
 use last_resort::Reason;
+pub use last_resort::restart_machine;
 use restart::Restart;
+use run::Ended;
 pub use run::{RESUME_PAUSE, RESUME_TRIES, Setup, run};
 use signals::Signalled;
 
@@ -120,11 +121,11 @@ pub struct RootActor {
     client_socket: Addr<ClientsActor>,
     ipfail: Option<Addr<IpfailActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
-    exit: Option<oneshot::Sender<u8>>,
+    exit: Option<oneshot::Sender<Ended>>,
     /// Whether a reload is being read.
     reloads: Requests,
-    /// Groups still to be released after membership gave up; `None` in any other case.
-    releasing: Option<Vec<GroupKey>>,
+    /// What is still to be released after membership gave up; `None` in any other case.
+    releasing: Option<release::Releasing>,
 }
 
 /// What membership last wanted of the respawned clients.
@@ -140,12 +141,17 @@ enum ClientsAsked {
 }
 
 impl RootActor {
-    /// Ends the process with `code`; only the first call counts.
+    /// Ends the process with `code`, as it is meant to end.
     fn end(&mut self, code: u8) {
+        self.end_as(Ended::Meant(code));
+    }
+
+    /// Ends the process; only the first call counts.
+    fn end_as(&mut self, ended: Ended) {
         if let Some(exit) = self.exit.take() {
             // What the media have in hand still goes out: their thread works off its queues first.
             self.cluster.stop();
-            let _ = exit.send(code);
+            let _ = exit.send(ended);
         }
     }
 
@@ -214,6 +220,9 @@ impl Supervised for RootActor {
     fn restarting(&mut self, ctx: &mut Self::Context) {
         self.reloads = Requests::default();
         self.known.timers_are_gone();
+        if self.releasing.is_some() {
+            self.limit_release(ctx);
+        }
         match self.clients_asked {
             ClientsAsked::Nothing => {}
             ClientsAsked::Run => self.give_restart_up(),
@@ -261,16 +270,13 @@ impl Handler<RunHook> for RootActor {
 impl Handler<GroupDone> for RootActor {
     type Result = ();
 
-    fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
+    fn handle(&mut self, done: GroupDone, ctx: &mut Self::Context) {
         self.held.done(&done);
         self.order_done(&done);
-        let Some(waiting) = &mut self.releasing else {
+        if self.releasing.is_some() {
+            self.released(&done, ctx);
+        } else {
             self.membership.do_send(done);
-            return;
-        };
-        waiting.retain(|key| *key != done.group);
-        if waiting.is_empty() {
-            self.end(EXIT_FAULT);
         }
     }
 }

@@ -36,6 +36,34 @@ fn only_a_whole_file_of_ours_is_believed() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert!(read_held(&link).is_err());
     assert!(read_held(directory.path()).is_err());
+    // A part that ends with a line is not the whole either.
+    let mut long = "-R\n-C\nall\n--\n".to_owned();
+    while long.len() <= MAX_HELD_BYTES {
+        long.push_str("0123456\n");
+    }
+    fs::write(&path, &long).unwrap();
+    assert_eq!(read_held(&path).unwrap_err().to_string(), "too long");
+}
+
+/// What the program that releases is told, and so what the log says.
+#[test]
+fn a_daemon_that_is_not_started_again_has_a_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = Paths::under(directory.path());
+    let why = |program: &str| match revive(Path::new(program), &paths) {
+        Ok(_) => panic!("started"),
+        Err((why, error)) => (why, error.to_string()),
+    };
+    fs::create_dir_all(paths.held().parent().unwrap()).unwrap();
+    assert_eq!(why("/bin/true").0, Why::HeldUnreadable);
+    fs::write(paths.held(), "-R\n-C\nall\n--\na\n").unwrap();
+    let (reason, error) = why("/nosuch/program");
+    assert_eq!(reason, Why::NotStartable);
+    assert!(error.contains("No such file"), "{error}");
+    for why in [reason, Why::DiedOften, Why::Unreleased, Why::Orphaned] {
+        assert_eq!(Why::from_word(why.word()), Some(why));
+    }
+    assert_eq!(Why::from_word(""), None);
 }
 
 /// A process that waits for its standard input to end.
@@ -57,7 +85,11 @@ fn sleeper() -> (Ward, UnixStream) {
 
 #[test]
 fn last_words_count_before_the_death() {
-    for (words, expected) in [(&b"b"[..], Watch::Died), (&b"bsd"[..], Watch::Dismissed)] {
+    for (words, expected) in [
+        (&b"b"[..], Watch::Died),
+        (&b"bsd"[..], Watch::Dismissed),
+        (&b"bu"[..], Watch::Unreleased),
+    ] {
         let (mut ward, mut daemon) = sleeper();
         daemon.write_all(words).unwrap();
         let child = ward.child.as_mut().unwrap();
@@ -86,12 +118,13 @@ fn a_link_speaks_to_its_guardian_and_hears_its_end() {
     link.stopping();
     link.set(own);
     link.begun();
+    link.unreleased();
     let mut heard = link.listener().unwrap();
     assert!(heard.as_fd().try_clone_to_owned().is_ok());
     link.dismiss();
-    let mut words = [0; 3];
+    let mut words = [0; 4];
     theirs.read_exact(&mut words).unwrap();
-    assert_eq!(&words, b"bsd");
+    assert_eq!(&words, b"bsud");
     assert!(!link.is_there());
     drop(theirs);
     assert_eq!(heard.read(&mut words).unwrap(), 0);

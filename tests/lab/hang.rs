@@ -80,8 +80,9 @@ fn pid_namespace(pair: &Pair, node: &str) -> String {
     name.trim().to_owned()
 }
 
-/// A resource cannot be stopped, and the programs that reboot never come back, as from a dead disk.
-fn reboot_without_programs(kinds: [Kind; 2]) {
+/// Hosts whose programs that reboot never come back, as from a dead disk, and whose dummy resources
+/// do not stop while the shared directory has `stuck-NAME-NODE`.
+pub(super) fn stuck_without_programs(kinds: [Kind; 2]) -> Pair {
     let pair = Pair::new(PairConfig::new(kinds));
     // The system call ends a PID namespace: it must not be that of the machine.
     let outside = std::fs::read_link("/proc/self/ns/pid").expect("a name");
@@ -100,16 +101,27 @@ fn reboot_without_programs(kinds: [Kind; 2]) {
         for p in /sbin/reboot /sbin/init; do [ ! -e $p ] || mount --bind /run/hang $p || exit 1; done";
     let masked = pair.lab.exec("node1", &["bash", "-c", hang]);
     assert!(masked.status.success(), "{masked:?}");
-    pair.start_settled();
+    pair
+}
+
+/// Lets `begin` try to stop the resource of node1 that does not stop: the machine goes.
+pub(super) fn machine_goes(pair: &Pair, begin: impl FnOnce()) {
     std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
     let first = std::fs::read_to_string(pair.lab.dir("node1").join("holder.pid"));
     let first = first.expect("the host's first process").trim().to_owned();
     let machine = Path::new("/proc").join(first);
     assert!(machine.exists());
-    pair.begin_stop("node1");
+    begin();
     pair.wait_log("node1", "Rebooting the machine: ");
     wait_until(LONG, "the host of node1 is gone", || !machine.exists());
     pair.wait_owner("node2", ADDRESS_1, "a");
+}
+
+/// A resource cannot be stopped.
+fn reboot_without_programs(kinds: [Kind; 2]) {
+    let pair = stuck_without_programs(kinds);
+    pair.start_settled();
+    machine_goes(&pair, || pair.begin_stop("node1"));
 }
 
 #[test]

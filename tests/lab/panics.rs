@@ -5,8 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::death::{pid, watched};
+use super::hang::{machine_goes, stuck_without_programs};
+use super::history::count;
 use super::host::{Kind, wait_until};
-use super::pair::{LONG, NODES, Pair, PairConfig};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// First words of the names of our supervised actors; what follows says which of that kind.
 const ACTORS: [&str; 12] = [
@@ -62,6 +64,50 @@ pub fn main_actor_panics_in_a_stop(kinds: [Kind; 2]) {
     assert_eq!(pair.log_count("node1", "Heartbeat shutdown complete"), 0);
     pair.wait_stopped("node1");
     pair.stop("node2");
+}
+
+/// Three faults of membership within a minute.
+fn membership_gives_up(pair: &Pair) {
+    for number in 1..=3 {
+        let _ = fail(pair, Some("membership"));
+        wait_until(LONG, "membership panics", || {
+            let log = pair.lab.log("node1");
+            let lines = log.lines().filter(|line| {
+                line.contains("actor panicked") && line.contains("actor=membership")
+            });
+            lines.count() >= number
+        });
+    }
+    pair.wait_log("node1", "membership failed too often");
+}
+
+/// The start's own outcome was taken for that of the stop behind it: the daemon ended, and the group
+/// ran on.
+pub fn membership_gives_up_in_a_start(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::5\n");
+    let pair = Pair::new(config);
+    pair.start_both();
+    wait_until(LONG, "the start script runs", || {
+        count(&pair.lab, "node1", "start", "a") == 1
+    });
+    let daemon = pid(&pair, "node1");
+    membership_gives_up(&pair);
+    wait_until(LONG, "the daemon ends", || {
+        let alive = pair.lab.exec("node1", &["kill", "-0", &daemon]);
+        !alive.status.success()
+    });
+    assert!(!pair.runs("node1", "a"), "{}", pair.lab.log("node1"));
+    assert!(!pair.has_address("node1", ADDRESS_1));
+    assert_eq!(pair.lab.sh("node1", "ls /run/*.held 2>/dev/null"), "");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+}
+
+/// Nobody else would restart the machine by then.
+pub fn membership_gives_up_and_a_stop_fails(kinds: [Kind; 2]) {
+    let pair = stuck_without_programs(kinds);
+    pair.start_settled();
+    machine_goes(&pair, || membership_gives_up(&pair));
 }
 
 /// Each in turn, and the next only when the last has begun anew.

@@ -14,6 +14,7 @@ use tracing::{error, info};
 use crate::actors::membership::handover::Resume;
 use crate::actors::messages::{GroupCommand, GroupDone};
 use crate::cli::{Held, Options};
+use crate::guardian::MAX_HELD_BYTES;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::GroupKey;
 use crate::resources::holding::HoldingSet;
@@ -130,7 +131,12 @@ impl HeldFile {
             .restart_words(held, &running, self.frozen)
             .join("\n");
         text.push('\n');
-        match replace(path, text.as_bytes()) {
+        let written = if text.len() > MAX_HELD_BYTES {
+            Err(io::Error::other("more groups than a guardian takes"))
+        } else {
+            replace(path, text.as_bytes())
+        };
+        match written {
             Ok(()) => {
                 if std::mem::take(&mut self.is_missing) {
                     info!(path = %path.display(), "what is held is written down again");
@@ -237,6 +243,35 @@ mod tests {
         file.try_again();
         let words = read_held(&path).unwrap();
         assert_eq!(words, ["-R", "-C", "none", "--"].map(OsString::from));
+    }
+
+    /// The guardian would not read it either, and release everything after a single death: that is
+    /// said when it is written, not then.
+    #[test]
+    fn a_list_too_long_for_the_guardian_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", []).unwrap();
+        let long = "x".repeat(MAX_HELD_BYTES - 100);
+        let resume = Resume {
+            holding: HoldingSet::ALL,
+            running: vec![GroupKey::new(&long)],
+            unfinished: Vec::new(),
+            frozen: false,
+        };
+        let mut file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
+        assert!(read_held(&path).is_ok());
+        let second = |what| GroupCommand {
+            group: GroupKey::new(&"y".repeat(100)),
+            ..command(what)
+        };
+        file.ordered(&second(GroupOrder::Start));
+        assert!(file.is_missing && !path.exists());
+        file.done(&GroupDone {
+            group: second(GroupOrder::Start).group,
+            ..done(GroupOutcome::Stopped)
+        });
+        assert!(!file.is_missing && read_held(&path).is_ok());
     }
 
     #[test]

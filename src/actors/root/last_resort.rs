@@ -138,50 +138,61 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
     };
     root.log.line(Severity::Emerg, text);
     root.log.flush(FLUSH);
-    let environment = Arc::new(Environment::default());
-    let client = matches!(reason, Reason::Client(_));
-    let patience = if client { SYNC } else { PATIENCE };
-    let mut force = Force::arm(patience, restart_by_kernel)
-        .inspect_err(|error| error!(%error, "no thread for the last resort"))
-        .ok();
-    let work = async move {
-        let mut why = String::new();
-        if client {
-            // The reboot does not wait for the disks. A disk that hangs must not stop it.
-            let synced = tokio::task::spawn_blocking(nix::unistd::sync);
-            let _ = tokio::time::timeout(SYNC, synced).await;
-            if let Some(force) = force.take() {
-                why = force.now().await;
-            }
-        }
-        for (program, args) in COMMANDS {
-            let spec = ChildSpec {
-                program: PathBuf::from(program),
-                args: args.iter().map(|&arg| arg.to_owned()).collect(),
-                environment: Arc::clone(&environment),
-                directory: PathBuf::from("/"),
-                capture: false,
-                output: OutputTarget::default(),
-                limit: LIMIT,
-                kill_after: LIMIT,
-                record: None,
-            };
-            if child::run(spec, None).await.success() {
-                if let Some(force) = force {
-                    force.call_off();
-                }
-                return Ok(());
-            }
-        }
-        if let Some(force) = force {
-            why = force.now().await;
-        }
-        Err(why)
-    };
+    let work = restart(matches!(reason, Reason::Client(_)));
     ctx.spawn(work.into_actor(root).map(move |done, root, _| match done {
         Ok(()) => root.end(EXIT_REBOOTING),
         Err(why) => root.log.line(Severity::Crit, format!("{refused} ({why})")),
     }));
+}
+
+/// Restarts the machine because a resource cannot be stopped, for a program that is no daemon. Comes
+/// back when something has accepted that.
+///
+/// # Errors
+/// Why the machine still runs.
+pub fn restart_machine() -> Result<(), String> {
+    System::new().block_on(restart(false))
+}
+
+/// Calls the programs, and asks the kernel. For a `client` nobody waits for the programs.
+async fn restart(client: bool) -> Result<(), String> {
+    let environment = Arc::new(Environment::default());
+    let patience = if client { SYNC } else { PATIENCE };
+    let mut force = Force::arm(patience, restart_by_kernel)
+        .inspect_err(|error| error!(%error, "no thread for the last resort"))
+        .ok();
+    let mut why = String::new();
+    if client {
+        // The reboot does not wait for the disks. A disk that hangs must not stop it.
+        let synced = tokio::task::spawn_blocking(nix::unistd::sync);
+        let _ = tokio::time::timeout(SYNC, synced).await;
+        if let Some(force) = force.take() {
+            why = force.now().await;
+        }
+    }
+    for (program, args) in COMMANDS {
+        let spec = ChildSpec {
+            program: PathBuf::from(program),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            environment: Arc::clone(&environment),
+            directory: PathBuf::from("/"),
+            capture: false,
+            output: OutputTarget::default(),
+            limit: LIMIT,
+            kill_after: LIMIT,
+            record: None,
+        };
+        if child::run(spec, None).await.success() {
+            if let Some(force) = force {
+                force.call_off();
+            }
+            return Ok(());
+        }
+    }
+    if let Some(force) = force {
+        why = force.now().await;
+    }
+    Err(why)
 }
 
 #[cfg(test)]

@@ -74,18 +74,28 @@ pub struct Setup {
     pub starting: Starting,
 }
 
+/// How a node that had begun came to its end, with its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// As it should: nothing runs, or the machine goes with it.
+    Meant(u8),
+    /// Groups may still run: the guardian is to release them.
+    Unreleased(u8),
+}
+
 /// Runs the daemon to its end and gives its exit code. Everything that fails is in the log.
 #[must_use]
 pub fn run(setup: Setup) -> u8 {
     let (log, resumed) = (setup.log.clone(), setup.resume.is_some());
     let (guardian, held) = (setup.guardian.clone(), setup.paths.held());
     match begin(setup) {
-        Ok(code) => {
-            // This end is meant: nobody shall start us again.
+        Ok(Ended::Meant(code)) => {
+            // Nobody shall start us again.
             guardian.dismiss();
             let _ = std::fs::remove_file(held);
             code
         }
+        Ok(Ended::Unreleased(code)) => code,
         Err(code) => {
             // A guardian takes it for a death: it tries again and releases in the end.
             if resumed && !guardian.is_there() {
@@ -98,7 +108,7 @@ pub fn run(setup: Setup) -> u8 {
 }
 
 /// `Err`: the node never began.
-fn begin(setup: Setup) -> Result<u8, u8> {
+fn begin(setup: Setup) -> Result<Ended, u8> {
     let log = setup.log.clone();
     let realtime = Realtime {
         enabled: setup.loaded.config.realtime,
@@ -185,7 +195,12 @@ fn prepare(
 }
 
 /// Opens the media, starts the actors and waits for the end.
-fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) -> Result<u8, u8> {
+fn live(
+    runtime: Runtime,
+    setup: Setup,
+    prepared: Prepared,
+    realtime: Realtime,
+) -> Result<Ended, u8> {
     let system = System::with_tokio_rt(move || runtime);
     system.block_on(async move {
         let Setup {
@@ -257,8 +272,9 @@ fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) 
             warn!(%error, "cannot give up the standard descriptors");
         }
         service_manager::ready();
-        let code = ended.await.unwrap_or(EXIT_FAULT);
+        // Root is gone without a word: what runs is nobody's any more.
+        let ended = ended.await.unwrap_or(Ended::Unreleased(EXIT_FAULT));
         drop(root);
-        Ok(code)
+        Ok(ended)
     })
 }

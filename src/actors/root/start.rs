@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
+use super::run::Ended;
 use super::{ClientsAsked, RootActor, care, held, pulse};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
@@ -57,7 +58,7 @@ pub(super) struct Parts {
     pub(super) identity: Identity,
     pub(super) seed: u64,
     pub(super) generation_file: GenerationFile,
-    pub(super) exit: oneshot::Sender<u8>,
+    pub(super) exit: oneshot::Sender<Ended>,
 }
 
 impl RootActor {

@@ -1,0 +1,57 @@
+//! Why resources are released in the daemon's place.
+
+/// First word for the program of [`RELEASE_TITLE`](super::RELEASE_TITLE). A second says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The daemon died too often.
+    DiedOften,
+    /// What it held cannot be read.
+    HeldUnreadable,
+    /// It cannot be started.
+    NotStartable,
+    /// It ended by itself and could not release everything.
+    Unreleased,
+    /// Called after the end of the service, not by a guardian: nothing is done while anybody looks
+    /// after the resources.
+    Orphaned,
+}
+
+impl Why {
+    const ALL: [Self; 5] = [
+        Self::DiedOften,
+        Self::HeldUnreadable,
+        Self::NotStartable,
+        Self::Unreleased,
+        Self::Orphaned,
+    ];
+
+    /// On the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::DiedOften => "died-often",
+            Self::HeldUnreadable => "held-unreadable",
+            Self::NotStartable => "not-startable",
+            Self::Unreleased => "unreleased",
+            Self::Orphaned => "orphaned",
+        }
+    }
+
+    /// `None`: a guardian of an earlier version, which says nothing.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.word() == word)
+    }
+
+    /// In the log.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::DiedOften => "the daemon died for the third time within a minute",
+            Self::HeldUnreadable => "the daemon is gone, and what it held cannot be read",
+            Self::NotStartable => "the daemon is gone and cannot be started again",
+            Self::Unreleased => "the daemon has ended and could not release everything",
+            Self::Orphaned => "the daemon is gone, and its guardian with it",
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use std::cell::RefCell;
+
+use super::*;
+use crate::actors::resource_group::tests::Scripts;
+use crate::config::environment::Machine;
+use crate::config::load::{LoadOptions, load};
+use crate::helper::tests::configure;
+
+/// What a release said, and how often it wanted the machine restarted.
+struct Seen {
+    said: Vec<String>,
+    restarts: usize,
+}
+
+impl Seen {
+    fn of(scripts: &Scripts, config: Option<&Config>) -> Self {
+        let said = RefCell::new(Vec::new());
+        let restarts = Cell::new(0);
+        let release = Release {
+            paths: &scripts.paths,
+            config,
+            why: Some(Why::NotStartable),
+            detail: "no memory",
+            say: &|_, text| said.borrow_mut().push(text),
+            restart: &|| {
+                restarts.set(restarts.get() + 1);
+                Err("not in a test".to_owned())
+            },
+        };
+        assert_eq!(release.run(), EXIT_GENERIC);
+        Self {
+            said: said.into_inner(),
+            restarts: restarts.get(),
+        }
+    }
+
+    fn says(&self, part: &str) -> bool {
+        self.said.iter().any(|text| text.contains(part))
+    }
+}
+
+/// A tree with two groups of which the first two resources run.
+fn tree(held: &str) -> Scripts {
+    let scripts = Scripts::new();
+    scripts.haresources("alpha good::a good::b\nbeta good::z\n");
+    fs::create_dir_all(&scripts.paths.run_dir).unwrap();
+    fs::write(scripts.paths.held(), held).unwrap();
+    // The limits of the scripts of a test.
+    fs::write(&scripts.paths.settings, "script_time_limit_s = 20\n").unwrap();
+    scripts
+}
+
+const HELD: &str = "-R\n-C\nall\n--\ngood::a\nsystole: unfinished good::z\n";
+
+#[test]
+fn everything_is_released_and_the_reason_is_said() {
+    let scripts = tree(HELD);
+    let seen = Seen::of(&scripts, None);
+    assert_eq!(
+        scripts.calls(),
+        ["good b stop", "good a stop", "good z stop"]
+    );
+    assert!(
+        seen.says(
+            "guardian: the daemon is gone and cannot be started again (no memory): releasing"
+        )
+    );
+    assert!(seen.says("guardian: all resources are released"));
+    assert!(!scripts.paths.held().exists());
+}
+
+#[test]
+fn a_daemon_that_runs_is_left_alone() {
+    let scripts = tree(HELD);
+    let _daemon = take_lock(&scripts.paths.daemon_lock()).unwrap().unwrap();
+    assert!(Seen::of(&scripts, None).says("a daemon runs"));
+    assert!(scripts.calls().is_empty());
+    assert!(scripts.paths.held().exists());
+}
+
+#[test]
+fn what_is_in_haresources_no_more_is_released_as_far_as_it_is_known() {
+    let scripts = tree("-R\n-C\nlocal\n--\ngood::a\ngood::gone\n");
+    let seen = Seen::of(&scripts, None);
+    assert_eq!(scripts.calls().last().unwrap(), "good gone stop");
+    assert!(seen.says("not released, and may still run here: the rest of good::gone."));
+    assert!(!seen.says("all resources are released"));
+    assert!(scripts.paths.held().exists());
+}
+
+#[test]
+fn without_haresources_what_was_held_is_released_and_success_is_not_claimed() {
+    let scripts = tree(HELD);
+    fs::remove_file(scripts.paths.haresources()).unwrap();
+    let seen = Seen::of(&scripts, None);
+    assert_eq!(scripts.calls(), ["good a stop", "good z stop"]);
+    assert!(seen.says("haresources: No such file"));
+    assert!(!seen.says("all resources are released"));
+    assert!(scripts.paths.held().exists());
+    // And without both, nobody knows anything.
+    fs::write(scripts.paths.held(), "cut").unwrap();
+    let seen = Seen::of(&scripts, None);
+    assert!(seen.says("not whole") && seen.says("may still run here: what "));
+}
+
+#[test]
+fn a_resource_that_does_not_stop_restarts_the_machine_and_the_rest_is_released() {
+    let scripts = tree(HELD);
+    // Ended twice at its limit: not tried again, which would take longer.
+    fs::write(&scripts.paths.settings, "script_time_limit_s = 1\n").unwrap();
+    scripts.resource(
+        "stuck",
+        "[ $op = status ] && echo running && exit; sleep 20",
+    );
+    scripts.haresources("alpha good::a stuck::s\nalpha stuck::t\nbeta good::z\n");
+    let seen = Seen::of(&scripts, None);
+    assert!(seen.says("Rebooting the machine: stuck::s cannot be stopped."));
+    assert!(seen.says("(not in a test)"));
+    assert_eq!(seen.restarts, 1);
+    assert!(seen.says("may still run here: good::a, stuck::t."));
+    let calls = scripts.calls();
+    assert!(calls.contains(&"good a stop".to_owned()), "{calls:?}");
+    assert!(calls.contains(&"good z stop".to_owned()), "{calls:?}");
+    assert!(scripts.paths.held().exists());
+}
+
+#[test]
+fn scripts_run_with_what_the_files_say() {
+    let scripts = tree(HELD);
+    scripts.resource("good", "echo $op $HA_VOLUME >>$root/environment");
+    configure(&scripts, "env VOLUME=eleven\n");
+    let loaded = load(&scripts.paths, &Machine, &LoadOptions::default()).unwrap();
+    let seen = Seen::of(&scripts, Some(&loaded.config));
+    assert!(seen.says("all resources are released"));
+    let environment = fs::read_to_string(scripts.file("environment")).unwrap();
+    assert_eq!(
+        environment.matches("stop eleven\n").count(),
+        3,
+        "{environment}"
+    );
+}
