@@ -227,6 +227,17 @@ pub fn take_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Whether somebody has the lock file at `path`. Whoever wants it at that moment waits for longer
+/// than this takes.
+#[must_use]
+pub fn is_taken(path: &Path) -> bool {
+    // Not made: where there is none, nobody has it.
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
 /// The words in the file of what is held, one a line.
 ///
 /// # Errors

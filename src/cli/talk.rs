@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::guardian;
 use crate::paths::Paths;
 use crate::pid_file::{self, PidFile};
 
@@ -73,14 +74,26 @@ fn local_node_name(ha_dir: &Path, host: &str) -> String {
 }
 
 /// `-k`: asks the daemon to stop and waits until it is gone, without limit.
+///
+/// A daemon that dies meanwhile is not stopped: its guardian starts another, which goes on stopping,
+/// or becomes the program that releases everything. Both are waited for. Code 1: they are gone and
+/// something may still run.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this process only waits for the daemon; it is not the daemon"
-)]
 pub fn stop(paths: &Paths) -> Answer {
-    let PidFile::Running(pid) = pid_file::look(&paths.pid_file) else {
-        return Answer::err("INFO: Heartbeat already stopped.\n".to_owned(), 0);
+    let mut waited = false;
+    let (pid, guarded) = loop {
+        let guarded = guardian::is_taken(&paths.guardian_lock());
+        match pid_file::look(&paths.pid_file) {
+            PidFile::Running(pid) => break (pid, guarded),
+            PidFile::Stale(_) | PidFile::Absent if guarded => {
+                waited = true;
+                pause();
+            }
+            PidFile::Stale(_) | PidFile::Absent if waited => return end_of(paths, None),
+            PidFile::Stale(_) | PidFile::Absent => {
+                return Answer::err("INFO: Heartbeat already stopped.\n".to_owned(), 0);
+            }
+        }
     };
     match kill(Pid::from_raw(pid), Signal::SIGTERM) {
         Ok(()) | Err(Errno::ESRCH) => {}
@@ -91,10 +104,54 @@ pub fn stop(paths: &Paths) -> Answer {
             );
         }
     }
-    while pid_file::is_running(pid) {
-        std::thread::sleep(POLL);
+    wait_for_end(paths, pid, guarded)
+}
+
+/// Waits for the daemon `pid` and for whoever goes on in its place.
+fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
+    loop {
+        while pid_file::is_running(pid) {
+            pause();
+        }
+        // Asked before the file is read: a guardian that is gone has started nobody after that.
+        let guarded_now = guardian::is_taken(&paths.guardian_lock());
+        match pid_file::look(&paths.pid_file) {
+            // Its guardian has told it to stop as well.
+            PidFile::Running(next) if is_successor(next) => pid = next,
+            // Somebody has started the node again.
+            PidFile::Running(_) => return Answer::out(String::new(), 0),
+            PidFile::Stale(_) | PidFile::Absent if guarded_now => pause(),
+            PidFile::Stale(_) | PidFile::Absent => {
+                return end_of(paths, (!guarded).then_some(pid));
+            }
+        }
+    }
+}
+
+/// What to say when nobody is left. `unguarded`: the last daemon, if it had no guardian.
+fn end_of(paths: &Paths, unguarded: Option<i32>) -> Answer {
+    // An orderly end and a complete release take the one away; an orderly end takes the other.
+    let died = unguarded.is_some_and(|pid| pid_file::names(&paths.pid_file, pid));
+    if paths.held().exists() || died {
+        let text = "ERROR: Heartbeat died while it stopped, and what it held may still run: see \
+                    the log.\n";
+        return Answer::err(text.to_owned(), 1);
     }
     Answer::out(String::new(), 0)
+}
+
+/// Whether a guardian has started this daemon.
+fn is_successor(pid: i32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).nth(1) == Some(b"-R")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this process only waits for the daemon; it is not the daemon"
+)]
+fn pause() {
+    std::thread::sleep(POLL);
 }
 
 /// Sends the reload signal.
@@ -142,6 +199,111 @@ mod tests {
         let answer = stop(&paths);
         assert_eq!((answer.code, answer.stdout.as_str()), (0, ""));
         assert_eq!(answer.stderr, "INFO: Heartbeat already stopped.\n");
+    }
+
+    /// A process that a pid file may name: `program` under the name of the daemon.
+    fn daemon(paths: &Paths, program: &str, words: &[&str]) -> std::process::Child {
+        let copy = paths.run_dir.join(program).join("heartbeat");
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(Path::new("/bin").join(program), &copy).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
+        let child = std::process::Command::new(copy)
+            .args(words)
+            .stdin(std::process::Stdio::piped())
+            .spawn();
+        child.unwrap()
+    }
+
+    /// The pid file names it from now on.
+    fn name(paths: &Paths, child: &std::process::Child) {
+        fs::write(&paths.pid_file, format!("{:>10}\n", child.id())).unwrap();
+    }
+
+    fn answer(code: u8) -> impl Fn(Answer) {
+        move |answer| {
+            assert_eq!(answer.code, code, "{answer:?}");
+            let word = answer.stderr.split(':').next().unwrap_or_default();
+            assert_eq!(word, if code == 0 { "" } else { "ERROR" });
+        }
+    }
+
+    #[test]
+    fn stop_waits_for_the_successor_of_a_daemon_that_dies_meanwhile() {
+        let (_root, paths) = paths(None);
+        let guardian = guardian::take_lock(&paths.guardian_lock())
+            .unwrap()
+            .unwrap();
+        let mut first = daemon(&paths, "sleep", &["60"]);
+        name(&paths, &first);
+        fs::write(paths.held(), "held").unwrap();
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| stop(&paths));
+            assert!(!first.wait().unwrap().success(), "it was signalled");
+            // Waits for the end of its standard input.
+            let mut second = daemon(&paths, "grep", &["-R", "x", "-"]);
+            name(&paths, &second);
+            (0..5).for_each(|_| pause());
+            assert!(!stopping.is_finished(), "the successor still stops");
+            fs::remove_file(paths.held()).unwrap();
+            fs::remove_file(&paths.pid_file).unwrap();
+            drop(second.stdin.take());
+            second.wait().unwrap();
+            drop(guardian);
+            answer(0)(stopping.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn stop_waits_for_a_release_and_tells_how_it_ended() {
+        for (released, code) in [(true, 0), (false, 1)] {
+            let (_root, paths) = paths(Some("2147483647\n"));
+            let guardian = guardian::take_lock(&paths.guardian_lock())
+                .unwrap()
+                .unwrap();
+            fs::write(paths.held(), "held").unwrap();
+            std::thread::scope(|scope| {
+                let stopping = scope.spawn(|| stop(&paths));
+                (0..5).for_each(|_| pause());
+                assert!(!stopping.is_finished(), "the release goes on");
+                if released {
+                    fs::remove_file(paths.held()).unwrap();
+                }
+                drop(guardian);
+                answer(code)(stopping.join().unwrap());
+            });
+        }
+    }
+
+    #[test]
+    fn stop_tells_an_orderly_end_from_a_death_without_a_guardian() {
+        for (at_its_end, code) in [("rm run/heartbeat.pid", 0), ("true", 1)] {
+            let (root, paths) = paths(None);
+            let script = format!(
+                "cd {}; trap '{at_its_end}; exit' TERM; touch ready; while :; do sleep 0.02; done",
+                root.path().display()
+            );
+            let mut only = daemon(&paths, "sh", &["-c", &script]);
+            while !root.path().join("ready").exists() {
+                pause();
+            }
+            name(&paths, &only);
+            answer(code)(stop(&paths));
+            only.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_node_that_somebody_has_started_again_is_not_waited_for() {
+        let (_root, paths) = paths(None);
+        let mut other = daemon(&paths, "sleep", &["60"]);
+        name(&paths, &other);
+        let _its_guardian = guardian::take_lock(&paths.guardian_lock())
+            .unwrap()
+            .unwrap();
+        fs::write(paths.held(), "held").unwrap();
+        answer(0)(wait_for_end(&paths, i32::MAX, true));
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

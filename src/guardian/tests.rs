@@ -16,8 +16,10 @@ fn three_deaths_within_a_minute_are_too_many() {
 fn a_lock_is_had_by_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lock");
+    assert!(!is_taken(&path) && !path.exists());
     let first = take_lock(&path).unwrap();
     assert!(first.is_some());
+    assert!(is_taken(&path));
     assert!(take_lock(&path).unwrap().is_none());
     drop(first);
     assert!(take_lock(&path).unwrap().is_some());

@@ -246,11 +246,21 @@ pub fn while_stopping(kinds: [Kind; 2]) {
     pair.start_settled();
     wait_guardian(&pair, "node1", &[]);
     let before = pid(&pair, "node1");
-    pair.begin_stop("node1");
+    // Whoever asked for the stop hears of its end, not of the death.
+    let (daemon, file) = (pair.daemon("node1"), pair.lab.shared().join("stopped"));
+    let ask = format!(
+        "(setsid {daemon} -k; echo $? >{}) </dev/null >/dev/null 2>&1 &",
+        file.display()
+    );
+    pair.lab.sh("node1", &ask);
     wait_until(LONG, "the stop script runs", || {
         count(&pair.lab, "node1", "stop", "a") == 1
     });
     pair.lab.sh("node1", &format!("kill -9 {before}"));
+    let code = || std::fs::read_to_string(&file).unwrap_or_default();
+    wait_until(LONG, "an exit code of -k", || !code().is_empty());
+    assert!(!pair.runs("node1", "a"), "-k ended before the stop");
+    assert_eq!(code(), "0\n");
     pair.wait_stopped("node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
     assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
