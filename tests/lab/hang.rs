@@ -1,6 +1,6 @@
 //! What hangs without dying: the thread that beats, and the disk with the programs that reboot.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +19,9 @@ fn hang(pair: &Pair) {
     control
         .write_all(format!("{request}\n").as_bytes())
         .expect("the request");
+    // Of whoever does not wait for the answer, the request may be dropped.
+    let _ = control.set_read_timeout(Some(Duration::from_secs(5)));
+    let _ = control.read(&mut [0; 1]);
 }
 
 fn cluster_thread_hangs(kinds: [Kind; 2]) {
