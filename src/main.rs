@@ -136,7 +136,8 @@ fn release_resources(arguments: &[OsString]) -> u8 {
     };
     let options = LoadOptions {
         purpose: Purpose::Start,
-        manage_resources: true,
+        // The release reads haresources itself: a bad one takes nothing of ha.cf away from scripts.
+        manage_resources: false,
         realtime: false,
         debug: 0,
     };

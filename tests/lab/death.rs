@@ -238,6 +238,35 @@ pub fn too_often(kinds: [Kind; 2]) {
     pair.wait_holds("node2", "all");
 }
 
+/// A release that does not know everything says so, and leaves to the next one what to do.
+pub fn release_without_haresources(kinds: [Kind; 2]) {
+    let mut watched = watched(PairConfig::new(kinds));
+    watched.kill_daemon("KILL");
+    watched.kill_daemon("KILL");
+    let pair = &watched.pair;
+    let (last, daemon) = (pid(pair, "node1"), pair.daemon("node1"));
+    let script = format!("mv /etc/ha.d/haresources /etc/ha.d/away; kill -9 {last}");
+    pair.lab.sh("node1", &script);
+    pair.wait_log("node1", "guardian: not released, and may still run here: ");
+    let all = "guardian: all resources are released";
+    assert_eq!(pair.log_count("node1", all), 0);
+    assert_eq!(pair.log_count("node1", "died for the third time"), 1);
+    // The key of the group is its address.
+    assert!(!pair.has_address("node1", ADDRESS_1));
+    assert!(pair.runs("node1", "a"));
+    wait_until(LONG, "no guardian", || guardians(pair, "node1").is_empty());
+    assert!(!pair.lab.sh("node1", "ls /run/*.held").is_empty());
+    let again = format!(
+        "mv /etc/ha.d/away /etc/ha.d/haresources
+        (exec -a 'heartbeat: releasing resources' {daemon} orphaned)"
+    );
+    pair.lab.sh("node1", &again);
+    pair.wait_log("node1", all);
+    assert!(!pair.runs("node1", "a"));
+    assert_eq!(pair.lab.sh("node1", "ls /run/*.held 2>/dev/null"), "");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+}
+
 /// A daemon that dies while it stops in order: its successor goes on stopping.
 pub fn while_stopping(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
