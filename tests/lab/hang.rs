@@ -11,11 +11,11 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
 
-/// The cluster thread of node1 never comes back.
-fn hang(pair: &Pair) {
+/// This actor of node1 never comes back, and with it its thread.
+pub fn hang(pair: &Pair, actor: &str) {
     let path = pair.lab.dir("node1").join("run/systole.ctl");
     let mut control = UnixStream::connect(path).expect("the control socket");
-    let request = serde_json::json!({"request": "hang", "actor": "membership"});
+    let request = serde_json::json!({"request": "hang", "actor": actor});
     control
         .write_all(format!("{request}\n").as_bytes())
         .expect("the request");
@@ -28,7 +28,7 @@ fn cluster_thread_hangs(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     pair.start_settled();
     let before = pid(&pair, "node1");
-    hang(&pair);
+    hang(&pair, "membership");
     pair.wait_log("node1", "the cluster thread has done nothing for");
     wait_until(LONG, "another daemon on node1", || {
         let now = pid(&pair, "node1");

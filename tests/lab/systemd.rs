@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::death::{guardians, pid, wait_guardian};
+use super::hang::hang;
 use super::history::{assert_never_two_owners, count};
 use super::host::{Kind, skip, wait_until};
 use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
@@ -75,7 +76,8 @@ impl Managed {
     }
 }
 
-/// Start, sudden death, reload, two ways of losing daemon and guardian, and an orderly stop.
+/// Start, sudden death, reload, two ways of losing daemon and guardian, a main thread that hangs, and
+/// an orderly stop.
 pub fn unit() {
     let mut config = PairConfig::new([Kind::Systole, Kind::Systole]).with_failback("on");
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a sleeper\n");
@@ -116,7 +118,7 @@ pub fn unit() {
     let invocation = managed.start();
     assert_eq!(managed.shows("Type"), "notify");
     assert_eq!(managed.shows("WatchdogUSec"), "1min");
-    assert_eq!(managed.shows("TimeoutStopUSec"), "30min");
+    assert_eq!(managed.shows("TimeoutStopUSec"), "infinity");
 
     // The daemon is killed: the guardian's business, and the unit's only that it learns the number.
     let first = pid(pair, "node1");
@@ -173,12 +175,30 @@ pub fn unit() {
     managed.is_over("watchdog");
     assert_eq!(count(lab, "node1", "stop", "a"), 2);
 
+    // The main thread hangs: systemd aborts the daemon, the guardian starts another and the node runs
+    // on. For systemd the unit is on its way to its end by now; a stop is an orderly one all the same.
+    managed.start();
+    let hung = pid(pair, "node1");
+    hang(pair, "root");
+    wait_until(LONG, "another daemon", || {
+        let now = pid(pair, "node1");
+        !now.is_empty() && now != hung
+    });
+    pair.wait_holds("node1", "local");
+    wait_guardian(pair, "node1", &[]);
+    assert_eq!(managed.shows("SubState"), "stop-watchdog");
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    assert_eq!(count(lab, "node1", "stop", "a"), 2);
+    managed.systemctl("stop heartbeat");
+    managed.is_over("watchdog");
+    assert_eq!(count(lab, "node1", "stop", "a"), 3);
+
     // An orderly stop.
     managed.start();
     let (code, said) = managed.systemctl("stop heartbeat");
     assert_eq!(code, Some(0), "{said}");
     managed.is_over("success");
     assert_eq!(managed.shows("ActiveState"), "inactive");
-    assert_eq!(count(lab, "node1", "stop", "a"), 3);
+    assert_eq!(count(lab, "node1", "stop", "a"), 4);
     pair.stop("node2");
 }
