@@ -89,13 +89,12 @@ pub fn run(setup: Setup) -> u8 {
     let (log, resumed) = (setup.log.clone(), setup.resume.is_some());
     let (guardian, held) = (setup.guardian.clone(), setup.paths.held());
     match begin(setup) {
-        Ok(Ended::Meant(code)) => {
-            // Nobody shall start us again.
+        Ok(code) => {
+            // This end is meant: nobody shall start us again.
             guardian.dismiss();
             let _ = std::fs::remove_file(held);
             code
         }
-        Ok(Ended::Unreleased(code)) => code,
         Err(code) => {
             // A guardian takes it for a death: it tries again and releases in the end.
             if resumed && !guardian.is_there() {
@@ -108,7 +107,7 @@ pub fn run(setup: Setup) -> u8 {
 }
 
 /// `Err`: the node never began.
-fn begin(setup: Setup) -> Result<Ended, u8> {
+fn begin(setup: Setup) -> Result<u8, u8> {
     let log = setup.log.clone();
     let realtime = Realtime {
         enabled: setup.loaded.config.realtime,
@@ -195,12 +194,7 @@ fn prepare(
 }
 
 /// Opens the media, starts the actors and waits for the end.
-fn live(
-    runtime: Runtime,
-    setup: Setup,
-    prepared: Prepared,
-    realtime: Realtime,
-) -> Result<Ended, u8> {
+fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) -> Result<u8, u8> {
     let system = System::with_tokio_rt(move || runtime);
     system.block_on(async move {
         let Setup {
@@ -273,8 +267,17 @@ fn live(
         }
         service_manager::ready();
         // Root is gone without a word: what runs is nobody's any more.
-        let ended = ended.await.unwrap_or(Ended::Unreleased(EXIT_FAULT));
-        drop(root);
-        Ok(ended)
+        match ended.await.unwrap_or(Ended::Unreleased(EXIT_FAULT)) {
+            Ended::Meant(code) => {
+                drop(root);
+                Ok(code)
+            }
+            Ended::Unreleased(code) => {
+                log.flush(FLUSH);
+                // Nothing is tidied up: scripts that run stay on record, so that whoever releases
+                // waits for them, and the pid file says that this was no orderly end.
+                std::process::exit(i32::from(code));
+            }
+        }
     })
 }
