@@ -125,3 +125,101 @@ fn a_batch_does_what_its_messages_do_one_by_one() {
         }
     }
 }
+
+/// Cut off for almost a dead time, addresses are away; then the other node is heard again and
+/// says that it has taken everything. We let go, and put the addresses back in the same call.
+#[test]
+fn addresses_are_not_restored_while_everything_is_released() {
+    use crate::protocol::event::GroupOrder;
+    use crate::protocol::group::ResourceGroup;
+    let name = |text| NodeName::new(text).unwrap();
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(10),
+        warntime: Duration::from_secs(5),
+        initdead: Duration::from_secs(20),
+        deadping: Duration::from_secs(10),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
+    let group = |key: &str| ResourceGroup {
+        key: GroupKey::new(key),
+        owner: name("alpha"),
+        resources: vec![key.to_owned()],
+    };
+    let settings = NodeSettings {
+        media: vec![MediumName::new("eth0")],
+        ping_nodes: vec![name("gate")],
+        isolation_release: true,
+        groups: vec![group("g1"), group("g2")],
+        auto_failback: crate::protocol::settings::AutoFailback::Off,
+        ..NodeSettings::new(name("alpha"), vec![name("alpha"), name("beta")], timing)
+    };
+    let identity = Identity {
+        generation: Generation(7),
+        uuid: NodeUuid([1; 16]),
+        capabilities: CAPABILITIES.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let keys = [GroupKey::new("g1"), GroupKey::new("g2")];
+    let mut node = Node::resume(settings, identity, 1, HoldingSet::ALL, keys);
+    let mut out = Vec::new();
+    node.start(at(0), &mut out);
+    node.handle(Event::MediaOpened, at(0), &mut out);
+    let systole = |message: Message| message.with("systole", "v1.yield.echo");
+    let hear = |node: &mut Node, medium: &str, message: Message, ms: u64| {
+        let mut out = Vec::new();
+        let medium = MediumName::new(medium);
+        node.handle(Event::Received { medium, message }, at(ms), &mut out);
+        out
+    };
+    let gate = || {
+        Message::new(crate::protocol::field::kind::NS_STATUS)
+            .with("src", "gate")
+            .with("ts", "6b49d200")
+            .with("st", "ping")
+    };
+    hear(&mut node, "gate", gate(), 10);
+    hear(&mut node, "eth0", systole(status("up", GEN, 1)), 20);
+    let list = from_beta("repnodes", GEN, 2)
+        .with("dest", "alpha")
+        .with("nodelist", "alpha beta ")
+        .with("delnodelist", " ");
+    hear(&mut node, "eth0", list, 30);
+    hear(&mut node, "eth0", systole(status("active", GEN, 3)), 40);
+    let report = from_beta("resource", GEN, 4)
+        .with("rsc_hold", "none")
+        .with("rtype", "full")
+        .with("isstable", "1")
+        .with("systole_heard", "7.ff");
+    hear(&mut node, "eth0", report, 50);
+    hear(&mut node, "gate", gate(), 60);
+    let mut out = Vec::new();
+    let mut now = 60;
+    while !out
+        .iter()
+        .any(|action| matches!(action, Action::WithdrawAddresses(_)))
+    {
+        now += 10;
+        assert!(now < 20_000);
+        node.handle(Event::Tick, at(now), &mut out);
+    }
+    // The cable is back: beta has declared us dead some milliseconds ago and runs one group by now.
+    let verdict = systole(status("active", GEN, 20)).with("systole_gone", "7.0.1");
+    let out = hear(&mut node, "eth0", verdict, now + 20);
+    let moves: Vec<String> = out
+        .iter()
+        .filter_map(|action| match action {
+            Action::WithdrawAddresses(keys) => Some(format!("withdraw {keys:?}")),
+            Action::RestoreAddresses(keys) => Some(format!("restore {keys:?}")),
+            Action::Group {
+                group,
+                what: GroupOrder::Stop,
+                ..
+            } => Some(format!("stop {group}")),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        !moves.iter().any(|line| line.starts_with("restore")),
+        "{moves:?}"
+    );
+}

@@ -225,6 +225,8 @@ impl Turn<'_> {
             isolation::Step::Withdraw => {
                 self.actions.push(Action::WithdrawAddresses(groups()));
             }
+            // In the same call everything may have been given up.
+            isolation::Step::Restore if self.node.resources.gives_everything_up() => {}
             isolation::Step::Restore => self.actions.push(Action::RestoreAddresses(groups())),
             isolation::Step::Regain => self.resources(ResourceInput::Regained),
         }

@@ -6,7 +6,7 @@
 //! pair names the newest `starting` of the other node that its sender had heard, in the field
 //! `systole_heard`: `GENERATION.SEQUENCE`, both in hex, or `0.0` for none. It is sent only to a peer that
 //! advertises [`ECHO`]. In the same way an `ip-request-resp` names the newest `ip-request` of the node it is
-//! for.
+//! for, and the words of the taker in a standby (`ask_resources`, `other` and `done`) name the giver's `me`.
 
 use super::field;
 use super::message::Message;

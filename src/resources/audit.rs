@@ -3,7 +3,8 @@
 //! What nobody seems to own for a while is taken, but the other node may come to the same end in the
 //! same moment, and its word be on its way. So it is asked first, and only what it says after it has
 //! heard the question counts. Whoever answers a question withdraws its own: of two that ask each
-//! other at once neither takes anything, and the owner, which waits less, asks first again.
+//! other at once neither takes anything, and the one that waits less asks first again: the owner, and
+//! of two owners the first by name.
 
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::protocol::name::NodeName;
 const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
 /// How long nobody may own the other side's groups: their owner goes first.
 const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
+/// How much longer the node waits that is not the first by name: two that ask each other in the same
+/// moment withdraw both, and would do so again and again.
+const SECOND_LATER: Duration = Duration::from_secs(1);
 /// How long the other node may take to answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -110,9 +114,16 @@ impl ResourceState {
         if let Some(asked) = self.timers.orphans_asked {
             return Some(asked.until);
         }
+        let later = self.later_than_the_other();
         let local = self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED);
         let foreign = self.timers.foreign_orphaned.map(|at| at + FOREIGN_ORPHANED);
+        let [local, foreign] = [local, foreign].map(|due| due.map(|due| due + later));
         [local, foreign].into_iter().flatten().min()
+    }
+
+    fn later_than_the_other(&self) -> Duration {
+        let second = self.peers.keys().any(|peer| *peer < self.local);
+        if second { SECOND_LATER } else { Duration::ZERO }
     }
 
     pub(super) fn orphans_overdue(&mut self) {
@@ -124,8 +135,9 @@ impl ResourceState {
             }
             return;
         }
+        let later = self.later_than_the_other();
         let due = |since: Option<Monotonic>, after: Duration, now: Monotonic| {
-            since.is_some_and(|at| at + after <= now)
+            since.is_some_and(|at| at + after + later <= now)
         };
         let mut set = HoldingSet::NONE;
         if due(self.timers.local_orphaned, LOCAL_ORPHANED, self.now) {

@@ -32,14 +32,8 @@ impl ResourceState {
         match (kind, own) {
             (kind::STARTING, true) => self.asked(&message),
             (kind::IP_REQUEST, true) => self.requested(&message),
-            (
-                kind::RESOURCE
-                | kind::ASK_RESOURCES
-                | kind::SHUTDONE
-                | kind::STONITH
-                | kind::HB_TAKEOVER,
-                true,
-            ) => {}
+            (kind::ASK_RESOURCES, true) => self.offered_by_us(&message),
+            (kind::RESOURCE | kind::SHUTDONE | kind::STONITH | kind::HB_TAKEOVER, true) => {}
             (kind::STARTING, false) => self.on_starting(from, &message),
             (kind::RESOURCE, false) => self.on_report(from, &message),
             (kind::ASK_RESOURCES, false) => self.on_ask_resources(from, &message),

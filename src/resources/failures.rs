@@ -253,7 +253,9 @@ impl ResourceState {
         // What the other side may still run is not tried here.
         let theirs = self.nice()
             && (!self.all_living_reported()
-                || (self.is_pair() && self.theirs_at_most().has(side.mirror())));
+                || (self.is_pair()
+                    && !self.all_peers_gone()
+                    && self.theirs_at_most().has(side.mirror())));
         let quiet = !self.jobs.running()
             && self.standby == Standby::Not
             && self.phase == Phase::Stable

@@ -181,6 +181,10 @@ impl ResourceState {
         if !self.comm_up || !self.nice() {
             return;
         }
+        if self.is_dead(from) {
+            // A single message got through. Should it be its last, its death is not noticed again.
+            return self.answer();
+        }
         // Two that ask each other at once about what nobody runs shall not both take it.
         self.timers.orphans_asked = None;
         let peer = self.peers.entry(from.clone()).or_default();
@@ -400,6 +404,8 @@ impl ResourceState {
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(new);
         if old == NodeStatus::Dead {
+            // What dies later is taken again.
+            peer.taken_over = false;
             // One that was never heard before has no earlier run to come back from.
             if !self.stopping() && self.heard_when_cut_off(&format!("node {node} is heard")) {
                 return;

@@ -31,6 +31,12 @@ impl ResourceState {
         self.manage && !self.frozen && !self.stopping() && self.is_pair()
     }
 
+    /// Whether everything is being released, for whatever reason: no address comes back.
+    #[must_use]
+    pub fn gives_everything_up(&self) -> bool {
+        self.phase == Phase::Shutdown
+    }
+
     /// Whether everything is released, or being released, because nobody is heard.
     #[must_use]
     pub const fn is_cut_off(&self) -> bool {

@@ -124,6 +124,10 @@ impl ResourceState {
         let key = GroupKey::new(word);
         let peer = self.peers.entry(from.clone()).or_default();
         peer.request = peer.request.max(Some(Position::of(message)));
+        if self.is_dead(from) {
+            // A single message got through. If it lives, it asks again.
+            return self.debug(format!("request of {from} ignored: it counts as dead"));
+        }
         if self.stopping() && self.phase == Phase::Shutdown {
             // Everything is being stopped: `shutdone` says when, and no order may outlive us.
             return;

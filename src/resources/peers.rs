@@ -2,6 +2,7 @@
 
 use super::holding::HoldingSet;
 use super::state::ResourceState;
+use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
@@ -28,6 +29,8 @@ pub(super) struct Peer {
     pub(super) echoes: bool,
     /// Its newest question.
     pub(super) question: Option<Position>,
+    /// Its newest offer in a standby.
+    pub(super) offer: Option<Position>,
     /// Its newest request for a group.
     pub(super) request: Option<Position>,
     /// We declared its present run dead.
@@ -50,6 +53,13 @@ impl Peer {
 }
 
 impl ResourceState {
+    /// Whether a node counts as dead. Its first word may be any message, before its status changes;
+    /// what would wait for more of it must not begin.
+    pub(super) fn is_dead(&self, node: &NodeName) -> bool {
+        let peer = self.peers.get(node);
+        peer.is_some_and(|peer| peer.status == Some(NodeStatus::Dead))
+    }
+
     /// What the other side holds or may hold. With more than two nodes the words of all that
     /// live: the one record keeps only the last.
     pub(super) fn theirs_at_most(&self) -> HoldingSet {

@@ -165,6 +165,7 @@ impl ResourceState {
         self.let_go = false;
         self.phase = Phase::Shutdown;
         self.standby = Standby::Not;
+        self.offer_answered = None;
         self.sb_deadline = None;
         self.wanted = None;
         self.offered = None;

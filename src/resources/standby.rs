@@ -14,6 +14,11 @@
 //!
 //! Of two requests that cross, legacy ignores both. So do we, but one that nobody asked for, because a
 //! group does not start here, gives way: else two nodes with such a group each cross for ever.
+//!
+//! Nothing in the messages says to which round they belong, and one that was lost at first comes when
+//! the next has begun. So the giver's `done` counts only when it was sent after its `me`, for the same
+//! set; and between two of our nodes the answers of the taker name the `me` that they answer, see
+//! [`crate::protocol::question`].
 
 use std::time::Duration;
 
@@ -28,6 +33,7 @@ use crate::protocol::event::GroupOrder;
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
 /// Patience for the first answer.
@@ -80,6 +86,15 @@ pub(super) enum Wish {
     Wanted,
     /// A group of it does not start here.
     NotStarted,
+}
+
+/// The last offer that we answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    giver: NodeName,
+    set: HoldingSet,
+    /// Its `me`.
+    offer: Position,
 }
 
 /// A request that waits for our own scripts.
@@ -154,6 +169,8 @@ impl ResourceState {
     /// Asks the other node to take `set`.
     pub(super) fn begin_standby(&mut self, set: HoldingSet, wish: Wish, cause: &str) {
         self.decide(format!("offers {set} to the other node"), cause);
+        self.offer_answered = None;
+        self.our_offer = None;
         self.send(ask(set, "me"));
         self.notice(Notice::WantsStandby {
             node: self.local.to_string(),
@@ -180,6 +197,10 @@ impl ResourceState {
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
             return self.error(format!("incomplete standby message from node {from}"));
         };
+        if info == "me" {
+            let peer = self.peers.entry(from.clone()).or_default();
+            peer.offer = peer.offer.max(Some(Position::of(message)));
+        }
         if self.peers.len() > 1 {
             return self.error(format!(
                 "standby message [{info}] from {from} refused: more than two nodes are configured"
@@ -227,10 +248,21 @@ impl ResourceState {
                     seconds,
                 });
             }
+            (Standby::Asked(_), "other") | (Standby::Given, "done")
+                if !self.answers_our_offer(from, message) =>
+            {
+                self.debug(format!("[{info}] of {from} is of an earlier standby"));
+            }
             (Standby::Asked(_), "other") => self.give_up(from),
             (Standby::Given, "done") => self.given_and_taken(),
-            (Standby::Answered { giver }, "done") if giver == from => {
+            // Not: it took longer than we waited for it, and waits for us now.
+            (Standby::Answered { .. } | Standby::Not, "done")
+                if self.follows_answered_offer(from, set, message) =>
+            {
                 self.take(from, set, message);
+            }
+            (Standby::Answered { giver }, "done") if giver == from => {
+                self.debug(format!("[{info}] of {from} is of an earlier standby"));
             }
             (
                 Standby::Not
@@ -249,6 +281,47 @@ impl ResourceState {
                 });
             }
         }
+    }
+
+    /// An offer of ours was sent.
+    pub(super) fn offered_by_us(&mut self, message: &Message) {
+        if message.text(field::INFO) == Some("me") {
+            self.our_offer = Some(Position::of(message));
+        }
+    }
+
+    /// Whether a word of the taker answers our newest offer. A legacy node does not tell.
+    fn answers_our_offer(&self, from: &NodeName, message: &Message) -> bool {
+        if !self.peers.get(from).is_some_and(|peer| peer.echoes) {
+            return true;
+        }
+        let heard = message.text(field::HEARD).and_then(Position::from_text);
+        heard.is_some() && heard == self.our_offer
+    }
+
+    /// Whether a `done` is that of the giver whose offer we answered last: sent after the offer, for
+    /// the same set. One that is late is of use only while nobody runs the set.
+    fn follows_answered_offer(&self, from: &NodeName, set: HoldingSet, message: &Message) -> bool {
+        let follows = self.offer_answered.as_ref().is_some_and(|answer| {
+            answer.giver == *from && answer.set == set && answer.offer < Position::of(message)
+        });
+        let reported = self.peers.get(from).map(|peer| peer.newest_report);
+        // It has been heard to run them since.
+        let taken_back = reported > Some(Position::of(message)) && self.theirs_at_most().has(set);
+        let wanted = self.standby != Standby::Not
+            || !(self.mine.has(set.mirror()) || self.stopping() || self.frozen);
+        follows && !taken_back && wanted
+    }
+
+    /// A word of the taker: between our nodes it names the offer.
+    fn answer_offer(&mut self, set: HoldingSet, info: &str) {
+        let mut message = ask(set, info);
+        let giver = self.offer_answered.as_ref().map(|answer| &answer.giver);
+        let peer = giver.and_then(|giver| self.peers.get(giver));
+        if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(|peer| peer.echoes)) {
+            message.set_text(field::HEARD, &answer.offer.to_text());
+        }
+        self.send(message);
     }
 
     /// Whether our offer ends for one of `from` that crosses it. It ignores ours in any case. A legacy
@@ -287,8 +360,14 @@ impl ResourceState {
         );
         self.sb_set = set;
         self.other_stable = false;
-        self.send(ask(set, "other"));
         let giver = from.clone();
+        let offer = self.peers.get(from).and_then(|peer| peer.offer);
+        self.offer_answered = offer.map(|offer| Answer {
+            giver: giver.clone(),
+            set,
+            offer,
+        });
+        self.answer_offer(set, "other");
         self.enter(Standby::Answered { giver }, Some(GIVER_SHOWS));
     }
 
@@ -394,7 +473,8 @@ impl ResourceState {
             set: set.to_string(),
         });
         self.enter(Standby::Not, None);
-        self.send(ask(set, "done"));
+        self.answer_offer(set, "done");
+        self.offer_answered = None;
         let stable = self.announced_stable();
         self.send(report(self.mine, stable, None));
         self.local_done = true;
@@ -405,6 +485,7 @@ impl ResourceState {
     /// The other side died: the standby is over.
     pub(super) fn cancel_standby(&mut self) {
         self.offered = None;
+        self.offer_answered = None;
         if self.standby == Standby::Not {
             return;
         }
@@ -424,6 +505,7 @@ impl ResourceState {
     /// The other side began a new run: it remembers nothing of the standby.
     pub(super) fn interrupt_standby(&mut self) {
         self.offered = None;
+        self.offer_answered = None;
         match self.standby {
             Standby::Not => {}
             // The stops go on; the newcomer sees in our reports what is not released yet.

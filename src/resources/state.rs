@@ -15,13 +15,14 @@ use super::output::ResourceOutput;
 use super::peers::Peer;
 use super::questions::Asking;
 use super::shutdown::Stop;
-use super::standby::{Request, Standby};
+use super::standby::{Answer, Request, Standby};
 use crate::clock::Monotonic;
 use crate::protocol::event::{Action, OrderId, StopReason};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
+use crate::protocol::question::Position;
 use crate::protocol::settings::{AutoFailback, NodeSettings};
 
 /// Own phase. Spec: resources, section 5.2, note 1: the simplified machine.
@@ -115,6 +116,10 @@ pub struct ResourceState {
     pub(super) wanted: Option<Request>,
     /// Request of another node that waits for our own scripts.
     pub(super) offered: Option<(NodeName, Request)>,
+    /// Our newest offer; `None`: it is on its way out.
+    pub(super) our_offer: Option<Position>,
+    /// The offer that we answered last.
+    pub(super) offer_answered: Option<Answer>,
 
     pub(super) stop: Stop,
     /// Others may run what we are releasing: addresses were taken away, and others told of it.
@@ -175,6 +180,8 @@ impl ResourceState {
             sb_deadline: None,
             wanted: None,
             offered: None,
+            our_offer: None,
+            offer_answered: None,
             stop: Stop::No,
             told_of_release: false,
             isolated: None,

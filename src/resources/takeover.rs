@@ -39,6 +39,10 @@ impl ResourceState {
         peer.asked = 0;
         peer.fresh = false;
         self.failback_armed = false;
+        // It does not start what is stopped for it: we do.
+        let for_it =
+            |purpose: &Purpose| matches!(purpose, Purpose::HandOver { to, .. } if to == node);
+        self.jobs.cancel(for_it);
         self.decide(
             format!("holds {node} for dead"),
             "nothing was heard of it for its dead time",

@@ -5,11 +5,14 @@ mod defects;
 mod found;
 mod freeze;
 mod handshake;
+mod late;
 mod legacy_model;
+mod pair;
 mod partition;
 mod questions;
 mod shutdown;
 mod standby;
+mod stray;
 mod takeover;
 
 use std::collections::VecDeque;
@@ -70,6 +73,8 @@ pub(super) struct Core {
     said: Vec<String>,
     /// What our last full report said of the other's questions.
     pub(super) heard_last: Option<String>,
+    /// The same of our last word in a standby.
+    pub(super) heard_last_of_standby: Option<String>,
     /// Weights in the full reports.
     weighed: Vec<String>,
     /// What membership was told last.
@@ -88,6 +93,7 @@ impl Core {
             own_seq: 0,
             said: Vec::new(),
             heard_last: None,
+            heard_last_of_standby: None,
             weighed: Vec::new(),
             weight: Weight::default(),
             complaints: Vec::new(),
@@ -141,6 +147,9 @@ impl Core {
                 self.said.push(text_of(&message));
                 if let Some(heard) = message.text(field::HEARD) {
                     self.heard_last = Some(heard.to_owned());
+                    if message.kind() == Some("ask_resources") {
+                        self.heard_last_of_standby = Some(heard.to_owned());
+                    }
                 }
                 self.weighed
                     .extend(message.text(field::RUNS).map(str::to_owned));

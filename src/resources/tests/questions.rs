@@ -153,3 +153,60 @@ fn a_question_without_answer_is_put_again() {
     core.wait(40_000);
     assert_eq!(core.said(), ["starting", "resource local 1", "starting"]);
 }
+
+/// A standby message of `b` that answers our message `heard`.
+fn standby_word(core: &mut Core, info: &str, heard: Option<&str>) {
+    let mut message = Message::new("ask_resources")
+        .with(field::RSC_HOLD, "local")
+        .with(field::INFO, info)
+        .with(field::HG, "1")
+        .with(field::SEQ, &format!("{:x}", core.next_seq()));
+    if let Some(heard) = heard {
+        message.set_text(field::HEARD, heard);
+    }
+    core.event(ResourceEvent::Message {
+        from: name("b"),
+        own: false,
+        message,
+    });
+}
+
+/// The answer to the first offer was lost at first; `b` does not take the second one.
+#[test]
+fn an_answer_to_an_earlier_offer_moves_nothing() {
+    let mut core = settled();
+    core.standby(HoldingSet::LOCAL);
+    assert_eq!(core.said(), ["ask local me"]);
+    let first = newest(&core);
+    core.wait(10_000);
+    core.standby(HoldingSet::LOCAL);
+    assert_eq!(core.said(), ["ask local me"]);
+    let second = newest(&core);
+    for heard in [None, Some("nonsense"), Some(first.as_str())] {
+        standby_word(&mut core, "other", heard);
+        assert_eq!(core.said(), [""; 0], "{heard:?}");
+    }
+    standby_word(&mut core, "other", Some(&second));
+    assert_eq!(core.said(), ["resource none 0 standby", "stop a"]);
+    core.finish();
+    assert_eq!(core.said(), ["ask local done"]);
+    standby_word(&mut core, "done", Some(&first));
+    assert_eq!(core.said(), [""; 0]);
+    standby_word(&mut core, "done", Some(&second));
+    assert_eq!(core.said(), ["resource none 1"]);
+}
+
+#[test]
+fn a_taker_names_the_offer_that_it_answers() {
+    let mut core = settled();
+    core.hear("b", "ask local me");
+    let offer = format!("1.{:x}", core.seq);
+    assert_eq!(core.said(), ["ask local other"]);
+    assert_eq!(core.heard_last.take(), Some(offer.clone()));
+    core.hear("b", "resource none 0 standby");
+    core.hear("b", "ask local done");
+    core.heard_last = None;
+    core.end(GroupOutcome::Started);
+    assert_eq!(core.said()[..2], ["start b", "ask local done"]);
+    assert_eq!(core.heard_last_of_standby.take(), Some(offer));
+}

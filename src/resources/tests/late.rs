@@ -1,0 +1,104 @@
+//! Words of a standby that were lost at first and come when the next one has begun.
+
+use super::*;
+
+const ON: AutoFailback = AutoFailback::On;
+
+/// We stood still: everything is released and we begin anew, in the same process.
+fn begins_anew(core: &mut Core, b_holds: &str) {
+    core.event(ResourceEvent::OwnHeartbeatLost {
+        silent: Duration::from_secs(5),
+    });
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.hear("b", &format!("resource {b_holds} 1"));
+    core.finish();
+    core.said();
+    assert_eq!(core.phase(), Phase::Stable);
+}
+
+/// Hears one number out of its turn: it was lost at first.
+fn hear_late(core: &mut Core, lost: u64, text: &str) {
+    let seq = std::mem::replace(&mut core.seq, lost - 1);
+    core.hear("b", text);
+    core.seq = seq;
+}
+
+/// Our new generation ended the first; the giver of the second still runs the group.
+#[test]
+fn a_done_of_an_earlier_standby_takes_nothing() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    core.hear("b", "resource none 0 standby");
+    let done = core.next_seq();
+    begins_anew(&mut core, "local");
+    assert_eq!(core.state.rscstatus(), "local");
+    core.hear("b", "ask local me");
+    assert_eq!(core.said(), ["ask local other"]);
+    hear_late(&mut core, done, "ask local done");
+    let said = core.said();
+    assert!(
+        !said.contains(&"start b".to_owned()),
+        "b still runs it: {said:?}"
+    );
+}
+
+/// We gave in the first and take in the second.
+#[test]
+fn the_done_of_a_taker_is_not_that_of_a_giver() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.finish();
+    let done = core.next_seq();
+    core.hear("b", "resource all 1");
+    begins_anew(&mut core, "all");
+    assert_eq!(core.state.rscstatus(), "none");
+    // b gives our own group back; it never gives its own.
+    core.hear("b", "ask foreign me");
+    assert_eq!(core.said(), ["ask foreign other"]);
+    hear_late(&mut core, done, "ask local done");
+    let said = core.said();
+    assert!(
+        !said.contains(&"start b".to_owned()),
+        "b runs it and keeps it: {said:?}"
+    );
+}
+
+/// The giver, of which one report was lost, took longer to stop than we waited for it.
+#[test]
+fn a_done_that_comes_after_the_minute_is_taken() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    let standby = core.next_seq();
+    core.wait(61_000);
+    core.said();
+    hear_late(&mut core, standby, "resource none 0 standby");
+    core.hear("b", "ask local done");
+    core.finish();
+    let mut said = core.said();
+    core.wait(3_000_000);
+    core.finish();
+    said.extend(core.said());
+    assert!(
+        said.contains(&"start b".to_owned()),
+        "nobody runs b for an hour: {said:?}"
+    );
+}
+
+/// Its offer is taken as any other: so it learns that it may let go.
+#[test]
+fn what_runs_here_already_is_taken_all_the_same() {
+    let mut core = Core::alone(ON);
+    core.returns("b");
+    core.hear("b", "resource none 1");
+    core.state.failback_due = false;
+    core.state.failback_armed = false;
+    core.said();
+    core.hear("b", "ask foreign me");
+    assert_eq!(core.said(), ["ask foreign other"]);
+    core.hear("b", "resource none 0 standby");
+    core.hear("b", "ask foreign done");
+    core.finish();
+    assert!(core.said().contains(&"ask foreign done".to_owned()));
+}
