@@ -158,7 +158,6 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether root is at the other end, or whoever runs us where that is not root.
 /// User and process at the other end, as far as the kernel tells.
 fn who(stream: &UnixStream) -> (Option<u32>, Option<i32>) {
     let peer = stream.peer_cred().ok();
@@ -166,6 +165,7 @@ fn who(stream: &UnixStream) -> (Option<u32>, Option<i32>) {
     (uid, peer.and_then(|peer| peer.pid()))
 }
 
+/// Whether root is at the other end, or whoever runs us where that is not root.
 fn is_root(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     stream
