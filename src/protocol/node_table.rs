@@ -232,7 +232,8 @@ impl Node {
 
     /// Keeps a message of a run that we do not know yet; the oldest goes when there are too many.
     pub fn keep_early(&mut self, early: Early) {
-        if self.early.iter().any(|kept| kept.seq == early.seq) {
+        let same = |kept: &Early| (kept.generation, kept.seq) == (early.generation, early.seq);
+        if self.early.iter().any(same) {
             return;
         }
         if self.early.len() >= MAX_EARLY {

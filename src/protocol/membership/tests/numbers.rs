@@ -485,6 +485,10 @@ fn what_came_early_is_bounded_and_forgotten_with_another_run() {
     assert_eq!(heard(&alone.hear(beta_status("active", 0x1001, 101))), 8);
     alone.hear(from_beta("resource", 0x1002, 1));
     assert_eq!(heard(&alone.hear(beta_status("active", 0x1003, 1))), 0);
+    alone.hear(from_beta("resource", 0x1004, 5));
+    alone.hear(from_beta("resource", 0x1005, 5));
+    let out = alone.hear(beta_status("active", 0x1005, 6));
+    assert_eq!(heard(&out), 1, "one number in two runs");
 }
 
 #[test]
