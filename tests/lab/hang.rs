@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::death::pid;
-use super::history::{DUMMY, address_changes};
+use super::history::{DUMMY, address_changes, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
@@ -74,6 +74,51 @@ fn long_a_cluster_thread_that_hangs_is_replaced_beside_legacy() {
         "hang::long_a_cluster_thread_that_hangs_is_replaced_beside_legacy",
         SYSTOLE_OWNER,
         cluster_thread_hangs,
+    );
+}
+
+/// The daemon is stopped while the first of two scripts of a start runs, and runs again when the
+/// other node has taken over: the second script is not begun.
+fn daemon_stopped_in_a_start(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = "node1 dummy::a::3 dummy::b\n".into();
+    let pair = Pair::new(config);
+    pair.start_both();
+    let begun = |node: &str, name: &str| count(&pair.lab, node, "start", name);
+    wait_until(LONG, "node1 starts a", || begun("node1", "a") > 0);
+    let daemon = pid(&pair, "node1");
+    pair.lab.sh("node1", &format!("kill -STOP {daemon}"));
+    pair.wait_log("node2", "node node1: is dead");
+    wait_until(LONG, "node2 runs both", || {
+        pair.runs("node2", "a") && pair.runs("node2", "b")
+    });
+    pair.lab.sh("node1", &format!("kill -CONT {daemon}"));
+    pair.wait_log(
+        "node1",
+        "dummy::b is not started: the order for it is withdrawn",
+    );
+    wait_until(LONG, "node1 runs nothing", || !pair.runs("node1", "a"));
+    assert_eq!(begun("node1", "b"), 0);
+    assert!(pair.runs("node2", "a") && pair.runs("node2", "b"));
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_daemon_stopped_in_a_start_begins_no_other_script_ours_ours() {
+    run(
+        "hang::a_daemon_stopped_in_a_start_begins_no_other_script_ours_ours",
+        OURS_OURS,
+        daemon_stopped_in_a_start,
+    );
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_daemon_stopped_in_a_start_begins_no_other_script_beside_legacy() {
+    run(
+        "hang::a_daemon_stopped_in_a_start_begins_no_other_script_beside_legacy",
+        SYSTOLE_OWNER,
+        daemon_stopped_in_a_start,
     );
 }
 
