@@ -248,7 +248,8 @@ impl ResourceState {
             Stop::Wanted { since, .. } => {
                 Some(since + OTHER_SETTLES).filter(|until| self.now < *until)
             }
-            Stop::Released { at } | Stop::Ending { at } => Some(at),
+            Stop::Released { at } => Some(at),
+            Stop::Ending { at } => Some(at).filter(|_| !self.jobs.running()),
             Stop::No | Stop::Releasing | Stop::Clients | Stop::Ended => None,
         };
         [at, self.timers.stop_slow].into_iter().flatten().min()
@@ -263,7 +264,8 @@ impl ResourceState {
                 self.stop = Stop::Clients;
                 self.act(Action::StopClients);
             }
-            Stop::Ending { at } if at <= self.now => {
+            // What was stopped once more for another node ends first: the next daemon may start it.
+            Stop::Ending { at } if at <= self.now && !self.jobs.running() => {
                 self.notice(Notice::ShutdownComplete {
                     node: self.local.to_string(),
                 });

@@ -198,8 +198,12 @@ impl ResourceState {
             return self.error(format!("incomplete standby message from node {from}"));
         };
         if info == "me" {
+            let position = Some(Position::of(message));
             let peer = self.peers.entry(from.clone()).or_default();
-            peer.offer = peer.offer.max(Some(Position::of(message)));
+            if position < peer.offer {
+                return self.debug(format!("[me] of {from} is older than its last one"));
+            }
+            peer.offer = position;
         }
         if self.peers.len() > 1 {
             return self.error(format!(

@@ -102,3 +102,17 @@ fn what_runs_here_already_is_taken_all_the_same() {
     core.finish();
     assert!(core.said().contains(&"ask foreign done".to_owned()));
 }
+
+/// It was lost at first; the offer that followed is answered already. Simulator: seed 2304946.
+#[test]
+fn an_earlier_offer_does_not_begin_the_standby_anew() {
+    let mut core = Core::stable(ON);
+    let earlier = core.next_seq();
+    core.hear("b", "ask local me");
+    assert_eq!(core.said(), ["ask local other"]);
+    hear_late(&mut core, earlier, "ask all me");
+    assert_eq!(core.said(), [""; 0]);
+    core.hear("b", "resource none 0 standby");
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["start b"]);
+}

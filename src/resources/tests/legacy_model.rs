@@ -85,6 +85,35 @@ fn with_more_nodes_it_waits_for_the_one_that_ran_it() {
     assert_eq!(core.said(), ["hook ip-request-resp", "start a"]);
 }
 
+/// The group was asked for while everything was released to begin anew, and is stopped twice. Simulator:
+/// seed 2204053 with maintenance.
+#[test]
+fn the_process_ends_after_the_last_script() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.returns("b");
+    core.event(ResourceEvent::OwnHeartbeatLost {
+        silent: Duration::from_secs(9),
+    });
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request a");
+    core.end(GroupOutcome::Stopped);
+    core.stop();
+    let again = core.said();
+    assert_eq!(again.iter().filter(|line| *line == "stop a").count(), 2);
+    // That of `b`; the second one of `a` takes longer.
+    core.end(GroupOutcome::Stopped);
+    core.wait(10_000);
+    core.input(ResourceInput::ClientsStopped);
+    core.wait(10_000);
+    assert!(!core.said().contains(&"exit".to_owned()));
+    core.finish();
+    core.wait(1_000);
+    assert!(core.said().contains(&"exit".to_owned()));
+}
+
 #[test]
 fn standby_is_refused() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
