@@ -28,6 +28,7 @@ mod partition;
 mod peers;
 mod questions;
 pub mod respawn;
+mod rounds;
 pub mod script;
 mod shutdown;
 mod standby;

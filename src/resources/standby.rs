@@ -15,10 +15,7 @@
 //! Of two requests that cross, legacy ignores both. So do we, but one that nobody asked for, because a
 //! group does not start here, gives way: else two nodes with such a group each cross for ever.
 //!
-//! Nothing in the messages says to which round they belong, and one that was lost at first comes when
-//! the next has begun. So the giver's `done` counts only when it was sent after its `me`, for the same
-//! set; and between two of our nodes the answers of the taker name the `me` that they answer, see
-//! [`crate::protocol::question`].
+//! Which round a message belongs to: [`super::rounds`].
 
 use std::time::Duration;
 
@@ -33,7 +30,6 @@ use crate::protocol::event::GroupOrder;
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
 /// Patience for the first answer.
@@ -88,15 +84,6 @@ pub(super) enum Wish {
     NotStarted,
 }
 
-/// The last offer that we answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    giver: NodeName,
-    set: HoldingSet,
-    /// Its `me`.
-    offer: Position,
-}
-
 /// A request that waits for our own scripts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Request {
@@ -104,7 +91,7 @@ pub(super) struct Request {
     until: Monotonic,
 }
 
-fn ask(set: HoldingSet, info: &str) -> Message {
+pub(super) fn ask(set: HoldingSet, info: &str) -> Message {
     Message::new(kind::ASK_RESOURCES)
         .with(field::RSC_HOLD, set.word())
         .with(field::INFO, info)
@@ -197,13 +184,8 @@ impl ResourceState {
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
             return self.error(format!("incomplete standby message from node {from}"));
         };
-        if info == "me" {
-            let position = Some(Position::of(message));
-            let peer = self.peers.entry(from.clone()).or_default();
-            if position < peer.offer {
-                return self.debug(format!("[me] of {from} is older than its last one"));
-            }
-            peer.offer = position;
+        if info == "me" && !self.note_offer(from, message) {
+            return self.debug(format!("[me] of {from} is older than its last one"));
         }
         if self.peers.len() > 1 {
             return self.error(format!(
@@ -287,47 +269,6 @@ impl ResourceState {
         }
     }
 
-    /// An offer of ours was sent.
-    pub(super) fn offered_by_us(&mut self, message: &Message) {
-        if message.text(field::INFO) == Some("me") {
-            self.our_offer = Some(Position::of(message));
-        }
-    }
-
-    /// Whether a word of the taker answers our newest offer. A legacy node does not tell.
-    fn answers_our_offer(&self, from: &NodeName, message: &Message) -> bool {
-        if !self.peers.get(from).is_some_and(|peer| peer.echoes) {
-            return true;
-        }
-        let heard = message.text(field::HEARD).and_then(Position::from_text);
-        heard.is_some() && heard == self.our_offer
-    }
-
-    /// Whether a `done` is that of the giver whose offer we answered last: sent after the offer, for
-    /// the same set. One that is late is of use only while nobody runs the set.
-    fn follows_answered_offer(&self, from: &NodeName, set: HoldingSet, message: &Message) -> bool {
-        let follows = self.offer_answered.as_ref().is_some_and(|answer| {
-            answer.giver == *from && answer.set == set && answer.offer < Position::of(message)
-        });
-        let reported = self.peers.get(from).map(|peer| peer.newest_report);
-        // It has been heard to run them since.
-        let taken_back = reported > Some(Position::of(message)) && self.theirs_at_most().has(set);
-        let wanted = self.standby != Standby::Not
-            || !(self.mine.has(set.mirror()) || self.stopping() || self.frozen);
-        follows && !taken_back && wanted
-    }
-
-    /// A word of the taker: between our nodes it names the offer.
-    fn answer_offer(&mut self, set: HoldingSet, info: &str) {
-        let mut message = ask(set, info);
-        let giver = self.offer_answered.as_ref().map(|answer| &answer.giver);
-        let peer = giver.and_then(|giver| self.peers.get(giver));
-        if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(|peer| peer.echoes)) {
-            message.set_text(field::HEARD, &answer.offer.to_text());
-        }
-        self.send(message);
-    }
-
     /// Whether our offer ends for one of `from` that crosses it. It ignores ours in any case. A legacy
     /// node offers only what somebody wants.
     fn gives_way_to(&self, from: &NodeName) -> bool {
@@ -365,12 +306,7 @@ impl ResourceState {
         self.sb_set = set;
         self.other_stable = false;
         let giver = from.clone();
-        let offer = self.peers.get(from).and_then(|peer| peer.offer);
-        self.offer_answered = offer.map(|offer| Answer {
-            giver: giver.clone(),
-            set,
-            offer,
-        });
+        self.note_answer(from, set);
         self.answer_offer(set, "other");
         self.enter(Standby::Answered { giver }, Some(GIVER_SHOWS));
     }
