@@ -116,3 +116,40 @@ fn an_earlier_offer_does_not_begin_the_standby_anew() {
     core.hear("b", "ask local done");
     assert_eq!(core.said(), ["start b"]);
 }
+
+/// The first one was lost at first, and nothing else has been heard of its sender since.
+#[test]
+fn a_done_that_was_sent_before_the_offer_takes_nothing() {
+    let mut core = Core::stable(ON);
+    let done = core.next_seq();
+    core.hear("b", "ask local me");
+    assert_eq!(core.said(), ["ask local other"]);
+    hear_late(&mut core, done, "ask local done");
+    assert_eq!(core.said(), [""; 0]);
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["start b"]);
+}
+
+/// The giver has taken the set back, and said so.
+#[test]
+fn a_done_that_a_report_has_overtaken_takes_nothing() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    core.said();
+    let done = core.next_seq();
+    core.hear("b", "resource local 1");
+    core.said();
+    hear_late(&mut core, done, "ask local done");
+    assert_eq!(core.said(), [""; 0]);
+}
+
+#[test]
+fn a_done_for_another_set_takes_nothing() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    core.said();
+    core.hear("b", "ask all done");
+    assert_eq!(core.said(), [""; 0]);
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["start b"]);
+}
