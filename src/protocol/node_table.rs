@@ -88,6 +88,10 @@ pub struct Node {
     pub early: Vec<Early>,
     /// Join and leave notices behind a missing message, in the order of their numbers.
     held_notices: BTreeMap<Sequence, Message>,
+    /// When the owner was told last that messages of it were lost for good.
+    pub loss_told: Option<Monotonic>,
+    /// More was lost since.
+    pub loss_untold: bool,
     /// Number of the last status taken.
     pub status_seq: Sequence,
     /// When the last status was taken; `None` after a restart, so that no gap is reported.
@@ -147,6 +151,8 @@ impl Node {
             requests: Requests::default(),
             early: Vec::new(),
             held_notices: BTreeMap::new(),
+            loss_told: None,
+            loss_untold: false,
             status_seq: Sequence(0),
             last_status: None,
             silent_since: now,
@@ -185,6 +191,8 @@ impl Node {
         self.heard_to = self.heard_to.max(self.window.last().unwrap_or_default());
         self.window.clear();
         self.requests.clear();
+        // A death or a new run makes void what was lost.
+        self.loss_untold = false;
         self.acked = Sequence(0);
         self.ack_due = None;
     }

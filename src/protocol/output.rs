@@ -156,6 +156,14 @@ pub enum ResourceEvent {
         /// Whether it was an earlier run: it has not heard the present one.
         earlier_run: bool,
     },
+    /// Messages of a node that lives were lost for good: more were missing than can be asked for,
+    /// or the node cannot send them again. What they said is unknown, so what was only said once
+    /// must be asked for or said again. At most once a second for each node; a loss within that
+    /// second is told at its end. Spec: wire, sections 13.2 and 14.
+    WordsLost {
+        /// Whose messages.
+        node: NodeName,
+    },
     /// A link changed; only the hook is interested.
     LinkChanged {
         /// The `ifstat` message for the hook.

@@ -320,6 +320,8 @@ impl ResourceState {
                 self.predecessor_given_up(&node, weight);
             }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
+            // Nothing is asked for again yet.
+            ResourceEvent::WordsLost { .. } => {}
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
         }

@@ -191,6 +191,9 @@ impl Membership {
             return;
         };
         let was_missing = self.fill(heard, Sequence(seq), now, out);
+        if was_missing {
+            self.words_lost(heard.index, now, out);
+        }
         if for_us && was_missing {
             let node = heard.name.to_string();
             self.limited("irretrievably lost", now, out, || {

@@ -129,6 +129,7 @@ impl Membership {
             self.beat(now, out);
         }
         self.request_missing(now, out);
+        self.tell_losses(now, out);
         self.judge_silence(now, out);
         self.note_autojoin_wait(now);
         self.ask_again(now, out);
@@ -376,6 +377,7 @@ impl Membership {
             self.silence_deadline(node)
                 .into_iter()
                 .chain(node.requests.next_deadline())
+                .chain(Self::loss_deadline(node))
                 .chain(links)
         });
         own.into_iter().flatten().chain(nodes).min()

@@ -1,19 +1,25 @@
 //! The number of a message: gaps, refills and what is acknowledged. Spec: wire, section 13.2,
 //! steps 3 to 6, and section 15.2.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::super::field::{self, kind};
 use super::super::flow;
 use super::super::message::Message;
 use super::super::name::{NodeName, Sequence};
-use super::super::node_table::Node;
-use super::super::output::Output;
+use super::super::node_table::{Node, NodeIndex, NodeKind};
+use super::super::output::{Output, ResourceEvent};
 use super::super::sequence::Arrival;
 use super::Membership;
 use super::receive::{Heard, Verdict};
-use crate::clock::Now;
+use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
+
+/// Shortest time between two events about lost messages of one node: what its answer to the first
+/// says covers all that was lost before.
+const LOSS_TOLD_EVERY: Duration = Duration::from_secs(1);
 
 impl Membership {
     /// Notes a number and judges it; asks for what is missing before it.
@@ -29,9 +35,16 @@ impl Membership {
         };
         let before = node.window.last().unwrap_or_default();
         let (arrival, given_up) = node.window.arrive(heard.seq);
+        let lost_for_good = !given_up.is_empty() || matches!(arrival, Arrival::TooFar { .. });
         for seq in given_up {
             node.requests.cancel(seq);
         }
+        if lost_for_good {
+            self.words_lost(heard.index, now, out);
+        }
+        let Some(node) = self.nodes.get_mut(heard.index) else {
+            return Verdict::Drop;
+        };
         match arrival {
             Arrival::InOrder => {
                 let ack =
@@ -70,6 +83,50 @@ impl Membership {
             last: last.0,
             seq,
         });
+    }
+
+    /// Messages of a node will never come. Its owner is told at once, or a second after it was told
+    /// last: a peer can refuse hundreds of numbers in one go.
+    pub(super) fn words_lost(&mut self, index: NodeIndex, now: Now, out: &mut Vec<Output>) {
+        let Some(node) = self
+            .nodes
+            .get_mut(index)
+            .filter(|node| node.kind == NodeKind::Peer)
+        else {
+            return;
+        };
+        let told_lately = node
+            .loss_told
+            .is_some_and(|told| now.instant < told + LOSS_TOLD_EVERY);
+        node.loss_untold = told_lately;
+        if !told_lately {
+            node.loss_told = Some(now.instant);
+            out.push(Output::Resource(ResourceEvent::WordsLost {
+                node: node.name.clone(),
+            }));
+        }
+    }
+
+    /// When a loss that has not been told yet is due.
+    pub(super) fn loss_deadline(node: &Node) -> Option<Monotonic> {
+        Some(node.loss_told.filter(|_| node.loss_untold)? + LOSS_TOLD_EVERY)
+    }
+
+    /// Tells the losses that are due.
+    pub(super) fn tell_losses(&mut self, now: Now, out: &mut Vec<Output>) {
+        let due: SmallVec<[NodeIndex; 2]> = self
+            .nodes
+            .indexes()
+            .filter(|index| {
+                self.nodes
+                    .get(*index)
+                    .and_then(Self::loss_deadline)
+                    .is_some_and(|at| at <= now.instant)
+            })
+            .collect();
+        for index in due {
+            self.words_lost(index, now, out);
+        }
     }
 
     /// A missing number arrived, or its sender refused it for good.

@@ -119,6 +119,59 @@ fn too_large_a_gap_is_not_asked_for() {
     assert_eq!(requests(&alone.run_to(250)).len(), 250);
 }
 
+/// When the owner was told that messages of beta are lost for good.
+fn losses(out: &[Output]) -> usize {
+    let lost = |output: &&Output| matches!(output, Output::Resource(ResourceEvent::WordsLost { node }) if *node == name("beta"));
+    out.iter().filter(lost).count()
+}
+
+fn refusal(seq: u64) -> Message {
+    from_beta("NS_nak_rexmit", GEN, 0)
+        .with(FIRST_SEQ, &format!("{seq:x}"))
+        .with(DEST, "alpha")
+        .with(INFO, "seqno not found")
+}
+
+#[test]
+fn what_is_lost_for_good_is_told_to_the_owner() {
+    let mut alone = Alone::active();
+    assert_eq!(losses(&next(&mut alone, 254)), 0, "250 can be asked for");
+    assert_eq!(losses(&next(&mut alone, 254 + 252)), 1, "251 cannot");
+    let mut alone = Alone::active();
+    next(&mut alone, 6);
+    assert_eq!(losses(&next(&mut alone, 4)), 0, "it came");
+    assert_eq!(losses(&alone.hear(refusal(5))), 1, "it never comes");
+    assert_eq!(losses(&alone.hear(refusal(5))), 0, "known");
+    // The table of missing numbers is full: the oldest are given up.
+    let mut alone = Alone::active();
+    let out: Vec<Output> = (1..=3)
+        .flat_map(|n| next(&mut alone, 3 + n * 200))
+        .collect();
+    assert_eq!(losses(&out), 1);
+}
+
+#[test]
+fn many_losses_are_told_once_a_second_and_the_last_one_is_told() {
+    let mut alone = Alone::active();
+    next(&mut alone, 204);
+    let out: Vec<Output> = (4..=203).flat_map(|seq| alone.hear(refusal(seq))).collect();
+    assert_eq!(losses(&out), 1);
+    assert_eq!(losses(&alone.run_to(999)), 0);
+    assert_eq!(losses(&alone.run_to(1_000)), 1, "what was lost after it");
+    assert_eq!(losses(&alone.run_to(3_500)), 0);
+    // A death makes all of it void.
+    next(&mut alone, 206);
+    let out: Vec<Output> = [205]
+        .into_iter()
+        .flat_map(|seq| alone.hear(refusal(seq)))
+        .collect();
+    assert_eq!(losses(&out), 1);
+    next(&mut alone, 208);
+    alone.hear(refusal(207));
+    alone.hear(beta_status("up", GEN + 1, 1));
+    assert_eq!(losses(&alone.run_to(6_000)), 0, "a new run");
+}
+
 #[test]
 fn a_late_old_status_takes_nothing_back() {
     let mut alone = Alone::active();
