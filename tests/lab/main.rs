@@ -10,6 +10,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test program")]
 
 mod addresses;
+mod chaos;
 mod clients;
 mod clock;
 mod death;
@@ -195,6 +196,36 @@ cells! {
     long_legacy_legacy_bcast_sha1: LEGACY_LEGACY "bcast" "sha1";
     long_legacy_legacy_mcast_sha1: LEGACY_LEGACY "mcast" "sha1";
     long_legacy_legacy_ucast_sha1: LEGACY_LEGACY "ucast" "sha1";
+}
+
+/// Makes a test of random trouble per line, of so many seconds.
+macro_rules! chaos {
+    ($($name:ident: $kinds:ident $failback:literal $seconds:literal;)*) => {
+        mod random_trouble {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "lab: run by scripts/test"]
+                fn $name() {
+                    run(concat!("random_trouble::", stringify!($name)), $kinds, |kinds| {
+                        chaos::run(stringify!($name), kinds, $failback, $seconds);
+                    });
+                }
+            )*
+        }
+    };
+}
+
+chaos! {
+    ours_ours: OURS_OURS "on" 40;
+    systole_owner: SYSTOLE_OWNER "off" 40;
+    legacy_owner: LEGACY_OWNER "on" 40;
+    long_ours_ours_on: OURS_OURS "on" 1800;
+    long_ours_ours_off: OURS_OURS "off" 1800;
+    long_systole_owner_on: SYSTOLE_OWNER "on" 1800;
+    long_systole_owner_off: SYSTOLE_OWNER "off" 1800;
+    long_legacy_owner_on: LEGACY_OWNER "on" 1800;
+    long_legacy_owner_off: LEGACY_OWNER "off" 1800;
 }
 
 mod installation {

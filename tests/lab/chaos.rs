@@ -1,0 +1,368 @@
+//! Random trouble for a pair of two groups with slow scripts on two cables: one to four things go wrong
+//! at once, then there is peace, and each group has to have one owner again. What happens is drawn from a
+//! printed seed (`CHAOS_SEED`); the times are those of real processes, so a seed repeats the plan, not the
+//! run.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::host::Kind;
+use super::pair::{ADDRESS_1, ADDRESS_2, NODES, Pair, PairConfig};
+use super::partition::signal_all;
+
+/// The groups: address and name of the script.
+const GROUPS: [(&str, &str); 2] = [(ADDRESS_1, "a"), (ADDRESS_2, "b")];
+const CABLES: [&str; 2] = ["eth0", "eth1"];
+/// Of the configuration, in milliseconds.
+const DEADTIME_MS: u64 = 2_000;
+/// A new start takes initdead and ten seconds of agreement, a hand-over behind it the scripts.
+const PEACE: Duration = Duration::from_secs(90);
+/// How long what is settled has to stay so: a restart of a legacy node begins seconds later.
+const CALM: Duration = Duration::from_secs(4);
+/// A stop that takes longer than this hangs: a person would cut the power.
+const STOP: Duration = Duration::from_secs(60);
+/// After the third death within a minute our node gives everything up and stays down, as documented.
+const DEATHS_APART: Duration = Duration::from_secs(35);
+
+/// One thing that goes wrong, or that a person does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Act {
+    /// One cable of a node is unplugged until the peace.
+    Unplugged(usize, usize),
+    /// Every cable of a node is.
+    CutOff(usize),
+    /// What a node sends over one cable is lost.
+    MuteOn(usize, usize),
+    /// What a node sends is lost.
+    Mute(usize),
+    /// A share of all that a node sends is lost, in percent.
+    Loss(usize, u32),
+    /// All processes of a node stand still, in milliseconds.
+    Frozen(usize, u64),
+    /// An interface goes down and comes back, in milliseconds.
+    Flaps(usize, usize, u64),
+    /// `hb_standby SET`.
+    Standby(usize, &'static str),
+    /// `hb_takeover SET`.
+    Takeover(usize, &'static str),
+    /// Stopped in order and started.
+    Restarted(usize),
+    /// `heartbeat -r` after a change of `ha.cf`.
+    Reloaded(usize),
+    /// The power goes, and comes back with the peace.
+    PowerCut(usize),
+    /// The daemon alone is killed.
+    Killed(usize),
+    /// A node gives everything away, and one daemon is killed so many milliseconds later.
+    KilledInHandOver(usize, usize, u64),
+}
+
+/// Draws one. Only our daemon is killed alone: a legacy node whose main process dies leaves what it runs
+/// behind, unguarded, and nothing beside it can help.
+fn draw(rng: &mut StdRng, kinds: [Kind; 2]) -> Act {
+    let node = rng.random_range(0..2);
+    let cable = rng.random_range(0..2);
+    let set = *["all", "local", "foreign"].choose(rng).expect("not empty");
+    let victim = rng.random_range(0..2);
+    match rng.random_range(0..15) {
+        0 => Act::Unplugged(node, cable),
+        1 | 2 => Act::CutOff(node),
+        3 => Act::MuteOn(node, cable),
+        4 => Act::Mute(node),
+        5 => Act::Loss(node, rng.random_range(10..60)),
+        6 => Act::Frozen(node, rng.random_range(DEADTIME_MS / 4..DEADTIME_MS * 3)),
+        7 => Act::Flaps(node, cable, rng.random_range(300..3_000)),
+        8 => Act::Standby(node, set),
+        9 => Act::Takeover(node, set),
+        10 => Act::Restarted(node),
+        11 => Act::Reloaded(node),
+        12 if kinds[node] == Kind::Systole => Act::Killed(node),
+        13 if kinds[victim] == Kind::Systole => {
+            Act::KilledInHandOver(node, victim, rng.random_range(100..2_500))
+        }
+        _ => Act::PowerCut(node),
+    }
+}
+
+impl Act {
+    /// The node whose daemon it kills.
+    fn kills(self) -> Option<usize> {
+        match self {
+            Self::Killed(node) | Self::KilledInHandOver(_, node, _) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Does it. What lasts until the peace is undone by [`make_peace`].
+    fn carry_out(self, pair: &Pair) {
+        let lab = &pair.lab;
+        let silence = |node: usize, cable: usize| {
+            let peer = Pair::peer(NODES[node]);
+            lab.command(&["block", lab.name(), peer, CABLES[cable], "udp dport 694"]);
+        };
+        match self {
+            Self::Unplugged(node, cable) => lab.link(NODES[node], CABLES[cable], false),
+            Self::CutOff(node) => CABLES
+                .iter()
+                .for_each(|cable| lab.link(NODES[node], cable, false)),
+            Self::MuteOn(node, cable) => silence(node, cable),
+            Self::Mute(node) => (0..CABLES.len()).for_each(|cable| silence(node, cable)),
+            Self::Loss(node, percent) => CABLES
+                .iter()
+                .for_each(|cable| lab.loss(Pair::peer(NODES[node]), cable, percent)),
+            Self::Frozen(node, millis) => {
+                signal_all(pair, NODES[node], "STOP");
+                pass(millis);
+                signal_all(pair, NODES[node], "CONT");
+            }
+            Self::Flaps(node, cable, millis) => {
+                let device = CABLES[cable];
+                lab.sh(NODES[node], &format!("ip link set {device} down"));
+                pass(millis);
+                lab.sh(NODES[node], &format!("ip link set {device} up"));
+            }
+            Self::Standby(node, set) => ask(pair, NODES[node], &format!("hb_standby {set}")),
+            Self::Takeover(node, set) => ask(pair, NODES[node], &format!("hb_takeover {set}")),
+            Self::Restarted(node) => {
+                pair.begin_stop(NODES[node]);
+                wait_gone(pair, NODES[node]);
+            }
+            Self::Reloaded(node) => {
+                let node = NODES[node];
+                lab.sh(node, "touch -d '10 seconds' /etc/ha.d/ha.cf");
+                lab.exec(node, &["setsid", &pair.daemon(node), "-r"]);
+            }
+            Self::PowerCut(node) => lab.power_off(NODES[node]),
+            Self::Killed(node) => kill(pair, NODES[node]),
+            Self::KilledInHandOver(giver, victim, millis) => {
+                ask(pair, NODES[giver], "hb_standby all");
+                pass(millis);
+                kill(pair, NODES[victim]);
+            }
+        }
+    }
+}
+
+fn pass(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// A command of a person; a node that is down or stands still refuses it, which is nobody's fault.
+fn ask(pair: &Pair, node: &str, command: &str) {
+    let script = format!("timeout 10 /usr/share/heartbeat/{command}");
+    pair.lab.sh(node, &script);
+}
+
+fn kill(pair: &Pair, node: &str) {
+    pair.lab.sh(node, "kill -9 $(cat /run/heartbeat.pid)");
+}
+
+fn is_up(pair: &Pair, node: &str) -> bool {
+    !pair.lab.sh(node, "pgrep -x heartbeat").is_empty()
+}
+
+/// Waits for the end of a stop; one that hangs is ended as a person would.
+fn wait_gone(pair: &Pair, node: &str) {
+    let begin = Instant::now();
+    while is_up(pair, node) {
+        if begin.elapsed() > STOP {
+            pair.lab.power_off(node);
+        }
+        pass(200);
+    }
+}
+
+/// Everything is mended and both nodes are there.
+fn make_peace(pair: &Pair) {
+    let lab = &pair.lab;
+    for node in NODES {
+        signal_all(pair, node, "CONT");
+        for cable in CABLES {
+            lab.link(node, cable, true);
+            lab.loss(node, cable, 0);
+            lab.command(&["block", lab.name(), node, cable, ""]);
+        }
+        lab.power_on(node);
+    }
+    for node in NODES {
+        if !is_up(pair, node) {
+            pair.start(node);
+        }
+    }
+}
+
+/// What is wrong now, if anything is.
+fn complaint(pair: &Pair) -> Option<String> {
+    let mut owned: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (address, script) in GROUPS {
+        let owners = pair.owners(address);
+        let running: Vec<&str> = NODES
+            .into_iter()
+            .filter(|node| pair.runs(node, script))
+            .collect();
+        if owners.len() != 1 || owners != running {
+            return Some(format!("{address} on {owners:?}, {script} on {running:?}"));
+        }
+        owned.entry(owners[0]).or_default().push(script);
+    }
+    for (node, own) in NODES.into_iter().zip(["a", "b"]) {
+        let runs = owned.get(node).map(Vec::as_slice).unwrap_or_default();
+        let word = match runs {
+            [] => "none",
+            [one] if *one == own => "local",
+            [_] => "foreign",
+            _ => "all",
+        };
+        let said = pair.holds(node);
+        if said != word {
+            return Some(format!("{node} runs {word} and says {said}"));
+        }
+    }
+    None
+}
+
+/// Waits until nothing is wrong and stays so.
+fn calm(pair: &Pair) -> Result<(), String> {
+    let begin = Instant::now();
+    let mut since = None;
+    loop {
+        match complaint(pair) {
+            None => {
+                let since = *since.get_or_insert_with(Instant::now);
+                if since.elapsed() > CALM {
+                    return Ok(());
+                }
+            }
+            Some(wrong) if begin.elapsed() > PEACE => return Err(wrong),
+            Some(_) => since = None,
+        }
+        pass(200);
+    }
+}
+
+/// Generations of our nodes; a legacy node begins one for reasons of its own.
+fn generations(pair: &Pair) -> [u64; 2] {
+    NODES.map(|node| {
+        if pair.kind(node) == Kind::Legacy {
+            return 0;
+        }
+        let view = format!("{} view", env!("CARGO_BIN_EXE_systole"));
+        let view: serde_json::Value =
+            serde_json::from_str(&pair.lab.sh(node, &view)).unwrap_or_default();
+        view["node"]["generation"].as_u64().unwrap_or_default()
+    })
+}
+
+/// Each trouble may cost a node one generation when it begins and one when it is over.
+fn assert_few_generations(before: [u64; 2], after: [u64; 2], acts: usize) {
+    let allowed = 2 * acts as u64 + 2;
+    for (before, after) in before.into_iter().zip(after) {
+        // The number jumps to the clock's after a long absence only.
+        let begun = after.saturating_sub(before);
+        assert!(
+            begun <= allowed,
+            "{begun} generations for {acts} troubles: {before} to {after}"
+        );
+    }
+}
+
+/// How long the trouble goes on: `CHAOS_SECONDS`, or as long as the tier gives it.
+fn length(default: u64) -> Duration {
+    let seconds = std::env::var("CHAOS_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(default))
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("CHAOS_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| {
+        super::poll::now() as u64 * 1_000 + u64::from(std::process::id()) % 1_000
+    })
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "chaos: {text}");
+}
+
+/// Rounds of trouble and peace for so many seconds.
+pub fn run(name: &str, kinds: [Kind; 2], failback: &'static str, seconds: u64) {
+    let seed = seed();
+    say(&format!("{name}: seed {seed}, auto_failback {failback}"));
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut config = PairConfig::new(kinds)
+        .with_two_cables()
+        .with_failback(failback);
+    config.resources = GROUPS
+        .iter()
+        .zip(NODES)
+        .map(|((address, script), node)| {
+            format!("{node} {address}/24/eth0 dummy::{script}::1::0.7\n")
+        })
+        .collect();
+    let pair = Pair::new(config);
+    pair.start_both();
+    calm(&pair).unwrap_or_else(|wrong| panic!("before any trouble: {wrong}"));
+    let begin = Instant::now();
+    let mut last_death = [None; 2];
+    let mut rounds = 0;
+    let mut acts_done = 0;
+    while begin.elapsed() < length(seconds) {
+        rounds += 1;
+        let count = rng.random_range(1..=4);
+        let mut acts: Vec<(u64, Act)> = (0..count)
+            .map(|_| (rng.random_range(0..3_000), draw(&mut rng, kinds)))
+            .collect();
+        let lasts = rng.random_range(500..8_000);
+        // One death a round, and not another one soon.
+        let mut killed = false;
+        acts.retain(|(_, act)| {
+            let Some(node) = act.kills() else { return true };
+            let soon = last_death[node].is_some_and(|at: Instant| at.elapsed() < DEATHS_APART);
+            let keep = !killed && !soon;
+            if keep {
+                killed = true;
+                last_death[node] = Some(Instant::now());
+            }
+            keep
+        });
+        acts_done += acts.len();
+        let before = generations(&pair);
+        let story = format!("round {rounds}, lasts {lasts} ms: {acts:?}");
+        pair.lab.remark("all", "round");
+        let failed = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for (delay, act) in &acts {
+                let (pair, failed) = (&pair, &failed);
+                scope.spawn(move || {
+                    pass(*delay);
+                    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                        act.carry_out(pair);
+                    }));
+                    if done.is_err() {
+                        *failed.lock().expect("no poison") = Some(*act);
+                    }
+                });
+            }
+        });
+        let failed = failed.into_inner().expect("no poison");
+        assert!(failed.is_none(), "{failed:?} was not carried out: {story}");
+        pass(lasts);
+        make_peace(&pair);
+        if let Err(wrong) = calm(&pair) {
+            panic!("{name}, seed {seed}, {story}: {wrong}");
+        }
+        assert_few_generations(before, generations(&pair), acts.len());
+    }
+    say(&format!(
+        "{name}: seed {seed}: {rounds} rounds, {acts_done} troubles, each group with one owner after each"
+    ));
+}
