@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::history::assert_never_two_owners;
 use super::host::{Kind, Lab, legacy_obstacle, skip, wait_until};
-use super::pair::{daemon_of, install_helpers, rscstatus};
+use super::pair::{daemon_of, install_helpers, program_of, rscstatus};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER};
 
 /// These files have dead times of up to 30 s.
@@ -48,7 +48,7 @@ impl Client {
         match (self, kind) {
             (Self::Ccm, _) => "/usr/libexec/heartbeat/ccm",
             (Self::Ipfail, Kind::Legacy) => "/usr/libexec/heartbeat/ipfail",
-            (Self::Ipfail, Kind::Systole) => env!("CARGO_BIN_EXE_ipfail"),
+            (Self::Ipfail, Kind::Systole | Kind::Older) => env!("CARGO_BIN_EXE_ipfail"),
         }
     }
 
@@ -221,7 +221,7 @@ impl<'a> Field<'a> {
         let output = self.lab.exec(node, &["bash", "-c", &script]);
         assert!(output.status.success(), "{node} is furnished: {output:?}");
         if kind == Kind::Systole {
-            install_helpers(self.lab, node);
+            install_helpers(self.lab, node, &program_of(kind, "ha_helper"));
         }
         self.write_files(node);
     }

@@ -14,6 +14,15 @@ pub enum Kind {
     Systole,
     /// Debian's heartbeat 3.0.6.
     Legacy,
+    /// This project's daemon of the version before.
+    Older,
+}
+
+impl Kind {
+    /// Whether it is a daemon of this project.
+    pub fn is_ours(self) -> bool {
+        self != Self::Legacy
+    }
 }
 
 /// The legacy daemon's place in Debian's package.

@@ -28,6 +28,7 @@ mod isolation;
 mod load;
 mod media;
 mod memory;
+mod older;
 mod package;
 mod pair;
 mod panics;
@@ -51,6 +52,8 @@ const LEGACY_LEGACY: [Kind; 2] = [Kind::Legacy, Kind::Legacy];
 fn run(name: &str, kinds: [Kind; 2], scenario: fn([Kind; 2])) {
     let reason = if kinds.contains(&Kind::Legacy) {
         legacy_obstacle()
+    } else if kinds.contains(&Kind::Older) {
+        obstacle().or_else(older::obstacle)
     } else {
         obstacle()
     };

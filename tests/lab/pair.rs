@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::history::DUMMY;
@@ -86,7 +86,7 @@ impl Pair {
         let pair = Self { lab, config };
         for (i, node) in NODES.iter().enumerate() {
             pair.write_files(node, i);
-            if pair.kind(node) == Kind::Systole {
+            if pair.kind(node).is_ours() {
                 pair.install_helpers(node);
             }
         }
@@ -95,7 +95,13 @@ impl Pair {
 
     /// Lays our helper programs on a host.
     pub fn install_helpers(&self, node: &str) {
-        install_helpers(&self.lab, node);
+        let helper = self.program(self.kind(node), "ha_helper");
+        install_helpers(&self.lab, node, &helper);
+    }
+
+    /// Where a program of ours lies; a legacy node gets today's helpers.
+    pub fn program(&self, kind: Kind, name: &str) -> PathBuf {
+        program_of(kind, name)
     }
 
     /// The same on hosts that have neither the legacy package nor the resource agents.
@@ -301,8 +307,8 @@ impl Pair {
 
 /// Lays our helper programs where the daemon offers them to hooks (`/usr/libexec/systole`),
 /// beside whatever else the host has there.
-pub fn install_helpers(lab: &Lab, node: &str) {
-    let helper = env!("CARGO_BIN_EXE_ha_helper");
+pub fn install_helpers(lab: &Lab, node: &str, helper: &Path) {
+    let helper = helper.display();
     let script = format!(
         "set -e; mkdir -p /run/libexec/systole /usr/libexec
         for d in /usr/libexec/*; do [ -d $d ] && mkdir -p /run/libexec/${{d##*/}} && mount --bind $d /run/libexec/${{d##*/}}; done
@@ -316,10 +322,18 @@ pub fn install_helpers(lab: &Lab, node: &str) {
 /// The daemon of a kind.
 pub fn daemon_of(kind: Kind) -> String {
     match kind {
-        Kind::Systole => PathBuf::from(env!("CARGO_BIN_EXE_heartbeat"))
-            .display()
-            .to_string(),
+        Kind::Systole | Kind::Older => program_of(kind, "heartbeat").display().to_string(),
         Kind::Legacy => LEGACY_DAEMON.into(),
+    }
+}
+
+/// A program of ours, of today or of the version before.
+pub fn program_of(kind: Kind, name: &str) -> PathBuf {
+    match kind {
+        Kind::Older => super::older::program(name),
+        Kind::Systole | Kind::Legacy => {
+            Path::new(env!("CARGO_BIN_EXE_heartbeat")).with_file_name(name)
+        }
     }
 }
 
@@ -327,8 +341,9 @@ pub fn daemon_of(kind: Kind) -> String {
 pub fn rscstatus(lab: &Lab, node: &str, kind: Kind) -> String {
     match kind {
         Kind::Legacy => lab.sh(node, "cl_status rscstatus").trim().to_owned(),
-        Kind::Systole => {
-            let view = lab.sh(node, &format!("{} view", env!("CARGO_BIN_EXE_systole")));
+        Kind::Systole | Kind::Older => {
+            let systole = program_of(kind, "systole");
+            let view = lab.sh(node, &format!("{} view", systole.display()));
             let view: serde_json::Value = serde_json::from_str(&view).unwrap_or_default();
             view["node"]["rscstatus"]
                 .as_str()

@@ -127,7 +127,7 @@ fn quiet_within(pair: &Pair, limit: Duration) -> bool {
 pub fn run(kinds: [Kind; 2], trouble: Trouble) {
     let pair = Pair::new(PairConfig::new(kinds));
     pair.start_settled();
-    let ours = |node: &str| pair.kind(node) == Kind::Systole;
+    let ours = |node: &str| pair.kind(node).is_ours();
     let starts = |node: &str| count(&pair.lab, node, "start", "a");
     let stops = |node: &str| count(&pair.lab, node, "stop", "a");
     let before: Vec<(usize, usize)> = NODES.iter().map(|n| (starts(n), stops(n))).collect();
@@ -176,6 +176,7 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
     let word = |kind| match kind {
         Kind::Systole => "ours",
         Kind::Legacy => "legacy",
+        Kind::Older => "ours of before",
     };
     println!(
         "| {} | {} owner, {} standby | {two_during:.2} | {two_after:.2} | {:.2} | {} |",
@@ -195,13 +196,13 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
     let after: Vec<(usize, usize)> = NODES.iter().map(|n| (starts(n), stops(n))).collect();
     let touched = |node: usize| before[node] != after[node];
     match trouble {
-        Trouble::Cut if kinds == [Kind::Systole; 2] => {
+        Trouble::Cut if kinds.iter().all(|kind| kind.is_ours()) => {
             assert!(!touched(0), "the owner did something: {before:?} {after:?}");
             assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
             assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");
         }
         // Ours yields, and the legacy node neither restarts nor stops what it runs.
-        Trouble::Cut if kinds.contains(&Kind::Systole) => {
+        Trouble::Cut if kinds.iter().any(|kind| kind.is_ours()) => {
             let legacy = usize::from(kinds[1] == Kind::Legacy);
             let node = NODES[legacy];
             assert_eq!(

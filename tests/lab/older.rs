@@ -1,0 +1,160 @@
+//! The version before this one beside today's, in either role, and one in the place of the other: a pair is
+//! upgraded node by node, and may stay half done for days. The older programs are built from the
+//! repository's history, once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::death::{guardians, pid, wait_guardian};
+use super::history::{address_changes, assert_never_two_owners, count};
+use super::host::Kind;
+use super::pair::{ADDRESS_1, Pair, PairConfig};
+use super::{OURS_OURS, death, partition, scenario};
+
+/// The newest version whose nodes are out there.
+const REVISION: &str = "381d4ec";
+
+const OLDER_OWNER: [Kind; 2] = [Kind::Older, Kind::Systole];
+const OLDER_STANDBY: [Kind; 2] = [Kind::Systole, Kind::Older];
+
+/// Where a program of the older version is.
+pub fn program(name: &str) -> PathBuf {
+    let place = built().as_ref().expect("looked at before");
+    place.join("target/debug").join(name)
+}
+
+/// Why the older version cannot run here, if it cannot.
+pub fn obstacle() -> Option<String> {
+    built().as_ref().err().cloned()
+}
+
+fn built() -> &'static Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+fn build() -> Result<PathBuf, String> {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("older-{REVISION}"));
+    fs::create_dir_all(&place).map_err(|error| error.to_string())?;
+    let tree = place.display();
+    let sources = format!("git archive {REVISION} | tar -x --skip-old-files -C {tree}");
+    sh(&sources, env!("CARGO_MANIFEST_DIR"))?;
+    let cargo = env!("CARGO");
+    sh(
+        &format!("env -u RUSTFLAGS {cargo} build --quiet --locked --bins --target-dir target"),
+        &place.display().to_string(),
+    )?;
+    Ok(place)
+}
+
+fn sh(script: &str, place: &str) -> Result<(), String> {
+    let output = Command::new("bash")
+        .args(["-o", "pipefail", "-c", script])
+        .current_dir(place)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.trim().lines().last().unwrap_or_default().to_owned();
+    Err(format!("the older version cannot be built here: {last}"))
+}
+
+/// Makes the two tests of a scenario: the older version on node1, and on node2.
+macro_rules! beside {
+    ($($name:ident: $scenario:expr;)*) => { $(
+        mod $name {
+            use super::*;
+            #[test]
+            #[ignore = "lab: long tier"]
+            fn long_older_owner() {
+                let name = concat!("older::", stringify!($name), "::long_older_owner");
+                super::super::run(name, OLDER_OWNER, $scenario);
+            }
+            #[test]
+            #[ignore = "lab: long tier"]
+            fn long_older_standby() {
+                let name = concat!("older::", stringify!($name), "::long_older_standby");
+                super::super::run(name, OLDER_STANDBY, $scenario);
+            }
+        }
+    )* };
+}
+
+beside! {
+    start: scenario::both_start_at_once;
+    failover: scenario::power_loss_of_the_owner;
+    graceful_stop: scenario::graceful_stop;
+    standby: scenario::standby;
+    takeover: scenario::takeover_command;
+    failback: scenario::restart_with_failback_on;
+    no_failback: scenario::restart_with_failback_off;
+    legacy_failback: scenario::legacy_model_returns;
+    reload: scenario::reload_in_place;
+    cut: |kinds| partition::run(kinds, partition::Trouble::Cut);
+    owner_mute: |kinds| partition::run(kinds, partition::Trouble::Mute("node1"));
+    owner_frozen: |kinds| partition::run(kinds, partition::Trouble::Frozen("node1", 20));
+    killed: death::in_turns;
+    killed_while_starting: death::while_starting;
+    killed_while_giving: death::while_giving;
+}
+
+/// Lays a program of a version where the daemon of node1 was started from, as a package does.
+fn exchange(pair: &Pair, kind: Kind) {
+    let program = pair.program(kind, "heartbeat");
+    let script = format!(
+        "cp {} /run/program.new && mv /run/program.new /run/program",
+        program.display()
+    );
+    let output = pair.lab.exec("node1", &["bash", "-c", &script]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The program is exchanged under a running daemon, there and back: each time the process begins anew as
+/// the other version, and as what its guardian starts after a sudden death. The group runs on.
+fn in_place(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    exchange(&pair, Kind::Older);
+    let output = pair.lab.exec("node1", &["setsid", "/run/program"]);
+    assert!(output.status.success(), "{output:?}");
+    pair.start("node2");
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node1", "local");
+    wait_guardian(&pair, "node1", &[]);
+    let before = address_changes(&pair.lab, "node1", ADDRESS_1);
+    let active = "Local status now set to: 'active'";
+    for kind in [Kind::Systole, Kind::Older, Kind::Systole] {
+        let times = pair.log_count("node1", active);
+        let old = guardians(&pair, "node1");
+        exchange(&pair, kind);
+        let touch = "touch -d '10 seconds' /etc/ha.d/ha.cf";
+        pair.lab.sh("node1", touch);
+        let output = pair.lab.exec("node1", &["setsid", "/run/program", "-r"]);
+        assert!(output.status.success(), "as {kind:?}: {output:?}");
+        pair.wait_log_count("node1", active, times + 1);
+        pair.wait_holds("node1", "local");
+        wait_guardian(&pair, "node1", &old);
+        pair.lab
+            .sh("node1", &format!("kill -9 {}", pid(&pair, "node1")));
+        pair.wait_log_count("node1", active, times + 2);
+        pair.wait_holds("node1", "local");
+        pair.wait_holds("node2", "local");
+    }
+    assert_eq!(address_changes(&pair.lab, "node1", ADDRESS_1), before);
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: long tier"]
+fn long_in_place() {
+    if let Some(reason) = obstacle() {
+        return super::host::skip("older::long_in_place", &reason);
+    }
+    super::run("older::long_in_place", OURS_OURS, in_place);
+}
