@@ -32,9 +32,10 @@ pub(super) fn arrival_slack(limit: Duration) -> Duration {
 /// Notices when our own calls come late.
 ///
 /// A call that comes late has found datagrams waiting that it has not read yet. Silence may
-/// therefore be judged only after a short time to read them; after a stall of a whole dead time
-/// everybody gets a whole dead time again. The delay granted is bounded, so that a machine that
-/// is late all the time still declares a dead node dead.
+/// therefore be judged only after a short time to read them. A node whose dead time is at most
+/// twice as long as the stall gets a whole dead time again: nothing of it could be read meanwhile,
+/// and how long it may be silent is its own affair, not ours. The delay granted is bounded, so that
+/// a machine that is late all the time still declares a dead node dead.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stall {
     /// When the core asked to be called, at the latest.
@@ -76,7 +77,7 @@ impl Membership {
         }
         self.last_unix_s = now.unix_s;
         let timing = &self.settings.timing;
-        let (keepalive, deadtime) = (timing.keepalive, timing.deadtime);
+        let (keepalive, deadtime, initdead) = (timing.keepalive, timing.deadtime, timing.initdead);
         let late = self
             .stall
             .planned
@@ -96,8 +97,10 @@ impl Membership {
             keepalive.saturating_add(keepalive / 4)
         };
         self.stall.grace_until = self.stall.grace_until.max(now.instant + grace);
-        if late >= deadtime {
-            for node in self.nodes.iter_mut() {
+        let links_up = self.links_up;
+        for node in self.nodes.iter_mut() {
+            let limit = if links_up { node.dead_after } else { initdead };
+            if late >= limit / 2 {
                 node.silent_since = now.instant;
                 for link in &mut node.links {
                     link.restart_silence(now.instant);

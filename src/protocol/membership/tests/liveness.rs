@@ -413,6 +413,31 @@ fn the_loss_of_our_own_heartbeat_is_said_before_the_next_one_leaves() {
     assert!(notices(&out).is_empty(), "said once");
 }
 
+/// The peer has the shorter dead time: changed on one node first, say.
+#[test]
+fn who_stood_still_grants_each_node_its_own_dead_time() {
+    // From just below half of the peer's dead time to beyond ours.
+    for paused in [450, 550, 950, 1_100, 2_000, 3_200, 4_500] {
+        let mut cluster = Cluster::with(&["alpha", "beta"], |settings| {
+            if settings.local == name("beta") {
+                settings.timing.keepalive = Duration::from_millis(200);
+                settings.timing.deadtime = Duration::from_secs(1);
+            }
+        });
+        cluster.start_all();
+        cluster.run_to(20_000);
+        // Almost a whole dead time of beta's is over already when alpha stands still.
+        cluster.carries = Box::new(|from, _, _, ms| from != "beta" || ms >= 20_800);
+        cluster.run_to(20_780);
+        cluster.freeze("alpha");
+        cluster.run_for(paused);
+        cluster.thaw("alpha");
+        cluster.run_for(10_000);
+        let died = cluster.host("alpha").when(is_dead);
+        assert!(died.is_empty(), "after {paused} ms: {died:?}");
+    }
+}
+
 #[test]
 fn a_peer_that_died_during_our_stall_is_declared_dead_a_dead_time_later() {
     let mut alone = Alone::active();
