@@ -3,11 +3,10 @@
 //!
 //! A mailbox cannot hold that bound: in the same one are messages that may not be dropped.
 
-use std::mem::size_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::protocol::message::{Field, Message, Value};
+use crate::protocol::message::Message;
 
 /// The sender's end. When the bound is reached nothing passes until half of it is free again, so
 /// that a loss is one gap and not many.
@@ -43,7 +42,7 @@ impl Backlog {
     /// Whether there is room for `message`. A single one always has.
     pub fn admit(&mut self, message: &Message) -> Admission {
         let queued = self.queued_bytes.load(Ordering::Relaxed);
-        let bytes = weight(message);
+        let bytes = message.memory_bytes();
         if self.full && queued > self.limit_bytes / 2 {
             return Admission::StillFull;
         }
@@ -95,23 +94,6 @@ impl Drop for Taken {
     }
 }
 
-/// About what a message takes in memory, in bytes.
-fn weight(message: &Message) -> usize {
-    let of = |field: &Field| {
-        let value = match &field.value {
-            Value::Text(text) => text.len(),
-            Value::Binary(bytes) | Value::Compressed(bytes) => bytes.len(),
-            Value::Struct(inner) | Value::Uncompressed(inner) => weight(inner),
-            Value::List(list) => list
-                .iter()
-                .map(|element| element.len().saturating_add(size_of::<Vec<u8>>()))
-                .fold(0, usize::saturating_add),
-        };
-        size_of::<Field>().saturating_add(value)
-    };
-    (message.fields().iter().map(of)).fold(size_of::<Message>(), usize::saturating_add)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +101,7 @@ mod tests {
     #[test]
     fn a_full_backlog_opens_again_when_half_of_it_is_gone() {
         let message = Message::new("status").with("info", &"x".repeat(1000));
-        let bytes = weight(&message);
+        let bytes = message.memory_bytes();
         assert!((1000..1500).contains(&bytes), "{bytes}");
         let mut backlog = Backlog::new(4 * bytes);
         let mut slots = Vec::new();

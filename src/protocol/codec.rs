@@ -93,11 +93,21 @@ impl DecodeError {
 /// # Errors
 /// [`DecodeError`] with the reason.
 pub fn decode_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeError> {
+    Ok(compress::unwrap(verify_datagram(input, keys)?)?)
+}
+
+/// The same, but that a message in a compression wrapper stays in it: see
+/// [`compress::is_wrapped`]. To unpack it can take ten thousand times as long as to verify it, and
+/// nothing is known of its sender, run and number before.
+///
+/// # Errors
+/// [`DecodeError`] with the reason.
+pub fn verify_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeError> {
     let form = Form::of(input).ok_or(DecodeError::NotAMessage)?;
     if input.len() > MAX_MESSAGE_BYTES {
         return Err(Malformed::TooLarge(input.len()).into());
     }
-    let message = match form {
+    Ok(match form {
         Form::Netstring => {
             let (body, after) = netstring::split_body(input)?;
             let refuse = |reason| DecodeError::NotAuthentic {
@@ -121,8 +131,7 @@ pub fn decode_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeEr
             })?;
             message
         }
-    };
-    Ok(compress::unwrap(message)?)
+    })
 }
 
 /// Reads one message that needs no signature: the FIFO's, in either form, trailer or not.

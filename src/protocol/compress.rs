@@ -101,6 +101,12 @@ impl fmt::Display for Algorithm {
 #[error("unknown compression {0:?}")]
 pub struct UnknownAlgorithm(pub String);
 
+/// Whether a message is a compression wrapper, which [`unwrap`] opens.
+#[must_use]
+pub fn is_wrapped(message: &Message) -> bool {
+    message.binary(field::COMPRESSED_PAYLOAD).is_some()
+}
+
 /// Takes the message out of a compression wrapper; any other message comes back as it is.
 ///
 /// The inner message is not authenticated again, and not unwrapped again.

@@ -196,6 +196,24 @@ impl Message {
         &self.fields
     }
 
+    /// About what it takes in memory, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let of = |field: &Field| {
+            let value = match &field.value {
+                Value::Text(text) => text.len(),
+                Value::Binary(bytes) | Value::Compressed(bytes) => bytes.len(),
+                Value::Struct(inner) | Value::Uncompressed(inner) => inner.memory_bytes(),
+                Value::List(list) => list
+                    .iter()
+                    .map(|element| element.len().saturating_add(size_of::<Vec<u8>>()))
+                    .fold(0, usize::saturating_add),
+            };
+            size_of::<Field>().saturating_add(value)
+        };
+        (self.fields.iter().map(of)).fold(size_of::<Self>(), usize::saturating_add)
+    }
+
     /// Whether a field needs the netstring form. Spec: wire, section 5.
     #[must_use]
     pub fn needs_netstring(&self) -> bool {

@@ -34,6 +34,11 @@ const MAX_EARLY: usize = 8;
 /// longer: more clients come and go in a gap only where something is wrong.
 const MAX_HELD_NOTICES: usize = 64;
 
+/// Memory for what is kept of one node until a missing message or a status comes, in bytes, for the
+/// notices and for the early messages each. A real one takes a few hundred bytes; a compressed
+/// datagram of a few hundred bytes can hold one of two megabytes, and this memory is locked.
+const MAX_KEPT_BYTES: usize = 256 * 1024;
+
 /// A message of a run that its sender's status has not begun yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Early {
@@ -214,14 +219,20 @@ impl Node {
         self.window.first_missing().is_some_and(|first| first < seq)
     }
 
-    /// Keeps a notice until what is missing before it has come or was given up. Returns one that
-    /// cannot wait any longer. Spec: client API, section 9, barrier.
-    pub fn hold_notice(&mut self, seq: Sequence, notice: Message) -> Option<Message> {
+    /// Keeps a notice until what is missing before it has come or was given up. Returns those that
+    /// cannot wait any longer, the oldest first. Spec: client API, section 9, barrier.
+    pub fn hold_notice(&mut self, seq: Sequence, notice: Message) -> Vec<Message> {
         self.held_notices.insert(seq, notice);
-        (self.held_notices.len() > MAX_HELD_NOTICES)
-            .then(|| self.held_notices.pop_first())
-            .flatten()
-            .map(|(_, oldest)| oldest)
+        let mut bytes = total_bytes(self.held_notices.values());
+        let mut released = Vec::new();
+        while self.held_notices.len() > MAX_HELD_NOTICES || bytes > MAX_KEPT_BYTES {
+            let Some((_, oldest)) = self.held_notices.pop_first() else {
+                break;
+            };
+            bytes = bytes.saturating_sub(oldest.memory_bytes());
+            released.push(oldest);
+        }
+        released
     }
 
     /// The next notice below `limit` that nothing holds back any more.
@@ -238,16 +249,19 @@ impl Node {
         std::mem::take(&mut self.held_notices).into_values()
     }
 
-    /// Keeps a message of a run that we do not know yet; the oldest goes when there are too many.
+    /// Keeps a message of a run that we do not know yet; the oldest go when there are too many or
+    /// they are too large.
     pub fn keep_early(&mut self, early: Early) {
         let same = |kept: &Early| (kept.generation, kept.seq) == (early.generation, early.seq);
         if self.early.iter().any(same) {
             return;
         }
-        if self.early.len() >= MAX_EARLY {
-            self.early.remove(0);
-        }
         self.early.push(early);
+        let mut bytes = total_bytes(self.early.iter().map(|early| &early.message));
+        while self.early.len() > MAX_EARLY || bytes > MAX_KEPT_BYTES {
+            let oldest = self.early.remove(0);
+            bytes = bytes.saturating_sub(oldest.message.memory_bytes());
+        }
     }
 
     /// Notes a number of a run that no status has told of yet. `false`: there are too many, it was
@@ -291,6 +305,13 @@ impl Node {
             }
         }
     }
+}
+
+/// What messages take in memory together, in bytes.
+fn total_bytes<'a>(messages: impl Iterator<Item = &'a Message>) -> usize {
+    messages
+        .map(Message::memory_bytes)
+        .fold(0, usize::saturating_add)
 }
 
 /// Position of a node in the table. Valid until nodes are removed.
@@ -538,5 +559,33 @@ mod tests {
         assert!(node.capabilities.is_empty());
         node.advertise(Some(&"a".repeat(MAX_CAPABILITY_BYTES + 1)));
         assert!(node.capabilities.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_for_later_is_bounded_in_bytes() {
+        let mut table = table();
+        let index = table.find("beta").unwrap();
+        let node = table.get_mut(index).unwrap();
+        let large = |bytes: usize| Message::new("status").with("info", &"x".repeat(bytes));
+        for seq in 1..=5 {
+            node.keep_early(Early {
+                generation: Generation(9),
+                seq: Sequence(seq),
+                medium: MediumName::new("eth0"),
+                message: large(MAX_KEPT_BYTES / 3),
+            });
+        }
+        let kept: Vec<u64> = node.early.iter().map(|early| early.seq.0).collect();
+        assert_eq!(kept, [4, 5], "the newest that fit");
+        assert!(node.hold_notice(Sequence(10), large(10)).is_empty());
+        assert!(
+            node.hold_notice(Sequence(11), large(MAX_KEPT_BYTES / 2))
+                .is_empty()
+        );
+        let released = node.hold_notice(Sequence(12), large(MAX_KEPT_BYTES / 2));
+        assert_eq!(released.len(), 2, "the oldest are told at once");
+        let released = node.hold_notice(Sequence(13), large(2 * MAX_KEPT_BYTES));
+        assert_eq!(released.len(), 2, "one that is too large waits for nothing");
+        assert_eq!(node.take_notices().count(), 0);
     }
 }

@@ -26,6 +26,8 @@ pub struct Counters {
     pub not_authentic: u64,
     /// Verified messages dropped because membership's mailbox was full.
     pub mailbox_full: u64,
+    /// Compressed messages dropped because too many waited to be unpacked.
+    pub packed_full: u64,
     /// Datagrams that the kernel dropped because the socket's buffer was full.
     pub kernel_drops: u64,
     /// Datagrams sent.
@@ -102,6 +104,20 @@ impl Ledger {
             notice::log(&Notice::OtherWarn {
                 text: format!(
                     "{}: {messages} messages dropped, membership is busy",
+                    self.name
+                ),
+            });
+        }
+    }
+
+    /// Too many compressed messages wait already.
+    pub(super) fn too_many_packed(&mut self, now: Monotonic) {
+        self.counters.packed_full += 1;
+        let kind = "compressed messages dropped, too many wait to be unpacked";
+        if self.limiter.pass(kind, now) {
+            notice::log(&Notice::OtherWarn {
+                text: format!(
+                    "{}: a compressed message is dropped, too many wait to be unpacked",
                     self.name
                 ),
             });

@@ -15,6 +15,7 @@ mod receive;
 mod sockets;
 mod ucast;
 mod udp;
+mod unpack;
 
 use std::io;
 use std::pin::Pin;
@@ -34,7 +35,8 @@ use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
-use crate::protocol::codec::decode_datagram;
+use crate::protocol::codec::verify_datagram;
+use crate::protocol::compress;
 
 pub use counters::Counters;
 pub use plan::{Line, MediumPlan, Receive, plan};
@@ -46,6 +48,7 @@ pub use udp::Step;
 use counters::{Ledger, SendErrors};
 pub use interface::InterfaceState;
 use receive::{Heard, Receiver};
+use unpack::{Packed, Unpacking};
 
 /// Messages that a medium's mailbox holds; more are dropped. 64 beats are far beyond any use.
 const MAILBOX: usize = 64;
@@ -102,6 +105,8 @@ pub struct MediumActor {
     to: Recipient<Received>,
     /// Of the batch in hand.
     heard: Messages,
+    /// Compressed messages.
+    unpacking: Unpacking,
     clock: Clock,
     ledger: Ledger,
     /// Sockets opened by somebody else, until `started` takes them.
@@ -138,10 +143,12 @@ impl ActorFuture<MediumActor> for Reading {
     fn poll(
         self: Pin<&mut Self>,
         medium: &mut MediumActor,
-        _: &mut Context<MediumActor>,
+        ctx: &mut Context<MediumActor>,
         task: &mut task::Context<'_>,
     ) -> Poll<io::Error> {
-        self.get_mut().0.poll(task, |heard| medium.hear(&heard))
+        let failed = self.get_mut().0.poll(task, |heard| medium.hear(&heard));
+        medium.unpack_next(ctx);
+        failed
     }
 }
 
@@ -166,6 +173,7 @@ impl MediumActor {
             keys: setup.keys,
             to: setup.to,
             heard: Messages::new(),
+            unpacking: Unpacking::default(),
             ledger: Ledger::new(name, setup.log_bad_packets),
             opened: Some(setup.opened),
             state: State::closed(clock.now().instant),
@@ -289,7 +297,8 @@ impl MediumActor {
         self.state = State::closed(now);
     }
 
-    /// Decodes and verifies; passes on at the end of the batch.
+    /// Verifies and decodes; passes on at the end of the batch. What is compressed waits for its
+    /// turn: [`unpack`].
     fn hear(&mut self, heard: &Heard<'_>) {
         let (datagram, from) = match *heard {
             Heard::Datagram(datagram, from) => (datagram, from),
@@ -300,7 +309,14 @@ impl MediumActor {
             }
             Heard::End => return self.pass_on(),
         };
-        match decode_datagram(datagram, &self.keys) {
+        match verify_datagram(datagram, &self.keys) {
+            Ok(message) if compress::is_wrapped(&message) => {
+                if !self.unpacking.add(Packed { message, from }) {
+                    let _entered = self.span.enter();
+                    let now = self.clock.now().instant;
+                    self.ledger.too_many_packed(now);
+                }
+            }
             Ok(message) => self.heard.push(message),
             Err(error) => {
                 let _entered = self.span.enter();
@@ -415,6 +431,7 @@ impl Actor for MediumActor {
         self.state = State::closed(now);
         // A panic may have left some.
         self.heard.clear();
+        self.unpacking = Unpacking::default();
         if let Some(opened) = self.opened.take()
             && let Err(error) = self.take(opened, ctx)
         {

@@ -7,20 +7,30 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::clock::{Clock, Monotonic};
 use crate::sys::datagrams::{DatagramBuffer, SLOTS};
 
 /// Datagrams taken per wake-up. After that many sockets and timers have their turn first. At 6 µs
 /// each a batch costs a third of a millisecond.
 pub const BATCH: usize = 4 * SLOTS;
 
+/// A batch ends after this time, however few datagrams it had: the largest take twenty times as
+/// long as usual ones.
+const BATCH_TIME: Duration = Duration::from_millis(1);
+
 /// A receive socket with its buffer.
 pub(super) struct Receiver {
     socket: UdpSocket,
     buffer: DatagramBuffer,
+    /// Datagrams in the buffer, and how many of them were handed over.
+    taken: usize,
+    handed: usize,
+    clock: Clock,
     /// The kernel's count of dropped datagrams at the last receive.
     drops: u32,
     /// Set after a full batch.
@@ -46,6 +56,9 @@ impl Receiver {
         Ok(Self {
             socket: UdpSocket::from_std(socket)?,
             buffer: DatagramBuffer::default(),
+            taken: 0,
+            handed: 0,
+            clock: Clock::start(),
             drops: 0,
             pause: None,
         })
@@ -53,7 +66,7 @@ impl Receiver {
 
     /// Hands over what there is, and is ready only with an error that the socket will not survive.
     ///
-    /// After [`BATCH`] datagrams it gives way by `yield_now`, which lets the runtime look at
+    /// After [`BATCH`] datagrams or [`BATCH_TIME`] it gives way by `yield_now`, which lets the runtime look at
     /// sockets and timers before this task runs again; waking itself would not.
     pub(super) fn poll(
         &mut self,
@@ -65,7 +78,10 @@ impl Receiver {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            if let Err(error) = ready!(self.socket.poll_recv_ready(cx)) {
+            // What is in the buffer waits for no socket.
+            if self.handed >= self.taken
+                && let Err(error) = ready!(self.socket.poll_recv_ready(cx))
+            {
                 return Poll::Ready(error);
             }
             let outcome = self.batch(&mut hear);
@@ -80,31 +96,53 @@ impl Receiver {
 
     /// One batch. `WouldBlock`: the socket is empty, and the runtime knows.
     fn batch(&mut self, hear: &mut impl FnMut(Heard<'_>)) -> io::Result<()> {
+        let begun = self.clock.now().instant;
+        let mut emptied = Ok(());
         for _ in 0..BATCH / SLOTS {
-            let (socket, buffer) = (&self.socket, &mut self.buffer);
-            let mut taken = 0;
-            let emptied = socket.try_io(Interest::READABLE, || {
-                taken = buffer.receive(socket.as_fd())?;
-                // Less than there was room for: nothing more waits, which need not be asked. What
-                // comes from now on wakes us.
-                if taken < SLOTS {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(())
-            });
-            for datagram in buffer.iter(taken) {
-                if let Some(drops) = datagram.drops.filter(|drops| *drops != self.drops) {
-                    hear(Heard::Dropped(drops.wrapping_sub(self.drops)));
-                    self.drops = drops;
-                }
-                hear(Heard::Datagram(datagram.bytes, datagram.from));
+            if self.handed >= self.taken {
+                emptied = self.fill();
             }
-            match emptied {
-                Err(error) if !is_passing(&error) => return Err(error),
+            if !self.hand_over(begun, hear) {
+                // The rest of the buffer comes first in the next batch.
+                return Ok(());
+            }
+            match &emptied {
+                Err(error) if !is_passing(error) => return emptied,
                 Ok(()) | Err(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Takes what waits in the socket into the buffer, which is empty.
+    fn fill(&mut self) -> io::Result<()> {
+        (self.taken, self.handed) = (0, 0);
+        let (socket, buffer, taken) = (&self.socket, &mut self.buffer, &mut self.taken);
+        socket.try_io(Interest::READABLE, || {
+            *taken = buffer.receive(socket.as_fd())?;
+            // Less than there was room for: nothing more waits, which need not be asked. What
+            // comes from now on wakes us.
+            if *taken < SLOTS {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands over what is in the buffer. `false`: the time of the batch is over.
+    fn hand_over(&mut self, begun: Monotonic, hear: &mut impl FnMut(Heard<'_>)) -> bool {
+        for datagram in self.buffer.iter(self.taken).skip(self.handed) {
+            if let Some(drops) = datagram.drops.filter(|drops| *drops != self.drops) {
+                hear(Heard::Dropped(drops.wrapping_sub(self.drops)));
+                self.drops = drops;
+            }
+            hear(Heard::Datagram(datagram.bytes, datagram.from));
+            self.handed += 1;
+            if self.clock.now().instant.since(begun) >= BATCH_TIME {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -121,7 +159,7 @@ pub(crate) fn is_passing(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
     use std::time::Duration;
 
@@ -139,45 +177,56 @@ mod tests {
         (Receiver::new(socket).expect("registered"), sender)
     }
 
-    #[actix::test]
-    async fn takes_one_batch_and_lets_timers_run_before_the_next() {
+    /// What 200 datagrams come in: the sizes of the batches, if each datagram takes `busy`.
+    async fn batches(busy: Duration) -> Vec<usize> {
         let (mut receiver, sender) = pair();
         for number in 0..200_u8 {
             sender.send(&[number]).expect("sent");
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let heard = Rc::new(Cell::new(0_usize));
+        let heard = Rc::new(RefCell::new(vec![0_usize]));
         let reading = {
             let heard = Rc::clone(&heard);
             let clock = crate::clock::Clock::start();
             actix::spawn(async move {
                 std::future::poll_fn(|cx| {
                     receiver.poll(cx, |event| {
-                        if let Heard::Datagram(datagram, from) = event {
-                            assert_eq!(usize::from(datagram[0]), heard.get());
-                            assert!(from.is_some_and(|from| from.ip().is_loopback()));
-                            heard.set(heard.get() + 1);
-                            // A batch takes six ticks of the timer.
-                            let begun = clock.now().instant;
-                            while clock.now().instant.since(begun) < Duration::from_micros(100) {}
+                        let mut heard = heard.borrow_mut();
+                        match event {
+                            Heard::Datagram(datagram, from) => {
+                                assert_eq!(usize::from(datagram[0]), heard.iter().sum::<usize>());
+                                assert!(from.is_some_and(|from| from.ip().is_loopback()));
+                                *heard.last_mut().expect("one") += 1;
+                                let begun = clock.now().instant;
+                                while clock.now().instant.since(begun) < busy {}
+                            }
+                            Heard::Dropped(_) => {}
+                            Heard::End => heard.push(0),
                         }
                     })
                 })
                 .await
             })
         };
-        let mut steps = Vec::new();
-        while heard.get() < 200 && steps.len() < 40 {
+        while heard.borrow().iter().sum::<usize>() < 200 {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            steps.push(heard.get());
         }
-        assert!(
-            steps.iter().all(|seen| seen % BATCH == 0 || *seen == 200),
-            "{steps:?}"
-        );
-        assert!(steps.len() >= 3, "{steps:?}");
-        assert_eq!(heard.get(), 200);
         reading.abort();
+        let sizes = heard.borrow().clone();
+        sizes.into_iter().filter(|size| *size > 0).collect()
+    }
+
+    #[actix::test]
+    async fn a_batch_is_bounded_in_number() {
+        let sizes = batches(Duration::ZERO).await;
+        assert!(sizes.iter().all(|size| *size <= BATCH), "{sizes:?}");
+        assert!(sizes.len() >= 4, "{sizes:?}");
+    }
+
+    #[actix::test]
+    async fn a_batch_is_bounded_in_time() {
+        let sizes = batches(BATCH_TIME).await;
+        assert!(sizes.iter().all(|size| *size == 1), "{sizes:?}");
     }
 
     #[actix::test]

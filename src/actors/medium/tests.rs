@@ -9,7 +9,8 @@ use super::*;
 use crate::actors::messages::Outgoing;
 use crate::config::types::MediumConfig;
 use crate::protocol::auth::Method;
-use crate::protocol::codec::encode_datagram;
+use crate::protocol::codec::{encode_compressed, encode_datagram};
+use crate::protocol::compress::Algorithm;
 use crate::protocol::message::Message as Wire;
 use crate::protocol::wire::MessageFormat;
 
@@ -368,4 +369,67 @@ fn the_lines_at_opening_are_the_legacy_ones() {
              (ttl=1 loop=0)",
         ]
     );
+}
+
+/// A message of `bytes` bytes in a datagram of a few hundred.
+fn packed(number: u32, bytes: usize) -> Transmit {
+    let message = Wire::new("status")
+        .with("src", "alpha")
+        .with("seq", &format!("{number:x}"))
+        .with("info", &"x".repeat(bytes));
+    let datagram = encode_compressed(&message, &keys(), MessageFormat::Netstring, Algorithm::Bz2);
+    let datagram = datagram.expect("encodes");
+    assert!(datagram.len() < 1_000, "{}", datagram.len());
+    Transmit(Arc::new(Outgoing {
+        message: Wire::new("status"),
+        datagram,
+    }))
+}
+
+/// Whatever was sent before it, nothing waits for a message that has to be unpacked.
+#[actix::test]
+async fn a_flood_of_compressed_messages_delays_nothing() {
+    const BOMBS: u32 = 40;
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(free_port()), &probe);
+    // All are sent before the first is heard.
+    let bombs: Vec<Transmit> = (1..=BOMBS)
+        .map(|number| packed(number, 2_000_000))
+        .collect();
+    for message in bombs.into_iter().chain([transmit(1_000)]) {
+        medium.do_send(message);
+    }
+    let mut heard = Vec::new();
+    while !heard.contains(&1_000) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        heard.extend(sequences(&probe).await);
+    }
+    let before = heard.iter().position(|seq| *seq == 1_000).expect("heard");
+    assert!(before <= 2, "{before} were unpacked before it");
+    // What waits is bounded, comes in order, and what does not fit is dropped.
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert!(counters.packed_full > 0, "{counters:?}");
+    let dropped = u32::try_from(counters.packed_full).expect("a few");
+    while heard.len() < usize::try_from(BOMBS - dropped + 1).expect("a few") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        heard.extend(sequences(&probe).await);
+    }
+    heard.retain(|seq| *seq != 1_000);
+    assert!(heard.is_sorted(), "{heard:?}");
+}
+
+#[actix::test]
+async fn what_does_not_unpack_is_refused_and_the_next_one_is_heard() {
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(free_port()), &probe);
+    medium.send(packed(1, 3_000_000)).await.expect("alive");
+    medium.send(packed(2, 1_000)).await.expect("alive");
+    let mut heard = Vec::new();
+    while heard.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        heard.extend(sequences(&probe).await);
+    }
+    assert_eq!(heard, [2]);
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert_eq!((counters.malformed, counters.received), (1, 1));
 }

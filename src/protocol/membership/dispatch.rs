@@ -87,7 +87,7 @@ impl Membership {
         let now = if node.misses_before(heard.seq) {
             node.hold_notice(heard.seq, message)
         } else {
-            Some(message)
+            vec![message]
         };
         deliver(now, out);
     }
