@@ -4,8 +4,8 @@
 //! | Changed | Taken over |
 //! |---|---|
 //! | `authkeys` | in place; a bad file leaves the old keys in use |
-//! | `ha.cf`, only log targets, `syslogmsgfmt`, `debug` | in place |
-//! | `ha.cf`, anything else, or only touched | the process replaces itself, its groups run on |
+//! | `ha.cf`, whatever it is, or only touched | the process replaces itself, its groups run on |
+//! | of it log targets, `syslogmsgfmt`, `debug` | at once, and by the new process for scripts and clients |
 //! | the program itself, by an upgrade | as `ha.cf` touched: the new program goes on |
 //! | `haresources` | a group's own line at its next order; other groups at the next restart |
 //!
@@ -132,6 +132,7 @@ pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.generation_method != new.generation_method,
         ),
         ("uuidfrom", old.uuid_from != new.uuid_from),
+        ("log", old.log != new.log),
         ("log_badpack", old.log_bad_packets != new.log_bad_packets),
         ("respawn", old.respawn != new.respawn),
         ("apiauth", old.api_auth != new.api_auth),

@@ -519,7 +519,7 @@ fn clients_read_the_legacy_parameters() {
             let answer = answer.as_str().expect("an answer is text");
             let (value, code) = answer.rsplit_once(" rc=").expect("an exit code");
             let stored = match parameter.as_str() {
-                // Not a directive; the client session answers it.
+                // Not a directive: `protocol/client/tests.rs` asks for it.
                 "hbversion" => continue,
                 "crm" => "pacemaker",
                 other => other,

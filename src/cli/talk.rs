@@ -2,13 +2,14 @@
 //! reload (`-r`). Spec: tools, section 1.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::config::environment::Machine;
+use crate::config::load;
 use crate::guardian;
 use crate::paths::Paths;
 use crate::pid_file::{self, PidFile};
@@ -51,7 +52,7 @@ pub fn status(paths: &Paths) -> Answer {
     match pid_file::look(&paths.pid_file) {
         PidFile::Running(pid) => {
             let host = crate::ha_log::host_name();
-            let node = local_node_name(&paths.ha_dir, &host);
+            let node = load::local_name(paths, &Machine).to_ascii_lowercase();
             Answer::out(
                 format!("heartbeat OK [pid {pid} et al] is running on {host} [{node}]...\n"),
                 0,
@@ -60,17 +61,6 @@ pub fn status(paths: &Paths) -> Answer {
         PidFile::Stale(_) => Answer::out("heartbeat is stopped. No process\n".to_owned(), 1),
         PidFile::Absent => Answer::out("heartbeat is stopped. No process\n".to_owned(), 3),
     }
-}
-
-/// First line of `nodeinfo`, if it ends with a newline, else the host name; in lower case.
-/// Spec: configuration, section 2.5.
-fn local_node_name(ha_dir: &Path, host: &str) -> String {
-    let nodeinfo = fs::read(ha_dir.join("nodeinfo")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&nodeinfo);
-    let name = text.split_once('\n').map(|(first, _)| first.trim_end());
-    name.filter(|name| !name.is_empty())
-        .unwrap_or(host)
-        .to_ascii_lowercase()
 }
 
 /// `-k`: asks the daemon to stop and waits until it is gone, without limit.
@@ -164,6 +154,8 @@ pub fn signal_reload(pid: i32) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn paths(pid_file: Option<&str>) -> (tempfile::TempDir, Paths) {
@@ -304,15 +296,5 @@ mod tests {
         answer(0)(wait_for_end(&paths, i32::MAX, true));
         other.kill().unwrap();
         other.wait().unwrap();
-    }
-
-    #[test]
-    fn node_name_comes_from_nodeinfo_only_with_its_newline() {
-        let (_root, paths) = paths(None);
-        assert_eq!(local_node_name(&paths.ha_dir, "Host"), "host");
-        fs::write(paths.ha_dir.join("nodeinfo"), "Other\n").unwrap();
-        assert_eq!(local_node_name(&paths.ha_dir, "host"), "other");
-        fs::write(paths.ha_dir.join("nodeinfo"), "Other").unwrap();
-        assert_eq!(local_node_name(&paths.ha_dir, "host"), "host");
     }
 }

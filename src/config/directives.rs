@@ -120,14 +120,14 @@ pub(super) const DIRECTIVES: &[Row] = &[
         set::coredumps,
         Some("true"),
         "enable Linux-HA core dumps",
-        NoEffect,
+        Full,
     ),
     words(
         "coreroot",
         set::coreroot,
         None,
         "set root directory of core dump area",
-        NoEffect,
+        Full,
     ),
     words(
         "crm_daemon_dir",

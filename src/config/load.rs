@@ -194,10 +194,11 @@ pub fn load_keys(
     }
 }
 
-/// The first line of `nodeinfo` when a newline ends it, else the kernel's host name.
+/// The first line of `nodeinfo` when a newline ends it, else the kernel's host name; as it is
+/// written.
 ///
 /// Spec: configuration, section 2.5.
-fn local_name(paths: &Paths, env: &dyn Environment) -> String {
+pub fn local_name(paths: &Paths, env: &dyn Environment) -> String {
     let nodeinfo = env
         .read_file(&paths.ha_dir.join("nodeinfo"))
         .ok()

@@ -11,6 +11,7 @@ use super::RootActor;
 use crate::actors::messages::UpdateKeys;
 use crate::config::environment::Machine;
 use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
+use crate::config::types::LogConfig;
 use crate::ha_log::Targets;
 use crate::notice::{self, Notice, Severity};
 use crate::paths::Paths;
@@ -119,27 +120,31 @@ impl RootActor {
         }
     }
 
-    /// `ha.cf` was touched or changed, and is good.
+    /// `ha.cf` was touched or changed, and is good: the process replaces itself. Only then do scripts
+    /// and clients, which have the paths in their environment, know of another log; and no list of
+    /// what may change without it can be wrong. A mere touch counts: it is how one asks for a
+    /// restart, after an upgrade say.
     fn take_config(&mut self, new: crate::config::Config, ctx: &mut Context<Self>) {
-        let waiting = waits_for_restart(&self.config, &new);
-        let only_log = waiting.is_empty() && self.config.log != new.log;
-        if !only_log {
-            // A mere touch counts: it is how one asks for a restart, after an upgrade say.
-            if !waiting.is_empty() {
-                self.say(format!("Configuration changed: {}", waiting.join(", ")));
-            }
-            self.restart(ctx);
-            return;
+        let changed = waits_for_restart(&self.config, &new);
+        if !changed.is_empty() {
+            self.say(format!("Configuration changed: {}", changed.join(", ")));
         }
+        if self.config.log != new.log {
+            self.take_log(new.log);
+        }
+        self.restart(ctx);
+    }
+
+    /// The daemon's own lines go to the new places at once: a restart may have to wait for a script.
+    fn take_log(&mut self, new: LogConfig) {
         // Unless USR1 or USR2 have moved it meanwhile.
-        if self.config.log.debug != new.log.debug {
-            self.log.set_debug(new.log.debug);
+        if self.config.log.debug != new.debug {
+            self.log.set_debug(new.debug);
         }
-        self.log.aim(Targets::from_config(&new.log, false));
+        self.log.aim(Targets::from_config(&new, false));
         let mut running = (*self.config).clone();
-        running.log = new.log;
+        running.log = new;
         self.config = Arc::new(running);
-        self.say("Configuration reread: the log directives are in force.");
     }
 
     fn say(&self, text: impl Into<String>) {

@@ -66,9 +66,14 @@ pub(super) fn hbparameter(client: &mut ApiClient, options: &Options) -> Outcome 
     let Some(name) = &options.parameter else {
         return Outcome::logged(EXIT_PARAMETER, ["parameter name required".to_owned()]);
     };
-    let request = client.request("getparm").with("pname", name);
-    let answer = client.ask_one(&request).ok();
-    let Some(value) = answer.as_ref().and_then(|answer| answer.text("pvalue")) else {
+    // Of the version legacy's program prints what it was told at its sign-on: the long form.
+    let (answer, field) = if name == "hbversion" {
+        (Some(client.hello().clone()), "hbversion")
+    } else {
+        let request = client.request("getparm").with("pname", name);
+        (client.ask_one(&request).ok(), "pvalue")
+    };
+    let Some(value) = answer.as_ref().and_then(|answer| answer.text(field)) else {
         return Outcome::logged(
             EXIT_DOWN,
             [

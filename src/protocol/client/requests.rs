@@ -190,6 +190,11 @@ impl Registry {
     /// Spec: client API, section 6.3.
     fn parameter(&self, message: &Message) -> Answers {
         let name = message.text("pname").ok_or(word::INVALID)?;
+        // The bare number; the long form is in the answer to a sign-on.
+        if name == "hbversion" {
+            let number = self.settings.version.split(' ').next().unwrap_or_default();
+            return one(text("pvalue", number));
+        }
         let name = if name == "crm" { "pacemaker" } else { name };
         match self.settings.parameters.get(name) {
             Some(value) => one(text("pvalue", value.as_str())),

@@ -671,6 +671,18 @@ fn strangers_are_limited_in_all_and_per_user() {
     assert!(bench.registry.connected(ClientId(500), of(9)).is_ok());
 }
 
+/// As a legacy node answers, and legacy's own `cl_status` does not ask.
+#[test]
+fn the_version_is_a_parameter_too() {
+    let mut bench = Bench::new(settings());
+    let id = bench.sign_on(1, "17", 17, 0, 0);
+    bench.heard(id);
+    bench.say(id, request("getparm", 17).with("pname", "hbversion"));
+    let answers = bench.heard(id);
+    let values: Vec<_> = answers.iter().map(|answer| answer.text("pvalue")).collect();
+    assert_eq!(values, [Some("3.0.6")]);
+}
+
 #[test]
 fn a_node_without_links_gets_an_answer() {
     let mut bench = Bench::new(settings());
