@@ -28,11 +28,14 @@ use crate::protocol::status::NodeStatus;
 const AGREEMENT: Duration = Duration::from_secs(10);
 /// Patience for the report of a peer that is active. Spec: resources, section 5.2, note 3.
 const REPORT: Duration = Duration::from_secs(1);
-/// How often a settled node asks for it. The first `starting` may be lost for good when another
-/// message overtakes it: what was sent before the first number heard is not asked for.
+/// How often a settled node asks for it, a second apart, before it says that none comes. The first
+/// `starting` may be lost for good when another message overtakes it: what was sent before the first
+/// number heard is not asked for.
 const ASK_WHEN_STABLE: u8 = 3;
 /// The same, of one whose report counts only when it has heard the question: as long as the patience.
 const ASK_ONE_THAT_ECHOES: u8 = 9;
+/// After that it is asked on and on: it may be deaf, and hear again at any time.
+const ASK_ON: Duration = Duration::from_secs(5);
 /// How long a message of another node that it shoots us keeps us from acquiring. Spec: 10.3.
 const AIMED_AT: Duration = Duration::from_secs(10);
 
@@ -257,6 +260,11 @@ impl ResourceState {
         };
         if let Some(peer) = self.peers.get_mut(from) {
             peer.holds = peer.holds.updated(set, full);
+            peer.claims = if stale {
+                peer.claims.with(set)
+            } else {
+                peer.claims.updated(set, full)
+            };
         }
         self.theirs = if stale {
             self.theirs.with(set)
@@ -329,8 +337,12 @@ impl ResourceState {
             self.timers.local = Some(until);
             return;
         }
+        if self.wait_for_claimant() {
+            return;
+        }
         self.timers.local = None;
         self.timers.ask_again = None;
+        self.waits_for_claimant = false;
         self.acquire_local(false);
         self.take_what_was_let_go();
         self.phase = Phase::Stable;
@@ -343,6 +355,30 @@ impl ResourceState {
         self.send(report(self.mine, stable, None));
         self.failback_armed |= self.other_stable;
         self.acquisition_complete("T_RESOURCES(them)");
+    }
+
+    /// The ten seconds are over. They are patience with a node that does not report; one that has
+    /// said that it holds ours, or may have taken them in a partition, is asked on and on instead: it
+    /// serves, and does not hear us. `true`: nothing is taken.
+    fn wait_for_claimant(&mut self) -> bool {
+        let Some(node) = self.silent_claimant().cloned() else {
+            return false;
+        };
+        let said = std::mem::replace(&mut self.waits_for_claimant, true);
+        if !said {
+            self.notice(Notice::OtherCrit {
+                text: format!(
+                    "node {node} lives, may run our resources and does not answer: they are not \
+                     started before it does, or is dead. Does it hear this node?"
+                ),
+            });
+            self.decide(
+                "does not start the local resources",
+                format!("{node} may run them, and does not answer"),
+            );
+        }
+        self.timers.local = Some(self.after(AGREEMENT));
+        true
     }
 
     /// Handles what is due: the agreement and the missing report.
@@ -362,6 +398,7 @@ impl ResourceState {
     fn ask_again(&mut self) {
         let mut repeat = false;
         let mut mute = Vec::new();
+        let mut pause = ASK_ON;
         for (name, peer) in &mut self.peers {
             if peer.reported || peer.left || peer.status != Some(NodeStatus::Active) {
                 continue;
@@ -372,16 +409,17 @@ impl ResourceState {
                 Phase::Stable => ASK_WHEN_STABLE,
                 Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
             };
-            if peer.asked >= most {
+            if peer.asked < most {
+                pause = REPORT;
+            } else if !std::mem::replace(&mut peer.called_mute, true) {
                 mute.push(name.clone());
-            } else {
-                peer.asked = peer.asked.saturating_add(1);
-                repeat = true;
             }
+            peer.asked = peer.asked.saturating_add(1);
+            repeat = true;
         }
         if repeat {
             self.ask();
-            self.ask_soon();
+            self.timers.ask_again = Some(self.after(pause));
         }
         for name in mute {
             self.error(format!(

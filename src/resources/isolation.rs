@@ -61,6 +61,8 @@ impl ResourceState {
         peer.status = Some(NodeStatus::Dead);
         peer.reported = false;
         peer.asked = 0;
+        peer.called_mute = false;
+        peer.claims = HoldingSet::NONE;
         peer.fresh = false;
         self.cancel_standby();
         self.other_stable = true;

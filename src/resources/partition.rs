@@ -81,6 +81,9 @@ impl ResourceState {
 
     /// A node that we declared dead lives, in the run that we knew.
     pub(super) fn returned(&mut self, node: &NodeName, knows_the_rule: bool) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.claims = HoldingSet::ALL;
+        }
         if !self.stopping()
             && self.heard_when_cut_off(&format!("node {node} is back after a partition"))
         {

@@ -21,6 +21,11 @@ pub(super) struct Peer {
     pub(super) reported: bool,
     /// How often our `starting` was repeated for it.
     pub(super) asked: u8,
+    /// It was said that it does not report.
+    pub(super) called_mute: bool,
+    /// What it may hold as long as it lives in its present generation, through all our own runs: what
+    /// it said last, and everything when it was in a partition with us, for it may have taken ours.
+    pub(super) claims: HoldingSet,
     /// It understands more than legacy: it said so in a status message or in `starting`.
     pub(super) systole: bool,
     /// It knows which of two nodes yields after a partition: it said so in the same way.
@@ -96,6 +101,17 @@ impl ResourceState {
     /// Whether no other normal node is left.
     pub(super) fn all_peers_gone(&self) -> bool {
         self.peers.values().all(Peer::is_gone)
+    }
+
+    /// A living node that may hold what is ours, and has not reported since our run began: it may be
+    /// deaf. Whoever hears us answers a `starting`.
+    pub(super) fn silent_claimant(&self) -> Option<&NodeName> {
+        let mut peers = self.peers.iter();
+        let found = peers.find(|(_, peer)| {
+            let lives = !peer.left && peer.status.is_some_and(NodeStatus::is_living);
+            lives && !peer.reported && peer.claims.has(HoldingSet::FOREIGN)
+        });
+        found.map(|(name, _)| name)
     }
 
     /// Whether some other normal node is a full member.

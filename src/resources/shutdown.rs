@@ -219,6 +219,7 @@ impl ResourceState {
         self.local_done = false;
         self.foreign_done = false;
         self.told_of_release = false;
+        self.waits_for_claimant = false;
         self.acquisition_logged = false;
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
@@ -227,6 +228,7 @@ impl ResourceState {
             peer.fresh = false;
             peer.reported = false;
             peer.asked = 0;
+            peer.called_mute = false;
             peer.taken_over = false;
         }
     }

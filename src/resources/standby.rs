@@ -9,11 +9,16 @@
 //! | Asked | `other`: release, to Giving; `me`, when ours gives way: answer, to Answered | - |
 //! | Giving | - | send `done`, to Given |
 //! | Given | `done`: report, to Not | - |
-//! | Answered | `done`: acquire, to Taking; `me` of the giver: answer again | - |
+//! | Answered | `done`: acquire, to Taking; `me` of the giver that has given its first up: answer again | - |
 //! | Taking | - | send `done`, report, to Not |
 //!
 //! Of two requests that cross, legacy ignores both. So do we, but one that nobody asked for, because a
 //! group does not start here, gives way: else two nodes with such a group each cross for ever.
+//!
+//! A legacy giver sends on what an operator asks while its first offer is open, and ignores it itself. A
+//! second `other` would make it give up everything a second time, and its own second `done` would count
+//! as the taker's: it would end holding `all` and running nothing. It has given its offer up when its
+//! ten seconds are over, and only if it does not show that it gives.
 //!
 //! Which round a message belongs to: [`super::rounds`].
 
@@ -58,6 +63,10 @@ pub(super) enum Standby {
     Answered {
         /// To whom.
         giver: NodeName,
+        /// Before that it has not given its offer up.
+        open_until: Monotonic,
+        /// It has shown that it gives.
+        gives: bool,
     },
     /// The giver is done, its groups are being started.
     Taking,
@@ -213,7 +222,12 @@ impl ResourceState {
             (Standby::Not, "me") if self.stopping() => {}
             (Standby::Not, "me") if self.jobs.running() => {
                 let until = self.after(OFFER_WAITS);
-                self.offered = Some((from.clone(), Request { set, until }));
+                // A legacy giver ignores its own second offer while the first is open.
+                let first = self.offered.take().filter(|(_, first)| {
+                    let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+                    !ours && self.now < first.until
+                });
+                self.offered = first.or_else(|| Some((from.clone(), Request { set, until })));
             }
             (Standby::Not, "me") => self.offer(from, set),
             (Standby::Asked(Wish::NotStarted), "me") if self.gives_way_to(from) => {
@@ -225,7 +239,9 @@ impl ResourceState {
                 self.offer(from, set);
             }
             // The giver starts over: it has given its first request up. Spec: 7.4, [NEW] (c).
-            (Standby::Answered { giver }, "me") if giver == from => self.answer_giver(from, set),
+            (Standby::Answered { giver, .. }, "me") if giver == from && self.starts_over() => {
+                self.answer_giver(from, set);
+            }
             (_, "me") => {
                 let seconds = self.seconds_left().unwrap_or(0);
                 self.notice(Notice::StandbyInProgress {
@@ -247,7 +263,7 @@ impl ResourceState {
             {
                 self.take(from, set, message);
             }
-            (Standby::Answered { giver }, "done") if giver == from => {
+            (Standby::Answered { giver, .. }, "done") if giver == from => {
                 self.debug(format!("[{info}] of {from} is of an earlier standby"));
             }
             (
@@ -274,6 +290,20 @@ impl ResourceState {
     fn gives_way_to(&self, from: &NodeName) -> bool {
         let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
         !ours || *from < self.local
+    }
+
+    /// Whether a second offer of the giver that we have answered is one: see the top.
+    fn starts_over(&self) -> bool {
+        let Standby::Answered {
+            giver,
+            open_until,
+            gives,
+        } = &self.standby
+        else {
+            return false;
+        };
+        let ours = self.peers.get(giver).is_some_and(|peer| peer.systole);
+        ours || (!gives && *open_until <= self.now)
     }
 
     /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
@@ -308,12 +338,20 @@ impl ResourceState {
         let giver = from.clone();
         self.note_answer(from, set);
         self.answer_offer(set, "other");
-        self.enter(Standby::Answered { giver }, Some(GIVER_SHOWS));
+        let answered = Standby::Answered {
+            giver,
+            open_until: self.after(FIRST_ANSWER),
+            gives: false,
+        };
+        self.enter(answered, Some(GIVER_SHOWS));
     }
 
     /// The giver reports that it has begun.
     pub(super) fn giver_gives(&mut self, info: Option<&str>) {
-        if info == Some("standby") && matches!(self.standby, Standby::Answered { .. }) {
+        if info == Some("standby")
+            && let Standby::Answered { gives, .. } = &mut self.standby
+        {
+            *gives = true;
             self.sb_deadline = Some(self.after(COMPLETION));
         }
     }

@@ -132,6 +132,8 @@ pub struct ResourceState {
     /// We held the foreign groups when we last let go for a living node that does not know the rule,
     /// and have not settled since.
     pub(super) let_go: bool,
+    /// It was said that our own groups wait for the word of a node that may run them.
+    pub(super) waits_for_claimant: bool,
     /// What membership knows of our weight.
     pub(super) told_weight: Option<Weight>,
     pub(super) timers: Timers,
@@ -188,6 +190,7 @@ impl ResourceState {
             isolated: None,
             ran_before: 0,
             let_go: false,
+            waits_for_claimant: false,
             told_weight: None,
             timers: Timers::default(),
             peers: settings

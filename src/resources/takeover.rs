@@ -37,6 +37,8 @@ impl ResourceState {
         peer.status = Some(NodeStatus::Dead);
         peer.reported = false;
         peer.asked = 0;
+        peer.called_mute = false;
+        peer.claims = HoldingSet::NONE;
         peer.fresh = false;
         self.failback_armed = false;
         // It does not start what is stopped for it: we do.
@@ -274,6 +276,7 @@ impl ResourceState {
         peer.left = true;
         peer.reported = false;
         peer.holds = HoldingSet::NONE;
+        peer.claims = HoldingSet::NONE;
         if !self.comm_up {
             return;
         }
@@ -309,6 +312,8 @@ impl ResourceState {
         peer.fresh = false;
         peer.reported = false;
         peer.asked = 0;
+        peer.called_mute = false;
+        peer.claims = HoldingSet::NONE;
         peer.taken_over = false;
         peer.renumbered = false;
         self.theirs = unclear;

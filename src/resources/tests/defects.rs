@@ -94,6 +94,7 @@ fn defect_06_late_standby_request_does_not_block_for_an_hour() {
     let mut core = Core::stable(ON);
     core.hear("b", "ask all me");
     assert_eq!(core.said(), ["ask all other"]);
+    core.wait(10_000);
     core.hear("b", "ask local me");
     assert_eq!(core.said(), ["ask local other"], "the giver starts over");
     core.wait(60_000);

@@ -1,6 +1,7 @@
 //! One resource core, fed by hand. Group `a` belongs to node `a`, which the core is; group `b` to
 //! node `b`.
 
+mod deaf;
 mod defects;
 mod found;
 mod freeze;

@@ -1,0 +1,152 @@
+//! What we do beside a node that is deaf or confused, or whose words were lost.
+
+use super::*;
+
+const ON: AutoFailback = AutoFailback::On;
+const OFF: AutoFailback = AutoFailback::Off;
+
+/// A legacy node that we declared dead is heard again in the run that we knew.
+fn returns_after_partition(core: &mut Core) {
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: false,
+    });
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+}
+
+/// All was cut and both have taken everything; then we hear the legacy node, which does not hear us.
+fn beside_a_deaf_one() -> Core {
+    let mut core = Core::alone(OFF);
+    returns_after_partition(&mut core);
+    core.finish();
+    assert!(core.said().contains(&"starting".to_owned()));
+    core
+}
+
+#[test]
+fn a_node_that_may_have_taken_ours_and_does_not_answer_keeps_them() {
+    let mut core = beside_a_deaf_one();
+    core.wait(300_000);
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("start ")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter().filter(|line| *line == "starting").count() > 20,
+        "asked on and on: {said:?}"
+    );
+    let complaints: Vec<_> = core
+        .complaints
+        .iter()
+        .filter(|line| line.contains("does not answer"))
+        .collect();
+    assert_eq!(complaints.len(), 1, "{:?}", core.complaints);
+    core.hear("b", "resource all 1");
+    core.finish();
+    core.wait(60_000);
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("start ")),
+        "{said:?}"
+    );
+    assert_eq!(core.state.rscstatus(), "none");
+}
+
+#[test]
+fn a_node_that_may_have_taken_ours_answers_that_it_has_not() {
+    let mut core = beside_a_deaf_one();
+    core.wait(60_000);
+    core.hear("b", "resource local 1");
+    core.finish();
+    assert!(core.said().contains(&"start a".to_owned()));
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+#[test]
+fn a_node_that_may_have_taken_ours_and_never_answered_dies() {
+    let mut core = beside_a_deaf_one();
+    core.wait(60_000);
+    core.dies("b");
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "all");
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+/// It begins anew and holds nothing any more: what an earlier run of it claimed counts no longer.
+#[test]
+fn a_claim_ends_with_the_run_that_made_it() {
+    let mut core = beside_a_deaf_one();
+    core.wait(30_000);
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: false,
+    });
+    core.status("b", NodeStatus::Active, NodeStatus::Up);
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.wait(30_000);
+    core.finish();
+    assert!(core.said().contains(&"start a".to_owned()));
+}
+
+/// We let go because it said that it has ours, and it says nothing to our new run.
+#[test]
+fn what_a_node_said_to_an_earlier_run_of_ours_is_a_claim() {
+    let mut core = Core::stable(OFF);
+    core.hear("b", "resource all 1 req_our_resources()");
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.said();
+    core.wait(120_000);
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("start ")),
+        "{said:?}"
+    );
+}
+
+/// A legacy giver's `hb_standby all` comes while its own offer is open: it sends it, and ignores it
+/// itself.
+#[test]
+fn a_second_offer_of_a_legacy_giver_is_not_answered_while_its_first_is_open() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask foreign me");
+    assert_eq!(core.said(), ["ask foreign other"]);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), [""; 0]);
+    core.wait(10_000);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), ["ask all other"], "it has given the first up");
+}
+
+#[test]
+fn an_offer_of_a_legacy_giver_that_gives_is_not_answered_again() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    core.hear("b", "resource none 0 standby");
+    core.said();
+    core.wait(30_000);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), [""; 0]);
+    core.hear("b", "ask local done");
+    core.finish();
+    core.hear("b", "resource none 1");
+    let said = core.said();
+    assert!(said.contains(&"start b".to_owned()), "{said:?}");
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+/// The same while we are busy: what is answered afterwards is the offer that is open.
+#[test]
+fn of_two_offers_of_a_legacy_giver_that_wait_the_first_is_answered() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource local 1");
+    core.said();
+    core.hear("b", "ask local me");
+    core.wait(2_000);
+    core.hear("b", "ask all me");
+    assert_eq!(core.said(), [""; 0]);
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"ask local other".to_owned()), "{said:?}");
+}
