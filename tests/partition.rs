@@ -106,3 +106,50 @@ fn who_keeps_after_a_cut_goes_on_when_the_other_has_left() {
     assert_eq!(cluster.run_by("node1"), [""; 0], "{:?}", cluster.complaints);
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
 }
+
+/// One group of `node1`, `auto_failback on`; the nodes beat `apart` ms apart.
+fn pair_of_one_group(apart: u64) -> Cluster {
+    let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
+    for host in ["node1", "node2"] {
+        let group = vec![("node1".to_owned(), "a".to_owned())];
+        cluster.haresources.insert(host.to_owned(), group);
+    }
+    cluster.boot("node1");
+    cluster.run(apart);
+    cluster.boot("node2");
+    cluster.run(20_000);
+    cluster.forget();
+    cluster
+}
+
+/// Both are cut off for about the dead time, so that only one may have declared the other dead, and
+/// hear each other again at all moments of the takeover. A new generation has a cause: one heal is one.
+#[test]
+fn a_heal_costs_each_node_at_most_one_generation() {
+    let mut many = Vec::new();
+    for lost in [4_000, 4_020, 4_040, 4_260, 4_280, 4_300] {
+        for deaf in [None, Some("node1"), Some("node2")] {
+            for script in [20, 300] {
+                let mut cluster = pair_of_one_group(250);
+                let time = Duration::from_millis(script);
+                cluster.script_time.insert("a".to_owned(), time);
+                let generations =
+                    |cluster: &Cluster| ["node1", "node2"].map(|host| cluster.generation(host));
+                let before = generations(&cluster);
+                cluster.lose = Box::new(move |_, to, _| deaf.is_none_or(|deaf| deaf == to));
+                cluster.run(lost);
+                cluster.lose = Box::new(|_, _, _| false);
+                cluster.run(20_000);
+                let begun = generations(&cluster);
+                let begun = [begun[0] - before[0], begun[1] - before[1]];
+                if begun[0] > 1 || begun[1] > 1 {
+                    many.push(format!(
+                        "lost {lost} deaf {deaf:?} script {script}: {begun:?}"
+                    ));
+                }
+                assert_eq!(cluster.owners("a").len(), 1, "lost {lost} deaf {deaf:?}");
+            }
+        }
+    }
+    assert_eq!(many, [""; 0]);
+}

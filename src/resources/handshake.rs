@@ -222,6 +222,14 @@ impl ResourceState {
         if !self.comm_up || !self.nice() || self.phase == Phase::Init {
             return self.claimed_before_comm_is_up(message);
         }
+        if self.is_dead(from) {
+            // Its next status, a keepalive from now, says that it lives and in which run, and then
+            // the rules for that are followed. Letting go for a node that counts as dead would be
+            // followed by taking everything over from it at once, and that by its next word.
+            let text =
+                format!("report of node {from}, which counts as dead: its status is waited for");
+            return self.debug(text);
+        }
         let position = Position::of(message);
         let full = message.text(field::RTYPE) == Some("full");
         let peer = self.peers.entry(from.clone()).or_default();

@@ -534,6 +534,11 @@ impl Cluster {
         self.feed(at, Event::Received { medium, message });
     }
 
+    /// Generation of a host's present run.
+    pub(crate) fn generation(&self, host: &str) -> u64 {
+        self.hosts[self.index(host)].generation
+    }
+
     pub(crate) fn node(&self, host: &str) -> &Node {
         self.hosts[self.index(host)].node.as_ref().unwrap()
     }

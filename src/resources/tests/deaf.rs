@@ -150,3 +150,15 @@ fn of_two_offers_of_a_legacy_giver_that_wait_the_first_is_answered() {
     let said = core.said();
     assert!(said.contains(&"ask local other".to_owned()), "{said:?}");
 }
+
+/// Its interface was down for a moment: its reports answer our new run before its next status comes.
+#[test]
+fn what_a_node_reports_that_counts_as_dead_is_no_reason_to_let_go() {
+    let mut core = Core::alone(ON);
+    for _ in 0..5 {
+        core.hear("b", "resource local 1");
+        core.hear("b", "resource all 1");
+    }
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.state.rscstatus(), "all");
+}

@@ -46,6 +46,11 @@ fn returns(core: &mut Core) {
         node: name("b"),
         yields: true,
     });
+    lives(core);
+}
+
+/// Its first status since its death.
+fn lives(core: &mut Core) {
     core.event(ResourceEvent::NodeStatusChanged {
         node: name("b"),
         old: NodeStatus::Dead,
@@ -292,6 +297,7 @@ fn two_that_both_report_everything_use_the_same_rule() {
             node: name("b"),
             was_dead: true,
         });
+        lives(&mut core);
         core.said();
         let message = Message::new("resource")
             .with(field::RSC_HOLD, "all")
@@ -334,6 +340,7 @@ fn a_takeover_waits_when_the_dead_node_is_heard_again() {
         node: name("b"),
         was_dead: true,
     });
+    lives(&mut core);
     core.finish();
     assert!(!core.said().contains(&"start b2".to_owned()));
     core.hear("b", "starting");
