@@ -202,6 +202,7 @@ impl ResourceState {
             self.begin_waiting();
         }
         self.answer();
+        self.say_done_again(from);
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
         // Ours was lost if it went out before the other was active. Spec: membership, 16.2.
         let waits = open || self.takeover_held();
@@ -244,7 +245,9 @@ impl ResourceState {
         }
         let peer = self.peers.entry(from.clone()).or_default();
         // Whoever heard our `starting` holds us for unsettled until we report.
-        let asked = self.phase == Phase::Stable && full && !peer.reported && peer.asked > 0;
+        let lost = full && std::mem::take(&mut peer.lost);
+        let waits = !peer.reported && peer.asked > 0;
+        let asked = self.phase == Phase::Stable && full && (waits || lost);
         let first = !peer.reported;
         // One that was sent before its sender heard this run of ours may be as old as the run before.
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
@@ -309,6 +312,7 @@ impl ResourceState {
         }
         if full {
             self.orphans_answered(from, message);
+            self.taken_by_report(from, position);
         }
         if self.phase == Phase::Starting {
             if self.model == AutoFailback::Off {
@@ -408,7 +412,8 @@ impl ResourceState {
         let mut mute = Vec::new();
         let mut pause = ASK_ON;
         for (name, peer) in &mut self.peers {
-            if peer.reported || peer.left || peer.status != Some(NodeStatus::Active) {
+            let told = peer.reported && !peer.lost;
+            if told || peer.left || peer.status != Some(NodeStatus::Active) {
                 continue;
             }
             let most = match self.phase {

@@ -62,6 +62,7 @@ impl ResourceState {
         peer.reported = false;
         peer.asked = 0;
         peer.called_mute = false;
+        peer.lost = false;
         peer.claims = HoldingSet::NONE;
         peer.fresh = false;
         self.cancel_standby();

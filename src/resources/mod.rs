@@ -23,6 +23,7 @@ pub mod input;
 mod isolation;
 mod jobs;
 mod legacy_model;
+mod lost;
 pub mod output;
 mod partition;
 mod peers;

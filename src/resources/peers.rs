@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) reported: bool,
     /// How often our `starting` was repeated for it.
     pub(super) asked: u8,
+    /// Messages of it were lost for good since its last full report.
+    pub(super) lost: bool,
     /// It was said that it does not report.
     pub(super) called_mute: bool,
     /// What it may hold as long as it lives in its present generation, through all our own runs: what

@@ -229,6 +229,7 @@ impl ResourceState {
             peer.reported = false;
             peer.asked = 0;
             peer.called_mute = false;
+            peer.lost = false;
             peer.taken_over = false;
         }
     }

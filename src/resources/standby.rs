@@ -263,6 +263,10 @@ impl ResourceState {
             {
                 self.take(from, set, message);
             }
+            // It says so again because we asked for something else, and we have heard it before.
+            (Standby::Taking | Standby::Not, "done") if self.knows_that_it_is_done(from, set) => {
+                self.debug(format!("[{info}] of {from} is known"));
+            }
             (Standby::Answered { giver, .. }, "done") if giver == from => {
                 self.debug(format!("[{info}] of {from} is of an earlier standby"));
             }
@@ -304,6 +308,13 @@ impl ResourceState {
         };
         let ours = self.peers.get(giver).is_some_and(|peer| peer.systole);
         ours || (!gives && *open_until <= self.now)
+    }
+
+    /// Whether one of our nodes says again that it is done.
+    fn knows_that_it_is_done(&self, from: &NodeName, set: HoldingSet) -> bool {
+        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        let taken = self.standby == Standby::Taking && self.sb_set == set;
+        ours && (taken || self.mine.has(set.mirror()))
     }
 
     /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
@@ -400,16 +411,25 @@ impl ResourceState {
         });
         // From here on the taker may run them, whatever it reports.
         self.doubt = self.doubt.with(set.mirror());
+        let reports = self.peers.values().map(|peer| peer.newest_report);
+        self.given_at = reports.max();
+        self.say_done();
+        self.enter(Standby::Given, Some(COMPLETION));
+    }
+
+    /// Everything of the set is stopped: the taker may start it.
+    pub(super) fn say_done(&mut self) {
+        let set = self.sb_set;
         let mut done = ask(set, "done");
         if let Some(failed) = self.failed_of(set) {
             done.set_text(field::FAILED, &failed);
         }
         self.send(done);
-        self.enter(Standby::Given, Some(COMPLETION));
     }
 
     /// The taker is done.
-    fn given_and_taken(&mut self) {
+    pub(super) fn given_and_taken(&mut self) {
+        self.timers.taken = None;
         let set = self.sb_set;
         self.notice(Notice::OtherCompletedStandby {
             set: set.to_string(),

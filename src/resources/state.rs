@@ -52,6 +52,8 @@ pub(super) struct Timers {
     pub(super) aimed_at: Option<Monotonic>,
     /// The other side has to yield; when it has not by then, we do.
     pub(super) other_yields: Option<Monotonic>,
+    /// The taker of a standby reports what it was given, and its `done` has not come.
+    pub(super) taken: Option<Monotonic>,
     /// A takeover that waits for a report goes on.
     pub(super) takeover_goes_on: Option<Monotonic>,
     /// A stop that has not come to its end says so.
@@ -117,6 +119,8 @@ pub struct ResourceState {
     pub(super) wanted: Option<Request>,
     /// Request of another node that waits for our own scripts.
     pub(super) offered: Option<(NodeName, Request)>,
+    /// The newest report of the other node when we said that everything is released.
+    pub(super) given_at: Option<Position>,
     /// Our newest offer; `None`: it is on its way out.
     pub(super) our_offer: Option<Position>,
     /// The offer that we answered last.
@@ -184,6 +188,7 @@ impl ResourceState {
             wanted: None,
             offered: None,
             our_offer: None,
+            given_at: None,
             offer_answered: None,
             stop: Stop::No,
             told_of_release: false,
@@ -257,6 +262,7 @@ impl ResourceState {
     /// Everything whose time has come.
     fn overdue(&mut self) {
         self.standby_overdue();
+        self.taken_overdue();
         self.handshake_overdue();
         self.legacy_overdue();
         self.failures_overdue();
@@ -323,8 +329,7 @@ impl ResourceState {
                 self.predecessor_given_up(&node, weight);
             }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
-            // Nothing is asked for again yet.
-            ResourceEvent::WordsLost { .. } => {}
+            ResourceEvent::WordsLost { node } => self.words_lost(&node),
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
         }
@@ -338,6 +343,7 @@ impl ResourceState {
             self.waiting_requests_until(),
             self.timers.local,
             self.timers.ask_again,
+            self.timers.taken,
             self.orphans_deadline(),
             self.partition_deadline(),
             self.failures_deadline(),

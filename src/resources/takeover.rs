@@ -38,6 +38,7 @@ impl ResourceState {
         peer.reported = false;
         peer.asked = 0;
         peer.called_mute = false;
+        peer.lost = false;
         peer.claims = HoldingSet::NONE;
         peer.fresh = false;
         self.failback_armed = false;
@@ -313,6 +314,7 @@ impl ResourceState {
         peer.reported = false;
         peer.asked = 0;
         peer.called_mute = false;
+        peer.lost = false;
         peer.claims = HoldingSet::NONE;
         peer.taken_over = false;
         peer.renumbered = false;

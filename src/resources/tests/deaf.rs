@@ -162,3 +162,39 @@ fn what_a_node_reports_that_counts_as_dead_is_no_reason_to_let_go() {
     assert_eq!(core.said(), [""; 0]);
     assert_eq!(core.state.rscstatus(), "all");
 }
+
+/// More was lost than can be asked for: a report that it is settled again, for example.
+#[test]
+fn what_is_lost_for_good_is_asked_for() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource local 0");
+    core.next_seq();
+    assert_eq!(core.state.rscstatus(), "transition");
+    core.event(ResourceEvent::WordsLost { node: name("b") });
+    assert_eq!(core.said(), ["starting"]);
+    core.wait(1_000);
+    assert_eq!(core.said(), ["starting"], "the answer is lost as well");
+    core.hear("b", "resource local 1");
+    assert_eq!(core.state.rscstatus(), "local");
+    let said = core.said();
+    assert!(said.contains(&"resource local 1".to_owned()), "{said:?}");
+    core.wait(60_000);
+    assert_eq!(core.said(), [""; 0]);
+}
+
+/// It would count the second as the other side's.
+#[test]
+fn a_legacy_taker_is_not_told_twice_that_we_are_done() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.finish();
+    assert!(core.said().contains(&"ask local done".to_owned()));
+    core.hear("b", "starting");
+    core.event(ResourceEvent::WordsLost { node: name("b") });
+    let said = core.said();
+    assert!(!said.contains(&"ask local done".to_owned()), "{said:?}");
+    core.hear("b", "resource all 1");
+    core.wait(1_000);
+    assert_eq!(core.state.rscstatus(), "none", "its own was lost");
+}

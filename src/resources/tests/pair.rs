@@ -254,20 +254,7 @@ fn a_done_of_an_earlier_standby_leaves_one_owner_of_each() {
     pair.log.clear();
     // a gives its own to b; b's done is lost at first.
     pair.input(0, ResourceInput::StandbyRequested(HoldingSet::LOCAL));
-    let mut lost = None;
-    for _ in 0..100_000 {
-        let at = pair.queue.iter().position(
-            |q| matches!(&q.3, What::Message(m) if q.2 == 0 && text_of(m) == "ask local done"),
-        );
-        if let Some(at) = at {
-            lost = Some(pair.queue.remove(at));
-            break;
-        }
-        let step = pair.queue.iter().map(|q| q.0).min().unwrap();
-        let ms = step.since(pair.now).as_micros() as u64;
-        pair.step_us(ms);
-    }
-    let lost = lost.expect("b's done");
+    let lost = pair.lose(0, "ask local done");
     pair.run(1_000);
     pair.input(
         0,
@@ -280,10 +267,7 @@ fn a_done_of_an_earlier_standby_leaves_one_owner_of_each() {
     pair.sides[1].stop_takes = 5_000;
     pair.input(1, ResourceInput::StandbyRequested(HoldingSet::FOREIGN));
     pair.run(10);
-    let What::Message(message) = lost.3 else {
-        unreachable!()
-    };
-    pair.push(Duration::ZERO, 0, What::Message(message));
+    pair.push(Duration::ZERO, 0, What::Message(lost));
     pair.run(600_000);
     let runs: Vec<_> = pair.sides.iter().map(|side| side.runs.clone()).collect();
     assert!(
@@ -293,7 +277,87 @@ fn a_done_of_an_earlier_standby_leaves_one_owner_of_each() {
     );
 }
 
+/// The numbers behind it were too many to be asked for.
+fn words_lost(pair: &mut Pair, at: usize) {
+    let node = name(NAMES[1 - at]);
+    pair.input(
+        at,
+        ResourceInput::Membership(ResourceEvent::WordsLost { node }),
+    );
+}
+
+#[test]
+fn a_done_of_the_giver_that_is_lost_for_good_is_said_again() {
+    let mut pair = Pair::new(200);
+    pair.run(30_000);
+    pair.input(0, ResourceInput::StandbyRequested(HoldingSet::LOCAL));
+    pair.lose(1, "ask local done");
+    pair.run(5_000);
+    pair.log.clear();
+    words_lost(&mut pair, 1);
+    // The answer is lost as well: it is asked on.
+    pair.lose(1, "ask local done");
+    pair.run(5_000);
+    words_lost(&mut pair, 1);
+    pair.run(5_000);
+    let states = [0, 1].map(|at| pair.sides[at].state.rscstatus());
+    assert_eq!(states, ["none", "all"], "{:#?}", pair.log);
+    let runs: Vec<_> = pair.sides.iter().map(|side| side.runs.len()).collect();
+    assert_eq!(runs, [0, 2]);
+}
+
+#[test]
+fn a_done_of_the_taker_that_is_lost_for_good_is_seen_in_its_report() {
+    let mut pair = Pair::new(200);
+    pair.run(30_000);
+    pair.input(0, ResourceInput::StandbyRequested(HoldingSet::LOCAL));
+    pair.lose(0, "ask local done");
+    pair.run(5_000);
+    pair.log.clear();
+    words_lost(&mut pair, 0);
+    pair.run(5_000);
+    let states = [0, 1].map(|at| pair.sides[at].state.rscstatus());
+    assert_eq!(states, ["none", "all"], "{:#?}", pair.log);
+}
+
+/// It asks while it starts what it was given: it hears the same once more, and nothing of it.
+#[test]
+fn a_done_that_is_said_again_while_it_is_obeyed_changes_nothing() {
+    let mut pair = Pair::new(200);
+    pair.run(30_000);
+    pair.input(0, ResourceInput::StandbyRequested(HoldingSet::LOCAL));
+    pair.run(150);
+    assert!(pair.log.iter().any(|line| line.ends_with("b: Start a")));
+    for at in 0..2 {
+        words_lost(&mut pair, at);
+    }
+    pair.run(10_000);
+    let states = [0, 1].map(|at| pair.sides[at].state.rscstatus());
+    assert_eq!(states, ["none", "all"], "{:#?}", pair.log);
+    let starts = pair.log.iter().filter(|line| line.ends_with("b: Start a"));
+    assert_eq!(starts.count(), 1, "{:#?}", pair.log);
+}
+
 impl Pair {
+    /// Runs until this is on its way to a node, and takes it out.
+    fn lose(&mut self, to: usize, text: &str) -> Message {
+        for _ in 0..100_000 {
+            let at = self
+                .queue
+                .iter()
+                .position(|q| matches!(&q.3, What::Message(m) if q.2 == to && text_of(m) == text));
+            if let Some(at) = at
+                && let What::Message(message) = self.queue.remove(at).3
+            {
+                return message;
+            }
+            let step = self.queue.iter().map(|q| q.0).min().unwrap();
+            let us = u64::try_from(step.since(self.now).as_micros()).unwrap();
+            self.step_us(us);
+        }
+        panic!("{text} is never said");
+    }
+
     fn step_us(&mut self, us: u64) {
         let end = self.now + Duration::from_micros(us);
         self.run(0);
