@@ -150,3 +150,73 @@ fn a_restarted_node_that_is_not_heard_and_hears_it_was_given_up_lets_go() {
         assert_eq!(cluster.owners("b"), ["node2"], "taken {taken}: {seen:?}");
     }
 }
+
+/// Both run the three groups of node1, which was cut off; joined again, one lets go: its first group is
+/// being stopped.
+fn pair_that_yields(model: AutoFailback, panics: bool) -> (Cluster, &'static str) {
+    let mut cluster = Cluster::new(&["node1", "node2"], model);
+    let lines = ["a", "b", "c"].map(|group| ("node1".to_owned(), group.to_owned()));
+    for host in ["node1", "node2"] {
+        cluster.haresources.insert(host.to_owned(), lines.to_vec());
+        cluster.boot(host);
+    }
+    cluster.run(30_000);
+    cluster.cut();
+    cluster.run(20_000);
+    assert_eq!(cluster.owners("c"), ["node1", "node2"]);
+    for group in ["a", "b", "c"] {
+        let slow = std::time::Duration::from_secs(3);
+        cluster.script_time.insert(group.to_owned(), slow);
+    }
+    cluster.forget();
+    if panics {
+        cluster.panics = ["node1", "node2"].map(str::to_owned).into();
+    }
+    cluster.heal();
+    cluster.run(2_000);
+    cluster.panics.clear();
+    let yields = ["node1", "node2"]
+        .into_iter()
+        .find(|host| cluster.run_by(host).contains(&"stop a".to_owned()));
+    (cluster, yields.expect("one of them lets go"))
+}
+
+/// It dies there: its successor stops what was to follow.
+#[test]
+fn a_daemon_that_is_killed_in_the_middle_of_a_release_releases_everything() {
+    for model in [ON, OFF, AutoFailback::Legacy] {
+        let (mut cluster, yields) = pair_that_yields(model, false);
+        let before = cluster.withdrawn.len();
+        cluster.revive(yields);
+        // Without reports nobody has said what it holds: the owner asks.
+        let at_once = cluster.withdrawn.len() > before || model == AutoFailback::Legacy;
+        assert!(at_once, "addresses are not withdrawn");
+        cluster.run(120_000);
+        let serves = if yields == "node1" { "node2" } else { "node1" };
+        let serves = if model == OFF { serves } else { "node1" };
+        for group in ["a", "b", "c"] {
+            let seen = (cluster.holdings(), &cluster.complaints);
+            assert_eq!(cluster.owners(group), [serves], "{model:?}: {seen:?}");
+        }
+    }
+}
+
+/// The core panics in the call that decides it: what it would have ordered is lost.
+#[test]
+fn a_core_that_panics_when_it_begins_a_release_releases_everything() {
+    for model in [ON, OFF, AutoFailback::Legacy] {
+        let (mut cluster, _) = pair_that_yields(model, true);
+        cluster.run(120_000);
+        for group in ["a", "b", "c"] {
+            let seen = (cluster.holdings(), &cluster.complaints);
+            assert_eq!(
+                cluster.owners(group).len(),
+                1,
+                "{model:?} {group}: {seen:?}"
+            );
+        }
+        let holdings = cluster.holdings();
+        let settled = !holdings.iter().any(|line| line.contains("transition"));
+        assert!(settled, "{model:?}: {holdings:?}");
+    }
+}

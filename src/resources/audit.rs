@@ -195,8 +195,7 @@ impl ResourceState {
     /// Orphaned groups are ours now.
     pub(super) fn reclaimed(&mut self) {
         if self.phase == Phase::Stable {
-            let stable = self.announced_stable();
-            self.send(report(self.mine, stable, None));
+            self.answer();
         }
     }
 }

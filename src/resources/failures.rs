@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::handshake::report;
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
 use super::standby::{Standby, Wish};
@@ -78,11 +77,11 @@ impl ResourceState {
         match outcome {
             GroupOutcome::Started => {
                 self.moved.remove(group);
+                self.given_by_key.remove(group);
                 let was_taken = self.failures.remove(group).is_some_and(|known| known.taken);
                 if was_taken && self.nice() && self.phase == Phase::Stable {
                     // What we weigh has changed for whoever hears us.
-                    let stable = self.announced_stable();
-                    self.send(report(self.mine, stable, None));
+                    self.answer();
                 }
             }
             GroupOutcome::Stopped => {

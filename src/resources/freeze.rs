@@ -127,9 +127,10 @@ impl ResourceState {
         }
     }
 
-    /// The node was frozen when its process began anew.
+    /// The node was frozen when its process began anew. Not if something is left to be released: a
+    /// release ends the freeze. Call after [`finish`](Self::finish).
     pub fn keep_frozen(&mut self) {
-        if self.manage && self.nice() {
+        if self.manage && self.nice() && self.releasing.is_none() {
             self.frozen = true;
         }
     }

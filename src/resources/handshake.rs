@@ -113,6 +113,9 @@ impl ResourceState {
         if self.frozen {
             return self.leave_local_for_thaw();
         }
+        if forced {
+            self.withdraw_stops();
+        }
         self.mine = self.mine.with(HoldingSet::LOCAL);
         if self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
             return;
@@ -342,8 +345,13 @@ impl ResourceState {
         self.somebody_can_take();
     }
 
-    /// Own groups first, then the word that we are settled.
+    /// Own groups first, then the word that we are settled. Not beside a release that is under way: our
+    /// word would hide what still runs, and nothing may be started that is still to be stopped.
     fn settle_start(&mut self) {
+        if !self.releasing.is_none() {
+            self.settles_when_released = true;
+            return;
+        }
         if let Some(until) = self.timers.aimed_at.filter(|until| *until > self.now) {
             self.error("another node tries to reset this node: local resources wait");
             self.timers.local = Some(until);
@@ -363,8 +371,7 @@ impl ResourceState {
         if self.theirs.has(HoldingSet::FOREIGN) {
             self.local_done = true;
         }
-        let stable = self.announced_stable();
-        self.send(report(self.mine, stable, None));
+        self.answer();
         self.failback_armed |= self.other_stable;
         self.acquisition_complete("T_RESOURCES(them)");
     }
@@ -391,6 +398,14 @@ impl ResourceState {
         }
         self.timers.local = Some(self.after(AGREEMENT));
         true
+    }
+
+    /// Nothing is being stopped any more.
+    pub(super) fn settle_after_release(&mut self) {
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        if std::mem::take(&mut self.settles_when_released) && open {
+            self.settle_start();
+        }
     }
 
     /// Handles what is due: the agreement and the missing report.

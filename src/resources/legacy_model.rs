@@ -45,6 +45,10 @@ impl ResourceState {
             self.take_over_once(&node, None);
         }
         self.acquire_as_legacy();
+        if !self.all_peers_gone() {
+            // What runs on from an earlier process the other node may have taken while we were not heard.
+            self.ask_for_own();
+        }
     }
 
     /// Starts our own groups when alone, else asks for each. A node that is there but of which no
@@ -153,6 +157,9 @@ impl ResourceState {
 
     /// The group is stopped: the other node may start it.
     pub(super) fn handed_over(&mut self, to: &NodeName, key: &GroupKey) {
+        if self.nice() {
+            self.given_by_key.insert(key.clone());
+        }
         self.answer_request(to, key.as_str(), true);
     }
 

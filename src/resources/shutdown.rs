@@ -163,6 +163,7 @@ impl ResourceState {
         self.releasing = self.mine;
         self.mine = HoldingSet::NONE;
         self.let_go = false;
+        self.settles_when_released = false;
         self.phase = Phase::Shutdown;
         self.standby = Standby::Not;
         self.offer_answered = None;
@@ -223,6 +224,7 @@ impl ResourceState {
         self.acquisition_logged = false;
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
+        self.given_by_key.clear();
         self.forget_questions();
         for peer in self.peers.values_mut() {
             peer.fresh = false;

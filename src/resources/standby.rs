@@ -400,10 +400,9 @@ impl ResourceState {
         if self.standby != Standby::Giving {
             // The taker went away meanwhile; whoever listens hears what is left.
             if self.phase == Phase::Stable {
-                let stable = self.announced_stable();
-                self.send(report(self.mine, stable, None));
+                self.answer();
             }
-            return;
+            return self.settle_after_release();
         }
         let set = self.sb_set;
         self.notice(Notice::StandbyReleaseDone {
@@ -437,8 +436,7 @@ impl ResourceState {
         self.theirs = self.theirs.with(set.mirror());
         self.doubt = HoldingSet::NONE;
         self.enter(Standby::Not, None);
-        let stable = self.announced_stable();
-        self.send(report(self.mine, stable, None));
+        self.answer();
     }
 
     fn take(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
@@ -473,8 +471,7 @@ impl ResourceState {
         self.enter(Standby::Not, None);
         self.answer_offer(set, "done");
         self.offer_answered = None;
-        let stable = self.announced_stable();
-        self.send(report(self.mine, stable, None));
+        self.answer();
         self.local_done = true;
         self.foreign_done = true;
         self.acquisition_complete("auto_failback");
@@ -484,19 +481,28 @@ impl ResourceState {
     pub(super) fn cancel_standby(&mut self) {
         self.offered = None;
         self.offer_answered = None;
+        self.withdraw_stops();
         if self.standby == Standby::Not {
             return;
         }
         self.info("Cancelling pending standby operation");
-        self.jobs.cancel(|purpose| *purpose == Purpose::Give);
         if self.standby == Standby::Given {
             // It may have begun to start them.
             self.doubt = self.doubt.with(self.sb_set.mirror());
         }
-        self.releasing = HoldingSet::NONE;
         self.enter(Standby::Not, None);
         if self.mine == HoldingSet::ALL {
             self.other_stable = true;
+        }
+    }
+
+    /// What we give away and have not begun to stop stays, be it of a standby that was interrupted or of
+    /// a release that an earlier process began: we take it, and no stop may come behind that.
+    pub(super) fn withdraw_stops(&mut self) {
+        let giving = |purpose: &Purpose| *purpose == Purpose::Give;
+        if self.jobs.any(giving) {
+            self.jobs.cancel(giving);
+            self.releasing = HoldingSet::NONE;
         }
     }
 

@@ -103,6 +103,8 @@ pub struct ResourceState {
     pub(super) doubt: HoldingSet,
     /// What we have said that we give up and are still stopping.
     pub(super) releasing: HoldingSet,
+    /// The nodes are agreed; we settle when what is being stopped is.
+    pub(super) settles_when_released: bool,
     pub(super) other_stable: bool,
     /// Foreign groups came from a dead node and shall go back.
     pub(super) failback_due: bool,
@@ -146,6 +148,10 @@ pub struct ResourceState {
     pub(super) failures: BTreeMap<GroupKey, Failure>,
     /// Groups that failed here and were given to the other node since they last ran here.
     pub(super) moved: BTreeSet<GroupKey>,
+    /// Groups that are held and were given to another node that asked for each by its key.
+    pub(super) given_by_key: BTreeSet<GroupKey>,
+    /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
+    pub(super) looked_at: Option<HoldingSet>,
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
     pub(super) asking: Asking,
@@ -176,6 +182,7 @@ impl ResourceState {
             theirs: HoldingSet::NONE,
             doubt: HoldingSet::NONE,
             releasing: HoldingSet::NONE,
+            settles_when_released: false,
             other_stable: false,
             failback_due: false,
             failback_armed: false,
@@ -207,6 +214,8 @@ impl ResourceState {
             jobs: Jobs::new(settings.groups.iter().map(|group| group.key.clone())),
             failures: BTreeMap::new(),
             moved: BTreeSet::new(),
+            given_by_key: BTreeSet::new(),
+            looked_at: None,
             asked: BTreeMap::new(),
             asking: Asking::default(),
             audit: Audit::default(),
@@ -285,7 +294,7 @@ impl ResourceState {
             self.try_waiting_requests();
             self.try_failback();
             let Some(order) = self.jobs.next_order() else {
-                if self.jobs.any_finished() {
+                if self.jobs.any_finished() || self.bring_together() {
                     continue;
                 }
                 break;
@@ -366,10 +375,18 @@ impl ResourceState {
         }
     }
 
-    /// What we hold, by duty.
+    /// What we hold by duty, and what another node has released for us and is being started: whoever
+    /// goes on in our place goes on with that.
     #[must_use]
     pub const fn holding(&self) -> HoldingSet {
-        self.mine
+        match self.standby {
+            Standby::Taking => self.mine.with(self.sb_set.mirror()),
+            Standby::Not
+            | Standby::Asked(_)
+            | Standby::Giving
+            | Standby::Given
+            | Standby::Answered { .. } => self.mine,
+        }
     }
 
     /// Keys of the groups that run here, as far as their actors have told.

@@ -4,6 +4,7 @@ use super::holding::HoldingSet;
 use super::hooks;
 use super::jobs::Purpose;
 use super::output::ResourceOutput;
+use super::standby::Standby;
 use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
@@ -126,6 +127,9 @@ impl ResourceState {
         }
         if self.frozen {
             return self.leave_for_thaw(node, dead);
+        }
+        if self.standby == Standby::Not {
+            self.withdraw_stops();
         }
         let keys = self.keys_owned_by(node);
         let cause = match self.peers.get(node) {

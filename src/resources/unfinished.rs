@@ -1,55 +1,125 @@
-//! Groups whose start or stop was in hand when the process or its core began anew: nobody knows
-//! whether they run. Each is brought to where the node's word says that it belongs.
+//! What runs here and what is held have come apart. A process or a core that began anew finds it so: it
+//! goes on where another was in the middle of its work. Each group is brought to where the node's word
+//! says that it belongs.
 //!
-//! | The group's side | Order | Because |
-//! |---|---|---|
-//! | is held | start | the others count on us, whether it was being started or stopped: the new generation ends every hand-over |
-//! | is not held | stop | we have said that we give it up, and say that it is gone only after that |
+//! | The group's side | The group | Order | Because |
+//! |---|---|---|---|
+//! | is held | had an order in hand | start | the others count on us, whether it was being started or stopped: the new generation ends every hand-over |
+//! | is held | runs | - | nothing is to be done |
+//! | is held | does not run | start, when all is settled | it failed before, or is new in haresources |
+//! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
 //!
-//! Both are safe to give twice: a start asks the scripts first, and a stop of what does not run
+//! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
 //! succeeds. The actors wait for scripts of the earlier daemon first.
+//!
+//! A release of several groups stops one after the other, and gives its word before the first. So what
+//! runs and is not held is the rest of a release that was cut short: its addresses go at once, and it is
+//! reported as still being released until it is stopped.
+
+use std::collections::BTreeSet;
 
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
-use super::state::ResourceState;
-use crate::protocol::event::GroupOrder;
+use super::standby::Standby;
+use super::state::{Phase, ResourceState};
+use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::group::GroupKey;
 
 impl ResourceState {
-    /// Call after [`resume`](Self::resume). Keys that are not ours are left out.
+    /// Call after [`resume`](Self::resume), with the groups that had an order in hand. Keys that are
+    /// not ours are left out.
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
+        let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
-        let mut releasing = HoldingSet::NONE;
-        for key in unfinished {
-            let Some(group) = self.groups.iter().find(|group| group.key == key) else {
+        for (key, side) in self.keys_and_sides() {
+            let in_hand = unfinished.contains(&key);
+            if !in_hand && !self.jobs.runs(&key) {
                 continue;
-            };
-            let side = self.side_of(group);
-            self.jobs.note_running(&key);
-            self.failures.remove(&key);
-            // Without reports there is no word: who asked for it asks again.
-            if !self.nice() || self.mine.has(side) {
-                starts.push(key);
-            } else {
-                releasing = releasing.with(side);
-                stops.push(key);
             }
-        }
-        for (what, keys) in [("start", &starts), ("stop", &stops)] {
-            for key in keys {
+            self.jobs.note_running(&key);
+            // Without reports there is no word: who asked for it asks again.
+            let held = !self.nice() || self.mine.has(side);
+            if held && in_hand {
+                self.failures.remove(&key);
                 self.decide(
-                    format!("orders group {key} to {what}"),
+                    format!("orders group {key} to start"),
                     "an order for it was in hand when the process or its core began anew",
                 );
+                starts.push(key);
+            } else if !held {
+                stops.push(key);
             }
         }
         if !starts.is_empty() {
             self.jobs.add(Purpose::Retry, starts, GroupOrder::Start);
         }
-        if !stops.is_empty() {
-            // Whoever asks meanwhile hears that it is not released yet.
-            self.releasing = releasing;
-            self.jobs.add(Purpose::Give, stops, GroupOrder::Stop);
+        self.release_unheld(stops);
+    }
+
+    /// The same at run time, when the node has nothing to do: one look each time that it comes to rest.
+    /// `true`: there is something to stop.
+    ///
+    /// With more than two nodes one bit stands for several owners, and says nothing of one group.
+    pub(super) fn bring_together(&mut self) -> bool {
+        let at_rest = self.nice()
+            && self.peers.len() <= 1
+            && self.phase == Phase::Stable
+            && self.standby == Standby::Not
+            && !self.jobs.running()
+            && !self.frozen
+            && !self.stopping();
+        if !at_rest {
+            self.looked_at = None;
+            return false;
         }
+        if self.looked_at.replace(self.mine) == Some(self.mine) {
+            return false;
+        }
+        let mut stops = Vec::new();
+        for (key, side) in self.keys_and_sides() {
+            let (held, runs) = (self.mine.has(side), self.jobs.runs(&key));
+            if runs && !held {
+                stops.push(key);
+            } else if held
+                && !runs
+                && !self.failures.contains_key(&key)
+                && !self.given_by_key.contains(&key)
+            {
+                self.start_when_settled(key);
+            }
+        }
+        let any = !stops.is_empty();
+        self.release_unheld(stops);
+        any
+    }
+
+    /// Stops what runs and is not held. Whoever asks meanwhile hears that it is not released yet.
+    fn release_unheld(&mut self, keys: Vec<GroupKey>) {
+        if keys.is_empty() {
+            return;
+        }
+        let named = Self::named(&keys);
+        self.warn(format!(
+            "stopping what runs here and is not held, the rest of a release: {named}"
+        ));
+        self.decide(
+            format!("stops {named}"),
+            "it runs and is not held: a release of it was cut short, and another node may run it",
+        );
+        for (key, side) in self.keys_and_sides() {
+            if keys.contains(&key) {
+                self.failures.remove(&key);
+                self.releasing = self.releasing.with(side);
+            }
+        }
+        self.act(Action::WithdrawAddresses(keys.clone()));
+        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+    }
+
+    fn keys_and_sides(&self) -> Vec<(GroupKey, HoldingSet)> {
+        let groups = self.groups.iter();
+        groups
+            .map(|group| (group.key.clone(), self.side_of(group)))
+            .collect()
     }
 }

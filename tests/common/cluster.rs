@@ -77,6 +77,8 @@ pub(crate) struct Cluster {
     pub(crate) withdrawn: Vec<(Monotonic, String)>,
     /// Which datagrams are lost: sender, receiver, message.
     pub(crate) lose: Loses,
+    /// Hosts whose core panics in the next call that would order something of a group.
+    pub(crate) panics: BTreeSet<String>,
     /// haresources of a host, when it is not that of the others: owner and group.
     pub(crate) haresources: BTreeMap<String, Vec<(String, String)>>,
     pub(crate) script_time: BTreeMap<String, Duration>,
@@ -116,6 +118,7 @@ impl Cluster {
             gateway: false,
             withdrawn: Vec::new(),
             lose: Box::new(|_, _, _| false),
+            panics: BTreeSet::new(),
             haresources: BTreeMap::new(),
             script_time: BTreeMap::new(),
             messages: Vec::new(),
@@ -184,11 +187,27 @@ impl Cluster {
         self.boot_with(host, None);
     }
 
-    /// The daemon alone is killed, its guardian starts it again with what it held.
+    /// The daemon alone is killed, its guardian starts it again with what it held. Scripts that run
+    /// meanwhile change nothing: the orders are given again.
     pub(crate) fn revive(&mut self, host: &str) {
         let at = self.index(host);
         let holding = self.hosts[at].node.as_ref().unwrap().holding();
         self.boot_with(host, Some(holding));
+    }
+
+    /// Takes the scripts of a host that still run off the list.
+    fn unfinished(&mut self, host: usize) -> Vec<GroupKey> {
+        let mut groups = Vec::new();
+        self.pending.retain(|_, what| match what {
+            Pending::ScriptEnd { host: h, group, .. } if *h == host => {
+                groups.push(group.clone());
+                false
+            }
+            Pending::ScriptEnd { .. } | Pending::Datagram { .. } | Pending::ClientsEnd { .. } => {
+                true
+            }
+        });
+        groups
     }
 
     fn boot_with(&mut self, host: &str, resume: Option<systole::resources::holding::HoldingSet>) {
@@ -216,7 +235,10 @@ impl Cluster {
                     .iter()
                     .map(|g| GroupKey::new(g))
                     .collect();
-                Node::resume(self.settings(at), identity, 7, holding, running)
+                let unfinished = self.unfinished(at);
+                let mut node = Node::resume(self.settings(at), identity, 7, holding, running);
+                node.finish(unfinished);
+                node
             }
         };
         let mut actions = Vec::new();
@@ -326,6 +348,14 @@ impl Cluster {
         };
         let mut actions = Vec::new();
         node.handle(event, clock, &mut actions);
+        let orders =
+            |action: &Action| matches!(action, Action::Group { .. } | Action::WithdrawAddresses(_));
+        let name = &self.names[host];
+        if self.panics.contains(name) && actions.iter().any(orders) {
+            let name = name.clone();
+            self.panics.remove(&name);
+            return self.revive(&name);
+        }
         let due = node.next_deadline();
         self.hosts[host].next_tick = due;
         self.perform(host, actions);

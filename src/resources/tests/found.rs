@@ -321,7 +321,7 @@ fn what_was_in_hand_at_a_death_is_brought_to_where_it_belongs() {
     core.state.finish(unfinished());
     core.input(ResourceInput::Tick);
     // Of `a` we are the owner; `b` we have promised to give up.
-    assert_eq!(core.said(), ["start a", "stop b"]);
+    assert_eq!(core.said(), ["drop addresses", "start a", "stop b"]);
     assert_eq!(core.state.rscstatus(), "transition");
     core.finish();
     let held: Vec<_> = core.state.held_groups().map(ToString::to_string).collect();

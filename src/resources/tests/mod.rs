@@ -1,6 +1,7 @@
 //! One resource core, fed by hand. Group `a` belongs to node `a`, which the core is; group `b` to
 //! node `b`.
 
+mod apart;
 mod deaf;
 mod defects;
 mod found;
@@ -134,8 +135,29 @@ impl Core {
     pub(super) fn input(&mut self, input: ResourceInput) {
         let mut out = Vec::new();
         self.state.handle(input, self.now, &mut out);
+        self.just_what_is_held_runs();
         for output in out {
             self.output(output);
+        }
+    }
+
+    /// Whenever a node is settled and has nothing to do: what runs is held, and what is held runs, or
+    /// its failure is known.
+    fn just_what_is_held_runs(&self) {
+        let state = &self.state;
+        let quiet = state.nice()
+            && state.is_pair()
+            && state.phase == Phase::Stable
+            && state.is_stable()
+            && !state.stopping()
+            && !state.frozen;
+        for group in state.groups.iter().filter(|_| quiet) {
+            let held = state.mine.has(state.side_of(group));
+            let runs = state.jobs.runs(&group.key);
+            let known =
+                state.failures.contains_key(&group.key) || state.given_by_key.contains(&group.key);
+            assert!(held || !runs, "{} runs and is not held", group.key);
+            assert!(runs || !held || known, "{} is held and down", group.key);
         }
     }
 

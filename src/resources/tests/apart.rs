@@ -1,0 +1,230 @@
+//! What runs and what is held must not come apart, whatever is interrupted.
+
+use super::*;
+
+const OFF: AutoFailback = AutoFailback::Off;
+
+fn key(word: &str) -> GroupKey {
+    GroupKey::new(word)
+}
+
+fn running(core: &Core) -> Vec<String> {
+    core.state.held_groups().map(ToString::to_string).collect()
+}
+
+/// A successor of a process that held `holding`, ran both groups and had `unfinished` in hand.
+fn successor(holding: HoldingSet, unfinished: &[&str]) -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], OFF));
+    core.state.resume(holding, [key("a"), key("b")]);
+    core.state.finish(unfinished.iter().map(|word| key(word)));
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core
+}
+
+/// The daemon was killed while it let go of everything: `a` was being stopped, `b` was to follow. The
+/// other node has everything by now.
+#[test]
+fn what_was_to_be_stopped_next_is_stopped_by_the_successor() {
+    for unfinished in [&["a"][..], &[]] {
+        let mut core = successor(HoldingSet::NONE, unfinished);
+        // At once, before communication is up.
+        assert_eq!(core.said(), ["drop addresses", "stop a"]);
+        core.input(ResourceInput::CommUp);
+        core.hear("b", "starting");
+        let told = core.said().contains(&"resource all 0 standby".to_owned());
+        assert!(told, "it is reported as still being released");
+        core.finish();
+        assert_eq!(running(&core), [""; 0]);
+        core.hear("b", "resource all 1");
+        core.wait(60_000);
+        core.finish();
+        assert_eq!(core.state.holding(), HoldingSet::NONE);
+        assert_eq!(running(&core), [""; 0], "{:?}", core.said());
+    }
+}
+
+/// The same, and the other node dies meanwhile: what is taken is not stopped behind that.
+#[test]
+fn what_a_successor_has_still_to_stop_it_keeps_when_the_other_node_dies() {
+    for comm_up in [false, true] {
+        let mut core = successor(HoldingSet::NONE, &["a"]);
+        if comm_up {
+            core.input(ResourceInput::CommUp);
+        }
+        core.dies("b");
+        if !comm_up {
+            core.input(ResourceInput::CommUp);
+        }
+        core.finish();
+        core.wait(3_600_000);
+        core.finish();
+        assert_eq!(running(&core), ["a", "b"], "{:?}", core.said());
+        assert_eq!(core.state.holding(), HoldingSet::ALL);
+    }
+}
+
+/// It left in order before communication was up.
+#[test]
+fn what_a_successor_has_still_to_stop_it_keeps_when_the_other_node_has_left() {
+    let mut core = successor(HoldingSet::NONE, &["a"]);
+    core.hear("b", "shutdone");
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.wait(3_600_000);
+    assert_eq!(running(&core), ["a", "b"], "{:?}", core.said());
+}
+
+/// A plain report would pass for "no objection", and the other would start what still runs here.
+#[test]
+fn nobody_settles_beside_a_release() {
+    let mut core = successor(HoldingSet::LOCAL, &["b"]);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    core.hear("b", "resource none 1");
+    core.wait(20_000);
+    let (reports, _) = core.reports();
+    let all = |report: &String| report == "resource all 0 standby";
+    assert!(
+        !reports.is_empty() && reports.iter().all(all),
+        "{reports:?}"
+    );
+    core.finish();
+    assert_eq!(core.reports().0, ["resource local 1"]);
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+/// What is still to be stopped is not taken again at the end of the start: the stops would follow.
+#[test]
+fn a_successor_takes_its_own_again_when_they_are_stopped() {
+    let mut set = settings(&["a", "b"], OFF);
+    set.groups.push(ResourceGroup {
+        key: key("a2"),
+        owner: name("a"),
+        resources: vec!["a2".to_owned()],
+    });
+    let mut core = Core::with(&set);
+    core.state
+        .resume(HoldingSet::NONE, [key("a"), key("b"), key("a2")]);
+    core.state.finish([key("b")]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "starting");
+    core.hear("b", "resource none 1");
+    core.wait(20_000);
+    // `a` is stopped; the stop of `b` is slow, and that of `a2` waits behind it.
+    core.end(GroupOutcome::Stopped);
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("start a")),
+        "{said:?}"
+    );
+    core.finish();
+    assert_eq!(running(&core), ["a", "a2"], "{:?}", core.said());
+    assert_eq!(core.state.holding(), HoldingSet::LOCAL);
+    core.wait(60_000);
+    assert_eq!(running(&core), ["a", "a2"], "{:?}", core.said());
+}
+
+/// A giver stops `a` and has `b` still to stop; the taker begins a new run, so the standby is over and
+/// the stops go on; then the taker dies. What is taken from it is not stopped behind that.
+#[test]
+fn a_stop_left_of_an_interrupted_standby_does_not_follow_the_takeover() {
+    for leaves in [false, true] {
+        let mut core = Core::alone(OFF);
+        core.returns("b");
+        core.hear("b", "starting");
+        core.hear("b", "resource none 1");
+        core.standby(HoldingSet::ALL);
+        core.hear("b", "ask all other");
+        assert_eq!(core.said().last().unwrap(), "stop a");
+        core.event(ResourceEvent::NodeRestarted {
+            node: name("b"),
+            was_dead: false,
+        });
+        if leaves {
+            core.hear("b", "shutdone");
+        } else {
+            core.dies("b");
+        }
+        core.finish();
+        let said = core.said();
+        assert!(!said.contains(&"stop b".to_owned()), "{said:?}");
+        assert_eq!(core.state.holding(), HoldingSet::ALL);
+        assert_eq!(running(&core), ["a", "b"]);
+        core.wait(3_600_000);
+        assert_eq!(running(&core), ["a", "b"], "an hour later");
+    }
+}
+
+/// The giver has released it and the taker says what it goes on with: it is started, or runs.
+#[test]
+fn a_taker_that_dies_in_the_middle_of_a_start_keeps_what_it_was_given() {
+    let mut core = Core::stable(OFF);
+    core.hear("b", "ask local me");
+    core.hear("b", "resource none 0 standby");
+    assert_eq!(core.state.holding(), HoldingSet::LOCAL);
+    core.hear("b", "ask local done");
+    assert_eq!(
+        core.state.holding(),
+        HoldingSet::ALL,
+        "from the first start"
+    );
+    let mut core = successor(core.state.holding(), &["b"]);
+    assert_eq!(core.said(), ["start b"]);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource none 1");
+    core.finish();
+    core.wait(60_000);
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("stop")),
+        "{said:?}"
+    );
+    assert_eq!(running(&core), ["a", "b"]);
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+/// A release ends the freeze; a death between the two words left both in the file.
+#[test]
+fn what_is_to_be_released_is_not_frozen() {
+    let mut core = successor(HoldingSet::NONE, &[]);
+    core.state.keep_frozen();
+    assert!(!core.state.frozen());
+    let mut core = successor(HoldingSet::ALL, &[]);
+    core.state.keep_frozen();
+    assert!(core.state.frozen());
+}
+
+/// However it has come about.
+#[test]
+fn at_rest_just_what_is_held_runs() {
+    let mut core = Core::alone(OFF);
+    core.state.mine = HoldingSet::LOCAL;
+    core.input(ResourceInput::Tick);
+    assert_eq!(core.said(), ["drop addresses", "stop b"]);
+    core.finish();
+    core.state.mine = HoldingSet::ALL;
+    core.input(ResourceInput::Tick);
+    core.wait(10);
+    assert_eq!(core.said(), ["resource local 1", "start b"]);
+}
+
+/// `auto_failback legacy`: the process began anew in a partition (`heartbeat -r`, or its guardian) with
+/// its group running, and the other node has taken that meanwhile. Without a question nobody notices.
+#[test]
+fn a_successor_asks_for_what_runs_on_in_the_legacy_model() {
+    let mut core = Core::with(&settings(&["a", "b"], AutoFailback::Legacy));
+    core.state.resume(HoldingSet::NONE, [key("a")]);
+    core.state.finish([]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request-resp a yes");
+    core.finish();
+    assert_eq!(
+        core.said(),
+        ["ip-request a", "hook ip-request-resp", "start a"]
+    );
+    core.wait(60_000);
+    assert!(!core.said().contains(&"ip-request a".to_owned()));
+}
