@@ -162,6 +162,32 @@ fn defect_05_what_fails_only_on_the_taker_comes_back() {
     assert_eq!(cluster.holdings(), HOME);
 }
 
+/// Every hand-over is a case of its own: it ran on the giver each time, and is back at once, not after
+/// half a minute.
+#[test]
+fn defect_05_what_fails_on_the_taker_comes_back_at_once_and_every_time() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    cluster.break_group("node2", "a");
+    for round in 1..=3 {
+        cluster.standby("node1", "local");
+        cluster.run(2_000);
+        assert_eq!(cluster.holdings(), HOME, "round {round}");
+        cluster.run(60_000);
+        assert_eq!(cluster.holdings(), HOME, "round {round}");
+    }
+    assert_eq!(complaints(&cluster, "node2", "starts on neither node"), 0);
+    // It has failed on both now, and stays where it was given last.
+    cluster.break_group("node1", "a");
+    cluster.standby("node1", "local");
+    cluster.run(60_000);
+    assert_eq!(cluster.owners("a"), [""; 0]);
+    assert_eq!(complaints(&cluster, "node1", "starts on neither node"), 1);
+    cluster.mend_group("node2", "a");
+    cluster.standby("node1", "local");
+    cluster.run(2_000);
+    assert_eq!(cluster.owners("a"), ["node2"]);
+}
+
 #[test]
 fn defect_06_late_standby_request() {
     let mut cluster = Cluster::settled_pair(OFF);

@@ -1,5 +1,14 @@
 //! Groups that failed to start: moved to the other node once, else tried again. Spec: resources,
 //! section 9.3, [NEW].
+//!
+//! | The group came here | It does not start | Then |
+//! |---|---|---|
+//! | by a standby of a Systole node, which ran it | first failure | back at once, when both have said that the standby is over |
+//! | by a standby of a node that says it failed there, or to which it went for that a short time ago | first failure | it starts on neither node: tried here ever more rarely |
+//! | in any other way | first failure | to the other node after 30 s, as legacy does |
+//! | in any way | nobody to take it, or a later failure | tried here ever more rarely |
+//!
+//! A failure counts against a node for what it was given last only: the next hand-over is a new case.
 
 use std::time::Duration;
 
@@ -22,6 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const TAKEN_AGAIN: Duration = Duration::from_secs(10);
 /// Longest list of failed groups in a message, in bytes. What does not fit may come back once.
 const LONGEST_LIST: usize = 512;
+/// A legacy giver does not say what failed there. What it gives so soon after it was given to it for a
+/// failure here may have failed there; later it has run there.
+const MAY_HAVE_FAILED_THERE: Duration = LONGEST_PAUSE;
 /// Pause when the moment is not good.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -37,6 +49,8 @@ pub(super) struct Failure {
     moved: bool,
     /// Another host has its address.
     taken: bool,
+    /// The node that gave it to us runs it again as soon as it can take it.
+    returns: bool,
 }
 
 impl ResourceState {
@@ -132,7 +146,8 @@ impl ResourceState {
             .failures
             .get(group)
             .map_or(MOVE_AFTER, |known| known.pause);
-        let moved = self.moved.contains(group);
+        let moved = self.moved.contains_key(group);
+        let returns = !moved && self.is_given_now(group);
         if moved && !self.failures.contains_key(group) {
             self.notice(Notice::OtherCrit {
                 text: format!(
@@ -145,8 +160,16 @@ impl ResourceState {
             pause: pause.saturating_mul(2).min(LONGEST_PAUSE),
             moved,
             taken: false,
+            returns,
         };
         self.failures.insert(group.clone(), failure);
+    }
+
+    /// Whether a Systole node is giving us the group: it has just stopped it.
+    fn is_given_now(&self, key: &GroupKey) -> bool {
+        self.standby == Standby::Taking
+            && self.peers.values().all(|peer| peer.systole)
+            && self.keys_of(self.sb_set.mirror()).contains(key)
     }
 
     /// A group that is held and does not run, nobody knows why: tried here as soon as that may be.
@@ -156,6 +179,7 @@ impl ResourceState {
             pause: MOVE_AFTER,
             moved: true,
             taken: false,
+            returns: false,
         };
         self.failures.insert(key, failure);
     }
@@ -170,6 +194,7 @@ impl ResourceState {
             pause: MOVE_AFTER,
             moved: true,
             taken: true,
+            returns: false,
         };
         self.failures.insert(group.clone(), failure);
     }
@@ -183,7 +208,7 @@ impl ResourceState {
         let mut list = String::new();
         for key in self.keys_of(set) {
             let length = list.len().saturating_add(key.as_str().len());
-            if self.moved.contains(&key) && length < LONGEST_LIST {
+            if self.moved.contains_key(&key) && length < LONGEST_LIST {
                 list.push_str(key.as_str());
                 list.push(' ');
             }
@@ -191,8 +216,19 @@ impl ResourceState {
         (!list.is_empty()).then(|| list.trim_end().to_owned())
     }
 
-    /// What failed at the giver is not given back when it fails here as well.
-    pub(super) fn note_failed_there(&mut self, message: &Message) {
+    /// The giver of a standby is done. What failed there is not given back when it fails here as well;
+    /// everything else of `set` ran there, whatever became of it here an earlier time.
+    pub(super) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
+        let legacy = !self.peers.values().all(|peer| peer.systole);
+        let now = self.now;
+        for key in self.keys_of(set) {
+            self.failures.remove(&key);
+            let moved = self.moved.get(&key);
+            let unclear = moved.is_some_and(|at| legacy && now.since(*at) < MAY_HAVE_FAILED_THERE);
+            if !unclear {
+                self.moved.remove(&key);
+            }
+        }
         let list = message.text(field::FAILED).unwrap_or_default();
         let failed: Vec<GroupKey> = self
             .groups
@@ -201,15 +237,16 @@ impl ResourceState {
             .filter(|key| list.split(' ').any(|word| word == key.as_str()))
             .cloned()
             .collect();
-        self.moved.extend(failed);
+        self.moved.extend(failed.into_iter().map(|key| (key, now)));
     }
 
     /// The other node is settled: what does not start here can be offered to it soon, however
     /// long the pause between our own attempts has grown.
     pub(super) fn somebody_can_take(&mut self) {
-        let soon = self.after(MOVE_AFTER);
+        let (now, soon) = (self.now, self.after(MOVE_AFTER));
         for failure in self.failures.values_mut().filter(|known| !known.moved) {
-            failure.at = failure.at.min(soon);
+            let due = if failure.returns { now } else { soon };
+            failure.at = failure.at.min(due);
         }
     }
 

@@ -387,7 +387,7 @@ impl ResourceState {
         let keys = self.keys_of(set);
         for key in &keys {
             if self.failures.remove(key).is_some() {
-                self.moved.insert(key.clone());
+                self.moved.insert(key.clone(), self.now);
             }
         }
         self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
@@ -445,10 +445,10 @@ impl ResourceState {
             format!("starts what was {set} of {from}"),
             format!("{from} has released it"),
         );
-        self.note_failed_there(message);
+        let ours = set.mirror();
+        self.note_failed_there(message, ours);
         self.doubt = HoldingSet::NONE;
         self.info(format!("standby: acquire [{set}] resources from {from}"));
-        let ours = set.mirror();
         self.notice(Notice::StandbyAcquiring {
             set: ours.to_string(),
         });

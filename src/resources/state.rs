@@ -146,8 +146,9 @@ pub struct ResourceState {
     pub(super) peers: BTreeMap<NodeName, Peer>,
     pub(super) jobs: Jobs,
     pub(super) failures: BTreeMap<GroupKey, Failure>,
-    /// Groups that failed here and were given to the other node since they last ran here.
-    pub(super) moved: BTreeSet<GroupKey>,
+    /// Groups that failed here, or at the giver of a standby, and were given on for that; with the time.
+    /// Until they run here, or are given to us by a node that does not say so.
+    pub(super) moved: BTreeMap<GroupKey, Monotonic>,
     /// Groups that are held and were given to another node that asked for each by its key.
     pub(super) given_by_key: BTreeSet<GroupKey>,
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
@@ -213,7 +214,7 @@ impl ResourceState {
                 .collect(),
             jobs: Jobs::new(settings.groups.iter().map(|group| group.key.clone())),
             failures: BTreeMap::new(),
-            moved: BTreeSet::new(),
+            moved: BTreeMap::new(),
             given_by_key: BTreeSet::new(),
             looked_at: None,
             asked: BTreeMap::new(),

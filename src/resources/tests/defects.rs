@@ -89,6 +89,41 @@ fn defect_05_own_group_fails_to_start() {
     assert_eq!(core.said(), ["ask local me"], "not foreign");
 }
 
+/// A legacy giver does not say what failed there, and gets it back after 30 s; not again when it gives
+/// the group soon after, for then it may have failed there; but again when it ran there since.
+#[test]
+fn defect_05_a_legacy_giver_gets_back_what_fails_here() {
+    let give = |core: &mut Core| {
+        core.hear("b", "ask local me");
+        core.hear("b", "resource none 0 standby");
+        core.hear("b", "ask local done");
+        core.fail_start();
+        core.hear("b", "resource none 1");
+        core.said();
+        core.wait(29_000);
+        assert!(!core.said().contains(&"ask foreign me".to_owned()));
+        core.wait(2_000);
+    };
+    let back = |core: &mut Core| {
+        assert!(core.said().contains(&"ask foreign me".to_owned()));
+        core.hear("b", "ask foreign other");
+        core.finish();
+        core.hear("b", "ask foreign done");
+        core.hear("b", "resource local 1");
+    };
+    let mut core = Core::stable(AutoFailback::Off);
+    give(&mut core);
+    back(&mut core);
+    core.wait(700_000);
+    give(&mut core);
+    back(&mut core);
+    core.wait(60_000);
+    give(&mut core);
+    assert!(!core.said().contains(&"ask foreign me".to_owned()));
+    let nowhere = "group b starts on neither node: it stays down (hb_takeover tries at once)";
+    assert!(core.complaints.contains(&nowhere.to_owned()));
+}
+
 #[test]
 fn defect_06_late_standby_request_does_not_block_for_an_hour() {
     let mut core = Core::stable(ON);
