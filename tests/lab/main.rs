@@ -37,6 +37,7 @@ mod partition;
 mod ping;
 mod poll;
 mod programs;
+mod release;
 mod respawn;
 mod systemd;
 mod upgrade;
@@ -230,6 +231,35 @@ chaos! {
     long_systole_owner_off: SYSTOLE_OWNER "off" 1800;
     long_legacy_owner_on: LEGACY_OWNER "on" 1800;
     long_legacy_owner_off: LEGACY_OWNER "off" 1800;
+}
+
+/// Makes one test per line of daemons that are killed in the middle of a release.
+macro_rules! releases {
+    ($($name:ident: $kinds:ident $scenario:ident;)*) => {
+        mod killed_in_a_release {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "lab: run by scripts/test"]
+                fn $name() {
+                    run(
+                        concat!("killed_in_a_release::", stringify!($name)),
+                        $kinds,
+                        release::$scenario,
+                    );
+                }
+            )*
+        }
+    };
+}
+
+releases! {
+    systole_owner: SYSTOLE_OWNER killed;
+    legacy_owner: LEGACY_OWNER killed;
+    ours_ours: OURS_OURS killed;
+    long_systole_owner: SYSTOLE_OWNER killed_often;
+    long_legacy_owner: LEGACY_OWNER killed_often;
+    long_ours_ours: OURS_OURS killed_often;
 }
 
 mod installation {
