@@ -153,3 +153,75 @@ fn a_heal_costs_each_node_at_most_one_generation() {
     }
     assert_eq!(many, [""; 0]);
 }
+
+/// The standby does not hear the owner, takes over, and the group does not start there. The owner let
+/// go when it heard that it was given up; nobody serves, and it hears so with every beat.
+#[test]
+fn an_owner_that_is_not_heard_takes_again_what_does_not_start_at_the_deaf_node() {
+    for heals_early in [false, true] {
+        let mut cluster = Cluster::settled_pair(OFF);
+        cluster.break_group("node2", "a");
+        cluster.lose = Box::new(|from, _, _| from == "node1");
+        cluster.run(25_000);
+        let seen = |cluster: &Cluster| {
+            let owners = ["a", "b"].map(|group| cluster.owners(group));
+            (
+                owners,
+                format!("{:?} {:#?}", cluster.holdings(), cluster.complaints),
+            )
+        };
+        let (owners, why) = seen(&cluster);
+        assert_eq!(owners, [["node1"], ["node2"]], "{why}");
+        if !heals_early {
+            // The deaf node's next attempt succeeds: one owner again, the one that does not hear.
+            cluster.mend_group("node2", "a");
+            cluster.run(60_000);
+            let (owners, why) = seen(&cluster);
+            assert_eq!(owners, [["node2"], ["node2"]], "{why}");
+        }
+        cluster.lose = Box::new(|_, _, _| false);
+        cluster.run(60_000);
+        let (owners, why) = seen(&cluster);
+        if heals_early {
+            assert_eq!(owners, [["node1"], ["node2"]], "{why}");
+            assert_eq!(cluster.holdings(), ["node1 local: a", "node2 local: b"]);
+        } else {
+            assert_eq!(owners, [["node2"], ["node2"]], "{why}");
+            assert_eq!(cluster.holdings(), ["node1 none:", "node2 all: a b"]);
+        }
+    }
+}
+
+/// The same, and the owner ran everything: of both halves nothing starts at the deaf node.
+#[test]
+fn an_owner_of_everything_that_is_not_heard_takes_everything_again() {
+    let mut cluster = Cluster::settled_pair(OFF);
+    cluster.standby("node2", "all");
+    cluster.run(5_000);
+    for group in ["a", "b"] {
+        cluster.break_group("node2", group);
+    }
+    cluster.lose = Box::new(|from, _, _| from == "node1");
+    cluster.run(25_000);
+    for group in ["a", "b"] {
+        assert_eq!(
+            cluster.owners(group),
+            ["node1"],
+            "{:#?}",
+            cluster.complaints
+        );
+    }
+    cluster.lose = Box::new(|_, _, _| false);
+    cluster.run(120_000);
+    for group in ["a", "b"] {
+        assert_eq!(
+            cluster.owners(group),
+            ["node1"],
+            "{:#?}",
+            cluster.complaints
+        );
+    }
+    let holdings = cluster.holdings();
+    let settled = !holdings.iter().any(|line| line.contains("transition"));
+    assert!(settled, "{holdings:?}");
+}

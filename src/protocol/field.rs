@@ -80,6 +80,9 @@ words! {
     HARESOURCES = "systole_haresources";
     /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
     RUNS = "systole_runs";
+    /// How many groups of other owners are among these, beside that and beside the verdict. Ours, see
+    /// `protocol/partition.rs`.
+    RUNS_FOREIGN = "systole_runs_foreign";
     /// The newest question that the sender of a report had heard. Ours, see `protocol/question.rs`.
     HEARD = "systole_heard";
     /// Sending client.

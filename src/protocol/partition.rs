@@ -4,7 +4,9 @@
 //! `systole_gone`: `GENERATION.BEFORE.RUNS`, the generation in hex. A node that reads its own present
 //! generation there has been given up by a peer that lives. Full `resource` reports carry
 //! `BEFORE.RUNS` in `systole_runs`. Both fields are sent only to a peer that advertises
-//! [`YIELD`]; the second also while the peer is not heard, for it may hear us.
+//! [`YIELD`]; the second also while the peer is not heard, for it may hear us. Beside either
+//! `systole_runs_foreign` says how many of the groups that run are not the sender's own, so that one that
+//! is not heard knows which half nobody serves.
 //!
 //! | own verdict on the sender | what the sender runs | what we run | who yields |
 //! |---|---|---|---|
@@ -28,6 +30,17 @@ pub struct Weight {
     pub before: u32,
     /// Groups that it runs or is about to start now.
     pub runs: u32,
+    /// How many of these have another owner; `None`: it does not tell.
+    pub foreign: Option<u32>,
+}
+
+/// A half of the groups, from the view of the node that reads a weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The reader's own groups.
+    Ours,
+    /// The groups of the node that weighs.
+    Theirs,
 }
 
 impl Weight {
@@ -44,7 +57,26 @@ impl Weight {
         Some(Self {
             before: before.parse().ok()?,
             runs: runs.parse().ok()?,
+            foreign: None,
         })
+    }
+
+    /// Adds what stands in `systole_runs_foreign`.
+    #[must_use]
+    pub fn with_foreign(self, text: Option<&str>) -> Self {
+        let foreign = text.and_then(|text| text.parse().ok());
+        Self { foreign, ..self }
+    }
+
+    /// Whether the other node of a pair, which weighs this, runs anything of a half or is about to start
+    /// it, as far as it tells.
+    #[must_use]
+    pub fn serves(self, half: Half) -> bool {
+        match (half, self.foreign) {
+            (_, None) => self.runs > 0,
+            (Half::Ours, Some(foreign)) => foreign > 0,
+            (Half::Theirs, Some(foreign)) => self.runs > foreign,
+        }
     }
 }
 
@@ -99,7 +131,13 @@ mod tests {
 
     #[test]
     fn exactly_one_of_two_yields() {
-        let weights = (0..3).flat_map(|before| (0..3).map(move |runs| Weight { before, runs }));
+        let weights = (0..3).flat_map(|before| {
+            (0..3).map(move |runs| Weight {
+                before,
+                runs,
+                foreign: None,
+            })
+        });
         let (a, b) = (name("a"), name("b"));
         for ours in weights.clone() {
             for theirs in weights.clone() {
@@ -112,7 +150,11 @@ mod tests {
     #[test]
     fn the_one_that_serves_then_the_one_that_served_then_the_first_by_name() {
         let (a, b) = (name("a"), name("b"));
-        let weight = |before, runs| Weight { before, runs };
+        let weight = |before, runs| Weight {
+            before,
+            runs,
+            foreign: None,
+        };
         assert!(yields(&a, weight(2, 0), &b, weight(0, 1)));
         assert!(yields(&a, weight(0, 2), &b, weight(1, 2)));
         assert!(!yields(&a, weight(1, 2), &b, weight(1, 1)));
@@ -120,10 +162,31 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_tells_which_half_is_served() {
+        let weight = |foreign| {
+            let weight = Weight::from_text("0.2").unwrap();
+            let weight = weight.with_foreign(foreign);
+            (weight.serves(Half::Ours), weight.serves(Half::Theirs))
+        };
+        assert_eq!(weight(Some("0")), (false, true));
+        assert_eq!(weight(Some("1")), (true, true));
+        assert_eq!(weight(Some("2")), (true, false));
+        // A node of before does not tell, and nonsense is no word.
+        assert_eq!(weight(None), (true, true));
+        assert_eq!(weight(Some("-1")), (true, true));
+        let nothing = Weight::default().with_foreign(Some("0"));
+        assert!(!nothing.serves(Half::Ours) && !nothing.serves(Half::Theirs));
+    }
+
+    #[test]
     fn texts_are_read_back_and_nonsense_is_not() {
         let verdict = Verdict {
             generation: Generation(0x6b00_c61e),
-            weight: Weight { before: 1, runs: 2 },
+            weight: Weight {
+                before: 1,
+                runs: 2,
+                foreign: None,
+            },
         };
         assert_eq!(verdict.to_text(), "6b00c61e.1.2");
         assert_eq!(Verdict::from_text("6b00c61e.1.2"), Some(verdict));

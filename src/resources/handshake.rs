@@ -51,6 +51,12 @@ pub(super) fn report(set: HoldingSet, stable: bool, info: Option<&str>) -> Messa
     }
 }
 
+/// What the sender of a report weighs, when it tells.
+pub(super) fn weight_in(report: &Message) -> Option<Weight> {
+    let weight = report.text(field::RUNS).and_then(Weight::from_text)?;
+    Some(weight.with_foreign(report.text(field::RUNS_FOREIGN)))
+}
+
 impl ResourceState {
     /// Communication is up.
     pub(super) fn comm_is_up(&mut self) {
@@ -265,7 +271,7 @@ impl ResourceState {
             HoldingSet::NONE
         });
         let info = message.text(field::INFO);
-        let weight = message.text(field::RUNS).and_then(Weight::from_text);
+        let weight = weight_in(message);
         // What a node gives up with its first word of a run may be anything.
         let before = if first {
             HoldingSet::ALL
@@ -294,6 +300,7 @@ impl ResourceState {
                 if self.conflicts(from, weight) {
                     return;
                 }
+                self.leave_what_the_owner_runs(from, weight);
             }
             Some(_) => {
                 self.other_stable = false;

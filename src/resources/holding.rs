@@ -59,6 +59,12 @@ impl HoldingSet {
         Self(self.0 | other.0)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// What is in `self` but not in `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {

@@ -204,21 +204,11 @@ impl Jobs {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// The same, and those whose start is still to come.
-    pub(super) fn groups_taken(&self) -> u32 {
-        let count = self
-            .groups
-            .iter()
-            .filter(|(key, group)| {
-                let to_start = |(known, what): &(GroupKey, GroupOrder)| {
-                    known == *key && *what == GroupOrder::Start
-                };
-                group.runs
-                    || group.busy.is_some()
-                    || self.jobs.iter().any(|job| job.steps.iter().any(to_start))
-            })
-            .count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+    /// Whether the group runs, a start in flight included, or its start is still to come.
+    pub(super) fn takes(&self, key: &GroupKey) -> bool {
+        let to_start =
+            |(known, what): &(GroupKey, GroupOrder)| known == key && *what == GroupOrder::Start;
+        self.runs(key) || self.jobs.iter().any(|job| job.steps.iter().any(to_start))
     }
 
     /// The group runs already.

@@ -37,6 +37,7 @@ mod standby;
 pub mod state;
 mod takeover;
 mod unfinished;
+mod unheard;
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,11 @@ impl ResourceState {
         // One that we do not hear may hear us.
         let understood = |peer: &Peer| peer.yields || peer.status.is_none() || peer.is_gone();
         if full_report && self.is_pair() && self.peers.values().all(understood) {
-            message.set_text(field::RUNS, &self.weight().to_text());
+            let weight = self.weight();
+            message.set_text(field::RUNS, &weight.to_text());
+            if let Some(foreign) = weight.foreign {
+                message.set_text(field::RUNS_FOREIGN, &foreign.to_string());
+            }
         }
         if full_report && let Some(heard) = self.heard_text() {
             message.set_text(field::HEARD, &heard);

@@ -12,6 +12,7 @@
 //! | we began anew with groups, and it gave up the run before, or claims them, and has not heard us | yield |
 //! | our own silence was longer than it waits for us, and it was there | yield |
 //! | we wait for it to yield, and it does not | yield |
+//! | we yielded to one that does not hear us, and it has run a half of the groups not at all for 10 s | take that half again, and yield again when it runs it |
 //!
 //! Yielding is: addresses away, then a new generation, then every group stopped, then a start as
 //! any other. Whoever keeps does nothing at all to its groups.
@@ -27,11 +28,9 @@ use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::Action;
-use crate::protocol::field;
 use crate::protocol::group::ResourceGroup;
-use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::partition::{Weight, yields};
+use crate::protocol::partition::{Half, Weight, yields};
 use crate::protocol::status::NodeStatus;
 
 /// Keepalives that a node that has to yield may take to show its new generation: one until it
@@ -47,9 +46,16 @@ impl ResourceState {
     pub(super) fn weight(&self) -> Weight {
         // Frozen we have taken nothing over, and are not to be touched.
         let keeps = self.frozen && !self.mine.has(HoldingSet::FOREIGN);
+        let number = |set: HoldingSet| {
+            let keys = self.keys_of(set);
+            let taken = keys.iter().filter(|key| self.jobs.takes(key)).count();
+            u32::try_from(taken).unwrap_or(u32::MAX)
+        };
+        let (own, foreign) = (number(HoldingSet::LOCAL), number(HoldingSet::FOREIGN));
         Weight {
             before: if keeps { u32::MAX } else { self.ran_before },
-            runs: self.jobs.groups_taken(),
+            runs: own.saturating_add(foreign),
+            foreign: Some(foreign),
         }
     }
 
@@ -143,35 +149,6 @@ impl ResourceState {
             );
             self.hold_takeovers(node);
             self.expect_way();
-        }
-    }
-
-    /// A living node declared an earlier run of ours dead, and has not heard this one. What that
-    /// held runs on here when the process began anew since: the other has taken it.
-    pub(super) fn predecessor_given_up(&mut self, node: &NodeName, theirs: Weight) {
-        if self.unheard_with_groups() && theirs.runs > 0 {
-            let why =
-                format!("node {node} declared our earlier run dead and does not hear this one");
-            self.give_way(&why);
-        }
-    }
-
-    /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
-    fn unheard_with_groups(&self) -> bool {
-        self.is_pair() && !self.comm_up && self.phase == Phase::Init && !self.mine.is_none()
-    }
-
-    /// A node that may not hear us claims what an earlier run of ours held and runs on here.
-    pub(super) fn claimed_before_comm_is_up(&mut self, message: &Message) {
-        let word = message.text(field::RSC_HOLD).unwrap_or("");
-        let claims = HoldingSet::from_word(word).unwrap_or(HoldingSet::NONE);
-        let releases = matches!(message.text(field::INFO), Some("standby" | "shutdown"));
-        let weight = message.text(field::RUNS).and_then(Weight::from_text);
-        let conflict = claims.has(HoldingSet::FOREIGN)
-            && self.mine.has(HoldingSet::LOCAL)
-            && weight.is_none_or(|theirs| theirs.runs > 0);
-        if conflict && !releases && self.nice() && self.unheard_with_groups() {
-            self.give_way("the other node has taken our resources while we held them");
         }
     }
 
@@ -394,16 +371,17 @@ impl ResourceState {
             // Decided by what both have said of each other; it has to yield.
             return true;
         }
-        let runs_nothing = theirs.is_some_and(|theirs| theirs.runs == 0);
+        let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
+        let runs_nothing =
+            theirs.is_some_and(|theirs| theirs.runs == 0 || (!both && !theirs.serves(Half::Ours)));
         if runs_nothing && self.weight().runs > 0 {
             // It found the addresses with us, and asks for them before each further attempt.
             self.decide(
                 "keeps everything",
-                format!("node {node} claims what runs here, and runs nothing"),
+                format!("node {node} claims what runs here, and runs none of it"),
             );
             return true;
         }
-        let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
         if let Some(theirs) = theirs.filter(|_| both)
             && !yields(&self.local, self.weight(), node, theirs)
         {

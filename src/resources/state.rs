@@ -140,6 +140,8 @@ pub struct ResourceState {
     pub(super) let_go: bool,
     /// It was said that our own groups wait for the word of a node that may run them.
     pub(super) waits_for_claimant: bool,
+    /// We are not heard: what the other node does not serve either, and since when.
+    pub(super) unserved: Option<(HoldingSet, Monotonic)>,
     /// What membership knows of our weight.
     pub(super) told_weight: Option<Weight>,
     pub(super) timers: Timers,
@@ -203,6 +205,7 @@ impl ResourceState {
             isolated: None,
             ran_before: 0,
             let_go: false,
+            unserved: None,
             waits_for_claimant: false,
             told_weight: None,
             timers: Timers::default(),

@@ -167,6 +167,9 @@ impl Membership {
         }
         if let Some(verdict) = self.open_verdict() {
             message = message.with(field::GONE, &verdict.to_text());
+            if let Some(foreign) = verdict.weight.foreign {
+                message = message.with(field::RUNS_FOREIGN, &foreign.to_string());
+            }
         }
         self.last_beat = Some(now.instant);
         self.emit(message, now, out);

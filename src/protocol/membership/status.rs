@@ -139,13 +139,14 @@ impl Membership {
     /// run of ours is settled as soon as it hears the new one.
     fn look_for_verdict(&self, heard: &Heard, message: &Message, out: &mut Vec<Output>) {
         let verdict = message.text(field::GONE).and_then(Verdict::from_text);
+        let foreign = message.text(field::RUNS_FOREIGN);
         if let Some(verdict) = verdict.filter(|said| said.generation <= self.generation)
             && let Some(peer) = self.yielding_peer()
             && peer.name == heard.name
         {
             out.push(Output::Resource(ResourceEvent::GivenUp {
                 node: heard.name.clone(),
-                weight: verdict.weight,
+                weight: verdict.weight.with_foreign(foreign),
                 mutual: peer.given_up,
                 earlier_run: verdict.generation < self.generation,
             }));

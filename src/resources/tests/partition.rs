@@ -62,7 +62,11 @@ fn lives(core: &mut Core) {
 fn says_we_are_dead(core: &mut Core, before: u32, runs: u32, mutual: bool) {
     core.event(ResourceEvent::GivenUp {
         node: name("b"),
-        weight: Weight { before, runs },
+        weight: Weight {
+            before,
+            runs,
+            foreign: None,
+        },
         mutual,
         earlier_run: false,
     });
@@ -87,13 +91,21 @@ fn touched_nothing(said: &[String]) {
     assert_eq!(said.iter().find(touched), None, "{said:?}");
 }
 
+fn weight(before: u32, runs: u32, foreign: u32) -> Weight {
+    Weight {
+        before,
+        runs,
+        foreign: Some(foreign),
+    }
+}
+
 #[test]
 fn what_we_weigh_is_told_when_the_other_dies() {
     let mut core = pair();
     dies(&mut core);
-    assert_eq!(core.weight, Weight { before: 1, runs: 2 });
+    assert_eq!(core.weight, weight(1, 2, 1));
     core.fail_start();
-    assert_eq!(core.weight, Weight { before: 1, runs: 1 });
+    assert_eq!(core.weight, weight(1, 1, 0));
 }
 
 #[test]
