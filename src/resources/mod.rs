@@ -25,7 +25,6 @@ mod jobs;
 mod legacy_model;
 mod lost;
 pub mod output;
-pub mod own_address;
 mod partition;
 mod peers;
 mod questions;

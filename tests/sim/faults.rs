@@ -1,139 +1,314 @@
-//! What goes wrong, drawn from the seed.
+//! Histories drawn from a seed.
 
-use rand::RngExt as _;
-use systole::protocol::message::Message;
+use super::act::Act;
+use super::draws::Draws;
+use super::history::{FAULTS_END, History};
+use super::plan::Plan;
+use super::world::{Micros, SECOND};
 
-use super::world::{Happening, SECOND, World};
-
-/// One fault or one act of an operator, and the time of the next.
-pub fn next(world: &mut World) {
-    if !world.faults {
-        return;
-    }
-    let pause = world.rng.random_range(SECOND / 5..8 * SECOND);
-    let when = world.now + pause;
-    world.at(when, Happening::Fault);
-    let now = world.now;
-    world.judge.disturbed(now);
-    let host = world.rng.random_range(0..world.plan.nodes);
-    let other = (host + 1) % world.plan.nodes;
-    let medium = world.rng.random_range(0..world.plan.media);
-    let words = ["all", "local", "foreign"];
-    let word = words[world.rng.random_range(0..words.len())];
-    let kind = world.rng.random_range(0..25);
-    world.note(format_args!("fault {kind} host {host} medium {medium}"));
-    match kind {
-        0 => world.paths[host][other][medium].cut = true,
-        1 => cut_all(world, true),
-        2..=5 => heal(world),
-        6 => {
-            let loss = world.rng.random_range(0..40);
-            for path in world.paths.iter_mut().flatten().flatten() {
-                path.loss = loss;
-            }
-        }
-        7 => {
-            let until = now + world.rng.random_range(50_000..2 * SECOND);
-            world.paths[host][other][medium].burst_until = until;
-        }
-        8 => {
-            let (duplicate, delay) = (
-                world.rng.random_range(0..50),
-                world.rng.random_range(201..50_000),
-            );
-            for path in world.paths.iter_mut().flatten().flatten() {
-                path.duplicate = duplicate;
-                path.delay = delay;
-            }
-        }
-        9 => world.crash(host),
-        10..=12 => {
-            for host in 0..world.plan.nodes {
-                world.start(host);
-            }
-        }
-        13 => world.request_stop(host),
-        14 => {
-            let deadtime = world.plan.deadtime_ms * 1000;
-            let until = now + world.rng.random_range(deadtime / 10..deadtime * 5);
-            let machine = world.rng.random_bool(0.3);
-            world.freeze(host, until, machine);
-        }
-        15 => {
-            let step = if world.rng.random_bool(0.5) {
-                3_600
-            } else {
-                -3_600
-            };
-            world.hosts[host].wall_offset += step;
-        }
-        16 | 17 => {
-            excuse(world);
-            let message = Message::new("ask_resources")
-                .with("rsc_hold", word)
-                .with("info", "me");
-            world.inject(host, message);
-        }
-        18 => {
-            excuse(world);
-            world.inject(host, Message::new("hb_takeover").with("rsc_hold", word));
-        }
-        19 => {
-            let keys = world.keys();
-            let key = keys[world.rng.random_range(0..keys.len())].clone();
-            let broken = &mut world.hosts[host].broken;
-            if broken.remove(&key) {
-                world.judge.mended(key, now);
-            } else {
-                broken.insert(key);
-            }
-        }
-        20 => {
-            world.crash(host);
-            world.start(host);
-        }
-        21 => {
-            // Its next stop fails for good, and the machine is rebooted.
-            let keys = world.keys();
-            let key = keys[world.rng.random_range(0..keys.len())].clone();
-            if world.rng.random_bool(0.3) {
-                world.hosts[host].unstoppable.insert(key);
-            }
-        }
-        _ => mark(world, host),
-    }
+/// What is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A pair of ours; machines, cables and people.
+    Pure,
+    /// Beside the legacy model.
+    Mixed,
+    /// A ping node that is lost and found, and nodes that let go when they are cut off.
+    Isolation,
+    /// People freeze and thaw the nodes.
+    Maintenance,
+    /// `auto_failback legacy`, and daemons that die.
+    LegacyFailback,
+    /// Daemons that die alone and are revived, restarts in place, panics; one direction of a path
+    /// loses and delays; times that differ.
+    Revived,
 }
 
-/// Whoever moves groups that a node cannot start has to move them again.
-fn excuse(world: &mut World) {
-    for key in world.keys() {
-        if world.hosts.iter().any(|host| host.broken.contains(&key)) {
-            world.judge.excuse(key);
+impl Kind {
+    pub const ALL: [Self; 6] = [
+        Self::Pure,
+        Self::Mixed,
+        Self::Isolation,
+        Self::Maintenance,
+        Self::LegacyFailback,
+        Self::Revived,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Mixed => "mixed",
+            Self::Isolation => "isolation",
+            Self::Maintenance => "maintenance",
+            Self::LegacyFailback => "legacy-failback",
+            Self::Revived => "revived",
+        }
+    }
+
+    /// The history of a seed.
+    pub fn history(self, seed: u64) -> History {
+        let mut draws = Draws::new(seed.wrapping_mul(16) + self as u64);
+        let mut plan = match self {
+            Self::Pure | Self::Maintenance | Self::Isolation => Plan::pure(&mut draws),
+            Self::Mixed => Plan::mixed(&mut draws),
+            Self::LegacyFailback | Self::Revived => Plan::wild(&mut draws),
+        };
+        if self == Self::LegacyFailback {
+            plan.failback = systole::protocol::settings::AutoFailback::Legacy;
+        }
+        plan.gate = self == Self::Isolation;
+        let mut drawn = Drawn {
+            kind: self,
+            wild: matches!(self, Self::LegacyFailback | Self::Revived),
+            plan,
+            acts: Vec::new(),
+            broken: [0; 2],
+            now: SECOND,
+            draws,
+        };
+        drawn.begin();
+        drawn.people();
+        drawn.now = 16 * SECOND;
+        while drawn.now < FAULTS_END {
+            drawn.fault();
+            drawn.now += drawn.draws.range(SECOND / 5..8 * SECOND);
+        }
+        // What was planned for later does not come any more.
+        drawn.acts.retain(|(when, _)| *when < FAULTS_END);
+        drawn.acts.push((FAULTS_END, Act::Peace));
+        drawn.acts.sort_by_key(|(when, _)| *when);
+        History {
+            remark: format!("{} seed {seed}", self.word()),
+            plan: drawn.plan,
+            noise: drawn.draws.next(),
+            acts: drawn.acts,
         }
     }
 }
 
-/// A message that every node must handle once.
-pub fn mark(world: &mut World, host: usize) {
-    world.marks += 1;
-    let message = Message::new("labmark").with("mark", &world.marks.to_string());
-    world.inject(host, message);
+/// A history that is being drawn.
+struct Drawn {
+    kind: Kind,
+    wild: bool,
+    plan: Plan,
+    draws: Draws,
+    acts: Vec<(Micros, Act)>,
+    /// A bit for each group that does not start on a host.
+    broken: [u64; 2],
+    now: Micros,
 }
 
-/// Pulls or plugs every cable.
-pub fn cut_all(world: &mut World, cut: bool) {
-    for path in world.paths.iter_mut().flatten().flatten() {
-        path.cut = cut;
+impl Drawn {
+    fn act(&mut self, act: Act) {
+        self.acts.push((self.now, act));
     }
-}
 
-/// Everything about the network is well again.
-pub fn heal(world: &mut World) {
-    cut_all(world, false);
-    for path in world.paths.iter_mut().flatten().flatten() {
-        path.loss = 0;
-        path.duplicate = 0;
-        path.delay = 2_000;
-        path.burst_until = 0;
+    fn later(&mut self, after: Micros, act: Act) {
+        self.acts.push((self.now + after, act));
+    }
+
+    /// Some come late, or not before somebody starts them.
+    fn begin(&mut self) {
+        for host in 0..self.plan.nodes() {
+            match self.draws.range(0..10) {
+                0 => {}
+                1..=3 => {
+                    let after = self.draws.range(0..40 * SECOND);
+                    self.later(after, Act::Start { host });
+                }
+                _ => self.act(Act::Start { host }),
+            }
+        }
+    }
+
+    /// What people and the ping node do in some kinds.
+    fn people(&mut self) {
+        for host in 0..self.plan.nodes() {
+            let mut when = self.draws.range(16 * SECOND..60 * SECOND);
+            while when < FAULTS_END - 5 * SECOND {
+                let end = when + self.draws.range(SECOND..40 * SECOND);
+                let end = end.min(FAULTS_END - SECOND);
+                for (at, on) in [(when, 1), (end, 0)] {
+                    match self.kind {
+                        Kind::Maintenance => {
+                            self.acts.push((at, Act::Maintenance { host, on }));
+                        }
+                        Kind::Isolation => self.acts.push((at, Act::Gate { host, cut: on })),
+                        _ => return,
+                    }
+                }
+                // Cut off from everything, or the ping node alone is lost.
+                if self.kind == Kind::Isolation && self.draws.percent(50) {
+                    self.acts.push((when, Act::Cable { host, cut: 1 }));
+                    self.acts.push((end, Act::Cable { host, cut: 0 }));
+                }
+                when = end + self.draws.range(SECOND..40 * SECOND);
+            }
+        }
+    }
+
+    fn fault(&mut self) {
+        if self.wild && self.draws.percent(45) {
+            return self.wild_fault();
+        }
+        if self.draws.percent(12) {
+            return self.path_fault();
+        }
+        let host = self.draws.index(2);
+        let medium = self.draws.index(self.plan.media);
+        let set = self.draws.index(3);
+        let group = self.draws.index(self.plan.groups.len());
+        match self.draws.range(0..25) {
+            0 => self.act(Act::Cut {
+                from: host,
+                medium,
+                cut: 1,
+            }),
+            1 => self.act(Act::Cable { host, cut: 1 }),
+            2..=5 => self.act(Act::Heal),
+            6 => {
+                let percent = self.draws.range(0..40);
+                self.act(Act::LossAll { percent });
+            }
+            7 => {
+                let ms = self.draws.range(50..2_000);
+                self.act(Act::Burst {
+                    from: host,
+                    medium,
+                    ms,
+                });
+            }
+            8 => {
+                let (percent, micros) = (self.draws.range(0..50), self.draws.range(201..50_000));
+                self.act(Act::Noisy { percent, micros });
+            }
+            9 => self.act(Act::Crash { host }),
+            10..=12 => (0..2).for_each(|host| self.act(Act::Start { host })),
+            13 => self.act(Act::Stop { host }),
+            14 => {
+                let deadtime_ms = self.plan.deadtime(host) / 1_000;
+                let ms = self
+                    .draws
+                    .range(deadtime_ms / 10..(deadtime_ms * 5).min(60_000));
+                let machine = u64::from(self.draws.percent(30));
+                self.act(Act::Freeze { host, ms, machine });
+            }
+            15 => {
+                let seconds = self.draws.pick(&[-3_600, 3_600]);
+                self.act(Act::Clock { host, seconds });
+            }
+            16 | 17 => self.act(Act::Standby { host, set }),
+            18 => self.act(Act::Takeover { host, set }),
+            // A legacy node tries nothing again.
+            19 if self.plan.has_legacy() => {}
+            19 => {
+                self.broken[host] ^= 1 << group;
+                let on = (self.broken[host] >> group) & 1;
+                self.act(Act::Broken { host, group, on });
+            }
+            20 => {
+                self.act(Act::Crash { host });
+                self.act(Act::Start { host });
+            }
+            21 if self.draws.percent(30) => self.act(Act::Unstoppable { host, group }),
+            _ => self.act(Act::Mark { host }),
+        }
+    }
+
+    /// One direction of one path.
+    fn path_fault(&mut self) {
+        let from = self.draws.index(2);
+        let medium = self.draws.index(self.plan.media);
+        match self.draws.range(0..6) {
+            0 => {
+                let percent = self.draws.range(0..101);
+                self.act(Act::Loss {
+                    from,
+                    medium,
+                    percent,
+                });
+            }
+            1 => {
+                let percent = self.draws.range(1..60);
+                self.act(Act::Twice {
+                    from,
+                    medium,
+                    percent,
+                });
+            }
+            2 => {
+                // Nine queued beats still come before the dead time is over.
+                let rate = self.draws.pick(&[960, 1_920, 11_520]);
+                self.act(Act::Line { from, medium, rate });
+            }
+            3 => self.act(Act::Heal),
+            _ => {
+                let most = self.plan.deadtime(from) / self.draws.pick(&[4, 4, 4, 2]);
+                let micros = self.draws.range(2_000..most.max(3_000));
+                self.act(Act::Delay {
+                    from,
+                    medium,
+                    micros,
+                });
+            }
+        }
+    }
+
+    fn wild_fault(&mut self) {
+        let host = self.draws.index(2);
+        let pause = self.revival(host);
+        let set = self.draws.index(3);
+        match self.draws.range(0..10) {
+            0..=2 => self.act(Act::Kill { host, pause }),
+            3 => self.act(Act::Panic { host }),
+            4 => self.act(Act::Reload { host, pause }),
+            5 => {
+                self.act(Act::Kill { host, pause });
+                let pause = self.revival(1 - host);
+                self.act(Act::Kill {
+                    host: 1 - host,
+                    pause,
+                });
+            }
+            6 | 7 => {
+                // In the middle of a hand-over.
+                self.act(Act::Standby { host, set });
+                let victim = self.draws.index(2);
+                let after = self.draws.range(0..2 * SECOND);
+                let how = self.death(victim, pause);
+                self.later(after, how);
+            }
+            _ => {
+                // Around the end of a cut.
+                self.act(Act::Cable { host, cut: 1 });
+                let deadtime = self.plan.longest_deadtime();
+                let healed = deadtime + self.draws.range(0..2 * deadtime);
+                self.later(healed, Act::Cable { host, cut: 0 });
+                let after = healed + self.draws.range(0..SECOND);
+                let victim = self.draws.index(2);
+                let how = self.death(victim, pause);
+                self.later(after, how);
+            }
+        }
+    }
+
+    fn death(&mut self, host: usize, pause: Micros) -> Act {
+        if self.draws.percent(75) {
+            Act::Kill { host, pause }
+        } else {
+            Act::Panic { host }
+        }
+    }
+
+    /// How long the guardian and the new process take; now and then a bad file or an interface
+    /// that is not there holds them up.
+    fn revival(&mut self, host: usize) -> Micros {
+        if self.draws.percent(85) {
+            self.draws.range(20_000..300_000)
+        } else {
+            let longest = 3 * self.plan.deadtime(host);
+            self.draws
+                .range(300_000..longest.clamp(400_000, 30 * SECOND))
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! Cuts and freezes one at a time, over many seeds: who has what during and after them.
 
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use systole::protocol::event::GroupOrder;
 use systole::protocol::settings::AutoFailback;
 
-use super::world::{Micros, Plan, SECOND, World};
-use super::{number, settled, started_pair};
+use super::draws::Draws;
+use super::number;
+use super::pair::started_pair;
+use super::plan::{Plan, Program};
+use super::world::{Micros, SECOND, World};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -25,41 +26,45 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 fn cut(world: &mut World, from: usize, is_cut: bool) {
-    let to = 1 - from;
-    for path in &mut world.paths[from][to] {
+    for path in &mut world.paths[from] {
         path.cut = is_cut;
     }
 }
 
 /// A settled pair that is drawn from the seed.
 fn pair(seed: u64, ignorant: &[usize]) -> World {
+    let program = |host| {
+        if ignorant.contains(&host) {
+            Program::Ignorant
+        } else {
+            Program::Ours
+        }
+    };
     let plan = Plan {
         failback: AutoFailback::Off,
-        ignorant: ignorant.to_vec(),
-        ..Plan::random(&mut StdRng::seed_from_u64(seed))
+        programs: (0..2).map(program).collect(),
+        ..Plan::pure(&mut Draws::new(seed))
     };
     let mut world = World::new(plan.clone(), seed);
     world.start(0);
     world.start(1);
     world.run(plan.initdead_ms * 1_000 + 15 * SECOND);
-    settled(&mut world);
+    world.settled();
     assert_eq!(world.judge.failure(), None, "seed {seed}: at the start");
     world
 }
 
 /// Long enough for every verdict, release and start that may follow from one event.
 fn patience(world: &World) -> Micros {
-    (world.plan.deadtime_ms * 2 + world.plan.keepalive_ms * 5) * 1_000 + 10 * SECOND
+    world.plan.longest_deadtime() * 2 + world.plan.longest_keepalive() * 5 + 10 * SECOND
 }
 
 /// The groups that have two owners now, or none.
 fn misplaced(world: &World) -> Vec<String> {
-    let owners = |key| (key, world.owners(key));
-    let keys = world.keys();
-    keys.iter()
-        .map(owners)
+    let owners = world.all_owners().into_iter().enumerate();
+    owners
         .filter(|(_, owners)| owners.len() != 1)
-        .map(|(key, owners)| format!("{key} on {owners:?}"))
+        .map(|(group, owners)| format!("g{group} on {owners:?}"))
         .collect()
 }
 
@@ -90,7 +95,7 @@ fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
             world.now
         }
         Trouble::Frozen(host, tenths) => {
-            let until = world.now + world.plan.deadtime_ms * 100 * tenths;
+            let until = world.now + world.plan.deadtime(host) / 10 * tenths;
             world.freeze(host, until, true);
             world.run(until);
             until
@@ -98,7 +103,7 @@ fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
     };
     let until = world.now + patience(&world) + 10 * SECOND;
     world.run(until);
-    settled(&mut world);
+    world.settled();
     assert_eq!(world.judge.failure(), None, "{what}");
     let mut stopped: Vec<usize> = world
         .orders
@@ -127,21 +132,20 @@ fn the_one_that_served_before_keeps() {
     for (seed, owner) in (1..4).flat_map(|seed| [(seed, 0), (seed, 1)]) {
         let plan = Plan {
             groups: vec![(owner, 2)],
-            ..super::quiet_plan()
+            ..Plan::quiet()
         };
         let mut world = started_pair(plan, seed);
-        let key = world.keys()[0].clone();
-        assert_eq!(world.owners(&key), [owner]);
-        super::faults::cut_all(&mut world, true);
+        assert_eq!(world.owners(0), [owner]);
+        world.cut_all(true);
         world.run(world.now + 10 * SECOND);
-        assert_eq!(world.owners(&key), [0, 1]);
-        super::faults::cut_all(&mut world, false);
+        assert_eq!(world.owners(0), [0, 1]);
+        world.cut_all(false);
         let healed = world.now;
         // One beat and one stop, each way through our actors.
         world.run(healed + SECOND);
-        assert_eq!(world.owners(&key), [owner], "seed {seed}");
+        assert_eq!(world.owners(0), [owner], "seed {seed}");
         world.run(healed + 20 * SECOND);
-        settled(&mut world);
+        world.settled();
         assert_eq!(world.judge.failure(), None);
         let touched = world
             .orders
@@ -194,7 +198,7 @@ fn a_stepped_clock_moves_nothing() {
             world.run(world.now + 20 * SECOND);
             assert_eq!(world.orders.len(), orders, "seed {seed} step {step}");
         }
-        settled(&mut world);
+        world.settled();
         assert_eq!(world.judge.failure(), None);
         assert_eq!(world.judge.overlaps, 0);
     }

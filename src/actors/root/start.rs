@@ -58,7 +58,6 @@ pub(super) struct Parts {
     pub(super) identity: Identity,
     pub(super) seed: u64,
     pub(super) generation_file: GenerationFile,
-    pub(super) addresses: AddressManager,
     pub(super) exit: oneshot::Sender<Ended>,
 }
 
@@ -81,7 +80,6 @@ impl RootActor {
             identity,
             seed,
             generation_file,
-            addresses,
             exit,
             guardian,
         } = parts;
@@ -143,7 +141,8 @@ impl RootActor {
                 ping::start(&cluster.handle(), setup)
             })
             .collect();
-        let context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
+        let addresses = Arc::new(AddressManager::new());
+        let context = GroupContext::of(&config, &paths, log.debug(), addresses);
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
         let core = own.downgrade().recipient();
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {

@@ -1,0 +1,242 @@
+//! What happens to a pair from outside: faults, and what people do.
+
+use std::fmt;
+
+/// One fault or one act of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// The daemon is started, unless it runs.
+    Start { host: usize },
+    /// Power is cut.
+    Crash { host: usize },
+    /// The daemon is asked to stop.
+    Stop { host: usize },
+    /// The daemon alone is killed; its guardian starts it again after so many microseconds.
+    Kill { host: usize, pause: u64 },
+    /// `heartbeat -r`: restart in place, as soon as the node is ready; the new process needs so long.
+    Reload { host: usize, pause: u64 },
+    /// The core panics in the next call that has something to do: its actions are lost.
+    Panic { host: usize },
+    /// The daemon gets no time for so many milliseconds; 1: nor does the machine.
+    Freeze { host: usize, ms: u64, machine: u64 },
+    /// One direction of one cable; 1: is cut.
+    Cut {
+        from: usize,
+        medium: usize,
+        cut: u64,
+    },
+    /// All cables of a host.
+    Cable { host: usize, cut: u64 },
+    /// Everything about the network is well again.
+    Heal,
+    /// Share of datagrams lost in one direction on one medium.
+    Loss {
+        from: usize,
+        medium: usize,
+        percent: u64,
+    },
+    /// The same in all directions and on all media.
+    LossAll { percent: u64 },
+    /// All datagrams of one direction on one medium are lost for so long.
+    Burst { from: usize, medium: usize, ms: u64 },
+    /// Longest delay in one direction on one medium.
+    Delay {
+        from: usize,
+        medium: usize,
+        micros: u64,
+    },
+    /// Share of datagrams that come twice, in one direction on one medium.
+    Twice {
+        from: usize,
+        medium: usize,
+        percent: u64,
+    },
+    /// Both of these, everywhere.
+    Noisy { percent: u64, micros: u64 },
+    /// A direction that carries so many bytes in a second, and queues the rest, as a serial line.
+    Line {
+        from: usize,
+        medium: usize,
+        rate: u64,
+    },
+    /// The wall clock is stepped.
+    Clock { host: usize, seconds: i64 },
+    /// `hb_standby`; which: all, local, foreign.
+    Standby { host: usize, set: usize },
+    /// `hb_takeover`.
+    Takeover { host: usize, set: usize },
+    /// 1: starts of the group fail here.
+    Broken { host: usize, group: usize, on: u64 },
+    /// The next stop of the group fails here for good.
+    Unstoppable { host: usize, group: usize },
+    /// A message that the other node has to handle once.
+    Mark { host: usize },
+    /// Maintenance: 1: nothing is started or stopped.
+    Maintenance { host: usize, on: u64 },
+    /// The way to the ping node; 1: is cut.
+    Gate { host: usize, cut: u64 },
+    /// Everything that is broken is mended, and chance loses and delays nothing any more.
+    Peace,
+}
+
+/// The words of the second parameter of [`Act::Standby`] and [`Act::Takeover`].
+pub const SETS: [&str; 3] = ["all", "local", "foreign"];
+
+impl Act {
+    fn words(self) -> (&'static str, Vec<i64>) {
+        let n = |number: usize| number as i64;
+        let u = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        match self {
+            Self::Start { host } => ("start", vec![n(host)]),
+            Self::Crash { host } => ("crash", vec![n(host)]),
+            Self::Stop { host } => ("stop", vec![n(host)]),
+            Self::Kill { host, pause } => ("kill", vec![n(host), u(pause)]),
+            Self::Reload { host, pause } => ("reload", vec![n(host), u(pause)]),
+            Self::Panic { host } => ("panic", vec![n(host)]),
+            Self::Freeze { host, ms, machine } => ("freeze", vec![n(host), u(ms), u(machine)]),
+            Self::Cut { from, medium, cut } => ("cut", vec![n(from), n(medium), u(cut)]),
+            Self::Cable { host, cut } => ("cable", vec![n(host), u(cut)]),
+            Self::Heal => ("heal", vec![]),
+            Self::Loss {
+                from,
+                medium,
+                percent,
+            } => ("loss", vec![n(from), n(medium), u(percent)]),
+            Self::LossAll { percent } => ("loss-all", vec![u(percent)]),
+            Self::Burst { from, medium, ms } => ("burst", vec![n(from), n(medium), u(ms)]),
+            Self::Delay {
+                from,
+                medium,
+                micros,
+            } => ("delay", vec![n(from), n(medium), u(micros)]),
+            Self::Twice {
+                from,
+                medium,
+                percent,
+            } => ("twice", vec![n(from), n(medium), u(percent)]),
+            Self::Noisy { percent, micros } => ("noisy", vec![u(percent), u(micros)]),
+            Self::Line { from, medium, rate } => ("line", vec![n(from), n(medium), u(rate)]),
+            Self::Clock { host, seconds } => ("clock", vec![n(host), seconds]),
+            Self::Standby { host, set } => ("standby", vec![n(host), n(set)]),
+            Self::Takeover { host, set } => ("takeover", vec![n(host), n(set)]),
+            Self::Broken { host, group, on } => ("broken", vec![n(host), n(group), u(on)]),
+            Self::Unstoppable { host, group } => ("unstoppable", vec![n(host), n(group)]),
+            Self::Mark { host } => ("mark", vec![n(host)]),
+            Self::Maintenance { host, on } => ("maintenance", vec![n(host), u(on)]),
+            Self::Gate { host, cut } => ("gate", vec![n(host), u(cut)]),
+            Self::Peace => ("peace", vec![]),
+        }
+    }
+
+    /// The act that [`fmt::Display`] has written; hosts are below 2, media below 4.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let name = words.next()?;
+        let numbers: Vec<i64> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
+        let u = |at: usize| numbers.get(at).and_then(|n| u64::try_from(*n).ok());
+        let below = |at: usize, end: usize| {
+            let number = usize::try_from(*numbers.get(at)?).ok()?;
+            (number < end).then_some(number)
+        };
+        let (h, m) = (|| below(0, 2), || below(1, 4));
+        Some(match name {
+            "start" => Self::Start { host: h()? },
+            "crash" => Self::Crash { host: h()? },
+            "stop" => Self::Stop { host: h()? },
+            "kill" => Self::Kill {
+                host: h()?,
+                pause: u(1)?,
+            },
+            "reload" => Self::Reload {
+                host: h()?,
+                pause: u(1)?,
+            },
+            "panic" => Self::Panic { host: h()? },
+            "freeze" => Self::Freeze {
+                host: h()?,
+                ms: u(1)?,
+                machine: u(2)?,
+            },
+            "cut" => Self::Cut {
+                from: h()?,
+                medium: m()?,
+                cut: u(2)?,
+            },
+            "cable" => Self::Cable {
+                host: h()?,
+                cut: u(1)?,
+            },
+            "heal" => Self::Heal,
+            "loss" => Self::Loss {
+                from: h()?,
+                medium: m()?,
+                percent: u(2)?,
+            },
+            "loss-all" => Self::LossAll { percent: u(0)? },
+            "burst" => Self::Burst {
+                from: h()?,
+                medium: m()?,
+                ms: u(2)?,
+            },
+            "delay" => Self::Delay {
+                from: h()?,
+                medium: m()?,
+                micros: u(2)?,
+            },
+            "twice" => Self::Twice {
+                from: h()?,
+                medium: m()?,
+                percent: u(2)?,
+            },
+            "noisy" => Self::Noisy {
+                percent: u(0)?,
+                micros: u(1)?,
+            },
+            "line" => Self::Line {
+                from: h()?,
+                medium: m()?,
+                rate: u(2)?,
+            },
+            "clock" => Self::Clock {
+                host: h()?,
+                seconds: *numbers.get(1)?,
+            },
+            "standby" => Self::Standby {
+                host: h()?,
+                set: below(1, 3)?,
+            },
+            "takeover" => Self::Takeover {
+                host: h()?,
+                set: below(1, 3)?,
+            },
+            "broken" => Self::Broken {
+                host: h()?,
+                group: below(1, 64)?,
+                on: u(2)?,
+            },
+            "unstoppable" => Self::Unstoppable {
+                host: h()?,
+                group: below(1, 64)?,
+            },
+            "mark" => Self::Mark { host: h()? },
+            "maintenance" => Self::Maintenance {
+                host: h()?,
+                on: u(1)?,
+            },
+            "gate" => Self::Gate {
+                host: h()?,
+                cut: u(1)?,
+            },
+            "peace" => Self::Peace,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, numbers) = self.words();
+        f.write_str(name)?;
+        numbers.iter().try_for_each(|number| write!(f, " {number}"))
+    }
+}

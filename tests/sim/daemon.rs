@@ -1,0 +1,72 @@
+//! A node of either program.
+
+use systole::clock::{Monotonic, Now};
+use systole::protocol::event::{Action, Event, OrderId};
+use systole::protocol::membership::NodeView;
+use systole::protocol::status::NodeStatus;
+use systole::resources::holding::HoldingSet;
+
+use super::legacy::LegacyNode;
+
+/// One of ours, or the model of a legacy one.
+pub enum Daemon {
+    Ours(Box<systole::node::Node>),
+    Legacy(Box<LegacyNode>),
+}
+
+impl Daemon {
+    pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
+        match self {
+            Self::Ours(node) => node.handle(event, now, out),
+            Self::Legacy(node) => node.handle(event, now, out),
+        }
+    }
+    pub fn start(&mut self, now: Now, out: &mut Vec<Action>) {
+        match self {
+            Self::Ours(node) => node.start(now, out),
+            Self::Legacy(node) => node.start(now, out),
+        }
+    }
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        match self {
+            Self::Ours(node) => node.next_deadline(),
+            Self::Legacy(node) => node.next_deadline(),
+        }
+    }
+    pub fn frozen(&self) -> bool {
+        matches!(self, Self::Ours(node) if node.frozen())
+    }
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Ours(node) if node.is_cut_off())
+    }
+    pub fn status(&self) -> NodeStatus {
+        match self {
+            Self::Ours(node) => node.status(),
+            Self::Legacy(node) => node.status(),
+        }
+    }
+    pub fn rscstatus(&self) -> Option<&'static str> {
+        match self {
+            Self::Ours(node) => node.rscstatus(),
+            Self::Legacy(node) => node.rscstatus(),
+        }
+    }
+    pub fn holding(&self) -> HoldingSet {
+        match self {
+            Self::Ours(node) => node.holding(),
+            Self::Legacy(node) => node.holding(),
+        }
+    }
+    pub fn start_stands(&self, order: Option<OrderId>) -> bool {
+        match self {
+            Self::Ours(node) => node.start_stands(order),
+            Self::Legacy(_) => true,
+        }
+    }
+    pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        match self {
+            Self::Ours(node) => node.membership().nodes(),
+            Self::Legacy(node) => node.membership().nodes(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Random numbers without a crate: the same seed gives the same numbers for ever, so that what a
+//! history leaves to chance is the same at every replay.
+
+use std::ops::Range;
+
+use super::world::Micros;
+
+/// A generator of 64-bit numbers: counts, and stirs the count.
+#[derive(Debug, Clone)]
+pub struct Draws(u64);
+
+impl Draws {
+    pub fn new(seed: u64) -> Self {
+        Self(stir(seed))
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        stir(self.0)
+    }
+
+    /// One of the range, the end left out.
+    pub fn range(&mut self, range: Range<u64>) -> u64 {
+        within(self.next(), range)
+    }
+
+    /// One of so many, as an index.
+    pub fn index(&mut self, count: usize) -> usize {
+        self.range(0..count as u64) as usize
+    }
+
+    /// True in so many of a hundred.
+    pub fn percent(&mut self, share: u64) -> bool {
+        self.range(0..100) < share
+    }
+
+    /// One of these.
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.index(of.len())]
+    }
+}
+
+/// Spreads every bit of the input over the whole output.
+pub fn stir(input: u64) -> u64 {
+    let mut z = input;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A number of the range.
+pub fn within(number: u64, range: Range<u64>) -> u64 {
+    let width = range.end.saturating_sub(range.start).max(1);
+    range.start + number % width
+}
+
+/// What chance decides while a history runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Chance {
+    Lost,
+    Again,
+    OnWire,
+    Hop,
+    Internal,
+    Lag,
+    Script,
+    Slow,
+    Seed,
+}
+
+/// How long one place draws from one stretch of numbers: about a tenth of a second. Another message
+/// changes what is drawn in its own stretch and nothing behind it.
+const STRETCH: u32 = 17;
+
+/// Draws that depend on the seed, the place, and the time, and on nothing that was drawn elsewhere.
+#[derive(Debug, Clone)]
+pub struct Noise {
+    seed: u64,
+    /// Stretch and how many were drawn in it, of each place.
+    drawn: Vec<(u64, u64)>,
+}
+
+impl Noise {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            drawn: vec![(0, 0); 16 * 64],
+        }
+    }
+
+    /// A number for `what` at the place `(a, b, c)`, each below four.
+    pub fn draw(&mut self, what: Chance, [a, b, c]: [usize; 3], now: Micros) -> u64 {
+        let place = (what as usize) * 64 + (a & 3) * 16 + (b & 3) * 4 + (c & 3);
+        let stretch = now >> STRETCH;
+        let drawn = &mut self.drawn[place];
+        if drawn.0 != stretch {
+            *drawn = (stretch, 0);
+        }
+        drawn.1 += 1;
+        let key = stir(self.seed) ^ stir((place as u64) << 40 | stretch);
+        stir(key.wrapping_add(drawn.1.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+}

@@ -1,0 +1,140 @@
+//! A history: the plan, and what happens when. It is drawn from a seed or read from a file, and is
+//! run in the same way, so that a history once kept stays the same whatever the generator draws
+//! later. What chance does to single messages and scripts comes from the plan's own noise.
+
+use std::fmt::{self, Write as _};
+
+use super::act::Act;
+use super::judge::LONGEST_PAUSE;
+use super::plan::Plan;
+use super::world::{Micros, SECOND, World};
+
+/// A plan, the seed of the noise, and the acts in the order of their times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// What is to be known about it, for people.
+    pub remark: String,
+    pub plan: Plan,
+    pub noise: u64,
+    pub acts: Vec<(Micros, Act)>,
+}
+
+/// When faults end in a drawn history.
+pub const FAULTS_END: Micros = 200 * SECOND;
+
+impl History {
+    /// Runs it to its end, which comes long after the last act: all must be right by then.
+    pub fn run(&self) -> World {
+        let mut world = World::new(self.plan.clone(), self.noise);
+        for (when, act) in &self.acts {
+            world.plan_act(*when, *act);
+        }
+        let last = self.acts.last().map_or(0, |(when, _)| *when);
+        world.run(last);
+        // Stops that are under way come to their end; then everybody is there.
+        world.run(last + 60 * SECOND);
+        for host in 0..self.plan.nodes() {
+            world.start(host);
+        }
+        let scripts = self.plan.slow_script_ms * 1_000;
+        let quiet = 60 * SECOND + self.plan.initdead_ms * 1_000 + 8 * scripts;
+        world.run(world.now + quiet);
+        // What failed for long is tried again late.
+        let latest = world.now + LONGEST_PAUSE + 60 * SECOND;
+        while world.judge.waits_for_retry() && world.now < latest && !world.judge.failed() {
+            world.run(world.now + 20 * SECOND);
+        }
+        // The scripts of the last attempt take their time.
+        world.run(world.now + 20 * SECOND);
+        if !world.judge.failed() {
+            world.settled();
+        }
+        world
+    }
+
+    /// Runs it and says what went wrong.
+    ///
+    /// # Errors
+    /// The judge's first finding.
+    pub fn verdict(&self) -> Result<(), String> {
+        match self.run().judge.failure() {
+            Some(failure) => Err(failure.to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// The same with as few acts as still fail, in whatever way: at most `tries` runs.
+    pub fn shrunk(&self, mut tries: usize) -> Self {
+        let mut best = self.clone();
+        let mut chunk = best.acts.len().div_ceil(2);
+        while chunk > 0 && tries > 0 {
+            let mut from = 0;
+            while from < best.acts.len() && tries > 0 {
+                let mut fewer = best.clone();
+                let until = (from + chunk).min(fewer.acts.len());
+                fewer.acts.drain(from..until);
+                // The quiet time begins behind the last act.
+                let keeps_peace = fewer.acts.last().is_some_and(|(_, act)| *act == Act::Peace);
+                tries -= 1;
+                if keeps_peace && fewer.verdict().is_err() {
+                    best = fewer;
+                } else {
+                    from = until;
+                }
+            }
+            chunk /= 2;
+        }
+        best
+    }
+
+    /// The history that [`fmt::Display`] has written.
+    ///
+    /// # Errors
+    /// The line that makes no sense.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut history = Self {
+            remark: String::new(),
+            plan: Plan::quiet(),
+            noise: 0,
+            acts: Vec::new(),
+        };
+        for line in text.lines() {
+            let bad = || line.to_owned();
+            match line.split_once(' ') {
+                _ if line.is_empty() => {}
+                Some(("#", remark)) => {
+                    let _ = writeln!(history.remark, "{remark}");
+                }
+                Some(("plan", words)) => history.plan = Plan::parse(words).ok_or_else(bad)?,
+                Some(("noise", seed)) => history.noise = seed.parse().map_err(|_| bad())?,
+                Some((when, act)) => {
+                    let when = micros(when).ok_or_else(bad)?;
+                    history.acts.push((when, Act::parse(act).ok_or_else(bad)?));
+                }
+                None => return Err(bad()),
+            }
+        }
+        Ok(history)
+    }
+}
+
+/// Reads seconds with up to six decimals.
+fn micros(text: &str) -> Option<Micros> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let part = format!("{part:0<6}");
+    let part: Micros = part.get(..6)?.parse().ok()?;
+    Some(whole.parse::<Micros>().ok()? * SECOND + part)
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.remark.lines() {
+            writeln!(f, "# {line}")?;
+        }
+        writeln!(f, "plan {}\nnoise {}", self.plan, self.noise)?;
+        for (when, act) in &self.acts {
+            writeln!(f, "{}.{:06} {act}", when / SECOND, when % SECOND)?;
+        }
+        Ok(())
+    }
+}

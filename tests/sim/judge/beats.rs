@@ -1,0 +1,207 @@
+//! Heartbeats: never late, and a node is declared dead neither early nor late.
+
+use super::super::plan::{Plan, Program};
+use super::{Micros, SECOND};
+
+/// Who has heard whom when.
+#[derive(Debug)]
+pub struct Beats {
+    keepalives: Vec<Micros>,
+    legacy: Vec<bool>,
+    initdead: Micros,
+    deadtimes: Vec<Micros>,
+    /// `announced[by][of]`: the dead time in the newest heartbeat that came through.
+    announced: Vec<Vec<Micros>>,
+    /// `heard[by][of]`: when a heartbeat last came through.
+    heard: Vec<Vec<Micros>>,
+    /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
+    newest: Vec<Vec<(u64, u64)>>,
+    sent: Vec<Option<Micros>>,
+    up_since: Vec<Option<Micros>>,
+    frozen_until: Vec<Micros>,
+    /// Since when and until when each host was frozen last.
+    freezes: Vec<Option<(Micros, Micros)>>,
+    /// When a message of a host last was lost whole, on the way to the other.
+    lost: Vec<Vec<Micros>>,
+    /// When the two last could not hear each other, or one was frozen.
+    bad_at: Micros,
+    /// What slow paths add to every exchange.
+    slack: Micros,
+    /// Since when a node that is silent for too long is not declared dead.
+    overdue: Vec<Vec<Option<Micros>>>,
+}
+
+impl Beats {
+    pub fn new(plan: &Plan) -> Self {
+        let nodes = plan.nodes();
+        Self {
+            keepalives: (0..nodes).map(|host| plan.keepalive(host)).collect(),
+            legacy: plan
+                .programs
+                .iter()
+                .map(|p| *p == Program::Legacy)
+                .collect(),
+            initdead: plan.initdead_ms * 1_000,
+            deadtimes: (0..nodes).map(|host| plan.deadtime(host)).collect(),
+            announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
+            heard: vec![vec![0; nodes]; nodes],
+            newest: vec![vec![(0, 0); nodes]; nodes],
+            sent: vec![None; nodes],
+            up_since: vec![None; nodes],
+            frozen_until: vec![0; nodes],
+            freezes: vec![None; nodes],
+            lost: vec![vec![0; nodes]; nodes],
+            bad_at: 0,
+            // Beside a legacy node: its restart two seconds after the heal, and its ticks.
+            slack: if plan.has_legacy() { 15 * SECOND } else { 0 },
+            overdue: vec![vec![None; nodes]; nodes],
+        }
+    }
+
+    pub fn started(&mut self, host: usize, now: Micros) {
+        self.up_since[host] = Some(now);
+        self.sent[host] = None;
+        self.frozen_until[host] = 0;
+        // Nobody is judged before he was heard, or the first dead time is over.
+        for of in 0..self.heard.len() {
+            self.heard[host][of] = now;
+            self.newest[host][of] = (0, 0);
+            self.announced[host][of] = self.deadtimes[of];
+            self.overdue[host][of] = None;
+        }
+    }
+
+    pub fn ended(&mut self, host: usize, now: Micros) {
+        self.up_since[host] = None;
+        self.freezes[host] = None;
+        self.sent[host] = None;
+        self.frozen_until[host] = 0;
+        self.bad_at = now;
+    }
+
+    pub fn frozen(&mut self, host: usize, now: Micros, until: Micros) {
+        self.freezes[host] = Some((now, until));
+        self.frozen_until[host] = until;
+    }
+
+    pub fn slow_path(&mut self, _: usize, delay: Micros) {
+        self.slack = self.slack.max(6 * delay);
+    }
+
+    pub fn lost(&mut self, from: usize, to: usize, now: Micros) {
+        self.lost[from][to] = now;
+    }
+
+    /// A heartbeat is never late: the gap is bounded whatever scripts, clients and peers do.
+    pub fn sent(&mut self, host: usize, now: Micros) -> Option<String> {
+        let last = self.sent[host].replace(now)?;
+        let frozen = self.frozen_until[host] > last;
+        (!frozen && now - last > self.keepalives[host] + 5_000)
+            .then(|| format!("node{} late: {} us", host + 1, now - last))
+    }
+
+    pub fn heard(
+        &mut self,
+        by: usize,
+        of: usize,
+        number: (u64, u64),
+        deadtime: Option<Micros>,
+        now: Micros,
+    ) {
+        if number > self.newest[by][of] {
+            self.announced[by][of] = deadtime.unwrap_or(self.deadtimes[of]);
+            self.newest[by][of] = number;
+            self.heard[by][of] = now;
+            self.overdue[by][of] = None;
+        }
+    }
+
+    /// Dead only after the dead time of silence.
+    pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) -> Option<String> {
+        let silent = now.saturating_sub(self.heard[by][of]);
+        (silent < self.announced[by][of])
+            .then(|| format!("node{} calls node{} dead after {silent} us", by + 1, of + 1))
+    }
+
+    /// A node that nobody hears is declared dead when its dead time is over, not much later.
+    pub fn look(&mut self, by: usize, of: usize, dead: bool, now: Micros) -> Option<String> {
+        // Who has begun waits longer for all.
+        let judges = self.up_since[by].is_some_and(|up| now > up + self.initdead)
+            && self.frozen_until[by] <= now;
+        // Who stood still listens for a whole dead time again.
+        let listens = self.freezes[by].map_or(0, |(_, until)| until);
+        let silent = now.saturating_sub(self.heard[by][of].max(listens));
+        let late =
+            silent > self.announced[by][of] + self.keepalives[by] + self.keepalives[of] + SECOND;
+        if dead || !judges || !late || self.newest[by][of] == (0, 0) {
+            self.overdue[by][of] = None;
+            return None;
+        }
+        let since = *self.overdue[by][of].get_or_insert(now);
+        (now - since > SECOND).then(|| {
+            format!(
+                "node{} hears nothing of node{} for {silent} us",
+                by + 1,
+                of + 1
+            )
+        })
+    }
+
+    /// A takeover by a node that stood still and has not listened for a whole dead time since.
+    pub fn judges_too_early(&self, by: usize, of: usize, now: Micros) -> Option<String> {
+        let (since, until) = self.freezes[by]?;
+        let owner_froze = self.freezes[of];
+        (!self.legacy[by]
+            && now < until + self.deadtimes[of].min(self.deadtimes[by])
+            && self.lost[of][by] + self.deadtimes[of] < since
+            && self.up_since[of].is_some_and(|up| up < since)
+            && owner_froze.is_none_or(|(_, other)| other + self.deadtimes[by] < since))
+        .then(|| format!("node{} was frozen and takes", by + 1))
+    }
+
+    /// How long the two have heard each other.
+    pub fn good_for(&self, _: usize, _: usize, now: Micros) -> Micros {
+        now.saturating_sub(self.bad_at)
+    }
+
+    /// How long one exchange between the two may take.
+    pub fn exchange(&self, by: usize, of: usize) -> Option<Micros> {
+        let slowest = self.keepalives[by].max(self.keepalives[of]);
+        (!self.legacy[by]).then_some(2 * slowest + self.slack)
+    }
+
+    /// When the two last could not hear each other, or something between them was lost.
+    pub fn bad_until(&self) -> Micros {
+        let lost = self.lost.iter().flatten().copied().max().unwrap_or(0);
+        self.bad_at.max(lost)
+    }
+
+    /// Two heartbeats, and what slow paths add.
+    pub fn notice_time(&self) -> Micros {
+        2 * self.keepalives.iter().copied().max().unwrap_or(0) + self.slack
+    }
+
+    fn hear_each_other(&self, now: Micros) -> bool {
+        (0..self.heard.len()).all(|a| {
+            self.up_since[a].is_some()
+                && self.frozen_until[a] <= now
+                && (0..self.heard.len()).all(|b| {
+                    let silent = now.saturating_sub(self.heard[a][b]);
+                    a == b || silent <= self.deadtimes[b] * 3 / 4
+                })
+        })
+    }
+
+    /// Looked at after every event.
+    pub fn step(&mut self, now: Micros) -> Option<String> {
+        if !self.hear_each_other(now) {
+            self.bad_at = now;
+        }
+        // A beat that never comes is late too.
+        (0..self.sent.len()).find_map(|host| {
+            let last = self.sent[host].filter(|_| self.up_since[host].is_some())?;
+            (self.frozen_until[host] <= last && now - last > self.keepalives[host] + 50_000)
+                .then(|| format!("node{} stopped beating", host + 1))
+        })
+    }
+}

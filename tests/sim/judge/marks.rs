@@ -1,0 +1,83 @@
+//! Messages that every node must handle once: never twice, and not lost while the two know each
+//! other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was sent and what was heard.
+#[derive(Debug)]
+pub struct Marks {
+    /// Lives of each host so far.
+    lives: Vec<u64>,
+    /// `verdicts[by][of]`: how often a node has called another dead.
+    verdicts: Vec<Vec<u64>>,
+    heard: BTreeSet<(usize, u64)>,
+    /// Mark, sender, and what was so when it was sent.
+    owed: BTreeMap<u64, Owed>,
+}
+
+#[derive(Debug)]
+struct Owed {
+    from: usize,
+    lives: Vec<u64>,
+    verdicts: Vec<Vec<u64>>,
+}
+
+impl Marks {
+    pub fn new(nodes: usize) -> Self {
+        Self {
+            lives: vec![0; nodes],
+            verdicts: vec![vec![0; nodes]; nodes],
+            heard: BTreeSet::new(),
+            owed: BTreeMap::new(),
+        }
+    }
+
+    pub fn started(&mut self, host: usize) {
+        self.lives[host] += 1;
+        self.heard.retain(|(by, _)| *by != host);
+    }
+
+    pub fn verdict(&mut self, by: usize, of: usize) {
+        self.verdicts[by][of] += 1;
+    }
+
+    /// `known`: both are active for each other.
+    pub fn sent(&mut self, from: usize, mark: u64, known: bool) {
+        if known {
+            let (lives, verdicts) = (self.lives.clone(), self.verdicts.clone());
+            self.owed.insert(
+                mark,
+                Owed {
+                    from,
+                    lives,
+                    verdicts,
+                },
+            );
+        }
+    }
+
+    pub fn heard(&mut self, host: usize, mark: u64) -> Option<String> {
+        let first = self.heard.insert((host, mark));
+        (!first).then(|| format!("node{} heard mark {mark} twice", host + 1))
+    }
+
+    /// A mark whose sender and hearer have known each other ever since.
+    pub fn missed(&self) -> Option<String> {
+        self.owed.iter().find_map(|(mark, owed)| {
+            let known = owed.lives == self.lives && owed.verdicts == self.verdicts;
+            let missing =
+                (0..self.lives.len()).find(|host| !self.heard.contains(&(*host, *mark)))?;
+            known.then(|| {
+                let from = owed.from + 1;
+                format!("node{} never heard mark {mark} of node{from}", missing + 1)
+            })
+        })
+    }
+
+    pub fn hearers(&self, mark: u64) -> usize {
+        self.heard
+            .iter()
+            .filter(|(_, heard)| *heard == mark)
+            .count()
+    }
+}

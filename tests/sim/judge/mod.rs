@@ -1,0 +1,278 @@
+//! What must hold at every moment of every run. A rule that fails is a finding: it is never
+//! widened to make a run pass.
+
+mod beats;
+mod marks;
+mod owners;
+mod words;
+
+use std::collections::BTreeMap;
+
+use super::plan::Plan;
+use super::world::{Micros, SECOND};
+
+use beats::Beats;
+use marks::Marks;
+use owners::Owners;
+pub use words::Word;
+use words::Words;
+
+/// Longest pause between two attempts to start a group that has failed.
+pub const LONGEST_PAUSE: Micros = 600 * SECOND;
+
+/// Watches a run. Hosts and groups are told by their numbers.
+#[derive(Debug)]
+pub struct Judge {
+    failure: Option<String>,
+    /// Who hears whom.
+    beats: Beats,
+    /// Who runs what.
+    owners: Owners,
+    marks: Marks,
+    words: Words,
+    generations: Vec<Generations>,
+    /// When the reason why a group did not start went away: it is tried again in the end.
+    mended: BTreeMap<usize, Micros>,
+    /// Longest time with two owners seen.
+    pub longest_overlap: Micros,
+    /// How often an overlap began.
+    pub overlaps: u64,
+}
+
+/// Generations that a living process has begun, and what may cause one.
+#[derive(Debug, Default, Clone)]
+struct Generations {
+    /// Deaths declared by either node, and begun runs of the other, that no generation answers yet.
+    causes: u64,
+    begun_without: u64,
+}
+
+/// As many generations may be begun without a new cause: a yield that is broken off and begun again.
+const SPARE_GENERATIONS: u64 = 2;
+
+impl Judge {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            failure: None,
+            beats: Beats::new(plan),
+            owners: Owners::new(plan),
+            marks: Marks::new(plan.nodes()),
+            words: Words::new(plan),
+            generations: vec![Generations::default(); plan.nodes()],
+            mended: BTreeMap::new(),
+            longest_overlap: 0,
+            overlaps: 0,
+        }
+    }
+
+    /// Keeps the first finding.
+    pub fn fail(&mut self, now: Micros, text: String) {
+        if self.failure.is_none() {
+            self.failure = Some(format!("at {:.6} s: {text}", now as f64 / 1e6));
+        }
+    }
+
+    fn found(&mut self, now: Micros, finding: Option<String>) {
+        if let Some(text) = finding {
+            self.fail(now, text);
+        }
+    }
+
+    pub fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// A person or a fault did something.
+    pub fn disturbed(&mut self, now: Micros) {
+        self.owners.disturbed(now);
+    }
+
+    /// Something that makes a node begin a generation, once each: a death declared by either node, a
+    /// new run of either, a link that works again.
+    pub fn cause(&mut self) {
+        for host in &mut self.generations {
+            host.causes = (host.causes + 1).min(4);
+        }
+    }
+
+    /// A daemon begins a run.
+    pub fn started(&mut self, host: usize, now: Micros) {
+        self.beats.started(host, now);
+        self.marks.started(host);
+        self.words.forget(host);
+        self.cause();
+    }
+
+    /// A daemon has ended, or its machine: nothing runs there any more.
+    pub fn ended(&mut self, host: usize, now: Micros) {
+        self.beats.ended(host, now);
+        self.words.forget(host);
+        for group in self.owners.of(host) {
+            self.ends(host, group, now);
+        }
+    }
+
+    /// The daemon alone has died: what runs goes on.
+    pub fn daemon_died(&mut self, host: usize, now: Micros) {
+        self.beats.ended(host, now);
+        self.words.forget(host);
+        self.owners.disturbed(now);
+    }
+
+    pub fn frozen(&mut self, host: usize, now: Micros, until: Micros) {
+        self.beats.frozen(host, now, until);
+    }
+
+    /// A path may add so much to every exchange.
+    pub fn slow_path(&mut self, from: usize, delay: Micros) {
+        self.beats.slow_path(from, delay);
+    }
+
+    pub fn beat_sent(&mut self, host: usize, now: Micros) {
+        let finding = self.beats.sent(host, now);
+        self.found(now, finding);
+    }
+
+    /// A heartbeat, and the dead time in it.
+    pub fn beat_heard(
+        &mut self,
+        by: usize,
+        of: usize,
+        number: (u64, u64),
+        deadtime: Option<Micros>,
+        now: Micros,
+    ) {
+        self.beats.heard(by, of, number, deadtime, now);
+    }
+
+    pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) {
+        let finding = self.beats.declared_dead(by, of, now);
+        self.found(now, finding);
+        self.marks.verdict(by, of);
+        self.cause();
+    }
+
+    /// Whether a node counts another as dead, now and then.
+    pub fn look_at_death(&mut self, by: usize, of: usize, dead: bool, now: Micros) {
+        let finding = self.beats.look(by, of, dead, now);
+        self.found(now, finding);
+    }
+
+    /// A message was lost on every medium.
+    pub fn lost(&mut self, from: usize, to: usize, now: Micros) {
+        self.beats.lost(from, to, now);
+    }
+
+    /// A living process goes on under a new generation.
+    pub fn generation_begun(&mut self, host: usize, now: Micros) {
+        let generations = &mut self.generations[host];
+        if generations.causes > 0 {
+            generations.causes -= 1;
+            generations.begun_without = 0;
+            return;
+        }
+        generations.begun_without += 1;
+        if generations.begun_without > SPARE_GENERATIONS {
+            let text = format!("node{} begins one generation after the other", host + 1);
+            self.fail(now, text);
+        }
+    }
+
+    /// A message that both have to handle once is sent.
+    pub fn mark_sent(&mut self, host: usize, mark: u64, known: bool) {
+        self.marks.sent(host, mark, known);
+    }
+
+    pub fn mark_heard(&mut self, host: usize, mark: u64, now: Micros) {
+        let finding = self.marks.heard(host, mark);
+        self.found(now, finding);
+    }
+
+    /// At the end, when everything lost has been sent again.
+    pub fn check_marks(&mut self, now: Micros) {
+        let finding = self.marks.missed();
+        self.found(now, finding);
+    }
+
+    /// How many hosts heard a mark.
+    pub fn hearers(&self, mark: u64) -> usize {
+        self.marks.hearers(mark)
+    }
+
+    /// A group can be started again where it could not.
+    pub fn mended(&mut self, group: usize, now: Micros) {
+        self.mended.insert(group, now);
+        self.words.mended(group, now);
+    }
+
+    /// An operator moves a group although one of the nodes cannot start it: his decision.
+    pub fn excuse(&mut self, group: usize) {
+        self.owners.excuse(group);
+    }
+
+    /// Whether a group is not up yet only because its next attempt is due later.
+    pub fn waits_for_retry(&self) -> bool {
+        !self.mended.is_empty()
+    }
+
+    /// The core decided to start a group.
+    pub fn ordered(&mut self, host: usize, group: usize, now: Micros) {
+        let owner = self.owners.other(host, group);
+        if let Some(owner) = owner {
+            let finding = self.beats.judges_too_early(host, owner, now);
+            self.found(now, finding.map(|text| format!("{text} g{group}")));
+            let good_for = self.beats.good_for(host, owner, now);
+            self.owners.ordered(host, group, good_for);
+        } else {
+            self.owners.ordered(host, group, 0);
+        }
+    }
+
+    /// A start script begins: from here on the host may run the group.
+    pub fn begins(&mut self, host: usize, group: usize, now: Micros) {
+        let patience = self.beats.exchange(host, 1 - host.min(1));
+        let (overlaps, finding) = self.owners.begins(host, group, now, patience);
+        self.overlaps += u64::from(overlaps);
+        self.found(now, finding);
+    }
+
+    /// The group's stop has ended there (or its start failed, or the host died).
+    pub fn ends(&mut self, host: usize, group: usize, now: Micros) {
+        if let Some(lasted) = self.owners.ends(host, group, now) {
+            self.longest_overlap = self.longest_overlap.max(lasted);
+        }
+    }
+
+    /// Whether a host has a stop of the group in hand, or has said that it does not hold it.
+    pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
+        self.owners.yields(host, group, yields, now);
+    }
+
+    /// Checked after every single event.
+    pub fn step(&mut self, now: Micros) {
+        let finding = self.beats.step(now);
+        self.found(now, finding);
+        let finding = self.owners.step(now, &self.beats);
+        self.found(now, finding);
+    }
+
+    /// What a node says about a group and what is so.
+    pub fn look_at_word(&mut self, host: usize, group: usize, word: Word, now: Micros) {
+        let finding = self.words.look(host, group, word, now);
+        self.found(now, finding);
+    }
+
+    /// Whether a living, capable node should run a group: none stays unowned for long.
+    pub fn look_at_group(&mut self, group: usize, capable: bool, now: Micros) {
+        if self.owners.any(group) {
+            self.mended.remove(&group);
+        }
+        let retried = self.mended.get(&group).map_or(0, |at| at + LONGEST_PAUSE);
+        let finding = self.owners.unowned(group, capable, retried, now);
+        self.found(now, finding);
+    }
+}

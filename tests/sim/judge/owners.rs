@@ -1,0 +1,186 @@
+//! Never two owners while the nodes can talk, never none for longer than it takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use systole::protocol::settings::AutoFailback;
+
+use super::super::plan::Plan;
+use super::beats::Beats;
+use super::{Micros, SECOND};
+
+/// Who runs what, and since when.
+#[derive(Debug)]
+pub struct Owners {
+    owned: Vec<BTreeMap<usize, Micros>>,
+    overlap_since: Vec<Option<Micros>>,
+    /// Hosts that let go of a group, and since when none of two owners did.
+    yielding: Vec<Vec<bool>>,
+    nobody_yields_since: Vec<Micros>,
+    unowned_since: Vec<Option<Micros>>,
+    /// How long both had heard each other when a start was ordered.
+    ordered: BTreeMap<(usize, usize), Micros>,
+    /// Groups that an operator moved although one node could not start them.
+    excused: BTreeSet<usize>,
+    /// The longest that releasing everything can take: the start in hand, then every stop one
+    /// after another, and the delays between our actors.
+    longest_release: Micros,
+    /// Without reports a lost request is the only way to find out: it is repeated.
+    repeat: Micros,
+    disturbed_at: Micros,
+    patience: Micros,
+}
+
+impl Owners {
+    pub fn new(plan: &Plan) -> Self {
+        let groups = plan.groups.len();
+        let most = plan.groups.iter().map(|g| g.1 as u64).max().unwrap_or(1);
+        let all: u64 = plan.groups.iter().map(|g| g.1 as u64).sum();
+        let script = plan.slow_script_ms * 1_000;
+        let hops = plan.internal_ms * 2_000 * (groups as u64 + 2);
+        let with_reports = plan.failback != AutoFailback::Legacy;
+        Self {
+            owned: vec![BTreeMap::new(); groups],
+            overlap_since: vec![None; groups],
+            yielding: vec![vec![false; groups]; plan.nodes()],
+            nobody_yields_since: vec![0; groups],
+            unowned_since: vec![None; groups],
+            ordered: BTreeMap::new(),
+            excused: BTreeSet::new(),
+            longest_release: script * (most + all) + hops,
+            repeat: if with_reports { 0 } else { 10 * SECOND },
+            disturbed_at: 0,
+            // initdead, the ten seconds, a failed start's 30 s, a stop bound of 30 s, the scripts
+            // of every group once each way.
+            patience: plan.initdead_ms * 1_000
+                + 75 * SECOND
+                + script * 2 * all
+                + if plan.has_legacy() { 60 * SECOND } else { 0 },
+        }
+    }
+
+    pub fn disturbed(&mut self, now: Micros) {
+        self.disturbed_at = now;
+    }
+
+    pub fn excuse(&mut self, group: usize) {
+        self.excused.insert(group);
+    }
+
+    pub fn any(&self, group: usize) -> bool {
+        !self.owned[group].is_empty()
+    }
+
+    /// The groups of a host.
+    pub fn of(&self, host: usize) -> Vec<usize> {
+        (0..self.owned.len())
+            .filter(|group| self.owned[*group].contains_key(&host))
+            .collect()
+    }
+
+    /// Who else has a group.
+    pub fn other(&self, host: usize, group: usize) -> Option<usize> {
+        self.owned[group]
+            .keys()
+            .find(|owner| **owner != host)
+            .copied()
+    }
+
+    pub fn ordered(&mut self, host: usize, group: usize, good_for: Micros) {
+        self.ordered.insert((host, group), good_for);
+    }
+
+    pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
+        self.yielding[host][group] = yields;
+        if yields {
+            self.nobody_yields_since[group] = now;
+        }
+    }
+
+    /// Whether an overlap begins, and whether it is one that must not begin: one exchange after
+    /// the two hear each other, everybody knows. `exchange`: how long that takes, if it is judged.
+    pub fn begins(
+        &mut self,
+        host: usize,
+        group: usize,
+        now: Micros,
+        exchange: Option<Micros>,
+    ) -> (bool, Option<String>) {
+        let other = self.other(host, group);
+        self.owned[group].insert(host, now);
+        let Some(other) = other else {
+            return (false, None);
+        };
+        self.overlap_since[group].get_or_insert(now);
+        self.nobody_yields_since[group] = now;
+        let good_for = self.ordered.get(&(host, group)).copied().unwrap_or(0);
+        let finding = exchange.filter(|longest| good_for > *longest).map(|_| {
+            format!(
+                "node{} starts g{group} while node{} has it",
+                host + 1,
+                other + 1
+            )
+        });
+        (true, finding)
+    }
+
+    /// How long two had it, when that ends.
+    pub fn ends(&mut self, host: usize, group: usize, now: Micros) -> Option<Micros> {
+        let owners = &mut self.owned[group];
+        owners.remove(&host);
+        if owners.len() > 1 {
+            return None;
+        }
+        self.overlap_since[group].take().map(|since| now - since)
+    }
+
+    /// Looked at after every event: an overlap ends soon after both hear each other, and while it
+    /// lasts one of them lets go.
+    pub fn step(&mut self, now: Micros, beats: &Beats) -> Option<String> {
+        let bad = beats.bad_until();
+        for group in 0..self.owned.len() {
+            let Some(since) = self.overlap_since[group] else {
+                continue;
+            };
+            if self.owned[group]
+                .keys()
+                .any(|host| self.yielding[*host][group])
+            {
+                self.nobody_yields_since[group] = now;
+            }
+            let notice = beats.notice_time() + self.repeat;
+            let begun = since.max(bad);
+            let seconds = since as f64 / 1e6;
+            if now - begun.max(self.nobody_yields_since[group]) > notice + SECOND {
+                return Some(format!(
+                    "two owners of g{group} since {seconds:.6} s, none yields"
+                ));
+            }
+            if now - begun > self.longest_release + notice {
+                return Some(format!("two owners of g{group} since {seconds:.6} s"));
+            }
+        }
+        None
+    }
+
+    /// A group that no node runs although one could.
+    pub fn unowned(
+        &mut self,
+        group: usize,
+        capable: bool,
+        retried: Micros,
+        now: Micros,
+    ) -> Option<String> {
+        let owned = self.any(group);
+        if owned {
+            self.excused.remove(&group);
+        }
+        if owned || !capable || self.excused.contains(&group) {
+            self.unowned_since[group] = None;
+            return None;
+        }
+        let since = *self.unowned_since[group].get_or_insert(now);
+        let from = since.max(self.disturbed_at).max(retried);
+        (now.saturating_sub(from) > self.patience)
+            .then(|| format!("nobody runs g{group} since {:.6} s", since as f64 / 1e6))
+    }
+}

@@ -1,0 +1,72 @@
+//! What a settled node says it holds is what it runs.
+
+use super::super::plan::Plan;
+use super::{LONGEST_PAUSE, Micros, SECOND};
+
+/// What was seen of a node and a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// The node is in transition, frozen, starting or ending, or the group has something in hand.
+    Moves,
+    /// It says that it holds the group's side.
+    Settled { holds: bool, runs: bool, able: bool },
+}
+
+/// A difference may last so long: the looks are a second apart, and a report comes after the work.
+const GRACE: Micros = 3 * SECOND;
+
+/// Since when word and truth differ.
+#[derive(Debug)]
+pub struct Words {
+    differ_since: Vec<Vec<Option<Micros>>>,
+    mended: Vec<Micros>,
+    judged: bool,
+}
+
+impl Words {
+    pub fn new(plan: &Plan) -> Self {
+        let with_reports = plan.failback != systole::protocol::settings::AutoFailback::Legacy;
+        Self {
+            differ_since: vec![vec![None; plan.groups.len()]; plan.nodes()],
+            mended: vec![0; plan.groups.len()],
+            judged: with_reports,
+        }
+    }
+
+    pub fn forget(&mut self, host: usize) {
+        self.differ_since[host].fill(None);
+    }
+
+    pub fn mended(&mut self, group: usize, now: Micros) {
+        self.mended[group] = now;
+    }
+
+    pub fn look(&mut self, host: usize, group: usize, word: Word, now: Micros) -> Option<String> {
+        let Word::Settled { holds, runs, able } = word else {
+            self.differ_since[host][group] = None;
+            return None;
+        };
+        // A group that failed to start is tried again after a while, and held meanwhile.
+        let waits = !runs
+            && (!able
+                || (self.mended[group] > 0
+                    && now < self.mended[group] + LONGEST_PAUSE + 60 * SECOND));
+        if holds == runs || waits || !self.judged {
+            self.differ_since[host][group] = None;
+            return None;
+        }
+        let since = *self.differ_since[host][group].get_or_insert(now);
+        let what = if runs {
+            "runs g{} and does not hold it"
+        } else {
+            "holds g{} and does not run it"
+        };
+        (now - since >= GRACE).then(|| {
+            format!(
+                "node{} {}",
+                host + 1,
+                what.replace("{}", &group.to_string())
+            )
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! Histories that once failed, replayed as they were.
+
+use std::path::Path;
+
+use super::history::History;
+
+/// Those that fail until a known fault is mended: the file, and which.
+const NOT_MENDED: &[(&str, &str)] = &[];
+
+fn kept() -> Vec<(String, History)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/histories");
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).expect("a file");
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let history = History::parse(&text);
+        (
+            name.clone(),
+            history.unwrap_or_else(|line| panic!("{name}: {line}")),
+        )
+    };
+    files.iter().map(|path| read(path)).collect()
+}
+
+#[test]
+fn histories_that_once_failed() {
+    let waits = |name: &str| NOT_MENDED.iter().any(|(file, _)| *file == name);
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let kept = kept();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..threads)
+            .map(|worker| {
+                let mine: Vec<_> = kept.iter().skip(worker).step_by(threads).cloned().collect();
+                scope.spawn(move || {
+                    let judged = mine.into_iter().filter(|(name, _)| !waits(name));
+                    let failed = |(name, history): (String, History)| {
+                        history
+                            .verdict()
+                            .err()
+                            .map(|failure| format!("{name}: {failure}"))
+                    };
+                    judged.filter_map(failed).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let ended = workers
+            .into_iter()
+            .map(|w| w.join().expect("a run panicked"));
+        ended.flatten().collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+#[ignore = "each waits for its mend"]
+fn histories_that_fail_until_they_are_mended() {
+    for (name, history) in kept() {
+        if let Some((_, why)) = NOT_MENDED.iter().find(|(file, _)| *file == name) {
+            assert_eq!(history.verdict(), Ok(()), "{name}: {why}");
+        }
+    }
+}

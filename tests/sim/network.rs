@@ -1,0 +1,294 @@
+//! Cables: each direction of each loses, delays, repeats and queues for itself.
+
+use systole::protocol::auth::{KeyRing, Method};
+use systole::protocol::codec;
+use systole::protocol::event::Event;
+use systole::protocol::message::Message;
+use systole::protocol::wire::MessageFormat;
+
+use super::act::Act;
+use super::draws::{Chance, within};
+use super::world::{Happening, Micros, SECOND, World, medium_name};
+
+/// The least that a datagram needs.
+const LEAST_DELAY: Micros = 200;
+/// Longest delay of a cable that is well.
+const DELAY: Micros = 2_000;
+/// A line holds what it sends in so long, and drops the rest.
+const LINE_QUEUE: Micros = 3 * SECOND;
+
+/// One direction of one cable.
+#[derive(Debug, Clone)]
+pub struct Path {
+    pub cut: bool,
+    /// Share of datagrams lost, in percent.
+    pub loss: u64,
+    /// At most this many heartbeats lost in a row; 0: no bound.
+    pub longest_run: u32,
+    lost_in_row: u32,
+    burst_until: Micros,
+    /// Share of datagrams that come twice, in percent.
+    duplicate: u64,
+    /// Longest delay in microseconds.
+    pub delay: Micros,
+    /// Bytes in a second; 0: no bound.
+    rate: u64,
+    /// When the line has sent what it holds.
+    free_at: Micros,
+}
+
+impl Path {
+    pub fn well() -> Self {
+        Self {
+            cut: false,
+            loss: 0,
+            longest_run: 0,
+            lost_in_row: 0,
+            burst_until: 0,
+            duplicate: 0,
+            delay: DELAY,
+            rate: 0,
+            free_at: 0,
+        }
+    }
+}
+
+/// What is on its way.
+#[derive(Debug, Clone)]
+pub enum Frame {
+    /// As it is.
+    Plain(Message),
+    /// Signed and encoded.
+    Encoded(Vec<u8>),
+}
+
+fn keys() -> KeyRing {
+    KeyRing::new(1, vec![(1, Method::Sha1, b"simulated".to_vec())]).expect("a key")
+}
+
+impl World {
+    fn frame(&self, message: &Message) -> Frame {
+        if !self.plan.wire {
+            return Frame::Plain(message.clone());
+        }
+        match codec::encode_datagram(message, &keys(), MessageFormat::Classic) {
+            Ok(bytes) => Frame::Encoded(bytes.to_vec()),
+            Err(_) => Frame::Plain(message.clone()),
+        }
+    }
+
+    /// From membership to the medium, and from the medium at the other end to membership.
+    fn hops(&mut self, host: usize) -> Micros {
+        if self.calm {
+            return 0;
+        }
+        let longest = self.plan.internal_ms * 1_000 + 1;
+        let hop = |world: &mut Self| {
+            let drawn = world.noise.draw(Chance::Hop, [host, 0, 0], world.now);
+            within(drawn, 0..longest)
+        };
+        hop(self) + hop(self)
+    }
+
+    pub fn transmit(&mut self, host: usize, message: &Message) {
+        if self.listens {
+            let essence = super::timelines::essence(|name| message.text(name));
+            self.said.extend(essence.map(|essence| (host, essence)));
+        }
+        let frame = self.frame(message);
+        // A status that is sent again is no heartbeat: nobody lives longer by it.
+        let number = number_of(message);
+        let beat = message.kind() == Some("status") && number > self.hosts[host].newest_beat;
+        if beat {
+            self.hosts[host].newest_beat = number;
+            self.judge.beat_sent(host, self.now);
+            if self.plan.gate && !self.hosts[host].gate_cut {
+                let life = self.hosts[host].life;
+                self.at(self.now + 400, Happening::Echo { host, life });
+            }
+        }
+        let bytes = 120
+            + message
+                .fields()
+                .iter()
+                .map(|f| f.name.len() as u64 + 16)
+                .sum::<u64>();
+        let mut got_through = false;
+        for medium in 0..self.plan.media {
+            // Broadcast: the own packets come back.
+            let when = self.now + 50 + self.hops(host);
+            let own = frame.clone();
+            self.at(
+                when,
+                Happening::Datagram {
+                    host,
+                    from: host,
+                    medium,
+                    frame: own,
+                },
+            );
+            if host < 2 && self.hosts.len() == 2 {
+                got_through |= self.send(host, medium, &frame, beat, bytes);
+            }
+        }
+        if !got_through {
+            self.judge.lost(host, 1 - host, self.now);
+        }
+    }
+
+    /// To the other node on one medium. Whether it comes there.
+    fn send(&mut self, host: usize, medium: usize, frame: &Frame, beat: bool, bytes: u64) -> bool {
+        let (now, place) = (self.now, [host, medium, 0]);
+        let roll = within(self.noise.draw(Chance::Lost, place, now), 0..100);
+        let again = within(self.noise.draw(Chance::Again, place, now), 0..100);
+        let path = &mut self.paths[host][medium];
+        let mut lost = path.cut || now < path.burst_until || roll < path.loss;
+        if beat && path.longest_run > 0 {
+            lost &= path.lost_in_row < path.longest_run;
+            path.lost_in_row = if lost { path.lost_in_row + 1 } else { 0 };
+        }
+        let mut queued = 0;
+        if path.rate > 0 && !lost {
+            queued = path.free_at.saturating_sub(now) + bytes * SECOND / path.rate;
+            lost = queued > LINE_QUEUE;
+            if !lost {
+                path.free_at = now + queued;
+            }
+        }
+        if lost {
+            return false;
+        }
+        let copies = 1 + u64::from(again < path.duplicate);
+        for _ in 0..copies {
+            let longest = self.paths[host][medium].delay;
+            let drawn = self.noise.draw(Chance::OnWire, place, now);
+            let on_wire = within(drawn, LEAST_DELAY..longest.max(LEAST_DELAY + 1));
+            let mut when = now + queued + on_wire + self.hops(host);
+            let to = 1 - host;
+            if self.plan.is_legacy(to) {
+                // It acts at its ticks.
+                let tick = self.plan.keepalive(to).min(500_000);
+                when = when.div_ceil(tick) * tick;
+            }
+            let frame = frame.clone();
+            self.at(
+                when,
+                Happening::Datagram {
+                    host: to,
+                    from: host,
+                    medium,
+                    frame,
+                },
+            );
+        }
+        true
+    }
+
+    pub fn hear(&mut self, host: usize, from: usize, medium: usize, frame: Frame) {
+        if self.hosts[host].node.is_none() {
+            return;
+        }
+        let message = match frame {
+            Frame::Plain(message) => message,
+            Frame::Encoded(bytes) => match codec::decode_datagram(&bytes, &keys()) {
+                Ok(message) => message,
+                Err(error) => {
+                    self.note(format_args!("node{} refuses a datagram: {error}", host + 1));
+                    return;
+                }
+            },
+        };
+        let beat = from != host && message.kind() == Some("status");
+        let (number, deadtime) = (number_of(&message), message.hex("dt"));
+        let medium = medium_name(medium);
+        self.feed(host, Event::Received { medium, message });
+        // After the node: what is overdue by now is applied before the event.
+        if beat {
+            let deadtime = deadtime.map(|ms| ms * 1_000);
+            self.judge
+                .beat_heard(host, from, number, deadtime, self.now);
+        }
+    }
+
+    /// An act that is about cables.
+    pub fn network_act(&mut self, act: Act) {
+        let now = self.now;
+        let media = self.plan.media;
+        match act {
+            Act::Cut { from, medium, cut } if medium < media => {
+                self.paths[from][medium].cut = cut != 0;
+            }
+            Act::Cable { cut, .. } => self.cut_all(cut != 0),
+            Act::Heal => self.heal(),
+            Act::Loss {
+                from,
+                medium,
+                percent,
+            } if medium < media => {
+                self.paths[from][medium].loss = percent;
+            }
+            Act::LossAll { percent } => {
+                for path in self.paths.iter_mut().flatten() {
+                    path.loss = percent;
+                }
+            }
+            Act::Burst { from, medium, ms } if medium < media => {
+                self.paths[from][medium].burst_until = now + ms * 1_000;
+            }
+            Act::Delay {
+                from,
+                medium,
+                micros,
+            } if medium < media => {
+                self.paths[from][medium].delay = micros;
+                self.judge.slow_path(from, micros);
+            }
+            Act::Twice {
+                from,
+                medium,
+                percent,
+            } if medium < media => {
+                self.paths[from][medium].duplicate = percent;
+            }
+            Act::Noisy { percent, micros } => {
+                for path in self.paths.iter_mut().flatten() {
+                    path.duplicate = percent;
+                    path.delay = micros;
+                }
+            }
+            Act::Line { from, medium, rate } if medium < media => {
+                self.paths[from][medium].rate = rate;
+                self.judge.slow_path(from, LINE_QUEUE);
+            }
+            _ => {}
+        }
+    }
+
+    /// Pulls or plugs every cable. One of two hosts is cut off by that as well as both.
+    pub fn cut_all(&mut self, cut: bool) {
+        for path in self.paths.iter_mut().flatten() {
+            path.cut = cut;
+        }
+        if !cut {
+            self.judge.cause();
+        }
+    }
+
+    /// Everything about the network is well again.
+    pub fn heal(&mut self) {
+        for path in self.paths.iter_mut().flatten() {
+            let longest_run = path.longest_run;
+            *path = Path::well();
+            path.longest_run = longest_run;
+        }
+        self.judge.cause();
+    }
+}
+
+/// Generation and number.
+fn number_of(message: &Message) -> (u64, u64) {
+    (
+        message.hex("hg").unwrap_or(0),
+        message.hex("seq").unwrap_or(0),
+    )
+}

@@ -1,0 +1,161 @@
+//! One pair at a time, step by step.
+
+use super::act::Act;
+use super::plan::Plan;
+use super::world::{SECOND, World};
+
+/// A pair that has come up.
+pub fn started_pair(plan: Plan, noise: u64) -> World {
+    let mut world = World::new(plan, noise);
+    world.start(0);
+    world.start(1);
+    world.run(20 * SECOND);
+    world.settled();
+    assert_eq!(world.judge.failure(), None);
+    world
+}
+
+/// One node loses its peer and the ping node: it lets go, the other takes everything, and together
+/// again each has its own. Then both lose everything: nobody runs anything, until both are back.
+#[test]
+fn a_node_that_is_cut_off_lets_go() {
+    for seed in 0..20 {
+        let plan = Plan {
+            gate: true,
+            ..Plan::quiet()
+        };
+        let mut world = started_pair(plan, seed);
+        let lost = (seed % 2) as usize;
+        let cut_off = |world: &World, host: usize| {
+            let node = world.hosts[host].node.as_ref();
+            node.is_some_and(super::daemon::Daemon::is_cut_off)
+        };
+        world.act(Act::Gate { host: lost, cut: 1 });
+        world.cut_all(true);
+        world.run(60 * SECOND);
+        assert_eq!(world.all_owners(), [[1 - lost]; 2], "seed {seed}");
+        assert!(cut_off(&world, lost) && !cut_off(&world, 1 - lost));
+        world.act(Act::Gate { host: lost, cut: 0 });
+        world.cut_all(false);
+        world.run(100 * SECOND);
+        world.settled();
+        for host in 0..2 {
+            world.act(Act::Gate { host, cut: 1 });
+        }
+        world.cut_all(true);
+        world.run(120 * SECOND);
+        assert_eq!(world.all_owners(), [[0_usize; 0]; 2], "seed {seed}");
+        for host in 0..2 {
+            world.act(Act::Gate { host, cut: 0 });
+        }
+        world.cut_all(false);
+        world.run(160 * SECOND);
+        world.settled();
+        assert_eq!(world.judge.failure(), None, "seed {seed}");
+    }
+}
+
+/// 30 % of the beats are lost for an hour, never five in a row: at deadtime = 5 x keepalive nobody
+/// dies, no number is missing afterwards and every message was handled once.
+#[test]
+fn an_hour_of_loss_without_five_in_a_row() {
+    let mut world = started_pair(Plan::quiet(), 7);
+    for path in world.paths.iter_mut().flatten() {
+        path.loss = 30;
+        path.longest_run = 4;
+        path.delay = 200;
+    }
+    for second in 0..3_600 {
+        world.mark(second % 2);
+        world.run(world.now + SECOND);
+        assert_eq!(world.judge.failure(), None);
+    }
+    for path in world.paths.iter_mut().flatten() {
+        path.loss = 0;
+    }
+    world.run(world.now + 10 * SECOND);
+    for host in &world.hosts {
+        let node = host.node.as_ref().expect("runs");
+        assert!(node.nodes().all(|peer| peer.status.to_string() == "active"));
+        assert!(
+            node.nodes().all(|peer| peer.missing == 0),
+            "a number is missing"
+        );
+    }
+    for mark in 1..=world.marks {
+        assert_eq!(world.judge.hearers(mark), 2, "mark {mark}");
+    }
+    assert_eq!(world.judge.overlaps, 0);
+}
+
+/// A lone start takes everything after initdead; a late peer changes nothing by itself.
+#[test]
+fn a_lone_start_and_a_late_peer() {
+    let mut world = World::new(Plan::quiet(), 3);
+    world.start(0);
+    world.run(9 * SECOND);
+    assert_eq!(world.all_owners(), [[0_usize; 0]; 2], "before initdead");
+    world.run(30 * SECOND);
+    assert_eq!(world.all_owners(), [[0], [0]]);
+    world.start(1);
+    world.run(60 * SECOND);
+    world.settled();
+    assert_eq!(world.judge.failure(), None);
+    assert_eq!(world.all_owners(), [[0], [0]]);
+}
+
+/// Failover comes at deadtime, not a check interval later.
+#[test]
+fn a_power_cut_is_taken_over_at_deadtime() {
+    let mut world = started_pair(Plan::quiet(), 5);
+    world.crash(0);
+    let silent_from = world.now;
+    while world.owners(0) != [1] {
+        world.run(world.now + 1_000);
+        assert!(world.now < silent_from + 2 * SECOND, "no takeover");
+    }
+    assert_eq!(world.judge.failure(), None);
+    assert_eq!(world.judge.overlaps, 0);
+}
+
+/// Both nodes frozen: cables are cut and come back, a node dies and returns, and nothing moves.
+/// Frozen on one side only: after the partition the other side lets go of what it took.
+#[test]
+fn frozen_nodes_move_nothing() {
+    let mut world = started_pair(Plan::quiet(), 9);
+    let settled_owners = world.all_owners();
+    for host in 0..2 {
+        world.act(Act::Maintenance { host, on: 1 });
+    }
+    world.cut_all(true);
+    world.run(40 * SECOND);
+    assert_eq!(world.all_owners(), settled_owners, "each side alone");
+    world.heal();
+    world.run(80 * SECOND);
+    assert_eq!(world.all_owners(), settled_owners, "together again");
+    assert_eq!(world.judge.overlaps, 0);
+    world.act(Act::Maintenance { host: 1, on: 0 });
+    world.cut_all(true);
+    world.run(100 * SECOND);
+    let took = world.all_owners();
+    assert!(
+        took.iter().all(|of| of.contains(&1)),
+        "not frozen: {took:?}"
+    );
+    world.heal();
+    world.run(140 * SECOND);
+    assert_eq!(
+        world.all_owners(),
+        settled_owners,
+        "the frozen side kept its own"
+    );
+    assert!(world.hosts[0].node.as_ref().expect("runs").frozen());
+    // The other dies and stays dead: taken at the thaw.
+    world.crash(1);
+    world.run(180 * SECOND);
+    assert!(world.all_owners().iter().all(|of| *of != [1]));
+    world.act(Act::Maintenance { host: 0, on: 0 });
+    world.run(190 * SECOND);
+    assert_eq!(world.all_owners(), [[0], [0]], "taken at the thaw");
+    assert_eq!(world.judge.failure(), None);
+}

@@ -1,0 +1,261 @@
+//! What a history is made of, beside what happens in it.
+
+use std::fmt;
+
+use systole::protocol::settings::AutoFailback;
+
+use super::draws::Draws;
+
+/// What runs on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// This program.
+    Ours,
+    /// This program without the word for who yields after a partition, as a release before it had.
+    Ignorant,
+    /// The model of the legacy program.
+    Legacy,
+}
+
+/// Times, groups and programs of a run. The times are those of each host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub programs: Vec<Program>,
+    pub keepalives_ms: Vec<u64>,
+    pub deadtimes_ms: Vec<u64>,
+    pub initdead_ms: u64,
+    pub failback: AutoFailback,
+    /// `(owner's index, number of resources)` of each group.
+    pub groups: Vec<(usize, usize)>,
+    pub media: usize,
+    /// Longest run of an ordinary script.
+    pub script_ms: u64,
+    /// Longest run of a slow one.
+    pub slow_script_ms: u64,
+    /// Longest delay of a message between our own actors.
+    pub internal_ms: u64,
+    /// There is a ping node, and nodes that are cut off let go.
+    pub gate: bool,
+    /// Messages go through the codec, signed.
+    pub wire: bool,
+}
+
+impl Plan {
+    /// A pair of ours with times that are easy to count with.
+    pub fn quiet() -> Self {
+        Self {
+            programs: vec![Program::Ours; 2],
+            keepalives_ms: vec![200; 2],
+            deadtimes_ms: vec![1_000; 2],
+            initdead_ms: 10_000,
+            failback: AutoFailback::Off,
+            groups: vec![(0, 2), (1, 1)],
+            media: 1,
+            script_ms: 50,
+            slow_script_ms: 1_000,
+            internal_ms: 5,
+            gate: false,
+            wire: false,
+        }
+    }
+
+    /// A pair of ours.
+    pub fn pure(draws: &mut Draws) -> Self {
+        let keepalive_ms = draws.pick(&[100, 200, 300, 400, 500, 600, 800, 1_000]);
+        let deadtime_ms = keepalive_ms * draws.range(4..13);
+        let mut groups = vec![(0, draws.range(1..4) as usize)];
+        if draws.percent(60) {
+            groups.push((1, draws.range(1..4) as usize));
+        }
+        if draws.percent(30) {
+            groups.push((0, 1));
+        }
+        Self {
+            programs: match draws.range(0..8) {
+                0 => vec![Program::Ignorant, Program::Ours],
+                1 => vec![Program::Ours, Program::Ignorant],
+                2 => vec![Program::Ignorant; 2],
+                _ => vec![Program::Ours; 2],
+            },
+            keepalives_ms: vec![keepalive_ms; 2],
+            deadtimes_ms: vec![deadtime_ms; 2],
+            initdead_ms: deadtime_ms.max(10_000) + 2_000,
+            failback: match draws.range(0..10) {
+                0..=3 => AutoFailback::On,
+                4..=7 => AutoFailback::Off,
+                _ => AutoFailback::Legacy,
+            },
+            groups,
+            media: draws.range(1..3) as usize,
+            script_ms: 60,
+            slow_script_ms: 3_000,
+            internal_ms: draws.pick(&[1, 5, 20]),
+            gate: false,
+            wire: draws.percent(5),
+        }
+    }
+
+    /// A pair of ours with more groups, and with times that differ.
+    pub fn wild(draws: &mut Draws) -> Self {
+        let mut plan = Self::pure(draws);
+        plan.programs = vec![Program::Ours; 2];
+        if draws.percent(50) {
+            plan.groups = (0..draws.range(2..6))
+                .map(|_| (draws.index(2), draws.range(1..4) as usize))
+                .collect();
+        }
+        match draws.range(0..10) {
+            0..=2 => {
+                let keepalive_ms = plan.keepalives_ms[0];
+                for deadtime_ms in &mut plan.deadtimes_ms {
+                    *deadtime_ms = keepalive_ms * draws.range(4..13);
+                }
+            }
+            3 => {
+                plan.keepalives_ms = (0..2).map(|_| draws.pick(&[200, 500, 1_000])).collect();
+                plan.deadtimes_ms = vec![draws.range(4..10) * 1_000; 2];
+            }
+            4 if plan.keepalives_ms[0] <= 200 => {
+                // More numbers than are asked for again fit into one dead time.
+                plan.deadtimes_ms = vec![plan.keepalives_ms[0] * 300; 2];
+            }
+            _ => {}
+        }
+        let most = plan.deadtimes_ms.iter().copied().max().unwrap_or(0);
+        plan.initdead_ms = most.max(10_000) + 2_000;
+        plan
+    }
+
+    /// One of ours beside a legacy node.
+    pub fn mixed(draws: &mut Draws) -> Self {
+        let mut plan = Self::pure(draws);
+        plan.programs = vec![Program::Ours; 2];
+        plan.programs[draws.index(2)] = Program::Legacy;
+        if plan.failback == AutoFailback::Legacy {
+            plan.failback = AutoFailback::On;
+        }
+        // As recommended beside legacy.
+        let keepalive_ms = draws.pick(&[100, 200, 500, 1_000]);
+        let deadtime_ms = (keepalive_ms * draws.range(4..13)).max(1_000);
+        plan.keepalives_ms = vec![keepalive_ms; 2];
+        plan.deadtimes_ms = vec![deadtime_ms; 2];
+        plan.initdead_ms = deadtime_ms.max(10_000) + 2_000;
+        plan
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.programs.len()
+    }
+
+    pub fn is_legacy(&self, host: usize) -> bool {
+        self.programs.get(host) == Some(&Program::Legacy)
+    }
+
+    /// Whether one of the hosts runs the legacy program.
+    pub fn has_legacy(&self) -> bool {
+        self.programs.contains(&Program::Legacy)
+    }
+
+    /// Microseconds.
+    pub fn keepalive(&self, host: usize) -> u64 {
+        self.keepalives_ms.get(host).copied().unwrap_or(200) * 1_000
+    }
+
+    /// Microseconds: the dead time that a host announces.
+    pub fn deadtime(&self, host: usize) -> u64 {
+        self.deadtimes_ms.get(host).copied().unwrap_or(1_000) * 1_000
+    }
+
+    /// Microseconds: the longer of both.
+    pub fn longest_deadtime(&self) -> u64 {
+        self.deadtimes_ms.iter().copied().max().unwrap_or(0) * 1_000
+    }
+
+    /// Microseconds: the longer of both.
+    pub fn longest_keepalive(&self) -> u64 {
+        self.keepalives_ms.iter().copied().max().unwrap_or(0) * 1_000
+    }
+
+    /// The plan that [`fmt::Display`] has written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut plan = Self::quiet();
+        for word in text.split_whitespace() {
+            let (name, value) = word.split_once('=')?;
+            let numbers: Option<Vec<u64>> = value.split(',').map(|n| n.parse().ok()).collect();
+            match name {
+                "programs" => {
+                    plan.programs = value.split(',').map(program).collect::<Option<_>>()?;
+                }
+                "keepalive" => plan.keepalives_ms = numbers?,
+                "deadtime" => plan.deadtimes_ms = numbers?,
+                "initdead" => plan.initdead_ms = value.parse().ok()?,
+                "failback" => {
+                    plan.failback = match value {
+                        "on" => AutoFailback::On,
+                        "off" => AutoFailback::Off,
+                        _ => AutoFailback::Legacy,
+                    };
+                }
+                "groups" => plan.groups = value.split(',').map(group).collect::<Option<_>>()?,
+                "media" => plan.media = value.parse().ok()?,
+                "script" => plan.script_ms = value.parse().ok()?,
+                "slow" => plan.slow_script_ms = value.parse().ok()?,
+                "internal" => plan.internal_ms = value.parse().ok()?,
+                "gate" => plan.gate = value == "yes",
+                "wire" => plan.wire = value == "yes",
+                _ => return None,
+            }
+        }
+        Some(plan)
+    }
+}
+
+fn program(word: &str) -> Option<Program> {
+    match word {
+        "ours" => Some(Program::Ours),
+        "ignorant" => Some(Program::Ignorant),
+        "legacy" => Some(Program::Legacy),
+        _ => None,
+    }
+}
+
+fn group(word: &str) -> Option<(usize, usize)> {
+    let (owner, resources) = word.split_once(':')?;
+    Some((owner.parse().ok()?, resources.parse().ok()?))
+}
+
+fn joined<T>(items: &[T], word: impl Fn(&T) -> String) -> String {
+    items.iter().map(word).collect::<Vec<_>>().join(",")
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |program: &Program| match program {
+            Program::Ours => "ours".to_owned(),
+            Program::Ignorant => "ignorant".to_owned(),
+            Program::Legacy => "legacy".to_owned(),
+        };
+        let failback = match self.failback {
+            AutoFailback::On => "on",
+            AutoFailback::Off => "off",
+            AutoFailback::Legacy => "legacy",
+        };
+        let yes = |is| if is { "yes" } else { "no" };
+        write!(
+            f,
+            "programs={} keepalive={} deadtime={} initdead={} failback={failback} groups={} \
+             media={} script={} slow={} internal={} gate={} wire={}",
+            joined(&self.programs, word),
+            joined(&self.keepalives_ms, u64::to_string),
+            joined(&self.deadtimes_ms, u64::to_string),
+            self.initdead_ms,
+            joined(&self.groups, |(owner, size)| format!("{owner}:{size}")),
+            self.media,
+            self.script_ms,
+            self.slow_script_ms,
+            self.internal_ms,
+            yes(self.gate),
+            yes(self.wire),
+        )
+    }
+}
