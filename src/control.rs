@@ -13,7 +13,9 @@ use std::time::Duration;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Monotonic;
 use crate::node::Node;
+use crate::protocol::decisions::Decision;
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
@@ -27,6 +29,9 @@ pub const MAX_REPLY_BYTES: u64 = 4 * 1024 * 1024;
 pub enum Request {
     /// Everything the daemon knows now.
     View,
+    /// The last decisions. Over the client socket others than root may ask, but that one is open
+    /// only when the node is active.
+    Why,
     /// The outcome of the start of a group that this node holds; waits for it.
     GroupStart {
         /// Key of the group.
@@ -63,6 +68,11 @@ pub enum Request {
 pub enum Reply {
     /// To [`Request::View`].
     View(View),
+    /// To [`Request::Why`], the oldest first.
+    Decisions {
+        /// They.
+        decisions: Vec<DecisionReport>,
+    },
     /// To the requests about a group.
     Group(GroupAnswer),
     /// The request was not understood or cannot be answered.
@@ -70,6 +80,32 @@ pub enum Reply {
         /// Why.
         reason: String,
     },
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionReport {
+    /// When, in seconds since 1970.
+    pub unix_s: u64,
+    /// What the node does, or does not do.
+    pub what: String,
+    /// Why.
+    pub cause: String,
+}
+
+impl From<Decision> for DecisionReport {
+    fn from(decision: Decision) -> Self {
+        let Decision {
+            unix_s,
+            what,
+            cause,
+        } = decision;
+        Self {
+            unix_s,
+            what,
+            cause,
+        }
+    }
 }
 
 /// What comes of a group.
@@ -137,6 +173,12 @@ pub struct NodeReport {
     /// While frozen: nodes that are gone and whose groups are taken at the thaw.
     #[serde(default)]
     pub waiting: Vec<String>,
+    /// What it waits for before it is active.
+    #[serde(default)]
+    pub waits_for: Option<String>,
+    /// What is wrong with who hears whom.
+    #[serde(default)]
+    pub troubles: Vec<String>,
     /// All nodes in table order.
     pub nodes: Vec<PeerReport>,
 }
@@ -150,7 +192,7 @@ pub struct PeerReport {
     pub ping: bool,
     /// Status word.
     pub status: String,
-    /// Media and whether each is up.
+    /// Media and whether each is up. Of the own node only those that bring back what it sends.
     pub links: Vec<(String, bool)>,
 }
 
@@ -172,7 +214,8 @@ pub struct GroupView {
 impl NodeReport {
     /// What `node` knows now.
     #[must_use]
-    pub fn of(node: &Node) -> Self {
+    pub fn of(node: &Node, now: Monotonic) -> Self {
+        let membership = node.membership();
         let peers = node.nodes().map(|peer| PeerReport {
             name: peer.name.to_string(),
             ping: peer.ping,
@@ -180,6 +223,9 @@ impl NodeReport {
             links: peer
                 .links
                 .iter()
+                .filter(|(medium, up)| {
+                    *up || !peer.own || membership.returns(medium) != Some(false)
+                })
                 .map(|(medium, up)| (medium.to_string(), *up))
                 .collect(),
         });
@@ -192,6 +238,8 @@ impl NodeReport {
             stopping: node.stopping(),
             frozen: node.frozen(),
             waiting: node.waits_for_thaw().map(ToString::to_string).collect(),
+            waits_for: membership.waits_for(now),
+            troubles: membership.hearing_troubles(),
             nodes: peers.collect(),
         }
     }

@@ -150,6 +150,20 @@ notices! {
     ReplayAttack { node: String, generation: u64, current: u64 } Error "should_drop_message: attempted replay attack [{node}]? [gen = {generation}, curgen = {current}]";
     /// A sender that is not configured.
     BadNode { node: String } Error "process_status_message: bad node [{node}] in message";
+    /// Explains it, once for each name.
+    StrangerHeard { node: String, medium: String } Error "node {node} is heard on {medium}, but no node line here names it: it may wait for us. Make the node lines alike; another cluster needs another port or multicast group, and another key";
+    /// Another node's list or an operator names a node beside the two that groups run on.
+    ThirdNode { node: String, by: String } Error "node {node} is named by node {by}, but no node line here names it: not added, nobody waits for it. haresources has groups, and they run on two nodes: make the node lines alike (more nodes: heartbeat -M and a cluster manager)";
+    /// A peer that is heard does not hear us.
+    NotHeard { node: String } Warn "node {node} does not hear this node, which hears it: check that no firewall there drops our messages, that a node line there names us, that our ucast line has its address, and that udpport, multicast group and ttl are alike";
+    /// It does again.
+    HeardAgain { node: String } Info "node {node} hears this node again";
+    /// A peer is declared dead that was never heard.
+    NeverHeard { node: String } Warn "nothing was heard of node {node} since the start: it is down, or its messages do not arrive. Check that no firewall here drops them, that its ucast line has our address, and that udpport and multicast group are alike";
+    /// Own messages are lost on a medium that should bring them back.
+    OwnNotHeard { medium: String } Warn "our own messages on {medium} do not come back: it is down, or a firewall of this host drops what arrives there (nft list ruleset)";
+    /// Own messages come back on a medium that should not bring them.
+    SendsToItself { medium: String } Warn "our own messages come back on {medium}: does a ucast line have an address of this host? It wants the other node's";
     /// A required field is absent.
     MissingField { medium: String, node: String, what: String } Error "process_clustermsg: missing {what}: iface {medium}, from {node}";
     /// A status without its word.

@@ -440,9 +440,16 @@ fn bad_input(talk: &mut Conversation) {
     }
     assert_eq!(
         notices(&talk.vector("unknown_node")),
-        [&Notice::BadNode {
-            node: "gamma".to_owned()
-        }]
+        [
+            &Notice::BadNode {
+                node: "gamma".to_owned()
+            },
+            // Ours: what it means.
+            &Notice::StrangerHeard {
+                node: "gamma".to_owned(),
+                medium: "eth0".to_owned()
+            }
+        ]
     );
     for (file, what) in [("no_seq", "seqno"), ("no_ts", "from/ts/type")] {
         assert_eq!(

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::actors::groups::{AskGroup, AskGroups};
-use crate::actors::messages::AskNode;
+use crate::actors::messages::{AskMaintenance, AskNode};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
 use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
@@ -43,6 +43,8 @@ pub struct ControlTargets {
     pub groups: Recipient<AskGroups>,
     /// Membership.
     pub node: Recipient<AskNode>,
+    /// The same.
+    pub decisions: Recipient<AskMaintenance>,
 }
 
 /// Listens on the control socket.
@@ -202,6 +204,7 @@ async fn serve(mut stream: UnixStream, targets: Rc<ControlTargets>) -> io::Resul
 async fn answer(request: Request, targets: &ControlTargets) -> Reply {
     let (key, wants) = match request {
         Request::View => return view(targets).await,
+        Request::Why => return why(targets).await,
         #[cfg(debug_assertions)]
         Request::Panic { actor } => return fail(actor.as_deref(), Fault::Panic),
         #[cfg(debug_assertions)]
@@ -237,6 +240,21 @@ async fn view(targets: &ControlTargets) -> Reply {
         node: node.ok().and_then(Result::ok),
         groups,
     })
+}
+
+async fn why(targets: &ControlTargets) -> Reply {
+    let asked = targets.decisions.send(AskMaintenance::Why);
+    match timeout(NODE_LIMIT, asked).await {
+        Ok(Ok(Ok(decisions))) => Reply::Decisions {
+            decisions: decisions.into_iter().map(Into::into).collect(),
+        },
+        Ok(Ok(Err(refused))) => Reply::Refused {
+            reason: refused.to_string(),
+        },
+        Ok(Err(_)) | Err(_) => Reply::Refused {
+            reason: "membership does not answer".to_owned(),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -638,7 +638,7 @@ impl Handler<AskNode> for MembershipActor {
     type Result = MessageResult<AskNode>;
 
     fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
-        MessageResult(NodeReport::of(&self.node))
+        MessageResult(NodeReport::of(&self.node, self.clock.now().instant))
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use systole::api_client::{ApiClient, ApiError};
-use systole::cli::view::{as_json, decision_line, for_people};
+use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
 use systole::cli::{self, print};
 use systole::clock::{Clock, Monotonic};
 use systole::control::{ControlError, Reply, Request, View, ask};
@@ -58,7 +58,9 @@ fn main() -> ExitCode {
             ExitCode::from(u8::from(!active))
         }
         Ok(Reply::Refused { reason }) => fail(&reason, 1),
-        Ok(Reply::Group(_)) => fail("the daemon answered another question", 1),
+        Ok(Reply::Group(_) | Reply::Decisions { .. }) => {
+            fail("the daemon answered another question", 1)
+        }
         Err(error @ ControlError::NoDaemon { .. }) => fail(&error.to_string(), 3),
         Err(error) => fail(&error.to_string(), 1),
     }
@@ -122,19 +124,33 @@ fn fail_as_client(error: &ApiError) -> ExitCode {
     }
 }
 
+/// The client socket is open when the node is active, the control socket all the time, to root.
 fn why() -> ExitCode {
-    match ask_daemon("why") {
-        Ok(answers) => {
-            let lines: String = answers.iter().filter_map(decision_line).collect();
-            print(if lines.is_empty() {
-                "nothing was decided yet\n"
-            } else {
-                &lines
-            });
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail_as_client(&error),
+    let control = Paths::default().control();
+    let decided = ask_daemon("why").map(|answers| {
+        let lines = answers.iter().filter_map(decision_line);
+        lines.collect::<String>()
+    });
+    let mut lines = match decided {
+        Ok(lines) => lines,
+        Err(ApiError::NoDaemon) => match ask(&control, &Request::Why, PATIENCE) {
+            Ok(Reply::Decisions { decisions }) => decisions.iter().map(line_of_report).collect(),
+            Ok(_) | Err(_) => return fail_as_client(&ApiError::NoDaemon),
+        },
+        Err(error) => return fail_as_client(&error),
+    };
+    if lines.is_empty() {
+        lines.push_str("nothing was decided yet\n");
     }
+    // Not everybody may ask this way; then it is left out.
+    if let Ok(Reply::View(View {
+        node: Some(node), ..
+    })) = ask(&control, &Request::View, PATIENCE)
+    {
+        lines.push_str(&present_state(&node));
+    }
+    print(&lines);
+    ExitCode::SUCCESS
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {

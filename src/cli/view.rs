@@ -1,6 +1,6 @@
 //! What `systole` shows of a node: its view, for people or as one JSON object, and its decisions.
 
-use crate::control::{GroupAnswer, GroupView, NodeReport, View};
+use crate::control::{DecisionReport, GroupAnswer, GroupView, NodeReport, View};
 use crate::protocol::message::Message;
 use crate::sys;
 
@@ -43,6 +43,12 @@ fn describe_node(node: &NodeReport, text: &mut String) {
         "{} is {}{stopping}, {holds} (pid {}, generation {})\n",
         node.name, node.status, node.pid, node.generation
     ));
+    if let Some(waits_for) = &node.waits_for {
+        text.push_str(&format!("  {waits_for}\n"));
+    }
+    for trouble in &node.troubles {
+        text.push_str(&format!("WARNING: {trouble}\n"));
+    }
     if node.frozen {
         text.push_str("FROZEN: no resource is started or stopped until systole thaw\n");
         if !node.waiting.is_empty() {
@@ -89,20 +95,77 @@ fn state_of(group: &GroupView) -> String {
     }
 }
 
+/// What the node waits for and what is wrong with who hears whom: behind its decisions.
+#[must_use]
+pub fn present_state(node: &NodeReport) -> String {
+    let lines = node.waits_for.iter().chain(&node.troubles);
+    lines.map(|line| format!("now: {line}\n")).collect()
+}
+
 /// The line of one decision; `None` for the answer that closes their list, which has none.
 #[must_use]
 pub fn decision_line(answer: &Message) -> Option<String> {
     let (what, cause) = (answer.text_bytes("what")?, answer.text_bytes("cause")?);
-    let time = sys::local_time(answer.hex("ts")?);
-    Some(format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}  {}: {}\n",
-        time.year,
-        time.month,
-        time.day,
-        time.hour,
-        time.minute,
-        time.second,
-        String::from_utf8_lossy(what),
-        String::from_utf8_lossy(cause)
+    Some(line_of(
+        answer.hex("ts")?,
+        &String::from_utf8_lossy(what),
+        &String::from_utf8_lossy(cause),
     ))
+}
+
+/// The same of one that came over the control socket.
+#[must_use]
+pub fn line_of_report(decision: &DecisionReport) -> String {
+    line_of(decision.unix_s, &decision.what, &decision.cause)
+}
+
+fn line_of(unix_s: u64, what: &str, cause: &str) -> String {
+    let time = sys::local_time(unix_s);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}  {what}: {cause}\n",
+        time.year, time.month, time.day, time.hour, time.minute, time.second,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::PeerReport;
+
+    #[test]
+    fn a_node_that_waits_says_for_what_and_what_is_wrong() {
+        let node = NodeReport {
+            name: "alpha".to_owned(),
+            pid: 7,
+            status: "up".to_owned(),
+            rscstatus: Some("transition".to_owned()),
+            generation: 3,
+            stopping: false,
+            frozen: false,
+            waiting: Vec::new(),
+            waits_for: Some("waits for the node list of beta".to_owned()),
+            troubles: vec!["node beta does not hear this node".to_owned()],
+            nodes: vec![PeerReport {
+                name: "alpha".to_owned(),
+                ping: false,
+                status: "up".to_owned(),
+                links: Vec::new(),
+            }],
+        };
+        assert_eq!(
+            present_state(&node),
+            "now: waits for the node list of beta\nnow: node beta does not hear this node\n"
+        );
+        let view = View {
+            node: Some(node),
+            groups: Vec::new(),
+        };
+        assert_eq!(
+            for_people(&view),
+            "alpha is up, in transition (pid 7, generation 3)\n  \
+             waits for the node list of beta\n\
+             WARNING: node beta does not hear this node\nnodes\n  \
+             alpha                    up       \n"
+        );
+    }
 }

@@ -74,6 +74,16 @@ pub enum MediumConfig {
 }
 
 impl MediumConfig {
+    /// Whether this host hears on it what it sends there itself.
+    #[must_use]
+    pub const fn returns(&self) -> bool {
+        match self {
+            Self::Bcast { .. } => true,
+            Self::Mcast { loopback, .. } | Self::Mcast6 { loopback, .. } => *loopback,
+            Self::Ucast { .. } | Self::Ucast6 { .. } | Self::Serial { .. } => false,
+        }
+    }
+
     /// The name its links carry: the interface or the device path.
     #[must_use]
     pub fn link_name(&self) -> String {
@@ -237,8 +247,10 @@ impl Config {
     #[must_use]
     pub fn node_settings(&self, pid: u32) -> NodeSettings {
         let mut media: Vec<crate::protocol::name::MediumName> = Vec::new();
+        let mut returns = BTreeMap::new();
         for medium in &self.media {
             let name = crate::protocol::name::MediumName::new(&medium.link_name());
+            *returns.entry(name.clone()).or_insert(false) |= medium.returns();
             if !media.contains(&name) {
                 media.push(name);
             }
@@ -248,6 +260,7 @@ impl Config {
             nodes: self.nodes.clone(),
             ping_nodes: self.pings.iter().map(|ping| ping.name.clone()).collect(),
             media,
+            returns,
             timing: self.timing.clone(),
             hopfudge: self.hopfudge,
             autojoin: self.autojoin,

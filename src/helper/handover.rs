@@ -34,7 +34,7 @@ pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
             call.complain(&reason);
             return 0;
         }
-        Ok(Some(Reply::Group(_)) | None) => return 0,
+        Ok(Some(Reply::Group(_) | Reply::Decisions { .. }) | None) => return 0,
     };
     for group in groups.into_iter().filter(|group| group.owner == node) {
         let request = Request::GroupStart { key: group.key };

@@ -282,6 +282,7 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             group: cluster.groups.clone().recipient(),
             groups: cluster.groups.clone().recipient(),
             node: Membership.start().recipient(),
+            decisions: Membership.start().recipient(),
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

@@ -185,6 +185,7 @@ impl Turn<'_> {
             Output::Deliver { message, treatment } => Action::Deliver { message, treatment },
             Output::OwnHeartbeat => Action::OwnHeartbeat,
             Output::NodeListChanged => Action::NodeListChanged,
+            Output::Decided { what, cause } => return self.decided(what, cause),
             Output::CommUp { first } => {
                 if first {
                     self.actions.push(Action::CommUp);
@@ -264,6 +265,17 @@ impl Turn<'_> {
         }
     }
 
+    fn decided(&mut self, what: String, cause: String) {
+        let text = format!("decision: {what} ({cause})");
+        self.actions
+            .push(Action::Notice(Notice::OtherDebug { text }));
+        self.node.decisions.note(Decision {
+            unix_s: self.now.unix_s,
+            what,
+            cause,
+        });
+    }
+
     fn resource_event(&mut self, event: ResourceEvent) {
         if self.node.manage_resources {
             let input = self.silent(event);
@@ -295,16 +307,7 @@ impl Turn<'_> {
                         .send(message, self.now, &mut self.fresh);
                 }
                 ResourceOutput::Act(action) => self.actions.push(action),
-                ResourceOutput::Decided { what, cause } => {
-                    let text = format!("decision: {what} ({cause})");
-                    self.actions
-                        .push(Action::Notice(Notice::OtherDebug { text }));
-                    self.node.decisions.note(Decision {
-                        unix_s: self.now.unix_s,
-                        what,
-                        cause,
-                    });
-                }
+                ResourceOutput::Decided { what, cause } => self.decided(what, cause),
                 ResourceOutput::SendStatus => {
                     self.node.membership.send_status(self.now, &mut self.fresh);
                 }

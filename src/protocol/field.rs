@@ -78,6 +78,8 @@ words! {
     GONE = "systole_gone";
     /// What a node's haresources says about owners, see `protocol/haresources_mark.rs`.
     HARESOURCES = "systole_haresources";
+    /// Nodes that the sender of a status does not hear. Ours, see `protocol/hearing.rs`.
+    DEAF = "systole_deaf";
     /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
     RUNS = "systole_runs";
     /// How many groups of other owners are among these, beside that and beside the verdict. Ours, see

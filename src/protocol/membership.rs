@@ -27,6 +27,7 @@ use crate::protocol::settings::{Autojoin, NodeSettings};
 
 mod comm;
 mod dispatch;
+mod hearing;
 mod liveness;
 mod node_list;
 mod numbers;
@@ -106,6 +107,8 @@ pub struct Membership {
     load: String,
     limiter: Limiter,
     stall: Stall,
+    /// What was said of one-way links.
+    said: hearing::Said,
     /// What our haresources says about owners.
     haresources: String,
     /// What we put on the scales when we tell a node that it was given up; `None`: it is not told.
@@ -161,6 +164,7 @@ impl Membership {
             load: "n/a".to_owned(),
             limiter: Limiter::default(),
             stall: Stall::default(),
+            said: hearing::Said::default(),
             haresources: mark(&settings.groups),
             weight: None,
             beats_held_at: None,

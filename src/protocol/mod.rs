@@ -26,6 +26,7 @@ pub mod flow;
 pub mod frame;
 pub mod group;
 pub mod haresources_mark;
+pub mod hearing;
 pub mod history;
 pub mod identity;
 pub mod limiter;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::hearing::Ears;
 use super::link::Link;
 use super::message::Message;
 use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
@@ -97,6 +98,8 @@ pub struct Node {
     pub loss_told: Option<Monotonic>,
     /// More was lost since.
     pub loss_untold: bool,
+    /// Whether it hears us.
+    pub ears: Ears,
     /// Number of the last status taken.
     pub status_seq: Sequence,
     /// When the last status was taken; `None` after a restart, so that no gap is reported.
@@ -158,6 +161,7 @@ impl Node {
             held_notices: BTreeMap::new(),
             loss_told: None,
             loss_untold: false,
+            ears: Ears::default(),
             status_seq: Sequence(0),
             last_status: None,
             silent_since: now,
@@ -198,6 +202,7 @@ impl Node {
         self.requests.clear();
         // A death or a new run makes void what was lost.
         self.loss_untold = false;
+        self.ears = Ears::default();
         self.acked = Sequence(0);
         self.ack_due = None;
     }

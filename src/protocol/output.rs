@@ -83,6 +83,13 @@ pub enum Output {
         /// First time in this process.
         first: bool,
     },
+    /// What the node does or does not do, and why: for `systole why`.
+    Decided {
+        /// What.
+        what: String,
+        /// Why.
+        cause: String,
+    },
     /// Nodes were added to or removed from the table.
     NodeListChanged,
     /// For the resource core.

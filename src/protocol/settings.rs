@@ -1,6 +1,7 @@
 //! What the core is told of the configuration: every limit, time and choice that membership and the
 //! resource handshake work by.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::group::ResourceGroup;
@@ -64,6 +65,10 @@ pub struct NodeSettings {
     pub ping_nodes: Vec<NodeName>,
     /// Distinct link names of the configured media, in configuration order.
     pub media: Vec<MediumName>,
+    /// Whether a node hears on a medium what it sends there itself: on broadcast it does, on
+    /// multicast with `loop`; on unicast it does not, unless a line has its own address. A medium
+    /// that is left out: not known.
+    pub returns: BTreeMap<MediumName, bool>,
     /// Times.
     pub timing: Timing,
     /// Added to the number of nodes to give `ttl`.
@@ -93,6 +98,7 @@ impl NodeSettings {
             nodes,
             ping_nodes: Vec::new(),
             media: Vec::new(),
+            returns: BTreeMap::new(),
             timing,
             hopfudge: 1,
             autojoin: Autojoin::None,

@@ -18,6 +18,7 @@ mod defects;
 mod field;
 mod freeze;
 mod hang;
+mod hearing;
 mod history;
 mod host;
 mod identity;

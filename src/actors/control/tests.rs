@@ -8,6 +8,7 @@ use crate::actors::groups::tests::Cluster;
 use crate::actors::resource_group::tests::Scripts;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{ControlError, GroupAnswer, NodeReport, ask};
+use crate::protocol::decisions::Decision;
 use crate::protocol::event::GroupOrder::{Start, Stop};
 
 /// Membership that knows one node, alone and active.
@@ -30,8 +31,22 @@ impl Handler<AskNode> for Membership {
             stopping: false,
             frozen: false,
             waiting: Vec::new(),
+            waits_for: None,
+            troubles: Vec::new(),
             nodes: Vec::new(),
         })
+    }
+}
+
+impl Handler<AskMaintenance> for Membership {
+    type Result = MessageResult<AskMaintenance>;
+
+    fn handle(&mut self, _: AskMaintenance, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Ok(vec![Decision {
+            unix_s: 9,
+            what: "waits".to_owned(),
+            cause: "nobody answers".to_owned(),
+        }]))
     }
 }
 
@@ -46,10 +61,12 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
     let directory = TempDir::new().expect("tempdir");
     let path = directory.path().join("run/ctl");
     let cluster = Cluster::new(scripts, lines);
+    let membership = Membership.start();
     let targets = ControlTargets {
         group: cluster.groups.clone().recipient(),
         groups: cluster.groups.clone().recipient(),
-        node: Membership.start().recipient(),
+        node: membership.clone().recipient(),
+        decisions: membership.recipient(),
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {
@@ -151,4 +168,18 @@ async fn a_dead_socket_is_replaced_and_a_file_is_not() {
     fs::write(&path, "precious").expect("write");
     assert!(listen(&path).is_err());
     assert_eq!(fs::read_to_string(&path).expect("read"), "precious");
+}
+
+#[actix::test]
+async fn the_decisions_are_told_before_the_client_socket_opens() {
+    let scripts = Scripts::new();
+    let fixture = start(&scripts, &[]);
+    let reply = fixture.ask(Request::Why).await.expect("answered");
+    let Reply::Decisions { decisions } = reply else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(
+        (decisions[0].unix_s, &*decisions[0].cause),
+        (9, "nobody answers")
+    );
 }

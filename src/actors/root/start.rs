@@ -162,6 +162,7 @@ impl RootActor {
             group: groups.clone().recipient(),
             groups: groups.clone().recipient(),
             node: membership.clone().recipient(),
+            decisions: membership.clone().recipient(),
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {

@@ -34,6 +34,8 @@ pub(super) enum Phase {
     Asking {
         /// The node asked last.
         node: NodeName,
+        /// Since when it is asked.
+        since: Monotonic,
         /// When to ask again.
         again: Monotonic,
     },
@@ -118,8 +120,19 @@ impl Membership {
 
     fn ask_for_list(&mut self, node: NodeName, now: Now, out: &mut Vec<Output>) {
         let message = Message::new(kind::REQ_NODES).with(field::DEST, node.as_str());
+        let since = match &self.phase {
+            Phase::Asking {
+                node: asked, since, ..
+            } if *asked == node => *since,
+            Phase::Stopped
+            | Phase::Starting
+            | Phase::Waiting
+            | Phase::Asking { .. }
+            | Phase::Up => now.instant,
+        };
         self.phase = Phase::Asking {
             node,
+            since,
             again: now.instant + ASK_EVERY,
         };
         self.emit(message, now, out);
@@ -129,7 +142,7 @@ impl Membership {
     /// one that cannot hear us may hold everything, and we must not become active beside it.
     pub(super) fn ask_again(&mut self, now: Now, out: &mut Vec<Output>) {
         let asked = match &self.phase {
-            Phase::Asking { node, again } if *again <= now.instant => node.clone(),
+            Phase::Asking { node, again, .. } if *again <= now.instant => node.clone(),
             Phase::Asking { .. }
             | Phase::Stopped
             | Phase::Starting

@@ -50,7 +50,7 @@ impl Membership {
             kind::NS_ACKMSG => self.take_acknowledgement(heard, &message, now, out),
             kind::REQ_NODES => self.take_list_request(heard, now, out),
             kind::REP_NODES => self.take_list(heard, &message, now, out),
-            kind::ADD_NODE => self.take_add(&message, now, out),
+            kind::ADD_NODE => self.take_add(heard, &message, now, out),
             kind::DEL_NODE => self.take_delete(&message, now, out),
             kind::SET_WEIGHT => self.take_weight(&message),
             kind::SET_SITE => self.take_site(&message),
@@ -217,7 +217,10 @@ impl Membership {
         };
         match flow::judge_ack(Sequence(acked), node.acked, self.last_seq) {
             // Flow is worked out when the call settles.
-            AckVerdict::News => node.acked = Sequence(acked),
+            AckVerdict::News => {
+                node.acked = Sequence(acked);
+                node.ears.acknowledged(self.last_seq, now.instant);
+            }
             AckVerdict::Old => {}
             AckVerdict::Corrupted => {
                 let (node, max) = (heard.name.to_string(), self.last_seq.0);

@@ -136,6 +136,7 @@ impl Membership {
         self.judge_silence(now, out);
         self.note_autojoin_wait(now);
         self.ask_again(now, out);
+        self.judge_hearing(now, out);
         out.extend(
             self.limiter
                 .report(now.instant)
@@ -256,7 +257,8 @@ impl Membership {
             return;
         };
         let (name, ping, heard) = (node.name.clone(), node.kind == NodeKind::Ping, node.heard);
-        node.given_up = node.kind == NodeKind::Peer && node.generation != Generation(0);
+        let generation = node.generation;
+        node.given_up = node.kind == NodeKind::Peer && generation != Generation(0);
         node.status = NodeStatus::Dead;
         node.heard = false;
         super::dispatch::deliver(node.take_notices(), out);
@@ -265,6 +267,9 @@ impl Membership {
         out.push(Output::Notice(Notice::NodeDead {
             node: name.to_string(),
         }));
+        if !ping {
+            Self::tell_never_heard(&name, generation, out);
+        }
         // Made here for clients and hooks: no control fields.
         let mut message = Message::new(kind::STATUS)
             .with(field::SEQ, "1")
@@ -371,6 +376,7 @@ impl Membership {
             self.ask_deadline(),
             self.comm_not_before(),
             self.limiter.next_deadline(),
+            self.hearing_deadline(),
         ];
         let nodes = self.nodes.iter().flat_map(|node| {
             let links = node

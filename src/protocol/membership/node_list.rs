@@ -12,6 +12,9 @@ use super::receive::Heard;
 use crate::clock::Now;
 use crate::notice::Notice;
 
+/// Members of a cluster that has groups.
+const NODES_WITH_GROUPS: usize = 2;
+
 /// Names in a list, as a message carries them; `None` if one is no node name or there are more
 /// than a table holds.
 fn names(text: &str) -> Option<Vec<NodeName>> {
@@ -64,7 +67,7 @@ impl Membership {
         }
         let mut changed = false;
         match message.text(field::NODE_LIST).map(names) {
-            Some(Some(list)) => changed |= self.adopt(&list, now, out),
+            Some(Some(list)) => changed |= self.adopt(&list, &heard.name, now, out),
             Some(None) => self.refuse_list(heard, now, out),
             None => {}
         }
@@ -91,11 +94,11 @@ impl Membership {
     }
 
     /// Makes our table hold exactly these members, as far as that is safe.
-    fn adopt(&mut self, list: &[NodeName], now: Now, out: &mut Vec<Output>) -> bool {
+    fn adopt(&mut self, list: &[NodeName], by: &NodeName, now: Now, out: &mut Vec<Output>) -> bool {
         let mut changed = false;
         for name in list {
             if self.nodes.find(name.as_str()).is_none() {
-                changed |= self.add_peer(name, now, out);
+                changed |= self.add_peer(name, by, now, out);
             }
         }
         let absent: Vec<(NodeName, NodeStatus)> = self
@@ -117,7 +120,25 @@ impl Membership {
         changed
     }
 
-    fn add_peer(&mut self, name: &NodeName, now: Now, out: &mut Vec<Output>) -> bool {
+    /// Whether one more member is allowed: groups run on two nodes.
+    pub(super) fn has_room(&self) -> bool {
+        let groups = self.settings.manage_resources && !self.settings.groups.is_empty();
+        let members = self.nodes.iter().filter(|node| node.is_member()).count();
+        !groups || members < NODES_WITH_GROUPS
+    }
+
+    fn add_peer(
+        &mut self,
+        name: &NodeName,
+        by: &NodeName,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        if self.nodes.find(name.as_str()).is_none() && !self.has_room() {
+            let (node, by) = (name.to_string(), by.to_string());
+            self.limited("third node", now, out, || Notice::ThirdNode { node, by });
+            return false;
+        }
         let added = self.add_node(name, NodeKind::Peer, now.instant).is_some();
         if added {
             self.deleted.retain(|deleted| deleted != name);
@@ -144,11 +165,17 @@ impl Membership {
     }
 
     /// `addnode`.
-    pub(super) fn take_add(&mut self, message: &Message, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn take_add(
+        &mut self,
+        heard: &Heard,
+        message: &Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let list = message.text(field::NODE_LIST).and_then(names);
         let mut changed = false;
         for name in list.unwrap_or_default() {
-            changed |= self.add_peer(&name, now, out);
+            changed |= self.add_peer(&name, &heard.name, now, out);
         }
         if changed {
             out.push(Output::NodeListChanged);

@@ -73,7 +73,7 @@ impl Membership {
             Sender::Shares { index, holder } => (index, Some(holder)),
             Sender::Unknown => {
                 let src = src.to_owned();
-                self.unknown_sender(&src, uuid, now, out);
+                self.unknown_sender(&src, uuid, medium, now, out);
                 return;
             }
             Sender::Renamed(known) => {
@@ -164,19 +164,23 @@ impl Membership {
         &mut self,
         src: &str,
         uuid: Option<NodeUuid>,
+        medium: &MediumName,
         now: Now,
         out: &mut Vec<Output>,
     ) {
         let name = NodeName::new(src).ok().filter(|name| name.as_str() == src);
         let added = match (self.settings.autojoin, name) {
             (Autojoin::None, _) | (_, None) => None,
+            _ if !self.has_room() => None,
             (Autojoin::Other | Autojoin::Any, Some(name)) => {
                 self.add_node(&name, NodeKind::Peer, now.instant)
             }
         };
         let Some(node) = added.and_then(|index| self.nodes.get_mut(index)) else {
             let node = printable(src);
-            self.limited("bad node", now, out, || Notice::BadNode { node });
+            let line = Notice::BadNode { node: node.clone() };
+            self.limited("bad node", now, out, || line);
+            self.note_stranger(&node, medium, out);
             return;
         };
         // This message is not processed; the first status after it is not announced.
@@ -204,6 +208,7 @@ impl Membership {
             .is_none_or(|uuid| uuid == self.uuid || Some(uuid) == self.former_uuid);
         if ours && generation == self.generation && seq <= self.last_seq {
             self.refresh_link(index, medium, now, out);
+            self.note_return(medium, out);
         } else if !ours || generation >= self.generation {
             let text = format!(
                 "message under our own name that we did not send, heard on {medium}: \

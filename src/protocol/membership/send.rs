@@ -165,6 +165,12 @@ impl Membership {
         if self.settings.manage_resources && self.nodes.iter().any(systole_peer) {
             message = message.with(field::HARESOURCES, &self.haresources);
         }
+        if !self.capability_text.is_empty()
+            && self.opened_at.is_some()
+            && let Some(names) = self.deaf_text()
+        {
+            message = message.with(field::DEAF, &names);
+        }
         if let Some(verdict) = self.open_verdict() {
             message = message.with(field::GONE, &verdict.to_text());
             if let Some(foreign) = verdict.weight.foreign {
@@ -239,6 +245,7 @@ impl Membership {
         self.history.clear();
         for node in self.nodes.iter_mut() {
             node.acked = Sequence(0);
+            node.ears.renumbered();
             if node.kind == NodeKind::Own {
                 node.take_generation(self.generation);
             }

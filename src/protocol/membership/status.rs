@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::field;
+use super::super::hearing;
 use super::super::message::Message;
 use super::super::node_table::{MAX_DEAD_TIME, NodeKind};
 use super::super::output::{Output, ResourceEvent, Treatment};
@@ -66,8 +67,13 @@ impl Membership {
         node.status_seq = heard.seq;
         node.last_status = Some(now.instant);
         node.silent_since = now.instant;
+        let last = self.last_seq;
         match kind {
             NodeKind::Peer => {
+                let deaf = message
+                    .text(field::DEAF)
+                    .is_some_and(|text| hearing::names(text, &self.settings.local));
+                node.ears.status(deaf, last, now.instant);
                 node.advertise(message.text(field::SYSTOLE));
                 self.compare_haresources(heard, &message, out);
                 self.look_for_verdict(heard, &message, out);

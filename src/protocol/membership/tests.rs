@@ -1,6 +1,7 @@
 //! Memberships wired back to back in virtual time.
 
 mod harness;
+mod hearing;
 mod hostile;
 mod liveness;
 mod node_list;

@@ -1,0 +1,126 @@
+//! What is known of whether a node hears us.
+//!
+//! A node whose messages do not arrive looks healthy to itself: it hears the others. Heartbeats of
+//! a legacy node carry no word on whom it hears, but it answers and acknowledges what it hears. A
+//! Systole node names in the field `systole_deaf` of its status the nodes that it does not hear;
+//! while it hears all of them the field is left out.
+
+use super::name::{NodeName, Sequence};
+use crate::clock::Monotonic;
+
+/// Messages of ours that a node leaves unacknowledged before that means something. It acknowledges
+/// every tenth, and an acknowledgement can be lost.
+const UNACKNOWLEDGED: u64 = 60;
+
+/// Status messages of it that must have come meanwhile: while nothing passes in either direction,
+/// its silence says nothing of what it hears.
+const STATUSES: u32 = 30;
+
+/// Names in the field at most: a few hundred bytes.
+const MAX_NAMES: usize = 16;
+
+/// The text of the field; `None`: left out.
+#[must_use]
+pub fn to_text<'a>(unheard: impl Iterator<Item = &'a NodeName>) -> Option<String> {
+    let names: Vec<&str> = unheard.take(MAX_NAMES).map(NodeName::as_str).collect();
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
+/// Whether the text of the field names a node.
+#[must_use]
+pub fn names(text: &str, node: &NodeName) -> bool {
+    text.split(' ').any(|name| name == node.as_str())
+}
+
+/// Whether one node hears us, as far as it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ears {
+    /// Since when its status messages say that it does not.
+    says_deaf: Option<Monotonic>,
+    /// Our last number, and when, at its last new acknowledgement or at its first status.
+    answered: Option<(Sequence, Monotonic)>,
+    /// Its status messages since then.
+    statuses: u32,
+    /// It was said to people.
+    pub told: bool,
+}
+
+impl Ears {
+    /// A status of it came, which says so or does not. `last`: our own last number.
+    pub fn status(&mut self, says_deaf: bool, last: Sequence, now: Monotonic) {
+        self.says_deaf = says_deaf.then(|| self.says_deaf.unwrap_or(now));
+        self.answered.get_or_insert((last, now));
+        self.statuses = self.statuses.saturating_add(1);
+    }
+
+    /// It acknowledged something new.
+    pub const fn acknowledged(&mut self, last: Sequence, now: Monotonic) {
+        self.answered = Some((last, now));
+        self.statuses = 0;
+    }
+
+    /// Our numbers begin anew.
+    pub const fn renumbered(&mut self) {
+        self.answered = None;
+        self.statuses = 0;
+    }
+
+    /// Since when it shows that it does not hear us. `last`: our own last number, `None` where
+    /// nobody acknowledges.
+    #[must_use]
+    pub fn deaf_since(&self, last: Option<Sequence>) -> Option<Monotonic> {
+        let silent = self.answered.zip(last).and_then(|((seq, at), last)| {
+            let many = last.0.saturating_sub(seq.0) >= UNACKNOWLEDGED;
+            (many && self.statuses >= STATUSES).then_some(at)
+        });
+        [self.says_deaf, silent].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_millis(ms)
+    }
+
+    #[test]
+    fn its_own_word_counts_from_the_first_time() {
+        let mut ears = Ears::default();
+        ears.status(true, Sequence(1), at(5));
+        ears.status(true, Sequence(2), at(9));
+        assert_eq!(ears.deaf_since(None), Some(at(5)));
+        ears.status(false, Sequence(3), at(12));
+        assert_eq!(ears.deaf_since(None), None);
+        ears.status(true, Sequence(4), at(20));
+        assert_eq!(ears.deaf_since(None), Some(at(20)));
+    }
+
+    #[test]
+    fn who_acknowledges_nothing_for_long_is_deaf() {
+        let mut ears = Ears::default();
+        assert_eq!(ears.deaf_since(Some(Sequence(1_000))), None, "never heard");
+        (0..40).for_each(|_| ears.status(false, Sequence(10), at(1)));
+        assert_eq!(ears.deaf_since(Some(Sequence(69))), None);
+        assert_eq!(ears.deaf_since(Some(Sequence(70))), Some(at(1)));
+        assert_eq!(ears.deaf_since(None), None, "nobody acknowledges");
+        ears.acknowledged(Sequence(70), at(7));
+        assert_eq!(ears.deaf_since(Some(Sequence(130))), None, "nothing passes");
+        (0..30).for_each(|_| ears.status(false, Sequence(130), at(9)));
+        assert_eq!(ears.deaf_since(Some(Sequence(129))), None);
+        assert_eq!(ears.deaf_since(Some(Sequence(130))), Some(at(7)));
+        ears.renumbered();
+        assert_eq!(ears.deaf_since(Some(Sequence(500))), None);
+    }
+
+    #[test]
+    fn the_field_names_nodes() {
+        let node = |text: &str| NodeName::new(text).unwrap();
+        let all = [node("alpha"), node("beta")];
+        let text = to_text(all.iter()).unwrap();
+        assert!(names(&text, &all[0]) && names(&text, &all[1]));
+        assert!(!names(&text, &node("alph")) && !names("", &node("alpha")));
+        assert_eq!(to_text([].into_iter()), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! One-way links: said on both sides while a person can still see what the node waits for.
+//!
+//! | What is seen | What it means | Said |
+//! |---|---|---|
+//! | a node that is heard does not answer, does not acknowledge, or says itself that it does not hear us | it does not hear us | after the dead time, at most after initdead |
+//! | nothing was heard of a node since the start | it is down, or we do not hear it | at initdead |
+//! | own messages do not come back on a medium that brings them | we do not hear that medium | at initdead |
+//! | own messages come back on a medium that does not bring them | we send to ourselves | at once |
+//! | a node that no `node` line names is heard | it counts on us, and we do not hear it | at once |
+//! | a node's list names a node that no `node` line here names | the `node` lines differ | at once |
+
+use std::time::Duration;
+
+use super::super::hearing;
+use super::super::name::{Generation, MediumName, NodeName};
+use super::super::node_table::{Node, NodeIndex, NodeKind};
+use super::super::output::Output;
+use super::super::status::NodeStatus;
+use super::Membership;
+use super::comm::Phase;
+use crate::clock::{Monotonic, Now};
+use crate::notice::Notice;
+
+/// A node may not hear us for this long without a word about it, however short its dead time is: a
+/// request for the node list is repeated each second.
+const SHORTEST: Duration = Duration::from_secs(3);
+
+/// Nodes remembered that no `node` line names.
+const MAX_STRANGERS: usize = 8;
+
+/// What was said of ourselves and of strangers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    /// It was looked whether own messages come back.
+    own_judged: bool,
+    /// Media that bring our own messages back and should not.
+    to_itself: Vec<MediumName>,
+    /// Nodes that are heard and not configured.
+    strangers: Vec<String>,
+}
+
+impl Membership {
+    /// How long it must look as if a node did not hear us.
+    fn told_after(&self) -> Duration {
+        let timing = &self.settings.timing;
+        timing.deadtime.max(SHORTEST).min(timing.initdead)
+    }
+
+    /// Since when it looks as if a node that is heard did not hear us.
+    fn deaf_since(&self, node: &Node) -> Option<Monotonic> {
+        if node.kind != NodeKind::Peer || !node.heard || node.status == NodeStatus::Dead {
+            return None;
+        }
+        let unanswered = match &self.phase {
+            Phase::Asking {
+                node: asked, since, ..
+            } if *asked == node.name => Some(*since),
+            Phase::Stopped
+            | Phase::Starting
+            | Phase::Waiting
+            | Phase::Asking { .. }
+            | Phase::Up => None,
+        };
+        let last = self.flow_control.then_some(self.last_seq);
+        let shown = node.ears.deaf_since(last);
+        [unanswered, shown].into_iter().flatten().min()
+    }
+
+    /// When there is something to say of a node that does not hear us. It must have been heard
+    /// for at least half of that time: one that has died says nothing either.
+    fn deaf_deadline(&self, node: &Node) -> Option<Monotonic> {
+        let since = self.deaf_since(node).filter(|_| !node.ears.told)?;
+        let after = self.told_after();
+        node.last_status
+            .filter(|heard| *heard >= since + after / 2)
+            .map(|_| since + after)
+    }
+
+    /// When it is looked whether own messages come back.
+    fn own_deadline(&self) -> Option<Monotonic> {
+        let opened = self.opened_at.filter(|_| !self.said.own_judged)?;
+        Some(opened + self.settings.timing.initdead)
+    }
+
+    /// When there is something to say.
+    pub(super) fn hearing_deadline(&self) -> Option<Monotonic> {
+        let nodes = self
+            .nodes
+            .iter()
+            .filter_map(|node| self.deaf_deadline(node));
+        nodes.chain(self.own_deadline()).min()
+    }
+
+    /// Says what is due, and what is over.
+    pub(super) fn judge_hearing(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.own_deadline().is_some_and(|at| at <= now.instant) {
+            self.said.own_judged = true;
+            for medium in self.unheard_by_ourselves() {
+                out.push(Output::Notice(Notice::OwnNotHeard {
+                    medium: medium.to_string(),
+                }));
+            }
+        }
+        let indexes: Vec<NodeIndex> = self.nodes.indexes().collect();
+        for index in indexes {
+            let Some(node) = self.nodes.get(index) else {
+                continue;
+            };
+            let due = self.deaf_deadline(node).is_some_and(|at| at <= now.instant);
+            let over = node.ears.told && self.deaf_since(node).is_none();
+            if due || over {
+                self.tell_hearing(index, due, out);
+            }
+        }
+    }
+
+    fn tell_hearing(&mut self, index: NodeIndex, deaf: bool, out: &mut Vec<Output>) {
+        let up = self.status == NodeStatus::Active;
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        node.ears.told = deaf;
+        let name = node.name.to_string();
+        out.push(Output::Decided {
+            what: match (deaf, up) {
+                (false, _) => format!("is heard by {name} again"),
+                (true, true) => "goes on as it is".to_owned(),
+                (true, false) => "waits, and does not become active".to_owned(),
+            },
+            cause: if deaf {
+                format!("{name} is heard here, but does not hear this node")
+            } else {
+                format!("{name} answers")
+            },
+        });
+        out.push(Output::Notice(if deaf {
+            Notice::NotHeard { node: name }
+        } else {
+            Notice::HeardAgain { node: name }
+        }));
+    }
+
+    /// A node is declared dead of which nothing was ever heard.
+    pub(super) fn tell_never_heard(node: &NodeName, generation: Generation, out: &mut Vec<Output>) {
+        if generation == Generation(0) {
+            let node = node.to_string();
+            out.push(Output::Notice(Notice::NeverHeard { node }));
+        }
+    }
+
+    /// Media on which own messages should come back and do not.
+    fn unheard_by_ourselves(&self) -> Vec<MediumName> {
+        let own = self.nodes.find(self.settings.local.as_str());
+        let links = own.and_then(|own| self.nodes.get(own));
+        let links = links.into_iter().flat_map(|own| &own.links);
+        links
+            .filter(|link| !link.is_up())
+            .map(|link| link.medium().clone())
+            .filter(|medium| self.settings.returns.get(medium) == Some(&true))
+            .collect()
+    }
+
+    /// Our own message came back.
+    pub(super) fn note_return(&mut self, medium: &MediumName, out: &mut Vec<Output>) {
+        let wrong = self.settings.returns.get(medium) == Some(&false);
+        if wrong && !self.said.to_itself.contains(medium) {
+            self.said.to_itself.push(medium.clone());
+            out.push(Output::Notice(Notice::SendsToItself {
+                medium: medium.to_string(),
+            }));
+        }
+    }
+
+    /// A node that is not configured was heard. `name`: fit for a log line.
+    pub(super) fn note_stranger(&mut self, name: &str, medium: &MediumName, out: &mut Vec<Output>) {
+        let strangers = &mut self.said.strangers;
+        if strangers.len() < MAX_STRANGERS && !strangers.iter().any(|known| known == name) {
+            strangers.push(name.to_owned());
+            out.push(Output::Notice(Notice::StrangerHeard {
+                node: name.to_owned(),
+                medium: medium.to_string(),
+            }));
+        }
+    }
+
+    /// The field of our status that names the nodes that we do not hear; `None`: left out.
+    pub(super) fn deaf_text(&self) -> Option<String> {
+        let unheard = self.nodes.iter().filter(|node| {
+            node.kind == NodeKind::Peer && (!node.heard || node.status == NodeStatus::Dead)
+        });
+        hearing::to_text(unheard.map(|node| &node.name))
+    }
+
+    /// What the node waits for before it is active, for people.
+    #[must_use]
+    pub fn waits_for(&self, now: Monotonic) -> Option<String> {
+        match &self.phase {
+            Phase::Stopped | Phase::Up => None,
+            Phase::Starting => Some("waits for its media to open".to_owned()),
+            Phase::Waiting => {
+                let unheard = self.nodes.iter().filter(|node| {
+                    node.kind != NodeKind::Own && !node.heard && node.status != NodeStatus::Dead
+                });
+                let names: Vec<&str> = unheard.map(|node| node.name.as_str()).collect();
+                let initdead = self.opened_at? + self.settings.timing.initdead;
+                let left = initdead.since(now).as_secs().saturating_add(1);
+                Some(format!(
+                    "waits to hear {}, at most {left} s more (initdead)",
+                    names.join(", ")
+                ))
+            }
+            Phase::Asking { node, .. } => Some(format!("waits for the node list of {node}")),
+        }
+    }
+
+    /// What is wrong with who hears whom, for people.
+    #[must_use]
+    pub fn hearing_troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.kind == NodeKind::Peer) {
+            let name = node.name.to_string();
+            if node.ears.told {
+                troubles.push(Notice::NotHeard { node: name }.to_string());
+            } else if node.status == NodeStatus::Dead && node.generation == Generation(0) {
+                troubles.push(Notice::NeverHeard { node: name }.to_string());
+            }
+        }
+        if self.said.own_judged {
+            for medium in self.unheard_by_ourselves() {
+                let medium = medium.to_string();
+                troubles.push(Notice::OwnNotHeard { medium }.to_string());
+            }
+        }
+        for medium in &self.said.to_itself {
+            let medium = medium.to_string();
+            troubles.push(Notice::SendsToItself { medium }.to_string());
+        }
+        for node in &self.said.strangers {
+            troubles.push(format!(
+                "node {node} is heard, but no node line here names it"
+            ));
+        }
+        troubles
+    }
+
+    /// Whether own messages come back on a medium, as far as its kind is known.
+    #[must_use]
+    pub fn returns(&self, medium: &MediumName) -> Option<bool> {
+        self.settings.returns.get(medium).copied()
+    }
+}
