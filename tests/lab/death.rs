@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
-use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
 
 /// The daemon that the pid file names.
 pub(super) fn pid(pair: &Pair, node: &str) -> String {
@@ -379,5 +379,38 @@ pub fn while_giving(kinds: [Kind; 2]) {
     // It stays so.
     std::thread::sleep(Duration::from_secs(4));
     pair.wait_owner(owner, ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// A taker that dies in the middle of a start keeps what the script starts: it is neither stopped nor
+/// started a second time, and comes back to nobody.
+pub fn while_taking(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources =
+        format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4\nnode1 {ADDRESS_2}/24/eth0 dummy::b\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    wait_guardian(&pair, "node1", &[]);
+    pair.operator("node1", "hb_standby all");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    pair.wait_holds("node1", "none");
+    pair.wait_holds("node2", "all");
+    let called = |operation, name| count(&pair.lab, "node1", operation, name);
+    let stops = called("stop", "a");
+    pair.operator("node2", "hb_standby all");
+    wait_until(LONG, "the start script runs", || called("start", "a") == 2);
+    let before = pid(&pair, "node1");
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    pair.wait_log("node1", "a script of an earlier daemon still runs");
+    for (address, name) in [(ADDRESS_1, "a"), (ADDRESS_2, "b")] {
+        pair.wait_owner("node1", address, name);
+    }
+    // It stays so.
+    std::thread::sleep(Duration::from_secs(4));
+    for (address, name) in [(ADDRESS_1, "a"), (ADDRESS_2, "b")] {
+        pair.wait_owner("node1", address, name);
+    }
+    assert_eq!((called("start", "a"), called("stop", "a")), (2, stops));
+    pair.wait_holds("node1", "all");
     assert_never_two_owners(&pair.lab);
 }

@@ -164,7 +164,7 @@ macro_rules! deaths {
 }
 
 deaths! {
-    death: aborted in_turns after_reload too_often release_without_haresources while_stopping while_starting while_giving in_foreground;
+    death: aborted in_turns after_reload too_often release_without_haresources while_stopping while_starting while_giving while_taking in_foreground;
     panics: every_actor_panics main_actor_panics_in_a_stop membership_gives_up_in_a_start membership_gives_up_and_a_stop_fails;
     memory: out_of_memory allocation_fails;
 }
