@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | is held | had an order in hand | start | the others count on us, whether it was being started or stopped: the new generation ends every hand-over |
 //! | is held | runs | - | nothing is to be done |
+//! | is held | does not run, and stands behind one of its half that had an order in hand | start, behind that | the work was to come to it next |
 //! | is held | does not run | start, when all is settled | it failed before, or is new in haresources |
 //! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
 //!
@@ -31,9 +32,17 @@ impl ResourceState {
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
         let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        // Halves in the middle of which somebody was at work, in the order of haresources.
+        let mut begun = HoldingSet::NONE;
         for (key, side) in self.keys_and_sides() {
             let in_hand = unfinished.contains(&key);
-            if !in_hand && !self.jobs.runs(&key) {
+            if in_hand {
+                begun = begun.with(side);
+            } else if !self.jobs.runs(&key) {
+                if self.nice() && self.mine.common(begun).has(side) {
+                    self.failures.remove(&key);
+                    starts.push(key);
+                }
                 continue;
             }
             self.jobs.note_running(&key);

@@ -26,6 +26,16 @@ pub struct Resume {
     pub frozen: bool,
 }
 
+impl Resume {
+    /// Whether a group ran. One in the middle of a start may have been about to ask the network first
+    /// who has its addresses, and proves nothing.
+    #[must_use]
+    pub fn surely_ran(&self) -> bool {
+        let certain = |key: &GroupKey| !self.unfinished.contains(key);
+        self.running.iter().any(certain)
+    }
+}
+
 /// Asks whether the process may be replaced now. When it may, the others have been told.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Readiness")]
@@ -88,5 +98,25 @@ impl MembershipActor {
         }
         self.perform_all(actions);
         self.rearm(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_being_started_did_not_surely_run() {
+        let keys = |words: &[&str]| words.iter().map(|word| GroupKey::new(word)).collect();
+        let resume = |running, unfinished| Resume {
+            holding: HoldingSet::ALL,
+            running: keys(running),
+            unfinished: keys(unfinished),
+            frozen: false,
+        };
+        assert!(resume(&["a"], &[]).surely_ran());
+        assert!(resume(&["a", "b"], &["b"]).surely_ran());
+        assert!(!resume(&["a"], &["a"]).surely_ran());
+        assert!(!resume(&[], &[]).surely_ran());
     }
 }

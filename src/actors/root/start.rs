@@ -89,7 +89,8 @@ impl RootActor {
         let pulse = pulse::Pulse::new(&config.timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
         let running = running.unwrap_or_default();
-        let known = care::Known::new(config.settings.address_probe, !running.is_empty());
+        let ran_before = resume.as_ref().is_some_and(Resume::surely_ran);
+        let known = care::Known::new(config.settings.address_probe, ran_before);
         let here = Arbiter::current();
         let own = ctx.address();
         let gave_up = own.downgrade();

@@ -185,6 +185,30 @@ fn a_taker_that_dies_in_the_middle_of_a_start_keeps_what_it_was_given() {
     assert_eq!(core.state.rscstatus(), "all");
 }
 
+/// It died in the middle of a takeover: what it had not come to is not left until all is settled, which
+/// beside a dead node takes as long as a start. What had failed before that waits.
+#[test]
+fn a_takeover_that_was_cut_short_goes_on() {
+    let mut set = settings(&["a", "b"], OFF);
+    for (place, word) in [(1, "b0"), (3, "b2")] {
+        set.groups.insert(
+            place,
+            ResourceGroup {
+                key: key(word),
+                owner: name("b"),
+                resources: vec![word.to_owned()],
+            },
+        );
+    }
+    let mut core = Core::with(&set);
+    core.state.resume(HoldingSet::ALL, [key("a"), key("b")]);
+    core.state.finish([key("b")]);
+    core.input(ResourceInput::Tick);
+    core.finish();
+    assert_eq!(core.said(), ["start b", "start b2"]);
+    assert_eq!(running(&core), ["a", "b", "b2"]);
+}
+
 /// A release ends the freeze; a death between the two words left both in the file.
 #[test]
 fn what_is_to_be_released_is_not_frozen() {
