@@ -7,15 +7,18 @@
 //!
 //! | event | then |
 //! |---|---|
-//! | a ping node is up, a link is dead | a moment later count, tell the other the number |
+//! | a ping node is up, a link is dead | when the other must have seen it too: count, tell it the number |
 //! | the other `ipfail` joins | count, tell it the number |
-//! | its number is lower | tell it so |
-//! | its number is higher, or it tells us so | give `all` in two keepalives |
+//! | its number is lower | when we must have seen it too: count again; still lower: tell it so |
+//! | its number is higher | give `all` in two keepalives, unless we count as many before |
+//! | it tells us that ours is lower | give `all` in a keepalive, in two if it may not know better yet |
 //! | the numbers are equal | tell it; call the giving off; else with `auto_failback` give `foreign` |
 //! | it tells us that they are equal | call the giving off |
 //! | time to give | when nothing is in transition: ask the other to take the set |
 
 mod dialogue;
+#[cfg(test)]
+mod late;
 #[cfg(test)]
 mod tests;
 
@@ -37,10 +40,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// From the partner's word that it is settled to the next comparison, when a giving had to wait.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Shortest pause between a change here and telling the partner of it; two keepalives if that is
-/// longer. What befell a ping node befalls both nodes, up to a keepalive and a look of a legacy
-/// daemon apart: who compares in between gives everything away for nothing.
+/// Shortest pause between a change here and telling the partner of it, see [`Ipfail::notice`].
 const BOTH_NOTICE: Duration = Duration::from_millis(500);
+
+/// Longest tick of a legacy daemon; a shorter keepalive is its tick. It acts on what comes, and
+/// looks whether a node is dead, at its ticks only. Spec: membership, section 16.4.
+const LONGEST_TICK: Duration = Duration::from_millis(500);
 
 /// How long after it told the partner that we see more a change is told at once: the partner is
 /// about to give.
@@ -155,7 +160,15 @@ pub struct Ipfail {
     /// A change that the partner is not told of yet.
     tell: Option<(Monotonic, Question)>,
     told_more_at: Option<Monotonic>,
-    /// See [`BOTH_NOTICE`].
+    /// The last change here.
+    changed_at: Option<Monotonic>,
+    /// The number last told was told when the partner must have seen the same.
+    told_late: bool,
+    /// The partner told a number that is lower than ours: to be looked at once more.
+    lower: Option<(Monotonic, u64)>,
+    /// The partner's number, higher than ours, for which we are about to give.
+    higher: Option<u64>,
+    /// See [`Ipfail::notice`].
     both_notice: bool,
 }
 
@@ -180,6 +193,10 @@ impl Ipfail {
             compare_at: None,
             tell: None,
             told_more_at: None,
+            changed_at: None,
+            told_late: false,
+            lower: None,
+            higher: None,
             both_notice: true,
         }
     }
@@ -233,7 +250,8 @@ impl Ipfail {
             None => {
                 let giving = self.giving.map(|giving| giving.at);
                 let tell = self.tell.map(|(at, _)| at);
-                let due = [giving, self.compare_at, tell];
+                let lower = self.lower.map(|(at, _)| at);
+                let due = [giving, self.compare_at, tell, lower];
                 due.into_iter().flatten().min()
             }
         }
@@ -284,18 +302,45 @@ impl Ipfail {
             self.ask(question);
             return true;
         }
+        if let Some((_, theirs)) = self.lower.filter(|(at, _)| *at <= self.now) {
+            self.lower = None;
+            self.ask(Question::CountStillMore(theirs));
+            return true;
+        }
         false
+    }
+
+    /// How late a legacy daemon may be.
+    fn tick_of_partner(&self) -> Duration {
+        self.keepalive.min(LONGEST_TICK)
+    }
+
+    /// After which time the partner must have seen what we have just seen. What befalls a ping node
+    /// befalls both nodes, but the last replies may be a keepalive apart, and a legacy daemon acts
+    /// on its last reply a tick late and looks for the dead a tick late. Who compares in between
+    /// gives everything away for nothing.
+    fn notice(&self) -> Duration {
+        let ticks = self.tick_of_partner().saturating_mul(2);
+        self.keepalive.saturating_add(ticks).max(BOTH_NOTICE)
+    }
+
+    /// After which time we must have seen what a partner has seen that tells us of it: our last
+    /// reply may be a keepalive younger, and the machine may be busy.
+    fn own_notice(&self) -> Duration {
+        let spare = self.tick_of_partner() / 2;
+        self.keepalive.saturating_add(spare)
     }
 
     /// Something changed here: the partner shall know, once it had time to see the same.
     fn tell_soon(&mut self, question: Question) {
+        self.changed_at = Some(self.now);
         let told = self
             .told_more_at
             .is_some_and(|at| self.now.since(at) < PARTNER_GIVES);
         let pause = if self.giving.is_some() || told || !self.both_notice {
             Duration::ZERO
         } else {
-            self.keepalive.saturating_mul(2).max(BOTH_NOTICE)
+            self.notice()
         };
         let at = self.now + pause;
         let at = self.tell.map_or(at, |(earlier, _)| at.min(earlier));
@@ -348,7 +393,13 @@ impl Ipfail {
             }
             word::FEWER => {
                 self.info("Giving up because we were told that we have less ping nodes.");
-                self.give_soon(Set::All);
+                self.higher = None;
+                let keepalives = if self.both_notice && self.told_late {
+                    1
+                } else {
+                    2
+                };
+                self.give_in(Set::All, keepalives);
             }
             word::EQUAL => self.call_off(),
             _ => {}
@@ -371,6 +422,12 @@ impl Ipfail {
 
     /// Tells the partner how many ping nodes we see.
     fn tell(&mut self, count: u64) {
+        let changed_at = self.changed_at;
+        self.told_late = changed_at.is_none_or(|at| self.now.since(at) >= self.notice());
+        if self.higher.take_if(|theirs| count >= *theirs).is_some() {
+            // It will say the same, a tick later.
+            self.call_off();
+        }
         self.info("Asking other side for ping node count.");
         let message = Message::new(word::COUNT)
             .with(field::SRC, &self.local)
@@ -382,17 +439,15 @@ impl Ipfail {
 
     /// Our number beside the partner's.
     fn compare(&mut self, ours: u64, theirs: u64) {
+        self.lower = None;
         match ours.cmp(&theirs) {
-            std::cmp::Ordering::Greater => {
-                self.info("Telling other node that we have more visible ping nodes.");
-                self.debug("Sending you_are_dead.");
-                self.told_more_at = Some(self.now);
-                if self.send_to_partner(Message::new(word::FEWER)) {
-                    self.debug("Message [you_are_dead] sent.");
-                }
+            std::cmp::Ordering::Greater if self.both_notice => {
+                self.lower = Some((self.now + self.own_notice(), theirs));
             }
+            std::cmp::Ordering::Greater => self.tell_more(),
             std::cmp::Ordering::Less => {
                 self.info("Giving up because we have less visible ping nodes.");
+                self.higher = Some(theirs);
                 self.give_soon(Set::All);
             }
             std::cmp::Ordering::Equal => {
@@ -410,8 +465,22 @@ impl Ipfail {
         }
     }
 
+    /// The partner's number is lower than ours, and stays so.
+    fn tell_more(&mut self) {
+        self.info("Telling other node that we have more visible ping nodes.");
+        self.debug("Sending you_are_dead.");
+        self.told_more_at = Some(self.now);
+        if self.send_to_partner(Message::new(word::FEWER)) {
+            self.debug("Message [you_are_dead] sent.");
+        }
+    }
+
     fn give_soon(&mut self, set: Set) {
-        let delay = self.keepalive.saturating_mul(2);
+        self.give_in(set, 2);
+    }
+
+    fn give_in(&mut self, set: Set, keepalives: u32) {
+        let delay = self.keepalive.saturating_mul(keepalives);
         self.givings = self.givings.wrapping_add(1);
         self.giving = Some(Giving {
             set,
@@ -422,6 +491,7 @@ impl Ipfail {
     }
 
     fn call_off(&mut self) {
+        self.higher = None;
         match self.giving.take() {
             Some(giving) => {
                 self.info(format!("Aborted delayed giveup ({})", giving.number));

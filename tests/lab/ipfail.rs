@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::history::assert_never_two_owners;
+use super::history::{address_changes, assert_never_two_owners};
 use super::host::{Kind, legacy_obstacle, skip, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
@@ -34,10 +34,18 @@ const INSIDE: Side = (Kind::Systole, Ipfail::Inside);
 
 /// A pair that pings the gate, with these deciding.
 fn pair(sides: [Side; 2], failback: &'static str) -> Pair {
+    pair_with(
+        sides,
+        failback,
+        "keepalive 500ms\nwarntime 1\ndeadtime 3\ndeadping 2\n",
+    )
+}
+
+/// The same with other times.
+fn pair_with(sides: [Side; 2], failback: &'static str, times: &str) -> Pair {
     let mut config = PairConfig::new(sides.map(|side| side.0)).with_failback(failback);
     config.media = format!("bcast eth0\nping {GATE}");
-    config.times =
-        "keepalive 500ms\nwarntime 1\ndeadtime 3\ndeadping 2\ninitdead 10\ndebug 1\n".into();
+    config.times = format!("{times}initdead 10\ndebug 1\n");
     let pair = Pair::new(config);
     for (node, (_, ipfail)) in NODES.into_iter().zip(sides) {
         let dir = pair.lab.dir(node).join("ha.d");
@@ -159,6 +167,47 @@ fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
     }
 }
 
+/// Both lose the gate at once, and get it back at once, again and again: nothing moves. Then one
+/// loses it, and the group moves in time.
+fn both_lose_the_gate(sides: [Side; 2], times: usize) {
+    let pair = pair_with(
+        sides,
+        "off",
+        "keepalive 200ms\nwarntime 1\ndeadtime 3\ndeadping 1\n",
+    );
+    pair.start_settled();
+    wait_online(&pair);
+    let name = pair.lab.name();
+    let answers = |answer: bool| {
+        let word = format!("net.ipv4.icmp_echo_ignore_all={}", u8::from(!answer));
+        pair.lab.command(&["switch", name, "sysctl", "-qw", &word]);
+    };
+    for _ in 0..times {
+        for (answer, text) in [
+            (false, "NS: We are dead. :<"),
+            (true, "A ping node just came up."),
+        ] {
+            let seen = NODES.map(|node| lines(&pair, node).len());
+            answers(answer);
+            for (node, seen) in NODES.into_iter().zip(seen) {
+                wait_line(&pair, node, seen, text);
+            }
+            wait_balanced(&pair, seen);
+        }
+        // At another place in the keepalives of both next time.
+        let_pass(Duration::from_millis(70));
+    }
+    let_pass(Duration::from_secs(2));
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    assert_eq!(address_changes(&pair.lab, "node1", ADDRESS_1).len(), 1);
+    for node in NODES {
+        let gave = |line: &String| line.contains("giveup() called");
+        assert!(!lines(&pair, node).iter().any(gave), "{node}");
+    }
+    gate_answers(&pair, "node1", false);
+    pair.wait_owner("node2", ADDRESS_1, "a");
+}
+
 /// Our program on a Systole and on a legacy daemon, told to stop, told twice, without a daemon: the
 /// lines and exit codes of the legacy program in the same place.
 fn program_as_legacy(_: [Side; 2]) {
@@ -264,6 +313,9 @@ macro_rules! tests {
 tests! {
     program_as_legacy_everywhere: LEGACY WITH_OURS program_as_legacy;
     outside_wins_over_inside: INSIDE LEGACY outside_wins;
+    both_lose_the_gate_inside_beside_legacy: INSIDE LEGACY |sides| both_lose_the_gate(sides, 3);
+    long_both_lose_the_gate_inside_beside_legacy: INSIDE LEGACY |sides| both_lose_the_gate(sides, 50);
+    long_both_lose_the_gate_legacy_beside_ours: LEGACY WITH_OURS |sides| both_lose_the_gate(sides, 50);
     inside_beside_legacy: INSIDE LEGACY |sides| owner_loses_the_gate(sides, "on");
     legacy_beside_ours: LEGACY WITH_OURS |sides| owner_loses_the_gate(sides, "off");
     ours_on_legacy_beside_inside: LEGACY_WITH_OURS INSIDE |sides| owner_loses_the_gate(sides, "on");

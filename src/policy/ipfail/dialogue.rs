@@ -34,6 +34,8 @@ pub(super) enum Question {
     CountAfterLink,
     /// The same, beside the partner's number.
     CountToCompare(u64),
+    /// The same once more, before the partner is told that ours is higher.
+    CountStillMore(u64),
     /// Is everything quiet? Then ask the partner to take the set.
     MayGive(Set),
     /// Is everything quiet? Then foreign groups may go back.
@@ -84,7 +86,8 @@ impl Ipfail {
             Question::CountToLog
             | Question::CountToTell
             | Question::CountAfterLink
-            | Question::CountToCompare(_) => self.request("nodelist"),
+            | Question::CountToCompare(_)
+            | Question::CountStillMore(_) => self.request("nodelist"),
         };
         self.out.push(Output::Send(request));
         self.pending = Some(Pending {
@@ -149,6 +152,12 @@ impl Ipfail {
             Question::CountToCompare(theirs) if ok => {
                 let ours = self.count(&answers);
                 self.compare(ours, theirs);
+            }
+            Question::CountStillMore(theirs) if ok => {
+                // If not, the partner is told of our own change.
+                if self.count(&answers) > theirs {
+                    self.tell_more();
+                }
             }
             Question::MayGive(set) => {
                 if is_quiet(ok, &last) {

@@ -1,6 +1,6 @@
 use super::*;
 
-fn identity(host: &str, pid: u32) -> Identity {
+pub(super) fn identity(host: &str, pid: u32) -> Identity {
     Identity {
         host: host.to_owned(),
         pid,
@@ -13,7 +13,7 @@ fn ms(ms: u64) -> Monotonic {
     Monotonic::from_millis(ms)
 }
 
-fn message(fields: &[(&str, &str)]) -> Message {
+pub(super) fn message(fields: &[(&str, &str)]) -> Message {
     let mut message = Message::empty();
     for (name, value) in fields {
         message = message.with(name, value);
@@ -280,7 +280,7 @@ fn a_dead_ping_node_is_logged_and_its_link_compared() {
         ("ifname", "gate"),
         ("st", "dead"),
     ]);
-    stage.pass(1000);
+    stage.pass(1500);
     let wanted = [
         "info: Status update: Node gate now has status dead",
         "info: NS: We are dead. :<",
@@ -292,13 +292,13 @@ fn a_dead_ping_node_is_logged_and_its_link_compared() {
     assert_eq!(stage.log, wanted);
     stage.log.clear();
     stage.hear(&[("t", "you_are_dead"), ("src", "node2")]);
-    stage.pass(999);
+    stage.pass(499);
     assert_eq!(stage.gave(), Vec::<&str>::new());
     stage.pass(1);
     assert_eq!(stage.gave(), ["all"]);
     let wanted = [
         "info: Giving up because we were told that we have less ping nodes.",
-        "info: Delayed giveup in 1 seconds.",
+        "info: Delayed giveup in 0 seconds.",
         "info: giveup() called (timeout worked)",
         "debug: Message [ask_resources] sent.",
         "debug: giveup timeout has been destroyed.",
@@ -322,7 +322,7 @@ fn one_of_two_ping_nodes_dead_is_compared_too() {
         ("ifname", "far"),
         ("st", "dead"),
     ]);
-    stage.pass(1000);
+    stage.pass(1500);
     let wanted = [
         "info: Status update: Node far now has status dead",
         "debug: Found ping node gate!",
@@ -341,6 +341,9 @@ fn one_of_two_ping_nodes_dead_is_compared_too() {
 fn comparison_has_three_outcomes() {
     let mut stage = Stage::started("off");
     stage.count("0");
+    stage.pass(749);
+    assert_eq!(stage.said(), Vec::<String>::new());
+    stage.pass(1);
     assert_eq!(stage.said(), ["you_are_dead"]);
     stage.count("1");
     assert_eq!(stage.said(), ["you_are_dead", "abort_giveup"]);
@@ -467,19 +470,20 @@ fn a_change_is_told_when_the_partner_had_time_to_see_it() {
         ("st", "dead"),
     ];
     let back = [("t", "NS_st"), ("src", "gate"), ("st", "ping")];
-    // Two keepalives.
+    // A keepalive and two ticks.
     let mut stage = Stage::started("off");
     stage.pings = vec![("gate", "dead")];
     stage.hear(&dead);
     stage.pass(500);
     stage.hear(&dead);
-    stage.pass(499);
+    stage.pass(999);
     assert_eq!(stage.said(), Vec::<String>::new());
     stage.pass(1);
     assert_eq!(stage.said(), ["num_ping_nodes"]);
     // The partner lost it first and is about to give: at once.
     let mut stage = Stage::started("off");
     stage.count("0");
+    stage.pass(750);
     stage.pings = vec![("gate", "dead")];
     stage.hear(&dead);
     assert_eq!(stage.said(), ["you_are_dead", "num_ping_nodes"]);
@@ -489,4 +493,51 @@ fn a_change_is_told_when_the_partner_had_time_to_see_it() {
     stage.hear(&[("t", "you_are_dead")]);
     stage.hear(&back);
     assert_eq!(stage.said(), ["num_ping_nodes"]);
+}
+
+#[test]
+fn what_we_lose_a_moment_after_the_partner_is_not_held_against_it() {
+    let mut stage = Stage::started("off");
+    stage.count("0");
+    stage.pass(500);
+    stage.pings = vec![("gate", "dead")];
+    stage.pass(5000);
+    assert_eq!(stage.said(), Vec::<String>::new());
+}
+
+#[test]
+fn what_we_get_back_as_the_partner_did_calls_our_giving_off() {
+    let mut stage = Stage::started("off");
+    stage.pings = vec![("gate", "dead")];
+    stage.count("1");
+    stage.pass(900);
+    stage.pings = vec![("gate", "ping")];
+    stage.hear(&[("t", "NS_st"), ("src", "gate"), ("st", "ping")]);
+    stage.pass(5000);
+    assert_eq!(stage.gave(), Vec::<&str>::new());
+    assert_eq!(stage.said(), ["num_ping_nodes"]);
+}
+
+#[test]
+fn a_number_that_was_told_too_early_for_the_partner_gives_it_two_keepalives() {
+    let mut stage = Stage::started("off");
+    stage.pings = vec![("gate", "dead")];
+    stage.hear(&[
+        ("t", "ifstat"),
+        ("node", "gate"),
+        ("ifname", "gate"),
+        ("st", "dead"),
+    ]);
+    stage.hear(&[
+        ("t", "hbapi-clstat"),
+        ("st", "join"),
+        ("from_id", "ipfail"),
+        ("src", "node2"),
+    ]);
+    assert_eq!(stage.said(), ["num_ping_nodes"]);
+    stage.hear(&[("t", "you_are_dead"), ("src", "node2")]);
+    stage.pass(999);
+    assert_eq!(stage.gave(), Vec::<&str>::new());
+    stage.pass(1);
+    assert_eq!(stage.gave(), ["all"]);
 }
