@@ -20,8 +20,8 @@ use crate::config::load::{LoadOptions, load};
 use crate::config::settings::Settings;
 use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
 use crate::ha_log::{HaLog, Targets, host_name, line};
-use crate::net::service_address::AddressManager;
 use crate::notice::{self, Severity, Speaker};
+use crate::own_addresses;
 use crate::paths::Paths;
 use crate::pid_file::{PidFile, look};
 
@@ -138,7 +138,8 @@ impl Call<'_> {
     fn group_context(&mut self) -> GroupContext {
         let alone = !matches!(look(&self.paths.pid_file), PidFile::Running(_));
         if alone && let Ok(loaded) = load(&self.paths, &Machine, &LoadOptions::default()) {
-            let (config, addresses) = (&loaded.config, Arc::new(AddressManager::new()));
+            let config = &loaded.config;
+            let addresses = Arc::new(own_addresses::manager(&self.paths, &config.media));
             return GroupContext::of(config, &self.paths, config.log.debug, addresses);
         }
         let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {

@@ -21,6 +21,7 @@ pub mod helper;
 pub mod net;
 pub mod node;
 pub mod notice;
+pub mod own_addresses;
 pub mod paths;
 pub mod pid_file;
 pub mod policy;

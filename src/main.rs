@@ -19,6 +19,7 @@ use systole::daemonize::{self, Starting};
 use systole::guardian::{self, Link, Why};
 use systole::ha_log::{HaLog, Targets, host_name};
 use systole::notice::{self, Severity};
+use systole::own_addresses;
 use systole::paths::Paths;
 use systole::pid_file::{self, ClaimError, PidFile};
 use systole::protocol::group::GroupKey;
@@ -294,7 +295,7 @@ impl Process {
             return self.resumed(held.unwrap_or(Held::None));
         }
         let stamps = Stamps::take(&self.paths);
-        match load::load(&self.paths, &Machine, &self.load_options(Purpose::Start)) {
+        match own_addresses::load(&self.paths, &self.load_options(Purpose::Start)) {
             Ok(loaded) => {
                 let starter = nix::unistd::getppid().as_raw();
                 self.daemon(loaded, stamps, Some(starter), None, Link::default())
@@ -317,7 +318,9 @@ impl Process {
         let mut tries = RESUME_TRIES;
         loop {
             let stamps = Stamps::take(&self.paths);
-            match self.load(Purpose::Start) {
+            // Groups run here, and an address that is the host's own is left alone at every order.
+            let options = self.load_options(Purpose::Start);
+            match self.tell(load::load(&self.paths, &Machine, &options)) {
                 Ok(loaded) => {
                     let running = self.options.running.iter().map(|key| GroupKey::new(key));
                     let mut resume = Resume {
@@ -370,7 +373,14 @@ impl Process {
 
     /// Reads the files and logs what there is to say, where the files want it.
     fn load(&self, purpose: Purpose) -> Result<Loaded, u8> {
-        match load::load(&self.paths, &Machine, &self.load_options(purpose)) {
+        self.tell(own_addresses::load(
+            &self.paths,
+            &self.load_options(purpose),
+        ))
+    }
+
+    fn tell(&self, result: Result<Loaded, Box<ConfigFailure>>) -> Result<Loaded, u8> {
+        match result {
             Ok(loaded) => {
                 self.log.aim(Targets::from_config(&loaded.config.log, true));
                 self.log.set_debug(loaded.config.log.debug);
@@ -412,6 +422,7 @@ impl Process {
             Ok(locks) => locks,
             Err(code) => return code,
         };
+        let came = own_addresses::came_before(&self.paths);
         match pid_file::claim(&self.paths.pid_file, starter) {
             Ok(()) => {}
             Err(error @ ClaimError::AlreadyRunning(_)) => {
@@ -443,6 +454,7 @@ impl Process {
             guardian: link,
             log: self.log.clone(),
             starting,
+            came,
         });
         pid_file::release(&self.paths.pid_file);
         code

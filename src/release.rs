@@ -22,8 +22,8 @@ use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
 use crate::guardian::{EXIT_GENERIC, Why, read_held, take_lock};
 use crate::ha_log::host_name;
-use crate::net::service_address::AddressManager;
 use crate::notice::Severity;
+use crate::own_addresses;
 use crate::paths::Paths;
 use crate::protocol::event::GroupOutcome;
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -145,7 +145,7 @@ impl Release<'_> {
     /// What scripts run with: as in the daemon, as far as the files can be read.
     fn context(&self) -> GroupContext {
         if let Some(config) = self.config {
-            let addresses = Arc::new(AddressManager::new());
+            let addresses = Arc::new(own_addresses::manager(self.paths, &config.media));
             return GroupContext::of(config, self.paths, config.log.debug, addresses);
         }
         let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {

@@ -111,10 +111,18 @@ pub fn read(text: &str) -> Vec<GroupLine> {
 /// # Errors
 /// It cannot be read, or is longer than [`MAX_FILE_BYTES`].
 pub fn load(path: &Path) -> io::Result<Vec<GroupLine>> {
+    Ok(read(&load_text(path)?))
+}
+
+/// The text of the whole file at `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(path: &Path) -> io::Result<String> {
     if fs::metadata(path)?.len() > MAX_FILE_BYTES {
         return Err(io::Error::other("the file is too long"));
     }
-    Ok(read(&String::from_utf8_lossy(&fs::read(path)?)))
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
 }
 
 /// The group with this key: the first, when several lines have it.

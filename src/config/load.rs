@@ -172,6 +172,28 @@ pub fn load(
     Ok(Loaded { config, keys })
 }
 
+/// The failure of files that are good in themselves, by `lines` of a check that comes after them.
+#[must_use]
+pub fn refused(purpose: Purpose, mut lines: Vec<Notice>, log: LogConfig) -> Box<ConfigFailure> {
+    let mut report = Report::default();
+    let exit_code = refuse(purpose, &mut report);
+    lines.extend(report.into_lines());
+    Box::new(ConfigFailure {
+        exit_code,
+        lines,
+        log,
+    })
+}
+
+/// The last line of a failure, and its exit code.
+fn refuse(purpose: Purpose, report: &mut Report) -> u8 {
+    if purpose == Purpose::Reload {
+        return EXIT_NOT_RELOADED;
+    }
+    report.error("Configuration error, heartbeat not started.");
+    EXIT_REFUSED
+}
+
 /// Reads the keys alone, for a running daemon that takes new ones; with them, the warnings.
 ///
 /// # Errors
@@ -222,13 +244,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn fail(&self, draft: Draft<'_>) -> Box<ConfigFailure> {
         let mut report = draft.report;
-        let exit_code = match self.options.purpose {
-            _ if self.denied => EXIT_NO_PERMISSION,
-            Purpose::Reload => EXIT_NOT_RELOADED,
-            Purpose::Start | Purpose::Check => EXIT_REFUSED,
-        };
-        if self.options.purpose != Purpose::Reload {
-            report.error("Configuration error, heartbeat not started.");
+        let mut exit_code = refuse(self.options.purpose, &mut report);
+        if self.denied {
+            exit_code = EXIT_NO_PERMISSION;
         }
         Box::new(ConfigFailure {
             exit_code,

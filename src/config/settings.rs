@@ -148,7 +148,8 @@ pub const SETTINGS: &[SettingDoc] = &[
         default: "\"remove\"",
         about: "What becomes of a service address that is on an interface although the node is settled \
                 and does not hold its group: `remove` takes it away within 5 s, `report` logs it once. \
-                Legacy never looks",
+                Legacy never looks. `ignore` also lets a start pass whose service address is the first \
+                of its network on this host, see `docs/addresses.md`",
         safety: "`report` and `ignore`: what a crash or a hand left behind answers beside the owner",
     },
     SettingDoc {

@@ -1,6 +1,7 @@
 //! The checked configuration: typed, no strings left to interpret.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -94,6 +95,42 @@ impl MediumConfig {
             | Self::Mcast6 { interface, .. }
             | Self::Ucast6 { interface, .. } => interface.clone(),
             Self::Serial { device, .. } => device.display().to_string(),
+        }
+    }
+}
+
+impl MediumConfig {
+    /// The one host that it sends to, if it does.
+    #[must_use]
+    pub const fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ucast { peer, .. } => Some(IpAddr::V4(*peer)),
+            Self::Ucast6 { peer, .. } => Some(IpAddr::V6(*peer)),
+            Self::Bcast { .. } | Self::Mcast { .. } | Self::Mcast6 { .. } | Self::Serial { .. } => {
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for MediumConfig {
+    /// The directive and what tells its line from others, for log lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bcast { interface, .. } => write!(f, "bcast {interface}"),
+            Self::Mcast {
+                interface, group, ..
+            } => write!(f, "mcast {interface} {group}"),
+            Self::Ucast {
+                interface, peer, ..
+            } => write!(f, "ucast {interface} {peer}"),
+            Self::Mcast6 {
+                interface, group, ..
+            } => write!(f, "mcast6 {interface} {group}"),
+            Self::Ucast6 {
+                interface, peer, ..
+            } => write!(f, "ucast6 {interface} {peer}"),
+            Self::Serial { device, .. } => write!(f, "serial {}", device.display()),
         }
     }
 }

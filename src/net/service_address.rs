@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::task::AbortHandle;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::net::announce::{Announcer, Step, frame, schedule};
 use crate::net::netlink::{self, Netlink, NetlinkError};
+use crate::net::own_addresses::Guard;
 use crate::net::placement::{
     Assigned, Interface, PlaceError, Route, addition, carried, needs_routes, place, settled,
 };
@@ -25,7 +26,7 @@ use crate::resources::address::AddressResource;
 mod conflict;
 mod removal;
 
-pub use conflict::Claim;
+pub use conflict::{Claim, Removed};
 use removal::{remove, stop_with};
 
 /// From here on an announcement is repeated only while the address is still there: somebody else
@@ -74,6 +75,9 @@ pub enum AddressError {
         /// Why.
         source: io::Error,
     },
+    /// It is the host's own, and must stay as it is.
+    #[error("{0}")]
+    Own(String),
     /// A change was refused.
     #[error("{address} on {interface}: cannot {operation}: {source}")]
     Change {
@@ -91,7 +95,7 @@ pub enum AddressError {
 impl AddressError {
     const fn netlink(&self) -> Option<&NetlinkError> {
         match self {
-            Self::Place { .. } | Self::Probe { .. } => None,
+            Self::Place { .. } | Self::Probe { .. } | Self::Own(_) => None,
             Self::Read { source, .. } | Self::Change { source, .. } => Some(source),
         }
     }
@@ -101,6 +105,8 @@ impl AddressError {
 #[derive(Debug, Clone, Default)]
 pub struct AddressManager {
     shared: Arc<Shared>,
+    /// Keeps the host's own addresses; without one every address is a service's.
+    guard: Option<Arc<Guard>>,
 }
 
 #[derive(Debug, Default)]
@@ -120,12 +126,40 @@ impl AddressManager {
         Self::default()
     }
 
+    /// The same, which leaves this host's own addresses alone and records what it puts up.
+    #[must_use]
+    pub fn guarded(guard: Arc<Guard>) -> Self {
+        Self {
+            guard: Some(guard),
+            ..Self::default()
+        }
+    }
+
+    /// What stands between orders and the host's own addresses.
+    #[must_use]
+    pub const fn guard(&self) -> Option<&Arc<Guard>> {
+        self.guard.as_ref()
+    }
+
+    /// Records addresses before they go up; the place of one that is the host's own.
+    async fn admit(&self, resources: &[AddressResource]) -> Result<(), (usize, AddressError)> {
+        match &self.guard {
+            None => Ok(()),
+            Some(guard) => {
+                let admitted = guard.admit(resources).await;
+                admitted.map_err(|(place, text)| (place, AddressError::Own(text)))
+            }
+        }
+    }
+
     /// Puts the address on its interface and announces it; returns once the address answers,
     /// while the announcement goes on by itself.
     ///
     /// # Errors
-    /// No place for it, or the kernel refuses.
+    /// No place for it, the host's own, or the kernel refuses.
     pub async fn start(&self, resource: &AddressResource) -> Result<Outcome, AddressError> {
+        let admitted = self.admit(std::slice::from_ref(resource)).await;
+        admitted.map_err(|(_, error)| error)?;
         let mut held = self.shared.netlink.lock().await;
         let netlink = connected(held.take(), resource.address)?;
         let result = self.start_with(&netlink, resource).await;
@@ -133,11 +167,19 @@ impl AddressManager {
         result
     }
 
-    /// Takes the address away wherever it answers, whoever put it there; other addresses stay.
+    /// Takes the address away wherever it answers, whoever put it there; other addresses stay, and
+    /// so does one that is the host's own.
     ///
     /// # Errors
     /// The kernel refuses.
     pub async fn stop(&self, resource: &AddressResource) -> Result<Outcome, AddressError> {
+        if let Some(guard) = &self.guard
+            && let Err(text) = guard.may_stop(resource).await
+        {
+            self.shared.silence(resource.address);
+            error!("{text}: it stays");
+            return Ok(Outcome::AlreadyStopped);
+        }
         // Not one more announcement, even when the removal fails: the other node may serve next.
         self.shared.silence(resource.address);
         let mut held = self.shared.netlink.lock().await;
@@ -146,6 +188,9 @@ impl AddressManager {
         let netlink = connected(held.take(), resource.address)?;
         let result = stop_with(&netlink, resource).await;
         keep(&mut held, netlink, &result);
+        if let (Some(guard), Ok(_)) = (&self.guard, &result) {
+            guard.gone(resource.address);
+        }
         result
     }
 
@@ -181,6 +226,12 @@ impl AddressManager {
         let Some(first) = resources.first() else {
             return Ok(());
         };
+        let admitted = self.admit(resources).await;
+        let own = admitted.err();
+        let resources = match &own {
+            Some((place, _)) => resources.get(..*place).unwrap_or_default(),
+            None => resources,
+        };
         let mut held = self.shared.netlink.lock().await;
         let netlink = connected(held.take(), first.address).map_err(|error| (0, error))?;
         let mut result = Ok(());
@@ -196,7 +247,7 @@ impl AddressManager {
         match result {
             Ok(()) => {
                 *held = Some(netlink);
-                Ok(())
+                own.map_or(Ok(()), Err)
             }
             Err((place, error)) => {
                 let failed: Result<(), AddressError> = Err(error);

@@ -25,6 +25,7 @@ mod jobs;
 mod legacy_model;
 mod lost;
 pub mod output;
+pub mod own_address;
 mod partition;
 mod peers;
 mod questions;

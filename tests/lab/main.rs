@@ -30,6 +30,7 @@ mod load;
 mod media;
 mod memory;
 mod older;
+mod own_addresses;
 mod package;
 mod pair;
 mod panics;

@@ -13,7 +13,7 @@ use super::{GroupRun, ResourceGroupActor, Work};
 use crate::actors::messages::GroupCommand;
 use crate::clock::Monotonic;
 use crate::config::settings::StrayAddresses;
-use crate::net::service_address::Claim;
+use crate::net::service_address::{Claim, Removed};
 use crate::notice::Severity;
 use crate::resources::address::parse_word;
 
@@ -234,7 +234,18 @@ impl GroupRun {
             let claim = claims.iter().find(|claim| claim.address == ip);
             let handler = &self.context.addresses;
             let here = if remove {
-                handler.remove_stray(&address).await
+                match handler.remove_stray(&address).await {
+                    Ok(Removed::Yes) => Ok(true),
+                    Ok(Removed::WasNotThere | Removed::Kept(None)) => Ok(false),
+                    Ok(Removed::Kept(Some(why))) => {
+                        log(
+                            Severity::Error,
+                            &format!("{why} (group {})", self.group.key),
+                        );
+                        Ok(false)
+                    }
+                    Err(error) => Err(error),
+                }
             } else {
                 handler.status(&address).await
             };

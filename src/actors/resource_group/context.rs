@@ -9,7 +9,7 @@ use super::native::AddressHandler;
 use crate::actors::child::OutputTarget;
 use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
-use crate::net::service_address::AddressManager;
+use crate::own_addresses;
 use crate::paths::Paths;
 use crate::resources::script::{Environment, StopRetries};
 
@@ -82,7 +82,7 @@ impl GroupContext {
             limit: settings.script_time_limit,
             kill_after: settings.script_kill_after,
             native_addresses: settings.native_addresses,
-            addresses: Arc::new(AddressManager::new()),
+            addresses: Arc::new(own_addresses::manager(paths, &[])),
             stray_addresses: StrayAddresses::Ignore,
         }
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use crate::net::service_address::{AddressManager, Claim};
+use crate::net::service_address::{AddressManager, Claim, Removed};
 use crate::resources::address::AddressResource;
 
 /// What [`AddressHandler`] gives back. Runs on the thread of the group actors alone.
@@ -43,8 +43,18 @@ pub trait AddressHandler: Send + Sync {
     fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
     /// Which of the addresses are here, on whatever interface.
     fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>>;
-    /// Removes an address that is not to be there; whether it was.
-    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+    /// Removes an address that is not to be there.
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, Removed>;
+    /// Before a script puts the address up: records it. An error when it is the host's own.
+    fn admit<'a>(&'a self, _: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    /// Before a script takes the address away. An error when it is the host's own.
+    fn may_stop<'a>(&'a self, _: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    /// A script has taken the address away.
+    fn gone(&self, _: &AddressResource) {}
     /// Announces an address that is there, and goes on with it slowly.
     fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
 }
@@ -96,11 +106,36 @@ impl AddressHandler for AddressManager {
         })
     }
 
-    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool> {
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, Removed> {
         Box::pin(async {
-            let was_there = AddressManager::remove_stray(self, address).await;
-            was_there.map_err(|error| error.to_string())
+            let removed = AddressManager::remove_stray(self, address).await;
+            removed.map_err(|error| error.to_string())
         })
+    }
+
+    fn admit<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            let Some(guard) = self.guard() else {
+                return Ok(());
+            };
+            let admitted = guard.admit(std::slice::from_ref(address)).await;
+            admitted.map_err(|(_, text)| text)
+        })
+    }
+
+    fn may_stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            match self.guard() {
+                Some(guard) => guard.may_stop(address).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn gone(&self, address: &AddressResource) {
+        if let Some(guard) = self.guard() {
+            guard.gone(address.address);
+        }
     }
 
     fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {

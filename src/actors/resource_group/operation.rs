@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::actors::child::{self, ChildSpec, Ended, ExitReport, record};
 use crate::notice::Severity;
 use crate::protocol::group::ResourceGroup;
-use crate::resources::address::AddressResource;
+use crate::resources::address::{AddressResource, parse_word};
 use crate::resources::script::{Operation, ScriptCall, StopRetries, says_running};
 
 /// Pause before a failed stop is repeated. Spec: resources, section 9.4.
@@ -131,6 +131,9 @@ impl GroupRun {
     async fn attempt(&self, word: &str, worker: &Worker, operation: Operation) -> (i32, bool) {
         let code = match worker {
             Worker::Script { path, call } => {
+                if let Some(code) = self.before_script(word, operation).await {
+                    return (code, false);
+                }
                 let words = call.argv(operation).join(" ");
                 log(
                     Severity::Info,
@@ -144,6 +147,10 @@ impl GroupRun {
                         Severity::Error,
                         &format!("Return code {code} from {}", path.display()),
                     );
+                } else if operation == Operation::Stop
+                    && let Ok(Some(address)) = parse_word(word)
+                {
+                    self.context.addresses.gone(&address);
                 }
                 return (code, report.overdue);
             }
@@ -173,6 +180,21 @@ impl GroupRun {
             }
         };
         (code, false)
+    }
+
+    /// Before a script touches an address: whether it may. If not, the code that stands for it.
+    async fn before_script(&self, word: &str, operation: Operation) -> Option<i32> {
+        let Ok(Some(address)) = parse_word(word) else {
+            return None;
+        };
+        let (allowed, code) = match operation {
+            Operation::Start => (self.context.addresses.admit(&address).await, 1),
+            Operation::Stop => (self.context.addresses.may_stop(&address).await, 0),
+            Operation::Status => (Ok(()), 0),
+        };
+        let text = allowed.err()?;
+        log(Severity::Error, &format!("{text}: it stays"));
+        Some(code)
     }
 
     async fn execute(&self, path: &Path, call: &ScriptCall, operation: Operation) -> ExitReport {

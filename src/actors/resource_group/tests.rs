@@ -16,7 +16,7 @@ use super::*;
 use crate::actors::child::OutputTarget;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::config::settings::{NativeAddresses, StrayAddresses};
-use crate::net::service_address::Claim;
+use crate::net::service_address::{Claim, Removed};
 use crate::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
@@ -188,10 +188,14 @@ impl AddressHandler for FakeAddresses {
         })
     }
 
-    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool> {
+    fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, Removed> {
         Box::pin(async {
             let mut up = self.up.lock().expect("lock");
-            Ok(up.remove(&address.address.to_string()))
+            Ok(if up.remove(&address.address.to_string()) {
+                Removed::Yes
+            } else {
+                Removed::WasNotThere
+            })
         })
     }
 

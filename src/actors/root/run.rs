@@ -28,13 +28,18 @@ use crate::config::types::{GenerationMethod, MediumConfig, UuidFrom};
 use crate::daemonize::Starting;
 use crate::guardian::Link;
 use crate::ha_log::{HaLog, Targets};
+use crate::net::address_record::AddressRecord;
+use crate::net::own_addresses::Guard;
+use crate::net::service_address::AddressManager;
 use crate::node::CAPABILITIES;
 use crate::notice::{self, Notice, Severity};
+use crate::own_addresses;
 use crate::paths::Paths;
 use crate::protocol::identity::uuid_of_node_name;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 use crate::reload::Stamps;
+use crate::resources::own_address::Came;
 use crate::service_manager;
 use crate::startup;
 use crate::state_files::{self, GenerationFile};
@@ -72,6 +77,8 @@ pub struct Setup {
     pub log: HaLog,
     /// To be told when the media are open.
     pub starting: Starting,
+    /// How the addresses that are on this host may have come there.
+    pub came: Came,
 }
 
 /// How a node that had begun came to its end, with its exit code.
@@ -119,12 +126,13 @@ fn begin(setup: Setup) -> Result<u8, u8> {
         Ok(identity) => identity,
         Err(error) => return Err(fail(&log, &*error)),
     };
+    let addresses = AddressManager::guarded(guard_addresses(&setup));
     threads::prepare_process(realtime);
     let runtime = match threads::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return Err(fail(&log, &error)),
     };
-    live(runtime, setup, identity, realtime)
+    live(runtime, setup, identity, addresses, realtime)
 }
 
 fn fail(log: &HaLog, error: &dyn Display) -> u8 {
@@ -193,8 +201,26 @@ fn prepare(
     })
 }
 
+/// Looks at what is on the host before anything is put there.
+fn guard_addresses(setup: &Setup) -> Arc<Guard> {
+    let (config, resume) = (&setup.loaded.config, setup.resume.as_ref());
+    let record = Arc::new(AddressRecord::read(&setup.paths.var_lib));
+    let guard = Guard::begin(record, &config.media, setup.came);
+    guard.take_over(
+        nix::unistd::getpid().as_raw(),
+        &own_addresses::resources(config, resume),
+    );
+    Arc::new(guard)
+}
+
 /// Opens the media, starts the actors and waits for the end.
-fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) -> Result<u8, u8> {
+fn live(
+    runtime: Runtime,
+    setup: Setup,
+    prepared: Prepared,
+    addresses: AddressManager,
+    realtime: Realtime,
+) -> Result<u8, u8> {
     let system = System::with_tokio_rt(move || runtime);
     system.block_on(async move {
         let Setup {
@@ -208,6 +234,7 @@ fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) 
             guardian,
             log,
             starting,
+            came: _,
         } = setup;
         for medium in &config.media {
             if let MediumConfig::Serial { device, .. } = medium {
@@ -254,6 +281,7 @@ fn live(runtime: Runtime, setup: Setup, prepared: Prepared, realtime: Realtime) 
             identity: prepared.identity,
             seed: prepared.seed,
             generation_file: prepared.generation_file,
+            addresses,
             exit,
         };
         let policy = RestartPolicy::new("root");

@@ -58,6 +58,7 @@ pub(super) struct Parts {
     pub(super) identity: Identity,
     pub(super) seed: u64,
     pub(super) generation_file: GenerationFile,
+    pub(super) addresses: AddressManager,
     pub(super) exit: oneshot::Sender<Ended>,
 }
 
@@ -80,6 +81,7 @@ impl RootActor {
             identity,
             seed,
             generation_file,
+            addresses,
             exit,
             guardian,
         } = parts;
@@ -142,8 +144,7 @@ impl RootActor {
                 ping::start(&cluster.handle(), setup)
             })
             .collect();
-        let addresses = Arc::new(AddressManager::new());
-        let context = GroupContext::of(&config, &paths, log.debug(), addresses);
+        let context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
         let core = own.downgrade().recipient();
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {

@@ -9,6 +9,7 @@ use super::{AddressError, AddressManager, Outcome, connected, keep, read};
 use crate::net::announce::after_conflict;
 use crate::net::frames::Mac;
 use crate::net::netlink::Netlink;
+use crate::net::own_addresses::Stray;
 use crate::net::placement::{Assigned, Interface, carried, needs_routes, place, settled};
 use crate::net::probe::{self, Question};
 use crate::resources::address::AddressResource;
@@ -20,6 +21,17 @@ pub struct Claim {
     pub address: IpAddr,
     /// Where it is, for the other host.
     pub mac: Mac,
+}
+
+/// What became of an address that is not to be here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Yes,
+    /// There was none.
+    WasNotThere,
+    /// It may be the host's own; why, when it is to be said.
+    Kept(Option<String>),
 }
 
 impl fmt::Display for Claim {
@@ -87,12 +99,22 @@ impl AddressManager {
         Ok(wanted.filter(is_there).collect())
     }
 
-    /// Takes away an address that is not to be here. Whether there was one.
+    /// Takes away an address that is not to be here, unless it may be the host's own.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub async fn remove_stray(&self, resource: &AddressResource) -> Result<bool, AddressError> {
-        self.stop(resource).await.map(|it| it == Outcome::Stopped)
+    pub async fn remove_stray(&self, resource: &AddressResource) -> Result<Removed, AddressError> {
+        if let Some(guard) = self.guard()
+            && let Stray::Kept(reason) = guard.stray(resource).await
+        {
+            return Ok(Removed::Kept(reason));
+        }
+        let stopped = self.stop(resource).await?;
+        Ok(if stopped == Outcome::Stopped {
+            Removed::Yes
+        } else {
+            Removed::WasNotThere
+        })
     }
 
     /// Announces an address that runs here, at once and then again and again, ever more slowly,

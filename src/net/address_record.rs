@@ -1,0 +1,364 @@
+//! Which addresses our runs have put on this host, on disk: whoever starts after a crash tells them
+//! from the host's own by it.
+//!
+//! `/var/lib/heartbeat/addresses` has one file per address, named after it: so the daemon, its
+//! guardian and the helper programs need no lock. It holds the boot and the mark. Addresses do not
+//! outlive a boot, so a file of another boot means nothing, and nothing needs a sync: a killed
+//! process loses no write. The file `kept_by` names the last daemon that kept the record.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::resources::own_address::Mark;
+
+/// How long a disk may take before an address goes up without its record: the service counts more.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Entries read at most: more addresses than any node serves.
+const MAX_ENTRIES: usize = 16_384;
+
+/// Bytes read of an entry: a true one has some forty.
+const MAX_ENTRY_BYTES: u64 = 256;
+
+/// Names the daemon that keeps the record.
+const KEPT_BY: &str = "kept_by";
+
+const OURS: &str = "ours";
+const UNKNOWN: &str = "unknown";
+
+/// The record of one node.
+#[derive(Debug)]
+pub struct AddressRecord {
+    directory: PathBuf,
+    /// Names this boot.
+    boot: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    marks: BTreeMap<IpAddr, Mark>,
+    /// A write failed, which was said.
+    complained: bool,
+}
+
+impl AddressRecord {
+    /// Reads what is there below the state directory `var_lib`. Blocks.
+    #[must_use]
+    pub fn read(var_lib: &Path) -> Self {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self::read_of_boot(var_lib, boot.trim())
+    }
+
+    fn read_of_boot(var_lib: &Path, boot: &str) -> Self {
+        let directory = var_lib.join("addresses");
+        let marks = fs::read_dir(&directory)
+            .into_iter()
+            .flatten()
+            .take(MAX_ENTRIES)
+            .filter_map(|entry| {
+                let address = entry.ok()?.file_name().to_str()?.parse().ok()?;
+                let mark = read_mark(&place(&directory, address), boot)?;
+                Some((address, mark))
+            })
+            .collect();
+        Self {
+            directory,
+            boot: boot.to_owned(),
+            state: Mutex::new(State {
+                marks,
+                complained: false,
+            }),
+        }
+    }
+
+    /// Whether the process `pid`, of this boot, kept the record.
+    #[must_use]
+    pub fn was_kept_by(&self, pid: i32) -> bool {
+        read_small(&self.directory.join(KEPT_BY)).is_ok_and(|text| text == self.keeper(pid))
+    }
+
+    /// Notes that the process `pid` keeps the record from now on. Blocks.
+    pub fn keep(&self, pid: i32) {
+        let text = self.keeper(pid);
+        let written = write(&self.directory, &self.directory.join(KEPT_BY), &text);
+        self.complain(written);
+    }
+
+    fn keeper(&self, pid: i32) -> String {
+        format!("{} {pid}\n", self.boot)
+    }
+
+    /// What the record says of an address.
+    #[must_use]
+    pub fn mark(&self, address: IpAddr) -> Option<Mark> {
+        self.state().marks.get(&address).copied()
+    }
+
+    /// Drops the entries of addresses that are not here any more, those of other boots too. Blocks.
+    pub fn retain(&self, is_here: impl Fn(IpAddr) -> bool) {
+        self.state().marks.retain(|address, _| is_here(*address));
+        let entries = fs::read_dir(&self.directory).into_iter().flatten();
+        for entry in entries.take(MAX_ENTRIES).filter_map(Result::ok) {
+            let name = entry.file_name();
+            let address = name.to_str().and_then(|name| name.parse().ok());
+            let kept = address.is_some_and(|address| self.mark(address).is_some());
+            if !kept && name != KEPT_BY {
+                // Whatever a write left that was interrupted goes too.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Marks addresses. Blocks.
+    pub fn set(&self, addresses: impl IntoIterator<Item = IpAddr>, mark: Mark) {
+        for address in addresses {
+            self.state().marks.insert(address, mark);
+            self.put_on_disk(address);
+        }
+    }
+
+    /// Marks addresses as ours before they go up; returns when they are on disk, or when the disk
+    /// takes too long.
+    pub async fn add(self: &Arc<Self>, addresses: Vec<IpAddr>) {
+        let mut new = addresses;
+        {
+            let mut state = self.state();
+            new.retain(|address| state.marks.insert(*address, Mark::Ours) != Some(Mark::Ours));
+        }
+        if new.is_empty() {
+            return;
+        }
+        let record = Arc::clone(self);
+        let work = tokio::task::spawn_blocking(move || {
+            for address in new {
+                record.put_on_disk(address);
+            }
+        });
+        if timeout(PATIENCE, work).await.is_err() {
+            self.complain(Err(io::Error::from(io::ErrorKind::TimedOut)));
+        }
+    }
+
+    /// Forgets an address that is gone; the disk follows by itself.
+    pub fn forget(self: &Arc<Self>, address: IpAddr) {
+        if self.state().marks.remove(&address).is_some() {
+            let record = Arc::clone(self);
+            tokio::task::spawn_blocking(move || record.put_on_disk(address));
+        }
+    }
+
+    /// Makes the file of an address say what is to be said now, whichever of two orders comes to
+    /// the disk first.
+    fn put_on_disk(&self, address: IpAddr) {
+        let path = place(&self.directory, address);
+        // The lock is held by a disk that hangs, so nobody else may need it for long: what is to be
+        // written is looked up again afterwards instead.
+        loop {
+            let wanted = self.mark(address);
+            let done = match wanted {
+                Some(mark) => {
+                    let word = match mark {
+                        Mark::Ours => OURS,
+                        Mark::Unknown => UNKNOWN,
+                    };
+                    write(&self.directory, &path, &format!("{} {word}\n", self.boot))
+                }
+                None => match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                },
+            };
+            let failed = done.is_err();
+            self.complain(done);
+            if failed || self.mark(address) == wanted {
+                return;
+            }
+        }
+    }
+
+    fn complain(&self, done: io::Result<()>) {
+        let mut state = self.state();
+        match done {
+            Ok(()) => state.complained = false,
+            Err(error) => {
+                if !std::mem::replace(&mut state.complained, true) {
+                    warn!(
+                        directory = %self.directory.display(), %error,
+                        "service addresses are not recorded: after a crash one that is alone in its network \
+                         would be taken for this host's own"
+                    );
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(directory: &Path, address: IpAddr) -> PathBuf {
+    directory.join(address.to_string())
+}
+
+fn read_mark(path: &Path, boot: &str) -> Option<Mark> {
+    let text = read_small(path).ok()?;
+    let word = text.strip_prefix(boot)?.trim();
+    match word {
+        OURS => Some(Mark::Ours),
+        UNKNOWN => Some(Mark::Unknown),
+        _ => None,
+    }
+}
+
+fn read_small(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    // A pipe in its place must not hold us up.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    file.take(MAX_ENTRY_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Whole or not at all. Two processes never write the same new file.
+fn write(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(
+        ".{}.{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let new = PathBuf::from(name);
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn files(root: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(root.join("addresses"))
+            .map(|entries| {
+                entries
+                    .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                    .collect()
+            })
+            .unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_is_known_to_the_next_process_of_the_same_boot() {
+        let root = tempfile::tempdir().unwrap();
+        let read = |boot: &str| Arc::new(AddressRecord::read_of_boot(root.path(), boot));
+        let record = read("boot-1");
+        let (one, six) = (address("10.0.0.1"), address("fd77::64"));
+        record.add(vec![one, six]).await;
+        record.set([address("10.0.0.3")], Mark::Unknown);
+        assert_eq!(files(root.path()), ["10.0.0.1", "10.0.0.3", "fd77::64"]);
+        let next = read("boot-1");
+        assert_eq!(next.mark(one), Some(Mark::Ours));
+        assert_eq!(next.mark(six), Some(Mark::Ours));
+        assert_eq!(next.mark(address("10.0.0.3")), Some(Mark::Unknown));
+        assert_eq!(next.mark(address("10.0.0.2")), None);
+        assert_eq!(read("boot-2").mark(one), None, "no address outlives a boot");
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_forgotten_and_the_last_word_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let record = Arc::new(AddressRecord::read_of_boot(root.path(), "boot"));
+        let one = address("10.0.0.1");
+        for _ in 0..20 {
+            record.add(vec![one]).await;
+            record.forget(one);
+        }
+        record.add(vec![one]).await;
+        // The removals that are still under way find that it is wanted again.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(files(root.path()), ["10.0.0.1"]);
+        record.forget(one);
+        for _ in 0..500 {
+            if files(root.path()).is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the file stays");
+    }
+
+    #[test]
+    fn only_what_is_still_here_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let old = AddressRecord::read_of_boot(root.path(), "boot-1");
+        old.set([address("10.0.0.9")], Mark::Ours);
+        let record = AddressRecord::read_of_boot(root.path(), "boot-2");
+        record.set([address("10.0.0.1"), address("10.0.0.2")], Mark::Ours);
+        record.keep(7);
+        fs::write(root.path().join("addresses/10.0.0.1.123.x"), "half").unwrap();
+        record.retain(|it| it == address("10.0.0.1"));
+        assert_eq!(files(root.path()), ["10.0.0.1", "kept_by"]);
+        assert_eq!(record.mark(address("10.0.0.2")), None);
+        assert!(record.was_kept_by(7) && !record.was_kept_by(8));
+        assert!(!AddressRecord::read_of_boot(root.path(), "boot-3").was_kept_by(7));
+    }
+
+    #[test]
+    fn rubbish_in_the_directory_means_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("addresses");
+        fs::create_dir_all(directory.join("10.0.0.2")).unwrap();
+        for (name, text) in [
+            ("10.0.0.1", "boot ours and more"),
+            ("10.0.0.3", ""),
+            ("..x", "boot ours\n"),
+            ("10.0.0.4", "\u{fffd}"),
+        ] {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        fs::write(directory.join("10.0.0.5"), b"boot \xff\n").unwrap();
+        let record = AddressRecord::read_of_boot(root.path(), "boot");
+        assert!(record.state().marks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_refuses_keeps_no_address_down() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("addresses"), "a file in the way").unwrap();
+        let record = Arc::new(AddressRecord::read_of_boot(root.path(), "boot"));
+        record.add(vec![address("10.0.0.1")]).await;
+        assert_eq!(record.mark(address("10.0.0.1")), Some(Mark::Ours));
+    }
+}

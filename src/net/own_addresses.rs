@@ -1,0 +1,216 @@
+//! Keeps the host's own addresses on it: what the host has now, what our runs have put there, and
+//! whether an order may touch an address. The verdict is [`crate::resources::own_address`]'s.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::net::if_::InterfaceFlags;
+use tracing::warn;
+
+use crate::config::types::MediumConfig;
+use crate::net::address_record::AddressRecord;
+use crate::resources::address::AddressResource;
+use crate::resources::own_address::{Came, HostAddress, Mark, OwnAddresses, Standing, Why};
+
+/// All addresses of this host, in the kernel's order. One question to the kernel.
+///
+/// # Errors
+/// The kernel does not answer.
+pub fn host_addresses() -> io::Result<Vec<HostAddress>> {
+    Ok(getifaddrs()?.filter_map(host_address).collect())
+}
+
+fn host_address(entry: InterfaceAddress) -> Option<HostAddress> {
+    let ip = |storage: nix::sys::socket::SockaddrStorage| -> Option<IpAddr> {
+        let v4 = storage.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+    };
+    let address = ip(entry.address?)?;
+    let prefix = match ip(entry.netmask?)? {
+        IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+        IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+    };
+    // An IPv4 address comes under its label.
+    let name = entry.interface_name;
+    let interface = name.split(':').next().unwrap_or_default().to_owned();
+    let silent = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_NOARP;
+    Some(HostAddress {
+        label: (name != interface).then_some(name),
+        interface,
+        address,
+        prefix: u8::try_from(prefix).ok()?,
+        answers: !entry.flags.intersects(silent),
+    })
+}
+
+/// What may be done with a service address that is not to be here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stray {
+    /// It may go.
+    Removable,
+    /// It stays. The reason comes once for each address.
+    Kept(Option<String>),
+}
+
+/// Decides, for a running daemon or one of its programs, which addresses may be touched.
+#[derive(Debug)]
+pub struct Guard {
+    record: Arc<AddressRecord>,
+    media: Vec<MediumConfig>,
+    /// What the host had at our start.
+    at_start: BTreeSet<IpAddr>,
+    /// How that may have come there.
+    came: Came,
+    /// Addresses of which the log has been told why they stay.
+    told: Mutex<BTreeSet<IpAddr>>,
+}
+
+impl Guard {
+    /// Begins now: what is on the host by now came as `came` says. Blocks.
+    #[must_use]
+    pub fn begin(record: Arc<AddressRecord>, media: &[MediumConfig], came: Came) -> Self {
+        let here = host_addresses().unwrap_or_else(|error| {
+            warn!(%error, "the addresses of this host cannot be read");
+            Vec::new()
+        });
+        Self {
+            record,
+            media: media.to_vec(),
+            at_start: here.iter().map(|it| it.address).collect(),
+            came,
+            told: Mutex::default(),
+        }
+    }
+
+    /// For a daemon that begins as process `pid`: what was left here by an earlier run, and what is
+    /// in doubt, is written down, so that the next start knows it too. `resources`: all that
+    /// haresources names, and whether its group runs on from an earlier life. Blocks.
+    pub fn take_over(&self, pid: i32, resources: &[(AddressResource, bool)]) {
+        self.record
+            .retain(|address| self.at_start.contains(&address));
+        let own = self.own_addresses();
+        for (resource, runs) in resources {
+            let address = resource.address;
+            let mark = self.record.mark(address);
+            let new = match own.standing(resource, mark, self.came) {
+                Standing::Service => Mark::Ours,
+                Standing::Doubt(_) if *runs => Mark::Ours,
+                Standing::Doubt(_) => Mark::Unknown,
+                Standing::Own(..) | Standing::Absent => continue,
+            };
+            if new == Mark::Unknown {
+                // Who started us has said it.
+                self.told().insert(address);
+            }
+            if mark != Some(new) {
+                self.record.set([address], new);
+            }
+        }
+        // Last: until then the run before counts.
+        self.record.keep(pid);
+    }
+
+    /// Before addresses are put up, or served where they are: they are the service's from now on.
+    ///
+    /// # Errors
+    /// The place of the first that is the host's own, and why. Those before it are admitted.
+    pub async fn admit(&self, resources: &[AddressResource]) -> Result<(), (usize, String)> {
+        let unknown = |it: &AddressResource| self.record.mark(it.address) != Some(Mark::Ours);
+        let mut admitted = resources.len();
+        let mut refused = None;
+        if resources.iter().any(unknown) {
+            let own = self.own_addresses_soon().await;
+            refused = resources.iter().enumerate().find_map(|(place, resource)| {
+                match self.standing_in(&own, resource) {
+                    Standing::Own(copy, why) => Some((place, own_text(&copy, &why))),
+                    Standing::Absent | Standing::Service | Standing::Doubt(_) => None,
+                }
+            });
+            if let Some((place, _)) = &refused {
+                admitted = *place;
+            }
+        }
+        let addresses = resources.iter().take(admitted).map(|it| it.address);
+        self.record.add(addresses.collect()).await;
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Whether a stop may take the address away; if not, why.
+    ///
+    /// # Errors
+    /// It is the host's own.
+    pub async fn may_stop(&self, resource: &AddressResource) -> Result<(), String> {
+        if self.record.mark(resource.address) == Some(Mark::Ours) {
+            return Ok(());
+        }
+        match self.standing_in(&self.own_addresses_soon().await, resource) {
+            Standing::Own(copy, why) => Err(own_text(&copy, &why)),
+            Standing::Absent | Standing::Service | Standing::Doubt(_) => Ok(()),
+        }
+    }
+
+    /// Whether an address that is not to be here may go.
+    pub async fn stray(&self, resource: &AddressResource) -> Stray {
+        if self.record.mark(resource.address) == Some(Mark::Ours) {
+            return Stray::Removable;
+        }
+        let reason = match self.standing_in(&self.own_addresses_soon().await, resource) {
+            Standing::Absent | Standing::Service => return Stray::Removable,
+            Standing::Own(copy, why) => own_text(&copy, &why),
+            Standing::Doubt(copy) => doubt_text(&copy),
+        };
+        let new = self.told().insert(resource.address);
+        Stray::Kept(new.then_some(reason))
+    }
+
+    /// The address is gone.
+    pub fn gone(&self, address: IpAddr) {
+        self.record.forget(address);
+        self.told().remove(&address);
+    }
+
+    fn standing_in(&self, own: &OwnAddresses, resource: &AddressResource) -> Standing {
+        let before = self.at_start.contains(&resource.address);
+        let came = if before { self.came } else { Came::Since };
+        own.standing(resource, self.record.mark(resource.address), came)
+    }
+
+    /// A host that cannot be read has nothing of its own: an order is carried out.
+    fn own_addresses(&self) -> OwnAddresses {
+        OwnAddresses::new(host_addresses().unwrap_or_default(), &self.media)
+    }
+
+    async fn own_addresses_soon(&self) -> OwnAddresses {
+        let here = tokio::task::spawn_blocking(host_addresses).await;
+        let here = here.ok().and_then(Result::ok).unwrap_or_default();
+        OwnAddresses::new(here, &self.media)
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, BTreeSet<IpAddr>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why an address is not a service's.
+#[must_use]
+pub fn own_text(copy: &HostAddress, why: &Why) -> String {
+    format!("{copy} is this host's own address ({why}) and no service address")
+}
+
+/// What is to be done about an address of which nothing is known.
+#[must_use]
+pub fn doubt_text(copy: &HostAddress) -> String {
+    let HostAddress {
+        interface,
+        address,
+        prefix,
+        ..
+    } = copy;
+    format!(
+        "{copy} is there and nobody knows who put it there: it stays while this node does not serve it. If it was left \
+         behind, take it away by hand: ip addr del {address}/{prefix} dev {interface}"
+    )
+}

@@ -1,0 +1,235 @@
+//! Refuses to start with a service address that is this host's own, or the other node's: a typo in
+//! haresources that would take a node off the network. What is in doubt is said, with its line.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::actors::membership::handover::Resume;
+use crate::config::environment::Machine;
+use crate::config::group_lines;
+use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded};
+use crate::config::settings::StrayAddresses;
+use crate::config::types::{Config, MediumConfig};
+use crate::net::address_record::AddressRecord;
+use crate::net::own_addresses::{Guard, doubt_text, host_addresses, own_text};
+use crate::net::service_address::AddressManager;
+use crate::notice::Notice;
+use crate::paths::Paths;
+use crate::pid_file::{self, PidFile};
+use crate::resources::address::{AddressResource, parse_word};
+use crate::resources::own_address::{Came, Mark, OwnAddresses, Standing, Why};
+
+/// Reads and checks the files, and the addresses that haresources names.
+///
+/// # Errors
+/// [`ConfigFailure`] with every complaint of the run.
+pub fn load(paths: &Paths, options: &LoadOptions) -> Result<Loaded, Box<ConfigFailure>> {
+    let mut loaded = load::load(paths, &Machine, options)?;
+    let record = AddressRecord::read(&paths.var_lib);
+    let config = &loaded.config;
+    // Without groups nothing is asked of the host.
+    if config.groups.is_empty() {
+        return Ok(loaded);
+    }
+    let own = OwnAddresses::new(host_addresses().unwrap_or_default(), &config.media);
+    let facts = Facts {
+        own: &own,
+        mark: &|address| record.mark(address),
+        came: came(paths, &record),
+        media: &config.media,
+        // Then the administrator looks after such addresses.
+        lenient: config.settings.stray_addresses == StrayAddresses::Ignore,
+    };
+    let path = paths.haresources();
+    let text = group_lines::load_text(&path).unwrap_or_default();
+    let (refused, mut doubts) = complaints(&facts, &path, &text);
+    if refused.is_empty() {
+        loaded.config.remarks.append(&mut doubts);
+        return Ok(loaded);
+    }
+    let mut lines = std::mem::take(&mut loaded.config.remarks);
+    lines.extend(refused);
+    lines.extend(doubts);
+    Err(load::refused(options.purpose, lines, loaded.config.log))
+}
+
+/// How what is on the host may have come there, for a daemon that has not yet taken the pid file.
+#[must_use]
+pub fn came_before(paths: &Paths) -> Came {
+    match came(paths, &AddressRecord::read(&paths.var_lib)) {
+        // A restart in place: the file names ourselves, and the program before kept no record.
+        Came::OfRunning => Came::AfterCrash,
+        came => came,
+    }
+}
+
+/// Handles addresses for a program that works without a daemon, or after one. Blocks.
+#[must_use]
+pub fn manager(paths: &Paths, media: &[MediumConfig]) -> AddressManager {
+    let record = Arc::new(AddressRecord::read(&paths.var_lib));
+    let came = came(paths, &record);
+    AddressManager::guarded(Arc::new(Guard::begin(record, media, came)))
+}
+
+/// By what is known of the run before, or of the one that runs.
+fn came(paths: &Paths, record: &AddressRecord) -> Came {
+    let recorded = |pid| record.was_kept_by(pid);
+    match pid_file::look(&paths.pid_file) {
+        PidFile::Absent => Came::Before,
+        PidFile::Running(pid) | PidFile::Stale(pid) if recorded(pid) => Came::Before,
+        PidFile::Running(_) => Came::OfRunning,
+        PidFile::Stale(_) => Came::AfterCrash,
+    }
+}
+
+/// All addresses that haresources names, and whether their group runs on from an earlier life.
+#[must_use]
+pub fn resources(config: &Config, resume: Option<&Resume>) -> Vec<(AddressResource, bool)> {
+    let of_group = |group: &crate::protocol::group::ResourceGroup| {
+        let runs = resume.is_some_and(|resume| {
+            resume.running.contains(&group.key) || resume.unfinished.contains(&group.key)
+        });
+        let words = group.resources.iter();
+        let found = words.filter_map(|word| parse_word(word).ok()?);
+        found.map(|address| (address, runs)).collect::<Vec<_>>()
+    };
+    config.groups.iter().flat_map(of_group).collect()
+}
+
+struct Facts<'a> {
+    own: &'a OwnAddresses,
+    mark: &'a dyn Fn(IpAddr) -> Option<Mark>,
+    came: Came,
+    media: &'a [MediumConfig],
+    lenient: bool,
+}
+
+/// What is refused, and what is in doubt; a line for each.
+fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Notice>, Vec<Notice>) {
+    let (mut refused, mut doubts) = (Vec::new(), Vec::new());
+    for line in group_lines::logical(text) {
+        for word in line.words.iter().skip(1) {
+            let Ok(Some(resource)) = parse_word(word) else {
+                continue;
+            };
+            let mark = (facts.mark)(resource.address);
+            let say = |text: String| Notice::OtherError {
+                text: format!("{}:{}: {word}: {text}", path.display(), line.number),
+            };
+            match facts.own.standing(&resource, mark, facts.came) {
+                Standing::Own(copy, Why::First) if facts.lenient => {
+                    doubts.push(say(doubt_text(&copy)));
+                }
+                Standing::Own(copy, why) => refused.push(say(own_text(&copy, &why))),
+                Standing::Doubt(copy) => doubts.push(say(doubt_text(&copy))),
+                Standing::Service => {}
+                Standing::Absent => {
+                    let peer = facts
+                        .media
+                        .iter()
+                        .find(|it| it.peer() == Some(resource.address));
+                    refused.extend(peer.map(|medium| {
+                        say(format!(
+                            "{} is the other node's own address ({medium}) and no service address",
+                            resource.address
+                        ))
+                    }));
+                }
+            }
+        }
+    }
+    (refused, doubts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::own_address::HostAddress;
+
+    const TEXT: &str = "# groups\nnode1 10.77.0.100 \\\n  IPaddr2::10.88.0.1/24/eth1 web\n\
+                        node2 10.77.0.1/24/eth0\nnode2 10.77.0.2\nnode1 IPaddr2::10.77.0.7\n";
+
+    fn check(mark: Option<Mark>, came: Came, lenient: bool) -> [Vec<String>; 2] {
+        let at = |interface: &str, address: &str| HostAddress {
+            interface: interface.into(),
+            label: None,
+            address: address.parse().unwrap(),
+            prefix: 24,
+            answers: true,
+        };
+        let media = [MediumConfig::Ucast {
+            interface: "eth0".into(),
+            peer: "10.77.0.2".parse().unwrap(),
+            port: 694,
+        }];
+        let host = vec![
+            at("eth0", "10.77.0.1"),
+            at("eth1", "10.88.0.1"),
+            at("eth0", "10.77.0.7"),
+        ];
+        let facts = Facts {
+            own: &OwnAddresses::new(host, &media),
+            mark: &|_| mark,
+            came,
+            media: &media,
+            lenient,
+        };
+        let (refused, doubts) = complaints(&facts, Path::new("/h"), TEXT);
+        [refused, doubts].map(|lines| lines.iter().map(ToString::to_string).collect())
+    }
+
+    fn begin(lines: &[String]) -> Vec<&str> {
+        lines
+            .iter()
+            .map(|line| {
+                line.rsplit_once(": 10.")
+                    .map_or(line.as_str(), |(place, _)| place)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_refused_is_named_with_its_line() {
+        let [refused, doubts] = check(None, Came::Before, false);
+        assert_eq!(
+            begin(&refused),
+            [
+                "/h:2: IPaddr2::10.88.0.1/24/eth1",
+                "/h:4: 10.77.0.1/24/eth0",
+                "/h:5: 10.77.0.2",
+            ]
+        );
+        assert!(
+            refused[1].ends_with(
+                "10.77.0.1/24 on eth0 is this host's own address (heartbeats go out with it, ucast eth0 10.77.0.2) \
+                 and no service address"
+            ),
+            "{refused:?}"
+        );
+        assert_eq!(doubts.len(), 1, "{doubts:?}");
+        assert!(doubts[0].starts_with("/h:6: IPaddr2::10.77.0.7: 10.77.0.7/24 on eth0 is there"));
+        assert!(doubts[0].ends_with("ip addr del 10.77.0.7/24 dev eth0"));
+    }
+
+    #[test]
+    fn what_may_have_been_left_behind_is_not_refused() {
+        let [refused, doubts] = check(None, Came::AfterCrash, false);
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert_eq!(doubts.len(), 1, "{doubts:?}");
+        let [refused, doubts] = check(None, Came::OfRunning, false);
+        assert_eq!((refused.len(), doubts.len()), (2, 0));
+        let [refused, doubts] = check(Some(Mark::Ours), Came::Before, false);
+        assert_eq!((refused.len(), doubts.len()), (1, 0), "{refused:?}");
+    }
+
+    #[test]
+    fn who_looks_after_strays_himself_is_told_only() {
+        let [refused, doubts] = check(None, Came::Before, true);
+        assert_eq!(
+            (refused.len(), doubts.len()),
+            (2, 2),
+            "{refused:?} {doubts:?}"
+        );
+    }
+}
