@@ -10,8 +10,9 @@
 //! | a ping node is up, a link is dead | when the other must have seen it too: count, tell it the number |
 //! | the other `ipfail` joins | count, tell it the number |
 //! | its number is lower | when we must have seen it too: count again; still lower: tell it so |
-//! | its number is higher | give `all` in two keepalives, unless we count as many before |
-//! | it tells us that ours is lower | give `all` in a keepalive, in two if it may not know better yet |
+//! | its number is higher | give `all` in two keepalives |
+//! | it tells us that ours is lower | give `all` in a keepalive, in two if it may not know better yet; a change that it was not told of yet is told instead |
+//! | a ping node is up while `all` is due | call the giving off, tell the other the number: it may say again that it is lower |
 //! | the numbers are equal | tell it; call the giving off; else with `auto_failback` give `foreign` |
 //! | it tells us that they are equal | call the giving off |
 //! | time to give | when nothing is in transition: ask the other to take the set |
@@ -166,8 +167,6 @@ pub struct Ipfail {
     told_late: bool,
     /// The partner told a number that is lower than ours: to be looked at once more.
     lower: Option<(Monotonic, u64)>,
-    /// The partner's number, higher than ours, for which we are about to give.
-    higher: Option<u64>,
     /// See [`Ipfail::notice`].
     both_notice: bool,
 }
@@ -196,7 +195,6 @@ impl Ipfail {
             changed_at: None,
             told_late: false,
             lower: None,
-            higher: None,
             both_notice: true,
         }
     }
@@ -324,6 +322,13 @@ impl Ipfail {
         self.keepalive.saturating_add(ticks).max(BOTH_NOTICE)
     }
 
+    /// After which time the partner's number of what we have just seen must be here: its client asks
+    /// a tick later, and it sends a tick after that.
+    fn number_comes(&self) -> Duration {
+        let ticks = self.tick_of_partner().saturating_mul(2);
+        self.notice().saturating_add(ticks)
+    }
+
     /// After which time we must have seen what a partner has seen that tells us of it: our last
     /// reply may be a keepalive younger, and the machine may be busy.
     fn own_notice(&self) -> Duration {
@@ -357,7 +362,7 @@ impl Ipfail {
                 match st {
                     word::PING => {
                         self.info("A ping node just came up.");
-                        self.tell_soon(Question::CountToTell);
+                        self.more();
                     }
                     word::DEAD => self.ask(Question::CountToLog),
                     _ => {}
@@ -392,17 +397,38 @@ impl Ipfail {
                 }
             }
             word::FEWER => {
-                self.info("Giving up because we were told that we have less ping nodes.");
-                self.higher = None;
-                let keepalives = if self.both_notice && self.told_late {
-                    1
-                } else {
-                    2
-                };
-                self.give_in(Set::All, keepalives);
+                self.told_fewer();
             }
             word::EQUAL => self.call_off(),
             _ => {}
+        }
+    }
+
+    /// The partner says that it sees more than the number that we told it last.
+    fn told_fewer(&mut self) {
+        if let Some((_, question)) = self.tell.take() {
+            // That number is an old one. It compares the new one and says so again.
+            self.debug("The other side does not know our present count yet.");
+            return self.ask(question);
+        }
+        self.info("Giving up because we were told that we have less ping nodes.");
+        let keepalives = if self.both_notice && self.told_late {
+            1
+        } else {
+            2
+        };
+        self.give_in(Set::All, keepalives);
+    }
+
+    /// A ping node answers again: what was found before does not hold any more.
+    fn more(&mut self) {
+        if self.both_notice && self.giving.is_some_and(|giving| giving.set == Set::All) {
+            self.call_off();
+            self.told_more_at = None;
+            self.tell = Some((self.now, Question::CountToTell));
+            self.changed_at = Some(self.now);
+        } else {
+            self.tell_soon(Question::CountToTell);
         }
     }
 
@@ -424,10 +450,6 @@ impl Ipfail {
     fn tell(&mut self, count: u64) {
         let changed_at = self.changed_at;
         self.told_late = changed_at.is_none_or(|at| self.now.since(at) >= self.notice());
-        if self.higher.take_if(|theirs| count >= *theirs).is_some() {
-            // It will say the same, a tick later.
-            self.call_off();
-        }
         self.info("Asking other side for ping node count.");
         let message = Message::new(word::COUNT)
             .with(field::SRC, &self.local)
@@ -442,12 +464,14 @@ impl Ipfail {
         self.lower = None;
         match ours.cmp(&theirs) {
             std::cmp::Ordering::Greater if self.both_notice => {
-                self.lower = Some((self.now + self.own_notice(), theirs));
+                // A number of before a change here may be followed by one of after it.
+                let followed = self.changed_at.map(|at| at + self.number_comes());
+                let at = (self.now + self.own_notice()).max(followed.unwrap_or(Monotonic::ZERO));
+                self.lower = Some((at, theirs));
             }
             std::cmp::Ordering::Greater => self.tell_more(),
             std::cmp::Ordering::Less => {
                 self.info("Giving up because we have less visible ping nodes.");
-                self.higher = Some(theirs);
                 self.give_soon(Set::All);
             }
             std::cmp::Ordering::Equal => {
@@ -491,7 +515,6 @@ impl Ipfail {
     }
 
     fn call_off(&mut self) {
-        self.higher = None;
         match self.giving.take() {
             Some(giving) => {
                 self.info(format!("Aborted delayed giveup ({})", giving.number));

@@ -170,11 +170,7 @@ fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
 /// Both lose the gate at once, and get it back at once, again and again: nothing moves. Then one
 /// loses it, and the group moves in time.
 fn both_lose_the_gate(sides: [Side; 2], times: usize) {
-    let pair = pair_with(
-        sides,
-        "off",
-        "keepalive 200ms\nwarntime 1\ndeadtime 3\ndeadping 1\n",
-    );
+    let pair = pair_with(sides, "off", "keepalive 200ms\nwarntime 1\ndeadtime 2\n");
     pair.start_settled();
     wait_online(&pair);
     let name = pair.lab.name();
