@@ -209,6 +209,9 @@ pub struct GroupView {
     pub busy: bool,
     /// Outcome of the last finished order.
     pub last: Option<GroupAnswer>,
+    /// The last words of a script that failed in it, and which.
+    #[serde(default)]
+    pub said: Option<String>,
 }
 
 impl NodeReport {

@@ -10,7 +10,7 @@ use turn::Scratch;
 use crate::clock::{Monotonic, Now};
 use crate::policy::isolation::Isolation;
 use crate::protocol::client::{ClusterNode, ClusterView};
-use crate::protocol::decisions::{Decision, Decisions};
+use crate::protocol::decisions::{Decision, Decisions, bounded};
 use crate::protocol::event::{Action, Event, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::{Identity, Membership, NodeView};
@@ -236,6 +236,15 @@ impl Node {
     /// [`start`](Self::start).
     pub fn keep_frozen(&mut self) {
         self.resources.keep_frozen();
+    }
+
+    /// Keeps what people who ask for decisions should know beside them.
+    pub fn note_decision(&mut self, unix_s: u64, what: String, cause: String) {
+        self.decisions.note(Decision {
+            unix_s,
+            what: bounded(what),
+            cause: bounded(cause),
+        });
     }
 
     /// The last decisions, the oldest first.

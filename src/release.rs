@@ -238,7 +238,7 @@ impl Release<'_> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             actix::System::new().block_on(async {
                 let mut outcome = None;
-                run.stop(|done| outcome = Some(done)).await;
+                run.stop(|done, _| outcome = Some(done)).await;
                 outcome
             })
         }));

@@ -121,6 +121,7 @@ impl Script {
             limit: Duration::from_secs(20),
             kill_after: Duration::from_secs(1),
             record: None,
+            last_words: false,
         };
         Self { directory, spec }
     }
@@ -155,6 +156,29 @@ fn a_flood_fills_no_disk_and_holds_up_nobody() {
         "{}",
         log.len()
     );
+}
+
+/// Whatever else it wrote, also when something that it left behind holds its output open.
+#[test]
+fn the_last_words_of_a_failure_are_in_the_report() {
+    let mut script = Script::new(
+        "head -c 300000 /dev/zero | tr '\\0' '\\n'; (sleep 20; echo late) &\n\
+         echo trying; printf '\\033[31mcannot open /dev/drbd0\\033[0m\\n' >&2; exit 3",
+    );
+    script.spec.last_words = true;
+    let report = script.run();
+    assert_eq!(report.code(), 3);
+    assert_eq!(
+        report.said.as_deref(),
+        Some("trying | cannot open /dev/drbd0")
+    );
+    // Without a log as well.
+    script.spec.output.file = None;
+    let said = script.run().said;
+    assert_eq!(said.as_deref(), Some("trying | cannot open /dev/drbd0"));
+    let mut script = Script::new("echo fine; echo fine >&2");
+    script.spec.last_words = true;
+    assert_eq!(script.run().said, None);
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub mod client;
 pub mod record;
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
@@ -31,7 +32,7 @@ use tracing::{debug, error, warn};
 
 use crate::config::Config;
 use crate::paths::Paths;
-use crate::resources::script::Environment;
+use crate::resources::script::{Environment, MAX_LAST_BYTES, last_words};
 
 use crate::service_manager;
 use record::Record;
@@ -96,6 +97,8 @@ pub struct ChildSpec {
     pub kill_after: Duration,
     /// Where its process number stands while it runs.
     pub record: Option<PathBuf>,
+    /// Whether the report shall have its last words, should it fail.
+    pub last_words: bool,
 }
 
 /// How a child ended.
@@ -125,6 +128,8 @@ pub struct ExitReport {
     pub overdue: bool,
     /// Captured standard output, at most [`MAX_CAPTURED_BYTES`].
     pub stdout: Vec<u8>,
+    /// What it wrote last, for people; only where it failed and that was wanted.
+    pub said: Option<String>,
 }
 
 impl ExitReport {
@@ -133,6 +138,7 @@ impl ExitReport {
             ended: Ended::NotStarted { code, reason },
             overdue: false,
             stdout: Vec::new(),
+            said: None,
         }
     }
 
@@ -178,8 +184,8 @@ pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitRepo
 }
 
 async fn watch(spec: ChildSpec) -> ExitReport {
-    let mut child = match start(&spec).await {
-        Ok(child) => child,
+    let (mut child, last) = match start(&spec).await {
+        Ok(started) => started,
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             return ExitReport::not_started(if denied { 126 } else { 127 }, error.to_string());
@@ -215,11 +221,16 @@ async fn watch(spec: ChildSpec) -> ExitReport {
         // The runtime reaps it should it ever end.
         error!(program = %spec.program.display(), "child process does not end after SIGKILL");
     }
-    ExitReport {
+    let mut report = ExitReport {
         ended,
         overdue,
         stdout: captured,
+        said: None,
+    };
+    if let (false, Some(last)) = (report.success(), last) {
+        report.said = last.read().await;
     }
+    report
 }
 
 /// Reads once and keeps what fits; what does not is thrown away, so that a child that floods its
@@ -239,18 +250,19 @@ async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> 
     }
 }
 
-async fn start(spec: &ChildSpec) -> io::Result<Child> {
-    let output = Output::open(&spec.output).await;
+async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>)> {
+    let (output, last) = Output::open(&spec.output, spec.last_words).await;
     let mut attempt = 0;
     loop {
         match spawn(command(spec, &output)?, Some(spec.directory.clone())).await {
+            Ok(child) => return Ok((child, last)),
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
             {
                 attempt += 1;
                 sleep(Duration::from_millis(10)).await;
             }
-            result => return result,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -302,19 +314,24 @@ enum Output {
 }
 
 impl Output {
-    /// Falls back step by step: a missing log is no reason not to run a script.
-    async fn open(target: &OutputTarget) -> Self {
-        let Some(path) = target.file.clone() else {
-            return Self::Null;
-        };
+    /// Falls back step by step: a missing log is no reason not to run a script. `last`: its last
+    /// words are wanted.
+    async fn open(target: &OutputTarget, last: bool) -> (Self, Option<LastWords>) {
+        if target.file.is_none() && !last {
+            return (Self::Null, None);
+        }
+        let path = target.file.clone().unwrap_or_default();
         if let Some(pump) = &target.pump {
-            match start_pump(pump, &path).await {
-                Ok(writer) => return Self::Pump(writer),
+            match start_pump(pump, &path, last).await {
+                Ok((writer, last)) => return (Self::Pump(writer), last),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     warn!(program = %pump.display(), %error, "output program does not start");
                 }
             }
+        }
+        if target.file.is_none() {
+            return (Self::Null, None);
         }
         let open = move || {
             std::fs::OpenOptions::new()
@@ -325,14 +342,15 @@ impl Output {
                 .custom_flags(nix::libc::O_NONBLOCK)
                 .open(&path)
         };
-        match tokio::task::spawn_blocking(open).await {
+        let output = match tokio::task::spawn_blocking(open).await {
             Ok(Ok(file)) => Self::File(file),
             Ok(Err(error)) => {
                 debug!(%error, "script output has nowhere to go");
                 Self::Null
             }
             Err(_) => Self::Null,
-        }
+        };
+        (output, None)
     }
 
     fn stdio(&self) -> io::Result<Stdio> {
@@ -344,24 +362,57 @@ impl Output {
     }
 }
 
+/// The end of a child's output, which our output program keeps in memory.
+struct LastWords {
+    memory: std::fs::File,
+    /// Comes when the output program has ended: all has been read then.
+    ended: oneshot::Receiver<()>,
+}
+
+impl LastWords {
+    /// Once the child is gone. A background process may hold its output open for ever.
+    async fn read(self) -> Option<String> {
+        let _ = timeout(DRAIN_GRACE, self.ended).await;
+        let mut end = vec![0; MAX_LAST_BYTES];
+        let count = self.memory.read_at(&mut end, 0).ok()?;
+        last_words(end.get(..count)?)
+    }
+}
+
 /// Starts our output program; it ends when the last process that holds the pipe has ended.
-async fn start_pump(program: &Path, file: &Path) -> io::Result<io::PipeWriter> {
+async fn start_pump(
+    program: &Path,
+    file: &Path,
+    last: bool,
+) -> io::Result<(io::PipeWriter, Option<LastWords>)> {
     let (reader, writer) = io::pipe()?;
+    let memory = if last {
+        let made = memfd_create(c"last words", MFdFlags::MFD_CLOEXEC);
+        made.ok().map(std::fs::File::from)
+    } else {
+        None
+    };
     let mut pump = Command::new(program);
     pump.arg(file)
         .env_clear()
         .current_dir("/")
         .process_group(0)
         .stdin(reader)
-        .stdout(Stdio::null())
         .stderr(Stdio::null());
+    match &memory {
+        Some(memory) => pump.arg("last").stdout(memory.try_clone()?),
+        None => pump.stdout(Stdio::null()),
+    };
     let mut pump = spawn(pump, None).await?;
+    let (end, ended) = oneshot::channel();
     actix::spawn(async move {
         if let Err(error) = pump.wait().await {
             warn!(%error, "output program cannot be waited for");
         }
+        // Nobody waits for it after a success.
+        let _ = end.send(());
     });
-    Ok(writer)
+    Ok((writer, memory.map(|memory| LastWords { memory, ended })))
 }
 
 /// Waits for the end, by force after the limit. Whether force was needed comes second.

@@ -43,6 +43,8 @@ struct Entry {
     /// Orders handed on and not answered.
     in_hand: usize,
     last: Option<GroupAnswer>,
+    /// The last words of the script that failed in that.
+    said: Option<String>,
     waiters: Vec<oneshot::Sender<GroupAnswer>>,
 }
 
@@ -102,6 +104,7 @@ impl GroupsActor {
                 wanted: runs.then_some(GroupOrder::Start),
                 in_hand: 0,
                 last: runs.then_some(GroupAnswer::Started),
+                said: None,
                 waiters: Vec::new(),
             });
         }
@@ -174,6 +177,7 @@ impl GroupsActor {
             order: command.order,
             group: command.group,
             outcome,
+            said: None,
         });
     }
 }
@@ -212,6 +216,7 @@ impl Handler<GroupDone> for GroupsActor {
             let answer = GroupAnswer::from(&done.outcome);
             entry.in_hand = entry.in_hand.saturating_sub(1);
             entry.last = Some(answer.clone());
+            entry.said.clone_from(&done.said);
             if entry.in_hand == 0 {
                 for waiter in entry.waiters.drain(..) {
                     // Nobody there: the helper program went away.
@@ -256,6 +261,7 @@ impl Handler<AskGroups> for GroupsActor {
             wanted: entry.wanted == Some(GroupOrder::Start),
             busy: entry.in_hand > 0,
             last: entry.last.clone(),
+            said: entry.said.clone(),
         };
         self.entries.iter().map(view).collect()
     }

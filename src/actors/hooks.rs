@@ -184,6 +184,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
         limit: context.limit,
         kill_after: context.kill_after,
         record: None,
+        last_words: false,
         program,
     };
     debug!(%word, "running a notification script");

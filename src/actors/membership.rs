@@ -572,7 +572,17 @@ impl Handler<GroupDone> for MembershipActor {
             debug!(?done, "an order of before the restart");
             return;
         };
-        let GroupDone { group, outcome, .. } = done;
+        let GroupDone {
+            group,
+            outcome,
+            said,
+            ..
+        } = done;
+        if let Some(said) = said {
+            let unix_s = self.clock.now().unix_s;
+            let what = format!("a script of group {group} failed");
+            self.node.note_decision(unix_s, what, said);
+        }
         self.step(
             Event::GroupDone {
                 order,

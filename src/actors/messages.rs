@@ -84,6 +84,8 @@ pub struct GroupDone {
     pub group: GroupKey,
     /// What came out.
     pub outcome: GroupOutcome,
+    /// The last words of a script that failed, and which: for people.
+    pub said: Option<String>,
 }
 
 /// Run the notification script of a message's type, if there is one. Nothing waits for it.

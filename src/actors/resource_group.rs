@@ -134,17 +134,18 @@ impl ResourceGroupActor {
             // A move that was begun before must not end behind this order.
             drop(moving.lock().await);
             run.refresh().await;
-            let report = |outcome| match done.upgrade() {
+            let report = |outcome, said| match done.upgrade() {
                 Some(done) => done.do_send(GroupDone {
                     order: command.order,
                     group: command.group,
                     outcome,
+                    said,
                 }),
                 None => warn!("nobody waits for the outcome of this order"),
             };
             if careful && let Some(claim) = run.foreign_claim(known).await {
                 let claim = claim.to_string();
-                report(GroupOutcome::AddressTaken { claim });
+                report(GroupOutcome::AddressTaken { claim }, None);
                 return run.group;
             }
             match command.what {

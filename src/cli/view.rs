@@ -28,6 +28,9 @@ pub fn for_people(view: &View) -> String {
             group.key,
             state_of(group)
         ));
+        if let (Some(said), false) = (&group.said, group.busy) {
+            text.push_str(&format!("    {said}\n"));
+        }
     }
     text
 }

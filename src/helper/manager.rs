@@ -229,8 +229,8 @@ fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer
         actix::System::new().block_on(async {
             let mut outcome = GroupOutcome::Stopped;
             match what {
-                GroupOrder::Start => run.start(&Permit::Always, |done| outcome = done).await,
-                GroupOrder::Stop => run.stop(|done| outcome = done).await,
+                GroupOrder::Start => run.start(&Permit::Always, |done, _| outcome = done).await,
+                GroupOrder::Stop => run.stop(|done, _| outcome = done).await,
             }
             outcome
         })

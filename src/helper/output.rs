@@ -1,15 +1,20 @@
-//! `script_output FILE`: stands between the processes that scripts start and the debug log.
+//! `script_output FILE [last]`: stands between the processes that scripts start and the debug log.
+//! With `last` its standard output is a file in memory that always holds the end of what went by,
+//! for the daemon: a script's last words. An empty FILE is none.
 //!
 //! It lives as long as somebody may write, longer than the daemon if need be, so that no service
 //! dies of a broken pipe. It follows the file when that is renamed, and limits the rate.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use super::Call;
 use crate::clock::{Clock, Monotonic};
+use crate::resources::script::MAX_LAST_BYTES;
 
 /// Bytes that pass within one period: a talkative start, not a flooded disk.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -19,10 +24,17 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 pub(super) fn script_output(call: &mut Call<'_>) -> u8 {
     let Some(file) = call.args.first().cloned() else {
-        call.complain("usage: script_output FILE");
+        call.complain("usage: script_output FILE [last]");
         return 1;
     };
-    match pump(&mut io::stdin().lock(), Path::new(&file), Clock::start()) {
+    let wanted = call.args.get(1).is_some_and(|word| word == "last");
+    let memory = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let last = Last {
+        memory: memory.ok().filter(|_| wanted),
+        end: Vec::new(),
+    };
+    let input = &mut io::stdin().lock();
+    match pump(input, Path::new(&file), last, Clock::start()) {
         Ok(()) => 0,
         Err(_) => 1,
     }
@@ -30,7 +42,12 @@ pub(super) fn script_output(call: &mut Call<'_>) -> u8 {
 
 /// Copies until the end of `input`. A file that cannot be written loses what it was to get; the
 /// writers are never stopped.
-pub(super) fn pump(input: &mut dyn Read, file: &Path, clock: Clock) -> io::Result<()> {
+pub(super) fn pump(
+    input: &mut dyn Read,
+    file: &Path,
+    mut last: Last,
+    clock: Clock,
+) -> io::Result<()> {
     let mut allowance = Allowance::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -40,6 +57,7 @@ pub(super) fn pump(input: &mut dyn Read, file: &Path, clock: Clock) -> io::Resul
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
+        last.keep(buffer.get(..count).unwrap_or_default());
         let passes = allowance.take(count, clock.now().instant);
         let text = buffer.get(..passes).unwrap_or_default();
         let cut = passes < count && !allowance.told;
@@ -55,6 +73,26 @@ pub(super) fn pump(input: &mut dyn Read, file: &Path, clock: Clock) -> io::Resul
             allowance.told = true;
             let _ = log.write_all(b"\n[more output discarded: over 1 MiB within a minute]\n");
         }
+    }
+}
+
+/// The end of what went by.
+#[derive(Default)]
+pub(super) struct Last {
+    memory: Option<File>,
+    end: Vec<u8>,
+}
+
+impl Last {
+    fn keep(&mut self, text: &[u8]) {
+        let Some(memory) = &self.memory else {
+            return;
+        };
+        self.end.extend_from_slice(text);
+        let from = self.end.len().saturating_sub(MAX_LAST_BYTES);
+        self.end.drain(..from);
+        // Who reads it gets less or nothing when this fails.
+        let _ = memory.write_all_at(&self.end, 0);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::output::pump;
+use super::output::{Last, pump};
 use super::*;
 use crate::actors::control::tests::Membership;
 use crate::actors::control::{ControlActor, ControlTargets};
@@ -552,15 +552,27 @@ fn standby_refuses_other_words_as_legacy_does() {
 fn script_output_is_copied_and_cut() {
     let directory = tempfile::TempDir::new().expect("tempdir");
     let file = directory.path().join("debug");
-    pump(&mut &b"one\ntwo\n"[..], &file, Clock::start()).expect("pump");
-    pump(&mut &b"three\n"[..], &file, Clock::start()).expect("pump");
+    pump(
+        &mut &b"one\ntwo\n"[..],
+        &file,
+        Last::default(),
+        Clock::start(),
+    )
+    .expect("pump");
+    pump(&mut &b"three\n"[..], &file, Last::default(), Clock::start()).expect("pump");
     assert_eq!(
         fs::read_to_string(&file).expect("file"),
         "one\ntwo\nthree\n"
     );
 
     let flood = vec![b'x'; 5 * 1024 * 1024];
-    pump(&mut flood.as_slice(), &file, Clock::start()).expect("pump");
+    pump(
+        &mut flood.as_slice(),
+        &file,
+        Last::default(),
+        Clock::start(),
+    )
+    .expect("pump");
     let text = fs::read_to_string(&file).expect("file");
     assert!(text.len() < 1024 * 1024 + 200, "{}", text.len());
     assert!(text.ends_with("[more output discarded: over 1 MiB within a minute]\n"));
@@ -568,6 +580,7 @@ fn script_output_is_copied_and_cut() {
     pump(
         &mut flood.as_slice(),
         Path::new("/nonexistent/x"),
+        Last::default(),
         Clock::start(),
     )
     .expect("pump");

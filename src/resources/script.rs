@@ -11,6 +11,18 @@ use crate::paths::Paths;
 use crate::protocol::message::{Message, Value};
 use crate::resources::address::looks_like_address;
 
+/// Where the legacy package, and ours, has its programs.
+const PROGRAMS: &str = "/usr/libexec/heartbeat";
+
+/// Bytes of a script's output that [`last_words`] looks at.
+pub const MAX_LAST_BYTES: usize = 2048;
+
+/// Lines that it keeps.
+const MAX_LAST_LINES: usize = 3;
+
+/// Characters of a line that it keeps.
+const MAX_LAST_CHARS: usize = 200;
+
 /// Longest name of an environment variable made from a message field. Spec: resources, section 9.5.
 const MAX_VARIABLE_NAME_BYTES: usize = 63;
 
@@ -192,7 +204,8 @@ impl Environment {
     pub fn for_resources(mut self, paths: &Paths, path: &str) -> Self {
         let ha_dir = paths.ha_dir.display();
         let helpers = self.get("HA_NOARCHBIN").unwrap_or("/usr/share/heartbeat");
-        let path = format!("/usr/sbin:{helpers}:{path}:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb");
+        let path =
+            format!("{PROGRAMS}:/usr/sbin:{helpers}:{path}:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb");
         // Scripts parse messages of other programs: those shall be in English.
         self.unset("LANG");
         for (name, value) in [
@@ -201,7 +214,7 @@ impl Environment {
             ("HA_RCDIR", paths.rc_d().display().to_string()),
             ("HA_RESOURCEDIR", paths.resource_d().display().to_string()),
             ("HA_FIFO", paths.fifo().display().to_string()),
-            ("HA_BIN", "/usr/libexec/heartbeat".to_owned()),
+            ("HA_BIN", PROGRAMS.to_owned()),
             ("HA_DOCDIR", "/usr/share/doc/heartbeat".to_owned()),
             (
                 "OCF_AGENTS",
@@ -268,6 +281,46 @@ impl Environment {
     }
 }
 
+/// The last lines of what a script wrote, for people: the end of `output`, without control
+/// characters. `None`: it wrote nothing that can be shown.
+#[must_use]
+pub fn last_words(output: &[u8]) -> Option<String> {
+    let from = output.len().saturating_sub(MAX_LAST_BYTES);
+    let text = String::from_utf8_lossy(output.get(from..).unwrap_or_default());
+    let mut lines: Vec<String> = text
+        .split(['\n', '\r'])
+        .rev()
+        .map(shown)
+        .filter(|line| !line.is_empty())
+        .take(MAX_LAST_LINES)
+        .collect();
+    lines.reverse();
+    (!lines.is_empty()).then(|| lines.join(" | "))
+}
+
+/// One line without what moves a cursor, colours or turns text, and not longer than a log line bears.
+fn shown(line: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::new();
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == '\u{1b}' && rest.next_if_eq(&'[').is_some() {
+            // A colour: up to its final letter.
+            while rest.next_if(|c| !c.is_ascii_alphabetic()).is_some() {}
+            rest.next();
+        } else if c == '\t' {
+            shown.push(' ');
+        } else if !c.is_control() && !turns(c) {
+            shown.push(c);
+        }
+    }
+    let shown = shown.trim();
+    match shown.char_indices().nth(MAX_LAST_CHARS) {
+        Some((end, _)) => format!("{}...", shown.get(..end).unwrap_or_default()),
+        None => shown.to_owned(),
+    }
+}
+
 /// `HA_<field>`, cut to 63 bytes, or `None` for a field that is not exported.
 fn variable_name(field: &[u8]) -> Option<String> {
     let field = std::str::from_utf8(field).ok()?;
@@ -299,6 +352,24 @@ impl StopRetries {
             Some(Ok(limit)) if limit <= 0 => Self::Forever,
             Some(Ok(limit)) => Self::AtMost(u32::try_from(limit).unwrap_or(u32::MAX)),
             Some(Err(_)) | None => Self::AtMost(10),
+        }
+    }
+
+    /// What is said of a failed stop: which attempt it was, counted from 1, and what comes in the end.
+    /// `hung`: how many had to be ended because they hung, of `most` that are waited for.
+    #[must_use]
+    pub fn remark(self, attempt: u32, hung: u32, most: u32) -> String {
+        match self {
+            Self::AtMost(_) if hung > 0 => format!(
+                "attempt {attempt}, {hung} of {most} that may hang, then the machine is rebooted"
+            ),
+            Self::AtMost(limit) => format!(
+                "attempt {attempt} of {}, then the machine is rebooted",
+                limit.saturating_add(1)
+            ),
+            Self::Forever => {
+                format!("attempt {attempt}, tried for ever (HA_STOPRETRYMAX=0)")
+            }
         }
     }
 

@@ -42,6 +42,7 @@ mod release;
 mod respawn;
 mod systemd;
 mod upgrade;
+mod words;
 
 use host::{Kind, legacy_obstacle, obstacle, skip};
 

@@ -21,6 +21,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
         limit: Duration::from_secs(20),
         kill_after: Duration::from_millis(300),
         record: None,
+        last_words: false,
     }
 }
 

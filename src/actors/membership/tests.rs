@@ -296,6 +296,7 @@ fn carry_out(host: &Host) -> (usize, usize) {
             order,
             group,
             outcome,
+            said: None,
         });
     }
     (starts, stops)
@@ -356,6 +357,7 @@ fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
         order,
         group: group.clone(),
         outcome,
+        said: None,
     };
     assert_eq!(kept.done(&done(old, GroupOutcome::Started)), None);
     assert!(kept.may_run.contains(&group));

@@ -15,7 +15,7 @@ use crate::actors::child::{self, ChildSpec, Ended, ExitReport, record};
 use crate::notice::Severity;
 use crate::protocol::group::ResourceGroup;
 use crate::resources::address::{AddressResource, parse_word};
-use crate::resources::script::{Operation, ScriptCall, StopRetries, says_running};
+use crate::resources::script::{Operation, ScriptCall, StopRetries, last_words, says_running};
 
 /// Pause before a failed stop is repeated. Spec: resources, section 9.4.
 const STOP_PAUSE: Duration = Duration::from_secs(1);
@@ -29,6 +29,28 @@ const CODE_MISSING: i32 = 127;
 
 /// A resource that still runs after all attempts to stop it.
 pub(super) struct StillRuns(pub(super) String);
+
+/// What came of one call of a script, or of what stands for one.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// Exit code.
+    pub(super) code: i32,
+    /// It had to be ended because it hung.
+    overdue: bool,
+    /// What it said last, should it have failed.
+    pub(super) said: Option<String>,
+}
+
+impl Attempt {
+    /// Of an address that is handled in the process.
+    pub(super) fn failed_with(error: &str) -> Self {
+        Self {
+            code: 1,
+            overdue: false,
+            said: last_words(error.as_bytes()),
+        }
+    }
+}
 
 /// One group at work.
 pub(crate) struct GroupRun {
@@ -44,25 +66,36 @@ impl GroupRun {
     pub(crate) async fn is_running(&self, word: &str) -> bool {
         let worker = self.context.worker(word).await;
         if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
-            self.call(word, &worker, Operation::Status).await;
+            self.attempt(word, &worker, Operation::Status).await;
         }
         self.runs(word, &worker).await
     }
 
-    pub(super) async fn stop_one(&self, word: &str, mut worker: Worker) -> Result<(), StillRuns> {
+    /// `said` keeps the last words of a failure.
+    pub(super) async fn stop_one(
+        &self,
+        word: &str,
+        mut worker: Worker,
+        said: &mut Option<String>,
+    ) -> Result<(), StillRuns> {
         let retries = self.context.stop_retries();
-        let mut repeated = 0;
+        let mut repeated: u32 = 0;
         let mut hung = 0;
         loop {
-            let (code, overdue) = self.attempt(word, &worker, Operation::Stop).await;
-            if code == 0 {
+            let attempt = self.attempt(word, &worker, Operation::Stop).await;
+            if attempt.code == 0 {
                 return Ok(());
             }
-            hung += u32::from(overdue);
+            hung += u32::from(attempt.overdue);
+            if let Some(words) = attempt.said {
+                *said = Some(format!("{word} said: {words}"));
+            }
             if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
                 // Nothing that could run, and nothing that another attempt could change.
                 return Ok(());
             }
+            let remark = retries.remark(repeated.saturating_add(1), hung, HANGING_STOPS);
+            log(Severity::Warn, &format!("stop of {word} failed: {remark}"));
             if !retries.allow(repeated)
                 || (hung >= HANGING_STOPS && retries != StopRetries::Forever)
             {
@@ -123,16 +156,19 @@ impl GroupRun {
     }
 
     /// Starts or stops one resource, with its log lines. The exit code, or what stands for it.
-    pub(super) async fn call(&self, word: &str, worker: &Worker, operation: Operation) -> i32 {
-        self.attempt(word, worker, operation).await.0
-    }
-
-    /// The same, and whether the script had to be ended because it hung.
-    async fn attempt(&self, word: &str, worker: &Worker, operation: Operation) -> (i32, bool) {
+    pub(super) async fn attempt(
+        &self,
+        word: &str,
+        worker: &Worker,
+        operation: Operation,
+    ) -> Attempt {
         let code = match worker {
             Worker::Script { path, call } => {
                 if let Some(code) = self.before_script(word, operation).await {
-                    return (code, false);
+                    return Attempt {
+                        code,
+                        ..Attempt::default()
+                    };
                 }
                 let words = call.argv(operation).join(" ");
                 log(
@@ -147,12 +183,19 @@ impl GroupRun {
                         Severity::Error,
                         &format!("Return code {code} from {}", path.display()),
                     );
+                    if let Some(said) = &report.said {
+                        log(Severity::Error, &format!("{} said: {said}", path.display()));
+                    }
                 } else if operation == Operation::Stop
                     && let Ok(Some(address)) = parse_word(word)
                 {
                     self.context.addresses.gone(&address);
                 }
-                return (code, report.overdue);
+                return Attempt {
+                    code,
+                    overdue: report.overdue,
+                    said: report.said,
+                };
             }
             Worker::Native(address) => {
                 let name = address.style.script();
@@ -162,10 +205,12 @@ impl GroupRun {
                     Operation::Stop => self.context.addresses.stop(address).await,
                     Operation::Status => Ok(()),
                 };
-                let Err(error) = done else { return (0, false) };
+                let Err(error) = done else {
+                    return Attempt::default();
+                };
                 log(Severity::Error, &error);
                 log(Severity::Error, &format!("Return code 1 from {name}"));
-                1
+                return Attempt::failed_with(&error);
             }
             Worker::Missing { name } => {
                 log(
@@ -179,7 +224,10 @@ impl GroupRun {
                 1
             }
         };
-        (code, false)
+        Attempt {
+            code,
+            ..Attempt::default()
+        }
     }
 
     /// Before a script touches an address: whether it may. If not, the code that stands for it.
@@ -208,6 +256,7 @@ impl GroupRun {
             limit: self.context.limit,
             kill_after: self.context.kill_after,
             record: (operation != Operation::Status).then(|| self.record()),
+            last_words: operation != Operation::Status,
         };
         let turn = Arc::clone(&self.turn).lock_owned().await;
         child::run(spec, Some(turn)).await

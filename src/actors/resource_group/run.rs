@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::log::log;
-use super::operation::{GroupRun, StillRuns, log_native};
+use super::operation::{Attempt, GroupRun, StillRuns, log_native};
 use super::permit::Permit;
 use super::worker::{Worker, next_native};
 use crate::config::group_lines::{self, GroupLine};
@@ -69,9 +69,13 @@ impl GroupRun {
     /// Starts what does not run, left to right; the first failure stops the whole group, and so does
     /// the end of `permit`: then the outcome is [`GroupOutcome::Stopped`].
     ///
-    /// `report` gets the outcome. It comes before the end when a resource cannot be stopped: the
+    /// `report` gets the outcome, and what a script that failed said last. It comes before the end when a resource cannot be stopped: the
     /// rest is stopped after it.
-    pub(crate) async fn start(&self, permit: &Permit, report: impl FnOnce(GroupOutcome)) {
+    pub(crate) async fn start(
+        &self,
+        permit: &Permit,
+        report: impl FnOnce(GroupOutcome, Option<String>),
+    ) {
         self.after_earlier_scripts().await;
         log(
             Severity::Info,
@@ -89,40 +93,46 @@ impl GroupRun {
                     Severity::Warn,
                     &format!("{word} is not started: the order for it is withdrawn"),
                 );
-                return self.release(GroupOutcome::Stopped, report).await;
+                return self.release(GroupOutcome::Stopped, None, report).await;
             }
-            let (done, code) = match worker {
+            let (done, failed) = match worker {
                 Worker::Native(first) => {
                     let more = std::iter::from_fn(|| next_native(&mut ahead)).take(TOGETHER - 1);
                     let addresses: Vec<_> = std::iter::once(first).chain(more).collect();
                     self.start_addresses(left, &addresses).await
                 }
-                _ if runs => (1, 0),
-                worker => match self.call(word, &worker, Operation::Start).await {
-                    0 => (1, 0),
-                    code => (0, code),
-                },
+                _ if runs => (1, None),
+                worker => {
+                    let attempt = self.attempt(word, &worker, Operation::Start).await;
+                    let failed = (attempt.code != 0).then_some(attempt);
+                    (usize::from(failed.is_none()), failed)
+                }
             };
             left = left.get(done..).unwrap_or_default();
-            let Some(word) = left.first().filter(|_| code != 0) else {
+            let (Some(word), Some(failed)) = (left.first(), failed) else {
                 continue;
             };
             log(
                 Severity::Crit,
                 &format!("Giving up resources due to failure of {word}"),
             );
-            let failed = GroupOutcome::StartFailed {
+            let said = failed.said.map(|words| format!("{word} said: {words}"));
+            let outcome = GroupOutcome::StartFailed {
                 resource: (*word).to_owned(),
-                code,
+                code: failed.code,
             };
-            return self.release(failed, report).await;
+            return self.release(outcome, said, report).await;
         }
-        report(GroupOutcome::Started);
+        report(GroupOutcome::Started, None);
     }
 
     /// Starts neighbouring addresses that stand at the beginning of `words`. How many are up, and
-    /// the code of the one that is not.
-    async fn start_addresses(&self, words: &[&str], addresses: &[AddressResource]) -> (usize, i32) {
+    /// what came of the one that is not.
+    async fn start_addresses(
+        &self,
+        words: &[&str],
+        addresses: &[AddressResource],
+    ) -> (usize, Option<Attempt>) {
         let word = |place: usize| words.get(place).copied().unwrap_or_default();
         let each = |place| {
             if let Some(address) = addresses.get(place) {
@@ -131,21 +141,28 @@ impl GroupRun {
         };
         let started = self.context.addresses.start_all(addresses, &each).await;
         let Err((place, error)) = started else {
-            return (addresses.len(), 0);
+            return (addresses.len(), None);
         };
         let script = addresses.get(place).map_or("", |it| it.style.script());
         log(Severity::Error, &error);
         log(Severity::Error, &format!("Return code 1 from {script}"));
-        (place, 1)
+        let failed = Attempt::failed_with(&error);
+        (place, Some(failed))
     }
 
     /// Stops everything, right to left. `report` as for [`start`](Self::start).
-    pub(crate) async fn stop(&self, report: impl FnOnce(GroupOutcome)) {
+    pub(crate) async fn stop(&self, report: impl FnOnce(GroupOutcome, Option<String>)) {
         self.after_earlier_scripts().await;
-        self.release(GroupOutcome::Stopped, report).await;
+        self.release(GroupOutcome::Stopped, None, report).await;
     }
 
-    async fn release(&self, outcome: GroupOutcome, report: impl FnOnce(GroupOutcome)) {
+    /// `said`: the last words of the start that failed before.
+    async fn release(
+        &self,
+        outcome: GroupOutcome,
+        mut said: Option<String>,
+        report: impl FnOnce(GroupOutcome, Option<String>),
+    ) {
         log(
             Severity::Info,
             &format!("Releasing resource group: {}", self.shown()),
@@ -156,16 +173,21 @@ impl GroupRun {
         let mut ahead = VecDeque::new();
         for (place, word) in words.iter().enumerate() {
             let worker = self.context.next_worker(&words[place..], &mut ahead).await;
-            if let Err(StillRuns(resource)) = self.stop_one(word, worker).await {
+            let mut words = None;
+            let stopped = self.stop_one(word, worker, &mut words).await;
+            if said.is_none() || stopped.is_err() {
+                said = words.or(said);
+            }
+            if let Err(StillRuns(resource)) = stopped {
                 log(Severity::Crit, "Resource STOP failure. Reboot required!");
                 log(Severity::Crit, "Killing heartbeat ungracefully!");
                 if let Some(report) = report.take() {
-                    report(GroupOutcome::StopFailed { resource });
+                    report(GroupOutcome::StopFailed { resource }, said.clone());
                 }
             }
         }
         if let Some(report) = report {
-            report(outcome);
+            report(outcome, said);
         }
     }
 

@@ -193,6 +193,7 @@ mod tests {
             order: OrderId(1),
             group: GroupKey::new("a"),
             outcome,
+            said: None,
         }
     }
 

@@ -192,6 +192,7 @@ mod tests {
             order: OrderId(1),
             group: GroupKey::new("10.0.0.1"),
             outcome,
+            said: None,
         }
     }
 

@@ -181,6 +181,7 @@ async fn restart(client: bool) -> Result<(), String> {
             limit: LIMIT,
             kill_after: LIMIT,
             record: None,
+            last_words: false,
         };
         if child::run(spec, None).await.success() {
             if let Some(force) = force {

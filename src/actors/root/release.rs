@@ -162,6 +162,7 @@ mod tests {
             order: OrderId(order),
             group: GroupKey::new(key),
             outcome,
+            said: None,
         }
     }
 

@@ -232,6 +232,53 @@ fn resource_scripts_see_what_the_manager_exports() {
     );
     assert_eq!(
         environment.get("PATH"),
-        Some("/usr/sbin:/usr/libexec/systole:/bin:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb")
+        Some(
+            "/usr/libexec/heartbeat:/usr/sbin:/usr/libexec/systole:/bin:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb"
+        )
     );
+}
+
+#[test]
+fn the_last_words_of_a_script_are_short_and_plain() {
+    let said = |text: &str| last_words(text.as_bytes());
+    assert_eq!(said(""), None);
+    assert_eq!(said(" \n\r\n\t\n"), None);
+    assert_eq!(
+        said("one\ntwo\n\nthree\nfour\n").as_deref(),
+        Some("two | three | four")
+    );
+    assert_eq!(
+        said("\u{1b}[1;31mcannot\topen\u{1b}[0m \u{7}\u{202e}it\0").as_deref(),
+        Some("cannot open it")
+    );
+    assert_eq!(
+        said("10%\r20%\rbroken").as_deref(),
+        Some("10% | 20% | broken")
+    );
+    let long = said(&"\u{e4}".repeat(5000)).unwrap();
+    assert!(
+        long.ends_with("...") && long.chars().count() == 203,
+        "{long}"
+    );
+    assert!(last_words(&[0xff, 0xfe, b'x']).unwrap().ends_with('x'));
+}
+
+#[test]
+fn a_failed_stop_says_what_comes() {
+    let remark =
+        |variable, attempt, hung| StopRetries::from_variable(variable).remark(attempt, hung, 2);
+    assert_eq!(
+        remark(None, 3, 0),
+        "attempt 3 of 11, then the machine is rebooted"
+    );
+    assert_eq!(
+        remark(Some("1"), 2, 0),
+        "attempt 2 of 2, then the machine is rebooted"
+    );
+    assert_eq!(
+        remark(None, 3, 1),
+        "attempt 3, 1 of 2 that may hang, then the machine is rebooted"
+    );
+    let forever = "attempt 40, tried for ever (HA_STOPRETRYMAX=0)";
+    assert_eq!(remark(Some("0"), 40, 7), forever);
 }
