@@ -60,8 +60,8 @@ pub enum Stray {
 pub struct Guard {
     record: Arc<AddressRecord>,
     media: Vec<MediumConfig>,
-    /// What the host had at our start.
-    at_start: BTreeSet<IpAddr>,
+    /// What the host had at our start; `None`: it could not be read.
+    at_start: Option<BTreeSet<IpAddr>>,
     /// How that may have come there.
     came: Came,
     /// Addresses of which the log has been told why they stay.
@@ -72,14 +72,13 @@ impl Guard {
     /// Begins now: what is on the host by now came as `came` says. Blocks.
     #[must_use]
     pub fn begin(record: Arc<AddressRecord>, media: &[MediumConfig], came: Came) -> Self {
-        let here = host_addresses().unwrap_or_else(|error| {
-            warn!(%error, "the addresses of this host cannot be read");
-            Vec::new()
-        });
+        let here = host_addresses()
+            .inspect_err(|error| warn!(%error, "the addresses of this host cannot be read"));
+        let here = here.ok();
         Self {
             record,
             media: media.to_vec(),
-            at_start: here.iter().map(|it| it.address).collect(),
+            at_start: here.map(|here| here.iter().map(|it| it.address).collect()),
             came,
             told: Mutex::default(),
         }
@@ -89,8 +88,9 @@ impl Guard {
     /// in doubt, is written down, so that the next start knows it too. `resources`: all that
     /// haresources names, and whether its group runs on from an earlier life. Blocks.
     pub fn take_over(&self, pid: i32, resources: &[(AddressResource, bool)]) {
-        self.record
-            .retain(|address| self.at_start.contains(&address));
+        if let Some(here) = &self.at_start {
+            self.record.retain(|address| here.contains(&address));
+        }
         let own = self.own_addresses();
         for (resource, runs) in resources {
             let address = resource.address;
@@ -173,7 +173,8 @@ impl Guard {
     }
 
     fn standing_in(&self, own: &OwnAddresses, resource: &AddressResource) -> Standing {
-        let before = self.at_start.contains(&resource.address);
+        let address = &resource.address;
+        let before = (self.at_start.as_ref()).is_some_and(|here| here.contains(address));
         let came = if before { self.came } else { Came::Since };
         own.standing(resource, self.record.mark(resource.address), came)
     }

@@ -207,3 +207,47 @@ fn added_before(kinds: [Kind; 2]) {
 fn what_was_there_before_goes_when_it_is_given_away() {
     run("own_addresses::added_before", OURS_OURS, added_before);
 }
+
+/// A version without a record ran here before: what it put there is not refused, whether it is
+/// replaced in place or killed together with its guardian.
+fn before_the_record(kinds: [Kind; 2]) {
+    let resources = format!("node1 IPaddr2::{ALONE}/24/eth0 dummy::a\n");
+    let pair = Pair::new(quick(kinds, &resources));
+    pair.start("node1");
+    pair.wait_owner("node1", ALONE, "a");
+    let record = "/var/lib/heartbeat/addresses";
+    let recorded = || pair.lab.sh("node1", &format!("cat {record}/{ALONE}"));
+    assert!(recorded().ends_with(" ours\n"), "{}", recorded());
+    pair.lab
+        .sh("node1", &format!("rm -r {record}; touch /etc/ha.d/ha.cf"));
+    let (code, text) = start_ours(&pair, "node1", "-r");
+    assert_eq!(code, Some(0), "{text}");
+    wait_until(LONG, "it is on record again", || {
+        recorded().ends_with(" ours\n")
+    });
+    pair.wait_owner("node1", ALONE, "a");
+    pair.lab.sh("node1", &format!("rm -r {record}"));
+    crash(&pair, "node1");
+    let (code, text) = start_ours(&pair, "node1", "");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(DOUBT), "{text}");
+    // It serves it again, so it is the service's.
+    pair.wait_owner("node1", ALONE, "a");
+    wait_until(LONG, "it is on record", || recorded().ends_with(" ours\n"));
+    assert_eq!(address_changes(&pair.lab, "node1", ALONE).len(), 1);
+    pair.stop("node1");
+    assert_eq!(pair.owners(ALONE), [""; 0]);
+    wait_until(LONG, "it is off the record", || {
+        pair.lab.sh("node1", &format!("ls {record}")).trim() == "kept_by"
+    });
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn what_a_version_without_a_record_left_is_not_refused() {
+    run(
+        "own_addresses::before_the_record",
+        OURS_OURS,
+        before_the_record,
+    );
+}
