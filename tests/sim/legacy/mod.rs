@@ -343,7 +343,10 @@ impl LegacyNode {
             }
             Output::Resource(event) => self.event(event, now, out),
             Output::OwnHeartbeat => out.push(Action::OwnHeartbeat),
-            Output::LinkChanged { .. } | Output::Deliver { .. } | Output::NodeListChanged => {}
+            Output::LinkChanged { .. }
+            | Output::Deliver { .. }
+            | Output::Decided { .. }
+            | Output::NodeListChanged => {}
         }
     }
 
