@@ -36,7 +36,7 @@ FILES=(
   "644 conf/debian/copyright /usr/share/doc/systole/copyright"
 )
 # As they lie here, so that their links lead somewhere (tests/layout.rs).
-for page in addresses architecture compatibility defects ipfail operations partitions performance settings spec-notes; do
+for page in addresses architecture checks compatibility defects ipfail operations partitions performance settings spec-notes; do
   FILES+=("644 docs/$page.md /usr/share/doc/systole/docs/$page.md")
 done
 unset page

@@ -18,6 +18,7 @@ use systole::config::print;
 use systole::daemonize::{self, Starting};
 use systole::guardian::{self, Link, Why};
 use systole::ha_log::{HaLog, Targets, host_name};
+use systole::inspect;
 use systole::notice::{self, Severity};
 use systole::own_addresses;
 use systole::paths::Paths;
@@ -136,7 +137,7 @@ fn release_resources(arguments: &[OsString]) -> u8 {
         }
     };
     let options = LoadOptions {
-        purpose: Purpose::Start,
+        purpose: Purpose::Resume,
         // The release reads haresources itself: a bad one takes nothing of ha.cf away from scripts.
         manage_resources: false,
         realtime: false,
@@ -295,7 +296,7 @@ impl Process {
             return self.resumed(held.unwrap_or(Held::None));
         }
         let stamps = Stamps::take(&self.paths);
-        match own_addresses::load(&self.paths, &self.load_options(Purpose::Start)) {
+        match inspect::load(&self.paths, &Machine, &self.load_options(Purpose::Start)) {
             Ok(loaded) => {
                 let starter = nix::unistd::getppid().as_raw();
                 self.daemon(loaded, stamps, Some(starter), None, Link::default())
@@ -318,9 +319,7 @@ impl Process {
         let mut tries = RESUME_TRIES;
         loop {
             let stamps = Stamps::take(&self.paths);
-            // Groups run here, and an address that is the host's own is left alone at every order.
-            let options = self.load_options(Purpose::Start);
-            match self.tell(load::load(&self.paths, &Machine, &options)) {
+            match self.load(Purpose::Resume) {
                 Ok(loaded) => {
                     let running = self.options.running.iter().map(|key| GroupKey::new(key));
                     let mut resume = Resume {
@@ -373,18 +372,19 @@ impl Process {
 
     /// Reads the files and logs what there is to say, where the files want it.
     fn load(&self, purpose: Purpose) -> Result<Loaded, u8> {
-        self.tell(own_addresses::load(
-            &self.paths,
-            &self.load_options(purpose),
-        ))
-    }
-
-    fn tell(&self, result: Result<Loaded, Box<ConfigFailure>>) -> Result<Loaded, u8> {
-        match result {
+        match inspect::load(&self.paths, &Machine, &self.load_options(purpose)) {
             Ok(loaded) => {
-                self.log.aim(Targets::from_config(&loaded.config.log, true));
-                self.log.set_debug(loaded.config.log.debug);
-                loaded.config.remarks.iter().for_each(notice::log);
+                // A check writes to no log: that may be the log of a running node.
+                let checking = purpose == Purpose::Check;
+                if !checking {
+                    self.log.aim(Targets::from_config(&loaded.config.log, true));
+                    self.log.set_debug(loaded.config.log.debug);
+                }
+                let all = !checking || self.options.verbose;
+                let lines = loaded.config.remarks.iter();
+                lines
+                    .filter(|line| all || line.severity() >= Severity::Warn)
+                    .for_each(notice::log);
                 Ok(loaded)
             }
             Err(failure) => Err(self.refuse(&failure)),

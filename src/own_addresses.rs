@@ -6,32 +6,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::actors::membership::handover::Resume;
-use crate::config::environment::Machine;
 use crate::config::group_lines;
-use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded};
 use crate::config::settings::StrayAddresses;
 use crate::config::types::{Config, MediumConfig};
+use crate::inspect::Finding;
 use crate::net::address_record::AddressRecord;
 use crate::net::own_addresses::{Guard, doubt_text, host_addresses, own_text};
 use crate::net::service_address::AddressManager;
-use crate::notice::Notice;
 use crate::paths::Paths;
 use crate::pid_file::{self, PidFile};
 use crate::resources::address::{AddressResource, parse_word};
 use crate::resources::own_address::{Came, Mark, OwnAddresses, Standing, Why};
 
-/// Reads and checks the files, and the addresses that haresources names.
-///
-/// # Errors
-/// [`ConfigFailure`] with every complaint of the run.
-pub fn load(paths: &Paths, options: &LoadOptions) -> Result<Loaded, Box<ConfigFailure>> {
-    let mut loaded = load::load(paths, &Machine, options)?;
-    let record = AddressRecord::read(&paths.var_lib);
-    let config = &loaded.config;
+/// The addresses of haresources, `text`, that are this host's own or the other node's, and those that
+/// may be. Blocks.
+#[must_use]
+pub fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Finding>) {
     // Without groups nothing is asked of the host.
     if config.groups.is_empty() {
-        return Ok(loaded);
+        return Default::default();
     }
+    let record = AddressRecord::read(&paths.var_lib);
     let own = OwnAddresses::new(host_addresses().unwrap_or_default(), &config.media);
     let facts = Facts {
         own: &own,
@@ -41,17 +36,7 @@ pub fn load(paths: &Paths, options: &LoadOptions) -> Result<Loaded, Box<ConfigFa
         // Then the administrator looks after such addresses.
         lenient: config.settings.stray_addresses == StrayAddresses::Ignore,
     };
-    let path = paths.haresources();
-    let text = group_lines::load_text(&path).unwrap_or_default();
-    let (refused, mut doubts) = complaints(&facts, &path, &text);
-    if refused.is_empty() {
-        loaded.config.remarks.append(&mut doubts);
-        return Ok(loaded);
-    }
-    let mut lines = std::mem::take(&mut loaded.config.remarks);
-    lines.extend(refused);
-    lines.extend(doubts);
-    Err(load::refused(options.purpose, lines, loaded.config.log))
+    complaints(&facts, &paths.haresources(), text)
 }
 
 /// How what is on the host may have come there, for a daemon that has not yet taken the pid file.
@@ -105,8 +90,8 @@ struct Facts<'a> {
     lenient: bool,
 }
 
-/// What is refused, and what is in doubt; a line for each.
-fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Notice>, Vec<Notice>) {
+/// What is refused, and what is in doubt.
+fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<Finding>) {
     let (mut refused, mut doubts) = (Vec::new(), Vec::new());
     for line in group_lines::logical(text) {
         for word in line.words.iter().skip(1) {
@@ -114,8 +99,9 @@ fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Notice>, Vec<N
                 continue;
             };
             let mark = (facts.mark)(resource.address);
-            let say = |text: String| Notice::OtherError {
-                text: format!("{}:{}: {word}: {text}", path.display(), line.number),
+            let say = |text: String| Finding {
+                place: format!("{}:{}", path.display(), line.number),
+                text: format!("{word}: {text}"),
             };
             match facts.own.standing(&resource, mark, facts.came) {
                 Standing::Own(copy, Why::First) if facts.lenient => {
@@ -176,7 +162,8 @@ mod tests {
             lenient,
         };
         let (refused, doubts) = complaints(&facts, Path::new("/h"), TEXT);
-        [refused, doubts].map(|lines| lines.iter().map(ToString::to_string).collect())
+        let shown = |it: &Finding| format!("{}: {}", it.place, it.text);
+        [refused, doubts].map(|found| found.iter().map(shown).collect())
     }
 
     fn begin(lines: &[String]) -> Vec<&str> {

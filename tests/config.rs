@@ -9,10 +9,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use systole::config::Config;
 use systole::config::environment::{Environment, FileText, InterfaceProblem, PathKind};
-use systole::config::load::{ConfigFailure, LoadOptions, Loaded, Purpose, load};
+use systole::config::load::{ConfigFailure, LoadOptions, Loaded, Purpose};
 use systole::config::print;
 use systole::config::types::MediumConfig;
+use systole::inspect::{Finding, HostView, Network, load};
 use systole::notice::Notice;
 use systole::paths::Paths;
 
@@ -70,6 +72,11 @@ const OURS: &[(&str, Our, &str)] = &[
         "4.3: legacy hangs",
     ),
     (
+        "node-100",
+        Our::Refuses("groups of haresources move between two nodes only"),
+        "groups are for pairs",
+    ),
+    (
         "node-long",
         Our::Refuses("at most 99"),
         "2.5: legacy writes no terminator",
@@ -78,6 +85,26 @@ const OURS: &[(&str, Our, &str)] = &[
         "ping_group-same-as-node",
         Our::Refuses("has the name of a cluster node"),
         "4.3: two nodes in one",
+    ),
+    (
+        "serial-null",
+        Our::Refuses("does not use serial lines yet, and no other medium is there"),
+        "nobody would be heard; accept_without takes it",
+    ),
+    (
+        "stonith_host-external-ssh",
+        Our::Refuses("does not fence yet"),
+        "fencing would be lost; accept_without takes it",
+    ),
+    (
+        "stonith_host-meatware",
+        Our::Refuses("does not fence yet"),
+        "fencing would be lost; accept_without takes it",
+    ),
+    (
+        "stonith_host-null",
+        Our::Refuses("does not fence yet"),
+        "fencing would be lost; accept_without takes it",
     ),
     (
         "ucast-empty",
@@ -93,7 +120,7 @@ const OURS: &[(&str, Our, &str)] = &[
 
 /// Cases that start, and of which something other than the files fails in the background. We open
 /// the media before success is reported: tests of the media. Their files must be accepted.
-const FAIL_LATER: &[&str] = &["port-in-use", "serial-null", "ucast-badif"];
+const FAIL_LATER: &[&str] = &["port-in-use", "ucast-badif"];
 
 /// Cases about running processes, the command line or scripts, and where they are tested. Their
 /// files must be readable all the same.
@@ -251,6 +278,21 @@ impl Environment for Recorded {
     }
 }
 
+impl HostView for Recorded {
+    fn network(&self, _: &[IpAddr]) -> Option<Network> {
+        None
+    }
+    fn primary_group(&self, _: &str) -> Option<u32> {
+        None
+    }
+    fn started_at_boot(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+    fn own_addresses(&self, _: &Paths, _: &Config, _: &str) -> (Vec<Finding>, Vec<Finding>) {
+        Default::default()
+    }
+}
+
 fn cases() -> BTreeMap<String, Value> {
     let mut cases = BTreeMap::new();
     for line in include_str!("vectors/config/cases.jsonl").lines() {
@@ -327,6 +369,10 @@ fn surroundings(case: &Value) -> Recorded {
 }
 
 fn run(case: &Value) -> Result<Loaded, Box<ConfigFailure>> {
+    run_on(case, &surroundings(case))
+}
+
+fn run_on(case: &Value, env: &Recorded) -> Result<Loaded, Box<ConfigFailure>> {
     let words: Vec<&str> = text(case, "command").unwrap_or("").split(' ').collect();
     let options = LoadOptions {
         manage_resources: !words.contains(&"-M"),
@@ -334,7 +380,7 @@ fn run(case: &Value) -> Result<Loaded, Box<ConfigFailure>> {
         debug: u8::try_from(words.iter().filter(|word| **word == "-d").count()).unwrap_or(0),
         ..LoadOptions::default()
     };
-    load(&Paths::default(), &surroundings(case), &options)
+    load(&Paths::default(), env, &options)
 }
 
 fn shown(lines: &[Notice]) -> Vec<String> {
@@ -363,6 +409,18 @@ fn expected(line: &str) -> Option<String> {
     if line.starts_with("ERROR: Invalid auth line [") {
         return Some("ERROR: Invalid auth line [***] in /etc/ha.d//authkeys".to_owned());
     }
+    // Warnings of legacy that nobody can act on are information here.
+    for advice in [
+        "Core dumps could be lost if multiple dumps occur.",
+        "Consider setting non-default value in /proc/sys/kernel/core_pattern",
+        "Consider setting /proc/sys/kernel/core_uses_pid",
+        "Logging daemon is disabled --enabling logging daemon is recommended",
+    ] {
+        let text = line.strip_prefix("WARN: ");
+        if let Some(text) = text.filter(|text| text.starts_with(advice)) {
+            return Some(format!("info: {text}"));
+        }
+    }
     let is_level = ["ERROR", "WARN", "CRIT", "notice", "info"]
         .iter()
         .any(|level| line.starts_with(&format!("{level}: ")));
@@ -390,6 +448,14 @@ fn says(ours: &str, legacy: &str) -> bool {
     }
 }
 
+/// What is information mostly may be a warning to those who ask for it.
+fn says_or_warns(ours: &str, legacy: &str) -> bool {
+    let texts = ours
+        .strip_prefix("WARN: ")
+        .zip(legacy.strip_prefix("info: "));
+    says(ours, legacy) || texts.is_some_and(|(ours, legacy)| says(ours, legacy))
+}
+
 /// Legacy lines, of all levels but debug, that ours do not have.
 fn missing(case: &Value, ours: &[String]) -> Vec<String> {
     let legacy = case.get("stderr").and_then(Value::as_array);
@@ -397,7 +463,7 @@ fn missing(case: &Value, ours: &[String]) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter_map(|line| expected(line.as_str()?))
-        .filter(|wanted| !ours.iter().any(|line| says(line, wanted)))
+        .filter(|wanted| !ours.iter().any(|line| says_or_warns(line, wanted)))
         .collect()
 }
 
@@ -495,6 +561,34 @@ fn where_we_differ_the_verdict_is_the_one_of_the_page() {
                 )
             }
         }
+    }
+}
+
+/// With the loss accepted, or as a messaging layer, the legacy verdict and every line of it come back.
+#[test]
+fn what_is_refused_for_now_is_taken_when_it_is_accepted() {
+    let cases = cases();
+    for (name, command) in [
+        ("serial-null", "heartbeat"),
+        ("stonith_host-external-ssh", "heartbeat"),
+        ("stonith_host-meatware", "heartbeat"),
+        ("stonith_host-null", "heartbeat"),
+        ("node-100", "heartbeat -M"),
+    ] {
+        let mut case = cases[name].clone();
+        case["command"] = command.into();
+        let mut env = surroundings(&case);
+        let settings = FileText {
+            bytes: b"accept_without = [\"stonith\", \"serial\"]\n".to_vec(),
+            mode: 0o644,
+            owner: 0,
+        };
+        env.files.insert(Paths::default().settings, Ok(settings));
+        let loaded = run_on(&case, &env)
+            .unwrap_or_else(|failure| panic!("{name}: {:#?}", shown(&failure.lines)));
+        let lines = shown(&loaded.config.remarks);
+        assert_eq!(missing(&case, &lines), [""; 0], "{name}: {lines:#?}");
+        assert_eq!(out_of_order(&case, &lines), None, "{name}");
     }
 }
 
@@ -1070,6 +1164,21 @@ impl Environment for FieldHost {
     }
     fn core_uses_pid(&self) -> bool {
         true
+    }
+}
+
+impl HostView for FieldHost {
+    fn network(&self, _: &[IpAddr]) -> Option<Network> {
+        None
+    }
+    fn primary_group(&self, _: &str) -> Option<u32> {
+        None
+    }
+    fn started_at_boot(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+    fn own_addresses(&self, _: &Paths, _: &Config, _: &str) -> (Vec<Finding>, Vec<Finding>) {
+        Default::default()
     }
 }
 

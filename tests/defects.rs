@@ -4,9 +4,14 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use common::cluster::Cluster;
+use systole::config::environment::Machine;
+use systole::config::load::{LoadOptions, Purpose};
+use systole::inspect::load;
+use systole::paths::Paths;
 use systole::protocol::settings::AutoFailback;
 
 const ON: AutoFailback = AutoFailback::On;
@@ -84,20 +89,49 @@ fn defect_03_node_returns_while_fencing_is_retried() {
     assert_eq!(cluster.reboots, [""; 0]);
 }
 
+/// Groups of three nodes are refused: a start, `-r` and the daemon's own reading of the files. As a
+/// messaging layer the same nodes are welcome.
 #[test]
 fn defect_04_three_or_more_nodes() {
-    let nodes = ["node1", "node2", "node3"];
-    let mut cluster = Cluster::new(&nodes, ON);
-    for host in nodes {
-        cluster.boot(host);
+    let dir = tempfile::tempdir().expect("a directory");
+    let paths = Paths::under(dir.path());
+    std::fs::create_dir_all(&paths.ha_dir).expect("a directory");
+    let put = |name: &str, text: &str| {
+        let path = paths.ha_dir.join(name);
+        std::fs::write(&path, text).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("mode set");
+    };
+    put("nodeinfo", "node1\n");
+    put("authkeys", "auth 1\n1 crc\n");
+    put("haresources", "node1 10.0.0.100\n");
+    put(
+        "ha.cf",
+        "logfile /dev/null\ndeadtime 10\nucast lo 127.0.0.1\nnode node1 node2\nnode node3\n",
+    );
+    for (purpose, exit_code) in [
+        (Purpose::Start, 6),
+        (Purpose::Check, 6),
+        (Purpose::Reload, 1),
+    ] {
+        let options = LoadOptions {
+            purpose,
+            ..LoadOptions::default()
+        };
+        let failure = load(&paths, &Machine, &options).expect_err("refused");
+        assert_eq!(failure.exit_code, exit_code, "{purpose:?}");
+        let said = failure.lines.iter().any(|line| {
+            let line = line.to_string();
+            line.contains("ha.cf:5: node: 3 nodes") && line.contains("Pacemaker")
+        });
+        assert!(said, "{:#?}", failure.lines);
     }
-    cluster.run(20_000);
-    cluster.forget();
-    cluster.kill("node3");
-    cluster.run(10_000);
-    assert_eq!(cluster.run_by("node1"), ["start c"]);
-    assert_eq!(cluster.run_by("node2"), [""; 0]);
-    assert_eq!(cluster.doubles, []);
+    let layer = LoadOptions {
+        manage_resources: false,
+        ..LoadOptions::default()
+    };
+    let loaded = load(&paths, &Machine, &layer).expect("a messaging layer");
+    assert_eq!(loaded.config.nodes.len(), 3);
 }
 
 #[test]

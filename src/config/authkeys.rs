@@ -4,7 +4,7 @@
 
 use zeroize::Zeroizing;
 
-use super::report::{Refusal, Report};
+use super::report::{BYTE_ORDER_MARK, MARK_IN_FRONT, Refusal, Report};
 use super::values::scan_integer;
 use crate::notice::Severity;
 use crate::protocol::auth::{KeyRing, MAX_KEY_INDEX, Method};
@@ -80,7 +80,14 @@ pub fn read(report: &mut Report, shown: &str, file: &str, text: &[u8]) -> Option
     let mut failed = false;
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1_usize..) {
         let place = format!("{file}:{number}");
-        if let Err(refusal) = keys.line(report, shown, &place, line) {
+        let marked =
+            number == 1 && line.starts_with(BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes());
+        let read = if marked {
+            Err(invalid(MARK_IN_FRONT))
+        } else {
+            keys.line(report, shown, &place, line)
+        };
+        if let Err(refusal) = read {
             failed = true;
             report.refuse(&place, refusal);
         }
@@ -92,7 +99,9 @@ pub fn read(report: &mut Report, shown: &str, file: &str, text: &[u8]) -> Option
         }
         (Some(auth), None) => {
             failed = true;
-            report.error(format!("Auth Key [{auth}] not found in keyfile [{shown}]"));
+            report.error(format!(
+                "Auth Key [{auth}] not found in keyfile [{shown}] ({file}: no line begins with {auth})"
+            ));
         }
         (Some(_), Some(_)) => {}
     }

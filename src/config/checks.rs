@@ -37,7 +37,7 @@ fn fill_in_defaults(draft: &mut Draft<'_>) {
             .parameters
             .insert(row.name.to_owned(), default.to_owned());
         match row.name {
-            "coredumps" => draft.warn_of_core_settings(),
+            "coredumps" => draft.tell_of_core_settings(Severity::Info),
             "pacemaker" => draft.report.info(format!("Pacemaker support: {default}")),
             _ => {}
         }
@@ -78,7 +78,7 @@ pub(super) fn finish(draft: &mut Draft<'_>, manage_resources: bool) -> (Timing, 
             "Please convert to 'auto_failback on'.",
             "See documentation for conversion details.",
         ] {
-            draft.report.warn(text);
+            draft.report.say_as_legacy(Severity::Warn, text);
         }
     }
     log_targets(draft);
@@ -142,7 +142,15 @@ fn local_node(draft: &mut Draft<'_>) -> Option<NodeName> {
         return Some(local);
     }
     let text = format!("Current node [{local}] not in configuration!");
-    draft.refuse_whole(&["node"], Refusal::legacy(text, "no node line names it"));
+    let label = |name: &NodeName| name.as_str().split('.').next().map(str::to_owned);
+    let other_form = draft.nodes.iter().find(|node| label(node) == label(&local));
+    let reason = other_form.map_or_else(
+        || "no node line names it".to_owned(),
+        |node| {
+            format!("it names {node}, and `uname -n` says {local}: write the same form everywhere")
+        },
+    );
+    draft.refuse_whole(&["node"], Refusal::legacy(text, reason));
     draft.report.info(
         "By default, cluster nodes are named by `uname -n` and must be declared with a 'node' \
          directive in the ha.cf file.",
@@ -181,8 +189,9 @@ fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
         let refusal = Refusal::legacy(text, "it must be as long at least");
         draft.refuse_whole(&["initdead"], refusal);
     } else if initdead < SMALL_INITDEAD {
+        let place = draft.place_of("initdead");
         draft.report.warn(format!(
-            "Initial dead time [{} ms] may be too small!",
+            "Initial dead time [{} ms] may be too small! ({place})",
             ms(initdead)
         ));
         draft
@@ -253,11 +262,13 @@ fn log_targets(draft: &mut Draft<'_>) {
         (false, Some(true)) => {}
         (true, Some(true)) => {
             let facility = if has_facility { "/logfacility" } else { "" };
+            let place = draft.place_of("use_logd");
             draft.report.warn(format!(
-                "logd is enabled but logfile/debugfile{facility} is still configured in ha.cf"
+                "logd is enabled but logfile/debugfile{facility} is still configured in ha.cf \
+                 ({place}: the logging daemon is not used)"
             ));
         }
-        (true, _) => draft.report.warn(LOGD_DISABLED),
+        (true, _) => draft.report.info(LOGD_DISABLED),
     }
     if has_facility {
         for name in ["logfile", "debugfile"] {

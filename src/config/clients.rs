@@ -190,7 +190,11 @@ fn child(draft: &mut Draft<'_>, value: &str, failfast: bool) -> Verdict {
     if draft.env_of.user_id(user).is_none() {
         return Err(Refusal::legacy(
             format!("Invalid uid [{user}] specified for client child"),
-            "no such user",
+            if user.starts_with('/') {
+                "the user is missing: write `respawn hacluster /path/of/the/program`"
+            } else {
+                "no such user"
+            },
         ));
     }
     if !command.starts_with('/') {
@@ -310,9 +314,10 @@ pub(super) fn pacemaker(draft: &mut Draft<'_>, word: &str) -> Verdict {
     if draft.env_of.read_file(&draft.paths.haresources()).is_ok() {
         let path = shown_path(draft.paths, "haresources");
         draft.report.warn(format!("File {path} exists."));
-        draft
-            .report
-            .warn("This file is not used because pacemaker is enabled");
+        draft.report.say_as_legacy(
+            Severity::Warn,
+            "This file is not used because pacemaker is enabled",
+        );
     }
     if !draft.env_of.is_executable(Path::new(CCM)) {
         return Err(Refusal::legacy(

@@ -5,7 +5,7 @@
 
 use super::handlers as set;
 use super::row::Class::{Line, Words};
-use super::row::Effect::{Full, None as NoEffect};
+use super::row::Effect::{Full, None as NoEffect, Receiving};
 use super::row::{Row, line, medium, words};
 use super::{clients, media, pings};
 
@@ -170,21 +170,21 @@ pub(super) const DIRECTIVES: &[Row] = &[
         set::compression,
         Some("zlib"),
         "set compression module",
-        NoEffect,
+        Receiving,
     ),
     words(
         "compression_threshold",
         set::compression_threshold,
         Some("2"),
         "set compression threshold",
-        NoEffect,
+        Receiving,
     ),
     words(
         "traditional_compression",
         set::traditional_compression,
         Some("no"),
         "set traditional_compression",
-        NoEffect,
+        Receiving,
     ),
     words("env", set::env, None, "", Full),
     words(
@@ -252,4 +252,55 @@ const MEDIA: &[Row] = &[
 /// The row of a directive or medium.
 pub(super) fn find(name: &str) -> Option<&'static Row> {
     DIRECTIVES.iter().chain(MEDIA).find(|row| row.name == name)
+}
+
+/// The directive that a misspelt one comes nearest to: two letters may be wrong, or the case.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    /// A longer word is no misspelt directive.
+    const MAX_BYTES: usize = 32;
+    const MAX_WRONG: usize = 2;
+    if name.len() > MAX_BYTES {
+        return None;
+    }
+    let name = name.to_ascii_lowercase();
+    let rows = DIRECTIVES.iter().chain(MEDIA);
+    rows.map(|row| (distance(&name, row.name), row.name))
+        .filter(|(wrong, meant)| *wrong <= MAX_WRONG && meant.len() > 2 * wrong)
+        .min()
+        .map(|(_, meant)| meant)
+}
+
+/// How many letters are to be put in, taken out or changed.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, wanted) in from.bytes().enumerate() {
+        let mut diagonal = index;
+        let mut left = index.saturating_add(1);
+        let mut next = vec![left];
+        for (above, letter) in row.iter().skip(1).zip(to.bytes()) {
+            let changed = diagonal.saturating_add(usize::from(letter != wanted));
+            diagonal = *above;
+            left = changed
+                .min(above.saturating_add(1))
+                .min(left.saturating_add(1));
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_directive_is_recognised() {
+        assert_eq!(nearest("deadtme"), Some("deadtime"));
+        assert_eq!(nearest("Node"), Some("node"));
+        assert_eq!(nearest("autofailback"), Some("auto_failback"));
+        assert_eq!(nearest("bogus"), None);
+        assert_eq!(nearest("node1"), Some("node"));
+        assert_eq!(nearest(&"x".repeat(5_000)), None);
+    }
 }

@@ -11,8 +11,9 @@ use super::environment::Environment;
 use super::report::{Refusal, Report};
 use super::types::{
     Compression, CompressionConfig, GenerationMethod, LogConfig, MediumConfig, PingConfig,
-    RespawnConfig, UuidFrom,
+    RespawnConfig, UuidFrom, Written,
 };
+use crate::notice::Severity;
 use crate::paths::Paths;
 use crate::protocol::client::ApiAuth;
 use crate::protocol::name::{NodeName, NodeNameError};
@@ -42,6 +43,8 @@ pub struct Draft<'a> {
     pub(super) place: String,
     /// The same of the last good line of each directive, for the checks across lines.
     pub(super) places: BTreeMap<&'static str, String>,
+    /// Every line that was taken.
+    pub(super) written: Vec<Written>,
     pub(super) local: String,
     pub(super) nodes: Vec<NodeName>,
     pub(super) node_table: Vec<NodeName>,
@@ -92,6 +95,7 @@ impl<'a> Draft<'a> {
             report: Report::default(),
             place: String::new(),
             places: BTreeMap::new(),
+            written: Vec::new(),
             local: local.to_owned(),
             nodes: Vec::new(),
             node_table: Vec::new(),
@@ -153,6 +157,12 @@ impl<'a> Draft<'a> {
         self.report.refuse(&place, refusal);
     }
 
+    /// Where the last line of a directive stands; without one the file.
+    pub(super) fn place_of(&self, directive: &str) -> String {
+        let place = self.places.get(directive).cloned();
+        place.unwrap_or_else(|| self.paths.ha_cf().display().to_string())
+    }
+
     /// A warning of our own about the line in hand.
     pub(super) fn warn_here(&mut self, text: &str) {
         let text = format!("{}: {text}", self.place);
@@ -202,29 +212,35 @@ impl<'a> Draft<'a> {
     /// Says so when the logging daemon is not there.
     pub(super) fn warn_without_logd(&mut self) {
         if !self.env_of.has_logd() {
-            self.report.warn(
+            self.report.say_as_legacy(
+                Severity::Warn,
                 "Initializing connection to logging daemon failed. \
                  Logging daemon may not be running",
             );
         }
     }
 
-    /// Warns when one core file would overwrite another. Spec: configuration, section 4.4.
-    pub(super) fn warn_of_core_settings(&mut self) {
+    /// Says that one core file would overwrite another: a warning to those who ask for core files.
+    /// Spec: configuration, section 4.4.
+    pub(super) fn tell_of_core_settings(&mut self, severity: Severity) {
         let pattern = self.env_of.core_pattern();
         let uses_pid = self.env_of.core_uses_pid();
         if uses_pid || pattern.contains("%p") || pattern.starts_with('|') {
             return;
         }
-        self.report
-            .warn("Core dumps could be lost if multiple dumps occur.");
+        self.report.say(
+            severity,
+            "Core dumps could be lost if multiple dumps occur.",
+        );
         if pattern == "core" {
-            self.report.warn(
+            self.report.say(
+                severity,
                 "Consider setting non-default value in /proc/sys/kernel/core_pattern \
                  (or equivalent) for maximum supportability",
             );
         }
-        self.report.warn(
+        self.report.say(
+            severity,
             "Consider setting /proc/sys/kernel/core_uses_pid (or equivalent) to 1 for maximum \
              supportability",
         );

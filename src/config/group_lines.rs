@@ -52,6 +52,14 @@ pub fn physical(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.split('\n'))
 }
 
+/// Whether a line ends in a backslash that blanks (or a CR) keep from continuing it.
+#[must_use]
+pub fn backslash_and_blanks(line: &str) -> bool {
+    let words = line.split('#').next().unwrap_or_default();
+    let trimmed = words.trim_end_matches([' ', '\t', '\r', '\x0c', '\x0b']);
+    trimmed.len() < words.len() && trimmed.ends_with('\\')
+}
+
 /// Joins the physical lines; those without a word are left out.
 ///
 /// Quirk: comments are removed before lines are joined, so a `#` in a continuation line stays, and

@@ -6,8 +6,9 @@
 use super::directives;
 use super::draft::{Draft, shown_path};
 use super::lines::{self, Directive};
-use super::report::{Refusal, quote};
+use super::report::{BYTE_ORDER_MARK, MARK_IN_FRONT, Refusal, quote};
 use super::row::{Class, Effect};
+use super::types::Written;
 
 /// Names of media that other builds of the legacy program know.
 const FOREIGN_MEDIA: [&str; 4] = ["hbaping", "hbaping_group", "rds", "tipc"];
@@ -30,8 +31,9 @@ impl Draft<'_> {
         self.place = format!("{at}: {}", quote(name));
         if name == "udp" {
             name = "bcast";
-            self.report
-                .warn("WARNING: directive 'udp' replaced by 'bcast'");
+            self.report.warn(format!(
+                "WARNING: directive 'udp' replaced by 'bcast' ({at})"
+            ));
         }
         let Some(row) = directives::find(name) else {
             self.illegal(name);
@@ -59,17 +61,30 @@ impl Draft<'_> {
         }
         if used {
             self.places.insert(row.name, self.place.clone());
+            self.written.push(Written {
+                directive: row.name,
+                value: value.to_owned(),
+                place: at.to_owned(),
+            });
         }
-        if used && row.effect == Effect::None {
-            self.without_effect.push(format!("{name} ({at})"));
+        match row.effect {
+            Effect::None if used => self.without_effect.push(format!("{name} ({at})")),
+            Effect::Receiving if used => self.report.info(format!(
+                "{name} ({at}): nothing is sent compressed; what others compress is read"
+            )),
+            Effect::Full | Effect::None | Effect::Receiving => {}
         }
     }
 
     fn illegal(&mut self, name: &str) {
-        let reason = if FOREIGN_MEDIA.contains(&name) {
-            "medium not supported"
+        let reason = if name.starts_with(BYTE_ORDER_MARK) {
+            MARK_IN_FRONT.to_owned()
+        } else if FOREIGN_MEDIA.contains(&name) {
+            "medium not supported".to_owned()
+        } else if let Some(meant) = directives::nearest(name) {
+            format!("no such directive; {meant} is meant, perhaps")
         } else {
-            "no such directive; names are case-sensitive"
+            "no such directive; names are case-sensitive".to_owned()
         };
         let legacy = format!(
             "Illegal directive [{}] in {}",

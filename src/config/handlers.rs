@@ -119,7 +119,7 @@ pub(super) fn debugfile(draft: &mut Draft<'_>, word: &str) -> Verdict {
 /// cluster share the file and must agree, so we read it the same way and say what it means.
 /// Spec: configuration, section 4.5.
 pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    draft.report.say(
+    draft.report.say_as_legacy(
         Severity::Error,
         "nice_failback flag is obsolete.. Use auto_failback {on, off, legacy} instead.",
     );
@@ -129,7 +129,7 @@ pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
     }
     if draft.auto_failback.is_nice() {
         draft.auto_failback = AutoFailback::Off;
-        draft.report.say(
+        draft.report.say_as_legacy(
             Severity::Error,
             format!("'nice_failback {word}' has been changed to 'auto_failback off'"),
         );
@@ -142,10 +142,10 @@ pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
             "Consider converting to 'auto_failback on'.",
             "When you do, then you can use ipfail, and hb_standby",
         ] {
-            draft.report.say(Severity::Error, text);
+            draft.report.say_as_legacy(Severity::Error, text);
         }
     }
-    draft.report.say(Severity::Error, SEE);
+    draft.report.say_as_legacy(Severity::Error, SEE);
     let meaning = if draft.auto_failback.is_nice() {
         "off"
     } else {
@@ -216,7 +216,8 @@ pub(super) fn msgfmt(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-/// What legacy says of every node without the logging daemon.
+/// What legacy says, as a warning, of every node without the logging daemon. It recommends what this
+/// program does not use.
 pub(super) const LOGD_DISABLED: &str =
     "Logging daemon is disabled --enabling logging daemon is recommended";
 
@@ -224,7 +225,7 @@ pub(super) fn use_logd(draft: &mut Draft<'_>, word: &str) -> Verdict {
     if values::boolean(word) == Some(true) {
         draft.connect_to_logd();
     } else {
-        draft.report.warn(LOGD_DISABLED);
+        draft.report.info(LOGD_DISABLED);
     }
     draft.use_logd = Some(values::required_boolean(word)?);
     Ok(())
@@ -249,8 +250,13 @@ pub(super) fn syslogmsgfmt(draft: &mut Draft<'_>, word: &str) -> Verdict {
 }
 
 pub(super) fn coredumps(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    // Quirk: said even of "off".
-    draft.warn_of_core_settings();
+    // Quirk: legacy warns even of "off".
+    let wanted = values::boolean(word) == Some(true);
+    draft.tell_of_core_settings(if wanted {
+        Severity::Warn
+    } else {
+        Severity::Info
+    });
     values::required_boolean(word).map(|_| ())
 }
 

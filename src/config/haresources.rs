@@ -4,7 +4,7 @@
 //! Spec: resources, section 2; configuration, section 6.
 
 use super::group_lines;
-use super::report::{Refusal, Report, quote};
+use super::report::{BYTE_ORDER_MARK, MARK_IN_FRONT, Refusal, Report, quote};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 
@@ -26,9 +26,12 @@ pub fn check_nodes(
     is_node: impl Fn(&str) -> bool,
 ) -> Result<(), (usize, Refusal)> {
     let mut continued = false;
+    // The line before, when it was meant to continue and does not.
+    let mut broken = None;
     for (number, line) in group_lines::physical(text) {
         if continued {
             continued = line.ends_with('\\');
+            broken = group_lines::backslash_and_blanks(line).then_some(number);
             continue;
         }
         let first = line
@@ -38,12 +41,18 @@ pub fn check_nodes(
             continue;
         };
         if !is_node(first) {
-            let refusal = Refusal::legacy(
-                format!("Bad nodename in {shown} [{}]", quote(first)),
-                "the first word must be a configured node",
-            );
-            return Err((number, refusal));
+            let (number, reason) = match broken {
+                _ if number == 1 && first.starts_with(BYTE_ORDER_MARK) => (number, MARK_IN_FRONT),
+                Some(before) => (
+                    before,
+                    "blanks behind the backslash: the line does not continue",
+                ),
+                None => (number, "the first word must be a configured node"),
+            };
+            let text = format!("Bad nodename in {shown} [{}]", quote(first));
+            return Err((number, Refusal::legacy(text, reason)));
         }
+        broken = group_lines::backslash_and_blanks(line).then_some(number);
         continued = line.ends_with('\\');
     }
     Ok(())
@@ -94,7 +103,7 @@ pub fn groups(report: &mut Report, file: &str, text: &str) -> Vec<ResourceGroup>
                  used",
                 first.owner
             );
-            report.say(crate::notice::Severity::Error, text);
+            report.warn(text);
             continue;
         }
         if groups.len() >= MAX_GROUPS {
@@ -210,7 +219,10 @@ mod tests {
         assert_eq!(check("node1 a\nnode3 x\n"), Some(2));
         assert_eq!(check("\\\nnode3 x\n"), Some(1));
         assert_eq!(check("  # x\n\r\n\x0c node1 x\n"), None);
-        assert_eq!(check("node1 a \\\r\nnode3 x\r\n"), Some(2));
+        // The CR keeps the backslash from continuing the line: that one is to blame.
+        assert_eq!(check("node1 a \\\r\nnode3 x\r\n"), Some(1));
+        assert_eq!(check("node1 a \\ \nnode3 x\n"), Some(1));
+        assert_eq!(check("node1 a # b \\ \nnode3 x\n"), Some(2));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::haresources;
 use super::report::{Refusal, Report};
 use super::settings::Settings;
-use super::types::{Config, LogConfig};
+use super::types::{Config, LogConfig, Sources};
 use crate::notice::Notice;
 use crate::paths::Paths;
 use crate::protocol::auth::KeyRing;
@@ -31,9 +31,11 @@ const MAX_NODEINFO_BYTES: usize = 255;
 /// What the files are read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Purpose {
-    /// To start (or to restart in place).
+    /// To start.
     #[default]
     Start,
+    /// To go on with what runs: after a restart in place, or in the place of a dead daemon.
+    Resume,
     /// To see whether a running daemon may re-read them (`-r`).
     Reload,
     /// To check them only (`-t`).
@@ -71,6 +73,8 @@ pub struct Loaded {
     pub config: Config,
     /// Keys.
     pub keys: KeyRing,
+    /// The lines that it comes from.
+    pub sources: Sources,
 }
 
 /// A configuration that may not be started.
@@ -101,6 +105,9 @@ pub fn load(
         denied: false,
     };
     let mut draft = Draft::new(env, paths, &local, options.debug);
+    if options.purpose == Purpose::Check {
+        draft.report = Report::of_check();
+    }
     let Some(ha_cf) = run.read_ha_cf(&mut draft.report) else {
         draft
             .report
@@ -124,10 +131,10 @@ pub fn load(
         run.say_validated(&mut draft.report);
     }
     let manage_resources = options.manage_resources && draft.pacemaker != Some(true);
-    let groups = if manage_resources {
+    let (groups, haresources) = if manage_resources {
         run.read_haresources(&mut draft)
     } else {
-        Vec::new()
+        Default::default()
     };
     let (false, Some(local)) = (draft.report.failed(), local) else {
         return Err(run.fail(draft));
@@ -137,6 +144,10 @@ pub fn load(
             .report
             .warn(format!("{line}: accepted, but without effect yet"));
     }
+    let sources = Sources {
+        ha_cf: draft.written,
+        haresources,
+    };
     let config = Config {
         local,
         nodes: draft.nodes,
@@ -169,29 +180,11 @@ pub fn load(
         remarks: draft.report.into_lines(),
         settings,
     };
-    Ok(Loaded { config, keys })
-}
-
-/// The failure of files that are good in themselves, by `lines` of a check that comes after them.
-#[must_use]
-pub fn refused(purpose: Purpose, mut lines: Vec<Notice>, log: LogConfig) -> Box<ConfigFailure> {
-    let mut report = Report::default();
-    let exit_code = refuse(purpose, &mut report);
-    lines.extend(report.into_lines());
-    Box::new(ConfigFailure {
-        exit_code,
-        lines,
-        log,
+    Ok(Loaded {
+        config,
+        keys,
+        sources,
     })
-}
-
-/// The last line of a failure, and its exit code.
-fn refuse(purpose: Purpose, report: &mut Report) -> u8 {
-    if purpose == Purpose::Reload {
-        return EXIT_NOT_RELOADED;
-    }
-    report.error("Configuration error, heartbeat not started.");
-    EXIT_REFUSED
 }
 
 /// Reads the keys alone, for a running daemon that takes new ones; with them, the warnings.
@@ -241,23 +234,36 @@ struct Run<'a> {
     denied: bool,
 }
 
-impl Run<'_> {
-    fn fail(&self, draft: Draft<'_>) -> Box<ConfigFailure> {
-        let mut report = draft.report;
-        let mut exit_code = refuse(self.options.purpose, &mut report);
-        if self.denied {
-            exit_code = EXIT_NO_PERMISSION;
+impl ConfigFailure {
+    /// Refuses what `report` complains of. `denied`: a file could not be read for want of permission.
+    #[must_use]
+    pub fn of(mut report: Report, purpose: Purpose, denied: bool, log: LogConfig) -> Self {
+        let exit_code = match purpose {
+            _ if denied => EXIT_NO_PERMISSION,
+            Purpose::Reload => EXIT_NOT_RELOADED,
+            Purpose::Start | Purpose::Resume | Purpose::Check => EXIT_REFUSED,
+        };
+        if purpose != Purpose::Reload {
+            report.error("Configuration error, heartbeat not started.");
         }
-        Box::new(ConfigFailure {
+        Self {
             exit_code,
             lines: report.into_lines(),
-            log: draft.log,
-        })
+            log,
+        }
+    }
+}
+
+impl Run<'_> {
+    fn fail(&self, draft: Draft<'_>) -> Box<ConfigFailure> {
+        let purpose = self.options.purpose;
+        let failure = ConfigFailure::of(draft.report, purpose, self.denied, draft.log);
+        Box::new(failure)
     }
 
     fn say_validated(&self, report: &mut Report) {
         match self.options.purpose {
-            Purpose::Start => {
+            Purpose::Start | Purpose::Resume => {
                 report.info("**************************");
                 report.info(format!(
                     "Configuration validated. Starting heartbeat {LEGACY_VERSION}"
@@ -343,7 +349,7 @@ impl Run<'_> {
     fn read_haresources(
         &mut self,
         draft: &mut Draft<'_>,
-    ) -> Vec<crate::protocol::group::ResourceGroup> {
+    ) -> (Vec<crate::protocol::group::ResourceGroup>, String) {
         let path = self.paths.haresources();
         let place = path.display().to_string();
         let shown = shown_path(self.paths, "haresources");
@@ -357,17 +363,18 @@ impl Run<'_> {
                 );
                 draft.report.refuse(&place, refusal);
                 tell_of_sample(&mut draft.report, &shown);
-                return Vec::new();
+                return Default::default();
             }
         };
-        let text = String::from_utf8_lossy(&file.bytes);
+        let text = String::from_utf8_lossy(&file.bytes).into_owned();
         let is_node =
             |name: &str| NodeName::new(name).is_ok_and(|name| draft.node_table.contains(&name));
         if let Err((line, refusal)) = haresources::check_nodes(&text, &shown, is_node) {
             draft.report.refuse(&format!("{place}:{line}"), refusal);
-            return Vec::new();
+            return Default::default();
         }
-        haresources::groups(&mut draft.report, &place, &text)
+        let groups = haresources::groups(&mut draft.report, &place, &text);
+        (groups, text)
     }
 }
 

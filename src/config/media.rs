@@ -71,8 +71,9 @@ pub(super) fn udpport(draft: &mut Draft<'_>, word: &str) -> Verdict {
     if let Some(service) = draft.env_of.udp_service_name(port)
         && !matches!(service.as_str(), "ha-cluster" | "heartbeat")
     {
+        let place = draft.place().to_owned();
         draft.report.warn(format!(
-            "heartbeat: udp port {port} reserved for service \"{service}\"."
+            "heartbeat: udp port {port} reserved for service \"{service}\". ({place})"
         ));
     }
     draft.ports.current = Some(port);

@@ -47,9 +47,11 @@ pub(super) fn ping_group(draft: &mut Draft<'_>, value: &str) -> Verdict {
         match first_ipv4(draft, host) {
             Ok(address) => addresses.push(address.into()),
             // Quirk: legacy goes on without the host.
-            Err(reason) => draft
-                .report
-                .say(Severity::Error, unknown_host(host, &reason)),
+            Err(reason) => {
+                let text = unknown_host(host, &reason);
+                draft.report.say_as_legacy(Severity::Error, text);
+                draft.warn_here(&format!("{host} does not resolve; left out"));
+            }
         }
     }
     add_ping(draft, "ping_group", name, addresses)

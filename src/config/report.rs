@@ -5,14 +5,42 @@ use crate::notice::{Notice, Severity};
 /// Longest piece of a file that a log line quotes, in characters: enough to recognise a line.
 const MAX_QUOTE_CHARS: usize = 200;
 
+/// What some editors put in front of a file. It is invisible and no blank.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What is wrong with it.
+pub const MARK_IN_FRONT: &str =
+    "the file begins with a UTF-8 byte order mark: remove its first three bytes";
+
 /// Collects every complaint of one run, so that all errors are reported together.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     lines: Vec<Notice>,
     failed: bool,
+    /// Of `-t`, whose lines name their place.
+    checking: bool,
 }
 
 impl Report {
+    /// A report of `-t`.
+    #[must_use]
+    pub fn of_check() -> Self {
+        Self {
+            checking: true,
+            ..Self::default()
+        }
+    }
+
+    /// A report that begins with lines which refuse nothing.
+    #[must_use]
+    pub const fn with(lines: Vec<Notice>) -> Self {
+        Self {
+            lines,
+            failed: false,
+            checking: false,
+        }
+    }
+
     /// Whether something was refused.
     #[must_use]
     pub const fn failed(&self) -> bool {
@@ -44,6 +72,17 @@ impl Report {
     /// Adds a warning.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.say(Severity::Warn, text);
+    }
+
+    /// Adds a legacy line that names no place and refuses nothing. It is said at a start as legacy says
+    /// it; in `-t` it is information, and the table of checks says it with its place where it matters.
+    pub fn say_as_legacy(&mut self, severity: Severity, text: impl Into<String>) {
+        let severity = if self.checking {
+            Severity::Info
+        } else {
+            severity
+        };
+        self.say(severity, text);
     }
 
     /// Adds an error line and refuses the configuration.

@@ -18,6 +18,8 @@ pub(super) enum Class {
 pub(super) enum Effect {
     /// It does.
     Full,
+    /// It reads what other nodes send accordingly, and sends without it.
+    Receiving,
     /// It only checks the value; the log says so at start.
     None,
 }

@@ -33,6 +33,29 @@ pub enum StrayAddresses {
     Ignore,
 }
 
+/// What a legacy node does and this one does not do yet: without it the start is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Fencing by `stonith` and `stonith_host`.
+    Stonith,
+    /// Heartbeats over serial lines.
+    Serial,
+}
+
+impl Loss {
+    /// All of them. One that is made good later stays here: a word once taken is never refused.
+    pub const ALL: [Self; 2] = [Self::Stonith, Self::Serial];
+
+    /// The word in the file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stonith => "stonith",
+            Self::Serial => "serial",
+        }
+    }
+}
+
 /// Settings that ha.cf has no directive for. A default that is not the legacy behaviour says so in
 /// [`SETTINGS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +76,8 @@ pub struct Settings {
     pub stray_addresses: StrayAddresses,
     /// Whether a node that hears neither its peer nor a ping node lets go of its resources.
     pub isolation_release: bool,
+    /// What ha.cf names and the administrator starts without.
+    pub accept_without: Vec<Loss>,
 }
 
 impl Default for Settings {
@@ -66,6 +91,7 @@ impl Default for Settings {
             address_probe: true,
             stray_addresses: StrayAddresses::Remove,
             isolation_release: false,
+            accept_without: Vec::new(),
         }
     }
 }
@@ -164,6 +190,17 @@ pub const SETTINGS: &[SettingDoc] = &[
         safety: "Prevents two owners where one side is cut off. A ping node that fails together \
                  with the peer leaves nobody serving until it answers again",
     },
+    SettingDoc {
+        key: "accept_without",
+        values: "list of `\"stonith\"`, `\"serial\"`",
+        default: "[]",
+        about: "ha.cf may name what this program does not do yet: fencing (`stonith`, `stonith_host` \
+                lines for this node) and serial lines (where no other medium is left). Such a file \
+                refuses the start unless the word stands here. A word that is not needed, or no \
+                longer, costs one INFO line",
+        safety: "`\"stonith\"`: nobody turns off a node that hangs with its disks mounted. \
+                 `\"serial\"`: the nodes do not hear each other, each serves everything",
+    },
 ];
 
 /// The file as it stands. Each field's name is a key of [`SETTINGS`].
@@ -178,6 +215,7 @@ struct Raw {
     address_probe: Option<String>,
     stray_addresses: Option<String>,
     isolation_release: Option<String>,
+    accept_without: Option<Vec<String>>,
 }
 
 /// Why the settings file is refused.
@@ -300,6 +338,20 @@ impl Settings {
                 }
             };
         }
+        for word in raw.accept_without.unwrap_or_default() {
+            let known = Loss::ALL.into_iter().find(|loss| loss.word() == word);
+            let Some(loss) = known else {
+                return Err(SettingsError::Value {
+                    file: file.to_owned(),
+                    key: "accept_without",
+                    value: word,
+                    expected: "a list of \"stonith\" and \"serial\", or of one of them",
+                });
+            };
+            if !settings.accept_without.contains(&loss) {
+                settings.accept_without.push(loss);
+            }
+        }
         let seconds = |key, value: Option<u64>, most: u64, expected| match value {
             None => Ok(None),
             Some(value) if (1..=most).contains(&value) => Ok(Some(Duration::from_secs(value))),
@@ -395,6 +447,11 @@ mod tests {
             ("address_probe = 1", "address_probe"),
             ("address_probe = \"maybe\"", "address_probe"),
             ("stray_addresses = \"maybe\"", "stray_addresses"),
+            (
+                "accept_without = [\"fencing\"]",
+                "\"stonith\" and \"serial\"",
+            ),
+            ("accept_without = \"stonith\"", "accept_without"),
             ("native_addresses = ", "TOML"),
         ] {
             let error = read(text).expect_err(text);
@@ -405,12 +462,14 @@ mod tests {
 
     #[test]
     fn values_are_taken() {
-        let settings =
-            read("native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\n");
+        let settings = read(
+            "native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\naccept_without = [\"serial\", \"stonith\", \"serial\"]\n",
+        );
         let expected = Settings {
             native_addresses: NativeAddresses::Never,
             script_time_limit: Duration::from_secs(5),
             ipfail: true,
+            accept_without: vec![Loss::Serial, Loss::Stonith],
             ..Settings::default()
         };
         assert_eq!(settings, Ok(expected));

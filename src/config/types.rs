@@ -212,6 +212,26 @@ pub struct CompressionConfig {
     pub traditional: bool,
 }
 
+/// A directive of ha.cf that was taken, as it stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its name in the table of directives.
+    pub directive: &'static str,
+    /// The rest of its line, without a comment.
+    pub value: String,
+    /// `file:line`.
+    pub place: String,
+}
+
+/// The files as they stand, for whoever has to name a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Directives of ha.cf in file order.
+    pub ha_cf: Vec<Written>,
+    /// Text of haresources; empty when it is not read.
+    pub haresources: String,
+}
+
 /// Everything that ha.cf, haresources and the command line say.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -1,8 +1,15 @@
 //! `hb_addnode`, `hb_delnode`, `hb_setweight`, `hb_setsite`: changes of the node table while the
 //! daemon runs. They live in memory only: ha.cf is not changed. Spec: tools, section 4.
 
+use std::time::Duration;
+
 use super::Call;
 use super::handover::send;
+use crate::control::{Reply, Request};
+use crate::protocol::settings::GROUPS_NEED_A_PAIR;
+
+/// How long the daemon may take to say whether it has groups.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest message for the FIFO: below the pipe's atomic size.
 const MAX_MESSAGE_BYTES: usize = 4000;
@@ -18,6 +25,10 @@ pub(super) fn change(call: &mut Call<'_>, program: &str) -> u8 {
         call.complain(&format!("{program}: a name cannot hold a line break"));
         return 1;
     }
+    if program == "hb_addnode" && third_beside_groups(call, &args) {
+        call.complain(&format!("{program}: refused: {GROUPS_NEED_A_PAIR}"));
+        return 1;
+    }
     let word = |number: usize| args.get(number).map_or("", String::as_str);
     let text = match program {
         "hb_addnode" => format!("t=addnode\nnodelist={}", args.join(" ")),
@@ -31,6 +42,26 @@ pub(super) fn change(call: &mut Call<'_>, program: &str) -> u8 {
         return 1;
     }
     send(call, program, &text, "")
+}
+
+/// Whether the daemon has groups and these names would make three nodes. It refuses by itself; here the
+/// caller learns of it. A daemon that does not answer decides alone.
+fn third_beside_groups(call: &Call<'_>, names: &[String]) -> bool {
+    let Ok(Some(Reply::View(view))) = call.ask(&Request::View, PATIENCE) else {
+        return false;
+    };
+    let Some(node) = view.node.filter(|_| !view.groups.is_empty()) else {
+        return false;
+    };
+    let members: Vec<&str> = node
+        .nodes
+        .iter()
+        .filter(|node| !node.ping)
+        .map(|node| node.name.as_str())
+        .collect();
+    let is_new = |name: &&String| !members.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let new = names.iter().filter(is_new).count();
+    new > 0 && members.len().saturating_add(new) > 2
 }
 
 fn form(program: &str) -> &'static str {

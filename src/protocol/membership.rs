@@ -252,7 +252,7 @@ impl Membership {
             self.limited("refused local message", now, out, || Notice::OtherWarn {
                 text,
             });
-        } else {
+        } else if !self.refuses_addition(&message, now, out) {
             self.emit(message, now, out);
         }
         self.settle(now, out);

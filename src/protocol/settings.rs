@@ -87,7 +87,18 @@ pub struct NodeSettings {
     pub isolation_release: bool,
 }
 
+/// Why groups and a third node do not go together, and what to use.
+pub const GROUPS_NEED_A_PAIR: &str = "groups of haresources move between two nodes only: for more \
+    nodes use Pacemaker; without haresources (option -M) heartbeat carries messages between any number \
+    of nodes";
+
 impl NodeSettings {
+    /// Whether so many nodes may be members: more than two only as a messaging layer.
+    #[must_use]
+    pub const fn allows_members(&self, count: usize) -> bool {
+        count <= 2 || !self.manage_resources || self.groups.is_empty()
+    }
+
     /// A plain cluster of `nodes` that manages resources: no media, ping nodes or groups yet, nobody
     /// may join, failback is off, the process is number 1. What a simulation begins with; the
     /// daemon's own come of [`Config::node_settings`](crate::config::Config::node_settings).

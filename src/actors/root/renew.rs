@@ -13,8 +13,8 @@ use crate::config::environment::Machine;
 use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
 use crate::config::types::LogConfig;
 use crate::ha_log::Targets;
+use crate::inspect;
 use crate::notice::{self, Notice, Severity};
-use crate::own_addresses;
 use crate::paths::Paths;
 use crate::protocol::auth::KeyRing;
 use crate::reload::{Changes, Stamps, program_replaced, waits_for_restart};
@@ -47,7 +47,7 @@ fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> 
         upgraded,
         keys: changes.authkeys.then(|| load::load_keys(paths, &Machine)),
         config: (changes.ha_cf || changes.haresources || upgraded)
-            .then(|| own_addresses::load(paths, &options)),
+            .then(|| inspect::load(paths, &Machine, &options)),
     }
 }
 

@@ -225,7 +225,7 @@ fn live(
     system.block_on(async move {
         let Setup {
             paths,
-            loaded: Loaded { config, keys },
+            loaded: Loaded { config, keys, .. },
             stamps,
             load_options,
             options,

@@ -6,14 +6,12 @@ use super::super::message::Message;
 use super::super::name::NodeName;
 use super::super::node_table::{MAX_NODES, MAX_SITE_BYTES, NodeKind};
 use super::super::output::{Output, ResourceEvent, Treatment};
+use super::super::settings::GROUPS_NEED_A_PAIR;
 use super::super::status::NodeStatus;
 use super::Membership;
 use super::receive::Heard;
 use crate::clock::Now;
 use crate::notice::Notice;
-
-/// Members of a cluster that has groups.
-const NODES_WITH_GROUPS: usize = 2;
 
 /// Names in a list, as a message carries them; `None` if one is no node name or there are more
 /// than a table holds.
@@ -122,9 +120,8 @@ impl Membership {
 
     /// Whether one more member is allowed: groups run on two nodes.
     pub(super) fn has_room(&self) -> bool {
-        let groups = self.settings.manage_resources && !self.settings.groups.is_empty();
         let members = self.nodes.iter().filter(|node| node.is_member()).count();
-        !groups || members < NODES_WITH_GROUPS
+        self.settings.allows_members(members.saturating_add(1))
     }
 
     fn add_peer(
@@ -162,6 +159,35 @@ impl Membership {
             message: Message::new(kind::DEL_NODE).with(field::NODE, name.as_str()),
             treatment: Treatment::Keep,
         });
+    }
+
+    /// Whether `message`, of an operator here, would add a node that resource groups leave no room for.
+    /// Says so: the other nodes are not told of it.
+    pub(super) fn refuses_addition(
+        &mut self,
+        message: &Message,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        if message.kind() != Some(kind::ADD_NODE) {
+            return false;
+        }
+        let list = message.text(field::NODE_LIST).and_then(names);
+        let mut new = list.unwrap_or_default();
+        new.retain(|name| self.nodes.find(name.as_str()).is_none());
+        let members = self.nodes.iter().filter(|node| node.is_member()).count();
+        let Some(node) = new.first() else {
+            return false;
+        };
+        if self
+            .settings
+            .allows_members(members.saturating_add(new.len()))
+        {
+            return false;
+        }
+        let text = format!("node {node} not added: {GROUPS_NEED_A_PAIR}");
+        self.limited("addition refused", now, out, || Notice::OtherError { text });
+        true
     }
 
     /// `addnode`.

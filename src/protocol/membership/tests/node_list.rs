@@ -3,6 +3,7 @@
 use super::harness::{Alone, at, beta_status, from_beta, name, notices, sent, settings, silent};
 use crate::protocol::event::Origin;
 use crate::protocol::field::{DEL_NODE_LIST, DEST, NODE, NODE_LIST, SITE, SRC, WEIGHT};
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::{Output, ResourceEvent, Treatment};
@@ -103,6 +104,35 @@ fn lists_are_bounded() {
     let ninety_nine: String = (0..99).map(|number| format!("n{number} ")).collect();
     list(&mut alone, 6, &ninety_nine, " ");
     assert_eq!(alone.core.nodes().count(), 100, "the table is full");
+}
+
+/// Neither an operator here nor one on the other node makes three of a pair that has groups.
+#[test]
+fn a_pair_with_groups_takes_no_third_node() {
+    let mut with_groups = settings("alpha", &["alpha", "beta"]);
+    with_groups.groups.push(ResourceGroup {
+        key: GroupKey::new("web"),
+        owner: name("alpha"),
+        resources: vec!["web".to_owned()],
+    });
+    let mut alone = Alone::started(&with_groups);
+    let out = inject(&mut alone, "addnode", "gamma ");
+    assert!(notices(&out)[0].contains("Pacemaker"), "{out:?}");
+    assert!(
+        !sent(&out, &[NODE_LIST])
+            .iter()
+            .any(|line| line.starts_with("addnode")),
+        "told to nobody: {out:?}"
+    );
+    let out = alone.hear(from_beta("addnode", GEN, 1).with(NODE_LIST, "gamma "));
+    let named = |line: &String| line.contains("gamma");
+    assert!(notices(&out).iter().any(named), "{out:?}");
+    assert_eq!(names(&alone), ["alpha", "beta"]);
+    // A messaging layer takes it.
+    with_groups.manage_resources = false;
+    let mut layer = Alone::started(&with_groups);
+    inject(&mut layer, "addnode", "gamma ");
+    assert_eq!(names(&layer), ["alpha", "beta", "gamma"]);
 }
 
 #[test]

@@ -1,0 +1,307 @@
+//! Lines of haresources: would this host find and start what they name?
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Network, Subject};
+use crate::config::environment::PathKind;
+use crate::config::group_lines;
+use crate::net::placement;
+use crate::protocol::group::ResourceGroup;
+use crate::resources::address::{self, AddressResource, Handling, ScriptFile};
+use crate::resources::script::ScriptCall;
+
+/// Directory of the agents that `OCF::TYPE::INSTANCE` names.
+const OCF_AGENTS: &str = "/usr/lib/ocf/resource.d";
+
+/// A resource word and where it stands.
+struct Word {
+    place: String,
+    text: String,
+}
+
+fn file(subject: &Subject<'_>) -> String {
+    subject.paths.haresources().display().to_string()
+}
+
+/// The words of all groups that are used, in file order.
+fn words(subject: &Subject<'_>) -> Vec<Word> {
+    let file = file(subject);
+    let lines = group_lines::logical(&subject.sources.haresources);
+    let used = |words: &[String]| -> bool {
+        let is_it = |group: &ResourceGroup| {
+            words
+                .split_first()
+                .is_some_and(|(_, rest)| *rest == *group.resources)
+        };
+        subject.config.groups.iter().any(is_it)
+    };
+    lines
+        .into_iter()
+        .filter(|line| used(&line.words))
+        .flat_map(|line| {
+            let place = format!("{file}:{}", line.number);
+            line.words
+                .into_iter()
+                .skip(1)
+                .map(move |text| Word {
+                    place: place.clone(),
+                    text,
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// How a word is carried out.
+enum Runs {
+    /// By this process.
+    Address(AddressResource),
+    /// By this process, and it cannot be read.
+    BadAddress(String),
+    /// By a script.
+    Script(ScriptCall),
+}
+
+fn runs(subject: &Subject<'_>, word: &str) -> Runs {
+    let call = ScriptCall::parse(word);
+    let parsed = address::parse_word(word);
+    if matches!(parsed, Ok(None)) {
+        return Runs::Script(call);
+    }
+    let script = match locate(subject, &call) {
+        None => ScriptFile::Absent,
+        Some(path) => match subject.host.read_file(&path) {
+            Ok(file) => ScriptFile::classify(&call.name, Some(&file.bytes)),
+            Err(_) => ScriptFile::Administrators,
+        },
+    };
+    let setting = subject.config.settings.native_addresses;
+    match (address::handling(setting, script), parsed) {
+        (Handling::Script, _) | (_, Ok(None)) => Runs::Script(call),
+        (Handling::Native, Ok(Some(address))) => Runs::Address(address),
+        (Handling::Native, Err(error)) => Runs::BadAddress(error.to_string()),
+    }
+}
+
+fn locate(subject: &Subject<'_>, call: &ScriptCall) -> Option<PathBuf> {
+    let resource_d = subject.paths.resource_d();
+    let directories = [resource_d.as_path(), subject.paths.init_dir.as_path()];
+    call.locate(&directories, |path| subject.host.is_executable(path))
+}
+
+/// The words that a script carries out, each with its script if there is one.
+fn scripts(subject: &Subject<'_>) -> Vec<(Word, ScriptCall, Option<PathBuf>)> {
+    words(subject)
+        .into_iter()
+        .filter_map(|word| match runs(subject, &word.text) {
+            Runs::Script(call) => {
+                let path = locate(subject, &call);
+                Some((word, call, path))
+            }
+            Runs::Address(_) | Runs::BadAddress(_) => None,
+        })
+        .collect()
+}
+
+/// What is meant by a word that names no script.
+fn meant(name: &str, word: &str) -> Option<String> {
+    if let Some((script, rest)) = name.split_once(':') {
+        if word.split('/').next().is_some_and(is_ipv6) {
+            return Some(format!(
+                "an IPv6 address is written IPv6addr::{word}: nothing is done for this word"
+            ));
+        }
+        return Some(format!(
+            "one colon: script and argument are separated by two: {script}::{rest}"
+        ));
+    }
+    // `fd00::1` without more is taken for a script `fd00` and its argument.
+    word.split('/').next().is_some_and(is_ipv6).then(|| {
+        format!("an IPv6 address is written IPv6addr::{word}: nothing is done for this word")
+    })
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+pub(super) fn missing_scripts(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (word, call, path) in scripts(subject) {
+        if path.is_some() {
+            continue;
+        }
+        let Word { place, text } = word;
+        let directories = [subject.paths.resource_d(), subject.paths.init_dir.clone()];
+        let there = directories.iter().map(|it| it.join(&call.name));
+        let there = there
+            .into_iter()
+            .find(|path| subject.host.path_kind(path) != PathKind::Missing);
+        let text = if let Some(meant) = meant(&call.name, &text) {
+            format!("{text}: {meant}")
+        } else if let Some(path) = there.filter(|_| !call.name.is_empty()) {
+            format!(
+                "{text}: {} is not executable: chmod 755 {}",
+                path.display(),
+                path.display()
+            )
+        } else {
+            let [first, second] = directories;
+            format!(
+                "{text}: no script {} in {} or {}",
+                call.name,
+                first.display(),
+                second.display()
+            )
+        };
+        found.push(Finding::new(place, text));
+    }
+    found
+}
+
+pub(super) fn bad_addresses(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut addresses = Vec::new();
+    let mut found = Vec::new();
+    for word in words(subject) {
+        match runs(subject, &word.text) {
+            Runs::Address(address) => addresses.push((word, address)),
+            Runs::BadAddress(text) => found.push(Finding::new(word.place, text)),
+            Runs::Script(_) => {}
+        }
+    }
+    let asked: Vec<IpAddr> = addresses.iter().map(|(_, it)| it.address).collect();
+    if asked.is_empty() {
+        return found;
+    }
+    let Some(network) = subject.host.network(&asked) else {
+        return found;
+    };
+    for (word, address) in &addresses {
+        if let Some(text) = unplaceable(&network, address) {
+            let text = format!("{}: {text}", word.text);
+            found.push(Finding::new(word.place.clone(), text));
+        }
+    }
+    for (index, (word, address)) in addresses.iter().enumerate() {
+        let (before, _) = addresses.split_at(index);
+        let first = before.iter().find(|(_, it)| it.address == address.address);
+        if let Some((first, _)) = first {
+            let text = format!(
+                "{}: the address is in {} as well: it can be on one node only",
+                word.text, first.place
+            );
+            found.push(Finding::new(word.place.clone(), text));
+        }
+    }
+    found
+}
+
+fn unplaceable(network: &Network, address: &AddressResource) -> Option<String> {
+    match placement::place(address, &network.interfaces, &network.routes) {
+        Ok(_) => None,
+        Err(error @ placement::PlaceError::NoInterface { .. }) => {
+            Some(format!("{error} (there are {})", network.names()))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+pub(super) fn own_addresses(subject: &Subject<'_>) -> Vec<Finding> {
+    let text = &subject.sources.haresources;
+    let host = subject.host;
+    host.own_addresses(subject.paths, subject.config, text).0
+}
+
+pub(super) fn addresses_in_doubt(subject: &Subject<'_>) -> Vec<Finding> {
+    let text = &subject.sources.haresources;
+    let host = subject.host;
+    host.own_addresses(subject.paths, subject.config, text).1
+}
+
+/// As the legacy script of that name, ours refuses every operation without the file.
+pub(super) fn ocf_without_configuration(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (word, call, path) in scripts(subject) {
+        if call.name != "OCF" || path.is_none() {
+            continue;
+        }
+        let text = match call.args.as_slice() {
+            [kind, instance] => {
+                let file = subject
+                    .paths
+                    .ha_dir
+                    .join("conf/OCF")
+                    .join(kind)
+                    .join(instance);
+                if subject.host.read_file(&file).is_ok() {
+                    continue;
+                }
+                format!(
+                    "{} cannot be read: every operation on the resource fails; it may be empty",
+                    file.display()
+                )
+            }
+            _ => format!("the form is OCF::TYPE::INSTANCE; agents are in {OCF_AGENTS}/*"),
+        };
+        found.push(Finding::new(word.place, format!("{}: {text}", word.text)));
+    }
+    found
+}
+
+/// An init script that is started at boot as well runs on the standby, too.
+pub(super) fn started_at_boot(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (word, call, path) in scripts(subject) {
+        if path.as_deref().and_then(Path::parent) != Some(&subject.paths.init_dir) {
+            continue;
+        }
+        if let Some(link) = subject.host.started_at_boot(&call.name) {
+            let text = format!(
+                "{}: {} starts it at boot, on the standby as well: systemctl disable {}",
+                word.text,
+                link.display(),
+                call.name
+            );
+            found.push(Finding::new(word.place, text));
+        }
+    }
+    found
+}
+
+pub(super) fn no_groups(subject: &Subject<'_>) -> Vec<Finding> {
+    let config = subject.config;
+    if !config.manage_resources || !config.groups.is_empty() {
+        return Vec::new();
+    }
+    let text = "no resource group: this node manages nothing";
+    vec![Finding::new(file(subject), text)]
+}
+
+pub(super) fn owned_by_a_ping_node(subject: &Subject<'_>) -> Vec<Finding> {
+    let config = subject.config;
+    let file = file(subject);
+    let lines = group_lines::logical(&subject.sources.haresources);
+    lines
+        .iter()
+        .filter_map(|line| {
+            let owner = line.words.first()?;
+            let is_ping = |name: &str| name.eq_ignore_ascii_case(owner);
+            let ping = config.pings.iter().any(|ping| is_ping(ping.name.as_str()));
+            let text = format!("{owner} is a ping node: nobody starts the group at first");
+            ping.then(|| Finding::new(format!("{file}:{}", line.number), text))
+        })
+        .collect()
+}
+
+/// The line does not continue, and the backslash is one more resource.
+pub(super) fn blanks_behind_a_backslash(subject: &Subject<'_>) -> Vec<Finding> {
+    let file = file(subject);
+    group_lines::physical(&subject.sources.haresources)
+        .filter(|(_, line)| group_lines::backslash_and_blanks(line))
+        .map(|(number, _)| {
+            let text = "blanks behind the backslash: the line does not continue";
+            Finding::new(format!("{file}:{number}"), text)
+        })
+        .collect()
+}

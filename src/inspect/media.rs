@@ -1,0 +1,238 @@
+//! Lines of ha.cf about nodes, media and ping nodes.
+
+use std::net::IpAddr;
+
+use super::{Finding, Subject};
+use crate::config::types::{MediumConfig, Written};
+use crate::resources::address;
+
+/// Longest host name of the kernel, in bytes.
+const MAX_HOST_NAME_BYTES: usize = 64;
+
+/// Media whose port comes from `udpport`.
+const WITH_UDPPORT: [&str; 3] = ["bcast", "ucast", "ucast6"];
+
+pub(super) fn impossible_node_names(subject: &Subject<'_>) -> Vec<Finding> {
+    let lines = subject.lines(&["node"]);
+    let words = lines.flat_map(|line| {
+        let words = line.value.split([' ', '\t', ',']);
+        words
+            .filter(|word| !word.is_empty())
+            .map(move |word| (line, word))
+    });
+    words
+        .filter_map(|(line, word)| {
+            let why = impossible(word)?;
+            let text = format!("node {word}: {why}; a node's name is what `uname -n` says on it");
+            Some(Finding::new(&line.place, text))
+        })
+        .collect()
+}
+
+/// Why no host has this name.
+fn impossible(name: &str) -> Option<&'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.len() > MAX_HOST_NAME_BYTES {
+        Some("a host name has 64 bytes at most")
+    } else if name.parse::<IpAddr>().is_ok() {
+        Some("this is an address")
+    } else if !name.chars().all(plain) || name.starts_with(['-', '.']) {
+        Some("a host name has letters, digits, - and .")
+    } else {
+        None
+    }
+}
+
+/// `udpport` counts for the lines after it. One that no line of its kind follows says something that
+/// does not happen, unless the port is used anyway.
+pub(super) fn late_udpport(subject: &Subject<'_>) -> Vec<Finding> {
+    let lines = &subject.sources.ha_cf;
+    let takes_port = |line: &&Written| WITH_UDPPORT.contains(&line.directive);
+    let mut found = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let (before, after) = lines.split_at(index);
+        if line.directive != "udpport" || after.iter().any(|line| takes_port(&line)) {
+            continue;
+        }
+        let digits = line.value.split(|c: char| !c.is_ascii_digit()).next();
+        let Some(port) = digits.and_then(|digits| digits.parse().ok()) else {
+            continue;
+        };
+        let used: Vec<u16> = ports(subject).collect();
+        if used.contains(&port) {
+            continue;
+        }
+        let text = match (before.iter().rfind(takes_port), used.first()) {
+            (Some(medium), Some(used)) => format!(
+                "udpport {port} comes after the {} line ({}), which uses port {used}: move it up",
+                medium.directive, medium.place
+            ),
+            _ => format!("udpport {port}: no bcast, ucast or ucast6 line uses it"),
+        };
+        found.push(Finding::new(&line.place, text));
+    }
+    found
+}
+
+fn ports(subject: &Subject<'_>) -> impl Iterator<Item = u16> {
+    subject
+        .config
+        .media
+        .iter()
+        .filter_map(|medium| match medium {
+            MediumConfig::Bcast { port, .. }
+            | MediumConfig::Mcast { port, .. }
+            | MediumConfig::Mcast6 { port, .. }
+            | MediumConfig::Ucast { port, .. }
+            | MediumConfig::Ucast6 { port, .. } => Some(*port),
+            MediumConfig::Serial { .. } => None,
+        })
+}
+
+pub(super) fn ttl_zero(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for line in subject.lines(&["mcast", "mcast6"]) {
+        let words: Vec<&str> = line.value.split_ascii_whitespace().collect();
+        let zero = subject.config.media.iter().any(|medium| {
+            let (interface, group) = match medium {
+                MediumConfig::Mcast {
+                    interface,
+                    group,
+                    ttl: 0,
+                    ..
+                } => (interface, IpAddr::from(*group)),
+                MediumConfig::Mcast6 {
+                    interface,
+                    group,
+                    hops: 0,
+                    ..
+                } => (interface, IpAddr::from(*group)),
+                _ => return false,
+            };
+            words.first() == Some(&interface.as_str())
+                && words.get(1).and_then(|word| word.parse().ok()) == Some(group)
+        });
+        if zero {
+            let text = format!(
+                "{}: a ttl of 0 never leaves this host: write 1",
+                line.directive
+            );
+            found.push(Finding::new(&line.place, text));
+        }
+    }
+    found
+}
+
+/// Files that list the addresses of both nodes are usual: only a file whose every target is this
+/// host is a mistake.
+pub(super) fn ucast_to_itself(subject: &Subject<'_>) -> Vec<Finding> {
+    let targets: Vec<(&str, IpAddr)> = subject.config.media.iter().filter_map(ucast).collect();
+    let Some(network) = subject.host.network(&[]) else {
+        return Vec::new();
+    };
+    if targets.is_empty() || !targets.iter().all(|(_, peer)| network.has(*peer)) {
+        return Vec::new();
+    }
+    subject
+        .lines(&["ucast", "ucast6"])
+        .map(|line| {
+            let text = format!(
+                "{} {}: this address is on this host: ucast wants an address of the other node",
+                line.directive, line.value
+            );
+            Finding::new(&line.place, text)
+        })
+        .collect()
+}
+
+fn ucast(medium: &MediumConfig) -> Option<(&str, IpAddr)> {
+    match medium {
+        MediumConfig::Ucast {
+            interface, peer, ..
+        } => Some((interface, IpAddr::from(*peer))),
+        MediumConfig::Ucast6 {
+            interface, peer, ..
+        } => Some((interface, IpAddr::from(*peer))),
+        _ => None,
+    }
+}
+
+pub(super) fn interface_down(subject: &Subject<'_>) -> Vec<Finding> {
+    let Some(network) = subject.host.network(&[]) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for line in subject.lines(&["bcast", "mcast", "mcast6", "ucast", "ucast6"]) {
+        let words = line.value.split([' ', '\t', ',']);
+        let words = words.filter(|word| !word.is_empty());
+        // Every word of a bcast line is an interface, of the others the first.
+        let count = if line.directive == "bcast" {
+            usize::MAX
+        } else {
+            1
+        };
+        for name in words.take(count) {
+            let device = name.split(':').next().unwrap_or(name);
+            let text = match network.interfaces.iter().find(|it| it.name == device) {
+                Some(interface) if interface.up => continue,
+                Some(_) => format!("{} {name}: the interface is down", line.directive),
+                None => format!(
+                    "{} {name}: no such interface (there are {})",
+                    line.directive,
+                    network.names()
+                ),
+            };
+            found.push(Finding::new(&line.place, text));
+        }
+    }
+    found
+}
+
+/// A ping node tells whether the network is there: the other node, this host or a service address
+/// tell something else.
+pub(super) fn ping_of_a_node(subject: &Subject<'_>) -> Vec<Finding> {
+    let network = subject.host.network(&[]).unwrap_or_default();
+    let targets: Vec<IpAddr> = subject
+        .config
+        .media
+        .iter()
+        .filter_map(|medium| ucast(medium).map(|(_, peer)| peer))
+        .collect();
+    let words = subject.config.groups.iter().flat_map(|g| &g.resources);
+    let services: Vec<IpAddr> = words
+        .filter_map(|word| address::parse_word(word).ok().flatten())
+        .map(|address| address.address)
+        .collect();
+    let mut found = Vec::new();
+    for ping in &subject.config.pings {
+        for host in &ping.hosts {
+            let what = if services.contains(host) {
+                "a service address of haresources"
+            } else if network.has(*host) {
+                "on this host"
+            } else if targets.contains(host) {
+                "an address of the other node"
+            } else {
+                continue;
+            };
+            let text = format!(
+                "{} {}: {host} is {what}; it does not tell whether the network is there: take a \
+                 router",
+                ping.medium, ping.name
+            );
+            let place = ping_line(subject, ping.medium, ping.name.as_str());
+            found.push(Finding::new(place, text));
+        }
+    }
+    found
+}
+
+fn ping_line(subject: &Subject<'_>, directive: &str, name: &str) -> String {
+    let directives = [directive];
+    let mut lines = subject.lines(&directives);
+    let line = lines.find(|line| {
+        let mut words = line.value.split([' ', '\t', ',']);
+        words.any(|word| word.eq_ignore_ascii_case(name))
+    });
+    line.map_or_else(|| subject.place_of(directive), |line| line.place.clone())
+}

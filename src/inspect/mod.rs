@@ -1,0 +1,268 @@
+//! Looks at a configuration that can be read: would this host run it, and does it say what its writer
+//! meant? One table of checks; each is pure over the files and what a [`HostView`] shows of the host.
+//!
+//! [`load`] is [`config::load`](crate::config::load::load) and this table after it. `docs/checks.md` holds the table.
+
+mod clients;
+mod groups;
+mod host;
+mod media;
+mod policy;
+mod times;
+
+use std::fmt::Write as _;
+
+pub use host::{HostView, Network};
+
+use crate::config::Config;
+use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
+use crate::config::report::{Refusal, Report};
+use crate::config::types::{Sources, Written};
+use crate::notice::Severity;
+use crate::paths::Paths;
+
+/// What a finding means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// One INFO line, at every start and in `-t`.
+    Informs,
+    /// One WARN line of `-t`. The start goes on.
+    Warns,
+    /// One ERROR line at every start but a restart in place; in `-t` a warning.
+    Doubts,
+    /// Start, `-r` and `-t` are refused. A restart in place does not look: it leaves alone what it finds.
+    RefusesStart,
+    /// Start, `-r` and `-t` are refused. What runs already goes on after a restart in place, with an
+    /// ERROR line: unmanaged it would be worse off.
+    Refuses,
+}
+
+impl Weight {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Informs => "info",
+            Self::Warns => "WARN",
+            Self::Doubts => "WARN, and ERROR at a start",
+            Self::RefusesStart => "refused; not looked at in a restart in place",
+            Self::Refuses => "refused",
+        }
+    }
+}
+
+/// One thing that a check has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// `file:line`, or the file.
+    pub place: String,
+    /// What is wrong there and what to do.
+    pub text: String,
+}
+
+impl Finding {
+    fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            text: text.into(),
+        }
+    }
+}
+
+/// What the checks look at.
+pub struct Subject<'a> {
+    /// What the files say.
+    pub config: &'a Config,
+    /// Where they say it.
+    pub sources: &'a Sources,
+    /// Where everything lies.
+    pub paths: &'a Paths,
+    /// The host.
+    pub host: &'a dyn HostView,
+}
+
+impl Subject<'_> {
+    /// The lines of ha.cf with one of these directives, in file order.
+    fn lines<'s>(&'s self, directives: &'s [&str]) -> impl Iterator<Item = &'s Written> {
+        let lines = self.sources.ha_cf.iter();
+        lines.filter(move |line| directives.contains(&line.directive))
+    }
+
+    /// Where the last line of a directive stands; without one the file.
+    fn place_of(&self, directive: &str) -> String {
+        let directives = [directive];
+        self.lines(&directives).last().map_or_else(
+            || self.paths.ha_cf().display().to_string(),
+            |line| line.place.clone(),
+        )
+    }
+}
+
+/// One row of the table.
+pub struct Check {
+    /// Its name.
+    pub name: &'static str,
+    /// What it looks at, and finds.
+    pub finds: &'static str,
+    /// What a finding means.
+    pub weight: Weight,
+    /// Looks.
+    pub look: fn(&Subject<'_>) -> Vec<Finding>,
+}
+
+const fn row(
+    name: &'static str,
+    weight: Weight,
+    look: fn(&Subject<'_>) -> Vec<Finding>,
+    finds: &'static str,
+) -> Check {
+    Check {
+        name,
+        finds,
+        weight,
+        look,
+    }
+}
+
+/// Every check, in the order of the files: ha.cf, haresources, our own settings.
+#[rustfmt::skip]
+pub const CHECKS: &[Check] = &[
+    row("fencing", Weight::Refuses, policy::fencing,
+        "a `stonith` or `stonith_host` line that counts here: this program does not fence"),
+    row("serial", Weight::Refuses, policy::serial_only,
+        "serial lines and no other medium: this program does not use serial lines"),
+    row("more_than_two_nodes", Weight::Refuses, policy::more_than_two_nodes,
+        "haresources has groups and ha.cf more than two nodes"),
+    row("own_addresses", Weight::RefusesStart, groups::own_addresses,
+        "an address of haresources that is a node's own address"),
+    row("addresses_in_doubt", Weight::Doubts, groups::addresses_in_doubt,
+        "an address of haresources that may be this host's own"),
+    row("impossible_node_names", Weight::Warns, media::impossible_node_names,
+        "a name in a `node` line that no host can have"),
+    row("late_udpport", Weight::Warns, media::late_udpport,
+        "a `udpport` line that no medium uses, behind the media for instance"),
+    row("ttl_zero", Weight::Warns, media::ttl_zero,
+        "a multicast medium with ttl 0"),
+    row("interface_down", Weight::Warns, media::interface_down,
+        "a medium whose interface is down or not there"),
+    row("ucast_to_itself", Weight::Warns, media::ucast_to_itself,
+        "`ucast` lines that all name this host"),
+    row("ping_of_a_node", Weight::Warns, media::ping_of_a_node,
+        "a ping node that is this host, the other node or a service address"),
+    row("warntime_too_long", Weight::Warns, times::warntime_too_long,
+        "a warntime that is not below deadtime"),
+    row("failback_legacy", Weight::Warns, times::failback_legacy,
+        "`auto_failback` missing or `legacy`"),
+    row("log_directory", Weight::Warns, times::log_directory,
+        "a log file in a directory that does not exist"),
+    row("ipfail_without_ping", Weight::Warns, clients::ipfail_without_ping,
+        "ipfail or `isolation_release` without a ping node"),
+    row("ipfail_with_legacy_failback", Weight::Warns, clients::ipfail_with_legacy_failback,
+        "ipfail with `auto_failback legacy`"),
+    row("shut_out_by_apiauth", Weight::Warns, clients::shut_out_by_apiauth,
+        "a program that `respawn` starts as a user that `apiauth` does not let in"),
+    row("no_groups", Weight::Warns, groups::no_groups,
+        "haresources without a group"),
+    row("owned_by_a_ping_node", Weight::Warns, groups::owned_by_a_ping_node,
+        "a line of haresources that begins with a ping node"),
+    row("blanks_behind_a_backslash", Weight::Warns, groups::blanks_behind_a_backslash,
+        "a line that was meant to continue"),
+    row("missing_scripts", Weight::Warns, groups::missing_scripts,
+        "a resource whose script is not there or not executable, a word with one colon, a bare IPv6 address"),
+    row("bad_addresses", Weight::Warns, groups::bad_addresses,
+        "an address that is none, has no place on this host, or stands there twice"),
+    row("ocf_without_configuration", Weight::Warns, groups::ocf_without_configuration,
+        "`OCF::TYPE::INSTANCE` without `/etc/ha.d/conf/OCF/TYPE/INSTANCE`"),
+    row("started_at_boot", Weight::Warns, groups::started_at_boot,
+        "a resource whose init script is started at boot as well"),
+    row("accepted_in_vain", Weight::Informs, policy::accepted_in_vain,
+        "a word in `accept_without` that is not needed"),
+];
+
+/// All findings of the table, or of those rows that `wanted` takes, with the row of each.
+#[must_use]
+pub fn look(
+    subject: &Subject<'_>,
+    wanted: impl Fn(&Check) -> bool,
+) -> Vec<(&'static Check, Finding)> {
+    CHECKS
+        .iter()
+        .filter(|check| wanted(check))
+        .flat_map(|check| {
+            let found = (check.look)(subject);
+            found.into_iter().map(move |finding| (check, finding))
+        })
+        .collect()
+}
+
+/// Reads and checks all files, then looks by the table as far as `options.purpose` asks for it. Blocks.
+///
+/// # Errors
+/// [`ConfigFailure`] with every complaint and the exit code.
+pub fn load(
+    paths: &Paths,
+    host: &dyn HostView,
+    options: &LoadOptions,
+) -> Result<Loaded, Box<ConfigFailure>> {
+    let mut loaded = load::load(paths, host, options)?;
+    let checking = options.purpose == Purpose::Check;
+    let found = {
+        let subject = Subject {
+            config: &loaded.config,
+            sources: &loaded.sources,
+            paths,
+            host,
+        };
+        let resuming = options.purpose == Purpose::Resume;
+        look(&subject, |check| match check.weight {
+            Weight::Informs | Weight::Refuses => true,
+            Weight::Warns => checking,
+            Weight::Doubts | Weight::RefusesStart => !resuming,
+        })
+    };
+    let mut report = Report::with(std::mem::take(&mut loaded.config.remarks));
+    for (check, Finding { place, text }) in found {
+        match check.weight {
+            Weight::Informs => report.info(format!("{place}: {text}")),
+            Weight::Doubts if !checking => {
+                report.say(Severity::Error, format!("{place}: {text}"));
+            }
+            Weight::Warns | Weight::Doubts => report.warn(format!("{place}: {text}")),
+            Weight::Refuses if options.purpose == Purpose::Resume => {
+                let text = format!("{place}: {text} (going on with what runs already)");
+                report.say(Severity::Error, text);
+            }
+            Weight::Refuses | Weight::RefusesStart => {
+                report.refuse(&place, Refusal::silent(text));
+            }
+        }
+    }
+    if report.failed() {
+        let log = loaded.config.log;
+        return Err(Box::new(ConfigFailure::of(
+            report,
+            options.purpose,
+            false,
+            log,
+        )));
+    }
+    loaded.config.remarks = report.into_lines();
+    Ok(loaded)
+}
+
+/// The table of `docs/checks.md`.
+#[must_use]
+pub fn table() -> String {
+    let mut out = String::from("| Check | Finds | Then |\n|---|---|---|\n");
+    for check in CHECKS {
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} |",
+            check.name,
+            check.finds,
+            check.weight.word()
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

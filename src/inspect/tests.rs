@@ -1,0 +1,587 @@
+//! Each row of the table finds its mistake, names the line, and finds nothing in a good pair of files.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::config::environment::{Environment, FileText, InterfaceProblem, PathKind};
+use crate::net::placement::{Assigned, Interface, Route};
+use crate::notice::Severity;
+
+/// A host `alpha`, 10.0.0.1/24 on eth0; eth1 is down. User `hacluster` is number 7 and in group 8.
+struct Host {
+    files: BTreeMap<PathBuf, FileText>,
+}
+
+const GOOD: &str = "logfile /var/log/ha-log\nkeepalive 1\ndeadtime 10\ninitdead 20\nauto_failback on\n\
+    node alpha beta\nbcast eth0\n";
+
+impl Host {
+    fn new(ha_cf: &str, haresources: &str, settings: &str) -> Self {
+        let paths = Paths::default();
+        let mut host = Self {
+            files: BTreeMap::new(),
+        };
+        host.put(paths.ha_cf(), ha_cf, 0o644);
+        host.put(paths.haresources(), haresources, 0o644);
+        host.put(paths.authkeys(), "auth 1\n1 sha1 key\n", 0o600);
+        host.put(paths.settings.clone(), settings, 0o644);
+        for script in ["resource.d/web", "resource.d/OCF"] {
+            host.put(paths.ha_dir.join(script), "#!/bin/sh\n", 0o755);
+        }
+        host.put(paths.ha_dir.join("resource.d/idle"), "#!/bin/sh\n", 0o644);
+        host.put(paths.init_dir.join("apache2"), "#!/bin/sh\n", 0o755);
+        host.put(paths.init_dir.join("smb"), "#!/bin/sh\n", 0o755);
+        host.put(paths.ha_dir.join("conf/OCF/Dummy/there"), "", 0o644);
+        for program in ["/usr/libexec/heartbeat/ipfail", "/opt/ipfail"] {
+            host.put(program.into(), "", 0o755);
+        }
+        host
+    }
+
+    fn put(&mut self, path: PathBuf, text: &str, mode: u32) {
+        let bytes = text.as_bytes().to_vec();
+        self.files.insert(
+            path,
+            FileText {
+                bytes,
+                mode,
+                owner: 0,
+            },
+        );
+    }
+
+    fn load(&self, purpose: Purpose) -> Result<Loaded, Box<ConfigFailure>> {
+        let options = LoadOptions {
+            purpose,
+            ..LoadOptions::default()
+        };
+        load(&Paths::default(), self, &options)
+    }
+}
+
+impl Environment for Host {
+    fn read_file(&self, path: &Path) -> io::Result<FileText> {
+        let file = self.files.get(path).cloned();
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+    fn host_name(&self) -> String {
+        "alpha".to_owned()
+    }
+    fn effective_uid(&self) -> u32 {
+        0
+    }
+    fn has_interface(&self, name: &str) -> bool {
+        matches!(name, "lo" | "eth0" | "eth1")
+    }
+    fn interface_ipv4(&self, name: &str) -> Result<(), InterfaceProblem> {
+        let there = self.has_interface(name);
+        there.then_some(()).ok_or(InterfaceProblem::Missing)
+    }
+    fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        let address = host.parse().map_err(|_| "unknown".to_owned())?;
+        Ok(vec![address])
+    }
+    fn user_id(&self, name: &str) -> Option<u32> {
+        match name {
+            "root" => Some(0),
+            "hacluster" => Some(7),
+            _ => None,
+        }
+    }
+    fn group_id(&self, name: &str) -> Option<u32> {
+        (name == "haclient").then_some(8)
+    }
+    fn path_kind(&self, path: &Path) -> PathKind {
+        match path.to_str() {
+            Some("/dev/ttyS0") => PathKind::CharDevice,
+            Some("/var/log" | "/dev") => PathKind::Other,
+            _ if self.files.contains_key(path) => PathKind::Other,
+            _ => PathKind::Missing,
+        }
+    }
+    fn is_executable(&self, path: &Path) -> bool {
+        let file = self.files.get(path);
+        file.is_some_and(|file| file.mode & 0o111 != 0)
+    }
+    fn udp_service_port(&self, _: &str) -> Option<u16> {
+        None
+    }
+    fn udp_service_name(&self, _: u16) -> Option<String> {
+        None
+    }
+    fn has_stonith_type(&self, _: &str) -> bool {
+        true
+    }
+    fn has_logd(&self) -> bool {
+        false
+    }
+    fn core_pattern(&self) -> String {
+        "core".to_owned()
+    }
+    fn core_uses_pid(&self) -> bool {
+        false
+    }
+}
+
+impl HostView for Host {
+    fn network(&self, _: &[IpAddr]) -> Option<Network> {
+        let interface = |index, name: &str, up| Interface {
+            index,
+            name: name.to_owned(),
+            up,
+            loopback: name == "lo",
+            no_arp: false,
+            mac: None,
+        };
+        Some(Network {
+            interfaces: vec![
+                interface(1, "lo", true),
+                interface(2, "eth0", true),
+                interface(3, "eth1", false),
+            ],
+            assigned: vec![Assigned {
+                index: 2,
+                address: IpAddr::from([10, 0, 0, 1]),
+                prefix: 24,
+                label: None,
+                secondary: false,
+                unusable: false,
+                message: Default::default(),
+            }],
+            routes: vec![Route {
+                destination: IpAddr::from([10, 0, 0, 0]),
+                prefix: 24,
+                index: 2,
+                metric: 0,
+                dead: false,
+            }],
+        })
+    }
+    fn primary_group(&self, user: &str) -> Option<u32> {
+        (user == "hacluster").then_some(8)
+    }
+    fn own_addresses(&self, _: &Paths, _: &Config, text: &str) -> (Vec<Finding>, Vec<Finding>) {
+        let found = |address: &str| {
+            let finding = Finding::new("/etc/ha.d/haresources:1", format!("{address}: own"));
+            text.contains(address)
+                .then_some(finding)
+                .into_iter()
+                .collect()
+        };
+        (found("10.0.0.66"), found("10.0.0.77"))
+    }
+    fn started_at_boot(&self, name: &str) -> Option<PathBuf> {
+        (name == "apache2").then(|| PathBuf::from("/etc/rc2.d/S01apache2"))
+    }
+}
+
+/// Lines of `-t` above INFO, as `LEVEL: text`.
+fn loud(lines: &[crate::notice::Notice]) -> Vec<String> {
+    let loud = lines.iter().filter(|it| it.severity() >= Severity::Warn);
+    loud.map(|line| format!("{}: {line}", line.severity().word()))
+        .collect()
+}
+
+fn check(ha_cf: &str, haresources: &str, settings: &str) -> Vec<String> {
+    match Host::new(ha_cf, haresources, settings).load(Purpose::Check) {
+        Ok(loaded) => loud(&loaded.config.remarks),
+        Err(failure) => {
+            assert_eq!(failure.exit_code, 6);
+            loud(&failure.lines)
+        }
+    }
+}
+
+#[test]
+fn the_documented_table_is_the_code() {
+    let page = include_str!("../../docs/checks.md");
+    assert!(
+        page.contains(&table()),
+        "docs/checks.md must hold:\n{}",
+        table()
+    );
+}
+
+#[test]
+fn a_good_pair_of_files_costs_no_line() {
+    for haresources in [
+        "alpha 10.0.0.100 web\nbeta IPaddr2::10.0.0.101/24/eth0:web web::b\n",
+        "alpha IPv6addr::fd00::1/64/eth0 smb \\\n  OCF::Dummy::there\n",
+    ] {
+        assert_eq!(check(GOOD, haresources, ""), [""; 0], "{haresources}");
+    }
+    for lines in [
+        "ping 10.0.0.254\nrespawn hacluster /usr/libexec/heartbeat/ipfail\n",
+        "ping 10.0.0.254\napiauth ipfail gid=haclient\nrespawn hacluster /opt/ipfail\n",
+        "udpport 694\n",
+        "ucast eth0 10.0.0.1\nucast eth0 10.0.0.2\n",
+        "mcast eth0 225.0.0.1 694 1 0\nudpport 694\n",
+        "serial /dev/ttyS0\nstonith_host beta meatware alpha\n",
+        "warntime 5\ndebugfile /dev/null\n",
+    ] {
+        let found = check(&format!("{GOOD}{lines}"), "alpha 10.0.0.100\n", "");
+        let found: Vec<_> = found
+            .iter()
+            .filter(|line| !line.contains("without effect yet"))
+            .collect();
+        assert_eq!(found, [""; 0], "{lines}");
+    }
+}
+
+/// Lines behind [`GOOD`], and what `-t` says.
+const MISTAKES_OF_HA_CF: &[(&str, &str)] = &[
+    (
+        "node 10.0.0.7\n",
+        "/etc/ha.d/ha.cf:8: node 10.0.0.7: this is an address",
+    ),
+    (
+        "udpport 695\n",
+        "/etc/ha.d/ha.cf:8: udpport 695 comes after the bcast line (/etc/ha.d/ha.cf:7), which uses port 694: move it up",
+    ),
+    (
+        "mcast eth0 225.0.0.1 694 0 0\n",
+        "/etc/ha.d/ha.cf:8: mcast: a ttl of 0 never leaves this host",
+    ),
+    (
+        "mcast6 eth0 ff02::5 694 0 0\n",
+        "/etc/ha.d/ha.cf:8: mcast6: a ttl of 0",
+    ),
+    (
+        "ucast eth1 10.0.0.2\n",
+        "/etc/ha.d/ha.cf:8: ucast eth1: the interface is down",
+    ),
+    (
+        "ucast eth7 10.0.0.2\n",
+        "/etc/ha.d/ha.cf:8: ucast eth7: no such interface (there are eth0, eth1)",
+    ),
+    (
+        "ucast eth0 10.0.0.1\n",
+        "/etc/ha.d/ha.cf:8: ucast eth0 10.0.0.1: this address is on this host",
+    ),
+    (
+        "ucast eth0 10.0.0.2\nping 10.0.0.2\n",
+        "/etc/ha.d/ha.cf:9: ping 10.0.0.2: 10.0.0.2 is an address of the other node",
+    ),
+    (
+        "ping 10.0.0.1\n",
+        "/etc/ha.d/ha.cf:8: ping 10.0.0.1: 10.0.0.1 is on this host",
+    ),
+    (
+        "ping_group g 10.0.0.254 10.0.0.100\n",
+        "/etc/ha.d/ha.cf:8: ping_group g: 10.0.0.100 is a service address",
+    ),
+    (
+        "warntime 15\n",
+        "/etc/ha.d/ha.cf:8: warntime: 15000 ms is not below deadtime (10000 ms)",
+    ),
+    (
+        "auto_failback legacy\n",
+        "/etc/ha.d/ha.cf:8: auto_failback legacy is obsolete",
+    ),
+    (
+        "logfile /var/log/heartbeat/ha-log\n",
+        "/etc/ha.d/ha.cf:8: logfile: the directory /var/log/heartbeat does not exist",
+    ),
+    (
+        "debugfile /nowhere/debug\n",
+        "/etc/ha.d/ha.cf:8: debugfile: the directory /nowhere does not exist",
+    ),
+    (
+        "respawn hacluster /opt/ipfail\n",
+        "/etc/ha.d/ha.cf:8: ipfail: ha.cf names no ping node",
+    ),
+    (
+        "ping 10.0.0.254\nrespawn root /opt/ipfail\n",
+        "/etc/ha.d/ha.cf:9: respawn: root may not sign on as ipfail without an apiauth line for it",
+    ),
+    (
+        "apiauth ipfail uid=root\nping 10.0.0.254\nrespawn hacluster /opt/ipfail -v\n",
+        "/etc/ha.d/ha.cf:10: respawn: hacluster may not sign on as ipfail by the apiauth line (/etc/ha.d/ha.cf:8)",
+    ),
+];
+
+#[test]
+fn each_mistake_of_ha_cf_is_one_warning_with_its_line() {
+    for (lines, wanted) in MISTAKES_OF_HA_CF {
+        let haresources = if lines.contains("node") {
+            // Two mistakes would be named.
+            "\n"
+        } else {
+            "alpha 10.0.0.100\n"
+        };
+        let mut found = check(&format!("{GOOD}{lines}"), haresources, "");
+        found.retain(|line| !line.contains("no resource group"));
+        assert_eq!(found.len(), 1, "{lines}: {found:#?}");
+        let wanted = format!("WARN: {wanted}");
+        assert!(found[0].starts_with(&wanted), "{lines}: {found:#?}");
+    }
+}
+
+/// haresources, and what `-t` says.
+const MISTAKES_OF_HARESOURCES: &[(&str, &str)] = &[
+    ("# nothing\n", "/etc/ha.d/haresources: no resource group"),
+    (
+        "\nalpha 10.0.0.100 nosuch::a\n",
+        "/etc/ha.d/haresources:2: nosuch::a: no script nosuch in /etc/ha.d/resource.d or /etc/init.d",
+    ),
+    (
+        "alpha idle\n",
+        "/etc/ha.d/haresources:1: idle: /etc/ha.d/resource.d/idle is not executable: chmod 755",
+    ),
+    (
+        "alpha IPaddr:10.0.0.100\n",
+        "/etc/ha.d/haresources:1: IPaddr:10.0.0.100: one colon: script and argument are separated by two: IPaddr::10.0.0.100",
+    ),
+    (
+        "alpha fd00:0::100/64\n",
+        "/etc/ha.d/haresources:1: fd00:0::100/64: an IPv6 address is written IPv6addr::fd00:0::100/64",
+    ),
+    (
+        "alpha fd00::100\n",
+        "/etc/ha.d/haresources:1: fd00::100: an IPv6 address is written IPv6addr::fd00::100",
+    ),
+    (
+        "alpha 10.0.0.256\n",
+        "/etc/ha.d/haresources:1: 10.0.0.256: \"10.0.0.256\" is not an IP address",
+    ),
+    (
+        "alpha 192.168.55.1\n",
+        "/etc/ha.d/haresources:1: 192.168.55.1: no route leads to it: name an interface",
+    ),
+    (
+        "alpha 10.0.0.100/24/eth9\n",
+        "/etc/ha.d/haresources:1: 10.0.0.100/24/eth9: interface eth9 does not exist (there are eth0, eth1)",
+    ),
+    (
+        "alpha 10.0.0.100 web\nbeta smb IPaddr::10.0.0.100\n",
+        "/etc/ha.d/haresources:2: IPaddr::10.0.0.100: the address is in /etc/ha.d/haresources:1 as well",
+    ),
+    (
+        "alpha OCF::Dummy::gone\n",
+        "/etc/ha.d/haresources:1: OCF::Dummy::gone: /etc/ha.d/conf/OCF/Dummy/gone cannot be read",
+    ),
+    (
+        "alpha OCF::Dummy\n",
+        "/etc/ha.d/haresources:1: OCF::Dummy: the form is OCF::TYPE::INSTANCE",
+    ),
+    (
+        "alpha apache2\n",
+        "/etc/ha.d/haresources:1: apache2: /etc/rc2.d/S01apache2 starts it at boot, on the standby as well",
+    ),
+    (
+        "alpha 10.0.0.100\nbeta 10.0.0.100 web\n",
+        "/etc/ha.d/haresources:2: 10.0.0.100 already is the first resource of a line of alpha; this line is not used",
+    ),
+    (
+        "alpha\nbeta 10.0.0.100 web\n",
+        "/etc/ha.d/haresources:1: no resource behind node alpha",
+    ),
+];
+
+#[test]
+fn each_mistake_of_haresources_is_one_warning_with_its_line() {
+    for (haresources, wanted) in MISTAKES_OF_HARESOURCES {
+        let found = check(GOOD, haresources, "");
+        assert_eq!(found.len(), 1, "{haresources}: {found:#?}");
+        let wanted = format!("WARN: {wanted}");
+        assert!(found[0].starts_with(&wanted), "{haresources}: {found:#?}");
+    }
+    let pinged = format!("{GOOD}ping 10.0.0.254\n");
+    let found = check(&pinged, "alpha 10.0.0.100\n10.0.0.254 web\n", "");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("haresources:2: 10.0.0.254 is a ping node"));
+}
+
+#[test]
+fn a_backslash_with_blanks_behind_it_is_blamed_not_the_next_line() {
+    let found = check(GOOD, "alpha 10.0.0.100 \\ \n  web\n", "");
+    let wanted = "ERROR: Bad nodename in /etc/ha.d//haresources [web] \
+                  (/etc/ha.d/haresources:1: blanks behind the backslash: the line does not continue)";
+    assert_eq!(found[0], wanted);
+    // Where the next line could begin a group the file is accepted, as by legacy.
+    let found = check(GOOD, "alpha 10.0.0.100 \\\t\nbeta web\n", "");
+    assert!(
+        found[0].starts_with("WARN: /etc/ha.d/haresources:1: blanks behind the backslash"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    for (ha_cf, haresources) in [
+        (format!("\u{feff}{GOOD}"), "alpha 10.0.0.100\n".to_owned()),
+        (GOOD.to_owned(), "\u{feff}alpha 10.0.0.100\n".to_owned()),
+    ] {
+        let found = check(&ha_cf, &haresources, "");
+        assert!(found[0].contains("byte order mark"), "{found:#?}");
+    }
+    let mut host = Host::new(GOOD, "alpha 10.0.0.100\n", "");
+    host.put(
+        Paths::default().authkeys(),
+        "\u{feff}auth 1\n1 crc\n",
+        0o600,
+    );
+    let failure = host.load(Purpose::Check).expect_err("refused");
+    assert!(failure.lines[0].to_string().contains("byte order mark"));
+}
+
+#[test]
+fn core_files_are_a_matter_for_those_who_ask_for_them() {
+    let found = |line: &str| check(&format!("{GOOD}{line}\n"), "alpha 10.0.0.100\n", "");
+    assert!(found("coredumps on")[0].contains("Core dumps could be lost"));
+    let off = found("coredumps off");
+    assert!(
+        !off.iter().any(|line| line.contains("Core dumps")),
+        "{off:#?}"
+    );
+}
+
+#[test]
+fn what_ipfail_needs_counts_for_our_own_too() {
+    let found = check(
+        GOOD,
+        "alpha web\n",
+        "ipfail = \"on\"\nisolation_release = \"on\"\n",
+    );
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("WARN: /etc/ha.d/systole.toml: ipfail = \"on\": ha.cf names no"));
+    let legacy = GOOD.replace("auto_failback on\n", "") + "ping 10.0.0.254\n";
+    let found = check(&legacy, "alpha web\n", "ipfail = \"on\"\n");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("WARN: /etc/ha.d/ha.cf: auto_failback: no line"));
+    assert!(found[1].contains("does not work with auto_failback legacy"));
+}
+
+#[test]
+fn fencing_is_refused_until_its_loss_is_accepted() {
+    for line in [
+        "stonith meatware /etc/ha.d/ha.cf",
+        "stonith_host * meatware beta",
+        "stonith_host ALPHA null beta",
+    ] {
+        let ha_cf = format!("{GOOD}{line}\n");
+        let found = check(&ha_cf, "alpha 10.0.0.100\n", "");
+        let wanted = "ERROR: /etc/ha.d/ha.cf:8: stonith";
+        assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
+        let accepted = check(
+            &ha_cf,
+            "alpha 10.0.0.100\n",
+            "accept_without = [\"stonith\"]",
+        );
+        assert_eq!(accepted.len(), 1, "{accepted:#?}");
+        assert!(accepted[0].contains("without effect yet"), "{accepted:#?}");
+    }
+}
+
+#[test]
+fn serial_lines_are_refused_where_nothing_else_is_there() {
+    let ha_cf = GOOD.replace("bcast eth0", "serial /dev/ttyS0");
+    let found = check(&ha_cf, "alpha 10.0.0.100\n", "");
+    let wanted = "ERROR: /etc/ha.d/ha.cf:7: serial: this program does not use serial lines yet";
+    assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
+    let accepted = check(
+        &ha_cf,
+        "alpha 10.0.0.100\n",
+        "accept_without = [\"serial\"]",
+    );
+    assert_eq!(accepted.len(), 1, "{accepted:#?}");
+    assert!(accepted[0].contains("without effect yet"), "{accepted:#?}");
+}
+
+#[test]
+fn an_acceptance_that_is_not_needed_costs_one_info_line() {
+    let settings = "accept_without = [\"stonith\", \"serial\"]\n";
+    let host = Host::new(GOOD, "alpha 10.0.0.100\n", settings);
+    let loaded = host.load(Purpose::Start).expect("accepted");
+    let said: Vec<String> = loaded
+        .config
+        .remarks
+        .iter()
+        .filter(|line| line.to_string().contains("accept_without"))
+        .map(|line| format!("{}: {line}", line.severity().word()))
+        .collect();
+    let wanted = ["stonith", "serial"].map(|word| {
+        format!("info: /etc/ha.d/systole.toml: accept_without = [\"{word}\"] is not needed")
+    });
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn groups_are_for_two_nodes_and_messages_for_any_number() {
+    let ha_cf = format!("{GOOD}node gamma\n");
+    let host = Host::new(&ha_cf, "alpha 10.0.0.100\n", "");
+    for (purpose, code) in [
+        (Purpose::Start, 6),
+        (Purpose::Check, 6),
+        (Purpose::Reload, 1),
+    ] {
+        let failure = host.load(purpose).expect_err("refused");
+        let said = loud(&failure.lines);
+        assert_eq!(failure.exit_code, code, "{purpose:?}");
+        let wanted = "ERROR: /etc/ha.d/ha.cf:8: node: 3 nodes (alpha, beta, gamma): groups of";
+        assert!(said.iter().any(|l| l.starts_with(wanted)), "{said:#?}");
+        for word in ["Pacemaker", "-M"] {
+            assert!(said.iter().any(|line| line.contains(word)), "{said:#?}");
+        }
+    }
+    let options = LoadOptions {
+        manage_resources: false,
+        ..LoadOptions::default()
+    };
+    load(&Paths::default(), &host, &options).expect("a messaging layer");
+    let host = Host::new(&ha_cf, "# none\n", "");
+    host.load(Purpose::Start).expect("no group to lose");
+}
+
+#[test]
+fn an_own_address_is_refused_at_a_start_and_left_alone_later() {
+    let own = Host::new(GOOD, "alpha 10.0.0.66\n", "");
+    let text = "ERROR: /etc/ha.d/haresources:1: 10.0.0.66: own";
+    for purpose in [Purpose::Start, Purpose::Reload, Purpose::Check] {
+        let failure = own.load(purpose).expect_err("refused");
+        assert!(loud(&failure.lines).iter().any(|line| line == text));
+    }
+    own.load(Purpose::Resume).expect("what runs goes on");
+    let doubtful = Host::new(GOOD, "alpha 10.0.0.77\n", "");
+    for (purpose, wanted) in [
+        (Purpose::Start, Some("ERROR")),
+        (Purpose::Check, Some("WARN")),
+        (Purpose::Resume, None),
+    ] {
+        let loaded = doubtful.load(purpose).expect("accepted");
+        let said = loud(&loaded.config.remarks);
+        let level = said.iter().find_map(|line| {
+            let (level, text) = line.split_once(": ")?;
+            text.ends_with("10.0.0.77: own").then_some(level)
+        });
+        assert_eq!(level, wanted, "{purpose:?}: {said:?}");
+    }
+}
+
+/// The groups run already: refused, they would run on unmanaged.
+#[test]
+fn a_restart_in_place_says_it_and_goes_on() {
+    let ha_cf = format!("{GOOD}node gamma\nstonith_host * null beta\n");
+    let host = Host::new(&ha_cf, "alpha 10.0.0.100\n", "");
+    let loaded = host.load(Purpose::Resume).expect("it goes on");
+    let said = loud(&loaded.config.remarks);
+    for text in ["Pacemaker", "does not fence"] {
+        assert!(
+            said.iter()
+                .any(|l| l.starts_with("ERROR: ") && l.contains(text)),
+            "{said:#?}"
+        );
+    }
+}
+
+/// A start says nothing of what `-t` only warns of.
+#[test]
+fn a_start_leaves_warnings_to_the_check() {
+    let host = Host::new(GOOD, "alpha nosuch\n", "");
+    let loaded = host.load(Purpose::Start).expect("accepted");
+    let said = loud(&loaded.config.remarks);
+    assert!(!said.iter().any(|l| l.contains("nosuch")), "{said:#?}");
+}
