@@ -221,6 +221,49 @@ pub fn init_script() {
     assert_eq!(ours.len(), legacy.len());
 }
 
+/// `-t` on a host with good files: one line, no warning, nothing in any log. On one with mistakes that
+/// only this host can see: a warning each, and exit code 0 as a start would go on.
+pub fn check() {
+    let lab = Lab::up(&["node1"], 1);
+    let dir = lab.dir("node1").join("ha.d");
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).expect("write");
+    write("authkeys", "auth 1\n1 crc\n");
+    lab.sh("node1", "chmod 600 /etc/ha.d/authkeys; mkdir -p /etc/ha.d/resource.d; printf '#!/bin/sh\\n' >/etc/ha.d/resource.d/dummy; chmod 755 /etc/ha.d/resource.d/dummy");
+    let good = "logfile /var/log/ha-log\ndebugfile /var/log/ha-debug\nrealtime off\nkeepalive 200ms\ndeadtime 2\ninitdead 10\nauto_failback on\nucast eth0 10.77.0.2\nnode node1 node2\n";
+    let daemon = env!("CARGO_BIN_EXE_heartbeat");
+    let checked = |ha_cf: &str, haresources: &str| {
+        write("ha.cf", ha_cf);
+        write("haresources", haresources);
+        let output = lab.exec("node1", &[daemon, "-t"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = checked(
+        good,
+        "node1 10.77.0.100 dummy\nnode2 10.77.0.101/24/eth0 dummy::b\n",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.ends_with("info: Configuration validated.\n"), "{said}");
+
+    let mistaken = good
+        .replace("/var/log/ha-debug", "/var/nowhere/ha-debug")
+        .replace("10.77.0.2", "10.77.0.1");
+    lab.sh("node1", "chmod 644 /etc/ha.d/resource.d/dummy");
+    let (code, said) = checked(&mistaken, "node1 192.168.55.1 dummy\n");
+    assert_eq!(code, Some(0), "{said}");
+    for wanted in [
+        "WARN: /etc/ha.d/ha.cf:2: debugfile: the directory /var/nowhere does not exist",
+        "WARN: /etc/ha.d/ha.cf:8: ucast eth0 10.77.0.1: this address is on this host",
+        "WARN: /etc/ha.d/haresources:1: dummy: /etc/ha.d/resource.d/dummy is not executable",
+        "WARN: /etc/ha.d/haresources:1: 192.168.55.1: no route leads to it",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert_eq!(said.lines().count(), 5, "{said}");
+    assert_eq!(lab.log("node1"), "", "a check writes to no log");
+}
+
 /// The datagrams that came to the service manager's socket so far.
 fn heard(socket: &UnixDatagram) -> Vec<String> {
     let mut words = Vec::new();

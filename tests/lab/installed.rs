@@ -58,6 +58,20 @@ pub fn package(place: &Path, version: &str) -> Option<String> {
     Some(name)
 }
 
+/// The preinst that our package would have, of this build.
+pub fn preinst_of_this_build() -> Vec<u8> {
+    let bin = tempfile::tempdir().expect("directory");
+    programs(bin.path());
+    let program = bin.path().join("heartbeat").display().to_string();
+    let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/preinst"))
+        .args([&program, " "])
+        .env("SYSTOLE_DEB_FAST", "1")
+        .output()
+        .expect("the script runs");
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
+}
+
 /// Debian's own package, from its archive. `None`: it cannot be had here.
 pub fn legacy_package(place: &Path) -> Option<String> {
     let apt = |words: &[&str]| {

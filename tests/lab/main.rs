@@ -282,6 +282,18 @@ mod installation {
     }
     #[test]
     #[ignore = "lab: run by scripts/test"]
+    fn check() {
+        run("installation::check", OURS_OURS, |_| install::check());
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn package_refusals() {
+        if !install::skipped("installation::package_refusals") {
+            package::refusals();
+        }
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
     fn service_manager() {
         run("installation::service_manager", OURS_OURS, |_| {
             install::service_manager()

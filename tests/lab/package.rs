@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
 use super::host::{Kind, LEGACY_DAEMON, Lab, skip, wait_until};
-use super::installed::{Client, legacy_package, longest_silence, package};
+use super::installed::{Client, legacy_package, longest_silence, package, preinst_of_this_build};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// Our package in two versions, the older one first, made once for all tests. `None`: what packs it
@@ -329,4 +329,72 @@ pub fn alone() {
     let (code, said) = lab.dpkg("node1", &["-i", &legacy]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(lab.sh("node1", "dpkg -V heartbeat"), "");
+}
+
+/// The files of [`refusals`], which start on node1 as they are.
+const CHECKED: &str = "logfile /var/log/ha-log\nrealtime off\nkeepalive 200ms\ndeadtime 2\ninitdead 10\n\
+    auto_failback on\nbcast eth0\nnode node1 node2\n";
+
+/// The preinst alone, with the program in it, beside Debian's installed package: what would not start
+/// is refused before anything is exchanged; what only looks wrong is said and goes on.
+pub fn refusals() {
+    let lab = Lab::up(&["node1"], 1);
+    lab.private("node1");
+    let place = lab.shared().join("control");
+    std::fs::create_dir_all(&place).expect("directory");
+    let preinst = place.join("preinst");
+    std::fs::write(&preinst, preinst_of_this_build()).expect("write");
+    let dir = lab.dir("node1").join("ha.d");
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("write");
+    write("authkeys", "auth 1\n1 crc\n");
+    lab.sh("node1", "chmod 600 /etc/ha.d/authkeys");
+    let install = |ha_cf: &str, haresources: &str, settings: &str| {
+        write("ha.cf", ha_cf);
+        write("haresources", haresources);
+        write("systole.toml", settings);
+        let output = lab.exec("node1", &["sh", &preinst.display().to_string(), "install"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let left: Vec<_> = std::fs::read_dir(&place).expect("list").collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        (output.status.code(), said)
+    };
+    let address = "node1 10.77.0.100/24/eth0\n";
+
+    let (code, said) = install(CHECKED, address, "");
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    for (line, word, settings) in [
+        (
+            "stonith_host * null node2\n",
+            "ha.cf:9: stonith_host: this program does not fence",
+            "accept_without = [\"stonith\"]\n",
+        ),
+        ("node node3\n", "ha.cf:9: node: 3 nodes", ""),
+        ("bogus yes\n", "ha.cf:9: bogus: no such directive", ""),
+    ] {
+        let ha_cf = format!("{CHECKED}{line}");
+        let (code, said) = install(&ha_cf, address, "");
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains("it would not start") && said.contains(word),
+            "{said}"
+        );
+        if !settings.is_empty() {
+            let (code, said) = install(&ha_cf, address, settings);
+            assert_eq!(code, Some(0), "{said}");
+        }
+    }
+    let (code, said) = install(CHECKED, "node1 10.77.0.100/24/eth9 nosuch\n", "");
+    assert_eq!(code, Some(0), "{said}");
+    for word in [
+        "WARN: /etc/ha.d/haresources:1: nosuch: no script nosuch",
+        "WARN: /etc/ha.d/haresources:1: 10.77.0.100/24/eth9: interface eth9 does not exist",
+    ] {
+        assert!(said.contains(word), "{said}");
+    }
+    // A check leaves no trace.
+    assert_eq!(lab.log("node1"), "");
+    // Nothing to check: nobody could have started with it.
+    std::fs::remove_file(dir.join("authkeys")).expect("remove");
+    let (code, said) = install("bogus yes\n", address, "");
+    assert_eq!((code, said.as_str()), (Some(0), ""));
 }
