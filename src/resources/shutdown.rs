@@ -160,7 +160,8 @@ impl ResourceState {
     /// Gives everything up, running work included. `info`: what the others are told of it.
     pub(super) fn release_all(&mut self, info: &str) {
         self.notice(Notice::GivingUpAll {});
-        self.releasing = self.mine;
+        // Whatever runs, held or not: a release may be under way, or a hand-over to us.
+        self.releasing = self.mine.with(self.releasing).with(self.running_halves());
         self.mine = HoldingSet::NONE;
         self.let_go = false;
         self.settles_when_released = false;

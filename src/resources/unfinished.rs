@@ -125,6 +125,14 @@ impl ResourceState {
         self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
     }
 
+    /// The halves of which a group runs here, or may run.
+    pub(super) fn running_halves(&self) -> HoldingSet {
+        self.keys_and_sides()
+            .into_iter()
+            .filter(|(key, _)| self.jobs.runs(key))
+            .fold(HoldingSet::NONE, |sum, (_, side)| sum.with(side))
+    }
+
     fn keys_and_sides(&self) -> Vec<(GroupKey, HoldingSet)> {
         let groups = self.groups.iter();
         groups

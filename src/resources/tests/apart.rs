@@ -209,6 +209,31 @@ fn a_takeover_that_was_cut_short_goes_on() {
     assert_eq!(running(&core), ["a", "b", "b2"]);
 }
 
+/// Whoever asks in the middle of a release hears of all that is still being stopped, also of what was
+/// given up before the rest, and of what was being taken.
+#[test]
+fn a_release_of_everything_reports_what_was_on_its_way() {
+    let mut giving = Core::alone(OFF);
+    giving.returns("b");
+    giving.hear("b", "starting");
+    giving.hear("b", "resource none 1");
+    giving.standby(HoldingSet::FOREIGN);
+    giving.hear("b", "ask foreign other");
+    let mut taking = Core::stable(OFF);
+    taking.hear("b", "ask local me");
+    taking.hear("b", "resource none 0 standby");
+    taking.hear("b", "ask local done");
+    for mut core in [giving, taking] {
+        core.event(ResourceEvent::OwnHeartbeatLost {
+            silent: Duration::from_secs(9),
+        });
+        core.input(ResourceInput::CommUp);
+        core.said();
+        core.hear("b", "starting");
+        assert_eq!(core.said(), ["resource all 0 shutdown"]);
+    }
+}
+
 /// A release ends the freeze; a death between the two words left both in the file.
 #[test]
 fn what_is_to_be_released_is_not_frozen() {
