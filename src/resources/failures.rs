@@ -31,8 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const TAKEN_AGAIN: Duration = Duration::from_secs(10);
 /// Longest list of failed groups in a message, in bytes. What does not fit may come back once.
 const LONGEST_LIST: usize = 512;
-/// A legacy giver does not say what failed there. What it gives so soon after it was given to it for a
-/// failure here may have failed there; later it has run there.
+/// A legacy giver does not say what failed there, but gives foreign groups for that, and no others. Ours
+/// that it gives so soon after they were given to it for a failure here may have failed there; later they
+/// have run there.
 const MAY_HAVE_FAILED_THERE: Duration = LONGEST_PAUSE;
 /// Pause when the moment is not good.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -219,12 +220,15 @@ impl ResourceState {
     /// The giver of a standby is done. What failed there is not given back when it fails here as well;
     /// everything else of `set` ran there, whatever became of it here an earlier time.
     pub(super) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
+        // Whatever fails there, a legacy node gives what it holds of ours for that.
         let legacy = !self.peers.values().all(|peer| peer.systole);
+        let for_a_failure = legacy && self.sb_set == HoldingSet::FOREIGN;
         let now = self.now;
         for key in self.keys_of(set) {
             self.failures.remove(&key);
             let moved = self.moved.get(&key);
-            let unclear = moved.is_some_and(|at| legacy && now.since(*at) < MAY_HAVE_FAILED_THERE);
+            let unclear =
+                for_a_failure && moved.is_some_and(|at| now.since(*at) < MAY_HAVE_FAILED_THERE);
             if !unclear {
                 self.moved.remove(&key);
             }

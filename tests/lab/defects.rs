@@ -129,6 +129,27 @@ fn row_5_nowhere(kinds: [Kind; 2]) {
     undisturbed(&pair);
 }
 
+/// It ran on the giver and fails on the taker: back each time, not after the first only.
+fn row_5_back(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    let flag = pair.lab.shared().join("fail-a-node2");
+    std::fs::write(flag, "").expect("the flag");
+    pair.start_settled();
+    for round in 1..=2 {
+        pair.operator("node1", "hb_standby local");
+        wait_until(LONG, "node2 tries", || {
+            count(&pair.lab, "node2", "start", "a") == round
+        });
+        pair.wait_owner("node1", ADDRESS_1, "a");
+        for node in NODES {
+            pair.wait_holds(node, "local");
+        }
+        assert_eq!(count(&pair.lab, "node1", "start", "a"), round + 1);
+    }
+    assert_eq!(pair.log_count("node2", "starts on neither node"), 0);
+    assert_never_two_owners(&pair.lab);
+}
+
 fn with_failing_group(kinds: [Kind; 2], on: &[&str]) -> Pair {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     for node in on {
@@ -169,4 +190,6 @@ tests! {
     defect_05_own_group_fails_to_start_systole_owner: SYSTOLE_OWNER row_5;
     defect_05_own_group_starts_nowhere_ours_ours: OURS_OURS row_5_nowhere;
     long_defect_05_own_group_fails_to_start_ours_ours: OURS_OURS row_5;
+    defect_05_what_fails_on_the_taker_comes_back_ours_ours: OURS_OURS row_5_back;
+    long_defect_05_what_fails_on_the_taker_comes_back_legacy_owner: LEGACY_OWNER row_5_back;
 }
