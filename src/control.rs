@@ -179,6 +179,9 @@ pub struct NodeReport {
     /// What is wrong with who hears whom.
     #[serde(default)]
     pub troubles: Vec<String>,
+    /// What people have to know of groups that are not where they belong.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// All nodes in table order.
     pub nodes: Vec<PeerReport>,
 }
@@ -243,6 +246,7 @@ impl NodeReport {
             waiting: node.waits_for_thaw().map(ToString::to_string).collect(),
             waits_for: membership.waits_for(now),
             troubles: membership.hearing_troubles(),
+            remarks: node.remarks(),
             nodes: peers.collect(),
         }
     }

@@ -41,10 +41,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, dup2_stdin, setsid};
 
 use crate::clock::{Clock, Monotonic};
-use crate::config::Config;
 use crate::daemonize;
 use crate::paths::Paths;
-use crate::resources::holding::HoldingSet;
 use crate::sys;
 
 /// The guardian's first word in process lists; it also tells the program what to be.
@@ -265,30 +263,6 @@ pub fn read_held(path: &Path) -> io::Result<Vec<OsString>> {
     Ok(words
         .map(|word| OsString::from_vec(word.to_vec()))
         .collect())
-}
-
-/// What a daemon that was killed may go on with: a set of groups of which none may have run is not
-/// held any more. The last word sent may have been that it is released.
-#[must_use]
-pub fn held_after_death(
-    config: &Config,
-    holding: HoldingSet,
-    may_run: impl Fn(&crate::protocol::group::GroupKey) -> bool,
-) -> HoldingSet {
-    [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)]
-        .into_iter()
-        .fold(holding, |holding, (set, own)| {
-            let mut groups = config
-                .groups
-                .iter()
-                .filter(|group| (group.owner == config.local) == own)
-                .peekable();
-            if groups.peek().is_some() && !groups.any(|group| may_run(&group.key)) {
-                holding.without(set)
-            } else {
-                holding
-            }
-        })
 }
 
 /// When the daemon died.

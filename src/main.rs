@@ -12,6 +12,7 @@ use std::time::Duration;
 use systole::actors::membership::handover::Resume;
 use systole::actors::root::{self, RESUME_PAUSE, RESUME_TRIES, Setup};
 use systole::cli::{self, Command, Held, OptionError, Options, talk};
+use systole::config::Config;
 use systole::config::environment::Machine;
 use systole::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
 use systole::config::print;
@@ -27,6 +28,7 @@ use systole::protocol::group::GroupKey;
 use systole::release;
 use systole::reload::Stamps;
 use systole::resources::holding::HoldingSet;
+use systole::resources::owners::Before;
 use systole::service_manager;
 use systole::version;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -321,19 +323,8 @@ impl Process {
             let stamps = Stamps::take(&self.paths);
             match self.load(Purpose::Resume) {
                 Ok(loaded) => {
-                    let running = self.options.running.iter().map(|key| GroupKey::new(key));
-                    let mut resume = Resume {
-                        holding: HoldingSet::from_word(held.word()).unwrap_or(HoldingSet::NONE),
-                        running: running.collect(),
-                        unfinished: (self.options.unfinished.iter())
-                            .map(|key| GroupKey::new(key))
-                            .collect(),
-                        frozen: self.options.frozen,
-                    };
+                    let resume = self.resume_by(&loaded.config, held, died);
                     if died {
-                        let may_run = |key: &GroupKey| resume.running.contains(key);
-                        resume.holding =
-                            guardian::held_after_death(&loaded.config, resume.holding, may_run);
                         let text = format!(
                             "The daemon was killed or crashed: started again by its guardian, \
                              holding {}",
@@ -358,6 +349,31 @@ impl Process {
                     std::thread::sleep(RESUME_PAUSE);
                 }
             }
+        }
+    }
+
+    /// What the predecessor left, by the haresources that counts now.
+    fn resume_by(&self, config: &Config, held: Held, died: bool) -> Resume {
+        let key = |word: &String| GroupKey::new(word);
+        let owners = self.options.owners.iter();
+        let mut before = Before {
+            owners: owners.map(|(whose, word)| (key(word), *whose)).collect(),
+            holding: HoldingSet::from_word(held.word()).unwrap_or(HoldingSet::NONE),
+            running: self.options.running.iter().map(key).collect(),
+            unfinished: self.options.unfinished.iter().map(key).collect(),
+        };
+        if died {
+            before = before.after_death(&config.local, &config.groups);
+        }
+        let now = before.by(&config.local, &config.groups);
+        Resume {
+            holding: now.holding,
+            running: self.options.running.iter().map(key).collect(),
+            unfinished: self.options.unfinished.iter().map(key).collect(),
+            left: now.left.into_iter().collect(),
+            came: now.came.into_iter().collect(),
+            to_go_home: now.to_go_home,
+            frozen: self.options.frozen,
         }
     }
 

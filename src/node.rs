@@ -13,6 +13,7 @@ use crate::protocol::client::{ClusterNode, ClusterView};
 use crate::protocol::decisions::{Decision, Decisions, bounded};
 use crate::protocol::event::{Action, Event, OrderId};
 use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
@@ -76,6 +77,52 @@ impl Node {
             isolation.go_on_with_nothing();
         }
         node
+    }
+
+    /// What a change of haresources made of what runs, see [`crate::resources::owners::Now`]. Call before
+    /// [`finish`](Self::finish).
+    pub fn note_changed_owners(
+        &mut self,
+        left: impl IntoIterator<Item = GroupKey>,
+        came: impl IntoIterator<Item = GroupKey>,
+        to_go_home: bool,
+    ) {
+        self.resources.note_changed_owners(left, came, to_go_home);
+    }
+
+    /// Groups that are ours by a change of haresources and ran on the other node.
+    pub fn came_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.resources.came_groups()
+    }
+
+    /// Whether the network is to be asked, before this order is carried out, whether another host has the
+    /// addresses of its group.
+    #[must_use]
+    pub fn start_asks_network(&self, order: OrderId) -> bool {
+        self.resources.start_asks_network(order)
+    }
+
+    /// What people have to know of groups that are not where they belong.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.resources.remarks()
+    }
+
+    /// Groups that run here and are left to their owner.
+    pub fn left_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.resources.left_groups()
+    }
+
+    /// Whether the foreign groups are to go back to their owner.
+    #[must_use]
+    pub const fn failback_due(&self) -> bool {
+        self.resources.failback_due()
+    }
+
+    /// The own haresources as it is now, whether it is in force or not.
+    pub fn haresources_on_disk(&mut self, marks: FileMarks) {
+        self.resources.file_on_disk(&marks.owners);
+        self.membership.haresources_on_disk(marks);
     }
 
     /// Begins the run: the first status message, `init`. [`Event::MediaOpened`] goes on from there.

@@ -170,8 +170,10 @@ notices! {
     StatusWithoutSt { node: String } Error "HBDoMsg_T_STATUS: status update without st field (node {node})";
     /// A node was found under another uuid.
     UuidChanged { node: String, uuid: String } Warn "node {node} changed its uuid to {uuid}";
-    /// Two nodes count on different owners of groups.
-    HaresourcesDiffer { node: String } Crit "haresources here and on node {node} name different groups or owners: a group may run on both nodes, or on none. Make the files alike, then heartbeat -r on both";
+    /// The files of two nodes differ.
+    HaresourcesDiffer { node: String, lines: String } Crit "haresources here and on node {node} differ: {lines}. A group may run on none of the nodes, or without some of its resources: these are not handed over unless forced (hb_standby --force). Make the files alike, then heartbeat -r on both";
+    /// They are alike, but a change of them is not in force on both.
+    HaresourcesPending { node: String } Info "haresources here and on node {node} are alike, but do not count on both yet: heartbeat -r takes the change up";
     /// They do not any more.
     HaresourcesAgree { node: String } Info "haresources here and on node {node} agree";
     /// Two configured nodes have one uuid.

@@ -7,7 +7,7 @@
 //! | `ha.cf`, whatever it is, or only touched | the process replaces itself, its groups run on |
 //! | of it log targets, `syslogmsgfmt`, `debug` | at once, and by the new process for scripts and clients |
 //! | the program itself, by an upgrade | as `ha.cf` touched: the new program goes on |
-//! | `haresources` | a group's own line at its next order; other groups at the next restart |
+//! | `haresources` | as `ha.cf`; a group's own line at its next order in any case |
 //!
 //! Legacy does not look before it replaces itself, and it ends without releasing its resources
 //! when `authkeys` is bad at that moment. Here a bad file stops nothing.

@@ -18,9 +18,9 @@ use handover::Resume;
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
-    AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone, Injected,
-    LoadAverage, MayStart, MediaOpened, Outgoing, Received, RootEvent, RunHook, StopRequested,
-    Transmit, UpdateKeys,
+    AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone,
+    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, Outgoing, Received, RootEvent,
+    RunHook, StopRequested, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Evidence, Monotonic};
@@ -32,6 +32,7 @@ use crate::protocol::codec;
 use crate::protocol::compress::Algorithm;
 use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::limiter::Limiter;
 use crate::protocol::membership::Identity;
 use crate::protocol::message;
@@ -167,6 +168,8 @@ struct Kept {
     first_order: u64,
     /// A stop was requested.
     stop: Option<StopReason>,
+    /// What haresources says now, if it was looked at.
+    on_disk: Option<FileMarks>,
 }
 
 /// More orders than one core ever gives.
@@ -310,11 +313,14 @@ impl MembershipActor {
                 }
             }
             Action::Group { order, group, what } => {
+                let careful = self.node.start_asks_network(order);
                 let order = self.kept.ordered(order, &group, what);
-                self.setup
-                    .outlets
-                    .groups
-                    .do_send(GroupCommand { order, group, what });
+                self.setup.outlets.groups.do_send(GroupCommand {
+                    order,
+                    group,
+                    what,
+                    careful,
+                });
             }
             Action::WithdrawAddresses(groups) => {
                 self.tell_root(RootEvent::Addresses {
@@ -480,8 +486,14 @@ impl MembershipActor {
 
 /// A core that goes on where another one ended.
 fn resumed(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resume) -> Node {
+    let known = |key: &GroupKey| settings.groups.iter().any(|group| group.key == *key);
+    for key in resume.running.iter().filter(|key| !known(key)) {
+        warn!(%key, "this group runs here and is not in haresources any more: nobody stops it");
+    }
     let running = resume.running.iter().cloned();
     let mut node = Node::resume(settings, identity, seed, resume.holding, running);
+    let (left, came) = (resume.left.iter(), resume.came.iter());
+    node.note_changed_owners(left.cloned(), came.cloned(), resume.to_go_home);
     node.finish(resume.unfinished.iter().cloned());
     if resume.frozen {
         node.keep_frozen();
@@ -509,6 +521,9 @@ impl Supervised for MembershipActor {
             holding: self.node.holding(),
             running: self.kept.may_run.iter().cloned().collect(),
             unfinished: self.kept.in_hand.keys().cloned().collect(),
+            left: self.node.left_groups().cloned().collect(),
+            came: self.node.came_groups().cloned().collect(),
+            to_go_home: self.node.failback_due(),
             frozen: self.node.frozen(),
         };
         self.node = resumed(
@@ -517,6 +532,9 @@ impl Supervised for MembershipActor {
             self.setup.seed,
             &resume,
         );
+        if let Some(marks) = &self.kept.on_disk {
+            self.node.haresources_on_disk(marks.clone());
+        }
         self.own_status = self.node.status().to_string();
         self.timer = None;
         self.actions = Vec::new();
@@ -641,6 +659,15 @@ impl Handler<LoadAverage> for MembershipActor {
 
     fn handle(&mut self, LoadAverage(line): LoadAverage, _: &mut Self::Context) {
         self.node.set_load(&line);
+    }
+}
+
+impl Handler<HaresourcesOnDisk> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, HaresourcesOnDisk(marks): HaresourcesOnDisk, _: &mut Self::Context) {
+        self.kept.on_disk = Some(marks.clone());
+        self.node.haresources_on_disk(marks);
     }
 }
 

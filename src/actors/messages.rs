@@ -13,6 +13,7 @@ use crate::protocol::client::ClusterView;
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReason};
 use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
@@ -56,6 +57,8 @@ pub struct GroupCommand {
     pub group: GroupKey,
     /// What to do.
     pub what: GroupOrder,
+    /// Before a start the network is asked whether another host has the group's addresses.
+    pub careful: bool,
 }
 
 /// Asks whether an order to start a group still stands. `None`: membership is being restarted, ask
@@ -137,6 +140,11 @@ pub struct UpdateKeys(pub Arc<KeyRing>);
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct LoadAverage(pub String);
+
+/// Our haresources as it is now, whether it is in force or not.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct HaresourcesOnDisk(pub FileMarks);
 
 /// What membership reports to the root actor, in the order in which the core said it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]

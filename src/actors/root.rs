@@ -27,10 +27,11 @@ mod restart;
 mod run;
 mod signals;
 mod start;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -122,6 +123,8 @@ pub struct RootActor {
     ipfail: Option<Addr<IpfailActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
     exit: Option<oneshot::Sender<Ended>>,
+    /// Time stamp of haresources when it was last looked at.
+    haresources_seen: Option<SystemTime>,
     /// Whether a reload is being read.
     reloads: Requests,
     /// What is still to be released after membership gave up; `None` in any other case.

@@ -1,6 +1,7 @@
 //! Option letters, read as `getopt` reads them. Spec: tools, section 1.
 
 use super::getopt::{Getopt, Given};
+use crate::resources::owners::Whose;
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,9 @@ pub struct Options {
     pub running: Vec<String>,
     /// With `-R`: keys of groups with an order in hand when the daemon was killed.
     pub unfinished: Vec<String>,
+    /// With `-R`: whose each group was when the words were written; empty when an older program wrote
+    /// them.
+    pub owners: Vec<(Whose, String)>,
     /// With `-R`: the node was frozen.
     pub frozen: bool,
     /// `-f`.
@@ -31,6 +35,15 @@ const FROZEN: &str = "systole: frozen";
 
 /// Stands there before the key of a group with an order in hand.
 const UNFINISHED: &str = "systole: unfinished ";
+
+/// Stands before `--`, where every program ignores words that are no options: a word of ours among the
+/// keys would be a group to one that does not know it.
+const OWNER: &str = "systole: ";
+
+fn read_owner(word: &str) -> Option<(Whose, String)> {
+    let (whose, key) = word.strip_prefix(OWNER)?.split_once(' ')?;
+    Some((Whose::from_word(whose)?, key.to_owned()))
+}
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +111,22 @@ impl Options {
         format!("{UNFINISHED}{key}")
     }
 
+    /// The word that says whose a group is; among the owners in
+    /// [`restart_words`](Self::restart_words).
+    #[must_use]
+    pub fn owner_word(whose: Whose, key: &str) -> String {
+        format!("{OWNER}{} {key}", whose.word())
+    }
+
     /// The words after the program name with which this run replaces itself in place.
     #[must_use]
-    pub fn restart_words(&self, held: Held, running: &[String], frozen: bool) -> Vec<String> {
+    pub fn restart_words(
+        &self,
+        held: Held,
+        owners: &[String],
+        running: &[String],
+        frozen: bool,
+    ) -> Vec<String> {
         let mut words = vec!["-R".to_owned(), "-C".to_owned(), held.word().to_owned()];
         let letters = [
             ("-M", !self.manage_resources),
@@ -110,6 +136,7 @@ impl Options {
         let given = letters.iter().filter(|(_, given)| *given);
         words.extend(given.map(|(letter, _)| (*letter).to_owned()));
         words.extend((0..self.debug).map(|_| "-d".to_owned()));
+        words.extend_from_slice(owners);
         words.push("--".to_owned());
         words.extend_from_slice(running);
         words.extend(frozen.then(|| FROZEN.to_owned()));
@@ -165,6 +192,7 @@ where
         command: Command::Start,
         running: Vec::new(),
         unfinished: Vec::new(),
+        owners: Vec::new(),
         frozen: false,
         foreground: false,
         manage_resources: true,
@@ -193,7 +221,8 @@ where
             }
             Given::Value(_, word) => held = Some(word),
             Given::Bad(complaint) => complaints.push(format!("{program}: {complaint}")),
-            Given::Flag(_) | Given::Word(_) => {}
+            Given::Word(word) => options.owners.extend(read_owner(&word)),
+            Given::Flag(_) => {}
         }
     }
     for word in given.rest() {
@@ -291,14 +320,27 @@ mod tests {
     #[test]
     fn a_restart_in_place_keeps_the_options() {
         let before = read("-f -M -dd").unwrap();
-        let words = before.restart_words(Held::All, &["10.0.0.1".into(), "-odd".into()], true);
+        let owners = [
+            Options::owner_word(Whose::Own, "10.0.0.1"),
+            Options::owner_word(Whose::Left, "-odd"),
+        ];
+        let running = ["10.0.0.1".into(), "-odd".into()];
+        let words = before.restart_words(Held::All, &owners, &running, true);
         let after = parse("heartbeat", words).unwrap();
         assert!(after.frozen);
         assert_eq!(after.command, Command::Restarted(Some(Held::All)));
         assert_eq!(after.running, ["10.0.0.1", "-odd"]);
+        assert_eq!(
+            after.owners,
+            [
+                (Whose::Own, "10.0.0.1".to_owned()),
+                (Whose::Left, "-odd".to_owned())
+            ]
+        );
         let same = Options {
             command: before.command,
             running: vec![],
+            owners: vec![],
             frozen: false,
             ..after
         };

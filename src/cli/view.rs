@@ -61,6 +61,9 @@ fn describe_node(node: &NodeReport, text: &mut String) {
             ));
         }
     }
+    for remark in &node.remarks {
+        text.push_str(&format!("NOTE: {remark}\n"));
+    }
     text.push_str("nodes\n");
     for peer in &node.nodes {
         let kind = if peer.ping { " (ping)" } else { "" };

@@ -10,6 +10,7 @@ use super::outcome::{self, Goal};
 use super::{Call, log, wait};
 use crate::control::{Reply, Request};
 use crate::notice::Severity;
+use crate::protocol::field;
 use crate::resources::holding::HoldingSet;
 
 /// Longest wait for one group: above the longest run of a script with its repetitions.
@@ -59,13 +60,14 @@ pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
         return 0;
     }
-    let waits = take_wait(call);
+    let waits = take(call, "--wait");
+    let force = force(call);
     let set = match word(call) {
         Ok(set) => set,
         Err(code) => return code,
     };
     let set = if set == "failback" { "foreign" } else { set };
-    let text = format!(">>>\nt=ask_resources\nrsc_hold={set}\ninfo=me\n<<<\n");
+    let text = format!(">>>\nt=ask_resources\nrsc_hold={set}\ninfo=me\n{force}<<<\n");
     let goal = waits.then(|| Goal::Given(holding(set)));
     let done = format!("Going standby [{set}].");
     request(call, "hb_standby", &text, &done, goal)
@@ -76,23 +78,33 @@ pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
         return 0;
     }
-    let waits = take_wait(call);
+    let waits = take(call, "--wait");
+    let force = force(call);
     let set = match word(call) {
         Ok(set) => set,
         Err(code) => return code,
     };
     // A legacy receiver knows no `failback` and would give up everything.
     let set = if set == "failback" { "local" } else { set };
-    let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n<<<\n");
+    let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n{force}<<<\n");
     let goal = waits.then(|| Goal::Taken(holding(set)));
     request(call, "hb_takeover", &text, "", goal)
 }
 
-/// Whether `--wait` was among the words; it is taken out, wherever it stood.
-fn take_wait(call: &mut Call<'_>) -> bool {
+/// Whether this option was among the words; it is taken out, wherever it stood.
+fn take(call: &mut Call<'_>, option: &str) -> bool {
     let before = call.args.len();
-    call.args.retain(|word| word != "--wait");
+    call.args.retain(|word| word != option);
     call.args.len() != before
+}
+
+/// The line of a message that asks for a hand-over although haresources differ.
+fn force(call: &mut Call<'_>) -> String {
+    if take(call, "--force") {
+        format!("{}=1\n", field::FORCE)
+    } else {
+        String::new()
+    }
 }
 
 fn holding(set: &str) -> HoldingSet {

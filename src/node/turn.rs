@@ -123,7 +123,10 @@ impl Turn<'_> {
                             .membership
                             .inject(origin, message, now, &mut self.fresh);
                     }
-                    hooks::Injected::Standby(set) => {
+                    hooks::Injected::Standby { set, forced: true } => {
+                        self.resources(ResourceInput::ForcedStandbyRequested(set));
+                    }
+                    hooks::Injected::Standby { set, forced: false } => {
                         self.resources(ResourceInput::StandbyRequested(set));
                     }
                     hooks::Injected::Swallow(why) => {

@@ -85,6 +85,14 @@ words! {
     /// How many groups of other owners are among these, beside that and beside the verdict. Ours, see
     /// `protocol/partition.rs`.
     RUNS_FOREIGN = "systole_runs_foreign";
+    /// What a node's haresources says line by line, as one mark. Ours, as above.
+    LINES = "systole_lines";
+    /// The same, each line by marks of its own: while another node's differs.
+    EACH_LINE = "systole_each_line";
+    /// A person wants groups handed over although haresources differ. Ours.
+    FORCE = "systole_force";
+    /// Which groups run at the sender of a report. Ours, see `resources/by_group.rs`.
+    NAMES = "systole_names";
     /// The newest question that the sender of a report had heard. Ours, see `protocol/question.rs`.
     HEARD = "systole_heard";
     /// Sending client.

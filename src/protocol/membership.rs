@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::event::Origin;
-use super::haresources_mark::mark;
+use super::haresources_mark::FileMarks;
 use super::history::History;
 use super::limiter::Limiter;
 use super::message::Message;
@@ -27,6 +27,7 @@ use crate::protocol::settings::{Autojoin, NodeSettings};
 
 mod comm;
 mod dispatch;
+mod haresources;
 mod hearing;
 mod liveness;
 mod node_list;
@@ -34,6 +35,8 @@ mod numbers;
 mod receive;
 mod send;
 mod status;
+
+pub use haresources::Compared;
 #[cfg(test)]
 mod tests;
 mod uuids;
@@ -109,8 +112,10 @@ pub struct Membership {
     stall: Stall,
     /// What was said of one-way links.
     said: hearing::Said,
-    /// What our haresources says about owners.
+    /// What the haresources that we go by says about owners.
     haresources: String,
+    /// What the file says as it is now.
+    on_disk: FileMarks,
     /// What we put on the scales when we tell a node that it was given up; `None`: it is not told.
     weight: Option<Weight>,
     /// Our beats wait for the owner in the call of this instant.
@@ -133,6 +138,7 @@ impl Membership {
             .collect::<Vec<_>>()
             .join(".");
         debug_assert!(capability_text.len() <= MAX_CAPABILITY_BYTES);
+        let on_disk = FileMarks::of(&settings.groups);
         let mut membership = Self {
             settings: settings.clone(),
             generation: identity.generation,
@@ -165,7 +171,8 @@ impl Membership {
             limiter: Limiter::default(),
             stall: Stall::default(),
             said: hearing::Said::default(),
-            haresources: mark(&settings.groups),
+            haresources: on_disk.owners.clone(),
+            on_disk,
             weight: None,
             beats_held_at: None,
             last_unix_s: 0,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::hearing::Ears;
 use super::link::Link;
+use super::membership::Compared;
 use super::message::Message;
 use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::retransmit::Requests;
@@ -118,8 +119,8 @@ pub struct Node {
     pub capabilities: BTreeSet<String>,
     /// We have declared its present run dead, whether it was heard again since or not.
     pub given_up: bool,
-    /// Its haresources names other owners than ours.
-    pub haresources_differ: bool,
+    /// How its haresources compares with ours.
+    pub haresources: Compared,
     /// Its first status change is held back: it joined by itself.
     pub withheld: bool,
     /// Quorum weight.
@@ -131,6 +132,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether it is another node that understands more than legacy.
+    #[must_use]
+    pub fn is_systole_peer(&self) -> bool {
+        self.kind == NodeKind::Peer && !self.capabilities.is_empty()
+    }
+
     /// A node never heard.
     #[must_use]
     pub fn new(
@@ -171,7 +178,7 @@ impl Node {
             ack_trigger,
             capabilities: BTreeSet::new(),
             given_up: false,
-            haresources_differ: false,
+            haresources: Compared::default(),
             withheld: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),

@@ -4,8 +4,10 @@
 //! end. Then messages reach the wire in the order of their numbers and the resource core sees
 //! events in the order in which they happened. Spec: wire, section 9.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::group::GroupKey;
 use super::message::Message;
 use super::name::{MediumName, NodeName};
 use super::partition::Weight;
@@ -99,6 +101,13 @@ pub enum Output {
 /// What the resource core must know. Every event is complete: no question is asked back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceEvent {
+    /// The files of another node and of this one were compared.
+    HaresourcesCompared {
+        /// Which.
+        node: NodeName,
+        /// Groups whose lines differ; `None`: none does; `Some(None)`: it is not known which.
+        differing: Option<Option<BTreeSet<GroupKey>>>,
+    },
     /// A message accepted for us that membership does not consume itself: `starting`,
     /// `resource`, `ask_resources`, `hb_takeover`, `ip-request`, `ip-request-resp`, `shutdone`,
     /// `stonith` and every unknown type. Own messages come too, after they were transmitted.

@@ -38,7 +38,7 @@ pub(super) struct OrphansAsked {
 impl ResourceState {
     /// Checks who owns what. Logs only, each condition when it begins. Spec: section 12.
     pub(super) fn run_audit(&mut self) {
-        if !self.nice() || !self.comm_up || self.peers.len() > 1 {
+        if !self.nice() || !self.comm_up || self.peers.len() > 1 || self.counts_by_group() {
             return;
         }
         let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
@@ -90,10 +90,12 @@ impl ResourceState {
             && self.phase == Phase::Stable
             && self.peer_active();
         let theirs = self.theirs_at_most();
-        let local =
-            settled && !self.mine.has(HoldingSet::LOCAL) && !theirs.has(HoldingSet::FOREIGN);
-        let foreign =
-            settled && !self.mine.has(HoldingSet::FOREIGN) && !theirs.has(HoldingSet::LOCAL);
+        let orphaned = |half: HoldingSet| {
+            let claimed = theirs.has(half.mirror()) || self.all_run_there(half);
+            settled && !self.mine.has(half) && !claimed
+        };
+        let local = orphaned(HoldingSet::LOCAL);
+        let foreign = orphaned(HoldingSet::FOREIGN);
         let now = self.now;
         let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
         self.timers.local_orphaned = since(self.timers.local_orphaned, local);
@@ -187,7 +189,7 @@ impl ResourceState {
     /// Starts groups that nobody runs.
     pub(super) fn take_orphans(&mut self, set: HoldingSet) {
         self.mine = self.mine.with(set);
-        let keys = self.keys_of(set);
+        let keys = self.not_elsewhere(self.keys_of(set));
         self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);
         self.send(report(self.mine, false, None));
     }

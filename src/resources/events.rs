@@ -29,6 +29,9 @@ impl ResourceState {
             peer.yields = has_word(words, YIELD);
             peer.echoes = has_word(words, ECHO);
         }
+        if !own {
+            self.note_names(from, &message);
+        }
         match (kind, own) {
             (kind::STARTING, true) => self.asked(&message),
             (kind::IP_REQUEST, true) => self.requested(&message),
@@ -74,6 +77,9 @@ impl ResourceState {
             peer.systole |= words.is_some();
             peer.yields = words.is_some_and(|words| has_word(words, YIELD));
             peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
+            if let Some(mark) = message.text(field::HARESOURCES) {
+                peer.owners = Some(mark.to_owned());
+            }
             self.peer_status(node, old, new);
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy();
@@ -92,7 +98,8 @@ impl ResourceState {
             Purpose::Take => self.taken_in_standby(),
             Purpose::ReleaseAll => self.all_released(),
             Purpose::HandOver { to, key } => self.handed_over(&to, &key),
-            Purpose::AcquireLocal | Purpose::Granted | Purpose::Retry | Purpose::Cancelled => {}
+            Purpose::Retry | Purpose::LeaveToOwner => self.tell_what_runs(),
+            Purpose::AcquireLocal | Purpose::Granted | Purpose::Cancelled => {}
         }
     }
 }

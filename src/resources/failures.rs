@@ -93,6 +93,7 @@ impl ResourceState {
             GroupOutcome::Started => {
                 self.moved.remove(group);
                 self.given_by_key.remove(group);
+                self.confirmed(Some(group));
                 let was_taken = self.failures.remove(group).is_some_and(|known| known.taken);
                 if was_taken && self.nice() && self.phase == Phase::Stable {
                     // What we weigh has changed for whoever hears us.
@@ -119,11 +120,16 @@ impl ResourceState {
             GroupOutcome::AddressTaken { claim } => {
                 let text =
                     format!("group {group} is not started: another host has its address: {claim}");
-                self.notice(Notice::OtherCrit { text });
-                self.decide(
-                    format!("does not start group {group}"),
-                    format!("another host has its address: {claim}"),
-                );
+                if self.failures.get(group).is_some_and(|known| known.taken) {
+                    // Asked again every ten seconds: said once.
+                    self.debug(text);
+                } else {
+                    self.notice(Notice::OtherCrit { text });
+                    self.decide(
+                        format!("does not start group {group}"),
+                        format!("another host has its address: {claim}"),
+                    );
+                }
                 self.address_taken(group);
             }
             GroupOutcome::StopFailed { resource } => {
@@ -291,11 +297,12 @@ impl ResourceState {
             return;
         }
         // What the other side may still run is not tried here.
+        let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group();
         let theirs = self.nice()
             && (!self.all_living_reported()
-                || (self.is_pair()
-                    && !self.all_peers_gone()
-                    && self.theirs_at_most().has(side.mirror())));
+                || self.other_runs(key)
+                || self.must_be_confirmed(key)
+                || (self.is_pair() && !self.all_peers_gone() && claimed));
         let quiet = !self.jobs.running()
             && self.standby == Standby::Not
             && self.phase == Phase::Stable
@@ -321,6 +328,7 @@ impl ResourceState {
             && self.is_pair()
             && self.other_stable
             && self.phase == Phase::Stable
+            && self.hand_over_obstacle(side).is_none()
             && self.peer_active();
         if movable {
             // Forgotten when it is given up, not before: the other node may go or refuse.

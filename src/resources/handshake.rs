@@ -111,8 +111,9 @@ impl ResourceState {
         if self.stopping() || self.phase == Phase::Shutdown {
             return;
         }
-        let theirs = self.theirs_at_most();
-        if !forced && (theirs.has(HoldingSet::FOREIGN) || self.mine.has(HoldingSet::LOCAL)) {
+        let theirs = self.theirs_at_most().has(HoldingSet::FOREIGN) && !self.counts_by_group();
+        let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
+        if !forced && (theirs || self.mine.has(HoldingSet::LOCAL)) {
             self.notice(Notice::LocalAcquisitionNone {});
             return;
         }
@@ -126,7 +127,10 @@ impl ResourceState {
         if self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
             return;
         }
-        let keys = self.keys_of(HoldingSet::LOCAL);
+        let mut keys = self.keys_of(HoldingSet::LOCAL);
+        if !forced {
+            keys = self.not_elsewhere(keys);
+        }
         if keys.is_empty() {
             let node = self.local.to_string();
             self.notice(Notice::NoLocalResources { node });
@@ -564,6 +568,8 @@ impl ResourceState {
             && self.phase == Phase::Stable
             && !self.jobs.running()
             && !self.failback_must_wait()
+            && self.all_living_reported()
+            && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()
             && self.peer_active();
         if quiet {
             self.failback_due = false;

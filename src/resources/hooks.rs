@@ -14,7 +14,12 @@ pub(crate) enum Injected {
     /// It is sent.
     Send(Message),
     /// It asks us to give something away: gated first, sent when accepted.
-    Standby(HoldingSet),
+    Standby {
+        /// What.
+        set: HoldingSet,
+        /// Although haresources differ.
+        forced: bool,
+    },
     /// The daemon does that work itself.
     Swallow(String),
 }
@@ -41,7 +46,10 @@ pub(crate) fn admit(origin: Origin, mut message: Message) -> Injected {
         }
         kind::ASK_RESOURCES => match message.text(field::INFO) {
             Some("me") => match set_asked(&message) {
-                Some(set) => Injected::Standby(set),
+                Some(set) => Injected::Standby {
+                    set,
+                    forced: is_forced(&message),
+                },
                 None => Injected::Swallow("standby request for an unknown set".to_owned()),
             },
             _ => Injected::Swallow("standby message of a local program not sent".to_owned()),
@@ -55,6 +63,11 @@ pub(crate) fn admit(origin: Origin, mut message: Message) -> Injected {
         }
         _ => Injected::Send(message),
     }
+}
+
+/// Whether a person wants the hand-over that a message asks for in any case.
+pub(super) fn is_forced(message: &Message) -> bool {
+    message.text(field::FORCE) == Some("1")
 }
 
 /// The message that the `status` script gets for a node that left. Spec: resources, section 10.1.

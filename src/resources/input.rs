@@ -18,6 +18,8 @@ pub enum ResourceInput {
     Membership(ResourceEvent),
     /// A local program asks that this node gives the set away.
     StandbyRequested(HoldingSet),
+    /// The same, although haresources differ.
+    ForcedStandbyRequested(HoldingSet),
     /// A group's actor finished an order.
     GroupDone {
         /// The order.

@@ -40,6 +40,8 @@ pub(super) enum Purpose {
     Granted,
     /// A group that failed to start is tried again.
     Retry,
+    /// What runs here and is another node's to run is stopped.
+    LeaveToOwner,
     /// Nothing follows any more.
     Cancelled,
 }
@@ -177,6 +179,13 @@ impl Jobs {
         jobs.any(|job| job.in_flight == Some(order) && job.purpose != Purpose::Cancelled)
     }
 
+    /// Why an order in flight was given.
+    pub(super) fn purpose_of(&self, order: OrderId) -> Option<&Purpose> {
+        let mut jobs = self.jobs.iter();
+        jobs.find(|job| job.in_flight == Some(order))
+            .map(|job| &job.purpose)
+    }
+
     /// Whether any work is unfinished.
     pub(super) fn running(&self) -> bool {
         !self.jobs.is_empty()
@@ -192,6 +201,11 @@ impl Jobs {
         self.groups
             .get(key)
             .is_some_and(|group| group.runs || group.busy.is_some())
+    }
+
+    /// Keys of the groups that run, work in flight and starts to come included.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.keys().filter(|key| self.takes(key))
     }
 
     /// How many groups run as far as their actors have told, work in flight included.

@@ -140,6 +140,11 @@ impl ResourceState {
             self.warn(format!("request of {from} for group {key} ignored: frozen"));
             return self.decide(format!("does not give group {key} to {from}"), "frozen");
         }
+        if self.jobs.runs(&key) && self.line_differs(from, &key) {
+            let why = "its line in haresources differs there";
+            self.warn(format!("request of {from} for group {key} ignored: {why}"));
+            return self.decide(format!("does not give group {key} to {from}"), why);
+        }
         // It is the other node's now: no further attempt here.
         self.failures.remove(&key);
         self.jobs.withdraw_starts(&key);

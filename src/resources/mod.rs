@@ -13,6 +13,7 @@
 
 pub mod address;
 mod audit;
+mod by_group;
 mod events;
 mod failures;
 pub mod freeze;
@@ -26,6 +27,7 @@ mod legacy_model;
 mod lost;
 pub mod output;
 pub mod own_address;
+pub mod owners;
 mod partition;
 mod peers;
 mod questions;

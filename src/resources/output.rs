@@ -5,7 +5,7 @@ use super::state::ResourceState;
 use crate::notice::Notice;
 use crate::protocol::decisions;
 use crate::protocol::event::Action;
-use crate::protocol::field;
+use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::partition::Weight;
 
@@ -44,6 +44,10 @@ impl ResourceState {
             if let Some(foreign) = weight.foreign {
                 message.set_text(field::RUNS_FOREIGN, &foreign.to_string());
             }
+        }
+        let gives = message.text(field::INFO) == Some("done");
+        if full_report || gives || message.kind() == Some(kind::STARTING) {
+            self.name_groups(&mut message);
         }
         if full_report && let Some(heard) = self.heard_text() {
             message.set_text(field::HEARD, &heard);

@@ -367,6 +367,10 @@ impl ResourceState {
         if !conflict {
             return false;
         }
+        if self.counts_by_group() && !self.some_run_twice() {
+            // The halves are not the same groups to both.
+            return false;
+        }
         if self.contested() {
             // Decided by what both have said of each other; it has to yield.
             return true;

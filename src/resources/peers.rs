@@ -1,7 +1,10 @@
 //! What is known of the other nodes, each and all together. Spec: resources, sections 5 and 13.
 
+use std::collections::BTreeSet;
+
 use super::holding::HoldingSet;
 use super::state::ResourceState;
+use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
@@ -48,11 +51,25 @@ pub(super) struct Peer {
     pub(super) taken_over: bool,
     /// What it said last.
     pub(super) holds: HoldingSet,
+    /// The groups that it says it runs; `None`: it does not tell, and may run everything.
+    pub(super) names: Option<BTreeSet<String>>,
+    /// By which owners it counts: its mark of haresources.
+    pub(super) owners: Option<String>,
+    /// Groups whose lines in its haresources differ from ours; `Some(None)`: it is not known which.
+    pub(super) differing: Option<Option<BTreeSet<GroupKey>>>,
+    /// Where the message stands that said so last.
+    pub(super) named_at: Position,
     /// Where its newest report stands: an older one that arrives late is no news.
     pub(super) newest_report: Position,
 }
 
 impl Peer {
+    /// What it ran and by which file it counted ends with its run.
+    pub(super) fn forget_names(&mut self) {
+        self.names = None;
+        self.owners = None;
+    }
+
     /// Dead, or gone by its own word.
     pub(super) fn is_gone(&self) -> bool {
         self.left || self.status == Some(NodeStatus::Dead)

@@ -89,6 +89,8 @@ impl Standby {
 pub(super) enum Wish {
     /// Somebody or `auto_failback` wants it.
     Wanted,
+    /// The same, although haresources differ.
+    Forced,
     /// A group of it does not start here.
     NotStarted,
 }
@@ -98,6 +100,7 @@ pub(super) enum Wish {
 pub(super) struct Request {
     set: HoldingSet,
     until: Monotonic,
+    forced: bool,
 }
 
 pub(super) fn ask(set: HoldingSet, info: &str) -> Message {
@@ -115,7 +118,7 @@ impl ResourceState {
 
     /// A local program asks us to give `set` away. The gate stands before the message: a request
     /// that we refuse ourselves must not reach a node that would accept it.
-    pub(super) fn standby_requested(&mut self, set: HoldingSet) {
+    pub(super) fn standby_requested(&mut self, set: HoldingSet, forced: bool) {
         if !self.nice() {
             return self.notice(Notice::StandbyNeedsNice {});
         }
@@ -129,6 +132,12 @@ impl ResourceState {
             self.warn(format!("standby request for [{set}] refused: frozen"));
             return self.decide(format!("refuses to give {set} away"), "frozen");
         }
+        if let Some(why) = self.hand_over_obstacle(set).filter(|_| !forced) {
+            self.warn(format!(
+                "standby request for [{set}] refused: {why}; --force hands over all the same"
+            ));
+            return self.decide(format!("refuses to give {set} away"), why);
+        }
         let node = self.local.to_string();
         let info = "me".to_owned();
         if let Some(seconds) = self.seconds_left() {
@@ -141,7 +150,7 @@ impl ResourceState {
         if self.jobs.running() {
             self.debug("standby request waits until own resource activity finishes");
             let until = self.after(REQUEST_WAITS);
-            self.wanted = Some(Request { set, until });
+            self.wanted = Some(Request { set, until, forced });
             return;
         }
         if !self.other_stable || self.contested() {
@@ -155,9 +164,10 @@ impl ResourceState {
             self.decide(format!("refuses to give {set} away"), "not settled");
             return self.notice(Notice::StandbyLocalFlux { info, node });
         }
+        let wish = if forced { Wish::Forced } else { Wish::Wanted };
         self.begin_standby(
             set,
-            Wish::Wanted,
+            wish,
             "hb_standby, a client or the other node's hb_takeover asked",
         );
     }
@@ -167,7 +177,11 @@ impl ResourceState {
         self.decide(format!("offers {set} to the other node"), cause);
         self.offer_answered = None;
         self.our_offer = None;
-        self.send(ask(set, "me"));
+        let mut offer = ask(set, "me");
+        if wish == Wish::Forced {
+            offer.set_text(field::FORCE, "1");
+        }
+        self.send(offer);
         self.notice(Notice::WantsStandby {
             node: self.local.to_string(),
             set: set.to_string(),
@@ -205,6 +219,10 @@ impl ResourceState {
             .peers
             .get(from)
             .is_some_and(|peer| peer.status == Some(NodeStatus::Active));
+        let offered = info == "me" && active && !self.frozen && self.standby == Standby::Not;
+        if offered && self.refuses_offer(from, set, message) {
+            return;
+        }
         match (&self.standby, info) {
             // Right after a partition this can be the first word of a node that is still dead to
             // us. Its death could not be noticed again: nothing may depend on it.
@@ -227,7 +245,10 @@ impl ResourceState {
                     let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
                     !ours && self.now < first.until
                 });
-                self.offered = first.or_else(|| Some((from.clone(), Request { set, until })));
+                self.offered = first.or_else(|| {
+                    let forced = hooks::is_forced(message);
+                    Some((from.clone(), Request { set, until, forced }))
+                });
             }
             (Standby::Not, "me") => self.offer(from, set),
             (Standby::Asked(Wish::NotStarted), "me") if self.gives_way_to(from) => {
@@ -287,6 +308,17 @@ impl ResourceState {
                 });
             }
         }
+    }
+
+    /// Whether what is offered is not taken because the two files say different things of it.
+    fn refuses_offer(&mut self, from: &NodeName, set: HoldingSet, message: &Message) -> bool {
+        let why = self.hand_over_obstacle(set.mirror());
+        let Some(why) = why.filter(|_| !hooks::is_forced(message)) else {
+            return false;
+        };
+        self.warn(format!("standby message [me] from {from} ignored: {why}"));
+        self.decide(format!("does not take {set} of {from}"), why);
+        true
     }
 
     /// Whether our offer ends for one of `from` that crosses it. It ignores ours in any case. A legacy
@@ -452,7 +484,7 @@ impl ResourceState {
         self.notice(Notice::StandbyAcquiring {
             set: ours.to_string(),
         });
-        let keys = self.keys_of(ours);
+        let keys = self.not_elsewhere(self.keys_of(ours));
         self.jobs.add(Purpose::Take, keys, GroupOrder::Start);
         self.enter(Standby::Taking, Some(COMPLETION));
     }
@@ -566,7 +598,7 @@ impl ResourceState {
         if let Some((from, request)) = self.offered.take() {
             self.offer(&from, request.set);
         } else if let Some(request) = self.wanted.take() {
-            self.standby_requested(request.set);
+            self.standby_requested(request.set, request.forced);
         }
     }
 
@@ -590,7 +622,7 @@ impl ResourceState {
         match set {
             Some(set) if !set.is_none() => {
                 self.info(format!("node {from} takes over: going standby [{set}]"));
-                self.standby_requested(set);
+                self.standby_requested(set, hooks::is_forced(message));
             }
             _ => self.error(format!("unknown set in a takeover request of node {from}")),
         }

@@ -20,6 +20,7 @@ use super::standby::{Request, Standby};
 use crate::clock::Monotonic;
 use crate::protocol::event::{Action, OrderId, StopReason};
 use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::haresources_mark::mark;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
@@ -155,6 +156,16 @@ pub struct ResourceState {
     pub(super) given_by_key: BTreeSet<GroupKey>,
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
     pub(super) looked_at: Option<HoldingSet>,
+    /// Groups that run here and are left to their owner, see `by_group.rs`.
+    pub(super) left: BTreeSet<GroupKey>,
+    /// Groups that are ours by a change of haresources and ran on the other node.
+    pub(super) came: BTreeSet<GroupKey>,
+    /// Those of them that a person has to confirm: that was said.
+    pub(super) unconfirmed: BTreeSet<GroupKey>,
+    /// Our file names other owners by now than we go by.
+    pub(super) owners_pending: bool,
+    /// By which owners we count: the mark of our haresources.
+    pub(super) owners: String,
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
     pub(super) asking: Asking,
@@ -220,6 +231,11 @@ impl ResourceState {
             moved: BTreeMap::new(),
             given_by_key: BTreeSet::new(),
             looked_at: None,
+            left: BTreeSet::new(),
+            came: BTreeSet::new(),
+            owners_pending: false,
+            unconfirmed: BTreeSet::new(),
+            owners: mark(&settings.groups),
             asked: BTreeMap::new(),
             asking: Asking::default(),
             audit: Audit::default(),
@@ -255,7 +271,8 @@ impl ResourceState {
             ResourceInput::Tick => {}
             ResourceInput::CommUp => self.comm_is_up(),
             ResourceInput::Membership(event) => self.membership_event(event),
-            ResourceInput::StandbyRequested(set) => self.standby_requested(set),
+            ResourceInput::StandbyRequested(set) => self.standby_requested(set, false),
+            ResourceInput::ForcedStandbyRequested(set) => self.standby_requested(set, true),
             ResourceInput::GroupDone {
                 order,
                 group,
@@ -298,7 +315,7 @@ impl ResourceState {
             self.try_waiting_requests();
             self.try_failback();
             let Some(order) = self.jobs.next_order() else {
-                if self.jobs.any_finished() || self.bring_together() {
+                if self.jobs.any_finished() || self.let_owners_take() || self.bring_together() {
                     continue;
                 }
                 break;
@@ -343,6 +360,9 @@ impl ResourceState {
             }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
             ResourceEvent::WordsLost { node } => self.words_lost(&node),
+            ResourceEvent::HaresourcesCompared { node, differing } => {
+                self.peers.entry(node).or_default().differing = differing;
+            }
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
         }
@@ -391,6 +411,12 @@ impl ResourceState {
             | Standby::Given
             | Standby::Answered { .. } => self.mine,
         }
+    }
+
+    /// Whether the foreign groups are to go back to their owner.
+    #[must_use]
+    pub const fn failback_due(&self) -> bool {
+        self.failback_due
     }
 
     /// Keys of the groups that run here, as far as their actors have told.

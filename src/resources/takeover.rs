@@ -42,6 +42,8 @@ impl ResourceState {
         peer.lost = false;
         peer.claims = HoldingSet::NONE;
         peer.fresh = false;
+        peer.forget_names();
+        self.confirmed(None);
         self.failback_armed = false;
         // It does not start what is stopped for it: we do.
         let for_it =
@@ -280,6 +282,9 @@ impl ResourceState {
         let peer = self.peers.entry(from.clone()).or_default();
         peer.left = true;
         peer.reported = false;
+        peer.forget_names();
+        self.confirmed(None);
+        let peer = self.peers.entry(from.clone()).or_default();
         peer.holds = HoldingSet::NONE;
         peer.claims = HoldingSet::NONE;
         if !self.comm_up {
@@ -316,6 +321,7 @@ impl ResourceState {
         peer.leaving = false;
         peer.fresh = false;
         peer.reported = false;
+        peer.forget_names();
         peer.asked = 0;
         peer.called_mute = false;
         peer.lost = false;

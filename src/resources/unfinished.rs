@@ -9,6 +9,7 @@
 //! | is held | does not run, and stands behind one of its half that had an order in hand | start, behind that | the work was to come to it next |
 //! | is held | does not run | start, when all is settled | it failed before, or is new in haresources |
 //! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
+//! | is not held | is left to its owner by a change of haresources | - | nobody has given it up, see `by_group.rs` |
 //!
 //! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
 //! succeeds. The actors wait for scripts of the earlier daemon first.
@@ -55,7 +56,7 @@ impl ResourceState {
                     "an order for it was in hand when the process or its core began anew",
                 );
                 starts.push(key);
-            } else if !held {
+            } else if !held && !self.left.contains(&key) {
                 stops.push(key);
             }
         }
@@ -87,7 +88,7 @@ impl ResourceState {
         let mut stops = Vec::new();
         for (key, side) in self.keys_and_sides() {
             let (held, runs) = (self.mine.has(side), self.jobs.runs(&key));
-            if runs && !held {
+            if runs && !held && !self.left.contains(&key) {
                 stops.push(key);
             } else if held
                 && !runs

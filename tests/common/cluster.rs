@@ -12,10 +12,12 @@ use systole::protocol::event::{
 };
 use systole::protocol::field;
 use systole::protocol::group::{GroupKey, ResourceGroup};
+use systole::protocol::haresources_mark::FileMarks;
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use systole::protocol::settings::{AutoFailback, NodeSettings, Timing};
+use systole::resources::owners::{Before, Whose};
 
 /// How long a datagram travels.
 const TRAVEL: Duration = Duration::from_millis(1);
@@ -30,6 +32,8 @@ pub(crate) fn name(text: &str) -> NodeName {
 struct Host {
     node: Option<Node>,
     generation: u64,
+    /// What the daemon goes by.
+    groups: Vec<ResourceGroup>,
     running: BTreeSet<String>,
     fails: BTreeSet<String>,
     /// Kinds of messages that the others do not get to hear.
@@ -55,6 +59,12 @@ enum Pending {
         host: usize,
         life: u64,
     },
+    /// Another host answers for the address of a group that was to be started.
+    Taken {
+        host: usize,
+        order: OrderId,
+        group: GroupKey,
+    },
 }
 
 /// Whether a datagram is lost: sender, receiver, message.
@@ -79,6 +89,10 @@ pub(crate) struct Cluster {
     pub(crate) lose: Loses,
     /// Hosts whose core panics in the next call that would order something of a group.
     pub(crate) panics: BTreeSet<String>,
+    /// Hosts whose messages lack what only the present version says: which groups run, by which owners.
+    pub(crate) older: BTreeSet<String>,
+    /// Further resources of all groups in the file of a host.
+    pub(crate) more: BTreeMap<String, String>,
     /// haresources of a host, when it is not that of the others: owner and group.
     pub(crate) haresources: BTreeMap<String, Vec<(String, String)>>,
     pub(crate) script_time: BTreeMap<String, Duration>,
@@ -100,6 +114,7 @@ impl Cluster {
         let host = || Host {
             node: None,
             generation: 100,
+            groups: Vec::new(),
             running: BTreeSet::new(),
             fails: BTreeSet::new(),
             mute: BTreeSet::new(),
@@ -119,6 +134,8 @@ impl Cluster {
             withdrawn: Vec::new(),
             lose: Box::new(|_, _, _| false),
             panics: BTreeSet::new(),
+            older: BTreeSet::new(),
+            more: BTreeMap::new(),
             haresources: BTreeMap::new(),
             script_time: BTreeMap::new(),
             messages: Vec::new(),
@@ -170,7 +187,9 @@ impl Cluster {
                 .map(|(owner, group)| ResourceGroup {
                     key: GroupKey::new(&group),
                     owner: name(&owner),
-                    resources: vec![group],
+                    resources: std::iter::once(group)
+                        .chain(self.more.get(&self.names[host]).cloned())
+                        .collect(),
                 })
                 .collect(),
             isolation_release: self.gateway,
@@ -191,8 +210,8 @@ impl Cluster {
     /// meanwhile change nothing: the orders are given again.
     pub(crate) fn revive(&mut self, host: &str) {
         let at = self.index(host);
-        let holding = self.hosts[at].node.as_ref().unwrap().holding();
-        self.boot_with(host, Some(holding));
+        let before = self.before(at);
+        self.boot_with(host, Some(before));
     }
 
     /// Takes the scripts of a host that still run off the list.
@@ -203,14 +222,42 @@ impl Cluster {
                 groups.push(group.clone());
                 false
             }
-            Pending::ScriptEnd { .. } | Pending::Datagram { .. } | Pending::ClientsEnd { .. } => {
-                true
-            }
+            Pending::ScriptEnd { .. }
+            | Pending::Datagram { .. }
+            | Pending::Taken { .. }
+            | Pending::ClientsEnd { .. } => true,
         });
         groups
     }
 
-    fn boot_with(&mut self, host: &str, resume: Option<systole::resources::holding::HoldingSet>) {
+    /// What the daemon of a host leaves to a successor.
+    fn before(&self, at: usize) -> Before {
+        let node = self.hosts[at].node.as_ref().unwrap();
+        let left: Vec<_> = node.left_groups().collect();
+        let came: Vec<_> = node.came_groups().collect();
+        let local = name(&self.names[at]);
+        let whose = |group: &ResourceGroup| match group.owner == local {
+            true if came.contains(&&group.key) => Whose::Came,
+            true => Whose::Own,
+            false if left.contains(&&group.key) => Whose::Left,
+            false => Whose::Other,
+        };
+        let groups = self.hosts[at].groups.iter();
+        Before {
+            owners: groups
+                .map(|group| (group.key.clone(), whose(group)))
+                .collect(),
+            holding: node.holding(),
+            running: self.hosts[at]
+                .running
+                .iter()
+                .map(|group| GroupKey::new(group))
+                .collect(),
+            unfinished: BTreeSet::new(),
+        }
+    }
+
+    fn boot_with(&mut self, host: &str, resume: Option<Before>) {
         let at = self.index(host);
         self.hosts[at].generation += 1;
         let identity = Identity {
@@ -229,18 +276,17 @@ impl Cluster {
         };
         let mut node = match resume {
             None => Node::new(self.settings(at), identity, 7),
-            Some(holding) => {
-                let running: Vec<_> = self.hosts[at]
-                    .running
-                    .iter()
-                    .map(|g| GroupKey::new(g))
-                    .collect();
+            Some(before) => {
+                let settings = self.settings(at);
                 let unfinished = self.unfinished(at);
-                let mut node = Node::resume(self.settings(at), identity, 7, holding, running);
+                let now = before.by(&settings.local, &settings.groups);
+                let mut node = Node::resume(settings, identity, 7, now.holding, before.running);
+                node.note_changed_owners(now.left, now.came, now.to_go_home);
                 node.finish(unfinished);
                 node
             }
         };
+        self.hosts[at].groups = self.settings(at).groups;
         let mut actions = Vec::new();
         node.start(self.clock(), &mut actions);
         self.hosts[at].node = Some(node);
@@ -312,6 +358,25 @@ impl Cluster {
         self.feed(at, Event::Injected { origin, message });
     }
 
+    /// `hb_standby --force SET` or `hb_takeover --force SET` on a host.
+    pub(crate) fn force(&mut self, host: &str, kind: &str, set: &str) {
+        let message = Message::new(kind)
+            .with(field::RSC_HOLD, set)
+            .with(field::INFO, "me")
+            .with(field::FORCE, "1");
+        self.inject(host, message);
+    }
+
+    /// Every daemon looks at its file, as it does each few seconds.
+    pub(crate) fn look_at_haresources(&mut self) {
+        for host in 0..self.hosts.len() {
+            let marks = FileMarks::of(&self.settings(host).groups);
+            if let Some(node) = &mut self.hosts[host].node {
+                node.haresources_on_disk(marks);
+            }
+        }
+    }
+
     /// Cuts the wire between all hosts.
     pub(crate) fn cut(&mut self) {
         self.cut = true;
@@ -378,12 +443,33 @@ impl Cluster {
                         let (sender, receiver) = (self.names[host].clone(), self.names[to].clone());
                         let lost = to != host && (self.lose)(&sender, &receiver, &message);
                         if !(self.cut || mute || lost) || to == host {
-                            let message = message.clone();
+                            let old = [&sender, &receiver]
+                                .iter()
+                                .any(|it| self.older.contains(*it));
+                            let message = if old && to != host {
+                                as_heard_by_older(&message)
+                            } else {
+                                message.clone()
+                            };
                             self.later(TRAVEL, Pending::Datagram { to, message });
                         }
                     }
                 }
                 Action::Group { order, group, what } => {
+                    let careful = self.hosts[host]
+                        .node
+                        .as_ref()
+                        .is_some_and(|node| node.start_asks_network(order));
+                    if careful && what == GroupOrder::Start && group.as_str().starts_with("10.") {
+                        let mut others = self.hosts.iter().enumerate();
+                        let taken = others.any(|(at, other)| {
+                            at != host && other.running.contains(group.as_str())
+                        });
+                        if taken {
+                            self.later(SCRIPT, Pending::Taken { host, order, group });
+                            continue;
+                        }
+                    }
                     let run = self.hosts[host].running.contains(group.as_str());
                     let word = match what {
                         GroupOrder::Start if run => None,
@@ -488,6 +574,7 @@ impl Cluster {
     fn happen(&mut self, what: Pending) {
         let (Pending::Datagram { to: host, .. }
         | Pending::ScriptEnd { host, .. }
+        | Pending::Taken { host, .. }
         | Pending::ClientsEnd { host, .. }) = &what;
         if let Some(waiting) = &mut self.hosts[*host].frozen {
             waiting.push(what);
@@ -529,6 +616,16 @@ impl Cluster {
                     order,
                     group,
                     outcome,
+                };
+                self.feed(host, event);
+            }
+            Pending::Taken { host, order, group } => {
+                let event = Event::GroupDone {
+                    order,
+                    group,
+                    outcome: GroupOutcome::AddressTaken {
+                        claim: "another host".to_owned(),
+                    },
                 };
                 self.feed(host, event);
             }
@@ -621,6 +718,18 @@ impl Cluster {
     pub(crate) fn run_by(&self, host: &str) -> Vec<String> {
         of(&self.scripts, host)
     }
+}
+
+/// What is left of a message between two nodes of which one is of the version before.
+fn as_heard_by_older(message: &Message) -> Message {
+    let mut message = message.clone();
+    for name in [field::NAMES, field::LINES, field::EACH_LINE] {
+        message.remove(name);
+    }
+    if message.kind() != Some("status") {
+        message.remove(field::HARESOURCES);
+    }
+    message
 }
 
 /// The entries of one node.

@@ -33,6 +33,7 @@ impl Handler<AskNode> for Membership {
             waiting: Vec::new(),
             waits_for: None,
             troubles: Vec::new(),
+            remarks: Vec::new(),
             nodes: Vec::new(),
         })
     }

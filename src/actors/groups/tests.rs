@@ -46,6 +46,7 @@ impl Cluster {
             order: OrderId(number),
             group: GroupKey::new(key),
             what,
+            careful: false,
         });
     }
 

@@ -22,6 +22,12 @@ pub struct Resume {
     pub running: Vec<GroupKey>,
     /// Groups with an order in hand when the daemon was killed: they may run or not.
     pub unfinished: Vec<GroupKey>,
+    /// Groups that run here and are left to their owner, see `resources/owners.rs`.
+    pub left: Vec<GroupKey>,
+    /// Groups that are this node's by now and ran on the other node.
+    pub came: Vec<GroupKey>,
+    /// The other node's groups that are held were this node's before haresources was changed.
+    pub to_go_home: bool,
     /// Nothing is started or stopped.
     pub frozen: bool,
 }
@@ -74,6 +80,9 @@ impl Handler<PrepareRestart> for MembershipActor {
             running: self.node.held_groups().cloned().collect(),
             // Else it is in transition.
             unfinished: Vec::new(),
+            left: self.node.left_groups().cloned().collect(),
+            came: self.node.came_groups().cloned().collect(),
+            to_go_home: false,
             frozen: self.node.frozen(),
         }))
     }

@@ -281,7 +281,10 @@ async fn a_panic_restarts_it_in_place_under_the_next_generation() {
 /// Answers the orders given since the last call; how many of each kind there were.
 fn carry_out(host: &Host) -> (usize, usize) {
     let (mut starts, mut stops) = (0, 0);
-    for GroupCommand { order, group, what } in host.orders.borrow_mut().drain(..) {
+    for GroupCommand {
+        order, group, what, ..
+    } in host.orders.borrow_mut().drain(..)
+    {
         let outcome = match what {
             GroupOrder::Start => {
                 starts += 1;

@@ -312,6 +312,7 @@ impl Fixture {
             order,
             group: self.key.clone(),
             what,
+            careful: false,
         });
         order
     }

@@ -92,7 +92,7 @@ impl Known {
     fn is_careful(&self, command: &GroupCommand) -> bool {
         self.probe
             && command.what == GroupOrder::Start
-            && (!self.heard || self.refused.contains(&command.group))
+            && (command.careful || !self.heard || self.refused.contains(&command.group))
     }
 
     /// `true`: the end of a conflict, to be announced.
@@ -122,6 +122,8 @@ impl RootActor {
         if node == self.config.local || ping {
             return;
         }
+        // Its scripts may go by a file that was changed here as well.
+        self.look_at_haresources(ctx);
         if self.known.status(node, status) {
             self.groups.do_send(Care::Announce);
             self.known.returned = self.known.returned.saturating_add(1);
@@ -149,6 +151,7 @@ impl RootActor {
     /// Tends to the addresses when the node is settled; `turn` counts.
     pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
         self.held.try_again();
+        self.look_at_haresources(ctx);
         let asked = self.membership.send(AskNode).into_actor(self);
         ctx.spawn(asked.map(move |report, root, _| {
             // In transition nobody knows what is to be here; while frozen the administrator does.
@@ -185,6 +188,7 @@ mod tests {
             order: OrderId(1),
             group: GroupKey::new("a"),
             what,
+            careful: false,
         }
     }
 
@@ -225,6 +229,18 @@ mod tests {
         assert!(known.has_successor());
         assert!(!known.status(peer(), "up"));
         assert!(!known.has_successor());
+    }
+
+    #[test]
+    fn what_the_core_wants_asked_is_asked() {
+        let careful = GroupCommand {
+            careful: true,
+            ..order(GroupOrder::Start)
+        };
+        let mut known = Known::new(true, true);
+        known.status(peer(), "active");
+        assert!(known.is_careful(&careful));
+        assert!(!Known::new(false, true).is_careful(&careful));
     }
 
     #[test]

@@ -16,8 +16,41 @@ use crate::actors::messages::{GroupCommand, GroupDone};
 use crate::cli::{Held, Options};
 use crate::guardian::MAX_HELD_BYTES;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
-use crate::protocol::group::GroupKey;
+use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
+use crate::resources::owners::Whose;
+
+/// The groups as haresources had them when the daemon began.
+#[derive(Debug, Clone)]
+pub(super) struct Groups {
+    pub(super) local: NodeName,
+    pub(super) all: Vec<ResourceGroup>,
+}
+
+/// Whose each group is, in words for a successor: by another haresources the same set means other
+/// groups.
+pub(super) fn owner_words(
+    local: &NodeName,
+    groups: &[ResourceGroup],
+    left: &BTreeSet<&GroupKey>,
+    came: &BTreeSet<&GroupKey>,
+) -> Vec<String> {
+    let word = |group: &ResourceGroup| {
+        let own = group.owner == *local;
+        let whose = if own && came.contains(&group.key) {
+            Whose::Came
+        } else if own {
+            Whose::Own
+        } else if left.contains(&group.key) {
+            Whose::Left
+        } else {
+            Whose::Other
+        };
+        Options::owner_word(whose, group.key.as_str())
+    };
+    groups.iter().map(word).collect()
+}
 
 /// The file and what stands in it.
 #[derive(Debug)]
@@ -25,12 +58,17 @@ pub(super) struct HeldFile {
     /// `None`: there is no guardian.
     path: Option<PathBuf>,
     options: Options,
+    groups: Groups,
     holding: HoldingSet,
     may_run: BTreeSet<GroupKey>,
     /// Groups with orders in hand, and how many: what comes of them a successor has to find out.
     in_hand: BTreeMap<GroupKey, usize>,
     /// Groups that a predecessor left so and that have not been ordered anything since.
     owed: BTreeSet<GroupKey>,
+    /// Groups that run here and are left to their owner.
+    left: BTreeSet<GroupKey>,
+    /// Groups that are ours by now and ran on the other node.
+    came: BTreeSet<GroupKey>,
     frozen: bool,
     /// The last write failed: there is no file.
     is_missing: bool,
@@ -38,10 +76,16 @@ pub(super) struct HeldFile {
 
 impl HeldFile {
     /// Writes the file for a node that begins with `resume`.
-    pub(super) fn new(path: Option<PathBuf>, options: &Options, resume: Option<&Resume>) -> Self {
+    pub(super) fn new(
+        path: Option<PathBuf>,
+        options: &Options,
+        groups: Groups,
+        resume: Option<&Resume>,
+    ) -> Self {
         let mut file = Self {
             path,
             options: options.clone(),
+            groups,
             holding: resume.map_or(HoldingSet::NONE, |resume| resume.holding),
             may_run: resume
                 .map(|resume| resume.running.iter().cloned().collect())
@@ -49,6 +93,12 @@ impl HeldFile {
             in_hand: BTreeMap::new(),
             owed: resume
                 .map(|resume| resume.unfinished.iter().cloned().collect())
+                .unwrap_or_default(),
+            left: resume
+                .map(|resume| resume.left.iter().cloned().collect())
+                .unwrap_or_default(),
+            came: resume
+                .map(|resume| resume.came.iter().cloned().collect())
                 .unwrap_or_default(),
             frozen: resume.is_some_and(|resume| resume.frozen),
             is_missing: false,
@@ -63,6 +113,10 @@ impl HeldFile {
             self.may_run.insert(command.group.clone());
         }
         self.owed.remove(&command.group);
+        self.left.remove(&command.group);
+        if command.what == GroupOrder::Start {
+            self.came.remove(&command.group);
+        }
         *self.in_hand.entry(command.group.clone()).or_default() += 1;
         self.write();
     }
@@ -122,13 +176,15 @@ impl HeldFile {
             return;
         };
         let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
+        let (left, came) = (self.left.iter().collect(), self.came.iter().collect());
+        let owners = owner_words(&self.groups.local, &self.groups.all, &left, &came);
         let unfinished = self.in_hand.keys().chain(&self.owed);
         let unfinished = unfinished.map(|key| Options::unfinished_word(&key.to_string()));
         let running = self.may_run.iter().map(ToString::to_string);
         let running: Vec<String> = running.chain(unfinished).collect();
         let mut text = self
             .options
-            .restart_words(held, &running, self.frozen)
+            .restart_words(held, &owners, &running, self.frozen)
             .join("\n");
         text.push('\n');
         let written = if text.len() > MAX_HELD_BYTES {
@@ -179,11 +235,58 @@ mod tests {
     use crate::guardian::read_held;
     use crate::protocol::event::OrderId;
 
+    fn none() -> Groups {
+        Groups {
+            local: NodeName::new("alpha").unwrap(),
+            all: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn whose_each_group_is_stands_in_the_file_until_what_is_left_is_ordered_something() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", []).unwrap();
+        let group = |owner, key| ResourceGroup {
+            key: GroupKey::new(key),
+            owner: NodeName::new(owner).unwrap(),
+            resources: Vec::new(),
+        };
+        let groups = Groups {
+            all: vec![group("alpha", "a"), group("beta", "10.0.0.1")],
+            ..none()
+        };
+        let resume = Resume {
+            holding: HoldingSet::LOCAL,
+            running: vec![GroupKey::new("a"), GroupKey::new("10.0.0.1")],
+            unfinished: Vec::new(),
+            left: vec![GroupKey::new("10.0.0.1")],
+            came: Vec::new(),
+            to_go_home: false,
+            frozen: false,
+        };
+        let mut file = HeldFile::new(Some(path.clone()), &options, groups, Some(&resume));
+        let read = || {
+            let words = read_held(&path).unwrap().into_iter();
+            let words = words.map(|word| word.into_string().unwrap());
+            parse("heartbeat", words).unwrap().owners
+        };
+        let owners = |last| {
+            let a = (Whose::Own, "a".to_owned());
+            vec![a, (last, "10.0.0.1".to_owned())]
+        };
+        assert_eq!(read(), owners(Whose::Left));
+        // Should it be cut short, it is the rest of a release and no group that is kept.
+        file.ordered(&command(GroupOrder::Stop));
+        assert_eq!(read(), owners(Whose::Other));
+    }
+
     fn command(what: GroupOrder) -> GroupCommand {
         GroupCommand {
             order: OrderId(1),
             group: GroupKey::new("10.0.0.1"),
             what,
+            careful: false,
         }
     }
 
@@ -201,7 +304,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("held");
         let options = parse("heartbeat", ["-d".to_owned()]).unwrap();
-        let mut file = HeldFile::new(Some(path.clone()), &options, None);
+        let mut file = HeldFile::new(Some(path.clone()), &options, none(), None);
         let words = |held: &str, keys: &[&str]| {
             let mut words = vec!["-R", "-C", held, "-d", "--"];
             words.extend(keys);
@@ -228,7 +331,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("held");
         let options = parse("heartbeat", []).unwrap();
-        let mut file = HeldFile::new(Some(path.clone()), &options, None);
+        let mut file = HeldFile::new(Some(path.clone()), &options, none(), None);
         file.ordered(&command(GroupOrder::Start));
         file.done(&done(GroupOutcome::Started));
         file.try_again();
@@ -258,9 +361,12 @@ mod tests {
             holding: HoldingSet::ALL,
             running: vec![GroupKey::new(&long)],
             unfinished: Vec::new(),
+            left: Vec::new(),
+            came: Vec::new(),
+            to_go_home: false,
             frozen: false,
         };
-        let mut file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
+        let mut file = HeldFile::new(Some(path.clone()), &options, none(), Some(&resume));
         assert!(read_held(&path).is_ok());
         let second = |what| GroupCommand {
             group: GroupKey::new(&"y".repeat(100)),
@@ -280,7 +386,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("held");
         let options = parse("heartbeat", []).unwrap();
-        let mut file = HeldFile::new(Some(path.clone()), &options, None);
+        let mut file = HeldFile::new(Some(path.clone()), &options, none(), None);
         file.ordered(&command(GroupOrder::Start));
         file.done(&done(GroupOutcome::Started));
         file.holding(HoldingSet::LOCAL);
@@ -307,9 +413,12 @@ mod tests {
             holding: HoldingSet::ALL,
             running: vec![GroupKey::new("a"), GroupKey::new("b")],
             unfinished: vec![GroupKey::new("10.0.0.1")],
+            left: Vec::new(),
+            came: Vec::new(),
+            to_go_home: false,
             frozen: true,
         };
-        let mut file = HeldFile::new(Some(path.clone()), &options, Some(&resume));
+        let mut file = HeldFile::new(Some(path.clone()), &options, none(), Some(&resume));
         let words = read_held(&path).unwrap();
         let words = words
             .into_iter()

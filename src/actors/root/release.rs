@@ -55,6 +55,7 @@ impl Releasing {
             order: *order,
             group: group.clone(),
             what: GroupOrder::Stop,
+            careful: false,
         };
         self.0.iter().map(order).collect()
     }

@@ -109,9 +109,10 @@ impl RootActor {
             Some(Ok(loaded)) if reading.changes.ha_cf => self.take_config(loaded.config, ctx),
             Some(Ok(loaded)) if self.config.groups == loaded.config.groups => {}
             Some(Ok(_)) => {
-                let text = "haresources changed: a group that it has now or no longer counts from \
-                            the next restart (touch ha.cf, heartbeat -r).";
-                self.log.line(Severity::Warn, text);
+                // Owners and groups are known to the whole core: a new process begins with them, and
+                // what runs goes on.
+                self.say("Configuration changed: haresources");
+                self.restart(ctx);
             }
             Some(Err(failure)) => {
                 failure.lines.iter().for_each(notice::log);

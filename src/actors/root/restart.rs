@@ -21,6 +21,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{error, info};
 
+use super::held::owner_words;
 use super::{RootActor, signals};
 use crate::actors::membership::handover::{CancelRestart, PrepareRestart, Readiness, Resume};
 use crate::cli::Held;
@@ -139,7 +140,11 @@ impl RootActor {
         }
         let held = Held::from_word(resume.holding.word()).unwrap_or(Held::None);
         let running: Vec<String> = resume.running.iter().map(ToString::to_string).collect();
-        let words = self.options.restart_words(held, &running, resume.frozen);
+        let (left, came) = (resume.left.iter().collect(), resume.came.iter().collect());
+        let owners = owner_words(&self.config.local, &self.config.groups, &left, &came);
+        let words = self
+            .options
+            .restart_words(held, &owners, &running, resume.frozen);
         notice::log(&Notice::Restarting {});
         let text = format!("Current resources: -R -C {}", held.word());
         self.log.line(Severity::Info, text);

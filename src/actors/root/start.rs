@@ -87,7 +87,12 @@ impl RootActor {
         } = parts;
         // On disk before anything can be started.
         let guarded = config.settings.guardian;
-        let held = held::HeldFile::new(guarded.then(|| paths.held()), &options, resume.as_ref());
+        let groups = held::Groups {
+            local: config.local.clone(),
+            all: config.groups.clone(),
+        };
+        let path = guarded.then(|| paths.held());
+        let held = held::HeldFile::new(path, &options, groups, resume.as_ref());
         let pulse = pulse::Pulse::new(&config.timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
         let running = running.unwrap_or_default();
@@ -224,6 +229,7 @@ impl RootActor {
             ipfail,
             generation_file: Arc::new(Mutex::new(generation_file)),
             exit: Some(exit),
+            haresources_seen: None,
             reloads: Requests::default(),
             releasing: None,
         }

@@ -160,11 +160,7 @@ impl Membership {
         if !self.capability_text.is_empty() {
             message = message.with(field::SYSTOLE, &self.capability_text);
         }
-        let systole_peer =
-            |node: &Node| node.kind == NodeKind::Peer && !node.capabilities.is_empty();
-        if self.settings.manage_resources && self.nodes.iter().any(systole_peer) {
-            message = message.with(field::HARESOURCES, &self.haresources);
-        }
+        self.add_haresources(&mut message);
         if !self.capability_text.is_empty()
             && self.opened_at.is_some()
             && let Some(names) = self.deaf_text()

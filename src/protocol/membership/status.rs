@@ -75,7 +75,7 @@ impl Membership {
                     .is_some_and(|text| hearing::names(text, &self.settings.local));
                 node.ears.status(deaf, last, now.instant);
                 node.advertise(message.text(field::SYSTOLE));
-                self.compare_haresources(heard, &message, out);
+                self.compare_haresources(heard, &message, now, out);
                 self.look_for_verdict(heard, &message, out);
             }
             NodeKind::Own => out.push(Output::OwnHeartbeat),
@@ -119,26 +119,6 @@ impl Membership {
             message,
             treatment: Treatment::Keep,
         });
-    }
-
-    /// Says once, loudly, that two nodes count on different owners: both may run a group, or none.
-    fn compare_haresources(&mut self, heard: &Heard, message: &Message, out: &mut Vec<Output>) {
-        let Some(said) = message.text(field::HARESOURCES) else {
-            return;
-        };
-        let differs = self.settings.manage_resources && said != self.haresources;
-        let Some(node) = self.nodes.get_mut(heard.index) else {
-            return;
-        };
-        if std::mem::replace(&mut node.haresources_differ, differs) == differs {
-            return;
-        }
-        let node = heard.name.to_string();
-        out.push(Output::Notice(if differs {
-            Notice::HaresourcesDiffer { node }
-        } else {
-            Notice::HaresourcesAgree { node }
-        }));
     }
 
     /// Believes a living peer that says it declared our present run dead. What it says of an older

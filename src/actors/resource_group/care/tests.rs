@@ -36,6 +36,7 @@ fn careful(cluster: &Cluster, number: u64, key: &str) {
         order: OrderId(number),
         group: GroupKey::new(key),
         what: GroupOrder::Start,
+        careful: true,
     }));
 }
 
