@@ -422,3 +422,18 @@ fn a_node_of_the_version_before_with_other_owners_is_told_of() {
     cluster.run(60_000);
     assert_eq!(told(&cluster, "node1"), 1, "{:?}", cluster.complaints);
 }
+
+/// Each file gives the group to its own node, and it does not start on the one that keeps it.
+#[test]
+fn a_group_that_does_not_start_where_it_is_kept_is_started_on_the_other_node() {
+    let mut cluster = Cluster::new(&["node1", "node2"], OFF);
+    rewrite(&mut cluster, &["node1"], &[("node1", ADDRESS)]);
+    rewrite(&mut cluster, &["node2"], &[("node2", ADDRESS)]);
+    cluster.break_group("node1", ADDRESS);
+    cluster.boot("node1");
+    cluster.run(20_000);
+    cluster.boot("node2");
+    cluster.run(60_000);
+    let seen = (cluster.holdings(), &cluster.complaints);
+    assert_eq!(cluster.owners(ADDRESS), ["node2"], "{seen:?}");
+}

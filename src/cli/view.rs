@@ -149,6 +149,7 @@ mod tests {
             stopping: false,
             frozen: false,
             waiting: Vec::new(),
+            remarks: Vec::new(),
             waits_for: Some("waits for the node list of beta".to_owned()),
             troubles: vec!["node beta does not hear this node".to_owned()],
             nodes: vec![PeerReport {

@@ -192,15 +192,29 @@ impl ResourceState {
     }
 
     /// Adds to a report what the other node of a pair may want to know group by group.
-    pub(super) fn name_groups(&self, message: &mut Message) {
+    pub(super) fn name_groups(&mut self, message: &mut Message) {
         let understood = |peer: &Peer| peer.systole || peer.status.is_none() || peer.is_gone();
         if !self.is_pair() || !self.peers.values().all(understood) {
             return;
         }
         message.set_text(field::HARESOURCES, &self.owners);
         let runs: Vec<&GroupKey> = self.jobs.taken().collect();
-        if let Some(names) = names_text(&runs) {
-            message.set_text(field::NAMES, &names);
+        let names = names_text(&runs);
+        if let Some(names) = &names {
+            message.set_text(field::NAMES, names);
+        }
+        self.named = names;
+    }
+
+    /// While nodes count by group each says what has changed: a group that does not start here may be
+    /// started there.
+    pub(super) fn tell_changed_names(&mut self) {
+        if !self.counts_by_group() || !self.at_peace() {
+            return;
+        }
+        let runs: Vec<&GroupKey> = self.jobs.taken().collect();
+        if names_text(&runs) != self.named {
+            self.tell_what_runs();
         }
     }
 

@@ -164,6 +164,8 @@ pub struct ResourceState {
     pub(super) unconfirmed: BTreeSet<GroupKey>,
     /// Our file names other owners by now than we go by.
     pub(super) owners_pending: bool,
+    /// What we said last of which groups run here.
+    pub(super) named: Option<String>,
     /// By which owners we count: the mark of our haresources.
     pub(super) owners: String,
     /// Legacy model: groups asked for.
@@ -233,6 +235,7 @@ impl ResourceState {
             looked_at: None,
             left: BTreeSet::new(),
             came: BTreeSet::new(),
+            named: None,
             owners_pending: false,
             unconfirmed: BTreeSet::new(),
             owners: mark(&settings.groups),
@@ -326,6 +329,7 @@ impl ResourceState {
                 what: order.what,
             });
         }
+        self.tell_changed_names();
         self.look_for_orphans();
         self.run_audit();
         self.tell_weight();

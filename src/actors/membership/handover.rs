@@ -121,6 +121,9 @@ mod tests {
             holding: HoldingSet::ALL,
             running: keys(running),
             unfinished: keys(unfinished),
+            left: Vec::new(),
+            came: Vec::new(),
+            to_go_home: false,
             frozen: false,
         };
         assert!(resume(&["a"], &[]).surely_ran());
