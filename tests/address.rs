@@ -13,11 +13,16 @@ use std::io::Write as _;
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use systole::config::types::MediumConfig;
+use systole::net::address_record::AddressRecord;
 use systole::net::address_script::examine;
-use systole::net::service_address::{AddressError, AddressManager, Outcome};
+use systole::net::own_addresses::Guard;
+use systole::net::service_address::{AddressError, AddressManager, Outcome, Removed};
 use systole::resources::address::{AddressResource, ScriptFile, parse_word};
+use systole::resources::own_address::{Came, Mark};
 
 /// Names the test whose inner part shall run, and the namespace of the other host.
 const INSIDE: &str = "SYSTOLE_ADDRESS_TEST";
@@ -656,6 +661,59 @@ fn a_group_of_256_addresses_is_quick() {
         // Unoptimised code on a loaded machine; a few hundred milliseconds in a release build.
         assert!(starting < Duration::from_secs(5), "{starting:?}");
         assert!(stopping < Duration::from_secs(5), "{stopping:?}");
+    });
+}
+
+/// The host's own address is neither started nor taken away; a service address is on record while it
+/// is up.
+#[test]
+#[ignore = "needs root: run by scripts/test"]
+fn the_hosts_own_address_stays() {
+    on_a_network("the_hosts_own_address_stays", || async {
+        let state = tempfile::tempdir().expect("a directory");
+        let record = Arc::new(AddressRecord::read(state.path()));
+        let media = [MediumConfig::Bcast {
+            interface: "eth0".into(),
+            port: 694,
+        }];
+        run("ip addr add 10.78.1.9/32 dev eth0 label eth0:7");
+        let guard = Guard::begin(Arc::clone(&record), &media, Came::Before);
+        let manager = AddressManager::guarded(Arc::new(guard));
+        let own = resource("10.77.0.1/24/eth0");
+        let error = manager.start(&own).await.unwrap_err().to_string();
+        assert!(
+            error.contains("10.77.0.1/24 on eth0 is this host's own address"),
+            "{error}"
+        );
+        let all = [
+            resource("10.77.0.100"),
+            own.clone(),
+            resource("10.77.0.101"),
+        ];
+        let (place, _) = manager.start_all(&all, &|_| {}).await.unwrap_err();
+        assert_eq!(place, 1);
+        assert_eq!(record.mark(all[0].address), Some(Mark::Ours));
+        assert_eq!(record.mark(own.address), None);
+        assert_eq!(record.mark(all[2].address), None);
+        assert_eq!(manager.stop(&own).await.unwrap(), Outcome::AlreadyStopped);
+        let kept = manager.remove_stray(&own).await.unwrap();
+        assert!(matches!(kept, Removed::Kept(Some(_))), "{kept:?}");
+        let kept = manager.remove_stray(&own).await.unwrap();
+        assert_eq!(kept, Removed::Kept(None), "said once");
+        // With the label of its script it was left by an earlier run.
+        let left = resource("10.78.1.9/32/eth0");
+        assert_eq!(manager.remove_stray(&left).await.unwrap(), Removed::Yes);
+        let there = run("ip -o addr show dev eth0");
+        assert!(
+            there.contains(" 10.77.0.1/24 ") && there.contains(" 10.77.0.100/24 "),
+            "{there}"
+        );
+        assert!(
+            !there.contains("10.77.0.101") && !there.contains("10.78.1.9"),
+            "{there}"
+        );
+        assert_eq!(manager.stop(&all[0]).await.unwrap(), Outcome::Stopped);
+        assert_eq!(record.mark(all[0].address), None);
     });
 }
 
