@@ -182,6 +182,9 @@ pub struct NodeReport {
     /// What people have to know of groups that are not where they belong.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Groups that a legacy node says it holds, and that node.
+    #[serde(default)]
+    pub held_by_legacy: Vec<(String, String)>,
     /// All nodes in table order.
     pub nodes: Vec<PeerReport>,
 }
@@ -215,6 +218,9 @@ pub struct GroupView {
     /// The last words of a script that failed in it, and which.
     #[serde(default)]
     pub said: Option<String>,
+    /// A legacy node says that it holds it, and nobody on the network answers for its addresses.
+    #[serde(default)]
+    pub unanswered: bool,
 }
 
 impl NodeReport {
@@ -247,6 +253,10 @@ impl NodeReport {
             waits_for: membership.waits_for(now),
             troubles: membership.hearing_troubles(),
             remarks: node.remarks(),
+            held_by_legacy: node
+                .held_by_legacy()
+                .map(|(key, node)| (key.to_string(), node.to_string()))
+                .collect(),
             nodes: peers.collect(),
         }
     }

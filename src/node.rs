@@ -199,6 +199,17 @@ impl Node {
         self.membership.local()
     }
 
+    /// Groups that a legacy node says it holds, and that node: a belief, which nothing in its protocol
+    /// confirms.
+    pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
+        self.resources.held_by_legacy()
+    }
+
+    /// Keeps a decision that was taken outside the core.
+    pub fn note_decision(&mut self, decision: Decision) {
+        self.decisions.note(decision);
+    }
+
     /// All nodes in table order, ourselves and ping nodes included.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         self.membership.nodes()

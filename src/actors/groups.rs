@@ -16,6 +16,9 @@ use crate::control::{GroupAnswer, GroupView};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 
+mod unanswered;
+pub use unanswered::{LookForOwners, Unanswered};
+
 /// Waiting helper programs per group; the control socket admits hardly more connections.
 const MAX_WAITERS: usize = 32;
 
@@ -46,9 +49,16 @@ struct Entry {
     /// The last words of the script that failed in that.
     said: Option<String>,
     waiters: Vec<oneshot::Sender<GroupAnswer>>,
+    /// Whether its owner was found, while another node holds it.
+    looks: unanswered::Looks,
 }
 
 impl Entry {
+    /// Whether it is held here, or an order for it is in hand.
+    fn is_ours(&self) -> bool {
+        self.wanted == Some(GroupOrder::Start) || self.in_hand > 0
+    }
+
     /// What an asker is told when nothing is in hand.
     fn answer(&self, wants: Option<GroupOrder>) -> GroupAnswer {
         let last = || self.last.clone().unwrap_or(GroupAnswer::Stopped);
@@ -106,6 +116,7 @@ impl GroupsActor {
                 last: runs.then_some(GroupAnswer::Started),
                 said: None,
                 waiters: Vec::new(),
+                looks: unanswered::Looks::default(),
             });
         }
         Self {
@@ -262,6 +273,7 @@ impl Handler<AskGroups> for GroupsActor {
             busy: entry.in_hand > 0,
             last: entry.last.clone(),
             said: entry.said.clone(),
+            unanswered: entry.looks.told() && !entry.is_ours(),
         };
         self.entries.iter().map(view).collect()
     }

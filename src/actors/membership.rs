@@ -19,8 +19,8 @@ use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
     AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone,
-    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, Outgoing, Received, RootEvent,
-    RunHook, StopRequested, Transmit, UpdateKeys,
+    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteDecision, Outgoing,
+    Received, RootEvent, RunHook, StopRequested, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Evidence, Monotonic};
@@ -30,6 +30,7 @@ use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::codec;
 use crate::protocol::compress::Algorithm;
+use crate::protocol::decisions::Decision;
 use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
@@ -676,6 +677,18 @@ impl Handler<AskNode> for MembershipActor {
 
     fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
         MessageResult(NodeReport::of(&self.node, self.clock.now().instant))
+    }
+}
+
+impl Handler<NoteDecision> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, noted: NoteDecision, _: &mut Self::Context) {
+        self.node.note_decision(Decision {
+            unix_s: self.clock.now().unix_s,
+            what: noted.what,
+            cause: noted.cause,
+        });
     }
 }
 

@@ -77,6 +77,16 @@ pub struct MoveAddresses {
     pub withdraw: bool,
 }
 
+/// Something that was found outside the core, for `systole why`.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct NoteDecision {
+    /// What the node does, or does not do.
+    pub what: String,
+    /// Why.
+    pub cause: String,
+}
+
 /// A group has carried out an order.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]

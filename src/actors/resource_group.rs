@@ -21,7 +21,7 @@ use actix::prelude::*;
 use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
-pub use care::{Care, CarefulStart};
+pub use care::{AskUnanswered, Care, CarefulStart};
 pub use context::GroupContext;
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 

@@ -83,6 +83,10 @@ fn describe_node(node: &NodeReport, text: &mut String) {
 
 fn state_of(group: &GroupView) -> String {
     let wanted = if group.wanted { "start" } else { "stop" };
+    if group.unanswered {
+        return "NOBODY ANSWERS for its addresses, although the other node holds it: systole why"
+            .to_owned();
+    }
     match (&group.last, group.busy) {
         (_, true) => format!("{wanted} under way"),
         (None, false) => "not ours".to_owned(),

@@ -243,6 +243,7 @@ fn interface(message: LinkMessage) -> Option<Interface> {
         index: message.header.index,
         name: name?,
         up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
         loopback: flags.contains(LinkFlags::Loopback),
         no_arp: flags.contains(LinkFlags::Noarp),
         mac,

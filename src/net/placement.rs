@@ -24,6 +24,8 @@ pub struct Interface {
     pub name: String,
     /// Administratively up.
     pub up: bool,
+    /// Something is at the other end of the cable.
+    pub carrier: bool,
     /// The loopback interface.
     pub loopback: bool,
     /// Never answers for its addresses: dummy, tunnels.

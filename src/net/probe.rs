@@ -53,6 +53,8 @@ pub struct Question {
     pub index: u32,
     /// Its hardware address.
     pub mac: Mac,
+    /// Something is at the other end of its cable.
+    pub carrier: bool,
 }
 
 /// The frame that asks for `address`.

@@ -40,6 +40,7 @@ pub mod state;
 mod takeover;
 mod unfinished;
 mod unheard;
+mod unreported;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::holding::HoldingSet;
 use super::state::ResourceState;
+use crate::clock::Monotonic;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
@@ -37,6 +38,11 @@ pub(super) struct Peer {
     pub(super) yields: bool,
     /// Its reports and answers say which question of ours they answer: it said so in the same way.
     pub(super) echoes: bool,
+    /// What it was given and was starting when it began anew, and does not report since: a legacy node
+    /// forgets what its scripts go on to start.
+    pub(super) unreported: HoldingSet,
+    /// It may be starting that until then; `None`: it has said that it has.
+    pub(super) starts_until: Option<Monotonic>,
     /// Its newest question.
     pub(super) question: Option<Position>,
     /// Its newest offer in a standby.
@@ -87,7 +93,8 @@ impl ResourceState {
     /// What the other side holds or may hold. With more than two nodes the words of all that
     /// live: the one record keeps only the last.
     pub(super) fn theirs_at_most(&self) -> HoldingSet {
-        let known = self.theirs.with(self.doubt);
+        let unreported = self.peers.values().map(|peer| peer.unreported);
+        let known = unreported.fold(self.theirs.with(self.doubt), HoldingSet::with);
         if self.is_pair() {
             return known;
         }

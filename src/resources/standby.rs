@@ -43,6 +43,9 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const COMPLETION: Duration = Duration::from_secs(3600);
 /// Patience of the taker until the giver shows that it really gives. Spec: 7.4, [NEW] (b).
 const GIVER_SHOWS: Duration = Duration::from_secs(60);
+/// The same of a legacy giver: twice as long as it waits itself. It can hang in a standby of its own
+/// for an hour, in which it sends what an operator asks and ignores every answer.
+const LEGACY_GIVER_SHOWS: Duration = Duration::from_secs(20);
 /// A request of the other node waits so long for our own scripts: then the other has given up.
 const OFFER_WAITS: Duration = Duration::from_secs(9);
 /// A request of our own waits so long for our own scripts.
@@ -223,6 +226,9 @@ impl ResourceState {
         if offered && self.refuses_offer(from, set, message) {
             return;
         }
+        if info == "done" && self.started_unreported(from, set) {
+            return;
+        }
         match (&self.standby, info) {
             // Right after a partition this can be the first word of a node that is still dead to
             // us. Its death could not be noticed again: nothing may depend on it.
@@ -386,7 +392,13 @@ impl ResourceState {
             open_until: self.after(FIRST_ANSWER),
             gives: false,
         };
-        self.enter(answered, Some(GIVER_SHOWS));
+        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        let patience = if ours {
+            GIVER_SHOWS
+        } else {
+            LEGACY_GIVER_SHOWS
+        };
+        self.enter(answered, Some(patience));
     }
 
     /// The giver reports that it has begun.
@@ -480,6 +492,9 @@ impl ResourceState {
         let ours = set.mirror();
         self.note_failed_there(message, ours);
         self.doubt = HoldingSet::NONE;
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.unreported = peer.unreported.without(set);
+        }
         self.info(format!("standby: acquire [{set}] resources from {from}"));
         self.notice(Notice::StandbyAcquiring {
             set: ours.to_string(),
@@ -573,15 +588,35 @@ impl ResourceState {
                     "the other node does not answer the offer",
                 );
                 self.notice(Notice::NoStandbyReply {});
+                self.say_who_hangs();
                 self.withdraw_offer();
             }
             Standby::Not | Standby::Given | Standby::Answered { .. } => {
                 self.notice(Notice::NoStandbyReply {});
+                self.say_who_hangs();
                 self.doubt = HoldingSet::NONE;
                 self.other_stable = true;
                 self.enter(Standby::Not, None);
             }
         }
+    }
+
+    /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what
+    /// helps. Its own stop would wait for the end of that standby; `heartbeat -r` does not.
+    fn say_who_hangs(&mut self) {
+        let legacy = self.peers.iter().find(|(_, peer)| !peer.systole);
+        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        let helps = format!("on {node}: touch /etc/ha.d/ha.cf && /usr/lib/heartbeat/heartbeat -r");
+        self.warn(format!(
+            "node {node} does not answer in a standby: it may be stuck in an earlier one, for up to an \
+             hour, and stop nothing, take nothing and give nothing meanwhile. What frees it, {helps}"
+        ));
+        self.decide(
+            format!("waits no longer for {node}"),
+            format!("it may be stuck in an earlier standby; what frees it, {helps}"),
+        );
     }
 
     /// Requests that waited for our own scripts. Spec: resources, section 6, [NEW] (a).

@@ -296,6 +296,7 @@ impl ResourceState {
     fn overdue(&mut self) {
         self.standby_overdue();
         self.taken_overdue();
+        self.unreported_overdue();
         self.handshake_overdue();
         self.legacy_overdue();
         self.failures_overdue();
@@ -381,6 +382,7 @@ impl ResourceState {
             self.timers.local,
             self.timers.ask_again,
             self.timers.taken,
+            self.unreported_deadline(),
             self.orphans_deadline(),
             self.partition_deadline(),
             self.failures_deadline(),

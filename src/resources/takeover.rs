@@ -41,6 +41,8 @@ impl ResourceState {
         peer.called_mute = false;
         peer.lost = false;
         peer.claims = HoldingSet::NONE;
+        peer.unreported = HoldingSet::NONE;
+        peer.starts_until = None;
         peer.fresh = false;
         peer.forget_names();
         self.confirmed(None);
@@ -287,6 +289,8 @@ impl ResourceState {
         let peer = self.peers.entry(from.clone()).or_default();
         peer.holds = HoldingSet::NONE;
         peer.claims = HoldingSet::NONE;
+        peer.unreported = HoldingSet::NONE;
+        peer.starts_until = None;
         if !self.comm_up {
             return;
         }
@@ -312,6 +316,7 @@ impl ResourceState {
         if was_dead {
             self.hold_takeovers(node);
         }
+        self.note_unreported(node, was_dead);
         let unclear = self.theirs.with(self.doubt);
         let peer = self.peers.entry(node.clone()).or_default();
         // Its status stays until a change is told: when the first word heard of the new run is

@@ -13,6 +13,7 @@ mod addresses;
 mod chaos;
 mod clients;
 mod clock;
+mod deaf;
 mod death;
 mod defects;
 mod field;

@@ -23,6 +23,7 @@ impl Handler<AskNode> for Membership {
 
     fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
         MessageResult(NodeReport {
+            held_by_legacy: Vec::new(),
             name: "alpha".to_owned(),
             pid: 7,
             status: "active".to_owned(),

@@ -42,6 +42,11 @@ pub enum Care {
     Announce,
 }
 
+/// Asks the network for the addresses of a group that is not here. `None`: nothing is known.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Option<Vec<IpAddr>>")]
+pub struct AskUnanswered;
+
 /// What a group knows of its addresses.
 #[derive(Debug, Default)]
 pub(super) struct Cared {
@@ -170,6 +175,21 @@ impl Handler<Care> for ResourceGroupActor {
             Care::Check => self.ask(ctx, |run| async move { run.claims().await }, Self::checked),
             Care::Announce => self.announce(ctx),
         }
+    }
+}
+
+impl Handler<AskUnanswered> for ResourceGroupActor {
+    type Result = ResponseFuture<Option<Vec<IpAddr>>>;
+
+    fn handle(&mut self, _: AskUnanswered, _: &mut Self::Context) -> Self::Result {
+        if !self.is_idle() {
+            return Box::pin(async { None });
+        }
+        let run = self.group_run();
+        Box::pin(async move {
+            let unanswered = run.context.addresses.unanswered(&run.addresses()).await;
+            unanswered.ok()
+        })
     }
 }
 

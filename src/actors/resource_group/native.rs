@@ -41,6 +41,10 @@ pub trait AddressHandler: Send + Sync {
     fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
     /// Who else on the network has which of the addresses. May take a second.
     fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
+    /// For which of the addresses nobody on the network answers; what cannot be asked for is not among
+    /// them. May take a second.
+    fn unanswered<'a>(&'a self, addresses: &'a [AddressResource])
+    -> AddressFuture<'a, Vec<IpAddr>>;
     /// Which of the addresses are here, on whatever interface.
     fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>>;
     /// Removes an address that is not to be there.
@@ -96,6 +100,16 @@ impl AddressHandler for AddressManager {
         Box::pin(async {
             let claims = AddressManager::claims(self, addresses).await;
             claims.map_err(|error| error.to_string())
+        })
+    }
+
+    fn unanswered<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+    ) -> AddressFuture<'a, Vec<IpAddr>> {
+        Box::pin(async {
+            let silent = AddressManager::unanswered(self, addresses).await;
+            silent.map_err(|error| error.to_string())
         })
     }
 

@@ -178,6 +178,18 @@ impl AddressHandler for FakeAddresses {
         })
     }
 
+    fn unanswered<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+    ) -> AddressFuture<'a, Vec<IpAddr>> {
+        Box::pin(async move {
+            let foreign = self.foreign.lock().expect("lock").clone();
+            let answers = |it: &IpAddr| foreign.iter().any(|claim| claim.address == *it);
+            let addresses = addresses.iter().map(|it| it.address);
+            Ok(addresses.filter(|it| !answers(it)).collect())
+        })
+    }
+
     fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>> {
         Box::pin(async move {
             let up = self.up.lock().expect("lock");

@@ -8,15 +8,18 @@
 //! | the next start after it was refused, unless a node died meanwhile | the same |
 //! | settled, every [`TEND`] | groups that are not held remove what is left of their addresses |
 //! | settled, every [`CHECK_EVERY`]th time | groups that are held ask who else has their addresses |
+//! | the same, for groups that a legacy node says it holds | does anybody answer for their addresses? WARN, `status` and `why` when not, twice in a row |
 //! | a node that was dead is heard | groups that are held announce again, and those that are started within [`CONFLICT`] |
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tracing::warn;
 
 use super::RootActor;
-use crate::actors::messages::{AskNode, GroupCommand, GroupDone};
+use crate::actors::groups::{LookForOwners, Unanswered};
+use crate::actors::messages::{AskNode, GroupCommand, GroupDone, NoteDecision};
 use crate::actors::resource_group::{Care, CarefulStart};
 use crate::config::settings::StrayAddresses;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
@@ -148,15 +151,55 @@ impl RootActor {
         }
     }
 
+    /// A legacy node says that it holds these: does anybody answer for their addresses?
+    fn look_for_owners(&self, held: Vec<(String, String)>, ctx: &mut Context<Self>) {
+        let held = held.into_iter().filter_map(|(key, node)| {
+            let node = NodeName::new(&node).ok()?;
+            Some((GroupKey::new(&key), node))
+        });
+        let looked = self.groups.send(LookForOwners(held.collect()));
+        ctx.spawn(looked.into_actor(self).map(|news, root, _| {
+            for news in news.unwrap_or_default() {
+                root.tell_unanswered(&news);
+            }
+        }));
+    }
+
+    fn tell_unanswered(&self, news: &Unanswered) {
+        let (key, node) = (&news.key, &news.node);
+        if news.addresses.is_empty() {
+            warn!("somebody answers for the addresses of group {key} again");
+            return;
+        }
+        let addresses: Vec<String> = news.addresses.iter().map(ToString::to_string).collect();
+        let addresses = addresses.join(", ");
+        let word = if news.owner == self.config.local {
+            "local"
+        } else {
+            "foreign"
+        };
+        let cause = format!(
+            "nobody answers for {addresses} of group {key}, although node {node} says that it holds it"
+        );
+        let what = format!(
+            "leaves group {key} to {node}; to bring it here: hb_takeover {word} on this node"
+        );
+        warn!("{cause}: it may not run there. To bring it here: hb_takeover {word} on this node");
+        self.membership.do_send(NoteDecision { what, cause });
+    }
+
     /// Tends to the addresses when the node is settled; `turn` counts.
     pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
         self.held.try_again();
         self.look_at_haresources(ctx);
         let asked = self.membership.send(AskNode).into_actor(self);
-        ctx.spawn(asked.map(move |report, root, _| {
+        ctx.spawn(asked.map(move |report, root, ctx| {
             // In transition nobody knows what is to be here; while frozen the administrator does.
-            let settled = report.is_ok_and(|node| {
-                let known = node.rscstatus.is_some_and(|word| word != "transition");
+            let settled = report.as_ref().is_ok_and(|node| {
+                let known = node
+                    .rscstatus
+                    .as_ref()
+                    .is_some_and(|word| word != "transition");
                 known
                     && !node.stopping
                     && !node.frozen
@@ -170,6 +213,8 @@ impl RootActor {
             }
             if root.known.probe && turn.is_multiple_of(CHECK_EVERY) {
                 root.groups.do_send(Care::Check);
+                let held = report.map(|node| node.held_by_legacy).unwrap_or_default();
+                root.look_for_owners(held, ctx);
             }
         }));
         ctx.run_later(TEND, move |root, ctx| {

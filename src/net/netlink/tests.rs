@@ -28,6 +28,7 @@ fn interfaces_are_translated() {
         index: 7,
         name: "eth0".into(),
         up: true,
+        carrier: false,
         loopback: false,
         no_arp: true,
         mac: Some([2, 0, 0, 0, 0, 1]),

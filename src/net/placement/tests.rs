@@ -10,6 +10,7 @@ fn interface(index: u32, name: &str) -> Interface {
         index,
         name: name.into(),
         up: true,
+        carrier: true,
         loopback: name == "lo",
         no_arp: name.starts_with("dummy"),
         mac: Some([2, 0, 0, 0, 0, index as u8]),

@@ -62,6 +62,29 @@ impl AddressManager {
             .collect())
     }
 
+    /// For which of the addresses nobody answers. One that cannot be asked for, or is asked for on a
+    /// cable without an end, is not among them.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or no question could be sent: nothing is known.
+    pub async fn unanswered(
+        &self,
+        resources: &[AddressResource],
+    ) -> Result<Vec<IpAddr>, AddressError> {
+        let Some(first) = resources.first() else {
+            return Ok(Vec::new());
+        };
+        let (mut questions, own) = self.questions(resources).await?;
+        questions.retain(|question| question.carrier);
+        let failed = |source| AddressError::Probe {
+            address: first.address,
+            source,
+        };
+        let claims = probe::ask(&questions, &own).await.map_err(failed)?;
+        let asked = questions.iter().map(|question| question.address);
+        Ok(asked.filter(|it| !claims.contains_key(it)).collect())
+    }
+
     /// Where to ask for what, and our own hardware addresses. The connection is free again when
     /// the network is asked.
     async fn questions(
@@ -201,11 +224,12 @@ async fn questions_of(
             place.ok().map(|place| place.interface)
         };
         let asking = interface.filter(|it| it.up && it.answers());
-        if let Some((index, mac)) = asking.and_then(|it| Some((it.index, it.mac?))) {
+        if let Some((it, mac)) = asking.and_then(|it| Some((it, it.mac?))) {
             questions.push(Question {
                 address,
-                index,
+                index: it.index,
                 mac,
+                carrier: it.carrier,
             });
         } else {
             debug!(%address, "cannot be asked for: no Ethernet interface");

@@ -8,6 +8,7 @@ fn errors_name_what_failed_and_where() {
         index: 2,
         name: "eth0".into(),
         up: true,
+        carrier: true,
         loopback: false,
         no_arp: false,
         mac: None,

@@ -198,3 +198,110 @@ fn a_legacy_taker_is_not_told_twice_that_we_are_done() {
     core.wait(1_000);
     assert_eq!(core.state.rscstatus(), "none", "its own was lost");
 }
+
+/// `b`, a legacy node, takes all of ours and is executed anew while its script starts it.
+fn gives_to_one_that_begins_anew() -> Core {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all other");
+    core.finish();
+    assert!(core.said().contains(&"ask all done".to_owned()));
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: false,
+    });
+    core.status("b", NodeStatus::Active, NodeStatus::Up);
+    core
+}
+
+/// It is a full member again, and reports what it held before.
+fn reports_local(core: &mut Core) {
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.hear("b", "starting");
+    core.hear("b", "resource local 1");
+}
+
+fn waits(core: &mut Core, seconds: u64) -> Vec<String> {
+    for _ in 0..seconds {
+        core.wait(1_000);
+        if core.said.iter().any(|line| line == "starting") {
+            core.hear("b", "resource local 1");
+        }
+    }
+    core.finish();
+    core.said()
+}
+
+#[test]
+fn what_a_node_was_given_and_starts_unreported_is_left_to_it() {
+    let mut core = gives_to_one_that_begins_anew();
+    reports_local(&mut core);
+    let said = waits(&mut core, 30);
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+    core.hear("b", "ask all done");
+    let told = core
+        .complaints
+        .iter()
+        .filter(|line| line.contains("hb_takeover"));
+    assert_eq!(told.count(), 1, "{:?}", core.complaints);
+    let said = waits(&mut core, 300);
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+    core.hear("b", "ask foreign me");
+    core.hear("b", "ask foreign done");
+    core.finish();
+    assert!(
+        core.said().contains(&"start a".to_owned()),
+        "it gives it back"
+    );
+    core.dies("b");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+#[test]
+fn what_a_node_was_given_and_does_not_start_is_taken_after_a_minute() {
+    let mut core = gives_to_one_that_begins_anew();
+    reports_local(&mut core);
+    let said = waits(&mut core, 70);
+    assert!(said.contains(&"start a".to_owned()), "{said:?}");
+}
+
+/// It hangs in a standby of its own for an hour, and ignores every answer.
+#[test]
+fn a_legacy_node_that_offers_and_does_not_give_is_named_within_a_minute() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask all me");
+    core.wait(20_000);
+    assert_eq!(core.state.rscstatus(), "local");
+    let named = core
+        .complaints
+        .iter()
+        .filter(|line| line.contains("heartbeat -r"));
+    assert_eq!(named.count(), 1, "{:?}", core.complaints);
+    assert!(
+        core.decided
+            .iter()
+            .any(|line| line.contains("heartbeat -r"))
+    );
+    core.hear("b", "ask all done");
+    core.finish();
+    assert!(
+        core.said().contains(&"start b".to_owned()),
+        "it was only slow"
+    );
+}
+
+/// Its start may have failed: what it says it holds is looked for.
+#[test]
+fn what_a_legacy_node_says_it_holds_is_told_while_nothing_is_in_transition() {
+    fn held(core: &Core) -> Vec<String> {
+        let held = core.state.held_by_legacy();
+        held.map(|(key, node)| format!("{key} {node}")).collect()
+    }
+    let mut core = Core::stable(ON);
+    assert_eq!(held(&core), ["b b"]);
+    core.hear("b", "resource local 0");
+    assert_eq!(held(&core), [""; 0]);
+    core.hear("b", "resource none 1");
+    assert_eq!(held(&core), [""; 0]);
+}

@@ -1,0 +1,226 @@
+//! Beside a node that is deaf or has lost track of itself: one owner all the same, and the one that
+//! can still speak says what is wrong.
+
+use std::time::Duration;
+
+use super::history::{assert_never_two_owners, count};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
+use super::partition::mute;
+use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
+
+/// Nothing happens for some time: the only way to see that something does *not* come.
+fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Both groups, each with one owner.
+fn owners(pair: &Pair) -> [Vec<&'static str>; 2] {
+    [ADDRESS_1, ADDRESS_2].map(|address| pair.owners(address))
+}
+
+/// All is cut, both take everything; then ours (node1) hears the legacy node, which does not hear it
+/// yet; then that hears as well.
+fn heals_in_one_direction_first(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds).with_second_group());
+    pair.start_settled();
+    pair.lab.link("node1", "eth0", false);
+    for (node, address, group) in [("node1", ADDRESS_2, "b"), ("node2", ADDRESS_1, "a")] {
+        wait_until(LONG, "both serve everything", || {
+            pair.has_address(node, address) && pair.runs(node, group)
+        });
+    }
+    mute(&pair, "node1", true);
+    pair.lab.link("node1", "eth0", true);
+    pair.wait_log("node1", "giving up everything");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_log("node1", "may run our resources and does not answer");
+    let_pass(Duration::from_secs(12));
+    assert_eq!(owners(&pair), [["node2"], ["node2"]], "while node2 is deaf");
+    mute(&pair, "node1", false);
+    pair.wait_holds("node1", "none");
+    pair.wait_holds("node2", "all");
+    let_pass(Duration::from_secs(15));
+    assert_eq!(owners(&pair), [["node2"], ["node2"]]);
+}
+
+/// A legacy giver is asked for everything while it gives back what it had taken: it sends that on and
+/// ignores it itself.
+fn asked_for_all_while_it_gives_back(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds).with_failback("on");
+    config.resources =
+        format!("node1 {ADDRESS_1}/24/eth0 dummy::a\nnode2 {ADDRESS_2}/24/eth0 dummy::b::0::3\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.stop("node2");
+    pair.wait_owner("node1", ADDRESS_2, "b");
+    pair.wait_holds("node1", "all");
+    pair.start("node2");
+    pair.wait_log("node1", "give up foreign HA resources (standby).");
+    pair.operator("node1", "hb_standby all");
+    pair.wait_log("node1", "new request from node1 ignored");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    let_pass(Duration::from_secs(5));
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// The legacy node takes everything and is executed anew while its script starts it: its new process
+/// does not report what the script goes on to start.
+fn begins_anew_while_it_takes(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources =
+        format!("node1 {ADDRESS_1}/24/eth0 dummy::a\nnode2 dummy::b::8 {ADDRESS_2}/24/eth0\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    pair.operator("node2", "hb_standby all");
+    wait_until(LONG, "node1 starts it", || {
+        count(&pair.lab, "node1", "start", "b") == 1
+    });
+    pair.lab
+        .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
+    let daemon = pair.daemon("node1");
+    pair.lab.exec("node1", &["setsid", &daemon, "-r"]);
+    pair.wait_log("node2", "Heartbeat restart on node node1");
+    pair.wait_log("node2", "may not report it");
+    pair.wait_owner("node1", ADDRESS_2, "b");
+    let_pass(Duration::from_secs(20));
+    pair.wait_owner("node1", ADDRESS_2, "b");
+    assert_never_two_owners(&pair.lab);
+    pair.operator("node2", "hb_takeover local");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// Our daemon is killed while it gives to the legacy node, which waits for an hour then: it ignores
+/// what its operator and we say.
+fn hangs_in_a_standby(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources =
+        format!("node1 {ADDRESS_1}/24/eth0 dummy::a\nnode2 {ADDRESS_2}/24/eth0 dummy::b::0::4\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.operator("node2", "hb_standby local");
+    wait_until(LONG, "node2 stops it", || {
+        count(&pair.lab, "node2", "stop", "b") == 1
+    });
+    pair.lab.sh("node2", "kill -9 $(cat /run/heartbeat.pid)");
+    pair.wait_log("node1", "Heartbeat restart on node node2");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    pair.operator("node1", "hb_standby all");
+    pair.wait_log("node1", "new request from node1 ignored");
+    pair.wait_log("node2", "it may be stuck in an earlier one");
+    let program = pair.program(pair.kind("node2"), "systole");
+    let why = pair.lab.sh("node2", &format!("{} why", program.display()));
+    assert!(why.contains("stuck in an earlier standby"), "{why}");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    // The command that the line names.
+    let daemon = pair.daemon("node1");
+    pair.lab
+        .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
+    pair.lab.exec("node1", &["setsid", &daemon, "-r"]);
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    pair.operator("node1", "hb_standby local");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// Its own address is gone, and it holds the group all the same: nobody answers.
+fn claims_and_runs_nothing(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds).with_second_group());
+    pair.start_settled();
+    pair.lab
+        .sh("node1", &format!("ip addr del {ADDRESS_1}/24 dev eth0"));
+    pair.wait_log("node2", "nobody answers for");
+    assert_eq!(pair.owners(ADDRESS_1), [""; 0], "it is not taken unasked");
+    let program = pair.program(pair.kind("node2"), "systole");
+    let ask = |word: &str| {
+        let command = format!("{} {word}", program.display());
+        pair.lab.sh("node2", &command)
+    };
+    let (status, why) = (ask("status"), ask("why"));
+    assert!(status.contains("NOBODY ANSWERS"), "{status}");
+    assert!(why.contains("hb_takeover foreign"), "{why}");
+    pair.operator("node2", "hb_takeover foreign");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert!(!ask("status").contains("NOBODY ANSWERS"));
+}
+
+/// The owner's address was removed by hand, then its interface goes down for a dead time.
+fn flapping_interface(kinds: [Kind; 2]) {
+    flaps(kinds, 2);
+}
+
+fn flapping_interface_often(kinds: [Kind; 2]) {
+    flaps(kinds, 20);
+}
+
+fn flaps(kinds: [Kind; 2], times: u32) {
+    let mut config = PairConfig::new(kinds).with_failback("on");
+    config.times = "keepalive 200ms\nwarntime 500ms\ndeadtime 1\ninitdead 10\n".into();
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0\n");
+    let pair = Pair::new(config);
+    pair.start_both();
+    pair.wait_active();
+    let one_owner = || {
+        wait_until(LONG, "one owner, nobody in transition", || {
+            let holds = NODES.map(|node| pair.holds(node));
+            !holds.iter().any(|word| word == "transition") && pair.owners(ADDRESS_1).len() == 1
+        });
+    };
+    one_owner();
+    for time in 0..times {
+        let begun = || NODES.map(|node| pair.log_count(node, "info: Heartbeat generation:"));
+        let before = begun();
+        let owner = pair.owners(ADDRESS_1)[0];
+        pair.lab
+            .sh(owner, &format!("ip addr del {ADDRESS_1}/24 dev eth0"));
+        // The moments of the two heartbeats move against each other.
+        let_pass(Duration::from_millis(u64::from(2_000 + 37 * time)));
+        pair.lab.sh(owner, "ip link set eth0 down");
+        let_pass(Duration::from_millis(1_000));
+        pair.lab.sh(owner, "ip link set eth0 up");
+        let_pass(Duration::from_secs(8));
+        let after = begun();
+        for node in 0..2 {
+            assert!(
+                after[node] <= before[node] + 1,
+                "flap {time}: generations {before:?}, then {after:?}\n{}",
+                pair.lab.log(NODES[node])
+            );
+        }
+        // The address that was removed by hand is nobody's business; a takeover brings it back.
+        pair.operator(Pair::peer(owner), "hb_takeover all");
+        one_owner();
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $kinds:ident $what:ident;)*) => { $(
+        #[test]
+        #[ignore = "lab: run by scripts/test"]
+        fn $name() {
+            run(concat!("deaf::", stringify!($name)), $kinds, $what)
+        }
+    )* };
+}
+
+tests! {
+    heals_in_one_direction_first_systole_owner: SYSTOLE_OWNER heals_in_one_direction_first;
+    asked_for_all_while_it_gives_back_legacy_owner: LEGACY_OWNER asked_for_all_while_it_gives_back;
+    begins_anew_while_it_takes_legacy_owner: LEGACY_OWNER begins_anew_while_it_takes;
+    hangs_in_a_standby_legacy_owner: LEGACY_OWNER hangs_in_a_standby;
+    claims_and_runs_nothing_legacy_owner: LEGACY_OWNER claims_and_runs_nothing;
+    flapping_interface_ours_ours: OURS_OURS flapping_interface;
+    long_flapping_interface_often_ours_ours: OURS_OURS flapping_interface_often;
+}
