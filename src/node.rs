@@ -205,11 +205,6 @@ impl Node {
         self.resources.held_by_legacy()
     }
 
-    /// Keeps a decision that was taken outside the core.
-    pub fn note_decision(&mut self, decision: Decision) {
-        self.decisions.note(decision);
-    }
-
     /// All nodes in table order, ourselves and ping nodes included.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         self.membership.nodes()

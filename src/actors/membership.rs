@@ -30,7 +30,6 @@ use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::codec;
 use crate::protocol::compress::Algorithm;
-use crate::protocol::decisions::Decision;
 use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
@@ -684,11 +683,8 @@ impl Handler<NoteDecision> for MembershipActor {
     type Result = ();
 
     fn handle(&mut self, noted: NoteDecision, _: &mut Self::Context) {
-        self.node.note_decision(Decision {
-            unix_s: self.clock.now().unix_s,
-            what: noted.what,
-            cause: noted.cause,
-        });
+        let unix_s = self.clock.now().unix_s;
+        self.node.note_decision(unix_s, noted.what, noted.cause);
     }
 }
 

@@ -145,6 +145,7 @@ mod tests {
     #[test]
     fn a_node_that_waits_says_for_what_and_what_is_wrong() {
         let node = NodeReport {
+            held_by_legacy: Vec::new(),
             name: "alpha".to_owned(),
             pid: 7,
             status: "up".to_owned(),

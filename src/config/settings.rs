@@ -161,9 +161,9 @@ pub const SETTINGS: &[SettingDoc] = &[
         key: "address_probe",
         values: "`\"on\"`, `\"off\"`",
         default: "\"on\"",
-        about: "Before a group is started by a node that has heard no other node yet, the network is \
-                asked for its addresses; a foreign answer means that it is not started, and is tried \
-                again every 10 s. Addresses that are held are asked for every 20 s. Legacy never asks",
+        about: "Before a group is started by a node that has heard no other node yet, or that nobody \
+                claims beside a legacy node, the network is asked for its addresses; a foreign answer means that it is not started, and is tried \
+                again every 10 s. Addresses that are held, here or by a legacy node, are asked for every 20 s. Legacy never asks",
         safety: "`off`: a node that hears nobody because of a firewall or a wrong key takes addresses \
                  that another host serves. `on` behind a router that answers for every address \
                  (proxy ARP): nothing is started alone",

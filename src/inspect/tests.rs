@@ -132,6 +132,7 @@ impl HostView for Host {
             index,
             name: name.to_owned(),
             up,
+            carrier: true,
             loopback: name == "lo",
             no_arp: false,
             mac: None,

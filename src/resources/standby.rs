@@ -40,7 +40,7 @@ use crate::protocol::status::NodeStatus;
 /// Patience for the first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// Patience for the completion.
-const COMPLETION: Duration = Duration::from_secs(3600);
+pub(super) const COMPLETION: Duration = Duration::from_secs(3600);
 /// Patience of the taker until the giver shows that it really gives. Spec: 7.4, [NEW] (b).
 const GIVER_SHOWS: Duration = Duration::from_secs(60);
 /// The same of a legacy giver: twice as long as it waits itself. It can hang in a standby of its own
@@ -113,7 +113,7 @@ pub(super) fn ask(set: HoldingSet, info: &str) -> Message {
 }
 
 impl ResourceState {
-    fn enter(&mut self, standby: Standby, deadline: Option<Duration>) {
+    pub(super) fn enter(&mut self, standby: Standby, deadline: Option<Duration>) {
         self.standby = standby;
         self.sb_deadline = deadline.map(|delay| self.after(delay));
         self.info(format!("New standby state: {}", self.standby.number()));
@@ -355,13 +355,6 @@ impl ResourceState {
         ours && (taken || self.mine.has(set.mirror()))
     }
 
-    /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
-    /// then its next report says what is left.
-    fn withdraw_offer(&mut self) {
-        self.other_stable = self.doubt.is_none();
-        self.enter(Standby::Not, None);
-    }
-
     fn offer(&mut self, from: &NodeName, set: HoldingSet) {
         let (info, node) = ("me".to_owned(), from.to_string());
         if !self.other_stable || self.contested() {
@@ -524,25 +517,6 @@ impl ResourceState {
         self.acquisition_complete("auto_failback");
     }
 
-    /// The other side died: the standby is over.
-    pub(super) fn cancel_standby(&mut self) {
-        self.offered = None;
-        self.offer_answered = None;
-        self.withdraw_stops();
-        if self.standby == Standby::Not {
-            return;
-        }
-        self.info("Cancelling pending standby operation");
-        if self.standby == Standby::Given {
-            // It may have begun to start them.
-            self.doubt = self.doubt.with(self.sb_set.mirror());
-        }
-        self.enter(Standby::Not, None);
-        if self.mine == HoldingSet::ALL {
-            self.other_stable = true;
-        }
-    }
-
     /// What we give away and have not begun to stop stays, be it of a standby that was interrupted or of
     /// a release that an earlier process began: we take it, and no stop may come behind that.
     pub(super) fn withdraw_stops(&mut self) {
@@ -551,72 +525,6 @@ impl ResourceState {
             self.jobs.cancel(giving);
             self.releasing = HoldingSet::NONE;
         }
-    }
-
-    /// The other side began a new run: it remembers nothing of the standby.
-    pub(super) fn interrupt_standby(&mut self) {
-        self.offered = None;
-        self.offer_answered = None;
-        match self.standby {
-            Standby::Not => {}
-            // The stops go on; the newcomer sees in our reports what is not released yet.
-            Standby::Asked(_) | Standby::Giving | Standby::Given | Standby::Answered { .. } => {
-                self.info("Cancelling pending standby operation");
-                self.enter(Standby::Not, None);
-            }
-            // Nobody else runs them: they are ours now.
-            Standby::Taking => {
-                self.info("Cancelling pending standby operation");
-                self.mine = self.mine.with(self.sb_set.mirror());
-                self.enter(Standby::Not, None);
-            }
-        }
-    }
-
-    pub(super) fn standby_overdue(&mut self) {
-        if !Self::take_due(&mut self.sb_deadline, self.now) {
-            return;
-        }
-        match self.standby {
-            // Our own scripts take their time; the other waits or dies.
-            Standby::Giving | Standby::Taking => {
-                self.sb_deadline = Some(self.after(COMPLETION));
-            }
-            Standby::Asked(_) => {
-                self.decide(
-                    format!("keeps {}", self.sb_set),
-                    "the other node does not answer the offer",
-                );
-                self.notice(Notice::NoStandbyReply {});
-                self.say_who_hangs();
-                self.withdraw_offer();
-            }
-            Standby::Not | Standby::Given | Standby::Answered { .. } => {
-                self.notice(Notice::NoStandbyReply {});
-                self.say_who_hangs();
-                self.doubt = HoldingSet::NONE;
-                self.other_stable = true;
-                self.enter(Standby::Not, None);
-            }
-        }
-    }
-
-    /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what
-    /// helps. Its own stop would wait for the end of that standby; `heartbeat -r` does not.
-    fn say_who_hangs(&mut self) {
-        let legacy = self.peers.iter().find(|(_, peer)| !peer.systole);
-        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
-            return;
-        };
-        let helps = format!("on {node}: touch /etc/ha.d/ha.cf && /usr/lib/heartbeat/heartbeat -r");
-        self.warn(format!(
-            "node {node} does not answer in a standby: it may be stuck in an earlier one, for up to an \
-             hour, and stop nothing, take nothing and give nothing meanwhile. What frees it, {helps}"
-        ));
-        self.decide(
-            format!("waits no longer for {node}"),
-            format!("it may be stuck in an earlier standby; what frees it, {helps}"),
-        );
     }
 
     /// Requests that waited for our own scripts. Spec: resources, section 6, [NEW] (a).

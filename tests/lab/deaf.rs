@@ -156,6 +156,23 @@ fn claims_and_runs_nothing(kinds: [Kind; 2]) {
     assert!(!ask("status").contains("NOBODY ANSWERS"));
 }
 
+/// The legacy node has the address of our group, which it does not claim: a run before left it there.
+fn has_what_it_does_not_claim(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds).with_second_group());
+    let address = format!("{ADDRESS_2}/24 dev eth0");
+    pair.start_both();
+    pair.lab.sh("node1", &format!("ip addr add {address}"));
+    pair.wait_log("node2", "is not started: another host has its address");
+    let_pass(Duration::from_secs(5));
+    assert_eq!(pair.owners(ADDRESS_2), ["node1"]);
+    assert!(!pair.runs("node2", "b"));
+    pair.lab.sh("node1", &format!("ip addr del {address}"));
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+}
+
 /// The owner's address was removed by hand, then its interface goes down for a dead time.
 fn flapping_interface(kinds: [Kind; 2]) {
     flaps(kinds, 2);
@@ -220,6 +237,7 @@ tests! {
     asked_for_all_while_it_gives_back_legacy_owner: LEGACY_OWNER asked_for_all_while_it_gives_back;
     begins_anew_while_it_takes_legacy_owner: LEGACY_OWNER begins_anew_while_it_takes;
     hangs_in_a_standby_legacy_owner: LEGACY_OWNER hangs_in_a_standby;
+    has_what_it_does_not_claim_legacy_owner: LEGACY_OWNER has_what_it_does_not_claim;
     claims_and_runs_nothing_legacy_owner: LEGACY_OWNER claims_and_runs_nothing;
     flapping_interface_ours_ours: OURS_OURS flapping_interface;
     long_flapping_interface_often_ours_ours: OURS_OURS flapping_interface_often;

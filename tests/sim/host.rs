@@ -453,6 +453,7 @@ impl World {
             | Action::NodeListChanged
             | Action::WithdrawAddresses(_)
             | Action::RestoreAddresses(_)
+            | Action::LookBeforeStart(_)
             | Action::OwnHeartbeat => {}
         }
     }

@@ -1,0 +1,89 @@
+//! A node that lives and says nothing of its resources. Spec: resources, section 5.2, note 3.
+
+use std::time::Duration;
+
+use super::handshake::AGREEMENT;
+use super::state::{Phase, ResourceState};
+use crate::notice::Notice;
+use crate::protocol::status::NodeStatus;
+
+/// Patience for the report of a peer that is active. Spec: resources, section 5.2, note 3.
+const REPORT: Duration = Duration::from_secs(1);
+/// How often a settled node asks for it, a second apart, before it says that none comes. The first
+/// `starting` may be lost for good when another message overtakes it: what was sent before the first
+/// number heard is not asked for.
+const ASK_WHEN_STABLE: u8 = 3;
+/// The same, of one whose report counts only when it has heard the question: as long as the patience.
+const ASK_ONE_THAT_ECHOES: u8 = 9;
+/// After that it is asked on and on: it may be deaf, and hear again at any time.
+const ASK_ON: Duration = Duration::from_secs(5);
+
+impl ResourceState {
+    /// A peer is active but silent about its resources. Spec: resources, section 5.2, note 3.
+    pub(super) fn ask_again(&mut self) {
+        let mut repeat = false;
+        let mut mute = Vec::new();
+        let mut pause = ASK_ON;
+        for (name, peer) in &mut self.peers {
+            let told = peer.reported && !peer.lost;
+            if told || peer.left || peer.status != Some(NodeStatus::Active) {
+                continue;
+            }
+            let most = match self.phase {
+                // Whatever it says before it has heard us does not count.
+                _ if peer.echoes => ASK_ONE_THAT_ECHOES,
+                Phase::Stable => ASK_WHEN_STABLE,
+                Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
+            };
+            if peer.asked < most {
+                pause = REPORT;
+            } else if !std::mem::replace(&mut peer.called_mute, true) {
+                mute.push(name.clone());
+            }
+            peer.asked = peer.asked.saturating_add(1);
+            repeat = true;
+        }
+        if repeat {
+            self.ask();
+            self.timers.ask_again = Some(self.after(pause));
+        }
+        for name in mute {
+            self.error(format!(
+                "node {name} is active but does not report its resources"
+            ));
+        }
+        // Waiting for ever would leave our groups down. Spec: resources, section 18, row 13.
+        if self.phase == Phase::Starting && self.peer_active() && self.timers.local.is_none() {
+            self.timers.local = Some(self.after(AGREEMENT));
+        }
+    }
+
+    /// Looks a little later for peers that are active without a report.
+    pub(super) fn ask_soon(&mut self) {
+        self.timers.ask_again = Some(self.after(REPORT));
+    }
+
+    /// The ten seconds are over. They are patience with a node that does not report; one that has
+    /// said that it holds ours, or may have taken them in a partition, is asked on and on instead: it
+    /// serves, and does not hear us. `true`: nothing is taken.
+    pub(super) fn wait_for_claimant(&mut self) -> bool {
+        let Some(node) = self.silent_claimant().cloned() else {
+            return false;
+        };
+        let said = std::mem::replace(&mut self.waits_for_claimant, true);
+        if !said {
+            self.notice(Notice::OtherCrit {
+                text: format!(
+                    "node {node} lives, may run our resources and does not answer: they are not \
+                     started before it does, or is dead. Does it hear this node?"
+                ),
+            });
+            self.decide(
+                "does not start the local resources",
+                format!("{node} may run them, and does not answer"),
+            );
+        }
+        self.timers.local = Some(self.after(AGREEMENT));
+        true
+    }
+}
