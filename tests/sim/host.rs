@@ -453,7 +453,6 @@ impl World {
             | Action::NodeListChanged
             | Action::WithdrawAddresses(_)
             | Action::RestoreAddresses(_)
-            | Action::LookBeforeStart(_)
             | Action::OwnHeartbeat => {}
         }
     }
