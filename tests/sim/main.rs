@@ -100,13 +100,12 @@ fn random_faults_and_maintenance() {
 }
 
 #[test]
-#[ignore = "waits for its mend: a new run does not ask for what it runs"]
+#[ignore = "waits for its mend: a node with the longer dead time is called dead too early"]
 fn random_faults_and_legacy_failback() {
     many(Kind::LegacyFailback);
 }
 
 #[test]
-#[ignore = "waits for its mend: what was to be stopped next runs on"]
 fn random_faults_and_dying_daemons() {
     many(Kind::Revived);
 }
