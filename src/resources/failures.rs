@@ -277,12 +277,20 @@ impl ResourceState {
             .filter(|(_, failure)| failure.at <= now)
             .map(|(key, failure)| (key.clone(), failure.moved))
             .collect();
+        // All of them one after the other, as of a takeover, and not one each second.
+        let mut tried = Vec::new();
         for (key, moved) in due {
-            self.mend(&key, moved);
+            if self.mend(&key, moved, !tried.is_empty()) {
+                tried.push(key);
+            }
+        }
+        if !tried.is_empty() {
+            self.jobs.add(Purpose::Retry, tried, GroupOrder::Start);
         }
     }
 
-    fn mend(&mut self, key: &GroupKey, moved: bool) {
+    /// `true`: the group is to be tried here now. `busy`: so is another.
+    fn mend(&mut self, key: &GroupKey, moved: bool, busy: bool) -> bool {
         let Some(side) = self
             .groups
             .iter()
@@ -290,11 +298,11 @@ impl ResourceState {
             .map(|group| self.side_of(group))
         else {
             self.failures.remove(key);
-            return;
+            return false;
         };
         if self.jobs.runs(key) || (self.nice() && !self.mine.has(side)) {
             self.failures.remove(key);
-            return;
+            return false;
         }
         // What the other side may still run is not tried here.
         let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group();
@@ -313,7 +321,7 @@ impl ResourceState {
             if let Some(failure) = self.failures.get_mut(key) {
                 failure.at = at;
             }
-            return;
+            return false;
         }
         if !self.nice() && self.peer_active() {
             // Without reports only the owner may start it unasked, and it asks first.
@@ -321,7 +329,7 @@ impl ResourceState {
             if side == HoldingSet::LOCAL {
                 self.ask_for(key);
             }
-            return;
+            return false;
         }
         let movable = self.nice()
             && !moved
@@ -332,9 +340,12 @@ impl ResourceState {
             && self.peer_active();
         if movable {
             // Forgotten when it is given up, not before: the other node may go or refuse.
-            let at = self.after(MOVE_AFTER);
+            let at = self.after(if busy { AGAIN } else { MOVE_AFTER });
             if let Some(failure) = self.failures.get_mut(key) {
                 failure.at = at;
+            }
+            if busy {
+                return false;
             }
             let set = if side == HoldingSet::LOCAL {
                 "local"
@@ -346,7 +357,7 @@ impl ResourceState {
             ));
             let cause = format!("group {key} does not start here");
             self.begin_standby(side, Wish::NotStarted, &cause);
-            return;
+            return false;
         }
         self.info(format!("group {key} failed to start: trying again"));
         self.decide(
@@ -357,7 +368,6 @@ impl ResourceState {
         if let Some(failure) = self.failures.get_mut(key) {
             failure.at = at;
         }
-        self.jobs
-            .add(Purpose::Retry, [key.clone()], GroupOrder::Start);
+        true
     }
 }

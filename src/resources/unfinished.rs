@@ -6,8 +6,7 @@
 //! |---|---|---|---|
 //! | is held | had an order in hand | start | the others count on us, whether it was being started or stopped: the new generation ends every hand-over |
 //! | is held | runs | - | nothing is to be done |
-//! | is held | does not run, and stands behind one of its half that had an order in hand | start, behind that | the work was to come to it next |
-//! | is held | does not run | start, when all is settled | it failed before, or is new in haresources |
+//! | is held | does not run | start, when all is settled | it failed before, or is new in haresources; or the work was to come to it next, but may have waited there for the report of a node that is back |
 //! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
 //! | is not held | is left to its owner by a change of haresources | - | nobody has given it up, see `by_group.rs` |
 //!
@@ -33,17 +32,9 @@ impl ResourceState {
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
         let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
-        // Halves in the middle of which somebody was at work, in the order of haresources.
-        let mut begun = HoldingSet::NONE;
         for (key, side) in self.keys_and_sides() {
             let in_hand = unfinished.contains(&key);
-            if in_hand {
-                begun = begun.with(side);
-            } else if !self.jobs.runs(&key) {
-                if self.nice() && self.mine.common(begun).has(side) {
-                    self.failures.remove(&key);
-                    starts.push(key);
-                }
+            if !in_hand && !self.jobs.runs(&key) {
                 continue;
             }
             self.jobs.note_running(&key);
