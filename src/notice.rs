@@ -160,6 +160,8 @@ notices! {
     HeardAgain { node: String } Info "node {node} hears this node again";
     /// A peer is declared dead that was never heard.
     NeverHeard { node: String } Warn "nothing was heard of node {node} since the start: it is down, or its messages do not arrive. Check that no firewall here drops them, that its ucast line has our address, and that udpport and multicast group are alike";
+    /// A medium that never carried anything of a node that is heard over another one.
+    LinkNeverUp { node: String, medium: String } Warn "node {node} was never heard on {medium}, only on another medium: redundancy is lost. Check cable, interface and firewall on both nodes, and that both have that line";
     /// Own messages are lost on a medium that should bring them back.
     OwnNotHeard { medium: String } Warn "our own messages on {medium} do not come back: it is down, or a firewall of this host drops what arrives there (nft list ruleset)";
     /// Own messages come back on a medium that should not bring them.

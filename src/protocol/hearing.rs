@@ -41,14 +41,19 @@ pub struct Ears {
     answered: Option<(Sequence, Monotonic)>,
     /// Its status messages since then.
     statuses: u32,
+    /// When its first status of this run came.
+    since: Option<Monotonic>,
     /// It was said to people.
     pub told: bool,
+    /// It was looked which of its links never came up.
+    pub links_judged: bool,
 }
 
 impl Ears {
     /// A status of it came, which says so or does not. `last`: our own last number.
     pub fn status(&mut self, says_deaf: bool, last: Sequence, now: Monotonic) {
         self.says_deaf = says_deaf.then(|| self.says_deaf.unwrap_or(now));
+        self.since.get_or_insert(now);
         self.answered.get_or_insert((last, now));
         self.statuses = self.statuses.saturating_add(1);
     }
@@ -63,6 +68,12 @@ impl Ears {
     pub const fn renumbered(&mut self) {
         self.answered = None;
         self.statuses = 0;
+    }
+
+    /// When its first status of this run came.
+    #[must_use]
+    pub const fn since(&self) -> Option<Monotonic> {
+        self.since
     }
 
     /// Since when it shows that it does not hear us. `last`: our own last number, `None` where

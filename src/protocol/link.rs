@@ -9,6 +9,8 @@ pub struct Link {
     medium: MediumName,
     /// Last time the node was heard over it; `None` while dead.
     heard: Option<Monotonic>,
+    /// It was up once.
+    was_up: bool,
 }
 
 impl Link {
@@ -18,6 +20,7 @@ impl Link {
         Self {
             medium,
             heard: None,
+            was_up: false,
         }
     }
 
@@ -33,6 +36,12 @@ impl Link {
         self.heard.is_some()
     }
 
+    /// Whether it was up once since the start.
+    #[must_use]
+    pub const fn was_up(&self) -> bool {
+        self.was_up
+    }
+
     /// Last time the node was heard over it, while up.
     #[must_use]
     pub const fn heard(&self) -> Option<Monotonic> {
@@ -43,6 +52,7 @@ impl Link {
     pub const fn refresh(&mut self, now: Monotonic) -> bool {
         let came_up = self.heard.is_none();
         self.heard = Some(now);
+        self.was_up = true;
         came_up
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | a node that is heard does not answer, does not acknowledge, or says itself that it does not hear us | it does not hear us | after the dead time, at most after initdead |
 //! | nothing was heard of a node since the start | it is down, or we do not hear it | at initdead |
+//! | a node is heard, but never over one of the media | a cable, a port, an interface or a line is missing | initdead after its first status |
 //! | own messages do not come back on a medium that brings them | we do not hear that medium | at initdead |
 //! | own messages come back on a medium that does not bring them | we send to ourselves | at once |
 //! | a node that no `node` line names is heard | it counts on us, and we do not hear it | at once |
@@ -12,6 +13,7 @@
 use std::time::Duration;
 
 use super::super::hearing;
+use super::super::link::Link;
 use super::super::name::{Generation, MediumName, NodeName};
 use super::super::node_table::{Node, NodeIndex, NodeKind};
 use super::super::output::Output;
@@ -82,12 +84,28 @@ impl Membership {
         Some(opened + self.settings.timing.initdead)
     }
 
+    /// When it is looked which links to a node never came up.
+    fn links_deadline(&self, node: &Node) -> Option<Monotonic> {
+        let several = node.kind == NodeKind::Peer && node.links.len() > 1;
+        let lives = several && node.status.is_living() && !node.ears.links_judged;
+        let since = node.ears.since().filter(|_| lives)?;
+        Some(since + self.settings.timing.initdead)
+    }
+
+    fn judge_links(&mut self, index: NodeIndex, out: &mut Vec<Output>) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        node.ears.links_judged = true;
+        out.extend(never_up(node).map(Output::Notice));
+    }
+
     /// When there is something to say.
     pub(super) fn hearing_deadline(&self) -> Option<Monotonic> {
-        let nodes = self
-            .nodes
-            .iter()
-            .filter_map(|node| self.deaf_deadline(node));
+        let nodes = self.nodes.iter().flat_map(|node| {
+            let links = self.links_deadline(node);
+            self.deaf_deadline(node).into_iter().chain(links)
+        });
         nodes.chain(self.own_deadline()).min()
     }
 
@@ -106,10 +124,16 @@ impl Membership {
             let Some(node) = self.nodes.get(index) else {
                 continue;
             };
+            let links = self
+                .links_deadline(node)
+                .is_some_and(|at| at <= now.instant);
             let due = self.deaf_deadline(node).is_some_and(|at| at <= now.instant);
             let over = node.ears.told && self.deaf_since(node).is_none();
             if due || over {
                 self.tell_hearing(index, due, out);
+            }
+            if links {
+                self.judge_links(index, out);
             }
         }
     }
@@ -219,6 +243,9 @@ impl Membership {
         let mut troubles = Vec::new();
         for node in self.nodes.iter().filter(|node| node.kind == NodeKind::Peer) {
             let name = node.name.to_string();
+            if node.ears.links_judged {
+                troubles.extend(never_up(node).map(|notice| notice.to_string()));
+            }
             if node.ears.told {
                 troubles.push(Notice::NotHeard { node: name }.to_string());
             } else if node.status == NodeStatus::Dead && node.generation == Generation(0) {
@@ -248,4 +275,17 @@ impl Membership {
     pub fn returns(&self, medium: &MediumName) -> Option<bool> {
         self.settings.returns.get(medium).copied()
     }
+}
+
+/// Links of a node that never came up, beside one that is.
+fn never_up(node: &Node) -> impl Iterator<Item = Notice> + '_ {
+    let redundant = node.links.iter().any(Link::is_up);
+    let never = move |link: &&Link| redundant && !link.was_up();
+    node.links
+        .iter()
+        .filter(never)
+        .map(|link| Notice::LinkNeverUp {
+            node: node.name.to_string(),
+            medium: link.medium().to_string(),
+        })
 }

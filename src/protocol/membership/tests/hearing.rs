@@ -6,6 +6,7 @@ use super::harness::{Alone, Cluster, at, beta_status, eth0, from_beta, name, not
 use crate::notice::{Notice, Severity};
 use crate::protocol::field::{DEAF, DEL_NODE_LIST, DEST, NODE_LIST, SRC};
 use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::name::MediumName;
 use crate::protocol::output::Output;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
@@ -164,6 +165,34 @@ fn a_medium_that_does_not_bring_our_own_messages_back_is_named() {
         0,
         "a ucast line never does"
     );
+}
+
+/// `Link ... dead` is never said of it: it was not up.
+#[test]
+fn a_second_medium_that_never_came_up_is_named() {
+    let text = "node beta was never heard on eth1";
+    let mut settings = settings("alpha", &["alpha", "beta"]);
+    settings.media.push(MediumName::new("eth1"));
+    for (heard_on_it, lines) in [(None, 1), (Some(3), 0)] {
+        let mut alone = Alone::started(&settings);
+        let mut out = Vec::new();
+        for second in 1..=40 {
+            out.extend(alone.run_to(1_000 * second));
+            let status = beta_status("active", GEN, second);
+            if heard_on_it.is_some_and(|until| second < until) {
+                let mut more = Vec::new();
+                let now = at(alone.now_ms);
+                let eth1 = MediumName::new("eth1");
+                alone.core.received(&eth1, status.clone(), now, &mut more);
+            }
+            out.extend(alone.hear(status));
+            let early = second < 12;
+            assert!(!early || said(&out, text) == 0, "ports may need their time");
+        }
+        assert_eq!(said(&out, text), lines);
+        let named = |line: &String| line.starts_with(text);
+        assert_eq!(alone.core.hearing_troubles().iter().any(named), lines > 0);
+    }
 }
 
 #[test]
