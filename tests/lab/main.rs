@@ -19,6 +19,7 @@ mod defects;
 mod field;
 mod freeze;
 mod hang;
+mod haresources;
 mod hearing;
 mod history;
 mod host;
