@@ -70,10 +70,6 @@ impl HostView for Machine {
         own_addresses::look(paths, config, text)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "asked at start, before anything beats, or on a thread that may block"
-    )]
     fn network(&self, towards: &[IpAddr]) -> Option<Network> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
