@@ -504,6 +504,17 @@ fn changes_of_the_node_table_write_what_legacy_writes() {
 }
 
 #[test]
+fn a_third_node_is_refused_beside_a_daemon_with_groups() {
+    let scripts = beside_a_daemon(Scripts::new(), &[], |scripts| {
+        // This daemon's membership counts nobody yet.
+        let said = call(scripts, &[], "hb_addnode beta gamma delta");
+        assert_eq!(said.code, 1);
+        assert!(said.err.contains("Pacemaker"), "{}", said.err);
+    });
+    assert!(!scripts.paths.fifo().exists());
+}
+
+#[test]
 fn who_waits_for_the_outcome_is_not_told_that_a_request_was_written() {
     let scripts = tree();
     for words in ["hb_standby --wait", "hb_takeover local --wait"] {
