@@ -262,10 +262,15 @@ impl<'a> Field<'a> {
             assert!(output.status.success(), "start on {node}: {said}");
             if self.kind(node) == Kind::Systole {
                 for directive in self.site.no_effect {
+                    let word = if directive.contains("compression") {
+                        "nothing is sent compressed"
+                    } else {
+                        "without effect"
+                    };
                     let told = said
                         .lines()
                         .chain(self.lab.log(node).lines())
-                        .any(|line| line.contains("without effect") && line.contains(directive));
+                        .any(|line| line.contains(word) && line.contains(directive));
                     assert!(told, "{directive} on {node}: {said}");
                 }
             }
