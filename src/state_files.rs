@@ -11,6 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
 use crate::protocol::identity::{
@@ -53,6 +54,45 @@ pub enum StateError {
     NoRandom,
 }
 
+/// Who a running node is, in memory: a successor after a sudden death goes on from it at once, for
+/// the others wait no longer than usual, and a disk may hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningIdentity {
+    /// The highest generation in use.
+    generation: u64,
+    /// What the file on disk says.
+    on_disk: u64,
+    uuid: [u8; 16],
+}
+
+impl RunningIdentity {
+    /// What a successor has to know.
+    #[must_use]
+    pub const fn new(generation: Generation, on_disk: Generation, uuid: NodeUuid) -> Self {
+        Self {
+            generation: generation.0,
+            on_disk: on_disk.0,
+            uuid: uuid.0,
+        }
+    }
+
+    /// Another generation is in use.
+    pub fn uses(&mut self, generation: Generation) {
+        self.generation = self.generation.max(generation.0);
+    }
+
+    /// The file on disk says this by now.
+    pub fn on_disk(&mut self, reserved: Generation) {
+        self.on_disk = self.on_disk.max(reserved.0);
+    }
+
+    /// The uuid of the node.
+    #[must_use]
+    pub const fn uuid(&self) -> NodeUuid {
+        NodeUuid(self.uuid)
+    }
+}
+
 /// The generation file of a running node.
 ///
 /// The number on disk is always at least every number used, and it never goes down. Written
@@ -93,6 +133,19 @@ impl GenerationFile {
         };
         file.reserve(taken, ahead)?;
         Ok((file, taken, notice))
+    }
+
+    /// Takes the generation after that of a daemon that died, without the disk: as far beyond it as
+    /// the file is `ahead`, for its last numbers may not have been noted. It is to be
+    /// [reserved](Self::reserve) when there is time.
+    #[must_use]
+    pub fn take_after(state_dir: &Path, died: &RunningIdentity, ahead: u64) -> (Self, Generation) {
+        let file = Self {
+            path: state_dir.join(GENERATION_FILE),
+            on_disk: Generation(died.on_disk),
+        };
+        let last = died.generation.saturating_add(ahead).max(died.on_disk);
+        (file, Generation(last.saturating_add(1)))
     }
 
     /// The number on disk: generations up to it may be used without a write.
@@ -268,21 +321,39 @@ mod tests {
     #[test]
     fn what_is_reserved_needs_no_write() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(GENERATION_FILE), "100").unwrap();
+        let number = |past: u64| format!("{:>15}\n", START + past);
+        fs::write(dir.path().join(GENERATION_FILE), number(100)).unwrap();
         let (mut file, taken, _) = take(dir.path(), 3);
-        assert_eq!((taken, file.reserved()), (101, Generation(104)));
-        assert_eq!(content(dir.path(), GENERATION_FILE), "            104\n");
+        assert_eq!(taken, START + 101);
+        assert_eq!(file.reserved(), Generation(START + 104));
+        assert_eq!(content(dir.path(), GENERATION_FILE), number(104));
         fs::remove_file(dir.path().join(GENERATION_FILE)).unwrap();
         for used in [101, 102, 104] {
-            file.reserve(Generation(used), 0).unwrap();
+            file.reserve(Generation(START + used), 0).unwrap();
             assert!(!dir.path().join(GENERATION_FILE).exists());
         }
-        file.reserve(Generation(103), 2).unwrap();
-        assert_eq!(content(dir.path(), GENERATION_FILE), "            105\n");
+        file.reserve(Generation(START + 103), 2).unwrap();
+        assert_eq!(content(dir.path(), GENERATION_FILE), number(105));
         // Never down.
         file.reserve(Generation(1), 1).unwrap();
-        assert_eq!(content(dir.path(), GENERATION_FILE), "            105\n");
-        assert_eq!(take(dir.path(), 0).1, 106);
+        assert_eq!(content(dir.path(), GENERATION_FILE), number(105));
+        assert_eq!(take(dir.path(), 0).1, START + 106);
+    }
+
+    #[test]
+    fn a_successor_after_a_death_needs_no_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, first, _) = take(dir.path(), 3);
+        let uuid = NodeUuid([7; 16]);
+        let running = RunningIdentity::new(Generation(first + 1), file.reserved(), uuid);
+        fs::remove_file(dir.path().join(GENERATION_FILE)).unwrap();
+        let (mut file, second) = GenerationFile::take_after(dir.path(), &running, 3);
+        assert_eq!((second, running.uuid()), (Generation(first + 5), uuid));
+        assert_eq!(file.reserved(), Generation(first + 3));
+        assert!(!dir.path().join(GENERATION_FILE).exists());
+        file.reserve(second, 3).unwrap();
+        let on_disk = format!("{:>15}\n", first + 8);
+        assert_eq!(content(dir.path(), GENERATION_FILE), on_disk);
     }
 
     /// The place of the new file is taken, as it is when the file system is full.

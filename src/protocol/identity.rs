@@ -44,18 +44,25 @@ pub fn render_generation_file(generation: Generation) -> String {
     format!("{:>15}\n", generation.0.min(MAX_GENERATION.0))
 }
 
-/// The generation of the run that starts at `unix_s`.
+/// Latest time of the wall clock that is believed: later numbers do not fit the 32 bits that a
+/// legacy node on a small machine has for a generation.
+const LATEST_CLOCK: u64 = u32::MAX as u64;
+
+/// The generation of the run that starts at `unix_s`: above the file and not below the clock.
 ///
-/// A file without a number makes legacy start at 1, and all who knew the node refuse it as a
-/// replay; here the clock is the lower bound instead.
+/// Whoever knew the node by a higher number refuses all that it says as a replay. A file that was
+/// restored from a backup or with a copied disk has an old number, one without a number makes
+/// legacy start at 1, and on a disk that was read-only the last numbers of a run are missing: the
+/// clock has gone on in all of these. One that was set back harms nothing, the file counts then.
 #[must_use]
 pub fn next_generation(stored: StoredGeneration, unix_s: u64) -> Generation {
-    let previous = match stored {
-        StoredGeneration::Missing => unix_s,
+    let clock = if unix_s <= LATEST_CLOCK { unix_s } else { 0 };
+    let in_file = match stored {
+        StoredGeneration::Missing => 0,
         StoredGeneration::Number(number) => number.0,
-        StoredGeneration::Broken(lower_bound) => unix_s.max(lower_bound.unwrap_or_default().0),
+        StoredGeneration::Broken(lower_bound) => lower_bound.unwrap_or_default().0,
     };
-    Generation(previous.saturating_add(1).min(MAX_GENERATION.0))
+    Generation(clock.max(in_file).saturating_add(1).min(MAX_GENERATION.0))
 }
 
 /// Reads the content of the uuid file; `None` when it is not sixteen bytes or all zero, which
@@ -188,7 +195,9 @@ mod tests {
         let now = 1_795_214_052;
         for (stored, expected) in [
             (Missing, now + 1),
-            (Number(Generation(0x1000)), 0x1001),
+            (Number(Generation(now)), now + 1),
+            // Restored from a backup: the runs since then had higher numbers.
+            (Number(Generation(0x1000)), now + 1),
             // The clock went back: the file counts.
             (Number(Generation(now + 500)), now + 501),
             (Broken(None), now + 1),
@@ -201,6 +210,9 @@ mod tests {
                 "{stored:?}"
             );
         }
+        // A clock that is wrong by a century is not believed.
+        let taken = next_generation(Number(Generation(now)), 1 << 33);
+        assert_eq!(taken, Generation(now + 1));
     }
 
     /// Spec: wire, section 11.2.

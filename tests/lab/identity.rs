@@ -71,3 +71,27 @@ fn long_one_uuid_on_both_hosts_legacy_legacy() {
         },
     );
 }
+
+/// The generation file comes from a backup: to whoever knew the node, an old number is a replay.
+fn generation_from_a_backup(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    pair.start_settled();
+    pair.stop("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    let path = pair.lab.dir("node1").join("lib/hb_generation");
+    fs::write(path, format!("{:>15}\n", 1_700_000_000)).expect("hb_generation");
+    pair.start("node1");
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    pair.wait_holds("node1", "none");
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_generation_from_a_backup_beside_legacy() {
+    run(
+        "identity::a_generation_from_a_backup_beside_legacy",
+        SYSTOLE_OWNER,
+        generation_from_a_backup,
+    );
+}
