@@ -30,6 +30,7 @@ pub mod protocol;
 pub mod release;
 pub mod reload;
 pub mod resources;
+pub mod run_file;
 pub mod service_manager;
 pub mod startup;
 pub mod state_files;

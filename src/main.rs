@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use systole::actors::membership::handover::Resume;
-use systole::actors::root::{self, RESUME_PAUSE, RESUME_TRIES, Setup};
+use systole::actors::root::{self, Deadline, RESUME_PAUSE, RESUME_TRIES, Setup};
 use systole::cli::{self, Command, Held, OptionError, Options, talk};
 use systole::config::Config;
 use systole::config::environment::Machine;
 use systole::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
 use systole::config::print;
+use systole::config::remembered::{Answers, Recorder, Remembered};
 use systole::daemonize::{self, Starting};
 use systole::guardian::{self, Link, Why};
 use systole::ha_log::{HaLog, Targets, host_name};
@@ -26,9 +27,10 @@ use systole::paths::Paths;
 use systole::pid_file::{self, ClaimError, PidFile};
 use systole::protocol::group::GroupKey;
 use systole::release;
-use systole::reload::Stamps;
+use systole::reload::{LastGood, Stamps};
 use systole::resources::holding::HoldingSet;
 use systole::resources::owners::Before;
+use systole::run_file;
 use systole::service_manager;
 use systole::version;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -41,8 +43,14 @@ const EXIT_PERMISSION: u8 = 4;
 /// The configuration is refused, or `-R` came without a running daemon.
 const EXIT_CONFIG: u8 = 6;
 
+/// How long the files may take to be read while everything is to be released.
+const READ: Duration = Duration::from_millis(500);
+
 /// How long the process waits at its end for its last log lines.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// The same before the machine is restarted.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     daemonize::set_process_name();
@@ -115,12 +123,15 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
 }
 
 /// Releases all resources in the place of a daemon, for the reason that the first word names
-/// ([`Why`]). The files say where the log is, if they can be read.
+/// ([`Why`]). The third says how long the other node still waits, in milliseconds; empty: nobody
+/// knows. The files say where the log is, if they can be read.
 fn release_resources(arguments: &[OsString]) -> u8 {
     let paths = Paths::default();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     let why = words.next().and_then(|word| Why::from_word(&word));
     let detail = words.next().unwrap_or_default();
+    let left = words.next().and_then(|word| word.parse().ok());
+    let left = left.map(Duration::from_millis);
     let _lock = match (why == Some(Why::Orphaned)).then(|| release::take_orphans(&paths)) {
         None => None,
         Some(Some(lock)) => Some(lock),
@@ -138,6 +149,14 @@ fn release_resources(arguments: &[OsString]) -> u8 {
             None
         }
     };
+    // Before anything that a dead disk could hold up.
+    let deadline = left.zip(log.clone()).and_then(|(left, log)| {
+        let say = move |severity, text: String| {
+            log.line(severity, text);
+            log.flush(LAST_WORDS);
+        };
+        Deadline::arm(left, say, root::restart_machine_now).ok()
+    });
     let options = LoadOptions {
         purpose: Purpose::Resume,
         // The release reads haresources itself: a bad one takes nothing of ha.cf away from scripts.
@@ -145,34 +164,55 @@ fn release_resources(arguments: &[OsString]) -> u8 {
         realtime: false,
         debug: 0,
     };
-    let loaded = load::load(&paths, &Machine, &options);
-    if let Some(log) = &log {
-        let targets = match &loaded {
+    // With the files that the daemon ran with: those on disk may be what it died of.
+    let last = run_file::recall::<LastGood>(&paths.last_good()).ok();
+    let with_groups = LoadOptions {
+        manage_resources: true,
+        ..options
+    };
+    let loaded = last
+        .and_then(|last| load::load(&paths, &Remembered(&last.answers), &with_groups).ok())
+        .map_or_else(|| load_in_time(&paths, options), |loaded| Some(Ok(loaded)));
+    if let (Some(log), Some(loaded)) = (&log, &loaded) {
+        let targets = match loaded {
             Ok(loaded) => &loaded.config.log,
             Err(failure) => &failure.log,
         };
         log.aim(Targets::from_config(targets, false));
     }
-    if let Err(failure) = &loaded {
+    if let Some(Err(failure)) = &loaded {
         failure.lines.iter().for_each(notice::log);
     }
+    let loaded = loaded.and_then(Result::ok);
     let say = |severity: Severity, text: String| match &log {
         Some(log) => log.line(severity, text),
         None => eprintln!("{}: {text}", severity.word()),
     };
     let code = release::Release {
         paths: &paths,
-        config: loaded.as_ref().ok().map(|loaded| &loaded.config),
+        config: loaded.as_ref().map(|loaded| &loaded.config),
         why,
         detail: &detail,
         say: &say,
-        restart: &root::restart_machine,
+        restart: std::sync::Arc::new(root::restart_machine),
+        deadline: deadline.as_ref(),
     }
     .run();
     if let Some(log) = log {
         log.flush(FLUSH);
     }
     code
+}
+
+/// Reads the files on a thread of its own; `None`: the disk or the resolver does not answer in time.
+fn load_in_time(paths: &Paths, options: LoadOptions) -> Option<Result<Loaded, Box<ConfigFailure>>> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let paths = paths.clone();
+    let reading = std::thread::Builder::new().spawn(move || {
+        let _ = tell.send(load::load(&paths, &Machine, &options));
+    });
+    reading.ok()?;
+    told.recv_timeout(READ).ok()
 }
 
 /// A panic goes to the log, with its place: a daemon has no standard error.
@@ -206,6 +246,17 @@ fn answer(answer: &talk::Answer) -> u8 {
     answer.code
 }
 
+/// The daemon before this one.
+#[derive(Default)]
+struct Predecessor {
+    /// What goes on.
+    resume: Option<Resume>,
+    /// It died: nobody was told to wait.
+    died: bool,
+    /// Its guardian.
+    link: Link,
+}
+
 /// One run of the program that reads the configuration.
 struct Process {
     paths: Paths,
@@ -229,9 +280,8 @@ impl Process {
             (Command::Reload, Some(_)) => Purpose::Reload,
             _ => Purpose::Start,
         };
-        let stamps = Stamps::take(&self.paths);
-        let loaded = match self.load(purpose) {
-            Ok(loaded) => loaded,
+        let (loaded, files) = match self.load(purpose) {
+            Ok(read) => read,
             Err(code) => {
                 if let (Purpose::Reload, Some(pid)) = (purpose, running) {
                     self.info(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
@@ -280,7 +330,7 @@ impl Process {
             say(&print::effective(&loaded.config, &host_name()));
         }
         if self.options.foreground {
-            return self.daemon(loaded, stamps, None, None, Link::default());
+            return self.daemon(loaded, files, None, Predecessor::default());
         }
         match daemonize::spawn(arguments) {
             Ok(code) => code,
@@ -297,18 +347,18 @@ impl Process {
         if let Command::Restarted(held) = self.options.command {
             return self.resumed(held.unwrap_or(Held::None));
         }
-        let stamps = Stamps::take(&self.paths);
-        match inspect::load(&self.paths, &Machine, &self.load_options(Purpose::Start)) {
-            Ok(loaded) => {
+        match self.read(Purpose::Start) {
+            Ok((loaded, files)) => {
                 let starter = nix::unistd::getppid().as_raw();
-                self.daemon(loaded, stamps, Some(starter), None, Link::default())
+                self.daemon(loaded, files, Some(starter), Predecessor::default())
             }
             Err(failure) => self.refuse(&failure),
         }
     }
 
-    /// The daemon after a restart in place. The files were good a moment ago; should one be bad by
-    /// now, its groups run on while it is tried again.
+    /// The daemon after a restart in place, or after a sudden death. Then the files count with which
+    /// the dead one ran. Else they were good a moment ago; should one be bad by now, its groups run
+    /// on while it is tried again.
     #[expect(
         clippy::disallowed_methods,
         reason = "nothing else runs in this process yet"
@@ -318,21 +368,18 @@ impl Process {
         let link = Link::adopt();
         // After a restart in place the file names ourselves.
         let died = !pid_file::names(&self.paths.pid_file, nix::unistd::getpid().as_raw());
-        let mut tries = RESUME_TRIES;
+        let released = self.options.release.is_some();
+        let mut tries = if released { 0 } else { RESUME_TRIES };
+        let mut last = died.then(|| self.last_good()).flatten();
         loop {
-            let stamps = Stamps::take(&self.paths);
-            match self.load(Purpose::Resume) {
-                Ok(loaded) => {
-                    let resume = self.resume_by(&loaded.config, held, died);
-                    if died {
-                        let text = format!(
-                            "The daemon was killed or crashed: started again by its guardian, \
-                             holding {}",
-                            resume.holding
-                        );
-                        self.log.line(Severity::Crit, text);
-                    }
-                    return self.daemon(loaded, stamps, Some(starter), Some(resume), link);
+            match last.take().map_or_else(|| self.load(Purpose::Resume), Ok) {
+                Ok((loaded, files)) => {
+                    let before = Predecessor {
+                        resume: Some(self.resume(&loaded, held, died)),
+                        died,
+                        link,
+                    };
+                    return self.daemon(loaded, files, Some(starter), before);
                 }
                 Err(code) if tries == 0 => {
                     // A guardian takes it for a death: it tries again and releases in the end.
@@ -377,6 +424,38 @@ impl Process {
         }
     }
 
+    /// The same for what this daemon is there for, and a line in the log that says so.
+    fn resume(&self, loaded: &Loaded, held: Held, died: bool) -> Resume {
+        let mut resume = self.resume_by(&loaded.config, held, died);
+        if let Some(why) = &self.options.release {
+            // Whatever was in hand: everything is stopped.
+            resume.running.append(&mut resume.unfinished);
+            resume.frozen = false;
+            let why = Why::from_word(why).unwrap_or(Why::Unreleased).text();
+            let text = format!(
+                "guardian: {why}: releasing all resources, this node is down. Heartbeats go on \
+                 until everything is stopped"
+            );
+            self.log.line(Severity::Crit, text);
+        } else if died {
+            let text = format!(
+                "The daemon was killed or crashed: started again by its guardian, holding {}",
+                resume.holding
+            );
+            self.log.line(Severity::Crit, text);
+        }
+        resume
+    }
+
+    /// The files that the daemon before ran with, if it kept them.
+    fn last_good(&self) -> Option<(Loaded, LastGood)> {
+        let files = run_file::recall::<LastGood>(&self.paths.last_good()).ok()?;
+        let options = self.load_options(Purpose::Resume);
+        let loaded = load::load(&self.paths, &Remembered(&files.answers), &options).ok()?;
+        self.show(&loaded, Purpose::Resume);
+        Some((loaded, files))
+    }
+
     fn load_options(&self, purpose: Purpose) -> LoadOptions {
         LoadOptions {
             purpose,
@@ -387,24 +466,36 @@ impl Process {
     }
 
     /// Reads the files and logs what there is to say, where the files want it.
-    fn load(&self, purpose: Purpose) -> Result<Loaded, u8> {
-        match inspect::load(&self.paths, &Machine, &self.load_options(purpose)) {
-            Ok(loaded) => {
-                // A check writes to no log: that may be the log of a running node.
-                let checking = purpose == Purpose::Check;
-                if !checking {
-                    self.log.aim(Targets::from_config(&loaded.config.log, true));
-                    self.log.set_debug(loaded.config.log.debug);
-                }
-                let all = !checking || self.options.verbose;
-                let lines = loaded.config.remarks.iter();
-                lines
-                    .filter(|line| all || line.severity() >= Severity::Warn)
-                    .for_each(notice::log);
-                Ok(loaded)
-            }
-            Err(failure) => Err(self.refuse(&failure)),
+    fn load(&self, purpose: Purpose) -> Result<(Loaded, LastGood), u8> {
+        let (loaded, files) = self
+            .read(purpose)
+            .map_err(|failure| self.refuse(&failure))?;
+        self.show(&loaded, purpose);
+        Ok((loaded, files))
+    }
+
+    /// Reads the files, and keeps in mind what was read.
+    fn read(&self, purpose: Purpose) -> Result<(Loaded, LastGood), Box<ConfigFailure>> {
+        let (stamps, recorder) = (Stamps::take(&self.paths), Recorder::default());
+        let options = self.load_options(purpose);
+        let loaded = inspect::load(&self.paths, &recorder, &options)?;
+        let answers: Answers = recorder.into_answers();
+        Ok((loaded, LastGood { answers, stamps }))
+    }
+
+    /// Logs what there is to say of the files. A check writes to no log: that may be the log of a
+    /// running node.
+    fn show(&self, loaded: &Loaded, purpose: Purpose) {
+        let checking = purpose == Purpose::Check;
+        if !checking {
+            self.log.aim(Targets::from_config(&loaded.config.log, true));
+            self.log.set_debug(loaded.config.log.debug);
         }
+        let all = !checking || self.options.verbose;
+        let lines = loaded.config.remarks.iter();
+        lines
+            .filter(|line| all || line.severity() >= Severity::Warn)
+            .for_each(notice::log);
     }
 
     fn refuse(&self, failure: &ConfigFailure) -> u8 {
@@ -423,11 +514,11 @@ impl Process {
     fn daemon(
         &self,
         loaded: Loaded,
-        stamps: Stamps,
+        files: LastGood,
         starter: Option<i32>,
-        resume: Option<Resume>,
-        link: Link,
+        before: Predecessor,
     ) -> u8 {
+        let Predecessor { resume, died, link } = before;
         self.log.aim(Targets::from_config(&loaded.config.log, true));
         self.log.set_debug(loaded.config.log.debug);
         let starting = match Starting::begin(starter.is_some()) {
@@ -462,22 +553,27 @@ impl Process {
         let code = root::run(Setup {
             paths: self.paths.clone(),
             loaded,
-            stamps,
+            stamps: files.stamps,
+            answers: files.answers,
             load_options: self.load_options(Purpose::Reload),
             options: self.options.clone(),
             program: self.program.clone(),
             resume,
+            died,
             guardian: link,
             log: self.log.clone(),
             starting,
             came,
         });
-        pid_file::release(&self.paths.pid_file);
+        // A daemon that only released took the place of one that died: the file goes on saying so.
+        if self.options.release.is_none() {
+            pid_file::release(&self.paths.pid_file);
+        }
         code
     }
 
     /// There is one daemon only, and none but its own beside a guardian at work.
-    fn lock(&self, resumed: bool) -> Result<File, u8> {
+    fn lock(&self, resumed: bool) -> Result<Option<File>, u8> {
         let take = |path: &Path| {
             guardian::take_lock(path).map_err(|error| {
                 self.fail(&format!(
@@ -497,7 +593,13 @@ impl Process {
                   started beside it",
             ));
         }
-        match take(&self.paths.daemon_lock())? {
+        if self.options.release.is_some() {
+            // The guardian has seen to it that no other goes on; one that hangs in the kernel may
+            // still have the lock.
+            return guardian::try_lock(&self.paths.daemon_lock())
+                .map_err(|error| self.fail(&error));
+        }
+        match take(&self.paths.daemon_lock())?.map(Some) {
             Some(lock) => Ok(lock),
             None if resumed => Err(self.fail(&"another daemon runs: not started beside it")),
             None => {

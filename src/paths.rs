@@ -133,6 +133,19 @@ impl Paths {
         self.pid_file.with_extension("held")
     }
 
+    /// What the configuration said when the daemon began, for a successor after a sudden death. The
+    /// keys stand in it.
+    #[must_use]
+    pub fn last_good(&self) -> PathBuf {
+        self.pid_file.with_extension("good")
+    }
+
+    /// Generation and uuid of the running daemon, for a successor that cannot wait for the disk.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.pid_file.with_extension("identity")
+    }
+
     /// Directory of the records of running resource scripts.
     #[must_use]
     pub fn scripts(&self) -> PathBuf {

@@ -1,5 +1,10 @@
-//! What a dead daemon left running is stopped: by the guardian's program after the third death within
-//! a minute, or by a service manager's call after the end of both.
+//! What a dead daemon left running is stopped where nothing can send heartbeats any more: by the
+//! guardian's program when no daemon can be started to do it, or by a service manager's call after
+//! the end of both.
+//!
+//! The other node takes over when its dead time has passed, so it is a race: all addresses go first,
+//! then all groups are stopped at the same time. What is not stopped by then restarts the machine
+//! ([`Deadline`]), except where `HA_STOPRETRYMAX=0` forbids that, or nobody knows when it will be.
 //!
 //! Released is every group in haresources, and every group of which the daemon wrote down that it
 //! may run: a group may have been taken out of the file while it ran. Of such a one only the key is
@@ -11,16 +16,20 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
 use crate::actors::resource_group::{GroupContext, GroupRun};
+use crate::actors::root::Deadline;
 use crate::cli::options;
 use crate::config::Config;
 use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
-use crate::guardian::{EXIT_GENERIC, Why, read_held, take_lock};
+use crate::guardian::{EXIT_GENERIC, Why, read_held, take_lock, try_lock};
 use crate::ha_log::host_name;
 use crate::notice::Severity;
 use crate::own_addresses;
@@ -31,6 +40,12 @@ use crate::protocol::name::NodeName;
 
 /// Stands for the owner of a group that is not in haresources, and of one with no name of a node.
 const NO_OWNER: &str = "unknown";
+
+/// How long a disk may take to show haresources.
+const READ: Duration = Duration::from_millis(500);
+
+/// How long the addresses of one group may take to go before its resources are stopped.
+const WITHDRAW: Duration = Duration::from_millis(500);
 
 /// The guardian's lock, if what a daemon held is left to nobody: neither a daemon nor a guardian
 /// lives, and no orderly end has taken the file of what is held away.
@@ -58,7 +73,21 @@ pub struct Release<'a> {
     /// Writes a line into the log.
     pub say: &'a dyn Fn(Severity, String),
     /// Restarts the machine; comes back with the reason when that is refused.
-    pub restart: &'a dyn Fn() -> Result<(), String>,
+    pub restart: Restart,
+    /// Restarts it when the other node is about to take over; `None`: nobody knows when.
+    pub deadline: Option<&'a Deadline>,
+}
+
+/// Restarts the machine; on a thread of its own.
+pub type Restart = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// One group to be stopped.
+struct Stopped {
+    key: String,
+    owner: String,
+    words: Vec<String>,
+    /// Only the first resource is known.
+    part: bool,
 }
 
 impl Release<'_> {
@@ -69,22 +98,10 @@ impl Release<'_> {
     /// the other node takes it and it would run twice. Spec: resources, section 9.4.
     #[must_use]
     pub fn run(&self) -> u8 {
-        let _lock = match take_lock(&self.paths.daemon_lock()) {
-            Ok(Some(lock)) => Some(lock),
-            Ok(None) => {
-                let text = "guardian: a daemon runs: its resources are not touched";
-                self.say(Severity::Warn, text);
-                return EXIT_GENERIC;
-            }
-            // The guardian's lock keeps other daemons away as well.
-            Err(error) => {
-                let lock = self.paths.daemon_lock();
-                self.say(
-                    Severity::Warn,
-                    format!("guardian: {}: {error}", lock.display()),
-                );
-                None
-            }
+        let Ok(_lock) = self.lock() else {
+            let text = "guardian: a daemon runs: its resources are not touched";
+            self.say(Severity::Warn, text);
+            return EXIT_GENERIC;
         };
         let why = self.why.map_or("the daemon is gone", Why::text);
         let detail = match self.detail {
@@ -94,38 +111,43 @@ impl Release<'_> {
         let text = format!("guardian: {why}{detail}: releasing all resources, this node is down");
         self.say(Severity::Crit, text);
         let context = Arc::new(self.context());
+        if let Some(deadline) = self.deadline
+            && context.stops_for_ever()
+        {
+            deadline.forbid();
+        }
         let lines = self.haresources();
         let mut left = BTreeSet::new();
         if lines.is_none() {
             left.insert(format!("what {} names", self.paths.haresources().display()));
         }
-        let lines = lines.unwrap_or_default();
-        let known: BTreeSet<&str> = lines.iter().filter_map(GroupLine::key).collect();
-        let tried = Cell::new(false);
-        for line in &lines {
-            if let Some(key) = line.key()
-                && !self.group(&context, key, &line.owner, &line.resources, &tried)
-            {
-                left.insert(key.to_owned());
-            }
-        }
-        for key in self
-            .held()
-            .difference(&known.iter().map(|key| (*key).to_owned()).collect())
-        {
+        let groups = self.groups(lines.unwrap_or_default());
+        for group in groups.iter().filter(|group| group.part) {
             let text = format!(
-                "guardian: {key} may run and is not in haresources any more: of its group only this \
-                 resource is known"
+                "guardian: {} may run and is not in haresources any more: of its group only this \
+                 resource is known",
+                group.key
             );
             self.say(Severity::Crit, text);
-            if self.group(&context, key, NO_OWNER, std::slice::from_ref(key), &tried) {
-                left.insert(format!("the rest of {key}"));
-            } else {
-                left.insert(key.clone());
+        }
+        for (group, stopped) in groups.iter().zip(self.stop_all(&context, &groups)) {
+            match (stopped, group.part) {
+                (true, true) => drop(left.insert(format!("the rest of {}", group.key))),
+                (true, false) => {}
+                (false, _) => drop(left.insert(group.key.clone())),
             }
         }
+        if let Some(deadline) = self.deadline {
+            deadline.call_off();
+        }
         if left.is_empty() {
-            let _ = fs::remove_file(self.paths.held());
+            for file in [
+                self.paths.held(),
+                self.paths.last_good(),
+                self.paths.identity(),
+            ] {
+                let _ = fs::remove_file(file);
+            }
             self.say(Severity::Crit, "guardian: all resources are released");
         } else {
             let left: Vec<String> = left.into_iter().collect();
@@ -136,6 +158,114 @@ impl Release<'_> {
             self.say(Severity::Crit, text);
         }
         EXIT_GENERIC
+    }
+
+    /// The daemon's lock, if it can be had.
+    ///
+    /// # Errors
+    /// A daemon runs.
+    fn lock(&self) -> Result<Option<File>, DaemonRuns> {
+        let path = self.paths.daemon_lock();
+        let killed = self.why == Some(Why::Silent);
+        let taken = if killed {
+            try_lock(&path)
+        } else {
+            take_lock(&path)
+        };
+        match taken {
+            Ok(Some(lock)) => Ok(Some(lock)),
+            // It was killed, and the kernel has not ended it yet: it does nothing any more.
+            Ok(None) if killed => Ok(None),
+            Ok(None) => Err(DaemonRuns),
+            // The guardian's lock keeps other daemons away as well.
+            Err(error) => {
+                let text = format!("guardian: {}: {error}", path.display());
+                self.say(Severity::Warn, text);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Everything that may run: the groups of haresources, and what else the daemon wrote down.
+    fn groups(&self, lines: Vec<GroupLine>) -> Vec<Stopped> {
+        let mut groups: Vec<Stopped> = lines
+            .into_iter()
+            .filter_map(|line| {
+                Some(Stopped {
+                    key: line.key()?.to_owned(),
+                    owner: line.owner,
+                    words: line.resources,
+                    part: false,
+                })
+            })
+            .collect();
+        for key in self.held() {
+            if groups.iter().any(|group| group.key == key) {
+                continue;
+            }
+            let kept = self.config.and_then(|config| {
+                let mut groups = config.groups.iter();
+                groups.find(|group| group.key.to_string() == key)
+            });
+            groups.push(Stopped {
+                owner: kept.map_or(NO_OWNER.to_owned(), |group| group.owner.to_string()),
+                words: kept.map_or_else(|| vec![key.clone()], |group| group.resources.clone()),
+                part: kept.is_none(),
+                key,
+            });
+        }
+        groups
+    }
+
+    /// Takes all addresses away, then stops all groups at the same time. Of each in turn: whether
+    /// nothing of it runs any more.
+    fn stop_all(&self, context: &Arc<GroupContext>, groups: &[Stopped]) -> Vec<bool> {
+        let runs: Vec<Option<GroupRun>> = groups.iter().map(|it| run_of(context, it)).collect();
+        let tried = Cell::new(false);
+        let stop = async |group: &Stopped, run: &Option<GroupRun>| {
+            self.say(Severity::Info, format!("guardian: releasing {}", group.key));
+            let Some(run) = run else {
+                return false;
+            };
+            let mut outcome = None;
+            // A fault of ours must not keep the other groups running.
+            let stopped = AssertUnwindSafe(run.stop(|done, _| outcome = Some(done)));
+            let _ = stopped.catch_unwind().await;
+            self.judge(&group.key, outcome, &tried).await
+        };
+        // No thread to be had, or a fault of ours.
+        let all = catch_unwind(AssertUnwindSafe(|| {
+            actix::System::new().block_on(async {
+                let withdrawn = runs.iter().flatten().map(|run| {
+                    let all = AssertUnwindSafe(run.withdraw_addresses());
+                    tokio::time::timeout(WITHDRAW, all.catch_unwind())
+                });
+                join_all(withdrawn).await;
+                join_all(
+                    groups
+                        .iter()
+                        .zip(&runs)
+                        .map(|(group, run)| stop(group, run)),
+                )
+                .await
+            })
+        }));
+        all.unwrap_or_else(|_| vec![false; groups.len()])
+    }
+
+    /// Whether a group is stopped. A resource of it that cannot be stopped restarts the machine.
+    async fn judge(&self, key: &str, outcome: Option<GroupOutcome>, tried: &Cell<bool>) -> bool {
+        if outcome == Some(GroupOutcome::Stopped) {
+            return true;
+        }
+        let text = format!("guardian: {key} could not be released: it may still run here");
+        self.say(Severity::Crit, text);
+        if let Some(GroupOutcome::StopFailed { resource }) = outcome
+            && !tried.replace(true)
+        {
+            self.restart_machine(&resource).await;
+        }
+        false
     }
 
     fn say(&self, severity: Severity, text: impl Into<String>) {
@@ -164,18 +294,39 @@ impl Release<'_> {
         GroupContext::without_config(&settings, self.paths, &host, &path, output)
     }
 
-    /// `None`: it cannot be read.
+    /// What haresources says, else what it said when the daemon began; `None`: nobody knows.
     fn haresources(&self) -> Option<Vec<GroupLine>> {
         let path = self.paths.haresources();
-        group_lines::load(&path)
-            .inspect_err(|error| {
-                let text = format!(
-                    "guardian: {}: {error}: only what the daemon wrote down can be released",
-                    path.display()
-                );
-                self.say(Severity::Crit, text);
-            })
-            .ok()
+        let (tell, told) = mpsc::channel();
+        let file = path.clone();
+        // On another thread: the disk may hang.
+        let _ = std::thread::Builder::new().spawn(move || {
+            let _ = tell.send(group_lines::load(&file));
+        });
+        let error = match told.recv_timeout(READ) {
+            Ok(Ok(lines)) => return Some(lines),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it cannot be read in time".to_owned(),
+        };
+        let kept = self.config.map(|config| &config.groups);
+        if let Some(groups) = kept.filter(|groups| !groups.is_empty()) {
+            let text = format!(
+                "guardian: {}: {error}: what it said when the daemon began is released",
+                path.display()
+            );
+            self.say(Severity::Warn, text);
+            let line = |group: &ResourceGroup| GroupLine {
+                owner: group.owner.to_string(),
+                resources: group.resources.clone(),
+            };
+            return Some(groups.iter().map(line).collect());
+        }
+        let text = format!(
+            "guardian: {}: {error}: only what the daemon wrote down can be released",
+            path.display()
+        );
+        self.say(Severity::Crit, text);
+        None
     }
 
     /// Keys of the groups that may run, as the daemon wrote them down.
@@ -211,60 +362,35 @@ impl Release<'_> {
         }
     }
 
-    /// Stops one group. `true`: nothing of these `words` runs any more. `tried`: the machine was to
-    /// be restarted before.
-    fn group(
-        &self,
-        context: &Arc<GroupContext>,
-        key: &str,
-        owner: &str,
-        words: &[String],
-        tried: &Cell<bool>,
-    ) -> bool {
-        self.say(Severity::Info, format!("guardian: releasing {key}"));
-        let Ok(owner) = NodeName::new(owner).or_else(|_| NodeName::new(NO_OWNER)) else {
-            return false;
-        };
-        let run = GroupRun {
-            context: Arc::clone(context),
-            group: ResourceGroup {
-                key: GroupKey::new(key),
-                owner,
-                resources: words.to_vec(),
-            },
-            turn: Arc::new(Mutex::new(())),
-        };
-        // A fault of ours, or no thread to be had, must not keep the other groups running.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            actix::System::new().block_on(async {
-                let mut outcome = None;
-                run.stop(|done, _| outcome = Some(done)).await;
-                outcome
-            })
-        }));
-        if let Ok(Some(GroupOutcome::Stopped)) = outcome {
-            return true;
-        }
-        let text = format!("guardian: {key} could not be released: it may still run here");
-        self.say(Severity::Crit, text);
-        if let Ok(Some(GroupOutcome::StopFailed { resource })) = outcome
-            && !tried.replace(true)
-        {
-            self.restart_machine(&resource);
-        }
-        false
-    }
-
-    /// Comes back: what still can be stopped is stopped meanwhile.
-    fn restart_machine(&self, resource: &str) {
+    /// What still can be stopped is stopped meanwhile.
+    async fn restart_machine(&self, resource: &str) {
         let text = format!("Rebooting the machine: {resource} cannot be stopped.");
         self.say(Severity::Emerg, text);
-        if let Err(why) = (self.restart)() {
+        let restart = Arc::clone(&self.restart);
+        let done = tokio::task::spawn_blocking(move || restart()).await;
+        if let Err(why) = done.unwrap_or_else(|error| Err(error.to_string())) {
             let text =
                 format!("The machine cannot be rebooted: stop the resource by hand. ({why})");
             self.say(Severity::Crit, text);
         }
     }
+}
+
+/// A daemon runs.
+struct DaemonRuns;
+
+/// `None`: no node can have such a name.
+fn run_of(context: &Arc<GroupContext>, group: &Stopped) -> Option<GroupRun> {
+    let owner = NodeName::new(&group.owner).or_else(|_| NodeName::new(NO_OWNER));
+    Some(GroupRun {
+        context: Arc::clone(context),
+        group: ResourceGroup {
+            key: GroupKey::new(&group.key),
+            owner: owner.ok()?,
+            resources: group.words.clone(),
+        },
+        turn: Arc::new(Mutex::new(())),
+    })
 }
 
 #[cfg(test)]

@@ -17,15 +17,27 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Config;
+use crate::config::remembered::Answers;
 use crate::paths::Paths;
 
 /// Modification times of the three files; `None` where a file is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamps {
     ha_cf: Option<SystemTime>,
     authkeys: Option<SystemTime>,
     haresources: Option<SystemTime>,
+}
+
+/// The files that a daemon runs with, for a successor after a sudden death.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LastGood {
+    /// What was read, and what the machine said of it.
+    pub answers: Answers,
+    /// When the files had been changed last.
+    pub stamps: Stamps,
 }
 
 /// Which files are not those that were last read. Legacy, too, looks at the time and not at the
@@ -59,6 +71,11 @@ impl Stamps {
             authkeys: of(&paths.authkeys()),
             haresources: of(&paths.haresources()),
         }
+    }
+
+    /// Only the keys are those of `newer`.
+    pub fn take_keys_of(&mut self, newer: &Self) {
+        self.authkeys = newer.authkeys;
     }
 
     /// What changed from `self` to `now`.

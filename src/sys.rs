@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::mman::MlockAllFlags;
 use nix::sys::resource::{Resource, getrlimit};
@@ -316,15 +317,20 @@ pub fn process_descriptor(pid: i32) -> io::Result<OwnedFd> {
     }
 }
 
-/// Waits without a limit until one of two descriptors can be read or is at its end, and says which.
-/// `None` is never ready.
+/// Waits until one of two descriptors can be read or is at its end, and says which: neither when
+/// `limit` has passed. Without a descriptor or a limit, `None`, it waits for ever.
 ///
 /// # Errors
 /// What the kernel said; an interruption by a signal is not an error.
 pub fn wait_for_either(
     first: Option<BorrowedFd<'_>>,
     second: Option<BorrowedFd<'_>>,
+    limit: Option<Duration>,
 ) -> io::Result<(bool, bool)> {
+    // Rounded up, so that nothing is left when it has passed.
+    let limit_ms = limit.map_or(-1, |limit| {
+        i32::try_from(limit.as_millis().saturating_add(1)).unwrap_or(i32::MAX)
+    });
     let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
         // The kernel skips negative numbers.
         fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
@@ -334,7 +340,7 @@ pub fn wait_for_either(
     let mut entries = [entry(first), entry(second)];
     loop {
         // SAFETY: the pointer is to a live array of two entries.
-        if unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) } >= 0 {
+        if unsafe { libc::poll(entries.as_mut_ptr(), 2, limit_ms) } >= 0 {
             return Ok((entries[0].revents != 0, entries[1].revents != 0));
         }
         let error = io::Error::last_os_error();

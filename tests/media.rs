@@ -128,7 +128,8 @@ impl Host {
                     let to = probe.clone().recipient();
                     let setup = MediumSetup {
                         plan,
-                        opened,
+                        opened: Some(opened),
+                        deaf: false,
                         keys: keys(),
                         log_bad_packets: true,
                         to,

@@ -61,7 +61,7 @@ impl GuardianActor {
         }
         match self.listener() {
             Ok(mut socket) => {
-                self.link.begun();
+                self.link.introduce();
                 let end = async move {
                     let mut word = [0; 1];
                     // It never speaks.

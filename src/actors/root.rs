@@ -27,6 +27,7 @@ mod restart;
 mod run;
 mod signals;
 mod start;
+mod successor;
 mod watch;
 
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ use crate::startup;
 use crate::state_files::GenerationFile;
 
 use last_resort::Reason;
-pub use last_resort::restart_machine;
+pub use last_resort::{Deadline, restart_machine, restart_machine_now};
 use restart::Restart;
 use run::Ended;
 pub use run::{RESUME_PAUSE, RESUME_TRIES, Setup, run};
@@ -122,6 +123,12 @@ pub struct RootActor {
     client_socket: Addr<ClientsActor>,
     ipfail: Option<Addr<IpfailActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
+    /// What it would begin with.
+    successor: successor::Successor,
+    /// Stops are tried for ever, and nothing restarts the machine.
+    stops_for_ever: bool,
+    /// Something may run that is not in haresources: only its first resource is known.
+    unknown: bool,
     exit: Option<oneshot::Sender<Ended>>,
     /// Time stamp of haresources when it was last looked at.
     haresources_seen: Option<SystemTime>,
@@ -174,14 +181,16 @@ impl RootActor {
     }
 
     /// Writes the generation file ahead of `taken`, without holding up this thread.
-    fn keep_generation(&self, taken: Generation, ctx: &mut Context<Self>) {
+    fn keep_generation(&mut self, taken: Generation, ctx: &mut Context<Self>) {
+        self.successor.uses(taken);
         let file = Arc::clone(&self.generation_file);
         let work = tokio::task::spawn_blocking(move || {
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
             file.reserve(taken, GENERATIONS_AHEAD)
+                .map(|()| file.reserved())
         });
-        ctx.spawn(work.into_actor(self).map(|done, _, _| match done {
-            Ok(Ok(())) => {}
+        ctx.spawn(work.into_actor(self).map(|done, root, _| match done {
+            Ok(Ok(reserved)) => root.successor.on_disk(reserved),
             Ok(Err(error)) => error!(%error, "the generation file is not ahead any more"),
             Err(error) => error!(%error, "the generation file could not be written"),
         }));
@@ -191,6 +200,11 @@ impl RootActor {
     fn stop_clients(&self, ctx: &mut Context<Self>) {
         let stopped = self.clients.stop().into_actor(self);
         ctx.spawn(stopped.map(|(), root, _| root.membership.do_send(ClientsStopped)));
+    }
+
+    /// The daemon is there only to release everything and to beat meanwhile.
+    fn only_releases(&self) -> bool {
+        self.options.release.is_some()
     }
 
     fn stop(&mut self) {
@@ -212,6 +226,11 @@ impl Actor for RootActor {
         self.look_at_addresses(ctx);
         self.tend(1, ctx);
         self.watch_cluster(ctx);
+        if self.only_releases() {
+            self.membership.do_send(StopRequested {
+                reason: StopReason::Release,
+            });
+        }
         if service_manager::wants_signs_of_life() {
             self.show_life(ctx);
         }
@@ -266,7 +285,9 @@ impl Handler<RunHook> for RootActor {
     type Result = ();
 
     fn handle(&mut self, hook: RunHook, _: &mut Self::Context) {
-        self.hooks.do_send(hook);
+        if !self.only_releases() {
+            self.hooks.do_send(hook);
+        }
     }
 }
 
@@ -327,7 +348,11 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::Exit => {
                 // Clients must not take a stopped node for one that does not answer.
                 let _ = std::fs::remove_file(self.paths.register());
-                self.end(0);
+                if self.only_releases() && self.unknown {
+                    self.release_elsewhere();
+                } else {
+                    self.end(0);
+                }
             }
             RootEvent::Addresses { groups, withdraw } => {
                 for group in groups {
@@ -340,7 +365,10 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::NodeStatusChanged { node, status } => {
                 self.node_status(node, &status, ctx);
             }
-            RootEvent::OwnHeartbeat => self.pulse.beat(),
+            RootEvent::OwnHeartbeat => {
+                self.pulse.beat();
+                self.guardian.beats();
+            }
         }
     }
 }

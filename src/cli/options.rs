@@ -17,6 +17,8 @@ pub struct Options {
     pub owners: Vec<(Whose, String)>,
     /// With `-R`: the node was frozen.
     pub frozen: bool,
+    /// With `-R`: the daemon is only to release everything, and why.
+    pub release: Option<String>,
     /// `-f`.
     pub foreground: bool,
     /// Not `-M`.
@@ -35,6 +37,9 @@ const FROZEN: &str = "systole: frozen";
 
 /// Stands there before the key of a group with an order in hand.
 const UNFINISHED: &str = "systole: unfinished ";
+
+/// Stands there before the reason why everything is to be released. The guardian adds it.
+const RELEASE: &str = "systole: release ";
 
 /// Stands before `--`, where every program ignores words that are no options: a word of ours among the
 /// keys would be a group to one that does not know it.
@@ -109,6 +114,12 @@ impl Options {
     #[must_use]
     pub fn unfinished_word(key: &str) -> String {
         format!("{UNFINISHED}{key}")
+    }
+
+    /// The word that lets a daemon release everything and end, behind those that it is started with.
+    #[must_use]
+    pub fn release_word(why: &str) -> String {
+        format!("{RELEASE}{why}")
     }
 
     /// The word that says whose a group is; among the owners in
@@ -194,6 +205,7 @@ where
         unfinished: Vec::new(),
         owners: Vec::new(),
         frozen: false,
+        release: None,
         foreground: false,
         manage_resources: true,
         realtime: true,
@@ -230,6 +242,8 @@ where
             options.frozen = true;
         } else if let Some(key) = word.strip_prefix(UNFINISHED) {
             options.unfinished.push(key.to_owned());
+        } else if let Some(why) = word.strip_prefix(RELEASE) {
+            options.release = Some(why.to_owned());
         } else {
             options.running.push(word);
         }
@@ -325,9 +339,13 @@ mod tests {
             Options::owner_word(Whose::Left, "-odd"),
         ];
         let running = ["10.0.0.1".into(), "-odd".into()];
-        let words = before.restart_words(Held::All, &owners, &running, true);
-        let after = parse("heartbeat", words).unwrap();
-        assert!(after.frozen);
+        let mut words = before.restart_words(Held::All, &owners, &running, true);
+        let after = parse("heartbeat", words.clone()).unwrap();
+        assert!(after.frozen && after.release.is_none());
+        words.push(Options::release_word("died-often"));
+        let released = parse("heartbeat", words).unwrap();
+        assert_eq!(released.release.as_deref(), Some("died-often"));
+        assert_eq!(released.running, after.running);
         assert_eq!(after.command, Command::Restarted(Some(Held::All)));
         assert_eq!(after.running, ["10.0.0.1", "-odd"]);
         assert_eq!(

@@ -18,6 +18,7 @@ pub mod load;
 mod media;
 mod pings;
 pub mod print;
+pub mod remembered;
 pub mod report;
 mod row;
 pub mod settings;

@@ -144,7 +144,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         default: "\"on\"",
         about: "A second, tiny process starts the daemon again at once, with what it held, when the \
                 daemon is killed or crashes; at the third time within a minute it releases all \
-                resources instead. Legacy has no such process",
+                resources instead, with heartbeats until that is done. Legacy has no such process",
         safety: "`off`: a killed daemon leaves its addresses and scripts running while the other \
                  node takes them over after its dead time: two owners",
     },

@@ -1,17 +1,4 @@
 use super::*;
-fn at(seconds: u64) -> Monotonic {
-    Monotonic::from_duration(Duration::from_secs(seconds))
-}
-
-#[test]
-fn three_deaths_within_a_minute_are_too_many() {
-    let mut deaths = Deaths::default();
-    assert!(!deaths.note(at(0)));
-    assert!(!deaths.note(at(40)));
-    assert!(!deaths.note(at(60)), "the first is a minute old");
-    assert!(deaths.note(at(99)));
-}
-
 #[test]
 fn a_lock_is_had_by_one() {
     let directory = tempfile::tempdir().unwrap();
@@ -47,69 +34,61 @@ fn only_a_whole_file_of_ours_is_believed() {
     assert_eq!(read_held(&path).unwrap_err().to_string(), "too long");
 }
 
-/// What the program that releases is told, and so what the log says.
 #[test]
-fn a_daemon_that_is_not_started_again_has_a_reason() {
-    let directory = tempfile::tempdir().unwrap();
-    let paths = Paths::under(directory.path());
-    let why = |program: &str| match revive(Path::new(program), &paths) {
-        Ok(_) => panic!("started"),
-        Err((why, error)) => (why, error.to_string()),
-    };
-    fs::create_dir_all(paths.held().parent().unwrap()).unwrap();
-    assert_eq!(why("/bin/true").0, Why::HeldUnreadable);
-    fs::write(paths.held(), "-R\n-C\nall\n--\na\n").unwrap();
-    let (reason, error) = why("/nosuch/program");
-    assert_eq!(reason, Why::NotStartable);
-    assert!(error.contains("No such file"), "{error}");
-    for why in [reason, Why::DiedOften, Why::Unreleased, Why::Orphaned] {
+fn each_reason_has_a_word_of_its_own() {
+    for why in Why::ALL {
         assert_eq!(Why::from_word(why.word()), Some(why));
     }
     assert_eq!(Why::from_word(""), None);
 }
 
-/// A process that waits for its standard input to end.
-fn sleeper() -> (Ward, UnixStream) {
-    let (own, theirs) = UnixStream::pair().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
-    let child = Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let ward = Ward {
-        pid: i32::try_from(child.id()).unwrap(),
-        socket: own,
-        child: Some(child),
-    };
-    (ward, theirs)
-}
-
-#[test]
-fn last_words_count_before_the_death() {
-    for (words, expected) in [
-        (&b"b"[..], Watch::Died),
-        (&b"bsd"[..], Watch::Dismissed),
-        (&b"bu"[..], Watch::Unreleased),
-    ] {
-        let (mut ward, mut daemon) = sleeper();
-        daemon.write_all(words).unwrap();
-        let child = ward.child.as_mut().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let mut stopping = false;
-        assert_eq!(watch(&mut ward, &mut stopping).unwrap(), expected);
-        assert_eq!(stopping, words.contains(&STOPPING));
+/// A program in the daemon's place that writes down its words.
+fn guard_of<'a>(program: &'a Path, paths: &'a Paths, lock: &'a File) -> Guard<'a> {
+    let clock = Clock::start();
+    Guard {
+        program,
+        paths,
+        lock,
+        told: Told::new(clock.now().instant),
+        clock,
     }
 }
 
 #[test]
-fn a_successor_of_a_stopping_daemon_is_told_to_stop() {
-    let (mut ward, mut daemon) = sleeper();
-    daemon.write_all(b"b").unwrap();
-    let mut stopping = true;
-    // The signal ends it: without it this would wait for ever.
-    assert_eq!(watch(&mut ward, &mut stopping).unwrap(), Watch::Died);
+fn a_daemon_that_cannot_be_started_again_has_a_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = Paths::under(directory.path());
+    fs::create_dir_all(paths.held().parent().unwrap()).unwrap();
+    let lock = take_lock(&paths.guardian_lock()).unwrap().unwrap();
+    let why = |program: &str| guard_of(Path::new(program), &paths, &lock).revive().err();
+    assert_eq!(why("/bin/true"), Some(Why::HeldUnreadable));
+    fs::write(paths.held(), "-R\n-C\nall\n--\na\n").unwrap();
+    assert_eq!(why("/nosuch/program"), Some(Why::NotStartable));
+}
+
+/// It has the words of a successor, and one that lets it only release; also when nobody knows what
+/// was held.
+#[test]
+fn a_daemon_that_only_releases_is_told_why() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let paths = Paths::under(directory.path());
+    fs::create_dir_all(paths.held().parent().unwrap()).unwrap();
+    let lock = take_lock(&paths.guardian_lock()).unwrap().unwrap();
+    let (program, seen) = (directory.path().join("p"), directory.path().join("seen"));
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >{}\n", seen.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let guard = guard_of(&program, &paths, &lock);
+    let words = || {
+        let mut ward = guard.start_release(Why::DiedOften).unwrap();
+        assert_eq!(ward.stage, Stage::Releasing);
+        ward.child.as_mut().unwrap().wait().unwrap();
+        fs::read_to_string(&seen).unwrap()
+    };
+    assert_eq!(words(), "-R\n-C\nnone\n--\nsystole: release died-often\n");
+    fs::write(paths.held(), "-R\n-C\nall\n--\na\n").unwrap();
+    assert_eq!(words(), "-R\n-C\nall\n--\na\nsystole: release died-often\n");
 }
 
 #[test]
@@ -117,17 +96,23 @@ fn a_link_speaks_to_its_guardian_and_hears_its_end() {
     let link = Link::default();
     let (own, mut theirs) = UnixStream::pair().unwrap();
     assert!(!link.is_there());
+    link.others_wait(Duration::from_millis(1800));
     link.stopping();
     link.set(own);
-    link.begun();
+    // Nothing has left yet.
+    link.introduce();
+    link.beats();
+    link.beats();
+    // Another guardian.
+    link.introduce();
     link.unreleased();
     let mut heard = link.listener().unwrap();
-    assert!(heard.as_fd().try_clone_to_owned().is_ok());
     link.dismiss();
-    let mut words = [0; 4];
-    theirs.read_exact(&mut words).unwrap();
-    assert_eq!(&words, b"bsud");
+    let mut words = String::new();
+    theirs.set_nonblocking(true).unwrap();
+    let _ = theirs.read_to_string(&mut words);
+    assert_eq!(words, "=1800;=1800;bs=1800;bsud");
     assert!(!link.is_there());
     drop(theirs);
-    assert_eq!(heard.read(&mut words).unwrap(), 0);
+    assert_eq!(heard.read(&mut [0; 4]).unwrap(), 0);
 }

@@ -1,6 +1,7 @@
 //! Why resources are released in the daemon's place.
 
-/// First word for the program of [`RELEASE_TITLE`](super::RELEASE_TITLE). A second says more.
+/// First word for the program of [`RELEASE_TITLE`](super::RELEASE_TITLE). A second says more, a
+/// third how long the other nodes still wait. Also told to a daemon that is only to release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// The daemon died too often.
@@ -9,19 +10,25 @@ pub enum Why {
     HeldUnreadable,
     /// It cannot be started.
     NotStartable,
+    /// It lives and sends no heartbeat: it was killed.
+    Silent,
     /// It ended by itself and could not release everything.
     Unreleased,
+    /// It died while it was there only to release everything.
+    ReleaseDied,
     /// Called after the end of the service, not by a guardian: nothing is done while anybody looks
     /// after the resources.
     Orphaned,
 }
 
 impl Why {
-    const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::DiedOften,
         Self::HeldUnreadable,
         Self::NotStartable,
+        Self::Silent,
         Self::Unreleased,
+        Self::ReleaseDied,
         Self::Orphaned,
     ];
 
@@ -32,7 +39,9 @@ impl Why {
             Self::DiedOften => "died-often",
             Self::HeldUnreadable => "held-unreadable",
             Self::NotStartable => "not-startable",
+            Self::Silent => "silent",
             Self::Unreleased => "unreleased",
+            Self::ReleaseDied => "release-died",
             Self::Orphaned => "orphaned",
         }
     }
@@ -50,7 +59,9 @@ impl Why {
             Self::DiedOften => "the daemon died for the third time within a minute",
             Self::HeldUnreadable => "the daemon is gone, and what it held cannot be read",
             Self::NotStartable => "the daemon is gone and cannot be started again",
+            Self::Silent => "a daemon was started again, sent no heartbeat in time and was killed",
             Self::Unreleased => "the daemon has ended and could not release everything",
+            Self::ReleaseDied => "the daemon died again, in the middle of the release",
             Self::Orphaned => "the daemon is gone, and its guardian with it",
         }
     }

@@ -8,6 +8,7 @@ use nix::unistd::User;
 use super::Finding;
 use crate::config::Config;
 use crate::config::environment::{Environment, Machine};
+use crate::config::remembered::Recorder;
 use crate::net::netlink::Netlink;
 use crate::net::placement::{Assigned, Interface, Route};
 use crate::own_addresses;
@@ -58,6 +59,30 @@ pub trait HostView: Environment {
         config: &Config,
         text: &str,
     ) -> (Vec<Finding>, Vec<Finding>);
+}
+
+/// Only what is needed to go on is noted: what is looked at here does not keep a successor from it.
+impl HostView for Recorder {
+    fn network(&self, towards: &[IpAddr]) -> Option<Network> {
+        Machine.network(towards)
+    }
+
+    fn primary_group(&self, user: &str) -> Option<u32> {
+        Machine.primary_group(user)
+    }
+
+    fn started_at_boot(&self, name: &str) -> Option<PathBuf> {
+        Machine.started_at_boot(name)
+    }
+
+    fn own_addresses(
+        &self,
+        paths: &Paths,
+        config: &Config,
+        text: &str,
+    ) -> (Vec<Finding>, Vec<Finding>) {
+        Machine.own_addresses(paths, config, text)
+    }
 }
 
 impl HostView for Machine {

@@ -54,6 +54,8 @@ pub enum StopReason {
     Requested,
     /// A fatal local error.
     Fatal,
+    /// Everything is released at once: the node hears nobody, and waits for nobody.
+    Release,
 }
 
 /// Something that happened outside the core.

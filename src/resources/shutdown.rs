@@ -59,7 +59,7 @@ pub(super) enum Stop {
 
 impl ResourceState {
     /// The node shall stop. Asked twice it changes nothing.
-    pub(super) fn stop_requested(&mut self, _reason: StopReason) {
+    pub(super) fn stop_requested(&mut self, reason: StopReason) {
         if self.stopping() {
             return;
         }
@@ -88,6 +88,9 @@ impl ResourceState {
             logged: false,
         };
         self.timers.stop_slow = Some(self.after(SLOW));
+        if reason == StopReason::Release {
+            self.stop_without_waiting();
+        }
     }
 
     /// Begins a wanted stop as soon as nothing is in the way.

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::death::pid;
@@ -130,8 +130,8 @@ fn pid_namespace(pair: &Pair, node: &str) -> String {
 
 /// Hosts whose programs that reboot never come back, as from a dead disk, and whose dummy resources
 /// do not stop while the shared directory has `stuck-NAME-NODE`.
-pub(super) fn stuck_without_programs(kinds: [Kind; 2]) -> Pair {
-    let pair = Pair::new(PairConfig::new(kinds));
+pub(super) fn stuck_without_programs(config: PairConfig) -> Pair {
+    let pair = Pair::new(config);
     // The system call ends a PID namespace: it must not be that of the machine.
     let outside = std::fs::read_link("/proc/self/ns/pid").expect("a name");
     for node in NODES {
@@ -152,13 +152,29 @@ pub(super) fn stuck_without_programs(kinds: [Kind; 2]) -> Pair {
     pair
 }
 
-/// Lets `begin` try to stop the resource of node1 that does not stop: the machine goes.
-pub(super) fn machine_goes(pair: &Pair, begin: impl FnOnce()) {
-    std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
+/// The first process of node1: it is there as long as the host lives.
+fn machine_of_node1(pair: &Pair) -> PathBuf {
     let first = std::fs::read_to_string(pair.lab.dir("node1").join("holder.pid"));
     let first = first.expect("the host's first process").trim().to_owned();
     let machine = Path::new("/proc").join(first);
     assert!(machine.exists());
+    machine
+}
+
+/// A settled pair, and a trouble in which the host of node1, of which the path is there as long as it
+/// lives, has to go. The other node serves in the end.
+pub(super) fn machine_goes_with(config: PairConfig, trouble: impl FnOnce(&Pair, &Path)) {
+    let pair = stuck_without_programs(config);
+    pair.start_settled();
+    let machine = machine_of_node1(&pair);
+    trouble(&pair, &machine);
+    pair.wait_owner("node2", ADDRESS_1, "a");
+}
+
+/// Lets `begin` try to stop the resource of node1 that does not stop: the machine goes.
+pub(super) fn machine_goes(pair: &Pair, begin: impl FnOnce()) {
+    std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
+    let machine = machine_of_node1(pair);
     begin();
     pair.wait_log("node1", "Rebooting the machine: ");
     wait_until(LONG, "the host of node1 is gone", || !machine.exists());
@@ -167,7 +183,7 @@ pub(super) fn machine_goes(pair: &Pair, begin: impl FnOnce()) {
 
 /// A resource cannot be stopped.
 fn reboot_without_programs(kinds: [Kind; 2]) {
-    let pair = stuck_without_programs(kinds);
+    let pair = stuck_without_programs(PairConfig::new(kinds));
     pair.start_settled();
     machine_goes(&pair, || pair.begin_stop("node1"));
 }

@@ -42,6 +42,7 @@ mod poll;
 mod programs;
 mod release;
 mod respawn;
+mod successor;
 mod systemd;
 mod upgrade;
 mod words;

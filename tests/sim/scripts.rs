@@ -62,7 +62,8 @@ impl World {
 
     /// Microseconds that a script takes.
     fn duration(&mut self, host: usize, group: usize) -> u64 {
-        let slow = self.noise.draw(Chance::Slow, [host, group, 0], self.now) % 10 == 0;
+        let drawn = self.noise.draw(Chance::Slow, [host, group, 0], self.now);
+        let slow = drawn.is_multiple_of(10);
         let longest = if slow && !self.calm {
             self.plan.slow_script_ms
         } else {

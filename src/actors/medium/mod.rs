@@ -42,7 +42,7 @@ pub use counters::Counters;
 pub use plan::{Line, MediumPlan, Receive, plan};
 pub use receive::BATCH;
 pub(crate) use receive::is_passing;
-pub use sockets::{MediumError, OpenMedium, Sender, open, open_all};
+pub use sockets::{MediumError, OpenMedium, Sender, open, open_all, open_each};
 pub use udp::Step;
 
 use counters::{Ledger, SendErrors};
@@ -73,8 +73,11 @@ pub struct GetCounters;
 pub struct MediumSetup {
     /// Its work.
     pub plan: MediumPlan,
-    /// Its sockets, opened at start so that the node can report success.
-    pub opened: OpenMedium,
+    /// Its sockets, opened at start so that the node can report success; `None`: it opens them when
+    /// it can.
+    pub opened: Option<OpenMedium>,
+    /// It only sends: what is heard is not even read.
+    pub deaf: bool,
     /// Keys to verify with.
     pub keys: Arc<KeyRing>,
     /// `log_badpack`.
@@ -111,6 +114,7 @@ pub struct MediumActor {
     ledger: Ledger,
     /// Sockets opened by somebody else, until `started` takes them.
     opened: Option<OpenMedium>,
+    deaf: bool,
     state: State,
     /// Entered where something is said, not for every datagram.
     span: Span,
@@ -146,6 +150,10 @@ impl ActorFuture<MediumActor> for Reading {
         ctx: &mut Context<MediumActor>,
         task: &mut task::Context<'_>,
     ) -> Poll<io::Error> {
+        if medium.deaf {
+            // The socket stays: a closed one would be an error for whoever sends to it.
+            return Poll::Pending;
+        }
         let failed = self.get_mut().0.poll(task, |heard| medium.hear(&heard));
         medium.unpack_next(ctx);
         failed
@@ -175,7 +183,8 @@ impl MediumActor {
             heard: Messages::new(),
             unpacking: Unpacking::default(),
             ledger: Ledger::new(name, setup.log_bad_packets),
-            opened: Some(setup.opened),
+            opened: setup.opened,
+            deaf: setup.deaf,
             state: State::closed(clock.now().instant),
             clock,
         }

@@ -174,6 +174,12 @@ pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
     })
 }
 
+/// Opens each medium once: a node that holds something beats on what opens.
+#[must_use]
+pub fn open_each(plans: &[MediumPlan]) -> Vec<Result<OpenMedium, MediumError>> {
+    plans.iter().map(open).collect()
+}
+
 /// Tries while a port is held by another process: the one that we replace may need a moment.
 const TRIES: u32 = 10;
 

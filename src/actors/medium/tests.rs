@@ -85,7 +85,8 @@ fn begin(plan: MediumPlan, probe: &Addr<Probe>) -> Addr<MediumActor> {
     let opened = open(&plan).expect("opens");
     let setup = MediumSetup {
         plan,
-        opened,
+        opened: Some(opened),
+        deaf: false,
         keys: keys(),
         log_bad_packets: true,
         to: probe.clone().recipient(),
@@ -242,7 +243,8 @@ async fn a_full_mailbox_at_membership_costs_messages_and_nothing_else() {
     let to = stuck.clone().recipient();
     let setup = MediumSetup {
         plan,
-        opened,
+        opened: Some(opened),
+        deaf: false,
         keys: keys(),
         log_bad_packets: true,
         to,

@@ -87,6 +87,12 @@ impl GroupContext {
         }
     }
 
+    /// Whether a failing stop is repeated for ever: then the machine is never restarted.
+    #[must_use]
+    pub fn stops_for_ever(&self) -> bool {
+        self.stop_retries() == StopRetries::Forever
+    }
+
     /// How often a failing stop is repeated: the variable may come from `env` in ha.cf or from our
     /// own environment.
     pub(super) fn stop_retries(&self) -> StopRetries {

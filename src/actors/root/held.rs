@@ -4,10 +4,9 @@
 //! heartbeat path never waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use tracing::{error, info};
 
@@ -20,6 +19,7 @@ use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::owners::Whose;
+use crate::run_file::replace;
 
 /// The groups as haresources had them when the daemon began.
 #[derive(Debug, Clone)]
@@ -208,22 +208,6 @@ impl HeldFile {
             }
         }
     }
-}
-
-/// Whole or not at all. Without a sync: a dead process loses nothing, and after a dead kernel
-/// nothing is held.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let new = PathBuf::from(name);
-    let _ = fs::remove_file(&new);
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?
-        .write_all(content)?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! [`PATIENCE`], for a `failfast` client at once, as legacy does.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ const REFUSAL: Duration = Duration::from_secs(5);
 /// How long the log may take to reach the disk before.
 const FLUSH: Duration = Duration::from_millis(500);
 
+/// Said where a stop is to be tried for ever, which forbids a restart of the machine.
+pub(super) const LATE_AND_FORBIDDEN: &str = "not stopped before the other node takes over, and \
+    HA_STOPRETRYMAX=0 forbids a reboot: it may run on both nodes. Stop it by hand";
+
 /// How long writing everything to the disks may take before.
 const SYNC: Duration = Duration::from_secs(5);
 
@@ -51,6 +56,85 @@ pub(super) enum Reason {
     Resource(String),
     /// This `failfast` command died.
     Client(String),
+    /// These groups are not stopped, and the other node is about to take them.
+    Late(String),
+}
+
+impl Reason {
+    /// What it may cost.
+    const fn haste(&self) -> Haste {
+        match self {
+            Self::Resource(_) => Haste::None,
+            Self::Client(_) => Haste::Synced,
+            Self::Late(_) => Haste::Utmost,
+        }
+    }
+}
+
+/// How soon the machine must go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// The programs are called first.
+    None,
+    /// The kernel is asked first, when the disks are written or take too long.
+    Synced,
+    /// The kernel is asked at once.
+    Utmost,
+}
+
+/// Restarts the machine at a given time, whatever its owner does or waits for, unless it is called
+/// off.
+#[derive(Debug)]
+pub struct Deadline {
+    word: mpsc::Sender<Word>,
+    forbidden: Arc<AtomicBool>,
+}
+
+impl Deadline {
+    /// `say` writes a line into the log.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn arm(
+        left: Duration,
+        say: impl Fn(Severity, String) + Send + 'static,
+        restart: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (word, words) = mpsc::channel();
+        let forbidden = Arc::new(AtomicBool::new(false));
+        let forbids = Arc::clone(&forbidden);
+        std::thread::Builder::new()
+            .name("deadline".to_owned())
+            .spawn(move || {
+                if words.recv_timeout(left) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
+                if forbids.load(Ordering::Relaxed) {
+                    say(Severity::Crit, LATE_AND_FORBIDDEN.to_owned());
+                    return;
+                }
+                let text = "Rebooting the machine: not everything is stopped, and the other node is \
+                            about to take it.";
+                say(Severity::Emerg, text.to_owned());
+                if let Err(why) = restart() {
+                    let text = format!(
+                        "The machine cannot be rebooted: stop the resources by hand. ({why})"
+                    );
+                    say(Severity::Crit, text);
+                }
+            })?;
+        Ok(Self { word, forbidden })
+    }
+
+    /// It only says that the time has come.
+    pub fn forbid(&self) {
+        self.forbidden.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing runs any more.
+    pub fn call_off(&self) {
+        let _ = self.word.send(Word::CallOff);
+    }
 }
 
 /// A thread that restarts the machine by itself when its time comes.
@@ -60,6 +144,7 @@ struct Force {
     refused: oneshot::Receiver<String>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Word {
     Now,
     CallOff,
@@ -135,10 +220,16 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
             format!("Rebooting system.  Reason: {command}"),
             "The machine cannot be rebooted: the node goes on without the client.",
         ),
+        Reason::Late(groups) => (
+            format!(
+                "Rebooting the machine: not stopped before the other node takes over: {groups}."
+            ),
+            "The machine cannot be rebooted: stop the resources by hand.",
+        ),
     };
     root.log.line(Severity::Emerg, text);
     root.log.flush(FLUSH);
-    let work = restart(matches!(reason, Reason::Client(_)));
+    let work = restart(reason.haste());
     ctx.spawn(work.into_actor(root).map(move |done, root, _| match done {
         Ok(()) => root.end(EXIT_REBOOTING),
         Err(why) => root.log.line(Severity::Crit, format!("{refused} ({why})")),
@@ -151,24 +242,38 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
 /// # Errors
 /// Why the machine still runs.
 pub fn restart_machine() -> Result<(), String> {
-    System::new().block_on(restart(false))
+    System::new().block_on(restart(Haste::None))
 }
 
-/// Calls the programs, and asks the kernel. For a `client` nobody waits for the programs.
-async fn restart(client: bool) -> Result<(), String> {
+/// The same because the other node is about to take what still runs: the kernel is asked first.
+///
+/// # Errors
+/// Why the machine still runs.
+pub fn restart_machine_now() -> Result<(), String> {
+    System::new().block_on(restart(Haste::Utmost))
+}
+
+/// Calls the programs, and asks the kernel, in the order that the haste demands.
+async fn restart(haste: Haste) -> Result<(), String> {
     let environment = Arc::new(Environment::default());
-    let patience = if client { SYNC } else { PATIENCE };
+    let patience = match haste {
+        Haste::None => PATIENCE,
+        Haste::Synced => SYNC,
+        Haste::Utmost => Duration::ZERO,
+    };
     let mut force = Force::arm(patience, restart_by_kernel)
         .inspect_err(|error| error!(%error, "no thread for the last resort"))
         .ok();
     let mut why = String::new();
-    if client {
+    if haste == Haste::Synced {
         // The reboot does not wait for the disks. A disk that hangs must not stop it.
         let synced = tokio::task::spawn_blocking(nix::unistd::sync);
         let _ = tokio::time::timeout(SYNC, synced).await;
-        if let Some(force) = force.take() {
-            why = force.now().await;
-        }
+    }
+    if haste != Haste::None
+        && let Some(force) = force.take()
+    {
+        why = force.now().await;
     }
     for (program, args) in COMMANDS {
         let spec = ChildSpec {
@@ -241,6 +346,32 @@ mod tests {
         force.call_off();
         // The thread ends without a word.
         assert_eq!(told.recv(), Err(mpsc::RecvError));
+    }
+
+    #[test]
+    fn a_deadline_restarts_unless_it_is_called_off_or_forbidden() {
+        let armed = |left| {
+            let (tell, told) = mpsc::channel();
+            let (said, restarted) = (tell.clone(), tell);
+            let say = move |severity: Severity, _| {
+                let _ = said.send(severity.word());
+            };
+            let restart = move || {
+                let _ = restarted.send("restart");
+                Err("refused".to_owned())
+            };
+            (Deadline::arm(left, say, restart).unwrap(), told)
+        };
+        let (late, told) = armed(Duration::from_millis(20));
+        let seen: Vec<_> = told.iter().collect();
+        assert_eq!(seen, ["EMERG", "restart", "CRIT"]);
+        drop(late);
+        let (stopped, told) = armed(Duration::from_secs(3600));
+        stopped.call_off();
+        assert_eq!(told.recv(), Err(mpsc::RecvError));
+        let (forbidden, told) = armed(Duration::from_millis(300));
+        forbidden.forbid();
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["CRIT"]);
     }
 
     /// The tests run in the first PID namespace of some machine, or in that of a container. There is

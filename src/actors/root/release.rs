@@ -1,11 +1,14 @@
-//! The end after membership gave up: every group is stopped, then the process ends.
+//! The end after membership gave up. Nothing here can beat any more: with a guardian the process ends at
+//! once, and another one that beats releases everything. Without one every group is stopped here,
+//! addresses first, then the process ends.
 //!
 //! | Comes | Then |
 //! |---|---|
+//! | the others are about to take over | the machine is restarted, unless stops are to be tried for ever |
 //! | `Stopped` in answer to an order given here | that group is released; with the last one the process ends with 1 |
 //! | the outcome of an order that membership had given | nothing: the stop is still behind it |
 //! | a resource of any group does not stop | [`last_resort`], as at any other time |
-//! | nothing more, for [`RELEASE_LIMIT`] | the groups are named; the process ends and its guardian releases them |
+//! | nothing more, for [`RELEASE_LIMIT`] | the groups are named; the process ends |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +18,8 @@ use actix::prelude::*;
 use super::last_resort::{self, Reason};
 use super::run::Ended;
 use super::{EXIT_FAULT, RootActor};
-use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
+use crate::guardian::restart_due;
 use crate::notice::{self, Notice, Severity};
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
@@ -102,26 +106,38 @@ impl RootActor {
 
     /// Ends the release some time, whatever happens.
     pub(super) fn limit_release(&self, ctx: &mut Context<Self>) {
-        ctx.run_later(RELEASE_LIMIT, |root, _| root.release_elsewhere());
+        ctx.run_later(RELEASE_LIMIT, |root, _| {
+            let Some(releasing) = &root.releasing else {
+                return;
+            };
+            let text = format!(
+                "groups that may still run after {} s of releasing: {}: the daemon ends without \
+                 them, stop them by hand",
+                RELEASE_LIMIT.as_secs(),
+                releasing.left()
+            );
+            root.log.line(Severity::Crit, text);
+            root.release_elsewhere();
+        });
     }
 
-    /// The guardian's program tries once more, with nothing of what may have gone wrong here.
-    fn release_elsewhere(&mut self) {
+    /// The others take over soon, and something still runs.
+    fn too_late(&mut self, ctx: &mut Context<Self>) {
         let Some(releasing) = &self.releasing else {
             return;
         };
-        let guarded = self.guardian.is_there();
-        let what_next = if guarded {
-            "the daemon ends and its guardian releases them"
+        let left = releasing.left();
+        if self.stops_for_ever {
+            let text = format!("{}: {left}", last_resort::LATE_AND_FORBIDDEN);
+            self.log.line(Severity::Crit, text);
         } else {
-            "the daemon ends without them, stop them by hand"
-        };
-        let text = format!(
-            "groups that may still run after {} s of releasing: {}: {what_next}",
-            RELEASE_LIMIT.as_secs(),
-            releasing.left()
-        );
-        self.log.line(Severity::Crit, text);
+            last_resort::reboot(self, &Reason::Late(left), ctx);
+        }
+    }
+
+    /// The guardian sees to it that everything is released, with nothing of what may have gone wrong
+    /// here.
+    pub(super) fn release_elsewhere(&mut self) {
         // A guardian of an earlier version does not know the word and starts another daemon: it
         // shall hold nothing and stop what runs.
         self.held.give_all_up();
@@ -138,6 +154,10 @@ impl Handler<MembershipGaveUp> for RootActor {
         notice::log(&Notice::OtherCrit {
             text: "membership failed too often: releasing all resources and ending".to_owned(),
         });
+        if self.guardian.is_there() {
+            self.release_elsewhere();
+            return;
+        }
         let keys = self.config.groups.iter().map(|group| group.key.clone());
         let releasing = Releasing::new(keys);
         let orders = releasing.orders();
@@ -146,10 +166,19 @@ impl Handler<MembershipGaveUp> for RootActor {
             self.end(EXIT_FAULT);
             return;
         }
+        for order in &orders {
+            self.groups.do_send(MoveAddresses {
+                group: order.group.clone(),
+                withdraw: true,
+            });
+        }
         for order in orders {
             self.held.ordered(&order);
             self.groups.do_send(order);
         }
+        let timing = &self.config.timing;
+        let patience = timing.deadtime.saturating_sub(timing.keepalive);
+        ctx.run_later(restart_due(patience), Self::too_late);
         self.limit_release(ctx);
     }
 }

@@ -11,6 +11,7 @@ use super::RootActor;
 use crate::actors::messages::UpdateKeys;
 use crate::config::environment::Machine;
 use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
+use crate::config::remembered::{Answers, Recorder};
 use crate::config::types::LogConfig;
 use crate::ha_log::Targets;
 use crate::inspect;
@@ -30,6 +31,8 @@ struct Reading {
     upgraded: bool,
     keys: Option<ReadKeys>,
     config: Option<Result<Loaded, Box<ConfigFailure>>>,
+    /// What was read for the keys.
+    answers: Answers,
 }
 
 /// Reads what changed since `before`. Blocks: it asks the disk and the resolver.
@@ -41,13 +44,15 @@ fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> 
         purpose: Purpose::Reload,
         ..options
     };
+    let recorder = Recorder::default();
     Reading {
         stamps,
         changes,
         upgraded,
-        keys: changes.authkeys.then(|| load::load_keys(paths, &Machine)),
+        keys: changes.authkeys.then(|| load::load_keys(paths, &recorder)),
         config: (changes.ha_cf || changes.haresources || upgraded)
             .then(|| inspect::load(paths, &Machine, &options)),
+        answers: recorder.into_answers(),
     }
 }
 
@@ -83,6 +88,7 @@ impl RootActor {
             Some(Ok((keys, remarks))) => {
                 self.say("Rereading authentication file.");
                 remarks.iter().for_each(notice::log);
+                self.successor.update_keys(reading.answers, &reading.stamps);
                 let keys = Arc::new(keys);
                 // Media first: they must know a new key before anyone may be asked to use it.
                 for medium in &self.media {

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::start::Parts;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
-use crate::actors::medium;
+use crate::actors::medium::{self, MediumError, MediumPlan, OpenMedium};
 use crate::actors::membership::handover::Resume;
 use crate::actors::ping;
 use crate::actors::supervise::{RestartPolicy, supervise};
@@ -24,6 +24,7 @@ use crate::cli::Options;
 use crate::clock;
 use crate::config::Config;
 use crate::config::load::{LoadOptions, Loaded};
+use crate::config::remembered::Answers;
 use crate::config::types::{GenerationMethod, MediumConfig, UuidFrom};
 use crate::daemonize::Starting;
 use crate::guardian::Link;
@@ -40,9 +41,10 @@ use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 use crate::reload::Stamps;
 use crate::resources::own_address::Came;
+use crate::run_file;
 use crate::service_manager;
 use crate::startup;
-use crate::state_files::{self, GenerationFile};
+use crate::state_files::{self, GenerationFile, RunningIdentity};
 
 /// How long the last lines for standard error may take before the starter is let go.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -54,6 +56,10 @@ pub const RESUME_TRIES: u32 = 25;
 /// Pause between.
 pub const RESUME_PAUSE: Duration = Duration::from_secs(1);
 
+/// The same for media after a sudden death: the others wait no longer than usual, and the guardian
+/// ends what does not beat in time.
+const DIED_PAUSE: Duration = Duration::from_millis(100);
+
 /// What the daemon is started with.
 #[derive(Debug)]
 pub struct Setup {
@@ -63,6 +69,8 @@ pub struct Setup {
     pub loaded: Loaded,
     /// Modification times of the files, taken before they were read.
     pub stamps: Stamps,
+    /// What the files and the machine said.
+    pub answers: Answers,
     /// How a reload shall read them.
     pub load_options: LoadOptions,
     /// How this process was called.
@@ -71,6 +79,8 @@ pub struct Setup {
     pub program: PathBuf,
     /// After a restart in place, or by the guardian: what goes on.
     pub resume: Option<Resume>,
+    /// The daemon before was killed or crashed: nobody was told to wait.
+    pub died: bool,
     /// The way to the guardian, if one was there before us.
     pub guardian: Link,
     /// The log.
@@ -94,12 +104,19 @@ pub(super) enum Ended {
 #[must_use]
 pub fn run(setup: Setup) -> u8 {
     let (log, resumed) = (setup.log.clone(), setup.resume.is_some());
-    let (guardian, held) = (setup.guardian.clone(), setup.paths.held());
+    let (guardian, paths) = (setup.guardian.clone(), setup.paths.clone());
+    let released = setup.options.release.is_some();
     match begin(setup) {
         Ok(code) => {
             // This end is meant: nobody shall start us again.
             guardian.dismiss();
-            let _ = std::fs::remove_file(held);
+            for left in [paths.held(), paths.last_good(), paths.identity()] {
+                let _ = std::fs::remove_file(left);
+            }
+            if released && code == 0 {
+                log.line(Severity::Crit, "guardian: all resources are released");
+                return EXIT_FAULT;
+            }
             code
         }
         Err(code) => {
@@ -121,7 +138,12 @@ fn begin(setup: Setup) -> Result<u8, u8> {
         priority: setup.loaded.config.realtime_priority,
         memreserve_kb: setup.loaded.config.memreserve_kb,
     };
-    let prepared = prepare(&setup.paths, &setup.loaded.config, setup.resume.is_some());
+    let prepared = prepare(
+        &setup.paths,
+        &setup.loaded.config,
+        setup.resume.is_some(),
+        setup.died,
+    );
     let identity = match prepared {
         Ok(identity) => identity,
         Err(error) => return Err(fail(&log, &*error)),
@@ -144,6 +166,7 @@ fn fail(log: &HaLog, error: &dyn Display) -> u8 {
 struct Prepared {
     identity: Identity,
     generation_file: GenerationFile,
+    running: RunningIdentity,
     seed: u64,
 }
 
@@ -151,11 +174,20 @@ fn prepare(
     paths: &Paths,
     config: &Config,
     resumed: bool,
+    died: bool,
 ) -> Result<Prepared, Box<dyn std::error::Error>> {
-    startup::make_directories(paths)?;
-    let (generation_file, generation, remark) =
-        GenerationFile::take(&paths.var_lib, clock::wall_unix_s(), GENERATIONS_AHEAD)?;
-    remark.iter().for_each(notice::log);
+    // The disk is asked nothing then: it may hang, and nobody was told to wait.
+    let before = died.then(|| run_file::recall::<RunningIdentity>(&paths.identity()));
+    let before = before.and_then(Result::ok);
+    let (generation_file, generation) = if let Some(before) = &before {
+        GenerationFile::take_after(&paths.var_lib, before, GENERATIONS_AHEAD)
+    } else {
+        startup::make_directories(paths)?;
+        let (file, generation, remark) =
+            GenerationFile::take(&paths.var_lib, clock::wall_unix_s(), GENERATIONS_AHEAD)?;
+        remark.iter().for_each(notice::log);
+        (file, generation)
+    };
     let generation = match config.generation_method {
         GenerationMethod::File => generation,
         // The file still counts, so that a clock set back cannot bring an old number again.
@@ -166,12 +198,37 @@ fn prepare(
     });
     let uuid = match config.uuid_from {
         UuidFrom::NodeName => uuid_of_node_name(&config.local),
-        UuidFrom::File => {
-            let (uuid, remark) = state_files::load_or_create_uuid(&paths.var_lib)?;
-            remark.iter().for_each(notice::log);
-            uuid
-        }
+        UuidFrom::File => match &before {
+            Some(before) => before.uuid(),
+            None => {
+                let (uuid, remark) = state_files::load_or_create_uuid(&paths.var_lib)?;
+                remark.iter().for_each(notice::log);
+                uuid
+            }
+        },
     };
+    // A successor has what the one before it prepared.
+    if before.is_none() {
+        prepare_places(paths, config, resumed);
+    }
+    let running = RunningIdentity::new(generation, generation_file.reserved(), uuid);
+    let mut random = [0; 8];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+        .map_err(|_| "the system gives no random bytes")?;
+    Ok(Prepared {
+        identity: Identity {
+            generation,
+            uuid,
+            capabilities: CAPABILITIES.iter().map(|&word| word.to_owned()).collect(),
+        },
+        generation_file,
+        running,
+        seed: u64::from_le_bytes(random),
+    })
+}
+
+/// What lies on the disk and is not needed to begin.
+fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
     if let Err(error) = state_files::write_empty_delhostcache(&paths.var_lib) {
         // Nobody reads it in this mode: no reason to stay down, on a full disk least of all.
         warn!(%error, "the list of deleted nodes is not written");
@@ -187,18 +244,36 @@ fn prepare(
         )
     });
     startup::prepare_core_files(paths, wanted, config.core_root.as_deref());
-    let mut random = [0; 8];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
-        .map_err(|_| "the system gives no random bytes")?;
-    Ok(Prepared {
-        identity: Identity {
-            generation,
-            uuid,
-            capabilities: CAPABILITIES.iter().map(|&word| word.to_owned()).collect(),
-        },
-        generation_file,
-        seed: u64::from_le_bytes(random),
-    })
+}
+
+/// Opens all media, or after a sudden death those that open: the others follow when they can.
+async fn open_media(
+    plans: &[MediumPlan],
+    died: bool,
+) -> Result<Vec<Option<OpenMedium>>, MediumError> {
+    if !died {
+        let opened = medium::open_all(plans).await?;
+        return Ok(opened.into_iter().map(Some).collect());
+    }
+    let mut failed = None;
+    let mut opened = Vec::with_capacity(plans.len());
+    for tried in medium::open_each(plans) {
+        match tried {
+            Ok(medium) => opened.push(Some(medium)),
+            Err(error) => {
+                failed = Some(error);
+                opened.push(None);
+            }
+        }
+    }
+    match failed {
+        Some(error) if opened.iter().all(Option::is_none) => Err(error),
+        Some(error) => {
+            warn!(%error, "beginning without this medium");
+            Ok(opened)
+        }
+        None => Ok(opened),
+    }
 }
 
 /// Looks at what is on the host before anything is put there.
@@ -227,10 +302,12 @@ fn live(
             paths,
             loaded: Loaded { config, keys, .. },
             stamps,
+            answers,
             load_options,
             options,
             program,
             resume,
+            died,
             guardian,
             log,
             starting,
@@ -243,17 +320,25 @@ fn live(
         }
         let plans = medium::plan(&config.media);
         let mut tries = if resume.is_some() { RESUME_TRIES } else { 0 };
+        let pause = if died { DIED_PAUSE } else { RESUME_PAUSE };
+        if died {
+            // As long.
+            tries = tries.saturating_mul(10);
+        }
         let opened = loop {
-            match medium::open_all(&plans).await {
+            match open_media(&plans, died).await {
                 Ok(opened) => break opened,
                 Err(error) if tries == 0 => return Err(fail(&log, &error)),
                 // Groups run here: give an interface that goes and comes its time.
                 Err(error) => warn!(%error, "trying again"),
             }
             tries -= 1;
-            tokio::time::sleep(RESUME_PAUSE).await;
+            tokio::time::sleep(pause).await;
         };
-        let pings = config.pings.iter().map(ping::open);
+        // Nobody is heard during a release.
+        let released = options.release.is_some();
+        let asked = config.pings.iter().filter(|_| !released);
+        let pings = asked.map(ping::open);
         let pings = match pings.collect::<Result<Vec<_>, _>>() {
             Ok(pings) => pings,
             Err(error) => return Err(fail(&log, &error)),
@@ -269,6 +354,7 @@ fn live(
             config: Arc::new(config),
             keys: Arc::new(keys),
             stamps,
+            answers,
             load_options,
             options,
             program,
@@ -282,6 +368,7 @@ fn live(
             seed: prepared.seed,
             generation_file: prepared.generation_file,
             addresses,
+            running: prepared.running,
             exit,
         };
         let policy = RestartPolicy::new("root");

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
+use super::successor::Successor;
 use super::{ClientsAsked, RootActor, care, held, pulse};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
@@ -30,14 +31,16 @@ use crate::cli::Options;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
+use crate::config::remembered::Answers;
 use crate::guardian::Link;
 use crate::ha_log::HaLog;
 use crate::net::service_address::AddressManager;
 use crate::paths::Paths;
 use crate::protocol::auth::KeyRing;
+use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
-use crate::reload::{Requests, Stamps};
-use crate::state_files::GenerationFile;
+use crate::reload::{LastGood, Requests, Stamps};
+use crate::state_files::{GenerationFile, RunningIdentity};
 
 /// Everything that root begins with.
 pub(super) struct Parts {
@@ -45,6 +48,7 @@ pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) keys: Arc<KeyRing>,
     pub(super) stamps: Stamps,
+    pub(super) answers: Answers,
     pub(super) load_options: LoadOptions,
     pub(super) options: Options,
     pub(super) program: PathBuf,
@@ -52,13 +56,14 @@ pub(super) struct Parts {
     pub(super) guardian: Link,
     pub(super) log: HaLog,
     pub(super) cluster: Arbiter,
-    pub(super) media: Vec<(MediumPlan, OpenMedium)>,
+    pub(super) media: Vec<(MediumPlan, Option<OpenMedium>)>,
     /// In step with the configuration's ping nodes.
     pub(super) pings: Vec<OpenPing>,
     pub(super) identity: Identity,
     pub(super) seed: u64,
     pub(super) generation_file: GenerationFile,
     pub(super) addresses: AddressManager,
+    pub(super) running: RunningIdentity,
     pub(super) exit: oneshot::Sender<Ended>,
 }
 
@@ -70,6 +75,7 @@ impl RootActor {
             config,
             keys,
             stamps,
+            answers,
             load_options,
             options,
             program,
@@ -82,6 +88,7 @@ impl RootActor {
             seed,
             generation_file,
             addresses,
+            running: identity_now,
             exit,
             guardian,
         } = parts;
@@ -93,7 +100,21 @@ impl RootActor {
         };
         let path = guarded.then(|| paths.held());
         let held = held::HeldFile::new(path, &options, groups, resume.as_ref());
-        let pulse = pulse::Pulse::new(&config.timing);
+        let released = options.release.is_some();
+        let successor = Successor {
+            paths: guarded.then(|| (paths.last_good(), paths.identity())),
+            files: LastGood { answers, stamps },
+            identity: identity_now,
+        };
+        successor.keep_files();
+        successor.keep_identity();
+        let timing = &config.timing;
+        guardian.others_wait(timing.deadtime.saturating_sub(timing.keepalive));
+        let unknown = resume.as_ref().is_some_and(|resume| {
+            let known = |key: &GroupKey| config.groups.iter().any(|group| group.key == *key);
+            !resume.running.iter().all(known)
+        });
+        let pulse = pulse::Pulse::new(timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
         let running = running.unwrap_or_default();
         let ran_before = resume.as_ref().is_some_and(Resume::surely_ran);
@@ -127,6 +148,7 @@ impl RootActor {
                 let setup = MediumSetup {
                     plan,
                     opened,
+                    deaf: released,
                     keys: Arc::clone(&keys),
                     log_bad_packets: config.log_bad_packets,
                     to: membership.clone().recipient(),
@@ -150,6 +172,7 @@ impl RootActor {
             })
             .collect();
         let context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
+        let stops_for_ever = context.stops_for_ever();
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
         let core = own.downgrade().recipient();
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
@@ -195,8 +218,8 @@ impl RootActor {
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)
         });
-        let ipfail =
-            ipfail::is_wanted(&config).then(|| ipfail::start(client_socket.clone().recipient()));
+        let ipfail = (ipfail::is_wanted(&config) && !released)
+            .then(|| ipfail::start(client_socket.clone().recipient()));
         let senders = media.iter().map(|medium| medium.clone().recipient());
         let senders = senders.chain(pings.iter().map(|ping| ping.clone().recipient()));
         membership.do_send(MediaOpened(senders.collect()));
@@ -228,6 +251,9 @@ impl RootActor {
             client_socket,
             ipfail,
             generation_file: Arc::new(Mutex::new(generation_file)),
+            successor,
+            stops_for_ever,
+            unknown,
             exit: Some(exit),
             haresources_seen: None,
             reloads: Requests::default(),

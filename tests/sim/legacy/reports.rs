@@ -56,16 +56,14 @@ impl LegacyNode {
         }
         self.theirs = self.theirs.updated(set, full);
         match message.text("isstable") {
-            Some("1") => {
-                if !self.other_stable {
-                    self.other_stable = true;
-                    let stable = self.rstate == Phase::Stable;
-                    self.report(self.mine, stable, None, now);
-                    self.try_failback(now);
-                }
+            Some("1") if !self.other_stable => {
+                self.other_stable = true;
+                let stable = self.rstate == Phase::Stable;
+                self.report(self.mine, stable, None, now);
+                self.try_failback(now);
             }
+            Some("1") | None => {}
             Some(_) => self.other_stable = false,
-            None => {}
         }
         if self.rstate < Phase::Received {
             self.rstate = Phase::Received;

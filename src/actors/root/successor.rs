@@ -1,0 +1,59 @@
+//! What a successor after a sudden death begins with, beside what is held ([`super::held`]): the
+//! files that this daemon runs with, and who it is. Both lie in memory, so that the successor beats
+//! at once, whatever became of the disk and of the files on it.
+
+use std::path::PathBuf;
+
+use tracing::warn;
+
+use crate::config::remembered::Answers;
+use crate::protocol::name::Generation;
+use crate::reload::{LastGood, Stamps};
+use crate::run_file;
+use crate::state_files::RunningIdentity;
+
+/// Keeps both as they are now.
+#[derive(Debug)]
+pub(super) struct Successor {
+    /// Of the files and of the identity; `None`: there is no guardian.
+    pub(super) paths: Option<(PathBuf, PathBuf)>,
+    pub(super) files: LastGood,
+    pub(super) identity: RunningIdentity,
+}
+
+impl Successor {
+    pub(super) fn keep_files(&self) {
+        let Some((path, _)) = &self.paths else {
+            return;
+        };
+        if let Err(error) = run_file::keep(path, &self.files) {
+            warn!(path = %path.display(), %error, "the configuration in use is not kept: after a sudden death the files on disk count");
+        }
+    }
+
+    pub(super) fn keep_identity(&self) {
+        let Some((_, path)) = &self.paths else {
+            return;
+        };
+        if let Err(error) = run_file::keep(path, &self.identity) {
+            warn!(path = %path.display(), %error, "the generation in use is not kept: after a sudden death that on disk counts");
+        }
+    }
+
+    /// The keys are others by now: what was answered when they were read counts.
+    pub(super) fn update_keys(&mut self, answers: Answers, stamps: &Stamps) {
+        self.files.answers.update(answers);
+        self.files.stamps.take_keys_of(stamps);
+        self.keep_files();
+    }
+
+    pub(super) fn uses(&mut self, generation: Generation) {
+        self.identity.uses(generation);
+        self.keep_identity();
+    }
+
+    pub(super) fn on_disk(&mut self, reserved: Generation) {
+        self.identity.on_disk(reserved);
+        self.keep_identity();
+    }
+}

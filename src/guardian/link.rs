@@ -1,0 +1,170 @@
+//! The daemon's end of the way to its guardian.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::unistd::dup2_stdin;
+
+use super::{TITLE, word};
+
+/// The daemon's end of the way to its guardian; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Link(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    socket: Option<UnixStream>,
+    /// The daemon was told to stop.
+    stopping: bool,
+    /// Its heartbeats leave.
+    beats: bool,
+    /// How long the other nodes wait for a heartbeat.
+    patience: Option<Duration>,
+}
+
+impl State {
+    fn say(&mut self, words: &[u8]) {
+        if let Some(socket) = self.socket.as_mut() {
+            // Its end is noticed by whoever listens.
+            let _ = socket.write_all(words);
+        }
+    }
+
+    /// The state of the daemon, as far as it has come.
+    fn say_all(&mut self) {
+        if let Some(patience) = self.patience {
+            self.say(word::patience(patience).as_bytes());
+        }
+        if self.beats {
+            self.say(&[word::BEGUN]);
+            if self.stopping {
+                self.say(&[word::STOPPING]);
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Takes over the guardian of before a restart: a socket as our standard input. Only a daemon
+    /// that was started by its predecessor or by its guardian may ask.
+    #[must_use]
+    pub fn adopt() -> Self {
+        let link = Self::default();
+        let stdin = io::stdin();
+        let is_socket = fs::metadata("/proc/self/fd/0").is_ok_and(|d| d.file_type().is_socket());
+        if is_socket && let Ok(copy) = stdin.as_fd().try_clone_to_owned() {
+            link.set(UnixStream::from(copy));
+        }
+        link
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is a guardian, as far as we know.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.state().socket.is_some()
+    }
+
+    /// Another descriptor of the same socket, to hear its end by.
+    #[must_use]
+    pub fn listener(&self) -> Option<UnixStream> {
+        self.state().socket.as_ref()?.try_clone().ok()
+    }
+
+    pub(super) fn set(&self, socket: UnixStream) {
+        self.state().socket = Some(socket);
+    }
+
+    /// Forgets a guardian that is gone.
+    pub fn forget(&self) {
+        self.state().socket = None;
+    }
+
+    /// The other nodes give this one up when they hear nothing for `patience`.
+    pub fn others_wait(&self, patience: Duration) {
+        let mut state = self.state();
+        state.patience = Some(patience);
+        state.say(word::patience(patience).as_bytes());
+    }
+
+    /// Tells a guardian that has just come what there is to know.
+    pub fn introduce(&self) {
+        self.state().say_all();
+    }
+
+    /// The first heartbeat has left; a stop that a predecessor was told goes on now.
+    pub fn beats(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.beats, true) {
+            state.say_all();
+        }
+    }
+
+    /// The daemon was told to stop.
+    pub fn stopping(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        state.say(&[word::STOPPING]);
+    }
+
+    /// The daemon ends as it should, or is to have no guardian any more.
+    pub fn dismiss(&self) {
+        let mut state = self.state();
+        state.say(&[word::DISMISSED]);
+        state.socket = None;
+    }
+
+    /// The daemon ends although groups may still run: when it is gone they are released in its place.
+    pub fn unreleased(&self) {
+        self.state().say(&[word::UNRELEASED]);
+    }
+
+    /// Puts the socket where the next image of this process finds it, which is silent at first.
+    pub fn offer(&self) {
+        let mut state = self.state();
+        state.say(&[word::RESTARTING]);
+        if let Some(socket) = state.socket.as_ref() {
+            let _ = dup2_stdin(socket);
+        }
+    }
+
+    /// Takes [`offer`](Self::offer) back.
+    pub fn keep(&self) {
+        if let Ok(null) = File::open("/dev/null") {
+            let _ = dup2_stdin(null);
+        }
+        self.state().say_all();
+    }
+
+    /// Starts a guardian for this process.
+    ///
+    /// # Errors
+    /// No socket, or the program cannot be started.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "our own program, neither a script nor a client"
+    )]
+    pub fn start_guardian(&self, program: &Path) -> io::Result<Child> {
+        let (own, theirs) = UnixStream::pair()?;
+        let child = Command::new(program)
+            .arg0(TITLE)
+            .arg(std::process::id().to_string())
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        self.set(own);
+        Ok(child)
+    }
+}

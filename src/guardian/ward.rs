@@ -1,0 +1,270 @@
+//! The guardian's view of one daemon, and the decision what follows its end.
+//!
+//! The other nodes wait for as long as the daemon said ([`Told::patience`]), counted from the last
+//! moment in which it can have beaten. Whatever has to be done instead of beating has a share of
+//! that time:
+//!
+//! | Until | The daemon |
+//! |---|---|
+//! | [`REVIVED`] | that was started again has to beat |
+//! | [`RELEASING`] | that is only to release everything has to beat |
+//! | a little before the end | everything is stopped, or the machine is restarted |
+
+use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::why::Why;
+use super::word::{self, Heard, NumberReader};
+use crate::clock::{Clock, Monotonic};
+use crate::sys;
+
+/// Deaths within [`WINDOW`] after which the daemon is not started again as before.
+const DEATHS: usize = 3;
+
+/// See [`DEATHS`].
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Tenths of the others' patience in which a daemon that was started again has to beat.
+const REVIVED: u32 = 6;
+
+/// The same for one that is only to release everything.
+const RELEASING: u32 = 8;
+
+/// How long others wait for a process that replaces itself in place, beyond the usual: what it has
+/// asked for. Spec: membership, section 9.3.
+const RESTART_EXTRA: Duration = Duration::from_secs(30);
+
+/// A restart of the machine takes effect so much before the others' patience ends: an eighth of it
+/// at most.
+const RESERVE: Duration = Duration::from_secs(1);
+
+/// When a restart of the machine is due for what does not stop, of the time that the others wait.
+#[must_use]
+pub fn restart_due(patience: Duration) -> Duration {
+    patience.saturating_sub(RESERVE.min(patience / 8))
+}
+
+/// When the daemon died.
+#[derive(Debug, Default)]
+pub(super) struct Deaths(Vec<Monotonic>);
+
+impl Deaths {
+    /// Notes a death; `true`: too many.
+    pub(super) fn note(&mut self, now: Monotonic) -> bool {
+        self.0.retain(|death| now.since(*death) < WINDOW);
+        self.0.push(now);
+        self.0.len() >= DEATHS
+    }
+}
+
+/// What the daemon is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// To serve.
+    Serving,
+    /// To beat while it releases everything.
+    Releasing,
+}
+
+/// How the watch over one daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It said good-bye.
+    Dismissed,
+    /// It ended without a word.
+    Died,
+    /// It ended, and asked for a release.
+    Unreleased,
+    /// It lives and does not beat.
+    Silent,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing: the guardian goes as well.
+    Go,
+    /// A daemon that goes on.
+    Revive,
+    /// A daemon that beats while it releases everything.
+    ReleaseBeating(Why),
+    /// Nothing can beat any more: everything is released at once, by the guardian itself.
+    ReleaseNow(Why),
+}
+
+/// The decision. `often`: this was a death too many.
+pub(super) fn next(stage: Stage, end: End, often: bool) -> Next {
+    match (stage, end) {
+        (_, End::Dismissed) => Next::Go,
+        (Stage::Releasing, End::Died) => Next::ReleaseNow(Why::ReleaseDied),
+        (Stage::Releasing, End::Unreleased) => Next::ReleaseNow(Why::Unreleased),
+        // Another one would hang as well, and the time is short.
+        (_, End::Silent) => Next::ReleaseNow(Why::Silent),
+        (Stage::Serving, End::Unreleased) => Next::ReleaseBeating(Why::Unreleased),
+        (Stage::Serving, End::Died) if often => Next::ReleaseBeating(Why::DiedOften),
+        (Stage::Serving, End::Died) => Next::Revive,
+    }
+}
+
+/// What the daemons have said, and when they can have beaten last.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// One was told to stop: its successors have to stop as well.
+    pub(super) stopping: bool,
+    /// The present one beats.
+    beats: bool,
+    /// How long the other nodes wait for a heartbeat; `None`: the daemon is of an earlier version.
+    patience: Option<Duration>,
+    /// The same, beyond the usual.
+    extra: Duration,
+    /// From when they wait, while none beats.
+    silent_since: Monotonic,
+}
+
+impl Told {
+    /// Of a daemon that runs.
+    pub(super) fn new(now: Monotonic) -> Self {
+        Self {
+            stopping: false,
+            beats: true,
+            patience: None,
+            extra: Duration::ZERO,
+            silent_since: now,
+        }
+    }
+
+    fn hear(&mut self, heard: &Heard, now: Monotonic) {
+        match heard {
+            Heard::Word(word::STOPPING) => self.stopping = true,
+            Heard::Word(word::BEGUN) => {
+                self.beats = true;
+                self.extra = Duration::ZERO;
+            }
+            Heard::Word(word::RESTARTING) => {
+                self.silence(now);
+                self.extra = RESTART_EXTRA;
+            }
+            Heard::Patience(patience) => self.patience = Some(*patience),
+            Heard::Word(_) | Heard::Part => {}
+        }
+    }
+
+    /// The daemon is gone, or will be silent.
+    pub(super) fn silence(&mut self, now: Monotonic) {
+        if std::mem::replace(&mut self.beats, false) {
+            self.silent_since = now;
+        }
+    }
+
+    /// Until when a daemon of this stage has to beat; `None`: it does, or nobody knows.
+    pub(super) fn must_beat_by(&self, stage: Stage) -> Option<Monotonic> {
+        let tenths = match stage {
+            Stage::Serving => REVIVED,
+            Stage::Releasing => RELEASING,
+        };
+        let wait = self.wait().filter(|_| !self.beats)?;
+        Some(self.silent_since + wait.saturating_mul(tenths) / 10)
+    }
+
+    /// How much is left before a restart of the machine would come too late; `None`: nobody knows.
+    pub(super) fn left(&self, now: Monotonic) -> Option<Duration> {
+        let wait = self.wait()?;
+        Some((self.silent_since + restart_due(wait)).since(now))
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        Some(self.patience?.saturating_add(self.extra))
+    }
+}
+
+/// One daemon.
+pub(super) struct Ward {
+    pub(super) pid: i32,
+    pub(super) socket: UnixStream,
+    /// When we started it: it must be reaped.
+    pub(super) child: Option<Child>,
+    pub(super) stage: Stage,
+}
+
+impl Ward {
+    /// Ends it, so that it does nothing any more. One that hangs in the kernel is not waited for.
+    pub(super) fn end(&mut self) {
+        let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+    }
+
+    /// Whether its process is there. One that is gone is reaped.
+    pub(super) fn lives(&mut self) -> bool {
+        match &mut self.child {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            None => kill(Pid::from_raw(self.pid), None).is_ok(),
+        }
+    }
+
+    /// Waits for its end. Its last words count before its death.
+    ///
+    /// # Errors
+    /// The kernel does not let us watch it.
+    pub(super) fn watch(&mut self, told: &mut Told, clock: &Clock) -> io::Result<End> {
+        let process = match sys::process_descriptor(self.pid) {
+            Ok(process) => Some(process),
+            // Gone already: what it said is still there to be read.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => None,
+            Err(error) => return Err(error),
+        };
+        let mut ended = process.is_none();
+        let mut unreleased = false;
+        let mut numbers = NumberReader::default();
+        self.socket.set_nonblocking(true)?;
+        let mut open = true;
+        sys::shed_file_pages();
+        loop {
+            let mut byte = [0; 1];
+            while open {
+                match self.socket.read(&mut byte) {
+                    Ok(0) => open = false,
+                    Ok(_) => {
+                        let heard = numbers.take(byte[0]);
+                        told.hear(&heard, clock.now().instant);
+                        match heard {
+                            Heard::Word(word::DISMISSED) => return Ok(End::Dismissed),
+                            Heard::Word(word::UNRELEASED) => unreleased = true,
+                            Heard::Word(word::BEGUN) if told.stopping => {
+                                let _ = kill(Pid::from_raw(self.pid), Signal::SIGTERM);
+                            }
+                            _ => {}
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => open = false,
+                }
+            }
+            if ended {
+                return Ok(if unreleased {
+                    End::Unreleased
+                } else {
+                    End::Died
+                });
+            }
+            let limit = match told.must_beat_by(self.stage) {
+                None => None,
+                Some(limit) => match limit.since(clock.now().instant) {
+                    Duration::ZERO => return Ok(End::Silent),
+                    left => Some(left),
+                },
+            };
+            let socket = open.then(|| self.socket.as_fd());
+            let process = process.as_ref().map(|process| process.as_fd());
+            (ended, _) = sys::wait_for_either(process, socket, limit)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::*;
+
+fn at(seconds: u64) -> Monotonic {
+    Monotonic::from_duration(Duration::from_secs(seconds))
+}
+
+#[test]
+fn three_deaths_within_a_minute_are_too_many() {
+    let mut deaths = Deaths::default();
+    assert!(!deaths.note(at(0)));
+    assert!(!deaths.note(at(40)));
+    assert!(!deaths.note(at(60)), "the first is a minute old");
+    assert!(deaths.note(at(99)));
+}
+
+/// Whoever can still beat beats while everything is released; only then the guardian does it.
+#[test]
+fn a_release_beats_as_long_as_anything_can() {
+    use Stage::{Releasing, Serving};
+    assert_eq!(next(Serving, End::Died, false), Next::Revive);
+    for (end, often, why) in [
+        (End::Died, true, Why::DiedOften),
+        (End::Unreleased, false, Why::Unreleased),
+    ] {
+        assert_eq!(next(Serving, end, often), Next::ReleaseBeating(why));
+    }
+    for (end, why) in [
+        (End::Died, Why::ReleaseDied),
+        (End::Unreleased, Why::Unreleased),
+        (End::Silent, Why::Silent),
+    ] {
+        for often in [false, true] {
+            assert_eq!(next(Releasing, end, often), Next::ReleaseNow(why));
+        }
+    }
+    for stage in [Serving, Releasing] {
+        assert_eq!(
+            next(stage, End::Silent, false),
+            Next::ReleaseNow(Why::Silent)
+        );
+        assert_eq!(next(stage, End::Dismissed, true), Next::Go);
+    }
+}
+
+fn hear(told: &mut Told, words: &str, now: Monotonic) {
+    let mut numbers = NumberReader::default();
+    for byte in words.bytes() {
+        told.hear(&numbers.take(byte), now);
+    }
+}
+
+#[test]
+fn the_time_counts_from_the_last_daemon_that_beat() {
+    let mut told = Told::new(at(0));
+    hear(&mut told, "=10000;b", at(0));
+    assert_eq!(told.must_beat_by(Stage::Serving), None, "it beats");
+    told.silence(at(100));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(106)));
+    assert_eq!(told.must_beat_by(Stage::Releasing), Some(at(108)));
+    // The next one dies before it beats: that gives nobody more time.
+    hear(&mut told, "=10000;", at(103));
+    told.silence(at(104));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(106)));
+    assert_eq!(told.left(at(104)), Some(Duration::from_secs(5)));
+    assert_eq!(told.left(at(200)), Some(Duration::ZERO));
+    hear(&mut told, "b", at(105));
+    told.silence(at(300));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(306)));
+}
+
+#[test]
+fn a_process_that_replaces_itself_has_asked_for_more() {
+    let mut told = Told::new(at(0));
+    hear(&mut told, "=10000;br", at(50));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(74)));
+    hear(&mut told, "b", at(51));
+    assert_eq!(told.must_beat_by(Stage::Serving), None);
+    told.silence(at(60));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(66)));
+}
+
+#[test]
+fn a_daemon_of_an_earlier_version_is_waited_for_without_a_limit() {
+    let mut told = Told::new(at(0));
+    told.silence(at(1));
+    assert_eq!(told.must_beat_by(Stage::Serving), None);
+    assert_eq!(told.left(at(2)), None);
+}
+
+/// A process that waits for its standard input to end.
+fn sleeper() -> (Ward, UnixStream) {
+    let (own, theirs) = UnixStream::pair().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
+    let child = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ward = Ward {
+        pid: i32::try_from(child.id()).unwrap(),
+        socket: own,
+        child: Some(child),
+        stage: Stage::Serving,
+    };
+    (ward, theirs)
+}
+
+fn told() -> (Told, Clock) {
+    let clock = Clock::start();
+    (Told::new(clock.now().instant), clock)
+}
+
+#[test]
+fn last_words_count_before_the_death() {
+    for (words, expected) in [
+        (&b"b"[..], End::Died),
+        (&b"bsd"[..], End::Dismissed),
+        (&b"bu"[..], End::Unreleased),
+    ] {
+        let (mut ward, mut daemon) = sleeper();
+        daemon.write_all(words).unwrap();
+        let child = ward.child.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (mut told, clock) = told();
+        assert_eq!(ward.watch(&mut told, &clock).unwrap(), expected);
+        assert_eq!(told.stopping, words.contains(&word::STOPPING));
+    }
+}
+
+#[test]
+fn a_successor_of_a_stopping_daemon_is_told_to_stop() {
+    let (mut ward, mut daemon) = sleeper();
+    daemon.write_all(b"b").unwrap();
+    let (mut told, clock) = told();
+    told.stopping = true;
+    // The signal ends it: without it this would wait for ever.
+    assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Died);
+}
+
+#[test]
+fn a_daemon_that_does_not_beat_in_time_is_noticed() {
+    let (mut ward, mut daemon) = sleeper();
+    let (mut told, clock) = told();
+    told.silence(clock.now().instant);
+    daemon.write_all(b"=200;").unwrap();
+    assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Silent);
+    assert!(ward.lives());
+    ward.end();
+    while ward.lives() {
+        std::thread::yield_now();
+    }
+    // One that beats is watched until it ends.
+    let (mut ward, mut daemon) = sleeper();
+    daemon.write_all(b"=200;bd").unwrap();
+    assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Dismissed);
+    ward.end();
+}

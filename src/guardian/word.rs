@@ -1,0 +1,99 @@
+//! What a daemon says to its guardian: single bytes, and one number. Either may be older than the
+//! other; a guardian ignores what it does not know.
+
+use std::time::Duration;
+
+/// The first heartbeat has left. A daemon of an earlier version says it when it has started.
+pub(super) const BEGUN: u8 = b'b';
+/// The daemon was told to stop: a successor has to stop as well.
+pub(super) const STOPPING: u8 = b's';
+/// The daemon ends, or wants no guardian.
+pub(super) const DISMISSED: u8 = b'd';
+/// The daemon ends and groups may still run: they are to be released, and it is not to be started
+/// as before.
+pub(super) const UNRELEASED: u8 = b'u';
+/// The process replaces itself in place. It has asked the others to wait.
+pub(super) const RESTARTING: u8 = b'r';
+
+/// Before and behind the number of milliseconds that the other nodes wait for a heartbeat. No digit
+/// is one of the words.
+const NUMBER: (u8, u8) = (b'=', b';');
+
+/// Longest number that is read.
+const MAX_DIGITS: usize = 12;
+
+/// Says how long the other nodes wait for a heartbeat.
+pub(super) fn patience(patience: Duration) -> String {
+    let (before, behind) = (char::from(NUMBER.0), char::from(NUMBER.1));
+    format!("{before}{}{behind}", patience.as_millis())
+}
+
+/// Reads the number, byte by byte.
+#[derive(Debug, Default)]
+pub(super) struct NumberReader(Option<String>);
+
+/// What a byte is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A word, known or not.
+    Word(u8),
+    /// A part of the number.
+    Part,
+    /// The whole number.
+    Patience(Duration),
+}
+
+impl NumberReader {
+    pub(super) fn take(&mut self, byte: u8) -> Heard {
+        if byte == NUMBER.0 {
+            self.0 = Some(String::new());
+            return Heard::Part;
+        }
+        let Some(digits) = &mut self.0 else {
+            return Heard::Word(byte);
+        };
+        if byte.is_ascii_digit() && digits.len() < MAX_DIGITS {
+            digits.push(char::from(byte));
+            return Heard::Part;
+        }
+        let digits = self.0.take().unwrap_or_default();
+        match digits.parse() {
+            Ok(ms) if byte == NUMBER.1 => Heard::Patience(Duration::from_millis(ms)),
+            // Cut off by another word, which counts.
+            _ => Heard::Word(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<Heard> {
+        let mut reader = NumberReader::default();
+        let heard = text.bytes().map(|byte| reader.take(byte));
+        heard.filter(|heard| *heard != Heard::Part).collect()
+    }
+
+    #[test]
+    fn a_number_stands_among_words() {
+        let told = patience(Duration::from_millis(1800));
+        let expected = [
+            Heard::Word(BEGUN),
+            Heard::Patience(Duration::from_millis(1800)),
+            Heard::Word(STOPPING),
+        ];
+        assert_eq!(read(&format!("b{told}s")), expected);
+        // An older guardian takes none of it for a word of its own.
+        let known = [BEGUN, STOPPING, DISMISSED, UNRELEASED];
+        assert!(told.bytes().all(|byte| !known.contains(&byte)));
+    }
+
+    #[test]
+    fn a_number_that_is_none_hides_no_word() {
+        assert_eq!(read("=12d"), [Heard::Word(DISMISSED)]);
+        assert_eq!(read("=;d").last(), Some(&Heard::Word(DISMISSED)));
+        let long = format!("={}d", "9".repeat(40));
+        assert_eq!(read(&long).last(), Some(&Heard::Word(DISMISSED)));
+    }
+}

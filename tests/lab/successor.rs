@@ -1,0 +1,192 @@
+//! Everything is released because the daemon cannot go on: the other node waits for it, or the machine
+//! goes first. And a successor after a sudden death beats in time, whatever became of the files.
+
+use std::fs;
+use std::path::Path;
+
+use super::death::{guardians, pid, wait_guardian, watched};
+use super::hang::machine_goes_with;
+use super::history::{assert_never_two_owners, count};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+use super::{OURS_OURS, SYSTOLE_OWNER, run};
+
+/// Kills the daemon of node1 and waits for another one that is active.
+fn kill(pair: &Pair) {
+    let before = pid(pair, "node1");
+    let active = pair.log_count("node1", "Local status now set to: 'active'");
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    pair.wait_log_count("node1", "Local status now set to: 'active'", active + 1);
+}
+
+/// Kills it for the third time within a minute; waits for the one that only releases.
+fn kill_for_the_third_time(pair: &Pair) -> String {
+    kill(pair);
+    kill(pair);
+    let last = pid(pair, "node1");
+    pair.lab.sh("node1", &format!("kill -9 {last}"));
+    pair.wait_log(
+        "node1",
+        "the daemon died for the third time within a minute",
+    );
+    wait_until(LONG, "the stop script runs", || {
+        count(&pair.lab, "node1", "stop", "a") > 0
+    });
+    pid(pair, "node1")
+}
+
+/// The stop script takes three dead times: the other node waits for its end.
+fn slow_stop(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::6\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    wait_guardian(&pair, "node1", &[]);
+    kill_for_the_third_time(&pair);
+    assert!(pair.runs("node1", "a"), "it is still being stopped");
+    pair.wait_log("node1", "guardian: all resources are released");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+    assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 1);
+    wait_until(LONG, "no guardian", || guardians(&pair, "node1").is_empty());
+    assert_eq!(
+        pair.lab.sh(
+            "node1",
+            "ls /run/heartbeat.* 2>/dev/null | grep -E 'held|good|identity'"
+        ),
+        ""
+    );
+    // And it can be started again.
+    pair.start("node1");
+    pair.wait_holds("node2", "all");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn three_deaths_and_a_slow_stop_ours_ours() {
+    run(
+        "successor::three_deaths_and_a_slow_stop_ours_ours",
+        OURS_OURS,
+        slow_stop,
+    );
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn three_deaths_and_a_slow_stop_beside_legacy() {
+    run(
+        "successor::three_deaths_and_a_slow_stop_beside_legacy",
+        SYSTOLE_OWNER,
+        slow_stop,
+    );
+}
+
+/// The one that releases dies as well, and the stop script takes longer than the dead time: the
+/// machine goes before the other node takes over.
+fn nothing_can_beat(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 200ms\nwarntime 3\ndeadtime 8\ninitdead 12\n".into();
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::60\n");
+    machine_goes_with(config, |pair, machine| {
+        let releasing = kill_for_the_third_time(pair);
+        pair.lab.sh("node1", &format!("kill -9 {releasing}"));
+        pair.wait_log(
+            "node1",
+            "the daemon died again, in the middle of the release",
+        );
+        wait_until(LONG, "the address is gone at once", || {
+            !machine.exists() || !pair.has_address("node1", ADDRESS_1)
+        });
+        wait_until(LONG, "the host of node1 is gone", || !machine.exists());
+        assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+    });
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn what_cannot_be_stopped_in_time_goes_with_the_machine() {
+    run(
+        "successor::what_cannot_be_stopped_in_time_goes_with_the_machine",
+        OURS_OURS,
+        nothing_can_beat,
+    );
+}
+
+/// The files on disk are worthless when the daemon dies: broken, gone, or on a disk that hangs.
+fn worthless_files(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.media = "ucast eth0 peer.example\nbcast eth0".into();
+    let place = |pair: &Pair, node: &str| pair.lab.dir(node).join("ha.d");
+    let before = |pair: &Pair| {
+        for node in NODES {
+            let peer = if node == "node1" { 2 } else { 1 };
+            let hosts = format!("127.0.0.1 localhost\n10.77.0.{peer} peer.example\n");
+            fs::write(place(pair, node).join("hosts"), hosts).expect("hosts");
+            let mount = pair
+                .lab
+                .exec(node, &["mount", "--bind", "/etc/ha.d/hosts", "/etc/hosts"]);
+            assert!(mount.status.success(), "{mount:?}");
+        }
+    };
+    let mut watched = super::death::watched_with(config, before);
+    let files = place(&watched.pair, "node1");
+    let kept = ["ha.cf", "haresources", "authkeys", "hosts"].map(|name| {
+        let path = files.join(name);
+        let text = fs::read(&path).expect("a file");
+        (path, text)
+    });
+    // A pipe without a writer hangs whoever opens it; the name is known to nobody any more.
+    watched.pair.lab.sh(
+        "node1",
+        "cd /etc/ha.d && rm ha.cf haresources && mkfifo ha.cf && echo nonsense >authkeys && : >hosts",
+    );
+    watched.kill_daemon("KILL");
+    watched.nothing_moved();
+    fs::remove_file(files.join("ha.cf")).expect("the pipe");
+    for (path, text) in kept {
+        fs::write(path, text).expect("the file");
+    }
+    watched.stops_in_order();
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_successor_needs_no_file_ours_ours() {
+    run(
+        "successor::a_successor_needs_no_file_ours_ours",
+        OURS_OURS,
+        worthless_files,
+    );
+}
+
+/// Nobody knows what the files said, and their disk hangs: the daemon that was started again never
+/// beats. It is noticed before the other node takes over.
+fn never_beats(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 200ms\nwarntime 3\ndeadtime 8\ninitdead 12\n".into();
+    let watched = watched(config);
+    let pair = &watched.pair;
+    let last = pid(pair, "node1");
+    let script =
+        format!("rm /run/heartbeat.good; cd /etc/ha.d && rm ha.cf && mkfifo ha.cf; kill -9 {last}");
+    pair.lab.sh("node1", &script);
+    wait_until(LONG, "node1 runs nothing", || {
+        !pair.runs("node1", "a") && !pair.has_address("node1", ADDRESS_1)
+    });
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+    wait_until(LONG, "no guardian", || guardians(pair, "node1").is_empty());
+    assert!(Path::new(&pair.lab.dir("node1")).exists());
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_successor_that_never_beats_is_noticed() {
+    run(
+        "successor::a_successor_that_never_beats_is_noticed",
+        SYSTOLE_OWNER,
+        never_beats,
+    );
+}
