@@ -63,6 +63,10 @@ pub enum Request {
 }
 
 /// The daemon's answer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to a socket"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use systole::actors::child::shim;
 use systole::actors::membership::handover::Resume;
 use systole::actors::root::{self, Deadline, RESUME_PAUSE, RESUME_TRIES, Setup};
 use systole::cli::{self, Command, Held, OptionError, Options, talk};
@@ -53,6 +54,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    if let Some(script) = script_of(std::env::args_os()) {
+        return ExitCode::from(shim::run(&script));
+    }
     daemonize::set_process_name();
     // Whatever the caller had open is nothing to the daemon and its scripts. A kernel that cannot
     // do this leaves things as they are.
@@ -85,6 +89,12 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+/// The words of a script that we stand beside. First of all: its processes are not to be taken for
+/// a daemon's.
+fn script_of(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    (words.next()? == shim::TITLE).then(|| words.collect())
 }
 
 fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {

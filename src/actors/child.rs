@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod record;
+pub mod shim;
 
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -35,7 +36,7 @@ use crate::paths::Paths;
 use crate::resources::script::{Environment, MAX_LAST_BYTES, last_words};
 
 use crate::service_manager;
-use record::Record;
+use record::{Record, Recorded};
 
 /// Most standard output kept of a `status` run; what decides stands at the beginning.
 pub const MAX_CAPTURED_BYTES: usize = 64 * 1024;
@@ -95,8 +96,8 @@ pub struct ChildSpec {
     pub limit: Duration,
     /// Then KILL, so much later.
     pub kill_after: Duration,
-    /// Where its process number stands while it runs.
-    pub record: Option<PathBuf>,
+    /// What a successor of this process is to know of it while it runs.
+    pub record: Option<Recorded>,
     /// Whether the report shall have its last words, should it fail.
     pub last_words: bool,
 }
@@ -191,8 +192,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             return ExitReport::not_started(if denied { 126 } else { 127 }, error.to_string());
         }
     };
-    let pid = spec.record.as_deref().zip(child.id());
-    let _record = pid.and_then(|(path, pid)| Record::write(path, pid));
+    let pid = spec.record.as_ref().zip(child.id());
+    let _record = pid.and_then(|(what, pid)| Record::write(what, pid));
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
     let (ended, overdue) = {
@@ -252,9 +253,25 @@ async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> 
 
 async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>)> {
     let (output, last) = Output::open(&spec.output, spec.last_words).await;
+    if let Some(recorded) = &spec.record
+        && let Some(shim) = &recorded.shim
+    {
+        record::forget_code(&recorded.place);
+        let code = record::code_place(&recorded.place);
+        let words = shim::words(&code, &spec.program, &spec.args);
+        let mut command = command(spec, &output, shim)?;
+        command.arg0(shim::TITLE).args(words);
+        match spawn(command, Some(spec.directory.clone())).await {
+            Ok(child) => return Ok((child, last)),
+            // It is being replaced by another, say: the script alone then.
+            Err(error) => debug!(program = %shim.display(), %error, "a script runs by itself"),
+        }
+    }
     let mut attempt = 0;
     loop {
-        match spawn(command(spec, &output)?, Some(spec.directory.clone())).await {
+        let mut command = command(spec, &output, &spec.program)?;
+        command.args(&spec.args);
+        match spawn(command, Some(spec.directory.clone())).await {
             Ok(child) => return Ok((child, last)),
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
@@ -282,10 +299,9 @@ async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<C
         .map_err(io::Error::other)?
 }
 
-fn command(spec: &ChildSpec, output: &Output) -> io::Result<Command> {
-    let mut command = Command::new(&spec.program);
+fn command(spec: &ChildSpec, output: &Output, program: &Path) -> io::Result<Command> {
+    let mut command = Command::new(program);
     command
-        .args(&spec.args)
         .process_group(0)
         .stdin(Stdio::null())
         .stderr(output.stdio()?);

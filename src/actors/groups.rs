@@ -1,7 +1,7 @@
 //! All groups of the node: hands orders to them and their outcomes back, and knows what was ordered
 //! last, for whoever asks over the control socket.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use actix::WeakRecipient;
@@ -10,10 +10,12 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
-use crate::actors::resource_group::{Care, CarefulStart, GroupContext, ResourceGroupActor};
+use crate::actors::resource_group::{
+    Care, CarefulStart, GroupContext, Outcomes, ResourceGroupActor,
+};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::control::{GroupAnswer, GroupView};
-use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 
 mod unanswered;
@@ -43,8 +45,10 @@ struct Entry {
     actor: Addr<ResourceGroupActor>,
     /// The last order.
     wanted: Option<GroupOrder>,
-    /// Orders handed on and not answered.
-    in_hand: usize,
+    /// Orders handed on and not answered, and whether the network is to be asked first.
+    in_hand: BTreeMap<OrderId, (GroupOrder, bool)>,
+    /// The last outcomes: whoever gives an order twice has not heard of it.
+    done: Outcomes,
     last: Option<GroupAnswer>,
     /// The last words of the script that failed in that.
     said: Option<String>,
@@ -56,7 +60,7 @@ struct Entry {
 impl Entry {
     /// Whether it is held here, or an order for it is in hand.
     fn is_ours(&self) -> bool {
-        self.wanted == Some(GroupOrder::Start) || self.in_hand > 0
+        self.wanted == Some(GroupOrder::Start) || !self.in_hand.is_empty()
     }
 
     /// What an asker is told when nothing is in hand.
@@ -112,7 +116,8 @@ impl GroupsActor {
                 group: group.clone(),
                 actor,
                 wanted: runs.then_some(GroupOrder::Start),
-                in_hand: 0,
+                in_hand: BTreeMap::new(),
+                done: Outcomes::default(),
                 last: runs.then_some(GroupAnswer::Started),
                 said: None,
                 waiters: Vec::new(),
@@ -136,12 +141,35 @@ impl Actor for GroupsActor {
     type Context = Context<Self>;
 }
 
-impl Supervised for GroupsActor {}
+impl Supervised for GroupsActor {
+    /// What was on its way to or from the groups may be lost.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        for entry in &self.entries {
+            for (order, (what, careful)) in &entry.in_hand {
+                let command = GroupCommand {
+                    order: *order,
+                    group: entry.group.key.clone(),
+                    what: *what,
+                    careful: *careful,
+                };
+                entry.hand_on(command, *careful);
+            }
+        }
+    }
+}
 
 impl Entry {
+    fn hand_on(&self, command: GroupCommand, careful: bool) {
+        if careful {
+            self.actor.do_send(CarefulStart(command));
+        } else {
+            self.actor.do_send(command);
+        }
+    }
+
     /// Whether this is for the group as it stands.
     fn needs(&self, care: Care) -> bool {
-        let idle = self.in_hand == 0;
+        let idle = self.in_hand.is_empty();
         let held = self.wanted == Some(GroupOrder::Start);
         match care {
             Care::Look => idle && self.wanted.is_none(),
@@ -167,13 +195,15 @@ impl Handler<Care> for GroupsActor {
 impl GroupsActor {
     fn order(&mut self, command: GroupCommand, careful: bool) {
         if let Some(entry) = self.entry(&command.group) {
-            entry.wanted = Some(command.what);
-            entry.in_hand += 1;
-            if careful {
-                entry.actor.do_send(CarefulStart(command));
-            } else {
-                entry.actor.do_send(command);
+            if let Some(done) = entry.done.of(command.order) {
+                self.done.do_send(done);
+                return;
             }
+            // In hand already: the actor knows it, unless it was lost on the way there.
+            let given = entry.in_hand.entry(command.order);
+            let (_, careful) = *given.or_insert((command.what, careful));
+            entry.wanted = Some(command.what);
+            entry.hand_on(command, careful);
             return;
         }
         error!(key = %command.group, "order for a group that does not exist");
@@ -224,11 +254,15 @@ impl Handler<GroupDone> for GroupsActor {
 
     fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
         if let Some(entry) = self.entry(&done.group) {
+            if entry.in_hand.remove(&done.order).is_none() {
+                // Carried out once more after a fault of its actor.
+                return;
+            }
+            entry.done.keep(&done);
             let answer = GroupAnswer::from(&done.outcome);
-            entry.in_hand = entry.in_hand.saturating_sub(1);
             entry.last = Some(answer.clone());
             entry.said.clone_from(&done.said);
-            if entry.in_hand == 0 {
+            if entry.in_hand.is_empty() {
                 for waiter in entry.waiters.drain(..) {
                     // Nobody there: the helper program went away.
                     let _ = waiter.send(answer.clone());
@@ -248,7 +282,7 @@ impl Handler<AskGroup> for GroupsActor {
         };
         let now = entry.answer(ask.wants);
         let to_come = ask.wants.is_some() && entry.wanted == ask.wants;
-        if entry.in_hand == 0 {
+        if entry.in_hand.is_empty() {
             return Box::pin(async { now });
         }
         entry.waiters.retain(|waiter| !waiter.is_closed());
@@ -270,7 +304,7 @@ impl Handler<AskGroups> for GroupsActor {
             key: entry.group.key.to_string(),
             owner: entry.group.owner.to_string(),
             wanted: entry.wanted == Some(GroupOrder::Start),
-            busy: entry.in_hand > 0,
+            busy: !entry.in_hand.is_empty(),
             last: entry.last.clone(),
             said: entry.said.clone(),
             unanswered: entry.looks.told() && !entry.is_ours(),

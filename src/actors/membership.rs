@@ -147,6 +147,8 @@ pub struct MembershipActor {
     told: (HoldingSet, bool),
     /// What outlives a core that panicked.
     kept: Kept,
+    /// The same for root.
+    last_told: again::LastTold,
     health: Health,
     limiter: Limiter,
     /// What root has not dealt with of what the network paces.
@@ -161,8 +163,8 @@ pub struct MembershipActor {
 struct Kept {
     /// Groups that were ordered to start and have not been reported as stopped since.
     may_run: BTreeSet<GroupKey>,
-    /// Groups with orders in hand, and how many.
-    in_hand: BTreeMap<GroupKey, usize>,
+    /// Orders in hand, by the number that group actors see.
+    orders: BTreeMap<OrderId, GroupCommand>,
     /// Added to the order numbers of the core that runs now. Each core begins at the same number;
     /// a report on an order of an earlier one must not be taken for its own.
     first_order: u64,
@@ -181,16 +183,20 @@ impl Kept {
         if what == GroupOrder::Start {
             self.may_run.insert(group.clone());
         }
-        *self.in_hand.entry(group.clone()).or_default() += 1;
-        OrderId(self.first_order.saturating_add(order.0))
+        let order = OrderId(self.first_order.saturating_add(order.0));
+        let command = GroupCommand {
+            order,
+            group: group.clone(),
+            what,
+            careful: false,
+        };
+        self.orders.insert(order, command);
+        order
     }
 
-    /// The core's own number; `None` for an order of an earlier core.
+    /// The core's own number; `None` for an order of an earlier core, and for what was heard before.
     fn done(&mut self, done: &GroupDone) -> Option<OrderId> {
-        match self.in_hand.get_mut(&done.group) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.in_hand.remove(&done.group)),
-        }
+        self.orders.remove(&done.order)?;
         match done.outcome {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 self.may_run.insert(done.group.clone());
@@ -202,6 +208,12 @@ impl Kept {
             }
         }
         self.own_number(done.order)
+    }
+
+    /// Groups with an order in hand.
+    fn unfinished(&self) -> Vec<GroupKey> {
+        let groups: BTreeSet<_> = self.orders.values().map(|order| &order.group).collect();
+        groups.into_iter().cloned().collect()
     }
 
     /// The number that the core gave; `None` for an order of an earlier core.
@@ -237,6 +249,7 @@ impl MembershipActor {
             media: None,
             timer: None,
             kept,
+            last_told: again::LastTold::default(),
             health: Health::default(),
             limiter: Limiter::default(),
             to_clients: Backlog::new(CLIENTS_BACKLOG_BYTES),
@@ -315,12 +328,15 @@ impl MembershipActor {
             Action::Group { order, group, what } => {
                 let careful = self.node.start_asks_network(order);
                 let order = self.kept.ordered(order, &group, what);
-                self.setup.outlets.groups.do_send(GroupCommand {
+                self.last_told.ordered(&group);
+                let command = GroupCommand {
                     order,
                     group,
                     what,
                     careful,
-                });
+                };
+                self.kept.orders.insert(order, command.clone());
+                self.setup.outlets.groups.do_send(command);
             }
             Action::WithdrawAddresses(groups) => {
                 self.tell_root(RootEvent::Addresses {
@@ -393,7 +409,12 @@ impl MembershipActor {
         }
     }
 
-    fn tell_root(&self, event: RootEvent) {
+    fn tell_root(&mut self, event: RootEvent) {
+        self.last_told.note(&event, self.clock.now().instant);
+        self.send_to_root(event);
+    }
+
+    fn send_to_root(&self, event: RootEvent) {
         match self.setup.outlets.root.upgrade() {
             Some(root) => root.do_send(event),
             None => debug!(?event, "root is gone"),
@@ -520,7 +541,7 @@ impl Supervised for MembershipActor {
         let resume = Resume {
             holding: self.node.holding(),
             running: self.kept.may_run.iter().cloned().collect(),
-            unfinished: self.kept.in_hand.keys().cloned().collect(),
+            unfinished: self.kept.unfinished(),
             left: self.node.left_groups().cloned().collect(),
             came: self.node.came_groups().cloned().collect(),
             to_go_home: self.node.failback_due(),
@@ -723,6 +744,7 @@ impl Handler<GetHealth> for MembershipActor {
     }
 }
 
+mod again;
 pub mod handover;
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,8 @@ pub struct Outgoing {
 #[rtype(result = "()")]
 pub struct Transmit(pub Arc<Outgoing>);
 
-/// An order of the core for one group. Answered by [`GroupDone`] with the same number.
+/// An order of the core for one group. Answered by [`GroupDone`] with the same number. Given twice
+/// it is carried out once, and answered twice if need be.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct GroupCommand {
@@ -140,6 +141,12 @@ pub struct StopRequested {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct ClientsStopped;
+
+/// Root began anew after a fault of its own, and what it had in hand is lost: membership says again
+/// what root has to know, and gives the orders again whose outcome it does not know.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct TellAgain;
 
 /// The authentication keys changed. Goes to membership and to every medium.
 #[derive(Debug, Clone, Message)]

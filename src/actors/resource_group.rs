@@ -9,12 +9,13 @@ mod context;
 mod log;
 mod native;
 mod operation;
+mod outcomes;
 mod permit;
 mod run;
 mod worker;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use actix::WeakRecipient;
 use actix::prelude::*;
@@ -24,6 +25,7 @@ use tracing::{Instrument, error_span, warn};
 pub use care::{AskUnanswered, Care, CarefulStart};
 pub use context::GroupContext;
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
+pub use outcomes::Outcomes;
 
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
 use crate::clock::Clock;
@@ -55,6 +57,8 @@ pub struct ResourceGroupActor {
     stopped: bool,
     /// Held while the addresses are moved without an order: such moves never overlap.
     moving: Arc<Mutex<()>>,
+    /// What the last orders came to.
+    outcomes: Arc<StdMutex<Outcomes>>,
     /// The order in hand; kept through a panic.
     current: Option<(GroupCommand, bool)>,
     turn: Arc<Mutex<()>>,
@@ -81,6 +85,7 @@ impl ResourceGroupActor {
             waiting: VecDeque::new(),
             stopped: false,
             moving: Arc::new(Mutex::new(())),
+            outcomes: Arc::default(),
             current: None,
             turn: Arc::new(Mutex::new(())),
             work: Work::None,
@@ -103,6 +108,18 @@ impl ResourceGroupActor {
     }
 
     fn take(&mut self, command: GroupCommand, careful: bool, ctx: &mut Context<Self>) {
+        let mut given = self.current.iter().chain(&self.waiting);
+        if given.any(|(known, _)| known.order == command.order) {
+            return;
+        }
+        let outcome = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = outcome.of(command.order) {
+            if let Some(to) = self.done.upgrade() {
+                to.do_send(done);
+            }
+            return;
+        }
+        drop(outcome);
         self.drop_question(ctx);
         self.stopped = command.what == GroupOrder::Stop;
         self.waiting.push_back((command, careful));
@@ -125,7 +142,7 @@ impl ResourceGroupActor {
         let known = self.cared.fresh(self.clock.now().instant);
         let moving = Arc::clone(&self.moving);
         let span = error_span!("group", name = %command.group);
-        let done = self.done.clone();
+        let (done, outcomes) = (self.done.clone(), Arc::clone(&self.outcomes));
         let permit = Permit::Ask {
             order: command.order,
             core: self.core.clone(),
@@ -134,14 +151,19 @@ impl ResourceGroupActor {
             // A move that was begun before must not end behind this order.
             drop(moving.lock().await);
             run.refresh().await;
-            let report = |outcome, said| match done.upgrade() {
-                Some(done) => done.do_send(GroupDone {
+            let report = |outcome, said| {
+                let done_by = GroupDone {
                     order: command.order,
                     group: command.group,
                     outcome,
                     said,
-                }),
-                None => warn!("nobody waits for the outcome of this order"),
+                };
+                let mut kept = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.keep(&done_by);
+                match done.upgrade() {
+                    Some(done) => done.do_send(done_by),
+                    None => warn!("nobody waits for the outcome of this order"),
+                }
             };
             if careful && let Some(claim) = run.foreign_claim(known).await {
                 let claim = claim.to_string();

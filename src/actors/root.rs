@@ -49,7 +49,7 @@ use crate::actors::medium::MediumActor;
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
     ClientsStopped, GroupCommand, GroupDone, LoadAverage, MayStart, MoveAddresses, RootEvent,
-    RunHook, StopRequested,
+    RunHook, StopRequested, TellAgain,
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
@@ -243,7 +243,14 @@ impl Supervised for RootActor {
         self.reloads = Requests::default();
         self.known.timers_are_gone();
         if self.releasing.is_some() {
-            self.limit_release(ctx);
+            self.release_again(ctx);
+        }
+        // The message in hand is lost, whatever it was.
+        self.membership.do_send(TellAgain);
+        if self.stopping {
+            self.membership.do_send(StopRequested {
+                reason: StopReason::Requested,
+            });
         }
         match self.clients_asked {
             ClientsAsked::Nothing => {}

@@ -168,18 +168,14 @@ impl Told {
             Stage::Serving => REVIVED,
             Stage::Releasing => RELEASING,
         };
-        let wait = self.wait().filter(|_| !self.beats)?;
-        Some(self.silent_since + wait.saturating_mul(tenths) / 10)
+        let patience = self.patience.filter(|_| !self.beats)?;
+        Some(self.silent_since + self.extra + patience.saturating_mul(tenths) / 10)
     }
 
     /// How much is left before a restart of the machine would come too late; `None`: nobody knows.
     pub(super) fn left(&self, now: Monotonic) -> Option<Duration> {
-        let wait = self.wait()?;
-        Some((self.silent_since + restart_due(wait)).since(now))
-    }
-
-    fn wait(&self) -> Option<Duration> {
-        Some(self.patience?.saturating_add(self.extra))
+        let due = self.silent_since + self.extra + restart_due(self.patience?);
+        Some(due.since(now))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::death::{guardians, pid, wait_guardian, watched};
 use super::hang::machine_goes_with;
-use super::history::{assert_never_two_owners, count};
+use super::history::{DUMMY, assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
@@ -188,5 +188,72 @@ fn a_successor_that_never_beats_is_noticed() {
         "successor::a_successor_that_never_beats_is_noticed",
         SYSTOLE_OWNER,
         never_beats,
+    );
+}
+
+/// Kills the daemon of node1 in the middle of the start script of `a`.
+fn killed_in_a_start(pair: &Pair) {
+    pair.start_both();
+    wait_until(LONG, "the start script runs", || {
+        count(&pair.lab, "node1", "start", "a") == 1
+    });
+    wait_guardian(pair, "node1", &[]);
+    let before = pid(pair, "node1");
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    pair.wait_log("node1", "a script of an earlier daemon still runs");
+}
+
+/// The script's status says nothing: what the start that outlived the daemon came to is known by its
+/// code alone.
+fn start_succeeds_after_the_death(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4 dummy::z\n");
+    let pair = Pair::new(config);
+    for node in NODES {
+        let mute = DUMMY.replace("then echo running; else echo stopped; fi", "then :; fi");
+        assert_ne!(mute, DUMMY);
+        pair.install_script(node, "dummy", &mute);
+    }
+    killed_in_a_start(&pair);
+    pair.wait_owner("node1", ADDRESS_1, "z");
+    assert!(pair.runs("node1", "a"));
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+    assert_eq!(pair.lab.sh("node1", "ls /run/heartbeat.scripts"), "");
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_start_that_outlives_the_daemon_is_not_called_again() {
+    run(
+        "successor::a_start_that_outlives_the_daemon_is_not_called_again",
+        OURS_OURS,
+        start_succeeds_after_the_death,
+    );
+}
+
+/// It fails: that counts as in the daemon's life, and it is not called a second time.
+fn start_fails_after_the_death(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4\n");
+    let pair = Pair::new(config);
+    fs::write(pair.lab.shared().join("fail-a-node1"), "").expect("the flag");
+    killed_in_a_start(&pair);
+    pair.wait_log("node1", "Giving up resources due to failure of dummy::a");
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_start_that_fails_after_the_death_has_failed() {
+    run(
+        "successor::a_start_that_fails_after_the_death_has_failed",
+        OURS_OURS,
+        start_fails_after_the_death,
     );
 }

@@ -3,7 +3,7 @@
 //!
 //! One file per group in memory (`/run`), there while a script of the group is being started or
 //! stopped: the number of its process and when that began. The number alone may belong to somebody
-//! else by then.
+//! else by then. Beside it stands what the script does, and at its end its code ([`super::shim`]).
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -42,18 +42,79 @@ pub fn place(directory: &Path, key: &str) -> PathBuf {
     directory.join(name)
 }
 
+/// What is written down of a running script.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The file, see [`place`].
+    pub place: PathBuf,
+    /// What it does.
+    pub operation: &'static str,
+    /// The resource word that it does it for.
+    pub word: String,
+    /// The program that writes down its code; `None`: nobody does.
+    pub shim: Option<PathBuf>,
+}
+
+/// What became of a script that an earlier daemon has left running.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    operation: String,
+    word: String,
+    code: i32,
+}
+
+impl Earlier {
+    /// With what code it ended, if it did this for that resource word.
+    #[must_use]
+    pub fn code_of(&self, operation: &str, word: &str) -> Option<i32> {
+        (self.operation == operation && self.word == word).then_some(self.code)
+    }
+}
+
+fn beside(place: &Path, what: &str) -> PathBuf {
+    let mut name = place.as_os_str().to_owned();
+    name.push(what);
+    PathBuf::from(name)
+}
+
+/// Where the code is to stand. No key has a dot in its file name.
+pub(super) fn code_place(place: &Path) -> PathBuf {
+    beside(place, ".code")
+}
+
+fn what_place(place: &Path) -> PathBuf {
+    beside(place, ".what")
+}
+
+/// Takes away the code of a script of before.
+pub(super) fn forget_code(place: &Path) {
+    let _ = directory_of(place);
+    let _ = fs::remove_file(code_place(place));
+}
+
+fn forget(place: &Path) {
+    for file in [place.to_owned(), what_place(place), code_place(place)] {
+        let _ = fs::remove_file(file);
+    }
+}
+
 /// The record of a running script; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Record(PathBuf);
 
 impl Record {
     /// Writes down the process with that number. `None`: it could not be written.
-    pub(super) fn write(path: &Path, pid: u32) -> Option<Self> {
+    pub(super) fn write(what: &Recorded, pid: u32) -> Option<Self> {
+        let path = &what.place;
         let begun = begin_of(pid)?;
+        let does = format!("{pid} {} {}\n", what.operation, what.word);
+        // An earlier version reads this one.
         let text = format!("{pid} {begun}\n");
-        let written = directory_of(path).and_then(|()| fs::write(path, text));
+        let written = directory_of(path)
+            .and_then(|()| fs::write(what_place(path), does))
+            .and_then(|()| fs::write(path, text));
         match written {
-            Ok(()) => Some(Self(path.to_owned())),
+            Ok(()) => Some(Self(path.clone())),
             Err(error) => {
                 debug!(path = %path.display(), %error, "a running script is not on disk");
                 None
@@ -64,7 +125,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        forget(&self.0);
     }
 }
 
@@ -95,21 +156,52 @@ fn begin_in(stat: &str) -> Option<u64> {
     words.nth(18)?.parse().ok()
 }
 
-/// The process of the record, if it still runs.
-fn running(path: &Path) -> Option<u32> {
+/// The process of the record, and when it began.
+fn recorded(path: &Path) -> Option<(u32, u64)> {
     let text = fs::read_to_string(path).ok()?;
     let (pid, begun) = text.trim().split_once(' ')?;
-    let (pid, begun): (u32, u64) = (pid.parse().ok()?, begun.parse().ok()?);
+    Some((pid.parse().ok()?, begun.parse().ok()?))
+}
+
+/// The process of the record, if it still runs.
+fn running(path: &Path) -> Option<u32> {
+    let (pid, begun) = recorded(path)?;
     (begin_of(pid) == Some(begun)).then_some(pid)
 }
 
-/// Waits for the end of a script that an earlier daemon has left running; after `limit` it gets
-/// TERM, and `kill_after` later KILL.
-pub async fn wait_for_earlier(path: &Path, limit: Duration, kill_after: Duration) {
-    let Some(pid) = running(path) else {
-        let _ = fs::remove_file(path);
-        return;
+/// How the script of the record ended, if that was written down.
+fn ended(path: &Path) -> Option<Earlier> {
+    let (pid, _) = recorded(path)?;
+    let of_pid = |text: String| {
+        let (number, rest) = text.trim().split_once(' ')?;
+        (number.parse() == Ok(pid)).then(|| rest.to_owned())
     };
+    let read = |path: PathBuf| of_pid(fs::read_to_string(path).ok()?);
+    let does = read(what_place(path))?;
+    let (operation, word) = does.split_once(' ')?;
+    Some(Earlier {
+        operation: operation.to_owned(),
+        word: word.to_owned(),
+        code: read(code_place(path))?.parse().ok()?,
+    })
+}
+
+/// Waits for the end of a script that an earlier daemon has left running; after `limit` it gets
+/// TERM, and `kill_after` later KILL. What became of it; `None`: there was none, or nobody knows.
+pub async fn wait_for_earlier(
+    path: &Path,
+    limit: Duration,
+    kill_after: Duration,
+) -> Option<Earlier> {
+    if let Some(pid) = running(path) {
+        wait_for(path, pid, limit, kill_after).await;
+    }
+    let ended = ended(path);
+    forget(path);
+    ended
+}
+
+async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) {
     info!(
         pid,
         "a script of an earlier daemon still runs: waiting for its end"
@@ -128,7 +220,6 @@ pub async fn wait_for_earlier(path: &Path, limit: Duration, kill_after: Duration
             let _ = timeout(super::KILL_PATIENCE, end()).await;
         }
     }
-    let _ = fs::remove_file(path);
 }
 
 #[cfg(test)]
@@ -154,19 +245,54 @@ mod tests {
         assert_eq!(begin_in(""), None);
     }
 
+    fn start_at(path: &Path) -> Recorded {
+        Recorded {
+            place: path.to_owned(),
+            operation: "start",
+            word: "db::a b".to_owned(),
+            shim: None,
+        }
+    }
+
+    #[actix::test]
+    async fn what_became_of_an_earlier_script_is_known_by_its_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let long = Duration::from_secs(60);
+        for (of, expected) in [(0, Some(3)), (1, None)] {
+            let mut child = tokio::process::Command::new("true").spawn().unwrap();
+            let pid = child.id().unwrap();
+            let record = Record::write(&start_at(&path), pid);
+            // An earlier daemon's: nobody removes it.
+            std::mem::forget(record);
+            child.wait().await.unwrap();
+            fs::write(code_place(&path), format!("{} 3\n", pid + of)).unwrap();
+            let ended = wait_for_earlier(&path, long, long).await;
+            let code = ended.as_ref().and_then(|it| it.code_of("start", "db::a b"));
+            assert_eq!(code, expected);
+            for other in [("stop", "db::a b"), ("start", "db::a")] {
+                let code = ended.as_ref().and_then(|it| it.code_of(other.0, other.1));
+                assert_eq!(code, None);
+            }
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
+    }
+
     #[test]
     fn only_the_very_process_counts() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new/a");
         assert_eq!(running(&path), None);
         let own = std::process::id();
-        let record = Record::write(&path, own).unwrap();
+        let record = Record::write(&start_at(&path), own).unwrap();
         assert_eq!(running(&path), Some(own));
         fs::write(&path, format!("{own} 1\n")).unwrap();
         assert_eq!(running(&path), None);
         drop(record);
         assert!(!path.exists());
-        assert!(Record::write(&path, u32::MAX).is_none());
+        assert!(Record::write(&start_at(&path), u32::MAX).is_none());
+        let left = fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(left.count(), 0);
     }
 
     #[actix::test]
@@ -180,10 +306,10 @@ mod tests {
                 .process_group(0)
                 .spawn()
                 .unwrap();
-            let record = Record::write(&path, child.id().unwrap()).unwrap();
+            let record = Record::write(&start_at(&path), child.id().unwrap()).unwrap();
             // An earlier daemon's: nobody removes it.
             std::mem::forget(record);
-            wait_for_earlier(&path, limit, short).await;
+            assert_eq!(wait_for_earlier(&path, limit, short).await, None);
             assert!(child.try_wait().unwrap().is_some() || running(&path).is_none());
             assert!(!path.exists());
             child.wait().await.unwrap();

@@ -68,6 +68,25 @@ impl Cluster {
 
 use GroupOrder::{Start, Stop};
 
+/// Whoever lost an outcome gives the order again.
+#[actix::test]
+async fn an_order_given_again_is_carried_out_once_and_answered_again() {
+    let scripts = Scripts::new();
+    scripts.resource("slow", "[ $op = status ] && exit 0; sleep 0.5");
+    let mut cluster = Cluster::new(&scripts, &["alpha slow"]);
+    cluster.order(1, "slow", Start);
+    cluster.order(1, "slow", Start);
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
+    cluster.order(1, "slow", Start);
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
+    cluster.order(2, "slow", Stop);
+    assert_eq!(cluster.outcome().await, (2, GroupOutcome::Stopped));
+    let calls = scripts.calls();
+    let starts = calls.iter().filter(|call| call.ends_with("start"));
+    assert_eq!(starts.count(), 1, "{calls:?}");
+    assert!(!cluster.ask("slow", None).await.eq(&GroupAnswer::Busy));
+}
+
 #[actix::test]
 async fn groups_work_side_by_side_and_every_order_is_answered() {
     let scripts = Scripts::new();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use actix::Actor;
 
 use super::*;
-use crate::actors::messages::Messages;
+use crate::actors::messages::{Messages, TellAgain};
 use crate::protocol::auth::Method;
 use crate::protocol::codec::decode_datagram;
 use crate::protocol::event::{Origin, StopReason};
@@ -453,4 +453,49 @@ async fn a_main_thread_that_hangs_is_not_buried_in_what_the_network_sends() {
     assert_eq!(count(|event| matches!(event, RootEvent::Deliver { .. })), 1);
     let events = alpha.root.borrow().len();
     assert_eq!(events, 1, "and no other was lost or sent twice");
+}
+
+/// Root lost the outcome of an order, or the order itself, in a fault of its own.
+#[actix::test]
+async fn after_a_fault_of_root_it_is_told_again_what_it_has_to_know() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (medium, _) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    let ordered = || alpha.orders.borrow().clone();
+    for _ in 0..120 {
+        after(Duration::from_secs(1)).await;
+        if !ordered().is_empty() {
+            break;
+        }
+    }
+    let orders = ordered();
+    assert!(!orders.is_empty(), "nothing was ordered");
+    alpha.root.borrow_mut().clear();
+    alpha.node.send(TellAgain).await.expect("alive");
+    after(Duration::from_millis(1)).await;
+    let again = ordered();
+    assert_eq!(again.len(), 2 * orders.len());
+    let number = |order: &GroupCommand| (order.order, order.group.clone());
+    let (first, second): (Vec<_>, Vec<_>) = (
+        orders.iter().map(number).collect(),
+        again[orders.len()..].iter().map(number).collect(),
+    );
+    assert_eq!(first, second);
+    let told = alpha.root.borrow().clone();
+    assert!(told.contains(&RootEvent::CommUp), "{told:?}");
+    let holds = |event: &RootEvent| matches!(event, RootEvent::HoldingChanged(_));
+    assert!(told.iter().any(holds));
+    // What has come to its end is not asked for again.
+    for order in &orders {
+        alpha.node.do_send(GroupDone {
+            order: order.order,
+            group: order.group.clone(),
+            outcome: GroupOutcome::Started,
+            said: None,
+        });
+    }
+    alpha.node.send(TellAgain).await.expect("alive");
+    after(Duration::from_millis(1)).await;
+    assert_eq!(ordered().len(), again.len());
 }

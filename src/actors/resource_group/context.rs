@@ -25,6 +25,9 @@ pub struct GroupContext {
     pub limit: Duration,
     /// From TERM to KILL.
     pub kill_after: Duration,
+    /// The program that writes down with what code a script ended, for a successor; `None`: nobody
+    /// does.
+    pub shim: Option<PathBuf>,
     /// Who handles addresses.
     pub native_addresses: NativeAddresses,
     /// Handles them in the process.
@@ -53,6 +56,7 @@ impl GroupContext {
             output: OutputTarget::of(config, paths),
             limit: config.settings.script_time_limit,
             kill_after: config.settings.script_kill_after,
+            shim: None,
             native_addresses: config.settings.native_addresses,
             addresses,
             stray_addresses: config.settings.stray_addresses,
@@ -81,6 +85,7 @@ impl GroupContext {
             },
             limit: settings.script_time_limit,
             kill_after: settings.script_kill_after,
+            shim: None,
             native_addresses: settings.native_addresses,
             addresses: Arc::new(own_addresses::manager(paths, &[])),
             stray_addresses: StrayAddresses::Ignore,

@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use super::context::GroupContext;
 use super::log::log;
 use super::worker::Worker;
-use crate::actors::child::{self, ChildSpec, Ended, ExitReport, record};
+use crate::actors::child::record::{self, Earlier, Recorded};
+use crate::actors::child::{self, ChildSpec, Ended, ExitReport};
 use crate::notice::Severity;
 use crate::protocol::group::ResourceGroup;
 use crate::resources::address::{AddressResource, parse_word};
@@ -42,6 +43,14 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// Of a script that an earlier daemon has left running.
+    pub(super) fn ended_with(code: i32) -> Self {
+        Self {
+            code,
+            ..Self::default()
+        }
+    }
+
     /// Of an address that is handled in the process.
     pub(super) fn failed_with(error: &str) -> Self {
         Self {
@@ -137,7 +146,7 @@ impl GroupRun {
     async fn status(&self, word: &str, worker: &Worker) -> Option<bool> {
         match worker {
             Worker::Script { path, call } => {
-                let report = self.execute(path, call, Operation::Status).await;
+                let report = self.execute(word, path, call, Operation::Status).await;
                 complain(path, &report);
                 Some(says_running(&report.stdout))
             }
@@ -175,7 +184,7 @@ impl GroupRun {
                     Severity::Info,
                     &format!("Running {} {words}", path.display()),
                 );
-                let report = self.execute(path, call, operation).await;
+                let report = self.execute(word, path, call, operation).await;
                 complain(path, &report);
                 let code = report.code();
                 if code != 0 {
@@ -245,7 +254,13 @@ impl GroupRun {
         Some(code)
     }
 
-    async fn execute(&self, path: &Path, call: &ScriptCall, operation: Operation) -> ExitReport {
+    async fn execute(
+        &self,
+        word: &str,
+        path: &Path,
+        call: &ScriptCall,
+        operation: Operation,
+    ) -> ExitReport {
         let spec = ChildSpec {
             program: path.to_owned(),
             args: call.argv(operation),
@@ -255,7 +270,12 @@ impl GroupRun {
             output: self.context.output.clone(),
             limit: self.context.limit,
             kill_after: self.context.kill_after,
-            record: (operation != Operation::Status).then(|| self.record()),
+            record: (operation != Operation::Status).then(|| Recorded {
+                place: self.record(),
+                operation: operation.word(),
+                word: word.to_owned(),
+                shim: self.context.shim.clone(),
+            }),
             last_words: operation != Operation::Status,
         };
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -268,10 +288,10 @@ impl GroupRun {
     }
 
     /// Waits until no script of an earlier, killed daemon runs for this group: start and stop never
-    /// overlap.
-    pub(super) async fn after_earlier_scripts(&self) {
+    /// overlap. What became of it, if somebody wrote that down.
+    pub(super) async fn after_earlier_scripts(&self) -> Option<Earlier> {
         let (limit, kill_after) = (self.context.limit, self.context.kill_after);
-        record::wait_for_earlier(&self.record(), limit, kill_after).await;
+        record::wait_for_earlier(&self.record(), limit, kill_after).await
     }
 }
 

@@ -71,12 +71,14 @@ impl GroupRun {
     ///
     /// `report` gets the outcome, and what a script that failed said last. It comes before the end when a resource cannot be stopped: the
     /// rest is stopped after it.
+    /// A script that an earlier daemon has left running counts as its own call: it is not called
+    /// again, and its code is what became of it.
     pub(crate) async fn start(
         &self,
         permit: &Permit,
         report: impl FnOnce(GroupOutcome, Option<String>),
     ) {
-        self.after_earlier_scripts().await;
+        let earlier = self.after_earlier_scripts().await;
         log(
             Severity::Info,
             &format!("Acquiring resource group: {}", self.shown()),
@@ -87,8 +89,13 @@ impl GroupRun {
         while let Some(word) = left.first() {
             let worker = self.context.next_worker(left, &mut ahead).await;
             let native = matches!(worker, Worker::Native(_));
-            let runs = !native && self.runs(word, &worker).await;
-            if !runs && !permit.stands().await {
+            let ended = earlier.as_ref();
+            let ended = ended.and_then(|it| it.code_of(Operation::Start.word(), word));
+            let runs = match ended {
+                Some(code) => code == 0,
+                None => !native && self.runs(word, &worker).await,
+            };
+            if !runs && ended.is_none() && !permit.stands().await {
                 log(
                     Severity::Warn,
                     &format!("{word} is not started: the order for it is withdrawn"),
@@ -103,7 +110,10 @@ impl GroupRun {
                 }
                 _ if runs => (1, None),
                 worker => {
-                    let attempt = self.attempt(word, &worker, Operation::Start).await;
+                    let attempt = match ended {
+                        Some(code) => Attempt::ended_with(code),
+                        None => self.attempt(word, &worker, Operation::Start).await,
+                    };
                     let failed = (attempt.code != 0).then_some(attempt);
                     (usize::from(failed.is_none()), failed)
                 }

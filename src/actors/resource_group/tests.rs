@@ -114,6 +114,7 @@ impl Scripts {
                 pump: None,
             },
             limit: self.limit,
+            shim: None,
             kill_after: Duration::from_millis(200),
             native_addresses: self.native,
             stray_addresses: self.stray,

@@ -14,7 +14,7 @@ use crate::actors::membership::handover::Resume;
 use crate::actors::messages::{GroupCommand, GroupDone};
 use crate::cli::{Held, Options};
 use crate::guardian::MAX_HELD_BYTES;
-use crate::protocol::event::{GroupOrder, GroupOutcome};
+use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
@@ -61,8 +61,8 @@ pub(super) struct HeldFile {
     groups: Groups,
     holding: HoldingSet,
     may_run: BTreeSet<GroupKey>,
-    /// Groups with orders in hand, and how many: what comes of them a successor has to find out.
-    in_hand: BTreeMap<GroupKey, usize>,
+    /// Orders in hand, and their groups: what comes of them a successor has to find out.
+    in_hand: BTreeMap<OrderId, GroupKey>,
     /// Groups that a predecessor left so and that have not been ordered anything since.
     owed: BTreeSet<GroupKey>,
     /// Groups that run here and are left to their owner.
@@ -117,16 +117,13 @@ impl HeldFile {
         if command.what == GroupOrder::Start {
             self.came.remove(&command.group);
         }
-        *self.in_hand.entry(command.group.clone()).or_default() += 1;
+        self.in_hand.insert(command.order, command.group.clone());
         self.write();
     }
 
     /// Call before the outcome is handed on.
     pub(super) fn done(&mut self, done: &GroupDone) {
-        match self.in_hand.get_mut(&done.group) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.in_hand.remove(&done.group)),
-        }
+        self.in_hand.remove(&done.order);
         match done.outcome {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 self.may_run.insert(done.group.clone())
@@ -178,7 +175,8 @@ impl HeldFile {
         let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
         let (left, came) = (self.left.iter().collect(), self.came.iter().collect());
         let owners = owner_words(&self.groups.local, &self.groups.all, &left, &came);
-        let unfinished = self.in_hand.keys().chain(&self.owed);
+        let unfinished: BTreeSet<_> = self.in_hand.values().chain(&self.owed).collect();
+        let unfinished = unfinished.into_iter();
         let unfinished = unfinished.map(|key| Options::unfinished_word(&key.to_string()));
         let running = self.may_run.iter().map(ToString::to_string);
         let running: Vec<String> = running.chain(unfinished).collect();
@@ -217,7 +215,6 @@ mod tests {
 
     use crate::cli::options::parse;
     use crate::guardian::read_held;
-    use crate::protocol::event::OrderId;
 
     fn none() -> Groups {
         Groups {

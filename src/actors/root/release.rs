@@ -104,8 +104,21 @@ impl RootActor {
         }
     }
 
+    /// Gives the orders, also once more after a fault of this actor: what was in its hand is lost.
+    pub(super) fn release_again(&mut self, ctx: &mut Context<Self>) {
+        let orders = self.releasing.as_ref().map(Releasing::orders);
+        for order in orders.unwrap_or_default() {
+            self.held.ordered(&order);
+            self.groups.do_send(order);
+        }
+        let timing = &self.config.timing;
+        let patience = timing.deadtime.saturating_sub(timing.keepalive);
+        ctx.run_later(restart_due(patience), Self::too_late);
+        self.limit_release(ctx);
+    }
+
     /// Ends the release some time, whatever happens.
-    pub(super) fn limit_release(&self, ctx: &mut Context<Self>) {
+    fn limit_release(&self, ctx: &mut Context<Self>) {
         ctx.run_later(RELEASE_LIMIT, |root, _| {
             let Some(releasing) = &root.releasing else {
                 return;
@@ -172,14 +185,7 @@ impl Handler<MembershipGaveUp> for RootActor {
                 withdraw: true,
             });
         }
-        for order in orders {
-            self.held.ordered(&order);
-            self.groups.do_send(order);
-        }
-        let timing = &self.config.timing;
-        let patience = timing.deadtime.saturating_sub(timing.keepalive);
-        ctx.run_later(restart_due(patience), Self::too_late);
-        self.limit_release(ctx);
+        self.release_again(ctx);
     }
 }
 

@@ -171,7 +171,8 @@ impl RootActor {
                 ping::start(&cluster.handle(), setup)
             })
             .collect();
-        let context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
+        let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
+        context.shim = guarded.then(|| program.clone());
         let stops_for_ever = context.stops_for_ever();
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
         let core = own.downgrade().recipient();

@@ -75,7 +75,7 @@ fn the_time_counts_from_the_last_daemon_that_beat() {
 fn a_process_that_replaces_itself_has_asked_for_more() {
     let mut told = Told::new(at(0));
     hear(&mut told, "=10000;br", at(50));
-    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(74)));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(86)));
     hear(&mut told, "b", at(51));
     assert_eq!(told.must_beat_by(Stage::Serving), None);
     told.silence(at(60));

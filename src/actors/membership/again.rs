@@ -1,0 +1,100 @@
+//! What root has to know, kept to be told again: root may begin anew after a fault, and lose what it
+//! had in hand. Everything here is safe to be told twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{Context, Handler};
+
+use super::MembershipActor;
+use crate::actors::messages::{RootEvent, TellAgain};
+use crate::clock::Monotonic;
+use crate::protocol::group::GroupKey;
+use crate::protocol::name::NodeName;
+
+/// How long a restart of the machine is asked for again.
+const REBOOT_STANDS: Duration = Duration::from_secs(5);
+
+/// What was told last, of each kind that has an effect.
+#[derive(Debug, Default)]
+pub(super) struct LastTold {
+    /// Communication came up, or the clients were to be stopped.
+    clients: Option<RootEvent>,
+    statuses: BTreeMap<NodeName, String>,
+    /// Groups whose addresses were moved without an order since, and whether they were withdrawn.
+    moved: BTreeMap<GroupKey, bool>,
+    /// The machine is to be restarted, or the process is to end; and when that was told.
+    end: Option<(RootEvent, Monotonic)>,
+}
+
+impl LastTold {
+    /// Notes an event for root.
+    pub(super) fn note(&mut self, event: &RootEvent, now: Monotonic) {
+        match event {
+            RootEvent::CommUp | RootEvent::StopClients => self.clients = Some(event.clone()),
+            RootEvent::NodeStatusChanged { node, status } => {
+                self.statuses.insert(node.clone(), status.clone());
+            }
+            RootEvent::Addresses { groups, withdraw } => {
+                let moved = groups.iter().map(|group| (group.clone(), *withdraw));
+                self.moved.extend(moved);
+            }
+            RootEvent::Exit | RootEvent::RebootMachine { .. } => {
+                self.end = Some((event.clone(), now));
+            }
+            // Told from what is known anyhow, or nothing follows from it.
+            RootEvent::GenerationTaken(_)
+            | RootEvent::HoldingChanged(_)
+            | RootEvent::FrozenChanged(_)
+            | RootEvent::Deliver { .. }
+            | RootEvent::ClientsMissed
+            | RootEvent::OwnHeartbeat => {}
+        }
+    }
+
+    /// An order says where the addresses of the group belong.
+    pub(super) fn ordered(&mut self, group: &GroupKey) {
+        self.moved.remove(group);
+    }
+
+    /// What ends everything. A restart of the machine that was refused is for a person: an old one is
+    /// not asked for again.
+    fn end(&self, now: Monotonic) -> Option<RootEvent> {
+        let (event, told) = self.end.as_ref()?;
+        let stands = *event == RootEvent::Exit || now.since(*told) < REBOOT_STANDS;
+        stands.then(|| event.clone())
+    }
+
+    /// In the order in which they are to be told. The end comes last, and apart.
+    fn events(&self) -> Vec<RootEvent> {
+        let statuses = self.statuses.iter().map(|(node, status)| {
+            let (node, status) = (node.clone(), status.clone());
+            RootEvent::NodeStatusChanged { node, status }
+        });
+        let moved = self.moved.iter().map(|(group, withdraw)| {
+            let (groups, withdraw) = (vec![group.clone()], *withdraw);
+            RootEvent::Addresses { groups, withdraw }
+        });
+        statuses.chain(self.clients.clone()).chain(moved).collect()
+    }
+}
+
+impl Handler<TellAgain> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, _: TellAgain, _: &mut Context<Self>) {
+        self.send_to_root(RootEvent::GenerationTaken(self.setup.identity.generation));
+        let (holding, frozen) = self.told;
+        self.send_to_root(RootEvent::HoldingChanged(holding));
+        self.send_to_root(RootEvent::FrozenChanged(frozen));
+        for event in self.last_told.events() {
+            self.send_to_root(event);
+        }
+        for command in self.kept.orders.values() {
+            self.setup.outlets.groups.do_send(command.clone());
+        }
+        if let Some(end) = self.last_told.end(self.clock.now().instant) {
+            self.send_to_root(end);
+        }
+    }
+}
