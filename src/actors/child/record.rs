@@ -260,11 +260,16 @@ mod tests {
         let path = directory.path().join("a");
         let long = Duration::from_secs(60);
         for (of, expected) in [(0, Some(3)), (1, None)] {
-            let mut child = tokio::process::Command::new("true").spawn().unwrap();
+            // It ends with its input, not before it is recorded.
+            let mut child = tokio::process::Command::new("cat")
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
             let pid = child.id().unwrap();
             let record = Record::write(&start_at(&path), pid);
             // An earlier daemon's: nobody removes it.
             std::mem::forget(record);
+            drop(child.stdin.take());
             child.wait().await.unwrap();
             fs::write(code_place(&path), format!("{} 3\n", pid + of)).unwrap();
             let ended = wait_for_earlier(&path, long, long).await;
