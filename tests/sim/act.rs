@@ -67,6 +67,24 @@ pub enum Act {
     Takeover { host: usize, set: usize },
     /// 1: starts of the group fail here.
     Broken { host: usize, group: usize, on: u64 },
+    /// 1: another machine has an address of the group: it is not started here.
+    Taken { host: usize, group: usize, on: u64 },
+    /// The next script of the group takes so long.
+    Slow { host: usize, group: usize, ms: u64 },
+    /// Timers come so much later than asked for.
+    Late { host: usize, micros: u64 },
+    /// Share of datagrams with a bit that has changed, in one direction on one medium.
+    Corrupt {
+        from: usize,
+        medium: usize,
+        percent: u64,
+    },
+    /// What the host has sent so long ago is heard once more.
+    Replay { from: usize, medium: usize, ms: u64 },
+    /// The host signs with its other key.
+    Rotate { host: usize },
+    /// Everything must have come to rest: 0: in the same place as at the last rest.
+    Rest { moved: u64 },
     /// The next stop of the group fails here for good.
     Unstoppable { host: usize, group: usize },
     /// A message that the other node has to handle once.
@@ -120,6 +138,17 @@ impl Act {
             Self::Standby { host, set } => ("standby", vec![n(host), n(set)]),
             Self::Takeover { host, set } => ("takeover", vec![n(host), n(set)]),
             Self::Broken { host, group, on } => ("broken", vec![n(host), n(group), u(on)]),
+            Self::Taken { host, group, on } => ("taken", vec![n(host), n(group), u(on)]),
+            Self::Slow { host, group, ms } => ("slow", vec![n(host), n(group), u(ms)]),
+            Self::Late { host, micros } => ("late", vec![n(host), u(micros)]),
+            Self::Corrupt {
+                from,
+                medium,
+                percent,
+            } => ("corrupt", vec![n(from), n(medium), u(percent)]),
+            Self::Replay { from, medium, ms } => ("replay", vec![n(from), n(medium), u(ms)]),
+            Self::Rotate { host } => ("rotate", vec![n(host)]),
+            Self::Rest { moved } => ("rest", vec![u(moved)]),
             Self::Unstoppable { host, group } => ("unstoppable", vec![n(host), n(group)]),
             Self::Mark { host } => ("mark", vec![n(host)]),
             Self::Maintenance { host, on } => ("maintenance", vec![n(host), u(on)]),
@@ -214,6 +243,32 @@ impl Act {
                 group: below(1, 64)?,
                 on: u(2)?,
             },
+            "taken" => Self::Taken {
+                host: h()?,
+                group: below(1, 64)?,
+                on: u(2)?,
+            },
+            "slow" => Self::Slow {
+                host: h()?,
+                group: below(1, 64)?,
+                ms: u(2)?,
+            },
+            "late" => Self::Late {
+                host: h()?,
+                micros: u(1)?,
+            },
+            "corrupt" => Self::Corrupt {
+                from: h()?,
+                medium: m()?,
+                percent: u(2)?,
+            },
+            "replay" => Self::Replay {
+                from: h()?,
+                medium: m()?,
+                ms: u(2)?,
+            },
+            "rotate" => Self::Rotate { host: h()? },
+            "rest" => Self::Rest { moved: u(0)? },
             "unstoppable" => Self::Unstoppable {
                 host: h()?,
                 group: below(1, 64)?,

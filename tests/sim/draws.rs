@@ -67,6 +67,7 @@ pub enum Chance {
     Script,
     Slow,
     Seed,
+    Corrupt,
 }
 
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message

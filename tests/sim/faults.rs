@@ -22,16 +22,19 @@ pub enum Kind {
     /// Daemons that die alone and are revived, restarts in place, panics; one direction of a path
     /// loses and delays; times that differ.
     Revived,
+    /// One fault at a time, each followed by a rest.
+    Single,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pure,
         Self::Mixed,
         Self::Isolation,
         Self::Maintenance,
         Self::LegacyFailback,
         Self::Revived,
+        Self::Single,
     ];
 
     pub fn word(self) -> &'static str {
@@ -42,16 +45,20 @@ impl Kind {
             Self::Maintenance => "maintenance",
             Self::LegacyFailback => "legacy-failback",
             Self::Revived => "revived",
+            Self::Single => "single",
         }
     }
 
     /// The history of a seed.
     pub fn history(self, seed: u64) -> History {
+        if self == Self::Single {
+            return super::singles::history(seed);
+        }
         let mut draws = Draws::new(seed.wrapping_mul(16) + self as u64);
         let mut plan = match self {
             Self::Pure | Self::Maintenance | Self::Isolation => Plan::pure(&mut draws),
             Self::Mixed => Plan::mixed(&mut draws),
-            Self::LegacyFailback | Self::Revived => Plan::wild(&mut draws),
+            Self::LegacyFailback | Self::Revived | Self::Single => Plan::wild(&mut draws),
         };
         if self == Self::LegacyFailback {
             plan.failback = systole::protocol::settings::AutoFailback::Legacy;
@@ -154,6 +161,9 @@ impl Drawn {
         if self.draws.percent(12) {
             return self.path_fault();
         }
+        if self.draws.percent(8) {
+            return self.script_fault();
+        }
         let host = self.draws.index(2);
         let medium = self.draws.index(self.plan.media);
         let set = self.draws.index(3);
@@ -219,7 +229,20 @@ impl Drawn {
     fn path_fault(&mut self) {
         let from = self.draws.index(2);
         let medium = self.draws.index(self.plan.media);
-        match self.draws.range(0..6) {
+        match self.draws.range(0..if self.plan.wire { 9 } else { 6 }) {
+            6 => {
+                let percent = self.draws.range(0..101);
+                self.act(Act::Corrupt {
+                    from,
+                    medium,
+                    percent,
+                });
+            }
+            7 => {
+                let ms = self.draws.range(1_000..60_000);
+                self.act(Act::Replay { from, medium, ms });
+            }
+            8 => self.act(Act::Rotate { host: from }),
             0 => {
                 let percent = self.draws.range(0..101);
                 self.act(Act::Loss {
@@ -250,6 +273,29 @@ impl Drawn {
                     medium,
                     micros,
                 });
+            }
+        }
+    }
+
+    /// Scripts and timers; beside legacy only what a legacy node gets over.
+    fn script_fault(&mut self) {
+        let host = self.draws.index(2);
+        let group = self.draws.index(self.plan.groups.len());
+        match self.draws.range(0..4) {
+            0 | 1 => {
+                let ms = self.draws.pick(&[5_000, 10_000, 20_000, 70_000]);
+                self.act(Act::Slow { host, group, ms });
+            }
+            2 if !self.plan.has_legacy() => {
+                self.act(Act::Taken { host, group, on: 1 });
+                let after = self.draws.range(SECOND..40 * SECOND);
+                self.later(after, Act::Taken { host, group, on: 0 });
+            }
+            _ => {
+                let micros = self.draws.range(1_000..self.plan.keepalive(host));
+                self.act(Act::Late { host, micros });
+                let after = self.draws.range(SECOND..20 * SECOND);
+                self.later(after, Act::Late { host, micros: 0 });
             }
         }
     }

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use systole::node::Node;
 use systole::protocol::event::{Action, Event, GroupOrder};
-use systole::protocol::group::GroupKey;
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, NodeName, NodeUuid};
@@ -14,14 +12,11 @@ use systole::protocol::partition::YIELD;
 use systole::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
-use super::draws::Chance;
+use super::draws::{Chance, within};
 use super::legacy::LegacyNode;
 use super::plan::Program;
 use super::scripts::GroupModel;
 use super::world::{Happening, Life, Micros, Ordered, SECOND, World, group_key};
-
-/// What a restart in place adds to the dead time that the other uses.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// What stands in the file of what is held, and what the actors know beside the core.
 #[derive(Debug, Default)]
@@ -29,8 +24,8 @@ pub struct Kept {
     pub may_run: BTreeSet<usize>,
     pub in_hand: BTreeMap<usize, usize>,
     pub owed: BTreeSet<usize>,
-    holding: HoldingSet,
-    frozen: bool,
+    pub holding: HoldingSet,
+    pub frozen: bool,
 }
 
 /// One machine.
@@ -60,8 +55,18 @@ pub struct Host {
     pub outstanding: BTreeMap<usize, GroupOrder>,
     /// Groups whose start fails here.
     pub broken: BTreeSet<usize>,
+    /// Groups with an address that another machine has.
+    pub taken: BTreeSet<usize>,
     /// Groups whose stop fails here for good.
     pub unstoppable: BTreeSet<usize>,
+    /// How long the next script of a group takes, in milliseconds.
+    pub slow: BTreeMap<usize, u64>,
+    /// How much later than asked for timers come.
+    pub late: Micros,
+    /// When its run began.
+    pub up_since: Micros,
+    /// The key that it signs with.
+    pub key: u8,
     pub stopping: bool,
     /// Generation and number of the newest heartbeat sent.
     pub newest_beat: (u64, u64),
@@ -94,7 +99,12 @@ impl Host {
             groups: (0..groups).map(|_| GroupModel::default()).collect(),
             outstanding: BTreeMap::new(),
             broken: BTreeSet::new(),
+            taken: BTreeSet::new(),
             unstoppable: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            late: 0,
+            up_since: 0,
+            key: 1,
             stopping: false,
             newest_beat: (0, 0),
             gate_cut: false,
@@ -126,12 +136,12 @@ impl World {
         self.begin(host, node);
     }
 
-    fn seed(&mut self, host: usize) -> u64 {
+    pub fn seed(&mut self, host: usize) -> u64 {
         self.noise.draw(Chance::Seed, [host, 0, 0], self.now)
     }
 
     /// The identity of the next run.
-    fn identity(&mut self, host: usize) -> Identity {
+    pub fn identity(&mut self, host: usize) -> Identity {
         let ignorant = self.plan.programs[host] == Program::Ignorant;
         let h = &mut self.hosts[host];
         h.life.core += 1;
@@ -150,130 +160,16 @@ impl World {
         }
     }
 
-    fn begin(&mut self, host: usize, mut node: Daemon) {
+    pub fn begin(&mut self, host: usize, mut node: Daemon) {
         let mut actions = Vec::new();
         let now = self.clock(host);
         node.start(now, &mut actions);
         node.handle(Event::MediaOpened, now, &mut actions);
         self.hosts[host].node = Some(node);
         self.hosts[host].armed_at = None;
+        self.hosts[host].up_since = self.now;
         self.judge.started(host, self.now);
         self.perform(host, actions);
-    }
-
-    /// The daemon alone is killed: its scripts go on, and what it runs. Its guardian starts it again
-    /// after `pause`. A legacy node has none.
-    pub fn kill_daemon(&mut self, host: usize, pause: Micros) {
-        let h = &mut self.hosts[host];
-        if !matches!(h.node, Some(Daemon::Ours(_))) || h.frozen_until.is_some() {
-            return;
-        }
-        h.node = None;
-        h.life.process += 1;
-        h.reviving = true;
-        for model in &mut h.groups {
-            model.lose_actor();
-        }
-        let machine = h.machine;
-        self.note(format_args!(
-            "node{}: the daemon is gone, back in {pause} us",
-            host + 1
-        ));
-        self.judge.daemon_died(host, self.now);
-        self.at(self.now + pause, Happening::Revive { host, machine });
-    }
-
-    /// As the program does it after a death.
-    pub fn revive(&mut self, host: usize) {
-        let settings = self.settings(host);
-        let local = settings.local.clone();
-        let h = &mut self.hosts[host];
-        h.reviving = false;
-        h.life.process += 1;
-        let unfinished: BTreeSet<usize> =
-            h.kept.in_hand.keys().chain(&h.kept.owed).copied().collect();
-        // What is held and does not run is not held any more.
-        let mut holding = h.kept.holding;
-        for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
-            let groups = settings.groups.iter().enumerate();
-            let mut of = groups.filter(|(_, g)| (g.owner == local) == own).peekable();
-            if of.peek().is_some() && !of.any(|(g, _)| h.kept.may_run.contains(&g)) {
-                holding = holding.without(set);
-            }
-        }
-        h.kept.in_hand.clear();
-        h.kept.owed = unfinished;
-        h.kept.holding = holding;
-        self.resume(host);
-        if self.hosts[host].stopping {
-            self.stop_asked(host);
-        }
-    }
-
-    /// A core that goes on where another one ended, with what is kept.
-    fn resume(&mut self, host: usize) {
-        let settings = self.settings(host);
-        let seed = self.seed(host);
-        let identity = self.identity(host);
-        let kept = &self.hosts[host].kept;
-        let keys =
-            |groups: Vec<usize>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
-        let running = keys(kept.may_run.iter().copied().collect());
-        let unfinished = keys(kept.in_hand.keys().chain(&kept.owed).copied().collect());
-        let (holding, frozen) = (kept.holding, kept.frozen);
-        self.note(format_args!(
-            "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
-            host + 1
-        ));
-        let mut node = Node::resume(settings, identity, seed, holding, running);
-        node.finish(unfinished);
-        if frozen {
-            node.keep_frozen();
-        }
-        self.begin(host, Daemon::Ours(Box::new(node)));
-    }
-
-    /// The core has panicked: what it wanted done in this call is lost, the actors go on.
-    fn panic(&mut self, host: usize) {
-        let h = &mut self.hosts[host];
-        h.panics = false;
-        let Some(node) = h.node.take() else { return };
-        h.kept.holding = node.holding();
-        h.kept.frozen = node.frozen();
-        self.note(format_args!("node{}: the core panics", host + 1));
-        self.judge.daemon_died(host, self.now);
-        self.resume(host);
-        if self.hosts[host].stopping {
-            self.stop_asked(host);
-        }
-    }
-
-    /// A restart in place, as soon as the node is ready for it.
-    pub fn ask_reload(&mut self, host: usize, pause: Micros) {
-        let now = self.clock(host);
-        let process = self.hosts[host].life.process;
-        let Some(Daemon::Ours(node)) = self.hosts[host].node.as_mut() else {
-            return;
-        };
-        if node.stopping() {
-            return;
-        }
-        let ready = node.status().to_string() == "active" && node.rscstatus() != Some("transition");
-        if !ready {
-            let again = self.now + SECOND;
-            return self.at(
-                again,
-                Happening::AskReload {
-                    host,
-                    process,
-                    pause,
-                },
-            );
-        }
-        let mut actions = Vec::new();
-        node.announce_silence(SILENCE, now, &mut actions);
-        self.perform(host, actions);
-        self.kill_daemon(host, pause);
     }
 
     /// A power cut: processes, scripts and what they ran are gone.
@@ -293,6 +189,7 @@ impl World {
         h.groups.fill_with(GroupModel::default);
         h.outstanding.clear();
         h.unstoppable.clear();
+        h.slow.clear();
     }
 
     /// The daemon gets no time until then. Its scripts go on, unless the whole machine stands.
@@ -372,13 +269,13 @@ impl World {
         self.stop_asked(host);
     }
 
-    fn stop_asked(&mut self, host: usize) {
+    pub fn stop_asked(&mut self, host: usize) {
         let process = self.hosts[host].life.process;
         let when = self.now + self.internal_delay(host);
         self.at(when, Happening::StopAsked { host, process });
     }
 
-    fn perform(&mut self, host: usize, actions: Vec<Action>) {
+    pub fn perform(&mut self, host: usize, actions: Vec<Action>) {
         if let Some(node) = &self.hosts[host].node {
             let (holding, frozen) = (node.holding(), node.frozen());
             self.hosts[host].kept.holding = holding;
@@ -442,6 +339,8 @@ impl World {
                     self.judge.generation_begun(host, now);
                 }
             }
+            Action::WithdrawAddresses(groups) => self.addresses(host, &groups, false),
+            Action::RestoreAddresses(groups) => self.addresses(host, &groups, true),
             Action::Exit => self.exit(host),
             Action::RebootMachine { .. } => self.crash(host),
             Action::NodeStatusChanged { .. }
@@ -451,8 +350,6 @@ impl World {
             | Action::Deliver { .. }
             | Action::CommUp
             | Action::NodeListChanged
-            | Action::WithdrawAddresses(_)
-            | Action::RestoreAddresses(_)
             | Action::OwnHeartbeat => {}
         }
     }
@@ -479,10 +376,14 @@ impl World {
     /// One timer per node, as the membership actor has it.
     fn rearm(&mut self, host: usize) {
         let now = self.now;
+        let late = self.hosts[host].late;
         let lag = if self.calm {
             0
         } else {
-            self.noise.draw(Chance::Lag, [host, 0, 0], now) % 501
+            within(
+                self.noise.draw(Chance::Lag, [host, 0, 0], now),
+                0..501 + late,
+            )
         };
         let h = &mut self.hosts[host];
         let Some(node) = h.node.as_ref() else { return };

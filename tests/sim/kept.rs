@@ -5,7 +5,10 @@ use std::path::Path;
 use super::history::History;
 
 /// Those that fail until a known fault is mended: the file, and which.
-const NOT_MENDED: &[(&str, &str)] = &[];
+const NOT_MENDED: &[(&str, &str)] = &[(
+    "revived-129.history",
+    "a taker that begins anew starts what it holds one group a second",
+)];
 
 fn kept() -> Vec<(String, History)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/histories");

@@ -22,11 +22,14 @@ mod judge;
 mod kept;
 mod legacy;
 mod network;
+mod outside;
 mod pair;
 mod partition;
 mod plan;
+mod revival;
 mod scenarios;
 mod scripts;
+mod singles;
 mod timelines;
 mod world;
 
@@ -46,11 +49,9 @@ fn many(kind: Kind) {
     let one = |seed: u64| -> Option<String> {
         let history = kind.history(seed);
         let failure = history.verdict().err()?;
-        Some(format!(
-            "{} seed {seed}: {failure} ({})",
-            kind.word(),
-            history.plan
-        ))
+        let text = format!("{} seed {seed}: {failure} ({})", kind.word(), history.plan);
+        println!("{text}");
+        Some(text)
     };
     let failures: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
@@ -108,6 +109,54 @@ fn random_faults_and_legacy_failback() {
 #[test]
 fn random_faults_and_dying_daemons() {
     many(Kind::Revived);
+}
+
+#[test]
+fn one_fault_at_a_time() {
+    many(Kind::Single);
+}
+
+/// For `scripts/sim-worth`: how many histories, of all kinds in turn, until one fails.
+#[test]
+#[ignore = "a measurement"]
+fn until_one_fails() {
+    let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let found = std::sync::Mutex::new(None::<(u64, String)>);
+    let earliest = || {
+        found
+            .lock()
+            .expect("no panic")
+            .as_ref()
+            .map_or(u64::MAX, |(at, _)| *at)
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..threads {
+            let (found, earliest) = (&found, &earliest);
+            scope.spawn(move || {
+                let mut at = worker;
+                while at < count * Kind::ALL.len() as u64 && at < earliest() {
+                    let kind = Kind::ALL[at as usize % Kind::ALL.len()];
+                    let seed = first + at / Kind::ALL.len() as u64;
+                    if let Err(failure) = kind.history(seed).verdict()
+                        && at < earliest()
+                    {
+                        let text = format!("{} seed {seed}: {failure}", kind.word());
+                        *found.lock().expect("no panic") = Some((at, text));
+                    }
+                    at += threads;
+                }
+            });
+        }
+    });
+    let found = found.into_inner().expect("no panic");
+    match found {
+        Some((at, text)) => println!("first failure: {} histories after {text}", at + 1),
+        None => println!(
+            "first failure: none in {} histories",
+            count * Kind::ALL.len() as u64
+        ),
+    }
 }
 
 /// Not a check of its own: shows one run, or keeps it.

@@ -1,5 +1,7 @@
 //! Cables: each direction of each loses, delays, repeats and queues for itself.
 
+use std::collections::VecDeque;
+
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec;
 use systole::protocol::event::Event;
@@ -35,7 +37,16 @@ pub struct Path {
     rate: u64,
     /// When the line has sent what it holds.
     free_at: Micros,
+    /// Share of datagrams with a bit that has changed, in percent.
+    corrupt: u64,
 }
+
+/// So many datagrams of each host can be heard once more.
+const RECORDED: usize = 4_000;
+
+/// What was on a cable, and when.
+#[derive(Debug, Default)]
+pub struct Recording(VecDeque<(Micros, Frame)>);
 
 impl Path {
     pub fn well() -> Self {
@@ -49,6 +60,7 @@ impl Path {
             delay: DELAY,
             rate: 0,
             free_at: 0,
+            corrupt: 0,
         }
     }
 }
@@ -62,16 +74,19 @@ pub enum Frame {
     Encoded(Vec<u8>),
 }
 
-fn keys() -> KeyRing {
-    KeyRing::new(1, vec![(1, Method::Sha1, b"simulated".to_vec())]).expect("a key")
+/// Both nodes know both keys, and each signs with one.
+fn keys(sign_with: u8) -> KeyRing {
+    let keys = [(1, b"simulated"), (2, b"exchanged")];
+    let keys = keys.map(|(number, secret)| (number, Method::Sha1, secret.to_vec()));
+    KeyRing::new(sign_with, keys.to_vec()).expect("two keys")
 }
 
 impl World {
-    fn frame(&self, message: &Message) -> Frame {
+    fn frame(&self, host: usize, message: &Message) -> Frame {
         if !self.plan.wire {
             return Frame::Plain(message.clone());
         }
-        match codec::encode_datagram(message, &keys(), MessageFormat::Classic) {
+        match codec::encode_datagram(message, &keys(self.hosts[host].key), MessageFormat::Classic) {
             Ok(bytes) => Frame::Encoded(bytes.to_vec()),
             Err(_) => Frame::Plain(message.clone()),
         }
@@ -95,7 +110,14 @@ impl World {
             let essence = super::timelines::essence(|name| message.text(name));
             self.said.extend(essence.map(|essence| (host, essence)));
         }
-        let frame = self.frame(message);
+        let frame = self.frame(host, message);
+        if self.plan.wire {
+            let recording = &mut self.recordings[host].0;
+            recording.push_back((self.now, frame.clone()));
+            if recording.len() > RECORDED {
+                recording.pop_front();
+            }
+        }
         // A status that is sent again is no heartbeat: nobody lives longer by it.
         let number = number_of(message);
         let beat = message.kind() == Some("status") && number > self.hosts[host].newest_beat;
@@ -158,7 +180,17 @@ impl World {
         if lost {
             return false;
         }
-        let copies = 1 + u64::from(again < path.duplicate);
+        let (copies, corrupt) = (1 + u64::from(again < path.duplicate), path.corrupt);
+        let bit = self.noise.draw(Chance::Corrupt, place, now);
+        let mut frame = frame.clone();
+        if within(bit, 0..100) < corrupt
+            && let Frame::Encoded(bytes) = &mut frame
+        {
+            let at = (bit >> 16) as usize % bytes.len().max(1);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << ((bit >> 8) & 7);
+            }
+        }
         for _ in 0..copies {
             let longest = self.paths[host][medium].delay;
             let drawn = self.noise.draw(Chance::OnWire, place, now);
@@ -190,7 +222,7 @@ impl World {
         }
         let message = match frame {
             Frame::Plain(message) => message,
-            Frame::Encoded(bytes) => match codec::decode_datagram(&bytes, &keys()) {
+            Frame::Encoded(bytes) => match codec::decode_datagram(&bytes, &keys(1)) {
                 Ok(message) => message,
                 Err(error) => {
                     self.note(format_args!("node{} refuses a datagram: {error}", host + 1));
@@ -207,6 +239,29 @@ impl World {
             let deadtime = deadtime.map(|ms| ms * 1_000);
             self.judge
                 .beat_heard(host, from, number, deadtime, self.now);
+        }
+    }
+
+    /// Frames of so long ago are heard once more: a second's worth of them. Only those that the
+    /// hearer may have heard in its present run; it cannot know others for what they are.
+    fn replay(&mut self, from: usize, medium: usize, ms: u64) {
+        let first = self.now.saturating_sub(ms * 1_000);
+        let to = 1 - from;
+        let up_since = self.hosts[to].up_since;
+        let old = self.recordings[from].0.iter();
+        let old = old.filter(|(when, _)| *when >= first.max(up_since) && *when < first + SECOND);
+        let frames: Vec<Frame> = old.map(|(_, frame)| frame.clone()).collect();
+        for (n, frame) in frames.into_iter().enumerate() {
+            let when = self.now + LEAST_DELAY * (n as u64 + 1);
+            self.at(
+                when,
+                Happening::Datagram {
+                    host: to,
+                    from,
+                    medium,
+                    frame,
+                },
+            );
         }
     }
 
@@ -243,6 +298,14 @@ impl World {
                 self.paths[from][medium].delay = micros;
                 self.judge.slow_path(from, micros);
             }
+            Act::Corrupt {
+                from,
+                medium,
+                percent,
+            } if medium < media => {
+                self.paths[from][medium].corrupt = percent;
+            }
+            Act::Replay { from, medium, ms } if medium < media => self.replay(from, medium, ms),
             Act::Twice {
                 from,
                 medium,

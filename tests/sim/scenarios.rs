@@ -37,7 +37,6 @@ fn long_gap(what: impl FnOnce(&mut World)) -> World {
 
 /// The giver's `done` is lost in the gap: nobody runs its group for an hour.
 #[test]
-#[ignore = "waits for its mend: a lost done is not said again"]
 fn a_done_lost_in_a_long_gap() {
     let mut world = long_gap(|world| {
         let message = Message::new("ask_resources")
@@ -158,7 +157,6 @@ fn a_deaf_standby_on_which_the_group_does_not_start() {
 /// takes its own groups after ten seconds without a report of the deaf node2, which runs them; then
 /// node2 hears as well.
 #[test]
-#[ignore = "waits for its mend: what it claimed last is forgotten"]
 fn beside_a_legacy_node_that_stays_deaf_after_a_cut() {
     let plan = Plan {
         programs: vec![Program::Ours, Program::Legacy],

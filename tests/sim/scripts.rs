@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use systole::protocol::event::{Event, GroupOrder, GroupOutcome};
+use systole::protocol::group::GroupKey;
 use systole::protocol::settings::AutoFailback;
 use systole::resources::holding::HoldingSet;
 
@@ -15,6 +16,8 @@ use super::world::{Happening, Ordered, World, group_key};
 #[derive(Debug, Default)]
 pub struct GroupModel {
     pub runs: bool,
+    /// Its service addresses are there.
+    pub address: bool,
     busy: Option<Ordered>,
     /// The script in hand is of a daemon that is gone.
     orphan: bool,
@@ -62,6 +65,9 @@ impl World {
 
     /// Microseconds that a script takes.
     fn duration(&mut self, host: usize, group: usize) -> u64 {
+        if let Some(ms) = self.hosts[host].slow.remove(&group) {
+            return ms * 1_000;
+        }
         let drawn = self.noise.draw(Chance::Slow, [host, group, 0], self.now);
         let slow = drawn.is_multiple_of(10);
         let longest = if slow && !self.calm {
@@ -94,11 +100,45 @@ impl World {
             self.ran.push((host, format!("{what} g{group}")));
         }
         if ordered.what == GroupOrder::Start && !runs {
-            if !self.start_stands(host, ordered) {
-                return self.withdrawn(host, group);
+            if self.calm {
+                let stands = self.start_stands(host, ordered);
+                return self.begin_start(host, group, stands);
             }
-            self.judge.begins(host, group, self.now);
+            let when = self.now + self.internal_delay(host);
+            return self.at(when, Happening::MayStart { host, group });
         }
+        self.begin_script(host, group);
+    }
+
+    /// The question is there: the answer goes back.
+    pub fn may_start(&mut self, host: usize, group: usize) {
+        let Some(ordered) = self.hosts[host].groups[group].busy else {
+            return;
+        };
+        let stands = self.start_stands(host, ordered);
+        let machine = self.hosts[host].machine;
+        let when = self.now + self.internal_delay(host);
+        self.at(
+            when,
+            Happening::Begin {
+                host,
+                machine,
+                ordered,
+                stands,
+            },
+        );
+    }
+
+    /// The answer is there.
+    pub fn begin_start(&mut self, host: usize, group: usize, stands: bool) {
+        if !stands {
+            return self.withdrawn(host, group);
+        }
+        self.judge.begins(host, group, self.now);
+        self.begin_script(host, group);
+    }
+
+    fn begin_script(&mut self, host: usize, group: usize) {
         let took = self.duration(host, group);
         let machine = self.hosts[host].machine;
         self.at(
@@ -153,9 +193,13 @@ impl World {
         };
         let orphan = std::mem::take(&mut model.orphan);
         let fails = broken && !model.runs;
+        let taken = h.taken.contains(&group) && !model.runs;
         let resource = group_key(group).to_string();
         let outcome = match ordered.what {
             GroupOrder::Start if fails => GroupOutcome::StartFailed { resource, code: 1 },
+            GroupOrder::Start if taken => GroupOutcome::AddressTaken {
+                claim: resource.clone(),
+            },
             GroupOrder::Start => GroupOutcome::Started,
             // Of a dead daemon one script comes to its end and no other is begun.
             GroupOrder::Stop if orphan && resources > 1 && model.runs => GroupOutcome::Started,
@@ -166,6 +210,8 @@ impl World {
             outcome,
             GroupOutcome::Started | GroupOutcome::StopFailed { .. }
         );
+        // A start puts the addresses back, a stop takes them away, be they withdrawn or not.
+        model.address = model.runs;
         if !model.runs {
             self.judge.ends(host, group, now);
         }
@@ -210,6 +256,16 @@ impl World {
         );
     }
 
+    /// The addresses of groups are taken away at once, or put back.
+    pub fn addresses(&mut self, host: usize, groups: &[GroupKey], there: bool) {
+        for group in 0..self.plan.groups.len() {
+            if groups.contains(&group_key(group)) {
+                let model = &mut self.hosts[host].groups[group];
+                model.address = there && model.runs;
+            }
+        }
+    }
+
     fn side(&self, host: usize, group: usize) -> HoldingSet {
         if self.plan.groups[group].0 == host {
             HoldingSet::LOCAL
@@ -226,7 +282,12 @@ impl World {
         let holding = h.node.as_ref().map(Daemon::holding);
         for group in 0..self.plan.groups.len() {
             let side = self.side(host, group);
-            let lets_go = with_reports && holding.is_some_and(|set| !set.has(side));
+            // Without reports no word tells it; a script in hand comes to its end first.
+            let lets_go = if with_reports {
+                holding.is_some_and(|set| !set.has(side))
+            } else {
+                h.outstanding.contains_key(&group)
+            };
             self.judge.yields(host, group, stops || lets_go, self.now);
         }
     }
@@ -241,6 +302,7 @@ impl World {
                     && !h.stopping
                     && h.frozen_until.is_none()
                     && !h.broken.contains(&group)
+                    && !h.taken.contains(&group)
             });
             self.judge.look_at_group(group, capable, now);
             for host in 0..self.hosts.len() {
@@ -285,7 +347,8 @@ impl World {
         Word::Settled {
             holds: node.holding().has(self.side(host, group)),
             runs: model.runs,
-            able: !h.broken.contains(&group),
+            address: model.address || node.is_cut_off() || self.plan.gate,
+            able: !h.broken.contains(&group) && !h.taken.contains(&group),
         }
     }
 

@@ -12,11 +12,11 @@ use systole::protocol::message::Message;
 use systole::protocol::name::{MediumName, NodeName};
 use systole::protocol::settings::{NodeSettings, Timing};
 
-use super::act::{Act, SETS};
+use super::act::Act;
 use super::draws::{Chance, Noise, stir, within};
 use super::host::Host;
 use super::judge::Judge;
-use super::network::{Frame, Path};
+use super::network::{Frame, Path, Recording};
 use super::plan::Plan;
 
 /// Microseconds of virtual time.
@@ -64,6 +64,17 @@ pub enum Happening {
         host: usize,
         machine: u32,
         group: usize,
+    },
+    /// The core is asked whether a start still stands, and the group's actor has its answer.
+    MayStart {
+        host: usize,
+        group: usize,
+    },
+    Begin {
+        host: usize,
+        machine: u32,
+        ordered: Ordered,
+        stands: bool,
     },
     Done {
         host: usize,
@@ -145,6 +156,10 @@ pub struct World {
     pub calm: bool,
     /// Every order that a core gave.
     pub orders: Vec<(Micros, usize, usize, GroupOrder)>,
+    /// What each host has sent, where messages are signed and encoded.
+    pub recordings: Vec<Recording>,
+    /// Who ran what at the last rest.
+    pub rested: Option<Vec<Vec<usize>>>,
     pub marks: u64,
     digest: u64,
     pub trace: bool,
@@ -176,6 +191,8 @@ impl World {
             queue: BinaryHeap::new(),
             calm: true,
             orders: Vec::new(),
+            recordings: (0..nodes).map(|_| Recording::default()).collect(),
+            rested: None,
             marks: 0,
             digest: 0,
             trace: std::env::var_os("SIM_TRACE").is_some(),
@@ -285,6 +302,8 @@ impl World {
             | Happening::Datagram { host, .. }
             | Happening::Done { host, .. }
             | Happening::Order { host, .. }
+            | Happening::MayStart { host, .. }
+            | Happening::Begin { host, .. }
             | Happening::Injected { host, .. }
             | Happening::StopAsked { host, .. }
             | Happening::AskReload { host, .. }
@@ -337,6 +356,18 @@ impl World {
             } => {
                 if self.hosts[host].machine == machine {
                     self.script_end(host, group);
+                }
+            }
+            Happening::MayStart { host, group } => self.may_start(host, group),
+            Happening::Begin {
+                host,
+                machine,
+                ordered,
+                stands,
+            } => {
+                let h = &self.hosts[host];
+                if h.machine == machine && h.life.process == ordered.life.process {
+                    self.begin_start(host, ordered.group, stands);
                 }
             }
             Happening::Done {
@@ -392,115 +423,6 @@ impl World {
                 self.at(self.now + SECOND, Happening::Look);
             }
         }
-    }
-
-    /// Something from outside.
-    pub fn act(&mut self, act: Act) {
-        let now = self.now;
-        self.note(format_args!("ACT {act}"));
-        self.judge.disturbed(now);
-        match act {
-            Act::Start { host } => self.start(host),
-            Act::Crash { host } => self.crash(host),
-            Act::Stop { host } => self.request_stop(host),
-            Act::Kill { host, pause } => self.kill_daemon(host, pause),
-            Act::Reload { host, pause } => self.ask_reload(host, pause),
-            Act::Panic { host } => self.hosts[host].panics = true,
-            Act::Freeze { host, ms, machine } => {
-                self.freeze(host, now + ms * 1_000, machine != 0);
-            }
-            Act::Clock { host, seconds } => self.hosts[host].wall_offset += seconds,
-            Act::Standby { host, set } => {
-                self.excuse();
-                let message = Message::new("ask_resources").with("rsc_hold", SETS[set % 3]);
-                self.inject(host, message.with("info", "me"));
-            }
-            Act::Takeover { host, set } => {
-                self.excuse();
-                self.inject(
-                    host,
-                    Message::new("hb_takeover").with("rsc_hold", SETS[set % 3]),
-                );
-            }
-            Act::Broken { host, group, on } if group < self.plan.groups.len() => {
-                if on != 0 {
-                    self.hosts[host].broken.insert(group);
-                } else if self.hosts[host].broken.remove(&group) {
-                    self.judge.mended(group, now);
-                }
-            }
-            Act::Unstoppable { host, group } if group < self.plan.groups.len() => {
-                self.hosts[host].unstoppable.insert(group);
-            }
-            Act::Broken { .. } | Act::Unstoppable { .. } => {}
-            Act::Mark { host } => self.mark(host),
-            Act::Maintenance { host, on } => self.feed(
-                host,
-                if on != 0 {
-                    Event::FreezeRequested
-                } else {
-                    Event::ThawRequested
-                },
-            ),
-            Act::Gate { host, cut } => self.hosts[host].gate_cut = cut != 0,
-            Act::Cut { .. }
-            | Act::Cable { .. }
-            | Act::Heal
-            | Act::Loss { .. }
-            | Act::LossAll { .. }
-            | Act::Burst { .. }
-            | Act::Delay { .. }
-            | Act::Twice { .. }
-            | Act::Noisy { .. }
-            | Act::Line { .. } => self.network_act(act),
-            Act::Peace => self.peace(),
-        }
-    }
-
-    /// Everything that is broken is mended.
-    fn peace(&mut self) {
-        self.calm = true;
-        self.heal();
-        let now = self.now;
-        for host in &mut self.hosts {
-            host.unstoppable.clear();
-            host.panics = false;
-            host.gate_cut = false;
-            for group in std::mem::take(&mut host.broken) {
-                self.judge.mended(group, now);
-            }
-        }
-    }
-
-    /// Whoever moves groups that a node cannot start has to move them again.
-    fn excuse(&mut self) {
-        for group in 0..self.plan.groups.len() {
-            if self.hosts.iter().any(|host| host.broken.contains(&group)) {
-                self.judge.excuse(group);
-            }
-        }
-    }
-
-    /// A message that every node must handle once.
-    pub fn mark(&mut self, host: usize) {
-        if self.hosts[host].node.is_none() {
-            return;
-        }
-        self.marks += 1;
-        let message = Message::new("labmark").with("mark", &self.marks.to_string());
-        let known = self.know_each_other();
-        self.judge.mark_sent(host, self.marks, known);
-        self.inject(host, message);
-    }
-
-    /// Each is active for each.
-    fn know_each_other(&self) -> bool {
-        self.hosts.iter().all(|host| {
-            host.node.as_ref().is_some_and(|node| {
-                node.nodes()
-                    .all(|peer| peer.ping || peer.status.to_string() == "active")
-            })
-        })
     }
 
     fn echo(&mut self, host: usize) {

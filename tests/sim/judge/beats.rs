@@ -9,6 +9,8 @@ pub struct Beats {
     keepalives: Vec<Micros>,
     legacy: Vec<bool>,
     initdead: Micros,
+    /// How much later than asked for timers may come.
+    late: Vec<Micros>,
     deadtimes: Vec<Micros>,
     /// `announced[by][of]`: the dead time in the newest heartbeat that came through.
     announced: Vec<Vec<Micros>>,
@@ -41,6 +43,7 @@ impl Beats {
                 .iter()
                 .map(|p| *p == Program::Legacy)
                 .collect(),
+            late: vec![0; nodes],
             initdead: plan.initdead_ms * 1_000,
             deadtimes: (0..nodes).map(|host| plan.deadtime(host)).collect(),
             announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
@@ -88,6 +91,11 @@ impl Beats {
         self.slack = self.slack.max(6 * delay);
     }
 
+    pub fn late_timers(&mut self, host: usize, late: Micros) {
+        self.late[host] = self.late[host].max(late);
+        self.slack = self.slack.max(6 * late);
+    }
+
     pub fn lost(&mut self, from: usize, to: usize, now: Micros) {
         self.lost[from][to] = now;
     }
@@ -96,7 +104,7 @@ impl Beats {
     pub fn sent(&mut self, host: usize, now: Micros) -> Option<String> {
         let last = self.sent[host].replace(now)?;
         let frozen = self.frozen_until[host] > last;
-        (!frozen && now - last > self.keepalives[host] + 5_000)
+        (!frozen && now - last > self.keepalives[host] + 5_000 + self.late[host])
             .then(|| format!("node{} late: {} us", host + 1, now - last))
     }
 
@@ -126,13 +134,22 @@ impl Beats {
     /// A node that nobody hears is declared dead when its dead time is over, not much later.
     pub fn look(&mut self, by: usize, of: usize, dead: bool, now: Micros) -> Option<String> {
         // Who has begun waits longer for all.
-        let judges = self.up_since[by].is_some_and(|up| now > up + self.initdead)
-            && self.frozen_until[by] <= now;
+        let begun = self.up_since[by].map(|up| match self.freezes[by] {
+            Some((since, until)) if since < up + self.initdead => until,
+            _ => up,
+        });
+        let judges =
+            begun.is_some_and(|begun| now > begun + self.initdead) && self.frozen_until[by] <= now;
         // Who stood still listens for a whole dead time again.
         let listens = self.freezes[by].map_or(0, |(_, until)| until);
         let silent = now.saturating_sub(self.heard[by][of].max(listens));
-        let late =
-            silent > self.announced[by][of] + self.keepalives[by] + self.keepalives[of] + SECOND;
+        // Whose timers are late grants the other as much again.
+        let patience = if self.late[by] > 0 { 2 } else { 1 };
+        let late = silent
+            > patience * self.announced[by][of]
+                + self.keepalives[by]
+                + self.keepalives[of]
+                + SECOND;
         if dead || !judges || !late || self.newest[by][of] == (0, 0) {
             self.overdue[by][of] = None;
             return None;
@@ -200,7 +217,8 @@ impl Beats {
         // A beat that never comes is late too.
         (0..self.sent.len()).find_map(|host| {
             let last = self.sent[host].filter(|_| self.up_since[host].is_some())?;
-            (self.frozen_until[host] <= last && now - last > self.keepalives[host] + 50_000)
+            (self.frozen_until[host] <= last
+                && now - last > self.keepalives[host] + 50_000 + self.late[host])
                 .then(|| format!("node{} stopped beating", host + 1))
         })
     }

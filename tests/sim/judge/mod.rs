@@ -127,6 +127,16 @@ impl Judge {
         self.beats.frozen(host, now, until);
     }
 
+    /// One script takes so long, and what waits behind it.
+    pub fn slow_script(&mut self, lasts: Micros) {
+        self.owners.slow_script(lasts);
+    }
+
+    /// Timers of a host come so much later than asked for.
+    pub fn late_timers(&mut self, host: usize, late: Micros) {
+        self.beats.late_timers(host, late);
+    }
+
     /// A path may add so much to every exchange.
     pub fn slow_path(&mut self, from: usize, delay: Micros) {
         self.beats.slow_path(from, delay);
@@ -257,6 +267,13 @@ impl Judge {
         let finding = self.beats.step(now);
         self.found(now, finding);
         let finding = self.owners.step(now, &self.beats);
+        self.found(now, finding);
+    }
+
+    /// After one fault everything has come to rest. If nothing should have moved, no group was down
+    /// for a moment; else none for longer than a death and the scripts take.
+    pub fn rested(&mut self, moved: bool, now: Micros) {
+        let finding = self.owners.rested(moved, now);
         self.found(now, finding);
     }
 

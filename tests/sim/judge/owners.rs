@@ -17,6 +17,10 @@ pub struct Owners {
     yielding: Vec<Vec<bool>>,
     nobody_yields_since: Vec<Micros>,
     unowned_since: Vec<Option<Micros>>,
+    /// Since when a group that has run runs nowhere, and the longest of that since the last rest.
+    gap_since: Vec<Option<Micros>>,
+    longest_gap: Micros,
+    longest_gap_allowed: Micros,
     /// How long both had heard each other when a start was ordered.
     ordered: BTreeMap<(usize, usize), Micros>,
     /// Groups that an operator moved although one node could not start them.
@@ -44,6 +48,14 @@ impl Owners {
             yielding: vec![vec![false; groups]; plan.nodes()],
             nobody_yields_since: vec![0; groups],
             unowned_since: vec![None; groups],
+            gap_since: vec![None; groups],
+            longest_gap: 0,
+            // The death, then what is being stopped there, and a second for whoever finds out.
+            longest_gap_allowed: plan.longest_deadtime()
+                + 3 * plan.longest_keepalive()
+                + 2 * script * all
+                + hops
+                + 2 * SECOND,
             ordered: BTreeMap::new(),
             excused: BTreeSet::new(),
             longest_release: script * (most + all) + hops,
@@ -60,6 +72,11 @@ impl Owners {
 
     pub fn disturbed(&mut self, now: Micros) {
         self.disturbed_at = now;
+    }
+
+    pub fn slow_script(&mut self, lasts: Micros) {
+        self.longest_release += lasts;
+        self.patience += lasts;
     }
 
     pub fn excuse(&mut self, group: usize) {
@@ -107,6 +124,9 @@ impl Owners {
     ) -> (bool, Option<String>) {
         let other = self.other(host, group);
         self.owned[group].insert(host, now);
+        if let Some(since) = self.gap_since[group].take() {
+            self.longest_gap = self.longest_gap.max(now - since);
+        }
         let Some(other) = other else {
             return (false, None);
         };
@@ -126,7 +146,9 @@ impl Owners {
     /// How long two had it, when that ends.
     pub fn ends(&mut self, host: usize, group: usize, now: Micros) -> Option<Micros> {
         let owners = &mut self.owned[group];
-        owners.remove(&host);
+        if owners.remove(&host).is_some() && owners.is_empty() {
+            self.gap_since[group] = Some(now);
+        }
         if owners.len() > 1 {
             return None;
         }
@@ -160,6 +182,15 @@ impl Owners {
             }
         }
         None
+    }
+
+    /// How long a group ran nowhere since the last rest.
+    pub fn rested(&mut self, moved: bool, now: Micros) -> Option<String> {
+        let open = self.gap_since.iter().flatten().map(|since| now - since);
+        let longest = open.max().unwrap_or(0).max(self.longest_gap);
+        self.longest_gap = 0;
+        let allowed = if moved { self.longest_gap_allowed } else { 0 };
+        (longest > allowed).then(|| format!("a group ran nowhere for {longest} us"))
     }
 
     /// A group that no node runs although one could.

@@ -9,7 +9,12 @@ pub enum Word {
     /// The node is in transition, frozen, starting or ending, or the group has something in hand.
     Moves,
     /// It says that it holds the group's side.
-    Settled { holds: bool, runs: bool, able: bool },
+    Settled {
+        holds: bool,
+        runs: bool,
+        address: bool,
+        able: bool,
+    },
 }
 
 /// A difference may last so long: the looks are a second apart, and a report comes after the work.
@@ -42,7 +47,13 @@ impl Words {
     }
 
     pub fn look(&mut self, host: usize, group: usize, word: Word, now: Micros) -> Option<String> {
-        let Word::Settled { holds, runs, able } = word else {
+        let Word::Settled {
+            holds,
+            runs,
+            address,
+            able,
+        } = word
+        else {
             self.differ_since[host][group] = None;
             return None;
         };
@@ -51,12 +62,15 @@ impl Words {
             && (!able
                 || (self.mended[group] > 0
                     && now < self.mended[group] + LONGEST_PAUSE + 60 * SECOND));
-        if holds == runs || waits || !self.judged {
+        let bare = runs && !address;
+        if (holds == runs || !self.judged) && !bare || waits {
             self.differ_since[host][group] = None;
             return None;
         }
         let since = *self.differ_since[host][group].get_or_insert(now);
-        let what = if runs {
+        let what = if holds && bare {
+            "holds g{} and its addresses are gone"
+        } else if runs {
             "runs g{} and does not hold it"
         } else {
             "holds g{} and does not run it"

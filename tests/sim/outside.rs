@@ -1,0 +1,166 @@
+//! What is done to a pair from outside.
+
+use systole::protocol::event::Event;
+use systole::protocol::message::Message;
+use systole::protocol::settings::AutoFailback;
+
+use super::act::{Act, SETS};
+use super::world::World;
+
+impl World {
+    /// Something from outside.
+    pub fn act(&mut self, act: Act) {
+        let now = self.now;
+        self.note(format_args!("ACT {act}"));
+        self.judge.disturbed(now);
+        match act {
+            Act::Start { host } => self.start(host),
+            Act::Crash { host } => self.crash(host),
+            Act::Stop { host } => self.request_stop(host),
+            Act::Kill { host, pause } => self.kill_daemon(host, pause),
+            Act::Reload { host, pause } => self.ask_reload(host, pause),
+            Act::Panic { host } => self.hosts[host].panics = true,
+            Act::Freeze { host, ms, machine } => {
+                self.freeze(host, now + ms * 1_000, machine != 0);
+            }
+            Act::Clock { host, seconds } => self.hosts[host].wall_offset += seconds,
+            Act::Standby { host, set } => {
+                self.excuse();
+                let message = Message::new("ask_resources").with("rsc_hold", SETS[set % 3]);
+                self.inject(host, message.with("info", "me"));
+            }
+            Act::Takeover { host, set } => {
+                self.excuse();
+                self.inject(
+                    host,
+                    Message::new("hb_takeover").with("rsc_hold", SETS[set % 3]),
+                );
+            }
+            Act::Broken { host, group, on } if group < self.plan.groups.len() => {
+                if on != 0 {
+                    self.hosts[host].broken.insert(group);
+                } else if self.hosts[host].broken.remove(&group) {
+                    self.judge.mended(group, now);
+                }
+            }
+            Act::Unstoppable { host, group } if group < self.plan.groups.len() => {
+                self.hosts[host].unstoppable.insert(group);
+            }
+            Act::Taken { host, group, on } if group < self.plan.groups.len() => {
+                if on != 0 {
+                    self.hosts[host].taken.insert(group);
+                } else if self.hosts[host].taken.remove(&group) {
+                    self.judge.mended(group, now);
+                }
+            }
+            Act::Slow { host, group, ms } => {
+                self.hosts[host].slow.insert(group, ms);
+                self.judge.slow_script(ms * 1_000);
+            }
+            Act::Late { host, micros } => {
+                self.hosts[host].late = micros;
+                self.judge.late_timers(host, micros);
+            }
+            Act::Rotate { host } => self.hosts[host].key ^= 3,
+            Act::Rest { moved } => self.rest(moved != 0),
+            Act::Broken { .. } | Act::Taken { .. } | Act::Unstoppable { .. } => {}
+            Act::Mark { host } => self.mark(host),
+            Act::Maintenance { host, on } => self.feed(
+                host,
+                if on != 0 {
+                    Event::FreezeRequested
+                } else {
+                    Event::ThawRequested
+                },
+            ),
+            Act::Gate { host, cut } => self.hosts[host].gate_cut = cut != 0,
+            Act::Cut { .. }
+            | Act::Cable { .. }
+            | Act::Heal
+            | Act::Loss { .. }
+            | Act::LossAll { .. }
+            | Act::Burst { .. }
+            | Act::Delay { .. }
+            | Act::Twice { .. }
+            | Act::Noisy { .. }
+            | Act::Corrupt { .. }
+            | Act::Replay { .. }
+            | Act::Line { .. } => self.network_act(act),
+            Act::Peace => self.peace(),
+        }
+    }
+
+    /// Everything that is broken is mended.
+    fn peace(&mut self) {
+        self.calm = true;
+        self.heal();
+        let now = self.now;
+        for host in &mut self.hosts {
+            host.unstoppable.clear();
+            host.panics = false;
+            host.slow.clear();
+            host.late = 0;
+            for group in std::mem::take(&mut host.taken) {
+                self.judge.mended(group, now);
+            }
+            host.gate_cut = false;
+            for group in std::mem::take(&mut host.broken) {
+                self.judge.mended(group, now);
+            }
+        }
+    }
+
+    /// Everything has come to rest; if nothing should have moved, each group is where it was.
+    fn rest(&mut self, moved: bool) {
+        self.settled();
+        let owners = self.all_owners();
+        let now = self.now;
+        if let Some(before) = self
+            .rested
+            .as_ref()
+            .filter(|before| !moved && **before != owners)
+        {
+            let text = format!("groups have moved from {before:?} to {owners:?}");
+            self.judge.fail(now, text);
+        }
+        let home = self.plan.groups.iter().map(|(owner, _)| vec![*owner]);
+        let returns = self.plan.failback == AutoFailback::On;
+        if returns && moved && owners != home.collect::<Vec<_>>() {
+            let text = format!("groups have not returned: {owners:?}");
+            self.judge.fail(now, text);
+        }
+        self.judge.rested(moved, now);
+        self.rested = Some(owners);
+    }
+
+    /// Whoever moves groups that a node cannot start has to move them again.
+    fn excuse(&mut self) {
+        for group in 0..self.plan.groups.len() {
+            if self.hosts.iter().any(|host| host.broken.contains(&group)) {
+                self.judge.excuse(group);
+            }
+        }
+    }
+
+    /// A message that every node must handle once.
+    pub fn mark(&mut self, host: usize) {
+        if self.hosts[host].node.is_none() {
+            return;
+        }
+        self.marks += 1;
+        let message = Message::new("labmark").with("mark", &self.marks.to_string());
+        let known = self.know_each_other();
+        self.judge.mark_sent(host, self.marks, known);
+        self.inject(host, message);
+    }
+
+    /// Each is active for each.
+    fn know_each_other(&self) -> bool {
+        self.hosts.iter().all(|host| {
+            host.node.as_ref().is_some_and(|node| {
+                node.nodes()
+                    .all(|peer| peer.ping || peer.status.to_string() == "active")
+            })
+        })
+    }
+}

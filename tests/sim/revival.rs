@@ -1,0 +1,131 @@
+//! Daemons that die alone, begin anew in place, or lose their core: what runs goes on.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use systole::node::Node;
+use systole::protocol::group::GroupKey;
+use systole::resources::holding::HoldingSet;
+
+use super::daemon::Daemon;
+use super::world::{Happening, Micros, SECOND, World, group_key};
+
+/// What a restart in place adds to the dead time that the other uses.
+const SILENCE: Duration = Duration::from_secs(30);
+
+impl World {
+    /// The daemon alone is killed: its scripts go on, and what it runs. Its guardian starts it again
+    /// after `pause`. A legacy node has none.
+    pub fn kill_daemon(&mut self, host: usize, pause: Micros) {
+        let h = &mut self.hosts[host];
+        if !matches!(h.node, Some(Daemon::Ours(_))) || h.frozen_until.is_some() {
+            return;
+        }
+        h.node = None;
+        h.life.process += 1;
+        h.reviving = true;
+        for model in &mut h.groups {
+            model.lose_actor();
+        }
+        let machine = h.machine;
+        self.note(format_args!(
+            "node{}: the daemon is gone, back in {pause} us",
+            host + 1
+        ));
+        self.judge.daemon_died(host, self.now);
+        self.at(self.now + pause, Happening::Revive { host, machine });
+    }
+
+    /// As the program does it after a death.
+    pub fn revive(&mut self, host: usize) {
+        let settings = self.settings(host);
+        let local = settings.local.clone();
+        let h = &mut self.hosts[host];
+        h.reviving = false;
+        h.life.process += 1;
+        let unfinished: BTreeSet<usize> =
+            h.kept.in_hand.keys().chain(&h.kept.owed).copied().collect();
+        // What is held and does not run is not held any more.
+        let mut holding = h.kept.holding;
+        for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
+            let groups = settings.groups.iter().enumerate();
+            let mut of = groups.filter(|(_, g)| (g.owner == local) == own).peekable();
+            if of.peek().is_some() && !of.any(|(g, _)| h.kept.may_run.contains(&g)) {
+                holding = holding.without(set);
+            }
+        }
+        h.kept.in_hand.clear();
+        h.kept.owed = unfinished;
+        h.kept.holding = holding;
+        self.resume(host);
+        if self.hosts[host].stopping {
+            self.stop_asked(host);
+        }
+    }
+
+    /// A core that goes on where another one ended, with what is kept.
+    fn resume(&mut self, host: usize) {
+        let settings = self.settings(host);
+        let seed = self.seed(host);
+        let identity = self.identity(host);
+        let kept = &self.hosts[host].kept;
+        let keys =
+            |groups: Vec<usize>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
+        let running = keys(kept.may_run.iter().copied().collect());
+        let unfinished = keys(kept.in_hand.keys().chain(&kept.owed).copied().collect());
+        let (holding, frozen) = (kept.holding, kept.frozen);
+        self.note(format_args!(
+            "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
+            host + 1
+        ));
+        let mut node = Node::resume(settings, identity, seed, holding, running);
+        node.finish(unfinished);
+        if frozen {
+            node.keep_frozen();
+        }
+        self.begin(host, Daemon::Ours(Box::new(node)));
+    }
+
+    /// The core has panicked: what it wanted done in this call is lost, the actors go on.
+    pub fn panic(&mut self, host: usize) {
+        let h = &mut self.hosts[host];
+        h.panics = false;
+        let Some(node) = h.node.take() else { return };
+        h.kept.holding = node.holding();
+        h.kept.frozen = node.frozen();
+        self.note(format_args!("node{}: the core panics", host + 1));
+        self.judge.daemon_died(host, self.now);
+        self.resume(host);
+        if self.hosts[host].stopping {
+            self.stop_asked(host);
+        }
+    }
+
+    /// A restart in place, as soon as the node is ready for it.
+    pub fn ask_reload(&mut self, host: usize, pause: Micros) {
+        let now = self.clock(host);
+        let process = self.hosts[host].life.process;
+        let Some(Daemon::Ours(node)) = self.hosts[host].node.as_mut() else {
+            return;
+        };
+        if node.stopping() {
+            return;
+        }
+        let ready = node.status().to_string() == "active" && node.rscstatus() != Some("transition");
+        if !ready {
+            let again = self.now + SECOND;
+            return self.at(
+                again,
+                Happening::AskReload {
+                    host,
+                    process,
+                    pause,
+                },
+            );
+        }
+        let mut actions = Vec::new();
+        node.announce_silence(SILENCE, now, &mut actions);
+        self.perform(host, actions);
+        self.kill_daemon(host, pause);
+    }
+}
