@@ -113,6 +113,16 @@ impl Node {
         self.resources.left_groups()
     }
 
+    /// How long each peer may be silent, as it said itself.
+    pub fn dead_times(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
+        self.membership.dead_times()
+    }
+
+    /// What an earlier core of this process knew of that. Call before [`start`](Self::start).
+    pub fn keep_dead_times(&mut self, known: impl IntoIterator<Item = (NodeName, Duration)>) {
+        self.membership.keep_dead_times(known);
+    }
+
     /// Whether the foreign groups are to go back to their owner.
     #[must_use]
     pub const fn failback_due(&self) -> bool {

@@ -547,12 +547,15 @@ impl Supervised for MembershipActor {
             to_go_home: self.node.failback_due(),
             frozen: self.node.frozen(),
         };
+        let known = self.node.dead_times();
+        let dead_times: Vec<_> = known.map(|(node, time)| (node.clone(), time)).collect();
         self.node = resumed(
             self.setup.settings.clone(),
             self.setup.identity.clone(),
             self.setup.seed,
             &resume,
         );
+        self.node.keep_dead_times(dead_times);
         if let Some(marks) = &self.kept.on_disk {
             self.node.haresources_on_disk(marks.clone());
         }

@@ -301,6 +301,27 @@ impl Membership {
         self.weight = weight;
     }
 
+    /// How long each peer may be silent, as it said itself.
+    pub fn dead_times(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
+        let known = |node: &&Node| node.kind == NodeKind::Peer && node.dead_time_told;
+        self.nodes
+            .iter()
+            .filter(known)
+            .map(|node| (&node.name, node.dead_after))
+    }
+
+    /// What an earlier core of this process knew of that. The longer time counts until the peer says it
+    /// again.
+    pub fn keep_dead_times(&mut self, known: impl IntoIterator<Item = (NodeName, Duration)>) {
+        for (name, time) in known {
+            let of_it = |node: &&mut Node| node.kind == NodeKind::Peer && node.name == name;
+            if let Some(node) = self.nodes.iter_mut().find(of_it) {
+                node.dead_after = node.dead_after.max(time);
+                node.dead_time_told = true;
+            }
+        }
+    }
+
     /// Announces `extra` more dead time until it was lowered as often as raised.
     pub fn raise_dead_time(&mut self, extra: Duration, now: Now, out: &mut Vec<Output>) {
         self.dead_time.raise(extra);

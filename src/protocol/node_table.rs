@@ -109,6 +109,8 @@ pub struct Node {
     pub silent_since: Monotonic,
     /// How long it may be silent.
     pub dead_after: Duration,
+    /// It has said so to this process.
+    pub dead_time_told: bool,
     /// What it acknowledged of ours.
     pub acked: Sequence,
     /// What we have to acknowledge to it at the end of the batch.
@@ -173,6 +175,7 @@ impl Node {
             last_status: None,
             silent_since: now,
             dead_after,
+            dead_time_told: false,
             acked: Sequence(0),
             ack_due: None,
             ack_trigger,

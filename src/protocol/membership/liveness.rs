@@ -29,6 +29,18 @@ pub(super) fn arrival_slack(limit: Duration) -> Duration {
         .min(MAX_ARRIVAL_SLACK)
 }
 
+/// How long a node may be silent at present. A node that was heard and has not sent a status yet may have
+/// a longer dead time than ours: whoever calls it dead before it has noticed anything takes over what it
+/// still runs.
+fn silence_allowed(node: &Node, links_up: bool, initdead: Duration) -> Duration {
+    let unknown = node.kind == NodeKind::Peer && node.heard && !node.dead_time_told;
+    if links_up && !unknown {
+        node.dead_after
+    } else {
+        initdead.max(node.dead_after)
+    }
+}
+
 /// Notices when our own calls come late.
 ///
 /// A call that comes late has found datagrams waiting that it has not read yet. Silence may
@@ -99,7 +111,7 @@ impl Membership {
         self.stall.grace_until = self.stall.grace_until.max(now.instant + grace);
         let links_up = self.links_up;
         for node in self.nodes.iter_mut() {
-            let limit = if links_up { node.dead_after } else { initdead };
+            let limit = silence_allowed(node, links_up, initdead);
             if late >= limit / 2 {
                 node.silent_since = now.instant;
                 for link in &mut node.links {
@@ -166,11 +178,7 @@ impl Membership {
 
     /// Silence allowed for a node and its links at present, arrival slack included.
     fn limit(&self, node: &Node) -> Duration {
-        let limit = if self.links_up {
-            node.dead_after
-        } else {
-            self.settings.timing.initdead
-        };
+        let limit = silence_allowed(node, self.links_up, self.settings.timing.initdead);
         limit.saturating_add(arrival_slack(limit))
     }
 

@@ -64,6 +64,8 @@ impl Membership {
         {
             node.dead_after = Duration::from_millis(dt).min(MAX_DEAD_TIME);
         }
+        // One that does not say it goes by ours.
+        node.dead_time_told = true;
         node.status_seq = heard.seq;
         node.last_status = Some(now.instant);
         node.silent_since = now.instant;

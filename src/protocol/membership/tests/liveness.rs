@@ -541,3 +541,37 @@ fn half_an_hour_of_loss_kills_nobody_and_leaves_no_gap() {
     got.sort_unstable();
     assert_eq!(got, (0..1_000).collect::<Vec<_>>(), "each once");
 }
+
+/// It may have announced a longer dead time than ours, and will say so with its next status.
+#[test]
+fn a_node_without_a_status_in_this_run_gets_the_longest_patience() {
+    let mut alone = Alone::started(&settings("alpha", &["alpha", "beta"]));
+    alone.hear(from_beta("T_ANY", 0x1000, 1));
+    let initdead = alone.core.settings.timing.initdead;
+    let deadtime = alone.core.settings.timing.deadtime;
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+    let early = alone.run_to(silent(ms(deadtime)) + 1_000);
+    assert!(!early.iter().any(is_dead));
+    let late = alone.run_to(2 * ms(initdead) + 2_000);
+    assert!(late.iter().any(is_dead));
+}
+
+#[test]
+fn a_dead_time_that_an_earlier_core_knew_counts_until_the_first_status() {
+    let mut alone = Alone::started(&settings("alpha", &["alpha", "beta"]));
+    let long = Duration::from_secs(45);
+    alone
+        .core
+        .keep_dead_times([(name("beta"), long), (name("gone"), long)]);
+    assert_eq!(
+        alone.core.dead_times().collect::<Vec<_>>(),
+        [(&name("beta"), long)]
+    );
+    alone.hear(from_beta("T_ANY", 0x1000, 1));
+    assert!(!alone.run_to(44_000).iter().any(is_dead));
+    alone.hear(beta_status("active", 0x1000, 2));
+    assert!(
+        alone.run_to(60_000).iter().any(is_dead),
+        "as it says itself"
+    );
+}
