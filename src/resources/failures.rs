@@ -308,6 +308,7 @@ impl ResourceState {
         let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group();
         let theirs = self.nice()
             && (!self.all_living_reported()
+                || self.somebody_is_leaving()
                 || self.other_runs(key)
                 || self.must_be_confirmed(key)
                 || (self.is_pair() && !self.all_peers_gone() && claimed));

@@ -1,4 +1,4 @@
-//! Start-up, reports, automatic failback and audits. Spec: resources, sections 5, 6 and 12.
+//! Start-up and reports. Spec: resources, section 5.
 //!
 //! | phase | `starting` of another | its report, stable | its report, not stable | 10 s over |
 //! |---|---|---|---|---|
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
-use super::standby::{Standby, Wish};
 use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
@@ -343,6 +342,7 @@ impl ResourceState {
         self.notice(Notice::RemoteTransitionDone {});
         self.answer();
         self.failback_armed = true;
+        self.failback_tries = 0;
         self.somebody_can_take();
     }
 
@@ -461,43 +461,6 @@ impl ResourceState {
         let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
         if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {
             self.give_way(&format!("node {from} has declared us dead"));
-        }
-    }
-
-    /// Gives foreign groups back when everything is quiet. Spec: resources, section 6.
-    pub(super) fn try_failback(&mut self) {
-        if !self.failback_armed || !self.nice() {
-            return;
-        }
-        let due = self.failback_due
-            && self.mine.has(HoldingSet::FOREIGN)
-            && self.model == AutoFailback::On
-            && !self.stopping();
-        if !due {
-            self.failback_due = false;
-            self.failback_armed = false;
-            return;
-        }
-        if !self.is_pair() {
-            self.failback_armed = false;
-            self.warn("no automatic failback with more than two nodes");
-            return;
-        }
-        let quiet = !self.frozen
-            && self.standby == Standby::Not
-            && self.other_stable
-            && !self.contested()
-            && self.phase == Phase::Stable
-            && !self.jobs.running()
-            && !self.failback_must_wait()
-            && self.all_living_reported()
-            && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()
-            && self.peer_active();
-        if quiet {
-            self.failback_due = false;
-            self.failback_armed = false;
-            let cause = "auto_failback on: their owner is back and settled";
-            self.begin_standby(HoldingSet::FOREIGN, Wish::Wanted, cause);
         }
     }
 

@@ -15,6 +15,7 @@ pub mod address;
 mod audit;
 mod by_group;
 mod events;
+mod failback;
 mod failures;
 pub mod freeze;
 mod handshake;

@@ -119,6 +119,14 @@ impl ResourceState {
             .all(|peer| peer.reported || peer.is_gone())
     }
 
+    /// Whether somebody who lives gives everything up to go: it says that it holds nothing, and may still
+    /// run anything until it has left.
+    pub(super) fn somebody_is_leaving(&self) -> bool {
+        self.peers
+            .values()
+            .any(|peer| peer.leaving && !peer.is_gone())
+    }
+
     /// Whether this is a cluster of exactly two normal nodes.
     pub(super) fn is_pair(&self) -> bool {
         self.peers.len() == 1

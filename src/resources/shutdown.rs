@@ -174,7 +174,7 @@ impl ResourceState {
         self.sb_deadline = None;
         self.wanted = None;
         self.offered = None;
-        self.failback_due = false;
+        self.failback_settled();
         self.failback_armed = false;
         self.failures.clear();
         self.asked.clear();

@@ -90,8 +90,10 @@ impl Standby {
 /// Why a set is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Somebody or `auto_failback` wants it.
+    /// Somebody wants it.
     Wanted,
+    /// `auto_failback` wants it.
+    GoesHome,
     /// The same, although haresources differ.
     Forced,
     /// A group of it does not start here.
@@ -415,6 +417,9 @@ impl ResourceState {
             set: set.to_string(),
         });
         self.other_stable = false;
+        if set.has(HoldingSet::FOREIGN) {
+            self.failback_settled();
+        }
         self.mine = self.mine.without(set);
         self.releasing = set;
         self.send(report(self.mine, false, Some("standby")));
@@ -483,6 +488,9 @@ impl ResourceState {
             format!("{from} has released it"),
         );
         let ours = set.mirror();
+        if ours.has(HoldingSet::FOREIGN) {
+            self.failback_settled();
+        }
         self.note_failed_there(message, ours);
         self.doubt = HoldingSet::NONE;
         if let Some(peer) = self.peers.get_mut(from) {

@@ -36,6 +36,9 @@ impl ResourceState {
     pub(super) fn interrupt_standby(&mut self) {
         self.offered = None;
         self.offer_answered = None;
+        if let Standby::Asked(wish) = self.standby {
+            self.failback_unanswered(wish);
+        }
         match self.standby {
             Standby::Not => {}
             // The stops go on; the newcomer sees in our reports what is not released yet.
@@ -61,7 +64,7 @@ impl ResourceState {
             Standby::Giving | Standby::Taking => {
                 self.sb_deadline = Some(self.after(COMPLETION));
             }
-            Standby::Asked(_) => {
+            Standby::Asked(wish) => {
                 self.decide(
                     format!("keeps {}", self.sb_set),
                     "the other node does not answer the offer",
@@ -69,6 +72,7 @@ impl ResourceState {
                 self.notice(Notice::NoStandbyReply {});
                 self.say_who_hangs();
                 self.withdraw_offer();
+                self.failback_unanswered(wish);
             }
             Standby::Not | Standby::Given | Standby::Answered { .. } => {
                 self.notice(Notice::NoStandbyReply {});

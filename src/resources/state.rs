@@ -55,6 +55,8 @@ pub(super) struct Timers {
     pub(super) other_yields: Option<Monotonic>,
     /// The taker of a standby reports what it was given, and its `done` has not come.
     pub(super) taken: Option<Monotonic>,
+    /// A failback that was not answered is tried again.
+    pub(super) failback: Option<Monotonic>,
     /// A takeover that waits for a report goes on.
     pub(super) takeover_goes_on: Option<Monotonic>,
     /// A stop that has not come to its end says so.
@@ -111,6 +113,8 @@ pub struct ResourceState {
     pub(super) failback_due: bool,
     /// The other side has turned stable: time to think of a failback.
     pub(super) failback_armed: bool,
+    /// How often it was offered in vain since.
+    pub(super) failback_tries: u8,
     pub(super) local_done: bool,
     pub(super) foreign_done: bool,
     pub(super) acquisition_logged: bool,
@@ -202,6 +206,7 @@ impl ResourceState {
             other_stable: false,
             failback_due: false,
             failback_armed: false,
+            failback_tries: 0,
             local_done: false,
             foreign_done: false,
             acquisition_logged: false,
@@ -300,6 +305,7 @@ impl ResourceState {
         self.handshake_overdue();
         self.legacy_overdue();
         self.failures_overdue();
+        self.failback_overdue();
         self.orphans_overdue();
         self.partition_overdue();
         self.stop_overdue();
@@ -382,6 +388,7 @@ impl ResourceState {
             self.timers.local,
             self.timers.ask_again,
             self.timers.taken,
+            self.timers.failback,
             self.unreported_deadline(),
             self.orphans_deadline(),
             self.partition_deadline(),

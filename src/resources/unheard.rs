@@ -131,7 +131,7 @@ impl ResourceState {
             format!("{node} runs them, and they do not start here"),
         );
         self.mine = self.mine.without(foreign);
-        self.failback_due = false;
+        self.failback_settled();
         for key in &keys {
             self.failures.remove(key);
         }

@@ -7,6 +7,7 @@ mod defects;
 mod found;
 mod freeze;
 mod handshake;
+mod home;
 mod late;
 mod legacy_model;
 mod pair;
