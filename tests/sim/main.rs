@@ -101,7 +101,6 @@ fn random_faults_and_maintenance() {
 }
 
 #[test]
-#[ignore = "waits for its mend: a node with the longer dead time is called dead too early"]
 fn random_faults_and_legacy_failback() {
     many(Kind::LegacyFailback);
 }
