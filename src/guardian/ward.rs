@@ -218,13 +218,15 @@ impl Ward {
         let mut numbers = NumberReader::default();
         self.socket.set_nonblocking(true)?;
         let mut open = true;
-        sys::shed_file_pages();
+        // What reading a word needs of the program is there again after it.
+        let mut slim = false;
         loop {
             let mut byte = [0; 1];
             while open {
                 match self.socket.read(&mut byte) {
                     Ok(0) => open = false,
                     Ok(_) => {
+                        slim = false;
                         let heard = numbers.take(byte[0]);
                         told.hear(&heard, clock.now().instant);
                         match heard {
@@ -255,6 +257,10 @@ impl Ward {
                     left => Some(left),
                 },
             };
+            // Nothing is due: it may sleep for months.
+            if limit.is_none() && !std::mem::replace(&mut slim, true) {
+                sys::shed_file_pages();
+            }
             let socket = open.then(|| self.socket.as_fd());
             let process = process.as_ref().map(|process| process.as_fd());
             (ended, _) = sys::wait_for_either(process, socket, limit)?;
