@@ -596,10 +596,15 @@ pub fn hostile_datagrams(kinds: [Kind; 2]) {
     }
     assert_eq!(pair.log_count(Pair::peer(node), "Late heartbeat"), 0);
     for stranger in ["alpha", "beta", "gamma", "delta"] {
-        let nodes = pair
+        let view = pair
             .lab
             .sh(node, &format!("{} view", env!("CARGO_BIN_EXE_systole")));
-        assert!(!nodes.contains(stranger), "{stranger} was let in: {nodes}");
+        let view: serde_json::Value = serde_json::from_str(&view).expect("a view");
+        let nodes = view["node"]["nodes"].to_string();
+        assert!(
+            nodes.contains("node1") && !nodes.contains(stranger),
+            "{nodes}"
+        );
     }
     let lines = pair.lab.log(node).lines().count() - lines_before;
     assert!(
