@@ -64,7 +64,7 @@ fn histories_that_once_failed() {
 
 #[test]
 #[ignore = "each waits for its mend"]
-fn histories_that_fail_until_they_are_mended() {
+fn long_histories_that_fail_until_they_are_mended() {
     for (name, history) in kept() {
         if let Some((_, why)) = NOT_MENDED.iter().find(|(file, _)| *file == name) {
             assert_eq!(history.verdict(), Ok(()), "{name}: {why}");

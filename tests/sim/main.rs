@@ -118,7 +118,7 @@ fn one_fault_at_a_time() {
 /// For `scripts/sim-worth`: how many histories, of all kinds in turn, until one fails.
 #[test]
 #[ignore = "a measurement"]
-fn until_one_fails() {
+fn long_until_one_fails() {
     let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let found = std::sync::Mutex::new(None::<(u64, String)>);
