@@ -114,7 +114,7 @@ fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Ac
             act(0, Act::Takeover { host, set });
             return 1;
         }
-        8 | 9 | 10 => act(0, Act::Kill { host, pause }),
+        8..=10 => act(0, Act::Kill { host, pause }),
         11 => act(0, Act::Reload { host, pause }),
         12 if plan.media > 1 => {
             let from = host;
