@@ -19,16 +19,27 @@ pub struct GroupModel {
     /// Its service addresses are there.
     pub address: bool,
     busy: Option<Ordered>,
+    /// A script of it runs: a start is asked about first.
+    begun: bool,
     /// The script in hand is of a daemon that is gone.
     orphan: bool,
     waiting: VecDeque<Ordered>,
 }
 
 impl GroupModel {
-    /// The process has died: the script in hand goes on, nothing follows it.
+    /// The process has died: the script in hand goes on, nothing follows it. A start that was still
+    /// being asked about ends with the process.
     pub fn lose_actor(&mut self) {
         self.waiting.clear();
+        if !self.begun {
+            self.busy = None;
+        }
         self.orphan = self.busy.is_some();
+    }
+
+    /// Whether this order waits for the answer about its start.
+    pub fn asks(&self, ordered: &Ordered) -> bool {
+        !self.begun && self.busy.as_ref() == Some(ordered)
     }
 }
 
@@ -90,6 +101,7 @@ impl World {
             return;
         };
         model.busy = Some(ordered);
+        model.begun = false;
         let runs = model.runs;
         if self.listens && (ordered.what == GroupOrder::Stop || !runs) {
             let what = if ordered.what == GroupOrder::Stop {
@@ -139,6 +151,7 @@ impl World {
     }
 
     fn begin_script(&mut self, host: usize, group: usize) {
+        self.hosts[host].groups[group].begun = true;
         let took = self.duration(host, group);
         let machine = self.hosts[host].machine;
         self.at(

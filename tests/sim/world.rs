@@ -366,7 +366,8 @@ impl World {
                 stands,
             } => {
                 let h = &self.hosts[host];
-                if h.machine == machine && h.life.process == ordered.life.process {
+                let asks = h.groups[ordered.group].asks(&ordered);
+                if h.machine == machine && h.life.process == ordered.life.process && asks {
                     self.begin_start(host, ordered.group, stands);
                 }
             }
