@@ -68,6 +68,7 @@ pub enum Chance {
     Slow,
     Seed,
     Corrupt,
+    Part,
 }
 
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message

@@ -2,6 +2,7 @@
 
 use super::act::Act;
 use super::draws::Draws;
+use super::features::Features;
 use super::history::{FAULTS_END, History};
 use super::plan::Plan;
 use super::world::{Micros, SECOND};
@@ -64,6 +65,7 @@ impl Kind {
             plan.failback = systole::protocol::settings::AutoFailback::Legacy;
         }
         plan.gate = self == Self::Isolation;
+        plan.features = Features::draw(self, seed);
         let mut drawn = Drawn {
             kind: self,
             wild: matches!(self, Self::LegacyFailback | Self::Revived),

@@ -14,8 +14,8 @@ use systole::resources::holding::HoldingSet;
 use super::daemon::Daemon;
 use super::draws::{Chance, within};
 use super::legacy::LegacyNode;
-use super::plan::Program;
-use super::scripts::GroupModel;
+use super::plan::{Plan, Program};
+use super::steps::GroupModel;
 use super::world::{Happening, Life, Micros, Ordered, SECOND, World, group_key};
 
 /// What stands in the file of what is held, and what the actors know beside the core.
@@ -77,7 +77,7 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn off(index: usize, groups: usize) -> Self {
+    pub fn off(index: usize, plan: &Plan) -> Self {
         Self {
             name: NodeName::new(&format!("node{}", index + 1)).expect("a name"),
             node: None,
@@ -96,7 +96,9 @@ impl Host {
             wall_offset: 0,
             arm: 0,
             armed_at: None,
-            groups: (0..groups).map(|_| GroupModel::default()).collect(),
+            groups: (0..plan.groups.len())
+                .map(|group| GroupModel::of(plan.parts(group)))
+                .collect(),
             outstanding: BTreeMap::new(),
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
@@ -186,7 +188,7 @@ impl World {
         h.frozen_until = None;
         h.machine_frozen = false;
         h.deferred.clear();
-        h.groups.fill_with(GroupModel::default);
+        h.groups.iter_mut().for_each(GroupModel::clear);
         h.outstanding.clear();
         h.unstoppable.clear();
         h.slow.clear();
@@ -355,7 +357,7 @@ impl World {
     }
 
     fn exit(&mut self, host: usize) {
-        let runs = self.hosts[host].groups.iter().any(|model| model.runs);
+        let runs = self.hosts[host].groups.iter().any(|model| model.runs());
         if runs {
             let text = format!("node{} ended and its groups run", host + 1);
             self.judge.fail(self.now, text);

@@ -16,6 +16,8 @@ mod act;
 mod daemon;
 mod draws;
 mod faults;
+mod features;
+mod halves;
 mod history;
 mod host;
 mod judge;
@@ -30,6 +32,7 @@ mod revival;
 mod scenarios;
 mod scripts;
 mod singles;
+mod steps;
 mod timelines;
 mod world;
 

@@ -5,6 +5,7 @@ use std::fmt;
 use systole::protocol::settings::AutoFailback;
 
 use super::draws::Draws;
+use super::features::Features;
 
 /// What runs on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub struct Plan {
     pub gate: bool,
     /// Messages go through the codec, signed.
     pub wire: bool,
+    pub features: Features,
 }
 
 impl Plan {
@@ -56,6 +58,7 @@ impl Plan {
             internal_ms: 5,
             gate: false,
             wire: false,
+            features: Features::default(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Plan {
             internal_ms: draws.pick(&[1, 5, 20]),
             gate: false,
             wire: draws.percent(5),
+            features: Features::default(),
         }
     }
 
@@ -141,6 +145,15 @@ impl Plan {
         plan.deadtimes_ms = vec![deadtime_ms; 2];
         plan.initdead_ms = deadtime_ms.max(10_000) + 2_000;
         plan
+    }
+
+    /// So many parts of a group are started and stopped one by one.
+    pub fn parts(&self, group: usize) -> usize {
+        if self.features.steps {
+            self.groups.get(group).map_or(1, |group| group.1)
+        } else {
+            1
+        }
     }
 
     pub fn nodes(&self) -> usize {
@@ -203,7 +216,7 @@ impl Plan {
                 "internal" => plan.internal_ms = value.parse().ok()?,
                 "gate" => plan.gate = value == "yes",
                 "wire" => plan.wire = value == "yes",
-                _ => return None,
+                _ => plan.features.parse(name, value)?,
             }
         }
         Some(plan)
@@ -244,7 +257,7 @@ impl fmt::Display for Plan {
         write!(
             f,
             "programs={} keepalive={} deadtime={} initdead={} failback={failback} groups={} \
-             media={} script={} slow={} internal={} gate={} wire={}",
+             media={} script={} slow={} internal={} gate={} wire={}{}",
             joined(&self.programs, word),
             joined(&self.keepalives_ms, u64::to_string),
             joined(&self.deadtimes_ms, u64::to_string),
@@ -256,6 +269,7 @@ impl fmt::Display for Plan {
             self.internal_ms,
             yes(self.gate),
             yes(self.wire),
+            self.features,
         )
     }
 }

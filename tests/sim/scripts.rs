@@ -1,6 +1,4 @@
-//! Groups: their actors, their scripts, and what the judge sees of them.
-
-use std::collections::VecDeque;
+//! Groups: their orders, and what the judge sees of them. How one is carried out: `steps.rs`.
 
 use systole::protocol::event::{Event, GroupOrder, GroupOutcome};
 use systole::protocol::group::GroupKey;
@@ -8,40 +6,8 @@ use systole::protocol::settings::AutoFailback;
 use systole::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
-use super::draws::{Chance, within};
 use super::judge::Word;
 use super::world::{Happening, Ordered, World, group_key};
-
-/// What a group's actor is doing.
-#[derive(Debug, Default)]
-pub struct GroupModel {
-    pub runs: bool,
-    /// Its service addresses are there.
-    pub address: bool,
-    busy: Option<Ordered>,
-    /// A script of it runs: a start is asked about first.
-    begun: bool,
-    /// The script in hand is of a daemon that is gone.
-    orphan: bool,
-    waiting: VecDeque<Ordered>,
-}
-
-impl GroupModel {
-    /// The process has died: the script in hand goes on, nothing follows it. A start that was still
-    /// being asked about ends with the process.
-    pub fn lose_actor(&mut self) {
-        self.waiting.clear();
-        if !self.begun {
-            self.busy = None;
-        }
-        self.orphan = self.busy.is_some();
-    }
-
-    /// Whether this order waits for the answer about its start.
-    pub fn asks(&self, ordered: &Ordered) -> bool {
-        !self.begun && self.busy.as_ref() == Some(ordered)
-    }
-}
 
 impl World {
     /// An order leaves the core.
@@ -62,179 +28,6 @@ impl World {
         }
         let when = now + self.internal_delay(host);
         self.at(when, Happening::Order { host, ordered });
-    }
-
-    pub fn order_comes(&mut self, host: usize, ordered: Ordered) {
-        if self.hosts[host].life.process != ordered.life.process {
-            return;
-        }
-        self.hosts[host].groups[ordered.group]
-            .waiting
-            .push_back(ordered);
-        self.next_order(host, ordered.group);
-    }
-
-    /// Microseconds that a script takes.
-    fn duration(&mut self, host: usize, group: usize) -> u64 {
-        if let Some(ms) = self.hosts[host].slow.remove(&group) {
-            return ms * 1_000;
-        }
-        let drawn = self.noise.draw(Chance::Slow, [host, group, 0], self.now);
-        let slow = drawn.is_multiple_of(10);
-        let longest = if slow && !self.calm {
-            self.plan.slow_script_ms
-        } else {
-            self.plan.script_ms
-        };
-        let drawn = self.noise.draw(Chance::Script, [host, group, 0], self.now);
-        within(drawn, 1_000..longest * 1_000 + 1) * self.plan.groups[group].1 as u64
-    }
-
-    pub fn next_order(&mut self, host: usize, group: usize) {
-        // While the daemon stands still nothing is begun; the thaw comes back to it.
-        let stands = self.hosts[host].frozen_until.is_some();
-        let model = &mut self.hosts[host].groups[group];
-        if stands || model.busy.is_some() {
-            return;
-        }
-        let Some(ordered) = model.waiting.pop_front() else {
-            return;
-        };
-        model.busy = Some(ordered);
-        model.begun = false;
-        let runs = model.runs;
-        if self.listens && (ordered.what == GroupOrder::Stop || !runs) {
-            let what = if ordered.what == GroupOrder::Stop {
-                "stop"
-            } else {
-                "start"
-            };
-            self.ran.push((host, format!("{what} g{group}")));
-        }
-        if ordered.what == GroupOrder::Start && !runs {
-            if self.calm {
-                let stands = self.start_stands(host, ordered);
-                return self.begin_start(host, group, stands);
-            }
-            let when = self.now + self.internal_delay(host);
-            return self.at(when, Happening::MayStart { host, group });
-        }
-        self.begin_script(host, group);
-    }
-
-    /// The question is there: the answer goes back.
-    pub fn may_start(&mut self, host: usize, group: usize) {
-        let Some(ordered) = self.hosts[host].groups[group].busy else {
-            return;
-        };
-        let stands = self.start_stands(host, ordered);
-        let machine = self.hosts[host].machine;
-        let when = self.now + self.internal_delay(host);
-        self.at(
-            when,
-            Happening::Begin {
-                host,
-                machine,
-                ordered,
-                stands,
-            },
-        );
-    }
-
-    /// The answer is there.
-    pub fn begin_start(&mut self, host: usize, group: usize, stands: bool) {
-        if !stands {
-            return self.withdrawn(host, group);
-        }
-        self.judge.begins(host, group, self.now);
-        self.begin_script(host, group);
-    }
-
-    fn begin_script(&mut self, host: usize, group: usize) {
-        self.hosts[host].groups[group].begun = true;
-        let took = self.duration(host, group);
-        let machine = self.hosts[host].machine;
-        self.at(
-            self.now + took,
-            Happening::ScriptEnd {
-                host,
-                machine,
-                group,
-            },
-        );
-    }
-
-    /// Asks the core before a script of a start begins, as the groups' actors do.
-    fn start_stands(&mut self, host: usize, ordered: Ordered) -> bool {
-        self.feed(host, Event::Tick);
-        let h = &self.hosts[host];
-        // The number says nothing to another core.
-        let order = (h.life == ordered.life).then_some(ordered.order);
-        h.node.as_ref().is_some_and(|node| node.start_stands(order))
-    }
-
-    /// A start that does not stand any more: nothing is begun.
-    fn withdrawn(&mut self, host: usize, group: usize) {
-        let Some(ordered) = self.hosts[host].groups[group].busy.take() else {
-            return;
-        };
-        self.note(format_args!("node{} g{group}: start withdrawn", host + 1));
-        self.report(host, ordered, GroupOutcome::Stopped);
-        self.next_order(host, group);
-    }
-
-    fn report(&mut self, host: usize, ordered: Ordered, outcome: GroupOutcome) {
-        let when = self.now + self.internal_delay(host);
-        self.at(
-            when,
-            Happening::Done {
-                host,
-                ordered,
-                outcome,
-            },
-        );
-    }
-
-    pub fn script_end(&mut self, host: usize, group: usize) {
-        let now = self.now;
-        let h = &mut self.hosts[host];
-        let (broken, unstoppable) = (h.broken.contains(&group), h.unstoppable.contains(&group));
-        let resources = self.plan.groups[group].1;
-        let model = &mut h.groups[group];
-        let Some(ordered) = model.busy.take() else {
-            return;
-        };
-        let orphan = std::mem::take(&mut model.orphan);
-        let fails = broken && !model.runs;
-        let taken = h.taken.contains(&group) && !model.runs;
-        let resource = group_key(group).to_string();
-        let outcome = match ordered.what {
-            GroupOrder::Start if fails => GroupOutcome::StartFailed { resource, code: 1 },
-            GroupOrder::Start if taken => GroupOutcome::AddressTaken {
-                claim: resource.clone(),
-            },
-            GroupOrder::Start => GroupOutcome::Started,
-            // Of a dead daemon one script comes to its end and no other is begun.
-            GroupOrder::Stop if orphan && resources > 1 && model.runs => GroupOutcome::Started,
-            GroupOrder::Stop if unstoppable && model.runs => GroupOutcome::StopFailed { resource },
-            GroupOrder::Stop => GroupOutcome::Stopped,
-        };
-        model.runs = matches!(
-            outcome,
-            GroupOutcome::Started | GroupOutcome::StopFailed { .. }
-        );
-        // A start puts the addresses back, a stop takes them away, be they withdrawn or not.
-        model.address = model.runs;
-        if !model.runs {
-            self.judge.ends(host, group, now);
-        }
-        self.stamp(group as u64 * 2 + u64::from(self.hosts[host].groups[group].runs));
-        let of = if orphan { " of a dead daemon" } else { "" };
-        self.note(format_args!("node{} g{group}{of}: {outcome:?}", host + 1));
-        if !orphan {
-            self.report(host, ordered, outcome);
-        }
-        self.next_order(host, group);
     }
 
     /// The core, or what is kept beside it, hears how an order came out.
@@ -273,10 +66,15 @@ impl World {
     pub fn addresses(&mut self, host: usize, groups: &[GroupKey], there: bool) {
         for group in 0..self.plan.groups.len() {
             if groups.contains(&group_key(group)) {
-                let model = &mut self.hosts[host].groups[group];
-                model.address = there && model.runs;
+                let there = there && self.hosts[host].groups[group].runs();
+                self.address(host, group, there);
             }
         }
+    }
+
+    /// The addresses of one group are there, or not.
+    pub fn address(&mut self, host: usize, group: usize, there: bool) {
+        self.hosts[host].groups[group].address = there;
     }
 
     fn side(&self, host: usize, group: usize) -> HoldingSet {
@@ -354,12 +152,13 @@ impl World {
             && !node.stopping()
             && !node.frozen();
         let model = &h.groups[group];
-        if !settled || model.busy.is_some() || !model.waiting.is_empty() {
+        if !settled || !model.idle() {
             return Word::Moves;
         }
         Word::Settled {
             holds: node.holding().has(self.side(host, group)),
-            runs: model.runs,
+            runs: model.runs(),
+            whole: model.whole(),
             address: model.address || node.is_cut_off() || self.plan.gate,
             able: !h.broken.contains(&group) && !h.taken.contains(&group),
         }

@@ -5,6 +5,8 @@ use systole::protocol::settings::AutoFailback;
 
 use super::act::Act;
 use super::draws::Draws;
+use super::faults::Kind;
+use super::features::Features;
 use super::history::History;
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND};
@@ -17,6 +19,7 @@ pub fn history(seed: u64) -> History {
     let mut draws = Draws::new(seed ^ 0x7369_6e67_6c65);
     let mut plan = Plan::pure(&mut draws);
     plan.programs = vec![Program::Ours; 2];
+    plan.features = Features::draw(Kind::Single, seed);
     if plan.failback == AutoFailback::Legacy {
         plan.failback = AutoFailback::On;
     }

@@ -76,6 +76,11 @@ pub enum Happening {
         ordered: Ordered,
         stands: bool,
     },
+    /// The next part of a group.
+    Step {
+        host: usize,
+        ordered: Ordered,
+    },
     Done {
         host: usize,
         ordered: Ordered,
@@ -181,9 +186,7 @@ impl World {
         let mut world = Self {
             judge: Judge::new(&plan),
             paths: vec![vec![Path::well(); plan.media]; nodes],
-            hosts: (0..nodes)
-                .map(|host| Host::off(host, plan.groups.len()))
-                .collect(),
+            hosts: (0..nodes).map(|host| Host::off(host, &plan)).collect(),
             plan,
             noise: Noise::new(noise),
             now: SECOND,
@@ -304,6 +307,7 @@ impl World {
             | Happening::Order { host, .. }
             | Happening::MayStart { host, .. }
             | Happening::Begin { host, .. }
+            | Happening::Step { host, .. }
             | Happening::Injected { host, .. }
             | Happening::StopAsked { host, .. }
             | Happening::AskReload { host, .. }
@@ -371,6 +375,7 @@ impl World {
                     self.begin_start(host, ordered.group, stands);
                 }
             }
+            Happening::Step { host, ordered } => self.step(host, ordered),
             Happening::Done {
                 host,
                 ordered,
@@ -440,7 +445,7 @@ impl World {
     /// Hosts on which a group runs now.
     pub fn owners(&self, group: usize) -> Vec<usize> {
         (0..self.hosts.len())
-            .filter(|host| self.hosts[*host].groups[group].runs)
+            .filter(|host| self.hosts[*host].groups[group].runs())
             .collect()
     }
 

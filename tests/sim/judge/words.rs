@@ -12,6 +12,8 @@ pub enum Word {
     Settled {
         holds: bool,
         runs: bool,
+        /// All of it.
+        whole: bool,
         address: bool,
         able: bool,
     },
@@ -50,6 +52,7 @@ impl Words {
         let Word::Settled {
             holds,
             runs,
+            whole,
             address,
             able,
         } = word
@@ -63,13 +66,16 @@ impl Words {
                 || (self.mended[group] > 0
                     && now < self.mended[group] + LONGEST_PAUSE + 60 * SECOND));
         let bare = runs && !address;
-        if (holds == runs || !self.judged) && !bare || waits {
+        let half = runs && !whole;
+        if (holds == runs || !self.judged) && !bare && !half || waits {
             self.differ_since[host][group] = None;
             return None;
         }
         let since = *self.differ_since[host][group].get_or_insert(now);
         let what = if holds && bare {
             "holds g{} and its addresses are gone"
+        } else if holds && half {
+            "holds g{} and a part of it does not run"
         } else if runs {
             "runs g{} and does not hold it"
         } else {

@@ -1,0 +1,386 @@
+//! How an order for a group is carried out: its parts are started from the first to the last and stopped
+//! from the last to the first. A part is one resource, or all of them where the plan has no steps.
+//!
+//! | Where an order is | What comes | Then |
+//! |---|---|---|
+//! | a start | a part that is not up | the core is asked, its script runs |
+//! | a start | the script fails, or the order does not stand any more | what is up is stopped, then this is reported |
+//! | a stop | a script ends | the next part; a part that cannot be stopped is reported at once |
+//! | either | the daemon dies | the script in hand comes to its end, nothing follows it |
+
+use std::collections::VecDeque;
+
+use systole::protocol::event::{Event, GroupOrder, GroupOutcome};
+
+use super::draws::{Chance, within};
+use super::world::{Happening, Ordered, World, group_key};
+
+/// What a group's actor is doing.
+#[derive(Debug, Default)]
+pub struct GroupModel {
+    /// Which parts run, in the order of their starts.
+    pub up: Vec<bool>,
+    /// Its service addresses are there.
+    pub address: bool,
+    busy: Option<Ordered>,
+    /// A script of it runs: a start is asked about first.
+    begun: bool,
+    /// The part in hand.
+    at: usize,
+    /// What is reported when everything is stopped; `None`: it is being started.
+    ends_as: Option<GroupOutcome>,
+    /// The part whose script fails in this order, if one does.
+    weak: usize,
+    /// The script in hand is of a daemon that is gone.
+    orphan: bool,
+    waiting: VecDeque<Ordered>,
+}
+
+impl GroupModel {
+    pub fn of(parts: usize) -> Self {
+        Self {
+            up: vec![false; parts],
+            ..Self::default()
+        }
+    }
+
+    /// Power is gone.
+    pub fn clear(&mut self) {
+        *self = Self::of(self.up.len());
+    }
+
+    /// Something of it runs.
+    pub fn runs(&self) -> bool {
+        self.up.contains(&true)
+    }
+
+    /// All of it runs.
+    pub fn whole(&self) -> bool {
+        !self.up.contains(&false)
+    }
+
+    /// Nothing is in hand and nothing waits.
+    pub fn idle(&self) -> bool {
+        self.busy.is_none() && self.waiting.is_empty()
+    }
+
+    /// The process has died: the script in hand goes on, nothing follows it. A start that was still
+    /// being asked about ends with the process.
+    pub fn lose_actor(&mut self) {
+        self.waiting.clear();
+        if !self.begun {
+            self.busy = None;
+        }
+        self.orphan = self.busy.is_some();
+    }
+
+    /// Whether this order waits for the answer about its start.
+    pub fn asks(&self, ordered: &Ordered) -> bool {
+        !self.begun && self.busy.as_ref() == Some(ordered)
+    }
+
+    fn in_hand(&self) -> Option<(GroupOrder, usize, bool)> {
+        let ordered = self.busy.as_ref()?;
+        Some((ordered.what, self.at, self.orphan))
+    }
+}
+
+impl World {
+    pub fn order_comes(&mut self, host: usize, ordered: Ordered) {
+        if self.hosts[host].life.process != ordered.life.process {
+            return;
+        }
+        self.hosts[host].groups[ordered.group]
+            .waiting
+            .push_back(ordered);
+        self.next_order(host, ordered.group);
+    }
+
+    /// Microseconds that a script takes.
+    fn duration(&mut self, host: usize, group: usize) -> u64 {
+        if let Some(ms) = self.hosts[host].slow.remove(&group) {
+            return ms * 1_000;
+        }
+        let drawn = self.noise.draw(Chance::Slow, [host, group, 0], self.now);
+        let slow = drawn.is_multiple_of(10);
+        let longest = if slow && !self.calm {
+            self.plan.slow_script_ms
+        } else {
+            self.plan.script_ms
+        };
+        let drawn = self.noise.draw(Chance::Script, [host, group, 0], self.now);
+        let scripts = self.plan.groups[group].1 / self.plan.parts(group);
+        within(drawn, 1_000..longest * 1_000 + 1) * scripts as u64
+    }
+
+    pub fn next_order(&mut self, host: usize, group: usize) {
+        // While the daemon stands still nothing is begun; the thaw comes back to it.
+        let stands = self.hosts[host].frozen_until.is_some();
+        let parts = self.plan.parts(group);
+        let model = &mut self.hosts[host].groups[group];
+        if stands || model.busy.is_some() {
+            return;
+        }
+        let Some(ordered) = model.waiting.pop_front() else {
+            return;
+        };
+        model.busy = Some(ordered);
+        model.begun = false;
+        let runs = model.runs();
+        if self.listens && (ordered.what == GroupOrder::Stop || !runs) {
+            let what = if ordered.what == GroupOrder::Stop {
+                "stop"
+            } else {
+                "start"
+            };
+            self.ran.push((host, format!("{what} g{group}")));
+        }
+        let drawn = self.noise.draw(Chance::Part, [host, group, 0], self.now);
+        let model = &mut self.hosts[host].groups[group];
+        model.weak = within(drawn, 0..parts as u64) as usize;
+        match ordered.what {
+            GroupOrder::Start => {
+                model.ends_as = None;
+                self.next_start(host, group);
+            }
+            GroupOrder::Stop => {
+                model.ends_as = Some(GroupOutcome::Stopped);
+                self.next_stop(host, group);
+            }
+        }
+    }
+
+    /// The next part that is not up; the core is asked first. Where all are up, that is found out.
+    fn next_start(&mut self, host: usize, group: usize) {
+        let model = &mut self.hosts[host].groups[group];
+        let Some(ordered) = model.busy else { return };
+        let Some(at) = model.up.iter().position(|up| !up) else {
+            model.at = 0;
+            return self.begin_script(host, group);
+        };
+        model.at = at;
+        if self.calm {
+            let stands = self.start_stands(host, ordered);
+            return self.begin_start(host, group, stands);
+        }
+        let when = self.now + self.internal_delay(host);
+        self.at(when, Happening::MayStart { host, group });
+    }
+
+    /// The question is there: the answer goes back.
+    pub fn may_start(&mut self, host: usize, group: usize) {
+        let Some(ordered) = self.hosts[host].groups[group].busy else {
+            return;
+        };
+        let stands = self.start_stands(host, ordered);
+        let machine = self.hosts[host].machine;
+        let when = self.now + self.internal_delay(host);
+        self.at(
+            when,
+            Happening::Begin {
+                host,
+                machine,
+                ordered,
+                stands,
+            },
+        );
+    }
+
+    /// The answer is there.
+    pub fn begin_start(&mut self, host: usize, group: usize, stands: bool) {
+        if !stands {
+            self.note(format_args!("node{} g{group}: start withdrawn", host + 1));
+            return self.undo(host, group, GroupOutcome::Stopped);
+        }
+        if !self.hosts[host].groups[group].runs() {
+            self.judge.begins(host, group, self.now);
+        }
+        self.begin_script(host, group);
+    }
+
+    fn begin_script(&mut self, host: usize, group: usize) {
+        self.hosts[host].groups[group].begun = true;
+        let took = self.duration(host, group);
+        let machine = self.hosts[host].machine;
+        self.at(
+            self.now + took,
+            Happening::ScriptEnd {
+                host,
+                machine,
+                group,
+            },
+        );
+    }
+
+    /// Asks the core before a script of a start begins, as the groups' actors do.
+    fn start_stands(&mut self, host: usize, ordered: Ordered) -> bool {
+        self.feed(host, Event::Tick);
+        let h = &self.hosts[host];
+        // The number says nothing to another core.
+        let order = (h.life == ordered.life).then_some(ordered.order);
+        h.node.as_ref().is_some_and(|node| node.start_stands(order))
+    }
+
+    /// A start comes to nothing: what is up is stopped.
+    fn undo(&mut self, host: usize, group: usize, outcome: GroupOutcome) {
+        let model = &mut self.hosts[host].groups[group];
+        if !model.runs() {
+            return self.finish(host, group, Some(outcome));
+        }
+        model.ends_as = Some(outcome);
+        self.next_stop(host, group);
+    }
+
+    /// The last part that is up.
+    fn next_stop(&mut self, host: usize, group: usize) {
+        let model = &mut self.hosts[host].groups[group];
+        model.at = model.up.iter().rposition(|up| *up).unwrap_or(0);
+        self.begin_script(host, group);
+    }
+
+    /// The order is carried out. Without an outcome it is reported already.
+    fn finish(&mut self, host: usize, group: usize, outcome: Option<GroupOutcome>) {
+        let model = &mut self.hosts[host].groups[group];
+        let Some(ordered) = model.busy.take() else {
+            return;
+        };
+        model.ends_as = None;
+        if !model.runs() {
+            self.judge.ends(host, group, self.now);
+        }
+        if let Some(outcome) = outcome {
+            self.report(host, ordered, outcome);
+        }
+        self.next_order(host, group);
+    }
+
+    fn report(&mut self, host: usize, ordered: Ordered, outcome: GroupOutcome) {
+        self.note(format_args!(
+            "node{} g{}: {outcome:?}",
+            host + 1,
+            ordered.group
+        ));
+        let when = self.now + self.internal_delay(host);
+        self.at(
+            when,
+            Happening::Done {
+                host,
+                ordered,
+                outcome,
+            },
+        );
+    }
+
+    pub fn script_end(&mut self, host: usize, group: usize) {
+        let model = &self.hosts[host].groups[group];
+        let Some((what, at, orphan)) = model.in_hand() else {
+            return;
+        };
+        let starts = what == GroupOrder::Start && model.ends_as.is_none();
+        let done = if starts {
+            self.start_script_ends(host, group, at)
+        } else {
+            self.stop_script_ends(host, group, at, orphan)
+        };
+        let model = &mut self.hosts[host].groups[group];
+        let runs = model.runs();
+        self.stamp(group as u64 * 2 + u64::from(runs));
+        let model = &mut self.hosts[host].groups[group];
+        if std::mem::take(&mut model.orphan) {
+            let up = model.up.clone();
+            self.note(format_args!(
+                "node{} g{group}: a script of a dead daemon has ended, up {up:?}",
+                host + 1
+            ));
+            return self.finish(host, group, None);
+        }
+        match done {
+            Ok(None) => self.next_step(host, group),
+            Ok(Some(outcome)) => self.finish(host, group, outcome),
+            Err(outcome) => self.undo(host, group, outcome),
+        }
+    }
+
+    /// `Ok(None)`: there is more to start.
+    fn start_script_ends(
+        &mut self,
+        host: usize,
+        group: usize,
+        at: usize,
+    ) -> Result<Option<Option<GroupOutcome>>, GroupOutcome> {
+        let h = &mut self.hosts[host];
+        let (broken, taken) = (h.broken.contains(&group), h.taken.contains(&group));
+        let model = &mut h.groups[group];
+        let resource = group_key(group).to_string();
+        if !model.whole() {
+            if taken && !model.runs() {
+                let claim = resource;
+                return Err(GroupOutcome::AddressTaken { claim });
+            }
+            if broken && at == model.weak {
+                return Err(GroupOutcome::StartFailed { resource, code: 1 });
+            }
+            model.up[at] = true;
+        }
+        // A start puts the addresses back, be they withdrawn or not.
+        self.address(host, group, true);
+        let whole = self.hosts[host].groups[group].whole();
+        Ok(whole.then_some(Some(GroupOutcome::Started)))
+    }
+
+    /// As [`start_script_ends`](Self::start_script_ends); nothing comes to nothing.
+    fn stop_script_ends(
+        &mut self,
+        host: usize,
+        group: usize,
+        at: usize,
+        orphan: bool,
+    ) -> Result<Option<Option<GroupOutcome>>, GroupOutcome> {
+        let resources = self.plan.groups[group].1;
+        let h = &mut self.hosts[host];
+        let unstoppable = h.unstoppable.contains(&group);
+        let model = &mut h.groups[group];
+        // Where all resources are one part, a dead daemon's stop ends after the first of them.
+        let half_done = orphan && resources > 1 && model.up.len() == 1;
+        if half_done && model.runs() {
+            return Ok(None);
+        }
+        if unstoppable && model.up[at] && at == model.weak {
+            let resource = group_key(group).to_string();
+            let outcome = GroupOutcome::StopFailed { resource };
+            if orphan {
+                return Ok(None);
+            }
+            // The others are stopped after it; the machine is restarted long before that is done.
+            return Ok(Some(Some(outcome)));
+        }
+        model.up[at] = false;
+        if at == 0 {
+            self.address(host, group, false);
+        }
+        let model = &mut self.hosts[host].groups[group];
+        let ends_as = model.ends_as.take_if(|_| !model.up.contains(&true));
+        Ok(ends_as.map(Some))
+    }
+
+    /// The script of the next part, as soon as the daemon runs.
+    fn next_step(&mut self, host: usize, group: usize) {
+        let model = &mut self.hosts[host].groups[group];
+        model.begun = false;
+        let Some(ordered) = model.busy else { return };
+        self.at(self.now, Happening::Step { host, ordered });
+    }
+
+    /// The daemon runs: the next part.
+    pub fn step(&mut self, host: usize, ordered: Ordered) {
+        let model = &self.hosts[host].groups[ordered.group];
+        if !model.asks(&ordered) {
+            return;
+        }
+        if model.ends_as.is_some() {
+            self.next_stop(host, ordered.group);
+        } else {
+            self.next_start(host, ordered.group);
+        }
+    }
+}
