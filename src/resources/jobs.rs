@@ -2,7 +2,8 @@
 //! group.
 //!
 //! A job is what legacy runs as one helper process: an ordered list of groups to start or stop.
-//! Start and stop of one group can never overlap, because an order for a busy group waits.
+//! Start and stop of one group can never overlap, because an order for a busy group waits; other
+//! groups of the job are stopped meanwhile.
 //! Spec: resources, sections 6 (c) and 9.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -246,18 +247,28 @@ impl Jobs {
             if job.in_flight.is_some() || job.held {
                 continue;
             }
-            let Some((key, what)) = job.steps.front().cloned() else {
+            let busy = |key: &GroupKey| {
+                let group = self.groups.get(key);
+                group.is_some_and(|group| group.busy.is_some())
+            };
+            // What is started may need what stands before it. What is stopped need not wait for a
+            // script of another group, which can take an hour: another node may run it by now.
+            let may =
+                |(key, what): &(GroupKey, GroupOrder)| *what == GroupOrder::Stop && !busy(key);
+            let front = job.steps.front().is_some_and(|(key, _)| !busy(key));
+            let at = if front {
+                Some(0)
+            } else {
+                job.steps.iter().position(may)
+            };
+            let Some((key, what)) = at.and_then(|at| job.steps.remove(at)) else {
                 continue;
             };
             let group = self.groups.entry(key.clone()).or_default();
-            if group.busy.is_some() {
-                continue;
-            }
             let id = OrderId(self.next_order);
             self.next_order = self.next_order.saturating_add(1);
             group.busy = Some(id);
             job.in_flight = Some(id);
-            job.steps.pop_front();
             return Some(Order {
                 id,
                 group: key,

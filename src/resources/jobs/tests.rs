@@ -41,6 +41,43 @@ fn a_stop_waits_for_the_start_in_progress() {
     assert_eq!(stop.what, GroupOrder::Stop);
 }
 
+/// Its first group is still being started, which can take an hour: the others are stopped meanwhile.
+#[test]
+fn a_release_does_not_wait_behind_a_group_that_is_busy() {
+    let mut jobs = Jobs::new(["a", "b", "c"].iter().map(|k| key(k)));
+    jobs.add(Purpose::AcquireLocal, [key("a")], GroupOrder::Start);
+    let start = jobs.next_order().unwrap();
+    jobs.cancel(|_| true);
+    let all = [key("a"), key("b"), key("c")];
+    jobs.add(Purpose::ReleaseAll, all, GroupOrder::Stop);
+    let second = jobs.next_order().unwrap();
+    assert_eq!(second.group, key("b"));
+    assert!(jobs.next_order().is_none(), "one at a time");
+    jobs.done(second.id, &key("b"), &GroupOutcome::Stopped);
+    let third = jobs.next_order().unwrap();
+    assert_eq!(third.group, key("c"));
+    jobs.done(third.id, &key("c"), &GroupOutcome::Stopped);
+    assert!(jobs.next_order().is_none());
+    jobs.done(start.id, &key("a"), &GroupOutcome::Started);
+    let last = jobs.next_order().unwrap();
+    assert_eq!((last.group, last.what), (key("a"), GroupOrder::Stop));
+    jobs.done(last.id, &key("a"), &GroupOutcome::Stopped);
+    assert_eq!(jobs.next_finished(), Some(Purpose::Cancelled));
+    assert_eq!(jobs.next_finished(), Some(Purpose::ReleaseAll));
+}
+
+/// The order of the file is kept where groups are started: one may need the one before it.
+#[test]
+fn a_start_waits_for_the_one_before_it() {
+    let mut jobs = jobs();
+    jobs.add(Purpose::Give, [key("a")], GroupOrder::Stop);
+    let stop = jobs.next_order().unwrap();
+    jobs.add(Purpose::Reclaim, [key("a"), key("b")], GroupOrder::Start);
+    assert!(jobs.next_order().is_none());
+    jobs.done(stop.id, &key("a"), &GroupOutcome::Stopped);
+    assert_eq!(jobs.next_order().unwrap().group, key("a"));
+}
+
 #[test]
 fn two_jobs_run_beside_each_other_on_different_groups() {
     let mut jobs = jobs();

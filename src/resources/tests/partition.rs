@@ -459,6 +459,7 @@ fn a_start_in_hand_stands_only_until_everything_is_given_up() {
     assert!(!core.state.start_stands(None));
     core.said();
     core.end(GroupOutcome::Stopped);
+    core.finish();
     assert!(core.said().contains(&"stop a".to_owned()), "as every group");
 }
 
