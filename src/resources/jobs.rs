@@ -165,6 +165,17 @@ impl Jobs {
         }
     }
 
+    /// Drops the steps not yet begun of the jobs that `which` names: each ends with what is in flight.
+    /// `false`: there are none.
+    pub(super) fn withdraw_steps(&mut self, which: impl Fn(&Purpose) -> bool) -> bool {
+        let mut any = false;
+        for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
+            any |= !job.steps.is_empty();
+            job.steps.clear();
+        }
+        any
+    }
+
     /// Begins no start from now on. A job that loses its steps by that is done, and what follows
     /// it follows: others may wait for its word.
     pub(super) fn refuse_starts(&mut self) {

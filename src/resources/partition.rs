@@ -313,9 +313,17 @@ impl ResourceState {
     }
 
     /// A node is heard again whose groups are being taken over, or which ran ours: what is not yet
-    /// started waits until it reports, because it may still run it.
+    /// started waits until it reports, because it may still run it. Where nobody reports, ours are asked
+    /// for when it is active, and its own it asks for.
     pub(super) fn hold_takeovers(&mut self, node: &NodeName) {
-        if self.jobs.hold(is_takeover) {
+        if !self.nice() && self.is_pair() {
+            if self.jobs.withdraw_steps(is_takeover) {
+                self.decide(
+                    "starts nothing more of what was taken over",
+                    format!("node {node} is heard again, and may run it: the owner asks"),
+                );
+            }
+        } else if self.jobs.hold(is_takeover) {
             self.info(format!("takeover waits for the report of node {node}"));
             self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
         }

@@ -72,6 +72,42 @@ fn a_group_is_handed_over_only_when_it_is_stopped() {
     );
 }
 
+/// The node that is being taken over comes back in the middle. No report will ever say what it runs,
+/// so no pause ends in a start: the owner asks. Simulator: seed 218 with isolation.
+#[test]
+fn what_is_not_yet_taken_when_the_node_returns_is_asked_for() {
+    let mut settings = settings(&["a", "b"], LEGACY);
+    for (key, owner) in [("a2", "a"), ("b2", "b")] {
+        settings.groups.push(ResourceGroup {
+            key: GroupKey::new(key),
+            owner: name(owner),
+            resources: vec![key.to_owned()],
+        });
+    }
+    let mut core = Core::with(&settings);
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    core.said();
+    core.returns("b");
+    let asked = core.said();
+    assert!(asked.contains(&"ip-request a2".to_owned()), "{asked:?}");
+    core.finish();
+    core.wait(60_000);
+    core.finish();
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("start")),
+        "{said:?}"
+    );
+    core.hear("b", "ip-request-resp a2 yes");
+    assert_eq!(core.said(), ["hook ip-request-resp", "start a2"]);
+    // It dies after all: everything is taken.
+    core.finish();
+    core.dies("b");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 4);
+}
+
 #[test]
 fn with_more_nodes_it_waits_for_the_one_that_ran_it() {
     let mut core = Core::with(&settings(&["a", "b", "c"], LEGACY));
