@@ -191,6 +191,15 @@ impl ResourceState {
         self.failures.insert(key, failure);
     }
 
+    /// What was due and could not be tried here, because the other node had not reported, may be tried.
+    pub(super) fn the_moment_is_good(&mut self) {
+        let (now, soon) = (self.now, self.after(AGAIN));
+        let waits = |failure: &&mut Failure| failure.moved && failure.at <= soon;
+        for failure in self.failures.values_mut().filter(waits) {
+            failure.at = now;
+        }
+    }
+
     /// Looked at again soon; never moved, because the other node would find the same.
     fn address_taken(&mut self, group: &GroupKey) {
         if self.stopping() || self.phase == Phase::Shutdown {

@@ -313,6 +313,9 @@ impl ResourceState {
         if asked {
             self.answer();
         }
+        if full && first && self.phase == Phase::Stable {
+            self.the_moment_is_good();
+        }
         if full {
             self.orphans_answered(from, message);
             self.taken_by_report(from, position);
@@ -367,6 +370,7 @@ impl ResourceState {
         self.acquire_local(false);
         self.take_what_was_let_go();
         self.phase = Phase::Stable;
+        self.the_moment_is_good();
         self.notice(Notice::LocalTransitionDone {});
         self.foreign_done = true;
         if self.theirs.has(HoldingSet::FOREIGN) {

@@ -288,3 +288,21 @@ fn a_successor_asks_for_what_runs_on_in_the_legacy_model() {
     core.wait(60_000);
     assert!(!core.said().contains(&"ip-request a".to_owned()));
 }
+
+/// A core that took what the other node had released was lost before it gave the order. The next one knows
+/// that it holds it, and starts it in the moment in which the nodes are agreed: a second later the other
+/// may be gone, and its word with it. Simulator: seed 195 with revived daemons.
+#[test]
+fn what_is_held_and_does_not_run_is_started_as_soon_as_the_nodes_are_agreed() {
+    let mut core = Core::with(&settings(&["a", "b"], OFF));
+    core.state.resume(HoldingSet::ALL, []);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    assert_eq!(core.said(), ["starting"]);
+    core.hear("b", "resource none 1");
+    core.wait(0);
+    let said = core.said();
+    assert!(said.contains(&"start a".to_owned()), "{said:?}");
+    core.finish();
+    assert_eq!(running(&core), ["a", "b"]);
+}
