@@ -210,9 +210,11 @@ impl Kept {
         self.own_number(done.order)
     }
 
-    /// Groups with an order in hand.
-    fn unfinished(&self) -> Vec<GroupKey> {
-        let groups: BTreeSet<_> = self.orders.values().map(|order| &order.group).collect();
+    /// Groups with an order in hand, and those that run without the addresses that were taken away.
+    fn unfinished<'a>(&'a self, bare: impl Iterator<Item = &'a GroupKey>) -> Vec<GroupKey> {
+        let bare = bare.filter(|key| self.may_run.contains(*key));
+        let in_hand = self.orders.values().map(|order| &order.group);
+        let groups: BTreeSet<_> = in_hand.chain(bare).collect();
         groups.into_iter().cloned().collect()
     }
 
@@ -541,7 +543,7 @@ impl Supervised for MembershipActor {
         let resume = Resume {
             holding: self.node.holding(),
             running: self.kept.may_run.iter().cloned().collect(),
-            unfinished: self.kept.unfinished(),
+            unfinished: self.kept.unfinished(self.last_told.withdrawn()),
             left: self.node.left_groups().cloned().collect(),
             came: self.node.came_groups().cloned().collect(),
             to_go_home: self.node.failback_due(),

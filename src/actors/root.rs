@@ -362,6 +362,7 @@ impl Handler<RootEvent> for RootActor {
                 }
             }
             RootEvent::Addresses { groups, withdraw } => {
+                self.held.addresses(&groups, withdraw);
                 for group in groups {
                     self.groups.do_send(MoveAddresses { group, withdraw });
                 }

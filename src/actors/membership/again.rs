@@ -57,6 +57,12 @@ impl LastTold {
         self.moved.remove(group);
     }
 
+    /// Groups whose addresses were taken away, without an order since.
+    pub(super) fn withdrawn(&self) -> impl Iterator<Item = &GroupKey> {
+        let moved = self.moved.iter();
+        moved.filter(|(_, withdraw)| **withdraw).map(|(key, _)| key)
+    }
+
     /// What ends everything. A restart of the machine that was refused is for a person: an old one is
     /// not asked for again.
     fn end(&self, now: Monotonic) -> Option<RootEvent> {

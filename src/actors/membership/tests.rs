@@ -371,6 +371,26 @@ fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
     assert!(kept.may_run.is_empty());
 }
 
+/// A core that goes on has to put the addresses back or to stop the group: nobody else does.
+#[test]
+fn groups_whose_addresses_were_taken_away_are_unfinished() {
+    let key = |word| GroupKey::new(word);
+    let (mut kept, mut told) = (Kept::default(), again::LastTold::default());
+    kept.may_run.insert(key("10.0.0.9"));
+    let groups = vec![key("10.0.0.8"), key("10.0.0.9")];
+    let addresses = |withdraw| RootEvent::Addresses {
+        groups: groups.clone(),
+        withdraw,
+    };
+    told.note(&addresses(true), Monotonic::ZERO);
+    assert_eq!(kept.unfinished(told.withdrawn()), [key("10.0.0.9")]);
+    told.note(&addresses(false), Monotonic::ZERO);
+    assert_eq!(kept.unfinished(told.withdrawn()), []);
+    told.note(&addresses(true), Monotonic::ZERO);
+    told.ordered(&key("10.0.0.9"));
+    assert_eq!(kept.unfinished(told.withdrawn()), []);
+}
+
 #[actix::test]
 async fn a_stuck_medium_costs_its_own_copies_and_delays_nothing() {
     tokio::time::pause();

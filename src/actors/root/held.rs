@@ -65,6 +65,9 @@ pub(super) struct HeldFile {
     in_hand: BTreeMap<OrderId, GroupKey>,
     /// Groups that a predecessor left so and that have not been ordered anything since.
     owed: BTreeSet<GroupKey>,
+    /// Groups whose addresses were taken away and that have not been ordered anything since: a successor
+    /// has to put them back, or to stop the group.
+    bare: BTreeSet<GroupKey>,
     /// Groups that run here and are left to their owner.
     left: BTreeSet<GroupKey>,
     /// Groups that are ours by now and ran on the other node.
@@ -94,6 +97,7 @@ impl HeldFile {
             owed: resume
                 .map(|resume| resume.unfinished.iter().cloned().collect())
                 .unwrap_or_default(),
+            bare: BTreeSet::new(),
             left: resume
                 .map(|resume| resume.left.iter().cloned().collect())
                 .unwrap_or_default(),
@@ -113,6 +117,7 @@ impl HeldFile {
             self.may_run.insert(command.group.clone());
         }
         self.owed.remove(&command.group);
+        self.bare.remove(&command.group);
         self.left.remove(&command.group);
         if command.what == GroupOrder::Start {
             self.came.remove(&command.group);
@@ -132,6 +137,16 @@ impl HeldFile {
             | GroupOutcome::StartFailed { .. }
             | GroupOutcome::AddressTaken { .. } => self.may_run.remove(&done.group),
         };
+        self.write();
+    }
+
+    /// Call before addresses are taken away, or put back, beside the orders.
+    pub(super) fn addresses(&mut self, groups: &[GroupKey], withdraw: bool) {
+        if withdraw {
+            self.bare.extend(groups.iter().cloned());
+        } else {
+            self.bare.retain(|key| !groups.contains(key));
+        }
         self.write();
     }
 
@@ -175,7 +190,9 @@ impl HeldFile {
         let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
         let (left, came) = (self.left.iter().collect(), self.came.iter().collect());
         let owners = owner_words(&self.groups.local, &self.groups.all, &left, &came);
-        let unfinished: BTreeSet<_> = self.in_hand.values().chain(&self.owed).collect();
+        let bare = self.bare.intersection(&self.may_run);
+        let unfinished = self.in_hand.values().chain(&self.owed).chain(bare);
+        let unfinished: BTreeSet<_> = unfinished.collect();
         let unfinished = unfinished.into_iter();
         let unfinished = unfinished.map(|key| Options::unfinished_word(&key.to_string()));
         let running = self.may_run.iter().map(ToString::to_string);
@@ -383,6 +400,32 @@ mod tests {
         // What nobody holds is stopped.
         file.give_all_up();
         assert_eq!(read(), ("none".to_owned(), vec!["10.0.0.1".to_owned()]));
+    }
+
+    /// Else a group that is held would run without its addresses for good, and one whose release is cut
+    /// short would not be released.
+    #[test]
+    fn groups_whose_addresses_were_taken_away_are_unfinished() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        let options = parse("heartbeat", []).unwrap();
+        let mut file = HeldFile::new(Some(path.clone()), &options, none(), None);
+        let read = || {
+            let words = read_held(&path).unwrap().into_iter();
+            let words = words.map(|word| word.into_string().unwrap());
+            parse("heartbeat", words).unwrap().unfinished
+        };
+        file.ordered(&command(GroupOrder::Start));
+        file.done(&done(GroupOutcome::Started));
+        let keys = [GroupKey::new("10.0.0.1"), GroupKey::new("10.0.0.2")];
+        file.addresses(&keys, true);
+        assert_eq!(read(), ["10.0.0.1"], "the other does not run here");
+        file.addresses(&keys, false);
+        assert_eq!(read(), [""; 0]);
+        file.addresses(&keys, true);
+        file.ordered(&command(GroupOrder::Start));
+        file.done(&done(GroupOutcome::Started));
+        assert_eq!(read(), [""; 0], "a start puts them back");
     }
 
     #[test]
