@@ -24,8 +24,19 @@ pub struct Kept {
     pub may_run: BTreeSet<usize>,
     pub in_hand: BTreeMap<usize, usize>,
     pub owed: BTreeSet<usize>,
+    /// Groups whose addresses were taken away without an order since.
+    pub bare: BTreeSet<usize>,
     pub holding: HoldingSet,
     pub frozen: bool,
+}
+
+impl Kept {
+    /// What a successor has to find out: orders in hand, and what may run without its addresses.
+    pub fn unfinished(&self) -> BTreeSet<usize> {
+        let bare = self.bare.intersection(&self.may_run);
+        let left = self.in_hand.keys().chain(&self.owed).chain(bare);
+        left.copied().collect()
+    }
 }
 
 /// One machine.

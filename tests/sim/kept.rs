@@ -8,18 +8,6 @@ use super::history::History;
 /// seen. Nobody knows yet whose fault it is where only that is said.
 const NOT_MENDED: &[(&str, &str)] = &[
     (
-        "isolation-218.history",
-        "without the word for partitions, auto_failback legacy: a node starts what the other has",
-    ),
-    (
-        "legacy-failback-195.history",
-        "auto_failback legacy: a group runs and is not held",
-    ),
-    (
-        "legacy-failback-229.history",
-        "auto_failback legacy: a group runs and is not held",
-    ),
-    (
         "mixed-217.history",
         "beside the legacy model: ours starts what the legacy node has",
     ),
@@ -42,15 +30,6 @@ const NOT_MENDED: &[(&str, &str)] = &[
     (
         "mixed-700085.history",
         "beside the legacy model: two owners, none yields",
-    ),
-    (
-        "revived-129.history",
-        "a taker that begins anew starts what it holds one group a second",
-    ),
-    ("revived-195.history", "a group is held and does not run"),
-    (
-        "revived-261.history",
-        "auto_failback legacy: two owners, none yields",
     ),
 ];
 

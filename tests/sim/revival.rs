@@ -1,10 +1,10 @@
 //! Daemons that die alone, begin anew in place, or lose their core: what runs goes on.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use systole::node::Node;
 use systole::protocol::group::GroupKey;
+use systole::protocol::name::NodeName;
 use systole::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
@@ -43,8 +43,7 @@ impl World {
         let h = &mut self.hosts[host];
         h.reviving = false;
         h.life.process += 1;
-        let unfinished: BTreeSet<usize> =
-            h.kept.in_hand.keys().chain(&h.kept.owed).copied().collect();
+        let unfinished = h.kept.unfinished();
         // What is held and does not run is not held any more.
         let mut holding = h.kept.holding;
         for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
@@ -55,16 +54,18 @@ impl World {
             }
         }
         h.kept.in_hand.clear();
+        h.kept.bare.clear();
         h.kept.owed = unfinished;
         h.kept.holding = holding;
-        self.resume(host);
+        self.resume(host, Vec::new());
         if self.hosts[host].stopping {
             self.stop_asked(host);
         }
     }
 
-    /// A core that goes on where another one ended, with what is kept.
-    fn resume(&mut self, host: usize) {
+    /// A core that goes on where another one ended, with what is kept, and with the dead times that are
+    /// known of others.
+    fn resume(&mut self, host: usize, dead_times: Vec<(NodeName, Duration)>) {
         let settings = self.settings(host);
         let seed = self.seed(host);
         let identity = self.identity(host);
@@ -72,7 +73,7 @@ impl World {
         let keys =
             |groups: Vec<usize>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
         let running = keys(kept.may_run.iter().copied().collect());
-        let unfinished = keys(kept.in_hand.keys().chain(&kept.owed).copied().collect());
+        let unfinished = keys(kept.unfinished().into_iter().collect());
         let (holding, frozen) = (kept.holding, kept.frozen);
         self.note(format_args!(
             "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
@@ -83,7 +84,14 @@ impl World {
         if frozen {
             node.keep_frozen();
         }
+        node.keep_dead_times(dead_times.clone());
         self.begin(host, Daemon::Ours(Box::new(node)));
+        for (name, time) in dead_times {
+            if let Some(of) = self.hosts.iter().position(|h| h.name == name) {
+                let time = time.as_micros() as Micros;
+                self.judge.knows_dead_time(host, of, time);
+            }
+        }
     }
 
     /// The core has panicked: what it wanted done in this call is lost, the actors go on.
@@ -93,9 +101,12 @@ impl World {
         let Some(node) = h.node.take() else { return };
         h.kept.holding = node.holding();
         h.kept.frozen = node.frozen();
+        let Daemon::Ours(node) = node else { return };
+        let dead_times = node.dead_times();
+        let dead_times = dead_times.map(|(of, time)| (of.clone(), time)).collect();
         self.note(format_args!("node{}: the core panics", host + 1));
         self.judge.daemon_died(host, self.now);
-        self.resume(host);
+        self.resume(host, dead_times);
         if self.hosts[host].stopping {
             self.stop_asked(host);
         }

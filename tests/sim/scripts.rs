@@ -21,6 +21,7 @@ impl World {
         self.orders.push((now, host, group, ordered.what));
         let kept = &mut self.hosts[host].kept;
         kept.owed.remove(&group);
+        kept.bare.remove(&group);
         *kept.in_hand.entry(group).or_default() += 1;
         if ordered.what == GroupOrder::Start {
             kept.may_run.insert(group);
@@ -66,6 +67,12 @@ impl World {
     pub fn addresses(&mut self, host: usize, groups: &[GroupKey], there: bool) {
         for group in 0..self.plan.groups.len() {
             if groups.contains(&group_key(group)) {
+                let bare = &mut self.hosts[host].kept.bare;
+                if there {
+                    bare.remove(&group);
+                } else {
+                    bare.insert(group);
+                }
                 let there = there && self.hosts[host].groups[group].runs();
                 self.address(host, group, there);
             }

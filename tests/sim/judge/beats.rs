@@ -74,6 +74,11 @@ impl Beats {
         }
     }
 
+    /// The longer time counts until the other says it again.
+    pub fn knows_dead_time(&mut self, by: usize, of: usize, time: Micros) {
+        self.announced[by][of] = self.announced[by][of].max(time);
+    }
+
     pub fn ended(&mut self, host: usize, now: Micros) {
         self.up_since[host] = None;
         self.freezes[host] = None;

@@ -107,6 +107,11 @@ impl Judge {
         self.cause();
     }
 
+    /// What an earlier core of the same process knew.
+    pub fn knows_dead_time(&mut self, by: usize, of: usize, time: Micros) {
+        self.beats.knows_dead_time(by, of, time);
+    }
+
     /// A daemon has ended, or its machine: nothing runs there any more.
     pub fn ended(&mut self, host: usize, now: Micros) {
         self.beats.ended(host, now);

@@ -72,10 +72,10 @@ impl Words {
             return None;
         }
         let since = *self.differ_since[host][group].get_or_insert(now);
-        let what = if holds && bare {
-            "holds g{} and its addresses are gone"
-        } else if holds && half {
-            "holds g{} and a part of it does not run"
+        let what = if bare {
+            "runs g{} and its addresses are gone"
+        } else if half {
+            "runs g{} and a part of it does not run"
         } else if runs {
             "runs g{} and does not hold it"
         } else {
