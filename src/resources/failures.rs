@@ -10,6 +10,7 @@
 //!
 //! A failure counts against a node for what it was given last only: the next hand-over is a new case.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::holding::HoldingSet;
@@ -21,6 +22,7 @@ use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::field;
 use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 
 /// Pause before a failed group is moved. Spec: membership, section 2, fixed times.
@@ -29,7 +31,8 @@ const MOVE_AFTER: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Pause before an address that another host has is asked for again.
 const TAKEN_AGAIN: Duration = Duration::from_secs(10);
-/// Longest list of failed groups in a message, in bytes. What does not fit may come back once.
+/// Longest list of failed groups in a message, in bytes. What does not fit stands behind it by its mark,
+/// as in the names of reports: one that is left out would be thrown back at once, and again and again.
 const LONGEST_LIST: usize = 512;
 /// A legacy giver does not say what failed there, but gives foreign groups for that, and no others. Ours
 /// that it gives so soon after they were given to it for a failure here may have failed there; later they
@@ -222,12 +225,15 @@ impl ResourceState {
             return None;
         }
         let mut list = String::new();
-        for key in self.keys_of(set) {
+        let keys = self.keys_of(set);
+        for key in keys.iter().filter(|key| self.moved.contains_key(*key)) {
             let length = list.len().saturating_add(key.as_str().len());
-            if self.moved.contains_key(&key) && length < LONGEST_LIST {
+            if length < LONGEST_LIST {
                 list.push_str(key.as_str());
-                list.push(' ');
+            } else {
+                list.push_str(&key_mark(key));
             }
+            list.push(' ');
         }
         (!list.is_empty()).then(|| list.trim_end().to_owned())
     }
@@ -249,13 +255,12 @@ impl ResourceState {
             }
         }
         let list = message.text(field::FAILED).unwrap_or_default();
-        let failed: Vec<GroupKey> = self
-            .groups
-            .iter()
-            .map(|group| &group.key)
-            .filter(|key| list.split(' ').any(|word| word == key.as_str()))
-            .cloned()
-            .collect();
+        let words: BTreeSet<&str> = list.split(' ').collect();
+        let listed = |key: &&GroupKey| {
+            words.contains(key.as_str()) || words.contains(key_mark(key).as_str())
+        };
+        let keys = self.groups.iter().map(|group| &group.key);
+        let failed: Vec<GroupKey> = keys.filter(listed).cloned().collect();
         self.moved.extend(failed.into_iter().map(|key| (key, now)));
     }
 
@@ -272,11 +277,12 @@ impl ResourceState {
     pub(super) fn failures_deadline(&self) -> Option<Monotonic> {
         // Nothing is tried before the thaw.
         let due = self.failures.values().map(|failure| failure.at).min();
-        due.filter(|_| !self.frozen)
+        due.filter(|_| !self.frozen && !self.unheard_with_groups())
     }
 
     pub(super) fn failures_overdue(&mut self) {
-        if self.frozen {
+        // Who is not heard looks at each beat of the other node, see `unheard.rs`.
+        if self.frozen || self.unheard_with_groups() {
             return;
         }
         let now = self.now;
@@ -296,6 +302,12 @@ impl ResourceState {
         if !tried.is_empty() {
             self.jobs.add(Purpose::Retry, tried, GroupOrder::Start);
         }
+    }
+
+    /// Whether a group that is held and does not run may be tried again by now.
+    pub(super) fn is_due(&self, key: &GroupKey) -> bool {
+        let failure = self.failures.get(key);
+        !self.jobs.runs(key) && failure.is_none_or(|failure| failure.at <= self.now)
     }
 
     /// `true`: the group is to be tried here now. `busy`: so is another.

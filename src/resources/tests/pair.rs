@@ -28,17 +28,29 @@ struct Pair {
     nth: u64,
     delay: Duration,
     log: Vec<String>,
+    /// Groups with this at the beginning start nowhere.
+    broken: &'static str,
 }
 
 const NAMES: [&str; 2] = ["a", "b"];
 
 impl Pair {
     fn new(delay_us: u64) -> Self {
+        Self::with(delay_us, &[])
+    }
+
+    /// `more`: further groups of `a`.
+    fn with(delay_us: u64, more: &[String]) -> Self {
         let side = |local: &str| {
-            let set = NodeSettings {
+            let mut set = NodeSettings {
                 local: name(local),
                 ..settings(&["a", "b"], AutoFailback::Off)
             };
+            set.groups.extend(more.iter().map(|key| ResourceGroup {
+                key: GroupKey::new(key),
+                owner: name("a"),
+                resources: vec![key.clone()],
+            }));
             Side {
                 state: ResourceState::new(&set),
                 generation: 1,
@@ -54,6 +66,7 @@ impl Pair {
             nth: 0,
             delay: Duration::from_micros(delay_us),
             log: Vec::new(),
+            broken: "broken",
         };
         for at in 0..2 {
             pair.status(at, NodeStatus::Init, NodeStatus::Active);
@@ -192,7 +205,12 @@ impl Pair {
                     What::Status(old, new) => self.status(to, old, new),
                     What::CommUp => self.input(to, ResourceInput::CommUp),
                     What::Done(order, group, what) => {
+                        let fails = group.as_str().starts_with(self.broken);
                         let outcome = match what {
+                            GroupOrder::Start if fails => GroupOutcome::StartFailed {
+                                resource: group.to_string(),
+                                code: 1,
+                            },
                             GroupOrder::Start => {
                                 self.sides[to].runs.insert(group.to_string());
                                 GroupOutcome::Started
@@ -275,6 +293,20 @@ fn a_done_of_an_earlier_standby_leaves_one_owner_of_each() {
         "after ten minutes {runs:?}: {:#?}",
         pair.log
     );
+}
+
+/// More groups than a message names by their keys start on neither node. Each is given away once.
+#[test]
+fn many_groups_that_start_nowhere_do_not_go_to_and_fro() {
+    let broken = |n| format!("broken-filesystem-and-service-{n}");
+    let broken: Vec<String> = (0..40).map(broken).collect();
+    let mut pair = Pair::with(200, &broken);
+    pair.run(30_000);
+    pair.log.clear();
+    pair.run(1_800_000);
+    let lines = |word: &str| pair.log.iter().filter(|line| line.ends_with(word)).count();
+    let healthy = lines("Stop a") + lines("Stop b");
+    assert!(lines(" me") <= 2 && healthy <= 4, "{:#?}", pair.log);
 }
 
 /// The numbers behind it were too many to be asked for.
