@@ -225,6 +225,7 @@ impl Node {
         self.status_seq = Sequence(0);
         self.last_status = None;
         self.capabilities.clear();
+        self.haresources.begins_run();
         self.given_up = false;
     }
 

@@ -101,6 +101,13 @@ pub enum Output {
 /// What the resource core must know. Every event is complete: no question is asked back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceEvent {
+    /// A node begins a new run. Comes before [`Self::NodeRestarted`], when that comes.
+    Speaks {
+        /// Which.
+        node: NodeName,
+        /// Its capability words; `None`: a legacy node.
+        words: Option<String>,
+    },
     /// The files of another node and of this one were compared.
     HaresourcesCompared {
         /// Which.

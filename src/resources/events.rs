@@ -60,6 +60,15 @@ impl ResourceState {
         }
     }
 
+    /// A node begins a new run, and says what it can do.
+    pub(super) fn speaks(&mut self, node: &NodeName, words: Option<&str>) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.systole = words.is_some();
+            peer.yields = words.is_some_and(|words| has_word(words, YIELD));
+            peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
+        }
+    }
+
     /// A status word changed.
     pub(super) fn status_changed(
         &mut self,

@@ -59,12 +59,8 @@ impl ResourceState {
         }
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(NodeStatus::Dead);
-        peer.reported = false;
-        peer.asked = 0;
-        peer.called_mute = false;
-        peer.lost = false;
-        peer.claims = HoldingSet::NONE;
-        peer.fresh = false;
+        peer.ends();
+        self.take_back_given();
         self.cancel_standby();
         self.other_stable = true;
         let cause = format!("neither {node} nor a ping node is heard: this node is cut off");

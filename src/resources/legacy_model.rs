@@ -149,6 +149,7 @@ impl ResourceState {
         self.failures.remove(&key);
         self.jobs.withdraw_starts(&key);
         if !self.jobs.runs(&key) {
+            self.note_given(&key);
             self.answer_request(from, word, false);
         } else if self.jobs.admits_hand_over(from, &key) {
             let purpose = Purpose::HandOver {
@@ -162,10 +163,25 @@ impl ResourceState {
 
     /// The group is stopped: the other node may start it.
     pub(super) fn handed_over(&mut self, to: &NodeName, key: &GroupKey) {
-        if self.nice() {
+        self.note_given(key);
+        self.answer_request(to, key.as_str(), true);
+    }
+
+    /// It may be started there from now on: not by us, although we hold its half.
+    fn note_given(&mut self, key: &GroupKey) {
+        if self.nice() && self.keys_of(self.mine).contains(key) {
             self.given_by_key.insert(key.clone());
         }
-        self.answer_request(to, key.as_str(), true);
+    }
+
+    /// Who asked for groups by their keys is gone or begins anew: they are ours to run again, as far as
+    /// we hold them. A node that begins anew and does not report asks again; before it reports, nothing is
+    /// started beside it.
+    pub(super) fn take_back_given(&mut self) {
+        if !self.given_by_key.is_empty() {
+            self.given_by_key.clear();
+            self.looked_at = None;
+        }
     }
 
     /// Another node lets us have a group. With more than two nodes only the word of the one that

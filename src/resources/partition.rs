@@ -170,10 +170,14 @@ impl ResourceState {
     /// other node hears, once more, that it is under way, for it may have missed that.
     fn others_may_run_them(&mut self, why: &str) {
         let runs = |group: &ResourceGroup| self.jobs.runs(&group.key);
-        if !self.manage || self.told_of_release || !self.groups.iter().any(runs) {
+        if !self.manage || !self.groups.iter().any(runs) {
             return;
         }
-        self.told_of_release = true;
+        if std::mem::replace(&mut self.told_of_release, true) {
+            // With each of its beats that says so: it would wait for a new run of ours in vain, and
+            // then let go of what nobody else runs.
+            return self.say_that_we_leave();
+        }
         self.notice(Notice::OtherCrit {
             text: format!("addresses go before their groups are stopped: {why}"),
         });
@@ -181,6 +185,10 @@ impl ResourceState {
         let keys = self.keys_of(HoldingSet::ALL);
         self.act(Action::WithdrawAddresses(keys));
         self.stop_without_waiting();
+        self.say_that_we_leave();
+    }
+
+    fn say_that_we_leave(&mut self) {
         if self.stopping() && self.comm_up && self.nice() {
             self.answer();
         }

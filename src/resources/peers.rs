@@ -69,11 +69,60 @@ pub(super) struct Peer {
     pub(super) newest_report: Position,
 }
 
+/// What ends with what:
+///
+/// | | it is gone ([`ends`](Peer::ends)) | it begins a new run ([`begins_run`](Peer::begins_run)) | we begin one ([`forget`](Peer::forget)) |
+/// |---|---|---|---|
+/// | how far the exchange with it has come: `fresh`, `reported`, `asked`, `lost`, `called_mute` | ends | ends | ends |
+/// | `taken_over` | - | ends | ends |
+/// | what it says that it runs, and by which file: `names`, `owners` | ends | ends | - |
+/// | `claims` | ends | ends | - |
+/// | `unreported`, `starts_until` | ends | see `unreported.rs` | - |
+/// | how its file differs: `differing` | stays: it may come back in the run that said so | ends | - |
+/// | that it goes: `left`, `leaving` | stays, for the same reason | ends | - |
+/// | what we said of its run: `given_up`, `renumbered` | - | ends | see `forget_verdicts` |
+/// | what it can do: `systole`, `yields`, `echoes` | - | is told just before, with `Speaks` | - |
+/// | what it may still run of an earlier run: `holds` | - | stays | - |
+/// | the order of its words: `question`, `offer`, `request`, `named_at`, `newest_report` | - | - : a new run stands behind the last | - |
 impl Peer {
-    /// What it ran and by which file it counted ends with its run.
-    pub(super) fn forget_names(&mut self) {
+    /// It is dead, cut off or has left.
+    pub(super) fn ends(&mut self) {
+        self.end_exchange();
+        self.end_words();
+        self.unreported = HoldingSet::NONE;
+        self.starts_until = None;
+    }
+
+    /// It came with a higher generation.
+    pub(super) fn begins_run(&mut self) {
+        self.end_exchange();
+        self.end_words();
+        self.differing = None;
+        self.left = false;
+        self.leaving = false;
+        self.taken_over = false;
+        self.given_up = false;
+        self.renumbered = false;
+    }
+
+    /// We begin a new run.
+    pub(super) fn forget(&mut self) {
+        self.end_exchange();
+        self.taken_over = false;
+    }
+
+    fn end_exchange(&mut self) {
+        self.fresh = false;
+        self.reported = false;
+        self.asked = 0;
+        self.called_mute = false;
+        self.lost = false;
+    }
+
+    fn end_words(&mut self) {
         self.names = None;
         self.owners = None;
+        self.claims = HoldingSet::NONE;
     }
 
     /// Dead, or gone by its own word.

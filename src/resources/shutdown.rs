@@ -231,12 +231,7 @@ impl ResourceState {
         self.given_by_key.clear();
         self.forget_questions();
         for peer in self.peers.values_mut() {
-            peer.fresh = false;
-            peer.reported = false;
-            peer.asked = 0;
-            peer.called_mute = false;
-            peer.lost = false;
-            peer.taken_over = false;
+            peer.forget();
         }
     }
 

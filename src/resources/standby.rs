@@ -500,7 +500,12 @@ impl ResourceState {
         self.notice(Notice::StandbyAcquiring {
             set: ours.to_string(),
         });
-        let keys = self.not_elsewhere(self.keys_of(ours));
+        let keys = self.keys_of(ours);
+        for key in &keys {
+            // Who has stopped it says so.
+            self.confirmed(Some(key));
+        }
+        let keys = self.not_elsewhere(keys);
         self.jobs.add(Purpose::Take, keys, GroupOrder::Start);
         self.enter(Standby::Taking, Some(COMPLETION));
     }

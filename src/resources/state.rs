@@ -371,6 +371,7 @@ impl ResourceState {
             }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
             ResourceEvent::WordsLost { node } => self.words_lost(&node),
+            ResourceEvent::Speaks { node, words } => self.speaks(&node, words.as_deref()),
             ResourceEvent::HaresourcesCompared { node, differing } => {
                 self.peers.entry(node).or_default().differing = differing;
             }

@@ -36,16 +36,9 @@ impl ResourceState {
         self.go_on_with_takeovers();
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(NodeStatus::Dead);
-        peer.reported = false;
-        peer.asked = 0;
-        peer.called_mute = false;
-        peer.lost = false;
-        peer.claims = HoldingSet::NONE;
-        peer.unreported = HoldingSet::NONE;
-        peer.starts_until = None;
-        peer.fresh = false;
-        peer.forget_names();
+        peer.ends();
         self.confirmed(None);
+        self.take_back_given();
         self.failback_armed = false;
         // It does not start what is stopped for it: we do.
         let for_it =
@@ -69,6 +62,12 @@ impl ResourceState {
         self.failback_due = true;
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
+        if self.all_peers_gone() && matches!(self.phase, Phase::Starting | Phase::Waiting) {
+            // Nobody is left to agree with, whatever there was to take.
+            self.phase = Phase::Stable;
+            self.timers.local = None;
+            self.settles_when_released = false;
+        }
         if yields {
             // It may hear us, and shall know at once.
             self.tell_weight();
@@ -283,14 +282,10 @@ impl ResourceState {
         });
         let peer = self.peers.entry(from.clone()).or_default();
         peer.left = true;
-        peer.reported = false;
-        peer.forget_names();
-        self.confirmed(None);
-        let peer = self.peers.entry(from.clone()).or_default();
+        peer.ends();
         peer.holds = HoldingSet::NONE;
-        peer.claims = HoldingSet::NONE;
-        peer.unreported = HoldingSet::NONE;
-        peer.starts_until = None;
+        self.confirmed(None);
+        self.take_back_given();
         if !self.comm_up {
             return;
         }
@@ -322,17 +317,8 @@ impl ResourceState {
         // Its status stays until a change is told: when the first word heard of the new run is
         // the one we knew, there is none. Spec: membership, section 16.3.
         let active = peer.status == Some(NodeStatus::Active);
-        peer.left = false;
-        peer.leaving = false;
-        peer.fresh = false;
-        peer.reported = false;
-        peer.forget_names();
-        peer.asked = 0;
-        peer.called_mute = false;
-        peer.lost = false;
-        peer.claims = HoldingSet::NONE;
-        peer.taken_over = false;
-        peer.renumbered = false;
+        peer.begins_run();
+        self.take_back_given();
         self.theirs = unclear;
         self.doubt = HoldingSet::NONE;
         // What failed there may start in its new run.

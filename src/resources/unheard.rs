@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | runs here, an earlier process left it | runs it, or is about to start it | let go and begin anew |
 //! | does not run here | runs nothing of it for ten seconds | take it again: nobody serves |
+//! | a group of it does not start | the same | try it again, ever more rarely |
 //! | we took it so | runs it, or is about to start it | let go again |
 //!
 //! What the other is only about to start counts as well: it may mount the disks that we use. So we let go
@@ -50,7 +51,7 @@ impl ResourceState {
     }
 
     /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
-    fn unheard_with_groups(&self) -> bool {
+    pub(super) fn unheard_with_groups(&self) -> bool {
         self.is_pair() && !self.comm_up && self.phase == Phase::Init && !self.mine.is_none()
     }
 
@@ -80,7 +81,7 @@ impl ResourceState {
             .into_iter()
             .filter(|half| !self.keys_of(*half).is_empty())
             .fold(HoldingSet::NONE, HoldingSet::with)
-            .without(served.with(self.mine));
+            .without(served);
         if !idle || free.is_none() {
             self.unserved = None;
             return;
@@ -90,10 +91,29 @@ impl ResourceState {
             Some(_) | None => self.now,
         };
         self.unserved = Some((free, since));
-        if self.now.since(since) >= UNSERVED {
-            self.unserved = None;
-            self.take_unserved(node, free);
+        if self.now.since(since) < UNSERVED {
+            return;
         }
+        let new = free.without(self.mine);
+        if new.is_none() {
+            self.try_unserved(free);
+        } else {
+            self.take_unserved(node, new);
+        }
+    }
+
+    /// What was taken so, or runs on from an earlier run, and does not start.
+    fn try_unserved(&mut self, set: HoldingSet) {
+        let mut keys = self.keys_of(set);
+        keys.retain(|key| self.is_due(key));
+        if keys.is_empty() {
+            return;
+        }
+        self.decide(
+            format!("tries to start {} again", Self::named(&keys)),
+            "it is held and does not run, and the other node runs none of it",
+        );
+        self.jobs.add(Purpose::Retry, keys, GroupOrder::Start);
     }
 
     fn take_unserved(&mut self, node: &NodeName, set: HoldingSet) {

@@ -5,7 +5,10 @@
 //! | after its restart | we |
 //! |---|---|
 //! | no `done` for a minute | take it for not started, and ask the network before we take anything |
-//! | `done` | leave it there until it gives it back, begins anew or dies |
+//! | `done` | leave it there until it gives it back or dies |
+//!
+//! What it has told stays told when it begins anew a second time: nobody can see whether that was
+//! `heartbeat -r` again, which stops nothing.
 
 use std::time::Duration;
 
@@ -30,10 +33,13 @@ impl ResourceState {
         let Some(peer) = self.peers.get_mut(node) else {
             return;
         };
-        peer.unreported = HoldingSet::NONE;
+        let runs_there = !was_dead && !peer.systole && peer.starts_until.is_none();
+        if !runs_there {
+            peer.unreported = HoldingSet::NONE;
+        }
         peer.starts_until = None;
         if let Some(given) = given.filter(|_| !peer.systole) {
-            peer.unreported = given;
+            peer.unreported = peer.unreported.with(given);
             peer.starts_until = Some(until);
             self.decide(
                 format!("waits with what {node} was given"),
@@ -51,7 +57,7 @@ impl ResourceState {
         let Some(peer) = self.peers.get_mut(node).filter(|_| !given) else {
             return false;
         };
-        let is_it = peer.starts_until.is_some() && peer.unreported == set.mirror();
+        let is_it = peer.starts_until.is_some() && peer.unreported.has(set.mirror());
         if is_it {
             peer.starts_until = None;
             let keys = self.keys_of(set);

@@ -47,6 +47,16 @@ pub struct Compared {
     told: Option<Option<BTreeSet<GroupKey>>>,
 }
 
+impl Compared {
+    /// The node begins a new run: the resource core has forgotten what the last one said.
+    pub fn begins_run(&mut self) {
+        *self = Self {
+            said: self.said,
+            ..Self::default()
+        };
+    }
+}
+
 impl Membership {
     /// Our file as it is now, whether it is in force or not.
     pub fn haresources_on_disk(&mut self, marks: FileMarks) {

@@ -308,6 +308,11 @@ impl Membership {
             RunVerdict::Same => {}
             RunVerdict::Returned => self.returned(heard, now, out),
             RunVerdict::Restarted { known: before } => {
+                let words = message.text(field::SYSTOLE).map(str::to_owned);
+                out.push(Output::Resource(ResourceEvent::Speaks {
+                    node: heard.name.clone(),
+                    words,
+                }));
                 self.restarted(heard, claimed, before, known.dead, out);
             }
         }

@@ -246,6 +246,14 @@ fn what_a_node_was_given_and_starts_unreported_is_left_to_it() {
     assert_eq!(told.count(), 1, "{:?}", core.complaints);
     let said = waits(&mut core, 300);
     assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+    // It is executed anew once more: its groups run on.
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: false,
+    });
+    reports_local(&mut core);
+    let said = waits(&mut core, 300);
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
     core.hear("b", "ask foreign me");
     core.hear("b", "ask foreign done");
     core.finish();

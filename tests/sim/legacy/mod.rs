@@ -375,7 +375,8 @@ impl LegacyNode {
                     self.node_dead(true, now);
                 }
             }
-            ResourceEvent::HaresourcesCompared { .. }
+            ResourceEvent::Speaks { .. }
+            | ResourceEvent::HaresourcesCompared { .. }
             | ResourceEvent::NodeStatusChanged { .. }
             | ResourceEvent::NodeRestarted { .. }
             | ResourceEvent::GivenUp { .. }

@@ -833,3 +833,33 @@ fn a_notice_does_not_wait_for_what_never_comes() {
     }
     assert_eq!(all, (5..5 + 36).collect::<Vec<_>>());
 }
+
+/// The resource core forgets it with the run, and hears it anew; a legacy node that follows says nothing.
+#[test]
+fn how_the_files_differ_and_what_the_node_can_do_is_told_of_each_run() {
+    use crate::protocol::field::{HARESOURCES, LINES, SYSTOLE};
+    let mut alone = Alone::active();
+    let ours = |generation, seq| {
+        beta_status("active", generation, seq)
+            .with(SYSTOLE, "v1.yield")
+            .with(HARESOURCES, "1")
+            .with(LINES, "2")
+    };
+    let compared = |out: &[Output]| {
+        let event = |output: &&Output| matches!(output, Output::Resource(ResourceEvent::HaresourcesCompared { differing, .. }) if differing.is_some());
+        out.iter().filter(event).count()
+    };
+    let speaks = |out: &[Output]| {
+        let words = |output: &Output| match output {
+            Output::Resource(ResourceEvent::Speaks { words, .. }) => Some(words.is_some()),
+            _ => None,
+        };
+        out.iter().find_map(words)
+    };
+    assert_eq!(compared(&alone.hear(ours(GEN, 4))), 1);
+    assert_eq!(compared(&alone.hear(ours(GEN, 5))), 0);
+    let out = alone.hear(ours(GEN + 1, 1));
+    assert_eq!((compared(&out), speaks(&out)), (1, Some(true)));
+    let out = alone.hear(beta_status("active", GEN + 2, 1));
+    assert_eq!((compared(&out), speaks(&out)), (0, Some(false)));
+}
