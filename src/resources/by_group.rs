@@ -8,7 +8,7 @@
 //! |---|---|
 //! | the other node runs a group that we were about to start | it is left there, and looked at again each second |
 //! | we run a group that is no longer ours, both go by the same owners, the other holds its half | it is stopped here; the other starts it when our report no longer names it |
-//! | the same, the other is a legacy node | it runs on: a legacy node starts nothing by itself. It goes with the next takeover, failback or standby |
+//! | the same, the other is a legacy node | it runs on: a legacy node starts nothing by itself. It goes with the next takeover, failback or standby, and when that node is started anew (`to_owner.rs`) |
 //! | lines differ, or owners | no hand-over and no failback of these, unless a person forces it |
 //! | both run a group, owners agree | who does not hold its half stops it |
 //! | both run a group, owners differ | the first node by name keeps it |

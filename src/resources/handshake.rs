@@ -203,7 +203,9 @@ impl ResourceState {
         if self.phase == Phase::Starting {
             self.begin_waiting();
         }
-        self.answer();
+        if !self.ask_before_answer(from) {
+            self.answer();
+        }
         self.say_done_again(from);
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
         // Ours was lost if it went out before the other was active. Spec: membership, 16.2.
@@ -249,6 +251,8 @@ impl ResourceState {
         // Whoever heard our `starting` holds us for unsettled until we report.
         let lost = full && std::mem::take(&mut peer.lost);
         let waits = !peer.reported && peer.asked > 0;
+        let owner = full && self.owner_begins_anew(from);
+        let peer = self.peers.entry(from.clone()).or_default();
         let asked = self.phase == Phase::Stable && full && (waits || lost);
         let first = !peer.reported;
         // One that was sent before its sender heard this run of ours may be as old as the run before.
@@ -310,7 +314,10 @@ impl ResourceState {
         if full {
             self.look_at_held_takeovers();
         }
-        if asked {
+        if owner {
+            self.owner_began_anew(from, Some(set));
+        }
+        if asked || owner {
             self.answer();
         }
         if full && first && self.phase == Phase::Stable {

@@ -41,6 +41,7 @@ mod standby;
 mod standby_end;
 pub mod state;
 mod takeover;
+mod to_owner;
 mod unfinished;
 mod unheard;
 mod unreported;

@@ -51,6 +51,10 @@ impl ResourceState {
             self.error(format!(
                 "node {name} is active but does not report its resources"
             ));
+            if self.owner_begins_anew(&name) {
+                self.owner_began_anew(&name, None);
+                self.answer();
+            }
         }
         // Waiting for ever would leave our groups down. Spec: resources, section 18, row 13.
         if self.phase == Phase::Starting && self.peer_active() && self.timers.local.is_none() {

@@ -54,7 +54,7 @@ impl ResourceState {
         if !starts.is_empty() {
             self.jobs.add(Purpose::Retry, starts, GroupOrder::Start);
         }
-        self.release_unheld(stops);
+        self.release_rest(stops);
     }
 
     /// The same at run time, when the node has nothing to do: one look each time that it comes to rest.
@@ -90,23 +90,26 @@ impl ResourceState {
             }
         }
         let any = !stops.is_empty();
-        self.release_unheld(stops);
+        self.release_rest(stops);
         any
     }
 
+    fn release_rest(&mut self, keys: Vec<GroupKey>) {
+        let named = Self::named(&keys);
+        self.release_unheld(
+            keys,
+            &format!("stopping what runs here and is not held, the rest of a release: {named}"),
+            "it runs and is not held: a release of it was cut short, and another node may run it",
+        );
+    }
+
     /// Stops what runs and is not held. Whoever asks meanwhile hears that it is not released yet.
-    fn release_unheld(&mut self, keys: Vec<GroupKey>) {
+    pub(super) fn release_unheld(&mut self, keys: Vec<GroupKey>, text: &str, cause: &str) {
         if keys.is_empty() {
             return;
         }
-        let named = Self::named(&keys);
-        self.warn(format!(
-            "stopping what runs here and is not held, the rest of a release: {named}"
-        ));
-        self.decide(
-            format!("stops {named}"),
-            "it runs and is not held: a release of it was cut short, and another node may run it",
-        );
+        self.warn(text);
+        self.decide(format!("stops {}", Self::named(&keys)), cause);
         for (key, side) in self.keys_and_sides() {
             if keys.contains(&key) {
                 self.failures.remove(&key);
