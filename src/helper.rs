@@ -139,7 +139,8 @@ impl Call<'_> {
         let alone = !matches!(look(&self.paths.pid_file), PidFile::Running(_));
         if alone && let Ok(loaded) = load(&self.paths, &Machine, &LoadOptions::default()) {
             let config = &loaded.config;
-            let addresses = Arc::new(own_addresses::manager(&self.paths, &config.media));
+            let stray = config.settings.stray_addresses;
+            let addresses = Arc::new(own_addresses::manager(&self.paths, &config.media, stray));
             return GroupContext::of(config, &self.paths, config.log.debug, addresses);
         }
         let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {

@@ -16,7 +16,7 @@ use crate::net::service_address::AddressManager;
 use crate::paths::Paths;
 use crate::pid_file::{self, PidFile};
 use crate::resources::address::{AddressResource, parse_word};
-use crate::resources::own_address::{Came, Mark, OwnAddresses, Standing, Why};
+use crate::resources::own_address::{Came, Mark, OwnAddresses, Standing};
 
 /// The addresses of haresources, `text`, that are this host's own or the other node's, and those that
 /// may be. Blocks.
@@ -27,14 +27,13 @@ pub fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Fi
         return Default::default();
     }
     let record = AddressRecord::read(&paths.var_lib);
-    let own = OwnAddresses::new(host_addresses().unwrap_or_default(), &config.media);
+    let own = OwnAddresses::new(host_addresses().unwrap_or_default(), &config.media)
+        .lenient(is_lenient(config.settings.stray_addresses));
     let facts = Facts {
         own: &own,
         mark: &|address| record.mark(address),
         came: came(paths, &record),
         media: &config.media,
-        // Then the administrator looks after such addresses.
-        lenient: config.settings.stray_addresses == StrayAddresses::Ignore,
     };
     complaints(&facts, &paths.haresources(), text)
 }
@@ -49,12 +48,19 @@ pub fn came_before(paths: &Paths) -> Came {
     }
 }
 
+/// Whether the administrator looks after addresses that nobody is known to have put there.
+#[must_use]
+pub fn is_lenient(stray: StrayAddresses) -> bool {
+    stray == StrayAddresses::Ignore
+}
+
 /// Handles addresses for a program that works without a daemon, or after one. Blocks.
 #[must_use]
-pub fn manager(paths: &Paths, media: &[MediumConfig]) -> AddressManager {
+pub fn manager(paths: &Paths, media: &[MediumConfig], stray: StrayAddresses) -> AddressManager {
     let record = Arc::new(AddressRecord::read(&paths.var_lib));
     let came = came(paths, &record);
-    AddressManager::guarded(Arc::new(Guard::begin(record, media, came)))
+    let guard = Guard::begin(record, media, came).lenient(is_lenient(stray));
+    AddressManager::guarded(Arc::new(guard))
 }
 
 /// By what is known of the run before, or of the one that runs.
@@ -87,7 +93,6 @@ struct Facts<'a> {
     mark: &'a dyn Fn(IpAddr) -> Option<Mark>,
     came: Came,
     media: &'a [MediumConfig],
-    lenient: bool,
 }
 
 /// What is refused, and what is in doubt.
@@ -104,9 +109,6 @@ fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<
                 text: format!("{word}: {text}"),
             };
             match facts.own.standing(&resource, mark, facts.came) {
-                Standing::Own(copy, Why::First) if facts.lenient => {
-                    doubts.push(say(doubt_text(&copy)));
-                }
                 Standing::Own(copy, why) => refused.push(say(own_text(&copy, &why))),
                 Standing::Doubt(copy) => doubts.push(say(doubt_text(&copy))),
                 Standing::Service => {}
@@ -155,11 +157,10 @@ mod tests {
             at("eth0", "10.77.0.7"),
         ];
         let facts = Facts {
-            own: &OwnAddresses::new(host, &media),
+            own: &OwnAddresses::new(host, &media).lenient(lenient),
             mark: &|_| mark,
             came,
             media: &media,
-            lenient,
         };
         let (refused, doubts) = complaints(&facts, Path::new("/h"), TEXT);
         let shown = |it: &Finding| format!("{}: {}", it.place, it.text);

@@ -275,7 +275,8 @@ impl Release<'_> {
     /// What scripts run with: as in the daemon, as far as the files can be read.
     fn context(&self) -> GroupContext {
         if let Some(config) = self.config {
-            let addresses = Arc::new(own_addresses::manager(self.paths, &config.media));
+            let stray = config.settings.stray_addresses;
+            let addresses = Arc::new(own_addresses::manager(self.paths, &config.media, stray));
             return GroupContext::of(config, self.paths, config.log.debug, addresses);
         }
         let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {

@@ -64,6 +64,8 @@ pub struct Guard {
     at_start: Option<BTreeSet<IpAddr>>,
     /// How that may have come there.
     came: Came,
+    /// See [`OwnAddresses::lenient`].
+    lenient: bool,
     /// Addresses of which the log has been told why they stay.
     told: Mutex<BTreeSet<IpAddr>>,
 }
@@ -80,8 +82,16 @@ impl Guard {
             media: media.to_vec(),
             at_start: here.map(|here| here.iter().map(|it| it.address).collect()),
             came,
+            lenient: false,
             told: Mutex::default(),
         }
+    }
+
+    /// What a start lets pass is no obstacle to its group either. See [`OwnAddresses::lenient`].
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
     }
 
     /// For a daemon that begins as process `pid`: what was left here by an earlier run, and what is
@@ -181,13 +191,17 @@ impl Guard {
 
     /// A host that cannot be read has nothing of its own: an order is carried out.
     fn own_addresses(&self) -> OwnAddresses {
-        OwnAddresses::new(host_addresses().unwrap_or_default(), &self.media)
+        self.own_of(host_addresses().unwrap_or_default())
     }
 
     async fn own_addresses_soon(&self) -> OwnAddresses {
         let here = tokio::task::spawn_blocking(host_addresses).await;
         let here = here.ok().and_then(Result::ok).unwrap_or_default();
-        OwnAddresses::new(here, &self.media)
+        self.own_of(here)
+    }
+
+    fn own_of(&self, here: Vec<HostAddress>) -> OwnAddresses {
+        OwnAddresses::new(here, &self.media).lenient(self.lenient)
     }
 
     fn told(&self) -> std::sync::MutexGuard<'_, BTreeSet<IpAddr>> {
@@ -214,4 +228,28 @@ pub fn doubt_text(copy: &HostAddress) -> String {
         "{copy} is there and nobody knows who put it there: it stays while this node does not serve it. If it was left \
          behind, take it away by hand: ip addr del {address}/{prefix} dev {interface}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::address::parse_word;
+
+    /// What lets the daemon start must let its group start and stop.
+    #[tokio::test]
+    async fn an_address_that_the_administrator_looks_after_may_be_served() {
+        let word = parse_word("IPaddr2::127.0.0.1/8/lo");
+        let resource = word.expect("an address").expect("an address");
+        for lenient in [false, true] {
+            let root = tempfile::tempdir().expect("tempdir");
+            let record = Arc::new(AddressRecord::read(root.path()));
+            let guard = Guard::begin(record, &[], Came::Before).lenient(lenient);
+            guard.take_over(1, &[(resource.clone(), false)]);
+            let allowed = [
+                guard.may_stop(&resource).await.is_ok(),
+                guard.admit(std::slice::from_ref(&resource)).await.is_ok(),
+            ];
+            assert_eq!(allowed, [lenient; 2]);
+        }
+    }
 }

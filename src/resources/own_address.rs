@@ -10,7 +10,8 @@
 //! | a daemon without a record runs | service | service | own | service | service |
 //! | it came after our start | service | service | own | doubt | service |
 //!
-//! The first column that applies counts. A label on the address that heartbeats go out with is in
+//! The first column that applies counts. Where the administrator looks after strays himself, "first of
+//! its network" is in doubt at most. A label on the address that heartbeats go out with is in
 //! doubt, and so is what was in doubt before in the same boot.
 
 use std::fmt;
@@ -101,6 +102,8 @@ pub struct OwnAddresses {
     addresses: Vec<HostAddress>,
     /// Addresses that heartbeats go out with, and the media.
     sources: Vec<(HostAddress, String)>,
+    /// The administrator looks after addresses that nobody is known to have put there.
+    lenient: bool,
 }
 
 impl OwnAddresses {
@@ -111,7 +114,18 @@ impl OwnAddresses {
             .iter()
             .filter_map(|medium| Some((source(&addresses, medium)?.clone(), medium.to_string())))
             .collect();
-        Self { addresses, sources }
+        Self {
+            addresses,
+            sources,
+            lenient: false,
+        }
+    }
+
+    /// With `stray_addresses = "ignore"`: the first of its network is in doubt, not the host's own.
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
     }
 
     /// Whether the host has the address, on whatever interface.
@@ -155,8 +169,8 @@ impl OwnAddresses {
             }
             (Some(Mark::Unknown), false, None) => doubt(),
             (None, false, None) => match (came, is_first(&self.addresses, copy)) {
-                (Came::Before, true) => Standing::Own(copy.clone(), Why::First),
-                (Came::AfterCrash | Came::Since, true) | (Came::Before, false) => doubt(),
+                (Came::Before, true) if !self.lenient => Standing::Own(copy.clone(), Why::First),
+                (Came::AfterCrash | Came::Since, true) | (Came::Before, _) => doubt(),
                 (Came::OfRunning, _) | (Came::AfterCrash | Came::Since, false) => Standing::Service,
             },
         }

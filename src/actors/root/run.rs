@@ -280,7 +280,8 @@ async fn open_media(
 fn guard_addresses(setup: &Setup) -> Arc<Guard> {
     let (config, resume) = (&setup.loaded.config, setup.resume.as_ref());
     let record = Arc::new(AddressRecord::read(&setup.paths.var_lib));
-    let guard = Guard::begin(record, &config.media, setup.came);
+    let guard = Guard::begin(record, &config.media, setup.came)
+        .lenient(own_addresses::is_lenient(config.settings.stray_addresses));
     guard.take_over(
         nix::unistd::getpid().as_raw(),
         &own_addresses::resources(config, resume),
