@@ -117,6 +117,9 @@ pub enum Ended {
         code: i32,
         /// The reason.
         reason: String,
+        /// There is no such program, or it is none: nothing of it can run. Anything else (no memory,
+        /// a disk that fails) says nothing about that.
+        no_program: bool,
     },
 }
 
@@ -134,9 +137,13 @@ pub struct ExitReport {
 }
 
 impl ExitReport {
-    fn not_started(code: i32, reason: String) -> Self {
+    fn not_started(code: i32, reason: String, no_program: bool) -> Self {
         Self {
-            ended: Ended::NotStarted { code, reason },
+            ended: Ended::NotStarted {
+                code,
+                reason,
+                no_program,
+            },
             overdue: false,
             stdout: Vec::new(),
             said: None,
@@ -163,6 +170,15 @@ impl ExitReport {
     }
 }
 
+/// Whether a program that does not start for this reason is no program.
+fn is_no_program(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        number,
+        Some(Errno::ENOENT | Errno::EACCES | Errno::ENOEXEC | Errno::ENOTDIR | Errno::ELOOP)
+    )
+}
+
 /// Whether `path` is a regular file that root can execute.
 #[must_use]
 pub fn is_program(path: &Path) -> bool {
@@ -180,7 +196,8 @@ pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitRepo
         drop(turn);
         let _ = report.send(ended);
     });
-    let lost = || ExitReport::not_started(127, "the task that watched it is gone".to_owned());
+    let lost =
+        || ExitReport::not_started(127, "the task that watched it is gone".to_owned(), false);
     result.await.unwrap_or_else(|_| lost())
 }
 
@@ -189,7 +206,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
         Ok(started) => started,
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
-            return ExitReport::not_started(if denied { 126 } else { 127 }, error.to_string());
+            let code = if denied { 126 } else { 127 };
+            return ExitReport::not_started(code, error.to_string(), is_no_program(&error));
         }
     };
     let pid = spec.record.as_ref().zip(child.id());
@@ -263,7 +281,7 @@ async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>)> {
         command.arg0(shim::TITLE).args(words);
         match spawn(command, Some(spec.directory.clone())).await {
             Ok(child) => return Ok((child, last)),
-            // It is being replaced by another, say: the script alone then.
+            // No /proc, say: the script alone then.
             Err(error) => debug!(program = %shim.display(), %error, "a script runs by itself"),
         }
     }
@@ -483,6 +501,7 @@ fn ended(end: io::Result<ExitStatus>) -> Ended {
         Err(error) => Ended::NotStarted {
             code: 127,
             reason: error.to_string(),
+            no_program: false,
         },
     }
 }

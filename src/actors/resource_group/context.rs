@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
 use crate::own_addresses;
 use crate::paths::Paths;
+use crate::protocol::group::GroupKey;
 use crate::resources::script::{Environment, StopRetries};
 
 /// What all groups of a node share.
@@ -28,6 +29,9 @@ pub struct GroupContext {
     /// The program that writes down with what code a script ended, for a successor; `None`: nobody
     /// does.
     pub shim: Option<PathBuf>,
+    /// Groups of which a predecessor that died had an order in hand: what became of its script counts.
+    /// Of any other group the code may be days old.
+    pub unfinished: Vec<GroupKey>,
     /// Who handles addresses.
     pub native_addresses: NativeAddresses,
     /// Handles them in the process.
@@ -57,6 +61,7 @@ impl GroupContext {
             limit: config.settings.script_time_limit,
             kill_after: config.settings.script_kill_after,
             shim: None,
+            unfinished: Vec::new(),
             native_addresses: config.settings.native_addresses,
             addresses,
             stray_addresses: config.settings.stray_addresses,
@@ -86,6 +91,7 @@ impl GroupContext {
             limit: settings.script_time_limit,
             kill_after: settings.script_kill_after,
             shim: None,
+            unfinished: Vec::new(),
             native_addresses: settings.native_addresses,
             addresses: Arc::new(own_addresses::manager(paths, &[])),
             stray_addresses: StrayAddresses::Ignore,

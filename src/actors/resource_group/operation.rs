@@ -142,13 +142,23 @@ impl GroupRun {
     }
 
     /// Whether the resource runs, as its script or the kernel says; `None` when the kernel says
-    /// nothing. After a failed stop that must not pass for stopped: the other node would start it.
+    /// nothing, or the script hangs, dies or cannot be run for now. After a failed stop that must not
+    /// pass for stopped: the other node would start it.
     async fn status(&self, word: &str, worker: &Worker) -> Option<bool> {
         match worker {
             Worker::Script { path, call } => {
                 let report = self.execute(word, path, call, Operation::Status).await;
                 complain(path, &report);
-                Some(says_running(&report.stdout))
+                let answered = match report.ended {
+                    Ended::Exited(_) => !report.overdue,
+                    Ended::NotStarted { no_program, .. } => no_program,
+                    Ended::Signaled(_) | Ended::Stuck => false,
+                };
+                let runs = says_running(&report.stdout);
+                if !runs && !answered {
+                    log(Severity::Error, &format!("Status of {word} unknown"));
+                }
+                (runs || answered).then_some(runs)
             }
             Worker::Native(address) => match self.context.addresses.status(address).await {
                 Ok(runs) => Some(runs),
@@ -288,10 +298,11 @@ impl GroupRun {
     }
 
     /// Waits until no script of an earlier, killed daemon runs for this group: start and stop never
-    /// overlap. What became of it, if somebody wrote that down.
+    /// overlap. What became of it, if somebody wrote that down and this process goes on with it.
     pub(super) async fn after_earlier_scripts(&self) -> Option<Earlier> {
         let (limit, kill_after) = (self.context.limit, self.context.kill_after);
-        record::wait_for_earlier(&self.record(), limit, kill_after).await
+        let earlier = record::wait_for_earlier(&self.record(), limit, kill_after).await;
+        earlier.filter(|_| self.context.unfinished.contains(&self.group.key))
     }
 }
 

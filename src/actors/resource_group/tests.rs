@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::actors::child::OutputTarget;
+use crate::actors::child::{OutputTarget, record};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::service_address::{Claim, Removed};
@@ -32,6 +32,7 @@ pub(crate) struct Scripts {
     pub(crate) limit: Duration,
     pub(crate) native: NativeAddresses,
     pub(crate) stray: StrayAddresses,
+    pub(crate) unfinished: Vec<GroupKey>,
     pub(crate) addresses: Arc<FakeAddresses>,
     /// Calls that were asked for. The file stays: a script may be writing to it.
     told: StdMutex<usize>,
@@ -53,6 +54,7 @@ impl Scripts {
             limit: Duration::from_secs(20),
             native: NativeAddresses::Auto,
             stray: StrayAddresses::Remove,
+            unfinished: Vec::new(),
             addresses: Arc::default(),
             told: StdMutex::default(),
         };
@@ -115,6 +117,7 @@ impl Scripts {
             },
             limit: self.limit,
             shim: None,
+            unfinished: self.unfinished.clone(),
             kill_after: Duration::from_millis(200),
             native_addresses: self.native,
             stray_addresses: self.stray,
@@ -481,6 +484,55 @@ async fn a_stop_is_repeated_and_then_judged_by_status() {
             "late x stop"
         ]
     );
+}
+
+/// A disk or a server that hangs: nobody knows whether it runs, so it does.
+#[actix::test]
+async fn what_neither_stops_nor_tells_still_runs() {
+    for status in ["sleep 60", "kill -9 $$"] {
+        let mut scripts = Scripts::new();
+        scripts.environment.set("HA_STOPRETRYMAX", "1");
+        scripts.limit = Duration::from_millis(400);
+        scripts.resource(
+            "mute",
+            &format!("[ $op = stop ] && sleep 60; [ $op = status ] && {status}; exit 0"),
+        );
+        let mut group = Fixture::new(&scripts, "mute");
+        let resource = "mute".to_owned();
+        let failed = GroupOutcome::StopFailed { resource };
+        assert_eq!(group.run(Stop).await, failed, "{status}");
+        // Before a start it does not run: the start tells.
+        let outcome = group.run(Start).await;
+        assert_eq!(outcome, GroupOutcome::Started, "{status}");
+    }
+    // What is no program can have nothing running.
+    let mut scripts = Scripts::new();
+    scripts.environment.set("HA_STOPRETRYMAX", "1");
+    let path = scripts.paths.resource_d().join("typo");
+    fs::write(&path, "#!/no/such/shell\n").expect("script");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let mut group = Fixture::new(&scripts, "typo");
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+}
+
+/// A node that was stopped in the middle of a start may be started again days later.
+#[actix::test]
+async fn the_code_of_an_earlier_script_counts_only_where_its_order_goes_on() {
+    for goes_on in [false, true] {
+        let mut scripts = Scripts::new();
+        let key = GroupKey::new("good::a");
+        scripts.unfinished = if goes_on { vec![key] } else { Vec::new() };
+        let mut group = Fixture::new(&scripts, "good::a");
+        let place = record::place(&scripts.paths.scripts(), "good::a");
+        fs::create_dir_all(place.parent().expect("parent")).expect("directory");
+        let beside = |what: &str| format!("{}{what}", place.display());
+        fs::write(&place, "2147483647 1\n").expect("record");
+        fs::write(beside(".what"), "2147483647 start good::a\n").expect("record");
+        fs::write(beside(".code"), "2147483647 0\n").expect("record");
+        assert_eq!(group.run(Start).await, GroupOutcome::Started);
+        let calls = if goes_on { 0 } else { 1 };
+        assert_eq!(scripts.calls().len(), calls);
+    }
 }
 
 #[actix::test]

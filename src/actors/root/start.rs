@@ -117,6 +117,8 @@ impl RootActor {
         let pulse = pulse::Pulse::new(timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
         let running = running.unwrap_or_default();
+        let unfinished = resume.as_ref().map(|resume| resume.unfinished.clone());
+        let unfinished = unfinished.unwrap_or_default();
         let ran_before = resume.as_ref().is_some_and(Resume::surely_ran);
         let known = care::Known::new(config.settings.address_probe, ran_before);
         let here = Arbiter::current();
@@ -172,7 +174,8 @@ impl RootActor {
             })
             .collect();
         let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
-        context.shim = guarded.then(|| program.clone());
+        context.unfinished = unfinished;
+        context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
         let stops_for_ever = context.stops_for_ever();
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
         let core = own.downgrade().recipient();
