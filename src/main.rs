@@ -540,7 +540,14 @@ impl Process {
             Err(code) => return code,
         };
         let came = own_addresses::came_before(&self.paths);
-        match pid_file::claim(&self.paths.pid_file, starter) {
+        // From here on whoever stops the node finds us: it must not take us for dead.
+        root::hold_signals_back();
+        let claimed = if resume.is_some() {
+            self.take_pid_file_over()
+        } else {
+            pid_file::claim(&self.paths.pid_file, starter)
+        };
+        match claimed {
             Ok(()) => {}
             Err(error @ ClaimError::AlreadyRunning(_)) => {
                 self.info(error.to_string());
@@ -594,6 +601,19 @@ impl Process {
                     std::io::ErrorKind::PermissionDenied => EXIT_PERMISSION,
                     _ => EXIT_GENERIC,
                 }
+    /// A successor begins in any case: the locks keep others away.
+    fn take_pid_file_over(&self) -> Result<(), ClaimError> {
+        let path = &self.paths.pid_file;
+        if let Err(error) = pid_file::take_over(path) {
+            let text = format!(
+                "cannot write pid file {}: {error}: going on without it",
+                path.display()
+            );
+            self.log.line(Severity::Warn, text);
+        }
+        Ok(())
+    }
+
             })
         };
         // Given up at once: the guardian that we start needs it.

@@ -138,6 +138,28 @@ pub fn claim(path: &Path, starter: Option<i32>) -> Result<(), ClaimError> {
     linked
 }
 
+/// Writes our own process id into the file of a daemon that is gone, in its place: a full disk has no
+/// room for another. Call only where nothing else can have begun meanwhile.
+///
+/// # Errors
+/// It cannot be written.
+pub fn take_over(path: &Path) -> io::Result<()> {
+    let own = nix::unistd::getpid().as_raw();
+    if names(path, own) {
+        return Ok(());
+    }
+    let text = format!("{own:>10}\n");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
+}
+
 fn link(temporary: &Path, path: &Path, own: i32, starter: Option<i32>) -> Result<(), ClaimError> {
     let failed = |source| ClaimError::Io {
         path: path.to_owned(),
@@ -217,6 +239,26 @@ mod tests {
             let names = fs::read_dir(directory.path()).unwrap().count();
             assert_eq!(names, 1, "no temporary file stays");
         }
+    }
+
+    /// Of a full disk no other file can be had.
+    #[test]
+    fn a_successor_writes_into_the_file_that_is_there() {
+        use std::os::unix::fs::MetadataExt as _;
+        for before in ["2147483647\n", "4194304999\nand more\n", ""] {
+            let (directory, path) = file(before);
+            let inode = fs::metadata(&path).map(|data| data.ino()).ok();
+            take_over(&path).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(text, format!("{:>10}\n", std::process::id()));
+            let now = fs::metadata(&path).unwrap().ino();
+            assert!(inode.is_none_or(|inode| inode == now));
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        }
+        let (directory, path) = file("");
+        std::os::unix::fs::symlink(directory.path().join("other"), &path).unwrap();
+        assert!(take_over(&path).is_err());
+        assert!(!directory.path().join("other").exists());
     }
 
     #[test]

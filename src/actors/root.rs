@@ -73,6 +73,7 @@ use restart::Restart;
 use run::Ended;
 pub use run::{RESUME_PAUSE, RESUME_TRIES, Setup, run};
 use signals::Signalled;
+pub use signals::hold_back as hold_signals_back;
 
 /// Generations that are safe on disk beyond the present one: membership may begin so many in place
 /// before the disk must have followed.
@@ -227,6 +228,8 @@ impl Actor for RootActor {
         self.tend(1, ctx);
         self.watch_cluster(ctx);
         if self.only_releases() {
+            // A reload starts no clients either.
+            self.stopping = true;
             self.membership.do_send(StopRequested {
                 reason: StopReason::Release,
             });
@@ -247,7 +250,8 @@ impl Supervised for RootActor {
         }
         // The message in hand is lost, whatever it was.
         self.membership.do_send(TellAgain);
-        if self.stopping {
+        // A release is asked for again by `started`.
+        if self.stopping && !self.only_releases() {
             self.membership.do_send(StopRequested {
                 reason: StopReason::Requested,
             });

@@ -106,8 +106,12 @@ fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
         // Asked before the file is read: a guardian that is gone has started nobody after that.
         let guarded_now = guardian::is_taken(&paths.guardian_lock());
         match pid_file::look(&paths.pid_file) {
-            // Its guardian has told it to stop as well.
-            PidFile::Running(next) if is_successor(next) => pid = next,
+            // Its guardian tells it to stop as well, if it is told itself; the one before may have
+            // died before it could say so.
+            PidFile::Running(next) if is_successor(next) => {
+                let _ = kill(Pid::from_raw(next), Signal::SIGTERM);
+                pid = next;
+            }
             // Somebody has started the node again.
             PidFile::Running(_) => return Answer::out(String::new(), 0),
             PidFile::Stale(_) | PidFile::Absent if guarded_now => pause(),
@@ -231,15 +235,24 @@ mod tests {
         std::thread::scope(|scope| {
             let stopping = scope.spawn(|| stop(&paths));
             assert!(!first.wait().unwrap().success(), "it was signalled");
-            // Waits for the end of its standard input.
+            // Waits for the end of its standard input, unless it is stopped.
             let mut second = daemon(&paths, "grep", &["-R", "x", "-"]);
             name(&paths, &second);
+            assert!(!second.wait().unwrap().success(), "it was signalled too");
+            // Takes no notice.
+            let deaf = "trap '' TERM; exec \"$0\" -R x -";
+            let copy = paths.run_dir.join("grep/heartbeat");
+            let mut third = daemon(&paths, "sh", &["-c", deaf, &copy.to_string_lossy()]);
+            while !is_successor(i32::try_from(third.id()).unwrap()) {
+                pause();
+            }
+            name(&paths, &third);
             (0..5).for_each(|_| pause());
             assert!(!stopping.is_finished(), "the successor still stops");
             fs::remove_file(paths.held()).unwrap();
             fs::remove_file(&paths.pid_file).unwrap();
-            drop(second.stdin.take());
-            second.wait().unwrap();
+            drop(third.stdin.take());
+            third.wait().unwrap();
             drop(guardian);
             answer(0)(stopping.join().unwrap());
         });

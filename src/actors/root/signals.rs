@@ -69,9 +69,10 @@ fn deadly() -> SigSet {
     set
 }
 
-/// Holds signals back while the process replaces itself: what was blocked stays so through `exec`,
-/// and what comes meanwhile waits until [`let_through`]. Children are started without any of it.
-pub(super) fn hold_back() {
+/// Holds signals back while the process begins or replaces itself: what was blocked stays so through
+/// `exec`, and what comes meanwhile waits until there is a root actor to hear it. Children are started
+/// without any of it.
+pub fn hold_back() {
     if let Err(error) = deadly().thread_block() {
         error!(%error, "signals cannot be held back");
     }
