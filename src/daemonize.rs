@@ -19,6 +19,11 @@ use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 /// that it is the daemon.
 pub const TITLE: &str = "heartbeat: master control process";
 
+/// What this process runs, also when its file was replaced or removed since: another program under
+/// the same name need not know what it is to be. By its path a program is started only where the new
+/// one is wanted: a restart in place.
+pub const OWN_IMAGE: &str = "/proc/self/exe";
+
 /// Sent when the daemon is ready.
 const READY: u8 = b'+';
 

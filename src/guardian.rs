@@ -29,12 +29,12 @@ mod word;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -155,9 +155,21 @@ pub fn read_held(path: &Path) -> io::Result<Vec<OsString>> {
         .collect())
 }
 
-/// Is the guardian of process `arguments[0]` until it is dismissed. Gives its exit code.
+/// How a guardian ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With this exit code.
+    Exit(u8),
+    /// It is to release everything itself, with these words ([`RELEASE_TITLE`]): no program can be
+    /// executed any more. Its lock stays with the process.
+    Release(Vec<OsString>),
+}
+
+/// Is the guardian of process `arguments[0]` until it is dismissed. A successor of a daemon runs the
+/// same image as that one, whatever lies in the file `program` by now. A daemon that only releases and
+/// the program that does have to know what is wanted of them: they run the guardian's own image.
 #[must_use]
-pub fn guard(arguments: &[OsString], program: &Path) -> u8 {
+pub fn guard(arguments: &[OsString], program: &Path) -> Outcome {
     let _ = nix::sys::prctl::set_name(c"heartbeat-guard");
     // A signal to the daemon's session or process group is none to us.
     let _ = setsid();
@@ -173,22 +185,31 @@ pub fn guard(arguments: &[OsString], program: &Path) -> u8 {
             stage: Stage::Serving,
         });
     let (Some(ward), Ok(Some(lock))) = (ward, take_lock(&paths.guardian_lock())) else {
-        return EXIT_GENERIC;
+        return Outcome::Exit(EXIT_GENERIC);
     };
     Link::default().keep();
     let clock = Clock::start();
     let guard = Guard {
+        own: Path::new(daemonize::OWN_IMAGE),
         program,
         paths: &paths,
         lock: &lock,
         told: Told::new(clock.now().instant),
         clock,
     };
-    guard.keep(ward)
+    let outcome = guard.keep(ward);
+    if matches!(outcome, Outcome::Release(_)) {
+        // Never closed.
+        let _ = lock.into_raw_fd();
+    }
+    outcome
 }
 
 /// A guardian at work.
 struct Guard<'a> {
+    /// The image that it runs.
+    own: &'a Path,
+    /// The file of the program; another one by now, perhaps.
     program: &'a Path,
     paths: &'a Paths,
     lock: &'a File,
@@ -197,12 +218,12 @@ struct Guard<'a> {
 }
 
 impl Guard<'_> {
-    /// Watches one daemon after the other. Gives the exit code.
-    fn keep(mut self, mut ward: Ward) -> u8 {
+    /// Watches one daemon after the other.
+    fn keep(mut self, mut ward: Ward) -> Outcome {
         let mut deaths = Deaths::default();
         loop {
             let Ok(end) = ward.watch(&mut self.told, &self.clock) else {
-                return EXIT_GENERIC;
+                return Outcome::Exit(EXIT_GENERIC);
             };
             if end == End::Silent {
                 ward.end();
@@ -224,7 +245,7 @@ impl Guard<'_> {
                 }
             }
             let (why, detail) = match then {
-                Next::Go | Next::Revive => return 0,
+                Next::Go | Next::Revive => return Outcome::Exit(0),
                 Next::ReleaseNow(why) => (why, String::new()),
                 Next::ReleaseBeating(why) => match self.start_release(why) {
                     Ok(releasing) => {
@@ -271,30 +292,49 @@ impl Guard<'_> {
                 let limit = self.told.must_beat_by(stage);
                 limit.is_some_and(|limit| limit <= self.clock.now().instant)
             };
-            match start(self.program, words, stage) {
-                Err(error) if tries == 0 || late() => return Err(error),
-                Err(_) => std::thread::sleep(PAUSE),
-                started => return started,
+            let mut failed = io::Error::from(io::ErrorKind::NotFound);
+            for program in self.programs(stage) {
+                match start(&program, words, stage) {
+                    Ok(ward) => return Ok(ward),
+                    Err(error) => failed = error,
+                }
             }
+            if tries == 0 || late() {
+                return Err(failed);
+            }
+            std::thread::sleep(PAUSE);
             tries -= 1;
         }
     }
 
+    /// What can be started, the better first.
+    fn programs(&self, stage: Stage) -> Vec<PathBuf> {
+        let (own, file) = (self.own.to_owned(), self.program.to_owned());
+        match stage {
+            Stage::Serving => self.told.image().into_iter().chain([file, own]).collect(),
+            Stage::Releasing => vec![own, file],
+        }
+    }
+
     /// Becomes the program that releases everything; keeps the guardian's lock for it, so that no
-    /// daemon begins meanwhile. `detail` says more of why; may be empty.
+    /// daemon begins meanwhile. `detail` says more of why; may be empty. Comes back where nothing
+    /// can be executed, the disk being dead.
     #[expect(
         clippy::disallowed_methods,
         reason = "no child: this process goes on as another program"
     )]
-    fn release_now(&self, why: Why, detail: &str) -> u8 {
+    fn release_now(&self, why: Why, detail: &str) -> Outcome {
         let _ = fcntl(self.lock, FcntlArg::F_SETFD(FdFlag::empty()));
         let left = self.told.left(self.clock.now().instant);
         let left = left.map_or(String::new(), |left| left.as_millis().to_string());
-        let _ = Command::new(self.program)
-            .arg0(RELEASE_TITLE)
-            .args([why.word(), detail, &left])
-            .exec();
-        EXIT_GENERIC
+        let words = [why.word(), detail, &left].map(OsString::from);
+        for program in self.programs(Stage::Releasing) {
+            let _ = Command::new(program)
+                .arg0(RELEASE_TITLE)
+                .args(&words)
+                .exec();
+        }
+        Outcome::Release(words.to_vec())
     }
 }
 

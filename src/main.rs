@@ -66,7 +66,10 @@ fn main() -> ExitCode {
     let program = program.to_string_lossy().into_owned();
     let arguments: Vec<OsString> = words.collect();
     if program == guardian::TITLE {
-        return ExitCode::from(guardian::guard(&arguments, &own_program()));
+        return match guardian::guard(&arguments, &own_program()) {
+            guardian::Outcome::Exit(code) => ExitCode::from(code),
+            guardian::Outcome::Release(words) => ExitCode::from(release_resources(&words)),
+        };
     }
     if program == guardian::RELEASE_TITLE {
         return ExitCode::from(release_resources(&arguments));

@@ -14,6 +14,7 @@ use std::time::Duration;
 use nix::unistd::dup2_stdin;
 
 use super::{TITLE, word};
+use crate::daemonize::OWN_IMAGE;
 
 /// The daemon's end of the way to its guardian; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +148,8 @@ impl Link {
         self.state().say_all();
     }
 
-    /// Starts a guardian for this process.
+    /// Starts a guardian for this process, of the same version: from the image that runs, and where
+    /// that cannot be had from `program`.
     ///
     /// # Errors
     /// No socket, or the program cannot be started.
@@ -157,13 +159,16 @@ impl Link {
     )]
     pub fn start_guardian(&self, program: &Path) -> io::Result<Child> {
         let (own, theirs) = UnixStream::pair()?;
-        let child = Command::new(program)
-            .arg0(TITLE)
-            .arg(std::process::id().to_string())
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let start = |program: &Path| {
+            Command::new(program)
+                .arg0(TITLE)
+                .arg(std::process::id().to_string())
+                .stdin(OwnedFd::from(theirs.try_clone()?))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+        };
+        let child = start(Path::new(OWN_IMAGE)).or_else(|_| start(program))?;
         self.set(own);
         Ok(child)
     }

@@ -10,9 +10,11 @@
 //! | [`RELEASING`] | that is only to release everything has to beat |
 //! | a little before the end | everything is stopped, or the machine is restarted |
 
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
@@ -126,6 +128,8 @@ pub(super) struct Told {
     /// From when they wait, while none beats.
     silent_since: Monotonic,
 }
+    /// What the last one ran that said something.
+    image: Option<File>,
 
 impl Told {
     /// Of a daemon that runs.
@@ -137,6 +141,20 @@ impl Told {
             extra: Duration::ZERO,
             silent_since: now,
         }
+            image: None,
+        }
+    }
+
+    /// Where the image of the last daemon can be executed.
+    pub(super) fn image(&self) -> Option<PathBuf> {
+        let number = self.image.as_ref()?.as_raw_fd();
+        Some(PathBuf::from(format!("/proc/self/fd/{number}")))
+    }
+
+    /// Looks what the daemon runs: it may have become another program in place.
+    fn look_at_image(&mut self, pid: i32) {
+        if let Ok(image) = File::open(format!("/proc/{pid}/exe")) {
+            self.image = Some(image);
     }
 
     fn hear(&mut self, heard: &Heard, now: Monotonic) {
@@ -214,6 +232,10 @@ impl Ward {
             Err(error) => return Err(error),
         };
         let mut ended = process.is_none();
+        if self.child.is_none() {
+            // Not from us: it runs already.
+            told.look_at_image(self.pid);
+        }
         let mut unreleased = false;
         let mut numbers = NumberReader::default();
         self.socket.set_nonblocking(true)?;
@@ -232,8 +254,11 @@ impl Ward {
                         match heard {
                             Heard::Word(word::DISMISSED) => return Ok(End::Dismissed),
                             Heard::Word(word::UNRELEASED) => unreleased = true,
-                            Heard::Word(word::BEGUN) if told.stopping => {
-                                let _ = kill(Pid::from_raw(self.pid), Signal::SIGTERM);
+                            Heard::Word(word::BEGUN) => {
+                                told.look_at_image(self.pid);
+                                if told.stopping {
+                                    let _ = kill(Pid::from_raw(self.pid), Signal::SIGTERM);
+                                }
                             }
                             _ => {}
                         }

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::config::remembered::Answers;
+use crate::daemonize::OWN_IMAGE;
 use crate::guardian::Link;
 use crate::ha_log::HaLog;
 use crate::net::service_address::AddressManager;

@@ -145,6 +145,43 @@ fn a_successor_of_a_stopping_daemon_is_told_to_stop() {
 fn a_daemon_that_does_not_beat_in_time_is_noticed() {
     let (mut ward, mut daemon) = sleeper();
     let (mut told, clock) = told();
+/// A file that was exchanged without a restart in place counts for the next one only.
+#[test]
+fn a_successor_runs_what_the_last_daemon_ran() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("daemon");
+    std::fs::copy("/bin/cat", &program).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
+    let mut child = Command::new(&program)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (own, mut daemon) = UnixStream::pair().unwrap();
+    let mut ward = Ward {
+        pid: i32::try_from(child.id()).unwrap(),
+        socket: own,
+        child: None,
+        stage: Stage::Serving,
+    };
+    let (mut told, clock) = told();
+    assert_eq!(told.image(), None);
+    std::fs::remove_file(&program).unwrap();
+    std::fs::copy("/bin/true", &program).unwrap();
+    daemon.write_all(b"bd").unwrap();
+    assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Dismissed);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "stands for the successor")]
+    let next = Command::new(told.image().unwrap())
+        .arg("/dev/null")
+        .output();
+    assert!(next.unwrap().status.success());
+    // `true` would have ended well with any word.
+    #[expect(clippy::disallowed_methods, reason = "stands for the successor")]
+    let next = Command::new(told.image().unwrap()).arg("/no/such").output();
+    assert!(!next.unwrap().status.success());
+}
+
     told.silence(clock.now().instant);
     daemon.write_all(b"=200;").unwrap();
     assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Silent);
