@@ -163,12 +163,17 @@ fn release_resources(arguments: &[OsString]) -> u8 {
         }
     };
     // Before anything that a dead disk could hold up.
-    let deadline = left.zip(log.clone()).and_then(|(left, log)| {
-        let say = move |severity, text: String| {
-            log.line(severity, text);
-            log.flush(LAST_WORDS);
+    let left = left.filter(|_| release::may_run(&paths));
+    let deadline = left.map(|left| {
+        let log = log.clone();
+        let say = move |severity: Severity, text: String| match &log {
+            Some(log) => {
+                log.line(severity, text);
+                log.flush(LAST_WORDS);
+            }
+            None => eprintln!("{}: {text}", severity.word()),
         };
-        Deadline::arm(left, say, root::restart_machine_now).ok()
+        Deadline::arm(left, say, root::restart_machine_now)
     });
     let options = LoadOptions {
         purpose: Purpose::Resume,
@@ -211,6 +216,10 @@ fn release_resources(arguments: &[OsString]) -> u8 {
         deadline: deadline.as_ref(),
     }
     .run();
+    // What could not be stopped goes with the machine.
+    if let Some(deadline) = deadline {
+        deadline.wait();
+    }
     if let Some(log) = log {
         log.flush(FLUSH);
     }
@@ -592,18 +601,6 @@ impl Process {
         code
     }
 
-    /// There is one daemon only, and none but its own beside a guardian at work.
-    fn lock(&self, resumed: bool) -> Result<Option<File>, u8> {
-        let take = |path: &Path| {
-            guardian::take_lock(path).map_err(|error| {
-                self.fail(&format!(
-                    "cannot make lock file {}: {error}",
-                    path.display()
-                ));
-                match error.kind() {
-                    std::io::ErrorKind::PermissionDenied => EXIT_PERMISSION,
-                    _ => EXIT_GENERIC,
-                }
     /// A successor begins in any case: the locks keep others away.
     fn take_pid_file_over(&self) -> Result<(), ClaimError> {
         let path = &self.paths.pid_file;
@@ -617,6 +614,18 @@ impl Process {
         Ok(())
     }
 
+    /// There is one daemon only, and none but its own beside a guardian at work.
+    fn lock(&self, resumed: bool) -> Result<Option<File>, u8> {
+        let take = |path: &Path| {
+            guardian::take_lock(path).map_err(|error| {
+                self.fail(&format!(
+                    "cannot make lock file {}: {error}",
+                    path.display()
+                ));
+                match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => EXIT_PERMISSION,
+                    _ => EXIT_GENERIC,
+                }
             })
         };
         // Given up at once: the guardian that we start needs it.

@@ -12,6 +12,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,9 +24,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
-use crate::actors::resource_group::{GroupContext, GroupRun};
+use crate::actors::resource_group::{GroupContext, GroupRun, stops_for_ever};
 use crate::actors::root::Deadline;
-use crate::cli::options;
+use crate::cli::{OptionError, options};
 use crate::config::Config;
 use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
@@ -58,6 +59,30 @@ pub fn take_orphans(paths: &Paths) -> Option<File> {
     // A daemon that has just lost its guardian and has not yet started another.
     let _daemon = take_lock(&paths.daemon_lock()).ok().flatten()?;
     paths.held().exists().then_some(guardian)
+}
+
+/// Whether anything may run here, as the daemon wrote it down; also where nobody can read that.
+#[must_use]
+pub fn may_run(paths: &Paths) -> bool {
+    let words = read_held(&paths.held());
+    words
+        .ok()
+        .and_then(|words| keys_in(&words).ok())
+        .is_none_or(|keys| !keys.is_empty())
+}
+
+/// The groups that the words of the file of what is held name.
+///
+/// # Errors
+/// They are no words of ours.
+fn keys_in(words: &[OsString]) -> Result<BTreeSet<String>, OptionError> {
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let options = options::parse("heartbeat", words)?;
+    Ok(options
+        .running
+        .into_iter()
+        .chain(options.unfinished)
+        .collect())
 }
 
 /// One release of everything.
@@ -101,6 +126,7 @@ impl Release<'_> {
         let Ok(_lock) = self.lock() else {
             let text = "guardian: a daemon runs: its resources are not touched";
             self.say(Severity::Warn, text);
+            self.deadline.inspect(|deadline| deadline.call_off());
             return EXIT_GENERIC;
         };
         let why = self.why.map_or("the daemon is gone", Why::text);
@@ -110,14 +136,16 @@ impl Release<'_> {
         };
         let text = format!("guardian: {why}{detail}: releasing all resources, this node is down");
         self.say(Severity::Crit, text);
-        let context = Arc::new(self.context());
+        // Before anything that may hang.
         if let Some(deadline) = self.deadline
-            && context.stops_for_ever()
+            && stops_for_ever(self.config)
         {
             deadline.forbid();
         }
+        let context = Arc::new(self.context());
         let lines = self.haresources();
         let mut left = BTreeSet::new();
+        let mut runs = false;
         if lines.is_none() {
             left.insert(format!("what {} names", self.paths.haresources().display()));
         }
@@ -134,11 +162,15 @@ impl Release<'_> {
             match (stopped, group.part) {
                 (true, true) => drop(left.insert(format!("the rest of {}", group.key))),
                 (true, false) => {}
-                (false, _) => drop(left.insert(group.key.clone())),
+                (false, _) => {
+                    runs = true;
+                    left.insert(group.key.clone());
+                }
             }
         }
-        if let Some(deadline) = self.deadline {
-            deadline.call_off();
+        // Only a name is left, or nothing. Else the machine goes in time.
+        if !runs {
+            self.deadline.inspect(|deadline| deadline.call_off());
         }
         if left.is_empty() {
             for file in [
@@ -349,18 +381,10 @@ impl Release<'_> {
                 return BTreeSet::new();
             }
         };
-        let words = words.iter().map(|word| word.to_string_lossy().into_owned());
-        match options::parse("heartbeat", words) {
-            Ok(options) => options
-                .running
-                .into_iter()
-                .chain(options.unfinished)
-                .collect(),
-            Err(error) => {
-                unreadable(&error);
-                BTreeSet::new()
-            }
-        }
+        keys_in(&words).unwrap_or_else(|error| {
+            unreadable(&error);
+            BTreeSet::new()
+        })
     }
 
     /// What still can be stopped is stopped meanwhile.

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "each block says why it is sound")]
 
+pub mod alarm;
 pub mod datagrams;
 
 use std::hint::black_box;

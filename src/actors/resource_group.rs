@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
 pub use care::{AskUnanswered, Care, CarefulStart};
-pub use context::GroupContext;
+pub use context::{GroupContext, stops_for_ever};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 pub use outcomes::Outcomes;
 

@@ -27,8 +27,8 @@ struct State {
     stopping: bool,
     /// Its heartbeats leave.
     beats: bool,
-    /// How long the other nodes wait for a heartbeat.
-    patience: Option<Duration>,
+    /// How long the other nodes wait for a heartbeat, if any is there; `None`: not yet known.
+    patience: Option<Option<Duration>>,
 }
 
 impl State {
@@ -92,11 +92,13 @@ impl Link {
         self.state().socket = None;
     }
 
-    /// The other nodes give this one up when they hear nothing for `patience`.
-    pub fn others_wait(&self, patience: Duration) {
+    /// The other nodes give this one up when they hear nothing for `patience`; `None`: there is none
+    /// that could take over. Before this is called what a predecessor said counts.
+    pub fn others_wait(&self, patience: Option<Duration>) {
         let mut state = self.state();
-        state.patience = Some(patience);
-        state.say(word::patience(patience).as_bytes());
+        if state.patience.replace(patience) != Some(patience) {
+            state.say(word::patience(patience).as_bytes());
+        }
     }
 
     /// Tells a guardian that has just come what there is to know.

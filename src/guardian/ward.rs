@@ -1,6 +1,6 @@
 //! The guardian's view of one daemon, and the decision what follows its end.
 //!
-//! The other nodes wait for as long as the daemon said ([`Told::patience`]), counted from the last
+//! Where no other node is there nothing is in a hurry. Else they wait for as long as the daemon said ([`Told::patience`]), counted from the last
 //! moment in which it can have beaten. Whatever has to be done instead of beating has a share of
 //! that time:
 //!
@@ -121,15 +121,16 @@ pub(super) struct Told {
     pub(super) stopping: bool,
     /// The present one beats.
     beats: bool,
-    /// How long the other nodes wait for a heartbeat; `None`: the daemon is of an earlier version.
+    /// How long the other nodes wait for a heartbeat; `None`: none is there, or the daemon is of an
+    /// earlier version.
     patience: Option<Duration>,
     /// The same, beyond the usual.
     extra: Duration,
     /// From when they wait, while none beats.
     silent_since: Monotonic,
-}
     /// What the last one ran that said something.
     image: Option<File>,
+}
 
 impl Told {
     /// Of a daemon that runs.
@@ -140,7 +141,6 @@ impl Told {
             patience: None,
             extra: Duration::ZERO,
             silent_since: now,
-        }
             image: None,
         }
     }
@@ -155,6 +155,7 @@ impl Told {
     fn look_at_image(&mut self, pid: i32) {
         if let Ok(image) = File::open(format!("/proc/{pid}/exe")) {
             self.image = Some(image);
+        }
     }
 
     fn hear(&mut self, heard: &Heard, now: Monotonic) {
@@ -168,7 +169,7 @@ impl Told {
                 self.silence(now);
                 self.extra = RESTART_EXTRA;
             }
-            Heard::Patience(patience) => self.patience = Some(*patience),
+            Heard::Patience(patience) => self.patience = *patience,
             Heard::Word(_) | Heard::Part => {}
         }
     }
@@ -231,11 +232,11 @@ impl Ward {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => None,
             Err(error) => return Err(error),
         };
-        let mut ended = process.is_none();
         if self.child.is_none() {
             // Not from us: it runs already.
             told.look_at_image(self.pid);
         }
+        let mut ended = process.is_none();
         let mut unreleased = false;
         let mut numbers = NumberReader::default();
         self.socket.set_nonblocking(true)?;

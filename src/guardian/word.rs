@@ -22,10 +22,11 @@ const NUMBER: (u8, u8) = (b'=', b';');
 /// Longest number that is read.
 const MAX_DIGITS: usize = 12;
 
-/// Says how long the other nodes wait for a heartbeat.
-pub(super) fn patience(patience: Duration) -> String {
+/// Says how long the other nodes wait for a heartbeat; `None`: there is none that could take over.
+pub(super) fn patience(patience: Option<Duration>) -> String {
     let (before, behind) = (char::from(NUMBER.0), char::from(NUMBER.1));
-    format!("{before}{}{behind}", patience.as_millis())
+    let ms = patience.map_or(0, |patience| patience.as_millis().max(1));
+    format!("{before}{ms}{behind}")
 }
 
 /// Reads the number, byte by byte.
@@ -39,8 +40,8 @@ pub(super) enum Heard {
     Word(u8),
     /// A part of the number.
     Part,
-    /// The whole number.
-    Patience(Duration),
+    /// The whole number; `None`: nobody waits.
+    Patience(Option<Duration>),
 }
 
 impl NumberReader {
@@ -58,7 +59,8 @@ impl NumberReader {
         }
         let digits = self.0.take().unwrap_or_default();
         match digits.parse() {
-            Ok(ms) if byte == NUMBER.1 => Heard::Patience(Duration::from_millis(ms)),
+            Ok(0) if byte == NUMBER.1 => Heard::Patience(None),
+            Ok(ms) if byte == NUMBER.1 => Heard::Patience(Some(Duration::from_millis(ms))),
             // Cut off by another word, which counts.
             _ => Heard::Word(byte),
         }
@@ -77,13 +79,15 @@ mod tests {
 
     #[test]
     fn a_number_stands_among_words() {
-        let told = patience(Duration::from_millis(1800));
+        let told = patience(Some(Duration::from_millis(1800)));
         let expected = [
             Heard::Word(BEGUN),
-            Heard::Patience(Duration::from_millis(1800)),
+            Heard::Patience(Some(Duration::from_millis(1800))),
             Heard::Word(STOPPING),
+            Heard::Patience(None),
         ];
-        assert_eq!(read(&format!("b{told}s")), expected);
+        let alone = patience(None);
+        assert_eq!(read(&format!("b{told}s{alone}")), expected);
         // An older guardian takes none of it for a word of its own.
         let known = [BEGUN, STOPPING, DISMISSED, UNRELEASED];
         assert!(told.bytes().all(|byte| !known.contains(&byte)));

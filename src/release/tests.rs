@@ -15,6 +15,10 @@ struct Seen {
 
 impl Seen {
     fn of(scripts: &Scripts, config: Option<&Config>) -> Self {
+        Self::until(scripts, config, None)
+    }
+
+    fn until(scripts: &Scripts, config: Option<&Config>, deadline: Option<&Deadline>) -> Self {
         let said = RefCell::new(Vec::new());
         let restarts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&restarts);
@@ -28,7 +32,7 @@ impl Seen {
                 counted.fetch_add(1, Ordering::Relaxed);
                 Err("not in a test".to_owned())
             }),
-            deadline: None,
+            deadline,
         };
         assert_eq!(release.run(), EXIT_GENERIC);
         Self {
@@ -40,6 +44,24 @@ impl Seen {
     fn says(&self, part: &str) -> bool {
         self.said.iter().any(|text| text.contains(part))
     }
+}
+
+/// A node that holds nothing is not restarted for it.
+#[test]
+fn what_may_run_is_what_the_daemon_wrote_down() {
+    for (held, expected) in [
+        (HELD, true),
+        ("-R\n-C\nlocal\n--\nsystole: unfinished good::z\n", true),
+        ("-R\n-C\nnone\n", false),
+        ("-R\n-C\nforeign\n--\n", false),
+        ("cut", true),
+        ("-Z\n", true),
+    ] {
+        assert_eq!(may_run(&tree(held).paths), expected, "{held}");
+    }
+    let scripts = tree("");
+    fs::remove_file(scripts.paths.held()).unwrap();
+    assert!(may_run(&scripts.paths));
 }
 
 /// A tree with two groups of which the first two resources run.
@@ -147,6 +169,29 @@ fn scripts_run_with_what_the_files_say() {
         3,
         "{environment}"
     );
+}
+
+/// The other node takes over what could not be stopped, and would be one of two owners.
+#[test]
+fn the_deadline_is_called_off_only_when_nothing_runs() {
+    for stops in [true, false] {
+        let scripts = tree("-R\n-C\nall\n--\ngood::a\ngone::x\n");
+        fs::write(&scripts.paths.settings, "script_time_limit_s = 1\n").unwrap();
+        let body = "[ $op = status ] && echo running && exit; sleep 20";
+        scripts.resource("stuck", if stops { "exit 0" } else { body });
+        scripts.haresources("alpha good::a stuck::s\nbeta good::z\n");
+        let (tell, told) = std::sync::mpsc::channel();
+        let restart = move || {
+            let _ = tell.send(());
+            Err("not in a test".to_owned())
+        };
+        let left = Duration::from_secs(if stops { 3600 } else { 6 });
+        let deadline = Deadline::arm(left, |_, _| {}, restart);
+        let seen = Seen::until(&scripts, None, Some(&deadline));
+        assert!(seen.says("may still run here: "));
+        deadline.wait();
+        assert_eq!(told.try_recv().is_ok(), !stops);
+    }
 }
 
 /// The other node waits no longer for two groups than for one.

@@ -93,7 +93,7 @@ impl GroupContext {
             shim: None,
             unfinished: Vec::new(),
             native_addresses: settings.native_addresses,
-            addresses: Arc::new(own_addresses::manager(paths, &[])),
+            addresses: Arc::new(own_addresses::manager(paths, &[], settings.stray_addresses)),
             stray_addresses: StrayAddresses::Ignore,
         }
     }
@@ -107,8 +107,22 @@ impl GroupContext {
     /// How often a failing stop is repeated: the variable may come from `env` in ha.cf or from our
     /// own environment.
     pub(super) fn stop_retries(&self) -> StopRetries {
-        const NAME: &str = "HA_STOPRETRYMAX";
-        let inherited = std::env::var(NAME).ok();
-        StopRetries::from_variable(self.environment.get(NAME).or(inherited.as_deref()))
+        retries_of(self.environment.get(STOP_RETRIES))
     }
+}
+
+/// How often a failing stop is repeated.
+const STOP_RETRIES: &str = "HA_STOPRETRYMAX";
+
+fn retries_of(set: Option<&str>) -> StopRetries {
+    let inherited = std::env::var(STOP_RETRIES).ok();
+    StopRetries::from_variable(set.or(inherited.as_deref()))
+}
+
+/// What [`GroupContext::stops_for_ever`] will say by this configuration. Asks the disk nothing.
+#[must_use]
+pub fn stops_for_ever(config: Option<&Config>) -> bool {
+    let set = config.map(|config| Environment::default().for_scripts(config));
+    let set = set.as_ref().and_then(|set| set.get(STOP_RETRIES));
+    retries_of(set) == StopRetries::Forever
 }

@@ -127,13 +127,23 @@ impl RootActor {
         }
         // Its scripts may go by a file that was changed here as well.
         self.look_at_haresources(ctx);
-        if self.known.status(node, status) {
+        let returned = self.known.status(node, status);
+        self.tell_guardian_who_waits();
+        if returned {
             self.groups.do_send(Care::Announce);
             self.known.returned = self.known.returned.saturating_add(1);
             ctx.run_later(CONFLICT, |root, _| {
                 root.known.returned = root.known.returned.saturating_sub(1);
             });
         }
+    }
+
+    /// Nobody takes over from a node that is alone: its successor has all the time it needs.
+    fn tell_guardian_who_waits(&self) {
+        let timing = &self.config.timing;
+        let patience = timing.deadtime.saturating_sub(timing.keepalive);
+        let waits = self.known.has_successor().then_some(patience);
+        self.guardian.others_wait(waits);
     }
 
     /// A group has carried out an order.

@@ -13,6 +13,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -21,8 +22,10 @@ use tracing::error;
 
 use super::RootActor;
 use crate::actors::child::{self, ChildSpec, OutputTarget};
+use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
 use crate::resources::script::Environment;
+use crate::sys::alarm;
 
 /// Tried in this order.
 const COMMANDS: [(&str, &[&str]); 2] = [("/sbin/reboot", &["-nf"]), ("/sbin/init", &["6"])];
@@ -86,26 +89,35 @@ enum Haste {
 /// off.
 #[derive(Debug)]
 pub struct Deadline {
-    word: mpsc::Sender<Word>,
     forbidden: Arc<AtomicBool>,
+    kept_by: Keeper,
+}
+
+/// Who keeps a deadline.
+#[derive(Debug)]
+enum Keeper {
+    Thread(mpsc::Sender<Word>, JoinHandle<()>),
+    /// A timer of the kernel, until then.
+    Alarm(Clock, Monotonic),
+    /// Neither is to be had: whoever waits for it restarts the machine.
+    Nobody(Clock, Monotonic),
 }
 
 impl Deadline {
-    /// `say` writes a line into the log.
-    ///
-    /// # Errors
-    /// There is no thread to be had.
+    /// `say` writes a line into the log. Where no thread is to be had a timer of the kernel keeps it.
     pub fn arm(
         left: Duration,
-        say: impl Fn(Severity, String) + Send + 'static,
+        say: impl Fn(Severity, String) + Send + Sync + 'static,
         restart: impl FnOnce() -> Result<(), String> + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> Self {
+        let say = Arc::new(say);
         let (word, words) = mpsc::channel();
         let forbidden = Arc::new(AtomicBool::new(false));
-        let forbids = Arc::clone(&forbidden);
-        std::thread::Builder::new()
+        let (forbids, says) = (Arc::clone(&forbidden), Arc::clone(&say));
+        let thread = std::thread::Builder::new()
             .name("deadline".to_owned())
             .spawn(move || {
+                let say = says;
                 if words.recv_timeout(left) != Err(mpsc::RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -122,18 +134,83 @@ impl Deadline {
                     );
                     say(Severity::Crit, text);
                 }
-            })?;
-        Ok(Self { word, forbidden })
+            });
+        match thread {
+            Ok(thread) => Self {
+                forbidden,
+                kept_by: Keeper::Thread(word, thread),
+            },
+            Err(error) => {
+                let text = format!("no thread for the restart of the machine in time: {error}");
+                say(Severity::Warn, text);
+                Self::by_timer(left, forbidden)
+            }
+        }
+    }
+
+    fn by_timer(left: Duration, forbidden: Arc<AtomicBool>) -> Self {
+        let clock = Clock::start();
+        let due = clock.now().instant + left;
+        MAY_RESTART.store(restarts_machines(), Ordering::Relaxed);
+        let kept_by = match alarm::set(left, restart_in_handler) {
+            Ok(()) => Keeper::Alarm(clock, due),
+            Err(_) => Keeper::Nobody(clock, due),
+        };
+        Self { forbidden, kept_by }
     }
 
     /// It only says that the time has come.
     pub fn forbid(&self) {
         self.forbidden.store(true, Ordering::Relaxed);
+        if matches!(self.kept_by, Keeper::Alarm(..)) {
+            alarm::clear();
+        }
     }
 
     /// Nothing runs any more.
     pub fn call_off(&self) {
-        let _ = self.word.send(Word::CallOff);
+        match &self.kept_by {
+            Keeper::Thread(word, _) => {
+                let _ = word.send(Word::CallOff);
+            }
+            Keeper::Alarm(..) | Keeper::Nobody(..) => self.forbid(),
+        }
+    }
+
+    /// Returns when it is called off, when it is forbidden and its time has come, or when the machine
+    /// refuses to restart.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "for a program that does nothing else any more"
+    )]
+    pub fn wait(self) {
+        let forbidden = self.forbidden.load(Ordering::Relaxed);
+        match self.kept_by {
+            Keeper::Thread(_word, thread) => {
+                let _ = thread.join();
+            }
+            Keeper::Alarm(..) | Keeper::Nobody(..) if forbidden => {}
+            Keeper::Alarm(clock, due) => {
+                // The alarm interrupts a sleep.
+                while clock.now().instant < due {
+                    std::thread::sleep(due.since(clock.now().instant));
+                }
+            }
+            Keeper::Nobody(clock, due) => {
+                std::thread::sleep(due.since(clock.now().instant));
+                let _ = restart_by_kernel();
+            }
+        }
+    }
+}
+
+/// Whether [`restart_in_handler`] does anything.
+static MAY_RESTART: AtomicBool = AtomicBool::new(false);
+
+/// Asks the kernel only: a signal handler can run no program and write no line.
+extern "C" fn restart_in_handler(_: libc::c_int) {
+    if MAY_RESTART.load(Ordering::Relaxed) {
+        let Err(_) = nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT);
     }
 }
 
@@ -189,7 +266,7 @@ impl Force {
 /// console would restart the machine below, and is left alone there.
 fn restart_by_kernel() -> String {
     let whole_machine = owns_the_machine();
-    if cfg!(debug_assertions) && whole_machine {
+    if !restarts_machines() {
         return "a program built for tests never restarts a machine".to_owned();
     }
     let Err(refused) = nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT);
@@ -200,6 +277,11 @@ fn restart_by_kernel() -> String {
         Ok(()) => format!("the system call is refused: {refused}; sysrq has no effect"),
         Err(error) => format!("the system call is refused: {refused}; sysrq: {error}"),
     }
+}
+
+/// A program built for tests restarts its own containers only.
+fn restarts_machines() -> bool {
+    !(cfg!(debug_assertions) && owns_the_machine())
 }
 
 /// Whether this process is in the first PID namespace; `true` when nobody knows.
@@ -255,15 +337,31 @@ pub fn restart_machine_now() -> Result<(), String> {
 
 /// Calls the programs, and asks the kernel, in the order that the haste demands.
 async fn restart(haste: Haste) -> Result<(), String> {
+    let arm = |patience| Force::arm(patience, restart_by_kernel);
+    restart_by(haste, &COMMANDS, arm, restart_by_kernel).await
+}
+
+async fn restart_by(
+    haste: Haste,
+    commands: &[(&str, &[&str])],
+    arm: impl FnOnce(Duration) -> std::io::Result<Force>,
+    kernel: impl FnOnce() -> String,
+) -> Result<(), String> {
     let environment = Arc::new(Environment::default());
     let patience = match haste {
         Haste::None => PATIENCE,
         Haste::Synced => SYNC,
         Haste::Utmost => Duration::ZERO,
     };
-    let mut force = Force::arm(patience, restart_by_kernel)
-        .inspect_err(|error| error!(%error, "no thread for the last resort"))
-        .ok();
+    let force = match arm(patience) {
+        Ok(force) => force,
+        Err(error) => {
+            error!(%error, "no thread for the last resort");
+            // Nobody would notice that a program hangs: no time for any.
+            return Err(kernel());
+        }
+    };
+    let mut force = Some(force);
     let mut why = String::new();
     if haste == Haste::Synced {
         // The reboot does not wait for the disks. A disk that hangs must not stop it.
@@ -275,7 +373,7 @@ async fn restart(haste: Haste) -> Result<(), String> {
     {
         why = force.now().await;
     }
-    for (program, args) in COMMANDS {
+    for &(program, args) in commands {
         let spec = ChildSpec {
             program: PathBuf::from(program),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
@@ -360,18 +458,49 @@ mod tests {
                 let _ = restarted.send("restart");
                 Err("refused".to_owned())
             };
-            (Deadline::arm(left, say, restart).unwrap(), told)
+            (Deadline::arm(left, say, restart), told)
         };
         let (late, told) = armed(Duration::from_millis(20));
         let seen: Vec<_> = told.iter().collect();
         assert_eq!(seen, ["EMERG", "restart", "CRIT"]);
-        drop(late);
+        late.wait();
         let (stopped, told) = armed(Duration::from_secs(3600));
         stopped.call_off();
         assert_eq!(told.recv(), Err(mpsc::RecvError));
         let (forbidden, told) = armed(Duration::from_millis(300));
         forbidden.forbid();
         assert_eq!(told.iter().collect::<Vec<_>>(), ["CRIT"]);
+        for ended in [stopped, forbidden] {
+            ended.wait();
+        }
+    }
+
+    /// No memory, or no number for another process.
+    #[actix::test]
+    async fn without_a_thread_the_kernel_is_asked_at_once() {
+        let no_thread = || Err(std::io::Error::from_raw_os_error(libc::EAGAIN));
+        for haste in [Haste::None, Haste::Synced, Haste::Utmost] {
+            let (restart, told) = told();
+            let done = restart_by(haste, &[], |_| no_thread(), restart).await;
+            assert_eq!(done, Err("refused".to_owned()));
+            told.try_recv().unwrap();
+        }
+    }
+
+    /// The test of the timer itself is where it is; there is one in a process.
+    #[test]
+    fn a_deadline_without_a_thread_and_a_timer_is_waited_for() {
+        let long = Monotonic::from_duration(Duration::from_secs(3600));
+        let deadline = |due| Deadline {
+            forbidden: Arc::default(),
+            kept_by: Keeper::Nobody(Clock::start(), due),
+        };
+        let called_off = deadline(long);
+        called_off.call_off();
+        called_off.wait();
+        let forbidden = deadline(long);
+        forbidden.forbid();
+        forbidden.wait();
     }
 
     /// The tests run in the first PID namespace of some machine, or in that of a container. There is

@@ -110,7 +110,6 @@ impl RootActor {
         successor.keep_files();
         successor.keep_identity();
         let timing = &config.timing;
-        guardian.others_wait(timing.deadtime.saturating_sub(timing.keepalive));
         let unknown = resume.as_ref().is_some_and(|resume| {
             let known = |key: &GroupKey| config.groups.iter().any(|group| group.key == *key);
             !resume.running.iter().all(known)

@@ -90,6 +90,20 @@ fn a_daemon_of_an_earlier_version_is_waited_for_without_a_limit() {
     assert_eq!(told.left(at(2)), None);
 }
 
+/// Nobody takes over from it: it has the time that it needs.
+#[test]
+fn a_node_that_is_alone_is_waited_for_without_a_limit() {
+    let mut told = Told::new(at(0));
+    hear(&mut told, "=10000;b", at(0));
+    hear(&mut told, "=0;", at(50));
+    told.silence(at(60));
+    assert_eq!(told.must_beat_by(Stage::Serving), None);
+    assert_eq!(told.left(at(61)), None);
+    // Another node is back, as the successor hears.
+    hear(&mut told, "=10000;", at(61));
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(at(66)));
+}
+
 /// A process that waits for its standard input to end.
 fn sleeper() -> (Ward, UnixStream) {
     let (own, theirs) = UnixStream::pair().unwrap();
@@ -131,20 +145,6 @@ fn last_words_count_before_the_death() {
     }
 }
 
-#[test]
-fn a_successor_of_a_stopping_daemon_is_told_to_stop() {
-    let (mut ward, mut daemon) = sleeper();
-    daemon.write_all(b"b").unwrap();
-    let (mut told, clock) = told();
-    told.stopping = true;
-    // The signal ends it: without it this would wait for ever.
-    assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Died);
-}
-
-#[test]
-fn a_daemon_that_does_not_beat_in_time_is_noticed() {
-    let (mut ward, mut daemon) = sleeper();
-    let (mut told, clock) = told();
 /// A file that was exchanged without a restart in place counts for the next one only.
 #[test]
 fn a_successor_runs_what_the_last_daemon_ran() {
@@ -182,6 +182,20 @@ fn a_successor_runs_what_the_last_daemon_ran() {
     assert!(!next.unwrap().status.success());
 }
 
+#[test]
+fn a_successor_of_a_stopping_daemon_is_told_to_stop() {
+    let (mut ward, mut daemon) = sleeper();
+    daemon.write_all(b"b").unwrap();
+    let (mut told, clock) = told();
+    told.stopping = true;
+    // The signal ends it: without it this would wait for ever.
+    assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Died);
+}
+
+#[test]
+fn a_daemon_that_does_not_beat_in_time_is_noticed() {
+    let (mut ward, mut daemon) = sleeper();
+    let (mut told, clock) = told();
     told.silence(clock.now().instant);
     daemon.write_all(b"=200;").unwrap();
     assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Silent);
