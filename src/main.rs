@@ -442,6 +442,7 @@ impl Process {
             left: now.left.into_iter().collect(),
             came: now.came.into_iter().collect(),
             to_go_home: now.to_go_home,
+            standby: self.options.standby.clone(),
             frozen: self.options.frozen,
         }
     }
@@ -452,6 +453,7 @@ impl Process {
         if let Some(why) = &self.options.release {
             // Whatever was in hand: everything is stopped.
             resume.running.append(&mut resume.unfinished);
+            resume.standby = None;
             resume.frozen = false;
             let why = Why::from_word(why).unwrap_or(Why::Unreleased).text();
             let text = format!(

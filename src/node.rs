@@ -16,13 +16,14 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
-use crate::protocol::name::{Generation, MediumName, NodeName};
+use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
 use crate::protocol::partition::YIELD;
 use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
 use crate::resources::freeze::FreezeRefused;
 use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
 use crate::resources::state::ResourceState;
 
 /// What a Systole node can do beyond legacy, as it advertises it in the field `systole` of `status`
@@ -287,6 +288,22 @@ impl Node {
     /// [`FreezeRefused`].
     pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
         self.resources.may_freeze()
+    }
+
+    /// The standby in which this node is, for whoever goes on in its place; `None`: none, or one that
+    /// ends with this run.
+    #[must_use]
+    pub fn open_standby(&self) -> Option<OpenStandby> {
+        self.resources.open_standby()
+    }
+
+    /// Goes on in a standby that an earlier process or core began. Call before [`finish`](Self::finish).
+    pub fn keep_standby(&mut self, open: OpenStandby) {
+        let run = Generation(open.heard.generation());
+        let number = Sequence(open.heard.sequence());
+        let wanted = open.asks_for_the_rest().then_some(number);
+        self.membership.goes_on_behind(&open.with, run, wanted);
+        self.resources.keep_standby(open);
     }
 
     /// Groups that had an order in hand when the process or its central actor began anew: what is

@@ -41,7 +41,6 @@ use crate::protocol::output::Treatment;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::wire::EncodeError;
 use crate::protocol::wire::MessageFormat;
-use crate::resources::holding::HoldingSet;
 
 /// Batches of messages that wait for membership at most. One of every medium fits several times; a
 /// drop looks to the protocol like lost datagrams.
@@ -143,8 +142,8 @@ pub struct MembershipActor {
     timer: Option<Timer>,
     /// The own status word as of the last action carried out.
     own_status: String,
-    /// The holding set that root knows, and whether it knows of a freeze.
-    told: (HoldingSet, bool),
+    /// What root knows for a successor.
+    told: again::Told,
     /// What outlives a core that panicked.
     kept: Kept,
     /// The same for root.
@@ -243,7 +242,11 @@ impl MembershipActor {
         };
         Self {
             own_status: node.status().to_string(),
-            told: (node.holding(), false),
+            told: again::Told {
+                holding: node.holding(),
+                standby: node.open_standby(),
+                frozen: false,
+            },
             node,
             setup,
             clock: Clock::start(),
@@ -288,13 +291,18 @@ impl MembershipActor {
 
     fn perform_all(&mut self, mut actions: Vec<Action>) {
         let holding = self.node.holding();
-        if holding != self.told.0 {
-            self.told.0 = holding;
+        if holding != self.told.holding {
+            self.told.holding = holding;
             self.tell_root(RootEvent::HoldingChanged(holding));
         }
+        let standby = self.node.open_standby();
+        if standby != self.told.standby {
+            self.told.standby.clone_from(&standby);
+            self.tell_root(RootEvent::StandbyChanged(standby));
+        }
         let frozen = self.node.frozen();
-        if frozen != self.told.1 {
-            self.told.1 = frozen;
+        if frozen != self.told.frozen {
+            self.told.frozen = frozen;
             self.tell_root(RootEvent::FrozenChanged(frozen));
         }
         for action in actions.drain(..) {
@@ -517,6 +525,9 @@ fn resumed(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resum
     let mut node = Node::resume(settings, identity, seed, resume.holding, running);
     let (left, came) = (resume.left.iter(), resume.came.iter());
     node.note_changed_owners(left.cloned(), came.cloned(), resume.to_go_home);
+    if let Some(open) = &resume.standby {
+        node.keep_standby(open.clone());
+    }
     node.finish(resume.unfinished.iter().cloned());
     if resume.frozen {
         node.keep_frozen();
@@ -547,6 +558,8 @@ impl Supervised for MembershipActor {
             left: self.node.left_groups().cloned().collect(),
             came: self.node.came_groups().cloned().collect(),
             to_go_home: self.node.failback_due(),
+            // Of before the call that failed: its words were not sent.
+            standby: self.told.standby.clone(),
             frozen: self.node.frozen(),
         };
         let known = self.node.dead_times();

@@ -19,6 +19,7 @@ use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
 use crate::resources::freeze::FreezeRefused;
 use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
 
 /// What a medium hears at once; a single message, which is usual, costs no allocation.
 pub type Messages = SmallVec<[message::Message; 1]>;
@@ -204,6 +205,8 @@ pub enum RootEvent {
     /// What the node holds by duty has changed. Comes before the group orders and messages that
     /// follow from it.
     HoldingChanged(HoldingSet),
+    /// The standby has come to another point, or is over.
+    StandbyChanged(Option<OpenStandby>),
     /// The node was frozen or thawed.
     FrozenChanged(bool),
     /// The shutdown is complete: end the process.

@@ -355,6 +355,7 @@ impl Handler<RootEvent> for RootActor {
                 last_resort::reboot(self, &Reason::Resource(resource), ctx);
             }
             RootEvent::HoldingChanged(holding) => self.held.holding(holding),
+            RootEvent::StandbyChanged(open) => self.held.standby(open),
             RootEvent::FrozenChanged(frozen) => self.held.frozen(frozen),
             RootEvent::Exit => {
                 // Clients must not take a stopped node for one that does not answer.

@@ -1,6 +1,7 @@
 //! Option letters, read as `getopt` reads them. Spec: tools, section 1.
 
 use super::getopt::{Getopt, Given};
+use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::Whose;
 
 /// What the command line asks for.
@@ -15,6 +16,8 @@ pub struct Options {
     /// With `-R`: whose each group was when the words were written; empty when an older program wrote
     /// them.
     pub owners: Vec<(Whose, String)>,
+    /// With `-R`: the standby that was open when the daemon was killed.
+    pub standby: Option<OpenStandby>,
     /// With `-R`: the node was frozen.
     pub frozen: bool,
     /// With `-R`: the daemon is only to release everything, and why.
@@ -44,6 +47,9 @@ const RELEASE: &str = "systole: release ";
 /// Stands before `--`, where every program ignores words that are no options: a word of ours among the
 /// keys would be a group to one that does not know it.
 const OWNER: &str = "systole: ";
+
+/// Stands there before an open standby.
+const STANDBY: &str = "systole: standby ";
 
 fn read_owner(word: &str) -> Option<(Whose, String)> {
     let (whose, key) = word.strip_prefix(OWNER)?.split_once(' ')?;
@@ -129,12 +135,19 @@ impl Options {
         format!("{OWNER}{} {key}", whose.word())
     }
 
+    /// The word that tells of an open standby; beside the owners in
+    /// [`restart_words`](Self::restart_words).
+    #[must_use]
+    pub fn standby_word(open: &OpenStandby) -> String {
+        format!("{STANDBY}{}", open.to_text())
+    }
+
     /// The words after the program name with which this run replaces itself in place.
     #[must_use]
     pub fn restart_words(
         &self,
         held: Held,
-        owners: &[String],
+        early: &[String],
         running: &[String],
         frozen: bool,
     ) -> Vec<String> {
@@ -147,7 +160,7 @@ impl Options {
         let given = letters.iter().filter(|(_, given)| *given);
         words.extend(given.map(|(letter, _)| (*letter).to_owned()));
         words.extend((0..self.debug).map(|_| "-d".to_owned()));
-        words.extend_from_slice(owners);
+        words.extend_from_slice(early);
         words.push("--".to_owned());
         words.extend_from_slice(running);
         words.extend(frozen.then(|| FROZEN.to_owned()));
@@ -204,6 +217,7 @@ where
         running: Vec::new(),
         unfinished: Vec::new(),
         owners: Vec::new(),
+        standby: None,
         frozen: false,
         release: None,
         foreground: false,
@@ -233,7 +247,10 @@ where
             }
             Given::Value(_, word) => held = Some(word),
             Given::Bad(complaint) => complaints.push(format!("{program}: {complaint}")),
-            Given::Word(word) => options.owners.extend(read_owner(&word)),
+            Given::Word(word) => match word.strip_prefix(STANDBY) {
+                Some(text) => options.standby = OpenStandby::from_text(text),
+                None => options.owners.extend(read_owner(&word)),
+            },
             Given::Flag(_) => {}
         }
     }
@@ -334,9 +351,12 @@ mod tests {
     #[test]
     fn a_restart_in_place_keeps_the_options() {
         let before = read("-f -M -dd").unwrap();
+        let open = OpenStandby::from_text("takes all beta 3ea.1f");
         let owners = [
             Options::owner_word(Whose::Own, "10.0.0.1"),
             Options::owner_word(Whose::Left, "-odd"),
+            Options::standby_word(open.as_ref().unwrap()),
+            "systole: a word of a later version".to_owned(),
         ];
         let running = ["10.0.0.1".into(), "-odd".into()];
         let mut words = before.restart_words(Held::All, &owners, &running, true);
@@ -355,7 +375,9 @@ mod tests {
                 (Whose::Left, "-odd".to_owned())
             ]
         );
+        assert_eq!(after.standby, open);
         let same = Options {
+            standby: None,
             command: before.command,
             running: vec![],
             owners: vec![],

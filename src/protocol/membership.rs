@@ -322,6 +322,16 @@ impl Membership {
         }
     }
 
+    /// An earlier process or core knew a node in this run. Another run is said to be one. With `heard`,
+    /// a number of that run, what the node has sent since is asked for: a message may be among it that
+    /// nobody listened to.
+    pub fn goes_on_behind(&mut self, name: &NodeName, run: Generation, heard: Option<Sequence>) {
+        let of_it = |node: &&mut Node| node.kind == NodeKind::Peer && node.name == *name;
+        if let Some(node) = self.nodes.iter_mut().find(of_it) {
+            node.heard_before = Some((run, heard));
+        }
+    }
+
     /// Announces `extra` more dead time until it was lowered as often as raised.
     pub fn raise_dead_time(&mut self, extra: Duration, now: Now, out: &mut Vec<Output>) {
         self.dead_time.raise(extra);

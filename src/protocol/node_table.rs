@@ -84,6 +84,8 @@ pub struct Node {
     pub heard: bool,
     /// Numbers heard and missing.
     pub window: Window,
+    /// The run in which an earlier process of ours knew it, and a number: what follows that is asked for.
+    pub heard_before: Option<(Generation, Option<Sequence>)>,
     /// Highest number of this run heard before its last death: what is not above it comes late.
     pub heard_to: Sequence,
     /// A run newer than the one known, and its numbers that were taken before its first status
@@ -163,6 +165,7 @@ impl Node {
             generation: Generation(0),
             heard: false,
             window: Window::default(),
+            heard_before: None,
             heard_to: Sequence(0),
             ahead: (Generation(0), BTreeSet::new()),
             requests: Requests::default(),

@@ -32,6 +32,18 @@ impl Position {
         }
     }
 
+    /// The sender's run.
+    #[must_use]
+    pub const fn generation(self) -> u64 {
+        self.generation
+    }
+
+    /// The number within it.
+    #[must_use]
+    pub const fn sequence(self) -> u64 {
+        self.sequence
+    }
+
     /// As it stands in a message.
     #[must_use]
     pub fn to_text(self) -> String {

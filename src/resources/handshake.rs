@@ -53,6 +53,7 @@ impl ResourceState {
         if !self.manage {
             return;
         }
+        self.standby_goes_on();
         // A new generation may be active before the old one's groups are released.
         if self.phase == Phase::Init {
             self.begin_handshake();
@@ -102,7 +103,8 @@ impl ResourceState {
         }
         let theirs = self.theirs_at_most().has(HoldingSet::FOREIGN) && !self.counts_by_group();
         let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
-        if !forced && (theirs || self.mine.has(HoldingSet::LOCAL)) {
+        let moves = self.in_other_hands().has(HoldingSet::LOCAL);
+        if !forced && (theirs || moves || self.mine.has(HoldingSet::LOCAL)) {
             self.notice(Notice::LocalAcquisitionNone {});
             return;
         }
@@ -312,6 +314,7 @@ impl ResourceState {
             None => {}
         }
         if full {
+            self.heard_in_a_standby();
             self.look_at_held_takeovers();
         }
         if owner {

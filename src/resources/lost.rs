@@ -23,6 +23,7 @@ const DONE_FOLLOWS: Duration = Duration::from_secs(1);
 impl ResourceState {
     /// Messages of a living node were lost for good.
     pub(super) fn words_lost(&mut self, node: &NodeName) {
+        self.lost_in_a_standby();
         let listens = matches!(self.phase, Phase::Starting | Phase::Waiting | Phase::Stable);
         if !self.nice() || !self.comm_up || !listens || self.is_dead(node) {
             return;

@@ -24,6 +24,7 @@ pub(crate) mod hooks;
 pub mod input;
 mod isolation;
 mod jobs;
+pub mod left_open;
 mod legacy_model;
 mod lost;
 mod mute;

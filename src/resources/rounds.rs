@@ -22,7 +22,20 @@ pub(super) struct Answer {
     offer: Position,
 }
 
+impl Answer {
+    /// The offer that was answered.
+    pub(super) const fn offer(&self) -> Position {
+        self.offer
+    }
+}
+
 impl ResourceState {
+    /// An earlier process has answered an offer of `giver`.
+    pub(super) fn remember_answer(&mut self, giver: &NodeName, set: HoldingSet, offer: Position) {
+        let giver = giver.clone();
+        self.offer_answered = Some(Answer { giver, set, offer });
+    }
+
     /// Another node offers something. `false`: it has offered something else since.
     pub(super) fn note_offer(&mut self, from: &NodeName, message: &Message) -> bool {
         let position = Some(Position::of(message));

@@ -38,14 +38,14 @@ use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
 
 /// Patience for the first answer.
-const FIRST_ANSWER: Duration = Duration::from_secs(10);
+pub(super) const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// Patience for the completion.
 pub(super) const COMPLETION: Duration = Duration::from_secs(3600);
 /// Patience of the taker until the giver shows that it really gives. Spec: 7.4, [NEW] (b).
 const GIVER_SHOWS: Duration = Duration::from_secs(60);
 /// The same of a legacy giver: twice as long as it waits itself. It can hang in a standby of its own
 /// for an hour, in which it sends what an operator asks and ignores every answer.
-const LEGACY_GIVER_SHOWS: Duration = Duration::from_secs(20);
+pub(super) const LEGACY_GIVER_SHOWS: Duration = Duration::from_secs(20);
 /// A request of the other node waits so long for our own scripts: then the other has given up.
 const OFFER_WAITS: Duration = Duration::from_secs(9);
 /// A request of our own waits so long for our own scripts.
@@ -116,6 +116,7 @@ pub(super) fn ask(set: HoldingSet, info: &str) -> Message {
 
 impl ResourceState {
     pub(super) fn enter(&mut self, standby: Standby, deadline: Option<Duration>) {
+        self.went_on = false;
         self.standby = standby;
         self.sb_deadline = deadline.map(|delay| self.after(delay));
         self.info(format!("New standby state: {}", self.standby.number()));
@@ -446,6 +447,9 @@ impl ResourceState {
             }
             return self.settle_after_release();
         }
+        if self.not_heard_yet() {
+            return;
+        }
         let set = self.sb_set;
         self.notice(Notice::StandbyReleaseDone {
             set: set.to_string(),
@@ -456,6 +460,7 @@ impl ResourceState {
         self.given_at = reports.max();
         self.say_done();
         self.enter(Standby::Given, Some(COMPLETION));
+        self.settle_after_release();
     }
 
     /// Everything of the set is stopped: the taker may start it.
@@ -513,7 +518,7 @@ impl ResourceState {
     /// Everything of the set is started, or was tried. `done` goes out in any case: without it
     /// the giver would wait for an hour.
     pub(super) fn taken_in_standby(&mut self) {
-        if self.standby != Standby::Taking {
+        if self.standby != Standby::Taking || self.not_heard_yet() {
             return;
         }
         let set = self.sb_set;

@@ -126,6 +126,9 @@ pub struct ResourceState {
     pub(super) wanted: Option<Request>,
     /// Request of another node that waits for our own scripts.
     pub(super) offered: Option<(NodeName, Request)>,
+    /// The standby was begun by an earlier process or core, and nothing has come of it since, see
+    /// `left_open.rs`.
+    pub(super) went_on: bool,
     /// The newest report of the other node when we said that everything is released.
     pub(super) given_at: Option<Position>,
     /// Our newest offer; `None`: it is on its way out.
@@ -216,6 +219,7 @@ impl ResourceState {
             wanted: None,
             offered: None,
             our_offer: None,
+            went_on: false,
             given_at: None,
             offer_answered: None,
             stop: Stop::No,

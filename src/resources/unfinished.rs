@@ -8,6 +8,7 @@
 //! | is held | runs | - | nothing is to be done |
 //! | is held | does not run | start, when all is settled | it failed before, or is new in haresources; or the work was to come to it next, but may have waited there for the report of a node that is back |
 //! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
+//! | was given to us in a standby that is still open | had an order in hand, or does not run | start | the standby goes on, see `left_open.rs` |
 //! | is not held | is left to its owner by a change of haresources | - | nobody has given it up, see `by_group.rs` |
 //!
 //! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
@@ -32,6 +33,7 @@ impl ResourceState {
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
         let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        let taken = self.left_to_take(|key| unfinished.contains(key));
         for (key, side) in self.keys_and_sides() {
             let in_hand = unfinished.contains(&key);
             if !in_hand && !self.jobs.runs(&key) {
@@ -46,7 +48,9 @@ impl ResourceState {
                     format!("orders group {key} to start"),
                     "an order for it was in hand when the process or its core began anew",
                 );
-                starts.push(key);
+                if !taken.contains(&key) {
+                    starts.push(key);
+                }
             } else if !held && !self.left.contains(&key) {
                 stops.push(key);
             }
@@ -54,6 +58,7 @@ impl ResourceState {
         if !starts.is_empty() {
             self.jobs.add(Purpose::Retry, starts, GroupOrder::Start);
         }
+        self.take_the_rest(taken);
         self.release_rest(stops);
     }
 

@@ -42,6 +42,7 @@ mod poll;
 mod programs;
 mod release;
 mod respawn;
+mod standby_death;
 mod successor;
 mod systemd;
 mod upgrade;
@@ -265,6 +266,40 @@ releases! {
     long_systole_owner: SYSTOLE_OWNER killed_often;
     long_legacy_owner: LEGACY_OWNER killed_often;
     long_ours_ours: OURS_OURS killed_often;
+}
+
+/// Makes a test per line of our daemon killed in the middle of a standby.
+macro_rules! standbys {
+    ($($name:ident: $kinds:ident $scenario:ident;)*) => {
+        mod killed_in_a_standby {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "lab: run by scripts/test"]
+                fn $name() {
+                    run(
+                        concat!("killed_in_a_standby::", stringify!($name)),
+                        $kinds,
+                        standby_death::$scenario,
+                    );
+                }
+            )*
+        }
+    };
+}
+
+standbys! {
+    taker_starts_systole_owner: SYSTOLE_OWNER taker_starts;
+    taker_starts_legacy_owner: LEGACY_OWNER taker_starts;
+    taker_starts_ours_ours: OURS_OURS taker_starts;
+    taker_waits_systole_owner: SYSTOLE_OWNER taker_waits;
+    taker_waits_ours_ours: OURS_OURS taker_waits;
+    taker_misses_the_word_legacy_owner: LEGACY_OWNER taker_misses_the_word;
+    giver_stops_systole_owner: SYSTOLE_OWNER giver_stops;
+    giver_stops_legacy_owner: LEGACY_OWNER giver_stops;
+    giver_stops_ours_ours: OURS_OURS giver_stops;
+    giver_waits_systole_owner: SYSTOLE_OWNER giver_waits;
+    giver_waits_ours_ours: OURS_OURS giver_waits;
 }
 
 mod installation {

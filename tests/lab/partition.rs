@@ -77,13 +77,14 @@ fn owned(pair: &Pair, from: f64, to: f64) -> (f64, f64) {
     (two, none)
 }
 
-/// Sends a signal to every process of the host but its first, as often as it finds new ones.
+/// Sends a signal to every process of the host, as often as it finds new ones; not to its first and to those
+/// that came from outside: whoever waits for one there would be stopped with it, and not be woken again.
 pub fn signal_all(pair: &Pair, node: &str, signal: &str) {
     pair.lab.sh(
         node,
         &format!(
-            "for round in 1 2 3; do for p in /proc/[0-9]*; do p=${{p#/proc/}}; \
-             [ $p != 1 ] && [ $p != $$ ] && kill -{signal} $p 2>/dev/null; done; done; true"
+            "for round in 1 2 3; do for p in /proc/[0-9]*; do \
+             grep -qsE '^PPid:.0$' $p/status || kill -{signal} ${{p#/proc/}} 2>/dev/null; done; done; true"
         ),
     );
 }

@@ -5,6 +5,7 @@ use systole::protocol::event::{Action, Event, OrderId};
 use systole::protocol::membership::NodeView;
 use systole::protocol::status::NodeStatus;
 use systole::resources::holding::HoldingSet;
+use systole::resources::left_open::OpenStandby;
 
 use super::legacy::LegacyNode;
 
@@ -55,6 +56,12 @@ impl Daemon {
         match self {
             Self::Ours(node) => node.holding(),
             Self::Legacy(node) => node.holding(),
+        }
+    }
+    pub fn open_standby(&self) -> Option<OpenStandby> {
+        match self {
+            Self::Ours(node) => node.open_standby(),
+            Self::Legacy(_) => None,
         }
     }
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {

@@ -10,6 +10,7 @@ use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, NodeName, NodeUuid};
 use systole::protocol::partition::YIELD;
 use systole::resources::holding::HoldingSet;
+use systole::resources::left_open::OpenStandby;
 
 use super::daemon::Daemon;
 use super::draws::{Chance, within};
@@ -27,6 +28,7 @@ pub struct Kept {
     /// Groups whose addresses were taken away without an order since.
     pub bare: BTreeSet<usize>,
     pub holding: HoldingSet,
+    pub standby: Option<OpenStandby>,
     pub frozen: bool,
 }
 
@@ -291,6 +293,7 @@ impl World {
     pub fn perform(&mut self, host: usize, actions: Vec<Action>) {
         if let Some(node) = &self.hosts[host].node {
             let (holding, frozen) = (node.holding(), node.frozen());
+            self.hosts[host].kept.standby = node.open_standby();
             self.hosts[host].kept.holding = holding;
             self.hosts[host].kept.frozen = frozen;
         }

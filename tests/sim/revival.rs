@@ -75,11 +75,15 @@ impl World {
         let running = keys(kept.may_run.iter().copied().collect());
         let unfinished = keys(kept.unfinished().into_iter().collect());
         let (holding, frozen) = (kept.holding, kept.frozen);
+        let standby = kept.standby.clone();
         self.note(format_args!(
             "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
             host + 1
         ));
         let mut node = Node::resume(settings, identity, seed, holding, running);
+        if let Some(open) = standby {
+            node.keep_standby(open);
+        }
         node.finish(unfinished);
         if frozen {
             node.keep_frozen();

@@ -11,9 +11,19 @@ use crate::actors::messages::{RootEvent, TellAgain};
 use crate::clock::Monotonic;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
 
 /// How long a restart of the machine is asked for again.
 const REBOOT_STANDS: Duration = Duration::from_secs(5);
+
+/// What root writes down for a successor.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) holding: HoldingSet,
+    pub(super) standby: Option<OpenStandby>,
+    pub(super) frozen: bool,
+}
 
 /// What was told last, of each kind that has an effect.
 #[derive(Debug, Default)]
@@ -45,6 +55,7 @@ impl LastTold {
             // Told from what is known anyhow, or nothing follows from it.
             RootEvent::GenerationTaken(_)
             | RootEvent::HoldingChanged(_)
+            | RootEvent::StandbyChanged(_)
             | RootEvent::FrozenChanged(_)
             | RootEvent::Deliver { .. }
             | RootEvent::ClientsMissed
@@ -90,8 +101,13 @@ impl Handler<TellAgain> for MembershipActor {
 
     fn handle(&mut self, _: TellAgain, _: &mut Context<Self>) {
         self.send_to_root(RootEvent::GenerationTaken(self.setup.identity.generation));
-        let (holding, frozen) = self.told;
+        let Told {
+            holding,
+            frozen,
+            standby,
+        } = self.told.clone();
         self.send_to_root(RootEvent::HoldingChanged(holding));
+        self.send_to_root(RootEvent::StandbyChanged(standby));
         self.send_to_root(RootEvent::FrozenChanged(frozen));
         for event in self.last_told.events() {
             self.send_to_root(event);

@@ -9,6 +9,7 @@ use super::MembershipActor;
 use crate::protocol::group::GroupKey;
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
 
 /// Added to the dead time that the others use for us: as legacy.
 const EXTRA: Duration = Duration::from_secs(30);
@@ -28,6 +29,8 @@ pub struct Resume {
     pub came: Vec<GroupKey>,
     /// The other node's groups that are held were this node's before haresources was changed.
     pub to_go_home: bool,
+    /// The standby that was open when the daemon was killed.
+    pub standby: Option<OpenStandby>,
     /// Nothing is started or stopped.
     pub frozen: bool,
 }
@@ -83,6 +86,8 @@ impl Handler<PrepareRestart> for MembershipActor {
             left: self.node.left_groups().cloned().collect(),
             came: self.node.came_groups().cloned().collect(),
             to_go_home: false,
+            // Else it is in transition.
+            standby: None,
             frozen: self.node.frozen(),
         }))
     }
@@ -124,6 +129,7 @@ mod tests {
             left: Vec::new(),
             came: Vec::new(),
             to_go_home: false,
+            standby: None,
             frozen: false,
         };
         assert!(resume(&["a"], &[]).surely_ran());

@@ -18,6 +18,7 @@ use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::Whose;
 use crate::run_file::replace;
 
@@ -72,6 +73,8 @@ pub(super) struct HeldFile {
     left: BTreeSet<GroupKey>,
     /// Groups that are ours by now and ran on the other node.
     came: BTreeSet<GroupKey>,
+    /// The standby in which the node is.
+    standby: Option<OpenStandby>,
     frozen: bool,
     /// The last write failed: there is no file.
     is_missing: bool,
@@ -104,6 +107,7 @@ impl HeldFile {
             came: resume
                 .map(|resume| resume.came.iter().cloned().collect())
                 .unwrap_or_default(),
+            standby: resume.and_then(|resume| resume.standby.clone()),
             frozen: resume.is_some_and(|resume| resume.frozen),
             is_missing: false,
         };
@@ -157,6 +161,13 @@ impl HeldFile {
         }
     }
 
+    pub(super) fn standby(&mut self, standby: Option<OpenStandby>) {
+        if self.standby != standby {
+            self.standby = standby;
+            self.write();
+        }
+    }
+
     pub(super) fn frozen(&mut self, frozen: bool) {
         if self.frozen != frozen {
             self.frozen = frozen;
@@ -167,6 +178,7 @@ impl HeldFile {
     /// Another node runs everything by now: a successor holds nothing and stops what may still run.
     pub(super) fn give_all_up(&mut self) {
         self.holding = HoldingSet::NONE;
+        self.standby = None;
         self.owe_all();
     }
 
@@ -189,7 +201,8 @@ impl HeldFile {
         };
         let held = Held::from_word(self.holding.word()).unwrap_or(Held::None);
         let (left, came) = (self.left.iter().collect(), self.came.iter().collect());
-        let owners = owner_words(&self.groups.local, &self.groups.all, &left, &came);
+        let mut early = owner_words(&self.groups.local, &self.groups.all, &left, &came);
+        early.extend(self.standby.as_ref().map(Options::standby_word));
         let bare = self.bare.intersection(&self.may_run);
         let unfinished = self.in_hand.values().chain(&self.owed).chain(bare);
         let unfinished: BTreeSet<_> = unfinished.collect();
@@ -199,7 +212,7 @@ impl HeldFile {
         let running: Vec<String> = running.chain(unfinished).collect();
         let mut text = self
             .options
-            .restart_words(held, &owners, &running, self.frozen)
+            .restart_words(held, &early, &running, self.frozen)
             .join("\n");
         text.push('\n');
         let written = if text.len() > MAX_HELD_BYTES {
@@ -261,6 +274,7 @@ mod tests {
             left: vec![GroupKey::new("10.0.0.1")],
             came: Vec::new(),
             to_go_home: false,
+            standby: None,
             frozen: false,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, groups, Some(&resume));
@@ -362,6 +376,7 @@ mod tests {
             left: Vec::new(),
             came: Vec::new(),
             to_go_home: false,
+            standby: None,
             frozen: false,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, none(), Some(&resume));
@@ -440,14 +455,19 @@ mod tests {
             left: Vec::new(),
             came: Vec::new(),
             to_go_home: false,
+            standby: None,
             frozen: true,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, none(), Some(&resume));
+        let open = OpenStandby::from_text("takes all beta 3ea.1f");
+        assert!(open.is_some());
+        file.standby(open.clone());
         let words = read_held(&path).unwrap();
         let words = words
             .into_iter()
             .map(|word| word.to_string_lossy().into_owned());
         let read = parse("heartbeat", words).unwrap();
+        assert_eq!(read.standby, open);
         assert!(read.frozen);
         assert_eq!(read.running, ["a", "b"]);
         assert_eq!(read.unfinished, ["10.0.0.1"]);

@@ -313,7 +313,7 @@ impl Membership {
                     node: heard.name.clone(),
                     words,
                 }));
-                self.restarted(heard, claimed, before, known.dead, out);
+                self.restarted(heard, claimed, before, known.dead, now, out);
             }
         }
         // Another message may have overtaken it, the first one heard after a partition: no status
@@ -375,8 +375,10 @@ impl Membership {
         generation: Generation,
         before: bool,
         was_dead: bool,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
+        let (mut too_far, mut began_anew) = (false, before);
         if let Some(node) = self.nodes.get_mut(heard.index) {
             let mut early = std::mem::take(&mut node.early);
             early.retain(|early| early.generation == generation);
@@ -385,16 +387,26 @@ impl Membership {
             node.take_generation(generation);
             // Numbers before the first one heard are not asked for; the first one may have been
             // early. What is missing from there on is.
-            if let Some(first) = early.first().map(|early| early.seq)
-                && first < heard.seq
-                && heard.seq.0.saturating_sub(first.0) <= MAX_GAP
-            {
+            let known = node.heard_before.take();
+            began_anew |= known.is_some_and(|(run, _)| run != generation);
+            let number = known.and_then(|(run, number)| number.filter(|_| run == generation));
+            let before = number.map(|number| Sequence(number.0.saturating_add(1)));
+            let earliest = early.first().map(|early| early.seq);
+            let near = |first: &Sequence| {
+                *first < heard.seq && heard.seq.0.saturating_sub(first.0) <= MAX_GAP
+            };
+            let firsts = before.into_iter().chain(earliest);
+            if let Some(first) = firsts.filter(near).min() {
                 node.window.begin_at(first);
             }
+            too_far = before.is_some_and(|first| first < heard.seq && !near(&first));
             let messages = early.into_iter().map(|early| (early.medium, early.message));
             self.early.extend(messages);
         }
-        if before {
+        if too_far {
+            self.words_lost(heard.index, now, out);
+        }
+        if began_anew {
             out.push(Output::Notice(Notice::HeartbeatRestart {
                 node: heard.name.to_string(),
             }));

@@ -9,6 +9,7 @@ mod freeze;
 mod handshake;
 mod home;
 mod late;
+mod left_open;
 mod legacy_model;
 mod pair;
 mod partition;

@@ -8,6 +8,7 @@ use crate::protocol::field::{
     ACK_SEQ, DEST, FIRST_SEQ, HG, INFO, LAST_SEQ, SEQ, SRC, SRC_UUID, ST, TS,
 };
 use crate::protocol::message::{Message, Value};
+use crate::protocol::name::{Generation, Sequence};
 use crate::protocol::output::{Output, ResourceEvent, Treatment};
 use crate::protocol::status::NodeStatus;
 
@@ -117,6 +118,44 @@ fn too_large_a_gap_is_not_asked_for() {
     let mut alone = Alone::active();
     next(&mut alone, 254); // 250 missing
     assert_eq!(requests(&alone.run_to(250)).len(), 250);
+}
+
+/// An earlier process had heard beta up to 4, and this one hears `first` of it first.
+fn behind_an_earlier_process(run: u64, first: u64) -> (Alone, Vec<Output>) {
+    let mut alone = Alone::started(&settings("alpha", &["alpha", "beta"]));
+    alone
+        .core
+        .goes_on_behind(&name("beta"), Generation(run), Some(Sequence(4)));
+    let out = next(&mut alone, first);
+    (alone, out)
+}
+
+#[test]
+fn what_was_sent_while_no_process_listened_is_asked_for() {
+    let (mut alone, out) = behind_an_earlier_process(GEN, 8);
+    assert_eq!(losses(&out), 0);
+    assert_eq!(requests(&alone.run_to(250)).len(), 3, "5 to 7");
+    let (mut alone, _) = behind_an_earlier_process(GEN, 5);
+    assert!(
+        requests(&alone.run_to(1_000)).is_empty(),
+        "nothing is missing"
+    );
+    let (mut alone, out) = behind_an_earlier_process(GEN - 1, 8);
+    assert!(requests(&alone.run_to(1_000)).is_empty(), "it began anew");
+    assert_eq!(losses(&out), 0);
+    let anew = |output: &Output| {
+        matches!(
+            output,
+            Output::Resource(ResourceEvent::NodeRestarted {
+                was_dead: false,
+                ..
+            })
+        )
+    };
+    assert!(out.iter().any(anew), "{out:?}");
+    let (mut alone, out) = behind_an_earlier_process(GEN, 400);
+    assert!(requests(&alone.run_to(1_000)).is_empty(), "too many");
+    assert_eq!(losses(&out), 1);
 }
 
 /// When the owner was told that messages of beta are lost for good.

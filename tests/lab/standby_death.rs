@@ -1,0 +1,150 @@
+//! Our daemon is killed in the middle of a standby, and its guardian starts it again: the standby goes on
+//! where it was. A legacy node waits for the next word of it for an hour, and does nothing else meanwhile.
+
+use std::time::Duration;
+
+use super::death::{pid, wait_guardian};
+use super::history::{assert_never_two_owners, count};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
+
+/// The groups: owner, address and name of the script.
+const GROUPS: [(&str, &str, &str); 2] = [("node1", ADDRESS_1, "a"), ("node2", ADDRESS_2, "b")];
+
+/// How long it has to stay as it is.
+const STAYS: Duration = Duration::from_secs(4);
+
+/// What our node, the one that is killed, does in the standby.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    Gives,
+    Takes,
+}
+
+/// A pair in which one of ours (its name comes with it) is to be killed. Starts and stops of the slow
+/// group take so many seconds, and its address comes last and goes first.
+fn pair(kinds: [Kind; 2], part: Part, start: u32, stop: u32) -> (Pair, &'static str) {
+    let ours = usize::from(!kinds[0].is_ours());
+    let giver = if part == Part::Gives { ours } else { 1 - ours };
+    let mut config = PairConfig::new(kinds);
+    config.resources = GROUPS
+        .iter()
+        .map(|(owner, address, name)| {
+            let slow = *owner == NODES[giver];
+            let (start, stop) = if slow { (start, stop) } else { (0, 0) };
+            format!("{owner} dummy::{name}::{start}::{stop} {address}/24/eth0\n")
+        })
+        .collect();
+    let pair = Pair::new(config);
+    pair.start_settled();
+    for (owner, address, name) in GROUPS {
+        pair.wait_owner(owner, address, name);
+    }
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    wait_guardian(&pair, NODES[ours], &[]);
+    (pair, NODES[ours])
+}
+
+/// The script of the group that is on the move.
+fn moving(giver: &str) -> &'static str {
+    if giver == "node1" { "a" } else { "b" }
+}
+
+/// Waits until a script is called, and kills the daemon of `victim`.
+fn kill(pair: &Pair, victim: &str, [host, operation, name]: [&str; 3]) {
+    wait_until(LONG, "the script runs", || {
+        count(&pair.lab, host, operation, name) > 0
+    });
+    let before = pid(pair, victim);
+    pair.lab.sh(victim, &format!("kill -9 {before}"));
+    pair.wait_log(victim, "started again by its guardian");
+}
+
+/// The standby has come to its end, `taker` has everything, and nobody waits. Two nodes of ours may leave
+/// it at that: the one that lives sees the other begin anew.
+fn ended(pair: &Pair, giver: &str, taker: &str) {
+    let legacy = NODES.iter().any(|node| !pair.kind(node).is_ours());
+    if legacy {
+        pair.wait_holds(taker, "all");
+        pair.wait_holds(giver, "none");
+    }
+    let settled = || {
+        NODES.iter().all(|node| pair.holds(node) != "transition")
+            && GROUPS.iter().all(|(_, address, name)| {
+                let owners = pair.owners(address);
+                owners.len() == 1
+                    && NODES
+                        .iter()
+                        .all(|node| pair.runs(node, name) == owners.contains(node))
+            })
+    };
+    wait_until(LONG, "one owner each, nobody in transition", settled);
+    std::thread::sleep(STAYS);
+    assert!(settled());
+    if legacy {
+        for (_, address, name) in GROUPS {
+            pair.wait_owner(taker, address, name);
+        }
+        assert_eq!(count(&pair.lab, taker, "start", moving(giver)), 1);
+        assert_eq!(count(&pair.lab, taker, "stop", moving(giver)), 0);
+    }
+    assert_never_two_owners(&pair.lab);
+}
+
+/// The taker, in its start.
+pub fn taker_starts(kinds: [Kind; 2]) {
+    let (pair, taker) = pair(kinds, Part::Takes, 4, 0);
+    let giver = Pair::peer(taker);
+    pair.operator(giver, "hb_standby all");
+    kill(&pair, taker, [taker, "start", moving(giver)]);
+    ended(&pair, giver, taker);
+}
+
+/// The taker, while the giver stops what it gives.
+pub fn taker_waits(kinds: [Kind; 2]) {
+    let (pair, taker) = pair(kinds, Part::Takes, 0, 4);
+    let giver = Pair::peer(taker);
+    pair.operator(giver, "hb_standby all");
+    kill(&pair, taker, [giver, "stop", moving(giver)]);
+    ended(&pair, giver, taker);
+}
+
+/// The taker, and what the giver says in the moment in which nobody listens is heard later.
+pub fn taker_misses_the_word(kinds: [Kind; 2]) {
+    let (pair, taker) = pair(kinds, Part::Takes, 0, 1);
+    let giver = Pair::peer(taker);
+    pair.operator(giver, "hb_standby all");
+    wait_until(LONG, "the stop script runs", || {
+        count(&pair.lab, giver, "stop", moving(giver)) > 0
+    });
+    // The guardian's start of another one takes until the giver is done.
+    let (guardian, daemon) = (
+        super::death::guardians(&pair, taker).remove(0),
+        pid(&pair, taker),
+    );
+    pair.lab.sh(
+        taker,
+        &format!("kill -STOP {guardian}; kill -9 {daemon}; sleep 1.5; kill -CONT {guardian}"),
+    );
+    pair.wait_log(taker, "started again by its guardian");
+    ended(&pair, giver, taker);
+}
+
+/// The giver, while it stops what it gives.
+pub fn giver_stops(kinds: [Kind; 2]) {
+    let (pair, giver) = pair(kinds, Part::Gives, 0, 4);
+    pair.operator(giver, "hb_standby all");
+    kill(&pair, giver, [giver, "stop", moving(giver)]);
+    ended(&pair, giver, Pair::peer(giver));
+}
+
+/// The giver, while the taker starts what it was given: longer than nodes wait for an agreement.
+pub fn giver_waits(kinds: [Kind; 2]) {
+    let (pair, giver) = pair(kinds, Part::Gives, 15, 0);
+    let taker = Pair::peer(giver);
+    pair.operator(giver, "hb_standby all");
+    kill(&pair, giver, [taker, "start", moving(giver)]);
+    ended(&pair, giver, taker);
+}
