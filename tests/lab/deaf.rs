@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::death::{guardians, wait_guardian};
 use super::history::{assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
@@ -98,19 +99,25 @@ fn begins_anew_while_it_takes(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// Our daemon is killed while it gives to the legacy node, which waits for an hour then: it ignores
-/// what its operator and we say.
+/// Our daemon is killed while it gives to the legacy node, and nobody knows of the standby any more: it
+/// waits for an hour then, and ignores what its operator and we say.
 fn hangs_in_a_standby(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources =
         format!("node1 {ADDRESS_1}/24/eth0 dummy::a\nnode2 {ADDRESS_2}/24/eth0 dummy::b::0::4\n");
     let pair = Pair::new(config);
     pair.start_settled();
+    wait_guardian(&pair, "node2", &[]);
     pair.operator("node2", "hb_standby local");
     wait_until(LONG, "node2 stops it", || {
         count(&pair.lab, "node2", "stop", "b") == 1
     });
-    pair.lab.sh("node2", "kill -9 $(cat /run/heartbeat.pid)");
+    let guardian = guardians(&pair, "node2").remove(0);
+    let script = format!(
+        "kill -STOP {guardian}; kill -9 $(cat /run/heartbeat.pid)
+        sed -i '/systole: standby/d' /run/heartbeat.held; kill -CONT {guardian}"
+    );
+    pair.lab.sh("node2", &script);
     pair.wait_log("node1", "Heartbeat restart on node node2");
     pair.wait_owner("node2", ADDRESS_2, "b");
     pair.operator("node1", "hb_standby all");

@@ -375,10 +375,8 @@ pub fn while_giving(kinds: [Kind; 2]) {
     pair.wait_log("node1", "a script of an earlier daemon still runs");
     wait_until(LONG, "the group is stopped", || !pair.runs("node1", "a"));
     let mut owner = "";
-    // A legacy taker waits for an hour for the end of the standby, and says so.
-    let ours = kinds == [Kind::Systole; 2];
     wait_until(LONG, "one owner, and nobody in transition", || {
-        let settled = !ours || NODES.iter().all(|node| pair.holds(node) != "transition");
+        let settled = NODES.iter().all(|node| pair.holds(node) != "transition");
         if let [only] = pair.owners(ADDRESS_1)[..] {
             owner = only;
         }
@@ -420,5 +418,6 @@ pub fn while_taking(kinds: [Kind; 2]) {
     }
     assert_eq!((called("start", "a"), called("stop", "a")), (2, stops));
     pair.wait_holds("node1", "all");
+    pair.wait_holds("node2", "none");
     assert_never_two_owners(&pair.lab);
 }
