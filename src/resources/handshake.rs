@@ -300,6 +300,7 @@ impl ResourceState {
                     return;
                 }
                 self.leave_what_the_owner_runs(from, weight);
+                self.leave_what_a_legacy_owner_kept(from);
             }
             Some(_) => {
                 self.other_stable = false;

@@ -10,6 +10,7 @@
 //! | it claims our groups and we hold them | the rule if it holds to it, else yield |
 //! | the same, and it says that it runs nothing | keep |
 //! | we began anew with groups, and it gave up the run before, or claims them, and has not heard us | yield |
+//! | a legacy node claims its own groups and we hold them: it began anew in the partition | release those |
 //! | our own silence was longer than it waits for us, and it was there | yield |
 //! | we wait for it to yield, and it does not | yield |
 //! | we yielded to one that does not hear us, and it has run a half of the groups not at all for 10 s | take that half again, and yield again when it runs it |
@@ -27,7 +28,7 @@ use super::standby::Standby;
 use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::notice::Notice;
-use crate::protocol::event::Action;
+use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::group::ResourceGroup;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Half, Weight, yields};
@@ -410,6 +411,42 @@ impl ResourceState {
         }
         self.give_way("the other node has taken our resources while we held them");
         true
+    }
+
+    /// A legacy node claims its own groups while we hold them: we took them when it was not heard, and
+    /// its process began anew meanwhile (`heartbeat -r`), holding what it held. It does not yield, and
+    /// takes nothing back by itself. A node that begins with nothing says so first.
+    pub(super) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
+        let foreign = HoldingSet::FOREIGN;
+        let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
+        let legacy = self.peers.get(node).is_some_and(|peer| !peer.systole);
+        let ours_to_give = self.is_pair()
+            && self.phase == Phase::Stable
+            && self.nothing_moves()
+            && !self.stopping()
+            && !self.contested();
+        if !both || !legacy || !ours_to_give {
+            return;
+        }
+        let why = format!("node {node} has kept its own resources, which were taken over here");
+        self.lift_freeze(&why);
+        self.notice(Notice::OtherCrit {
+            text: format!("giving up the foreign resources: {why}"),
+        });
+        self.decide("releases the foreign resources", why);
+        self.go_on_with_takeovers();
+        let taken_over = |purpose: &Purpose| matches!(purpose, Purpose::TakeOver(_));
+        self.jobs.cancel(taken_over);
+        self.failback_settled();
+        let keys = self.keys_of(foreign);
+        for key in &keys {
+            self.failures.remove(key);
+        }
+        self.mine = self.mine.without(foreign);
+        self.releasing = self.releasing.with(foreign);
+        self.act(Action::WithdrawAddresses(keys.clone()));
+        self.answer();
+        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
     }
 }
 

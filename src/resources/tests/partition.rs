@@ -49,6 +49,30 @@ fn returns(core: &mut Core) {
     lives(core);
 }
 
+/// A legacy node is executed anew while it is cut off: it goes on holding its own, and yields to nobody.
+#[test]
+fn what_a_legacy_owner_kept_through_its_restart_is_released() {
+    let mut core = Core::alone(ON);
+    core.returns("b");
+    core.said();
+    core.hear("b", "resource local 1");
+    let said = core.said();
+    assert!(said.contains(&"drop addresses".to_owned()), "{said:?}");
+    assert!(said.contains(&"stop b".to_owned()), "{said:?}");
+    assert!(!said.contains(&"stop a".to_owned()), "{said:?}");
+    core.finish();
+    core.wait(60_000);
+    assert_eq!(core.state.rscstatus(), "local");
+    // One that begins with nothing gets its own in peace.
+    let mut core = Core::alone(ON);
+    core.returns("b");
+    core.hear("b", "starting");
+    core.said();
+    core.hear("b", "resource none 1");
+    let said = core.said();
+    assert!(!said.contains(&"drop addresses".to_owned()), "{said:?}");
+}
+
 /// Its first status since its death.
 fn lives(core: &mut Core) {
     core.event(ResourceEvent::NodeStatusChanged {
