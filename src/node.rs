@@ -306,6 +306,18 @@ impl Node {
         self.resources.keep_standby(open);
     }
 
+    /// Whether everything is being released; a successor has to go on with that.
+    #[must_use]
+    pub fn releases_everything(&self) -> bool {
+        self.resources.gives_everything_up()
+    }
+
+    /// Goes on with a release of everything that an earlier process or core began. Call before
+    /// [`finish`](Self::finish).
+    pub const fn keep_release(&mut self) {
+        self.resources.keep_release();
+    }
+
     /// Groups that had an order in hand when the process or its central actor began anew: what is
     /// held is started again, the rest is stopped. Call before [`start`](Self::start).
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {

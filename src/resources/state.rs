@@ -137,6 +137,8 @@ pub struct ResourceState {
     pub(super) offer_answered: Option<Answer>,
 
     pub(super) stop: Stop,
+    /// Everything was being released when the process or its core began anew.
+    pub(super) released_before: bool,
     /// Others may run what we are releasing: addresses were taken away, and others told of it.
     pub(super) told_of_release: bool,
     /// Nobody is heard: everything is released, or is being.
@@ -223,6 +225,7 @@ impl ResourceState {
             given_at: None,
             offer_answered: None,
             stop: Stop::No,
+            released_before: false,
             told_of_release: false,
             isolated: None,
             ran_before: 0,

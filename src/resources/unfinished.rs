@@ -9,7 +9,9 @@
 //! | is held | does not run | start, when all is settled | it failed before, or is new in haresources; or the work was to come to it next, but may have waited there for the report of a node that is back |
 //! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
 //! | was given to us in a standby that is still open | had an order in hand, or does not run | start | the standby goes on, see `left_open.rs` |
-//! | is not held | is left to its owner by a change of haresources | - | nobody has given it up, see `by_group.rs` |
+//! | is not held | is left to its owner by a change of haresources | -, or stop when everything was being released | nobody has given it up, see `by_group.rs` |
+//! | `auto_failback legacy`, everything was being released | runs, or had an order in hand | stop | another node may run it, and no report of ours ever said so |
+//! | `auto_failback legacy`, else | had an order in hand | start | nobody has given it up; who asked for it asks again |
 //!
 //! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
 //! succeeds. The actors wait for scripts of the earlier daemon first.
@@ -28,10 +30,19 @@ use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::group::GroupKey;
 
 impl ResourceState {
+    /// Everything was being released when the process or its core began anew. Call before
+    /// [`finish`](Self::finish).
+    pub const fn keep_release(&mut self) {
+        self.released_before = true;
+    }
+
     /// Call after [`resume`](Self::resume), with the groups that had an order in hand. Keys that are
     /// not ours are left out.
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
         let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
+        if self.released_before && !self.nice() {
+            return self.go_on_releasing(unfinished);
+        }
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
         let taken = self.left_to_take(|key| unfinished.contains(key));
         for (key, side) in self.keys_and_sides() {
@@ -40,7 +51,6 @@ impl ResourceState {
                 continue;
             }
             self.jobs.note_running(&key);
-            // Without reports there is no word: who asked for it asks again.
             let held = !self.nice() || self.mine.has(side);
             if held && in_hand {
                 self.failures.remove(&key);
@@ -51,7 +61,8 @@ impl ResourceState {
                 if !taken.contains(&key) {
                     starts.push(key);
                 }
-            } else if !held && !self.left.contains(&key) {
+            } else if !held && (self.released_before || !self.left.contains(&key)) {
+                self.left.remove(&key);
                 stops.push(key);
             }
         }
@@ -97,6 +108,22 @@ impl ResourceState {
         let any = !stops.is_empty();
         self.release_rest(stops);
         any
+    }
+
+    /// Without reports nothing else tells that we have given it all up.
+    fn go_on_releasing(&mut self, unfinished: BTreeSet<GroupKey>) {
+        for key in unfinished {
+            self.jobs.note_running(&key);
+        }
+        if self.jobs.held().next().is_none() {
+            return;
+        }
+        let cause = "everything was being released when the process or its core began anew";
+        self.warn("stopping everything, the rest of a release");
+        self.decide("releases everything", cause);
+        self.left.clear();
+        self.act(Action::WithdrawAddresses(self.keys_of(HoldingSet::ALL)));
+        self.release_all("shutdown");
     }
 
     fn release_rest(&mut self, keys: Vec<GroupKey>) {

@@ -64,6 +64,12 @@ impl Daemon {
             Self::Legacy(_) => None,
         }
     }
+    pub fn releases_everything(&self) -> bool {
+        match self {
+            Self::Ours(node) => node.releases_everything(),
+            Self::Legacy(_) => false,
+        }
+    }
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         match self {
             Self::Ours(node) => node.start_stands(order),

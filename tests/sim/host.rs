@@ -29,6 +29,8 @@ pub struct Kept {
     pub bare: BTreeSet<usize>,
     pub holding: HoldingSet,
     pub standby: Option<OpenStandby>,
+    /// Everything is being released.
+    pub releases: bool,
     pub frozen: bool,
 }
 
@@ -294,6 +296,7 @@ impl World {
         if let Some(node) = &self.hosts[host].node {
             let (holding, frozen) = (node.holding(), node.frozen());
             self.hosts[host].kept.standby = node.open_standby();
+            self.hosts[host].kept.releases = node.releases_everything();
             self.hosts[host].kept.holding = holding;
             self.hosts[host].kept.frozen = frozen;
         }

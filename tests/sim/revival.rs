@@ -76,6 +76,7 @@ impl World {
         let unfinished = keys(kept.unfinished().into_iter().collect());
         let (holding, frozen) = (kept.holding, kept.frozen);
         let standby = kept.standby.clone();
+        let releases = kept.releases;
         self.note(format_args!(
             "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
             host + 1
@@ -83,6 +84,9 @@ impl World {
         let mut node = Node::resume(settings, identity, seed, holding, running);
         if let Some(open) = standby {
             node.keep_standby(open);
+        }
+        if releases {
+            node.keep_release();
         }
         node.finish(unfinished);
         if frozen {
@@ -104,6 +108,7 @@ impl World {
         h.panics = false;
         let Some(node) = h.node.take() else { return };
         h.kept.holding = node.holding();
+        h.kept.releases = node.releases_everything();
         h.kept.frozen = node.frozen();
         let Daemon::Ours(node) = node else { return };
         let dead_times = node.dead_times();

@@ -270,6 +270,58 @@ fn at_rest_just_what_is_held_runs() {
     assert_eq!(core.said(), ["resource local 1", "start b"]);
 }
 
+/// `auto_failback legacy`: the process was killed while it let go of everything. No word of its holding
+/// tells that, and another node runs everything by now.
+#[test]
+fn a_release_of_everything_is_gone_on_with_in_the_legacy_model() {
+    let mut set = settings(&["a", "b"], AutoFailback::Legacy);
+    set.groups.push(ResourceGroup {
+        key: key("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    });
+    let mut core = Core::with(&set);
+    core.state
+        .resume(HoldingSet::NONE, [key("a"), key("b"), key("b2")]);
+    core.state.keep_release();
+    core.state.finish([key("b")]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    assert!(core.state.gives_everything_up(), "so does its successor");
+    core.input(ResourceInput::CommUp);
+    // Nobody is asked beside a release.
+    assert_eq!(core.said(), ["drop addresses", "stop a"]);
+    core.finish();
+    assert_eq!(core.said(), ["stop b", "stop b2", "ip-request a"]);
+    core.hear("b", "ip-request-resp a yes");
+    core.finish();
+    assert_eq!(running(&core), ["a"]);
+    // The other dies meanwhile.
+    let mut core = Core::with(&set);
+    core.state.resume(HoldingSet::NONE, [key("a")]);
+    core.state.keep_release();
+    core.state.finish([key("b")]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.dies("b");
+    core.finish();
+    core.wait(60_000);
+    core.finish();
+    assert_eq!(running(&core), ["a", "b", "b2"]);
+}
+
+/// What is left to its owner is given up with everything.
+#[test]
+fn a_release_of_everything_spares_nothing() {
+    let mut core = Core::with(&settings(&["a", "b"], OFF));
+    core.state.resume(HoldingSet::NONE, [key("a"), key("b")]);
+    core.state.note_changed_owners([key("b")], [], false);
+    core.state.keep_release();
+    core.state.finish([]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.finish();
+    assert_eq!(running(&core), [""; 0]);
+}
+
 /// `auto_failback legacy`: the process began anew in a partition (`heartbeat -r`, or its guardian) with
 /// its group running, and the other node has taken that meanwhile. Without a question nobody notices.
 #[test]
