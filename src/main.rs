@@ -443,6 +443,7 @@ impl Process {
             came: now.came.into_iter().collect(),
             to_go_home: now.to_go_home,
             standby: self.options.standby.clone(),
+            releases: self.options.releases,
             frozen: self.options.frozen,
         }
     }
@@ -454,6 +455,7 @@ impl Process {
             // Whatever was in hand: everything is stopped.
             resume.running.append(&mut resume.unfinished);
             resume.standby = None;
+            resume.releases = false;
             resume.frozen = false;
             let why = Why::from_word(why).unwrap_or(Why::Unreleased).text();
             let text = format!(

@@ -245,6 +245,7 @@ impl MembershipActor {
             told: again::Told {
                 holding: node.holding(),
                 standby: node.open_standby(),
+                releases: node.releases_everything(),
                 frozen: false,
             },
             node,
@@ -294,6 +295,11 @@ impl MembershipActor {
         if holding != self.told.holding {
             self.told.holding = holding;
             self.tell_root(RootEvent::HoldingChanged(holding));
+        }
+        let releases = self.node.releases_everything();
+        if releases != self.told.releases {
+            self.told.releases = releases;
+            self.tell_root(RootEvent::ReleasesChanged(releases));
         }
         let standby = self.node.open_standby();
         if standby != self.told.standby {
@@ -528,6 +534,9 @@ fn resumed(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resum
     if let Some(open) = &resume.standby {
         node.keep_standby(open.clone());
     }
+    if resume.releases {
+        node.keep_release();
+    }
     node.finish(resume.unfinished.iter().cloned());
     if resume.frozen {
         node.keep_frozen();
@@ -560,6 +569,7 @@ impl Supervised for MembershipActor {
             to_go_home: self.node.failback_due(),
             // Of before the call that failed: its words were not sent.
             standby: self.told.standby.clone(),
+            releases: self.node.releases_everything(),
             frozen: self.node.frozen(),
         };
         let known = self.node.dead_times();

@@ -207,6 +207,8 @@ pub enum RootEvent {
     HoldingChanged(HoldingSet),
     /// The standby has come to another point, or is over.
     StandbyChanged(Option<OpenStandby>),
+    /// A release of everything has begun, or what follows it has.
+    ReleasesChanged(bool),
     /// The node was frozen or thawed.
     FrozenChanged(bool),
     /// The shutdown is complete: end the process.

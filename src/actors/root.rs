@@ -356,6 +356,7 @@ impl Handler<RootEvent> for RootActor {
             }
             RootEvent::HoldingChanged(holding) => self.held.holding(holding),
             RootEvent::StandbyChanged(open) => self.held.standby(open),
+            RootEvent::ReleasesChanged(releases) => self.held.releases(releases),
             RootEvent::FrozenChanged(frozen) => self.held.frozen(frozen),
             RootEvent::Exit => {
                 // Clients must not take a stopped node for one that does not answer.

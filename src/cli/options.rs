@@ -18,6 +18,8 @@ pub struct Options {
     pub owners: Vec<(Whose, String)>,
     /// With `-R`: the standby that was open when the daemon was killed.
     pub standby: Option<OpenStandby>,
+    /// With `-R`: everything was being released when the daemon was killed.
+    pub releases: bool,
     /// With `-R`: the node was frozen.
     pub frozen: bool,
     /// With `-R`: the daemon is only to release everything, and why.
@@ -50,6 +52,9 @@ const OWNER: &str = "systole: ";
 
 /// Stands there before an open standby.
 const STANDBY: &str = "systole: standby ";
+
+/// Stands there while everything is being released.
+const RELEASES: &str = "systole: releases";
 
 fn read_owner(word: &str) -> Option<(Whose, String)> {
     let (whose, key) = word.strip_prefix(OWNER)?.split_once(' ')?;
@@ -142,6 +147,13 @@ impl Options {
         format!("{STANDBY}{}", open.to_text())
     }
 
+    /// The word that says that everything is being released; beside the owners in
+    /// [`restart_words`](Self::restart_words).
+    #[must_use]
+    pub fn releases_word() -> String {
+        RELEASES.to_owned()
+    }
+
     /// The words after the program name with which this run replaces itself in place.
     #[must_use]
     pub fn restart_words(
@@ -218,6 +230,7 @@ where
         unfinished: Vec::new(),
         owners: Vec::new(),
         standby: None,
+        releases: false,
         frozen: false,
         release: None,
         foreground: false,
@@ -247,6 +260,7 @@ where
             }
             Given::Value(_, word) => held = Some(word),
             Given::Bad(complaint) => complaints.push(format!("{program}: {complaint}")),
+            Given::Word(word) if word == RELEASES => options.releases = true,
             Given::Word(word) => match word.strip_prefix(STANDBY) {
                 Some(text) => options.standby = OpenStandby::from_text(text),
                 None => options.owners.extend(read_owner(&word)),
@@ -356,6 +370,7 @@ mod tests {
             Options::owner_word(Whose::Own, "10.0.0.1"),
             Options::owner_word(Whose::Left, "-odd"),
             Options::standby_word(open.as_ref().unwrap()),
+            Options::releases_word(),
             "systole: a word of a later version".to_owned(),
         ];
         let running = ["10.0.0.1".into(), "-odd".into()];
@@ -376,8 +391,10 @@ mod tests {
             ]
         );
         assert_eq!(after.standby, open);
+        assert!(after.releases);
         let same = Options {
             standby: None,
+            releases: false,
             command: before.command,
             running: vec![],
             owners: vec![],

@@ -22,6 +22,7 @@ const REBOOT_STANDS: Duration = Duration::from_secs(5);
 pub(super) struct Told {
     pub(super) holding: HoldingSet,
     pub(super) standby: Option<OpenStandby>,
+    pub(super) releases: bool,
     pub(super) frozen: bool,
 }
 
@@ -56,6 +57,7 @@ impl LastTold {
             RootEvent::GenerationTaken(_)
             | RootEvent::HoldingChanged(_)
             | RootEvent::StandbyChanged(_)
+            | RootEvent::ReleasesChanged(_)
             | RootEvent::FrozenChanged(_)
             | RootEvent::Deliver { .. }
             | RootEvent::ClientsMissed
@@ -105,9 +107,11 @@ impl Handler<TellAgain> for MembershipActor {
             holding,
             frozen,
             standby,
+            releases,
         } = self.told.clone();
         self.send_to_root(RootEvent::HoldingChanged(holding));
         self.send_to_root(RootEvent::StandbyChanged(standby));
+        self.send_to_root(RootEvent::ReleasesChanged(releases));
         self.send_to_root(RootEvent::FrozenChanged(frozen));
         for event in self.last_told.events() {
             self.send_to_root(event);

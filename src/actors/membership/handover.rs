@@ -31,6 +31,8 @@ pub struct Resume {
     pub to_go_home: bool,
     /// The standby that was open when the daemon was killed.
     pub standby: Option<OpenStandby>,
+    /// Everything was being released when the daemon was killed.
+    pub releases: bool,
     /// Nothing is started or stopped.
     pub frozen: bool,
 }
@@ -88,6 +90,7 @@ impl Handler<PrepareRestart> for MembershipActor {
             to_go_home: false,
             // Else it is in transition.
             standby: None,
+            releases: false,
             frozen: self.node.frozen(),
         }))
     }
@@ -130,6 +133,7 @@ mod tests {
             came: Vec::new(),
             to_go_home: false,
             standby: None,
+            releases: false,
             frozen: false,
         };
         assert!(resume(&["a"], &[]).surely_ran());

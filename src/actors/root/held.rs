@@ -75,6 +75,8 @@ pub(super) struct HeldFile {
     came: BTreeSet<GroupKey>,
     /// The standby in which the node is.
     standby: Option<OpenStandby>,
+    /// Everything is being released.
+    releases: bool,
     frozen: bool,
     /// The last write failed: there is no file.
     is_missing: bool,
@@ -108,6 +110,7 @@ impl HeldFile {
                 .map(|resume| resume.came.iter().cloned().collect())
                 .unwrap_or_default(),
             standby: resume.and_then(|resume| resume.standby.clone()),
+            releases: resume.is_some_and(|resume| resume.releases),
             frozen: resume.is_some_and(|resume| resume.frozen),
             is_missing: false,
         };
@@ -168,6 +171,13 @@ impl HeldFile {
         }
     }
 
+    pub(super) fn releases(&mut self, releases: bool) {
+        if self.releases != releases {
+            self.releases = releases;
+            self.write();
+        }
+    }
+
     pub(super) fn frozen(&mut self, frozen: bool) {
         if self.frozen != frozen {
             self.frozen = frozen;
@@ -179,6 +189,7 @@ impl HeldFile {
     pub(super) fn give_all_up(&mut self) {
         self.holding = HoldingSet::NONE;
         self.standby = None;
+        self.releases = true;
         self.owe_all();
     }
 
@@ -203,6 +214,7 @@ impl HeldFile {
         let (left, came) = (self.left.iter().collect(), self.came.iter().collect());
         let mut early = owner_words(&self.groups.local, &self.groups.all, &left, &came);
         early.extend(self.standby.as_ref().map(Options::standby_word));
+        early.extend(self.releases.then(Options::releases_word));
         let bare = self.bare.intersection(&self.may_run);
         let unfinished = self.in_hand.values().chain(&self.owed).chain(bare);
         let unfinished: BTreeSet<_> = unfinished.collect();
@@ -275,6 +287,7 @@ mod tests {
             came: Vec::new(),
             to_go_home: false,
             standby: None,
+            releases: false,
             frozen: false,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, groups, Some(&resume));
@@ -377,6 +390,7 @@ mod tests {
             came: Vec::new(),
             to_go_home: false,
             standby: None,
+            releases: false,
             frozen: false,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, none(), Some(&resume));
@@ -456,6 +470,7 @@ mod tests {
             came: Vec::new(),
             to_go_home: false,
             standby: None,
+            releases: false,
             frozen: true,
         };
         let mut file = HeldFile::new(Some(path.clone()), &options, none(), Some(&resume));
@@ -468,6 +483,14 @@ mod tests {
             .map(|word| word.to_string_lossy().into_owned());
         let read = parse("heartbeat", words).unwrap();
         assert_eq!(read.standby, open);
+        assert!(!read.releases);
+        for everything in [true, false] {
+            file.releases(everything);
+            let words = read_held(&path).unwrap().into_iter();
+            let words = words.map(|word| word.into_string().unwrap());
+            let read = parse("heartbeat", words).unwrap();
+            assert_eq!(read.releases, everything);
+        }
         assert!(read.frozen);
         assert_eq!(read.running, ["a", "b"]);
         assert_eq!(read.unfinished, ["10.0.0.1"]);
