@@ -228,7 +228,10 @@ fn begin_anew_once_at_most(kinds: [Kind; 2], times: u32) {
 /// What the version before does is counted, not judged: more than one generation of a node shows that its
 /// heal was hit in the moment in which nodes that answer every word release and take in turn.
 fn flapping_interface_counted(kinds: [Kind; 2]) {
-    let begun = flaps(kinds, 20);
+    let flaps_wanted = std::env::var("FLAPS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let begun = flaps(kinds, flaps_wanted.unwrap_or(20));
     let storms = begun.iter().filter(|begun| **begun > 1).count();
     let _ = writeln!(
         std::io::stderr(),
@@ -237,7 +240,7 @@ fn flapping_interface_counted(kinds: [Kind; 2]) {
 }
 
 /// Shortest time for which the interface is down.
-const DOWN_MS: u32 = 780;
+const DOWN_MS: u32 = 700;
 
 /// The most generations that a node has begun, for each flap.
 fn flaps(kinds: [Kind; 2], times: u32) -> Vec<usize> {
@@ -261,7 +264,7 @@ fn flaps(kinds: [Kind; 2], times: u32) -> Vec<usize> {
         let owner = pair.owners(ADDRESS_1)[0];
         // The moments of the two heartbeats move against each other, and the length against the dead time,
         // which is counted from the last heartbeat.
-        let (calm, down) = (2_000 + 37 * time, DOWN_MS + 47 * time % 400);
+        let (calm, down) = (2_000 + 37 * time, DOWN_MS + 47 * time % 700);
         let script = format!(
             "ip addr del {ADDRESS_1}/24 dev eth0; sleep {}; ip link set eth0 down; sleep {}; ip link set eth0 up",
             f64::from(calm) / 1e3,

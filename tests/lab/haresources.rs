@@ -269,3 +269,39 @@ fn long_a_group_that_differs_is_not_handed_over_unless_forced() {
         differing_resources,
     );
 }
+
+/// A legacy node runs what is ours by now, with an address and without: nothing is started beside it, and
+/// `hb_takeover local` brings it home.
+fn brought_home(kinds: [Kind; 2]) {
+    let lines = |owner: &str| format!("{owner} {ADDRESS_1}/24/eth0 dummy::a\n{owner} dummy::z\n");
+    let mut config = PairConfig::new(kinds);
+    config.resources = lines("node1");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    wait_until(LONG, "node1 runs both", || pair.runs("node1", "z"));
+    rewrite(&pair, &NODES, &lines("node2"));
+    reload(&pair, "node2");
+    pair.wait_log("node1", "Heartbeat restart on node node2");
+    std::thread::sleep(Duration::from_secs(15));
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    assert!(pair.runs("node1", "z") && !pair.runs("node2", "z"));
+    pair.operator("node2", "hb_takeover local");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    wait_until(LONG, "node2 runs both, node1 nothing", || {
+        ["a", "z"]
+            .iter()
+            .all(|name| pair.runs("node2", name) && !pair.runs("node1", name))
+    });
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_takeover_brings_home_what_a_legacy_node_runs() {
+    run(
+        "haresources::a_takeover_brings_home_what_a_legacy_node_runs",
+        LEGACY_OWNER,
+        brought_home,
+    );
+}
