@@ -212,3 +212,42 @@ fn output_follows_a_renamed_log() {
     assert_eq!(script.log_with("second"), "second\n");
     assert_eq!(fs::read_to_string(old).expect("old log"), "first\n");
 }
+
+/// As legacy: without the file nobody knows what to start or stop.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test runs the program as a script would"
+)]
+fn an_ocf_agent_without_the_file_of_its_instance_is_not_called() {
+    let root = TempDir::new().expect("tempdir");
+    let agents = root.path().join("resource.d/some");
+    fs::create_dir_all(&agents).expect("agents");
+    let called = root.path().join("called");
+    for name in ["Dummy", "Delay"] {
+        let agent = agents.join(name);
+        fs::write(&agent, format!("#!/bin/sh\ntouch {}\n", called.display())).expect("agent");
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("mode");
+    }
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/libexec/ocf_resource");
+    let call = |words: &[&str]| {
+        std::process::Command::new("sh")
+            .arg(&program)
+            .args(words)
+            .env("OCF_ROOT", root.path())
+            .env("OCF_AGENTS", &agents)
+            .output()
+            .expect("sh runs")
+    };
+    for operation in ["start", "stop", "status"] {
+        let output = call(&["OCF", "Dummy", "no-such-instance", operation]);
+        assert_eq!(output.status.code(), Some(1), "{operation}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let file = "/etc/ha.d/conf/OCF/Dummy/no-such-instance cannot be read";
+        assert!(said.contains(file), "{operation}: {said}");
+        assert!(!called.exists(), "{operation} called the agent");
+    }
+    // An agent that needs no such file is.
+    assert_eq!(call(&["Delay", "start"]).status.code(), Some(0));
+    assert!(called.exists());
+}
