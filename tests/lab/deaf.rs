@@ -212,15 +212,15 @@ fn has_what_it_does_not_claim(kinds: [Kind; 2]) {
 /// The owner's address was removed by hand, then its interface goes down for about a dead time: it comes
 /// back in the moment in which it is declared dead.
 fn flapping_interface(kinds: [Kind; 2]) {
-    begin_anew_once_at_most(kinds, 2);
+    begin_anew_once_at_most(kinds, 2, CALM_MS);
 }
 
 fn flapping_interface_often(kinds: [Kind; 2]) {
-    begin_anew_once_at_most(kinds, 20);
+    begin_anew_once_at_most(kinds, 20, 6 * CALM_MS);
 }
 
-fn begin_anew_once_at_most(kinds: [Kind; 2], times: u32) {
-    for (time, begun) in flaps(kinds, times).into_iter().enumerate() {
+fn begin_anew_once_at_most(kinds: [Kind; 2], times: u32, calm: u32) {
+    for (time, begun) in flaps(kinds, times, calm).into_iter().enumerate() {
         assert!(begun <= 1, "flap {time}: {begun} generations");
     }
 }
@@ -231,7 +231,7 @@ fn flapping_interface_counted(kinds: [Kind; 2]) {
     let flaps_wanted = std::env::var("FLAPS")
         .ok()
         .and_then(|text| text.parse().ok());
-    let begun = flaps(kinds, flaps_wanted.unwrap_or(20));
+    let begun = flaps(kinds, flaps_wanted.unwrap_or(20), 6 * CALM_MS);
     let storms = begun.iter().filter(|begun| **begun > 1).count();
     let _ = writeln!(
         std::io::stderr(),
@@ -241,9 +241,11 @@ fn flapping_interface_counted(kinds: [Kind; 2]) {
 
 /// Shortest time for which the interface is down.
 const DOWN_MS: u32 = 700;
+/// Shortest time between the loss of the address and that.
+const CALM_MS: u32 = 2_000;
 
 /// The most generations that a node has begun, for each flap.
-fn flaps(kinds: [Kind; 2], times: u32) -> Vec<usize> {
+fn flaps(kinds: [Kind; 2], times: u32, calm: u32) -> Vec<usize> {
     let mut config = PairConfig::new(kinds).with_failback("on");
     config.times = "keepalive 200ms\nwarntime 500ms\ndeadtime 1\ninitdead 10\n".into();
     config.resources = format!("node1 {ADDRESS_1}/24/eth0\n");
@@ -264,7 +266,7 @@ fn flaps(kinds: [Kind; 2], times: u32) -> Vec<usize> {
         let owner = pair.owners(ADDRESS_1)[0];
         // The moments of the two heartbeats move against each other, and the length against the dead time,
         // which is counted from the last heartbeat.
-        let (calm, down) = (2_000 + 37 * time, DOWN_MS + 47 * time % 700);
+        let (calm, down) = (calm + 37 * time, DOWN_MS + 47 * time % 700);
         let script = format!(
             "ip addr del {ADDRESS_1}/24 dev eth0; sleep {}; ip link set eth0 down; sleep {}; ip link set eth0 up",
             f64::from(calm) / 1e3,

@@ -289,17 +289,17 @@ macro_rules! standbys {
 }
 
 standbys! {
-    taker_starts_systole_owner: SYSTOLE_OWNER taker_starts;
+    long_taker_starts_systole_owner: SYSTOLE_OWNER taker_starts;
     taker_starts_legacy_owner: LEGACY_OWNER taker_starts;
-    taker_starts_ours_ours: OURS_OURS taker_starts;
-    taker_waits_systole_owner: SYSTOLE_OWNER taker_waits;
-    taker_waits_ours_ours: OURS_OURS taker_waits;
+    long_taker_starts_ours_ours: OURS_OURS taker_starts;
+    long_taker_waits_systole_owner: SYSTOLE_OWNER taker_waits;
+    long_taker_waits_ours_ours: OURS_OURS taker_waits;
     taker_misses_the_word_legacy_owner: LEGACY_OWNER taker_misses_the_word;
     giver_stops_systole_owner: SYSTOLE_OWNER giver_stops;
-    giver_stops_legacy_owner: LEGACY_OWNER giver_stops;
-    giver_stops_ours_ours: OURS_OURS giver_stops;
+    long_giver_stops_legacy_owner: LEGACY_OWNER giver_stops;
+    long_giver_stops_ours_ours: OURS_OURS giver_stops;
     giver_waits_systole_owner: SYSTOLE_OWNER giver_waits;
-    giver_waits_ours_ours: OURS_OURS giver_waits;
+    long_giver_waits_ours_ours: OURS_OURS giver_waits;
 }
 
 mod installation {
