@@ -415,11 +415,13 @@ impl ResourceState {
 
     /// A legacy node claims its own groups while we hold them: we took them when it was not heard, and
     /// its process began anew meanwhile (`heartbeat -r`), holding what it held. It does not yield, and
-    /// takes nothing back by itself. A node that begins with nothing says so first.
+    /// takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
+    /// later it may call other groups its own than we do (its haresources was changed).
     pub(super) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
         let foreign = HoldingSet::FOREIGN;
         let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
-        let legacy = self.peers.get(node).is_some_and(|peer| !peer.systole);
+        let peer = self.peers.get_mut(node);
+        let legacy = peer.is_some_and(|peer| std::mem::take(&mut peer.returns) && !peer.systole);
         let ours_to_give = self.is_pair()
             && self.phase == Phase::Stable
             && self.nothing_moves()

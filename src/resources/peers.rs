@@ -55,6 +55,8 @@ pub(super) struct Peer {
     pub(super) renumbered: bool,
     /// Its groups were taken over since it was last heard to start.
     pub(super) taken_over: bool,
+    /// They were when its present run began, and it has not reported since that it is settled.
+    pub(super) returns: bool,
     /// What it said last.
     pub(super) holds: HoldingSet,
     /// The groups that it says it runs; `None`: it does not tell, and may run everything.
@@ -75,6 +77,7 @@ pub(super) struct Peer {
 /// |---|---|---|---|
 /// | how far the exchange with it has come: `fresh`, `reported`, `asked`, `lost`, `called_mute` | ends | ends | ends |
 /// | `taken_over` | - | ends | ends |
+/// | `returns` | - | as `taken_over` was | ends |
 /// | what it says that it runs, and by which file: `names`, `owners` | ends | ends | - |
 /// | `claims` | ends | ends | - |
 /// | `unreported`, `starts_until` | ends | see `unreported.rs` | - |
@@ -100,6 +103,7 @@ impl Peer {
         self.differing = None;
         self.left = false;
         self.leaving = false;
+        self.returns = self.taken_over;
         self.taken_over = false;
         self.given_up = false;
         self.renumbered = false;
@@ -109,6 +113,7 @@ impl Peer {
     pub(super) fn forget(&mut self) {
         self.end_exchange();
         self.taken_over = false;
+        self.returns = false;
     }
 
     fn end_exchange(&mut self) {

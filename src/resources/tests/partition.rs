@@ -63,6 +63,13 @@ fn what_a_legacy_owner_kept_through_its_restart_is_released() {
     core.finish();
     core.wait(60_000);
     assert_eq!(core.state.rscstatus(), "local");
+    // Another haresources there may give the same word another sense: nobody was dead.
+    let mut core = Core::alone(ON);
+    core.returns("b");
+    core.hear("b", "resource none 1");
+    core.said();
+    core.hear("b", "resource local 1");
+    assert!(!core.said().contains(&"stop b".to_owned()));
     // One that begins with nothing gets its own in peace.
     let mut core = Core::alone(ON);
     core.returns("b");
