@@ -295,10 +295,12 @@ impl World {
     pub fn perform(&mut self, host: usize, actions: Vec<Action>) {
         if let Some(node) = &self.hosts[host].node {
             let (holding, frozen) = (node.holding(), node.frozen());
-            self.hosts[host].kept.standby = node.open_standby();
-            self.hosts[host].kept.releases = node.releases_everything();
-            self.hosts[host].kept.holding = holding;
-            self.hosts[host].kept.frozen = frozen;
+            let (standby, releases) = (node.open_standby(), node.releases_everything());
+            let kept = &mut self.hosts[host].kept;
+            kept.standby = standby;
+            kept.releases = releases;
+            kept.holding = holding;
+            kept.frozen = frozen;
         }
         let process = self.hosts[host].life.process;
         for action in actions {
