@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::Node;
 use crate::clock::Now;
 use crate::notice::Notice;
-use crate::policy::isolation;
+use crate::policy::isolation::{self, Isolation};
 use crate::protocol::decisions::Decision;
-use crate::protocol::event::{Action, Event};
+use crate::protocol::event::{Action, Event, GroupOrder};
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName};
 use crate::protocol::output::{Output, ResourceEvent};
@@ -215,7 +215,7 @@ impl Turn<'_> {
         let step = isolation.observe(
             membership.silences(early),
             resources.may_be_cut_off(),
-            |node| resources.is_leaving(node),
+            |node| resources.has_left(node),
             self.now.instant,
         );
         if let Some(step) = step {
@@ -224,7 +224,7 @@ impl Turn<'_> {
     }
 
     fn isolation_step(&mut self, step: isolation::Step) {
-        let groups = || self.node.held_groups().cloned().collect();
+        let groups = || self.node.resources.moving_groups().cloned().collect();
         match step {
             isolation::Step::Withdraw => {
                 self.actions.push(Action::WithdrawAddresses(groups()));
@@ -248,10 +248,10 @@ impl Turn<'_> {
             return ResourceInput::Membership(event);
         };
         let may_act = self.node.resources.may_be_cut_off();
-        let leaving = self.node.resources.is_leaving(node);
+        let left = self.node.resources.has_left(node);
         let now = self.now.instant;
         let verdict = match &mut self.node.isolation {
-            Some(isolation) => isolation.judge(node, may_act, leaving, now),
+            Some(isolation) => isolation.judge(node, may_act, left, now),
             None => Err(None),
         };
         match verdict {
@@ -297,6 +297,22 @@ impl Turn<'_> {
         generation
     }
 
+    /// What is started while this node may be cut off comes up without its addresses.
+    fn act(&mut self, action: Action) {
+        let isolation = self.node.isolation.as_ref();
+        let bare = match &action {
+            Action::Group {
+                group,
+                what: GroupOrder::Start,
+                ..
+            } if isolation.is_some_and(Isolation::is_withdrawn) => Some(group.clone()),
+            _ => None,
+        };
+        self.actions.push(action);
+        let bare = bare.map(|group| Action::WithdrawAddresses(vec![group]));
+        self.actions.extend(bare);
+    }
+
     fn resources(&mut self, input: ResourceInput) {
         let mut outputs = Vec::new();
         self.node
@@ -309,7 +325,7 @@ impl Turn<'_> {
                         .membership
                         .send(message, self.now, &mut self.fresh);
                 }
-                ResourceOutput::Act(action) => self.actions.push(action),
+                ResourceOutput::Act(action) => self.act(action),
                 ResourceOutput::Decided { what, cause } => self.decided(what, cause),
                 ResourceOutput::SendStatus => {
                     self.node.membership.send_status(self.now, &mut self.fresh);

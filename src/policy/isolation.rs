@@ -13,8 +13,10 @@
 //! A process that began anew in place and holds nothing goes on as if it had heard everybody in that
 //! moment: the one before it may have let go because it was cut off, and nobody knows.
 //!
-//! Isolated is who heard an active peer that had not announced its shutdown, and a ping node, whose
-//! silences began within one dead time of each other, and hears no ping node now. For pairs only.
+//! Isolated is who heard a peer that had not left, and a ping node, whose silences began within one
+//! dead time of each other, and hears no ping node now. A peer that has just begun counts as well: it
+//! takes everything as soon as it holds us for dead. So does one that releases everything: it may be
+//! about to begin anew. For pairs only.
 
 use std::time::Duration;
 
@@ -89,12 +91,12 @@ impl Isolation {
     }
 
     /// Takes in who is silent since when. `may_act`: the node neither stops nor is frozen, and
-    /// `leaving` tells whether a node has announced its shutdown.
+    /// `left` tells whether a node has said that it goes.
     pub fn observe(
         &mut self,
         seen: Vec<Silence>,
         may_act: bool,
-        leaving: impl Fn(&NodeName) -> bool,
+        left: impl Fn(&NodeName) -> bool,
         now: Monotonic,
     ) -> Option<Step> {
         self.seen = seen;
@@ -107,7 +109,7 @@ impl Isolation {
                 let cut_off = may_act
                     && self.peer().is_some_and(|peer| {
                         peer.due.is_some_and(|due| due <= now)
-                            && !leaving(&peer.node)
+                            && !left(&peer.node)
                             && self.is_isolated_from(peer)
                     });
                 let (state, step) = match (&self.state, cut_off) {
@@ -150,13 +152,13 @@ impl Isolation {
         &mut self,
         peer: &NodeName,
         may_act: bool,
-        leaving: bool,
+        left: bool,
         now: Monotonic,
     ) -> Result<(), Option<Step>> {
         self.now = now;
         // As it was before it was declared dead.
         let isolated = may_act
-            && !leaving
+            && !left
             && self
                 .peer()
                 .is_some_and(|known| known.node == *peer && self.is_isolated_from(known));
@@ -170,15 +172,18 @@ impl Isolation {
         Err(withdrawn.then_some(Step::Restore))
     }
 
+    /// Whether the addresses are away.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.state == State::Withdrawn
+    }
+
     /// Earliest instant at which [`observe`](Self::observe) could give another answer without
     /// anything being heard.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
         match &self.state {
             State::Linked => {
-                let peer = self
-                    .peer()
-                    .filter(|peer| peer.status == NodeStatus::Active)?;
+                let peer = self.peer().filter(|peer| is_there(peer.status))?;
                 let silent = self
                     .pings()
                     .filter_map(|ping| Some(ping.heard? + self.quiet()));
@@ -215,7 +220,7 @@ impl Isolation {
 
     fn is_isolated_from(&self, peer: &Silence) -> bool {
         let last = match (peer.status, peer.heard) {
-            (NodeStatus::Active, Some(last)) => last,
+            (status, Some(last)) if is_there(status) => last,
             (_, None) if self.began.is_some() => self.began.unwrap_or(self.now),
             (_, _) => return false,
         };
@@ -226,6 +231,11 @@ impl Isolation {
         };
         !self.pings().any(|ping| self.answers(ping)) && self.pings().any(together)
     }
+}
+
+/// Not declared dead, be it active yet or not.
+const fn is_there(status: NodeStatus) -> bool {
+    status.is_living() || matches!(status, NodeStatus::Init)
 }
 
 #[cfg(test)]

@@ -43,17 +43,18 @@ impl ResourceState {
         self.isolated.is_some()
     }
 
-    /// Whether a node has said that it goes: its silence is no surprise.
+    /// Whether a node has said that it goes: its silence is no surprise. One that still releases
+    /// everything has not: after a partition it goes on when that is done.
     #[must_use]
-    pub fn is_leaving(&self, node: &NodeName) -> bool {
-        self.peers
-            .get(node)
-            .is_some_and(|peer| peer.left || peer.leaving)
+    pub fn has_left(&self, node: &NodeName) -> bool {
+        self.peers.get(node).is_some_and(|peer| peer.left)
     }
 
     /// The dead time of `node` is over, and this node is the one that is cut off.
     pub(super) fn cut_off_from(&mut self, node: &NodeName, message: Message) {
-        if self.phase == Phase::Shutdown {
+        // A release of everything is under way: when it is done this node keeps quiet all the same.
+        let releases = self.phase == Phase::Shutdown;
+        if releases && self.isolated.is_some() {
             let yields = self.peers.get(node).is_some_and(|peer| peer.yields);
             return self.node_dead(node, true, false, yields, message);
         }
@@ -72,7 +73,9 @@ impl ResourceState {
             released: false,
             regained: false,
         });
-        self.release_all("standby");
+        if !releases {
+            self.release_all("standby");
+        }
     }
 
     /// A ping node has answered for a dead time, the peer has not been heard.

@@ -445,6 +445,12 @@ impl ResourceState {
         self.jobs.held()
     }
 
+    /// The same, and those that have an order in hand.
+    pub fn moving_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        let groups = self.groups.iter().map(|group| &group.key);
+        groups.filter(|key| self.jobs.runs(key))
+    }
+
     /// Whether an order to start a group is still wanted; `None`: one that an earlier core gave, and
     /// this one gives again unless it releases everything.
     #[must_use]

@@ -117,18 +117,28 @@ fn a_ping_node_silent_long_before_counts_for_nothing() {
 }
 
 #[test]
-fn a_peer_that_leaves_or_never_was_a_member_dies_as_ever() {
+fn a_peer_that_has_left_or_is_dead_dies_as_ever() {
     let mut scene = Scene::new();
     scene.leaving = true;
     assert_eq!(scene.silence(), (None, Err(None)));
-    for status in [NodeStatus::Init, NodeStatus::Up, NodeStatus::Dead] {
-        let mut scene = Scene::new();
-        scene.peer.0 = status;
-        assert_eq!(scene.silence(), (None, Err(None)), "{status}");
-    }
+    let mut scene = Scene::new();
+    scene.peer.0 = NodeStatus::Dead;
+    assert_eq!(scene.silence(), (None, Err(None)));
     let mut scene = Scene::new();
     scene.may_act = false;
     assert_eq!(scene.silence(), (None, Err(None)), "frozen or stopping");
+}
+
+/// It takes our groups as soon as it holds us for dead: it is active then.
+#[test]
+fn a_peer_that_has_just_begun_counts_as_an_active_one() {
+    for status in [NodeStatus::Init, NodeStatus::Up] {
+        let mut scene = Scene::new();
+        scene.peer.0 = status;
+        assert_eq!(scene.at(10_100), None);
+        assert_eq!(scene.watch.next_deadline(), Some(ms(13_500)), "{status}");
+        assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(())), "{status}");
+    }
 }
 
 #[test]
@@ -226,7 +236,7 @@ fn a_successor_that_hears_nobody_is_cut_off_as_its_predecessor_may_have_been() {
     // With a ping node that answers, or a peer that was heard and went silent alone, it is not.
     for (peer, pings) in [
         ((NodeStatus::Init, None), vec![Some(21_900)]),
-        ((NodeStatus::Up, Some(12_000)), vec![None]),
+        ((NodeStatus::Up, Some(15_000)), vec![None]),
     ] {
         let mut scene = Scene::new();
         (scene.peer, scene.pings) = (peer, pings);
