@@ -24,7 +24,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
-use crate::actors::resource_group::{GroupContext, GroupRun, stops_for_ever};
+use crate::actors::resource_group::{Bare, GroupContext, GroupRun, stops_for_ever};
 use crate::actors::root::Deadline;
 use crate::cli::{OptionError, options};
 use crate::config::Config;
@@ -415,6 +415,7 @@ fn run_of(context: &Arc<GroupContext>, group: &Stopped) -> Option<GroupRun> {
             resources: group.words.clone(),
         },
         turn: Arc::new(Mutex::new(())),
+        bare: Bare::default(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! order in hand begins anew, behind any script that is still running.
 //! Spec: resources, section 9; order of words, section 2.
 
+mod bare;
 mod care;
 mod context;
 mod log;
@@ -27,10 +28,11 @@ pub use context::{GroupContext, stops_for_ever};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 pub use outcomes::Outcomes;
 
-use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
+use crate::actors::messages::{GroupCommand, GroupDone, MayStart};
 use crate::clock::Clock;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::ResourceGroup;
+pub(crate) use bare::Bare;
 pub(crate) use operation::GroupRun;
 pub(crate) use permit::Permit;
 
@@ -57,6 +59,7 @@ pub struct ResourceGroupActor {
     stopped: bool,
     /// Held while the addresses are moved without an order: such moves never overlap.
     moving: Arc<Mutex<()>>,
+    bare: Bare,
     /// What the last orders came to.
     outcomes: Arc<StdMutex<Outcomes>>,
     /// The order in hand; kept through a panic.
@@ -85,6 +88,7 @@ impl ResourceGroupActor {
             waiting: VecDeque::new(),
             stopped: false,
             moving: Arc::new(Mutex::new(())),
+            bare: Bare::default(),
             outcomes: Arc::default(),
             current: None,
             turn: Arc::new(Mutex::new(())),
@@ -99,7 +103,15 @@ impl ResourceGroupActor {
             context: Arc::clone(&self.context),
             group: self.group.clone(),
             turn: Arc::clone(&self.turn),
+            bare: self.bare.clone(),
         }
+    }
+
+    /// What the last order came to.
+    fn last_outcome(&self) -> Option<GroupOutcome> {
+        let outcomes = self.outcomes.lock();
+        let outcomes = outcomes.unwrap_or_else(PoisonError::into_inner);
+        outcomes.last().map(|done| done.outcome.clone())
     }
 
     /// Whether there is neither work nor an order.
@@ -122,6 +134,9 @@ impl ResourceGroupActor {
         drop(outcome);
         self.drop_question(ctx);
         self.stopped = command.what == GroupOrder::Stop;
+        if !self.stopped {
+            self.bare.set(false);
+        }
         self.waiting.push_back((command, careful));
         self.next(ctx);
     }
@@ -206,28 +221,6 @@ impl Handler<GroupCommand> for ResourceGroupActor {
 
     fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
         self.take(command, false, ctx);
-    }
-}
-
-impl Handler<MoveAddresses> for ResourceGroupActor {
-    type Result = ();
-
-    /// Beside an order in hand, so that a slow script does not hold it up.
-    fn handle(&mut self, order: MoveAddresses, ctx: &mut Self::Context) {
-        if !order.withdraw && self.stopped {
-            return;
-        }
-        let (run, moving) = (self.group_run(), Arc::clone(&self.moving));
-        let span = error_span!("group", name = %order.group);
-        let work = async move {
-            let _alone = moving.lock().await;
-            if order.withdraw {
-                run.withdraw_addresses().await;
-            } else {
-                run.restore_addresses().await;
-            }
-        };
-        ctx.spawn(work.instrument(span).into_actor(self));
     }
 }
 

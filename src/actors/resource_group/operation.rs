@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::bare::Bare;
 use super::context::GroupContext;
 use super::log::log;
 use super::worker::Worker;
@@ -68,6 +69,8 @@ pub(crate) struct GroupRun {
     /// Held by every script of this group while it runs: two never overlap, not even across a
     /// restart of the actor.
     pub(crate) turn: Arc<Mutex<()>>,
+    /// Whether addresses are to stay away.
+    pub(crate) bare: Bare,
 }
 
 impl GroupRun {

@@ -22,6 +22,11 @@ impl Outcomes {
         self.0.push_back(done.clone());
     }
 
+    /// The last one.
+    pub(super) fn last(&self) -> Option<&GroupDone> {
+        self.0.back()
+    }
+
     /// What that order came to; `None`: nothing yet, or it was long ago.
     #[must_use]
     pub fn of(&self, order: OrderId) -> Option<GroupDone> {

@@ -103,6 +103,7 @@ impl GroupRun {
                 return self.release(GroupOutcome::Stopped, None, report).await;
             }
             let (done, failed) = match worker {
+                _ if self.goes_without(word) => (1, None),
                 Worker::Native(first) => {
                     let more = std::iter::from_fn(|| next_native(&mut ahead)).take(TOGETHER - 1);
                     let addresses: Vec<_> = std::iter::once(first).chain(more).collect();
@@ -118,6 +119,7 @@ impl GroupRun {
                     (usize::from(failed.is_none()), failed)
                 }
             };
+            self.after_address(word).await;
             left = left.get(done..).unwrap_or_default();
             let (Some(word), Some(failed)) = (left.first(), failed) else {
                 continue;

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::actors::child::{OutputTarget, record};
+use crate::actors::messages::MoveAddresses;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::service_address::{Claim, Removed};
@@ -333,6 +334,13 @@ impl Fixture {
         order
     }
 
+    fn move_addresses(&self, withdraw: bool) {
+        self.group.do_send(MoveAddresses {
+            group: self.key.clone(),
+            withdraw,
+        });
+    }
+
     async fn outcome(&mut self) -> GroupDone {
         timeout(Duration::from_secs(20), self.outcomes.recv())
             .await
@@ -390,6 +398,52 @@ async fn a_start_that_comes_too_late_puts_no_address_there() {
     let mut group = Fixture::new(&scripts, "192.0.2.7/24/lo good::a");
     group.allow([Some(false)]);
     assert_eq!(group.run(Start).await, GroupOutcome::Stopped);
+    assert_eq!(scripts.addresses.up(), [""; 0]);
+}
+
+/// The addresses are withdrawn while the first script runs: the start goes on and does not bring them up.
+#[actix::test]
+async fn a_start_in_hand_brings_no_withdrawn_address_up() {
+    let scripts = Scripts::new();
+    scripts.resource(
+        "slow",
+        "[ $op = start ] && while [ ! -f $root/go ]; do sleep 0.02; done",
+    );
+    let mut group = Fixture::new(&scripts, "slow::a 192.0.2.7/24/lo good::b");
+    group.order(Start);
+    while !scripts.calls().contains(&"slow a start".to_owned()) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    group.move_addresses(true);
+    fs::write(scripts.file("go"), "").expect("go");
+    assert_eq!(group.outcome().await.outcome, GroupOutcome::Started);
+    assert_eq!(scripts.calls(), ["good b start"]);
+    assert_eq!(scripts.addresses.up(), [""; 0]);
+    // Back by the move, and by the next start.
+    group.move_addresses(false);
+    while scripts.addresses.up() != ["192.0.2.7"] {
+        sleep(Duration::from_millis(10)).await;
+    }
+    group.move_addresses(true);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    assert_eq!(scripts.addresses.up(), ["192.0.2.7"]);
+}
+
+/// The move back comes when the start has failed.
+#[actix::test]
+async fn no_address_comes_back_to_a_group_that_did_not_start() {
+    let scripts = Scripts::new();
+    let mut group = Fixture::new(&scripts, "192.0.2.7/24/lo bad::a");
+    group.order(Start);
+    group.move_addresses(true);
+    let failed = group.outcome().await.outcome;
+    assert!(
+        matches!(failed, GroupOutcome::StartFailed { .. }),
+        "{failed:?}"
+    );
+    group.move_addresses(false);
+    group.group.send(AskUnanswered).await.expect("it lives");
+    sleep(Duration::from_millis(50)).await;
     assert_eq!(scripts.addresses.up(), [""; 0]);
 }
 
