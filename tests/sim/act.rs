@@ -81,6 +81,8 @@ pub enum Act {
     },
     /// What the host has sent so long ago is heard once more.
     Replay { from: usize, medium: usize, ms: u64 },
+    /// Something happens to the generation file, see `generations.rs`.
+    Disk { host: usize, how: usize },
     /// The host signs with its other key.
     Rotate { host: usize },
     /// Everything must have come to rest: 0: in the same place as at the last rest.
@@ -147,6 +149,7 @@ impl Act {
                 percent,
             } => ("corrupt", vec![n(from), n(medium), u(percent)]),
             Self::Replay { from, medium, ms } => ("replay", vec![n(from), n(medium), u(ms)]),
+            Self::Disk { host, how } => ("disk", vec![n(host), n(how)]),
             Self::Rotate { host } => ("rotate", vec![n(host)]),
             Self::Rest { moved } => ("rest", vec![u(moved)]),
             Self::Unstoppable { host, group } => ("unstoppable", vec![n(host), n(group)]),
@@ -266,6 +269,10 @@ impl Act {
                 from: h()?,
                 medium: m()?,
                 ms: u(2)?,
+            },
+            "disk" => Self::Disk {
+                host: h()?,
+                how: below(1, 4)?,
             },
             "rotate" => Self::Rotate { host: h()? },
             "rest" => Self::Rest { moved: u(0)? },

@@ -65,7 +65,7 @@ impl Kind {
             plan.failback = systole::protocol::settings::AutoFailback::Legacy;
         }
         plan.gate = self == Self::Isolation;
-        plan.features = Features::draw(self, seed);
+        plan.features = Features::draw(self, seed, &plan);
         let mut drawn = Drawn {
             kind: self,
             wild: matches!(self, Self::LegacyFailback | Self::Revived),
@@ -84,6 +84,10 @@ impl Kind {
         }
         // What was planned for later does not come any more.
         drawn.acts.retain(|(when, _)| *when < FAULTS_END);
+        let more = drawn.plan.features.acts(self, seed, &drawn.plan);
+        drawn.acts.extend(more);
+        let features = &drawn.plan.features;
+        drawn.acts.retain(|(_, act)| !features.forbids(act));
         drawn.acts.push((FAULTS_END, Act::Peace));
         drawn.acts.sort_by_key(|(when, _)| *when);
         History {

@@ -3,14 +3,37 @@
 
 use std::fmt;
 
+use systole::protocol::message::Message;
+
+use super::act::Act;
 use super::draws::{Draws, stir};
 use super::faults::Kind;
+use super::history::FAULTS_END;
+use super::plan::{Plan, Program};
+use super::world::{Micros, SECOND};
+
+/// Fields between Systole nodes that the version before did not have: it does not send them and does
+/// not see them.
+pub const NEW_FIELDS: [&str; 6] = [
+    "systole_deaf",
+    "systole_runs_foreign",
+    "systole_lines",
+    "systole_each_line",
+    "systole_force",
+    "systole_names",
+];
 
 /// What a plan has of them; the default is nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Features {
     /// The resources of a group are started and stopped one by one, the first is its address.
     pub steps: bool,
+    /// A bit for each of [`NEW_FIELDS`] that a host does not know.
+    pub lacks: [u64; 2],
+    /// Commands in quick succession, on both nodes.
+    pub operators: bool,
+    /// Generation files that are late, lost or rolled back, and frames of earlier runs heard again.
+    pub generations: bool,
 }
 
 /// Random numbers for one feature of one history.
@@ -23,27 +46,153 @@ pub fn stream(kind: Kind, seed: u64, feature: &str) -> Draws {
 
 impl Features {
     /// Those of a history.
-    pub fn draw(kind: Kind, seed: u64) -> Self {
+    pub fn draw(kind: Kind, seed: u64, plan: &Plan) -> Self {
         let has = |feature: &str, share: u64| stream(kind, seed, feature).percent(share);
+        let pure = !plan.programs.contains(&Program::Legacy);
         Self {
             steps: has("steps", 30),
+            lacks: lacks(&mut stream(kind, seed, "lacks"), pure),
+            operators: kind != Kind::Single && has("operators", 15),
+            generations: kind != Kind::Single && pure && has("generations", 15),
         }
+    }
+
+    /// What happens beside the rest.
+    pub fn acts(&self, kind: Kind, seed: u64, plan: &Plan) -> Vec<(Micros, Act)> {
+        let mut acts = Vec::new();
+        if self.operators {
+            operators(&mut stream(kind, seed, "commands"), plan, &mut acts);
+        }
+        if self.generations {
+            files(&mut stream(kind, seed, "files"), plan, &mut acts);
+        }
+        acts.retain(|(when, _)| *when < FAULTS_END);
+        acts
+    }
+
+    /// What does not happen with it: without its file and with a clock that went back nobody could
+    /// know which number is new.
+    pub fn forbids(&self, act: &Act) -> bool {
+        self.generations && matches!(act, Act::Clock { seconds, .. } if *seconds < 0)
     }
 
     /// Takes one word of a plan; `None`: it is none of these.
     pub fn parse(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "steps" => self.steps = value == "yes",
+            "operators" => self.operators = value == "yes",
+            "generations" => self.generations = value == "yes",
+            "lacks" => {
+                let (a, b) = value.split_once(',')?;
+                self.lacks = [a.parse().ok()?, b.parse().ok()?];
+            }
             _ => return None,
         }
         Some(())
     }
+
+    /// Takes away what a host does not know.
+    pub fn strip(&self, host: usize, message: &mut Message) {
+        let lacks = self.lacks.get(host).copied().unwrap_or(0);
+        for (bit, field) in NEW_FIELDS.iter().enumerate() {
+            if lacks >> bit & 1 == 1 {
+                message.remove(field);
+            }
+        }
+    }
+}
+
+/// What becomes of the generation files, and what is heard again.
+fn files(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
+    let mut when = draws.range(10 * SECOND..40 * SECOND);
+    while when < FAULTS_END {
+        let (host, how) = (draws.index(2), draws.index(3));
+        acts.push((when, Act::Disk { host, how }));
+        let mut at = when + draws.range(0..5 * SECOND);
+        if draws.percent(60) {
+            acts.push((at, Act::Crash { host }));
+            acts.push((at + draws.range(0..10 * SECOND), Act::Start { host }));
+            at += 12 * SECOND;
+        }
+        for _ in 0..draws.range(0..4) {
+            let (from, medium) = (draws.index(2), draws.index(plan.media));
+            let ms = draws.range(1_000..120_000);
+            acts.push((at, Act::Replay { from, medium, ms }));
+            at += draws.range(SECOND / 10..3 * SECOND);
+        }
+        acts.push((at, Act::Disk { host, how: 3 }));
+        when = at + draws.range(5 * SECOND..40 * SECOND);
+    }
+}
+
+/// One host, or now and then both, knows none of the new fields, or not all of them.
+fn lacks(draws: &mut Draws, pure: bool) -> [u64; 2] {
+    let mut lacks = [0; 2];
+    if !pure || !draws.percent(20) {
+        return lacks;
+    }
+    let all = (1 << NEW_FIELDS.len()) - 1;
+    let which = if draws.percent(60) {
+        all
+    } else {
+        draws.range(1..all + 1)
+    };
+    lacks[draws.index(2)] = which;
+    if draws.percent(15) {
+        lacks = [which; 2];
+    }
+    lacks
+}
+
+/// People who are in a hurry, on one node or on both.
+fn operators(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
+    let mut when = draws.range(20 * SECOND..60 * SECOND);
+    while when < FAULTS_END {
+        let mut at = when;
+        for _ in 0..draws.range(2..7) {
+            let (host, set) = (draws.index(2), draws.index(3));
+            let command = match draws.range(0..12) {
+                0..=5 => Act::Standby { host, set },
+                6..=9 => Act::Takeover { host, set },
+                _ if plan.is_legacy(host) => Act::Takeover { host, set },
+                10 => {
+                    let after = at + draws.range(SECOND / 10..10 * SECOND);
+                    acts.push((after, Act::Maintenance { host, on: 0 }));
+                    Act::Maintenance { host, on: 1 }
+                }
+                _ => Act::Maintenance { host, on: 0 },
+            };
+            acts.push((at, command));
+            if draws.percent(30) {
+                let host = 1 - host;
+                let both = match command {
+                    Act::Standby { .. } => Act::Standby { host, set },
+                    _ => Act::Takeover { host, set },
+                };
+                acts.push((at + draws.range(0..20_000), both));
+            }
+            let longest = draws.pick(&[100_000, SECOND, 3 * SECOND]);
+            at += draws.range(1_000..longest);
+        }
+        when = at + draws.range(10 * SECOND..60 * SECOND);
+    }
+    acts.push((FAULTS_END - 1, Act::Maintenance { host: 0, on: 0 }));
+    acts.push((FAULTS_END - 1, Act::Maintenance { host: 1, on: 0 }));
 }
 
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.steps {
             write!(f, " steps=yes")?;
+        }
+        if self.lacks != [0; 2] {
+            write!(f, " lacks={},{}", self.lacks[0], self.lacks[1])?;
+        }
+        if self.operators {
+            write!(f, " operators=yes")?;
+        }
+        if self.generations {
+            write!(f, " generations=yes")?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use systole::resources::left_open::OpenStandby;
 
 use super::daemon::Daemon;
 use super::draws::{Chance, within};
+use super::generations::Disk;
 use super::legacy::LegacyNode;
 use super::plan::{Plan, Program};
 use super::steps::GroupModel;
@@ -56,7 +57,8 @@ pub struct Host {
     pub reviving: bool,
     /// The core panics in the next call that has something to do.
     pub panics: bool,
-    generation: u64,
+    pub generation: u64,
+    pub disk: Disk,
     pub frozen_until: Option<Micros>,
     /// The whole machine stands: scripts do not go on either.
     pub machine_frozen: bool,
@@ -105,6 +107,7 @@ impl Host {
             reviving: false,
             panics: false,
             generation: 1_000,
+            disk: Disk::default(),
             frozen_until: None,
             machine_frozen: false,
             deferred: Vec::new(),
@@ -137,8 +140,12 @@ impl World {
         if self.hosts[host].node.is_some() || self.hosts[host].reviving {
             return;
         }
+        if let Some(when) = self.boots_at(host) {
+            return self.at(when, Happening::Boot { host });
+        }
         let settings = self.settings(host);
         let seed = self.seed(host);
+        self.take_generation(host);
         let h = &mut self.hosts[host];
         h.stopping = false;
         h.kept = Kept::default();
@@ -197,6 +204,7 @@ impl World {
         h.node = None;
         h.life.process += 1;
         h.machine += 1;
+        h.disk.went_down(self.now);
         h.reviving = false;
         h.panics = false;
         h.kept = Kept::default();
@@ -354,6 +362,7 @@ impl World {
                 self.judge.mark_heard(host, mark.unwrap_or(0), now);
             }
             Action::GenerationTaken(generation) => {
+                self.keep_generation(host, generation.0);
                 let h = &mut self.hosts[host];
                 if generation.0 > h.generation {
                     h.generation = generation.0;
@@ -391,6 +400,7 @@ impl World {
             self.at(self.now + pause, Happening::Boot { host });
         }
         self.hosts[host].life.process += 1;
+        self.hosts[host].disk.went_down(self.now);
         self.hosts[host].kept = Kept::default();
     }
 

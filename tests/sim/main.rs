@@ -17,6 +17,7 @@ mod daemon;
 mod draws;
 mod faults;
 mod features;
+mod generations;
 mod halves;
 mod history;
 mod host;

@@ -110,8 +110,11 @@ impl World {
             let essence = super::timelines::essence(|name| message.text(name));
             self.said.extend(essence.map(|essence| (host, essence)));
         }
+        let mut message = message.clone();
+        self.plan.features.strip(host, &mut message);
+        let message = &message;
         let frame = self.frame(host, message);
-        if self.plan.wire {
+        if self.plan.wire || self.plan.features.generations {
             let recording = &mut self.recordings[host].0;
             recording.push_back((self.now, frame.clone()));
             if recording.len() > RECORDED {
@@ -220,7 +223,7 @@ impl World {
         if self.hosts[host].node.is_none() {
             return;
         }
-        let message = match frame {
+        let mut message = match frame {
             Frame::Plain(message) => message,
             Frame::Encoded(bytes) => match codec::decode_datagram(&bytes, &keys(1)) {
                 Ok(message) => message,
@@ -230,6 +233,7 @@ impl World {
                 }
             },
         };
+        self.plan.features.strip(host, &mut message);
         let beat = from != host && message.kind() == Some("status");
         let (number, deadtime) = (number_of(&message), message.hex("dt"));
         let medium = medium_name(medium);
@@ -247,7 +251,17 @@ impl World {
     fn replay(&mut self, from: usize, medium: usize, ms: u64) {
         let first = self.now.saturating_sub(ms * 1_000);
         let to = 1 - from;
-        let up_since = self.hosts[to].up_since;
+        let known = self.hosts[to].node.as_ref().is_some_and(|node| {
+            let (name, present) = (&self.hosts[from].name, self.hosts[from].generation);
+            node.nodes()
+                .any(|peer| peer.name == name && peer.generation.0 >= present)
+        });
+        // Whoever has heard the present run knows every earlier one for what it is.
+        let up_since = if known && self.plan.features.generations {
+            0
+        } else {
+            self.hosts[to].up_since
+        };
         let old = self.recordings[from].0.iter();
         let old = old.filter(|(when, _)| *when >= first.max(up_since) && *when < first + SECOND);
         let frames: Vec<Frame> = old.map(|(_, frame)| frame.clone()).collect();

@@ -61,6 +61,7 @@ impl World {
                 self.hosts[host].late = micros;
                 self.judge.late_timers(host, micros);
             }
+            Act::Disk { host, how } => self.hosts[host].disk.happens(how),
             Act::Rotate { host } => self.hosts[host].key ^= 3,
             Act::Rest { moved } => self.rest(moved != 0),
             Act::Broken { .. } | Act::Taken { .. } | Act::Unstoppable { .. } => {}
@@ -98,6 +99,7 @@ impl World {
         for host in &mut self.hosts {
             host.unstoppable.clear();
             host.panics = false;
+            host.disk.happens(3);
             host.slow.clear();
             host.late = 0;
             for group in std::mem::take(&mut host.taken) {

@@ -156,6 +156,15 @@ impl Plan {
         }
     }
 
+    /// Which part of a group is its address: the first, or the last.
+    pub fn address_part(&self, group: usize) -> usize {
+        if group % 2 == 1 {
+            self.parts(group) - 1
+        } else {
+            0
+        }
+    }
+
     pub fn nodes(&self) -> usize {
         self.programs.len()
     }

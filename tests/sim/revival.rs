@@ -57,6 +57,7 @@ impl World {
         h.kept.bare.clear();
         h.kept.owed = unfinished;
         h.kept.holding = holding;
+        self.take_generation_after(host);
         self.resume(host, Vec::new());
         if self.hosts[host].stopping {
             self.stop_asked(host);

@@ -25,6 +25,7 @@ impl World {
         *kept.in_hand.entry(group).or_default() += 1;
         if ordered.what == GroupOrder::Start {
             kept.may_run.insert(group);
+            self.hosts[host].groups[group].bare = false;
             self.judge.ordered(host, group, now);
         }
         let when = now + self.internal_delay(host);
@@ -73,7 +74,9 @@ impl World {
                 } else {
                     bare.insert(group);
                 }
-                let there = there && self.hosts[host].groups[group].runs();
+                let model = &mut self.hosts[host].groups[group];
+                model.bare = !there;
+                let there = there && model.runs();
                 self.address(host, group, there);
             }
         }
@@ -81,7 +84,15 @@ impl World {
 
     /// The addresses of one group are there, or not.
     pub fn address(&mut self, host: usize, group: usize, there: bool) {
-        self.hosts[host].groups[group].address = there;
+        let model = &mut self.hosts[host].groups[group];
+        if std::mem::replace(&mut model.address, there) == there {
+            return;
+        }
+        if there {
+            self.judge.address_begins(host, group, self.now);
+        } else {
+            self.judge.address_ends(host, group, self.now);
+        }
     }
 
     fn side(&self, host: usize, group: usize) -> HoldingSet {
@@ -98,6 +109,8 @@ impl World {
         let stops = h.outstanding.values().any(|what| *what == GroupOrder::Stop);
         let with_reports = self.plan.failback != AutoFailback::Legacy;
         let holding = h.node.as_ref().map(Daemon::holding);
+        let acts = h.node.as_ref().is_some_and(|it| !it.frozen()) && !h.stopping;
+        self.judge.acts(host, acts, self.now);
         for group in 0..self.plan.groups.len() {
             let side = self.side(host, group);
             // Without reports no word tells it; a script in hand comes to its end first.

@@ -19,7 +19,7 @@ pub fn history(seed: u64) -> History {
     let mut draws = Draws::new(seed ^ 0x7369_6e67_6c65);
     let mut plan = Plan::pure(&mut draws);
     plan.programs = vec![Program::Ours; 2];
-    plan.features = Features::draw(Kind::Single, seed);
+    plan.features = Features::draw(Kind::Single, seed, &plan);
     if plan.failback == AutoFailback::Legacy {
         plan.failback = AutoFailback::On;
     }

@@ -22,9 +22,13 @@ pub struct GroupModel {
     pub up: Vec<bool>,
     /// Its service addresses are there.
     pub address: bool,
+    /// They are to stay away until the next order to start, or until they are put back.
+    pub bare: bool,
     busy: Option<Ordered>,
     /// A script of it runs: a start is asked about first.
     begun: bool,
+    /// Another machine had its address when the part in hand was begun.
+    taken: bool,
     /// The part in hand.
     at: usize,
     /// What is reported when everything is stopped; `None`: it is being started.
@@ -68,6 +72,7 @@ impl GroupModel {
     /// being asked about ends with the process.
     pub fn lose_actor(&mut self) {
         self.waiting.clear();
+        self.bare = false;
         if !self.begun {
             self.busy = None;
         }
@@ -198,8 +203,21 @@ impl World {
         self.begin_script(host, group);
     }
 
+    /// An address is there at once when its turn comes. A start puts it back if it is gone.
+    fn address_comes(&mut self, host: usize, group: usize) {
+        let part = self.plan.address_part(group);
+        let h = &mut self.hosts[host];
+        let model = &mut h.groups[group];
+        model.taken = h.taken.contains(&group) && !model.runs();
+        let starts = model.ends_as.is_none() && !model.orphan;
+        if starts && !model.bare && !model.taken && (model.up[part] || model.at == part) {
+            self.address(host, group, true);
+        }
+    }
+
     fn begin_script(&mut self, host: usize, group: usize) {
         self.hosts[host].groups[group].begun = true;
+        self.address_comes(host, group);
         let took = self.duration(host, group);
         let machine = self.hosts[host].machine;
         self.at(
@@ -223,6 +241,10 @@ impl World {
 
     /// A start comes to nothing: what is up is stopped.
     fn undo(&mut self, host: usize, group: usize, outcome: GroupOutcome) {
+        let address = self.plan.address_part(group);
+        if !self.hosts[host].groups[group].up[address] {
+            self.address(host, group, false);
+        }
         let model = &mut self.hosts[host].groups[group];
         if !model.runs() {
             return self.finish(host, group, Some(outcome));
@@ -288,6 +310,9 @@ impl World {
         let model = &mut self.hosts[host].groups[group];
         if std::mem::take(&mut model.orphan) {
             let up = model.up.clone();
+            if !up[self.plan.address_part(group)] {
+                self.address(host, group, false);
+            }
             self.note(format_args!(
                 "node{} g{group}: a script of a dead daemon has ended, up {up:?}",
                 host + 1
@@ -309,11 +334,11 @@ impl World {
         at: usize,
     ) -> Result<Option<Option<GroupOutcome>>, GroupOutcome> {
         let h = &mut self.hosts[host];
-        let (broken, taken) = (h.broken.contains(&group), h.taken.contains(&group));
+        let broken = h.broken.contains(&group);
         let model = &mut h.groups[group];
         let resource = group_key(group).to_string();
         if !model.whole() {
-            if taken && !model.runs() {
+            if model.taken {
                 let claim = resource;
                 return Err(GroupOutcome::AddressTaken { claim });
             }
@@ -322,8 +347,6 @@ impl World {
             }
             model.up[at] = true;
         }
-        // A start puts the addresses back, be they withdrawn or not.
-        self.address(host, group, true);
         let whole = self.hosts[host].groups[group].whole();
         Ok(whole.then_some(Some(GroupOutcome::Started)))
     }
@@ -355,7 +378,7 @@ impl World {
             return Ok(Some(Some(outcome)));
         }
         model.up[at] = false;
-        if at == 0 {
+        if at == self.plan.address_part(group) {
             self.address(host, group, false);
         }
         let model = &mut self.hosts[host].groups[group];

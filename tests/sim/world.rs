@@ -440,6 +440,7 @@ impl World {
             .with("ts", &time);
         let medium = MediumName::new(gate_name().as_str());
         self.feed(host, Event::Received { medium, message });
+        self.judge.gate_heard(host, self.now);
     }
 
     /// Hosts on which a group runs now.

@@ -19,6 +19,10 @@ pub struct Beats {
     /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
     newest: Vec<Vec<(u64, u64)>>,
     sent: Vec<Option<Micros>>,
+    /// When the ping node answered each last; none: there is no ping node.
+    gate: Vec<Option<Micros>>,
+    /// Since when a node is neither frozen by people nor about to end.
+    acts: Vec<Option<Micros>>,
     up_since: Vec<Option<Micros>>,
     frozen_until: Vec<Micros>,
     /// Since when and until when each host was frozen last.
@@ -50,6 +54,8 @@ impl Beats {
             heard: vec![vec![0; nodes]; nodes],
             newest: vec![vec![(0, 0); nodes]; nodes],
             sent: vec![None; nodes],
+            gate: vec![None; nodes],
+            acts: vec![None; nodes],
             up_since: vec![None; nodes],
             frozen_until: vec![0; nodes],
             freezes: vec![None; nodes],
@@ -64,6 +70,7 @@ impl Beats {
     pub fn started(&mut self, host: usize, now: Micros) {
         self.up_since[host] = Some(now);
         self.sent[host] = None;
+        self.gate[host] = None;
         self.frozen_until[host] = 0;
         // Nobody is judged before he was heard, or the first dead time is over.
         for of in 0..self.heard.len() {
@@ -127,6 +134,38 @@ impl Beats {
             self.heard[by][of] = now;
             self.overdue[by][of] = None;
         }
+    }
+
+    pub fn gate_heard(&mut self, host: usize, now: Micros) {
+        self.gate[host] = Some(now);
+    }
+
+    pub fn acts(&mut self, host: usize, acts: bool, now: Micros) {
+        self.acts[host] = acts.then(|| self.acts[host].unwrap_or(now));
+    }
+
+    /// A node that heard the other and the ping node until a moment, and nothing for a dead time since:
+    /// it must have taken its addresses away before that was over.
+    pub fn cut_off(&self, host: usize, now: Micros) -> bool {
+        let other = 1 - host.min(1);
+        let (heard, deadtime) = (self.heard[host][other], self.announced[host][other]);
+        let Some((gate, up)) = self.gate[host].zip(self.up_since[host]) else {
+            return false;
+        };
+        let last = heard.max(gate);
+        // Until then the ping node counts as one that answers.
+        let answers = gate + (self.keepalives[host] * 3 / 2).max(self.deadtimes[host] / 2);
+        let patience = deadtime + self.late[host] + 100_000;
+        !self.legacy[host]
+            && self.acts[host].is_some_and(|since| since < last)
+            && self.newest[host][other] != (0, 0)
+            && heard.abs_diff(gate) < deadtime
+            && answers + self.late[host] < heard + deadtime
+            && now > last + patience
+            && last > up + self.initdead
+            && self.frozen_until[host] <= now
+            // Who stood still may begin anew by that, and then knows nobody yet.
+            && self.freezes[host].is_none_or(|(_, until)| last > until + deadtime)
     }
 
     /// Dead only after the dead time of silence.

@@ -28,6 +28,8 @@ pub struct Judge {
     beats: Beats,
     /// Who runs what.
     owners: Owners,
+    /// Who has the addresses of what.
+    addresses: Owners,
     marks: Marks,
     words: Words,
     generations: Vec<Generations>,
@@ -56,6 +58,7 @@ impl Judge {
             failure: None,
             beats: Beats::new(plan),
             owners: Owners::new(plan),
+            addresses: Owners::of_addresses(plan),
             marks: Marks::new(plan.nodes()),
             words: Words::new(plan),
             generations: vec![Generations::default(); plan.nodes()],
@@ -119,6 +122,9 @@ impl Judge {
         for group in self.owners.of(host) {
             self.ends(host, group, now);
         }
+        for group in self.addresses.of(host) {
+            self.address_ends(host, group, now);
+        }
     }
 
     /// The daemon alone has died: what runs goes on.
@@ -135,6 +141,7 @@ impl Judge {
     /// One script takes so long, and what waits behind it.
     pub fn slow_script(&mut self, lasts: Micros) {
         self.owners.slow_script(lasts);
+        self.addresses.slow_script(lasts);
     }
 
     /// Timers of a host come so much later than asked for.
@@ -245,6 +252,31 @@ impl Judge {
         } else {
             self.owners.ordered(host, group, 0);
         }
+        let owner = self.addresses.other(host, group);
+        let good_for = owner.map_or(0, |owner| self.beats.good_for(host, owner, now));
+        self.addresses.ordered(host, group, good_for);
+    }
+
+    /// The address of a group is up on a host.
+    pub fn address_begins(&mut self, host: usize, group: usize, now: Micros) {
+        let patience = self.beats.exchange(host, 1 - host.min(1));
+        let (_, finding) = self.addresses.begins(host, group, now, patience);
+        self.found(now, finding);
+    }
+
+    /// It is gone there.
+    pub fn address_ends(&mut self, host: usize, group: usize, now: Micros) {
+        self.addresses.ends(host, group, now);
+    }
+
+    /// The ping node has answered a host.
+    pub fn gate_heard(&mut self, host: usize, now: Micros) {
+        self.beats.gate_heard(host, now);
+    }
+
+    /// Whether a host starts and stops groups: it is neither frozen by people nor about to end.
+    pub fn acts(&mut self, host: usize, acts: bool, now: Micros) {
+        self.beats.acts(host, acts, now);
     }
 
     /// A start script begins: from here on the host may run the group.
@@ -265,6 +297,7 @@ impl Judge {
     /// Whether a host has a stop of the group in hand, or has said that it does not hold it.
     pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
         self.owners.yields(host, group, yields, now);
+        self.addresses.yields(host, group, yields, now);
     }
 
     /// Checked after every single event.
@@ -272,6 +305,8 @@ impl Judge {
         let finding = self.beats.step(now);
         self.found(now, finding);
         let finding = self.owners.step(now, &self.beats);
+        self.found(now, finding);
+        let finding = self.addresses.step(now, &self.beats);
         self.found(now, finding);
     }
 

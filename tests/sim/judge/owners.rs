@@ -8,9 +8,11 @@ use super::super::plan::Plan;
 use super::beats::Beats;
 use super::{Micros, SECOND};
 
-/// Who runs what, and since when.
+/// Who runs what, or who has the addresses of what, and since when.
 #[derive(Debug)]
 pub struct Owners {
+    /// Of its addresses alone.
+    of_addresses: bool,
     owned: Vec<BTreeMap<usize, Micros>>,
     overlap_since: Vec<Option<Micros>>,
     /// Hosts that let go of a group, and since when none of two owners did.
@@ -44,6 +46,7 @@ impl Owners {
         let hops = plan.internal_ms * 2_000 * (groups as u64 + 2 + steps);
         let with_reports = plan.failback != AutoFailback::Legacy;
         Self {
+            of_addresses: false,
             owned: vec![BTreeMap::new(); groups],
             overlap_since: vec![None; groups],
             yielding: vec![vec![false; groups]; plan.nodes()],
@@ -68,6 +71,26 @@ impl Owners {
                 + 75 * SECOND
                 + script * 2 * all
                 + if plan.has_legacy() { 60 * SECOND } else { 0 },
+        }
+    }
+
+    /// The same for addresses: whoever lets go takes them away before any script of a stop, but a
+    /// script that brings one up comes to its end first. A legacy node does not.
+    pub fn of_addresses(plan: &Plan) -> Self {
+        let mut owners = Self::new(plan);
+        owners.of_addresses = true;
+        if !plan.has_legacy() {
+            let hops = plan.internal_ms * 2_000 * 4;
+            owners.longest_release = plan.slow_script_ms * 2_000 + hops;
+        }
+        owners
+    }
+
+    fn name(&self, group: usize) -> String {
+        if self.of_addresses {
+            format!("the addresses of g{group}")
+        } else {
+            format!("g{group}")
         }
     }
 
@@ -136,8 +159,9 @@ impl Owners {
         let good_for = self.ordered.get(&(host, group)).copied().unwrap_or(0);
         let finding = exchange.filter(|longest| good_for > *longest).map(|_| {
             format!(
-                "node{} starts g{group} while node{} has it",
+                "node{} starts {} while node{} has it",
                 host + 1,
+                self.name(group),
                 other + 1
             )
         });
@@ -170,16 +194,29 @@ impl Owners {
             {
                 self.nobody_yields_since[group] = now;
             }
+            if self.of_addresses
+                && let Some(host) = self.owned[group].keys().find(|it| beats.cut_off(**it, now))
+            {
+                return Some(format!(
+                    "node{} is cut off from everything and keeps the addresses of g{group}, which \
+                     the other has",
+                    host + 1
+                ));
+            }
             let notice = beats.notice_time() + self.repeat;
             let begun = since.max(bad);
             let seconds = since as f64 / 1e6;
             if now - begun.max(self.nobody_yields_since[group]) > notice + SECOND {
                 return Some(format!(
-                    "two owners of g{group} since {seconds:.6} s, none yields"
+                    "two owners of {} since {seconds:.6} s, none yields",
+                    self.name(group)
                 ));
             }
             if now - begun > self.longest_release + notice {
-                return Some(format!("two owners of g{group} since {seconds:.6} s"));
+                return Some(format!(
+                    "two owners of {} since {seconds:.6} s",
+                    self.name(group)
+                ));
             }
         }
         None

@@ -1,0 +1,82 @@
+//! The generation file of a host, and what becomes of it: written late, lost, or rolled back to what it
+//! was before. A run begins behind what the file and the clock say, as the program has it.
+
+use systole::protocol::identity::{StoredGeneration, next_generation};
+use systole::protocol::name::Generation;
+
+use super::world::{Micros, SECOND, World};
+
+/// So many numbers the file is ahead of those in use.
+const AHEAD: u64 = 3;
+/// A machine needs so long to come up again.
+const BOOT: Micros = 3 * SECOND;
+
+/// What a host keeps of its generations.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// The number in the file.
+    file: Option<u64>,
+    /// What the file should say is not written.
+    late: bool,
+    /// When the host or its daemon went down last.
+    down_since: Option<Micros>,
+}
+
+impl Disk {
+    /// 0: written late from now on, 1: lost, 2: rolled back, 3: well again.
+    pub fn happens(&mut self, how: usize) {
+        match how {
+            0 => self.late = true,
+            1 => self.file = None,
+            2 => self.file = self.file.map(|number| number.saturating_sub(1_000)),
+            _ => self.late = false,
+        }
+    }
+
+    pub fn went_down(&mut self, now: Micros) {
+        self.down_since = Some(now);
+    }
+
+    fn reserve(&mut self, used: u64) {
+        if !self.late {
+            self.file = Some(self.file.unwrap_or(0).max(used + AHEAD));
+        }
+    }
+}
+
+impl World {
+    /// When the daemon can be started at the earliest.
+    pub fn boots_at(&self, host: usize) -> Option<Micros> {
+        let down = self.hosts[host].disk.down_since?;
+        let when = down + BOOT;
+        (self.plan.features.generations && self.now < when).then_some(when)
+    }
+
+    /// A process without a predecessor takes the next number; none is begun before the file is written.
+    pub fn take_generation(&mut self, host: usize) {
+        if !self.plan.features.generations {
+            return;
+        }
+        let clock = self.clock(host).unix_s;
+        let h = &mut self.hosts[host];
+        let stored = h.disk.file.map_or(StoredGeneration::Missing, |number| {
+            StoredGeneration::Number(Generation(number))
+        });
+        let taken = next_generation(stored, clock).0;
+        // The number is counted up when it is used.
+        h.generation = taken - 1;
+        h.disk.file = Some(taken + AHEAD);
+    }
+
+    /// A successor goes on behind the numbers that its predecessor may have used.
+    pub fn take_generation_after(&mut self, host: usize) {
+        if self.plan.features.generations {
+            self.hosts[host].generation += AHEAD;
+        }
+    }
+
+    /// A number is in use.
+    pub fn keep_generation(&mut self, host: usize, generation: u64) {
+        self.hosts[host].disk.reserve(generation);
+    }
+}
