@@ -1,9 +1,13 @@
-//! The two accounts that the legacy package makes. Looked up once, at start: the name service may
-//! hang later, and those who ask then may not wait.
+//! The two accounts that the legacy package makes, and those of respawned clients. Looked up once, at
+//! start: the name service may hang later, and those who ask then may not wait.
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io;
 use std::sync::OnceLock;
 
-use nix::unistd::{Group, User};
+use nix::unistd::{Group, User, getgrouplist};
+use serde::{Deserialize, Serialize};
 
 /// User that owns logs and run-time directories.
 pub const USER: &str = "hacluster";
@@ -22,4 +26,74 @@ fn look_up() -> Option<(u32, u32)> {
     let user = User::from_name(USER).ok().flatten()?;
     let group = Group::from_name(GROUP).ok().flatten()?;
     Some((user.uid.as_raw(), group.gid.as_raw()))
+}
+
+/// Whom a client runs as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// User.
+    pub uid: u32,
+    /// The user's own group.
+    pub gid: u32,
+    /// All groups, the own one included.
+    pub groups: Vec<u32>,
+}
+
+impl Account {
+    /// Looks a user up. Reads files and perhaps asks a server: at start only.
+    ///
+    /// # Errors
+    /// What the system said; [`io::ErrorKind::NotFound`] when there is no such user.
+    pub fn of(user: &str) -> io::Result<Self> {
+        let found = User::from_name(user)?.ok_or(io::ErrorKind::NotFound)?;
+        let groups = getgrouplist(&CString::new(user)?, found.gid)?;
+        Ok(Self {
+            uid: found.uid.as_raw(),
+            gid: found.gid.as_raw(),
+            groups: groups.into_iter().map(|group| group.as_raw()).collect(),
+        })
+    }
+}
+
+/// Users by their names; `None`: there is no such user. A successor after a sudden death goes by what
+/// was looked up before: a name service that hangs must not keep it from beating.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounts(BTreeMap<String, Option<Account>>);
+
+impl Accounts {
+    /// Looks up those of `users` that are not known yet. Reads files and perhaps asks a server.
+    pub fn look_up<'a>(&mut self, users: impl IntoIterator<Item = &'a str>) {
+        for user in users {
+            if !self.0.contains_key(user) {
+                self.0.insert(user.to_owned(), Account::of(user).ok());
+            }
+        }
+    }
+
+    /// What is known of a user.
+    #[must_use]
+    pub fn of(&self, user: &str) -> Option<&Account> {
+        self.0.get(user)?.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also that there is no such user: to ask again may hang.
+    #[test]
+    fn nobody_is_looked_up_twice() {
+        let mut before = Accounts::default();
+        before.look_up(["root", "no such user"]);
+        let root = before.of("root").cloned();
+        assert_eq!(root.as_ref().map(|it| (it.uid, it.gid)), Some((0, 0)));
+        assert_eq!(before.of("no such user"), None);
+        let text = serde_json::to_string(&before).unwrap();
+        let kept = text.replace("no such user", "nobody").replace(":0", ":7");
+        let mut next: Accounts = serde_json::from_str(&kept).unwrap();
+        next.look_up(["root", "nobody"]);
+        assert_eq!(next.of("root").map(|it| it.uid), Some(7));
+        assert_eq!(next.of("nobody"), None, "it is not asked for again");
+    }
 }

@@ -195,6 +195,12 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Time since the machine began, sleep included: the same for all processes.
+#[must_use]
+pub fn since_boot() -> Duration {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
 /// The wall clock in whole seconds since 1970, for log lines and files.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place that asks")]

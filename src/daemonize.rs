@@ -101,6 +101,12 @@ impl Starting {
         Ok(Self { pipe })
     }
 
+    /// Whether somebody waits for [`ready`](Self::ready).
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.pipe.is_some()
+    }
+
     /// The daemon is ready: lets the starter go and gives up the three standard descriptors.
     ///
     /// # Errors

@@ -21,6 +21,7 @@
 //! Two locks make sure that there are never two daemons nor two guardians: the kernel gives them up
 //! with the process. While a guardian lives, no daemon but its own begins.
 
+mod beat;
 mod link;
 mod ward;
 mod why;
@@ -38,6 +39,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+pub use beat::Beats;
 pub use link::Link;
 pub use ward::restart_due;
 pub use why::Why;
@@ -229,7 +231,8 @@ impl Guard<'_> {
                 ward.end();
             }
             let now = self.clock.now().instant;
-            self.told.silence(now);
+            self.told
+                .ended(now, beat::ago(&self.paths.beat(), ward.pid));
             if end != End::Dismissed {
                 reap(&mut ward, end);
             }
@@ -334,6 +337,8 @@ impl Guard<'_> {
                 .args(&words)
                 .exec();
         }
+        // What a script leaves in the background must not keep it.
+        let _ = fcntl(self.lock, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         Outcome::Release(words.to_vec())
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use systole::accounts::Accounts;
 use systole::actors::child::shim;
 use systole::actors::membership::handover::Resume;
 use systole::actors::root::{self, Deadline, RESUME_PAUSE, RESUME_TRIES, Setup};
@@ -109,6 +110,11 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
         Command::Status => answer(&talk::status(&paths)),
         Command::Stop => answer(&talk::stop(&paths)),
         Command::Start | Command::Restarted(_) | Command::Reload | Command::Check => {
+            if matches!(options.command, Command::Restarted(_)) {
+                // Whoever stops the node finds a successor before that can hear it: it waits for it,
+                // and must not end it. Before there is another thread, which would take the signal.
+                root::hold_signals_back();
+            }
             let log = match HaLog::start(&Targets::stderr_only(), options.debug) {
                 Ok(log) => log,
                 Err(error) => {
@@ -506,7 +512,12 @@ impl Process {
         let options = self.load_options(purpose);
         let loaded = inspect::load(&self.paths, &recorder, &options)?;
         let answers: Answers = recorder.into_answers();
-        Ok((loaded, LastGood { answers, stamps }))
+        let files = LastGood {
+            answers,
+            stamps,
+            accounts: Accounts::default(),
+        };
+        Ok((loaded, files))
     }
 
     /// Logs what there is to say of the files. A check writes to no log: that may be the log of a
@@ -540,14 +551,17 @@ impl Process {
     fn daemon(
         &self,
         loaded: Loaded,
-        files: LastGood,
+        mut files: LastGood,
         starter: Option<i32>,
         before: Predecessor,
     ) -> u8 {
         let Predecessor { resume, died, link } = before;
         self.log.aim(Targets::from_config(&loaded.config.log, true));
         self.log.set_debug(loaded.config.log.debug);
-        let starting = match Starting::begin(starter.is_some()) {
+        let users = loaded.config.respawn.iter();
+        files.accounts.look_up(users.map(|line| line.user.as_str()));
+        // After a sudden death nobody waits for us.
+        let starting = match Starting::begin(starter.is_some() && !died) {
             Ok(starting) => starting,
             Err(error) => return self.fail(&error),
         };
@@ -556,8 +570,6 @@ impl Process {
             Err(code) => return code,
         };
         let came = own_addresses::came_before(&self.paths);
-        // From here on whoever stops the node finds us: it must not take us for dead.
-        root::hold_signals_back();
         let claimed = if resume.is_some() {
             self.take_pid_file_over()
         } else {
@@ -588,6 +600,7 @@ impl Process {
             loaded,
             stamps: files.stamps,
             answers: files.answers,
+            accounts: files.accounts,
             load_options: self.load_options(Purpose::Reload),
             options: self.options.clone(),
             program: self.program.clone(),

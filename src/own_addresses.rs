@@ -26,7 +26,7 @@ pub fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Fi
     if config.groups.is_empty() {
         return Default::default();
     }
-    let record = AddressRecord::read(&paths.var_lib);
+    let record = AddressRecord::read(&paths.addresses());
     let own = OwnAddresses::new(host_addresses().unwrap_or_default(), &config.media)
         .lenient(is_lenient(config.settings.stray_addresses));
     let facts = Facts {
@@ -41,7 +41,7 @@ pub fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Fi
 /// How what is on the host may have come there, for a daemon that has not yet taken the pid file.
 #[must_use]
 pub fn came_before(paths: &Paths) -> Came {
-    match came(paths, &AddressRecord::read(&paths.var_lib)) {
+    match came(paths, &AddressRecord::read(&paths.addresses())) {
         // A restart in place: the file names ourselves, and the program before kept no record.
         Came::OfRunning => Came::AfterCrash,
         came => came,
@@ -57,7 +57,7 @@ pub fn is_lenient(stray: StrayAddresses) -> bool {
 /// Handles addresses for a program that works without a daemon, or after one. Blocks.
 #[must_use]
 pub fn manager(paths: &Paths, media: &[MediumConfig], stray: StrayAddresses) -> AddressManager {
-    let record = Arc::new(AddressRecord::read(&paths.var_lib));
+    let record = Arc::new(AddressRecord::read(&paths.addresses()));
     let came = came(paths, &record);
     let guard = Guard::begin(record, media, came).lenient(is_lenient(stray));
     AddressManager::guarded(Arc::new(guard))

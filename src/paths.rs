@@ -146,6 +146,19 @@ impl Paths {
         self.pid_file.with_extension("identity")
     }
 
+    /// Directory of the record of addresses that our runs have put on this host. In memory, where it
+    /// never hangs; addresses outlive no boot either.
+    #[must_use]
+    pub fn addresses(&self) -> PathBuf {
+        self.pid_file.with_extension("addresses")
+    }
+
+    /// When the running daemon has sent its last heartbeat, for its guardian.
+    #[must_use]
+    pub fn beat(&self) -> PathBuf {
+        self.pid_file.with_extension("beat")
+    }
+
     /// Directory of the records of running resource scripts.
     #[must_use]
     pub fn scripts(&self) -> PathBuf {

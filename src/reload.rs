@@ -19,6 +19,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::config::remembered::Answers;
 use crate::paths::Paths;
@@ -38,6 +39,9 @@ pub struct LastGood {
     pub answers: Answers,
     /// When the files had been changed last.
     pub stamps: Stamps,
+    /// Whom the respawned clients run as.
+    #[serde(default)]
+    pub accounts: Accounts,
 }
 
 /// Which files are not those that were last read. Legacy, too, looks at the time and not at the

@@ -25,6 +25,7 @@ use crate::actors::messages::{
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Evidence, Monotonic};
 use crate::control::NodeReport;
+use crate::guardian::Beats;
 use crate::node::Node;
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
@@ -71,6 +72,8 @@ pub struct Outlets {
     pub root: WeakRecipient<RootEvent>,
     /// What clients want to see of what is heard; the rest is not sent to root.
     pub interest: Interest,
+    /// Own heartbeats, for the guardian.
+    pub beats: Beats,
 }
 
 /// Everything that membership needs to know.
@@ -371,6 +374,7 @@ impl MembershipActor {
             Action::StopClients => self.tell_root(RootEvent::StopClients),
             Action::OwnHeartbeat => {
                 self.at_beat = self.clock.evidence();
+                self.setup.outlets.beats.note();
                 self.tell_root(RootEvent::OwnHeartbeat);
             }
             Action::GenerationTaken(generation) => {

@@ -24,7 +24,8 @@ use tokio::process::Child;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use crate::actors::child::client::{self, Account};
+use crate::accounts::{Account, Accounts};
+use crate::actors::child::client;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
@@ -78,21 +79,21 @@ struct ProcessEnded {
 pub struct Clients(Vec<(Arc<str>, Addr<ClientActor>)>);
 
 impl Clients {
-    /// Makes the actors on the current arbiter; starts no program. Looks users up: at start only.
+    /// Makes the actors on the current arbiter; starts no program. The users of all have been looked up.
     #[must_use]
     pub fn new(
         config: &Config,
         paths: &Paths,
         debug: u8,
+        accounts: &Accounts,
         failfast: &WeakRecipient<FailfastDied>,
     ) -> Self {
         let environment = Arc::new(environment(config, paths, debug));
         let start = |line: &RespawnConfig| {
-            let account = Account::of(&line.user)
-                .inspect_err(|error| {
-                    error!(user = %line.user, command = %line.command, %error, "no such user");
-                })
-                .ok()?;
+            let Some(account) = accounts.of(&line.user).cloned() else {
+                error!(user = %line.user, command = %line.command, "no such user");
+                return None;
+            };
             let client = ClientActor::new(
                 line.clone(),
                 account,

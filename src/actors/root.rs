@@ -32,7 +32,7 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -131,8 +131,8 @@ pub struct RootActor {
     /// Something may run that is not in haresources: only its first resource is known.
     unknown: bool,
     exit: Option<oneshot::Sender<Ended>>,
-    /// Time stamp of haresources when it was last looked at.
-    haresources_seen: Option<SystemTime>,
+    /// What was last seen of haresources.
+    haresources: watch::Watched,
     /// Whether a reload is being read.
     reloads: Requests,
     /// What is still to be released after membership gave up; `None` in any other case.
@@ -244,6 +244,7 @@ impl Supervised for RootActor {
     /// What the context that is gone was waiting for is asked for once more.
     fn restarting(&mut self, ctx: &mut Self::Context) {
         self.reloads = Requests::default();
+        self.haresources.is_lost();
         self.known.timers_are_gone();
         if self.releasing.is_some() {
             self.release_again(ctx);

@@ -77,6 +77,12 @@ impl Link {
         self.state().socket.is_some()
     }
 
+    /// Whether the first heartbeat has left.
+    #[must_use]
+    pub fn is_beating(&self) -> bool {
+        self.state().beats
+    }
+
     /// Another descriptor of the same socket, to hear its end by.
     #[must_use]
     pub fn listener(&self) -> Option<UnixStream> {

@@ -110,6 +110,9 @@ fn where_nothing_can_be_executed_the_guardian_releases_by_itself() {
         guard.release_now(Why::NotStartable, "no memory"),
         Outcome::Release(words.to_vec())
     );
+    // The scripts that it calls must not inherit the lock.
+    let flags = fcntl(&lock, FcntlArg::F_GETFD).unwrap();
+    assert_eq!(flags, libc::FD_CLOEXEC);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The guardian's view of one daemon, and the decision what follows its end.
 //!
 //! Where no other node is there nothing is in a hurry. Else they wait for as long as the daemon said ([`Told::patience`]), counted from the last
-//! moment in which it can have beaten. Whatever has to be done instead of beating has a share of
+//! heartbeat ([`beat`](super::beat)), or from its death where that is not known. Whatever has to be done instead of beating has a share of
 //! that time:
 //!
 //! | Until | The daemon |
@@ -126,8 +126,10 @@ pub(super) struct Told {
     patience: Option<Duration>,
     /// The same, beyond the usual.
     extra: Duration,
-    /// From when they wait, while none beats.
+    /// From when they wait, while none beats: the last heartbeat, as far as it is known.
     silent_since: Monotonic,
+    /// Since when a successor can be there.
+    gone_since: Monotonic,
     /// What the last one ran that said something.
     image: Option<File>,
 }
@@ -141,6 +143,7 @@ impl Told {
             patience: None,
             extra: Duration::ZERO,
             silent_since: now,
+            gone_since: now,
             image: None,
         }
     }
@@ -166,7 +169,7 @@ impl Told {
                 self.extra = Duration::ZERO;
             }
             Heard::Word(word::RESTARTING) => {
-                self.silence(now);
+                self.ended(now, None);
                 self.extra = RESTART_EXTRA;
             }
             Heard::Patience(patience) => self.patience = *patience,
@@ -174,21 +177,29 @@ impl Told {
         }
     }
 
-    /// The daemon is gone, or will be silent.
-    pub(super) fn silence(&mut self, now: Monotonic) {
+    /// The daemon is gone, or will be silent. `ago`: its last heartbeat, if that is known. From one that
+    /// was silent for as long as the others wait they have taken over already: nothing is in a hurry
+    /// any more, and its successor has the usual time.
+    pub(super) fn ended(&mut self, now: Monotonic, ago: Option<Duration>) {
         if std::mem::replace(&mut self.beats, false) {
-            self.silent_since = now;
+            let counts = |ago: &Duration| self.patience.is_some_and(|patience| *ago < patience);
+            self.silent_since = now - ago.filter(counts).unwrap_or_default();
+            self.gone_since = now;
         }
     }
 
-    /// Until when a daemon of this stage has to beat; `None`: it does, or nobody knows.
+    /// Until when a daemon of this stage has to beat; `None`: it does, or nobody knows. Where its
+    /// predecessor hung for long before it died, the same share of what is left.
     pub(super) fn must_beat_by(&self, stage: Stage) -> Option<Monotonic> {
         let tenths = match stage {
             Stage::Serving => REVIVED,
             Stage::Releasing => RELEASING,
         };
         let patience = self.patience.filter(|_| !self.beats)?;
-        Some(self.silent_since + self.extra + patience.saturating_mul(tenths) / 10)
+        let share = |time: Duration| time.saturating_mul(tenths) / 10;
+        let from = self.silent_since + self.extra;
+        let left = (from + restart_due(patience)).since(self.gone_since);
+        Some((from + share(patience)).max(self.gone_since + share(left)))
     }
 
     /// How much is left before a restart of the machine would come too late; `None`: nobody knows.

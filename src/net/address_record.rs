@@ -1,10 +1,11 @@
-//! Which addresses our runs have put on this host, on disk: whoever starts after a crash tells them
+//! Which addresses our runs have put on this host, in memory (`/run`): whoever starts after a crash tells them
 //! from the host's own by it.
 //!
-//! `/var/lib/heartbeat/addresses` has one file per address, named after it: so the daemon, its
+//! `/run/heartbeat.addresses` has one file per address, named after it: so the daemon, its
 //! guardian and the helper programs need no lock. It holds the boot and the mark. Addresses do not
-//! outlive a boot, so a file of another boot means nothing, and nothing needs a sync: a killed
-//! process loses no write. The file `kept_by` names the last daemon that kept the record.
+//! outlive a boot, so a file of another boot means nothing (a container may keep its `/run`), and
+//! nothing needs a sync: a killed process loses no write. A disk would be in the way: a successor
+//! after a sudden death and a release read the record before they do anything else. The file `kept_by` names the last daemon that kept the record.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -52,27 +53,26 @@ struct State {
 }
 
 impl AddressRecord {
-    /// Reads what is there below the state directory `var_lib`. Blocks.
+    /// Reads what is there in `directory`, see [`Paths::addresses`](crate::paths::Paths::addresses).
     #[must_use]
-    pub fn read(var_lib: &Path) -> Self {
+    pub fn read(directory: &Path) -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self::read_of_boot(var_lib, boot.trim())
+        Self::read_of_boot(directory, boot.trim())
     }
 
-    fn read_of_boot(var_lib: &Path, boot: &str) -> Self {
-        let directory = var_lib.join("addresses");
-        let marks = fs::read_dir(&directory)
+    fn read_of_boot(directory: &Path, boot: &str) -> Self {
+        let marks = fs::read_dir(directory)
             .into_iter()
             .flatten()
             .take(MAX_ENTRIES)
             .filter_map(|entry| {
                 let address = entry.ok()?.file_name().to_str()?.parse().ok()?;
-                let mark = read_mark(&place(&directory, address), boot)?;
+                let mark = read_mark(&place(directory, address), boot)?;
                 Some((address, mark))
             })
             .collect();
         Self {
-            directory,
+            directory: directory.to_owned(),
             boot: boot.to_owned(),
             state: Mutex::new(State {
                 marks,
@@ -282,7 +282,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_recorded_is_known_to_the_next_process_of_the_same_boot() {
         let root = tempfile::tempdir().unwrap();
-        let read = |boot: &str| Arc::new(AddressRecord::read_of_boot(root.path(), boot));
+        let read = |boot: &str| {
+            Arc::new(AddressRecord::read_of_boot(
+                &root.path().join("addresses"),
+                boot,
+            ))
+        };
         let record = read("boot-1");
         let (one, six) = (address("10.0.0.1"), address("fd77::64"));
         record.add(vec![one, six]).await;
@@ -299,7 +304,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_gone_is_forgotten_and_the_last_word_counts() {
         let root = tempfile::tempdir().unwrap();
-        let record = Arc::new(AddressRecord::read_of_boot(root.path(), "boot"));
+        let record = Arc::new(AddressRecord::read_of_boot(
+            &root.path().join("addresses"),
+            "boot",
+        ));
         let one = address("10.0.0.1");
         for _ in 0..20 {
             record.add(vec![one]).await;
@@ -322,9 +330,9 @@ mod tests {
     #[test]
     fn only_what_is_still_here_is_kept() {
         let root = tempfile::tempdir().unwrap();
-        let old = AddressRecord::read_of_boot(root.path(), "boot-1");
+        let old = AddressRecord::read_of_boot(&root.path().join("addresses"), "boot-1");
         old.set([address("10.0.0.9")], Mark::Ours);
-        let record = AddressRecord::read_of_boot(root.path(), "boot-2");
+        let record = AddressRecord::read_of_boot(&root.path().join("addresses"), "boot-2");
         record.set([address("10.0.0.1"), address("10.0.0.2")], Mark::Ours);
         record.keep(7);
         fs::write(root.path().join("addresses/10.0.0.1.123.x"), "half").unwrap();
@@ -332,7 +340,9 @@ mod tests {
         assert_eq!(files(root.path()), ["10.0.0.1", "kept_by"]);
         assert_eq!(record.mark(address("10.0.0.2")), None);
         assert!(record.was_kept_by(7) && !record.was_kept_by(8));
-        assert!(!AddressRecord::read_of_boot(root.path(), "boot-3").was_kept_by(7));
+        assert!(
+            !AddressRecord::read_of_boot(&root.path().join("addresses"), "boot-3").was_kept_by(7)
+        );
     }
 
     #[test]
@@ -349,7 +359,7 @@ mod tests {
             fs::write(directory.join(name), text).unwrap();
         }
         fs::write(directory.join("10.0.0.5"), b"boot \xff\n").unwrap();
-        let record = AddressRecord::read_of_boot(root.path(), "boot");
+        let record = AddressRecord::read_of_boot(&root.path().join("addresses"), "boot");
         assert!(record.state().marks.is_empty());
     }
 
@@ -357,7 +367,10 @@ mod tests {
     async fn a_disk_that_refuses_keeps_no_address_down() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("addresses"), "a file in the way").unwrap();
-        let record = Arc::new(AddressRecord::read_of_boot(root.path(), "boot"));
+        let record = Arc::new(AddressRecord::read_of_boot(
+            &root.path().join("addresses"),
+            "boot",
+        ));
         record.add(vec![address("10.0.0.1")]).await;
         assert_eq!(record.mark(address("10.0.0.1")), Some(Mark::Ours));
     }

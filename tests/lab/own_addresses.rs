@@ -215,7 +215,7 @@ fn before_the_record(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds, &resources));
     pair.start("node1");
     pair.wait_owner("node1", ALONE, "a");
-    let record = "/var/lib/heartbeat/addresses";
+    let record = "/run/heartbeat.addresses";
     let recorded = || pair.lab.sh("node1", &format!("cat {record}/{ALONE}"));
     assert!(recorded().ends_with(" ours\n"), "{}", recorded());
     pair.lab

@@ -1,44 +1,16 @@
 //! The process of a respawned client: another user, no descriptor of ours, and it ends when we do.
 //! Spec: membership, section 9.1.
 
-use std::ffi::CString;
 use std::io;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use nix::unistd::{User, getgrouplist};
 use tokio::process::{Child, Command};
 
+use crate::accounts::Account;
 use crate::resources::script::Environment;
 use crate::service_manager;
 use crate::sys;
-
-/// Whom a client runs as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// User.
-    pub uid: u32,
-    /// The user's own group.
-    pub gid: u32,
-    /// All groups, the own one included.
-    pub groups: Vec<u32>,
-}
-
-impl Account {
-    /// Looks a user up. Reads files and perhaps asks a server: at start only.
-    ///
-    /// # Errors
-    /// What the system said; [`io::ErrorKind::NotFound`] when there is no such user.
-    pub fn of(user: &str) -> io::Result<Self> {
-        let found = User::from_name(user)?.ok_or(io::ErrorKind::NotFound)?;
-        let groups = getgrouplist(&CString::new(user)?, found.gid)?;
-        Ok(Self {
-            uid: found.uid.as_raw(),
-            gid: found.gid.as_raw(),
-            groups: groups.into_iter().map(|group| group.as_raw()).collect(),
-        })
-    }
-}
 
 /// Starts a command line through a shell, as the leader of a process group of its own.
 ///

@@ -115,6 +115,7 @@ fn host(local: &str, number: u8) -> Host {
             hooks,
             root: root_recipient.downgrade(),
             interest: interest.clone(),
+            beats: Beats::default(),
         },
     };
     let (tell, told) = tokio::sync::oneshot::channel();

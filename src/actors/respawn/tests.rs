@@ -68,7 +68,10 @@ impl Bench {
         config.respawn = self.lines.clone();
         config.env = vec![("FOO".to_owned(), "bar".to_owned())];
         let root = self.root.downgrade().recipient();
-        Clients::new(&config, &Paths::under(Path::new("/nowhere")), 0, &root)
+        let mut accounts = Accounts::default();
+        accounts.look_up(config.respawn.iter().map(|line| line.user.as_str()));
+        let paths = Paths::under(Path::new("/nowhere"));
+        Clients::new(&config, &paths, 0, &accounts, &root)
     }
 
     fn read(&self, name: &str) -> String {

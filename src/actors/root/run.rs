@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::start::Parts;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
+use crate::accounts::Accounts;
 use crate::actors::medium::{self, MediumError, MediumPlan, OpenMedium};
 use crate::actors::membership::handover::Resume;
 use crate::actors::ping;
@@ -71,6 +72,8 @@ pub struct Setup {
     pub stamps: Stamps,
     /// What the files and the machine said.
     pub answers: Answers,
+    /// The users of respawned clients.
+    pub accounts: Accounts,
     /// How a reload shall read them.
     pub load_options: LoadOptions,
     /// How this process was called.
@@ -110,7 +113,12 @@ pub fn run(setup: Setup) -> u8 {
         Ok(code) => {
             // This end is meant: nobody shall start us again.
             guardian.dismiss();
-            for left in [paths.held(), paths.last_good(), paths.identity()] {
+            for left in [
+                paths.held(),
+                paths.last_good(),
+                paths.identity(),
+                paths.beat(),
+            ] {
                 let _ = std::fs::remove_file(left);
             }
             if released && code == 0 {
@@ -279,7 +287,7 @@ async fn open_media(
 /// Looks at what is on the host before anything is put there.
 fn guard_addresses(setup: &Setup) -> Arc<Guard> {
     let (config, resume) = (&setup.loaded.config, setup.resume.as_ref());
-    let record = Arc::new(AddressRecord::read(&setup.paths.var_lib));
+    let record = Arc::new(AddressRecord::read(&setup.paths.addresses()));
     let guard = Guard::begin(record, &config.media, setup.came)
         .lenient(own_addresses::is_lenient(config.settings.stray_addresses));
     guard.take_over(
@@ -304,6 +312,7 @@ fn live(
             loaded: Loaded { config, keys, .. },
             stamps,
             answers,
+            accounts,
             load_options,
             options,
             program,
@@ -356,6 +365,7 @@ fn live(
             keys: Arc::new(keys),
             stamps,
             answers,
+            accounts,
             load_options,
             options,
             program,
@@ -377,7 +387,10 @@ fn live(
             RootActor::new(ctx, parts)
         });
         log.aim(quiet);
-        log.flush(FLUSH);
+        // Nobody else reads our standard error: a log whose disk hangs is no reason to wait.
+        if starting.is_awaited() {
+            log.flush(FLUSH);
+        }
         if let Err(error) = starting.ready() {
             warn!(%error, "cannot give up the standard descriptors");
         }

@@ -11,6 +11,7 @@ use super::restart::Restart;
 use super::run::Ended;
 use super::successor::Successor;
 use super::{ClientsAsked, RootActor, care, held, pulse};
+use crate::accounts::Accounts;
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::fifo::FifoActor;
@@ -33,7 +34,7 @@ use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::config::remembered::Answers;
 use crate::daemonize::OWN_IMAGE;
-use crate::guardian::Link;
+use crate::guardian::{Beats, Link};
 use crate::ha_log::HaLog;
 use crate::net::service_address::AddressManager;
 use crate::paths::Paths;
@@ -50,6 +51,7 @@ pub(super) struct Parts {
     pub(super) keys: Arc<KeyRing>,
     pub(super) stamps: Stamps,
     pub(super) answers: Answers,
+    pub(super) accounts: Accounts,
     pub(super) load_options: LoadOptions,
     pub(super) options: Options,
     pub(super) program: PathBuf,
@@ -77,6 +79,7 @@ impl RootActor {
             keys,
             stamps,
             answers,
+            accounts,
             load_options,
             options,
             program,
@@ -104,7 +107,11 @@ impl RootActor {
         let released = options.release.is_some();
         let successor = Successor {
             paths: guarded.then(|| (paths.last_good(), paths.identity())),
-            files: LastGood { answers, stamps },
+            files: LastGood {
+                answers,
+                stamps,
+                accounts: accounts.clone(),
+            },
             identity: identity_now,
         };
         successor.keep_files();
@@ -125,6 +132,8 @@ impl RootActor {
         let own = ctx.address();
         let gave_up = own.downgrade();
         let interest = Interest::default();
+        let beats = guarded.then(|| Beats::begin(&paths.beat()));
+        let beats = beats.unwrap_or_default();
         let setup = MembershipSetup {
             settings: config.node_settings(std::process::id()),
             identity,
@@ -137,6 +146,7 @@ impl RootActor {
                 hooks: own.clone().recipient(),
                 root: own.downgrade().recipient(),
                 interest: interest.clone(),
+                beats,
             },
         };
         let membership = membership::start(&cluster.handle(), setup, move || {
@@ -183,7 +193,7 @@ impl RootActor {
             GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done, &core)
         });
         let died = own.downgrade().recipient();
-        let clients = Clients::new(&config, &paths, log.debug(), &died);
+        let clients = Clients::new(&config, &paths, log.debug(), &accounts, &died);
         let context = HookContext::of(&config, &paths, log.debug());
         let hooks = supervise(&here, RestartPolicy::new("hooks"), move |_| {
             HooksActor::new(context)
@@ -259,7 +269,7 @@ impl RootActor {
             stops_for_ever,
             unknown,
             exit: Some(exit),
-            haresources_seen: None,
+            haresources: super::watch::Watched::default(),
             reloads: Requests::default(),
             releasing: None,
         }

@@ -15,17 +15,47 @@ use crate::config::haresources;
 use crate::config::report::Report;
 use crate::protocol::haresources_mark::FileMarks;
 
+/// What was seen of the file. One look at a time: each would keep a thread while the disk hangs.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    /// Its time stamp.
+    seen: Option<SystemTime>,
+    looking: bool,
+}
+
+impl Watched {
+    /// Begins a look; gives what it compares with. `None`: the one before has not come back.
+    fn begin(&mut self) -> Option<Option<SystemTime>> {
+        (!std::mem::replace(&mut self.looking, true)).then_some(self.seen)
+    }
+
+    /// It has come back.
+    fn end(&mut self, found: Option<SystemTime>) {
+        self.looking = false;
+        self.seen = found.or(self.seen);
+    }
+
+    /// Nobody waits for the last one any more.
+    pub(super) fn is_lost(&mut self) {
+        self.looking = false;
+    }
+}
+
 impl RootActor {
     /// Looks at the file, on another thread.
-    pub(super) fn look_at_haresources(&self, ctx: &mut Context<Self>) {
+    pub(super) fn look_at_haresources(&mut self, ctx: &mut Context<Self>) {
         if !self.config.manage_resources {
             return;
         }
-        let (path, seen) = (self.paths.haresources(), self.haresources_seen);
+        let Some(seen) = self.haresources.begin() else {
+            return;
+        };
+        let path = self.paths.haresources();
         let work = tokio::task::spawn_blocking(move || read_if_changed(&path, seen));
         ctx.spawn(work.into_actor(self).map(|found, root, _| {
-            if let Ok(Some((modified, marks))) = found {
-                root.haresources_seen = Some(modified);
+            let (modified, marks) = found.ok().flatten().unzip();
+            root.haresources.end(modified);
+            if let Some(marks) = marks {
                 root.membership.do_send(HaresourcesOnDisk(marks));
             }
         }));
@@ -50,6 +80,20 @@ fn read_if_changed(path: &Path, seen: Option<SystemTime>) -> Option<(SystemTime,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_keeps_one_thread() {
+        let mut watched = Watched::default();
+        assert_eq!(watched.begin(), Some(None));
+        assert_eq!(watched.begin(), None);
+        watched.end(Some(SystemTime::UNIX_EPOCH));
+        let seen = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(watched.begin(), Some(seen));
+        watched.is_lost();
+        assert_eq!(watched.begin(), Some(seen));
+        watched.end(None);
+        assert_eq!(watched.begin(), Some(seen));
+    }
 
     #[test]
     fn a_file_is_read_when_it_changed_and_can_be_used() {

@@ -57,17 +57,17 @@ fn the_time_counts_from_the_last_daemon_that_beat() {
     let mut told = Told::new(at(0));
     hear(&mut told, "=10000;b", at(0));
     assert_eq!(told.must_beat_by(Stage::Serving), None, "it beats");
-    told.silence(at(100));
+    told.ended(at(100), None);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(106)));
     assert_eq!(told.must_beat_by(Stage::Releasing), Some(at(108)));
     // The next one dies before it beats: that gives nobody more time.
     hear(&mut told, "=10000;", at(103));
-    told.silence(at(104));
+    told.ended(at(104), None);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(106)));
     assert_eq!(told.left(at(104)), Some(Duration::from_secs(5)));
     assert_eq!(told.left(at(200)), Some(Duration::ZERO));
     hear(&mut told, "b", at(105));
-    told.silence(at(300));
+    told.ended(at(300), None);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(306)));
 }
 
@@ -78,14 +78,14 @@ fn a_process_that_replaces_itself_has_asked_for_more() {
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(86)));
     hear(&mut told, "b", at(51));
     assert_eq!(told.must_beat_by(Stage::Serving), None);
-    told.silence(at(60));
+    told.ended(at(60), None);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(66)));
 }
 
 #[test]
 fn a_daemon_of_an_earlier_version_is_waited_for_without_a_limit() {
     let mut told = Told::new(at(0));
-    told.silence(at(1));
+    told.ended(at(1), None);
     assert_eq!(told.must_beat_by(Stage::Serving), None);
     assert_eq!(told.left(at(2)), None);
 }
@@ -96,12 +96,34 @@ fn a_node_that_is_alone_is_waited_for_without_a_limit() {
     let mut told = Told::new(at(0));
     hear(&mut told, "=10000;b", at(0));
     hear(&mut told, "=0;", at(50));
-    told.silence(at(60));
+    told.ended(at(60), None);
     assert_eq!(told.must_beat_by(Stage::Serving), None);
     assert_eq!(told.left(at(61)), None);
     // Another node is back, as the successor hears.
     hear(&mut told, "=10000;", at(61));
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(66)));
+}
+
+/// The others wait from its last heartbeat, not from its death.
+#[test]
+fn a_daemon_that_hung_before_it_died_has_been_silent_for_longer() {
+    let after = |ago| {
+        let mut told = Told::new(at(0));
+        hear(&mut told, "=10000;b", at(0));
+        told.ended(at(100), Some(Duration::from_secs(ago)));
+        told
+    };
+    let told = after(2);
+    // Six tenths of what is left.
+    let limit = at(100) + Duration::from_millis(4200);
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(limit));
+    assert_eq!(told.left(at(100)), Some(Duration::from_secs(7)));
+    let told = after(7);
+    let limit = at(100) + Duration::from_millis(1200);
+    assert_eq!(told.must_beat_by(Stage::Serving), Some(limit));
+    assert_eq!(told.left(at(100)), Some(Duration::from_secs(2)));
+    // They have taken over already.
+    assert_eq!(after(10).must_beat_by(Stage::Serving), Some(at(106)));
 }
 
 /// A process that waits for its standard input to end.
@@ -196,7 +218,7 @@ fn a_successor_of_a_stopping_daemon_is_told_to_stop() {
 fn a_daemon_that_does_not_beat_in_time_is_noticed() {
     let (mut ward, mut daemon) = sleeper();
     let (mut told, clock) = told();
-    told.silence(clock.now().instant);
+    told.ended(clock.now().instant, None);
     daemon.write_all(b"=200;").unwrap();
     assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Silent);
     assert!(ward.lives());
