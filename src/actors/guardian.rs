@@ -1,12 +1,16 @@
 //! The daemon's watch over its guardian: starts it, hears the end of its socket, starts another.
 //! The other side is [`crate::guardian`].
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
 use actix::prelude::*;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tracing::{error, info, warn};
@@ -20,6 +24,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 /// A guardian that lived so long counts as well: the next pause is the first again.
 const LIVED: Duration = Duration::from_secs(20);
 
+/// How often a process that was started anew in place looks whether it beats, to have a guardian of its
+/// own version then.
+const RENEW: Duration = Duration::from_secs(1);
+
+/// The name of guardians in process lists.
+const NAME: &str = "(heartbeat-guard)";
+
 /// Keeps a guardian alive.
 pub struct GuardianActor {
     program: PathBuf,
@@ -27,6 +38,10 @@ pub struct GuardianActor {
     clock: Clock,
     began: Monotonic,
     pause: Duration,
+    /// The one that was there before us; perhaps our child, of before a restart in place.
+    before: Option<i32>,
+    /// The present one was told to go.
+    renewing: bool,
     /// Guardians that we started and that are not yet reaped.
     children: Vec<Child>,
 }
@@ -42,6 +57,8 @@ impl GuardianActor {
             began: clock.now().instant,
             clock,
             pause: PAUSES.0,
+            before: None,
+            renewing: false,
             children: Vec::new(),
         }
     }
@@ -68,9 +85,16 @@ impl GuardianActor {
                     while socket.read(&mut word).await.is_ok_and(|count| count > 0) {}
                 };
                 ctx.spawn(end.into_actor(self).map(|(), act, ctx| {
-                    warn!("the guardian is gone: starting another");
+                    if !std::mem::take(&mut act.renewing) {
+                        warn!("the guardian is gone: starting another");
+                    }
                     act.link.forget();
                     act.again(ctx);
+                    // Not one of those that we have started, or it was an image before this one.
+                    ctx.run_later(RENEW, |act, _| {
+                        let before = act.before.take().map(Pid::from_raw);
+                        let _ = before.map(|pid| waitpid(pid, Some(WaitPidFlag::WNOHANG)));
+                    });
                 }));
             }
             Err(error) => {
@@ -78,6 +102,25 @@ impl GuardianActor {
                 self.link.dismiss();
                 self.again(ctx);
             }
+        }
+    }
+
+    /// The guardian of before a restart in place goes when it is of another version: it would go by
+    /// rules that are not those of this daemon.
+    fn renew(&mut self, ctx: &mut Context<Self>) {
+        if !self.link.is_beating() {
+            ctx.run_later(RENEW, Self::renew);
+            return;
+        }
+        let processes = Path::new("/proc");
+        self.before = guardian_before(processes);
+        if self
+            .before
+            .is_some_and(|pid| runs_another_file(processes, pid))
+        {
+            info!("the guardian runs another program file: it is replaced");
+            self.renewing = true;
+            self.link.dismiss();
         }
     }
 
@@ -107,8 +150,71 @@ impl Actor for GuardianActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.link.is_there() && !self.renewing {
+            ctx.run_later(RENEW, Self::renew);
+        }
         self.begin(ctx);
     }
 }
 
 impl Supervised for GuardianActor {}
+
+/// The process of the guardian that was there before us: it is our parent or our child.
+fn guardian_before(processes: &Path) -> Option<i32> {
+    let (own, parent) = (nix::unistd::getpid(), nix::unistd::getppid());
+    let is_guardian = |pid: i32| {
+        let stat = fs::read_to_string(processes.join(format!("{pid}/stat"))).ok()?;
+        let (before, after) = stat.rsplit_once(") ")?;
+        let of: i32 = after.split_whitespace().nth(1)?.parse().ok()?;
+        let named = format!("{before})").ends_with(NAME);
+        Some(named && (pid == parent.as_raw() || of == own.as_raw()))
+    };
+    let entries = fs::read_dir(processes).into_iter().flatten().flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| is_guardian(*pid) == Some(true))
+}
+
+/// Whether a process runs another file than we do. What cannot be seen counts as the same.
+fn runs_another_file(processes: &Path, pid: i32) -> bool {
+    let file = |pid: i32| {
+        let data = fs::metadata(processes.join(format!("{pid}/exe"))).ok()?;
+        Some((data.dev(), data.ino()))
+    };
+    let files = file(pid).zip(file(nix::unistd::getpid().as_raw()));
+    files.is_some_and(|(its, ours)| its != ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guardian_of_another_file_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let (own, parent) = (nix::unistd::getpid(), nix::unistd::getppid());
+        let process = |pid: i32, stat: &str, program: &str| {
+            let place = root.path().join(pid.to_string());
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join("stat"), format!("{pid} {stat} 1 2 3\n")).unwrap();
+            let exe = place.join("exe");
+            let _ = fs::remove_file(&exe);
+            std::os::unix::fs::symlink(program, exe).unwrap();
+        };
+        let child = format!("(heartbeat-guard) S {own}");
+        let found = || guardian_before(root.path());
+        let other = |pid| runs_another_file(root.path(), pid);
+        process(own.as_raw(), "(heartbeat) S 1", "/bin/sh");
+        assert_eq!(found(), None);
+        process(4_000_001, "(heartbeat-guard) S 7", "/bin/cat");
+        process(4_000_002, &format!("(a script) S {own}"), "/bin/cat");
+        assert_eq!(found(), None, "none is ours");
+        process(4_000_003, &child, "/bin/sh");
+        assert_eq!(found(), Some(4_000_003));
+        assert!(!other(4_000_003));
+        process(4_000_003, &child, "/bin/cat");
+        assert!(other(4_000_003) && !other(4_000_004));
+        process(4_000_003, "(other) S 1", "/bin/cat");
+        process(parent.as_raw(), "(heartbeat-guard) S 1", "/bin/cat");
+        assert_eq!(found(), Some(parent.as_raw()), "it has started us");
+    }
+}

@@ -160,6 +160,88 @@ fn a_successor_needs_no_file_ours_ours() {
     );
 }
 
+/// The file of the program is exchanged under a running daemon, and nobody tells it. What lies there now
+/// knows none of our words and ends well whatever it is told: no script may be run by it, and no
+/// successor.
+fn another_program(kinds: [Kind; 2]) {
+    const PROGRAM: &str = "/run/program/heartbeat";
+    let pair = Pair::new(PairConfig::new(kinds));
+    let lay = |program: &str| {
+        let script = format!(
+            "mkdir -p /run/program && cp {program} /run/program/new && mv /run/program/new {PROGRAM}"
+        );
+        let output = pair.lab.exec("node1", &["bash", "-c", &script]);
+        assert!(output.status.success(), "{output:?}");
+    };
+    let ours = pair.program(Kind::Systole, "heartbeat");
+    lay(&ours.display().to_string());
+    let output = pair.lab.exec("node1", &["setsid", PROGRAM]);
+    assert!(output.status.success(), "{output:?}");
+    pair.start("node2");
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node1", "local");
+    // With another file begins another guardian.
+    let first = wait_guardian(&pair, "node1", &[]);
+    lay(&ours.display().to_string());
+    pair.lab
+        .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
+    let output = pair.lab.exec("node1", &["setsid", PROGRAM, "-r"]);
+    assert!(output.status.success(), "{output:?}");
+    let guardian = wait_guardian(&pair, "node1", &[first]);
+    lay("/bin/true");
+    kill(&pair);
+    pair.lab.sh("node1", &format!("kill -9 {guardian}"));
+    wait_guardian(&pair, "node1", &[guardian]);
+    kill(&pair);
+    pair.wait_holds("node1", "local");
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+    pair.operator("node1", "hb_standby");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 1);
+    assert!(!pair.runs("node1", "a"));
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn an_exchanged_file_runs_nothing() {
+    run(
+        "successor::an_exchanged_file_runs_nothing",
+        OURS_OURS,
+        another_program,
+    );
+}
+
+/// A successor is told to stop in the moment in which it can be found: it must not die of it.
+fn stopped_at_once(kinds: [Kind; 2]) {
+    let watched = watched(PairConfig::new(kinds));
+    let pair = &watched.pair;
+    let old = pid(pair, "node1");
+    let script = format!(
+        "kill -9 {old}; until read -r new </run/heartbeat.pid && [ \"$new\" != {old} ]; do :; done; \
+         kill -TERM $new"
+    );
+    let output = pair.lab.exec("node1", &["bash", "-c", &script]);
+    assert!(output.status.success(), "{output:?}");
+    pair.wait_stopped("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    let died = "The daemon was killed or crashed";
+    assert_eq!(pair.log_count("node1", died), 1);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 1);
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_successor_that_is_stopped_at_once_stops() {
+    run(
+        "successor::a_successor_that_is_stopped_at_once_stops",
+        OURS_OURS,
+        stopped_at_once,
+    );
+}
+
 /// Nobody knows what the files said, and their disk hangs: the daemon that was started again never
 /// beats. It is noticed before the other node takes over.
 fn never_beats(kinds: [Kind; 2]) {
