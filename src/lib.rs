@@ -18,6 +18,7 @@ pub mod file_mode;
 pub mod guardian;
 pub mod ha_log;
 pub mod helper;
+pub mod in_time;
 pub mod inspect;
 pub mod net;
 pub mod node;

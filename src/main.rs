@@ -22,6 +22,7 @@ use systole::config::remembered::{Answers, Recorder, Remembered};
 use systole::daemonize::{self, Starting};
 use systole::guardian::{self, Link, Why};
 use systole::ha_log::{HaLog, Targets, host_name};
+use systole::in_time::in_time;
 use systole::inspect;
 use systole::notice::{self, Severity};
 use systole::own_addresses;
@@ -234,13 +235,8 @@ fn release_resources(arguments: &[OsString]) -> u8 {
 
 /// Reads the files on a thread of its own; `None`: the disk or the resolver does not answer in time.
 fn load_in_time(paths: &Paths, options: LoadOptions) -> Option<Result<Loaded, Box<ConfigFailure>>> {
-    let (tell, told) = std::sync::mpsc::channel();
     let paths = paths.clone();
-    let reading = std::thread::Builder::new().spawn(move || {
-        let _ = tell.send(load::load(&paths, &Machine, &options));
-    });
-    reading.ok()?;
-    told.recv_timeout(READ).ok()
+    in_time(READ, move || load::load(&paths, &Machine, &options))
 }
 
 /// A panic goes to the log, with its place: a daemon has no standard error.

@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -32,6 +32,7 @@ use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
 use crate::guardian::{EXIT_GENERIC, Why, read_held, take_lock, try_lock};
 use crate::ha_log::host_name;
+use crate::in_time::in_time;
 use crate::notice::Severity;
 use crate::own_addresses;
 use crate::paths::Paths;
@@ -42,7 +43,7 @@ use crate::protocol::name::NodeName;
 /// Stands for the owner of a group that is not in haresources, and of one with no name of a node.
 const NO_OWNER: &str = "unknown";
 
-/// How long a disk may take to show haresources.
+/// How long a disk may take to show a file.
 const READ: Duration = Duration::from_millis(500);
 
 /// How long the addresses of one group may take to go before its resources are stopped.
@@ -312,7 +313,10 @@ impl Release<'_> {
             let addresses = Arc::new(own_addresses::manager(self.paths, &config.media, stray));
             return GroupContext::of(config, self.paths, config.log.debug, addresses);
         }
-        let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {
+        let path = self.paths.settings.clone();
+        let read = in_time(READ, move || Settings::load(&path));
+        let read = read.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+        let settings = read.unwrap_or_else(|error| {
             self.say(
                 Severity::Error,
                 format!("guardian: {error}: the default settings count"),
@@ -331,16 +335,11 @@ impl Release<'_> {
     /// What haresources says, else what it said when the daemon began; `None`: nobody knows.
     fn haresources(&self) -> Option<Vec<GroupLine>> {
         let path = self.paths.haresources();
-        let (tell, told) = mpsc::channel();
         let file = path.clone();
-        // On another thread: the disk may hang.
-        let _ = std::thread::Builder::new().spawn(move || {
-            let _ = tell.send(group_lines::load(&file));
-        });
-        let error = match told.recv_timeout(READ) {
-            Ok(Ok(lines)) => return Some(lines),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it cannot be read in time".to_owned(),
+        let error = match in_time(READ, move || group_lines::load(&file)) {
+            Some(Ok(lines)) => return Some(lines),
+            Some(Err(error)) => error.to_string(),
+            None => "it cannot be read in time".to_owned(),
         };
         let kept = self.config.map(|config| &config.groups);
         if let Some(groups) = kept.filter(|groups| !groups.is_empty()) {

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use crate::actors::child::{self, ChildSpec, ExitReport, OutputTarget};
 use crate::actors::messages::RunHook;
 use crate::config::Config;
+use crate::in_time::is_directory;
 use crate::paths::Paths;
 use crate::protocol::field::{self, kind};
 use crate::resources::script::{Environment, hook_name};
@@ -46,7 +47,7 @@ impl HookContext {
     /// What the configuration says. `debug` is the present debug level. Looks at the disk.
     #[must_use]
     pub fn of(config: &Config, paths: &Paths, debug: u8) -> Self {
-        let helpers = paths.helper_dir.is_dir();
+        let helpers = is_directory(&paths.helper_dir);
         Self {
             paths: paths.clone(),
             environment: Environment::of_daemon(config, paths, debug, helpers).for_scripts(config),

@@ -194,6 +194,18 @@ fn the_deadline_is_called_off_only_when_nothing_runs() {
     }
 }
 
+/// The disk of the settings hangs: what runs is released all the same.
+#[test]
+fn settings_that_cannot_be_read_in_time_hold_nothing_up() {
+    let scripts = tree(HELD);
+    fs::remove_file(&scripts.paths.settings).unwrap();
+    // Whoever opens it waits for a writer.
+    nix::unistd::mkfifo(&scripts.paths.settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let seen = Seen::of(&scripts, None);
+    assert!(seen.says("timed out: the default settings count"));
+    assert!(seen.says("guardian: all resources are released"));
+}
+
 /// The other node waits no longer for two groups than for one.
 #[test]
 fn groups_are_stopped_at_the_same_time() {

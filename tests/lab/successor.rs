@@ -273,6 +273,42 @@ fn a_successor_that_never_beats_is_noticed() {
     );
 }
 
+/// The same on a node that is alone: nobody takes over from it, so it has the time that it needs.
+fn alone(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 200ms\nwarntime 1\ndeadtime 2\ninitdead 3\n".into();
+    let pair = Pair::new(config);
+    pair.start("node1");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    wait_guardian(&pair, "node1", &[]);
+    let active = "Local status now set to: 'active'";
+    let before = pair.log_count("node1", active);
+    let last = pid(&pair, "node1");
+    let script = format!(
+        "rm /run/heartbeat.good; cd /etc/ha.d && mv ha.cf kept && mkfifo ha.cf; kill -9 {last}; sleep 4"
+    );
+    pair.lab.sh("node1", &script);
+    assert!(pair.runs("node1", "a") && pair.has_address("node1", ADDRESS_1));
+    // Whoever reads the pipe gets the file.
+    pair.lab.sh(
+        "node1",
+        "cd /etc/ha.d && timeout 60 cp kept ha.cf; mv kept ha.cf",
+    );
+    pair.wait_log_count("node1", active, before + 1);
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_node_that_is_alone_waits_for_a_slow_successor() {
+    run(
+        "successor::a_node_that_is_alone_waits_for_a_slow_successor",
+        OURS_OURS,
+        alone,
+    );
+}
+
 /// Kills the daemon of node1 in the middle of the start script of `a`.
 fn killed_in_a_start(pair: &Pair) {
     pair.start_both();

@@ -9,6 +9,7 @@ use super::native::AddressHandler;
 use crate::actors::child::OutputTarget;
 use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
+use crate::in_time::is_directory;
 use crate::own_addresses;
 use crate::paths::Paths;
 use crate::protocol::group::GroupKey;
@@ -49,7 +50,8 @@ impl GroupContext {
         debug: u8,
         addresses: Arc<dyn AddressHandler>,
     ) -> Self {
-        let helpers = paths.helper_dir.is_dir();
+        // A successor has to beat, and a release to take addresses away: they cannot wait for a disk.
+        let helpers = is_directory(&paths.helper_dir);
         let own_path = std::env::var("PATH").unwrap_or_default();
         let environment = Environment::of_daemon(config, paths, debug, helpers)
             .for_scripts(config)
