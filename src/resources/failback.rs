@@ -35,6 +35,7 @@ impl ResourceState {
     /// Somebody has settled where the foreign groups are.
     pub(super) fn failback_settled(&mut self) {
         self.failback_due = false;
+        self.goes_home_by_file = false;
         self.timers.failback = None;
     }
 
@@ -64,8 +65,10 @@ impl ResourceState {
             return;
         }
         // It runs its own already, and is about to say what it gives up: an offer would not be answered.
-        let claimed =
-            self.theirs_at_most().has(HoldingSet::FOREIGN.mirror()) && !self.counts_by_group();
+        // By a changed haresources its own may be other groups than those that are to go home.
+        let claimed = self.theirs_at_most().has(HoldingSet::FOREIGN.mirror())
+            && !self.counts_by_group()
+            && !self.goes_home_by_file;
         let quiet = !self.frozen
             && self.standby == Standby::Not
             && self.other_stable

@@ -111,6 +111,8 @@ pub struct ResourceState {
     pub(super) other_stable: bool,
     /// Foreign groups came from a dead node and shall go back.
     pub(super) failback_due: bool,
+    /// They are due because haresources was changed.
+    pub(super) goes_home_by_file: bool,
     /// The other side has turned stable: time to think of a failback.
     pub(super) failback_armed: bool,
     /// How often it was offered in vain since.
@@ -210,6 +212,7 @@ impl ResourceState {
             settles_when_released: false,
             other_stable: false,
             failback_due: false,
+            goes_home_by_file: false,
             failback_armed: false,
             failback_tries: 0,
             local_done: false,

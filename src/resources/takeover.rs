@@ -60,6 +60,7 @@ impl ResourceState {
             return;
         }
         self.failback_due = true;
+        self.goes_home_by_file = false;
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
         if self.all_peers_gone() && matches!(self.phase, Phase::Starting | Phase::Waiting) {

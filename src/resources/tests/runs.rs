@@ -43,6 +43,22 @@ fn what_a_legacy_node_gives_us_needs_no_person_who_confirms_it() {
     assert_eq!(running(&core), ["a"], "{:?}", core.said());
 }
 
+/// Haresources was changed beside a legacy node: it holds its own by the same word, and ours is to go home.
+#[test]
+fn what_is_a_legacy_nodes_by_now_is_offered_although_it_holds_its_own() {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.state.resume(HoldingSet::FOREIGN, [key("b")]);
+    core.state.note_changed_owners([], [], true);
+    core.state.finish([]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.wait(60_000);
+    let said = core.said();
+    assert!(said.contains(&"ask foreign me".to_owned()), "{said:?}");
+}
+
 /// A node of ours whose file differed is followed by a legacy one, which says nothing of its file.
 #[test]
 fn how_the_files_differ_is_forgotten_with_the_run_that_said_so() {
