@@ -188,9 +188,8 @@ fn a_daemon_that_is_killed_in_the_middle_of_a_release_releases_everything() {
         let (mut cluster, yields) = pair_that_yields(model, false);
         let before = cluster.withdrawn.len();
         cluster.revive(yields);
-        // Without reports nobody has said what it holds: the owner asks.
-        let at_once = cluster.withdrawn.len() > before || model == AutoFailback::Legacy;
-        assert!(at_once, "addresses are not withdrawn");
+        let at_once = cluster.withdrawn.len() > before;
+        assert!(at_once, "{model:?}: addresses are not withdrawn");
         cluster.run(120_000);
         let serves = if yields == "node1" { "node2" } else { "node1" };
         let serves = if model == OFF { serves } else { "node1" };

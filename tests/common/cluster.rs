@@ -279,9 +279,14 @@ impl Cluster {
             Some(before) => {
                 let settings = self.settings(at);
                 let unfinished = self.unfinished(at);
+                let last = self.hosts[at].node.as_ref();
+                let releases = last.is_some_and(Node::releases_everything);
                 let now = before.by(&settings.local, &settings.groups);
                 let mut node = Node::resume(settings, identity, 7, now.holding, before.running);
                 node.note_changed_owners(now.left, now.came, now.to_go_home);
+                if releases {
+                    node.keep_release();
+                }
                 node.finish(unfinished);
                 node
             }
