@@ -42,7 +42,7 @@ impl Owners {
         let most = plan.groups.iter().map(|g| g.1 as u64).max().unwrap_or(1);
         let all: u64 = plan.groups.iter().map(|g| g.1 as u64).sum();
         let script = plan.slow_script_ms * 1_000;
-        let steps = plan.features.steps.then_some(2 * all).unwrap_or_default();
+        let steps = if plan.features.steps { 2 * all } else { 0 };
         let hops = plan.internal_ms * 2_000 * (groups as u64 + 2 + steps);
         let with_reports = plan.failback != AutoFailback::Legacy;
         Self {
