@@ -39,12 +39,18 @@ fn kill_for_the_third_time(pair: &Pair) -> String {
 fn slow_stop(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::6\n");
+    config.media.push_str("\nrespawn root /bin/sleep 1000");
     let pair = Pair::new(config);
     pair.start_settled();
     wait_guardian(&pair, "node1", &[]);
-    kill_for_the_third_time(&pair);
+    let releasing = kill_for_the_third_time(&pair);
+    // A reload now changes nothing, and starts no client.
+    let clients = pair.log_count("node1", "Starting child client");
+    let reload = format!("touch -d '10 seconds' /etc/ha.d/ha.cf; kill -HUP {releasing}");
+    pair.lab.sh("node1", &reload);
     assert!(pair.runs("node1", "a"), "it is still being stopped");
     pair.wait_log("node1", "guardian: all resources are released");
+    assert_eq!(pair.log_count("node1", "Starting child client"), clients);
     pair.wait_owner("node2", ADDRESS_1, "a");
     assert_never_two_owners(&pair.lab);
     assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
