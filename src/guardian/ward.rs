@@ -38,6 +38,10 @@ const REVIVED: u32 = 6;
 /// The same for one that is only to release everything.
 const RELEASING: u32 = 8;
 
+/// What a successor has at least, as far as the others still wait: one that is well needs some hundredths
+/// of a second, and without it the machine may have to be restarted.
+const LEAST: Duration = Duration::from_millis(500);
+
 /// How long others wait for a process that replaces itself in place, beyond the usual: what it has
 /// asked for. Spec: membership, section 9.3.
 const RESTART_EXTRA: Duration = Duration::from_secs(30);
@@ -189,7 +193,7 @@ impl Told {
     }
 
     /// Until when a daemon of this stage has to beat; `None`: it does, or nobody knows. Where its
-    /// predecessor hung for long before it died, the same share of what is left.
+    /// predecessor hung for long before it died, the same share of what is left, or [`LEAST`].
     pub(super) fn must_beat_by(&self, stage: Stage) -> Option<Monotonic> {
         let tenths = match stage {
             Stage::Serving => REVIVED,
@@ -199,7 +203,9 @@ impl Told {
         let share = |time: Duration| time.saturating_mul(tenths) / 10;
         let from = self.silent_since + self.extra;
         let left = (from + restart_due(patience)).since(self.gone_since);
-        Some((from + share(patience)).max(self.gone_since + share(left)))
+        let least = (self.gone_since + LEAST).min(from + patience);
+        let usual = from + share(patience);
+        Some(usual.max(self.gone_since + share(left)).max(least))
     }
 
     /// How much is left before a restart of the machine would come too late; `None`: nobody knows.

@@ -24,9 +24,21 @@ enum Part {
 /// A pair in which one of ours (its name comes with it) is to be killed. Starts and stops of the slow
 /// group take so many seconds, and its address comes last and goes first.
 fn pair(kinds: [Kind; 2], part: Part, start: u32, stop: u32) -> (Pair, &'static str) {
+    pair_with(kinds, part, start, stop, 2)
+}
+
+/// The same with another dead time, in seconds.
+fn pair_with(
+    kinds: [Kind; 2],
+    part: Part,
+    start: u32,
+    stop: u32,
+    deadtime: u32,
+) -> (Pair, &'static str) {
     let ours = usize::from(!kinds[0].is_ours());
     let giver = if part == Part::Gives { ours } else { 1 - ours };
     let mut config = PairConfig::new(kinds);
+    config.times = format!("keepalive 200ms\nwarntime 1\ndeadtime {deadtime}\ninitdead 10\n");
     config.resources = GROUPS
         .iter()
         .map(|(owner, address, name)| {
@@ -113,7 +125,8 @@ pub fn taker_waits(kinds: [Kind; 2]) {
 
 /// The taker, and what the giver says in the moment in which nobody listens is heard later.
 pub fn taker_misses_the_word(kinds: [Kind; 2]) {
-    let (pair, taker) = pair(kinds, Part::Takes, 0, 1);
+    // The other node waits from the last heartbeat, however late the guardian notices the death.
+    let (pair, taker) = pair_with(kinds, Part::Takes, 0, 1, 6);
     let giver = Pair::peer(taker);
     pair.operator(giver, "hb_standby all");
     wait_until(LONG, "the stop script runs", || {

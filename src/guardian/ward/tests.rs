@@ -122,6 +122,9 @@ fn a_daemon_that_hung_before_it_died_has_been_silent_for_longer() {
     let limit = at(100) + Duration::from_millis(1200);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(limit));
     assert_eq!(told.left(at(100)), Some(Duration::from_secs(2)));
+    // Nothing is left before a restart of the machine, and the others still wait.
+    let limit = at(100) + Duration::from_millis(500);
+    assert_eq!(after(9).must_beat_by(Stage::Serving), Some(limit));
     // They have taken over already.
     assert_eq!(after(10).must_beat_by(Stage::Serving), Some(at(106)));
 }
