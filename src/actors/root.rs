@@ -370,6 +370,7 @@ impl Handler<RootEvent> for RootActor {
             }
             RootEvent::Addresses { groups, withdraw } => {
                 self.held.addresses(&groups, withdraw);
+                self.call_off_restart(ctx);
                 for group in groups {
                     self.groups.do_send(MoveAddresses { group, withdraw });
                 }

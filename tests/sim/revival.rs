@@ -126,13 +126,16 @@ impl World {
     pub fn ask_reload(&mut self, host: usize, pause: Micros) {
         let now = self.clock(host);
         let process = self.hosts[host].life.process;
+        let whole = self.hosts[host].kept.unfinished().is_empty();
         let Some(Daemon::Ours(node)) = self.hosts[host].node.as_mut() else {
             return;
         };
         if node.stopping() {
             return;
         }
-        let ready = node.status().to_string() == "active" && node.rscstatus() != Some("transition");
+        let ready = whole
+            && node.status().to_string() == "active"
+            && node.rscstatus() != Some("transition");
         if !ready {
             let again = self.now + SECOND;
             return self.at(

@@ -57,7 +57,8 @@ pub struct PrepareRestart;
 pub enum Readiness {
     /// The others are told; go on with this.
     Ready(Resume),
-    /// Resources are in transition, or communication is not up: ask again.
+    /// Resources are in transition, addresses are taken away for a moment, or communication is not up: ask
+    /// again.
     NotNow,
     /// The node is being stopped: never.
     Stopping,
@@ -75,7 +76,10 @@ impl Handler<PrepareRestart> for MembershipActor {
         if self.node.stopping() {
             return MessageResult(Readiness::Stopping);
         }
-        let settled = self.node.rscstatus() != Some("transition");
+        // A successor would take groups without their addresses for whole.
+        let may_run = |key| self.kept.may_run.contains(key);
+        let whole = !self.last_told.withdrawn().any(may_run);
+        let settled = whole && self.node.rscstatus() != Some("transition");
         if self.node.status() != NodeStatus::Active || !settled {
             return MessageResult(Readiness::NotNow);
         }
