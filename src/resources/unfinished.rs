@@ -11,7 +11,8 @@
 //! | was given to us in a standby that is still open | had an order in hand, or does not run | start | the standby goes on, see `left_open.rs` |
 //! | is not held | is left to its owner by a change of haresources | -, or stop when everything was being released | nobody has given it up, see `by_group.rs` |
 //! | `auto_failback legacy`, everything was being released | runs, or had an order in hand | stop | another node may run it, and no report of ours ever said so |
-//! | `auto_failback legacy`, else | had an order in hand | start | nobody has given it up; who asked for it asks again |
+//! | `auto_failback legacy`, else | runs, and had an order in hand | start | nobody has given it up; who asked for it asks again |
+//! | `auto_failback legacy`, else | does not run, and had an order in hand | - | it was being stopped; its owner may run it, or asks |
 //!
 //! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
 //! succeeds. The actors wait for scripts of the earlier daemon first.
@@ -47,7 +48,9 @@ impl ResourceState {
         let taken = self.left_to_take(|key| unfinished.contains(key));
         for (key, side) in self.keys_and_sides() {
             let in_hand = unfinished.contains(&key);
-            if !in_hand && !self.jobs.runs(&key) {
+            if !self.jobs.runs(&key) && (!in_hand || !self.nice()) {
+                // What is being started is named among what runs: this was a stop. Where nobody says what
+                // he holds, its owner may run it by now.
                 continue;
             }
             self.jobs.note_running(&key);

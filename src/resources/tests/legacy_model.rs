@@ -108,6 +108,23 @@ fn what_is_not_yet_taken_when_the_node_returns_is_asked_for() {
     assert_eq!(core.state.held_groups().count(), 4);
 }
 
+/// The daemon was killed while it stopped once more what it had given to the owner. Simulator: seed 921128
+/// with legacy failback.
+#[test]
+fn a_successor_starts_nothing_that_was_being_stopped_and_did_not_run() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.state.resume(HoldingSet::NONE, [GroupKey::new("a")]);
+    core.state.finish([GroupKey::new("b")]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("start")),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn with_more_nodes_it_waits_for_the_one_that_ran_it() {
     let mut core = Core::with(&settings(&["a", "b", "c"], LEGACY));
