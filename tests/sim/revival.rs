@@ -126,7 +126,8 @@ impl World {
     pub fn ask_reload(&mut self, host: usize, pause: Micros) {
         let now = self.clock(host);
         let process = self.hosts[host].life.process;
-        let whole = self.hosts[host].kept.unfinished().is_empty();
+        let kept = &self.hosts[host].kept;
+        let whole = kept.bare.is_disjoint(&kept.may_run);
         let Some(Daemon::Ours(node)) = self.hosts[host].node.as_mut() else {
             return;
         };

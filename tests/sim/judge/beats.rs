@@ -69,6 +69,8 @@ impl Beats {
 
     pub fn started(&mut self, host: usize, now: Micros) {
         self.up_since[host] = Some(now);
+        // Until now it has heard nobody, be the last event before long ago.
+        self.bad_at = now;
         self.sent[host] = None;
         self.gate[host] = None;
         self.frozen_until[host] = 0;
