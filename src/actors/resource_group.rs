@@ -158,6 +158,11 @@ impl ResourceGroupActor {
         let moving = Arc::clone(&self.moving);
         let span = error_span!("group", name = %command.group);
         let (done, outcomes) = (self.done.clone(), Arc::clone(&self.outcomes));
+        // Asked again every ten seconds: its scripts were looked at the first time.
+        let again = matches!(
+            self.last_outcome(),
+            Some(GroupOutcome::AddressTaken { .. })
+        );
         let permit = Permit::Ask {
             order: command.order,
             core: self.core.clone(),
@@ -182,7 +187,12 @@ impl ResourceGroupActor {
             };
             if careful && let Some(claim) = run.foreign_claim(known).await {
                 let claim = claim.to_string();
-                report(GroupOutcome::AddressTaken { claim }, None);
+                let taken = GroupOutcome::AddressTaken { claim };
+                if again {
+                    report(taken, None);
+                } else {
+                    run.refuse(taken, report).await;
+                }
                 return run.group;
             }
             match command.what {

@@ -168,6 +168,25 @@ impl GroupRun {
         self.release(GroupOutcome::Stopped, None, report).await;
     }
 
+    /// A start is refused because another host has an address. An earlier process may have started a part
+    /// of the group, or a script of it may still be at it: that is stopped first, for the other host may
+    /// use its disks.
+    pub(crate) async fn refuse(
+        &self,
+        outcome: GroupOutcome,
+        report: impl FnOnce(GroupOutcome, Option<String>),
+    ) {
+        self.after_earlier_scripts().await;
+        for word in &self.group.resources {
+            let worker = self.context.worker(word).await;
+            let script = matches!(worker, Worker::Script { .. });
+            if script && self.runs(word, &worker).await {
+                return self.release(outcome, None, report).await;
+            }
+        }
+        report(outcome, None);
+    }
+
     /// `said`: the last words of the start that failed before.
     async fn release(
         &self,

@@ -75,6 +75,27 @@ async fn a_careful_start_is_refused_while_another_host_has_the_address() {
     assert_eq!(scripts.addresses.up(), [ADDRESS]);
 }
 
+/// A daemon died in the middle of the group's start, and another host has it by now: it may use the disks
+/// of what was started here.
+#[actix::test]
+async fn what_runs_of_a_group_is_stopped_when_its_start_is_refused() {
+    let scripts = Scripts::new();
+    let mut cluster = Cluster::new(&scripts, &LINES);
+    cluster.order(1, ADDRESS, GroupOrder::Start);
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
+    foreign(&scripts, &[claim()]);
+    scripts.calls();
+    careful(&cluster, 2, ADDRESS);
+    let (_, outcome) = cluster.outcome().await;
+    assert!(matches!(outcome, GroupOutcome::AddressTaken { .. }));
+    assert_eq!(scripts.calls(), ["good a stop"]);
+    assert!(scripts.addresses.up().is_empty());
+    // Nothing of it is left, and the same answer comes every ten seconds: its scripts are not asked again.
+    careful(&cluster, 3, ADDRESS);
+    cluster.outcome().await;
+    assert_eq!(scripts.all_calls(), [""; 0]);
+}
+
 #[actix::test]
 async fn a_takeover_asks_nobody() {
     let scripts = Scripts::new();
