@@ -159,10 +159,7 @@ impl ResourceGroupActor {
         let span = error_span!("group", name = %command.group);
         let (done, outcomes) = (self.done.clone(), Arc::clone(&self.outcomes));
         // Asked again every ten seconds: its scripts were looked at the first time.
-        let again = matches!(
-            self.last_outcome(),
-            Some(GroupOutcome::AddressTaken { .. })
-        );
+        let again = matches!(self.last_outcome(), Some(GroupOutcome::AddressTaken { .. }));
         let permit = Permit::Ask {
             order: command.order,
             core: self.core.clone(),

@@ -148,6 +148,14 @@ impl ResourceState {
         }
     }
 
+    /// The other node is gone, and whatever it had: what was refused for that is tried at once.
+    pub(super) fn addresses_are_free(&mut self) {
+        let now = self.now;
+        for failure in self.failures.values_mut().filter(|known| known.taken) {
+            failure.at = now;
+        }
+    }
+
     fn start_failed(&mut self, group: &GroupKey) {
         if self.stopping() || self.phase == Phase::Shutdown {
             return;

@@ -242,7 +242,7 @@ impl ResourceState {
         let peer = self.peers.entry(from.clone()).or_default();
         if position < peer.newest_report {
             self.debug(format!("report of node {from} is older than the last one"));
-            return;
+            return self.gives_by_an_older_report(from, message);
         }
         peer.newest_report = position;
         peer.leaving = message.text(field::INFO) == Some("shutdown");
@@ -312,6 +312,7 @@ impl ResourceState {
                     return;
                 }
             }
+            None if self.took_ours_by_its_word(from, message) => return,
             None => {}
         }
         if full {
@@ -330,6 +331,7 @@ impl ResourceState {
         if full {
             self.orphans_answered(from, message);
             self.taken_by_report(from, position);
+            self.released_before_our_run(from, message);
         }
         if self.phase == Phase::Starting {
             if self.model == AutoFailback::Off {

@@ -55,6 +55,12 @@ impl ResourceState {
         });
     }
 
+    /// Whether a message was sent after the offer that we answered last.
+    pub(super) fn is_of_answered_offer(&self, position: Position) -> bool {
+        let answer = self.offer_answered.as_ref();
+        answer.is_some_and(|answer| answer.offer < position)
+    }
+
     /// An offer of ours was sent.
     pub(super) fn offered_by_us(&mut self, message: &Message) {
         if message.text(field::INFO) == Some("me") {

@@ -297,6 +297,9 @@ impl ResourceState {
             (Standby::Taking | Standby::Not, "done") if self.knows_that_it_is_done(from, set) => {
                 self.debug(format!("[{info}] of {from} is known"));
             }
+            (Standby::Not, "done") if self.is_late_done(from, set) => {
+                self.note_late_done(from, set, message);
+            }
             (Standby::Answered { giver, .. }, "done") if giver == from => {
                 self.debug(format!("[{info}] of {from} is of an earlier standby"));
             }
@@ -486,7 +489,7 @@ impl ResourceState {
         self.answer();
     }
 
-    fn take(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
+    pub(super) fn take(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
         self.sb_set = set;
         self.decide(
             format!("starts what was {set} of {from}"),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::audit::OrphansAsked;
+use super::beside_legacy::BesideLegacy;
 use super::failures::Failure;
 use super::freeze::Waiting;
 use super::holding::HoldingSet;
@@ -182,6 +183,7 @@ pub struct ResourceState {
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
     pub(super) asking: Asking,
+    pub(super) beside_legacy: BesideLegacy,
     pub(super) audit: Audit,
     /// Nothing is started or stopped.
     pub(super) frozen: bool,
@@ -256,6 +258,7 @@ impl ResourceState {
             owners: mark(&settings.groups),
             asked: BTreeMap::new(),
             asking: Asking::default(),
+            beside_legacy: BesideLegacy::default(),
             audit: Audit::default(),
             frozen: false,
             waiting: Waiting::default(),
@@ -346,6 +349,7 @@ impl ResourceState {
                 what: order.what,
             });
         }
+        self.settle_beside_legacy();
         self.tell_changed_names();
         self.look_for_orphans();
         self.run_audit();

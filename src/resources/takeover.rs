@@ -61,6 +61,7 @@ impl ResourceState {
         }
         self.failback_due = true;
         self.goes_home_by_file = false;
+        self.addresses_are_free();
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
         if self.all_peers_gone() && matches!(self.phase, Phase::Starting | Phase::Waiting) {
@@ -302,6 +303,7 @@ impl ResourceState {
             return;
         }
         self.other_stable = false;
+        self.addresses_are_free();
         self.take_over(from, None);
     }
 

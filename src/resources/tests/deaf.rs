@@ -313,3 +313,40 @@ fn what_a_legacy_node_says_it_holds_is_told_while_nothing_is_in_transition() {
     core.hear("b", "resource none 1");
     assert_eq!(held(&core), [""; 0]);
 }
+
+/// A legacy node stood still, gives us ours back, and works off a takeover that waited behind its scripts
+/// all the while. No report follows.
+#[test]
+fn a_legacy_node_that_ends_a_takeover_of_ours_runs_them() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "resource foreign mach_down");
+    let said = core.said();
+    assert!(said.contains(&"stop a".to_owned()), "{said:?}");
+    core.finish();
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource all 1");
+    core.wait(60_000);
+    assert_eq!(core.state.held_groups().count(), 0);
+}
+
+/// What it claims while we take what it gives is no news when we are done.
+#[test]
+fn a_legacy_node_that_claims_what_we_are_taking_is_asked_when_that_is_done() {
+    for answer in ["all", "local"] {
+        let mut core = Core::starting(ON);
+        core.hear("b", "resource all 1");
+        core.hear("b", "ask foreign me");
+        core.hear("b", "resource local 0 standby");
+        core.hear("b", "ask foreign done");
+        core.hear("b", "resource all 1");
+        core.said();
+        core.finish();
+        let said = core.said();
+        assert!(said.contains(&"starting".to_owned()), "{said:?}");
+        core.hear("b", &format!("resource {answer} 1"));
+        let yields = core.said().contains(&"stop a".to_owned());
+        assert_eq!(yields, answer == "all");
+        core.wait(60_000);
+        assert!(!core.said().contains(&"starting".to_owned()), "once");
+    }
+}

@@ -271,14 +271,7 @@ fn a_group_whose_address_is_taken_is_tried_again_soon_and_never_moved() {
     let mut core = Core::stable(ON);
     core.dies("b");
     core.said();
-    let taken = |core: &mut Core| {
-        core.end(GroupOutcome::AddressTaken {
-            claim: "10.0.0.1 is at 02:00:00:00:00:01".to_owned(),
-        });
-    };
-    while !core.in_flight.is_empty() {
-        taken(&mut core);
-    }
+    core.refuse();
     core.said();
     core.wait(9_000);
     assert!(core.said().is_empty());
@@ -289,9 +282,7 @@ fn a_group_whose_address_is_taken_is_tried_again_soon_and_never_moved() {
         "{said:?}"
     );
     for _ in 0..20 {
-        while !core.in_flight.is_empty() {
-            taken(&mut core);
-        }
+        core.refuse();
         core.wait(10_000);
     }
     let said = core.said();

@@ -153,3 +153,67 @@ fn a_done_for_another_set_takes_nothing() {
     core.hear("b", "ask local done");
     assert_eq!(core.said(), ["start b"]);
 }
+
+/// A legacy node puts on the wire first what it says last. Its scripts take their time.
+#[test]
+fn a_legacy_giver_whose_report_comes_late_gives_all_the_same() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    let standby = core.next_seq();
+    core.hear("b", "resource none 1");
+    hear_late(&mut core, standby, "resource none 0 standby");
+    core.said();
+    core.wait(600_000);
+    assert_eq!(core.said(), [""; 0], "its start may be running");
+    assert_eq!(core.complaints, [""; 0]);
+    core.hear("b", "ask local done");
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "all");
+    // One of an earlier standby shows nothing.
+    let mut core = Core::stable(ON);
+    let standby = core.next_seq();
+    core.hear("b", "ask local me");
+    core.hear("b", "resource local 1");
+    hear_late(&mut core, standby, "resource none 0 standby");
+    core.wait(60_000);
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+/// We began anew while a legacy node gave us our groups. It counts them as ours by now, and waits for our
+/// word for an hour.
+#[test]
+fn what_a_legacy_node_has_released_for_an_earlier_run_of_ours_is_taken() {
+    let settled = |b_holds: &str| {
+        let mut core = Core::starting(ON);
+        core.hear("b", &format!("resource {b_holds} 1"));
+        core.finish();
+        core.said();
+        core
+    };
+    let mut core = settled("all");
+    assert_eq!(core.state.rscstatus(), "none");
+    core.hear("b", "ask foreign done");
+    assert_eq!(
+        core.said(),
+        ["starting"],
+        "what it holds tells which done it is"
+    );
+    core.hear("b", "resource local 1");
+    assert!(core.said().contains(&"start a".to_owned()));
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"ask foreign done".to_owned()), "{said:?}");
+    assert_eq!(core.state.rscstatus(), "local");
+    // A taker that is late: it holds what it has taken.
+    let mut core = settled("local");
+    core.hear("b", "ask local done");
+    core.hear("b", "resource local 1");
+    assert!(!core.said().contains(&"start b".to_owned()));
+    let mut core = settled("all");
+    core.hear("b", "ask local done");
+    core.hear("b", "resource all 1");
+    core.wait(60_000);
+    let said = core.said();
+    assert!(!said.contains(&"start b".to_owned()), "{said:?}");
+    assert_eq!(core.state.rscstatus(), "none");
+}

@@ -14,6 +14,7 @@ mod legacy_model;
 mod pair;
 mod partition;
 mod questions;
+mod refused;
 mod runs;
 mod shutdown;
 mod standby;
@@ -329,6 +330,19 @@ impl Core {
         while let Some((_, _, what)) = self.in_flight.front() {
             let outcome = match what {
                 GroupOrder::Start => GroupOutcome::Started,
+                GroupOrder::Stop => GroupOutcome::Stopped,
+            };
+            self.end(outcome);
+        }
+    }
+
+    /// Another host answers for the addresses of every group that is to be started.
+    pub(super) fn refuse(&mut self) {
+        while let Some((_, _, what)) = self.in_flight.front() {
+            let outcome = match what {
+                GroupOrder::Start => GroupOutcome::AddressTaken {
+                    claim: "10.0.0.1 is at 02:00:00:00:00:01".to_owned(),
+                },
                 GroupOrder::Stop => GroupOutcome::Stopped,
             };
             self.end(outcome);

@@ -51,6 +51,7 @@ fn the_legacy_order_of_report_and_done_is_understood() {
 fn a_taker_says_done_even_when_the_start_failed() {
     let mut core = Core::stable(ON);
     core.hear("b", "ask local me");
+    core.hear("b", "resource none 0 standby");
     core.hear("b", "ask local done");
     core.said();
     core.fail_start();

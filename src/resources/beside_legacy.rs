@@ -1,0 +1,141 @@
+//! A legacy node whose words and groups have come apart. It serialises neither its takeovers nor its
+//! failbacks with the scripts that run: what waited behind them is worked off later, whatever was handed
+//! over meanwhile, and its words of a hand-over come in the wrong order.
+//!
+//! | What is seen | What we do |
+//! |---|---|
+//! | its `info=standby` comes behind a newer report | it gives all the same: its `done` is waited for |
+//! | its `mach_down`, while we hold our groups | it has started them, and lets go of nothing: we give way |
+//! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
+//! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
+//! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set |
+
+use super::holding::HoldingSet;
+use super::standby::Standby;
+use super::state::{Phase, ResourceState};
+use crate::protocol::field;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::protocol::status::NodeStatus;
+
+/// What is open beside a legacy node.
+#[derive(Debug, Default)]
+pub(super) struct BesideLegacy {
+    /// It was asked about what both of us claim.
+    asked: bool,
+    /// A `done` that nobody waited for: whose, and the message.
+    late_done: Option<(NodeName, HoldingSet, Message)>,
+}
+
+impl ResourceState {
+    fn is_legacy(&self, node: &NodeName) -> bool {
+        self.is_pair() && self.peers.get(node).is_some_and(|peer| !peer.systole)
+    }
+
+    /// Whether nothing moves here, and nothing keeps us from taking or leaving something.
+    fn at_rest(&self) -> bool {
+        self.nice()
+            && self.phase == Phase::Stable
+            && self.standby == Standby::Not
+            && !self.jobs.running()
+            && !self.contested()
+            && !self.frozen
+            && !self.stopping()
+    }
+
+    /// A report that is older than one that we have heard: whether it is the giver's word that it gives.
+    pub(super) fn gives_by_an_older_report(&mut self, from: &NodeName, report: &Message) {
+        let giving = matches!(&self.standby, Standby::Answered { giver, .. } if giver == from);
+        if giving && self.is_legacy(from) && self.is_of_answered_offer(Position::of(report)) {
+            self.giver_gives(report.text(field::INFO));
+        }
+    }
+
+    /// A report that says nothing of being settled. `true`: it was a reason to let go.
+    pub(super) fn took_ours_by_its_word(&mut self, from: &NodeName, report: &Message) -> bool {
+        report.text(field::INFO) == Some("mach_down")
+            && self.is_legacy(from)
+            && self.conflicts(from, None)
+    }
+
+    /// Whether a `done` that belongs to no standby of ours may be that of a giver.
+    pub(super) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
+        self.is_legacy(from) && self.at_rest() && !self.mine.has(set.mirror())
+    }
+
+    pub(super) fn note_late_done(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
+        self.decide(
+            format!("asks {from} what it holds"),
+            format!("it says that it has released or taken {set}, and nobody waited for that"),
+        );
+        self.beside_legacy.late_done = Some((from.clone(), set, message.clone()));
+        self.ask();
+    }
+
+    /// A full report: whether its sender has released what its late `done` names.
+    pub(super) fn released_before_our_run(&mut self, from: &NodeName, report: &Message) {
+        let late = self.beside_legacy.late_done.take();
+        let Some((giver, set, done)) = late.filter(|(giver, ..)| giver == from) else {
+            return;
+        };
+        if Position::of(report) < Position::of(&done) {
+            self.beside_legacy.late_done = Some((giver, set, done));
+            return;
+        }
+        let holds = self.theirs_at_most();
+        let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
+        if released && self.at_rest() && !self.mine.has(set.mirror()) {
+            self.take(from, set, &done);
+        }
+    }
+
+    /// Looks at what a legacy node claims and we do too, when nothing moves.
+    pub(super) fn settle_beside_legacy(&mut self) {
+        let mut peers = self.peers.iter();
+        let legacy = peers.find(|(_, peer)| {
+            !peer.systole
+                && peer.reported
+                && !peer.leaving
+                && !peer.left
+                && peer.status == Some(NodeStatus::Active)
+        });
+        let both = self.mine.common(self.theirs.mirror());
+        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
+            self.beside_legacy = BesideLegacy::default();
+            return;
+        };
+        if both.is_none() {
+            self.beside_legacy.asked = false;
+        }
+        if both.is_none() || !self.is_pair() || !self.at_rest() {
+            return;
+        }
+        let refused = both.common(self.done_by_others());
+        if !refused.is_none() {
+            return self.leave_to_legacy(&node, refused);
+        }
+        if !std::mem::replace(&mut self.beside_legacy.asked, true) {
+            self.decide(
+                format!("asks {node} what it holds"),
+                format!("both claim the {both} resources"),
+            );
+            self.ask();
+        }
+    }
+
+    fn leave_to_legacy(&mut self, node: &NodeName, set: HoldingSet) {
+        self.decide(
+            format!("no longer holds the {set} resources"),
+            format!("{node} says that it holds them, and another host has their addresses"),
+        );
+        self.mine = self.mine.without(set);
+        if set.has(HoldingSet::FOREIGN) {
+            self.failback_settled();
+        }
+        for key in self.keys_of(set) {
+            self.failures.remove(&key);
+        }
+        self.answer();
+    }
+}
