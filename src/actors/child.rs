@@ -202,7 +202,7 @@ pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitRepo
 }
 
 async fn watch(spec: ChildSpec) -> ExitReport {
-    let (mut child, last) = match start(&spec).await {
+    let (mut child, last, _record) = match start(&spec).await {
         Ok(started) => started,
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
@@ -210,8 +210,6 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             return ExitReport::not_started(code, error.to_string(), is_no_program(&error));
         }
     };
-    let pid = spec.record.as_ref().zip(child.id());
-    let _record = pid.and_then(|(what, pid)| Record::write(what, pid));
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
     let (ended, overdue) = {
@@ -269,18 +267,18 @@ async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> 
     }
 }
 
-async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>)> {
+/// The record goes when the script has ended.
+async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>, Option<Record>)> {
     let (output, last) = Output::open(&spec.output, spec.last_words).await;
     if let Some(recorded) = &spec.record
         && let Some(shim) = &recorded.shim
     {
         record::forget_code(&recorded.place);
-        let code = record::code_place(&recorded.place);
-        let words = shim::words(&code, &spec.program, &spec.args);
+        let words = shim::words(recorded, &spec.program, &spec.args);
         let mut command = command(spec, &output, shim)?;
         command.arg0(shim::TITLE).args(words);
         match spawn(command, Some(spec.directory.clone())).await {
-            Ok(child) => return Ok((child, last)),
+            Ok(child) => return Ok((child, last, Some(Record::of(&recorded.place)))),
             // No /proc, say: the script alone then.
             Err(error) => debug!(program = %shim.display(), %error, "a script runs by itself"),
         }
@@ -290,7 +288,11 @@ async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>)> {
         let mut command = command(spec, &output, &spec.program)?;
         command.args(&spec.args);
         match spawn(command, Some(spec.directory.clone())).await {
-            Ok(child) => return Ok((child, last)),
+            Ok(child) => {
+                let pid = spec.record.as_ref().zip(child.id());
+                let record = pid.and_then(|(what, pid)| Record::write(what, pid));
+                return Ok((child, last, record));
+            }
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
             {

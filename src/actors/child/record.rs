@@ -3,7 +3,8 @@
 //!
 //! One file per group in memory (`/run`), there while a script of the group is being started or
 //! stopped: the number of its process and when that began. The number alone may belong to somebody
-//! else by then. Beside it stands what the script does, and at its end its code ([`super::shim`]).
+//! else by then. Beside it stands what the script does, and at its end its code. The process beside the
+//! script writes it before the script begins ([`super::shim`]), and the daemon where there is none.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -48,7 +49,7 @@ pub struct Recorded {
     /// The file, see [`place`].
     pub place: PathBuf,
     /// What it does.
-    pub operation: &'static str,
+    pub operation: String,
     /// The resource word that it does it for.
     pub word: String,
     /// The program that writes down its code; `None`: nobody does.
@@ -103,6 +104,16 @@ fn forget(place: &Path) {
 pub(super) struct Record(PathBuf);
 
 impl Record {
+    /// Of a script that is recorded by somebody else.
+    pub(super) fn of(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Stays on disk.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+
     /// Writes down the process with that number. `None`: it could not be written.
     pub(super) fn write(what: &Recorded, pid: u32) -> Option<Self> {
         let path = &what.place;
@@ -110,11 +121,13 @@ impl Record {
         let does = format!("{pid} {} {}\n", what.operation, what.word);
         // An earlier version reads this one.
         let text = format!("{pid} {begun}\n");
+        let new = beside(path, ".new");
         let written = directory_of(path)
             .and_then(|()| fs::write(what_place(path), does))
-            .and_then(|()| fs::write(path, text));
+            .and_then(|()| fs::write(&new, text))
+            .and_then(|()| fs::rename(&new, path));
         match written {
-            Ok(()) => Some(Self(path.clone())),
+            Ok(()) => Some(Self::of(path)),
             Err(error) => {
                 debug!(path = %path.display(), %error, "a running script is not on disk");
                 None
@@ -248,7 +261,7 @@ mod tests {
     fn start_at(path: &Path) -> Recorded {
         Recorded {
             place: path.to_owned(),
-            operation: "start",
+            operation: "start".to_owned(),
             word: "db::a b".to_owned(),
             shim: None,
         }
@@ -268,7 +281,7 @@ mod tests {
             let pid = child.id().unwrap();
             let record = Record::write(&start_at(&path), pid);
             // An earlier daemon's: nobody removes it.
-            std::mem::forget(record);
+            record.unwrap().keep();
             drop(child.stdin.take());
             child.wait().await.unwrap();
             fs::write(code_place(&path), format!("{} 3\n", pid + of)).unwrap();
@@ -313,7 +326,7 @@ mod tests {
                 .unwrap();
             let record = Record::write(&start_at(&path), child.id().unwrap()).unwrap();
             // An earlier daemon's: nobody removes it.
-            std::mem::forget(record);
+            record.keep();
             assert_eq!(wait_for_earlier(&path, limit, short).await, None);
             assert!(child.try_wait().unwrap().is_some() || running(&path).is_none());
             assert!(!path.exists());

@@ -1,5 +1,9 @@
-//! A process between the daemon and a resource script: it outlives a daemon that is killed and writes
-//! down with what code the script ended, for a successor. It lives in the script's process group.
+//! A process between the daemon and a resource script: it outlives a daemon that is killed. For a
+//! successor it writes down that the script runs, before it begins, and with what code it ended. It
+//! lives in the script's process group.
+//!
+//! A daemon that is gone before the record stands has a successor that may have looked for it already:
+//! then the script is not run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,6 +16,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal, raise};
 
 use super::BUSY_ATTEMPTS;
+use super::record::{self, Record, Recorded};
 
 /// The first word of its command line: it tells the program what to be.
 pub const TITLE: &str = "heartbeat: resource script";
@@ -24,9 +29,17 @@ const FOR_THE_SCRIPT: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
-/// The words behind the title: where the code is to stand, the script and its words.
-pub(super) fn words(code: &Path, script: &Path, args: &[String]) -> Vec<OsString> {
-    let mut words = vec![code.as_os_str().to_owned(), script.as_os_str().to_owned()];
+/// The words behind the title: who asks for the script, what is to be recorded of it, the script and
+/// its words.
+pub(super) fn words(what: &Recorded, script: &Path, args: &[String]) -> Vec<OsString> {
+    let asks = std::process::id().to_string();
+    let mut words = vec![
+        OsString::from(asks),
+        what.place.as_os_str().to_owned(),
+        OsString::from(&what.operation),
+        OsString::from(&what.word),
+        script.as_os_str().to_owned(),
+    ];
     words.extend(args.iter().map(OsString::from));
     words
 }
@@ -35,9 +48,27 @@ pub(super) fn words(code: &Path, script: &Path, args: &[String]) -> Vec<OsString
 #[must_use]
 pub fn run(words: &[OsString]) -> u8 {
     let _ = nix::sys::prctl::set_name(c"hb-script");
-    let [code, script, args @ ..] = words else {
+    let [asks, place, operation, word, script, args @ ..] = words else {
         return 127;
     };
+    let what = Recorded {
+        place: PathBuf::from(place),
+        operation: operation.to_string_lossy().into_owned(),
+        word: word.to_string_lossy().into_owned(),
+        shim: None,
+    };
+    let record = Record::write(&what, std::process::id());
+    let asks: Option<u32> = asks.to_str().and_then(|text| text.parse().ok());
+    if asks.is_some_and(|asks| asks != std::os::unix::process::parent_id()) {
+        // The record goes with this.
+        return 127;
+    }
+    // Who asked for it takes it away, or a successor does.
+    if let Some(record) = record {
+        record.keep();
+    }
+    let code = record::code_place(&what.place);
+    let code = code.as_path();
     // A child begins without any of it.
     let mut held_back = SigSet::empty();
     for signal in FOR_THE_SCRIPT {
@@ -50,7 +81,7 @@ pub fn run(words: &[OsString]) -> u8 {
             eprintln!("{}: {error}", Path::new(script).display());
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             let failed = if denied { 126 } else { 127 };
-            note(Path::new(code), failed);
+            note(code, failed);
             return failed;
         }
     };
@@ -59,7 +90,7 @@ pub fn run(words: &[OsString]) -> u8 {
         .map_or(0, |signal| signal.saturating_add(128));
     let number = ended.code().unwrap_or(number);
     let number = u8::try_from(number).unwrap_or(u8::MAX);
-    note(Path::new(code), number);
+    note(code, number);
     if let Some(signal) = ended.signal().and_then(|it| Signal::try_from(it).ok()) {
         let _ = held_back.thread_unblock();
         let _ = raise(signal);
@@ -93,4 +124,53 @@ fn note(path: &Path, code: u8) {
     let new = PathBuf::from(name);
     let text = format!("{} {code}\n", std::process::id());
     let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A script that writes down what is recorded of it, run as asked for by the process `asks`.
+    fn run_for(asks: u32, directory: &Path) -> (u8, Option<String>) {
+        let (place, seen) = (directory.join("group"), directory.join("seen"));
+        let what = Recorded {
+            place: place.clone(),
+            operation: "start".to_owned(),
+            word: "db::a b".to_owned(),
+            shim: None,
+        };
+        let script = format!(
+            "cat {p} {p}.what >{s}; exit 3",
+            p = place.display(),
+            s = seen.display()
+        );
+        let args = ["-c".to_owned(), script];
+        let mut words = words(&what, Path::new("/bin/sh"), &args);
+        if let Some(first) = words.first_mut() {
+            *first = OsString::from(asks.to_string());
+        }
+        (run(&words), fs::read_to_string(seen).ok())
+    }
+
+    #[test]
+    fn the_record_stands_before_the_script_begins() {
+        let directory = tempfile::tempdir().unwrap();
+        let (code, seen) = run_for(std::os::unix::process::parent_id(), directory.path());
+        assert_eq!(code, 3);
+        let (own, seen) = (std::process::id(), seen.unwrap());
+        let lines: Vec<_> = seen.lines().collect();
+        assert!(lines[0].starts_with(&format!("{own} ")), "{seen}");
+        assert_eq!(lines[1], format!("{own} start db::a b"));
+        let code = fs::read_to_string(directory.path().join("group.code")).unwrap();
+        assert_eq!(code, format!("{own} 3\n"));
+    }
+
+    /// Its successor has looked for the record already, and runs the script itself.
+    #[test]
+    fn a_script_whose_daemon_is_gone_before_it_is_recorded_is_not_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let gone = std::os::unix::process::parent_id().saturating_add(1);
+        assert_eq!(run_for(gone, directory.path()), (127, None));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
 }

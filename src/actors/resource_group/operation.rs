@@ -285,7 +285,7 @@ impl GroupRun {
             kill_after: self.context.kill_after,
             record: (operation != Operation::Status).then(|| Recorded {
                 place: self.record(),
-                operation: operation.word(),
+                operation: operation.word().to_owned(),
                 word: word.to_owned(),
                 shim: self.context.shim.clone(),
             }),
