@@ -2,6 +2,7 @@
 
 use systole::clock::{Monotonic, Now};
 use systole::protocol::event::{Action, Event, OrderId};
+use systole::protocol::group::GroupKey;
 use systole::protocol::membership::NodeView;
 use systole::protocol::status::NodeStatus;
 use systole::resources::holding::HoldingSet;
@@ -75,6 +76,13 @@ impl Daemon {
             Self::Ours(node) => node.start_stands(order),
             Self::Legacy(_) => true,
         }
+    }
+    pub fn start_asks_network(&self, order: OrderId) -> bool {
+        matches!(self, Self::Ours(node) if node.start_asks_network(order))
+    }
+    /// Whether it tells people that a legacy node holds the group, if its addresses are not answered for.
+    pub fn leaves_to_legacy(&self, key: &GroupKey) -> bool {
+        matches!(self, Self::Ours(node) if node.held_by_legacy().any(|(held, _)| held == key))
     }
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         match self {

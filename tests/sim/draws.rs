@@ -69,6 +69,7 @@ pub enum Chance {
     Seed,
     Corrupt,
     Part,
+    Asked,
 }
 
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message

@@ -12,6 +12,7 @@ use systole::protocol::partition::YIELD;
 use systole::resources::holding::HoldingSet;
 use systole::resources::left_open::OpenStandby;
 
+use super::addresses::Asks;
 use super::daemon::Daemon;
 use super::draws::{Chance, within};
 use super::generations::Disk;
@@ -74,6 +75,7 @@ pub struct Host {
     pub broken: BTreeSet<usize>,
     /// Groups with an address that another machine has.
     pub taken: BTreeSet<usize>,
+    pub asks: Asks,
     /// Groups whose stop fails here for good.
     pub unstoppable: BTreeSet<usize>,
     /// How long the next script of a group takes, in milliseconds.
@@ -120,6 +122,7 @@ impl Host {
             outstanding: BTreeMap::new(),
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
+            asks: Asks::default(),
             unstoppable: BTreeSet::new(),
             slow: BTreeMap::new(),
             late: 0,
@@ -149,6 +152,7 @@ impl World {
         let h = &mut self.hosts[host];
         h.stopping = false;
         h.kept = Kept::default();
+        h.asks = Asks::default();
         h.life.process += 1;
         let identity = self.identity(host);
         let node = if self.plan.is_legacy(host) {
@@ -338,6 +342,8 @@ impl World {
                 else {
                     return self.judge.fail(now, format!("an order for {group}"));
                 };
+                let node = self.hosts[host].node.as_ref();
+                let careful = node.is_some_and(|node| node.start_asks_network(order));
                 self.give_order(
                     host,
                     Ordered {
@@ -345,6 +351,7 @@ impl World {
                         order,
                         group,
                         what,
+                        careful,
                     },
                 );
             }
@@ -352,9 +359,13 @@ impl World {
                 let when = now + self.internal_delay(host);
                 self.at(when, Happening::ClientsStopped { host, life });
             }
-            Action::NodeStatusChanged { node, status } if status == "dead" => {
-                if let Some(of) = self.hosts.iter().position(|h| h.name == node) {
-                    self.judge.declared_dead(host, of, now);
+            Action::NodeStatusChanged { node, status } => {
+                let of = self.hosts.iter().position(|h| h.name == node);
+                if let Some(of) = of.filter(|of| *of != host) {
+                    self.hosts[host].asks.status(status == "dead");
+                    if status == "dead" {
+                        self.judge.declared_dead(host, of, now);
+                    }
                 }
             }
             Action::RunHook(message) if message.kind() == Some("labmark") => {
@@ -373,8 +384,7 @@ impl World {
             Action::RestoreAddresses(groups) => self.addresses(host, &groups, true),
             Action::Exit => self.exit(host),
             Action::RebootMachine { .. } => self.crash(host),
-            Action::NodeStatusChanged { .. }
-            | Action::Notice(_)
+            Action::Notice(_)
             | Action::RunHook(_)
             | Action::LinkChanged { .. }
             | Action::Deliver { .. }

@@ -13,6 +13,7 @@
 )]
 
 mod act;
+mod addresses;
 mod daemon;
 mod draws;
 mod faults;

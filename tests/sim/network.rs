@@ -63,6 +63,11 @@ impl Path {
             corrupt: 0,
         }
     }
+
+    /// Whether something short comes through now; `roll`: what chance says, below 100.
+    pub fn carries(&self, roll: u64, now: Micros) -> bool {
+        !self.cut && now >= self.burst_until && roll >= self.loss
+    }
 }
 
 /// What is on its way.
@@ -167,7 +172,7 @@ impl World {
         let roll = within(self.noise.draw(Chance::Lost, place, now), 0..100);
         let again = within(self.noise.draw(Chance::Again, place, now), 0..100);
         let path = &mut self.paths[host][medium];
-        let mut lost = path.cut || now < path.burst_until || roll < path.loss;
+        let mut lost = !path.carries(roll, now);
         if beat && path.longest_run > 0 {
             lost &= path.lost_in_row < path.longest_run;
             path.lost_in_row = if lost { path.lost_in_row + 1 } else { 0 };

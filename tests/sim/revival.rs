@@ -7,6 +7,7 @@ use systole::protocol::group::GroupKey;
 use systole::protocol::name::NodeName;
 use systole::resources::holding::HoldingSet;
 
+use super::addresses::Asks;
 use super::daemon::Daemon;
 use super::world::{Happening, Micros, SECOND, World, group_key};
 
@@ -53,6 +54,7 @@ impl World {
                 holding = holding.without(set);
             }
         }
+        h.asks = Asks::new(!h.kept.may_run.is_empty());
         h.kept.in_hand.clear();
         h.kept.bare.clear();
         h.kept.owed = unfinished;

@@ -91,10 +91,11 @@ impl GroupModel {
 }
 
 impl World {
-    pub fn order_comes(&mut self, host: usize, ordered: Ordered) {
+    pub fn order_comes(&mut self, host: usize, mut ordered: Ordered) {
         if self.hosts[host].life.process != ordered.life.process {
             return;
         }
+        ordered.careful = self.asks_first(host, &ordered);
         self.hosts[host].groups[ordered.group]
             .waiting
             .push_back(ordered);
@@ -146,6 +147,9 @@ impl World {
         match ordered.what {
             GroupOrder::Start => {
                 model.ends_as = None;
+                if ordered.careful {
+                    return self.ask_network(host, ordered, 0, false);
+                }
                 self.next_start(host, group);
             }
             GroupOrder::Stop => {
@@ -156,7 +160,7 @@ impl World {
     }
 
     /// The next part that is not up; the core is asked first. Where all are up, that is found out.
-    fn next_start(&mut self, host: usize, group: usize) {
+    pub fn next_start(&mut self, host: usize, group: usize) {
         let model = &mut self.hosts[host].groups[group];
         let Some(ordered) = model.busy else { return };
         let Some(at) = model.up.iter().position(|up| !up) else {
@@ -170,6 +174,14 @@ impl World {
         }
         let when = self.now + self.internal_delay(host);
         self.at(when, Happening::MayStart { host, group });
+    }
+
+    /// Whether an order that has begun no script is still to be carried out.
+    pub fn waits_to_begin(&self, host: usize, machine: u32, ordered: &Ordered) -> bool {
+        let h = &self.hosts[host];
+        h.machine == machine
+            && h.life.process == ordered.life.process
+            && h.groups[ordered.group].asks(ordered)
     }
 
     /// The question is there: the answer goes back.
@@ -240,7 +252,7 @@ impl World {
     }
 
     /// A start comes to nothing: what is up is stopped.
-    fn undo(&mut self, host: usize, group: usize, outcome: GroupOutcome) {
+    pub fn undo(&mut self, host: usize, group: usize, outcome: GroupOutcome) {
         let address = self.plan.address_part(group);
         if !self.hosts[host].groups[group].up[address] {
             self.address(host, group, false);

@@ -40,6 +40,8 @@ pub struct Ordered {
     pub order: OrderId,
     pub group: usize,
     pub what: GroupOrder,
+    /// The network is asked first.
+    pub careful: bool,
 }
 
 /// Something that will happen.
@@ -64,6 +66,14 @@ pub enum Happening {
         host: usize,
         machine: u32,
         group: usize,
+    },
+    /// It is time for the next question to the network before a start.
+    Asked {
+        host: usize,
+        machine: u32,
+        ordered: Ordered,
+        round: u32,
+        claimed: bool,
     },
     /// The core is asked whether a start still stands, and the group's actor has its answer.
     MayStart {
@@ -305,6 +315,7 @@ impl World {
             | Happening::Datagram { host, .. }
             | Happening::Done { host, .. }
             | Happening::Order { host, .. }
+            | Happening::Asked { host, .. }
             | Happening::MayStart { host, .. }
             | Happening::Begin { host, .. }
             | Happening::Step { host, .. }
@@ -362,6 +373,17 @@ impl World {
                     self.script_end(host, group);
                 }
             }
+            Happening::Asked {
+                host,
+                machine,
+                ordered,
+                round,
+                claimed,
+            } => {
+                if self.waits_to_begin(host, machine, &ordered) {
+                    self.ask_network(host, ordered, round, claimed);
+                }
+            }
             Happening::MayStart { host, group } => self.may_start(host, group),
             Happening::Begin {
                 host,
@@ -369,9 +391,7 @@ impl World {
                 ordered,
                 stands,
             } => {
-                let h = &self.hosts[host];
-                let asks = h.groups[ordered.group].asks(&ordered);
-                if h.machine == machine && h.life.process == ordered.life.process && asks {
+                if self.waits_to_begin(host, machine, &ordered) {
                     self.begin_start(host, ordered.group, stands);
                 }
             }

@@ -111,7 +111,7 @@ impl LegacyNode {
     pub(super) fn group_done(
         &mut self,
         order: OrderId,
-        _: &GroupKey,
+        group: &GroupKey,
         outcome: &GroupOutcome,
         _: Now,
         out: &mut Vec<Action>,
@@ -123,10 +123,13 @@ impl LegacyNode {
                 });
                 return;
             }
+            GroupOutcome::Started => drop(self.runs.insert(group.clone())),
+            GroupOutcome::Stopped => drop(self.runs.remove(group)),
             GroupOutcome::StartFailed { .. } => {
+                self.runs.remove(group);
                 self.failed_at = Some(self.now + Duration::from_secs(30));
             }
-            _ => {}
+            GroupOutcome::AddressTaken { .. } => drop(self.runs.remove(group)),
         }
         for helper in &mut self.helpers {
             if helper

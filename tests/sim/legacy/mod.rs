@@ -7,7 +7,7 @@ mod helpers;
 mod reports;
 mod standby;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use systole::clock::{Monotonic, Now};
@@ -85,6 +85,8 @@ pub struct LegacyNode {
     exit_at: Option<Monotonic>,
     helpers: Vec<Helper>,
     queue: VecDeque<Helper>,
+    /// What a script's `status` would call running.
+    runs: BTreeSet<GroupKey>,
     acquired: bool,
     shutting: bool,
     releasing: bool,
@@ -129,6 +131,7 @@ impl LegacyNode {
             exit_at: None,
             helpers: Vec::new(),
             queue: VecDeque::new(),
+            runs: BTreeSet::new(),
             acquired: false,
             shutting: false,
             releasing: false,

@@ -85,7 +85,10 @@ impl LegacyNode {
             return;
         }
         self.mine = self.mine.with(LOCAL);
-        for key in self.keys(LOCAL) {
+        // `req_resource` asks for the status of each, and is content with what runs. Spec: resources, 5.3.
+        let keys = self.keys(LOCAL).into_iter();
+        let down: Vec<_> = keys.filter(|key| !self.runs.contains(key)).collect();
+        for key in down {
             let script = Self::helper(Work::TakeGroup, vec![key], GroupOrder::Start);
             self.queue.push_back(script);
         }

@@ -1,0 +1,126 @@
+//! Service addresses. Before some starts the network is asked whether another host answers for them,
+//! as the program's root and its groups do it. Every group has one, and the other
+//! host is asked for it on the cables that the nodes hear each other by.
+
+use std::collections::BTreeMap;
+
+use systole::protocol::event::{GroupOrder, GroupOutcome};
+
+use super::draws::{Chance, within};
+use super::world::{Happening, Micros, Ordered, SECOND, World, group_key};
+
+/// So often the network is asked, and how long it is in between.
+const ROUNDS: u32 = 3;
+const ROUND_PAUSE: Micros = 200_000;
+/// How long answers are waited for in all.
+const WINDOW: Micros = 800_000;
+/// A start that was refused is tried again after ten seconds; the question and what is in hand take time.
+const TRIED_AGAIN: Micros = 15 * SECOND;
+
+/// What a process knows of other nodes and of refused starts.
+#[derive(Debug, Default)]
+pub struct Asks {
+    /// Some other node was heard in its life, or groups ran on from an earlier one.
+    heard: bool,
+    /// Groups whose last start was refused, and when.
+    refused: BTreeMap<usize, Micros>,
+}
+
+impl Asks {
+    /// Of a process that begins; `ran`: groups ran on from an earlier one.
+    pub fn new(ran: bool) -> Self {
+        Self {
+            heard: ran,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// The status of the other node.
+    pub fn status(&mut self, dead: bool) {
+        if dead {
+            // What it held is taken without a delay.
+            self.refused.clear();
+        } else {
+            self.heard = true;
+        }
+    }
+
+    /// An order has come out so.
+    pub fn done(&mut self, group: usize, outcome: &GroupOutcome, now: Micros) {
+        if matches!(outcome, GroupOutcome::AddressTaken { .. }) {
+            self.refused.insert(group, now);
+        } else {
+            self.refused.remove(&group);
+        }
+    }
+
+    /// Whether a start was refused a moment ago.
+    pub fn waits(&self, group: usize, now: Micros) -> bool {
+        let at = self.refused.get(&group);
+        at.is_some_and(|at| now < at + TRIED_AGAIN)
+    }
+
+    /// Whether the network is asked before a start that the core did not ask it for.
+    pub fn is_careful(&self, group: usize) -> bool {
+        !self.heard || self.refused.contains_key(&group)
+    }
+}
+
+impl World {
+    /// The next question to the network, or the end of the wait for its answers.
+    pub fn ask_network(&mut self, host: usize, ordered: Ordered, round: u32, mut claimed: bool) {
+        claimed |= round < ROUNDS && self.is_answered(host, ordered.group);
+        if round > ROUNDS {
+            return self.network_answered(host, ordered, claimed);
+        }
+        let pause = if round < ROUNDS {
+            ROUND_PAUSE
+        } else {
+            WINDOW - ROUND_PAUSE * Micros::from(ROUNDS)
+        };
+        let machine = self.hosts[host].machine;
+        let asked = Happening::Asked {
+            host,
+            machine,
+            ordered,
+            round: round + 1,
+            claimed,
+        };
+        self.at(self.now + pause, asked);
+    }
+
+    /// Whether the other host answers for a group's address now. Its kernel does that, not its daemon.
+    fn is_answered(&mut self, host: usize, group: usize) -> bool {
+        let other = &self.hosts[1 - host];
+        if !other.groups[group].address || other.machine_frozen {
+            return false;
+        }
+        (0..self.plan.media).any(|medium| {
+            [host, 1 - host].into_iter().all(|from| {
+                let drawn = self.noise.draw(Chance::Asked, [from, medium, 0], self.now);
+                self.paths[from][medium].carries(within(drawn, 0..100), self.now)
+            })
+        })
+    }
+
+    fn network_answered(&mut self, host: usize, ordered: Ordered, claimed: bool) {
+        if !claimed {
+            return self.next_start(host, ordered.group);
+        }
+        let group = ordered.group;
+        // What is left of it here goes: two have it.
+        self.address(host, group, false);
+        self.note(format_args!(
+            "node{} g{group}: another host has its address",
+            host + 1
+        ));
+        let claim = group_key(group).to_string();
+        self.undo(host, group, GroupOutcome::AddressTaken { claim });
+    }
+
+    /// Whether the network is to be asked before this order, as far as the process knows.
+    pub fn asks_first(&self, host: usize, ordered: &Ordered) -> bool {
+        let careful = ordered.careful || self.hosts[host].asks.is_careful(ordered.group);
+        ordered.what == GroupOrder::Start && careful && !self.plan.is_legacy(host)
+    }
+}
