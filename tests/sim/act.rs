@@ -81,6 +81,8 @@ pub enum Act {
     },
     /// What the host has sent so long ago is heard once more.
     Replay { from: usize, medium: usize, ms: u64 },
+    /// The root actor panics over its next message.
+    Root { host: usize },
     /// Something happens to the generation file, see `generations.rs`.
     Disk { host: usize, how: usize },
     /// The host signs with its other key.
@@ -149,6 +151,7 @@ impl Act {
                 percent,
             } => ("corrupt", vec![n(from), n(medium), u(percent)]),
             Self::Replay { from, medium, ms } => ("replay", vec![n(from), n(medium), u(ms)]),
+            Self::Root { host } => ("root", vec![n(host)]),
             Self::Disk { host, how } => ("disk", vec![n(host), n(how)]),
             Self::Rotate { host } => ("rotate", vec![n(host)]),
             Self::Rest { moved } => ("rest", vec![u(moved)]),
@@ -270,6 +273,7 @@ impl Act {
                 medium: m()?,
                 ms: u(2)?,
             },
+            "root" => Self::Root { host: h()? },
             "disk" => Self::Disk {
                 host: h()?,
                 how: below(1, 4)?,

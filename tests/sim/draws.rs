@@ -70,6 +70,7 @@ pub enum Chance {
     Corrupt,
     Part,
     Asked,
+    Root,
 }
 
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message

@@ -34,6 +34,12 @@ pub struct Features {
     pub operators: bool,
     /// Generation files that are late, lost or rolled back, and frames of earlier runs heard again.
     pub generations: bool,
+    /// By so many millionths the monotonic clock of each host runs too fast.
+    pub drift: [i64; 2],
+    /// The root actor panics.
+    pub root: bool,
+    /// A script takes an hour.
+    pub hour: bool,
 }
 
 /// Random numbers for one feature of one history.
@@ -54,6 +60,9 @@ impl Features {
             lacks: lacks(&mut stream(kind, seed, "lacks"), pure),
             operators: kind != Kind::Single && has("operators", 15),
             generations: kind != Kind::Single && pure && has("generations", 15),
+            drift: drift(&mut stream(kind, seed, "drift")),
+            root: kind != Kind::Single && pure && has("root", 12),
+            hour: kind != Kind::Single && pure && has("hour", 2),
         }
     }
 
@@ -65,6 +74,16 @@ impl Features {
         }
         if self.generations {
             files(&mut stream(kind, seed, "files"), plan, &mut acts);
+        }
+        if self.root {
+            roots(&mut stream(kind, seed, "roots"), &mut acts);
+        }
+        if self.hour {
+            let mut draws = stream(kind, seed, "which");
+            let (host, group) = (draws.index(2), draws.index(plan.groups.len()));
+            let when = draws.range(10 * SECOND..FAULTS_END);
+            let ms = 3_600_000;
+            acts.push((when, Act::Slow { host, group, ms }));
         }
         acts.retain(|(when, _)| *when < FAULTS_END);
         acts
@@ -82,6 +101,12 @@ impl Features {
             "steps" => self.steps = value == "yes",
             "operators" => self.operators = value == "yes",
             "generations" => self.generations = value == "yes",
+            "root" => self.root = value == "yes",
+            "hour" => self.hour = value == "yes",
+            "drift" => {
+                let (a, b) = value.split_once(',')?;
+                self.drift = [a.parse().ok()?, b.parse().ok()?];
+            }
             "lacks" => {
                 let (a, b) = value.split_once(',')?;
                 self.lacks = [a.parse().ok()?, b.parse().ok()?];
@@ -100,6 +125,34 @@ impl Features {
             }
         }
     }
+}
+
+/// It panics over whatever comes next; often a hand-over, and now and then the daemon dies behind it.
+fn roots(draws: &mut Draws, acts: &mut Vec<(Micros, Act)>) {
+    let mut when = draws.range(2 * SECOND..30 * SECOND);
+    while when < FAULTS_END {
+        let (host, set) = (draws.index(2), draws.index(3));
+        acts.push((when, Act::Root { host }));
+        let mut at = when + draws.range(0..200_000);
+        if draws.percent(50) {
+            let host = draws.index(2);
+            acts.push((at, Act::Standby { host, set }));
+        }
+        if draws.percent(20) {
+            at += draws.range(0..SECOND);
+            let pause = draws.range(20_000..300_000);
+            acts.push((at, Act::Kill { host, pause }));
+        }
+        when = at + draws.range(SECOND..20 * SECOND);
+    }
+}
+
+/// At most one percent between the two.
+fn drift(draws: &mut Draws) -> [i64; 2] {
+    if !draws.percent(10) {
+        return [0; 2];
+    }
+    [0, 1].map(|_| draws.range(0..10_001) as i64 - 5_000)
 }
 
 /// What becomes of the generation files, and what is heard again.
@@ -193,6 +246,15 @@ impl fmt::Display for Features {
         }
         if self.generations {
             write!(f, " generations=yes")?;
+        }
+        if self.drift != [0; 2] {
+            write!(f, " drift={},{}", self.drift[0], self.drift[1])?;
+        }
+        if self.root {
+            write!(f, " root=yes")?;
+        }
+        if self.hour {
+            write!(f, " hour=yes")?;
         }
         Ok(())
     }

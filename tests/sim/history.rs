@@ -37,6 +37,15 @@ impl History {
         while world.hosts.iter().any(ends) && world.now < last + 300 * SECOND {
             world.run(world.now + 10 * SECOND);
         }
+        // A script that takes an hour.
+        let busy = |host: &super::host::Host| host.groups.iter().any(|group| !group.idle());
+        while self.plan.features.hour
+            && world.hosts.iter().any(busy)
+            && world.now < last + 2 * 3_600 * SECOND
+            && !world.judge.failed()
+        {
+            world.run(world.now + 60 * SECOND);
+        }
         for host in 0..self.plan.nodes() {
             world.start(host);
         }

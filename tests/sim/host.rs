@@ -18,6 +18,7 @@ use super::draws::{Chance, within};
 use super::generations::Disk;
 use super::legacy::LegacyNode;
 use super::plan::{Plan, Program};
+use super::root::{End, Root};
 use super::steps::GroupModel;
 use super::world::{Happening, Life, Micros, Ordered, SECOND, World, group_key};
 
@@ -60,6 +61,7 @@ pub struct Host {
     pub panics: bool,
     pub generation: u64,
     pub disk: Disk,
+    pub root: Root,
     pub frozen_until: Option<Micros>,
     /// The whole machine stands: scripts do not go on either.
     pub machine_frozen: bool,
@@ -110,6 +112,7 @@ impl Host {
             panics: false,
             generation: 1_000,
             disk: Disk::default(),
+            root: Root::default(),
             frozen_until: None,
             machine_frozen: false,
             deferred: Vec::new(),
@@ -208,6 +211,7 @@ impl World {
         h.node = None;
         h.life.process += 1;
         h.machine += 1;
+        h.root.forget();
         h.disk.went_down(self.now);
         h.reviving = false;
         h.panics = false;
@@ -356,6 +360,10 @@ impl World {
                 );
             }
             Action::StopClients => {
+                self.hosts[host].root.stops_clients();
+                if self.root_loses_it(host) {
+                    return;
+                }
                 let when = now + self.internal_delay(host);
                 self.at(when, Happening::ClientsStopped { host, life });
             }
@@ -382,8 +390,18 @@ impl World {
             }
             Action::WithdrawAddresses(groups) => self.addresses(host, &groups, false),
             Action::RestoreAddresses(groups) => self.addresses(host, &groups, true),
-            Action::Exit => self.exit(host),
-            Action::RebootMachine { .. } => self.crash(host),
+            Action::Exit => {
+                self.hosts[host].root.ends(End::Exit);
+                if !self.root_loses_it(host) {
+                    self.exit(host);
+                }
+            }
+            Action::RebootMachine { .. } => {
+                self.hosts[host].root.ends(End::Reboot);
+                if !self.root_loses_it(host) {
+                    self.crash(host);
+                }
+            }
             Action::Notice(_)
             | Action::RunHook(_)
             | Action::LinkChanged { .. }
@@ -394,7 +412,7 @@ impl World {
         }
     }
 
-    fn exit(&mut self, host: usize) {
+    pub fn exit(&mut self, host: usize) {
         let runs = self.hosts[host].groups.iter().any(|model| model.runs());
         if runs {
             let text = format!("node{} ended and its groups run", host + 1);
@@ -411,6 +429,7 @@ impl World {
         }
         self.hosts[host].life.process += 1;
         self.hosts[host].disk.went_down(self.now);
+        self.hosts[host].root.forget();
         self.hosts[host].kept = Kept::default();
     }
 
@@ -435,7 +454,8 @@ impl World {
         };
         // A timer never fires early.
         let nanos = deadline.since_start().as_nanos().div_ceil(1_000);
-        let when = u64::try_from(nanos).unwrap_or(u64::MAX);
+        let when = self.moment(host, u64::try_from(nanos).unwrap_or(u64::MAX / 4));
+        let h = &mut self.hosts[host];
         if h.last_run == now && when <= now {
             h.same_instant += 1;
             if h.same_instant > 1_000 {

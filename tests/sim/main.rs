@@ -31,6 +31,7 @@ mod pair;
 mod partition;
 mod plan;
 mod revival;
+mod root;
 mod scenarios;
 mod scripts;
 mod singles;

@@ -61,6 +61,7 @@ impl World {
                 self.hosts[host].late = micros;
                 self.judge.late_timers(host, micros);
             }
+            Act::Root { host } => self.hosts[host].root.panics = !self.plan.is_legacy(host),
             Act::Disk { host, how } => self.hosts[host].disk.happens(how),
             Act::Rotate { host } => self.hosts[host].key ^= 3,
             Act::Rest { moved } => self.rest(moved != 0),
@@ -99,6 +100,7 @@ impl World {
         for host in &mut self.hosts {
             host.unstoppable.clear();
             host.panics = false;
+            host.root.panics = false;
             host.disk.happens(3);
             host.slow.clear();
             host.late = 0;

@@ -25,6 +25,7 @@ impl World {
         h.node = None;
         h.life.process += 1;
         h.reviving = true;
+        h.root.forget();
         for model in &mut h.groups {
             model.lose_actor();
         }
@@ -110,6 +111,7 @@ impl World {
         let h = &mut self.hosts[host];
         h.panics = false;
         let Some(node) = h.node.take() else { return };
+        h.root.forget();
         h.kept.holding = node.holding();
         h.kept.releases = node.releases_everything();
         h.kept.frozen = node.frozen();

@@ -19,6 +19,21 @@ impl World {
             self.judge.fail(now, text);
         }
         self.orders.push((now, host, group, ordered.what));
+        if ordered.what == GroupOrder::Start {
+            self.judge.ordered(host, group, now);
+        }
+        self.hosts[host].root.ordered(ordered);
+        if self.root_loses_it(host) {
+            return self.hosts[host].root.loses(ordered.order);
+        }
+        self.write_order_down(host, ordered);
+        let when = now + self.internal_delay(host);
+        self.at(when, Happening::Order { host, ordered });
+    }
+
+    /// What a successor has to know before the order is carried out.
+    pub fn write_order_down(&mut self, host: usize, ordered: Ordered) {
+        let group = ordered.group;
         let kept = &mut self.hosts[host].kept;
         kept.owed.remove(&group);
         kept.bare.remove(&group);
@@ -26,16 +41,18 @@ impl World {
         if ordered.what == GroupOrder::Start {
             kept.may_run.insert(group);
             self.hosts[host].groups[group].bare = false;
-            self.judge.ordered(host, group, now);
         }
-        let when = now + self.internal_delay(host);
-        self.at(when, Happening::Order { host, ordered });
     }
 
     /// The core, or what is kept beside it, hears how an order came out.
     pub fn done(&mut self, host: usize, ordered: Ordered, outcome: GroupOutcome) {
         let (life, group) = (ordered.life, ordered.group);
-        if self.hosts[host].life.process != life.process {
+        if self.hosts[host].life.process != life.process || self.root_loses_it(host) {
+            return;
+        }
+        let h = &self.hosts[host];
+        if h.life == life && !h.root.awaits(&ordered) {
+            // Told twice.
             return;
         }
         let now = self.now;
@@ -55,6 +72,7 @@ impl World {
             return;
         }
         self.hosts[host].outstanding.remove(&group);
+        self.hosts[host].root.answered(group);
         let (order, group) = (ordered.order, group_key(group));
         self.feed(
             host,
@@ -70,18 +88,25 @@ impl World {
     pub fn addresses(&mut self, host: usize, groups: &[GroupKey], there: bool) {
         for group in 0..self.plan.groups.len() {
             if groups.contains(&group_key(group)) {
-                let bare = &mut self.hosts[host].kept.bare;
-                if there {
-                    bare.remove(&group);
-                } else {
-                    bare.insert(group);
+                self.hosts[host].root.moves(group, there);
+                if !self.root_loses_it(host) {
+                    self.move_addresses(host, group, there);
                 }
-                let model = &mut self.hosts[host].groups[group];
-                model.bare = !there;
-                let there = there && model.runs();
-                self.address(host, group, there);
             }
         }
+    }
+
+    pub fn move_addresses(&mut self, host: usize, group: usize, there: bool) {
+        let bare = &mut self.hosts[host].kept.bare;
+        if there {
+            bare.remove(&group);
+        } else {
+            bare.insert(group);
+        }
+        let model = &mut self.hosts[host].groups[group];
+        model.bare = !there;
+        let there = there && model.runs();
+        self.address(host, group, there);
     }
 
     /// The addresses of one group are there, or not.

@@ -38,6 +38,8 @@ pub struct GroupModel {
     /// The script in hand is of a daemon that is gone.
     orphan: bool,
     waiting: VecDeque<Ordered>,
+    /// The last order that was carried out, and what it came to.
+    told: Option<(Ordered, GroupOutcome)>,
 }
 
 impl GroupModel {
@@ -96,9 +98,16 @@ impl World {
             return;
         }
         ordered.careful = self.asks_first(host, &ordered);
-        self.hosts[host].groups[ordered.group]
-            .waiting
-            .push_back(ordered);
+        let model = &mut self.hosts[host].groups[ordered.group];
+        // Told again: it is known, or its outcome is.
+        let mut known = model.busy.iter().chain(&model.waiting);
+        if known.any(|known| known.is(&ordered)) {
+            return;
+        }
+        if let Some((_, outcome)) = model.told.clone().filter(|(told, _)| told.is(&ordered)) {
+            return self.report(host, ordered, outcome);
+        }
+        model.waiting.push_back(ordered);
         self.next_order(host, ordered.group);
     }
 
@@ -294,6 +303,7 @@ impl World {
             host + 1,
             ordered.group
         ));
+        self.hosts[host].groups[ordered.group].told = Some((ordered, outcome.clone()));
         let when = self.now + self.internal_delay(host);
         self.at(
             when,

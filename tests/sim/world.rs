@@ -44,6 +44,13 @@ pub struct Ordered {
     pub careful: bool,
 }
 
+impl Ordered {
+    /// The same order, however it is carried out.
+    pub fn is(&self, other: &Self) -> bool {
+        self.life == other.life && self.order == other.order
+    }
+}
+
 /// Something that will happen.
 #[derive(Debug, Clone)]
 pub enum Happening {
@@ -110,6 +117,11 @@ pub enum Happening {
     Revive {
         host: usize,
         machine: u32,
+    },
+    /// Root has begun anew after a panic.
+    TellAgain {
+        host: usize,
+        life: Life,
     },
     /// Is the node ready for a restart in place?
     AskReload {
@@ -281,9 +293,25 @@ impl World {
     pub fn clock(&self, host: usize) -> Now {
         let wall = 1_700_000_000_i64 + (self.now / SECOND) as i64 + self.hosts[host].wall_offset;
         Now {
-            instant: Monotonic::from_duration(Duration::from_micros(self.now)),
+            instant: Monotonic::from_duration(Duration::from_micros(self.local(host, self.now))),
             unix_s: wall.max(1) as u64,
         }
+    }
+
+    /// The monotonic clock of a host at that moment: it may run a little faster or slower.
+    fn local(&self, host: usize, when: Micros) -> Micros {
+        let drift = self.plan.features.drift.get(host).copied().unwrap_or(0);
+        when.saturating_add_signed(when as i64 * drift / 1_000_000)
+    }
+
+    /// The first moment at which the clock of a host says so much.
+    pub fn moment(&self, host: usize, local: Micros) -> Micros {
+        let drift = self.plan.features.drift.get(host).copied().unwrap_or(0);
+        let mut when = (i128::from(local) * 1_000_000 / i128::from(1_000_000 + drift)) as Micros;
+        while self.local(host, when) < local {
+            when += 1;
+        }
+        when
     }
 
     /// A delay between two of our own actors.
@@ -323,6 +351,7 @@ impl World {
             | Happening::StopAsked { host, .. }
             | Happening::AskReload { host, .. }
             | Happening::Echo { host, .. }
+            | Happening::TellAgain { host, .. }
             | Happening::ClientsStopped { host, .. } => Some((*host, false)),
             Happening::Act(Act::Maintenance { host, .. }) => Some((*host, false)),
             Happening::ScriptEnd { host, .. } => Some((*host, true)),
@@ -420,6 +449,11 @@ impl World {
             } => {
                 if self.hosts[host].life.process == process {
                     self.ask_reload(host, pause);
+                }
+            }
+            Happening::TellAgain { host, life } => {
+                if self.hosts[host].life.process == life.process {
+                    self.tell_again(host);
                 }
             }
             Happening::Echo { host, life } => {

@@ -12,6 +12,8 @@ pub struct Beats {
     /// How much later than asked for timers may come.
     late: Vec<Micros>,
     deadtimes: Vec<Micros>,
+    /// Clocks run apart, by at most one percent.
+    drifts: bool,
     /// `announced[by][of]`: the dead time in the newest heartbeat that came through.
     announced: Vec<Vec<Micros>>,
     /// `heard[by][of]`: when a heartbeat last came through.
@@ -49,6 +51,7 @@ impl Beats {
                 .collect(),
             late: vec![0; nodes],
             initdead: plan.initdead_ms * 1_000,
+            drifts: plan.features.drift != [0; 2],
             deadtimes: (0..nodes).map(|host| plan.deadtime(host)).collect(),
             announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
             heard: vec![vec![0; nodes]; nodes],
@@ -110,6 +113,11 @@ impl Beats {
         self.slack = self.slack.max(6 * late);
     }
 
+    /// How much longer or shorter a time may be by another clock.
+    fn apart(&self, time: Micros) -> Micros {
+        if self.drifts { time / 50 } else { 0 }
+    }
+
     pub fn lost(&mut self, from: usize, to: usize, now: Micros) {
         self.lost[from][to] = now;
     }
@@ -118,7 +126,8 @@ impl Beats {
     pub fn sent(&mut self, host: usize, now: Micros) -> Option<String> {
         let last = self.sent[host].replace(now)?;
         let frozen = self.frozen_until[host] > last;
-        (!frozen && now - last > self.keepalives[host] + 5_000 + self.late[host])
+        let keepalive = self.keepalives[host] + self.apart(self.keepalives[host]);
+        (!frozen && now - last > keepalive + 5_000 + self.late[host])
             .then(|| format!("node{} late: {} us", host + 1, now - last))
     }
 
@@ -173,7 +182,7 @@ impl Beats {
     /// Dead only after the dead time of silence.
     pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) -> Option<String> {
         let silent = now.saturating_sub(self.heard[by][of]);
-        (silent < self.announced[by][of])
+        (silent + self.apart(silent) < self.announced[by][of])
             .then(|| format!("node{} calls node{} dead after {silent} us", by + 1, of + 1))
     }
 
@@ -195,6 +204,7 @@ impl Beats {
             > patience * self.announced[by][of]
                 + self.keepalives[by]
                 + self.keepalives[of]
+                + self.apart(silent)
                 + SECOND;
         if dead || !judges || !late || self.newest[by][of] == (0, 0) {
             self.overdue[by][of] = None;
@@ -215,7 +225,8 @@ impl Beats {
         let (since, until) = self.freezes[by]?;
         let owner_froze = self.freezes[of];
         (!self.legacy[by]
-            && now < until + self.deadtimes[of].min(self.deadtimes[by])
+            && now + self.apart(now - until.min(now))
+                < until + self.deadtimes[of].min(self.deadtimes[by])
             && self.lost[of][by] + self.deadtimes[of] < since
             && self.up_since[of].is_some_and(|up| up < since)
             && owner_froze.is_none_or(|(_, other)| other + self.deadtimes[by] < since))

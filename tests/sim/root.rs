@@ -1,0 +1,115 @@
+//! The root actor of a host, through which orders, their outcomes and moves of addresses go. After a
+//! panic the message in its hand is lost; it begins anew and is told again what matters. Whoever hears
+//! something twice knows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use systole::protocol::event::OrderId;
+
+use super::draws::{Chance, within};
+use super::world::{Happening, Micros, Ordered, World};
+
+/// It begins anew within so long.
+const RESTART: Micros = 50_000;
+
+/// What is told again.
+#[derive(Debug, Default)]
+pub struct Root {
+    /// It panics over the next message.
+    pub panics: bool,
+    /// Orders that the core has not heard the outcome of, and those of them that were lost.
+    orders: BTreeMap<usize, Ordered>,
+    lost: BTreeSet<OrderId>,
+    /// Addresses that were moved without an order since: `true`: put back.
+    moved: BTreeMap<usize, bool>,
+    clients_stop: bool,
+    end: Option<End>,
+}
+
+/// What ends everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Exit,
+    Reboot,
+}
+
+impl Root {
+    /// Another core, or another process.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn answered(&mut self, group: usize) {
+        self.orders.remove(&group);
+    }
+
+    /// Whether the core waits for the outcome of this order.
+    pub fn awaits(&self, ordered: &Ordered) -> bool {
+        let order = self.orders.get(&ordered.group);
+        order.is_some_and(|order| order.is(ordered))
+    }
+
+    pub fn ordered(&mut self, ordered: Ordered) {
+        self.moved.remove(&ordered.group);
+        self.orders.insert(ordered.group, ordered);
+    }
+
+    pub fn moves(&mut self, group: usize, there: bool) {
+        self.moved.insert(group, there);
+    }
+
+    pub fn stops_clients(&mut self) {
+        self.clients_stop = true;
+    }
+
+    pub fn ends(&mut self, end: End) {
+        self.end = Some(end);
+    }
+
+    pub fn loses(&mut self, order: OrderId) {
+        self.lost.insert(order);
+    }
+}
+
+impl World {
+    /// Whether root panics over this message, which is lost.
+    pub fn root_loses_it(&mut self, host: usize) -> bool {
+        if !std::mem::take(&mut self.hosts[host].root.panics) {
+            return false;
+        }
+        self.note(format_args!("node{}: root panics", host + 1));
+        let drawn = self.noise.draw(Chance::Root, [host, 0, 0], self.now);
+        let life = self.hosts[host].life;
+        let when = self.now + within(drawn, 0..RESTART);
+        self.at(when, Happening::TellAgain { host, life });
+        true
+    }
+
+    /// Root runs again.
+    pub fn tell_again(&mut self, host: usize) {
+        let root = &mut self.hosts[host].root;
+        let (moved, lost) = (root.moved.clone(), std::mem::take(&mut root.lost));
+        let orders: Vec<Ordered> = root.orders.values().copied().collect();
+        let (clients_stop, end) = (root.clients_stop, root.end);
+        if clients_stop {
+            let life = self.hosts[host].life;
+            let when = self.now + self.internal_delay(host);
+            self.at(when, Happening::ClientsStopped { host, life });
+        }
+        for (group, there) in moved {
+            self.move_addresses(host, group, there);
+        }
+        for ordered in orders {
+            if lost.contains(&ordered.order) {
+                self.write_order_down(host, ordered);
+            }
+            let when = self.now + self.internal_delay(host);
+            self.at(when, Happening::Order { host, ordered });
+        }
+        match end {
+            Some(End::Exit) => self.exit(host),
+            Some(End::Reboot) => self.crash(host),
+            None => {}
+        }
+    }
+}
