@@ -48,7 +48,10 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Linked,
-    Withdrawn,
+    /// When the peer was heard last before that.
+    Withdrawn {
+        heard: Option<Monotonic>,
+    },
     /// Since when a ping node answers without a break.
     Released {
         peer: NodeName,
@@ -105,16 +108,25 @@ impl Isolation {
             self.began.get_or_insert(now);
         }
         match &self.state {
-            State::Linked | State::Withdrawn => {
+            State::Linked | State::Withdrawn { .. } => {
                 let cut_off = may_act
                     && self.peer().is_some_and(|peer| {
-                        peer.due.is_some_and(|due| due <= now)
-                            && !left(&peer.node)
-                            && self.is_isolated_from(peer)
+                        // Our own lateness grants the peer more time. Addresses that are away by then
+                        // do not come back by it.
+                        let due = match &self.state {
+                            State::Withdrawn { heard } => {
+                                peer.due.is_some() && *heard == peer.heard
+                            }
+                            _ => peer.due.is_some_and(|due| due <= now),
+                        };
+                        due && !left(&peer.node) && self.is_isolated_from(peer)
                     });
                 let (state, step) = match (&self.state, cut_off) {
-                    (State::Linked, true) => (State::Withdrawn, Step::Withdraw),
-                    (State::Withdrawn, false) => (State::Linked, Step::Restore),
+                    (State::Linked, true) => {
+                        let heard = self.peer().and_then(|peer| peer.heard);
+                        (State::Withdrawn { heard }, Step::Withdraw)
+                    }
+                    (State::Withdrawn { .. }, false) => (State::Linked, Step::Restore),
                     _ => return None,
                 };
                 self.state = state;
@@ -162,7 +174,7 @@ impl Isolation {
             && self
                 .peer()
                 .is_some_and(|known| known.node == *peer && self.is_isolated_from(known));
-        let withdrawn = self.state == State::Withdrawn;
+        let withdrawn = self.is_withdrawn();
         if isolated {
             let peer = peer.clone();
             self.state = State::Released { peer, back: None };
@@ -173,8 +185,8 @@ impl Isolation {
     }
 
     /// Whether the addresses are away.
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.state == State::Withdrawn
+    pub(crate) const fn is_withdrawn(&self) -> bool {
+        matches!(self.state, State::Withdrawn { .. })
     }
 
     /// Earliest instant at which [`observe`](Self::observe) could give another answer without
@@ -190,7 +202,7 @@ impl Isolation {
                 let at = peer.due?.max(silent.max()?);
                 (at > self.now).then_some(at)
             }
-            State::Withdrawn => None,
+            State::Withdrawn { .. } => None,
             State::Released { back, .. } => back.map(|back| back + self.deadtime),
         }
     }

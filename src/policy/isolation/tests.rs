@@ -14,6 +14,8 @@ struct Scene {
     pings: Vec<Option<u64>>,
     leaving: bool,
     may_act: bool,
+    /// So much later the peer is due, by our own lateness.
+    grace: u64,
 }
 
 impl Scene {
@@ -25,6 +27,7 @@ impl Scene {
             pings: vec![Some(10_000)],
             leaving: false,
             may_act: true,
+            grace: 0,
         }
     }
 
@@ -41,7 +44,7 @@ impl Scene {
             ping: false,
             status,
             heard: heard.map(ms),
-            due: due.map(|due| ms(due) + early),
+            due: due.map(|due| ms(due + self.grace) + early),
         };
         let pings = self.pings.iter().enumerate().map(|(number, heard)| {
             let silent = heard.is_none_or(|heard| ms(now).since(ms(heard)) >= DEADTIME);
@@ -127,6 +130,21 @@ fn a_peer_that_has_left_or_is_dead_dies_as_ever() {
     let mut scene = Scene::new();
     scene.may_act = false;
     assert_eq!(scene.silence(), (None, Err(None)), "frozen or stopping");
+}
+
+/// The next timer comes late, and nobody was heard.
+#[test]
+fn addresses_do_not_come_back_by_our_own_lateness() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.at(13_500), Some(Step::Withdraw));
+    scene.grace = 1_000;
+    assert_eq!(scene.at(13_600), None);
+    assert_eq!(scene.judge(15_000), Ok(()));
+    let mut scene = Scene::new();
+    assert_eq!(scene.at(13_500), Some(Step::Withdraw));
+    scene.grace = 1_000;
+    scene.peer.1 = Some(13_590);
+    assert_eq!(scene.at(13_600), Some(Step::Restore));
 }
 
 /// It takes our groups as soon as it holds us for dead: it is active then.
