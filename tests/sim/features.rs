@@ -38,7 +38,7 @@ pub struct Features {
     pub drift: [i64; 2],
     /// The root actor panics.
     pub root: bool,
-    /// A script takes an hour.
+    /// A script takes most of an hour.
     pub hour: bool,
 }
 
@@ -82,7 +82,8 @@ impl Features {
             let mut draws = stream(kind, seed, "which");
             let (host, group) = (draws.index(2), draws.index(plan.groups.len()));
             let when = draws.range(10 * SECOND..FAULTS_END);
-            let ms = 3_600_000;
+            // A hand-over is waited for as long as an hour.
+            let ms = 2_400_000;
             acts.push((when, Act::Slow { host, group, ms }));
         }
         acts.retain(|(when, _)| *when < FAULTS_END);

@@ -37,7 +37,7 @@ impl History {
         while world.hosts.iter().any(ends) && world.now < last + 300 * SECOND {
             world.run(world.now + 10 * SECOND);
         }
-        // A script that takes an hour.
+        // A script that takes most of an hour.
         let busy = |host: &super::host::Host| host.groups.iter().any(|group| !group.idle());
         while self.plan.features.hour
             && world.hosts.iter().any(busy)
