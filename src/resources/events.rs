@@ -86,6 +86,10 @@ impl ResourceState {
             peer.systole |= words.is_some();
             peer.yields = words.is_some_and(|words| has_word(words, YIELD));
             peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
+            if old == NodeStatus::Dead && new == NodeStatus::Active {
+                // It ran all along, and was not heard. With a new run this is known by that.
+                peer.returns |= peer.taken_over;
+            }
             if let Some(mark) = message.text(field::HARESOURCES) {
                 peer.owners = Some(mark.to_owned());
             }

@@ -477,6 +477,10 @@ impl ResourceState {
         });
         let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
         if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {
+            // It takes them, and may not hear our next run for a while.
+            if let Some(peer) = self.peers.get_mut(from) {
+                peer.claims = peer.claims.with(HoldingSet::FOREIGN);
+            }
             self.give_way(&format!("node {from} has declared us dead"));
         }
     }

@@ -137,6 +137,10 @@ impl ResourceState {
             ours.runs == 0 || theirs.runs > 0
         };
         if we_yield {
+            // It takes them, and may not hear our next run for a while.
+            if let Some(peer) = self.peers.get_mut(node) {
+                peer.claims = peer.claims.with(HoldingSet::FOREIGN);
+            }
             let why = format!("node {node} has declared us dead");
             self.give_way(&why);
         } else {
@@ -414,8 +418,8 @@ impl ResourceState {
     }
 
     /// A legacy node claims its own groups while we hold them: we took them when it was not heard, and
-    /// its process began anew meanwhile (`heartbeat -r`), holding what it held. It does not yield, and
-    /// takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
+    /// its process began anew meanwhile (`heartbeat -r`), holding what it held, or has run since before our
+    /// own start. It does not yield, and takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
     /// later it may call other groups its own than we do (its haresources was changed).
     pub(super) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
         let foreign = HoldingSet::FOREIGN;

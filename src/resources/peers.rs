@@ -55,7 +55,8 @@ pub(super) struct Peer {
     pub(super) renumbered: bool,
     /// Its groups were taken over since it was last heard to start.
     pub(super) taken_over: bool,
-    /// They were when its present run began, and it has not reported since that it is settled.
+    /// They were when its present run began, or when it was first heard after all: an active node that was
+    /// deaf or not heard. It has not reported since that it is settled.
     pub(super) returns: bool,
     /// What it said last.
     pub(super) holds: HoldingSet,

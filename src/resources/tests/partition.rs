@@ -505,3 +505,38 @@ fn a_start_in_hand_outlives_the_wish_to_stop() {
     core.finish();
     assert!(!core.state.start_stands(Some(order)), "it is done");
 }
+
+/// Our own run began while nothing of it arrived: no word of ours ever said that it was dead.
+#[test]
+fn what_a_legacy_owner_ran_all_along_is_released() {
+    let mut core = Core::alone(ON);
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    core.said();
+    core.hear("b", "resource local 1");
+    let said = core.said();
+    assert!(said.contains(&"drop addresses".to_owned()), "{said:?}");
+    assert!(said.contains(&"stop b".to_owned()), "{said:?}");
+    assert!(!said.contains(&"stop a".to_owned()), "{said:?}");
+    core.finish();
+    core.wait(60_000);
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+/// It has taken ours, and does not hear that we began anew.
+#[test]
+fn a_legacy_node_that_declared_us_dead_is_waited_for() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "stonith a n_stnth");
+    core.finish();
+    core.input(ResourceInput::CommUp);
+    core.said();
+    core.wait(60_000);
+    let said = core.said();
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+    core.hear("b", "resource local 1");
+    core.finish();
+    assert!(
+        core.said().contains(&"start a".to_owned()),
+        "it has released them"
+    );
+}
