@@ -94,6 +94,14 @@ impl ResourceState {
                 peer.owners = Some(mark.to_owned());
             }
             self.peer_status(node, old, new);
+            if old == NodeStatus::Dead
+                && new == NodeStatus::Active
+                && !self.nice()
+                && self.stopping()
+            {
+                // Nobody reports, and who is being stopped asks for nothing.
+                self.others_may_run_them(&format!("node {node} has run all along"));
+            }
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy();
             }

@@ -200,6 +200,8 @@ impl ResourceState {
             return self.answer();
         }
         peer.fresh = true;
+        // Who begins again after a release goes nowhere.
+        peer.leaving = false;
         self.other_stable = false;
         self.foreign_done = true;
         if self.phase == Phase::Starting {
@@ -242,11 +244,15 @@ impl ResourceState {
         let peer = self.peers.entry(from.clone()).or_default();
         if position < peer.newest_report {
             self.debug(format!("report of node {from} is older than the last one"));
+            self.leaves_by_an_older_report(from, message);
             return self.gives_by_an_older_report(from, message);
         }
         peer.newest_report = position;
-        peer.leaving = message.text(field::INFO) == Some("shutdown");
-        if peer.leaving {
+        // A legacy node that is asked while it stops everything answers without the word.
+        let settled = message.text(field::IS_STABLE) == Some("1");
+        let leaves = message.text(field::INFO) == Some("shutdown");
+        peer.leaving = leaves || (peer.leaving && !settled);
+        if leaves {
             self.leaves_instead_of_yielding(from);
         }
         let peer = self.peers.entry(from.clone()).or_default();
@@ -374,7 +380,7 @@ impl ResourceState {
             self.timers.local = Some(until);
             return;
         }
-        if self.wait_for_claimant() {
+        if self.wait_for_claimant() || self.wait_for_a_leaver() {
             return;
         }
         self.timers.local = None;

@@ -67,6 +67,20 @@ impl ResourceState {
         self.timers.ask_again = Some(self.after(REPORT));
     }
 
+    /// A node that gives everything up says that it holds nothing, and its scripts take their time. It
+    /// leaves, dies or begins anew. `true`: nothing is taken before.
+    pub(super) fn wait_for_a_leaver(&mut self) -> bool {
+        let waits = self.somebody_is_leaving();
+        if waits {
+            self.decide(
+                "does not start the local resources",
+                "the other node is being stopped, and may still run them",
+            );
+            self.timers.local = Some(self.after(AGREEMENT));
+        }
+        waits
+    }
+
     /// The ten seconds are over. They are patience with a node that does not report; one that has
     /// said that it holds ours, or may have taken them in a partition, is asked on and on instead: it
     /// serves, and does not hear us. `true`: nothing is taken.

@@ -173,7 +173,7 @@ impl ResourceState {
     /// Another node may have taken what we are releasing: addresses that still answer go at once,
     /// whatever their groups' scripts take, and nothing is waited for before the release. The
     /// other node hears, once more, that it is under way, for it may have missed that.
-    fn others_may_run_them(&mut self, why: &str) {
+    pub(super) fn others_may_run_them(&mut self, why: &str) {
         let runs = |group: &ResourceGroup| self.jobs.runs(&group.key);
         if !self.manage || !self.groups.iter().any(runs) {
             return;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::holding::HoldingSet;
 use super::state::ResourceState;
 use crate::clock::Monotonic;
+use crate::protocol::field;
 use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
@@ -172,6 +174,19 @@ impl ResourceState {
         self.peers
             .values()
             .all(|peer| peer.reported || peer.is_gone())
+    }
+
+    /// A report that came behind a newer one of the same run: whether it says that the node goes. Its
+    /// answers to questions do not.
+    pub(super) fn leaves_by_an_older_report(&mut self, node: &NodeName, report: &Message) {
+        let leaves = report.text(field::INFO) == Some("shutdown") && !self.other_stable;
+        let Some(peer) = self.peers.get_mut(node).filter(|_| leaves) else {
+            return;
+        };
+        if Position::of(report).generation() == peer.newest_report.generation() {
+            peer.leaving = true;
+            self.leaves_instead_of_yielding(node);
+        }
     }
 
     /// Whether somebody who lives gives everything up to go: it says that it holds nothing, and may still

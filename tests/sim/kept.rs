@@ -16,6 +16,17 @@ const NOT_MENDED: &[(&str, &str)] = &[
         "the legacy model works off starts that waited behind its scripts, of groups that it has given away, and \
      never says so: only the network shows two owners, which is a CRIT line and no reason to let go",
     ),
+    ("mixed-912701.history", "the same"),
+    (
+        "mixed-913312.history",
+        "a legacy node that was stopping everything before we began answers without saying so; ten seconds later we \
+         take our own, and only the network's answer keeps us from it",
+    ),
+    (
+        "legacy-failback-1113.history",
+        "auto_failback legacy: a node that is being stopped waits for a start of 70 s in hand, and asks for nothing \
+         and lets go of nothing that the other took meanwhile",
+    ),
 ];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.

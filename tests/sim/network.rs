@@ -240,9 +240,13 @@ impl World {
         };
         self.plan.features.strip(host, &mut message);
         let beat = from != host && message.kind() == Some("status");
+        let leaves = from != host && message.kind() == Some("shutdone");
         let (number, deadtime) = (number_of(&message), message.hex("dt"));
         let medium = medium_name(medium);
         self.feed(host, Event::Received { medium, message });
+        if leaves {
+            self.judge.left_heard(host, from, number);
+        }
         // After the node: what is overdue by now is applied before the event.
         if beat {
             let deadtime = deadtime.map(|ms| ms * 1_000);

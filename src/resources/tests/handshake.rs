@@ -207,3 +207,49 @@ fn a_starting_that_comes_late_is_answered_and_changes_nothing() {
     assert_eq!(core.said(), ["resource local 1"]);
     assert_eq!(core.state.rscstatus(), "local");
 }
+
+/// Its stops take their time. Asked meanwhile, a legacy node answers without saying that it goes.
+#[test]
+fn beside_a_node_that_is_being_stopped_nothing_is_started() {
+    let goes = |core: &mut Core, late: bool| {
+        let late = late.then(|| core.next_seq());
+        if late.is_none() {
+            core.hear("b", "resource none 0 shutdown");
+        }
+        core.hear("b", "resource none 0");
+        if let Some(seq) = late {
+            let report = Message::new("resource")
+                .with(field::RSC_HOLD, "none")
+                .with(field::RTYPE, "full")
+                .with(field::IS_STABLE, "0")
+                .with(field::INFO, "shutdown")
+                .with(field::HG, "1")
+                .with(field::SEQ, &format!("{seq:x}"));
+            core.event(ResourceEvent::Message {
+                from: name("b"),
+                own: false,
+                message: report,
+            });
+        }
+    };
+    for late in [false, true] {
+        let mut core = Core::starting(ON);
+        goes(&mut core, late);
+        core.wait(60_000);
+        let said = core.said();
+        assert!(!said.contains(&"start a".to_owned()), "{late}: {said:?}");
+        // A release after a partition ends so.
+        let mut again = Core::starting(ON);
+        goes(&mut again, late);
+        again.hear("b", "starting");
+        again.hear("b", "resource none 0");
+        again.wait(30_000);
+        let said = again.said();
+        let settles = |line: &String| line == "resource none 1" || line == "start a";
+        assert!(said.iter().any(settles), "{late}: {said:?}");
+        core.dies("b");
+        core.finish();
+        let said = core.said();
+        assert!(said.contains(&"start a".to_owned()), "{late}: {said:?}");
+    }
+}

@@ -145,3 +145,20 @@ fn a_stop_that_hangs_is_never_cut_off() {
     core.finish();
     assert_eq!(core.said(), ["stop b", "shutdone"]);
 }
+
+/// Without reports a node that is being stopped asks for nothing that the other has taken meanwhile.
+#[test]
+fn a_stop_does_not_wait_beside_a_node_that_was_not_heard() {
+    let mut core = Core::with(&settings(&["a", "b"], AutoFailback::Legacy));
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    // The first of two starts in hand.
+    core.end(GroupOutcome::Started);
+    core.stop();
+    core.said();
+    core.wait(60_000);
+    assert_eq!(core.said(), [""; 0], "it waits for the script");
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    let said = core.said();
+    assert!(said.contains(&"drop addresses".to_owned()), "{said:?}");
+}

@@ -20,6 +20,8 @@ pub struct Beats {
     heard: Vec<Vec<Micros>>,
     /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
     newest: Vec<Vec<(u64, u64)>>,
+    /// The generation in which a node was heard to leave in order.
+    left: Vec<Vec<Option<u64>>>,
     sent: Vec<Option<Micros>>,
     /// When the ping node answered each last; none: there is no ping node.
     gate: Vec<Option<Micros>>,
@@ -56,6 +58,7 @@ impl Beats {
             announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
             heard: vec![vec![0; nodes]; nodes],
             newest: vec![vec![(0, 0); nodes]; nodes],
+            left: vec![vec![None; nodes]; nodes],
             sent: vec![None; nodes],
             gate: vec![None; nodes],
             acts: vec![None; nodes],
@@ -147,6 +150,10 @@ impl Beats {
         }
     }
 
+    pub fn left(&mut self, by: usize, of: usize, number: (u64, u64)) {
+        self.left[by][of] = Some(number.0);
+    }
+
     pub fn gate_heard(&mut self, host: usize, now: Micros) {
         self.gate[host] = Some(now);
     }
@@ -170,6 +177,8 @@ impl Beats {
         !self.legacy[host]
             && self.acts[host].is_some_and(|since| since < last)
             && self.newest[host][other] != (0, 0)
+            // Who has gone takes nothing before somebody starts it again: no reason to let go.
+            && self.left[host][other] != Some(self.newest[host][other].0)
             && heard.abs_diff(gate) < deadtime
             && answers + self.late[host] < heard + deadtime
             && now > last + patience

@@ -171,6 +171,11 @@ impl Judge {
         self.beats.heard(by, of, number, deadtime, now);
     }
 
+    /// A node was heard to leave in order.
+    pub fn left_heard(&mut self, by: usize, of: usize, number: (u64, u64)) {
+        self.beats.left(by, of, number);
+    }
+
     pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) {
         let finding = self.beats.declared_dead(by, of, now);
         self.found(now, finding);
