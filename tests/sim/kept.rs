@@ -18,15 +18,29 @@ const NOT_MENDED: &[(&str, &str)] = &[
     ),
     ("mixed-912701.history", "the same"),
     (
+        "mixed-3000109.history",
+        "ours was frozen and takes a group beside the legacy model; not looked into yet",
+    ),
+    (
         "mixed-913312.history",
         "a legacy node that was stopping everything before we began answers without saying so; ten seconds later we \
          take our own, and only the network's answer keeps us from it",
     ),
     (
-        "legacy-failback-1113.history",
-        "auto_failback legacy: a node that is being stopped waits for a start of 70 s in hand, and asks for nothing \
-         and lets go of nothing that the other took meanwhile",
+        "legacy-failback-3000040.history",
+        "auto_failback legacy: the daemon of a node that waits for a script in its stop dies in a cut",
     ),
+    (
+        "isolation-3000030.history",
+        "a daemon begins anew in a cut and is heard again, and waits for a ping node that does not answer until \
+         initdead, while its groups run on beside the node that has taken them",
+    ),
+    ("isolation-3000209.history", "the same"),
+    (
+        "isolation-3000137.history",
+        "a node that is cut off after a standby that was not finished keeps an address; not looked into yet",
+    ),
+    ("isolation-3000701.history", "the same"),
 ];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.
