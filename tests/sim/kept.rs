@@ -8,10 +8,6 @@ use super::history::History;
 /// seen. Nobody knows yet whose fault it is where only that is said.
 const NOT_MENDED: &[(&str, &str)] = &[
     (
-        "pure-4049.history",
-        "a taker's script ends in the moment in which the giver's hour is over: it stays in transition",
-    ),
-    (
         "mixed-911060.history",
         "the legacy model works off starts that waited behind its scripts, of groups that it has given away, and \
      never says so: only the network shows two owners, which is a CRIT line and no reason to let go",
