@@ -23,10 +23,6 @@ const NOT_MENDED: &[(&str, &str)] = &[
          take our own, and only the network's answer keeps us from it",
     ),
     (
-        "legacy-failback-3000040.history",
-        "auto_failback legacy: the daemon of a node that waits for a script in its stop dies in a cut",
-    ),
-    (
         "isolation-3000030.history",
         "a daemon begins anew in a cut and is heard again, and waits for a ping node that does not answer until \
          initdead, while its groups run on beside the node that has taken them",
