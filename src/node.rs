@@ -71,6 +71,7 @@ impl Node {
         running: impl IntoIterator<Item = GroupKey>,
     ) -> Self {
         let mut node = Self::new(settings, identity, seed);
+        node.membership.go_on();
         node.resources.resume(holding, running);
         if holding.is_none()
             && let Some(isolation) = &mut node.isolation

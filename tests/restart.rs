@@ -112,6 +112,29 @@ fn a_node_that_was_cut_off_and_restarted_takes_everything_when_a_ping_node_answe
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
 }
 
+/// A daemon begins anew within a cut that ends when the other node has taken its groups. No ping node
+/// answers it: only the other node can tell whose they are, so it waits for that one alone. Whichever of
+/// the two is heard first.
+#[test]
+fn a_node_that_goes_on_with_its_groups_asks_whoever_has_taken_them_and_waits_for_no_ping_node() {
+    for later in 0..5 {
+        let mut cluster = Cluster::new(&["node1", "node2"], OFF);
+        cluster.gateway = true;
+        cluster.boot("node1");
+        cluster.boot("node2");
+        run_with_gateway(&mut cluster, 20, &["node1", "node2"]);
+        cluster.cut();
+        cluster.run(250);
+        cluster.revive("node2");
+        run_with_gateway(&mut cluster, 5, &["node1"]);
+        assert_eq!(cluster.owners("b"), ["node1", "node2"], "cut and not known");
+        cluster.run(later * 100);
+        cluster.heal();
+        run_with_gateway(&mut cluster, 3, &["node1"]);
+        assert_eq!(cluster.owners("b").len(), 1, "{:?}", cluster.holdings());
+    }
+}
+
 /// A node that serves alone, its peer and its ping node gone for long, serves on.
 #[test]
 fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {

@@ -84,6 +84,8 @@ pub struct Membership {
     links_up: bool,
     /// Communication was up once in this process.
     was_up: bool,
+    /// The groups ran on while the process or its core began anew.
+    goes_on: bool,
     /// With autojoin: newcomers had their time to speak.
     autojoin_waited: bool,
     /// A node list came before we asked.
@@ -153,6 +155,7 @@ impl Membership {
             phase: Phase::Stopped,
             links_up: false,
             was_up: false,
+            goes_on: false,
             autojoin_waited: settings.autojoin == Autojoin::None,
             list_received: false,
             opened_at: None,
@@ -193,6 +196,12 @@ impl Membership {
             membership.add_node(name, NodeKind::Ping, Monotonic::ZERO);
         }
         membership
+    }
+
+    /// The groups ran on while the process or its core began anew: no ping node is waited for. Call
+    /// before [`start`](Self::start). Spec: membership, section 9.3.
+    pub const fn go_on(&mut self) {
+        self.goes_on = true;
     }
 
     /// Begins the run: `status init`, with a raised `dt`. Spec: membership, section 4.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::super::field::{self, kind};
 use super::super::message::Message;
 use super::super::name::NodeName;
-use super::super::node_table::NodeKind;
+use super::super::node_table::{Node, NodeKind};
 use super::super::output::Output;
 use super::super::status::NodeStatus;
 use super::Membership;
@@ -79,11 +79,26 @@ impl Membership {
         if self.links_up {
             return true;
         }
+        let awaited = |node: &&Node| self.awaits(node.kind);
         self.autojoin_waited
             && self
                 .nodes
                 .iter()
+                .filter(awaited)
                 .all(|node| node.heard || node.status == NodeStatus::Dead)
+    }
+
+    /// Whom a start waits for.
+    ///
+    /// | | peer | ping node |
+    /// |---|---|---|
+    /// | a start | yes | yes |
+    /// | groups ran on meanwhile | yes | no: the peer may have taken them, and only it can tell |
+    const fn awaits(&self, kind: NodeKind) -> bool {
+        match kind {
+            NodeKind::Own | NodeKind::Peer => true,
+            NodeKind::Ping => !self.goes_on,
+        }
     }
 
     /// With autojoin, communication is not up before the whole initdead has passed: when that
