@@ -254,17 +254,16 @@ impl Turn<'_> {
             Some(isolation) => isolation.judge(node, may_act, left, now),
             None => Err(None),
         };
+        let (Ok(first) | Err(first)) = verdict;
+        if let Some(step) = first {
+            self.isolation_step(step);
+        }
         match verdict {
-            Ok(()) => ResourceInput::CutOff {
+            Ok(_) => ResourceInput::CutOff {
                 node: node.clone(),
                 message: message.clone(),
             },
-            Err(step) => {
-                if let Some(step) = step {
-                    self.isolation_step(step);
-                }
-                ResourceInput::Membership(event)
-            }
+            Err(_) => ResourceInput::Membership(event),
         }
     }
 

@@ -4,11 +4,18 @@
 //! | state | event | then |
 //! |---|---|---|
 //! | Linked | shortly before the peer's dead time, isolated | withdraw addresses, to Withdrawn |
+//! | Linked | the same, and the call comes late | to Doubting: what waits unread may be the peer |
+//! | Doubting | half the margin is over | withdraw addresses, to Withdrawn |
+//! | Doubting | the peer or a ping node is heard | to Linked |
 //! | Withdrawn | the peer or a ping node is heard | restore addresses, to Linked |
-//! | Linked, Withdrawn | the peer's dead time is over, isolated | release, to Released |
-//! | Withdrawn | the same, not isolated | restore addresses, to Linked |
+//! | Linked, Doubting | the peer's dead time is over, isolated | withdraw addresses, release, to Released |
+//! | Withdrawn | the same | release, to Released |
+//! | Withdrawn | the peer's dead time is over, not isolated | restore addresses, to Linked |
 //! | Released | a ping node has answered for a dead time | take everything, to Linked |
 //! | Released | the peer is heard | to Linked; the start exchange decides |
+//!
+//! Nothing but Doubting waits for our own lateness: whoever else counts, counts from what it heard last.
+//! Doubting lasts once for each silence, so that a machine that is late all the time withdraws as well.
 //!
 //! A process that began anew in place and holds nothing goes on as if it had heard everybody in that
 //! moment: the one before it may have let go because it was cut off, and nobody knows.
@@ -48,10 +55,11 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Linked,
-    /// When the peer was heard last before that.
-    Withdrawn {
-        heard: Option<Monotonic>,
+    /// When it is over.
+    Doubting {
+        until: Monotonic,
     },
+    Withdrawn,
     /// Since when a ping node answers without a break.
     Released {
         peer: NodeName,
@@ -108,29 +116,13 @@ impl Isolation {
             self.began.get_or_insert(now);
         }
         match &self.state {
-            State::Linked | State::Withdrawn { .. } => {
-                let cut_off = may_act
-                    && self.peer().is_some_and(|peer| {
-                        // Our own lateness grants the peer more time. Addresses that are away by then
-                        // do not come back by it.
-                        let due = match &self.state {
-                            State::Withdrawn { heard } => {
-                                peer.due.is_some() && *heard == peer.heard
-                            }
-                            _ => peer.due.is_some_and(|due| due <= now),
-                        };
-                        due && !left(&peer.node) && self.is_isolated_from(peer)
-                    });
-                let (state, step) = match (&self.state, cut_off) {
-                    (State::Linked, true) => {
-                        let heard = self.peer().and_then(|peer| peer.heard);
-                        (State::Withdrawn { heard }, Step::Withdraw)
-                    }
-                    (State::Withdrawn { .. }, false) => (State::Linked, Step::Restore),
-                    _ => return None,
-                };
+            State::Linked | State::Doubting { .. } | State::Withdrawn => {
+                let since = self
+                    .cut_off_since()
+                    .filter(|_| may_act && self.peer().is_some_and(|peer| !left(&peer.node)));
+                let (state, step) = self.before_the_end(since);
                 self.state = state;
-                Some(step)
+                step
             }
             State::Released { peer, back } => {
                 let back = *back;
@@ -155,8 +147,24 @@ impl Isolation {
         }
     }
 
-    /// The dead time of `peer` is over. `Ok`: release everything. `Err` with what is to be done
-    /// first: take its groups as ever.
+    /// The state and the step for a peer whose dead time is not over, by since when we may be cut off.
+    fn before_the_end(&self, since: Option<Monotonic>) -> (State, Option<Step>) {
+        let read = margin(self.keepalive) / 2;
+        match (&self.state, since) {
+            (State::Withdrawn, None) => (State::Linked, Some(Step::Restore)),
+            (_, None) => (State::Linked, None),
+            (State::Linked, Some(since)) if self.now.since(since) > read / 2 => {
+                let until = self.now + read;
+                (State::Doubting { until }, None)
+            }
+            (State::Doubting { until }, Some(_)) if self.now < *until => (self.state.clone(), None),
+            (State::Withdrawn, Some(_)) => (State::Withdrawn, None),
+            (_, Some(_)) => (State::Withdrawn, Some(Step::Withdraw)),
+        }
+    }
+
+    /// The dead time of `peer` is over. `Ok`: release everything. `Err`: take its groups as ever. Each
+    /// with what is to be done first.
     ///
     /// # Errors
     /// The node is not isolated.
@@ -166,7 +174,7 @@ impl Isolation {
         may_act: bool,
         left: bool,
         now: Monotonic,
-    ) -> Result<(), Option<Step>> {
+    ) -> Result<Option<Step>, Option<Step>> {
         self.now = now;
         // As it was before it was declared dead.
         let isolated = may_act
@@ -178,7 +186,7 @@ impl Isolation {
         if isolated {
             let peer = peer.clone();
             self.state = State::Released { peer, back: None };
-            return Ok(());
+            return Ok((!withdrawn).then_some(Step::Withdraw));
         }
         self.state = State::Linked;
         Err(withdrawn.then_some(Step::Restore))
@@ -186,7 +194,7 @@ impl Isolation {
 
     /// Whether the addresses are away.
     pub(crate) const fn is_withdrawn(&self) -> bool {
-        matches!(self.state, State::Withdrawn { .. })
+        matches!(self.state, State::Withdrawn)
     }
 
     /// Earliest instant at which [`observe`](Self::observe) could give another answer without
@@ -196,15 +204,28 @@ impl Isolation {
         match &self.state {
             State::Linked => {
                 let peer = self.peer().filter(|peer| is_there(peer.status))?;
-                let silent = self
-                    .pings()
-                    .filter_map(|ping| Some(ping.heard? + self.quiet()));
-                let at = peer.due?.max(silent.max()?);
+                let at = self.silent_from(peer)?;
                 (at > self.now).then_some(at)
             }
-            State::Withdrawn { .. } => None,
+            State::Doubting { until } => Some(*until),
+            State::Withdrawn => None,
             State::Released { back, .. } => back.map(|back| back + self.deadtime),
         }
+    }
+
+    /// From when on the peer and every ping node that was heard are silent for too long.
+    fn silent_from(&self, peer: &Silence) -> Option<Monotonic> {
+        let silent = self
+            .pings()
+            .filter_map(|ping| Some(ping.heard? + self.quiet()));
+        let due = peer.due?;
+        Some(silent.max().map_or(due, |silent| due.max(silent)))
+    }
+
+    /// Since when this node may be cut off.
+    fn cut_off_since(&self) -> Option<Monotonic> {
+        let peer = self.peer().filter(|peer| self.is_isolated_from(peer))?;
+        self.silent_from(peer).filter(|at| *at <= self.now)
     }
 
     /// The other node of a pair.

@@ -69,14 +69,6 @@ impl ResourceState {
         }
     }
 
-    /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
-    /// has not released yet, a node that was not heard may have taken.
-    pub(super) fn has_run_unheard(&mut self, node: &NodeName) {
-        if !self.nice() && self.stopping() {
-            self.others_may_run_them(&format!("node {node} may have run all along"));
-        }
-    }
-
     /// A status word changed.
     pub(super) fn status_changed(
         &mut self,
@@ -102,9 +94,13 @@ impl ResourceState {
                 peer.owners = Some(mark.to_owned());
             }
             self.peer_status(node, old, new);
-            // To a process that was begun anew while its groups ran, the other node has no status yet.
-            if matches!(old, NodeStatus::Dead | NodeStatus::Init) && new == NodeStatus::Active {
-                self.has_run_unheard(node);
+            if old == NodeStatus::Dead
+                && new == NodeStatus::Active
+                && !self.nice()
+                && self.stopping()
+            {
+                // Nobody reports, and who is being stopped asks for nothing.
+                self.others_may_run_them(&format!("node {node} has run all along"));
             }
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy();

@@ -14,8 +14,6 @@ struct Scene {
     pings: Vec<Option<u64>>,
     leaving: bool,
     may_act: bool,
-    /// So much later the peer is due, by our own lateness.
-    grace: u64,
 }
 
 impl Scene {
@@ -27,7 +25,6 @@ impl Scene {
             pings: vec![Some(10_000)],
             leaving: false,
             may_act: true,
-            grace: 0,
         }
     }
 
@@ -44,7 +41,7 @@ impl Scene {
             ping: false,
             status,
             heard: heard.map(ms),
-            due: due.map(|due| ms(due + self.grace) + early),
+            due: due.map(|due| ms(due) + early),
         };
         let pings = self.pings.iter().enumerate().map(|(number, heard)| {
             let silent = heard.is_none_or(|heard| ms(now).since(ms(heard)) >= DEADTIME);
@@ -68,16 +65,22 @@ impl Scene {
         self.watch.observe(seen, self.may_act, |_| leaving, ms(now))
     }
 
-    fn judge(&mut self, now: u64) -> Result<(), Option<Step>> {
+    fn judge(&mut self, now: u64) -> Result<Option<Step>, Option<Step>> {
         let (may_act, leaving) = (self.may_act, self.leaving);
         self.watch.judge(&Self::name(), may_act, leaving, ms(now))
     }
 
     /// Nobody is heard from 10 s on: what is done at 13.5 s, and at 14 s.
-    fn silence(&mut self) -> (Option<Step>, Result<(), Option<Step>>) {
+    fn silence(&mut self) -> (Option<Step>, Result<Option<Step>, Option<Step>>) {
         assert_eq!(self.at(13_499), None);
         let step = self.at(13_500);
         (step, self.judge(14_000))
+    }
+
+    /// The same, and no call comes before 14 s.
+    fn silence_to_the_end(&mut self) -> Result<Option<Step>, Option<Step>> {
+        assert_eq!(self.at(10_100), None);
+        self.judge(14_000)
     }
 }
 
@@ -86,7 +89,7 @@ fn cut_off_from_both_it_withdraws_and_releases() {
     let mut scene = Scene::new();
     assert_eq!(scene.at(10_100), None);
     assert_eq!(scene.watch.next_deadline(), Some(ms(13_500)));
-    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(())));
+    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(None)));
     assert_eq!(margin(Duration::from_millis(10)), Duration::from_millis(50));
 }
 
@@ -113,7 +116,7 @@ fn a_ping_node_silent_long_before_counts_for_nothing() {
     }
     let mut scene = Scene::new();
     scene.pings = vec![None, Some(6_000)];
-    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(())));
+    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(None)));
     let mut scene = Scene::new();
     scene.pings.clear();
     assert_eq!(scene.silence(), (None, Err(None)), "no ping node at all");
@@ -132,19 +135,41 @@ fn a_peer_that_has_left_or_is_dead_dies_as_ever() {
     assert_eq!(scene.silence(), (None, Err(None)), "frozen or stopping");
 }
 
-/// The next timer comes late, and nobody was heard.
+/// What the others sent may wait unread. The addresses go when the time to read it is over, once for each
+/// silence, however late the calls go on to come.
 #[test]
-fn addresses_do_not_come_back_by_our_own_lateness() {
+fn a_call_that_comes_late_waits_for_what_is_unread_once() {
+    for late in [200, 2_000, 30_000] {
+        let mut scene = Scene::new();
+        let called = 13_500 + late;
+        assert_eq!(scene.at(called), None, "{late}");
+        assert_eq!(scene.watch.next_deadline(), Some(ms(called + 250)));
+        assert_eq!(scene.at(called + 249), None, "{late}");
+        assert_eq!(scene.at(called + 250 + late), Some(Step::Withdraw));
+        assert_eq!(scene.at(called + 2 * late + 500), None, "once");
+    }
     let mut scene = Scene::new();
-    assert_eq!(scene.at(13_500), Some(Step::Withdraw));
-    scene.grace = 1_000;
-    assert_eq!(scene.at(13_600), None);
-    assert_eq!(scene.judge(15_000), Ok(()));
+    assert_eq!(scene.at(13_600), Some(Step::Withdraw), "nearly in time");
+}
+
+#[test]
+fn who_is_heard_after_a_late_call_loses_no_address() {
     let mut scene = Scene::new();
-    assert_eq!(scene.at(13_500), Some(Step::Withdraw));
-    scene.grace = 1_000;
-    scene.peer.1 = Some(13_590);
-    assert_eq!(scene.at(13_600), Some(Step::Restore));
+    assert_eq!(scene.at(13_800), None);
+    scene.pings = vec![Some(13_850)];
+    assert_eq!(scene.at(13_850), None);
+    assert_eq!(scene.judge(14_000), Err(None));
+    let mut scene = Scene::new();
+    assert_eq!(scene.at(13_800), None);
+    scene.peer.1 = Some(13_900);
+    assert_eq!(scene.at(13_900), None, "nothing to put back");
+    assert_eq!(scene.watch.next_deadline(), Some(ms(17_400)));
+    // The end of the dead time does not wait.
+    let mut scene = Scene::new();
+    assert_eq!(scene.at(13_900), None);
+    assert_eq!(scene.judge(14_000), Ok(Some(Step::Withdraw)));
+    // Nor is a step left out when that is the first call.
+    assert_eq!(Scene::new().silence_to_the_end(), Ok(Some(Step::Withdraw)));
 }
 
 /// It takes our groups as soon as it holds us for dead: it is active then.
@@ -155,7 +180,11 @@ fn a_peer_that_has_just_begun_counts_as_an_active_one() {
         scene.peer.0 = status;
         assert_eq!(scene.at(10_100), None);
         assert_eq!(scene.watch.next_deadline(), Some(ms(13_500)), "{status}");
-        assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(())), "{status}");
+        assert_eq!(
+            scene.silence(),
+            (Some(Step::Withdraw), Ok(None)),
+            "{status}"
+        );
     }
 }
 
@@ -192,7 +221,7 @@ fn who_is_heard_in_time_gets_the_addresses_back() {
 #[test]
 fn takes_everything_again_when_a_ping_node_is_back_for_a_dead_time() {
     let mut scene = Scene::new();
-    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(())));
+    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(None)));
     scene.peer.0 = NodeStatus::Dead;
     assert_eq!(scene.at(60_000), None);
     assert_eq!(scene.watch.next_deadline(), None);
@@ -214,7 +243,7 @@ fn takes_everything_again_when_a_ping_node_is_back_for_a_dead_time() {
 #[test]
 fn a_peer_that_is_heard_again_ends_it() {
     let mut scene = Scene::new();
-    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(())));
+    assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(None)));
     scene.peer = (NodeStatus::Active, Some(60_000));
     scene.pings = vec![Some(60_000)];
     assert_eq!(scene.at(60_000), None);
@@ -250,7 +279,7 @@ fn a_successor_that_hears_nobody_is_cut_off_as_its_predecessor_may_have_been() {
     scene.watch.go_on_with_nothing();
     assert_eq!(scene.at(10_000), None);
     assert_eq!(scene.at(21_900), None);
-    assert_eq!(scene.judge(22_000), Ok(()));
+    assert_eq!(scene.judge(22_000), Ok(Some(Step::Withdraw)));
     // With a ping node that answers, or a peer that was heard and went silent alone, it is not.
     for (peer, pings) in [
         ((NodeStatus::Init, None), vec![Some(21_900)]),

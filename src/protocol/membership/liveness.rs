@@ -199,14 +199,15 @@ impl Membership {
     }
 
     /// When a node is `early` before the end of its dead time or ours: others judge us by ours, and
-    /// a legacy one without slack. Once communication is up.
+    /// a legacy one without slack. Once communication is up. By what was heard last: our own lateness
+    /// grants the node more time before it dies, and us none before it takes what we run.
     pub(super) fn almost_dead(&self, node: &Node, early: Duration) -> Option<Monotonic> {
         if !self.links_up || node.status == NodeStatus::Dead {
             return None;
         }
         let limit = node.dead_after.min(self.settings.timing.deadtime);
-        let due = node.silent_since + limit.saturating_sub(early);
-        Some(self.stall.judged_at(due, limit))
+        let heard = node.last_status.unwrap_or(node.silent_since);
+        Some(heard + limit.saturating_sub(early))
     }
 
     /// When the node's links die unless they are heard: own links never. The one to a ping node

@@ -49,8 +49,8 @@ pub struct Silence {
     pub status: NodeStatus,
     /// Its last status message in its present run; `None`: none yet.
     pub heard: Option<Monotonic>,
-    /// When its silence comes close to a death, by the shorter of its dead time and ours; `None`
-    /// where that cannot happen.
+    /// When its silence comes close to a death, by the shorter of its dead time and ours and whatever
+    /// our own lateness is; `None` where that cannot happen.
     pub due: Option<Monotonic>,
 }
 

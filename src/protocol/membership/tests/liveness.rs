@@ -474,6 +474,24 @@ fn a_machine_that_is_always_late_still_sees_the_dead() {
     assert!((4_000..=8_500).contains(&died), "{died}");
 }
 
+/// Others judge us by what they hear of us, not by how late we are.
+#[test]
+fn our_own_lateness_moves_no_silence_that_comes_close_to_a_death() {
+    let margin = Duration::from_millis(500);
+    for late in [200, 450, 1_000, 2_500, 20_000] {
+        let mut alone = Alone::active();
+        let before = alone.core.silences(margin);
+        assert_eq!(
+            before[0].due,
+            before[0].heard.map(|at| at + Duration::from_millis(3_500))
+        );
+        let due = alone.core.next_deadline().unwrap().since_start();
+        let called = u64::try_from(due.as_millis()).unwrap() + late;
+        alone.core.tick(at(called), &mut Vec::new());
+        assert_eq!(alone.core.silences(margin), before, "{late}");
+    }
+}
+
 #[test]
 fn raised_dead_times_nest() {
     let mut alone = Alone::active();
