@@ -8,6 +8,10 @@ use super::history::History;
 /// seen. Nobody knows yet whose fault it is where only that is said.
 const NOT_MENDED: &[(&str, &str)] = &[
     (
+        "pure-4049.history",
+        "a taker's script ends in the moment in which the giver's hour is over: it stays in transition",
+    ),
+    (
         "mixed-911060.history",
         "the legacy model works off starts that waited behind its scripts, of groups that it has given away, and \
      never says so: only the network shows two owners, which is a CRIT line and no reason to let go",
@@ -23,16 +27,9 @@ const NOT_MENDED: &[(&str, &str)] = &[
          take our own, and only the network's answer keeps us from it",
     ),
     (
-        "isolation-3000030.history",
-        "a daemon begins anew in a cut and is heard again, and waits for a ping node that does not answer until \
-         initdead, while its groups run on beside the node that has taken them",
+        "legacy-failback-3000040.history",
+        "auto_failback legacy: the daemon of a node that waits for a script in its stop dies in a cut",
     ),
-    ("isolation-3000209.history", "the same"),
-    (
-        "isolation-3000137.history",
-        "a node that is cut off after a standby that was not finished keeps an address; not looked into yet",
-    ),
-    ("isolation-3000701.history", "the same"),
 ];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.

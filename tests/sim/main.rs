@@ -22,7 +22,6 @@ mod generations;
 mod halves;
 mod history;
 mod host;
-mod ipfail;
 mod judge;
 mod kept;
 mod legacy;

@@ -179,7 +179,8 @@ impl Beats {
             && self.newest[host][other] != (0, 0)
             // Who has gone takes nothing before somebody starts it again: no reason to let go.
             && self.left[host][other] != Some(self.newest[host][other].0)
-            && heard.abs_diff(gate) < deadtime
+            // By its own dead time, as it tells two failures apart, however long the other may be silent.
+            && heard.abs_diff(gate) < self.deadtimes[host]
             && answers + self.late[host] < heard + deadtime
             && now > last + patience
             && last > up + self.initdead
@@ -270,8 +271,7 @@ impl Beats {
                 && self.frozen_until[a] <= now
                 && (0..self.heard.len()).all(|b| {
                     let silent = now.saturating_sub(self.heard[a][b]);
-                    let heard = self.newest[a][b] != (0, 0) && silent <= self.deadtimes[b] * 3 / 4;
-                    a == b || heard
+                    a == b || silent <= self.deadtimes[b] * 3 / 4
                 })
         })
     }
