@@ -6,18 +6,25 @@
 //! |---|---|
 //! | its `info=standby` comes behind a newer report | it gives all the same: its `done` is waited for |
 //! | its `mach_down`, while we hold our groups | it has started them, and lets go of nothing: we give way |
+//! | the same, while we hold its groups or take them | it works off now what waited behind, its own groups' starts among it, and never says so: we offer them back |
 //! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
 //! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set |
 
+use std::time::Duration;
+
 use super::holding::HoldingSet;
-use super::standby::Standby;
+use super::standby::{Standby, Wish};
 use super::state::{Phase, ResourceState};
+use crate::clock::Monotonic;
 use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
+
+/// How long an offer that was not answered is not repeated.
+const OFFER_AGAIN: Duration = Duration::from_secs(15);
 
 /// What is open beside a legacy node.
 #[derive(Debug, Default)]
@@ -26,6 +33,8 @@ pub(super) struct BesideLegacy {
     asked: bool,
     /// A `done` that nobody waited for: whose, and the message.
     late_done: Option<(NodeName, HoldingSet, Message)>,
+    /// It may have started its own groups, which we hold: they are offered to it then.
+    offer_back_at: Option<Monotonic>,
 }
 
 impl ResourceState {
@@ -54,9 +63,47 @@ impl ResourceState {
 
     /// A report that says nothing of being settled. `true`: it was a reason to let go.
     pub(super) fn took_ours_by_its_word(&mut self, from: &NodeName, report: &Message) -> bool {
-        report.text(field::INFO) == Some("mach_down")
-            && self.is_legacy(from)
-            && self.conflicts(from, None)
+        if report.text(field::INFO) != Some("mach_down") || !self.is_legacy(from) {
+            return false;
+        }
+        if self.conflicts(from, None) {
+            return true;
+        }
+        let takes = self.standby == Standby::Taking && self.sb_set.has(HoldingSet::LOCAL);
+        if self.mine.has(HoldingSet::FOREIGN) || takes {
+            self.beside_legacy.offer_back_at = Some(self.now);
+        }
+        false
+    }
+
+    /// Gives a legacy node back what it may have started beside us. `true`: that has begun.
+    fn offer_back(&mut self) -> bool {
+        let due = self
+            .beside_legacy
+            .offer_back_at
+            .is_some_and(|at| at <= self.now);
+        if !due || !self.is_pair() || !self.at_rest() || !self.peer_active() {
+            return false;
+        }
+        if !self.mine.has(HoldingSet::FOREIGN) {
+            self.beside_legacy.offer_back_at = None;
+            return false;
+        }
+        self.beside_legacy.offer_back_at = Some(self.after(OFFER_AGAIN));
+        self.warn(
+            "the other node has ended a takeover that began before it gave us its resources: it may be \
+             starting them again, and get them back",
+        );
+        self.begin_standby(
+            HoldingSet::FOREIGN,
+            Wish::Forced,
+            "the other node may have started them: it works off what waited behind its takeover",
+        );
+        true
+    }
+
+    pub(super) fn offer_back_deadline(&self) -> Option<Monotonic> {
+        self.beside_legacy.offer_back_at.filter(|at| *at > self.now)
     }
 
     /// Whether a `done` that belongs to no standby of ours may be that of a giver.
@@ -105,6 +152,9 @@ impl ResourceState {
             self.beside_legacy = BesideLegacy::default();
             return;
         };
+        if self.offer_back() {
+            return;
+        }
         if both.is_none() {
             self.beside_legacy.asked = false;
         }

@@ -7,6 +7,9 @@
 //! | Waiting | answer | note; take local; to Stable | note | take local; to Stable |
 //! | Stable | answer | note | note | - |
 //! | Shutdown | answer | note | note | - |
+//!
+//! The ten seconds begin again beside a node that is being stopped, and beside a legacy node that ran before
+//! us and is still not settled then: it may be the same.
 
 use std::time::Duration;
 
@@ -248,6 +251,8 @@ impl ResourceState {
             return self.gives_by_an_older_report(from, message);
         }
         peer.newest_report = position;
+        let is_unsettled = message.text(field::IS_STABLE) == Some("0");
+        peer.unsettled = full && is_unsettled && message.text(field::INFO).is_none();
         // A legacy node that is asked while it stops everything answers without the word.
         let settled = message.text(field::IS_STABLE) == Some("1");
         let leaves = message.text(field::INFO) == Some("shutdown");
@@ -322,6 +327,7 @@ impl ResourceState {
             None => {}
         }
         if full {
+            self.names_what_it_took(from, set);
             self.heard_in_a_standby();
             self.look_at_held_takeovers();
         }

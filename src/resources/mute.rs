@@ -70,15 +70,19 @@ impl ResourceState {
     /// A node that gives everything up says that it holds nothing, and its scripts take their time. It
     /// leaves, dies or begins anew. `true`: nothing is taken before.
     pub(super) fn wait_for_a_leaver(&mut self) -> bool {
-        let waits = self.somebody_is_leaving();
-        if waits {
-            self.decide(
-                "does not start the local resources",
-                "the other node is being stopped, and may still run them",
-            );
-            self.timers.local = Some(self.after(AGREEMENT));
-        }
-        waits
+        let why = if self.somebody_is_leaving() {
+            "the other node is being stopped, and may still run them".to_owned()
+        } else if let Some(node) = self.unsettled_legacy().cloned() {
+            self.ask();
+            format!(
+                "{node} ran before us and is not settled: if it is being stopped, it may still run them"
+            )
+        } else {
+            return false;
+        };
+        self.decide("does not start the local resources", why);
+        self.timers.local = Some(self.after(AGREEMENT));
+        true
     }
 
     /// The ten seconds are over. They are patience with a node that does not report; one that has

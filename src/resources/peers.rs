@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) left: bool,
     /// It said that it gives everything up to go.
     pub(super) leaving: bool,
+    /// It said in its last report that it is not settled.
+    pub(super) unsettled: bool,
     /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
     pub(super) fresh: bool,
     /// A full report of its present generation came after our `starting`.
@@ -45,6 +47,9 @@ pub(super) struct Peer {
     pub(super) unreported: HoldingSet,
     /// It may be starting that until then; `None`: it has said that it has.
     pub(super) starts_until: Option<Monotonic>,
+    /// It was given it, or gives it, in its present run, and reports it when that is done: we have begun
+    /// anew since.
+    pub(super) tells: bool,
     /// Its newest question.
     pub(super) question: Option<Position>,
     /// Its newest offer in a standby.
@@ -78,12 +83,12 @@ pub(super) struct Peer {
 ///
 /// | | it is gone ([`ends`](Peer::ends)) | it begins a new run ([`begins_run`](Peer::begins_run)) | we begin one ([`forget`](Peer::forget)) |
 /// |---|---|---|---|
-/// | how far the exchange with it has come: `fresh`, `reported`, `asked`, `lost`, `called_mute` | ends | ends | ends |
+/// | how far the exchange with it has come: `fresh`, `reported`, `unsettled`, `asked`, `lost`, `called_mute` | ends | ends | ends |
 /// | `taken_over` | - | ends | ends |
 /// | `returns` | - | as `taken_over` was | ends |
 /// | what it says that it runs, and by which file: `names`, `owners` | ends | ends | - |
 /// | `claims` | ends | ends | - |
-/// | `unreported`, `starts_until` | ends | see `unreported.rs` | - |
+/// | `unreported`, `starts_until`, `tells` | ends | see `unreported.rs` | see `unreported.rs` |
 /// | how its file differs: `differing` | stays: it may come back in the run that said so | ends | - |
 /// | that it goes: `left`, `leaving` | stays, for the same reason | ends | - |
 /// | what we said of its run: `given_up`, `renumbered` | - | ends | see `forget_verdicts` |
@@ -95,8 +100,14 @@ impl Peer {
     pub(super) fn ends(&mut self) {
         self.end_exchange();
         self.end_words();
+        self.in_hands_no_longer();
+    }
+
+    /// What it was starting or stopping unreported is settled.
+    pub(super) fn in_hands_no_longer(&mut self) {
         self.unreported = HoldingSet::NONE;
         self.starts_until = None;
+        self.tells = false;
     }
 
     /// It came with a higher generation.
@@ -122,6 +133,7 @@ impl Peer {
     fn end_exchange(&mut self) {
         self.fresh = false;
         self.reported = false;
+        self.unsettled = false;
         self.asked = 0;
         self.called_mute = false;
         self.lost = false;
@@ -195,6 +207,18 @@ impl ResourceState {
         self.peers
             .values()
             .any(|peer| peer.leaving && !peer.is_gone())
+    }
+
+    /// A legacy node that ran before we began, and is not settled. From its own start that lasts ten
+    /// seconds, and then it says that it is. While it stops everything it is so until it has left, and
+    /// what it answers then does not say why.
+    pub(super) fn unsettled_legacy(&self) -> Option<&NodeName> {
+        let mut peers = self.peers.iter();
+        let found = peers.find(|(_, peer)| {
+            let ran = !peer.fresh && peer.status == Some(NodeStatus::Active);
+            ran && peer.unsettled && !peer.systole && !peer.left
+        });
+        found.map(|(name, _)| name)
     }
 
     /// Whether this is a cluster of exactly two normal nodes.

@@ -190,6 +190,7 @@ impl ResourceState {
     /// Lets go of everything; afterwards a new run begins.
     pub(super) fn begin_anew(&mut self) {
         self.forget_verdicts();
+        self.leave_in_its_hands();
         self.release_all("shutdown");
     }
 

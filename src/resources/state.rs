@@ -405,6 +405,7 @@ impl ResourceState {
             self.timers.taken,
             self.timers.failback,
             self.unreported_deadline(),
+            self.offer_back_deadline(),
             self.orphans_deadline(),
             self.partition_deadline(),
             self.failures_deadline(),

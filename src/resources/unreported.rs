@@ -9,12 +9,22 @@
 //!
 //! What it has told stays told when it begins anew a second time: nobody can see whether that was
 //! `heartbeat -r` again, which stops nothing.
+//!
+//! The same is open when we begin anew (we stood still, or let go of everything) in the middle of a standby
+//! with a legacy node. It goes on with its scripts and answers our new run as if it were settled. It names
+//! what it takes only when it has it, and no longer names what it gives and still stops.
+//!
+//! | after our own restart | we |
+//! |---|---|
+//! | neither of those below, for an hour | take it for not started |
+//! | `done` | ask what it holds, and take what it has released |
+//! | a report that names it | leave it there |
 
 use std::time::Duration;
 
 use super::holding::HoldingSet;
 use super::peers::Peer;
-use super::standby::Standby;
+use super::standby::{COMPLETION, Standby};
 use super::state::ResourceState;
 use crate::clock::Monotonic;
 use crate::protocol::group::GroupKey;
@@ -25,6 +35,43 @@ use crate::protocol::status::NodeStatus;
 const STARTS: Duration = Duration::from_secs(60);
 
 impl ResourceState {
+    /// We begin anew: what a legacy node has in its hands by the standby that ends here, it may start or
+    /// still run.
+    pub(super) fn leave_in_its_hands(&mut self) {
+        let set = match self.standby {
+            Standby::Given => self.sb_set.mirror(),
+            Standby::Answered { .. } => self.sb_set,
+            Standby::Not | Standby::Asked(_) | Standby::Giving | Standby::Taking => return,
+        };
+        let until = self.after(COMPLETION);
+        let pair = self.is_pair();
+        let Some((name, peer)) = self.peers.iter_mut().next() else {
+            return;
+        };
+        if !pair || peer.systole || peer.is_gone() {
+            return;
+        }
+        peer.unreported = peer.unreported.with(set);
+        peer.starts_until = Some(until);
+        peer.tells = true;
+        let name = name.clone();
+        self.decide(
+            format!("leaves {set} in the hands of {name}"),
+            "we begin anew in a standby, and its scripts go on: it says when they are done",
+        );
+    }
+
+    /// A full report: whether it names what was left in its sender's hands.
+    pub(super) fn names_what_it_took(&mut self, node: &NodeName, set: HoldingSet) {
+        let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.tells) else {
+            return;
+        };
+        peer.unreported = peer.unreported.without(set);
+        if peer.unreported.is_none() {
+            peer.in_hands_no_longer();
+        }
+    }
+
     /// A node begins anew that may be starting what we gave it. One that was dead is no longer at it.
     pub(super) fn note_unreported(&mut self, node: &NodeName, was_dead: bool) {
         let given = self.standby == Standby::Given && !was_dead;
@@ -33,11 +80,12 @@ impl ResourceState {
         let Some(peer) = self.peers.get_mut(node) else {
             return;
         };
-        let runs_there = !was_dead && !peer.systole && peer.starts_until.is_none();
+        let tells = std::mem::take(&mut peer.tells) && !was_dead;
+        let runs_there = !was_dead && !peer.systole && (tells || peer.starts_until.is_none());
         if !runs_there {
             peer.unreported = HoldingSet::NONE;
         }
-        peer.starts_until = None;
+        peer.starts_until = tells.then_some(until);
         if let Some(given) = given.filter(|_| !peer.systole) {
             peer.unreported = peer.unreported.with(given);
             peer.starts_until = Some(until);
@@ -50,6 +98,11 @@ impl ResourceState {
 
     /// A `done` that belongs to no standby: whether it tells the end of such a start.
     pub(super) fn started_unreported(&mut self, node: &NodeName, set: HoldingSet) -> bool {
+        if let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.tells) {
+            // In the run that began it: what it holds now, it also reports.
+            peer.in_hands_no_longer();
+            return false;
+        }
         let given = match self.standby {
             Standby::Not | Standby::Asked(_) | Standby::Answered { .. } => false,
             Standby::Giving | Standby::Given | Standby::Taking => true,
@@ -103,7 +156,7 @@ impl ResourceState {
     pub(super) fn unreported_overdue(&mut self) {
         for peer in self.peers.values_mut() {
             if Self::take_due(&mut peer.starts_until, self.now) {
-                peer.unreported = HoldingSet::NONE;
+                peer.in_hands_no_longer();
             }
         }
     }

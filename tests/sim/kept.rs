@@ -12,21 +12,6 @@ const NOT_MENDED: &[(&str, &str)] = &[
         "a taker's script ends in the moment in which the giver's hour is over: it stays in transition",
     ),
     (
-        "mixed-911060.history",
-        "the legacy model works off starts that waited behind its scripts, of groups that it has given away, and \
-     never says so: only the network shows two owners, which is a CRIT line and no reason to let go",
-    ),
-    ("mixed-912701.history", "the same"),
-    (
-        "mixed-3000109.history",
-        "ours was frozen and takes a group beside the legacy model; not looked into yet",
-    ),
-    (
-        "mixed-913312.history",
-        "a legacy node that was stopping everything before we began answers without saying so; ten seconds later we \
-         take our own, and only the network's answer keeps us from it",
-    ),
-    (
         "legacy-failback-3000040.history",
         "auto_failback legacy: the daemon of a node that waits for a script in its stop dies in a cut",
     ),

@@ -350,3 +350,120 @@ fn a_legacy_node_that_claims_what_we_are_taking_is_asked_when_that_is_done() {
         assert!(!core.said().contains(&"starting".to_owned()), "once");
     }
 }
+
+/// We stand still in a standby and let go of everything. The legacy node goes on with its scripts, and
+/// calls itself settled meanwhile.
+fn begins_anew(core: &mut Core, holds: &str) {
+    core.event(ResourceEvent::OwnHeartbeatLost {
+        silent: Duration::from_secs(20),
+    });
+    core.finish();
+    core.input(ResourceInput::CommUp);
+    core.hear("b", &format!("resource {holds} 1"));
+    core.wait(120_000);
+    let said = core.said();
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+}
+
+#[test]
+fn what_a_node_is_taking_when_we_begin_anew_is_left_to_it() {
+    let mut core = Core::stable(OFF);
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all other");
+    core.finish();
+    assert!(core.said().contains(&"ask all done".to_owned()));
+    begins_anew(&mut core, "local");
+    core.hear("b", "ask all done");
+    core.hear("b", "resource all 1");
+    core.wait(120_000);
+    let said = core.said();
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+    core.dies("b");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+#[test]
+fn what_a_node_is_giving_when_we_begin_anew_is_taken_when_it_says_that_it_is_done() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource all 1");
+    core.hear("b", "ask foreign me");
+    core.hear("b", "resource local 0 standby");
+    begins_anew(&mut core, "local");
+    core.hear("b", "ask foreign done");
+    core.hear("b", "resource local 1");
+    core.finish();
+    assert!(core.said().contains(&"start a".to_owned()));
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+/// The node may die instead, or begin anew: then nobody says `done` for us.
+#[test]
+fn what_a_node_is_giving_when_we_begin_anew_is_ours_when_it_dies() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource all 1");
+    core.hear("b", "ask foreign me");
+    begins_anew(&mut core, "local");
+    core.dies("b");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 2);
+}
+
+/// It was told to stop before we began, and says so to nobody who asks: its scripts take their time.
+#[test]
+fn beside_a_legacy_node_that_is_not_settled_after_ten_seconds_nothing_is_started() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource none 0");
+    for _ in 0..12 {
+        core.wait(10_000);
+        core.hear("b", "resource none 0");
+    }
+    let said = core.said();
+    assert!(!said.contains(&"start a".to_owned()), "{said:?}");
+    assert!(said.contains(&"starting".to_owned()), "it is asked again");
+    core.hear("b", "resource none 1");
+    core.finish();
+    assert!(core.said().contains(&"start a".to_owned()), "it stays");
+}
+
+/// It took our groups in a takeover whose scripts have lasted until now, and gave us its own meanwhile. Their
+/// starts waited behind that, and no word of it tells that they are worked off.
+#[test]
+fn what_a_legacy_node_may_start_again_after_a_takeover_is_offered_back() {
+    for late in [false, true] {
+        let mut core = Core::starting(OFF);
+        core.hear("b", "resource all 1");
+        core.hear("b", "ask local me");
+        core.hear("b", "resource foreign 0 standby");
+        core.hear("b", "ask local done");
+        if late {
+            core.hear("b", "resource foreign mach_down");
+        }
+        core.finish();
+        core.hear("b", "resource foreign 1");
+        if !late {
+            assert_eq!(core.state.rscstatus(), "foreign");
+            core.said();
+            core.hear("b", "resource foreign mach_down");
+        }
+        let offered = core.said();
+        assert!(
+            offered.contains(&"ask foreign me".to_owned()),
+            "{offered:?}"
+        );
+        // It is busy, and is asked once more.
+        core.wait(30_000);
+        assert!(core.said().contains(&"ask foreign me".to_owned()));
+        core.hear("b", "ask foreign other");
+        assert!(core.said().contains(&"stop b".to_owned()));
+        core.finish();
+        core.hear("b", "ask foreign done");
+        core.hear("b", "resource all 1");
+        core.wait(60_000);
+        assert_eq!(core.state.rscstatus(), "none");
+        assert!(
+            !core.said().contains(&"ask foreign me".to_owned()),
+            "once is enough"
+        );
+    }
+}

@@ -85,6 +85,14 @@ fn transition_table() {
 #[test]
 fn nobody_settled_for_ten_seconds() {
     let mut core = Core::starting(ON);
+    // One of ours says so when it is being stopped.
+    core.event(ResourceEvent::NodeStatusChanged {
+        node: name("b"),
+        old: NodeStatus::Active,
+        new: NodeStatus::Active,
+        message: Message::new("status").with(field::SYSTOLE, "1"),
+    });
+    core.said();
     core.hear("b", "resource none 0");
     core.wait(9_999);
     assert_eq!(core.said(), [""; 0]);
