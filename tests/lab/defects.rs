@@ -171,6 +171,33 @@ fn undisturbed(pair: &Pair) {
     assert_never_two_owners(&pair.lab);
 }
 
+/// Legacy gives its own group away while it still takes ours over, and starts it again behind that: it
+/// does not say so. We give it back.
+fn starts_behind_a_takeover(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources =
+        format!("node1 {ADDRESS_1}/24/eth0 dummy::a\nnode2 {ADDRESS_2}/24/eth0 dummy::b::30\n");
+    let pair = Pair::new(config);
+    pair.start("node1");
+    wait_until(LONG, "node1 takes over", || {
+        count(&pair.lab, "node1", "start", "b") == 1
+    });
+    pair.start("node2");
+    pair.wait_holds("node2", "none");
+    // An `hb_takeover` here would wait behind the same scripts.
+    pair.operator("node1", "hb_standby local");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert!(!pair.runs("node1", "b"), "the takeover goes on");
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 0);
+    wait_until(LONG, "node1 starts what it has given away", || {
+        count(&pair.lab, "node1", "start", "a") > 0
+    });
+    pair.wait_log("node2", "the other node has ended a takeover");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node2", "none");
+    pair.wait_holds("node1", "all");
+}
+
 macro_rules! tests {
     ($($name:ident: $kinds:ident $row:ident;)*) => { $(
         #[test]
@@ -185,6 +212,7 @@ tests! {
     defect_01_node_returns_during_its_takeover_legacy_owner: LEGACY_OWNER row_1;
     long_defect_01_node_returns_to_a_legacy_survivor: SYSTOLE_OWNER row_1_legacy_survivor;
     long_defect_01_node_returns_during_its_takeover_ours_ours: OURS_OURS row_1;
+    long_legacy_starts_behind_a_takeover_what_it_has_given: LEGACY_OWNER starts_behind_a_takeover;
     defect_02_node_dies_while_releasing_legacy_owner: LEGACY_OWNER row_2;
     long_defect_02_node_dies_while_releasing_ours_ours: OURS_OURS row_2;
     defect_05_own_group_fails_to_start_systole_owner: SYSTOLE_OWNER row_5;

@@ -102,6 +102,7 @@ impl LegacyNode {
                         .with("info", "mach_down");
                     self.send(message, now);
                 }
+                Work::Offer(set) => self.ask(set, "me", now),
                 Work::TakeGroup => {}
             }
             self.try_shutdown(now);

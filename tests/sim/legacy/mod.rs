@@ -53,6 +53,8 @@ enum Work {
     GiveUpAll,
     MachDown,
     TakeGroup,
+    /// The other node's `hb_takeover`: a script like the others, which offers this set.
+    Offer(HoldingSet),
 }
 
 #[derive(Debug)]
@@ -409,7 +411,9 @@ impl LegacyNode {
                     Some("foreign") => LOCAL,
                     _ => ALL,
                 };
-                self.ask(set, "me", now);
+                // Seen of the true program: it waits behind the scripts that run.
+                let script = Self::helper(Work::Offer(set), Vec::new(), GroupOrder::Start);
+                self.queue.push_back(script);
             }
             _ => {}
         }
