@@ -202,7 +202,7 @@ pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitRepo
 }
 
 async fn watch(spec: ChildSpec) -> ExitReport {
-    let (mut child, last, _record) = match start(&spec).await {
+    let (mut child, last, record) = match start(&spec).await {
         Ok(started) => started,
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
@@ -234,6 +234,13 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             debug!(program = %spec.program.display(), "a background process holds the output open");
         }
     }
+    let shim = spec.record.as_ref().is_some_and(|it| it.shim.is_some());
+    if let (true, false, Ended::Signaled(_), Some(record)) = (shim, overdue, &ended, &record)
+        && let Some(pid) = record.without_end()
+    {
+        end_script_without_shim(pid, &spec).await;
+    }
+    drop(record);
     if ended == Ended::Stuck {
         // The runtime reaps it should it ever end.
         error!(program = %spec.program.display(), "child process does not end after SIGKILL");
@@ -483,6 +490,29 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
     match timeout(KILL_PATIENCE, child.wait()).await {
         Ok(end) => (ended(end), true),
         Err(_) => (Ended::Stuck, true),
+    }
+}
+
+/// The process beside the script was killed, and may have left the script behind: a stop, or a start on
+/// the other node, would come beside it.
+async fn end_script_without_shim(pid: i32, spec: &ChildSpec) {
+    let group = Pid::from_raw(pid);
+    let gone = || async {
+        while killpg(group, None) != Err(Errno::ESRCH) {
+            sleep(GROUP_POLL).await;
+        }
+    };
+    if killpg(group, None) == Err(Errno::ESRCH) {
+        return;
+    }
+    error!(
+        program = %spec.program.display(),
+        "the process beside a script was killed: ending the script"
+    );
+    signal(group, Signal::SIGTERM);
+    if timeout(spec.kill_after, gone()).await.is_err() {
+        signal(group, Signal::SIGKILL);
+        let _ = timeout(KILL_PATIENCE, gone()).await;
     }
 }
 

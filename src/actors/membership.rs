@@ -42,6 +42,7 @@ use crate::protocol::output::Treatment;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::wire::EncodeError;
 use crate::protocol::wire::MessageFormat;
+use crate::resources::owners::Before;
 
 /// Batches of messages that wait for membership at most. One of every medium fits several times; a
 /// drop looks to the protocol like lost datagrams.
@@ -564,8 +565,16 @@ impl Supervised for MembershipActor {
         self.setup.identity.generation = Generation(last.saturating_add(1));
         self.setup.seed = self.setup.seed.wrapping_add(1);
         self.kept.first_order = self.kept.first_order.saturating_add(ORDERS_PER_CORE);
-        let resume = Resume {
+        let settings = &self.setup.settings;
+        // The call that failed may have taken a half of which it started nothing.
+        let before = Before {
             holding: self.node.holding(),
+            running: self.kept.may_run.iter().cloned().collect(),
+            ..Before::default()
+        };
+        let before = before.after_death(&settings.local, &settings.groups);
+        let resume = Resume {
+            holding: before.holding,
             running: self.kept.may_run.iter().cloned().collect(),
             unfinished: self.kept.unfinished(self.last_told.withdrawn()),
             left: self.node.left_groups().cloned().collect(),

@@ -1,5 +1,7 @@
 //! Each row of the table finds its mistake, names the line, and finds nothing in a good pair of files.
 
+mod damaged;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;

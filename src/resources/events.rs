@@ -69,6 +69,14 @@ impl ResourceState {
         }
     }
 
+    /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
+    /// has not released yet, a node that was not heard may have taken.
+    pub(super) fn has_run_unheard(&mut self, node: &NodeName) {
+        if !self.nice() && self.stopping() {
+            self.others_may_run_them(&format!("node {node} may have run all along"));
+        }
+    }
+
     /// A status word changed.
     pub(super) fn status_changed(
         &mut self,
@@ -94,13 +102,9 @@ impl ResourceState {
                 peer.owners = Some(mark.to_owned());
             }
             self.peer_status(node, old, new);
-            if old == NodeStatus::Dead
-                && new == NodeStatus::Active
-                && !self.nice()
-                && self.stopping()
-            {
-                // Nobody reports, and who is being stopped asks for nothing.
-                self.others_may_run_them(&format!("node {node} has run all along"));
+            // To a process that was begun anew while its groups ran, the other node has no status yet.
+            if matches!(old, NodeStatus::Dead | NodeStatus::Init) && new == NodeStatus::Active {
+                self.has_run_unheard(node);
             }
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy();

@@ -270,8 +270,12 @@ impl ResourceState {
         let first = !peer.reported;
         // One that was sent before its sender heard this run of ours may be as old as the run before.
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
-        let stale = open && !self.knows_our_run(from, message);
+        let knows_us = self.knows_our_run(from, message);
+        let stale = open && !knows_us;
         let peer = self.peers.entry(from.clone()).or_default();
+        if knows_us && full && peer.echoes {
+            peer.knows_us_since.get_or_insert(position);
+        }
         peer.reported |= full && !stale;
         let fresh = peer.fresh && peer.status == Some(NodeStatus::Active);
 

@@ -29,6 +29,9 @@ pub(super) struct Peer {
     pub(super) reported: bool,
     /// How often our `starting` was repeated for it.
     pub(super) asked: u8,
+    /// Where its first report stands that was sent after it heard this run of ours; `None`: none has come,
+    /// or it does not tell.
+    pub(super) knows_us_since: Option<Position>,
     /// Messages of it were lost for good since its last full report.
     pub(super) lost: bool,
     /// It was said that it does not report.
@@ -83,7 +86,7 @@ pub(super) struct Peer {
 ///
 /// | | it is gone ([`ends`](Peer::ends)) | it begins a new run ([`begins_run`](Peer::begins_run)) | we begin one ([`forget`](Peer::forget)) |
 /// |---|---|---|---|
-/// | how far the exchange with it has come: `fresh`, `reported`, `unsettled`, `asked`, `lost`, `called_mute` | ends | ends | ends |
+/// | how far the exchange with it has come: `fresh`, `reported`, `unsettled`, `asked`, `lost`, `called_mute`, `knows_us_since` | ends | ends | ends |
 /// | `taken_over` | - | ends | ends |
 /// | `returns` | - | as `taken_over` was | ends |
 /// | what it says that it runs, and by which file: `names`, `owners` | ends | ends | - |
@@ -134,6 +137,7 @@ impl Peer {
         self.fresh = false;
         self.reported = false;
         self.unsettled = false;
+        self.knows_us_since = None;
         self.asked = 0;
         self.called_mute = false;
         self.lost = false;

@@ -36,10 +36,14 @@ impl ResourceState {
         self.offer_answered = Some(Answer { giver, set, offer });
     }
 
-    /// Another node offers something. `false`: it has offered something else since.
+    /// Another node offers something. `false`: it has offered something else since, or we began anew since
+    /// and it knows that: its offer has ended with our earlier run, whose words may still be on their way.
     pub(super) fn note_offer(&mut self, from: &NodeName, message: &Message) -> bool {
         let position = Some(Position::of(message));
         let peer = self.peers.entry(from.clone()).or_default();
+        if position < peer.knows_us_since {
+            return false;
+        }
         let newest = position >= peer.offer;
         peer.offer = peer.offer.max(position);
         newest

@@ -214,7 +214,9 @@ impl ResourceState {
             return self.error(format!("incomplete standby message from node {from}"));
         };
         if info == "me" && !self.note_offer(from, message) {
-            return self.debug(format!("[me] of {from} is older than its last one"));
+            return self.debug(format!(
+                "[me] of {from} is older than its last one, or than this run of ours"
+            ));
         }
         if self.peers.len() > 1 {
             return self.error(format!(
@@ -444,8 +446,10 @@ impl ResourceState {
     pub(super) fn released_for_standby(&mut self) {
         self.releasing = HoldingSet::NONE;
         if self.standby != Standby::Giving {
-            // The taker went away meanwhile; whoever listens hears what is left.
-            if self.phase == Phase::Stable {
+            // The taker went away meanwhile, or this is the rest of an earlier process's release; whoever
+            // listens hears what is left. A node that runs the rest as well counts on that before it lets go.
+            let open = self.comm_up && !matches!(self.phase, Phase::Init | Phase::Shutdown);
+            if open && !self.settles_when_released {
                 self.answer();
             }
             return self.settle_after_release();
@@ -539,10 +543,11 @@ impl ResourceState {
     }
 
     /// What we give away and have not begun to stop stays, be it of a standby that was interrupted or of
-    /// a release that an earlier process began: we take it, and no stop may come behind that.
+    /// a release that an earlier process began: we take it, and no stop may come behind that. A node that is
+    /// being stopped takes nothing: it goes on, and reports until the end what is not released yet.
     pub(super) fn withdraw_stops(&mut self) {
         let giving = |purpose: &Purpose| *purpose == Purpose::Give;
-        if self.jobs.any(giving) {
+        if self.jobs.any(giving) && !self.stopping() {
             self.jobs.cancel(giving);
             self.releasing = HoldingSet::NONE;
         }

@@ -1,9 +1,11 @@
 //! How a standby ends before its time: nobody answers, or the other node dies or begins anew.
 
 use super::holding::HoldingSet;
+use super::peers::Peer;
 use super::standby::{COMPLETION, Standby};
 use super::state::ResourceState;
 use crate::notice::Notice;
+use crate::protocol::name::NodeName;
 
 impl ResourceState {
     /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
@@ -74,14 +76,34 @@ impl ResourceState {
                 self.withdraw_offer();
                 self.failback_unanswered(wish);
             }
+            Standby::Given if self.is_taking_still() => {
+                self.sb_deadline = Some(self.after(COMPLETION));
+            }
             Standby::Not | Standby::Given | Standby::Answered { .. } => {
+                let given = self.standby == Standby::Given;
                 self.notice(Notice::NoStandbyReply {});
                 self.say_who_hangs();
                 self.doubt = HoldingSet::NONE;
                 self.other_stable = true;
                 self.enter(Standby::Not, None);
+                // Our last report said that we were giving: the taker would wait for the next for good.
+                if given {
+                    self.answer();
+                }
             }
         }
+    }
+
+    /// Whether the taker is one of our nodes that lives and has not said since our `done` that it is
+    /// settled. Its scripts may take longer than we wait for a legacy one: it says when they have ended,
+    /// and its death or new run ends the standby too.
+    fn is_taking_still(&self) -> bool {
+        let settled = self.other_stable && {
+            let reports = self.peers.values().map(|peer| peer.newest_report);
+            reports.max() > self.given_at
+        };
+        let ours = |(name, peer): (&NodeName, &Peer)| peer.systole && !self.is_dead(name);
+        !settled && self.peers.iter().any(ours)
     }
 
     /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what

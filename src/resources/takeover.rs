@@ -313,6 +313,7 @@ impl ResourceState {
         self.way_given(node);
         if was_dead {
             self.hold_takeovers(node);
+            self.has_run_unheard(node);
         }
         self.note_unreported(node, was_dead);
         let unclear = self.theirs.with(self.doubt);

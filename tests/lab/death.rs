@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::history::{address_changes, assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
+use super::{OURS_OURS, run};
 
 /// The daemon that the pid file names.
 pub(super) fn pid(pair: &Pair, node: &str) -> String {
@@ -357,6 +358,38 @@ pub fn while_starting(kinds: [Kind; 2]) {
     assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
     assert_eq!(address_changes(&pair.lab, "node1", ADDRESS_1).len(), 1);
     assert!(address_changes(&pair.lab, "node2", ADDRESS_1).is_empty());
+}
+
+/// The process beside a start script is killed alone: the script must not go on, since the group is stopped
+/// and started on the other node.
+fn without_the_process_beside_it(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4\n");
+    let pair = Pair::new(config);
+    pair.start_both();
+    wait_until(LONG, "the start script runs", || {
+        count(&pair.lab, "node1", "start", "a") == 1
+    });
+    pair.lab.sh("node1", "kill -9 $(pgrep -x hb-script)");
+    wait_until(LONG, "the group is stopped", || {
+        count(&pair.lab, "node1", "stop", "a") == 1
+    });
+    // Longer than the script would have taken.
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(!pair.runs("node1", "a"), "the script went on");
+    let all = "the process beside a script was killed";
+    assert_eq!(pair.log_count("node1", all), 1);
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_script_does_not_outlive_the_process_beside_it() {
+    run(
+        "death::a_script_does_not_outlive_the_process_beside_it",
+        OURS_OURS,
+        without_the_process_beside_it,
+    );
 }
 
 /// A daemon that dies while it gives a group away: one owner at the end, and never two.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::death::{pid, wait_guardian};
+use super::death::{guardians, pid, wait_guardian};
 use super::history::{address_changes, assert_never_two_owners, count};
-use super::host::Kind;
-use super::pair::{ADDRESS_1, Pair, PairConfig};
+use super::host::{Kind, wait_until};
+use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
 use super::{OURS_OURS, death, partition, scenario};
 
 /// The newest version whose nodes are out there.
@@ -144,6 +144,16 @@ fn in_place(kinds: [Kind; 2]) {
         assert!(output.status.success(), "as {kind:?}: {output:?}");
         pair.wait_log_count("node1", active, times + 1);
         pair.wait_holds("node1", "local");
+        if kind == Kind::Systole {
+            // The program of before left a guardian of its own behind, which would start that again.
+            let mut runs = String::new();
+            wait_until(LONG, "a guardian of the program that came", || {
+                let all = guardians(&pair, "node1");
+                let exe = format!("readlink /proc/{}/exe", all.join(" "));
+                runs = pair.lab.sh("node1", &exe);
+                all.len() == 1 && runs.trim() == PROGRAM
+            });
+        }
         wait_guardian(&pair, "node1", &[]);
         if dies {
             let kill = format!("kill -9 {}", pid(&pair, "node1"));

@@ -166,6 +166,29 @@ fn a_successor_needs_no_file_ours_ours() {
     );
 }
 
+/// Not a byte can be written to /run when the daemon dies.
+fn full_run(kinds: [Kind; 2]) {
+    let mut watched = super::death::watched_with(PairConfig::new(kinds), |_| {});
+    let fill = "mount -o remount,size=1m /run && head -c 2m /dev/zero >/run/fill; echo x >/run/more || echo full";
+    let said = watched.pair.lab.sh("node1", fill);
+    assert!(said.contains("full"), "{said}");
+    watched.kill_daemon("KILL");
+    watched.nothing_moved();
+    watched.kill_daemon("KILL");
+    watched.nothing_moved();
+    watched.stops_in_order();
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_successor_needs_no_room_in_run() {
+    run(
+        "successor::a_successor_needs_no_room_in_run",
+        OURS_OURS,
+        full_run,
+    );
+}
+
 /// The file of the program is exchanged under a running daemon, and nobody tells it. What lies there now
 /// knows none of our words and ends well whatever it is told: no script may be run by it, and no
 /// successor.

@@ -40,6 +40,8 @@ pub struct Features {
     pub root: bool,
     /// A script takes most of an hour.
     pub hour: bool,
+    /// Each node has an `ipfail`.
+    pub ipfail: bool,
 }
 
 /// Random numbers for one feature of one history.
@@ -63,6 +65,7 @@ impl Features {
             drift: drift(&mut stream(kind, seed, "drift")),
             root: kind != Kind::Single && pure && has("root", 12),
             hour: kind != Kind::Single && pure && has("hour", 2),
+            ipfail: plan.gate && has("ipfail", 50),
         }
     }
 
@@ -104,6 +107,7 @@ impl Features {
             "generations" => self.generations = value == "yes",
             "root" => self.root = value == "yes",
             "hour" => self.hour = value == "yes",
+            "ipfail" => self.ipfail = value == "yes",
             "drift" => {
                 let (a, b) = value.split_once(',')?;
                 self.drift = [a.parse().ok()?, b.parse().ok()?];
@@ -256,6 +260,9 @@ impl fmt::Display for Features {
         }
         if self.hour {
             write!(f, " hour=yes")?;
+        }
+        if self.ipfail {
+            write!(f, " ipfail=yes")?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use systole::node::Node;
-use systole::protocol::event::{Action, Event, GroupOrder};
+use systole::protocol::event::{Action, Event, GroupOrder, Origin};
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, NodeName, NodeUuid};
@@ -16,6 +16,7 @@ use super::addresses::Asks;
 use super::daemon::Daemon;
 use super::draws::{Chance, within};
 use super::generations::Disk;
+use super::ipfail::Client;
 use super::legacy::LegacyNode;
 use super::plan::{Plan, Program};
 use super::root::{End, Root};
@@ -78,6 +79,7 @@ pub struct Host {
     /// Groups with an address that another machine has.
     pub taken: BTreeSet<usize>,
     pub asks: Asks,
+    pub client: Option<Client>,
     /// Groups whose stop fails here for good.
     pub unstoppable: BTreeSet<usize>,
     /// How long the next script of a group takes, in milliseconds.
@@ -126,6 +128,7 @@ impl Host {
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
             asks: Asks::default(),
+            client: None,
             unstoppable: BTreeSet::new(),
             slow: BTreeMap::new(),
             late: 0,
@@ -200,6 +203,7 @@ impl World {
         self.hosts[host].armed_at = None;
         self.hosts[host].up_since = self.now;
         self.judge.started(host, self.now);
+        self.ipfail_begins(host);
         self.perform(host, actions);
     }
 
@@ -282,6 +286,7 @@ impl World {
 
     /// What the FIFO would bring.
     pub fn inject(&mut self, host: usize, message: Message) {
+        let origin = Origin::Fifo;
         let process = self.hosts[host].life.process;
         let when = self.now + self.internal_delay(host);
         self.at(
@@ -289,6 +294,7 @@ impl World {
             Happening::Injected {
                 host,
                 process,
+                origin,
                 message,
             },
         );
@@ -359,7 +365,9 @@ impl World {
                     },
                 );
             }
+            Action::Deliver { message, treatment } => self.deliver(host, &message, treatment),
             Action::StopClients => {
+                self.hosts[host].client = None;
                 self.hosts[host].root.stops_clients();
                 if self.root_loses_it(host) {
                     return;
@@ -405,7 +413,6 @@ impl World {
             Action::Notice(_)
             | Action::RunHook(_)
             | Action::LinkChanged { .. }
-            | Action::Deliver { .. }
             | Action::CommUp
             | Action::NodeListChanged
             | Action::OwnHeartbeat => {}

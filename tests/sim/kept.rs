@@ -6,16 +6,7 @@ use super::history::History;
 
 /// Those that fail until a fault is mended, of a core, the legacy model or the judge: the file, and what is
 /// seen. Nobody knows yet whose fault it is where only that is said.
-const NOT_MENDED: &[(&str, &str)] = &[
-    (
-        "pure-4049.history",
-        "a taker's script ends in the moment in which the giver's hour is over: it stays in transition",
-    ),
-    (
-        "legacy-failback-3000040.history",
-        "auto_failback legacy: the daemon of a node that waits for a script in its stop dies in a cut",
-    ),
-];
+const NOT_MENDED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.
 pub fn waits_for_its_mend(kind: &str, seed: u64) -> bool {

@@ -22,6 +22,7 @@ mod generations;
 mod halves;
 mod history;
 mod host;
+mod ipfail;
 mod judge;
 mod kept;
 mod legacy;

@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// To the other node on one medium. Whether it comes there.
+    /// To the other node on one medium. Whether it comes there, and whole.
     fn send(&mut self, host: usize, medium: usize, frame: &Frame, beat: bool, bytes: u64) -> bool {
         let (now, place) = (self.now, [host, medium, 0]);
         let roll = within(self.noise.draw(Chance::Lost, place, now), 0..100);
@@ -191,9 +191,11 @@ impl World {
         let (copies, corrupt) = (1 + u64::from(again < path.duplicate), path.corrupt);
         let bit = self.noise.draw(Chance::Corrupt, place, now);
         let mut frame = frame.clone();
+        let mut whole = true;
         if within(bit, 0..100) < corrupt
             && let Frame::Encoded(bytes) = &mut frame
         {
+            whole = false;
             let at = (bit >> 16) as usize % bytes.len().max(1);
             if let Some(byte) = bytes.get_mut(at) {
                 *byte ^= 1 << ((bit >> 8) & 7);
@@ -221,7 +223,7 @@ impl World {
                 },
             );
         }
-        true
+        whole
     }
 
     pub fn hear(&mut self, host: usize, from: usize, medium: usize, frame: Frame) {

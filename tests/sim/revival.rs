@@ -40,30 +40,34 @@ impl World {
 
     /// As the program does it after a death.
     pub fn revive(&mut self, host: usize) {
-        let settings = self.settings(host);
-        let local = settings.local.clone();
         let h = &mut self.hosts[host];
         h.reviving = false;
         h.life.process += 1;
         let unfinished = h.kept.unfinished();
-        // What is held and does not run is not held any more.
-        let mut holding = h.kept.holding;
-        for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
-            let groups = settings.groups.iter().enumerate();
-            let mut of = groups.filter(|(_, g)| (g.owner == local) == own).peekable();
-            if of.peek().is_some() && !of.any(|(g, _)| h.kept.may_run.contains(&g)) {
-                holding = holding.without(set);
-            }
-        }
         h.asks = Asks::new(!h.kept.may_run.is_empty());
         h.kept.in_hand.clear();
         h.kept.bare.clear();
         h.kept.owed = unfinished;
-        h.kept.holding = holding;
+        self.hold_what_runs(host);
         self.take_generation_after(host);
         self.resume(host, Vec::new());
         if self.hosts[host].stopping {
             self.stop_asked(host);
+        }
+    }
+
+    /// A half that is held and of which nothing runs is not held any more.
+    fn hold_what_runs(&mut self, host: usize) {
+        let settings = self.settings(host);
+        let kept = &mut self.hosts[host].kept;
+        for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
+            let groups = settings.groups.iter().enumerate();
+            let mut of = groups
+                .filter(|(_, g)| (g.owner == settings.local) == own)
+                .peekable();
+            if of.peek().is_some() && !of.any(|(g, _)| kept.may_run.contains(&g)) {
+                kept.holding = kept.holding.without(set);
+            }
         }
     }
 
@@ -120,6 +124,7 @@ impl World {
         let dead_times = dead_times.map(|(of, time)| (of.clone(), time)).collect();
         self.note(format_args!("node{}: the core panics", host + 1));
         self.judge.daemon_died(host, self.now);
+        self.hold_what_runs(host);
         self.resume(host, dead_times);
         if self.hosts[host].stopping {
             self.stop_asked(host);

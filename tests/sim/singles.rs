@@ -59,7 +59,7 @@ fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Ac
     let short = draws.range(deadtime / 20..deadtime / 3);
     let pause = draws.range(20_000..200_000);
     let mut act = |after: Micros, act: Act| acts.push((now + after, act));
-    match draws.range(0..16) {
+    match draws.range(0..18) {
         0 | 1 => {
             act(0, Act::Crash { host });
             act(long, Act::Start { host });
@@ -149,9 +149,18 @@ fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Ac
                 },
             );
         }
-        14 => {
+        16 => {
             let (ms, machine) = (short / 1_000, draws.range(0..2));
             act(0, Act::Freeze { host, ms, machine });
+        }
+        14 | 15 if plan.failback == AutoFailback::Off => {
+            // Given to a node on which one of them does not start: it comes back, and each time.
+            let group = draws.index(plan.groups.len());
+            let (giver, set) = (1 - host, draws.index(3));
+            act(0, Act::Broken { host, group, on: 1 });
+            act(1_000, Act::Standby { host: giver, set });
+            act(long + 20 * SECOND, Act::Broken { host, group, on: 0 });
+            return 1;
         }
         _ => {
             let seconds = draws.pick(&[-3_600, 3_600]);

@@ -134,13 +134,19 @@ pub enum Happening {
         host: usize,
         life: Life,
     },
-    /// What the FIFO brings.
+    /// What the FIFO or a client brings.
     Injected {
         host: usize,
         process: u32,
+        origin: Origin,
         message: Message,
     },
     StopAsked {
+        host: usize,
+        process: u32,
+    },
+    /// The timer of an `ipfail`, or its start.
+    Ipfail {
         host: usize,
         process: u32,
     },
@@ -349,6 +355,7 @@ impl World {
             | Happening::Step { host, .. }
             | Happening::Injected { host, .. }
             | Happening::StopAsked { host, .. }
+            | Happening::Ipfail { host, .. }
             | Happening::AskReload { host, .. }
             | Happening::Echo { host, .. }
             | Happening::TellAgain { host, .. }
@@ -464,10 +471,10 @@ impl World {
             Happening::Injected {
                 host,
                 process,
+                origin,
                 message,
             } => {
                 if self.hosts[host].life.process == process {
-                    let origin = Origin::Fifo;
                     self.feed(host, Event::Injected { origin, message });
                 }
             }
@@ -477,6 +484,7 @@ impl World {
                     self.feed(host, Event::StopRequested { reason });
                 }
             }
+            Happening::Ipfail { host, process } => self.ipfail_turn(host, process),
             Happening::Act(act) => self.act(act),
             Happening::Look => {
                 self.look();

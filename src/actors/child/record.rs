@@ -109,6 +109,13 @@ impl Record {
         Self(path.to_owned())
     }
 
+    /// The process beside the script, when it wrote down that the script runs and not how it ended.
+    pub(super) fn without_end(&self) -> Option<i32> {
+        let (pid, _) = recorded(&self.0)?;
+        let known = ended(&self.0).is_some();
+        i32::try_from(pid).ok().filter(|pid| !known && *pid > 1)
+    }
+
     /// Stays on disk.
     pub(super) fn keep(self) {
         std::mem::forget(self);

@@ -358,3 +358,33 @@ fn what_is_held_and_does_not_run_is_started_as_soon_as_the_nodes_are_agreed() {
     core.finish();
     assert_eq!(running(&core), ["a", "b"]);
 }
+
+/// Both have begun anew after a partition, and the other node counts on our word before it lets go of what
+/// runs on both. Simulator: revived, seed 5000369.
+#[test]
+fn the_end_of_a_release_is_told_before_the_start_is_settled() {
+    let mut core = successor(HoldingSet::FOREIGN, &["a"]);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "starting");
+    core.hear("b", "resource all 0");
+    let (reports, _) = core.reports();
+    assert_eq!(reports, ["resource all 0 standby"]);
+    core.finish();
+    assert_eq!(core.reports().0, ["resource foreign 0"]);
+}
+
+/// Who is being stopped takes nothing when the other node dies: it goes on stopping, and says so until the
+/// end. Simulator: revived, seed 5001283.
+#[test]
+fn a_stopping_successor_goes_on_with_its_release_when_the_other_node_dies() {
+    let mut core = successor(HoldingSet::NONE, &["a"]);
+    core.stop();
+    core.input(ResourceInput::CommUp);
+    core.dies("b");
+    core.returns("b");
+    core.said();
+    core.hear("b", "starting");
+    assert_eq!(core.reports().0, ["resource all 0 standby"]);
+    core.finish();
+    assert_eq!(running(&core), [""; 0]);
+}

@@ -264,3 +264,29 @@ fn a_legacy_node_is_told_nothing_it_does_not_know() {
     assert!(core.said().contains(&"ip-request-resp b b no".to_owned()));
     assert_eq!(core.heard_last, None);
 }
+
+/// A node that is being stopped waits for a script in hand, and asks for nothing. Whoever was not heard may run
+/// the rest as well: it goes at once. Simulator: legacy-failback, seed 3000040.
+#[test]
+fn a_stop_does_not_wait_beside_a_node_that_was_not_heard() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    // The script of `a` has ended, that of `b` is in hand.
+    core.end(GroupOutcome::Started);
+    core.stop();
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("stop")),
+        "{said:?}"
+    );
+    core.returns("b");
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"stop a".to_owned()), "{said:?}");
+    assert!(said.contains(&"stop b".to_owned()), "{said:?}");
+    assert!(
+        said.iter().any(|line| *line == "drop addresses"),
+        "{said:?}"
+    );
+}

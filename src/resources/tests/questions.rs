@@ -210,3 +210,30 @@ fn a_taker_names_the_offer_that_it_answers() {
     assert_eq!(core.said()[..2], ["start b", "ask local done"]);
     assert_eq!(core.heard_last_of_standby.take(), Some(offer));
 }
+
+/// The words of a standby with our earlier process are heard once more: the groups may have gone back since.
+/// Simulator: revived, seed 5000483.
+#[test]
+fn an_offer_from_before_our_run_is_not_taken() {
+    let word = |core: &mut Core, info: &str, seq: &str| {
+        let ask = Message::new("ask_resources").with(field::RSC_HOLD, "local");
+        let message = ask.with(field::INFO, info).with(field::HG, "1");
+        core.event(ResourceEvent::Message {
+            from: name("b"),
+            own: false,
+            message: message.with(field::SEQ, seq),
+        });
+    };
+    for (seqs, taken) in [(["5", "7"], false), (["25", "27"], true)] {
+        let mut core = asking();
+        core.seq = 0x20;
+        let heard = newest(&core);
+        report(&mut core, "local", "1", Some(&heard));
+        core.finish();
+        core.said();
+        word(&mut core, "me", seqs[0]);
+        word(&mut core, "done", seqs[1]);
+        let said = core.said();
+        assert_eq!(said.contains(&"start b".to_owned()), taken, "{said:?}");
+    }
+}

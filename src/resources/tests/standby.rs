@@ -216,3 +216,46 @@ fn an_offer_is_forgotten_when_the_giver_has_given_up() {
     core.finish();
     assert_eq!(core.said(), ["resource local 1 req_our_resources()"]);
 }
+
+/// The taker's script takes longer than an hour: the giver waits for one of our nodes as long as it lives.
+#[test]
+fn a_taker_of_ours_may_take_longer_than_the_giver_waits_for_a_legacy_one() {
+    let given = |ours: bool| {
+        let mut core = Core::stable(ON);
+        core.state.peers.entry(name("b")).or_default().systole = ours;
+        core.standby(HoldingSet::LOCAL);
+        core.hear("b", "ask local other");
+        core.finish();
+        core.said();
+        core.wait(3_700_000);
+        core
+    };
+    let mut core = given(true);
+    assert_eq!(core.said(), [] as [&str; 0]);
+    assert_eq!(core.state.rscstatus(), "transition");
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["resource none 1"]);
+    core.hear("b", "resource all 1");
+    assert_eq!(core.state.rscstatus(), "none");
+    // A legacy taker ends its standby at the same time; it must not go on reading `standby` in our report.
+    let mut core = given(false);
+    assert_eq!(
+        core.said().first().map(String::as_str),
+        Some("resource none 1")
+    );
+    assert_eq!(core.state.rscstatus(), "none");
+}
+
+/// The taker says that it is settled, and that it does not run them: nobody waits for it any longer.
+#[test]
+fn a_taker_of_ours_that_is_settled_without_them_is_not_waited_for() {
+    let mut core = Core::stable(ON);
+    core.state.peers.entry(name("b")).or_default().systole = true;
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.finish();
+    core.hear("b", "resource foreign 1");
+    core.said();
+    core.wait(3_700_000);
+    assert_eq!(core.state.rscstatus(), "none");
+}

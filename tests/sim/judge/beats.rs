@@ -271,7 +271,8 @@ impl Beats {
                 && self.frozen_until[a] <= now
                 && (0..self.heard.len()).all(|b| {
                     let silent = now.saturating_sub(self.heard[a][b]);
-                    a == b || silent <= self.deadtimes[b] * 3 / 4
+                    let heard = self.newest[a][b] != (0, 0) && silent <= self.deadtimes[b] * 3 / 4;
+                    a == b || heard
                 })
         })
     }
