@@ -91,6 +91,8 @@ pub struct Host {
     /// The key that it signs with.
     pub key: u8,
     pub stopping: bool,
+    /// Somebody wanted to start it while it was being stopped.
+    pub awaited: bool,
     /// Generation and number of the newest heartbeat sent.
     pub newest_beat: (u64, u64),
     /// The ping node does not answer it.
@@ -135,6 +137,7 @@ impl Host {
             up_since: 0,
             key: 1,
             stopping: false,
+            awaited: false,
             newest_beat: (0, 0),
             gate_cut: false,
             same_instant: 0,
@@ -147,6 +150,8 @@ impl World {
     /// Starts the daemon; nothing runs on the host before.
     pub fn start(&mut self, host: usize) {
         if self.hosts[host].node.is_some() || self.hosts[host].reviving {
+            // In vain while it stops. In peace people try again.
+            self.hosts[host].awaited = self.hosts[host].stopping;
             return;
         }
         if let Some(when) = self.boots_at(host) {
@@ -157,6 +162,7 @@ impl World {
         self.take_generation(host);
         let h = &mut self.hosts[host];
         h.stopping = false;
+        h.awaited = false;
         h.kept = Kept::default();
         h.asks = Asks::default();
         h.life.process += 1;
@@ -430,7 +436,7 @@ impl World {
             Some(Daemon::Legacy(node)) => node.wants_restart(),
             _ => false,
         };
-        if again {
+        if again || self.calm && self.hosts[host].awaited {
             let pause = self.plan.deadtime(host) + SECOND;
             self.at(self.now + pause, Happening::Boot { host });
         }
