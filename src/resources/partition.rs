@@ -336,7 +336,7 @@ impl ResourceState {
                     format!("node {node} is heard again, and may run it: the owner asks"),
                 );
             }
-        } else if self.jobs.hold(is_takeover) {
+        } else if self.jobs.hold(may_run_there) {
             self.info(format!("takeover waits for the report of node {node}"));
             self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
         }
@@ -352,20 +352,26 @@ impl ResourceState {
         self.jobs.go_on();
     }
 
-    /// A node that came back during a takeover has reported: what it does not hold is taken.
+    /// A node that came back during a takeover has reported.
+    ///
+    /// | what we take or hold is | then |
+    /// |---|---|
+    /// | claimed by it | it sees the same in our report, and yields |
+    /// | in doubt: it says no longer that it holds it, and not yet that it is settled | wait |
+    /// | neither | taken |
     pub(super) fn look_at_held_takeovers(&mut self) {
         if !self.takeover_held() || self.contested() {
             return;
         }
-        let claimed = self.theirs_at_most().mirror();
         let wanted = self.mine;
-        let both = [HoldingSet::LOCAL, HoldingSet::FOREIGN]
-            .into_iter()
-            .any(|half| claimed.has(half) && wanted.has(half));
-        if both {
-            // It sees the same in our report, and yields.
+        let ours_in = |theirs: HoldingSet| {
+            let halves = [HoldingSet::LOCAL, HoldingSet::FOREIGN];
+            let both = |half| theirs.mirror().has(half) && wanted.has(half);
+            halves.into_iter().any(both)
+        };
+        if ours_in(self.theirs) {
             self.expect_way();
-        } else {
+        } else if !ours_in(self.theirs_at_most()) {
             self.go_on_with_takeovers();
         }
     }
@@ -458,4 +464,22 @@ impl ResourceState {
 
 fn is_takeover(purpose: &Purpose) -> bool {
     matches!(purpose, Purpose::TakeOver(_) | Purpose::AcquireLocal)
+}
+
+/// Whether a job starts what a node that was held for dead may run as well. What it was to be given by
+/// that node is ours since the death, and the node may have taken it back.
+const fn may_run_there(purpose: &Purpose) -> bool {
+    match purpose {
+        Purpose::AcquireLocal
+        | Purpose::TakeOver(_)
+        | Purpose::Take
+        | Purpose::Reclaim
+        | Purpose::Retry => true,
+        Purpose::Give
+        | Purpose::ReleaseAll
+        | Purpose::HandOver { .. }
+        | Purpose::Granted
+        | Purpose::LeaveToOwner
+        | Purpose::Cancelled => false,
+    }
 }

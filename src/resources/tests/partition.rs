@@ -391,6 +391,60 @@ fn a_takeover_waits_when_the_dead_node_is_heard_again() {
     assert!(core.said().contains(&"start b2".to_owned()));
 }
 
+/// `b` was giving us two groups and died while the script of the first one ran.
+fn died_in_a_standby() -> Core {
+    let mut set = settings(&["a", "b"], ON);
+    set.groups.push(ResourceGroup {
+        key: GroupKey::new("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    });
+    let mut core = Core::with(&set);
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.hear("b", "ask local me");
+    core.hear("b", "resource none 0 standby");
+    core.said();
+    core.hear("b", "ask local done");
+    assert_eq!(core.said(), ["start b"]);
+    dies(&mut core);
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    lives(&mut core);
+    core.said();
+    core
+}
+
+#[test]
+fn what_is_left_of_a_standby_waits_as_a_takeover_does() {
+    let mut core = died_in_a_standby();
+    core.finish();
+    assert!(!core.said().contains(&"start b2".to_owned()));
+    core.hear("b", "starting");
+    core.hear("b", "resource none 1");
+    assert!(core.said().contains(&"start b2".to_owned()));
+}
+
+/// It has begun anew, and says that it runs nothing a moment before it says that it is settled.
+#[test]
+fn who_has_let_go_is_not_expected_to_yield() {
+    let mut core = died_in_a_standby();
+    core.hear("b", "resource all 0 shutdown");
+    core.finish();
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    assert!(!core.said().contains(&"start b2".to_owned()));
+    core.hear("b", "resource none 1");
+    let said = core.said();
+    assert!(said.contains(&"start b2".to_owned()), "{said:?}");
+    core.wait(20_000);
+    assert!(!core.said().contains(&"generation".to_owned()));
+}
+
 #[test]
 fn a_takeover_goes_on_when_the_node_that_came_back_says_nothing() {
     let mut set = settings(&["a", "b"], ON);
