@@ -19,6 +19,7 @@ use crate::config::environment::Machine;
 use crate::config::load::{LoadOptions, load};
 use crate::config::settings::Settings;
 use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
+use crate::guardian;
 use crate::ha_log::{HaLog, Targets, host_name, line};
 use crate::notice::{self, Severity, Speaker};
 use crate::own_addresses;
@@ -124,6 +125,15 @@ impl Call<'_> {
                     "heartbeat runs (pid {pid}) but does not listen on {}",
                     self.paths.control().display()
                 )),
+                PidFile::Absent | PidFile::Stale(_)
+                    if guardian::is_taken(&self.paths.guardian_lock()) =>
+                {
+                    Err(
+                        "heartbeat has died, and its guardian starts it again or releases its \
+                         resources: try again when that is done"
+                            .to_owned(),
+                    )
+                }
                 PidFile::Absent | PidFile::Stale(_) => Ok(None),
             },
             Err(error) => Err(error.to_string()),

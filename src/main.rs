@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         return ExitCode::from(shim::run(&script));
     }
     daemonize::set_process_name();
+    systole::sys::hear_of_children();
     // Whatever the caller had open is nothing to the daemon and its scripts. A kernel that cannot
     // do this leaves things as they are.
     let _ = systole::sys::inherit_nothing();

@@ -175,14 +175,29 @@ fn is_no_program(error: &io::Error) -> bool {
     let number = error.raw_os_error().map(Errno::from_raw);
     matches!(
         number,
-        Some(Errno::ENOENT | Errno::EACCES | Errno::ENOEXEC | Errno::ENOTDIR | Errno::ELOOP)
+        Some(
+            Errno::ENOENT
+                | Errno::EACCES
+                | Errno::ENOEXEC
+                | Errno::ENOTDIR
+                | Errno::ELOOP
+                | Errno::ENAMETOOLONG
+        )
     )
 }
 
-/// Whether `path` is a regular file that root can execute.
+/// Whether `path` is a regular file that root can execute. One that cannot be looked at, on a disk that
+/// fails, counts as one: running it fails, while what is not there needs no stop.
 #[must_use]
 pub fn is_program(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0)
+    is_program_by(&std::fs::metadata(path).map(|data| (data.is_file(), data.mode())))
+}
+
+fn is_program_by(looked: &io::Result<(bool, u32)>) -> bool {
+    match looked {
+        Ok((is_file, mode)) => *is_file && mode & 0o111 != 0,
+        Err(error) => !is_no_program(error),
+    }
 }
 
 /// Runs a program to its end.
@@ -202,7 +217,12 @@ pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitRepo
 }
 
 async fn watch(spec: ChildSpec) -> ExitReport {
-    let (mut child, last, record) = match start(&spec).await {
+    let Started {
+        mut child,
+        last,
+        record,
+        beside,
+    } = match start(&spec).await {
         Ok(started) => started,
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
@@ -210,6 +230,7 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             return ExitReport::not_started(code, error.to_string(), is_no_program(&error));
         }
     };
+    let leader = child.id().filter(|_| beside);
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
     let (ended, overdue) = {
@@ -234,10 +255,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             debug!(program = %spec.program.display(), "a background process holds the output open");
         }
     }
-    let shim = spec.record.as_ref().is_some_and(|it| it.shim.is_some());
-    if let (true, false, Ended::Signaled(_), Some(record)) = (shim, overdue, &ended, &record)
-        && let Some(pid) = record.without_end()
-    {
+    let known = record.as_ref().is_some_and(Record::knows_the_end);
+    if let (false, Ended::Signaled(_), Some(pid)) = (overdue || known, &ended, leader) {
         end_script_without_shim(pid, &spec).await;
     }
     drop(record);
@@ -274,8 +293,17 @@ async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> 
     }
 }
 
-/// The record goes when the script has ended.
-async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>, Option<Record>)> {
+/// A child that runs.
+struct Started {
+    child: Child,
+    last: Option<LastWords>,
+    /// It goes when the script has ended.
+    record: Option<Record>,
+    /// The child is the process beside the script.
+    beside: bool,
+}
+
+async fn start(spec: &ChildSpec) -> io::Result<Started> {
     let (output, last) = Output::open(&spec.output, spec.last_words).await;
     if let Some(recorded) = &spec.record
         && let Some(shim) = &recorded.shim
@@ -285,7 +313,14 @@ async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>, Option
         let mut command = command(spec, &output, shim)?;
         command.arg0(shim::TITLE).args(words);
         match spawn(command, Some(spec.directory.clone())).await {
-            Ok(child) => return Ok((child, last, Some(Record::of(&recorded.place)))),
+            Ok(child) => {
+                return Ok(Started {
+                    child,
+                    last,
+                    record: Some(Record::of(&recorded.place)),
+                    beside: true,
+                });
+            }
             // No /proc, say: the script alone then.
             Err(error) => debug!(program = %shim.display(), %error, "a script runs by itself"),
         }
@@ -298,7 +333,12 @@ async fn start(spec: &ChildSpec) -> io::Result<(Child, Option<LastWords>, Option
             Ok(child) => {
                 let pid = spec.record.as_ref().zip(child.id());
                 let record = pid.and_then(|(what, pid)| Record::write(what, pid));
-                return Ok((child, last, record));
+                return Ok(Started {
+                    child,
+                    last,
+                    record,
+                    beside: false,
+                });
             }
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
@@ -495,24 +535,37 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
 
 /// The process beside the script was killed, and may have left the script behind: a stop, or a start on
 /// the other node, would come beside it.
-async fn end_script_without_shim(pid: i32, spec: &ChildSpec) {
-    let group = Pid::from_raw(pid);
-    let gone = || async {
-        while killpg(group, None) != Err(Errno::ESRCH) {
-            sleep(GROUP_POLL).await;
-        }
-    };
-    if killpg(group, None) == Err(Errno::ESRCH) {
+async fn end_script_without_shim(pid: u32, spec: &ChildSpec) {
+    let Some(group) = group_left_by(pid) else {
         return;
-    }
+    };
     error!(
         program = %spec.program.display(),
         "the process beside a script was killed: ending the script"
     );
+    end_group(group, spec.kill_after).await;
+}
+
+/// The process group that this leader, which is gone, has left behind.
+fn group_left_by(pid: u32) -> Option<Pid> {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1)?;
+    let group = Pid::from_raw(pid);
+    (killpg(group, None) != Err(Errno::ESRCH)).then_some(group)
+}
+
+/// Waits until nobody is left in it.
+async fn group_gone(group: Pid) {
+    while killpg(group, None) != Err(Errno::ESRCH) {
+        sleep(GROUP_POLL).await;
+    }
+}
+
+/// TERM, and `kill_after` later KILL.
+async fn end_group(group: Pid, kill_after: Duration) {
     signal(group, Signal::SIGTERM);
-    if timeout(spec.kill_after, gone()).await.is_err() {
+    if timeout(kill_after, group_gone(group)).await.is_err() {
         signal(group, Signal::SIGKILL);
-        let _ = timeout(KILL_PATIENCE, gone()).await;
+        let _ = timeout(KILL_PATIENCE, group_gone(group)).await;
     }
 }
 

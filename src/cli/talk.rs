@@ -16,6 +16,8 @@ use crate::pid_file::{self, PidFile};
 
 /// How often `-k` looks whether the daemon has ended.
 const POLL: Duration = Duration::from_millis(100);
+/// After so many looks the daemon is asked to stop once more.
+const TERM_AGAIN: u32 = 10;
 
 /// What a command prints and returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +102,16 @@ pub fn stop(paths: &Paths) -> Answer {
 /// Waits for the daemon `pid` and for whoever goes on in its place.
 fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
     loop {
+        let mut polls = 0_u32;
         while pid_file::is_running(pid) {
             pause();
+            polls = polls.saturating_add(1);
+            // A restart in place can lose the signal; a second one changes nothing.
+            if polls.is_multiple_of(TERM_AGAIN)
+                && pid_file::look(&paths.pid_file) == PidFile::Running(pid)
+            {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
         }
         // Asked before the file is read: a guardian that is gone has started nobody after that.
         let guarded_now = guardian::is_taken(&paths.guardian_lock());

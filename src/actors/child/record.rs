@@ -83,6 +83,17 @@ pub(super) fn code_place(place: &Path) -> PathBuf {
     beside(place, ".code")
 }
 
+/// Where the process beside a script says that it is not the script itself.
+fn beside_place(place: &Path) -> PathBuf {
+    beside(place, ".beside")
+}
+
+/// The process of that number stands beside its script. Without this a successor would take the script
+/// for ended when it is killed.
+pub(super) fn note_beside(place: &Path, pid: u32) {
+    let _ = fs::write(beside_place(place), format!("{pid}\n"));
+}
+
 fn what_place(place: &Path) -> PathBuf {
     beside(place, ".what")
 }
@@ -94,7 +105,12 @@ pub(super) fn forget_code(place: &Path) {
 }
 
 fn forget(place: &Path) {
-    for file in [place.to_owned(), what_place(place), code_place(place)] {
+    for file in [
+        place.to_owned(),
+        what_place(place),
+        code_place(place),
+        beside_place(place),
+    ] {
         let _ = fs::remove_file(file);
     }
 }
@@ -109,11 +125,9 @@ impl Record {
         Self(path.to_owned())
     }
 
-    /// The process beside the script, when it wrote down that the script runs and not how it ended.
-    pub(super) fn without_end(&self) -> Option<i32> {
-        let (pid, _) = recorded(&self.0)?;
-        let known = ended(&self.0).is_some();
-        i32::try_from(pid).ok().filter(|pid| !known && *pid > 1)
+    /// Whether it was written down how the script ended.
+    pub(super) fn knows_the_end(&self) -> bool {
+        ended(&self.0).is_some()
     }
 
     /// Stays on disk.
@@ -217,8 +231,28 @@ pub async fn wait_for_earlier(
         wait_for(path, pid, limit, kill_after).await;
     }
     let ended = ended(path);
+    if ended.is_none()
+        && let Some(group) = script_without_its_shim(path)
+    {
+        warn!(
+            pid = group.as_raw(),
+            "the process beside a script of an earlier daemon was killed: waiting for the script"
+        );
+        if timeout(limit, super::group_gone(group)).await.is_err() {
+            super::end_group(group, kill_after).await;
+        }
+    }
     forget(path);
     ended
+}
+
+/// The process group of a script whose process beside it is gone without a word. While anybody is in it
+/// its number belongs to nobody else; a process of that number that began later says that it does.
+fn script_without_its_shim(path: &Path) -> Option<Pid> {
+    let (pid, _) = recorded(path)?;
+    let noted = fs::read_to_string(beside_place(path)).ok()?;
+    let noted = noted.trim().parse() == Ok(pid);
+    (noted && begin_of(pid).is_none()).then(|| super::group_left_by(pid))?
 }
 
 async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) {
@@ -338,6 +372,37 @@ mod tests {
             assert!(child.try_wait().unwrap().is_some() || running(&path).is_none());
             assert!(!path.exists());
             child.wait().await.unwrap();
+        }
+    }
+
+    /// The process beside a script was killed, and with it a daemon: the script is waited for, but not
+    /// what a script of another kind has left in its group.
+    #[actix::test]
+    async fn a_script_whose_process_beside_it_is_gone_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let short = Duration::from_millis(100);
+        for beside in [true, false] {
+            let mut leader = tokio::process::Command::new("sh")
+                .args(["-c", "sleep 600 & read line"])
+                .stdin(std::process::Stdio::piped())
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            let pid = leader.id().unwrap();
+            if beside {
+                note_beside(&path, pid);
+            }
+            Record::write(&start_at(&path), pid).unwrap().keep();
+            drop(leader.stdin.take());
+            leader.wait().await.unwrap();
+            assert_eq!(wait_for_earlier(&path, short, short).await, None);
+            let left = super::super::group_left_by(pid);
+            assert_eq!(left.is_none(), beside);
+            if let Some(group) = left {
+                signal(group, Signal::SIGKILL);
+            }
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         }
     }
 }

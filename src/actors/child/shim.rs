@@ -57,6 +57,7 @@ pub fn run(words: &[OsString]) -> u8 {
         word: word.to_string_lossy().into_owned(),
         shim: None,
     };
+    record::note_beside(&what.place, std::process::id());
     let record = Record::write(&what, std::process::id());
     let asks: Option<u32> = asks.to_str().and_then(|text| text.parse().ok());
     if asks.is_some_and(|asks| asks != std::os::unix::process::parent_id()) {

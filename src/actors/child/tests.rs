@@ -171,3 +171,18 @@ async fn the_turn_ends_with_the_child_not_with_the_waiter() {
     let _turn = turns.lock().await;
     assert!(directory.path().join("end").exists());
 }
+
+/// What is not there needs no stop; of a disk that fails nobody knows that.
+#[test]
+fn what_cannot_be_looked_at_counts_as_a_program() {
+    let error = |number: Errno| is_program_by(&Err(io::Error::from(number)));
+    for there in [Errno::EIO, Errno::ESTALE, Errno::ENOMEM, Errno::EMFILE] {
+        assert!(error(there), "{there}");
+    }
+    for gone in [Errno::ENOENT, Errno::ENOTDIR, Errno::ENAMETOOLONG] {
+        assert!(!error(gone), "{gone}");
+    }
+    assert!(is_program_by(&Ok((true, 0o100_755))));
+    assert!(!is_program_by(&Ok((true, 0o100_644))));
+    assert!(!is_program_by(&Ok((false, 0o40_755))));
+}

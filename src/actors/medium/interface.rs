@@ -3,6 +3,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
@@ -27,8 +28,12 @@ pub struct InterfaceState {
 /// # Errors
 /// What the system said.
 pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
-    let Ok(index) = if_nametoindex(name) else {
-        return Ok(None);
+    let index = match if_nametoindex(name) {
+        Ok(index) => index,
+        Err(Errno::ENODEV | Errno::ENXIO) => return Ok(None),
+        // The question itself costs a descriptor: that there is none says nothing of the interface, whose
+        // sockets are open.
+        Err(error) => return Err(error.into()),
     };
     let mut state = InterfaceState {
         index,

@@ -58,6 +58,7 @@ impl GroupContext {
             .map(|word| (ScriptCall::parse(word), parse_word(word).transpose()))
             .collect();
         let (paths, native_addresses) = (self.paths.clone(), self.native_addresses);
+        let directory = paths.resource_d();
         let looked = tokio::task::spawn_blocking(move || {
             let directories = [paths.resource_d(), paths.init_dir];
             let directories = directories.each_ref().map(PathBuf::as_path);
@@ -89,7 +90,15 @@ impl GroupContext {
         });
         match looked.await {
             Ok(workers) => workers,
-            Err(_) => words.iter().map(|word| Worker::missing(word)).collect(),
+            // Nobody has looked: what is not there needs no stop, and this may be there.
+            Err(_) => {
+                let calls = words.iter().map(|word| ScriptCall::parse(word));
+                let script = |call: ScriptCall| Worker::Script {
+                    path: directory.join(&call.name),
+                    call,
+                };
+                calls.map(script).collect()
+            }
         }
     }
 
