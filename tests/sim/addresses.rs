@@ -60,6 +60,11 @@ impl Asks {
         at.is_some_and(|at| now < at + TRIED_AGAIN)
     }
 
+    /// Whether the network has refused the last start, and is asked before the next.
+    pub fn was_refused(&self, group: usize) -> bool {
+        self.refused.contains_key(&group)
+    }
+
     /// Whether the network is asked before a start that the core did not ask it for.
     pub fn is_careful(&self, group: usize) -> bool {
         !self.heard || self.refused.contains_key(&group)

@@ -20,7 +20,8 @@ impl World {
         }
         self.orders.push((now, host, group, ordered.what));
         if ordered.what == GroupOrder::Start {
-            self.judge.ordered(host, group, now);
+            let again = self.hosts[host].asks.was_refused(group);
+            self.judge.ordered(host, group, again, now);
         }
         self.hosts[host].root.ordered(ordered);
         if self.root_loses_it(host) {
