@@ -203,13 +203,13 @@ impl Beats {
             Some((since, until)) if since < up + self.initdead => until,
             _ => up,
         });
-        let judges =
-            begun.is_some_and(|begun| now > begun + self.initdead) && self.frozen_until[by] <= now;
+        // Whose timers are late grants the other as much again, and so it does while it starts.
+        let patience = if self.late[by] > 0 { 2 } else { 1 };
+        let judges = begun.is_some_and(|begun| now > begun + patience * self.initdead)
+            && self.frozen_until[by] <= now;
         // Who stood still listens for a whole dead time again.
         let listens = self.freezes[by].map_or(0, |(_, until)| until);
         let silent = now.saturating_sub(self.heard[by][of].max(listens));
-        // Whose timers are late grants the other as much again.
-        let patience = if self.late[by] > 0 { 2 } else { 1 };
         let late = silent
             > patience * self.announced[by][of]
                 + self.keepalives[by]
