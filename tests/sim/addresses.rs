@@ -1,6 +1,6 @@
 //! Service addresses. Before some starts the network is asked whether another host answers for them,
-//! as the program's root and its groups do it. Every group has one, and the other
-//! host is asked for it on the cables that the nodes hear each other by.
+//! as the program's root and its groups do it. Every group has one, but where the plan
+//! says that none does, and the other host is asked for it on the cables that the nodes hear each other by.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ impl World {
     /// Whether the other host answers for a group's address now. Its kernel does that, not its daemon.
     fn is_answered(&mut self, host: usize, group: usize) -> bool {
         let other = &self.hosts[1 - host];
-        if !other.groups[group].address || other.machine_frozen {
+        if self.plan.features.mute || !other.groups[group].address || other.machine_frozen {
             return false;
         }
         (0..self.plan.media).any(|medium| {

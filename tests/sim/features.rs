@@ -42,6 +42,8 @@ pub struct Features {
     pub hour: bool,
     /// Each node has an `ipfail`.
     pub ipfail: bool,
+    /// No group has an address that the network could be asked for.
+    pub mute: bool,
 }
 
 /// Random numbers for one feature of one history.
@@ -66,6 +68,7 @@ impl Features {
             root: kind != Kind::Single && pure && has("root", 12),
             hour: kind != Kind::Single && pure && has("hour", 2),
             ipfail: plan.gate && has("ipfail", 50),
+            mute: pure && has("mute", 25),
         }
     }
 
@@ -108,6 +111,7 @@ impl Features {
             "root" => self.root = value == "yes",
             "hour" => self.hour = value == "yes",
             "ipfail" => self.ipfail = value == "yes",
+            "mute" => self.mute = value == "yes",
             "drift" => {
                 let (a, b) = value.split_once(',')?;
                 self.drift = [a.parse().ok()?, b.parse().ok()?];
@@ -263,6 +267,9 @@ impl fmt::Display for Features {
         }
         if self.ipfail {
             write!(f, " ipfail=yes")?;
+        }
+        if self.mute {
+            write!(f, " mute=yes")?;
         }
         Ok(())
     }
