@@ -261,6 +261,12 @@ impl ResourceState {
                     Some((from.clone(), Request { set, until, forced }))
                 });
             }
+            // Its own question has made it unsettled to us, and its report follows.
+            (Standby::Not, "me") if self.waits_for_report(from) => {
+                let until = self.after(OFFER_WAITS);
+                let forced = hooks::is_forced(message);
+                self.offered = Some((from.clone(), Request { set, until, forced }));
+            }
             (Standby::Not, "me") => self.offer(from, set),
             (Standby::Asked(Wish::NotStarted), "me") if self.gives_way_to(from) => {
                 self.decide(
@@ -361,6 +367,13 @@ impl ResourceState {
         let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
         let taken = self.standby == Standby::Taking && self.sb_set == set;
         ours && (taken || self.mine.has(set.mirror()))
+    }
+
+    /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:
+    /// its offer waits for that. Refused, it would come again after a minute.
+    fn waits_for_report(&self, from: &NodeName) -> bool {
+        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        ours && !self.other_stable && !self.contested() && self.phase == Phase::Stable
     }
 
     fn offer(&mut self, from: &NodeName, set: HoldingSet) {
@@ -562,6 +575,10 @@ impl ResourceState {
             .take()
             .filter(|(_, request)| request.until > now);
         if self.jobs.running() || self.standby != Standby::Not {
+            return;
+        }
+        let waits = |(from, _): &(NodeName, Request)| self.waits_for_report(from);
+        if self.offered.as_ref().is_some_and(waits) {
             return;
         }
         if let Some((from, request)) = self.offered.take() {

@@ -259,3 +259,28 @@ fn a_taker_of_ours_that_is_settled_without_them_is_not_waited_for() {
     core.wait(3_700_000);
     assert_eq!(core.state.rscstatus(), "none");
 }
+
+/// Its question made it unsettled to us, and its offer came before its next report. Refused, the group would
+/// wait a minute for the next offer. Simulator: single, seed 7200380.
+#[test]
+fn an_offer_waits_for_the_report_that_is_on_its_way() {
+    for ours in [true, false] {
+        let mut core = Core::stable(ON);
+        core.state.peers.entry(name("b")).or_default().systole = ours;
+        core.hear("b", "starting");
+        core.said();
+        core.hear("b", "ask local me");
+        assert!(!core.said().contains(&"ask local other".to_owned()));
+        core.hear("b", "resource local 1");
+        let taken = core.said().contains(&"ask local other".to_owned());
+        assert_eq!(taken, ours);
+    }
+    // It does not come.
+    let mut core = Core::stable(ON);
+    core.state.peers.entry(name("b")).or_default().systole = true;
+    core.hear("b", "starting");
+    core.hear("b", "ask local me");
+    core.wait(10_000);
+    core.hear("b", "resource local 1");
+    assert!(!core.said().contains(&"ask local other".to_owned()));
+}
