@@ -41,7 +41,16 @@ pub struct GroupContext {
     pub stray_addresses: StrayAddresses,
 }
 
+/// How much longer than a script, with its end by force, anything may take that comes before it.
+const BEYOND: Duration = Duration::from_secs(30);
+
 impl GroupContext {
+    /// After so long a script that has not come to its end has not begun: the disk of its program hangs.
+    pub(super) const fn hangs_after(&self) -> Duration {
+        let longest = self.limit.saturating_add(self.kill_after);
+        longest.saturating_add(BEYOND)
+    }
+
     /// What the configuration says. `debug` is the present debug level. Looks at the disk.
     #[must_use]
     pub fn of(

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::bare::Bare;
 use super::context::GroupContext;
 use super::log::log;
 use super::worker::Worker;
 use crate::actors::child::record::{self, Earlier, Recorded};
-use crate::actors::child::{self, ChildSpec, Ended, ExitReport};
+use crate::actors::child::{self, CODE_DEADLINE, ChildSpec, Ended, ExitReport};
 use crate::notice::Severity;
 use crate::protocol::group::ResourceGroup;
 use crate::resources::address::{AddressResource, parse_word};
@@ -49,6 +49,15 @@ impl Attempt {
         Self {
             code,
             ..Self::default()
+        }
+    }
+
+    /// Of a script whose program could not be loaded in time.
+    const fn hung() -> Self {
+        Self {
+            code: CODE_DEADLINE,
+            overdue: true,
+            said: None,
         }
     }
 
@@ -94,7 +103,10 @@ impl GroupRun {
         let mut repeated: u32 = 0;
         let mut hung = 0;
         loop {
-            let attempt = self.attempt(word, &worker, Operation::Stop).await;
+            let attempt = self
+                .in_time(word, self.attempt(word, &worker, Operation::Stop))
+                .await
+                .unwrap_or_else(Attempt::hung);
             if attempt.code == 0 {
                 return Ok(());
             }
@@ -123,8 +135,20 @@ impl GroupRun {
         }
     }
 
+    /// What comes of a call within the longest time that a script may take, with its end by force. `None`:
+    /// its program is not even loaded, from a disk that hangs. It may begin at any time, and keeps its turn.
+    async fn in_time<T>(&self, word: &str, call: impl Future<Output = T>) -> Option<T> {
+        let done = timeout(self.context.hangs_after(), call).await;
+        if done.is_err() {
+            let text = format!("the script for {word} cannot be begun: its disk hangs");
+            log(Severity::Error, &text);
+        }
+        done.ok()
+    }
+
     async fn after_failed_stop(&self, word: &str, worker: &Worker) -> Result<(), StillRuns> {
-        if self.status(word, worker).await.unwrap_or(true) {
+        let status = self.in_time(word, self.status(word, worker)).await;
+        if status.flatten().unwrap_or(true) {
             return Err(StillRuns(word.to_owned()));
         }
         log(

@@ -808,3 +808,26 @@ async fn an_actor_that_died_begins_its_order_anew_behind_the_running_script() {
         "started once, and asked for its status after that"
     );
 }
+
+/// The disk that its program lies on hangs: the script keeps its turn, and nothing ever comes of it.
+#[actix::test]
+async fn a_stop_that_cannot_begin_has_failed() {
+    tokio::time::pause();
+    let scripts = Scripts::new();
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    let _begins = Arc::clone(&turn).lock_owned().await;
+    let run = GroupRun {
+        context: scripts.context(),
+        group: ResourceGroup {
+            key: GroupKey::new("good::a"),
+            owner: NodeName::new("alpha").expect("a name"),
+            resources: vec!["good::a".to_owned()],
+        },
+        turn,
+        bare: Bare::default(),
+    };
+    let mut outcome = None;
+    run.stop(|done, _| outcome = Some(done)).await;
+    let failed = |it: &GroupOutcome| matches!(it, GroupOutcome::StopFailed { .. });
+    assert!(outcome.as_ref().is_some_and(failed), "{outcome:?}");
+}

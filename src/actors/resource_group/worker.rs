@@ -4,6 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 
+use tokio::time::timeout;
+
 use super::context::GroupContext;
 use crate::actors::child;
 use crate::net::address_script;
@@ -88,10 +90,10 @@ impl GroupContext {
             };
             calls.into_iter().map(one).collect()
         });
-        match looked.await {
-            Ok(workers) => workers,
-            // Nobody has looked: what is not there needs no stop, and this may be there.
-            Err(_) => {
+        match timeout(self.hangs_after(), looked).await {
+            Ok(Ok(workers)) => workers,
+            // Nobody has looked, or the disk hangs: what is not there needs no stop, and this may be there.
+            Ok(Err(_)) | Err(_) => {
                 let calls = words.iter().map(|word| ScriptCall::parse(word));
                 let script = |call: ScriptCall| Worker::Script {
                     path: directory.join(&call.name),
