@@ -362,6 +362,10 @@ impl ResourceState {
             let agreed = self.other_stable && self.all_active_reported();
             if agreed || (plain && fresh && self.is_pair()) {
                 self.settle_start();
+            } else if first && self.unsettled_legacy() == Some(from) {
+                // If it starts as we do and has heard no more of us than our question, it waits for our
+                // report, and answers no other question. Spec: membership, section 16.2.
+                self.answer();
             }
         }
     }

@@ -73,6 +73,8 @@ impl ResourceState {
         let why = if self.somebody_is_leaving() {
             "the other node is being stopped, and may still run them".to_owned()
         } else if let Some(node) = self.unsettled_legacy().cloned() {
+            // Should it have missed that: see `on_report`.
+            self.answer();
             self.ask();
             format!(
                 "{node} ran before us and is not settled: if it is being stopped, it may still run them"

@@ -213,9 +213,9 @@ impl ResourceState {
             .any(|peer| peer.leaving && !peer.is_gone())
     }
 
-    /// A legacy node that ran before we began, and is not settled. From its own start that lasts ten
-    /// seconds, and then it says that it is. While it stops everything it is so until it has left, and
-    /// what it answers then does not say why.
+    /// A legacy node that ran before we began, as far as we saw, and is not settled. From its own start that
+    /// lasts until it has heard our report, and ten seconds at most after that; then it says that it is.
+    /// While it stops everything it is so until it has left, and what it answers then does not say why.
     pub(super) fn unsettled_legacy(&self) -> Option<&NodeName> {
         let mut peers = self.peers.iter();
         let found = peers.find(|(_, peer)| {

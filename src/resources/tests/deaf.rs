@@ -426,6 +426,21 @@ fn beside_a_legacy_node_that_is_not_settled_after_ten_seconds_nothing_is_started
     assert!(core.said().contains(&"start a".to_owned()), "it stays");
 }
 
+/// It has begun before us, and its `starting` came before we could hear it. By our own question it knows that
+/// both start, and then it waits for our report and answers nothing else: ten seconds later it takes its own.
+#[test]
+fn a_legacy_node_that_starts_with_us_is_told_what_we_hold() {
+    let mut core = Core::starting(ON);
+    core.hear("b", "resource none 0");
+    assert_eq!(core.said(), ["resource none 0"]);
+    // It was lost.
+    core.wait(10_000);
+    assert_eq!(core.said(), ["resource none 0", "starting"]);
+    core.hear("b", "resource local 1");
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
 /// It took our groups in a takeover whose scripts have lasted until now, and gave us its own meanwhile. Their
 /// starts waited behind that, and no word of it tells that they are worked off.
 #[test]

@@ -52,7 +52,8 @@ fn transition_table() {
             Stable,
             &["resource none 0", "resource none 1"],
         ),
-        (Starting, "resource none 0", Waiting, &[]),
+        // A legacy node that has heard nothing but our question waits for this report.
+        (Starting, "resource none 0", Waiting, &["resource none 0"]),
         (Starting, "resource foreign mach_down", Waiting, &[]),
         (Waiting, "starting", Waiting, &["resource none 0"]),
         (

@@ -74,6 +74,8 @@ pub struct LegacyNode {
     mine: HoldingSet,
     theirs: HoldingSet,
     other_stable: bool,
+    /// Answers to `starting` that have not come round yet.
+    answers_come_round: u32,
     takeover: bool,
     standby: Standby,
     sb_deadline: Option<Monotonic>,
@@ -120,6 +122,7 @@ impl LegacyNode {
             mine: NONE,
             theirs: NONE,
             other_stable: false,
+            answers_come_round: 0,
             takeover: false,
             standby: Standby::Not,
             sb_deadline: None,

@@ -21,7 +21,12 @@ impl LegacyNode {
         match self.rstate {
             Phase::Init | Phase::BothStarting => {}
             Phase::Starting => {
+                // Its own answer comes round first: its ten seconds begin, and then only the other's report
+                // takes it on.
                 self.answer(now);
+                self.answers_come_round += 1;
+                self.t_local
+                    .get_or_insert(now.instant + Duration::from_secs(10));
                 self.rstate = Phase::BothStarting;
             }
             Phase::Received | Phase::Stable | Phase::Shutdown => self.answer(now),
@@ -49,7 +54,9 @@ impl LegacyNode {
             if info == Some("shutdown") {
                 self.rstate = Phase::Shutdown;
             }
-            if self.rstate < Phase::Received {
+            if full && info.is_none() && self.answers_come_round > 0 {
+                self.answers_come_round -= 1;
+            } else if self.rstate < Phase::Received {
                 self.rstate = Phase::Received;
             }
             return;
