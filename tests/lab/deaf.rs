@@ -378,3 +378,31 @@ tests! {
     long_a_report_before_a_status_of_the_version_before: OLDER_OLDER a_report_before_a_status_counted;
     long_flapping_interface_of_the_version_before: OLDER_OLDER flapping_interface_counted;
 }
+
+/// The legacy node has begun a moment before ours, at a keepalive of two seconds: its `starting` comes before
+/// ours can hear it, and by our question it knows that both start. Then it waits for our report.
+fn start_together(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds).with_second_group();
+    config.times = "keepalive 2\nwarntime 5\ndeadtime 8\ninitdead 16\n".into();
+    let pair = Pair::new(config);
+    let legacy = if kinds[0] == Kind::Legacy { 0 } else { 1 };
+    pair.start(NODES[legacy]);
+    let_pass(Duration::from_millis(300));
+    pair.start(NODES[1 - legacy]);
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    assert_eq!(owners(&pair), [["node1"], ["node2"]]);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_legacy_node_that_starts_a_moment_before() {
+    for kinds in [LEGACY_OWNER, SYSTOLE_OWNER] {
+        run(
+            "deaf::a_legacy_node_that_starts_a_moment_before",
+            kinds,
+            start_together,
+        );
+    }
+}
