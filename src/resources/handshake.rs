@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::holding::HoldingSet;
 use super::jobs::Purpose;
+use super::standby::Standby;
 use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
@@ -160,8 +161,13 @@ impl ResourceState {
 
     /// What `isstable` says in our reports: honest about work that changes what we hold, so that
     /// nobody fails back into a takeover. Spec: resources, section 6, [NEW] (b).
+    ///
+    /// A taker that starts what it was given says to a legacy giver that it is settled, as legacy does; one
+    /// of ours waits for its end, and must not read that it has ended without it.
     pub(super) fn announced_stable(&self) -> bool {
-        self.phase == Phase::Stable && self.settled_here()
+        let ours = self.peers.values().all(|peer| peer.systole);
+        let takes = ours && self.standby == Standby::Taking;
+        self.phase == Phase::Stable && self.settled_here() && !takes
     }
 
     /// Whether no work of ours changes what we hold.

@@ -284,3 +284,22 @@ fn an_offer_waits_for_the_report_that_is_on_its_way() {
     core.hear("b", "resource local 1");
     assert!(!core.said().contains(&"ask local other".to_owned()));
 }
+
+/// Asked in the middle of its start, a taker of ours does not say that it is settled without the groups: the
+/// giver would take them back.
+#[test]
+fn a_taker_says_that_it_is_at_work_to_a_giver_of_ours() {
+    for ours in [true, false] {
+        let mut core = Core::stable(ON);
+        core.state.peers.entry(name("b")).or_default().systole = ours;
+        core.hear("b", "ask local me");
+        core.hear("b", "resource none 0 standby");
+        core.hear("b", "ask local done");
+        core.said();
+        core.hear("b", "starting");
+        let stable = u8::from(!ours);
+        assert_eq!(core.reports().0, [format!("resource local {stable}")]);
+        core.finish();
+        assert_eq!(core.reports().0, ["resource all 1"]);
+    }
+}
