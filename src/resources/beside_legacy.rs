@@ -9,7 +9,7 @@
 //! | the same, while we hold its groups or take them | it works off now what waited behind, its own groups' starts among it, and never says so: we offer them back |
 //! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
-//! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set |
+//! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set. When it holds its own groups by it, it has just started them for an earlier run of ours: we let go of those |
 
 use std::time::Duration;
 
@@ -18,13 +18,17 @@ use super::standby::{Standby, Wish};
 use super::state::{Phase, ResourceState};
 use crate::clock::Monotonic;
 use crate::protocol::field;
+use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
-/// How long an offer that was not answered is not repeated.
+/// How long an offer that was not answered is not repeated at first; twice as long each time, because a
+/// node that hangs in a standby of its own does so for an hour, and an open offer holds everything else up.
 const OFFER_AGAIN: Duration = Duration::from_secs(15);
+/// The longest pause between two offers.
+const OFFER_RARELY: Duration = Duration::from_secs(600);
 
 /// What is open beside a legacy node.
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ pub(super) struct BesideLegacy {
     late_done: Option<(NodeName, HoldingSet, Message)>,
     /// It may have started its own groups, which we hold: they are offered to it then.
     offer_back_at: Option<Monotonic>,
+    /// The pause after the next offer; `None`: it is the first.
+    offer_pause: Option<Duration>,
 }
 
 impl ResourceState {
@@ -87,9 +93,12 @@ impl ResourceState {
         }
         if !self.mine.has(HoldingSet::FOREIGN) {
             self.beside_legacy.offer_back_at = None;
+            self.beside_legacy.offer_pause = None;
             return false;
         }
-        self.beside_legacy.offer_back_at = Some(self.after(OFFER_AGAIN));
+        let pause = self.beside_legacy.offer_pause.unwrap_or(OFFER_AGAIN);
+        self.beside_legacy.offer_back_at = Some(self.after(pause));
+        self.beside_legacy.offer_pause = Some(pause.saturating_mul(2).min(OFFER_RARELY));
         self.warn(
             "the other node has ended a takeover that began before it gave us its resources: it may be \
              starting them again, and get them back",
@@ -108,7 +117,9 @@ impl ResourceState {
 
     /// Whether a `done` that belongs to no standby of ours may be that of a giver.
     pub(super) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
-        self.is_legacy(from) && self.at_rest() && !self.mine.has(set.mirror())
+        let may_give = self.at_rest() && !self.mine.has(set.mirror());
+        let may_have_taken = !self.mine.common(set).is_none();
+        self.is_legacy(from) && (may_give || may_have_taken)
     }
 
     pub(super) fn note_late_done(&mut self, from: &NodeName, set: HoldingSet, message: &Message) {
@@ -134,6 +145,11 @@ impl ResourceState {
         let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
         if released && self.at_rest() && !self.mine.has(set.mirror()) {
             self.take(from, set, &done);
+        } else if set.has(HoldingSet::FOREIGN) && self.theirs.has(HoldingSet::LOCAL) {
+            self.leave_foreign_to(
+                from,
+                "has started its own resources, which were taken here meanwhile",
+            );
         }
     }
 
@@ -171,6 +187,29 @@ impl ResourceState {
                 format!("both claim the {both} resources"),
             );
             self.ask();
+        }
+    }
+
+    /// Another host has the address of a group that a legacy node does not claim. It may run it all the
+    /// same: it forgets what its scripts go on with when a death cancels its standby. What frees the group.
+    pub(super) fn say_who_may_run_it(&mut self, key: &GroupKey) {
+        let group = self.groups.iter().find(|group| group.key == *key);
+        let Some(side) = group.map(|group| self.side_of(group)) else {
+            return;
+        };
+        let claimed = self.theirs.mirror().has(side);
+        let mut peers = self.peers.iter();
+        let legacy = peers.find(|(_, peer)| {
+            !peer.systole && peer.reported && peer.status == Some(NodeStatus::Active)
+        });
+        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        if !claimed && self.is_pair() {
+            self.warn(format!(
+                "node {node} does not report group {key}, and may run it all the same. What frees the group \
+                 then, on {node}: /usr/share/heartbeat/ResourceManager givegroup {key}"
+            ));
         }
     }
 

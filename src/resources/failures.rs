@@ -132,6 +132,7 @@ impl ResourceState {
                         format!("does not start group {group}"),
                         format!("another host has its address: {claim}"),
                     );
+                    self.say_who_may_run_it(group);
                 }
                 self.address_taken(group);
             }

@@ -337,7 +337,7 @@ impl ResourceState {
             None => {}
         }
         if full {
-            self.names_what_it_took(from, set);
+            self.names_what_it_took(from, set, position);
             self.heard_in_a_standby();
             self.look_at_held_takeovers();
         }

@@ -24,6 +24,7 @@ impl ResourceState {
     /// Messages of a living node were lost for good.
     pub(super) fn words_lost(&mut self, node: &NodeName) {
         self.lost_in_a_standby();
+        self.lost_with_full_hands(node);
         let listens = matches!(self.phase, Phase::Starting | Phase::Waiting | Phase::Stable);
         if !self.nice() || !self.comm_up || !listens || self.is_dead(node) {
             return;

@@ -25,7 +25,7 @@ impl ResourceState {
         let mut mute = Vec::new();
         let mut pause = ASK_ON;
         for (name, peer) in &mut self.peers {
-            let told = peer.reported && !peer.lost;
+            let told = peer.reported && !peer.lost && peer.has_taken.is_none();
             if told || peer.left || peer.status != Some(NodeStatus::Active) {
                 continue;
             }

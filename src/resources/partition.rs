@@ -91,6 +91,7 @@ impl ResourceState {
         if let Some(peer) = self.peers.get_mut(node) {
             peer.claims = HoldingSet::ALL;
         }
+        self.goes_on_after_its_death(node);
         if !self.stopping()
             && self.heard_when_cut_off(&format!("node {node} is back after a partition"))
         {
@@ -428,19 +429,29 @@ impl ResourceState {
     /// own start. It does not yield, and takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
     /// later it may call other groups its own than we do (its haresources was changed).
     pub(super) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
-        let foreign = HoldingSet::FOREIGN;
-        let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
         let peer = self.peers.get_mut(node);
         let legacy = peer.is_some_and(|peer| std::mem::take(&mut peer.returns) && !peer.systole);
+        if legacy {
+            self.leave_foreign_to(
+                node,
+                "has kept its own resources, which were taken over here",
+            );
+        }
+    }
+
+    /// Releases the groups of a legacy node that runs them itself.
+    pub(super) fn leave_foreign_to(&mut self, node: &NodeName, why: &str) {
+        let foreign = HoldingSet::FOREIGN;
+        let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
         let ours_to_give = self.is_pair()
             && self.phase == Phase::Stable
             && self.nothing_moves()
             && !self.stopping()
             && !self.contested();
-        if !both || !legacy || !ours_to_give {
+        if !both || !ours_to_give {
             return;
         }
-        let why = format!("node {node} has kept its own resources, which were taken over here");
+        let why = format!("node {node} {why}");
         self.lift_freeze(&why);
         self.notice(Notice::OtherCrit {
             text: format!("giving up the foreign resources: {why}"),

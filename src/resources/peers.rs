@@ -12,6 +12,37 @@ use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
+/// What a legacy node starts, stops or runs and does not report: see `unreported.rs`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hands {
+    /// Which groups, from its view.
+    pub(super) unreported: HoldingSet,
+    /// It may be at it until then; `None`: it has said that it has started them.
+    pub(super) until: Option<Monotonic>,
+    /// It was given it, or gives it, in its present run, and says when that is done.
+    pub(super) tells: bool,
+}
+
+impl Hands {
+    /// This as well: it says when it is done, or it is not waited for longer than `until`.
+    pub(super) fn and(self, set: HoldingSet, until: Monotonic) -> Self {
+        Self {
+            unreported: self.unreported.with(set),
+            until: Some(until),
+            tells: true,
+        }
+    }
+
+    /// It has started this as well, by its own word.
+    pub(super) fn started(self, set: HoldingSet) -> Self {
+        Self {
+            unreported: self.unreported.with(set),
+            until: None,
+            tells: false,
+        }
+    }
+}
+
 /// What is known of another node.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
@@ -45,14 +76,13 @@ pub(super) struct Peer {
     pub(super) yields: bool,
     /// Its reports and answers say which question of ours they answer: it said so in the same way.
     pub(super) echoes: bool,
-    /// What it was given and was starting when it began anew, and does not report since: a legacy node
-    /// forgets what its scripts go on to start.
-    pub(super) unreported: HoldingSet,
-    /// It may be starting that until then; `None`: it has said that it has.
-    pub(super) starts_until: Option<Monotonic>,
-    /// It was given it, or gives it, in its present run, and reports it when that is done: we have begun
-    /// anew since.
-    pub(super) tells: bool,
+    /// What it has in its hands and does not report: a legacy node forgets what its scripts go on with.
+    pub(super) hands: Hands,
+    /// The same when we declared its present run dead: it may have lived, and have gone on.
+    pub(super) hands_at_death: Hands,
+    /// What it has said that it has started, and where it said so. Its next full report shows whether it
+    /// knows that it holds it.
+    pub(super) has_taken: Option<(HoldingSet, Position)>,
     /// Its newest question.
     pub(super) question: Option<Position>,
     /// Its newest offer in a standby.
@@ -91,7 +121,7 @@ pub(super) struct Peer {
 /// | `returns` | - | as `taken_over` was | ends |
 /// | what it says that it runs, and by which file: `names`, `owners` | ends | ends | - |
 /// | `claims` | ends | ends | - |
-/// | `unreported`, `starts_until`, `tells` | ends | see `unreported.rs` | see `unreported.rs` |
+/// | what it has in its hands: `hands`, `hands_at_death`, `has_taken` | see `unreported.rs` | see `unreported.rs` | see `unreported.rs` |
 /// | how its file differs: `differing` | stays: it may come back in the run that said so | ends | - |
 /// | that it goes: `left`, `leaving` | stays, for the same reason | ends | - |
 /// | what we said of its run: `given_up`, `renumbered` | - | ends | see `forget_verdicts` |
@@ -103,14 +133,8 @@ impl Peer {
     pub(super) fn ends(&mut self) {
         self.end_exchange();
         self.end_words();
-        self.in_hands_no_longer();
-    }
-
-    /// What it was starting or stopping unreported is settled.
-    pub(super) fn in_hands_no_longer(&mut self) {
-        self.unreported = HoldingSet::NONE;
-        self.starts_until = None;
-        self.tells = false;
+        self.hands = Hands::default();
+        self.has_taken = None;
     }
 
     /// It came with a higher generation.
@@ -124,6 +148,7 @@ impl Peer {
         self.taken_over = false;
         self.given_up = false;
         self.renumbered = false;
+        self.hands_at_death = Hands::default();
     }
 
     /// We begin a new run.
@@ -166,7 +191,7 @@ impl ResourceState {
     /// What the other side holds or may hold. With more than two nodes the words of all that
     /// live: the one record keeps only the last.
     pub(super) fn theirs_at_most(&self) -> HoldingSet {
-        let unreported = self.peers.values().map(|peer| peer.unreported);
+        let unreported = self.peers.values().map(|peer| peer.hands.unreported);
         let known = unreported.fold(self.theirs.with(self.doubt), HoldingSet::with);
         if self.is_pair() {
             return known;

@@ -35,6 +35,7 @@ use crate::protocol::event::GroupOrder;
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 
 /// Patience for the first answer.
@@ -231,7 +232,7 @@ impl ResourceState {
         if offered && self.refuses_offer(from, set, message) {
             return;
         }
-        if info == "done" && self.started_unreported(from, set) {
+        if info == "done" && self.started_unreported(from, set, message) {
             return;
         }
         match (&self.standby, info) {
@@ -294,7 +295,10 @@ impl ResourceState {
                 self.debug(format!("[{info}] of {from} is of an earlier standby"));
             }
             (Standby::Asked(_), "other") => self.give_up(from),
-            (Standby::Given, "done") => self.given_and_taken(),
+            (Standby::Given, "done") => {
+                self.expects_its_report(from, Position::of(message));
+                self.given_and_taken();
+            }
             // Not: it took longer than we waited for it, and waits for us now.
             (Standby::Answered { .. } | Standby::Not, "done")
                 if self.follows_answered_offer(from, set, message) =>
@@ -519,7 +523,7 @@ impl ResourceState {
         self.note_failed_there(message, ours);
         self.doubt = HoldingSet::NONE;
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.unreported = peer.unreported.without(set);
+            peer.hands.unreported = peer.hands.unreported.without(set);
         }
         self.info(format!("standby: acquire [{set}] resources from {from}"));
         self.notice(Notice::StandbyAcquiring {

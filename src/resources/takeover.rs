@@ -4,6 +4,7 @@ use super::holding::HoldingSet;
 use super::hooks;
 use super::jobs::Purpose;
 use super::output::ResourceOutput;
+use super::peers::Hands;
 use super::standby::Standby;
 use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
@@ -34,6 +35,7 @@ impl ResourceState {
         }
         self.way_given(node);
         self.go_on_with_takeovers();
+        self.note_hands_at_death(node);
         let peer = self.peers.entry(node.clone()).or_default();
         peer.status = Some(NodeStatus::Dead);
         peer.ends();
@@ -284,6 +286,7 @@ impl ResourceState {
         });
         let peer = self.peers.entry(from.clone()).or_default();
         peer.left = true;
+        peer.hands_at_death = Hands::default();
         peer.ends();
         peer.holds = HoldingSet::NONE;
         self.confirmed(None);

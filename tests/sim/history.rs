@@ -59,6 +59,12 @@ impl History {
         }
         // The scripts of the last attempt take their time.
         world.run(world.now + 20 * SECOND);
+        // So does a question to the network about what it has refused before: it comes every ten seconds as long
+        // as another host answers, and a node is in transition while it waits for the answer.
+        let rest = world.now + 10 * SECOND;
+        while world.only_asks_again() && world.now < rest && !world.judge.failed() {
+            world.run(world.now + SECOND / 4);
+        }
         if !world.judge.failed() {
             world.settled();
         }

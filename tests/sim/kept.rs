@@ -6,23 +6,7 @@ use super::history::History;
 
 /// Those that fail until a fault is mended, of a core, the legacy model or the judge: the file, and what is
 /// seen. Nobody knows yet whose fault it is where only that is said.
-const NOT_MENDED: &[(&str, &str)] = &[
-    (
-        "mixed-8001330.history",
-        "the legacy model takes what it was given while a burst of loss lets it declare us dead, and hangs in an \
-     offer and a restart after that: it never reports again, is not asked, and we stay in transition",
-    ),
-    (
-        "mixed-8001342.history",
-        "ours stays in transition at the end beside the legacy model; not looked into yet",
-    ),
-    ("mixed-8001352.history", "the same"),
-    (
-        "mixed-9000420.history",
-        "the legacy model did not hear us, runs our group and reports that it does not; only the network's answer keeps \
-     us from it, and that is lost in the next cut",
-    ),
-];
+const NOT_MENDED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.
 pub fn waits_for_its_mend(kind: &str, seed: u64) -> bool {

@@ -234,6 +234,16 @@ impl World {
         }
     }
 
+    /// Whether some host has orders in hand, and all of them are starts that the network refused before.
+    pub fn only_asks_again(&self) -> bool {
+        let mut asks = false;
+        self.hosts.iter().all(|h| {
+            asks |= !h.outstanding.is_empty();
+            let mut orders = h.outstanding.iter();
+            orders.all(|(group, what)| *what == GroupOrder::Start && h.asks.was_refused(*group))
+        }) && asks
+    }
+
     /// Each group has one owner, both nodes are active and nobody is in transition.
     pub fn settled(&mut self) {
         let now = self.now;

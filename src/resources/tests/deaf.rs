@@ -467,7 +467,7 @@ fn what_a_legacy_node_may_start_again_after_a_takeover_is_offered_back() {
             "{offered:?}"
         );
         // It is busy, and is asked once more.
-        core.wait(30_000);
+        core.wait(20_000);
         assert!(core.said().contains(&"ask foreign me".to_owned()));
         core.hear("b", "ask foreign other");
         assert!(core.said().contains(&"stop b".to_owned()));

@@ -6,6 +6,7 @@ mod deaf;
 mod defects;
 mod found;
 mod freeze;
+mod hands;
 mod handshake;
 mod home;
 mod late;
