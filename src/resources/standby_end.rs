@@ -28,6 +28,10 @@ impl ResourceState {
             // It may have begun to start them.
             self.doubt = self.doubt.with(self.sb_set.mirror());
         }
+        if self.standby == Standby::Taking {
+            // It has released them: what is started is ours, also when we are to stop and take nothing more.
+            self.mine = self.mine.with(self.sb_set.mirror());
+        }
         self.enter(Standby::Not, None);
         if self.mine == HoldingSet::ALL {
             self.other_stable = true;

@@ -303,3 +303,24 @@ fn a_taker_says_that_it_is_at_work_to_a_giver_of_ours() {
         assert_eq!(core.reports().0, ["resource all 1"]);
     }
 }
+
+/// It is being stopped, and a script of what it was given is in hand when the giver dies: it runs them until
+/// the stop, and must not say that it holds nothing. Simulator: isolation, seed 12003927.
+#[test]
+fn a_stopping_taker_holds_what_it_takes_when_the_giver_dies() {
+    let mut core = Core::stable(ON);
+    core.hear("b", "ask local me");
+    core.hear("b", "resource none 0 standby");
+    core.hear("b", "ask local done");
+    core.stop();
+    core.dies("b");
+    core.returns("b");
+    core.said();
+    core.hear("b", "starting");
+    let (reports, _) = core.reports();
+    assert!(
+        reports.iter().all(|it| it.starts_with("resource all")),
+        "{reports:?}"
+    );
+    assert!(!reports.is_empty());
+}
