@@ -62,6 +62,7 @@ impl ResourceState {
         if self.phase == Phase::Init {
             self.begin_handshake();
         }
+        self.take_early_done();
     }
 
     /// Says that we are here, or finds that nobody listens. Spec: resources, section 5.1.

@@ -11,7 +11,7 @@
 //! | gives | Giving | stops what is left, and says `done` when the other node has reported |
 //! | given | Given | waits for the taker's `done`; it may be starting what it was given |
 //! | ready | Answered | waits for the giver to show that it gives |
-//! | awaits | Answered | waits for the giver's `done`; it may run what it gives |
+//! | awaits | Answered | waits for the giver's `done`, which may come before communication is up; it may run what it gives |
 //! | takes | Taking | starts what is left, and says `done` when the other node has reported |
 //!
 //! Nothing is guessed: where the standby is was written down before the word that belongs to it was
@@ -24,7 +24,9 @@ use super::rounds::Answer;
 use super::standby::{COMPLETION, FIRST_ANSWER, LEGACY_GIVER_SHOWS, Standby};
 use super::state::ResourceState;
 use crate::protocol::event::GroupOrder;
+use crate::protocol::field;
 use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 
@@ -219,6 +221,22 @@ impl ResourceState {
             | Standby::Taking => COMPLETION,
         };
         self.sb_deadline = Some(self.after(patience));
+    }
+
+    /// A legacy giver was done while this process could not take anything yet. It does not say that again,
+    /// and would wait for our own for an hour.
+    pub(super) fn keep_early_done(&mut self, from: &NodeName, message: &Message) {
+        let waits = self.went_on && matches!(self.standby, Standby::Answered { .. });
+        if waits && message.text(field::INFO) == Some("done") {
+            self.early_done = Some((from.clone(), message.clone()));
+        }
+    }
+
+    /// Communication is up: what came too early counts now.
+    pub(super) fn take_early_done(&mut self) {
+        if let Some((from, message)) = self.early_done.take().filter(|_| self.went_on) {
+            self.on_ask_resources(&from, &message);
+        }
     }
 
     /// Whether a word of a standby that an earlier process began has to wait: the other node takes it for

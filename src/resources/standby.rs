@@ -209,7 +209,7 @@ impl ResourceState {
             return self.notice(Notice::StandbyNeedsNice {});
         }
         if !self.comm_up || self.phase == Phase::Shutdown {
-            return;
+            return self.keep_early_done(from, message);
         }
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
             return self.error(format!("incomplete standby message from node {from}"));

@@ -19,6 +19,7 @@ impl ResourceState {
     pub(super) fn cancel_standby(&mut self) {
         self.offered = None;
         self.offer_answered = None;
+        self.early_done = None;
         self.withdraw_stops();
         if self.standby == Standby::Not {
             return;
@@ -42,6 +43,7 @@ impl ResourceState {
     pub(super) fn interrupt_standby(&mut self) {
         self.offered = None;
         self.offer_answered = None;
+        self.early_done = None;
         if let Standby::Asked(wish) = self.standby {
             self.failback_unanswered(wish);
         }

@@ -22,6 +22,7 @@ use crate::clock::Monotonic;
 use crate::protocol::event::{Action, OrderId, StopReason};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::haresources_mark::mark;
+use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
@@ -132,6 +133,8 @@ pub struct ResourceState {
     /// The standby was begun by an earlier process or core, and nothing has come of it since, see
     /// `left_open.rs`.
     pub(super) went_on: bool,
+    /// A giver's `done` that came before communication was up: it is not said again.
+    pub(super) early_done: Option<(NodeName, Message)>,
     /// The newest report of the other node when we said that everything is released.
     pub(super) given_at: Option<Position>,
     /// Our newest offer; `None`: it is on its way out.
@@ -227,6 +230,7 @@ impl ResourceState {
             offered: None,
             our_offer: None,
             went_on: false,
+            early_done: None,
             given_at: None,
             offer_answered: None,
             stop: Stop::No,

@@ -251,3 +251,29 @@ fn nothing_is_kept_beside_one_of_ours() {
     core.state.keep_standby(strange.unwrap());
     assert!(!core.state.went_on);
 }
+
+/// Nobody hears the successor yet, and the giver is done meanwhile. Lab: random trouble, seed 1795926816732.
+#[test]
+fn what_the_giver_says_before_communication_is_up_counts() {
+    for before in [ready(), awaiting()] {
+        let mut core = successor(&before, &["a"], &[]);
+        core.status("b", NodeStatus::Init, NodeStatus::Active);
+        core.hear("b", "ask local done");
+        core.input(ResourceInput::CommUp);
+        let said = core.said();
+        assert!(said.contains(&"start b".to_owned()), "{said:?}");
+        core.finish();
+        core.hear("b", "resource none 1");
+        assert!(told(&mut core, "ask local done"));
+        assert_eq!(core.state.rscstatus(), "all");
+    }
+    // Not that of a giver that has died or begun anew since.
+    let mut core = successor(&awaiting(), &["a"], &[]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.hear("b", "ask local done");
+    core.dies("b");
+    core.returns("b");
+    core.said();
+    core.input(ResourceInput::CommUp);
+    assert!(!told(&mut core, "start b"));
+}
