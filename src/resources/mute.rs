@@ -22,6 +22,7 @@ impl ResourceState {
     /// A peer is active but silent about its resources. Spec: resources, section 5.2, note 3.
     pub(super) fn ask_again(&mut self) {
         let mut repeat = false;
+        let mut may_wait_for_us = false;
         let mut mute = Vec::new();
         let mut pause = ASK_ON;
         for (name, peer) in &mut self.peers {
@@ -40,8 +41,14 @@ impl ResourceState {
             } else if !std::mem::replace(&mut peer.called_mute, true) {
                 mute.push(name.clone());
             }
+            may_wait_for_us |= !peer.systole && peer.asked > 0;
             peer.asked = peer.asked.saturating_add(1);
             repeat = true;
+        }
+        if may_wait_for_us {
+            // A legacy node that starts and has heard no more of us than our question waits for our report,
+            // and answers no other question. Spec: membership, section 16.2.
+            self.answer();
         }
         if repeat {
             self.ask();

@@ -482,3 +482,17 @@ fn what_a_legacy_node_may_start_again_after_a_takeover_is_offered_back() {
         );
     }
 }
+
+/// It starts and has heard our question in an earlier run of ours: it waits for a report and answers no
+/// question, and we wait for it because it may have taken ours.
+#[test]
+fn a_legacy_node_that_answers_no_question_is_told_what_we_hold() {
+    let mut core = Core::starting(ON);
+    core.wait(1_000);
+    core.said();
+    core.wait(5_000);
+    let said = core.said();
+    let told = said.iter().position(|line| line == "resource none 0");
+    let asked = said.iter().rposition(|line| line == "starting");
+    assert!(told.is_some() && told < asked, "{said:?}");
+}

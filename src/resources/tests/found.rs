@@ -22,7 +22,9 @@ fn a_mute_node_that_was_active_before_us_is_asked_on_and_on() {
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
     assert_eq!(core.said(), ["starting"]);
     core.wait(2_000);
-    assert_eq!(core.said(), ["starting", "starting"]);
+    // It may be a legacy node that waits for our report.
+    let again = ["resource all 1", "starting"];
+    assert_eq!(core.said(), [again, again].concat());
     core.wait(60_000);
     assert!(core.said().len() > 10, "it may hear again at any time");
     let mute = "node b is active but does not report its resources";
