@@ -92,8 +92,7 @@ impl ResourceState {
             return false;
         }
         if !self.mine.has(HoldingSet::FOREIGN) {
-            self.beside_legacy.offer_back_at = None;
-            self.beside_legacy.offer_pause = None;
+            self.offered_back();
             return false;
         }
         let pause = self.beside_legacy.offer_pause.unwrap_or(OFFER_AGAIN);
@@ -109,6 +108,12 @@ impl ResourceState {
             "the other node may have started them: it works off what waited behind its takeover",
         );
         true
+    }
+
+    /// It takes them: what a person brings here later is not offered once more.
+    pub(super) const fn offered_back(&mut self) {
+        self.beside_legacy.offer_back_at = None;
+        self.beside_legacy.offer_pause = None;
     }
 
     pub(super) fn offer_back_deadline(&self) -> Option<Monotonic> {

@@ -442,6 +442,7 @@ impl ResourceState {
         self.other_stable = false;
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
+            self.offered_back();
         }
         self.mine = self.mine.without(set);
         self.releasing = set;
