@@ -10,6 +10,7 @@
 //! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
 //! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set. When it holds its own groups by it, it has just started them for an earlier run of ours: we let go of those |
+//! | the same, and we hold what it would have released | a script of an earlier standby has ended, and may have started that: we offer it, once |
 
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) struct BesideLegacy {
     offer_back_at: Option<Monotonic>,
     /// The pause after the next offer; `None`: it is the first.
     offer_pause: Option<Duration>,
+    /// What a script of an earlier standby may have started beside us.
+    older_start: HoldingSet,
 }
 
 impl ResourceState {
@@ -136,6 +139,45 @@ impl ResourceState {
         self.ask();
     }
 
+    /// Whether a `done` is that of no giver, because we hold what it would give. Each script of a legacy node
+    /// says it once: one has ended that a death has cut off from its standby, and what that was told to start it
+    /// has started, whatever was handed over meanwhile.
+    pub(super) fn ends_an_older_start(&self, from: &NodeName, set: HoldingSet) -> bool {
+        let holds = self.at_rest() && self.mine.has(set.mirror());
+        let takes = self.standby == Standby::Taking && self.sb_set.has(set);
+        self.is_legacy(from) && (holds || takes)
+    }
+
+    pub(super) fn note_older_start(&mut self, from: &NodeName, set: HoldingSet) {
+        let ours = set.mirror();
+        self.warn(format!(
+            "a script of an earlier standby has ended on node {from}, and may have started the {ours} \
+             resources beside us: offering them to it"
+        ));
+        self.beside_legacy.older_start = ours;
+    }
+
+    /// Lets it have them for good: it stops nothing by itself, and names nothing of it. Once: when it does not
+    /// answer, it hangs. `true`: that has begun.
+    fn offer_what_it_started(&mut self) -> bool {
+        let noted = self.beside_legacy.older_start;
+        let possible = self.is_pair() && self.at_rest() && self.other_stable && self.peer_active();
+        if noted.is_none() || !possible {
+            return false;
+        }
+        self.beside_legacy.older_start = HoldingSet::NONE;
+        let set = noted.common(self.mine);
+        if set.is_none() {
+            return false;
+        }
+        self.begin_standby(
+            set,
+            Wish::Forced,
+            "the other node may have started them: it says that it is done, and gives nothing",
+        );
+        true
+    }
+
     /// A full report: whether its sender has released what its late `done` names.
     pub(super) fn released_before_our_run(&mut self, from: &NodeName, report: &Message) {
         let late = self.beside_legacy.late_done.take();
@@ -173,7 +215,7 @@ impl ResourceState {
             self.beside_legacy = BesideLegacy::default();
             return;
         };
-        if self.offer_back() {
+        if self.offer_back() || self.offer_what_it_started() {
             return;
         }
         if both.is_none() {

@@ -209,6 +209,9 @@ impl ResourceState {
             return self.notice(Notice::StandbyNeedsNice {});
         }
         if !self.comm_up || self.phase == Phase::Shutdown {
+            if message.text(field::INFO) == Some("done") {
+                self.done_while_we_begin_anew(from);
+            }
             return self.keep_early_done(from, message);
         }
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
@@ -311,6 +314,9 @@ impl ResourceState {
             }
             (Standby::Not, "done") if self.is_late_done(from, set) => {
                 self.note_late_done(from, set, message);
+            }
+            (Standby::Taking | Standby::Not, "done") if self.ends_an_older_start(from, set) => {
+                self.note_older_start(from, set);
             }
             (Standby::Answered { giver, .. }, "done") if giver == from => {
                 self.debug(format!("[{info}] of {from} is of an earlier standby"));

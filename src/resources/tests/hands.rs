@@ -167,6 +167,50 @@ fn what_a_taker_started_for_an_earlier_run_of_ours_is_left_to_it() {
     }
 }
 
+/// It gave us ours while a script of an earlier standby still worked its way to them.
+#[test]
+fn what_an_older_script_started_beside_us_is_offered_once() {
+    for takes_still in [false, true] {
+        let mut core = Core::starting(OFF);
+        core.hear("b", "resource all 1");
+        core.hear("b", "ask foreign me");
+        core.hear("b", "resource local 0 standby");
+        core.hear("b", "ask foreign done");
+        if takes_still {
+            core.hear("b", "ask foreign done");
+        }
+        core.finish();
+        core.hear("b", "resource local 1");
+        if !takes_still {
+            assert_eq!(core.state.rscstatus(), "local");
+            core.hear("b", "ask foreign done");
+        }
+        assert!(core.said().contains(&"ask local me".to_owned()));
+        core.hear("b", "ask local other");
+        core.finish();
+        core.hear("b", "ask local done");
+        core.hear("b", "resource all 1");
+        let said = answers(&mut core, "resource all 1", 60);
+        assert!(!said.contains(&"ask local me".to_owned()), "{said:?}");
+        assert_eq!(core.state.rscstatus(), "none");
+    }
+}
+
+/// Its script ends while we release everything to begin anew.
+#[test]
+fn a_done_in_the_middle_of_our_release_is_heard() {
+    let mut core = Core::stable(OFF);
+    core.hear("b", "ask foreign me");
+    core.hear("b", "resource all 1");
+    assert!(core.said().contains(&"generation".to_owned()));
+    core.hear("b", "ask foreign done");
+    core.finish();
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    let said = answers(&mut core, "resource local 1", 15);
+    assert!(starts_a(&said), "{said:?}");
+}
+
 /// It hangs in a standby of its own for an hour: we are not in transition all the while.
 #[test]
 fn what_is_offered_back_to_a_node_that_hangs_is_offered_ever_more_rarely() {
