@@ -218,6 +218,9 @@ impl ResourceState {
         if self.offer_back() || self.offer_what_it_started() {
             return;
         }
+        if self.at_rest() && self.hear_early_done() {
+            return;
+        }
         if both.is_none() {
             self.beside_legacy.asked = false;
         }

@@ -223,20 +223,32 @@ impl ResourceState {
         self.sb_deadline = Some(self.after(patience));
     }
 
-    /// A legacy giver was done while this process could not take anything yet. It does not say that again,
-    /// and would wait for our own for an hour.
+    /// A legacy giver was done while this process, or a new run of it, could not take anything yet. It does
+    /// not say that again, and would wait for our own for an hour.
     pub(super) fn keep_early_done(&mut self, from: &NodeName, message: &Message) {
-        let waits = self.went_on && matches!(self.standby, Standby::Answered { .. });
-        if waits && message.text(field::INFO) == Some("done") {
+        let goes_on = self.went_on && matches!(self.standby, Standby::Answered { .. });
+        // See `leave_in_its_hands`.
+        let left = self.peers.get(from).is_some_and(|peer| peer.hands.tells);
+        if (goes_on || left) && message.text(field::INFO) == Some("done") {
             self.early_done = Some((from.clone(), message.clone()));
         }
     }
 
-    /// Communication is up: what came too early counts now.
+    /// Communication is up: what came too early counts now, in a standby that goes on. Else it is told when
+    /// this run has come to rest.
     pub(super) fn take_early_done(&mut self) {
-        if let Some((from, message)) = self.early_done.take().filter(|_| self.went_on) {
-            self.on_ask_resources(&from, &message);
+        if self.went_on && self.standby != Standby::Not {
+            self.hear_early_done();
         }
+    }
+
+    /// `true`: there was one.
+    pub(super) fn hear_early_done(&mut self) -> bool {
+        let Some((from, message)) = self.early_done.take() else {
+            return false;
+        };
+        self.on_ask_resources(&from, &message);
+        true
     }
 
     /// Whether a word of a standby that an earlier process began has to wait: the other node takes it for

@@ -209,9 +209,6 @@ impl ResourceState {
             return self.notice(Notice::StandbyNeedsNice {});
         }
         if !self.comm_up || self.phase == Phase::Shutdown {
-            if message.text(field::INFO) == Some("done") {
-                self.done_while_we_begin_anew(from);
-            }
             return self.keep_early_done(from, message);
         }
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {

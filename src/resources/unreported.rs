@@ -235,14 +235,6 @@ impl ResourceState {
         is_it
     }
 
-    /// A `done` that comes while we let go of everything for a new run: what it had in its hands is settled,
-    /// and its report tells our new run what it holds.
-    pub(super) fn done_while_we_begin_anew(&mut self, node: &NodeName) {
-        if let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.hands.tells) {
-            peer.hands = Hands::default();
-        }
-    }
-
     /// A legacy node runs what we gave it, and forgets that. `set`: from its view.
     fn say_that_it_stays(&mut self, node: &NodeName, set: HoldingSet, why: &str) {
         let keys = self.keys_of(set.mirror());

@@ -397,6 +397,37 @@ fn what_a_node_is_giving_when_we_begin_anew_is_taken_when_it_says_that_it_is_don
     assert_eq!(core.state.rscstatus(), "local");
 }
 
+/// Its `done` comes before anybody hears our new run, or before that has come to rest.
+#[test]
+fn what_a_node_has_given_while_we_begin_anew_is_taken() {
+    for early in [true, false] {
+        let mut core = Core::starting(ON);
+        core.hear("b", "resource all 1");
+        core.hear("b", "ask foreign me");
+        core.hear("b", "resource local 0 standby");
+        core.event(ResourceEvent::OwnHeartbeatLost {
+            silent: Duration::from_secs(9),
+        });
+        core.finish();
+        if early {
+            core.hear("b", "ask foreign done");
+        }
+        core.input(ResourceInput::CommUp);
+        if !early {
+            core.hear("b", "ask foreign done");
+        }
+        // It answers each question; nothing else comes of it.
+        for _ in 0..4 {
+            core.hear("b", "resource local 1");
+            core.finish();
+            core.wait(2_000);
+        }
+        let said = core.said();
+        assert!(said.contains(&"start a".to_owned()), "{early}: {said:?}");
+        assert_eq!(core.state.rscstatus(), "local", "{early}");
+    }
+}
+
 /// The node may die instead, or begin anew: then nobody says `done` for us.
 #[test]
 fn what_a_node_is_giving_when_we_begin_anew_is_ours_when_it_dies() {
