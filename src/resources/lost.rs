@@ -5,12 +5,14 @@
 //! | a report | a question, `starting`: every node answers it with a full report |
 //! | the giver's `done` | the taker's question: the giver says `done` again while the taker does not report the set |
 //! | the taker's `done` | the giver's question: the taker reports that it holds the set, and is settled |
+//! | nothing: the taker held us for dead in our release | it has reported that it holds the set before we were done, and says no more |
 //!
 //! A `done` is said again to one of our nodes only. A legacy taker that has heard the first would count
 //! the second as the other side's, and end without what it has taken.
 
 use std::time::Duration;
 
+use super::peers::Peer;
 use super::standby::Standby;
 use super::state::{Phase, ResourceState};
 use crate::protocol::name::NodeName;
@@ -66,6 +68,19 @@ impl ResourceState {
             && self.given_at.is_some_and(|given| report > given)
             && holds.is_some_and(|holds| holds.has(self.sb_set.mirror()));
         if taken && self.timers.taken.is_none() {
+            self.timers.taken = Some(self.after(DONE_FOLLOWS));
+        }
+    }
+
+    /// It has reported since we began to release that it holds the set: it has held us for dead meanwhile,
+    /// and waits for no word of ours.
+    pub(super) fn taken_before_we_were_done(&mut self) {
+        let set = self.sb_set.mirror();
+        let since = self.gives_since.take();
+        let holds = |peer: &Peer| {
+            since.is_some_and(|since| peer.newest_report > since) && peer.holds.has(set)
+        };
+        if self.peers.values().any(holds) {
             self.timers.taken = Some(self.after(DONE_FOLLOWS));
         }
     }

@@ -443,6 +443,7 @@ impl ResourceState {
             set: set.to_string(),
         });
         self.other_stable = false;
+        self.gives_since = self.peers.get(taker).map(|peer| peer.newest_report);
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
             self.offered_back();
@@ -488,6 +489,7 @@ impl ResourceState {
         self.given_at = reports.max();
         self.say_done();
         self.enter(Standby::Given, Some(COMPLETION));
+        self.taken_before_we_were_done();
         self.settle_after_release();
     }
 

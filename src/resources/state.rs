@@ -135,6 +135,8 @@ pub struct ResourceState {
     pub(super) went_on: bool,
     /// A giver's `done` that came before communication was up: it is not said again.
     pub(super) early_done: Option<(NodeName, Message)>,
+    /// Its newest report when we began to release for it.
+    pub(super) gives_since: Option<Position>,
     /// The newest report of the other node when we said that everything is released.
     pub(super) given_at: Option<Position>,
     /// Our newest offer; `None`: it is on its way out.
@@ -231,6 +233,7 @@ impl ResourceState {
             our_offer: None,
             went_on: false,
             early_done: None,
+            gives_since: None,
             given_at: None,
             offer_answered: None,
             stop: Stop::No,

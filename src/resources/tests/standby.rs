@@ -324,3 +324,24 @@ fn a_stopping_taker_holds_what_it_takes_when_the_giver_dies() {
     );
     assert!(!reports.is_empty());
 }
+
+/// A legacy taker stands still in our release, holds us for dead when it goes on, and takes the groups: its
+/// standby has ended by that, and no word follows ours. Simulator: mixed, seed 13300082.
+#[test]
+fn a_taker_that_held_the_giver_for_dead_is_not_waited_for() {
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.hear("b", "resource all 1 req_our_resources()");
+    core.finish();
+    core.said();
+    core.wait(5_000);
+    assert_eq!(core.state.rscstatus(), "none");
+    // A taker that says nothing yet is waited for.
+    let mut core = Core::stable(ON);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.finish();
+    core.wait(5_000);
+    assert_eq!(core.state.rscstatus(), "transition");
+}
