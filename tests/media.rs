@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter, Context, Handler};
 use systole::actors::medium::{
-    Counters, GetCounters, MediumActor, MediumSetup, open_all, plan, start,
+    Counters, GetCounters, MediumActor, MediumSetup, open_all, opener, plan, start,
 };
 use systole::actors::messages::{Outgoing, Received, Transmit};
 use systole::config::types::MediumConfig;
@@ -124,6 +124,8 @@ impl Host {
             actix::spawn(async move {
                 let opened = open_all(&plans).await.expect("opens");
                 let probe = Probe(heard).start();
+                // Its thread begins in this host's namespace.
+                let opener = opener();
                 let begin = |(plan, opened)| {
                     let to = probe.clone().recipient();
                     let setup = MediumSetup {
@@ -132,6 +134,7 @@ impl Host {
                         deaf: false,
                         keys: keys(),
                         log_bad_packets: true,
+                        opener: opener.clone(),
                         to,
                     };
                     start(&Arbiter::current(), setup)

@@ -3,6 +3,7 @@
 //! | Thread | Lives there |
 //! |---|---|
 //! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
+//! | media | looks at interfaces and opens sockets: the kernel may let it wait |
 //! | local (main) | all others, see `docs/architecture.md` |
 
 use std::io;
@@ -79,6 +80,17 @@ pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
             }
         }
         Ok(runtime)
+    })
+}
+
+/// Starts the thread that looks at interfaces and opens sockets for the media.
+///
+/// # Errors
+/// What the system said when the thread or its runtime could not be made.
+pub fn media() -> io::Result<Arbiter> {
+    Arbiter::try_with_tokio_rt(|| {
+        let _ = nix::sys::prctl::set_name(c"media");
+        runtime()
     })
 }
 

@@ -2,8 +2,9 @@
 
 use std::process::Output;
 
+use super::death::pid;
 use super::host::{Kind, wait_until};
-use super::pair::{LONG, Pair, PairConfig};
+use super::pair::{LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, run};
 
 /// The end of a start on node1 with these media lines, after `prepare` ran there.
@@ -59,5 +60,32 @@ fn a_start_that_says_0_has_its_media_open() {
         // 694 in hexadecimal, as the kernel lists its sockets.
         let sockets = pair.lab.sh("node1", "cat /proc/net/udp");
         assert!(sockets.contains(":02B6 "), "{sockets}");
+    });
+}
+
+/// The daemon has no descriptor left to ask for its interfaces with. That says nothing of the media that are
+/// open.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn without_a_descriptor_the_media_stay_open() {
+    run("media::without_a_descriptor", OURS_OURS, |kinds| {
+        let pair = Pair::new(PairConfig::new(kinds));
+        pair.start_settled();
+        let daemon = pid(&pair, "node1");
+        let limit = |descriptors: u32| {
+            let set = format!("prlimit --pid {daemon} --nofile={descriptors}:");
+            assert_eq!(pair.lab.sh("node1", &set), "");
+        };
+        // Fewer than are open: each further one is refused.
+        limit(3);
+        // Several looks, and longer than the dead time.
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        // Whoever asks the daemon needs one.
+        limit(1024);
+        assert_eq!(pair.log_count("node1", "opening it again"), 0);
+        for node in NODES {
+            assert_eq!(pair.log_count(node, "is dead"), 0, "{}", pair.lab.log(node));
+            pair.wait_holds(node, "local");
+        }
     });
 }

@@ -22,18 +22,14 @@ pub struct InterfaceState {
 
 /// Reads the state of interface `name`; `None` when there is none of that name.
 ///
-/// A few system calls. A service address with a label (`eth0:0`) is another name and not looked at;
+/// Takes as long as the kernel likes ([`opener`](super::opener)). A service address with a label (`eth0:0`) is another name and not looked at;
 /// one without label comes after the interface's own address.
 ///
 /// # Errors
 /// What the system said.
 pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
-    let index = match if_nametoindex(name) {
-        Ok(index) => index,
-        Err(Errno::ENODEV | Errno::ENXIO) => return Ok(None),
-        // The question itself costs a descriptor: that there is none says nothing of the interface, whose
-        // sockets are open.
-        Err(error) => return Err(error.into()),
+    let Some(index) = number(if_nametoindex(name))? else {
+        return Ok(None);
     };
     let mut state = InterfaceState {
         index,
@@ -59,9 +55,29 @@ pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
     Ok(Some(state))
 }
 
+/// The interface's number, by the kernel's answer; `None`: there is no such interface.
+fn number(answer: nix::Result<u32>) -> io::Result<Option<u32>> {
+    match answer {
+        Ok(index) => Ok(Some(index)),
+        Err(Errno::ENODEV | Errno::ENXIO) => Ok(None),
+        // The question itself costs a descriptor: that there is none says nothing of the interface, whose
+        // sockets are open.
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_that_cannot_be_asked_is_no_answer() {
+        assert_eq!(number(Err(Errno::ENODEV)).expect("an answer"), None);
+        // The C library says ENOENT where it finds no descriptor.
+        for none in [Errno::EMFILE, Errno::ENOENT, Errno::ENOMEM, Errno::ENOBUFS] {
+            assert!(number(Err(none)).is_err(), "{none}");
+        }
+    }
 
     #[test]
     fn the_loopback_interface_is_up_and_has_no_broadcast_address() {

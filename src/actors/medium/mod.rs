@@ -10,6 +10,7 @@ mod counters;
 mod interface;
 mod ipv6;
 mod mcast;
+mod opener;
 pub mod plan;
 mod receive;
 mod sockets;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use actix::prelude::SendError;
 use actix::{
     Actor, ActorFuture, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler,
-    Message, MessageResult, Recipient, SpawnHandle, Supervised,
+    Message, MessageResult, Recipient, SpawnHandle, Supervised, WrapFuture,
 };
 use tracing::{Span, debug, info_span};
 
@@ -39,6 +40,7 @@ use crate::protocol::codec::verify_datagram;
 use crate::protocol::compress;
 
 pub use counters::Counters;
+pub use opener::{Opener, opener};
 pub use plan::{Line, MediumPlan, Receive, plan};
 pub use receive::BATCH;
 pub(crate) use receive::is_passing;
@@ -47,6 +49,8 @@ pub use udp::Step;
 
 use counters::{Ledger, SendErrors};
 pub use interface::InterfaceState;
+use opener::{Look, Open};
+use plan::started_line;
 use receive::{Heard, Receiver};
 use unpack::{Packed, Unpacking};
 
@@ -82,6 +86,8 @@ pub struct MediumSetup {
     pub keys: Arc<KeyRing>,
     /// `log_badpack`.
     pub log_bad_packets: bool,
+    /// Looks at its interface and opens its sockets.
+    pub opener: Addr<Opener>,
     /// Membership. Held, not upgraded for each message: a new sender of a mailbox is never told
     /// that it is full. Membership lets go of its media at the end of its life.
     pub to: Recipient<Received>,
@@ -98,12 +104,14 @@ pub fn start(arbiter: &ArbiterHandle, setup: MediumSetup) -> Addr<MediumActor> {
 ///
 /// | State | Event | Then |
 /// |---|---|---|
-/// | open | the interface went, came back or changed index, address or broadcast address | open again |
+/// | open | the interface went, came back or changed index, address or broadcast address | asks for other sockets, and goes on with these until they are there |
 /// | open | a socket failed | closed |
-/// | closed | the interface changed, or the pause is over | open; on failure closed, twice the pause |
+/// | closed | the interface changed, or the pause is over | asks for sockets |
+/// | any | they are there | open |
+/// | any | they cannot be had | closed, twice the pause |
 #[derive(Debug)]
 pub struct MediumActor {
-    plan: MediumPlan,
+    plan: Arc<MediumPlan>,
     keys: Arc<KeyRing>,
     to: Recipient<Received>,
     /// Of the batch in hand.
@@ -116,6 +124,11 @@ pub struct MediumActor {
     opened: Option<OpenMedium>,
     deaf: bool,
     state: State,
+    opener: Addr<Opener>,
+    /// It was asked and has not yet answered: the kernel may take its time.
+    looking: bool,
+    /// The same for sockets.
+    opening: bool,
     /// Entered where something is said, not for every datagram.
     span: Span,
 }
@@ -177,7 +190,7 @@ impl MediumActor {
         let name = setup.plan.name.clone();
         Self {
             span: info_span!("medium", %name),
-            plan: setup.plan,
+            plan: Arc::new(setup.plan),
             keys: setup.keys,
             to: setup.to,
             heard: Messages::new(),
@@ -186,27 +199,42 @@ impl MediumActor {
             opened: setup.opened,
             deaf: setup.deaf,
             state: State::closed(clock.now().instant),
+            opener: setup.opener,
+            looking: false,
+            opening: false,
             clock,
         }
     }
 
-    /// Looks at the interface and opens or re-opens if need be; comes back after [`WATCH`].
+    /// Has the interface looked at; comes back after [`WATCH`].
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
-        let now = self.clock.now().instant;
-        self.ledger.report(now);
-        match interface::read(&self.plan.interface) {
-            Ok(found) => self.compare(found, now, ctx),
-            Err(error) => debug!(%error, "interface cannot be looked up"),
+        self.ledger.report(self.clock.now().instant);
+        if !std::mem::replace(&mut self.looking, true) {
+            let look = self.opener.send(Look(Arc::clone(&self.plan)));
+            ctx.spawn(look.into_actor(self).map(|answer, medium, ctx| {
+                medium.looking = false;
+                medium.seen(
+                    answer.unwrap_or_else(|gone| Err(io::Error::other(gone))),
+                    ctx,
+                );
+            }));
         }
         ctx.run_later(WATCH, Self::watch);
     }
 
-    /// Opens if what is `found` is another interface than the one the sockets are for, or if a
+    /// Asks for sockets if what was `seen` is another interface than the one that they are for, or if a
     /// pause is over.
-    fn compare(&mut self, found: Option<InterfaceState>, now: Monotonic, ctx: &mut Context<Self>) {
+    fn seen(&mut self, seen: io::Result<Option<InterfaceState>>, ctx: &mut Context<Self>) {
+        let _entered = self.span.clone().entered();
+        let found = match seen {
+            Ok(found) => found,
+            // Says nothing of the sockets that are open.
+            Err(error) => return debug!(%error, "interface cannot be looked up"),
+        };
         match &self.state {
-            State::Open { interface, .. } if found == Some(*interface) => {}
+            _ if self.opening => return,
+            State::Open { interface, .. } if found == Some(*interface) => return,
             State::Open { interface, .. } => {
                 debug!(before = ?interface, ?found, "interface changed");
                 notice::log(&Notice::OtherWarn {
@@ -215,47 +243,66 @@ impl MediumActor {
                         self.plan.interface
                     ),
                 });
-                self.close(now, ctx);
-                self.try_open(found, now, ctx);
             }
             State::Closed {
                 interface,
                 retry_at,
                 ..
             } => {
-                if found != *interface || *retry_at <= now {
-                    self.try_open(found, now, ctx);
+                if found == *interface && *retry_at > self.clock.now().instant {
+                    return;
                 }
             }
         }
+        self.opening = true;
+        let open = self.opener.send(Open(Arc::clone(&self.plan)));
+        ctx.spawn(open.into_actor(self).map(move |answer, medium, ctx| {
+            medium.opening = false;
+            let opened = answer.map_err(|gone| gone.to_string());
+            let opened = opened.and_then(|done| done.map_err(|error| error.to_string()));
+            medium.opened(opened, found, ctx);
+        }));
     }
 
-    fn try_open(&mut self, found: Option<InterfaceState>, now: Monotonic, ctx: &mut Context<Self>) {
-        let (pause, said) = match &mut self.state {
-            State::Open { .. } => return,
-            State::Closed { pause, said, .. } => (*pause, std::mem::take(said)),
+    /// There are other sockets, or none. `found`: the interface just before.
+    fn opened(
+        &mut self,
+        opened: Result<OpenMedium, String>,
+        found: Option<InterfaceState>,
+        ctx: &mut Context<Self>,
+    ) {
+        let _entered = self.span.clone().entered();
+        let taken =
+            opened.and_then(|opened| self.take(opened, ctx).map_err(|error| error.to_string()));
+        let Err(error) = taken else {
+            self.ledger.counters.reopened += 1;
+            return;
         };
-        let error = match open(&self.plan) {
-            Ok(opened) => match self.take(opened, ctx) {
-                Ok(()) => {
-                    self.ledger.counters.reopened += 1;
-                    return;
-                }
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
+        let (pause, said) = match &mut self.state {
+            State::Open { .. } => (FIRST_RETRY, String::new()),
+            State::Closed { pause, said, .. } => (*pause, std::mem::take(said)),
         };
         if error != said {
             notice::log(&Notice::OtherError {
                 text: format!("{error} (trying again)"),
             });
         }
-        self.state = State::Closed {
-            interface: found,
-            retry_at: now + pause,
-            pause: pause.saturating_mul(2).min(MAX_RETRY),
-            said: error,
-        };
+        self.enter(
+            State::Closed {
+                interface: found,
+                retry_at: self.clock.now().instant + pause,
+                pause: pause.saturating_mul(2).min(MAX_RETRY),
+                said: error,
+            },
+            ctx,
+        );
+    }
+
+    /// Sockets of before are closed.
+    fn enter(&mut self, state: State, ctx: &mut Context<Self>) {
+        if let State::Open { reading, .. } = std::mem::replace(&mut self.state, state) {
+            ctx.cancel_future(reading);
+        }
     }
 
     /// Begins to use open sockets.
@@ -267,15 +314,13 @@ impl MediumActor {
                 text: started_line(&self.plan.interface, line),
             });
         }
-        self.state = State::Open {
+        let new = |sender| (sender, SendErrors::default());
+        let open = State::Open {
             interface: opened.interface,
-            send: opened
-                .send
-                .into_iter()
-                .map(|sender| (sender, SendErrors::default()))
-                .collect(),
+            send: opened.send.into_iter().map(new).collect(),
             reading,
         };
+        self.enter(open, ctx);
         Ok(())
     }
 
@@ -285,25 +330,20 @@ impl MediumActor {
         notice::log(&Notice::OtherError {
             text: format!("{}: socket failed: {error}", self.plan.name),
         });
-        let now = self.clock.now().instant;
-        self.close(now, ctx);
-        // Not before the pause: the cause may be there still.
-        if let State::Closed {
-            interface,
-            retry_at,
-            ..
-        } = &mut self.state
-        {
-            *interface = interface::read(&self.plan.interface).ok().flatten();
-            *retry_at = now + FIRST_RETRY;
-        }
-    }
-
-    fn close(&mut self, now: Monotonic, ctx: &mut Context<Self>) {
-        if let State::Open { reading, .. } = &self.state {
-            ctx.cancel_future(*reading);
-        }
-        self.state = State::closed(now);
+        let interface = match &self.state {
+            State::Open { interface, .. } => Some(*interface),
+            State::Closed { interface, .. } => *interface,
+        };
+        // Not before the pause, unless the interface has changed: the cause may be there still.
+        self.enter(
+            State::Closed {
+                interface,
+                retry_at: self.clock.now().instant + FIRST_RETRY,
+                pause: FIRST_RETRY,
+                said: String::new(),
+            },
+            ctx,
+        );
     }
 
     /// Verifies and decodes; passes on at the end of the batch. What is compressed waits for its
@@ -397,41 +437,6 @@ fn is_fatal(error: &io::Error) -> bool {
     )
 }
 
-/// The legacy line for a medium that is open. Spec: tools, section 6.5.
-fn started_line(interface: &str, line: &Line) -> String {
-    match line {
-        Line::Bcast { port } => format!(
-            "glib: UDP Broadcast heartbeat started on port {port} ({port}) interface {interface}"
-        ),
-        Line::Mcast {
-            group,
-            port,
-            ttl,
-            loopback,
-        } => format!(
-            "glib: UDP multicast heartbeat started for group {group} port {port} \
-             interface {interface} (ttl={ttl} loop={})",
-            u8::from(*loopback)
-        ),
-        Line::Ucast { peer, port } => {
-            format!("glib: ucast: started on port {port} interface {interface} to {peer}")
-        }
-        Line::Mcast6 {
-            group,
-            port,
-            hops,
-            loopback,
-        } => format!(
-            "glib: UDP multicast heartbeat started for group {group} port {port} \
-             interface {interface} (ttl={hops} loop={})",
-            u8::from(*loopback)
-        ),
-        Line::Ucast6 { peer, port } => {
-            format!("glib: ucast6: started on port {port} interface {interface} to {peer}")
-        }
-    }
-}
-
 impl Actor for MediumActor {
     type Context = Context<Self>;
 
@@ -441,6 +446,7 @@ impl Actor for MediumActor {
         // A panic may have left some.
         self.heard.clear();
         self.unpacking = Unpacking::default();
+        (self.looking, self.opening) = (false, false);
         if let Some(opened) = self.opened.take()
             && let Err(error) = self.take(opened, ctx)
         {

@@ -230,6 +230,41 @@ fn single(medium: &MediumConfig) -> Option<(&str, Receive, Line)> {
     })
 }
 
+/// The legacy line for a medium that is open. Spec: tools, section 6.5.
+pub(super) fn started_line(interface: &str, line: &Line) -> String {
+    match line {
+        Line::Bcast { port } => format!(
+            "glib: UDP Broadcast heartbeat started on port {port} ({port}) interface {interface}"
+        ),
+        Line::Mcast {
+            group,
+            port,
+            ttl,
+            loopback,
+        } => format!(
+            "glib: UDP multicast heartbeat started for group {group} port {port} \
+             interface {interface} (ttl={ttl} loop={})",
+            u8::from(*loopback)
+        ),
+        Line::Ucast { peer, port } => {
+            format!("glib: ucast: started on port {port} interface {interface} to {peer}")
+        }
+        Line::Mcast6 {
+            group,
+            port,
+            hops,
+            loopback,
+        } => format!(
+            "glib: UDP multicast heartbeat started for group {group} port {port} \
+             interface {interface} (ttl={hops} loop={})",
+            u8::from(*loopback)
+        ),
+        Line::Ucast6 { peer, port } => {
+            format!("glib: ucast6: started on port {port} interface {interface} to {peer}")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

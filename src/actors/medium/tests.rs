@@ -82,6 +82,14 @@ fn ucast_on_lo(port: u16) -> MediumPlan {
 }
 
 fn begin(plan: MediumPlan, probe: &Addr<Probe>) -> Addr<MediumActor> {
+    begin_with(plan, opener(), probe.clone().recipient())
+}
+
+fn begin_with(
+    plan: MediumPlan,
+    opener: Addr<Opener>,
+    to: Recipient<Received>,
+) -> Addr<MediumActor> {
     let opened = open(&plan).expect("opens");
     let setup = MediumSetup {
         plan,
@@ -89,7 +97,8 @@ fn begin(plan: MediumPlan, probe: &Addr<Probe>) -> Addr<MediumActor> {
         deaf: false,
         keys: keys(),
         log_bad_packets: true,
-        to: probe.clone().recipient(),
+        opener,
+        to,
     };
     start(&actix::Arbiter::current(), setup)
 }
@@ -238,18 +247,8 @@ async fn a_full_mailbox_at_membership_costs_messages_and_nothing_else() {
     // Membership as it is while its thread is busy: its mailbox is never emptied.
     let (sender, receiver) = actix::dev::channel::channel::<Probe>(4);
     let stuck = Addr::new(sender);
-    let plan = ucast_on_lo(port);
-    let opened = open(&plan).expect("opens");
     let to = stuck.clone().recipient();
-    let setup = MediumSetup {
-        plan,
-        opened: Some(opened),
-        deaf: false,
-        keys: keys(),
-        log_bad_packets: true,
-        to,
-    };
-    let medium = start(&actix::Arbiter::current(), setup);
+    let medium = begin_with(ucast_on_lo(port), opener(), to);
     for number in 0..50 {
         medium.send(transmit(number)).await.expect("alive");
     }
@@ -281,9 +280,87 @@ async fn a_panic_costs_a_moment_and_the_sockets_are_opened_again() {
     let probe = Probe::default().start();
     let medium = begin(ucast_on_lo(free_port()), &probe);
     assert!(medium.send(Fail(0)).await.is_err());
-    medium.send(transmit(3)).await.expect("restarted");
+    let reopened = async || {
+        let counters = medium.send(GetCounters).await.expect("restarted");
+        counters.reopened == 1
+    };
+    while !reopened().await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    medium.send(transmit(3)).await.expect("alive");
     settle().await;
     assert_eq!(sequences(&probe).await, [3]);
+}
+
+/// What a look has found.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Seen(io::Result<Option<InterfaceState>>);
+
+impl Handler<Seen> for MediumActor {
+    type Result = ();
+    fn handle(&mut self, Seen(seen): Seen, ctx: &mut Self::Context) {
+        self.seen(seen, ctx);
+    }
+}
+
+/// The interface is another one by now, and the kernel does not give sockets for it: it may hold a lock for
+/// seconds. The old ones may be as good as ever, and nothing waits.
+#[actix::test]
+async fn a_kernel_that_lets_wait_holds_no_heartbeat_up() {
+    let probe = Probe::default().start();
+    let (sender, mut asked) = actix::dev::channel::channel::<Opener>(4);
+    let to = probe.clone().recipient();
+    let medium = begin_with(ucast_on_lo(free_port()), Addr::new(sender), to);
+    for number in 1..=3 {
+        let changed = Some(InterfaceState::default());
+        medium.send(Seen(Ok(changed))).await.expect("alive");
+        medium.send(transmit(number)).await.expect("alive");
+    }
+    settle().await;
+    assert_eq!(sequences(&probe).await, [1, 2, 3]);
+    let mut questions = 0;
+    std::future::poll_fn(|cx| {
+        while futures_util::StreamExt::poll_next_unpin(&mut asked, cx).is_ready() {
+            questions += 1;
+        }
+        Poll::Ready(())
+    })
+    .await;
+    assert_eq!(questions, 2, "one look and one opening, whatever is seen");
+}
+
+#[actix::test]
+async fn a_look_without_a_descriptor_closes_no_medium() {
+    let probe = Probe::default().start();
+    let medium = begin(ucast_on_lo(free_port()), &probe);
+    for number in 1..=3 {
+        let failed = io::Error::from_raw_os_error(libc::EMFILE);
+        medium.send(Seen(Err(failed))).await.expect("alive");
+        medium.send(transmit(number)).await.expect("alive");
+    }
+    settle().await;
+    assert_eq!(sequences(&probe).await, [1, 2, 3]);
+    let counters = medium.send(GetCounters).await.expect("alive");
+    assert_eq!((counters.closed, counters.reopened), (0, 0));
+}
+
+/// The thread of an actor.
+#[derive(Message)]
+#[rtype(result = "std::thread::ThreadId")]
+struct Where;
+
+impl Handler<Where> for Opener {
+    type Result = MessageResult<Where>;
+    fn handle(&mut self, _: Where, _: &mut Self::Context) -> Self::Result {
+        MessageResult(std::thread::current().id())
+    }
+}
+
+#[actix::test]
+async fn sockets_are_opened_on_a_thread_of_their_own() {
+    let thread = opener().send(Where).await.expect("alive");
+    assert_ne!(thread, std::thread::current().id());
 }
 
 /// Injects the error with that number, or a panic with 0.

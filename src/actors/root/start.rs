@@ -154,6 +154,7 @@ impl RootActor {
                 root.do_send(MembershipGaveUp);
             }
         });
+        let opener = medium::opener();
         let media: Vec<_> = media
             .into_iter()
             .map(|(plan, opened)| {
@@ -163,6 +164,7 @@ impl RootActor {
                     deaf: released,
                     keys: Arc::clone(&keys),
                     log_bad_packets: config.log_bad_packets,
+                    opener: opener.clone(),
                     to: membership.clone().recipient(),
                 };
                 medium::start(&cluster.handle(), setup)
