@@ -1,5 +1,4 @@
-//! The `heartbeat` command: options, configuration, and the daemon.
-//! Spec: docs/protocol/tools.md, 1.
+//! The `heartbeat` command: options, configuration, and the daemon. Spec: tools, section 1.
 //!
 //! Only here does an error become an exit code.
 
@@ -57,11 +56,11 @@ const FLUSH: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    systole::sys::hear_of_children();
     if let Some(script) = script_of(std::env::args_os()) {
         return ExitCode::from(shim::run(&script));
     }
     daemonize::set_process_name();
-    systole::sys::hear_of_children();
     // Whatever the caller had open is nothing to the daemon and its scripts. A kernel that cannot
     // do this leaves things as they are.
     let _ = systole::sys::inherit_nothing();

@@ -1,5 +1,5 @@
 //! The installed helper program: told apart by its name, and as the way of script output into the
-//! debug log. Spec: docs/protocol/resources.md, 9; docs/protocol/tools.md, 4.
+//! debug log. Spec: resources, section 9; tools, section 4.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -94,6 +94,31 @@ fn cl_respawn_starts_again_until_the_magic_code_and_ends_with_its_child() {
         "the child lives on"
     );
     assert!(!Path::new(&pid_file).exists());
+}
+
+/// A caller that wants to hear of no child hands that down. The code of a child counts all the same.
+#[test]
+fn a_caller_that_ignores_its_children_changes_nothing() {
+    let directory = TempDir::new().expect("tempdir");
+    let program = installed(directory.path(), "cl_respawn");
+    let runs = directory.path().join("runs");
+    let call_it = format!(
+        "trap '' CHLD; exec {} -m 7 sh -c 'echo run >>{1}; [ $(wc -l <{1}) -lt 3 ] || exit 7; exit 1'",
+        program.display(),
+        runs.display()
+    );
+    // The caller is a shell that leaves the signal ignored, as its child's status shows.
+    let shown = call(
+        Path::new("/bin/bash"),
+        &["-c", "trap '' CHLD; exec grep SigIgn /proc/self/status"],
+    );
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let mask = u64::from_str_radix(shown.trim_start_matches("SigIgn:").trim(), 16).expect("a mask");
+    assert_eq!(mask >> 16 & 1, 1, "{shown}");
+    let ended = call(Path::new("/bin/bash"), &["-c", &call_it]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let runs = fs::read_to_string(runs).expect("runs");
+    assert_eq!(runs, "run\nrun\nrun\n");
 }
 
 struct Script {

@@ -57,3 +57,67 @@ fn links_between_the_installed_documents_lead_somewhere() {
     }
     assert!(links > 10, "{links}");
 }
+
+/// What a setting of the unit is there for.
+const UNIT: [(&str, &str, &str); 11] = [
+    ("Type", "notify", "ready means that the media are open"),
+    ("NotifyAccess", "all", "a successor says its own number"),
+    ("ExitType", "cgroup", "the guardian outlives the daemon"),
+    (
+        "OOMPolicy",
+        "continue",
+        "a resource without memory is not the node's end",
+    ),
+    ("KillMode", "process", "resources live in the unit's group"),
+    (
+        "SendSIGKILL",
+        "no",
+        "neither they nor a stop in work are killed",
+    ),
+    ("TimeoutStopSec", "infinity", "a stop script may take long"),
+    ("Restart", "no", "who starts a daemon again is its guardian"),
+    (
+        "TasksMax",
+        "infinity",
+        "resources have as many as they want",
+    ),
+    (
+        "WatchdogSec",
+        "60s",
+        "daemon and guardian are gone, and a resource lives",
+    ),
+    (
+        "ExecStop",
+        "/usr/libexec/heartbeat/heartbeat -k",
+        "an orderly stop",
+    ),
+];
+
+#[test]
+fn the_unit_says_what_a_node_needs_of_systemd() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/heartbeat.service");
+    let text = std::fs::read_to_string(unit).expect("it is there");
+    let service = text.split("\n[").find(|part| part.starts_with("Service]"));
+    let service = service.expect("a section");
+    for (setting, value, why) in UNIT {
+        let values: Vec<&str> = service
+            .lines()
+            .filter_map(|line| line.strip_prefix(setting)?.strip_prefix('='))
+            .collect();
+        assert_eq!(values, [value], "{setting}: {why}");
+    }
+    // Death by a signal is what the guardian is for.
+    let signals = service
+        .lines()
+        .find_map(|line| line.strip_prefix("SuccessExitStatus="));
+    let signals: Vec<&str> = signals.expect("some").split(' ').collect();
+    for signal in [
+        "SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGQUIT",
+    ] {
+        assert!(signals.contains(&signal), "{signal}");
+    }
+    // After both are gone, what is left is released.
+    assert!(service.contains(
+        "ExecStopPost=@/usr/libexec/heartbeat/heartbeat \"heartbeat: releasing resources\" orphaned"
+    ));
+}

@@ -9,6 +9,7 @@ use systole::helper::{Call, run};
 use systole::paths::Paths;
 
 fn main() -> ExitCode {
+    systole::sys::hear_of_children();
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut program = words.next().unwrap_or_default();
     let mut args: Vec<String> = words.collect();

@@ -1,5 +1,5 @@
 //! Commands that only speak to a running daemon: status (`-s`), stop (`-k`), and the signal of a
-//! reload (`-r`). Spec: docs/protocol/tools.md, 1.
+//! reload (`-r`). Spec: tools, section 1.
 
 use std::fs;
 use std::time::Duration;
@@ -265,6 +265,38 @@ mod tests {
             third.wait().unwrap();
             drop(guardian);
             answer(0)(stopping.join().unwrap());
+        });
+    }
+
+    /// A daemon that replaces itself in that moment, with its first handlers not yet there.
+    #[test]
+    fn a_stop_whose_first_signal_is_lost_stops() {
+        let (root, paths) = paths(None);
+        let script = format!(
+            "cd {}; trap 'test -e lost && rm run/heartbeat.pid && exit; touch lost' TERM; touch ready; \
+             while :; do sleep 0.02; done",
+            root.path().display()
+        );
+        let mut only = daemon(&paths, "sh", &["-c", &script]);
+        while !root.path().join("ready").exists() {
+            pause();
+        }
+        name(&paths, &only);
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| stop(&paths));
+            for _ in 0..600 {
+                if stopping.is_finished() {
+                    break;
+                }
+                pause();
+            }
+            let in_time = stopping.is_finished();
+            only.kill().unwrap();
+            only.wait().unwrap();
+            let told = stopping.join().unwrap();
+            assert!(root.path().join("lost").exists(), "one was lost");
+            assert!(in_time, "it is asked only once");
+            answer(0)(told);
         });
     }
 

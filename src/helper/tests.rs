@@ -396,6 +396,32 @@ fn a_running_daemon_that_does_not_listen_is_never_worked_beside() {
     daemon.wait().expect("wait");
 }
 
+/// The daemon is dead, and its guardian is about to start it again or to release what it held.
+#[test]
+fn a_guardian_at_work_is_never_worked_beside() {
+    let scripts = tree();
+    fs::create_dir_all(&scripts.paths.run_dir).expect("run");
+    let lock = guardian::take_lock(&scripts.paths.guardian_lock());
+    let lock = lock.expect("a lock").expect("free");
+    for pid_file in [None, Some("2147483647\n")] {
+        if let Some(text) = pid_file {
+            fs::write(&scripts.paths.pid_file, text).expect("pid file");
+        }
+        for verb in ["takegroup", "givegroup"] {
+            let said = call(&scripts, &[], &format!("ResourceManager {verb} good::q"));
+            assert_eq!(said.code, 1, "{verb}");
+            assert!(said.err.contains("its guardian"), "{}", said.err);
+        }
+        call(&scripts, &[], "mach_down beta");
+    }
+    assert!(scripts.all_calls().is_empty());
+    // Its work is done: nobody is there any more.
+    drop(lock);
+    let said = call(&scripts, &[], "ResourceManager takegroup good::q");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    assert_eq!(scripts.calls(), ["good q start", "good w start"]);
+}
+
 #[test]
 fn standby_and_takeover_write_what_legacy_writes() {
     let scripts = tree();

@@ -11,7 +11,7 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// First words of the names of our supervised actors; what follows says which of that kind.
-const ACTORS: [&str; 12] = [
+const ACTORS: [&str; 13] = [
     "client /",
     "client socket",
     "control",
@@ -22,6 +22,7 @@ const ACTORS: [&str; 12] = [
     "hooks",
     "medium eth0",
     "membership",
+    "opener",
     "ping 10.77.0.254",
     "root",
 ];

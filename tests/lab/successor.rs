@@ -166,12 +166,17 @@ fn a_successor_needs_no_file_ours_ours() {
     );
 }
 
+/// From now on not a byte can be written to /run of node1.
+fn fill_run(pair: &Pair) {
+    let fill = "mount -o remount,size=1m /run && head -c 2m /dev/zero >/run/fill; echo x >/run/more || echo full";
+    let said = pair.lab.sh("node1", fill);
+    assert!(said.contains("full"), "{said}");
+}
+
 /// Not a byte can be written to /run when the daemon dies.
 fn full_run(kinds: [Kind; 2]) {
     let mut watched = super::death::watched_with(PairConfig::new(kinds), |_| {});
-    let fill = "mount -o remount,size=1m /run && head -c 2m /dev/zero >/run/fill; echo x >/run/more || echo full";
-    let said = watched.pair.lab.sh("node1", fill);
-    assert!(said.contains("full"), "{said}");
+    fill_run(&watched.pair);
     watched.kill_daemon("KILL");
     watched.nothing_moved();
     watched.kill_daemon("KILL");
@@ -186,6 +191,32 @@ fn a_successor_needs_no_room_in_run() {
         "successor::a_successor_needs_no_room_in_run",
         OURS_OURS,
         full_run,
+    );
+}
+
+/// The same, and it dies three times within a minute: everything is released all the same.
+fn full_run_and_three_deaths(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    pair.start_settled();
+    wait_guardian(&pair, "node1", &[]);
+    fill_run(&pair);
+    kill_for_the_third_time(&pair);
+    pair.wait_log("node1", "guardian: all resources are released");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert!(!pair.runs("node1", "a") && !pair.has_address("node1", ADDRESS_1));
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 1);
+    assert_never_two_owners(&pair.lab);
+    wait_until(LONG, "no guardian", || guardians(&pair, "node1").is_empty());
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn three_deaths_with_no_room_in_run() {
+    run(
+        "successor::three_deaths_with_no_room_in_run",
+        OURS_OURS,
+        full_run_and_three_deaths,
     );
 }
 
@@ -402,5 +433,41 @@ fn a_start_that_fails_after_the_death_has_failed() {
         "successor::a_start_that_fails_after_the_death_has_failed",
         OURS_OURS,
         start_fails_after_the_death,
+    );
+}
+
+/// Daemon, guardian and the process beside the script die at once, as when an administrator kills all that
+/// is ours. Whoever starts the node again finds the script at work: no other one is begun beside it.
+fn all_die_in_a_start(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 200ms\nwarntime 1\ndeadtime 2\ninitdead 3\n".into();
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::8\n");
+    let pair = Pair::new(config);
+    pair.start("node1");
+    wait_until(LONG, "the start script runs", || {
+        count(&pair.lab, "node1", "start", "a") == 1
+    });
+    let (daemon, guardian) = (pid(&pair, "node1"), wait_guardian(&pair, "node1", &[]));
+    let kill = format!("kill -9 {daemon} {guardian} $(pgrep -x hb-script); echo $?");
+    assert_eq!(pair.lab.sh("node1", &kill).trim(), "0");
+    pair.start("node1");
+    pair.wait_log(
+        "node1",
+        "the process beside a script of an earlier daemon was killed: waiting for the script",
+    );
+    assert!(!pair.runs("node1", "a"), "the script was not waited for");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node1", "all");
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_start_that_outlives_everything_of_ours_is_not_called_again() {
+    run(
+        "successor::a_start_that_outlives_everything_of_ours_is_not_called_again",
+        OURS_OURS,
+        all_die_in_a_start,
     );
 }

@@ -119,6 +119,7 @@ pub fn unit() {
     assert_eq!(managed.shows("Type"), "notify");
     assert_eq!(managed.shows("WatchdogUSec"), "1min");
     assert_eq!(managed.shows("TimeoutStopUSec"), "infinity");
+    assert_eq!(managed.shows("OOMPolicy"), "continue");
 
     // The daemon is killed: the guardian's business, and the unit's only that it learns the number.
     let first = pid(pair, "node1");
