@@ -1,4 +1,4 @@
-//! Golden lines of the legacy log. `docs/reference/compatibility.md` lists who matches on them.
+//! Golden lines of the legacy log. `docs/reference/log.md` lists who matches on them.
 
 use std::fs;
 use std::path::Path;
