@@ -1,5 +1,4 @@
-//! Stops that do not go smoothly, with whole nodes in virtual time.
-//! Spec: docs/protocol/resources.md, 11.
+//! Stops that do not go smoothly, with whole nodes in virtual time. Spec: resources, section 11.
 
 mod common;
 

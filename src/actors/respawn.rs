@@ -1,7 +1,8 @@
-//! Respawned clients: programs that ha.cf has us keep running.
-//! Spec: docs/protocol/membership.md, 9.
+//! Respawned clients: programs that ha.cf has us keep running. Spec: membership, section 9.
 //!
-//! Each is a supervised actor; [`Clients`] starts and stops all of them in their order.
+//! Each is a supervised actor; [`Clients`] starts and stops all of them in their order. They have a thread of
+//! their own: a program is looked at and its process made there, and both wait for a disk that hangs. So may
+//! their stop then, which is not waited for without end.
 //!
 //! | State | Event | Then |
 //! |---|---|---|
@@ -23,11 +24,13 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{AccessFlags, Pid, access};
 use tokio::process::Child;
 use tokio::sync::oneshot;
-use tracing::error;
+use tokio::time::timeout;
+use tracing::{error, warn};
 
 use crate::accounts::{Account, Accounts};
 use crate::actors::child::client;
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::actors::threads;
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
 use crate::config::types::RespawnConfig;
@@ -43,6 +46,10 @@ const KILL_AFTER: Duration = Duration::from_secs(60);
 /// How long it may take to be gone after that. A process that waits for a dead disk or server
 /// cannot be killed until that answers; a stop or restart goes on without it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// How long one may take to say that it has ended, or that nobody waits for it any longer. After that their
+/// thread hangs.
+const ANSWERS_AFTER: Duration = Duration::from_secs(70);
 
 /// A client whose death shall reboot the machine died.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
@@ -80,7 +87,7 @@ struct ProcessEnded {
 pub struct Clients(Vec<(Arc<str>, Addr<ClientActor>)>);
 
 impl Clients {
-    /// Makes the actors on the current arbiter; starts no program. The users of all have been looked up.
+    /// Makes the actors on a thread of their own; starts no program. The users of all have been looked up.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -89,6 +96,16 @@ impl Clients {
         accounts: &Accounts,
         failfast: &WeakRecipient<FailfastDied>,
     ) -> Self {
+        if config.respawn.is_empty() {
+            return Self::default();
+        }
+        let thread = match threads::clients() {
+            Ok(thread) => thread.handle(),
+            Err(error) => {
+                warn!(%error, "no thread for clients");
+                Arbiter::current()
+            }
+        };
         let environment = Arc::new(environment(config, paths, debug));
         let start = |line: &RespawnConfig| {
             let Some(account) = accounts.of(&line.user).cloned() else {
@@ -102,7 +119,7 @@ impl Clients {
                 failfast.clone(),
             );
             let policy = RestartPolicy::new(format!("client {}", line.command));
-            let client = supervise(&Arbiter::current(), policy, move |_| client);
+            let client = supervise(&thread, policy, move |_| client);
             Some((line.command.as_str().into(), client))
         };
         Self(config.respawn.iter().filter_map(start).collect())
@@ -124,15 +141,26 @@ impl Clients {
         let clients: Vec<_> = self.0.iter().rev().cloned().collect();
         async move {
             for (command, client) in clients {
-                if let Err(error) = client.send(Stop).await {
-                    error!(%command, %error, "a client cannot be stopped");
+                match timeout(ANSWERS_AFTER, client.send(Stop)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => error!(%command, %error, "a client cannot be stopped"),
+                    // Neither would the others answer.
+                    Err(_) => {
+                        notice::log(&Notice::OtherError {
+                            text: format!(
+                                "Client {command} is not stopped: the disk with a client's program \
+                                 hangs. Going on without the end of the clients"
+                            ),
+                        });
+                        return;
+                    }
                 }
             }
         }
     }
 }
 
-/// What clients get on top of our own environment. Spec: docs/protocol/membership.md, 9.1.
+/// What clients get on top of our own environment. Spec: membership, section 9.1.
 fn environment(config: &Config, paths: &Paths, debug: u8) -> Environment {
     let mut environment = Environment::of_daemon(config, paths, debug, false);
     environment.set("HA_debug", &debug.to_string());

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
 //! | media | looks at interfaces and opens sockets: the kernel may let it wait |
+//! | clients | respawned clients: the disk with a client's program may hang |
 //! | local (main) | all others, see `docs/architecture.md` |
 
+use std::ffi::CStr;
 use std::io;
 
 use actix::Arbiter;
@@ -88,8 +90,22 @@ pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
 /// # Errors
 /// What the system said when the thread or its runtime could not be made.
 pub fn media() -> io::Result<Arbiter> {
-    Arbiter::try_with_tokio_rt(|| {
-        let _ = nix::sys::prctl::set_name(c"media");
+    side(c"media")
+}
+
+/// Starts the thread of the respawned clients. The kernel ends their processes with the thread that has
+/// started them, so it has to live as long as the daemon: no helper thread would do.
+///
+/// # Errors
+/// What the system said when the thread or its runtime could not be made.
+pub fn clients() -> io::Result<Arbiter> {
+    side(c"clients")
+}
+
+/// A thread whose work may hang without holding anybody else up. It ends with the program.
+fn side(name: &'static CStr) -> io::Result<Arbiter> {
+    Arbiter::try_with_tokio_rt(move || {
+        let _ = nix::sys::prctl::set_name(name);
         runtime()
     })
 }
@@ -105,7 +121,7 @@ pub struct Activity {
 
 /// What the thread of that name is at; `None`: there is none, or the kernel does not tell.
 #[must_use]
-pub fn activity(name: &std::ffi::CStr) -> Option<Activity> {
+pub fn activity(name: &CStr) -> Option<Activity> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     tasks.flatten().find_map(|task| {
         let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;

@@ -1,6 +1,6 @@
 //! What `-v` and `-D` print.
 //!
-//! Spec: docs/protocol/tools.md, 1.
+//! Spec: tools, section 1.
 
 use std::fmt::Write;
 

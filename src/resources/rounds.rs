@@ -1,5 +1,4 @@
-//! Which round of the standby protocol a message belongs to.
-//! Spec: docs/protocol/resources.md, 7.4, [D].
+//! Which round of the standby protocol a message belongs to. Spec: resources, section 7.4, [NEW].
 //!
 //! Nothing in the messages says so, and one that was lost at first comes when the next round has begun.
 //! So the giver's `done` counts only when it was sent after its `me`, for the same set; and between two

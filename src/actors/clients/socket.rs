@@ -1,5 +1,4 @@
-//! The client socket: opened, and opened again after an error.
-//! Spec: docs/protocol/client-api.md, 1.
+//! The client socket: opened, and opened again after an error. Spec: client API, section 1.
 
 use std::io;
 use std::path::Path;

@@ -254,3 +254,23 @@ fn a_client_that_cannot_be_killed_holds_up_no_stop() {
         assert!(stopped.is_ok(), "the stop waits for ever");
     });
 }
+
+/// As when the disk with its program hangs in the moment in which it is looked at.
+#[test]
+fn a_disk_that_hangs_holds_up_the_clients_alone() {
+    use crate::actors::supervise::fault::{Fault, inject};
+    actix::System::new().block_on(async {
+        let mut bench = Bench::new();
+        bench.client(&us(), "hung", "echo x >>@/up; exec sleep 1000", false);
+        let clients = bench.clients();
+        clients.start();
+        bench.wait("up", |text| !text.is_empty()).await;
+        let name = format!("client {}", bench.lines[0].command);
+        assert!(inject(&name, Fault::Hang));
+        // This thread goes on, and with it everything that is no client.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::pause();
+        let stopped = tokio::time::timeout(2 * ANSWERS_AFTER, clients.stop()).await;
+        assert!(stopped.is_ok(), "the stop waits for ever");
+    });
+}

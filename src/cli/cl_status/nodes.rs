@@ -1,5 +1,4 @@
-//! Questions about nodes: their list, status, type, weight and site.
-//! Spec: docs/protocol/client-api.md, 14.
+//! Questions about nodes: their list, status, type, weight and site. Spec: client API, section 14.
 
 use std::fmt::Write as _;
 
