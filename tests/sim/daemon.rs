@@ -84,6 +84,10 @@ impl Daemon {
     pub fn leaves_to_legacy(&self, key: &GroupKey) -> bool {
         matches!(self, Self::Ours(node) if node.held_by_legacy().any(|(held, _)| held == key))
     }
+    /// Whether it is a legacy node that runs a group which it has given, unknown to itself.
+    pub fn strays(&self, key: &GroupKey) -> bool {
+        matches!(self, Self::Legacy(node) if node.strays(key))
+    }
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         match self {
             Self::Ours(node) => node.membership().nodes(),

@@ -79,6 +79,8 @@ pub struct Host {
     /// Groups with an address that another machine has.
     pub taken: BTreeSet<usize>,
     pub asks: Asks,
+    /// When the other node's word came that it has given groups.
+    pub given_at: Option<Micros>,
     pub client: Option<Client>,
     /// Groups whose stop fails here for good.
     pub unstoppable: BTreeSet<usize>,
@@ -130,6 +132,7 @@ impl Host {
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
             asks: Asks::default(),
+            given_at: None,
             client: None,
             unstoppable: BTreeSet::new(),
             slow: BTreeMap::new(),

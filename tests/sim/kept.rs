@@ -6,17 +6,7 @@ use super::history::History;
 
 /// Those that fail until a fault is mended, of a core, the legacy model or the judge: the file, and what is
 /// seen. Nobody knows yet whose fault it is where only that is said.
-const NOT_MENDED: &[(&str, &str)] = &[
-    (
-        "mixed-12001283.history",
-        "the legacy model gives up everything while starts of its own groups wait behind a script, works them off after \
-     its `done`, and no word of it tells: we take the group in the same second",
-    ),
-    (
-        "mixed-14000235.history",
-        "a node that stood still takes a group of a legacy node; not looked into yet",
-    ),
-];
+const NOT_MENDED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.
 pub fn waits_for_its_mend(kind: &str, seed: u64) -> bool {

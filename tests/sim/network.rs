@@ -243,6 +243,9 @@ impl World {
         self.plan.features.strip(host, &mut message);
         let beat = from != host && message.kind() == Some("status");
         let leaves = from != host && message.kind() == Some("shutdone");
+        if from != host && message.text("info") == Some("done") {
+            self.hosts[host].given_at = Some(self.now);
+        }
         let (number, deadtime) = (number_of(&message), message.hex("dt"));
         let medium = medium_name(medium);
         self.feed(host, Event::Received { medium, message });

@@ -247,7 +247,7 @@ impl Judge {
     }
 
     /// The core decided to start a group. `again`: the network has refused the start before, and is asked
-    /// before this one as well. Such an order follows from no silence of the other node, so it says nothing of
+    /// before this one as well, or the other node has said in this moment that it has given it. Such an order follows from no silence of the other node, so it says nothing of
     /// how long that was listened for; whether it begins beside the owner is judged all the same.
     pub fn ordered(&mut self, host: usize, group: usize, again: bool, now: Micros) {
         let owner = self.owners.other(host, group);
@@ -306,6 +306,12 @@ impl Judge {
     pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
         self.owners.yields(host, group, yields, now);
         self.addresses.yields(host, group, yields, now);
+    }
+
+    /// Whether a legacy node runs a group that it has given by its word: nobody can know.
+    pub fn strays(&mut self, group: usize, strays: bool) {
+        self.owners.strays(group, strays);
+        self.addresses.strays(group, strays);
     }
 
     /// Checked after every single event.

@@ -27,6 +27,8 @@ pub struct Owners {
     ordered: BTreeMap<(usize, usize), Micros>,
     /// Groups that an operator moved although one node could not start them.
     excused: BTreeSet<usize>,
+    /// Groups that a legacy node runs behind its word that it has given them.
+    strays: BTreeSet<usize>,
     /// The longest that releasing everything can take: the start in hand, then every stop one
     /// after another, and the delays between our actors.
     longest_release: Micros,
@@ -62,6 +64,7 @@ impl Owners {
                 + 2 * SECOND,
             ordered: BTreeMap::new(),
             excused: BTreeSet::new(),
+            strays: BTreeSet::new(),
             longest_release: script * (most + all) + hops,
             repeat: if with_reports { 0 } else { 10 * SECOND },
             disturbed_at: 0,
@@ -105,6 +108,14 @@ impl Owners {
 
     pub fn excuse(&mut self, group: usize) {
         self.excused.insert(group);
+    }
+
+    pub fn strays(&mut self, group: usize, strays: bool) {
+        if strays {
+            self.strays.insert(group);
+        } else {
+            self.strays.remove(&group);
+        }
     }
 
     pub fn any(&self, group: usize) -> bool {
@@ -157,7 +168,9 @@ impl Owners {
         self.overlap_since[group].get_or_insert(now);
         self.nobody_yields_since[group] = now;
         let good_for = self.ordered.get(&(host, group)).copied().unwrap_or(0);
-        let finding = exchange.filter(|longest| good_for > *longest).map(|_| {
+        let judged =
+            exchange.filter(|longest| good_for > *longest && !self.strays.contains(&group));
+        let finding = judged.map(|_| {
             format!(
                 "node{} starts {} while node{} has it",
                 host + 1,
@@ -188,6 +201,11 @@ impl Owners {
             let Some(since) = self.overlap_since[group] else {
                 continue;
             };
+            if self.strays.contains(&group) {
+                // It counts from the moment in which the node knows of it.
+                self.overlap_since[group] = Some(now);
+                continue;
+            }
             if self.owned[group]
                 .keys()
                 .any(|host| self.yielding[*host][group])

@@ -72,6 +72,13 @@ impl LegacyNode {
                 continue;
             }
             helper.steps.pop_front();
+            match (&helper.work, what) {
+                (Work::TakeGroup, _) if !self.mine.has(LOCAL) => {
+                    drop(self.strays.insert(key.clone()))
+                }
+                (_, GroupOrder::Stop) => drop(self.strays.remove(&key)),
+                _ => {}
+            }
             self.order += 1;
             let order = OrderId(self.order);
             helper.in_flight = Some((order, key.clone()));

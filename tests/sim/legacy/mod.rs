@@ -91,6 +91,9 @@ pub struct LegacyNode {
     queue: VecDeque<Helper>,
     /// What a script's `status` would call running.
     runs: BTreeSet<GroupKey>,
+    /// Groups of its own that it starts, or runs, behind its word that it has given them: their starts were
+    /// queued when it gave.
+    strays: BTreeSet<GroupKey>,
     acquired: bool,
     shutting: bool,
     releasing: bool,
@@ -137,6 +140,7 @@ impl LegacyNode {
             helpers: Vec::new(),
             queue: VecDeque::new(),
             runs: BTreeSet::new(),
+            strays: BTreeSet::new(),
             acquired: false,
             shutting: false,
             releasing: false,
@@ -170,6 +174,11 @@ impl LegacyNode {
 
     pub fn holding(&self) -> HoldingSet {
         self.mine
+    }
+
+    /// Whether it runs a group that it has given, and holds it by none of its words.
+    pub fn strays(&self, key: &GroupKey) -> bool {
+        self.strays.contains(key) && !self.mine.has(LOCAL)
     }
 
     pub fn rscstatus(&self) -> Option<&'static str> {
