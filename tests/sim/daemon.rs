@@ -88,6 +88,10 @@ impl Daemon {
     pub fn strays(&self, key: &GroupKey) -> bool {
         matches!(self, Self::Legacy(node) if node.strays(key))
     }
+    /// Whether it is a legacy node whose script starts this group for a standby.
+    pub fn takes(&self, key: &GroupKey) -> bool {
+        matches!(self, Self::Legacy(node) if node.takes(key))
+    }
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         match self {
             Self::Ours(node) => node.membership().nodes(),

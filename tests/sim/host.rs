@@ -79,6 +79,10 @@ pub struct Host {
     /// Groups with an address that another machine has.
     pub taken: BTreeSet<usize>,
     pub asks: Asks,
+    /// When the last order of each group was given.
+    pub ordered_at: BTreeMap<usize, Micros>,
+    /// When it last lost its power.
+    pub powered_at: Micros,
     /// When the other node's word came that it has given groups.
     pub given_at: Option<Micros>,
     pub client: Option<Client>,
@@ -132,6 +136,8 @@ impl Host {
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
             asks: Asks::default(),
+            ordered_at: BTreeMap::new(),
+            powered_at: 0,
             given_at: None,
             client: None,
             unstoppable: BTreeSet::new(),
@@ -224,6 +230,7 @@ impl World {
         h.node = None;
         h.life.process += 1;
         h.machine += 1;
+        h.powered_at = self.now;
         h.root.forget();
         h.disk.went_down(self.now);
         h.reviving = false;

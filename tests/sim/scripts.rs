@@ -19,6 +19,7 @@ impl World {
             self.judge.fail(now, text);
         }
         self.orders.push((now, host, group, ordered.what));
+        self.hosts[host].ordered_at.insert(group, now);
         if ordered.what == GroupOrder::Start {
             // Nor does one that follows from the other node's word in this moment.
             let h = &self.hosts[host];
@@ -199,12 +200,18 @@ impl World {
     /// group unasked, and must name it among those whose addresses it looks for, so that people are told.
     /// Whether a legacy node runs a group behind its word that it has given it. A true one comes to that: the
     /// starts of its own groups wait behind a script of an hour, it gives everything meanwhile, says so, and
-    /// works them off. No word of it tells, then or later.
+    /// works them off. No word of it tells, then or later. Nor that it takes what it was given, before it is
+    /// done.
     fn is_strayed(&self, group: usize) -> bool {
         let key = group_key(group);
-        let strays = |node: &Daemon| node.strays(&key);
-        let mut nodes = self.hosts.iter().filter_map(|h| h.node.as_ref());
-        nodes.any(strays)
+        (0..self.hosts.len()).any(|host| {
+            let h = &self.hosts[host];
+            let Some(node) = &h.node else { return false };
+            let ordered = h.ordered_at.get(&group).copied().unwrap_or(0);
+            // The other one knew it, has lost that with its power, and is back within its dead time.
+            let forgotten = ordered < self.hosts[1 - host.min(1)].powered_at;
+            node.strays(&key) || node.takes(&key) && forgotten
+        })
     }
 
     fn is_lost_by_legacy(&self, group: usize) -> bool {

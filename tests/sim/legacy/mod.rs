@@ -181,6 +181,14 @@ impl LegacyNode {
         self.strays.contains(key) && !self.mine.has(LOCAL)
     }
 
+    /// Whether a script starts this group for a standby: it names it only when that is done.
+    pub fn takes(&self, key: &GroupKey) -> bool {
+        let takes = self.helpers.iter().filter(|it| it.work == Work::Take);
+        takes
+            .flat_map(|it| &it.in_flight)
+            .any(|(_, taken)| taken == key)
+    }
+
     pub fn rscstatus(&self) -> Option<&'static str> {
         Some(if self.stable() {
             self.mine.word()
