@@ -83,8 +83,9 @@ pub struct Host {
     pub ordered_at: BTreeMap<usize, Micros>,
     /// When it last lost its power.
     pub powered_at: Micros,
-    /// When the other node's word came that it has given groups.
-    pub given_at: Option<Micros>,
+    pub thawed_at: Micros,
+    /// When the other node's last word on groups came.
+    pub told_at: Option<Micros>,
     pub client: Option<Client>,
     /// Groups whose stop fails here for good.
     pub unstoppable: BTreeSet<usize>,
@@ -138,7 +139,8 @@ impl Host {
             asks: Asks::default(),
             ordered_at: BTreeMap::new(),
             powered_at: 0,
-            given_at: None,
+            thawed_at: 0,
+            told_at: None,
             client: None,
             unstoppable: BTreeSet::new(),
             slow: BTreeMap::new(),
@@ -264,6 +266,7 @@ impl World {
         }
         h.frozen_until = None;
         h.machine_frozen = false;
+        h.thawed_at = self.now;
         let waiting = std::mem::take(&mut h.deferred);
         self.note(format_args!("node{} thaws", host + 1));
         // Timers first: the worst order for a node that judges by its timer.

@@ -243,8 +243,8 @@ impl World {
         self.plan.features.strip(host, &mut message);
         let beat = from != host && message.kind() == Some("status");
         let leaves = from != host && message.kind() == Some("shutdone");
-        if from != host && message.text("info") == Some("done") {
-            self.hosts[host].given_at = Some(self.now);
+        if from != host && matches!(message.kind(), Some("resource" | "ask_resources")) {
+            self.hosts[host].told_at = Some(self.now);
         }
         let (number, deadtime) = (number_of(&message), message.hex("dt"));
         let medium = medium_name(medium);

@@ -21,10 +21,11 @@ impl World {
         self.orders.push((now, host, group, ordered.what));
         self.hosts[host].ordered_at.insert(group, now);
         if ordered.what == GroupOrder::Start {
-            // Nor does one that follows from the other node's word in this moment.
             let h = &self.hosts[host];
-            let again = h.asks.was_refused(group) || h.given_at == Some(now);
-            self.judge.ordered(host, group, again, now);
+            // What lay there while it stood still is old.
+            let told = h.told_at == Some(now) && h.thawed_at < now;
+            let again = h.asks.was_refused(group);
+            self.judge.ordered(host, group, again || told, now);
         }
         self.hosts[host].root.ordered(ordered);
         if self.root_loses_it(host) {

@@ -246,14 +246,15 @@ impl Judge {
         !self.mended.is_empty()
     }
 
-    /// The core decided to start a group. `again`: the network has refused the start before, and is asked
-    /// before this one as well, or the other node has said in this moment that it has given it. Such an order follows from no silence of the other node, so it says nothing of
-    /// how long that was listened for; whether it begins beside the owner is judged all the same.
-    pub fn ordered(&mut self, host: usize, group: usize, again: bool, now: Micros) {
+    /// The core decided to start a group. `not_silent`: the order follows from no silence of the other node, so it
+    /// says nothing of how long that was listened for. The network has refused the start before, and is asked
+    /// before this one as well, or a word of the other node on its groups has come in this moment. Whether it
+    /// begins beside the owner is judged all the same.
+    pub fn ordered(&mut self, host: usize, group: usize, not_silent: bool, now: Micros) {
         let owner = self.owners.other(host, group);
         if let Some(owner) = owner {
             let early = self.beats.judges_too_early(host, owner, now);
-            let finding = early.filter(|_| !again);
+            let finding = early.filter(|_| !not_silent);
             self.found(now, finding.map(|text| format!("{text} g{group}")));
             let good_for = self.beats.good_for(host, owner, now);
             self.owners.ordered(host, group, good_for);
