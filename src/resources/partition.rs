@@ -429,8 +429,17 @@ impl ResourceState {
     /// own start. It does not yield, and takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
     /// later it may call other groups its own than we do (its haresources was changed).
     pub(super) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
-        let peer = self.peers.get_mut(node);
-        let legacy = peer.is_some_and(|peer| std::mem::take(&mut peer.returns) && !peer.systole);
+        let Some(peer) = self.peers.get(node) else {
+            return;
+        };
+        let legacy = peer.returns && !peer.systole;
+        if self.both_hold_foreign() && !self.may_let_go() {
+            // A standby moves, or something else: the report that we ask for behind it decides.
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.returns = false;
+        }
         if legacy {
             self.leave_foreign_to(
                 node,
@@ -439,16 +448,23 @@ impl ResourceState {
         }
     }
 
-    /// Releases the groups of a legacy node that runs them itself.
-    pub(super) fn leave_foreign_to(&mut self, node: &NodeName, why: &str) {
-        let foreign = HoldingSet::FOREIGN;
-        let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
-        let ours_to_give = self.is_pair()
+    fn both_hold_foreign(&self) -> bool {
+        self.mine.has(HoldingSet::FOREIGN) && self.theirs.has(HoldingSet::LOCAL)
+    }
+
+    /// Whether nothing keeps us from releasing the groups of the other node.
+    fn may_let_go(&self) -> bool {
+        self.is_pair()
             && self.phase == Phase::Stable
             && self.nothing_moves()
             && !self.stopping()
-            && !self.contested();
-        if !both || !ours_to_give {
+            && !self.contested()
+    }
+
+    /// Releases the groups of a legacy node that runs them itself.
+    pub(super) fn leave_foreign_to(&mut self, node: &NodeName, why: &str) {
+        let foreign = HoldingSet::FOREIGN;
+        if !self.both_hold_foreign() || !self.may_let_go() {
             return;
         }
         let why = format!("node {node} {why}");

@@ -160,11 +160,17 @@ impl World {
 
     /// Each is active for each.
     fn know_each_other(&self) -> bool {
-        self.hosts.iter().all(|host| {
-            host.node.as_ref().is_some_and(|node| {
-                node.nodes()
-                    .all(|peer| peer.ping || peer.status.to_string() == "active")
-            })
-        })
+        // In its present run: of an earlier one, the hearer has no numbers to miss.
+        let run = |name: &NodeName| {
+            let host = self.hosts.iter().find(|host| host.name == *name)?;
+            let node = host.node.as_ref()?;
+            node.nodes().find(|it| it.own).map(|it| it.generation)
+        };
+        let knows = |peer: NodeView<'_>| {
+            let active = peer.status.to_string() == "active";
+            peer.ping || active && run(peer.name) == Some(peer.generation)
+        };
+        let mut nodes = self.hosts.iter().map(|host| host.node.as_ref());
+        nodes.all(|node| node.is_some_and(|node| node.nodes().all(knows)))
     }
 }

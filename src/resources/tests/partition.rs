@@ -80,6 +80,26 @@ fn what_a_legacy_owner_kept_through_its_restart_is_released() {
     assert!(!said.contains(&"drop addresses".to_owned()), "{said:?}");
 }
 
+/// A legacy owner is heard again in the middle of a standby that gives us our own: it names its own only
+/// when that is over.
+#[test]
+fn what_a_legacy_owner_kept_is_released_behind_a_standby() {
+    let mut core = Core::alone(ON);
+    core.hear("b", "ask foreign me");
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    core.hear("b", "ask foreign me");
+    core.hear("b", "resource local 0 standby");
+    core.hear("b", "ask foreign done");
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    core.hear("b", "resource local 1");
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"stop b".to_owned()), "{said:?}");
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
 /// Its first status since its death.
 fn lives(core: &mut Core) {
     core.event(ResourceEvent::NodeStatusChanged {
