@@ -98,6 +98,7 @@ impl ResourceState {
         let foreign = orphaned(HoldingSet::FOREIGN);
         let now = self.now;
         let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
+        self.scripts_matter_no_more();
         self.timers.local_orphaned = since(self.timers.local_orphaned, local);
         self.timers.foreign_orphaned = since(self.timers.foreign_orphaned, foreign);
         if !local && !foreign {
@@ -118,9 +119,15 @@ impl ResourceState {
         }
         let later = self.later_than_the_other();
         let local = self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED);
-        let foreign = self.timers.foreign_orphaned.map(|at| at + FOREIGN_ORPHANED);
+        let foreign = self.foreign_due();
         let [local, foreign] = [local, foreign].map(|due| due.map(|due| due + later));
         [local, foreign].into_iter().flatten().min()
+    }
+
+    fn foreign_due(&self) -> Option<Monotonic> {
+        let orphaned = self.timers.foreign_orphaned?;
+        let due = orphaned + FOREIGN_ORPHANED;
+        Some(self.scripts_until().map_or(due, |until| due.max(until)))
     }
 
     fn later_than_the_other(&self) -> Duration {
@@ -138,14 +145,12 @@ impl ResourceState {
             return;
         }
         let later = self.later_than_the_other();
-        let due = |since: Option<Monotonic>, after: Duration, now: Monotonic| {
-            since.is_some_and(|at| at + after + later <= now)
-        };
+        let is_due = |at: Option<Monotonic>| at.is_some_and(|at| at + later <= self.now);
         let mut set = HoldingSet::NONE;
-        if due(self.timers.local_orphaned, LOCAL_ORPHANED, self.now) {
+        if is_due(self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED)) {
             set = set.with(HoldingSet::LOCAL);
         }
-        if due(self.timers.foreign_orphaned, FOREIGN_ORPHANED, self.now) {
+        if is_due(self.foreign_due()) {
             set = set.with(HoldingSet::FOREIGN);
         }
         if set.is_none() {
@@ -176,6 +181,11 @@ impl ResourceState {
             return self.withdraw_question();
         }
         self.timers.orphans_asked = None;
+        let set = self.without_what_scripts_may_start(from, set);
+        if set.is_none() {
+            // Whoever heard our question waits for a word of ours.
+            return self.answer();
+        }
         self.warn(format!("nobody runs the {set} resources: taking them"));
         self.decide(
             format!("takes the {set} resources"),

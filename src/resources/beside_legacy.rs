@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use super::behind_scripts::Scripts;
 use super::holding::HoldingSet;
 use super::standby::{Standby, Wish};
 use super::state::{Phase, ResourceState};
@@ -44,10 +45,12 @@ pub(super) struct BesideLegacy {
     offer_pause: Option<Duration>,
     /// What a script of an earlier standby may have started beside us.
     older_start: HoldingSet,
+    /// Whether its scripts are done.
+    pub(super) scripts: Scripts,
 }
 
 impl ResourceState {
-    fn is_legacy(&self, node: &NodeName) -> bool {
+    pub(super) fn is_legacy(&self, node: &NodeName) -> bool {
         self.is_pair() && self.peers.get(node).is_some_and(|peer| !peer.systole)
     }
 

@@ -240,7 +240,7 @@ impl ResourceState {
     }
 
     /// The other node of a pair, when it is there.
-    fn other(&self) -> Option<(&NodeName, &Peer)> {
+    pub(super) fn other(&self) -> Option<(&NodeName, &Peer)> {
         let only = self.peers.iter().next().filter(|_| self.is_pair());
         only.filter(|(_, peer)| !peer.is_gone())
     }

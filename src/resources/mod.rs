@@ -13,6 +13,7 @@
 
 pub mod address;
 mod audit;
+mod behind_scripts;
 mod beside_legacy;
 mod by_group;
 mod events;

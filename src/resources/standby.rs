@@ -229,7 +229,7 @@ impl ResourceState {
             .get(from)
             .is_some_and(|peer| peer.status == Some(NodeStatus::Active));
         let offered = info == "me" && active && !self.frozen && self.standby == Standby::Not;
-        if offered && self.refuses_offer(from, set, message) {
+        if offered && (self.offers_what_it_took(from) || self.refuses_offer(from, set, message)) {
             return;
         }
         if info == "done" && self.started_unreported(from, set, message) {

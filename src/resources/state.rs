@@ -322,6 +322,7 @@ impl ResourceState {
         self.standby_overdue();
         self.taken_overdue();
         self.unreported_overdue();
+        self.scripts_overdue();
         self.handshake_overdue();
         self.legacy_overdue();
         self.failures_overdue();
@@ -413,6 +414,7 @@ impl ResourceState {
             self.timers.failback,
             self.unreported_deadline(),
             self.offer_back_deadline(),
+            self.scripts_deadline(),
             self.orphans_deadline(),
             self.partition_deadline(),
             self.failures_deadline(),

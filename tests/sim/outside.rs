@@ -1,7 +1,9 @@
 //! What is done to a pair from outside.
 
 use systole::protocol::event::Event;
+use systole::protocol::membership::NodeView;
 use systole::protocol::message::Message;
+use systole::protocol::name::NodeName;
 use systole::protocol::settings::AutoFailback;
 
 use super::act::{Act, SETS};

@@ -68,6 +68,7 @@ fn a_request_without_answer_leaves_the_doubt() {
     core.wait(15_000);
     assert_eq!(core.said().last().unwrap(), "starting", "asked once more");
     core.hear("b", "resource none 1");
+    core.gives_its_own();
     assert!(core.said().contains(&"start b".to_owned()));
 }
 

@@ -149,6 +149,7 @@ fn orphans_wait_for_the_thaw() {
     core.wait(15_000);
     assert_eq!(core.said(), ["starting"]);
     core.hear("b", "resource none 1");
+    core.gives_its_own();
     assert!(core.said().contains(&"start b".to_owned()));
 }
 

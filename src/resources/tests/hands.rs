@@ -148,13 +148,13 @@ fn a_new_run_of_a_taker_gives_by_its_own_offer() {
 }
 
 /// We lost our power after we had given it everything. It reports what it held, starts its own groups for
-/// longer than they may be without an owner, and never yields.
+/// longer than an hour, and never yields.
 #[test]
 fn what_a_taker_started_for_an_earlier_run_of_ours_is_left_to_it() {
     for starts_still in [false, true] {
         let mut core = Core::starting(OFF);
         core.hear("b", "resource foreign 1");
-        let said = passes(&mut core, "resource foreign 1", 30);
+        let said = passes(&mut core, "resource foreign 1", 3_630);
         assert!(said.contains(&"start b".to_owned()), "{said:?}");
         if !starts_still {
             core.finish();

@@ -2,6 +2,7 @@
 //! node `b`.
 
 mod apart;
+mod behind_scripts;
 mod deaf;
 mod defects;
 mod found;
@@ -390,6 +391,15 @@ impl Core {
         let mut said = self.said();
         said.retain(|line| line.starts_with("resource"));
         (said, std::mem::take(&mut self.weighed))
+    }
+
+    /// A legacy node answers our request for its own groups, and gives them.
+    pub(super) fn gives_its_own(&mut self) {
+        assert!(self.said().contains(&"hb_takeover foreign".to_owned()));
+        self.hear("b", "ask local me");
+        assert!(self.said().contains(&"ask local other".to_owned()));
+        self.hear("b", "resource none 0 standby");
+        self.hear("b", "ask local done");
     }
 
     pub(super) fn phase(&self) -> Phase {
