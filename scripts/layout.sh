@@ -36,9 +36,7 @@ FILES=(
   "644 conf/debian/copyright /usr/share/doc/systole/copyright"
 )
 # As they lie here, so that their links lead somewhere (tests/layout.rs).
-for page in addresses architecture checks compatibility defects ipfail operations partitions performance settings spec-notes; do
-  FILES+=("644 docs/$page.md /usr/share/doc/systole/docs/$page.md")
-done
+for page in docs/*.md docs/*/*.md; do FILES+=("644 $page /usr/share/doc/systole/$page"); done
 unset page
 ADDRESS_WRAPPERS=(IPaddr IPaddr2 IPv6addr)
 OCF_WRAPPERS=(AudibleAlarm Delay Filesystem ICP IPsrcaddr LVM LinuxSCSI MailTo OCF Raid1 SendArp ServeRAID WinPopup

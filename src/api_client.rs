@@ -1,5 +1,5 @@
 //! The client socket from a program's side: blocking, with a limit on every wait. Works with any
-//! daemon of the kind, legacy included. Spec: client API, sections 2 to 6.
+//! daemon of the kind, legacy included. Spec: docs/protocol/client-api.md, 2 to 6.
 //!
 //! A [`Connection`] carries messages both ways; an [`ApiClient`] is a casual client that asks.
 

@@ -3,8 +3,9 @@
 //! Nothing forks: a process with threads must not. The program that was called checks the files,
 //! starts itself once more and waits. The second process, the daemon, gets a pipe as its standard
 //! output and sends one byte when its media are open; when it ends instead, its exit code is the
-//! answer. Until then both complain on the same standard error. Spec: membership, section 4;
-//! configuration, section 10 and 11 (3).
+//! answer. Until then both complain on the same standard error.
+//! Spec: docs/protocol/membership.md, 4;
+//! docs/protocol/config.md, 10 and 11 (3).
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

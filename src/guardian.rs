@@ -16,7 +16,7 @@
 //! | what was held cannot be read | guardian | the same |
 //! | the daemon ends and could not release everything | guardian, by the daemon's word | the same |
 //! | that one dies or could not release everything; no daemon can be started; a new one does not beat in time ([`ward`]) and is killed | guardian | it releases everything itself, addresses first; what is not stopped before the other node takes it restarts the machine |
-//! | both die at once | nobody | see docs/operations.md |
+//! | both die at once | nobody | see docs/death.md |
 //!
 //! Two locks make sure that there are never two daemons nor two guardians: the kernel gives them up
 //! with the process. While a guardian lives, no daemon but its own begins.

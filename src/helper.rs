@@ -1,7 +1,7 @@
 //! The small programs that scripts and administrators call, under their legacy names.
 //!
 //! While a daemon runs they ask it and never run a resource script beside it, except for `status`,
-//! which only looks. Spec: resources, section 9; tools, section 4.
+//! which only looks. Spec: docs/protocol/resources.md, 9; docs/protocol/tools.md, 4.
 
 mod handover;
 mod manager;

@@ -1,4 +1,5 @@
-//! The `heartbeat` command: options, configuration, and the daemon. Spec: tools, section 1.
+//! The `heartbeat` command: options, configuration, and the daemon.
+//! Spec: docs/protocol/tools.md, 1.
 //!
 //! Only here does an error become an exit code.
 

@@ -61,7 +61,7 @@ impl Node {
 
     /// A node whose groups went on running while its process or its central actor began anew.
     /// `identity` carries a new generation; peers see a quick restart and nothing moves.
-    /// Spec: membership, section 9.3.
+    /// Spec: docs/protocol/membership.md, 9.3.
     #[must_use]
     pub fn resume(
         settings: NodeSettings,
@@ -164,7 +164,7 @@ impl Node {
     }
 
     /// Tells the others to hold us dead only `extra` later than usual: before a planned silence.
-    /// Spec: membership, sections 9.3 and 15 (7).
+    /// Spec: docs/protocol/membership.md, 9.3 and 15 (7).
     pub fn announce_silence(&mut self, extra: Duration, now: Now, out: &mut Vec<Action>) {
         self.turn(now, out, |turn| turn.announce_silence(extra));
     }
@@ -187,7 +187,7 @@ impl Node {
     }
 
     /// What `cl_status rscstatus` answers: `none`, `local`, `foreign`, `all` or `transition`;
-    /// `None` where resources are not managed. Spec: resources, sections 3 and 14.
+    /// `None` where resources are not managed. Spec: docs/protocol/resources.md, 3 and 14.
     #[must_use]
     pub fn rscstatus(&self) -> Option<&'static str> {
         self.manage_resources.then(|| self.resources.rscstatus())
@@ -222,7 +222,7 @@ impl Node {
         self.membership.nodes()
     }
 
-    /// What clients may ask about, as it is now. Spec: client API, section 6.
+    /// What clients may ask about, as it is now. Spec: docs/protocol/client-api.md, 6.
     #[must_use]
     pub fn cluster_view(&self) -> ClusterView {
         let nodes = self.nodes().map(|peer| ClusterNode {

@@ -1,7 +1,7 @@
 //! The lines that administrators and test suites match on, as a typed catalogue.
 //!
 //! The core emits a [`Notice`]; the actors log it. The texts are interface: they keep the legacy
-//! wording. Spec: tools, section 6.5.
+//! wording. Spec: docs/protocol/tools.md, 6.5.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Directories and single files at their legacy places, or the same tree under another root.
 ///
-/// Spec: tools, section 5.
+/// Spec: docs/protocol/tools.md, 5.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// `/etc/ha.d`: `ha.cf`, `authkeys`, `haresources`, `resource.d`, `rc.d`, `harc`.
@@ -84,19 +84,19 @@ impl Paths {
         self.ha_dir.join("harc")
     }
 
-    /// The pipe through which scripts give messages. Spec: wire, section 20.
+    /// The pipe through which scripts give messages. Spec: docs/protocol/wire.md, 20.
     #[must_use]
     pub fn fifo(&self) -> PathBuf {
         self.var_lib.join("fifo")
     }
 
-    /// Generation number. Spec: wire, section 11.1.
+    /// Generation number. Spec: docs/protocol/wire.md, 11.1.
     #[must_use]
     pub fn generation(&self) -> PathBuf {
         self.var_lib.join("hb_generation")
     }
 
-    /// Own uuid. Spec: wire, section 11.2.
+    /// Own uuid. Spec: docs/protocol/wire.md, 11.2.
     #[must_use]
     pub fn uuid(&self) -> PathBuf {
         self.var_lib.join("hb_uuid")
@@ -177,7 +177,7 @@ impl Paths {
         self.pid_file.with_extension("guardian")
     }
 
-    /// `HA_DIR` as scripts get it: with the final slash. Spec: configuration, section 7.
+    /// `HA_DIR` as scripts get it: with the final slash. Spec: docs/protocol/config.md, 7.
     #[must_use]
     pub fn ha_dir_variable(&self) -> String {
         format!("{}/", self.ha_dir.display())

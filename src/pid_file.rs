@@ -1,4 +1,4 @@
-//! `/run/heartbeat.pid`: who the running daemon is. Spec: tools, section 1.
+//! `/run/heartbeat.pid`: who the running daemon is. Spec: docs/protocol/tools.md, 1.
 //!
 //! Eleven bytes: the process id in decimal, right-aligned in ten columns, and a newline. The file
 //! is made under another name and linked into place, so that nobody sees half of it and of two

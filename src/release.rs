@@ -121,7 +121,7 @@ impl Release<'_> {
     /// goes only when nothing can run any more.
     ///
     /// A resource that does not stop restarts the machine, as in the daemon: nobody beats here, so
-    /// the other node takes it and it would run twice. Spec: resources, section 9.4.
+    /// the other node takes it and it would run twice. Spec: docs/protocol/resources.md, 9.4.
     #[must_use]
     pub fn run(&self) -> u8 {
         let Ok(_lock) = self.lock() else {

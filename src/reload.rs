@@ -1,5 +1,5 @@
 //! What a reload (`SIGHUP`, `heartbeat -r`) finds changed, and what of it can be taken over while
-//! the node runs. Spec: configuration, sections 5.3 and 9; membership, section 10.
+//! the node runs. Spec: docs/protocol/config.md, 5.3 and 9; docs/protocol/membership.md, 10.
 //!
 //! | Changed | Taken over |
 //! |---|---|

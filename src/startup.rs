@@ -1,5 +1,5 @@
 //! Directories, core files and load figures that the daemon prepares before its actors start.
-//! Spec: membership, section 4; tools, section 5.
+//! Spec: docs/protocol/membership.md, 4; docs/protocol/tools.md, 5.
 
 use std::fs;
 use std::io;
@@ -84,7 +84,8 @@ pub fn renew_rsctmp(paths: &Paths) {
     }
 }
 
-/// Allows core files and goes to the directory that they shall lie in. Spec: configuration, 4.4.
+/// Allows core files and goes to the directory that they shall lie in.
+/// Spec: docs/protocol/config.md, 4.4.
 pub fn prepare_core_files(paths: &Paths, enabled: bool, root: Option<&Path>) {
     if !enabled {
         return;

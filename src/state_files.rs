@@ -1,5 +1,5 @@
 //! What a node keeps over restarts, in `/var/lib/heartbeat`: generation, uuid, host cache.
-//! Spec: wire, section 11; what the content means is in [`crate::protocol::identity`].
+//! Spec: docs/protocol/wire.md, 11; what the content means is in [`crate::protocol::identity`].
 //!
 //! Every file is written anew beside the old one, synced and renamed, so that a crash leaves the
 //! old content or the new. All of this blocks: call it before the cluster thread starts, or on

@@ -1,6 +1,7 @@
 //! What the system offers and the safe crates do not: the only place for `unsafe`, with its folder.
 //!
-//! Memory and scheduling for the thread that beats (Spec: membership, section 13), and local
+//! Memory and scheduling for the thread that beats
+//! (Spec: docs/protocol/membership.md, 13), and local
 //! time. Nothing here is fatal: a node that may not lock its memory still runs, and says so.
 
 #![allow(unsafe_code, reason = "each block says why it is sound")]
@@ -103,7 +104,7 @@ pub fn limit_arenas() -> bool {
 
 /// Makes `kb` kB of the calling thread's heap resident and tells malloc to keep them.
 ///
-/// At most [`MAX_RESERVE_KB`]. Spec: configuration, `memreserve`.
+/// At most [`MAX_RESERVE_KB`]. Spec: docs/protocol/config.md, `memreserve`.
 pub fn reserve_heap(kb: u64) {
     let bytes = usize::try_from(kb.min(MAX_RESERVE_KB).saturating_mul(1024)).unwrap_or(0);
     #[cfg(target_env = "gnu")]
@@ -221,7 +222,7 @@ pub fn inherit_nothing() -> io::Result<()> {
 /// Makes `command` run as another user, with these groups, and get TERM when we end.
 ///
 /// Without the privilege to change it, a process that shall run as ourselves keeps our groups.
-/// SIGALRM is ignored in it. Spec: membership, section 9.1.
+/// SIGALRM is ignored in it. Spec: docs/protocol/membership.md, 9.1.
 pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
     let change = move || {
         let done = |result: libc::c_int| {

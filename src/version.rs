@@ -4,7 +4,7 @@
 pub const LEGACY_VERSION: &str = "3.0.6";
 
 /// What `-V` prints. The first word is the legacy version that this program stands in for: the
-/// init script and others read it. Spec: tools, section 1.
+/// init script and others read it. Spec: docs/protocol/tools.md, 1.
 #[must_use]
 pub fn version() -> String {
     format!("{LEGACY_VERSION} (systole {})", env!("CARGO_PKG_VERSION"))

@@ -1,7 +1,7 @@
 //! Every recorded configuration case gets the legacy verdict, exit code, messages and parameters,
 //! except where we are stricter or kinder on purpose: those stand in [`OURS`] with the reason.
 //!
-//! Spec: configuration. Vectors: `tests/vectors/config`, `tests/vectors/field`.
+//! Spec: docs/protocol/config.md. Vectors: `tests/vectors/config`, `tests/vectors/field`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,4 +1,4 @@
-//! Golden lines of the legacy log. `docs/compatibility.md` lists who matches on them.
+//! Golden lines of the legacy log. `docs/reference/log.md` lists who matches on them.
 
 use std::fs;
 use std::path::Path;
@@ -104,7 +104,7 @@ fn syslog_datagram_has_priority_and_final_nul() {
 }
 
 /// Level and text of each row of the catalogue that a suite or an administrator matches on.
-/// Spec: tools, section 6.5.
+/// Spec: docs/protocol/tools.md, 6.5.
 #[test]
 fn catalogue_keeps_its_words() {
     let node = || "node2".to_owned();

@@ -1,5 +1,5 @@
 //! The installed helper program: told apart by its name, and as the way of script output into the
-//! debug log. Spec: resources, section 9; tools, section 4.
+//! debug log. Spec: docs/protocol/resources.md, 9; docs/protocol/tools.md, 4.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,6 +1,7 @@
 //! The injection test that found the verdicts of the `made_` vectors, replayed against our
 //! membership: the same datagrams in the order of `vectors/wire/README.md`, the same node alpha
-//! (keepalive 1 s, deadtime 5 s, warntime 3 s, initdead 8 s). Spec: wire, sections 12 to 17, 21.
+//! (keepalive 1 s, deadtime 5 s, warntime 3 s, initdead 8 s).
+//! Spec: docs/protocol/wire.md, 12 to 17, 21.
 
 mod common;
 

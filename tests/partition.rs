@@ -1,5 +1,5 @@
 //! What two nodes do when they hear each other again and one of them is being stopped, with whole
-//! nodes in virtual time. Spec: membership, section 16.3; resources, section 11.
+//! nodes in virtual time. Spec: docs/protocol/membership.md, 16.3; docs/protocol/resources.md, 11.
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A daemon that begins anew in place, because it was told to or because its guardian started it
-//! again, with whole nodes in virtual time. Spec: membership, section 9.3.
+//! again, with whole nodes in virtual time. Spec: docs/protocol/membership.md, 9.3.
 
 mod common;
 

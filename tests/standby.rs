@@ -15,7 +15,7 @@ fn as_recorded_standby_in_all_variants() {
     replay("07-standby.tsv", OFF, Some("bogus"));
 }
 
-/// Up to `failback`, which legacy takes for everything. Spec: resources, section 8.
+/// Up to `failback`, which legacy takes for everything. Spec: docs/protocol/resources.md, 8.
 #[test]
 fn as_recorded_takeover_in_all_variants() {
     replay("08-takeover.tsv", OFF, Some("failback"));

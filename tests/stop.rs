@@ -1,4 +1,5 @@
-//! Stops that do not go smoothly, with whole nodes in virtual time. Spec: resources, section 11.
+//! Stops that do not go smoothly, with whole nodes in virtual time.
+//! Spec: docs/protocol/resources.md, 11.
 
 mod common;
 

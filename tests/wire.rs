@@ -1,5 +1,5 @@
 //! Every recorded datagram against the codec, and properties that hold for any message and for
-//! any bytes. Spec: wire, sections 2 to 7 and 21.
+//! any bytes. Spec: docs/protocol/wire.md, 2 to 7 and 21.
 
 mod common;
 

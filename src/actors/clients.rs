@@ -1,5 +1,6 @@
 //! The client socket: listens, owns the client registry and every session. Lives on the main
-//! thread, so that nothing a client does can hold up a heartbeat. Spec: client API.
+//! thread, so that nothing a client does can hold up a heartbeat.
+//! Spec: docs/protocol/client-api.md.
 //!
 //! | Comes | From | Then |
 //! |---|---|---|
@@ -42,13 +43,13 @@ use queue::Pump;
 use session::{Ended, Heard, Session};
 pub use setup::ClientsSetup;
 
-/// How long a connection may take to sign on. Spec: client API, section 17.
+/// How long a connection may take to sign on. Spec: docs/protocol/client-api.md, 17.
 const SIGN_ON_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a join notice may take to come round. It takes no time unless the core began anew.
 const JOIN_LIMIT: Duration = Duration::from_secs(1);
 
-/// Pause between two audits of the clients' processes. Spec: client API, section 9.
+/// Pause between two audits of the clients' processes. Spec: docs/protocol/client-api.md, 9.
 const AUDIT_PAUSE: Duration = Duration::from_secs(9);
 
 /// Pause between two looks at suppressed log lines.

@@ -1,7 +1,8 @@
 //! The FIFO through which scripts give messages to the cluster.
 //!
 //! Writers wait while we are behind: the kernel's pipe is the queue. We keep the pipe open for
-//! writing ourselves, so that reading never ends. Spec: wire, section 20; tools, section 4.
+//! writing ourselves, so that reading never ends.
+//! Spec: docs/protocol/wire.md, 20; docs/protocol/tools.md, 4.
 
 use std::fs;
 use std::io;

@@ -1,5 +1,5 @@
 //! Notification scripts: `harc` and `rc.d`, one at a time. Nothing ever waits for them.
-//! Spec: resources, section 9.6.
+//! Spec: docs/protocol/resources.md, 9.6.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::protocol::output::Treatment;
 
 /// The clients' message masks together, shared by the client registry, which sets it, and
-/// membership, which looks at it for every message. Spec: client API, section 8.1.
+/// membership, which looks at it for every message. Spec: docs/protocol/client-api.md, 8.1.
 #[derive(Debug, Clone, Default)]
 pub struct Interest(Arc<AtomicU64>);
 

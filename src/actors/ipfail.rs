@@ -1,5 +1,6 @@
 //! The built-in `ipfail`: a client of the client registry without a socket, on by a setting. What
-//! it decides stands in [`policy::ipfail`](crate::policy::ipfail). Spec: client API, section 15.6.
+//! it decides stands in [`policy::ipfail`](crate::policy::ipfail).
+//! Spec: docs/protocol/client-api.md, 15.6.
 //!
 //! An outside `ipfail` always wins: the registry closes our connection when one signs on, and gives
 //! the next when it has gone.

@@ -470,7 +470,7 @@ impl MembershipActor {
         }
     }
 
-    /// A message too large for a datagram goes compressed. Spec: wire, section 7.1.
+    /// A message too large for a datagram goes compressed. Spec: docs/protocol/wire.md, 7.1.
     fn encode(&self, message: &message::Message) -> Result<bytes::Bytes, EncodeError> {
         let (keys, format) = (&self.setup.keys, self.setup.format);
         match codec::encode_datagram(message, keys, format) {
@@ -559,7 +559,7 @@ impl Actor for MembershipActor {
 
 impl Supervised for MembershipActor {
     /// A new core under the next generation: the others take it for a quick restart, and the
-    /// groups run on. Spec: membership, section 9.3.
+    /// groups run on. Spec: docs/protocol/membership.md, 9.3.
     fn restarting(&mut self, _: &mut Self::Context) {
         let Generation(last) = self.setup.identity.generation;
         self.setup.identity.generation = Generation(last.saturating_add(1));

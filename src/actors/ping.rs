@@ -1,5 +1,5 @@
 //! One ping node or ping group: asks by ICMP echo whenever our own status goes out.
-//! Spec: wire, section 19.
+//! Spec: docs/protocol/wire.md, 19.
 //!
 //! It stands among the media as membership sees them: takes [`Transmit`], gives [`Received`]. Which
 //! replies count is decided by [`Pinger`]. Nothing here waits: a request that the socket does not

@@ -2,7 +2,7 @@
 //!
 //! The actor never assumes: every start begins with the scripts' `status`, and after a panic the
 //! order in hand begins anew, behind any script that is still running.
-//! Spec: resources, section 9; order of words, section 2.
+//! Spec: docs/protocol/resources.md, 9; order of words, 2.
 
 mod bare;
 mod care;

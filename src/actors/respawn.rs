@@ -1,4 +1,5 @@
-//! Respawned clients: programs that ha.cf has us keep running. Spec: membership, section 9.
+//! Respawned clients: programs that ha.cf has us keep running.
+//! Spec: docs/protocol/membership.md, 9.
 //!
 //! Each is a supervised actor; [`Clients`] starts and stops all of them in their order. They have a thread of
 //! their own: a program is looked at and its process made there, and both wait for a disk that hangs. So may
@@ -160,7 +161,7 @@ impl Clients {
     }
 }
 
-/// What clients get on top of our own environment. Spec: membership, section 9.1.
+/// What clients get on top of our own environment. Spec: docs/protocol/membership.md, 9.1.
 fn environment(config: &Config, paths: &Paths, debug: u8) -> Environment {
     let mut environment = Environment::of_daemon(config, paths, debug, false);
     environment.set("HA_debug", &debug.to_string());

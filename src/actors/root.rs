@@ -1,5 +1,5 @@
 //! The root actor: starts everything in order, owns all addresses, takes the signals, and ends the
-//! process. It lives on the main thread. Spec: membership, sections 4 and 10.
+//! process. It lives on the main thread. Spec: docs/protocol/membership.md, 4 and 10.
 //!
 //! | Comes | From | Then |
 //! |---|---|---|

@@ -1,5 +1,6 @@
 //! `cl_status`: asks the node on this machine, as scripts know it; `--json` prints one object
-//! instead. All but the process is `systole::cli::cl_status`. Spec: client API, section 14.
+//! instead. All but the process is `systole::cli::cl_status`.
+//! Spec: docs/protocol/client-api.md, 14.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! `ipfail` at its legacy place: gives the resources to the node that reaches more ping nodes.
 //! A client of any heartbeat daemon, ours or legacy; `respawn hacluster /usr/lib/heartbeat/ipfail`
-//! starts it. Arguments mean nothing, as in legacy. Spec: client API, section 15.
+//! starts it. Arguments mean nothing, as in legacy. Spec: docs/protocol/client-api.md, 15.
 //!
 //! Exit codes: 0 after TERM or INT; 1 when the daemon is not there, refuses us or goes away; 100,
 //! on which the daemon does not start it again, when its configuration leaves nothing to do.
@@ -162,7 +162,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Where the daemon says that its clients log; standard error when it says nothing.
-/// Spec: configuration, section 6.
+/// Spec: docs/protocol/config.md, 6.
 fn targets() -> Targets {
     let file = |name| variable(name).map(std::path::PathBuf::from);
     let (logfile, debugfile) = (file("HA_LOGFILE"), file("HA_DEBUGLOG"));

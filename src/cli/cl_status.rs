@@ -1,6 +1,6 @@
 //! `cl_status`: asks the node on this machine, as scripts know it. Options, texts (spelling
 //! included) and exit codes are the legacy ones; every answer is given as JSON too.
-//! Spec: client API, section 14.
+//! Spec: docs/protocol/client-api.md, 14.
 
 mod hbstatus;
 mod links;

@@ -1,5 +1,6 @@
 //! The command lines of `heartbeat`, `cl_status` and `systole`: option letters, what is asked of a
-//! running daemon, and what is printed. Spec: tools, section 1; client API, section 14.
+//! running daemon, and what is printed.
+//! Spec: docs/protocol/tools.md, 1; docs/protocol/client-api.md, 14.
 
 use std::io::Write as _;
 

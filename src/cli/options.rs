@@ -1,4 +1,4 @@
-//! Option letters, read as `getopt` reads them. Spec: tools, section 1.
+//! Option letters, read as `getopt` reads them. Spec: docs/protocol/tools.md, 1.
 
 use super::getopt::{Getopt, Given};
 use crate::resources::left_open::OpenStandby;

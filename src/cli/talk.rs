@@ -1,5 +1,5 @@
 //! Commands that only speak to a running daemon: status (`-s`), stop (`-k`), and the signal of a
-//! reload (`-r`). Spec: tools, section 1.
+//! reload (`-r`). Spec: docs/protocol/tools.md, 1.
 
 use std::fs;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Reads `authkeys`. No line of the log ever holds key material.
 //!
-//! Spec: configuration, section 5.
+//! Spec: docs/protocol/config.md, 5.
 
 use zeroize::Zeroizing;
 
@@ -24,7 +24,7 @@ const DIGEST_NAMES: [&str; 7] = ["sha", "md", "crc", "hmac", "ripemd", "blake", 
 
 /// Checks who may read and write the file. `false`: stop here.
 ///
-/// Spec: configuration, section 5.1.
+/// Spec: docs/protocol/config.md, 5.1.
 pub fn check_permissions(
     report: &mut Report,
     shown: &str,

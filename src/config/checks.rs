@@ -1,6 +1,6 @@
 //! Defaults and semantic checks, after the whole of `ha.cf` has been read.
 //!
-//! Spec: configuration, section 3, step 3.
+//! Spec: docs/protocol/config.md, 3, step 3.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn or_computed(
     })
 }
 
-/// Finds ourselves among the nodes. Spec: configuration, section 2.5.
+/// Finds ourselves among the nodes. Spec: docs/protocol/config.md, 2.5.
 fn local_node(draft: &mut Draft<'_>) -> Option<NodeName> {
     let local = match NodeName::new(&draft.local) {
         Ok(local) => local,
@@ -222,7 +222,7 @@ fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
 }
 
 /// A ping node named like a real node would be two nodes in one: a group is refused
-/// (spec: configuration, section 11), a single host, which legacy runs with, is left out.
+/// (spec: docs/protocol/config.md, 11), a single host, which legacy runs with, is left out.
 fn ping_names(draft: &mut Draft<'_>) {
     let pings = std::mem::take(&mut draft.pings);
     let places = std::mem::take(&mut draft.ping_places);

@@ -1,6 +1,6 @@
 //! The directives about programs around the daemon: clients, children, fencing, pacemaker.
 //!
-//! Spec: configuration, sections 4.5, 4.6 and 4.8.
+//! Spec: docs/protocol/config.md, 4.5, 4.6 and 4.8.
 
 use std::path::Path;
 
@@ -12,10 +12,11 @@ use super::values;
 use crate::notice::Severity;
 use crate::protocol::client::ApiAuth;
 
-/// Longest client name in bytes. Spec: configuration, section 4.6.
+/// Longest client name in bytes. Spec: docs/protocol/config.md, 4.6.
 const MAX_CLIENT_NAME_BYTES: usize = 31;
 
-/// Longest user name of a child in bytes: the legacy buffer less its end. Spec: configuration, 4.5.
+/// Longest user name of a child in bytes: the legacy buffer less its end.
+/// Spec: docs/protocol/config.md, 4.5.
 const MAX_CHILD_USER_BYTES: usize = 63;
 
 /// Longest host name of a fencing line in bytes.
@@ -143,7 +144,7 @@ fn ids(
         .collect()
 }
 
-/// The rules that exist unless the file has one of that name. Spec: configuration, section 4.6.
+/// The rules that exist unless the file has one of that name. Spec: docs/protocol/config.md, 4.6.
 pub(super) fn add_default_rules(draft: &mut Draft<'_>) {
     const RULES: &[(&str, &str, &str)] = &[
         ("ipfail", "hacluster", ""),

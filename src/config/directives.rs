@@ -1,6 +1,6 @@
 //! The table of directives: name, class, default, description and what reads the value.
 //!
-//! Spec: configuration, section 4. Its order is the legacy one: defaults are filled in, and the
+//! Spec: docs/protocol/config.md, 4. Its order is the legacy one: defaults are filled in, and the
 //! configuration is printed, in this order.
 
 use super::handlers as set;

@@ -1,7 +1,7 @@
 //! What `ha.cf` says so far: the defaults of the legacy program, overwritten by one directive after
 //! the other, before anything is checked across lines.
 //!
-//! Spec: configuration, section 4.
+//! Spec: docs/protocol/config.md, 4.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -169,7 +169,7 @@ impl<'a> Draft<'a> {
         self.report.warn(text);
     }
 
-    /// The `node` directive. Spec: configuration, section 2.5.
+    /// The `node` directive. Spec: docs/protocol/config.md, 2.5.
     pub(super) fn add_node(&mut self, word: &str) -> Result<(), Refusal> {
         let name = self.node_name(word)?;
         if self.nodes.contains(&name) {
@@ -221,7 +221,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Says that one core file would overwrite another: a warning to those who ask for core files.
-    /// Spec: configuration, section 4.4.
+    /// Spec: docs/protocol/config.md, 4.4.
     pub(super) fn tell_of_core_settings(&mut self, severity: Severity) {
         let pattern = self.env_of.core_pattern();
         let uses_pid = self.env_of.core_uses_pid();

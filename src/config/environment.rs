@@ -101,7 +101,7 @@ const STONITH_PLUGIN_DIRS: [&str; 3] = [
     "/usr/lib/heartbeat/stonith/plugins",
 ];
 
-/// Socket of the logging daemon. Spec: client API, section 9.
+/// Socket of the logging daemon. Spec: docs/protocol/client-api.md, 9.
 const LOGD_SOCKET: &str = "/var/lib/heartbeat/log_daemon";
 
 impl Environment for Machine {

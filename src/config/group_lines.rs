@@ -1,6 +1,7 @@
 //! haresources as `ResourceManager` reads it: at every order, without checking node names.
 //!
-//! [`super::haresources`] checks the same lines when the daemon starts. Spec: resources, section 2.
+//! [`super::haresources`] checks the same lines when the daemon starts.
+//! Spec: docs/protocol/resources.md, 2.
 
 use std::path::Path;
 use std::{fs, io};

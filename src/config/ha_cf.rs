@@ -1,7 +1,7 @@
 //! Reads `ha.cf` in file order into a [`Draft`]: what the directives say, before defaults and
 //! semantic checks.
 //!
-//! Spec: configuration, sections 2 and 4.
+//! Spec: docs/protocol/config.md, 2 and 4.
 
 use super::directives;
 use super::draft::{Draft, shown_path};

@@ -1,6 +1,6 @@
 //! The handlers of the word-list directives that set one value.
 //!
-//! Spec: configuration, sections 4.1, 4.2, 4.4, 4.5 and 4.7.
+//! Spec: docs/protocol/config.md, 4.1, 4.2, 4.4, 4.5 and 4.7.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ pub(super) fn debugfile(draft: &mut Draft<'_>, word: &str) -> Verdict {
 
 /// Quirk: the value does not matter, only whether the nice model is already on. The nodes of a
 /// cluster share the file and must agree, so we read it the same way and say what it means.
-/// Spec: configuration, section 4.5.
+/// Spec: docs/protocol/config.md, 4.5.
 pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
     draft.report.say_as_legacy(
         Severity::Error,
@@ -270,7 +270,7 @@ fn before_pacemaker(word: &str) -> String {
 }
 
 /// Legacy has the order check inverted: before the `pacemaker` line, where it belongs, the line
-/// refuses the start. We accept it there. Spec: configuration, section 4.8.
+/// refuses the start. We accept it there. Spec: docs/protocol/config.md, 4.8.
 pub(super) fn crm_daemon_dir(draft: &mut Draft<'_>, word: &str) -> Verdict {
     if draft.pacemaker.is_some() {
         draft.report.say(Severity::Error, before_pacemaker(word));

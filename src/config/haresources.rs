@@ -1,7 +1,7 @@
 //! Reads `haresources` twice, as the legacy programs do: the daemon checks the first word of every
 //! line, the scripts take the groups out of it.
 //!
-//! Spec: resources, section 2; configuration, section 6.
+//! Spec: docs/protocol/resources.md, 2; docs/protocol/config.md, 6.
 
 use super::group_lines;
 use super::report::{BYTE_ORDER_MARK, MARK_IN_FRONT, Refusal, Report, quote};

@@ -1,6 +1,6 @@
 //! Physical lines of `ha.cf` and how one splits into directive, value and words.
 //!
-//! Spec: configuration, section 2.1.
+//! Spec: docs/protocol/config.md, 2.1.
 
 use nom::bytes::complete::{take_till, take_while};
 use nom::{IResult, Parser};

@@ -1,6 +1,6 @@
 //! Reads and checks all configuration files in the legacy order.
 //!
-//! Spec: configuration, sections 3 and 10.
+//! Spec: docs/protocol/config.md, 3 and 10.
 
 use std::io;
 
@@ -25,7 +25,7 @@ const EXIT_NO_PERMISSION: u8 = 4;
 /// Exit code of a refused reload.
 const EXIT_NOT_RELOADED: u8 = 1;
 
-/// Longest line of `nodeinfo` in bytes. Spec: configuration, section 2.5.
+/// Longest line of `nodeinfo` in bytes. Spec: docs/protocol/config.md, 2.5.
 const MAX_NODEINFO_BYTES: usize = 255;
 
 /// What the files are read for.
@@ -190,7 +190,8 @@ pub fn load(
 /// Reads the keys alone, for a running daemon that takes new ones; with them, the warnings.
 ///
 /// # Errors
-/// The complaints, in order. A running daemon keeps its old keys then. Spec: configuration, 5.3.
+/// The complaints, in order. A running daemon keeps its old keys then.
+/// Spec: docs/protocol/config.md, 5.3.
 pub fn load_keys(
     paths: &Paths,
     env: &dyn Environment,
@@ -212,7 +213,7 @@ pub fn load_keys(
 /// The first line of `nodeinfo` when a newline ends it, else the kernel's host name; as it is
 /// written.
 ///
-/// Spec: configuration, section 2.5.
+/// Spec: docs/protocol/config.md, 2.5.
 pub fn local_name(paths: &Paths, env: &dyn Environment) -> String {
     let nodeinfo = env
         .read_file(&paths.ha_dir.join("nodeinfo"))

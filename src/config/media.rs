@@ -1,6 +1,6 @@
 //! The directives that make media, and the ports and speeds they take.
 //!
-//! Spec: configuration, section 4.3.
+//! Spec: docs/protocol/config.md, 4.3.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use super::types::MediumConfig;
 use super::values;
 use crate::notice::Severity;
 
-/// Largest number of media, ping nodes included: the size of the legacy table. Spec: configuration, 4.3.
+/// Largest number of media, ping nodes included: the size of the legacy table.
+/// Spec: docs/protocol/config.md, 4.3.
 pub(super) const MAX_MEDIA: usize = 64;
 
 /// Port when neither the file nor the services database says one.
@@ -222,7 +223,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Quirk: legacy cuts the number to 16 bits first. What it then refuses we refuse with its
-    /// text; what it would silently change we refuse too. Spec: configuration, section 11.
+    /// text; what it would silently change we refuse too. Spec: docs/protocol/config.md, 11.
     fn port(&self, word: &str) -> Result<u16, Refusal> {
         let number = values::leading_integer(word);
         u16::try_from(number)
@@ -370,14 +371,14 @@ pub(super) fn ucast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
 }
 
 /// Whether `group` has a scope that heartbeats may have, and is not the bare prefix.
-/// Spec: wire, section 18.5.
+/// Spec: docs/protocol/wire.md, 18.5.
 fn is_group(group: &Ipv6Addr) -> bool {
     let [first, second, rest @ ..] = group.octets();
     first == 0xff && matches!(second & 0x0f, 2 | 4 | 5 | 8) && rest != [0; 14]
 }
 
 /// A numeric address of one other host. A link-local one may name the interface once more, as
-/// its scope; the medium uses its own interface anyway. Spec: wire, section 18.5.
+/// its scope; the medium uses its own interface anyway. Spec: docs/protocol/wire.md, 18.5.
 fn ucast6_peer(fields: &Fields<'_>, text: &str, port: u16) -> Result<Ipv6Addr, Refusal> {
     let (number, scope) = match text.split_once('%') {
         Some((number, scope)) => (number, Some(scope)),

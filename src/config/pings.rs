@@ -1,6 +1,6 @@
 //! The directives that make ping nodes: pseudo-nodes that tell whether the network is there.
 //!
-//! Spec: configuration, section 4.3; wire, section 19.
+//! Spec: docs/protocol/config.md, 4.3; docs/protocol/wire.md, 19.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,6 @@
 //! What `-v` and `-D` print.
 //!
-//! Spec: tools, section 1.
+//! Spec: docs/protocol/tools.md, 1.
 
 use std::fmt::Write;
 

@@ -1,10 +1,10 @@
 //! One row of the table of directives: how a value is read, by what, and what is shown of it.
 //!
-//! Spec: configuration, sections 2.2 and 4.
+//! Spec: docs/protocol/config.md, 2.2 and 4.
 
 use super::draft::{Draft, Verdict};
 
-/// Whether the value part is split. Spec: configuration, section 2.2.
+/// Whether the value part is split. Spec: docs/protocol/config.md, 2.2.
 #[derive(Clone, Copy)]
 pub(super) enum Class {
     /// Words separated by commas and white space; the handler runs once per word.
@@ -39,7 +39,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Whether clients and scripts can read the value. Spec: configuration, section 7.
+    /// Whether clients and scripts can read the value. Spec: docs/protocol/config.md, 7.
     pub(super) const fn is_recorded(&self) -> bool {
         !self.about.is_empty()
     }

@@ -1,5 +1,6 @@
 //! Our own settings: one optional TOML file, read with the `config` crate. Unknown keys are
-//! refused; ha.cf always works without it. `docs/settings.md` holds the table of [`SETTINGS`].
+//! refused; ha.cf always works without it. `docs/reference/settings.md` holds the table of
+//! [`SETTINGS`].
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ impl Default for Settings {
     }
 }
 
-/// One row of the table in `docs/settings.md`.
+/// One row of the table in `docs/reference/settings.md`.
 #[derive(Debug, Clone, Copy)]
 pub struct SettingDoc {
     /// Key in the file.
@@ -382,7 +383,7 @@ impl Settings {
     }
 }
 
-/// The table of `docs/settings.md`.
+/// The table of `docs/reference/settings.md`.
 #[must_use]
 pub fn table() -> String {
     let mut out =
@@ -407,10 +408,10 @@ mod tests {
 
     #[test]
     fn the_documented_table_is_the_code() {
-        let page = include_str!("../../docs/settings.md");
+        let page = include_str!("../../docs/reference/settings.md");
         assert!(
             page.contains(&table()),
-            "docs/settings.md must hold:\n{}",
+            "docs/reference/settings.md must hold:\n{}",
             table()
         );
     }

@@ -11,7 +11,7 @@ use crate::protocol::name::NodeName;
 use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 use crate::protocol::wire::MessageFormat;
 
-/// One configured medium. Spec: wire, section 18; configuration, section 4.3.
+/// One configured medium. Spec: docs/protocol/wire.md, 18; docs/protocol/config.md, 4.3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediumConfig {
     /// IPv4 broadcast on an interface.
@@ -135,7 +135,7 @@ impl fmt::Display for MediumConfig {
     }
 }
 
-/// One ping node or ping group. Spec: wire, section 19.
+/// One ping node or ping group. Spec: docs/protocol/wire.md, 19.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PingConfig {
     /// Name of the pseudo node.
@@ -146,7 +146,7 @@ pub struct PingConfig {
     pub medium: &'static str,
 }
 
-/// A `respawn` or `failfast` line. Spec: membership, section 9.
+/// A `respawn` or `failfast` line. Spec: docs/protocol/membership.md, 9.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RespawnConfig {
     /// User name.
@@ -157,7 +157,7 @@ pub struct RespawnConfig {
     pub failfast: bool,
 }
 
-/// Where log lines go. Spec: tools, section 6.
+/// Where log lines go. Spec: docs/protocol/tools.md, 6.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogConfig {
     /// `logfile`: everything but debug.
@@ -174,7 +174,7 @@ pub struct LogConfig {
     pub use_logd: bool,
 }
 
-/// Where the generation comes from. Spec: wire, section 11.1.
+/// Where the generation comes from. Spec: docs/protocol/wire.md, 11.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GenerationMethod {
     /// The file, counted up.
@@ -183,7 +183,7 @@ pub enum GenerationMethod {
     Time,
 }
 
-/// Where the uuid comes from. Spec: wire, section 11.2.
+/// Where the uuid comes from. Spec: docs/protocol/wire.md, 11.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UuidFrom {
     /// The file.
@@ -192,7 +192,7 @@ pub enum UuidFrom {
     NodeName,
 }
 
-/// Compression plugin of `compression`. Spec: configuration, section 4.7.
+/// Compression plugin of `compression`. Spec: docs/protocol/config.md, 4.7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// `zlib`.
@@ -201,7 +201,7 @@ pub enum Compression {
     Bzip2,
 }
 
-/// How large client messages are compressed. Spec: wire, section 8.
+/// How large client messages are compressed. Spec: docs/protocol/wire.md, 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompressionConfig {
     /// `compression`.
@@ -279,7 +279,7 @@ pub struct Config {
     /// `env` lines: name (without `HA_`) and value.
     pub env: Vec<(String, String)>,
     /// Parameters as clients and scripts read them (`HA_<name>`), spelt as in the file, defaults
-    /// included. Spec: configuration, section 7.
+    /// included. Spec: docs/protocol/config.md, 7.
     pub parameters: BTreeMap<String, String>,
     /// `realtime`.
     pub realtime: bool,

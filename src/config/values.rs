@@ -10,7 +10,7 @@ use nom::{IResult, Parser};
 
 use super::report::Refusal;
 
-/// `1` / `yes` / ... or their opposites, in any case. Spec: configuration, section 2.3.
+/// `1` / `yes` / ... or their opposites, in any case. Spec: docs/protocol/config.md, 2.3.
 pub(super) fn boolean(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" | "y" | "1" => Some(true),
@@ -44,7 +44,7 @@ fn number_and_unit(input: &str) -> IResult<&str, &str> {
     take_while1(|c: char| c.is_ascii_digit() || c == '.').parse(input)
 }
 
-/// A time in one word, rounded to whole milliseconds. Spec: configuration, section 2.4.
+/// A time in one word, rounded to whole milliseconds. Spec: docs/protocol/config.md, 2.4.
 ///
 /// Quirk: of `1.5.5` the part `1.5` counts; files that legacy runs with may hold such a typing error.
 pub(super) fn time(word: &str) -> Option<Duration> {
@@ -65,7 +65,8 @@ pub(super) fn time(word: &str) -> Option<Duration> {
     Some(Duration::from_millis(ms as u64))
 }
 
-/// The integer at the front of `word`; 0 when there is none. Saturates. Spec: configuration, 4.
+/// The integer at the front of `word`; 0 when there is none. Saturates.
+/// Spec: docs/protocol/config.md, 4.
 pub(super) fn leading_integer(word: &str) -> i64 {
     scan_integer(word).map_or(0, |(number, _)| number)
 }

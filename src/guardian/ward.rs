@@ -43,7 +43,7 @@ const RELEASING: u32 = 8;
 const LEAST: Duration = Duration::from_millis(500);
 
 /// How long others wait for a process that replaces itself in place, beyond the usual: what it has
-/// asked for. Spec: membership, section 9.3.
+/// asked for. Spec: docs/protocol/membership.md, 9.3.
 const RESTART_EXTRA: Duration = Duration::from_secs(30);
 
 /// A restart of the machine takes effect so much before the others' patience ends: an eighth of it

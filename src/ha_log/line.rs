@@ -1,4 +1,4 @@
-//! What one log line looks like. Spec: tools, sections 6.1 to 6.4.
+//! What one log line looks like. Spec: docs/protocol/tools.md, 6.1 to 6.4.
 
 use std::fmt::Write as _;
 
@@ -147,7 +147,7 @@ pub const fn syslog_severity(severity: Severity) -> u8 {
 }
 
 /// The number of a facility as ha.cf names it, lower case only; `None` for an unknown name.
-/// Spec: configuration, section 4.4.
+/// Spec: docs/protocol/config.md, 4.4.
 #[must_use]
 pub fn facility_number(name: &str) -> Option<u8> {
     Some(match name {

@@ -1,5 +1,6 @@
 //! The legacy log, as one `tracing` layer: `logfile`, `debugfile`, syslog and, until the daemon is
-//! in the background, standard error. Spec: tools, section 6; configuration, section 4.4.
+//! in the background, standard error.
+//! Spec: docs/protocol/tools.md, 6; docs/protocol/config.md, 4.4.
 //!
 //! An event becomes a record on the thread that logs it; a bounded queue takes the record to the
 //! one thread that writes. When the queue is full the record is dropped and counted: no actor ever
@@ -37,7 +38,8 @@ use line::{FileStyle, Record};
 /// the usual length about a quarter of a megabyte.
 pub const QUEUE: usize = 2048;
 
-/// Debug level from which `trace` events (whole messages) are logged. Spec: configuration, 4.4.
+/// Debug level from which `trace` events (whole messages) are logged.
+/// Spec: docs/protocol/config.md, 4.4.
 const TRACE_LEVEL: u8 = 4;
 
 /// Where lines go.
@@ -239,7 +241,8 @@ impl HaLog {
         self.shared.debug.store(level, Ordering::Relaxed);
     }
 
-    /// Raises (`USR1`) or lowers (`USR2`) the debug level by one and says so. Spec: tools, section 2.
+    /// Raises (`USR1`) or lowers (`USR2`) the debug level by one and says so.
+    /// Spec: docs/protocol/tools.md, 2.
     pub fn step_debug(&self, up: bool) {
         let old = self.debug();
         let new = if up {

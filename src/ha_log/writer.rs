@@ -16,7 +16,8 @@ use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
 use crate::sys;
 
-/// How often at most a file is looked at to see whether it was moved. Spec: tools, section 6.4.
+/// How often at most a file is looked at to see whether it was moved.
+/// Spec: docs/protocol/tools.md, 6.4.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// Lines written before those who wait in `flush` are told.
 const BURST: usize = 256;

@@ -21,7 +21,7 @@ const FIFO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits until the daemon's takeover of a node's groups is done. It never starts anything: the
 /// daemon has begun that work before it ran the script that calls this. Always 0.
-/// Spec: resources, section 9.8.
+/// Spec: docs/protocol/resources.md, 9.8.
 pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
     let node = call.args.first().cloned().unwrap_or_default();
     let node = node.to_ascii_lowercase();
@@ -50,12 +50,14 @@ pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
     0
 }
 
-/// Nothing is left to do here: the daemon asks for its groups by itself. Spec: resources, 5.3.
+/// Nothing is left to do here: the daemon asks for its groups by itself.
+/// Spec: docs/protocol/resources.md, 5.3.
 pub(super) fn req_resource(_: &mut Call<'_>) -> u8 {
     0
 }
 
-/// Asks that this node gives groups away. Spec: tools, section 4; resources, section 7.1.
+/// Asks that this node gives groups away.
+/// Spec: docs/protocol/tools.md, 4; docs/protocol/resources.md, 7.1.
 pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
         return 0;
@@ -73,7 +75,8 @@ pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
     request(call, "hb_standby", &text, &done, goal)
 }
 
-/// Asks that the other node gives groups away. Spec: tools, section 4; resources, section 8.
+/// Asks that the other node gives groups away.
+/// Spec: docs/protocol/tools.md, 4; docs/protocol/resources.md, 8.
 pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
         return 0;

@@ -1,4 +1,4 @@
-//! `ResourceManager`. Spec: resources, section 9.1.
+//! `ResourceManager`. Spec: docs/protocol/resources.md, 9.1.
 
 use std::fs;
 use std::sync::Arc;

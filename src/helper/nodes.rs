@@ -1,5 +1,5 @@
 //! `hb_addnode`, `hb_delnode`, `hb_setweight`, `hb_setsite`: changes of the node table while the
-//! daemon runs. They live in memory only: ha.cf is not changed. Spec: tools, section 4.
+//! daemon runs. They live in memory only: ha.cf is not changed. Spec: docs/protocol/tools.md, 4.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! `cl_respawn`: runs a program and starts it again whenever it ends, until it ends with the magic
-//! code. Independent of the daemon. Spec: tools, section 4.1.
+//! code. Independent of the daemon. Spec: docs/protocol/tools.md, 4.1.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,8 @@
 //! Looks at a configuration that can be read: would this host run it, and does it say what its writer
 //! meant? One table of checks; each is pure over the files and what a [`HostView`] shows of the host.
 //!
-//! [`load`] is [`config::load`](crate::config::load::load) and this table after it. `docs/checks.md` holds the table.
+//! [`load`] is [`config::load`](crate::config::load::load) and this table after it.
+//! `docs/reference/checks.md` holds the table.
 
 mod clients;
 mod groups;
@@ -248,7 +249,7 @@ pub fn load(
     Ok(loaded)
 }
 
-/// The table of `docs/checks.md`.
+/// The table of `docs/reference/checks.md`.
 #[must_use]
 pub fn table() -> String {
     let mut out = String::from("| Check | Finds | Then |\n|---|---|---|\n");

@@ -200,10 +200,10 @@ fn check(ha_cf: &str, haresources: &str, settings: &str) -> Vec<String> {
 
 #[test]
 fn the_documented_table_is_the_code() {
-    let page = include_str!("../../docs/checks.md");
+    let page = include_str!("../../docs/reference/checks.md");
     assert!(
         page.contains(&table()),
-        "docs/checks.md must hold:\n{}",
+        "docs/reference/checks.md must hold:\n{}",
         table()
     );
 }

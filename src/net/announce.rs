@@ -1,7 +1,7 @@
 //! Tells the neighbours where a service address lives now: gratuitous ARP for IPv4, unsolicited
 //! neighbour advertisements for IPv6.
 //!
-//! Frames and schedule are pure; [`Announcer`] sends. Spec: resources, section 15.
+//! Frames and schedule are pure; [`Announcer`] sends. Spec: docs/protocol/resources.md, 15.
 
 use std::io;
 use std::iter::once;

@@ -1,6 +1,6 @@
 //! Where a service address belongs: interface, prefix, label, broadcast. Pure.
 //!
-//! Spec: resources, section 15.
+//! Spec: docs/protocol/resources.md, 15.
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr};

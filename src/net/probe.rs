@@ -8,7 +8,7 @@
 //!
 //! An answer counts when it says that the address is at a hardware address that is none of ours: a
 //! host with two interfaces in one network answers itself. Frames and their reading are pure; the
-//! sockets are [`Prober`]'s. Spec: resources, section 15, [NEW].
+//! sockets are [`Prober`]'s. Spec: docs/protocol/resources.md, 15, [D].
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,8 +1,9 @@
 //! Starts, stops and looks at service addresses: what the address scripts do, in the process.
 //!
 //! Every operation is idempotent and bounded in time. One [`AddressManager`] serves all groups of
-//! a node; operations run one after another, each a few netlink requests. Spec: resources,
-//! section 15.
+//! a node; operations run one after another, each a few netlink requests.
+//! Spec: docs/protocol/resources.md,
+//! 15.
 
 use std::collections::HashMap;
 use std::io;

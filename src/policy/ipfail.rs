@@ -1,5 +1,6 @@
-//! `ipfail`: gives the resources to the node that reaches more ping nodes. Spec: client API,
-//! section 15.
+//! `ipfail`: gives the resources to the node that reaches more ping nodes.
+//! Spec: docs/protocol/client-api.md,
+//! 15.
 //!
 //! A client of the client socket without the socket: it takes the messages that a daemon writes
 //! and says what to write back, so the actor inside the daemon and the program of our own decide
@@ -45,7 +46,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 const BOTH_NOTICE: Duration = Duration::from_millis(500);
 
 /// Longest tick of a legacy daemon; a shorter keepalive is its tick. It acts on what comes, and
-/// looks whether a node is dead, at its ticks only. Spec: membership, section 16.4.
+/// looks whether a node is dead, at its ticks only. Spec: docs/protocol/membership.md, 16.4.
 const LONGEST_TICK: Duration = Duration::from_millis(500);
 
 /// How long after it told the partner that we see more a change is told at once: the partner is

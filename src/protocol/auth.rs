@@ -1,4 +1,5 @@
-//! Signing and verifying: `crc`, `md5`, `sha1` and the choice of the key. Spec: wire, section 4.
+//! Signing and verifying: `crc`, `md5`, `sha1` and the choice of the key.
+//! Spec: docs/protocol/wire.md, 4.
 //!
 //! A key lives here in prepared form only: the bytes of the keys file are wiped as soon as the
 //! ring is built, nothing prints them, and no error names the digest that would have been right.
@@ -12,11 +13,11 @@ use md5::Md5;
 use ring::hmac as ring_hmac;
 use zeroize::Zeroizing;
 
-/// Entries of the keys file carry the numbers 0..=15. Spec: wire, section 6.
+/// Entries of the keys file carry the numbers 0..=15. Spec: docs/protocol/wire.md, 6.
 pub const MAX_KEY_INDEX: u8 = 15;
 
 /// Longest token accepted. A true one has at most 43 bytes (`15 ` and 40 hex digits); legacy
-/// dies of one over 5119 bytes. Spec: wire, section 21.
+/// dies of one over 5119 bytes. Spec: docs/protocol/wire.md, 21.
 pub const MAX_TOKEN_BYTES: usize = 128;
 
 /// Longest token made here: two digits, a space, 40 hex digits.
@@ -27,7 +28,7 @@ static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
 
 const LOWER_HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// How an entry of the keys file signs. Spec: wire, section 4.1.
+/// How an entry of the keys file signs. Spec: docs/protocol/wire.md, 4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     /// CRC-32/CKSUM without a key: finds line noise, protects against nobody.
@@ -259,7 +260,7 @@ impl KeyRing {
             .filter_map(|(index, key)| key.as_ref().map(|key| (index, key.method())))
     }
 
-    /// Makes the token of `data`: `<index> <digest>`. Spec: wire, section 4.2.
+    /// Makes the token of `data`: `<index> <digest>`. Spec: docs/protocol/wire.md, 4.2.
     #[must_use]
     pub fn sign(&self, data: &[u8]) -> Token {
         let mut token = Token::default();
@@ -272,7 +273,7 @@ impl KeyRing {
     /// Checks `token` against `data`, with method and key of the entry that the token names.
     ///
     /// Legacy takes the method of that entry and the key of its own `auth` entry; nothing needs
-    /// that. Spec: wire, section 4.3.
+    /// that. Spec: docs/protocol/wire.md, 4.3.
     ///
     /// # Errors
     /// [`TokenError`] with the reason.
@@ -391,7 +392,8 @@ fn split_token(token: &[u8]) -> Option<(u32, &[u8])> {
     Some((index, rest.get(1..)?))
 }
 
-/// Decodes exactly `2 * N` lower-case hex digits. Spec: wire, section 4.3: upper case fails.
+/// Decodes exactly `2 * N` lower-case hex digits.
+/// Spec: docs/protocol/wire.md, 4.3: upper case fails.
 fn decode_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit & 15),

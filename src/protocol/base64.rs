@@ -1,5 +1,5 @@
 //! Base64 as binary fields carry it in classic form: RFC 4648, padded, one spelling per value.
-//! Spec: wire, section 3.2.
+//! Spec: docs/protocol/wire.md, 3.2.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,5 +1,5 @@
 //! The client registry: who is signed on, what each client may ask and which messages it gets.
-//! Does no I/O and reads no clock. Spec: client API.
+//! Does no I/O and reads no clock. Spec: docs/protocol/client-api.md.
 //!
 //! Frames go in with [`Registry::message`], cluster messages with [`Registry::deliver`]; outputs
 //! come out in the order in which they must be done. A client is known by its connection.
@@ -27,13 +27,13 @@ pub use view::{ClusterNode, ClusterView};
 pub use vocabulary::{ClientId, ClientOutput, Credentials, Gone, MaintenanceRequest, Surroundings};
 use vocabulary::{mask, word};
 
-/// Longest client name in bytes: what legacy stores. Spec: client API, section 4.
+/// Longest client name in bytes: what legacy stores. Spec: docs/protocol/client-api.md, 4.
 pub const MAX_NAME_BYTES: usize = 31;
 
 /// Clients at once: far more than a node has programs, far fewer than it has descriptors.
 pub const MAX_CLIENTS: usize = 512;
 
-/// Connections that have not signed on, in all. Spec: client API, section 17.
+/// Connections that have not signed on, in all. Spec: docs/protocol/client-api.md, 17.
 pub const MAX_STRANGERS: usize = 256;
 
 /// The same per user.
@@ -42,7 +42,7 @@ pub const MAX_STRANGERS_PER_USER: usize = 64;
 /// Frames in a row that are no message, after which a client is cut off.
 const MAX_BAD_FRAMES: u8 = 10;
 
-/// Largest queue a client may ask for. Spec: client API, section 6.
+/// Largest queue a client may ask for. Spec: docs/protocol/client-api.md, 6.
 const MAX_SEND_QUEUE: u64 = 16_384;
 
 /// How far a connection has come.
@@ -66,12 +66,13 @@ struct Client {
     named: bool,
     /// Part of the daemon: an outside client of its name takes its place.
     inside: bool,
-    /// Fixed with the first message. Spec: client API, section 4.
+    /// Fixed with the first message. Spec: docs/protocol/client-api.md, 4.
     number: Option<u64>,
     mask: u64,
     bad_frames: u8,
     /// Nodes of which messages were missing at its sign-on, each with the run and the highest
-    /// number heard: what comes late was said before it was there. Spec: client API, section 4.
+    /// number heard: what comes late was said before it was there.
+    /// Spec: docs/protocol/client-api.md, 4.
     signed_on_after: Vec<(NodeName, Generation, Sequence)>,
 }
 
@@ -175,7 +176,7 @@ impl Registry {
             .map(|(id, client)| (*id, client.credentials.pid))
     }
 
-    /// Takes one message of a client. Spec: client API, sections 4, 6 and 7.
+    /// Takes one message of a client. Spec: docs/protocol/client-api.md, 4, 6 and 7.
     pub fn message(
         &mut self,
         id: ClientId,

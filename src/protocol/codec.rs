@@ -1,5 +1,5 @@
 //! From bytes to a verified message and back: steps 1 to 3 of the receive pipeline.
-//! Spec: wire, sections 4, 5, 9 and 12.
+//! Spec: docs/protocol/wire.md, 4, 5, 9 and 12.
 
 use bytes::Bytes;
 
@@ -43,7 +43,7 @@ pub enum DecodeError {
     /// Not ours: the first four bytes are no start marker. Dropped without a log line.
     #[error("not a heartbeat message")]
     NotAMessage,
-    /// A message by its start, but broken. Spec: wire, section 21.
+    /// A message by its start, but broken. Spec: docs/protocol/wire.md, 21.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// Not signed, or not with a key of ours.
@@ -71,7 +71,8 @@ pub enum BadToken {
 }
 
 impl DecodeError {
-    /// Whether the bytes are dropped and counted without a log line. Spec: wire, section 12.
+    /// Whether the bytes are dropped and counted without a log line.
+    /// Spec: docs/protocol/wire.md, 12.
     #[must_use]
     pub const fn is_silent(&self) -> bool {
         matches!(self, Self::NotAMessage)
@@ -135,7 +136,7 @@ pub fn verify_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeEr
 }
 
 /// Reads one message that needs no signature: the FIFO's, in either form, trailer or not.
-/// Spec: wire, section 20.
+/// Spec: docs/protocol/wire.md, 20.
 ///
 /// # Errors
 /// [`DecodeError`] with the reason.
@@ -150,7 +151,7 @@ pub fn decode_unsigned(input: &[u8]) -> Result<Message, DecodeError> {
     })
 }
 
-/// Checks the last field `auth` against all other fields. Spec: wire, section 4.3.
+/// Checks the last field `auth` against all other fields. Spec: docs/protocol/wire.md, 4.3.
 fn verify_classic(message: &Message, keys: &KeyRing) -> Result<(), BadToken> {
     let auth = message
         .fields()
@@ -182,7 +183,7 @@ pub fn encode_datagram(
     sign_body(out, keys)
 }
 
-/// Makes a datagram with the whole message compressed. Spec: wire, section 7.1.
+/// Makes a datagram with the whole message compressed. Spec: docs/protocol/wire.md, 7.1.
 ///
 /// For messages over the threshold under `traditional_compression yes`, and for those that
 /// [`encode_datagram`] finds too large.

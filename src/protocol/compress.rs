@@ -1,10 +1,10 @@
-//! Whole-message compression. Spec: wire, section 7.1.
+//! Whole-message compression. Spec: docs/protocol/wire.md, 7.1.
 //!
 //! ```text
 //! ###\n  <n>:(1)_compressed_payload=<bytes>,  31:(0)_compression_algorithm=zlib,  %%%\n  trailer
 //! ```
 //!
-//! Compressed *fields* (types 4 and 5, section 7.2) are carried untouched: only the program that
+//! Compressed *fields* (types 4 and 5: docs/protocol/wire.md, 7.2) are carried untouched: only the program that
 //! reads such a field unpacks it.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Field names and message types as they stand on the wire. Spec: wire, sections 8 and 10.
+//! Field names and message types as they stand on the wire. Spec: docs/protocol/wire.md, 8 and 10.
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -164,14 +164,16 @@ pub mod kind {
     /// Types that begin so carry no sequence number.
     pub const UNSEQUENCED_PREFIX: &str = "NS_";
 
-    /// Whether only membership says messages of this type: no local program may. Spec: client API,
-    /// section 7.
+    /// Whether only membership says messages of this type: no local program may.
+    /// Spec: docs/protocol/client-api.md,
+    /// 7.
     #[must_use]
     pub fn is_of_membership(kind: &str) -> bool {
         kind.starts_with(UNSEQUENCED_PREFIX) || matches!(kind, STATUS | REQ_NODES | REP_NODES)
     }
 
-    /// Whether only daemons say messages of this type: no client may. Spec: client API, section 7.
+    /// Whether only daemons say messages of this type: no client may.
+    /// Spec: docs/protocol/client-api.md, 7.
     #[must_use]
     pub fn is_of_daemons(kind: &str) -> bool {
         is_of_membership(kind)

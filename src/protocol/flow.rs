@@ -1,5 +1,5 @@
 //! Acknowledgement and flow control: who has what of ours, when we acknowledge, when clients
-//! must wait. Spec: wire, section 15.
+//! must wait. Spec: docs/protocol/wire.md, 15.
 
 use super::name::Sequence;
 
@@ -33,7 +33,7 @@ pub fn ack_filled(trigger: u64, filled: Sequence, complete_to: Sequence) -> Opti
     (candidate >= filled && candidate.0 > 0).then_some(candidate)
 }
 
-/// Whether an acknowledgement is news. Spec: wire, section 15.3.
+/// Whether an acknowledgement is news. Spec: docs/protocol/wire.md, 15.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckVerdict {
     /// Store it.

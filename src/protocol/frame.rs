@@ -1,5 +1,5 @@
 //! Finds messages in a stream of bytes and finds its way back after a broken one.
-//! Spec: wire, sections 18.4 (serial) and 20 (FIFO).
+//! Spec: docs/protocol/wire.md, 18.4 (serial) and 20 (FIFO).
 //!
 //! Opens nothing: bytes go in with [`push`](StreamDecoder::push), messages and errors come out.
 //! Bytes leave the buffer before anything can be wrong with them, so no error comes twice.
@@ -26,7 +26,7 @@ use super::netstring::{self, netstring, split_body};
 use super::text;
 use super::wire::{MAX_MESSAGE_BYTES, Malformed};
 
-/// Longest line of the FIFO, newline included. Spec: wire, section 6.
+/// Longest line of the FIFO, newline included. Spec: docs/protocol/wire.md, 6.
 pub const MAX_FIFO_LINE_BYTES: usize = 511;
 
 /// Room for a trailer: length, colon, the longest token, comma.

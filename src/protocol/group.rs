@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::name::NodeName;
 
-/// Key of a group: its first resource, spelled exactly as in haresources. Spec: resources, section 1.
+/// Key of a group: its first resource, spelled exactly as in haresources.
+/// Spec: docs/protocol/resources.md, 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(Arc<str>);
 

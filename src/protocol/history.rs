@@ -1,4 +1,5 @@
-//! What was sent, and answering requests to send it again. Spec: wire, sections 14.2 and 14.3.
+//! What was sent, and answering requests to send it again.
+//! Spec: docs/protocol/wire.md, 14.2 and 14.3.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Who a node is and which run of it this is: the pure part. Spec: wire, sections 11.1 and 11.2.
+//! Who a node is and which run of it this is: the pure part.
+//! Spec: docs/protocol/wire.md, 11.1 and 11.2.
 //!
 //! The files themselves are read and written by [`crate::state_files`].
 
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(taken, Generation(now + 1));
     }
 
-    /// Spec: wire, section 11.2.
+    /// Spec: docs/protocol/wire.md, 11.2.
     #[test]
     fn uuid_from_node_name() {
         for (name, uuid) in [

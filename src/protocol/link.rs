@@ -1,4 +1,4 @@
-//! One link: a (node, medium) pair. Spec: wire, section 16.4.
+//! One link: a (node, medium) pair. Spec: docs/protocol/wire.md, 16.4.
 
 use super::name::MediumName;
 use crate::clock::Monotonic;

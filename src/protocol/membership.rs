@@ -48,7 +48,7 @@ use send::AnnouncedDeadTime;
 pub use send::{START_RAISE, START_RAISE_FOR};
 pub use view::{NodeView, Silence};
 
-/// Longest `ld` text, in bytes. Spec: wire, section 8.
+/// Longest `ld` text, in bytes. Spec: docs/protocol/wire.md, 8.
 const MAX_LOAD_BYTES: usize = 63;
 
 /// Who we are in this run.
@@ -199,12 +199,12 @@ impl Membership {
     }
 
     /// The groups ran on while the process or its core began anew: no ping node is waited for. Call
-    /// before [`start`](Self::start). Spec: membership, section 9.3.
+    /// before [`start`](Self::start). Spec: docs/protocol/membership.md, 9.3.
     pub const fn go_on(&mut self) {
         self.goes_on = true;
     }
 
-    /// Begins the run: `status init`, with a raised `dt`. Spec: membership, section 4.
+    /// Begins the run: `status init`, with a raised `dt`. Spec: docs/protocol/membership.md, 4.
     pub fn start(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.phase != Phase::Stopped {
             return;
@@ -260,7 +260,7 @@ impl Membership {
     }
 
     /// Sends a message of a script or client. Types that only a daemon may send are refused with
-    /// a line. Spec: wire, section 9; client API, section 7.
+    /// a line. Spec: docs/protocol/wire.md, 9; docs/protocol/client-api.md, 7.
     pub fn inject(&mut self, origin: Origin, message: Message, now: Now, out: &mut Vec<Output>) {
         self.enter(now, out);
         if let Some(refused) = send::refused_from(origin, &message) {
@@ -283,7 +283,7 @@ impl Membership {
 
     /// Goes on under a new generation: numbers from 1, `init`, `up`, `reqnodes`, then
     /// [`Output::CommUp`] with `first: false`. What is known of the others is kept. The number
-    /// must be safe on disk. Spec: membership, section 16.3.
+    /// must be safe on disk. Spec: docs/protocol/membership.md, 16.3.
     pub fn begin_new_generation(
         &mut self,
         generation: Generation,
@@ -296,7 +296,7 @@ impl Membership {
 
     /// Goes on under a new generation without a word about it but the number: for peers that have
     /// all been declared dead, so that the first they hear of us is a new run. The number must be
-    /// safe on disk. Spec: membership, section 16.3.
+    /// safe on disk. Spec: docs/protocol/membership.md, 16.3.
     pub fn continue_under(&mut self, generation: Generation, now: Now, out: &mut Vec<Output>) {
         self.enter(now, out);
         self.renumber(generation, out);

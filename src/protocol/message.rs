@@ -1,4 +1,4 @@
-//! The message model: an ordered list of named, typed fields. Spec: wire, section 1.
+//! The message model: an ordered list of named, typed fields. Spec: docs/protocol/wire.md, 1.
 
 use std::fmt;
 
@@ -97,7 +97,8 @@ impl Message {
 
     /// Appends `elements` to the list of that name, or adds the list when there is none.
     ///
-    /// `false`, and no change, when a field of another type has the name. Spec: wire, section 1.
+    /// `false`, and no change, when a field of another type has the name.
+    /// Spec: docs/protocol/wire.md, 1.
     #[must_use]
     pub fn extend_list(&mut self, name: &[u8], elements: Vec<Vec<u8>>) -> bool {
         match self.fields.iter_mut().find(|f| f.name[..] == *name) {
@@ -214,7 +215,7 @@ impl Message {
         (self.fields.iter().map(of)).fold(size_of::<Self>(), usize::saturating_add)
     }
 
-    /// Whether a field needs the netstring form. Spec: wire, section 5.
+    /// Whether a field needs the netstring form. Spec: docs/protocol/wire.md, 5.
     #[must_use]
     pub fn needs_netstring(&self) -> bool {
         self.fields.iter().any(|f| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest node name, in bytes. Spec: wire, section 6.
+/// Longest node name, in bytes. Spec: docs/protocol/wire.md, 6.
 pub const MAX_NODE_NAME_BYTES: usize = 99;
 
 /// Name of a cluster member or ping node: 1..=99 bytes, ASCII letters in lower case, no white space.
@@ -65,7 +65,7 @@ impl fmt::Display for NodeName {
 
 /// Name of a medium as links carry it: `eth0`, `/dev/ttyS0`, or the ping node's name.
 ///
-/// Two media on one interface share one name and so one link. Spec: wire, section 16.4.
+/// Two media on one interface share one name and so one link. Spec: docs/protocol/wire.md, 16.4.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MediumName(Arc<str>);
 
@@ -89,7 +89,7 @@ impl fmt::Display for MediumName {
     }
 }
 
-/// Identity of a node: 16 bytes in RFC 4122 order. Spec: wire, section 11.2.
+/// Identity of a node: 16 bytes in RFC 4122 order. Spec: docs/protocol/wire.md, 11.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeUuid(pub [u8; 16]);
 
@@ -116,10 +116,10 @@ impl fmt::Display for NodeUuid {
     }
 }
 
-/// Number of a node's run; grows with every start. Spec: wire, section 11.1.
+/// Number of a node's run; grows with every start. Spec: docs/protocol/wire.md, 11.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Generation(pub u64);
 
-/// Number of a message within one generation, from 1. Spec: wire, section 9.
+/// Number of a message within one generation, from 1. Spec: docs/protocol/wire.md, 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sequence(pub u64);

@@ -1,4 +1,4 @@
-//! The netstring form: what UDP media and clients carry. Spec: wire, section 2.
+//! The netstring form: what UDP media and clients carry. Spec: docs/protocol/wire.md, 2.
 //!
 //! ```text
 //! ###\n  11:(0)t=status,  9:(1)u=....,  %%%\n   42:1 2e45a9976e...,
@@ -158,7 +158,7 @@ fn parse_struct(value: &[u8], depth: usize, assembly: &mut Assembly) -> Result<M
 /// Appends the body of `message`: markers and fields, no trailer.
 ///
 /// # Errors
-/// [`EncodeError`] when a field breaks a rule of section 1.
+/// [`EncodeError`] when a field breaks a rule of docs/protocol/wire.md, 1.
 pub fn emit(message: &Message, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     emit_nested(message, 0, out)
 }

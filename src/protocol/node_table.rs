@@ -13,7 +13,7 @@ use super::sequence::{KnownRun, Window};
 use super::status::NodeStatus;
 use crate::clock::Monotonic;
 
-/// Nodes in the table, ping nodes included; the legacy limit. Spec: wire, section 6.
+/// Nodes in the table, ping nodes included; the legacy limit. Spec: docs/protocol/wire.md, 6.
 pub const MAX_NODES: usize = 100;
 /// Longest dead time a node may announce: a broken peer shall not become immortal.
 pub const MAX_DEAD_TIME: Duration = Duration::from_secs(3600);
@@ -208,7 +208,7 @@ impl Node {
         }
     }
 
-    /// Forgets the numbers, as after a death. Spec: wire, section 13.3.
+    /// Forgets the numbers, as after a death. Spec: docs/protocol/wire.md, 13.3.
     pub fn forget_tracking(&mut self) {
         self.heard_to = self.heard_to.max(self.window.last().unwrap_or_default());
         self.window.clear();
@@ -220,7 +220,7 @@ impl Node {
         self.ack_due = None;
     }
 
-    /// Forgets the last run and takes a new one. Spec: wire, section 13.2.
+    /// Forgets the last run and takes a new one. Spec: docs/protocol/wire.md, 13.2.
     pub fn take_generation(&mut self, generation: Generation) {
         self.forget_tracking();
         self.heard_to = Sequence(0);
@@ -239,7 +239,7 @@ impl Node {
     }
 
     /// Keeps a notice until what is missing before it has come or was given up. Returns those that
-    /// cannot wait any longer, the oldest first. Spec: client API, section 9, barrier.
+    /// cannot wait any longer, the oldest first. Spec: docs/protocol/client-api.md, 9, barrier.
     pub fn hold_notice(&mut self, seq: Sequence, notice: Message) -> Vec<Message> {
         self.held_notices.insert(seq, notice);
         let mut bytes = total_bytes(self.held_notices.values());
@@ -399,7 +399,7 @@ impl NodeTable {
         self.nodes.get_mut(index.0)
     }
 
-    /// The node of exactly that name, case included. Spec: wire, section 11.2.
+    /// The node of exactly that name, case included. Spec: docs/protocol/wire.md, 11.2.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<NodeIndex> {
         self.nodes
@@ -419,7 +419,7 @@ impl NodeTable {
 
     /// Who sent a message. A configured name decides, whatever the uuid: two machines with one
     /// uuid are what a copied disk looks like, and each must go on hearing the other. A known uuid
-    /// under a name that is not configured renames nobody. Spec: wire, section 11.2.
+    /// under a name that is not configured renames nobody. Spec: docs/protocol/wire.md, 11.2.
     #[must_use]
     pub fn sender(&self, name: &str, uuid: Option<&NodeUuid>) -> Sender {
         let holder = uuid.and_then(|uuid| self.find_uuid(uuid));
@@ -471,7 +471,7 @@ impl NodeTable {
             .count()
     }
 
-    /// What every member that is not dead has of ours. Spec: wire, section 15.3.
+    /// What every member that is not dead has of ours. Spec: docs/protocol/wire.md, 15.3.
     #[must_use]
     pub fn acknowledged_by_all(&self, highest: Sequence) -> Sequence {
         self.nodes

@@ -2,7 +2,7 @@
 //!
 //! An owner works outputs off first-in first-out and appends what its reactions produce at the
 //! end. Then messages reach the wire in the order of their numbers and the resource core sees
-//! events in the order in which they happened. Spec: wire, section 9.
+//! events in the order in which they happened. Spec: docs/protocol/wire.md, 9.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::partition::Weight;
 use super::status::NodeStatus;
 use crate::notice::Notice;
 
-/// How a message was taken; clients choose by it. Spec: client API, section 8.1.
+/// How a message was taken; clients choose by it. Spec: docs/protocol/client-api.md, 8.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
     /// Ordinary messages, and status messages that change something. Every client.
@@ -126,7 +126,7 @@ pub enum ResourceEvent {
         /// The message.
         message: Message,
     },
-    /// A node was silent for its dead time. Spec: membership, section 5.
+    /// A node was silent for its dead time. Spec: docs/protocol/membership.md, 5.
     NodeDead {
         /// The node.
         node: NodeName,
@@ -152,7 +152,7 @@ pub enum ResourceEvent {
         message: Message,
     },
     /// A node came with a higher generation: everything known of its resources is void. Status
-    /// changes follow. Spec: membership, section 6.1.
+    /// changes follow. Spec: docs/protocol/membership.md, 6.1.
     NodeRestarted {
         /// The node.
         node: NodeName,
@@ -160,7 +160,7 @@ pub enum ResourceEvent {
         was_dead: bool,
     },
     /// A node that we had declared dead is back with the generation it had: both sides may hold
-    /// everything. Spec: membership, section 6.2.
+    /// everything. Spec: docs/protocol/membership.md, 6.2.
     ReturnedAfterPartition {
         /// The node.
         node: NodeName,
@@ -182,7 +182,7 @@ pub enum ResourceEvent {
     /// Messages of a node that lives were lost for good: more were missing than can be asked for,
     /// or the node cannot send them again. What they said is unknown, so what was only said once
     /// must be asked for or said again. At most once a second for each node; a loss within that
-    /// second is told at its end. Spec: wire, sections 13.2 and 14.
+    /// second is told at its end. Spec: docs/protocol/wire.md, 13.2 and 14.
     WordsLost {
         /// Whose messages.
         node: NodeName,
@@ -194,11 +194,12 @@ pub enum ResourceEvent {
     },
     /// Nothing of ours was sent for at least our own dead time: peers may have given us up. Comes
     /// before anything else of the call; no heartbeat goes out in that call, so that the owner
-    /// can begin a new generation first; it must tick again at once. Spec: membership, 6.3.
+    /// can begin a new generation first; it must tick again at once.
+    /// Spec: docs/protocol/membership.md, 6.3.
     OwnHeartbeatLost {
         /// How long nothing was sent.
         silent: Duration,
     },
-    /// A `delnode` named us: leave the cluster. Spec: membership, section 8.3.
+    /// A `delnode` named us: leave the cluster. Spec: docs/protocol/membership.md, 8.3.
     Deleted,
 }

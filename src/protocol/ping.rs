@@ -1,4 +1,5 @@
-//! ICMP echo for ping nodes: what is asked, and which answers count. Spec: wire, section 19.
+//! ICMP echo for ping nodes: what is asked, and which answers count.
+//! Spec: docs/protocol/wire.md, 19.
 //!
 //! The request carries the very message that we want to hear back. A reply counts only if it
 //! answers a request of the last `deadping`, byte for byte as it was sent, and only once: then a

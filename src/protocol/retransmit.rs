@@ -1,4 +1,4 @@
-//! Asking for lost messages: one timer per missing number. Spec: wire, section 14.1.
+//! Asking for lost messages: one timer per missing number. Spec: docs/protocol/wire.md, 14.1.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

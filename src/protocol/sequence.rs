@@ -1,5 +1,5 @@
 //! Which run of a node a message belongs to, and whether its number is new. Pure verdicts and the
-//! window they are taken on. Spec: wire, section 13.
+//! window they are taken on. Spec: docs/protocol/wire.md, 13.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use super::name::{Generation, Sequence};
 #[cfg(test)]
 mod tests;
 
-/// Largest gap that is still asked for; the legacy limit. Spec: wire, section 6.
+/// Largest gap that is still asked for; the legacy limit. Spec: docs/protocol/wire.md, 6.
 pub const MAX_GAP: u64 = 250;
-/// Missing numbers remembered per node; the legacy limit. Spec: wire, section 6.
+/// Missing numbers remembered per node; the legacy limit. Spec: docs/protocol/wire.md, 6.
 pub const MAX_MISSING: usize = 499;
 
 /// What a message's generation says about its sender's run.
@@ -43,7 +43,8 @@ pub struct KnownRun {
 }
 
 /// Judges the run a sequenced message belongs to. Only `status` moves a generation; other types
-/// with a higher one are taken as of the known run. Spec: wire, section 13.2, steps 1 and 2.
+/// with a higher one are taken as of the known run.
+/// Spec: docs/protocol/wire.md, 13.2, steps 1 and 2.
 #[must_use]
 pub fn judge_run(
     known: KnownRun,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::group::ResourceGroup;
 use super::name::{MediumName, NodeName};
 
-/// Whether and when foreign groups go back. Spec: resources, section 1.
+/// Whether and when foreign groups go back. Spec: docs/protocol/resources.md, 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoFailback {
     /// Foreign groups return to their owner.
@@ -26,7 +26,7 @@ impl AutoFailback {
     }
 }
 
-/// Who may join without being configured. Spec: membership, section 8.1.
+/// Who may join without being configured. Spec: docs/protocol/membership.md, 8.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Autojoin {
     /// Nobody.
@@ -37,7 +37,7 @@ pub enum Autojoin {
     Any,
 }
 
-/// Limits and times of the core. All from ha.cf. Spec: membership, section 2.
+/// Limits and times of the core. All from ha.cf. Spec: docs/protocol/membership.md, 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
     /// Interval of the status message.

@@ -1,4 +1,4 @@
-//! The status words of a node. Spec: membership, section 1.
+//! The status words of a node. Spec: docs/protocol/membership.md, 1.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl NodeStatus {
     }
 
     /// The word a node says of itself, in any case; `None` for every other text, `dead` and
-    /// `ping` included, which no node may claim. Spec: membership, sections 1 and 3.
+    /// `ping` included, which no node may claim. Spec: docs/protocol/membership.md, 1 and 3.
     #[must_use]
     pub fn claimed(text: &str) -> Option<Self> {
         [Self::Init, Self::Up, Self::Active]
@@ -39,7 +39,7 @@ impl NodeStatus {
             .find(|status| text.eq_ignore_ascii_case(status.as_str()))
     }
 
-    /// Whether the node counts as living: `up` or `active`. Spec: membership, section 3.
+    /// Whether the node counts as living: `up` or `active`. Spec: docs/protocol/membership.md, 3.
     #[must_use]
     pub const fn is_living(self) -> bool {
         match self {

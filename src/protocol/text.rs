@@ -1,5 +1,5 @@
 //! The classic form: lines of text, on serial media, in the FIFO and inside compressed messages.
-//! Spec: wire, section 3.
+//! Spec: docs/protocol/wire.md, 3.
 //!
 //! ```text
 //! >>>\n
@@ -28,7 +28,8 @@ const END_LINE: &[u8] = b"<<<";
 /// Stands for a newline inside a string.
 const NEWLINE_IN_TEXT: u8 = 0x13;
 
-/// Stand for a newline inside a struct, by the depth of the field. Spec: wire, section 3.3.
+/// Stand for a newline inside a struct, by the depth of the field.
+/// Spec: docs/protocol/wire.md, 3.3.
 const NEWLINE_IN_STRUCT: [u8; super::wire::MAX_DEPTH] = [
     20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 15, 16, 17, 18,
 ];
@@ -73,7 +74,7 @@ fn parse_nested<'a>(
         if text == END_LINE {
             return Ok((message, rest));
         }
-        // Blank lines between fields are skipped. Spec: wire, section 3.1.
+        // Blank lines between fields are skipped. Spec: docs/protocol/wire.md, 3.1.
         if !text.is_empty() {
             parse_line(text, depth, &mut message, assembly)?;
         }
@@ -122,13 +123,13 @@ fn parse_line(
 /// Appends the whole text of `message`, markers included.
 ///
 /// # Errors
-/// [`EncodeError`] when a field breaks a rule of section 1 or has no classic form.
+/// [`EncodeError`] when a field breaks a rule of docs/protocol/wire.md, 1, or has no classic form.
 pub fn emit(message: &Message, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     emit_nested(message, 0, out)
 }
 
 /// Appends what the digest in the field `auth` covers: every line but markers and `auth` itself.
-/// Spec: wire, section 4.2.
+/// Spec: docs/protocol/wire.md, 4.2.
 ///
 /// # Errors
 /// As [`emit`].

@@ -2,14 +2,15 @@
 
 use super::message::{Field, FieldName, Message, Value};
 
-/// Longest message in wire form, and so the longest datagram looked at. Spec: wire, section 6.
+/// Longest message in wire form, and so the longest datagram looked at.
+/// Spec: docs/protocol/wire.md, 6.
 pub const MAX_MESSAGE_BYTES: usize = 262_143;
 
-/// Most bytes that a compressed message may unpack to. Spec: wire, section 6.
+/// Most bytes that a compressed message may unpack to. Spec: docs/protocol/wire.md, 6.
 pub const MAX_UNPACKED_BYTES: usize = 2 * 1024 * 1024;
 
 /// Structs within structs, the top-level message not counted: the classic form has sixteen
-/// substitution bytes. Spec: wire, section 1.
+/// substitution bytes. Spec: docs/protocol/wire.md, 1.
 pub const MAX_DEPTH: usize = 16;
 
 /// Fields of one message, nested ones included. Legacy has no limit; real messages have under a
@@ -20,13 +21,13 @@ pub const MAX_FIELDS: usize = 4096;
 /// cheap, since a classic message is read before it is verified.
 pub const MAX_LIST_FIELDS: usize = 256;
 
-/// A packed list in netstring form must be shorter than this. Spec: wire, section 1.
+/// A packed list in netstring form must be shorter than this. Spec: docs/protocol/wire.md, 1.
 pub const PACKED_LIST_LIMIT_BYTES: usize = 1024;
 
 /// Bytes of the offending input that an error quotes.
 const EXCERPT_BYTES: usize = 40;
 
-/// `msgfmt`. Spec: wire, section 5.
+/// `msgfmt`. Spec: docs/protocol/wire.md, 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageFormat {
     /// Netstring datagrams with an inner `auth` field.
@@ -89,7 +90,7 @@ pub enum Malformed {
     /// More than [`MAX_FIELDS`] or [`MAX_LIST_FIELDS`].
     #[error("more than {MAX_FIELDS} fields or {MAX_LIST_FIELDS} lists")]
     TooManyFields,
-    /// A line over the limit of the FIFO. Spec: wire, section 20.
+    /// A line over the limit of the FIFO. Spec: docs/protocol/wire.md, 20.
     #[error("line of more than {0} bytes")]
     LineTooLong(usize),
     /// A compressed message that names no algorithm, or an unknown one.
@@ -160,7 +161,7 @@ impl Assembly {
 
     /// Appends a field. A list whose name is there already joins the old list.
     ///
-    /// Spec: wire, section 1.
+    /// Spec: docs/protocol/wire.md, 1.
     pub(super) fn push(
         &mut self,
         message: &mut Message,

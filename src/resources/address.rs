@@ -1,7 +1,7 @@
 //! Service addresses as haresources writes them, and who handles them: this process or a script.
 //!
 //! Pure: text and file contents in, decisions out. `net::service_address` carries them out.
-//! Spec: resources, sections 2 and 15.
+//! Spec: docs/protocol/resources.md, 2 and 15.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,5 @@
-//! Who owns what: the audit, and groups that nobody runs. Spec: resources, sections 7.4 and 12.
+//! Who owns what: the audit, and groups that nobody runs.
+//! Spec: docs/protocol/resources.md, 7.4 and 12.
 //!
 //! What nobody seems to own for a while is taken, but the other node may come to the same end in the
 //! same moment, and its word be on its way. So it is asked first, and only what it says after it has
@@ -36,7 +37,8 @@ pub(super) struct OrphansAsked {
 }
 
 impl ResourceState {
-    /// Checks who owns what. Logs only, each condition when it begins. Spec: section 12.
+    /// Checks who owns what. Logs only, each condition when it begins.
+    /// Spec: docs/protocol/resources.md, 12.
     pub(super) fn run_audit(&mut self) {
         if !self.nice() || !self.comm_up || self.peers.len() > 1 || self.counts_by_group() {
             return;
@@ -80,7 +82,7 @@ impl ResourceState {
     }
 
     /// Notes since when a half is without an owner: an interrupted hand-over leaves it so, and
-    /// legacy never repairs it. Spec: resources, section 7.4, [NEW].
+    /// legacy never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
     pub(super) fn look_for_orphans(&mut self) {
         let settled = self.nice()
             && self.is_pair()

@@ -42,7 +42,8 @@ impl ResourceState {
             (kind::ASK_RESOURCES, false) => self.on_ask_resources(from, &message),
             (kind::SHUTDONE, false) => self.on_shutdone(from),
             (kind::STONITH, false) => self.on_stonith(from, &message),
-            // Carried out here, so its script does not run as well. Spec: section 8.
+            // Carried out here, so its script does not run as well.
+            // Spec: docs/protocol/resources.md, 8.
             (kind::HB_TAKEOVER, false) => self.on_hb_takeover(from, &message),
             (kind::IP_REQUEST, false) => {
                 self.on_ip_request(from, &message);

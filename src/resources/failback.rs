@@ -1,4 +1,5 @@
-//! Automatic failback: what came from a dead node goes back to it. Spec: resources, section 6.
+//! Automatic failback: what came from a dead node goes back to it.
+//! Spec: docs/protocol/resources.md, 6.
 //!
 //! | an offer of it | then |
 //! |---|---|
@@ -45,7 +46,7 @@ impl ResourceState {
         }
     }
 
-    /// Gives foreign groups back when everything is quiet. Spec: resources, section 6.
+    /// Gives foreign groups back when everything is quiet. Spec: docs/protocol/resources.md, 6.
     pub(super) fn try_failback(&mut self) {
         if !self.failback_armed || !self.nice() {
             return;

@@ -1,5 +1,5 @@
-//! Groups that failed to start: moved to the other node once, else tried again. Spec: resources,
-//! section 9.3, [NEW].
+//! Groups that failed to start: moved to the other node once, else tried again.
+//! Spec: docs/protocol/resources.md, 9.3, [D].
 //!
 //! | The group came here | It does not start | Then |
 //! |---|---|---|
@@ -25,7 +25,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 
-/// Pause before a failed group is moved. Spec: membership, section 2, fixed times.
+/// Pause before a failed group is moved. Spec: docs/protocol/membership.md, 2, fixed times.
 const MOVE_AFTER: Duration = Duration::from_secs(30);
 /// Longest pause between two attempts to start it here.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! Start-up and reports. Spec: resources, section 5.
+//! Start-up and reports. Spec: docs/protocol/resources.md, 5.
 //!
 //! | phase | `starting` of another | its report, stable | its report, not stable | 10 s over |
 //! |---|---|---|---|---|
@@ -27,9 +27,10 @@ use crate::protocol::question::Position;
 use crate::protocol::settings::AutoFailback;
 use crate::protocol::status::NodeStatus;
 
-/// Patience while nobody is settled. Spec: membership, section 2, fixed times.
+/// Patience while nobody is settled. Spec: docs/protocol/membership.md, 2, fixed times.
 pub(super) const AGREEMENT: Duration = Duration::from_secs(10);
-/// How long a message of another node that it shoots us keeps us from acquiring. Spec: 10.3.
+/// How long a message of another node that it shoots us keeps us from acquiring.
+/// Spec: docs/protocol/resources.md, 10.3.
 const AIMED_AT: Duration = Duration::from_secs(10);
 
 /// A full report.
@@ -65,7 +66,7 @@ impl ResourceState {
         self.take_early_done();
     }
 
-    /// Says that we are here, or finds that nobody listens. Spec: resources, section 5.1.
+    /// Says that we are here, or finds that nobody listens. Spec: docs/protocol/resources.md, 5.1.
     pub(super) fn begin_handshake(&mut self) {
         if !self.nice() {
             return self.begin_legacy();
@@ -83,7 +84,7 @@ impl ResourceState {
             return;
         }
         if self.peers.is_empty() {
-            // Nobody to agree with. Spec: membership, section 4.
+            // Nobody to agree with. Spec: docs/protocol/membership.md, 4.
             self.phase = Phase::Stable;
             self.other_stable = true;
             // What a process that began anew holds, it keeps.
@@ -101,7 +102,8 @@ impl ResourceState {
         }
     }
 
-    /// Takes our own groups. `forced`: whatever the other side says. Spec: resources, section 5.3.
+    /// Takes our own groups. `forced`: whatever the other side says.
+    /// Spec: docs/protocol/resources.md, 5.3.
     pub(super) fn acquire_local(&mut self, forced: bool) {
         if self.stopping() || self.phase == Phase::Shutdown {
             return;
@@ -161,7 +163,7 @@ impl ResourceState {
     }
 
     /// What `isstable` says in our reports: honest about work that changes what we hold, so that
-    /// nobody fails back into a takeover. Spec: resources, section 6, [NEW] (b).
+    /// nobody fails back into a takeover. Spec: docs/protocol/resources.md, 6, [D] (b).
     ///
     /// A taker that starts what it was given says to a legacy giver that it is settled, as legacy does; one
     /// of ours waits for its end, and must not read that it has ended without it.
@@ -192,7 +194,7 @@ impl ResourceState {
         self.send(report(set, stable, info));
     }
 
-    /// Another node says `starting`. Every one is answered. Spec: resources, section 5.2.
+    /// Another node says `starting`. Every one is answered. Spec: docs/protocol/resources.md, 5.2.
     pub(super) fn on_starting(&mut self, from: &NodeName, message: &Message) {
         self.note_question(from, message);
         if !self.comm_up || !self.nice() {
@@ -222,7 +224,8 @@ impl ResourceState {
         }
         self.say_done_again(from);
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
-        // Ours was lost if it went out before the other was active. Spec: membership, 16.2.
+        // Ours was lost if it went out before the other was active.
+        // Spec: docs/protocol/membership.md, 16.2.
         let waits = open || self.takeover_held();
         let peer = self.peers.entry(from.clone()).or_default();
         if waits && !peer.reported && peer.asked == 0 {
@@ -236,7 +239,7 @@ impl ResourceState {
         self.timers.local = Some(self.after(AGREEMENT));
     }
 
-    /// A report of another node. Spec: resources, sections 4 and 5.2, rows B and C.
+    /// A report of another node. Spec: docs/protocol/resources.md, 4 and 5.2, rows B and C.
     pub(super) fn on_report(&mut self, from: &NodeName, message: &Message) {
         if !self.comm_up || !self.nice() || self.phase == Phase::Init {
             return self.claimed_before_comm_is_up(message);
@@ -327,7 +330,7 @@ impl ResourceState {
             Some(_) => {
                 self.other_stable = false;
                 if matches!(info, Some("standby" | "shutdown")) {
-                    // Announced, not done. Spec: section 10.1, [NEW].
+                    // Announced, not done. Spec: docs/protocol/resources.md, 10.1, [D].
                     self.doubt = before;
                     self.giver_gives(info);
                 } else if self.conflicts(from, weight) {
@@ -364,14 +367,14 @@ impl ResourceState {
         }
         if self.phase == Phase::Waiting {
             // The ten seconds are only patience: a peer that has just started, holds nothing of
-            // ours and says so plainly has no objection. Spec: membership, section 16.2.
+            // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
             let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
             let agreed = self.other_stable && self.all_active_reported();
             if agreed || (plain && fresh && self.is_pair()) {
                 self.settle_start();
             } else if first && self.unsettled_legacy() == Some(from) {
                 // If it starts as we do and has heard no more of us than our question, it waits for our
-                // report, and answers no other question. Spec: membership, section 16.2.
+                // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
                 self.answer();
             }
         }

@@ -1,4 +1,4 @@
-//! What a node holds, as the two bits that reports carry. Spec: resources, section 1.
+//! What a node holds, as the two bits that reports carry. Spec: docs/protocol/resources.md, 1.
 
 use std::fmt;
 
@@ -78,7 +78,7 @@ impl HoldingSet {
     }
 
     /// What a report makes of an earlier view. A full report replaces it; an increment adds, and
-    /// an empty increment clears. Spec: resources, section 4.
+    /// an empty increment clears. Spec: docs/protocol/resources.md, 4.
     #[must_use]
     pub const fn updated(self, reported: Self, full: bool) -> Self {
         if full || reported.is_none() {

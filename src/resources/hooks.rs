@@ -1,5 +1,5 @@
 //! What goes past the handshake: messages for notification scripts, and messages of local
-//! programs that the handshake answers itself. Spec: resources, sections 9.6 and 16.
+//! programs that the handshake answers itself. Spec: docs/protocol/resources.md, 9.6 and 16.
 
 use super::holding::HoldingSet;
 use crate::protocol::event::Origin;
@@ -27,7 +27,7 @@ pub(crate) enum Injected {
 /// Sorts the messages of scripts and clients.
 ///
 /// `mach_down` and `req_resource` of an unmodified rc.d still report what the daemon has done by
-/// itself, so their messages end here. Spec: resources, sections 5.3 and 9.8.
+/// itself, so their messages end here. Spec: docs/protocol/resources.md, 5.3 and 9.8.
 pub(crate) fn admit(origin: Origin, mut message: Message) -> Injected {
     let Some(kind) = message.kind() else {
         return Injected::Send(message);
@@ -70,7 +70,8 @@ pub(super) fn is_forced(message: &Message) -> bool {
     message.text(field::FORCE) == Some("1")
 }
 
-/// The message that the `status` script gets for a node that left. Spec: resources, section 10.1.
+/// The message that the `status` script gets for a node that left.
+/// Spec: docs/protocol/resources.md, 10.1.
 pub(super) fn dead_status(node: &NodeName) -> Message {
     Message::new(kind::STATUS)
         .with(field::ST, NodeStatus::Dead.as_str())
@@ -83,7 +84,7 @@ pub(super) fn is_ping(message: &Message) -> bool {
     message.kind() == Some(kind::NS_STATUS) || message.text(field::INFO) == Some("ping")
 }
 
-/// The set of a standby message; `all` when it names none. Spec: resources, section 7.3.
+/// The set of a standby message; `all` when it names none. Spec: docs/protocol/resources.md, 7.3.
 pub(super) fn set_asked(message: &Message) -> Option<HoldingSet> {
     match message.text(field::RSC_HOLD) {
         None => Some(HoldingSet::ALL),

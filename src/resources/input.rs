@@ -1,4 +1,4 @@
-//! What happens outside the resource core. Spec: resources, section 3.
+//! What happens outside the resource core. Spec: docs/protocol/resources.md, 3.
 
 use super::holding::HoldingSet;
 use crate::protocol::event::{GroupOutcome, OrderId, StopReason};

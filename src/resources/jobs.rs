@@ -4,7 +4,7 @@
 //! A job is what legacy runs as one helper process: an ordered list of groups to start or stop.
 //! Start and stop of one group can never overlap, because an order for a busy group waits; other
 //! groups of the job are stopped meanwhile.
-//! Spec: resources, sections 6 (c) and 9.
+//! Spec: docs/protocol/resources.md, 6 (c) and 9.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,5 +1,5 @@
 //! A standby that is open when the process or its core ends, and how the one in its place goes on.
-//! Spec: resources, section 7.
+//! Spec: docs/protocol/resources.md, 7.
 //!
 //! A legacy node does not mind that the other side begins a new generation: it waits for the next word of
 //! the standby, for up to an hour, and does nothing else meanwhile. So beside one the open standby is

@@ -1,5 +1,5 @@
 //! `auto_failback legacy`: no reports, the owner asks for each of its groups.
-//! Spec: resources, sections 5.3 and 9.7.
+//! Spec: docs/protocol/resources.md, 5.3 and 9.7.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -186,7 +186,7 @@ impl ResourceState {
 
     /// Another node lets us have a group. With more than two nodes only the word of the one that
     /// ran it counts, or that of all. One that was sent before its sender heard our newest request is
-    /// older than what it may have taken since. Spec: resources, section 9.7, [NEW].
+    /// older than what it may have taken since. Spec: docs/protocol/resources.md, 9.7, [D].
     pub(super) fn on_ip_request_resp(&mut self, from: &NodeName, message: &Message) {
         let for_us = message
             .text(field::DEST)

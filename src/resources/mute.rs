@@ -1,4 +1,5 @@
-//! A node that lives and says nothing of its resources. Spec: resources, section 5.2, note 3.
+//! A node that lives and says nothing of its resources.
+//! Spec: docs/protocol/resources.md, 5.2, note 3.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::state::{Phase, ResourceState};
 use crate::notice::Notice;
 use crate::protocol::status::NodeStatus;
 
-/// Patience for the report of a peer that is active. Spec: resources, section 5.2, note 3.
+/// Patience for the report of a peer that is active. Spec: docs/protocol/resources.md, 5.2, note 3.
 const REPORT: Duration = Duration::from_secs(1);
 /// How often a settled node asks for it, a second apart, before it says that none comes. The first
 /// `starting` may be lost for good when another message overtakes it: what was sent before the first
@@ -19,7 +20,8 @@ const ASK_ONE_THAT_ECHOES: u8 = 9;
 const ASK_ON: Duration = Duration::from_secs(5);
 
 impl ResourceState {
-    /// A peer is active but silent about its resources. Spec: resources, section 5.2, note 3.
+    /// A peer is active but silent about its resources.
+    /// Spec: docs/protocol/resources.md, 5.2, note 3.
     pub(super) fn ask_again(&mut self) {
         let mut repeat = false;
         let mut may_wait_for_us = false;
@@ -47,7 +49,7 @@ impl ResourceState {
         }
         if may_wait_for_us {
             // A legacy node that starts and has heard no more of us than our question waits for our report,
-            // and answers no other question. Spec: membership, section 16.2.
+            // and answers no other question. Spec: docs/protocol/membership.md, 16.2.
             self.answer();
         }
         if repeat {
@@ -63,7 +65,8 @@ impl ResourceState {
                 self.answer();
             }
         }
-        // Waiting for ever would leave our groups down. Spec: resources, section 18, row 13.
+        // Waiting for ever would leave our groups down.
+        // Spec: docs/protocol/resources.md, 18, row 13.
         if self.phase == Phase::Starting && self.peer_active() && self.timers.local.is_none() {
             self.timers.local = Some(self.after(AGREEMENT));
         }

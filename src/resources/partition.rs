@@ -1,5 +1,6 @@
 //! Two nodes that gave each other up and hear each other again: who keeps, who yields, and what
-//! waits meanwhile. The rule is in [`crate::protocol::partition`]. Spec: membership, sections 2,
+//! waits meanwhile. The rule is in [`crate::protocol::partition`].
+//! Spec: docs/protocol/membership.md, 2,
 //! 6.2 and 16.3.
 //!
 //! | what shows it | what we do |
@@ -72,7 +73,8 @@ impl ResourceState {
     }
 
     /// A node is declared dead. One that does not know the rule restarts when it hears us again in
-    /// the run that it knew, unless the first that it hears is a new one. Spec: membership, 16.3.
+    /// the run that it knew, unless the first that it hears is a new one.
+    /// Spec: docs/protocol/membership.md, 16.3.
     pub(super) fn give_up_on(&mut self, node: &NodeName, heard: bool, knows_the_rule: bool) {
         self.ran_before = self.jobs.groups_running();
         let renumber = heard && !knows_the_rule && self.is_pair() && self.comm_up;
@@ -387,7 +389,7 @@ impl ResourceState {
 
     /// A living peer says that it runs our groups while we do and never gave them up: it took us
     /// for dead. `theirs` is what it weighs, when it knows the rule; then that decides if each
-    /// holds what is the other's. Spec: membership, section 2, [NEW] (c).
+    /// holds what is the other's. Spec: docs/protocol/membership.md, 2, [D] (c).
     pub(super) fn conflicts(&mut self, node: &NodeName, theirs: Option<Weight>) -> bool {
         let ours_taken = self.theirs.has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
         let conflict =

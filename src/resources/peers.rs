@@ -1,4 +1,5 @@
-//! What is known of the other nodes, each and all together. Spec: resources, sections 5 and 13.
+//! What is known of the other nodes, each and all together.
+//! Spec: docs/protocol/resources.md, 5 and 13.
 
 use std::collections::BTreeSet;
 

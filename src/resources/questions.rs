@@ -1,4 +1,5 @@
-//! Which reports answer a question of ours. Spec: resources, sections 5.2 and 7.4, [NEW]; the fields
+//! Which reports answer a question of ours.
+//! Spec: docs/protocol/resources.md, 5.2 and 7.4, [D]; the fields
 //! are described in [`crate::protocol::question`].
 
 use super::state::ResourceState;

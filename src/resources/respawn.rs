@@ -1,4 +1,4 @@
-//! When a client that ended is started again. Spec: membership, section 9.2.
+//! When a client that ended is started again. Spec: docs/protocol/membership.md, 9.2.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Which round of the standby protocol a message belongs to. Spec: resources, section 7.4, [NEW].
+//! Which round of the standby protocol a message belongs to.
+//! Spec: docs/protocol/resources.md, 7.4, [D].
 //!
 //! Nothing in the messages says so, and one that was lost at first comes when the next round has begun.
 //! So the giver's `done` counts only when it was sent after its `me`, for the same set; and between two

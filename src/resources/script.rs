@@ -1,7 +1,7 @@
 //! Resource words as command lines, what a script's answer means, and the environment of scripts.
 //! Spawns nothing and looks at no file: whether a path can be run is asked of the caller.
 //!
-//! Spec: resources, sections 2 and 9.
+//! Spec: docs/protocol/resources.md, 2 and 9.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,12 @@ const MAX_LAST_LINES: usize = 3;
 /// Characters of a line that it keeps.
 const MAX_LAST_CHARS: usize = 200;
 
-/// Longest name of an environment variable made from a message field. Spec: resources, section 9.5.
+/// Longest name of an environment variable made from a message field.
+/// Spec: docs/protocol/resources.md, 9.5.
 const MAX_VARIABLE_NAME_BYTES: usize = 63;
 
-/// Longest type name that is looked up as a notification script. Spec: resources, section 9.6.
+/// Longest type name that is looked up as a notification script.
+/// Spec: docs/protocol/resources.md, 9.6.
 const MAX_HOOK_NAME_BYTES: usize = 31;
 
 /// What a resource script is asked to do.
@@ -120,7 +122,7 @@ impl ScriptCall {
 ///
 /// `not` in any case, a blank, and `running` somewhere after it means no, even across lines; else
 /// `running`, `Running` or `OK` means yes. Seen on 3.0.6: `not a word, running` is no, while a tab
-/// instead of the blank makes it yes. Spec: resources, section 9.2.
+/// instead of the blank makes it yes. Spec: docs/protocol/resources.md, 9.2.
 #[must_use]
 pub fn says_running(stdout: &[u8]) -> bool {
     let running_after = |from: usize| {
@@ -150,7 +152,7 @@ impl Environment {
     ///
     /// `debug` is the present level. `helpers` tells whether our helper directory exists: then
     /// scripts are sent to our `ResourceManager`, `mach_down` and `req_resource`.
-    /// Spec: configuration, section 7; membership, section 9.1.
+    /// Spec: docs/protocol/config.md, 7; docs/protocol/membership.md, 9.1.
     #[must_use]
     pub fn of_daemon(config: &Config, paths: &Paths, debug: u8, helpers: bool) -> Self {
         let mut environment = Self::default();
@@ -185,7 +187,7 @@ impl Environment {
         environment
     }
 
-    /// What notification and resource scripts get besides. Spec: resources, section 9.5.
+    /// What notification and resource scripts get besides. Spec: docs/protocol/resources.md, 9.5.
     #[must_use]
     pub fn for_scripts(mut self, config: &Config) -> Self {
         let yes_no = |flag: bool| if flag { "yes" } else { "no" };
@@ -335,7 +337,7 @@ fn variable_name(field: &[u8]) -> Option<String> {
     })
 }
 
-/// How often a failing stop is repeated. Spec: resources, section 9.4.
+/// How often a failing stop is repeated. Spec: docs/protocol/resources.md, 9.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRetries {
     /// So many times after the first attempt.

@@ -1,5 +1,5 @@
 //! Releasing everything: at stop, and to start anew under a new generation.
-//! Spec: resources, section 11; membership, sections 6.2 and 6.3.
+//! Spec: docs/protocol/resources.md, 11; docs/protocol/membership.md, 6.2 and 6.3.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 
 /// Longest wait of a stop for the other side, and beyond initdead for communication; for our own scripts it waits without this bound.
-/// Spec: resources, section 11, [NEW].
+/// Spec: docs/protocol/resources.md, 11, [D].
 const OTHER_SETTLES: Duration = Duration::from_secs(30);
 /// Pause after `shutdone`, and again after the clients ended: the peers still hear us.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a stop that does not come to its end says so. Legacy ends here, with whatever still
-/// runs; the other node starts that a second time. Spec: membership, section 2.
+/// runs; the other node starts that a second time. Spec: docs/protocol/membership.md, 2.
 const SLOW: Duration = Duration::from_secs(3600);
 
 /// How far a stop has come.

@@ -1,4 +1,4 @@
-//! Standby: one node gives a set of groups to the other. Spec: resources, section 7.
+//! Standby: one node gives a set of groups to the other. Spec: docs/protocol/resources.md, 7.
 //!
 //! `me` (giver) - `other` (taker: ready) - giver releases - `done` (giver) - taker acquires -
 //! `done` (taker). The set is named from the view of the giver.
@@ -42,7 +42,8 @@ use crate::protocol::status::NodeStatus;
 pub(super) const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// Patience for the completion.
 pub(super) const COMPLETION: Duration = Duration::from_secs(3600);
-/// Patience of the taker until the giver shows that it really gives. Spec: 7.4, [NEW] (b).
+/// Patience of the taker until the giver shows that it really gives.
+/// Spec: docs/protocol/resources.md, 7.4, [D] (b).
 const GIVER_SHOWS: Duration = Duration::from_secs(60);
 /// The same of a legacy giver: twice as long as it waits itself. It can hang in a standby of its own
 /// for an hour, in which it sends what an operator asks and ignores every answer.
@@ -277,7 +278,8 @@ impl ResourceState {
                 self.withdraw_offer();
                 self.offer(from, set);
             }
-            // The giver starts over: it has given its first request up. Spec: 7.4, [NEW] (c).
+            // The giver starts over: it has given its first request up.
+            // Spec: docs/protocol/resources.md, 7.4, [D] (c).
             (Standby::Answered { giver, .. }, "me") if giver == from && self.starts_over() => {
                 self.answer_giver(from, set);
             }
@@ -576,7 +578,7 @@ impl ResourceState {
         }
     }
 
-    /// Requests that waited for our own scripts. Spec: resources, section 6, [NEW] (a).
+    /// Requests that waited for our own scripts. Spec: docs/protocol/resources.md, 6, [D] (a).
     pub(super) fn try_waiting_requests(&mut self) {
         let now = self.now;
         self.wanted = self.wanted.take().filter(|request| request.until > now);
@@ -604,7 +606,7 @@ impl ResourceState {
         [wanted, offered].into_iter().flatten().min()
     }
 
-    /// Another node asks for groups of its choice. Spec: resources, section 8.
+    /// Another node asks for groups of its choice. Spec: docs/protocol/resources.md, 8.
     pub(super) fn on_hb_takeover(&mut self, from: &NodeName, message: &Message) {
         if !self.comm_up {
             return;

@@ -1,4 +1,4 @@
-//! The state of the resource core and the one way into it. Spec: resources, section 3.
+//! The state of the resource core and the one way into it. Spec: docs/protocol/resources.md, 3.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::protocol::partition::Weight;
 use crate::protocol::question::Position;
 use crate::protocol::settings::{AutoFailback, NodeSettings};
 
-/// Own phase. Spec: resources, section 5.2, note 1: the simplified machine.
+/// Own phase. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Communication is not up.
@@ -83,7 +83,7 @@ pub(super) struct Audit {
 /// The resource core of one node. Does no I/O and reads no clock.
 ///
 /// With more than two nodes there is still one record of "the other side", because the wire has
-/// no more. Spec: resources, section 13.
+/// no more. Spec: docs/protocol/resources.md, 13.
 #[derive(Debug)]
 pub struct ResourceState {
     pub(super) local: NodeName,
@@ -104,7 +104,8 @@ pub struct ResourceState {
     pub(super) mine: HoldingSet,
     /// What the other side says that it holds, from its view.
     pub(super) theirs: HoldingSet,
-    /// What the other side may still hold although it no longer says so. Spec: section 10.1.
+    /// What the other side may still hold although it no longer says so.
+    /// Spec: docs/protocol/resources.md, 10.1.
     pub(super) doubt: HoldingSet,
     /// What we have said that we give up and are still stopping.
     pub(super) releasing: HoldingSet,
@@ -274,7 +275,7 @@ impl ResourceState {
 
     /// The groups went on running while the process began anew: nothing is stopped for that, and
     /// only what is held and does not run is started, when all is settled. It failed before, or
-    /// is new in haresources. Spec: membership, section 9.3.
+    /// is new in haresources. Spec: docs/protocol/membership.md, 9.3.
     pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
         self.mine = holding;
         self.decide(
@@ -484,7 +485,7 @@ impl ResourceState {
         self.stop != Stop::No
     }
 
-    /// Whether nothing is in transition. Spec: resources, section 3.
+    /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
     pub(super) fn is_stable(&self) -> bool {
         if !self.nice() {
             return !self.jobs.running();

@@ -1,4 +1,4 @@
-//! Death, orderly leave and return of other nodes. Spec: resources, section 10.
+//! Death, orderly leave and return of other nodes. Spec: docs/protocol/resources.md, 10.
 
 use super::holding::HoldingSet;
 use super::hooks;
@@ -21,7 +21,7 @@ fn stonith(node: &NodeName, result: &str) -> Message {
 }
 
 impl ResourceState {
-    /// A node was silent for its dead time. Spec: resources, section 10.1.
+    /// A node was silent for its dead time. Spec: docs/protocol/resources.md, 10.1.
     pub(super) fn node_dead(
         &mut self,
         node: &NodeName,
@@ -56,7 +56,7 @@ impl ResourceState {
             return;
         }
         if !self.nodes.contains(node) && self.keys_owned_by(node).is_empty() {
-            // Added at run time, never ran anything. Spec: section 13, [NEW].
+            // Added at run time, never ran anything. Spec: docs/protocol/resources.md, 13, [D].
             self.peers.remove(node);
             self.info(format!("node {node} owns no resources: nothing to take"));
             return;
@@ -118,7 +118,7 @@ impl ResourceState {
         self.take_over(node, dead);
     }
 
-    /// Takes the groups of `node` and our own. Spec: resources, section 10.2.
+    /// Takes the groups of `node` and our own. Spec: docs/protocol/resources.md, 10.2.
     pub(super) fn take_over(&mut self, node: &NodeName, dead: Option<Message>) {
         if self.stopping() || self.phase == Phase::Shutdown {
             self.info("Resource takeover cancelled - shutdown in progress.");
@@ -204,7 +204,7 @@ impl ResourceState {
     }
 
     /// Whether it is for us to take the groups of `node`: of more than two nodes the first that
-    /// follows it in configuration order. Spec: resources, section 13, [NEW] (a).
+    /// follows it in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
     fn is_first_after(&mut self, node: &NodeName) -> bool {
         let alive = |name: &NodeName| {
             *name == self.local
@@ -279,7 +279,7 @@ impl ResourceState {
         }
     }
 
-    /// Another node has released everything and leaves. Spec: resources, section 10.4.
+    /// Another node has released everything and leaves. Spec: docs/protocol/resources.md, 10.4.
     pub(super) fn on_shutdone(&mut self, from: &NodeName) {
         self.notice(Notice::ShutdownNotice {
             node: from.to_string(),
@@ -310,7 +310,7 @@ impl ResourceState {
         self.take_over(from, None);
     }
 
-    /// A node came with a higher generation. Spec: membership, section 6.1.
+    /// A node came with a higher generation. Spec: docs/protocol/membership.md, 6.1.
     pub(super) fn node_restarted(&mut self, node: &NodeName, was_dead: bool) {
         let back = format!("node {node} is back");
         self.way_given(node);
@@ -322,7 +322,7 @@ impl ResourceState {
         let unclear = self.theirs.with(self.doubt);
         let peer = self.peers.entry(node.clone()).or_default();
         // Its status stays until a change is told: when the first word heard of the new run is
-        // the one we knew, there is none. Spec: membership, section 16.3.
+        // the one we knew, there is none. Spec: docs/protocol/membership.md, 16.3.
         let active = peer.status == Some(NodeStatus::Active);
         peer.begins_run();
         self.take_back_given();

@@ -190,7 +190,7 @@ pub(crate) fn replay(file: &str, model: AutoFailback, until: Option<&str>) {
         }
         cluster.run(chapter.lasts_ms);
         for host in ["node1", "node2"] {
-            // A third opinion that only legacy sends. Spec: resources, section 10.4, [NEW].
+            // A third opinion that only legacy sends. Spec: docs/protocol/resources.md, 10.4, [D].
             let mut expected = essence(&of(&chapter.messages, host));
             if chapter.actions.iter().any(|action| action.contains(" -k")) {
                 expected.retain(|message| message != "ask_resources all done");

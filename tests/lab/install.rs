@@ -189,7 +189,7 @@ fn verbs(kind: Kind) -> Vec<(&'static str, (i32, String))> {
     seen
 }
 
-/// What ours does otherwise, on purpose: docs/compatibility.md.
+/// What ours does otherwise, on purpose: docs/reference/compatibility.md.
 const OTHERWISE: [(&str, i32); 6] = [
     // LSB: not configured.
     ("start without ha.cf", 6),

@@ -47,7 +47,7 @@ fn running(lab: &Lab, node: &str) -> Option<String> {
     alive.status.success().then_some(pid)
 }
 
-/// The exact steps of the README on one node, which holds everything or nothing.
+/// The exact steps of docs/howto/replace-a-node.md on one node, which holds everything or nothing.
 fn swap(pair: &Pair, node: &str, install: impl FnOnce()) {
     let lab = &pair.lab;
     let peer = Pair::peer(node);

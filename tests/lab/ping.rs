@@ -50,7 +50,7 @@ fn answers(pair: &Pair, node: &str, answer: bool) {
 
 /// Log lines about a ping node without time, host and process; those about lateness left out:
 /// legacy takes the first answer after a silence for a late heartbeat and declares the node dead a
-/// second time, see docs/compatibility.md.
+/// second time, see docs/reference/compatibility.md.
 fn lines_about(pair: &Pair, node: &str, ping: &str) -> Vec<String> {
     let log = pair.lab.log(node);
     let about = |line: &&str| {

@@ -1,5 +1,5 @@
 //! The process of a respawned client: another user, no descriptor of ours, and it ends when we do.
-//! Spec: membership, section 9.1.
+//! Spec: docs/protocol/membership.md, 9.1.
 
 use std::io;
 use std::process::Stdio;

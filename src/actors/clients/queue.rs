@@ -12,7 +12,7 @@ use crate::protocol::client::{Gone, MaintenanceRequest, Surroundings};
 use crate::protocol::event::Origin;
 use crate::protocol::message;
 
-/// Pause between two looks at paused clients. Spec: client API, section 10.
+/// Pause between two looks at paused clients. Spec: docs/protocol/client-api.md, 10.
 const PAUSED_LOOK: Duration = Duration::from_millis(50);
 
 /// Messages on their way to membership at most. Clients have one each; what comes beyond are

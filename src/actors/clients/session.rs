@@ -1,4 +1,4 @@
-//! One client's connection: frames in, frames out. Spec: client API, sections 2 and 10.
+//! One client's connection: frames in, frames out. Spec: docs/protocol/client-api.md, 2 and 10.
 //!
 //! Reading goes on only when the last frame was dealt with, so a client that floods waits in its
 //! own socket. Writing never waits: what the kernel does not take is queued within bounds.
@@ -25,7 +25,7 @@ use crate::protocol::client::{ClientId, Gone};
 /// Messages beyond what the kernel takes, unless the client asks for more.
 const QUEUE_LIMIT: usize = 64;
 
-/// Bytes queued for one client at most. Spec: client API, section 17.
+/// Bytes queued for one client at most. Spec: docs/protocol/client-api.md, 17.
 const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long the last words to a client may take.
@@ -97,7 +97,7 @@ impl Session {
         self.signal.set(signal);
     }
 
-    /// `set_sendqlen`: queue and kernel buffer. Spec: client API, section 10.
+    /// `set_sendqlen`: queue and kernel buffer. Spec: docs/protocol/client-api.md, 10.
     pub(super) fn set_queue_limit(&self, limit: usize) {
         self.queue.borrow_mut().limit = limit;
         let kib = if limit < 512 {

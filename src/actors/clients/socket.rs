@@ -1,4 +1,5 @@
-//! The client socket: opened, and opened again after an error. Spec: client API, section 1.
+//! The client socket: opened, and opened again after an error.
+//! Spec: docs/protocol/client-api.md, 1.
 
 use std::io;
 use std::path::Path;

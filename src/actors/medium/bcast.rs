@@ -1,4 +1,4 @@
-//! `bcast`: IPv4 broadcast on one interface. Spec: wire, section 18.1.
+//! `bcast`: IPv4 broadcast on one interface. Spec: docs/protocol/wire.md, 18.1.
 //!
 //! It receives through the interface's shared socket, [`super::ucast::receive_socket`]. The own
 //! packets come back and are taken as duplicates.

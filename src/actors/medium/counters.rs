@@ -10,7 +10,7 @@ use crate::protocol::codec::{BadToken, DecodeError, Form};
 use crate::protocol::limiter::Limiter;
 use crate::protocol::name::MediumName;
 
-/// Send errors in a row that are logged, per line of ha.cf. Spec: wire, section 18.
+/// Send errors in a row that are logged, per line of ha.cf. Spec: docs/protocol/wire.md, 18.
 const LOGGED_SEND_ERRORS: u32 = 10;
 
 /// Totals since the medium's first opening.
@@ -151,7 +151,8 @@ impl Ledger {
     }
 }
 
-/// The legacy texts, without the digest that would have been right. Spec: wire, section 21.
+/// The legacy texts, without the digest that would have been right.
+/// Spec: docs/protocol/wire.md, 21.
 fn bad_packet_lines(error: &DecodeError) -> Vec<Notice> {
     let warn = |text: String| Notice::OtherWarn { text };
     let (form, src, reason) = match error {

@@ -1,4 +1,4 @@
-//! `ucast6` and `mcast6`. Spec: wire, section 18.5.
+//! `ucast6` and `mcast6`. Spec: docs/protocol/wire.md, 18.5.
 //!
 //! All sockets are for IPv6 alone, so that the IPv4 media may use the same port. Link-local
 //! destinations carry the interface as their scope.

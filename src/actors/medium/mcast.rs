@@ -1,4 +1,4 @@
-//! `mcast`: IPv4 multicast on one interface. Spec: wire, section 18.2.
+//! `mcast`: IPv4 multicast on one interface. Spec: docs/protocol/wire.md, 18.2.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 

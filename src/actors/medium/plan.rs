@@ -1,7 +1,7 @@
 //! From ha.cf lines to sockets: which lines share a receive socket.
 //!
 //! All `ucast` lines and the `bcast` of one interface and port have one receive socket between
-//! them; each line has a send socket of its own. Spec: wire, section 18.3.
+//! them; each line has a send socket of its own. Spec: docs/protocol/wire.md, 18.3.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -230,7 +230,7 @@ fn single(medium: &MediumConfig) -> Option<(&str, Receive, Line)> {
     })
 }
 
-/// The legacy line for a medium that is open. Spec: tools, section 6.5.
+/// The legacy line for a medium that is open. Spec: docs/protocol/tools.md, 6.5.
 pub(super) fn started_line(interface: &str, line: &Line) -> String {
     match line {
         Line::Bcast { port } => format!(

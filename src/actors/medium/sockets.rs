@@ -188,7 +188,7 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// Opens all media of a configuration, or none: at start, before success is reported.
 ///
-/// A port in use is tried again every second, ten times in all. Spec: wire, section 18.1.
+/// A port in use is tried again every second, ten times in all. Spec: docs/protocol/wire.md, 18.1.
 ///
 /// # Errors
 /// [`MediumError`] of the first that cannot be opened.

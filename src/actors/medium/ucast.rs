@@ -1,5 +1,5 @@
 //! `ucast`: IPv4 unicast to one peer, and the receive socket that all lines of an interface and
-//! port share. Spec: wire, section 18.3.
+//! port share. Spec: docs/protocol/wire.md, 18.3.
 
 use std::net::{SocketAddr, UdpSocket};
 

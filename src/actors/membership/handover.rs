@@ -1,5 +1,5 @@
 //! Before the process replaces itself in place: what its successor must know, and a longer dead
-//! time for the others to use meanwhile. Spec: membership, section 9.3.
+//! time for the others to use meanwhile. Spec: docs/protocol/membership.md, 9.3.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The raw ICMP socket of a ping node: what the kernel lets through, and reading it.
-//! Spec: wire, section 19.
+//! Spec: docs/protocol/wire.md, 19.
 
 use std::io;
 use std::net::IpAddr;

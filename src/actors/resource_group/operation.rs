@@ -1,5 +1,5 @@
 //! Carries out one operation on one resource: its script or the address, with the log lines of the
-//! legacy `ResourceManager`. Spec: resources, sections 2 and 9.4.
+//! legacy `ResourceManager`. Spec: docs/protocol/resources.md, 2 and 9.4.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::protocol::group::ResourceGroup;
 use crate::resources::address::{AddressResource, parse_word};
 use crate::resources::script::{Operation, ScriptCall, StopRetries, last_words, says_running};
 
-/// Pause before a failed stop is repeated. Spec: resources, section 9.4.
+/// Pause before a failed stop is repeated. Spec: docs/protocol/resources.md, 9.4.
 const STOP_PAUSE: Duration = Duration::from_secs(1);
 
 /// A stop that had to be ended so often is not repeated: the time limit is long, nobody serves

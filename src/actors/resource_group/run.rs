@@ -1,5 +1,5 @@
 //! Carries out one order for one group: its scripts and addresses, one after another.
-//! Spec: resources, sections 2, 9.2 to 9.4.
+//! Spec: docs/protocol/resources.md, 2, 9.2 to 9.4.
 
 use std::collections::VecDeque;
 use std::path::Path;

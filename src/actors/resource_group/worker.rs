@@ -1,5 +1,5 @@
 //! Who carries out a resource word: a script, the process itself, or nobody.
-//! Spec: resources, section 2.
+//! Spec: docs/protocol/resources.md, 2.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;

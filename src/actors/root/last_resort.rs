@@ -1,5 +1,5 @@
 //! A resource that cannot be stopped, or a `failfast` client that died: the machine must go, so that another node may take over.
-//! Spec: resources, section 9.4; membership, section 12.
+//! Spec: docs/protocol/resources.md, 9.4; docs/protocol/membership.md, 12.
 //!
 //! Legacy kills itself and calls `/sbin/reboot -nf`, then `/sbin/init 6`. We call them first and
 //! end only when one of them accepts: a node that can neither stop a resource nor reboot keeps

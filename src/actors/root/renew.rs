@@ -1,5 +1,5 @@
 //! Reads the files again while the node runs. Nothing here stops anything, however bad a file is.
-//! Spec: configuration, sections 5.3 and 9.
+//! Spec: docs/protocol/config.md, 5.3 and 9.
 
 use std::path::Path;
 use std::sync::Arc;

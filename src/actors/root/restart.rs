@@ -1,6 +1,6 @@
 //! Restart in place: the process executes itself anew under the same process id while the groups
 //! run on. The others see a longer dead time, a silence of some hundredths of a second, and a new
-//! generation. Spec: membership, section 9.3; configuration, section 9.
+//! generation. Spec: docs/protocol/membership.md, 9.3; docs/protocol/config.md, 9.
 //!
 //! | Step | Who |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! From checked files to a running node, and to its end. Spec: membership, section 4.
+//! From checked files to a running node, and to its end. Spec: docs/protocol/membership.md, 4.
 //!
 //! What blocks comes first, before there is a thread that must not wait: directories, generation
 //! and uuid, core files. Then the sockets, and only when they are open does the node begin.

@@ -1,4 +1,4 @@
-//! Signals as messages to the root actor. Spec: tools, section 2.
+//! Signals as messages to the root actor. Spec: docs/protocol/tools.md, 2.
 
 use actix::prelude::*;
 use futures_util::stream;

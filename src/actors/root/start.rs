@@ -1,4 +1,4 @@
-//! Starts every other actor and joins them. Spec: membership, section 4.
+//! Starts every other actor and joins them. Spec: docs/protocol/membership.md, 4.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
 //! `hbstatus`: whether the daemon runs, and with `-v` what it is and who is a member.
-//! Spec: client API, section 14.
+//! Spec: docs/protocol/client-api.md, 14.
 
 use std::fmt::Write as _;
 use std::time::Duration;

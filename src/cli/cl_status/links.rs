@@ -1,4 +1,4 @@
-//! Questions about links. Spec: client API, section 14.
+//! Questions about links. Spec: docs/protocol/client-api.md, 14.
 
 use std::fmt::Write as _;
 

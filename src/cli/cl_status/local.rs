@@ -1,5 +1,5 @@
 //! Questions about what the daemon of this machine holds, serves and was told: resources, clients,
-//! parameters. Spec: client API, section 14.
+//! parameters. Spec: docs/protocol/client-api.md, 14.
 
 use std::time::Duration;
 

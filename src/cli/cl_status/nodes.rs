@@ -1,4 +1,5 @@
-//! Questions about nodes: their list, status, type, weight and site. Spec: client API, section 14.
+//! Questions about nodes: their list, status, type, weight and site.
+//! Spec: docs/protocol/client-api.md, 14.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Subcommands and options of `cl_status`. Spec: client API, section 14.
+//! Subcommands and options of `cl_status`. Spec: docs/protocol/client-api.md, 14.
 
 use crate::cli::getopt::{Getopt, Given};
 

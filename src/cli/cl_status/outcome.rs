@@ -1,4 +1,4 @@
-//! What a call of `cl_status` comes to: texts and exit code. Spec: client API, section 14.
+//! What a call of `cl_status` comes to: texts and exit code. Spec: docs/protocol/client-api.md, 14.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Questions to the daemon, and what follows from the answers. Spec: client API, sections 4, 6
+//! Questions to the daemon, and what follows from the answers.
+//! Spec: docs/protocol/client-api.md, 4, 6
 //! and 15.1.
 
 use std::time::Duration;

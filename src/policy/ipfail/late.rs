@@ -1,7 +1,7 @@
 //! Two nodes that lose a ping node, or get it back, at the same moment: what they see of it is apart,
 //! because a legacy daemon looks and acts at its ticks only. Ours beside a model of such a daemon.
 //!
-//! The model, by the specification: a daemon pings at every keepalive. A legacy one acts on what
+//! The model (docs/protocol/client-api.md, 15): a daemon pings at every keepalive. A legacy one acts on what
 //! comes (replies, messages of the other node, what a client asks or sends) at its next tick, which
 //! is the keepalive or 500 ms, whichever is shorter; a ping node is dead at the first tick after
 //! deadping. Its `ipfail` is ours without any pause, with its recorded delays.

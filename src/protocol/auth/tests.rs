@@ -10,7 +10,7 @@ fn signed(method: Method, key: &str, data: &[u8]) -> String {
     String::from_utf8(ring(method, key).sign(data).as_bytes().to_vec()).unwrap()
 }
 
-/// Spec: wire, sections 4.1 and 4.4.
+/// Spec: docs/protocol/wire.md, 4.1 and 4.4.
 #[test]
 fn check_values() {
     let text = b"t=status\nsrc=alpha\n(1)u=AAECAw==\n";

@@ -1,4 +1,4 @@
-//! Frames on the client socket. Spec: client API, sections 2 and 3.
+//! Frames on the client socket. Spec: docs/protocol/client-api.md, 2 and 3.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 

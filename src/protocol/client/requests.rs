@@ -1,4 +1,4 @@
-//! Every request of a signed-on client and its answer. Spec: client API, section 6.
+//! Every request of a signed-on client and its answer. Spec: docs/protocol/client-api.md, 6.
 
 use super::super::event::Origin;
 use super::super::field::{self, kind};
@@ -157,7 +157,7 @@ impl Registry {
         done()
     }
 
-    /// `None`: asked over there. Spec: client API, section 6.2.
+    /// `None`: asked over there. Spec: docs/protocol/client-api.md, 6.2.
     fn client_status(
         &self,
         id: ClientId,
@@ -187,7 +187,7 @@ impl Registry {
         ]]))
     }
 
-    /// Spec: client API, section 6.3.
+    /// Spec: docs/protocol/client-api.md, 6.3.
     fn parameter(&self, message: &Message) -> Answers {
         let name = message.text("pname").ok_or(word::INVALID)?;
         // The bare number; the long form is in the answer to a sign-on.
@@ -279,7 +279,7 @@ fn node_name(message: &Message, view: &ClusterView) -> Answers {
     }
 }
 
-/// Never answered. Spec: client API, section 6.
+/// Never answered. Spec: docs/protocol/client-api.md, 6.
 fn set_queue(id: ClientId, message: &Message, out: &mut Vec<ClientOutput>) {
     match message.dec("sendqlen").filter(|length| *length > 0) {
         Some(length) => {

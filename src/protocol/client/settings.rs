@@ -1,9 +1,10 @@
-//! What the registry is told of the configuration. Spec: client API, section 5; configuration,
-//! sections 4.6 and 7.
+//! What the registry is told of the configuration.
+//! Spec: docs/protocol/client-api.md, 5; docs/protocol/config.md,
+//! 4.6 and 7.
 
 use std::collections::BTreeMap;
 
-/// An `apiauth` rule. Spec: configuration, section 4.6.
+/// An `apiauth` rule. Spec: docs/protocol/config.md, 4.6.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ApiAuth {
     /// Users that may sign on, by number.

@@ -1,4 +1,4 @@
-//! Sign-on and authorisation. Spec: client API, sections 4 and 5.
+//! Sign-on and authorisation. Spec: docs/protocol/client-api.md, 4 and 5.
 
 use super::super::event::Origin;
 use super::super::field;

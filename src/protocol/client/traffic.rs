@@ -1,5 +1,5 @@
 //! Messages of the cluster to the clients, and of clients to their namesakes.
-//! Spec: client API, sections 7 and 8.
+//! Spec: docs/protocol/client-api.md, 7 and 8.
 
 use super::super::event::Origin;
 use super::super::field::{self, kind};
@@ -8,7 +8,8 @@ use super::super::output::Treatment;
 use super::{ClientId, ClientOutput, Registry, mask, word};
 
 impl Registry {
-    /// Offers a message of the cluster to every client it concerns. Spec: client API, section 8.
+    /// Offers a message of the cluster to every client it concerns.
+    /// Spec: docs/protocol/client-api.md, 8.
     pub fn deliver(
         &mut self,
         message: &Message,
@@ -54,7 +55,8 @@ impl Registry {
         }
     }
 
-    /// `query-cstatus` of any node: what we know of our own client. Spec: client API, section 6.2.
+    /// `query-cstatus` of any node: what we know of our own client.
+    /// Spec: docs/protocol/client-api.md, 6.2.
     fn answer_query(&self, message: &Message, out: &mut Vec<ClientOutput>) {
         let fields = (
             message.text(field::SRC),
@@ -82,7 +84,7 @@ impl Registry {
         }
     }
 
-    /// A message for the namesakes on other nodes. Spec: client API, section 7.
+    /// A message for the namesakes on other nodes. Spec: docs/protocol/client-api.md, 7.
     pub(super) fn pass_on(
         &mut self,
         id: ClientId,
@@ -125,7 +127,7 @@ impl Registry {
 }
 
 /// Types that a client may not send: those of daemons, and those that the registry itself sends.
-/// Spec: client API, section 7.
+/// Spec: docs/protocol/client-api.md, 7.
 pub(super) fn is_forged(kind: &str) -> bool {
     kind::is_of_daemons(kind)
         || matches!(

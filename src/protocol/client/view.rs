@@ -10,7 +10,7 @@ pub struct ClusterView {
     pub nodes: Vec<ClusterNode>,
     /// `none`, `local`, `foreign`, `all`, `transition`; `None`: not managed here.
     pub rscstatus: Option<&'static str>,
-    /// Too much of ours is not acknowledged: clients wait. Spec: client API, section 10.
+    /// Too much of ours is not acknowledged: clients wait. Spec: docs/protocol/client-api.md, 10.
     pub paused: bool,
 }
 

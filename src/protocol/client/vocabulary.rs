@@ -4,7 +4,7 @@ use super::super::event::Origin;
 use super::super::message::Message;
 use super::view::ClusterView;
 
-/// Field names and words of the client socket. Spec: client API, sections 3 to 6.
+/// Field names and words of the client socket. Spec: docs/protocol/client-api.md, 3 to 6.
 pub(super) mod word {
     pub(in crate::protocol::client) const REQUEST: &str = "hbapi-req";
     pub(in crate::protocol::client) const RESPONSE: &str = "hbapi-resp";
@@ -18,7 +18,7 @@ pub(super) mod word {
     pub(in crate::protocol::client) const INVALID: &str = "EINVAL";
 }
 
-/// Which treatments a client wants. Spec: client API, section 8.1.
+/// Which treatments a client wants. Spec: docs/protocol/client-api.md, 8.1.
 pub(super) mod mask {
     pub(in crate::protocol::client) const KEEP: u64 = 0x01;
     pub(in crate::protocol::client) const API_CALL: u64 = 0x10;
@@ -67,7 +67,7 @@ pub enum ClientOutput {
     Warn(&'static str, String),
 }
 
-/// Why a client is gone, as the others are told. Spec: client API, section 9.
+/// Why a client is gone, as the others are told. Spec: docs/protocol/client-api.md, 9.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gone {
     /// It closed its end.

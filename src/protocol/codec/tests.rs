@@ -11,7 +11,7 @@ fn message() -> Message {
     message
 }
 
-/// Spec: wire, section 4.4.
+/// Spec: docs/protocol/wire.md, 4.4.
 #[test]
 fn worked_example() {
     let wire = encode_datagram(&message(), &ring(), MessageFormat::Netstring).unwrap();

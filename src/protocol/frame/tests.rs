@@ -45,7 +45,7 @@ fn lines_between_messages_are_skipped() {
     assert_eq!(fifo(&["junk", STANDBY, STANDBY]), [ok(STANDBY_READ)]);
 }
 
-/// Spec: wire, section 20: legacy loses both messages of two interleaved writers.
+/// Spec: docs/protocol/wire.md, 20: legacy loses both messages of two interleaved writers.
 #[test]
 fn a_start_inside_a_message_starts_anew() {
     let stream = format!(">>>\nt=cut\n{STANDBY}");

@@ -1,4 +1,4 @@
-//! From the start to `active`. Spec: membership, section 4; wire, section 16.2.
+//! From the start to `active`. Spec: docs/protocol/membership.md, 4; docs/protocol/wire.md, 16.2.
 //!
 //! ```text
 //! Stopped -start-> Starting -media opened-> Waiting -all heard or dead-> Asking -repnodes-> Up
@@ -102,7 +102,7 @@ impl Membership {
     }
 
     /// With autojoin, communication is not up before the whole initdead has passed: when that
-    /// is, while it lies ahead. Spec: membership, section 4.
+    /// is, while it lies ahead. Spec: docs/protocol/membership.md, 4.
     pub(super) fn comm_not_before(&self) -> Option<Monotonic> {
         let opened = self.opened_at.filter(|_| !self.autojoin_waited)?;
         Some(opened + self.settings.timing.initdead)

@@ -1,4 +1,5 @@
-//! Dispatch by type; requests to send again, refusals and acknowledgements. Spec: wire, sections
+//! Dispatch by type; requests to send again, refusals and acknowledgements.
+//! Spec: docs/protocol/wire.md,
 //! 12, 14 and 15.
 
 use super::super::field::{self, kind};
@@ -79,7 +80,7 @@ impl Membership {
     }
 
     /// A join or leave of a client elsewhere. Whoever hears it has heard all that the client said
-    /// before. Spec: client API, section 9, barrier.
+    /// before. Spec: docs/protocol/client-api.md, 9, barrier.
     fn take_notice(&mut self, heard: &Heard, message: Message, out: &mut Vec<Output>) {
         let Some(node) = self.nodes.get_mut(heard.index) else {
             return;
@@ -109,7 +110,7 @@ impl Membership {
         }
     }
 
-    /// `NS_rexmit`. Spec: wire, section 14.2.
+    /// `NS_rexmit`. Spec: docs/protocol/wire.md, 14.2.
     fn take_request(&mut self, heard: &Heard, message: &Message, now: Now, out: &mut Vec<Output>) {
         let first = message.dec(field::FIRST_SEQ).unwrap_or(0);
         let last = message.dec(field::LAST_SEQ).unwrap_or(0);
@@ -174,7 +175,8 @@ impl Membership {
         }
     }
 
-    /// `NS_nak_rexmit`: whoever it is for, its sender cannot send that number. Spec: wire, 13.1.
+    /// `NS_nak_rexmit`: whoever it is for, its sender cannot send that number.
+    /// Spec: docs/protocol/wire.md, 13.1.
     pub(super) fn take_refusal(
         &mut self,
         heard: &Heard,
@@ -202,7 +204,7 @@ impl Membership {
         }
     }
 
-    /// `NS_ackmsg`. Spec: wire, section 15.3.
+    /// `NS_ackmsg`. Spec: docs/protocol/wire.md, 15.3.
     fn take_acknowledgement(
         &mut self,
         heard: &Heard,
@@ -235,7 +237,8 @@ impl Membership {
         }
     }
 
-    /// What all have, what may go from the history, whether clients wait. Spec: wire, 15.4.
+    /// What all have, what may go from the history, whether clients wait.
+    /// Spec: docs/protocol/wire.md, 15.4.
     pub(super) fn update_flow(&mut self, now: Now, out: &mut Vec<Output>) {
         let living = self.nodes.living();
         let acknowledged = match (self.flow_control, living) {

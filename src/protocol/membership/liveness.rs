@@ -1,5 +1,6 @@
-//! Silence: who is dead, which links are, and doubting ourselves first. Spec: membership,
-//! sections 2, 5 and 7; wire, section 16.3.
+//! Silence: who is dead, which links are, and doubting ourselves first.
+//! Spec: docs/protocol/membership.md,
+//! 2, 5 and 7; docs/protocol/wire.md, 16.3.
 
 use std::time::Duration;
 
@@ -260,7 +261,7 @@ impl Membership {
         }
     }
 
-    /// The order of actions of spec membership, section 5.
+    /// The order of actions of docs/protocol/membership.md, 5.
     fn declare_dead(&mut self, index: NodeIndex, now: Now, out: &mut Vec<Output>) {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
@@ -347,7 +348,7 @@ impl Membership {
     }
 
     /// Asks for what is missing. A node that says `init` is asked as soon as it says more; legacy
-    /// gives up. Spec: wire, section 14.1.
+    /// gives up. Spec: docs/protocol/wire.md, 14.1.
     fn request_missing(&mut self, now: Now, out: &mut Vec<Output>) {
         let max_delay = self.settings.timing.max_rexmit_delay;
         let mut asks: Vec<(NodeName, Sequence)> = Vec::new();
@@ -402,7 +403,7 @@ impl Membership {
     }
 }
 
-/// Tells everybody about a link. Spec: membership, section 1.
+/// Tells everybody about a link. Spec: docs/protocol/membership.md, 1.
 fn link_changed(node: NodeName, medium: &MediumName, up: bool, out: &mut Vec<Output>) {
     let message = Message::new(kind::IF_STAT)
         .with(field::NODE, node.as_str())

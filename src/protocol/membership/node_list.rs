@@ -1,5 +1,5 @@
-//! Node lists: exchange, operator commands, weights and sites. Spec: wire, section 17;
-//! membership, section 8.
+//! Node lists: exchange, operator commands, weights and sites. Spec: docs/protocol/wire.md, 17;
+//! docs/protocol/membership.md, 8.
 
 use super::super::field::{self, kind};
 use super::super::message::Message;

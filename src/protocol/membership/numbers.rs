@@ -1,5 +1,5 @@
-//! The number of a message: gaps, refills and what is acknowledged. Spec: wire, section 13.2,
-//! steps 3 to 6, and section 15.2.
+//! The number of a message: gaps, refills and what is acknowledged.
+//! Spec: docs/protocol/wire.md, 13.2, steps 3 to 6, and 15.2.
 
 use std::time::Duration;
 
@@ -184,7 +184,7 @@ impl Membership {
     }
 
     /// Sends what is due at the end of a batch: of the messages heard at once only the last one due
-    /// need be acknowledged. Spec: wire, section 15.2.
+    /// need be acknowledged. Spec: docs/protocol/wire.md, 15.2.
     pub(super) fn send_acknowledgements(&mut self, now: Now, out: &mut Vec<Output>) {
         self.acks_held = false;
         let due = |node: &mut Node| Some((node.name.clone(), node.ack_due.take()?));

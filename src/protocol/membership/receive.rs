@@ -1,4 +1,5 @@
-//! The receive pipeline from the required fields to the dispatch. Spec: wire, sections 12 and 13.
+//! The receive pipeline from the required fields to the dispatch.
+//! Spec: docs/protocol/wire.md, 12 and 13.
 
 use super::super::field::{self, kind};
 use super::super::message::Message;
@@ -159,7 +160,7 @@ impl Membership {
         });
     }
 
-    /// A sender that is not in the table. Spec: membership, section 8.1.
+    /// A sender that is not in the table. Spec: docs/protocol/membership.md, 8.1.
     fn unknown_sender(
         &mut self,
         src: &str,
@@ -219,7 +220,7 @@ impl Membership {
         }
     }
 
-    /// Whether a message is for us. Spec: wire, section 12, addressing.
+    /// Whether a message is for us. Spec: docs/protocol/wire.md, 12, addressing.
     pub(super) fn is_for_us(&self, message: &Message, sequenced: bool) -> bool {
         let dest = message.get(field::DEST).map(|_| message.text(field::DEST));
         let names_us = dest == Some(Some(self.settings.local.as_str()));
@@ -270,7 +271,7 @@ impl Membership {
         }
     }
 
-    /// Spec: wire, section 13.2.
+    /// Spec: docs/protocol/wire.md, 13.2.
     fn judge_sequenced(
         &mut self,
         heard: &Heard,

@@ -1,4 +1,5 @@
-//! Sending: control fields, numbers, the own status and what it announces. Spec: wire, section 9.
+//! Sending: control fields, numbers, the own status and what it announces.
+//! Spec: docs/protocol/wire.md, 9.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::comm::Phase;
 use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
-/// Added to the announced dead time at start. Spec: membership, section 2.
+/// Added to the announced dead time at start. Spec: docs/protocol/membership.md, 2.
 pub const START_RAISE: Duration = Duration::from_millis(2000);
 /// How long after it.
 pub const START_RAISE_FOR: Duration = Duration::from_secs(5);
@@ -63,7 +64,8 @@ impl AnnouncedDeadTime {
     }
 }
 
-/// The type of a local program's message if it may not send it. Spec: client API, section 7.
+/// The type of a local program's message if it may not send it.
+/// Spec: docs/protocol/client-api.md, 7.
 pub(super) fn refused_from(origin: Origin, message: &Message) -> Option<String> {
     let Some(kind) = message.kind() else {
         return Some(String::new());
@@ -104,7 +106,7 @@ impl Membership {
     }
 
     /// Adds the control fields in the legacy order. Present ones are overwritten in every type,
-    /// so that nobody can speak under another name. Spec: wire, section 9.
+    /// so that nobody can speak under another name. Spec: docs/protocol/wire.md, 9.
     fn complete(&mut self, message: &mut Message, sequenced: bool, now: Now) {
         if let Some(dest) = message.text(field::DEST) {
             if let Some(node) = self
@@ -144,7 +146,7 @@ impl Membership {
         message.set_text(field::TTL, &ttl.to_string());
     }
 
-    /// Transmits our status. Spec: wire, section 10.1.
+    /// Transmits our status. Spec: docs/protocol/wire.md, 10.1.
     pub(super) fn emit_status(&mut self, now: Now, out: &mut Vec<Output>) {
         let dead_time = self
             .settings

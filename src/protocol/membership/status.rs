@@ -1,4 +1,5 @@
-//! What a status message changes. Spec: membership, sections 2 and 3; wire, section 16.3.
+//! What a status message changes.
+//! Spec: docs/protocol/membership.md, 2 and 3; docs/protocol/wire.md, 16.3.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whose uuid is whose, and what to do when two nodes have one. Spec: wire, section 11.2.
+//! Whose uuid is whose, and what to do when two nodes have one. Spec: docs/protocol/wire.md, 11.2.
 
 use super::super::identity::uuid_of_node_name;
 use super::super::node_table::{NodeIndex, NodeKind};
@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::notice::Notice;
 
 impl Membership {
-    /// A uuid that nobody else has. Spec: wire, section 11.2.
+    /// A uuid that nobody else has. Spec: docs/protocol/wire.md, 11.2.
     pub(super) fn learn_uuid(
         &mut self,
         heard: &Heard,

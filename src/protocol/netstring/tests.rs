@@ -103,7 +103,7 @@ fn items_are_checked_when_read() {
     assert_eq!(read("(0)a==b=").unwrap().text("a"), Some("=b="));
 }
 
-/// Spec: wire, section 1: a list joins the list of that name.
+/// Spec: docs/protocol/wire.md, 1: a list joins the list of that name.
 #[test]
 fn lists_of_one_name_join() {
     let message = parse(b"###\n9:(3)l=1:a,,6:(0)t=x,9:(3)l=1:b,,%%%\n").unwrap();

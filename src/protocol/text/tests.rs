@@ -17,7 +17,7 @@ fn nested(depth: usize) -> Message {
     (0..depth).fold(Message::new("x"), |inner, _| struct_field("s", inner))
 }
 
-/// Spec: wire, section 3.3.
+/// Spec: docs/protocol/wire.md, 3.3.
 #[test]
 fn nested_newlines() {
     let text = b">>>\n(2)s=>>>\x14a=b\x14(2)q=>>>\x15z=1\x15<<<\x15\x14<<<\x14\n<<<\n";
@@ -127,7 +127,7 @@ fn what_would_be_read_otherwise_is_not_written() {
     assert_eq!(refused(uncompressed), "u");
 }
 
-/// Spec: wire, section 4.4.
+/// Spec: docs/protocol/wire.md, 4.4.
 #[test]
 fn signed_lines_leave_auth_out() {
     let mut message = Message::new("status")

@@ -1,4 +1,4 @@
-//! The defects of the legacy program that concern the core. Spec: resources, section 18.
+//! The defects of the legacy program that concern the core. Spec: docs/protocol/resources.md, 18.
 
 use super::*;
 

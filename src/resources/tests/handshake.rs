@@ -26,7 +26,7 @@ fn in_phase(phase: Phase) -> Core {
     core
 }
 
-/// Spec: resources, section 5.2.
+/// Spec: docs/protocol/resources.md, 5.2.
 #[test]
 fn transition_table() {
     use Phase::{Init, Shutdown, Stable, Starting, Waiting};

@@ -114,7 +114,7 @@ fn refused_with_more_than_two_nodes() {
     assert_eq!(core.complaints.len(), 3, "{:?}", core.complaints);
 }
 
-/// Spec: resources, section 8.
+/// Spec: docs/protocol/resources.md, 8.
 #[test]
 fn takeover_requests_are_standbys_of_the_mirrored_set() {
     for (word, set) in [

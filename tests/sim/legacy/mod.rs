@@ -1,5 +1,5 @@
-//! A legacy node: our membership without our capabilities, and the resource machine that the
-//! specification describes, with its defects. Only `auto_failback on` and `off`. Start and stop of
+//! A legacy node: our membership without our capabilities, and the resource machine of
+//! docs/protocol/resources.md, with its defects. Only `auto_failback on` and `off`. Start and stop of
 //! one group never overlap here, which the true one does not guarantee. Not modelled: fencing,
 //! restart in place, a master process that dies alone.
 
@@ -37,7 +37,7 @@ enum Phase {
     Shutdown,
 }
 
-/// Where it stands in a standby. Spec: resources, section 7.
+/// Where it stands in a standby. Spec: docs/protocol/resources.md, 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standby {
     Not,
@@ -352,7 +352,8 @@ impl LegacyNode {
                 };
                 out.push(Action::Notice(notice));
                 if late {
-                    // Spec: membership, section 2: the whole death handling, although it lives.
+                    // Spec: docs/protocol/membership.md, 2: the whole death handling, although it
+                    // lives.
                     self.node_dead(true, now);
                 }
             }

@@ -92,7 +92,8 @@ impl LegacyNode {
             return;
         }
         self.mine = self.mine.with(LOCAL);
-        // `req_resource` asks for the status of each, and is content with what runs. Spec: resources, 5.3.
+        // `req_resource` asks for the status of each, and is content with what runs.
+        // Spec: docs/protocol/resources.md, 5.3.
         let keys = self.keys(LOCAL).into_iter();
         let down: Vec<_> = keys.filter(|key| !self.runs.contains(key)).collect();
         for key in down {

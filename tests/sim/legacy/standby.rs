@@ -1,4 +1,4 @@
-//! Giving groups away and taking them, on request. Spec: resources, section 7.
+//! Giving groups away and taking them, on request. Spec: docs/protocol/resources.md, 7.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The table of spec membership, section 5: status of a node × event, row by row.
+//! The table of docs/protocol/membership.md, 5: status of a node × event, row by row.
 
 use super::harness::{Alone, beta_status, from_beta, name, settings, silent};
 use crate::protocol::message::Message;
