@@ -4,7 +4,7 @@
 //! script.
 //!
 //! So the groups of a legacy node that nobody claims are not simply taken: it is asked to give them. It works
-//! such a request off behind every script of its own. Spec: resources, sections 8 and 9.6.
+//! such a request off behind every script of its own. Spec: docs/protocol/resources.md, 8 and 9.6.
 //!
 //! | after our request | we |
 //! |---|---|
