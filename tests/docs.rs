@@ -495,3 +495,42 @@ fn log_lines_of_our_own_read_as_the_reference_says() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Each row of the defects names a test: a function or a module of tests.
+#[test]
+fn the_tests_that_the_defects_name_are_there() {
+    let paths: Vec<PathBuf> = ["src", "tests"]
+        .iter()
+        .flat_map(|place| files(place, &["rs"]))
+        .collect();
+    let code: String = paths.iter().map(|path| text(path)).collect();
+    let page = text(Path::new("docs/defects.md"));
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.contains("---"));
+    let mut wrong = Vec::new();
+    for row in rows {
+        let column = row
+            .trim_end_matches([' ', '|'])
+            .rsplit(" | ")
+            .next()
+            .expect("a column");
+        for name in spans(column).0 {
+            let last = name
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches('*');
+            // Some are made by a macro, so that no `fn` stands before them.
+            let function = last.contains('_') && code.contains(&format!(" {last}"));
+            let file = paths.iter().any(|path| {
+                path.ends_with(&name) || path.file_stem().is_some_and(|stem| stem == last)
+            });
+            let folder = Path::new(ROOT).join(&name).is_dir();
+            if !(function || file || folder || last.is_empty()) {
+                wrong.push(name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
