@@ -1,0 +1,121 @@
+//! The reference has every directive and every line of the catalogue, log lines read as it says, and the tests that the
+//! defects name exist.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{ROOT, files, spans, text};
+
+#[test]
+fn every_directive_is_in_the_reference() {
+    let table = text(Path::new("src/config/directives.rs"));
+    let page = text(Path::new("docs/reference/directives.md"));
+    let rows = ["words(", "line(", "medium("]
+        .iter()
+        .flat_map(|kind| table.split(kind).skip(1));
+    let names = rows.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    let names: BTreeSet<&str> = names.collect();
+    assert!(names.len() > 50, "{names:?}");
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|it| !page.contains(&format!("`{it}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The lines that are legacy's are held to their words by `tests/ha_log.rs`.
+#[test]
+fn log_lines_of_our_own_read_as_the_reference_says() {
+    let code = files("src", &["rs"])
+        .iter()
+        .map(|path| text(path))
+        .collect::<String>();
+    let mut words = String::new();
+    for line in code.lines() {
+        let line = line.trim_start();
+        words.push_str(line.strip_suffix('\\').unwrap_or(line));
+    }
+    let page = text(Path::new("docs/reference/log.md"));
+    let (_, ours) = page
+        .split_once("## Lines of Systole's own")
+        .expect("the part");
+    let mut wrong = Vec::new();
+    for row in ours.lines().filter(|line| line.starts_with('|')) {
+        let Some(column) = row.split(" | ").nth(1) else {
+            continue;
+        };
+        for line in spans(column).0 {
+            let placeholder = |word: &&str| {
+                word.chars().all(|c| !c.is_lowercase()) && word.contains(|c: char| c.is_uppercase())
+            };
+            let parts: Vec<&str> = line.split(' ').collect();
+            let parts = parts.split(|word| placeholder(&word));
+            let longest = parts.map(|part| part.join(" ")).max_by_key(String::len);
+            let longest = longest.expect("a part");
+            if !words.contains(longest.trim_end_matches(':')) {
+                wrong.push(line.to_owned());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_line_of_the_catalogue_is_in_the_reference() {
+    let catalogue = text(Path::new("src/notice.rs"));
+    let page = text(Path::new("docs/reference/log.md"));
+    let rows = catalogue.lines().filter(|line| line.ends_with("\";"));
+    let texts = rows.filter_map(|row| row.split_once('"')?.1.strip_suffix("\";"));
+    // Long ones are cut short there; what is named by a number or a name stands in capitals.
+    let described = |text: &&str| {
+        let mut fixed = text
+            .split(['{', '}'])
+            .step_by(2)
+            .filter(|part| part.len() > 4);
+        let start = |part: &str| part.chars().take(18).collect::<String>();
+        *text == "{text}" || fixed.any(|part| page.contains(start(part).trim()))
+    };
+    let texts: Vec<&str> = texts.collect();
+    assert!(texts.len() > 80, "{texts:?}");
+    let missing: Vec<_> = texts.iter().filter(|text| !described(text)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Each row of the defects names a test: a function or a module of tests.
+#[test]
+fn the_tests_that_the_defects_name_are_there() {
+    let paths: Vec<PathBuf> = ["src", "tests"]
+        .iter()
+        .flat_map(|place| files(place, &["rs"]))
+        .collect();
+    let code: String = paths.iter().map(|path| text(path)).collect();
+    let page = text(Path::new("docs/defects.md"));
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.contains("---"));
+    let mut wrong = Vec::new();
+    for row in rows {
+        let column = row
+            .trim_end_matches([' ', '|'])
+            .rsplit(" | ")
+            .next()
+            .expect("a column");
+        for name in spans(column).0 {
+            let last = name
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches('*');
+            // Some are made by a macro, so that no `fn` stands before them.
+            let function = last.contains('_') && code.contains(&format!(" {last}"));
+            let file = paths.iter().any(|path| {
+                path.ends_with(&name) || path.file_stem().is_some_and(|stem| stem == last)
+            });
+            let folder = Path::new(ROOT).join(&name).is_dir();
+            if !(function || file || folder || last.is_empty()) {
+                wrong.push(name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
