@@ -231,8 +231,8 @@ impl Guard<'_> {
                 ward.end();
             }
             let now = self.clock.now().instant;
-            self.told
-                .ended(now, beat::ago(&self.paths.beat(), ward.pid));
+            let ago = self.told.last_heartbeat(ward.pid);
+            self.told.ended(now, ago);
             if end != End::Dismissed {
                 reap(&mut ward, end);
             }

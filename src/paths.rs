@@ -153,12 +153,6 @@ impl Paths {
         self.pid_file.with_extension("addresses")
     }
 
-    /// When the running daemon has sent its last heartbeat, for its guardian.
-    #[must_use]
-    pub fn beat(&self) -> PathBuf {
-        self.pid_file.with_extension("beat")
-    }
-
     /// Directory of the records of running resource scripts.
     #[must_use]
     pub fn scripts(&self) -> PathBuf {

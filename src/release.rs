@@ -178,7 +178,6 @@ impl Release<'_> {
                 self.paths.held(),
                 self.paths.last_good(),
                 self.paths.identity(),
-                self.paths.beat(),
             ] {
                 let _ = fs::remove_file(file);
             }

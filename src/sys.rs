@@ -8,6 +8,7 @@
 
 pub mod alarm;
 pub mod datagrams;
+pub mod shared;
 
 use std::hint::black_box;
 use std::io;

@@ -1,96 +1,96 @@
-//! When the daemon's last heartbeat left, in a small file in memory (`/run`): a daemon that hung before it
-//! died has been silent for longer than it is dead, and the others wait from its last heartbeat.
+//! When the daemon's last heartbeat left: a daemon that hung before it died has been silent for longer than
+//! it is dead, and the others wait from its last heartbeat.
+//!
+//! The time stands in a page that the daemon shares with its guardian, and in no file: `/run` may be full, or
+//! on a disk, and no heartbeat waits for either.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::word;
 use crate::clock;
+use crate::sys::shared::{SharedNumbers, numbers_in};
 
-/// Bytes in the file: the process number, and the time since the machine began in nanoseconds.
-const BYTES: usize = 4 + 8;
+/// The process that writes the numbers.
+const PROCESS: usize = 0;
+
+/// The time of its last heartbeat since the machine began, in nanoseconds; 0: none has left.
+const AT: usize = 1;
 
 /// Notes each heartbeat of this process.
 #[derive(Debug, Clone, Default)]
-pub struct Beats(Option<Arc<File>>);
+pub struct Beats(Option<Arc<SharedNumbers>>);
 
 impl Beats {
-    /// Makes the file, or takes the one of a predecessor. Without one the guardian counts from the
-    /// death.
-    #[must_use]
-    pub fn begin(path: &Path) -> Self {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path);
-        Self(file.ok().map(Arc::new))
+    /// Makes the page. Without one ([`Beats::default`]) the guardian counts from the death.
+    ///
+    /// # Errors
+    /// The kernel has no memory or no descriptor.
+    pub fn begin() -> io::Result<Self> {
+        let numbers = SharedNumbers::new(c"heartbeats")?;
+        numbers.set(PROCESS, std::process::id().into());
+        Ok(Self(Some(Arc::new(numbers))))
     }
 
-    /// A heartbeat leaves now. A few bytes into a page that is there: it waits for nothing.
+    /// A heartbeat leaves now. It is a store into memory: it waits for nothing.
     pub fn note(&self) {
-        if let Some(file) = &self.0 {
-            let _ = file.write_at(&stamp(std::process::id(), clock::since_boot()), 0);
+        if let Some(numbers) = &self.0 {
+            let now = clock::since_boot().as_nanos();
+            numbers.set(AT, u64::try_from(now).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Shows the page to a guardian.
+    pub(super) fn show(&self, socket: &UnixStream) {
+        if let Some(numbers) = &self.0 {
+            // Its end is noticed by whoever listens.
+            let _ = numbers.send(socket, word::BEATS);
         }
     }
 }
 
-fn stamp(pid: u32, at: Duration) -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
-    let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-    let all = pid.to_ne_bytes().into_iter().chain(at.to_ne_bytes());
-    bytes.iter_mut().zip(all).for_each(|(to, byte)| *to = byte);
-    bytes
-}
-
-/// How long ago the process `pid` has sent a heartbeat; `None`: nobody knows.
-pub(super) fn ago(path: &Path, pid: i32) -> Option<Duration> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .ok()?;
-    let mut bytes = [0; BYTES];
-    file.read_exact_at(&mut bytes, 0).ok()?;
-    let (of, at) = bytes.split_first_chunk::<4>()?;
-    let at = u64::from_ne_bytes(*at.first_chunk()?);
-    let same = u32::from_ne_bytes(*of) == u32::try_from(pid).ok()?;
+/// How long ago the process `pid` has sent a heartbeat, by the page that it has shown; `None`: nobody knows.
+pub(super) fn ago(page: &File, pid: i32) -> Option<Duration> {
+    let [process, at] = numbers_in(page)?;
+    let known = process == u64::try_from(pid).ok()? && at != 0;
     let ago = clock::since_boot().checked_sub(Duration::from_nanos(at));
-    ago.filter(|_| same)
+    ago.filter(|_| known)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::shared::receive;
 
     #[test]
     fn the_last_heartbeat_of_a_process_is_known() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("beat");
         let own = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(ago(&path, own), None);
-        let beats = Beats::begin(&path);
-        assert_eq!(ago(&path, own), None, "none has left");
+        let beats = Beats::begin().unwrap();
+        let (socket, guardian) = UnixStream::pair().unwrap();
+        beats.show(&socket);
+        let Ok(Some((word::BEATS, Some(page)))) = receive(&guardian) else {
+            panic!("no page came");
+        };
+        assert_eq!(ago(&page, own), None, "none has left");
         beats.note();
-        assert!(ago(&path, own).is_some_and(|ago| ago < Duration::from_secs(60)));
-        assert_eq!(ago(&path, own + 1), None, "of another process");
-        let later = clock::since_boot() + Duration::from_secs(3600);
-        std::fs::write(&path, stamp(std::process::id(), later)).unwrap();
-        assert_eq!(ago(&path, own), None, "no time that was");
-        let earlier = clock::since_boot().saturating_sub(Duration::from_secs(1));
-        std::fs::write(&path, stamp(std::process::id(), earlier)).unwrap();
-        assert!(ago(&path, own).unwrap() >= Duration::from_secs(1));
-        // A successor goes on with the same file; a link is none.
-        Beats::begin(&path).note();
-        assert!(ago(&path, own).unwrap() < Duration::from_secs(1));
+        assert!(ago(&page, own).is_some_and(|ago| ago < Duration::from_secs(60)));
+        assert_eq!(ago(&page, own + 1), None, "of another process");
+        let Beats(Some(numbers)) = &beats else {
+            panic!("no page");
+        };
+        let stamp = |at: Duration| numbers.set(AT, u64::try_from(at.as_nanos()).unwrap());
+        stamp(clock::since_boot() + Duration::from_secs(3600));
+        assert_eq!(ago(&page, own), None, "no time that was");
+        stamp(clock::since_boot().saturating_sub(Duration::from_secs(1)));
+        // Also when the process is gone.
+        drop(beats);
+        assert!(ago(&page, own).unwrap() >= Duration::from_secs(1));
         Beats::default().note();
-        std::fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink(directory.path().join("other"), &path).unwrap();
-        Beats::begin(&path).note();
-        assert!(!directory.path().join("other").exists());
+        Beats::default().show(&socket);
+        drop(socket);
+        assert!(matches!(receive(&guardian), Ok(None)), "nothing is shown");
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::unistd::dup2_stdin;
 
-use super::{TITLE, word};
+use super::{Beats, TITLE, word};
 use crate::daemonize::OWN_IMAGE;
 
 /// The daemon's end of the way to its guardian; clones share it.
@@ -27,6 +27,8 @@ struct State {
     stopping: bool,
     /// Its heartbeats leave.
     beats: bool,
+    /// Where each is noted.
+    noted: Beats,
     /// How long the other nodes wait for a heartbeat, if any is there; `None`: not yet known.
     patience: Option<Option<Duration>>,
 }
@@ -41,6 +43,9 @@ impl State {
 
     /// The state of the daemon, as far as it has come.
     fn say_all(&mut self) {
+        if let Some(socket) = &self.socket {
+            self.noted.show(socket);
+        }
         if let Some(patience) = self.patience {
             self.say(word::patience(patience).as_bytes());
         }
@@ -105,6 +110,15 @@ impl Link {
         if state.patience.replace(patience) != Some(patience) {
             state.say(word::patience(patience).as_bytes());
         }
+    }
+
+    /// Heartbeats are noted there.
+    pub fn noted_in(&self, beats: Beats) {
+        let mut state = self.state();
+        if let Some(socket) = &state.socket {
+            beats.show(socket);
+        }
+        state.noted = beats;
     }
 
     /// Tells a guardian that has just come what there is to know.

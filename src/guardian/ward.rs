@@ -11,7 +11,7 @@
 //! | a little before the end | everything is stopped, or the machine is restarted |
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -21,10 +21,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::beat;
 use super::why::Why;
 use super::word::{self, Heard, NumberReader};
 use crate::clock::{Clock, Monotonic};
 use crate::sys;
+use crate::sys::shared::receive;
 
 /// Deaths within [`WINDOW`] after which the daemon is not started again as before.
 const DEATHS: usize = 3;
@@ -136,6 +138,8 @@ pub(super) struct Told {
     gone_since: Monotonic,
     /// What the last one ran that said something.
     image: Option<File>,
+    /// Where the last one that showed it notes its heartbeats.
+    heartbeats: Option<File>,
 }
 
 impl Told {
@@ -149,7 +153,13 @@ impl Told {
             silent_since: now,
             gone_since: now,
             image: None,
+            heartbeats: None,
         }
+    }
+
+    /// How long ago the daemon has sent its last heartbeat; `None`: nobody knows.
+    pub(super) fn last_heartbeat(&self, pid: i32) -> Option<Duration> {
+        beat::ago(self.heartbeats.as_ref()?, pid)
     }
 
     /// Where the image of the last daemon can be executed.
@@ -261,15 +271,15 @@ impl Ward {
         // What reading a word needs of the program is there again after it.
         let mut slim = false;
         loop {
-            let mut byte = [0; 1];
             while open {
-                match self.socket.read(&mut byte) {
-                    Ok(0) => open = false,
-                    Ok(_) => {
+                match receive(&self.socket) {
+                    Ok(None) => open = false,
+                    Ok(Some((byte, page))) => {
                         slim = false;
-                        let heard = numbers.take(byte[0]);
+                        let heard = numbers.take(byte);
                         told.hear(&heard, clock.now().instant);
                         match heard {
+                            Heard::Word(word::BEATS) => told.heartbeats = page,
                             Heard::Word(word::DISMISSED) => return Ok(End::Dismissed),
                             Heard::Word(word::UNRELEASED) => unreleased = true,
                             Heard::Word(word::BEGUN) => {

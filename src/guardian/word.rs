@@ -15,6 +15,9 @@ pub(super) const UNRELEASED: u8 = b'u';
 /// The process replaces itself in place. It has asked the others to wait.
 pub(super) const RESTARTING: u8 = b'r';
 
+/// With it comes the page of the daemon's heartbeats.
+pub(super) const BEATS: u8 = b'm';
+
 /// Before and behind the number of milliseconds that the other nodes wait for a heartbeat. No digit
 /// is one of the words.
 const NUMBER: (u8, u8) = (b'=', b';');
@@ -91,6 +94,7 @@ mod tests {
         // An older guardian takes none of it for a word of its own.
         let known = [BEGUN, STOPPING, DISMISSED, UNRELEASED];
         assert!(told.bytes().all(|byte| !known.contains(&byte)));
+        assert!(!known.contains(&BEATS));
     }
 
     #[test]

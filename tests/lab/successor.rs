@@ -305,13 +305,20 @@ fn a_successor_that_is_stopped_at_once_stops() {
 /// Nobody knows what the files said, and their disk hangs: the daemon that was started again never
 /// beats. It is noticed before the other node takes over.
 fn never_beats(kinds: [Kind; 2]) {
+    never_beats_after(kinds, 0);
+}
+
+/// The last daemon hung for so many seconds before it died.
+fn never_beats_after(kinds: [Kind; 2], hung: u32) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 3\ndeadtime 8\ninitdead 12\n".into();
     let watched = watched(config);
     let pair = &watched.pair;
     let last = pid(pair, "node1");
-    let script =
-        format!("rm /run/heartbeat.good; cd /etc/ha.d && rm ha.cf && mkfifo ha.cf; kill -9 {last}");
+    let script = format!(
+        "rm /run/heartbeat.good; cd /etc/ha.d && rm ha.cf && mkfifo ha.cf
+         kill -STOP {last}; sleep {hung}; kill -9 {last}"
+    );
     pair.lab.sh("node1", &script);
     wait_until(LONG, "node1 runs nothing", || {
         !pair.runs("node1", "a") && !pair.has_address("node1", ADDRESS_1)
@@ -330,6 +337,17 @@ fn a_successor_that_never_beats_is_noticed() {
         "successor::a_successor_that_never_beats_is_noticed",
         SYSTOLE_OWNER,
         never_beats,
+    );
+}
+
+/// The other node waits from the last heartbeat, not from the death.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_successor_of_one_that_hung_is_noticed_in_time() {
+    run(
+        "successor::a_successor_of_one_that_hung_is_noticed_in_time",
+        OURS_OURS,
+        |kinds| never_beats_after(kinds, 5),
     );
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
+use tracing::info;
 
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
@@ -132,8 +133,11 @@ impl RootActor {
         let own = ctx.address();
         let gave_up = own.downgrade();
         let interest = Interest::default();
-        let beats = guarded.then(|| Beats::begin(&paths.beat()));
-        let beats = beats.unwrap_or_default();
+        let beats = if guarded {
+            noted_beats(&guardian)
+        } else {
+            Beats::default()
+        };
         let setup = MembershipSetup {
             settings: config.node_settings(std::process::id()),
             identity,
@@ -276,4 +280,14 @@ impl RootActor {
             releasing: None,
         }
     }
+}
+
+/// Where heartbeats are noted for the guardian. Without it, that counts from the daemon's death.
+fn noted_beats(guardian: &Link) -> Beats {
+    let beats = Beats::begin().unwrap_or_else(|error| {
+        info!(%error, "the guardian is not told when heartbeats leave");
+        Beats::default()
+    });
+    guardian.noted_in(beats.clone());
+    beats
 }

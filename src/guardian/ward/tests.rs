@@ -2,6 +2,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::guardian::{Beats, Link};
 
 fn at(seconds: u64) -> Monotonic {
     Monotonic::from_duration(Duration::from_secs(seconds))
@@ -127,6 +128,35 @@ fn a_daemon_that_hung_before_it_died_has_been_silent_for_longer() {
     assert_eq!(after(9).must_beat_by(Stage::Serving), Some(limit));
     // They have taken over already.
     assert_eq!(after(10).must_beat_by(Stage::Serving), Some(at(106)));
+}
+
+/// Nothing of it lies in a file: `/run` may be full, or on a disk that lets a heartbeat wait.
+#[test]
+fn the_last_heartbeat_is_known_after_the_death() {
+    let own = i32::try_from(std::process::id()).unwrap();
+    let beats = Beats::begin().unwrap();
+    beats.note();
+    // The way to a guardian is there before its daemon notes anything, or comes later.
+    for late in [false, true] {
+        let (mut ward, daemon) = sleeper();
+        let link = Link::default();
+        if late {
+            link.noted_in(beats.clone());
+            link.set(daemon);
+            link.introduce();
+        } else {
+            link.set(daemon);
+            link.noted_in(beats.clone());
+        }
+        link.beats();
+        link.dismiss();
+        let (mut told, clock) = told();
+        assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Dismissed);
+        ward.end();
+        let ago = told.last_heartbeat(own);
+        assert!(ago.is_some_and(|ago| ago < Duration::from_secs(60)));
+        assert_eq!(told.last_heartbeat(ward.pid), None, "of another process");
+    }
 }
 
 /// A process that waits for its standard input to end.
