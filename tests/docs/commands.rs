@@ -57,7 +57,7 @@ fn has(text: &str, word: &str) -> bool {
 }
 
 /// Why a command line is not true; `None` for one that is, or is no command of ours.
-fn lie(line: &str, knows: &BTreeMap<&str, String>) -> Option<String> {
+fn fault_of(line: &str, knows: &BTreeMap<&str, String>) -> Option<String> {
     let line = line.split(" #").next().unwrap_or_default();
     let line = line.split(" | ").next().unwrap_or_default();
     let mut words = line.split_whitespace().peekable();
@@ -89,7 +89,7 @@ fn lie(line: &str, knows: &BTreeMap<&str, String>) -> Option<String> {
         place => place.rsplit('/').next()?,
     };
     if name == "ha_helper" {
-        return lie(&words.join(" "), knows);
+        return fault_of(&words.join(" "), knows);
     }
     let known = knows.get(name)?;
     let missing = |word: &str| (!has(known, word)).then(|| format!("{name} knows no {word}"));
@@ -108,7 +108,7 @@ fn lie(line: &str, knows: &BTreeMap<&str, String>) -> Option<String> {
         "lab" => match words.as_slice() {
             ["exec", _, _, command @ ..] => {
                 let command = command.strip_prefix(&["setsid"]).unwrap_or(command);
-                lie(&command.join(" "), knows)
+                fault_of(&command.join(" "), knows)
             }
             [verb, ..] => missing(verb),
             [] => None,
@@ -144,7 +144,7 @@ fn every_command_line_of_ours_can_be_given() {
         let inline = prose.iter().flat_map(|paragraph| spans(paragraph).0);
         for line in shell.into_iter().map(str::to_owned).chain(inline) {
             seen += 1;
-            if let Some(why) = lie(&line, &knows) {
+            if let Some(why) = fault_of(&line, &knows) {
                 wrong.push(format!("{}: {line}: {why}", page.display()));
             }
         }
@@ -168,6 +168,6 @@ fn a_command_line_that_is_not_true_is_noticed() {
         "lab exec demo node1 systole frezze",
         "tests/lab/laboratory up",
     ] {
-        assert!(lie(line, &knows).is_some(), "{line}");
+        assert!(fault_of(line, &knows).is_some(), "{line}");
     }
 }
