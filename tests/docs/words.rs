@@ -49,7 +49,7 @@ fn log_lines_of_our_own_read_as_the_reference_says() {
                 word.chars().all(|c| !c.is_lowercase()) && word.contains(|c: char| c.is_uppercase())
             };
             let parts: Vec<&str> = line.split(' ').collect();
-            let parts = parts.split(|word| placeholder(&word));
+            let parts = parts.split(|word| placeholder(word));
             let longest = parts.map(|part| part.join(" ")).max_by_key(String::len);
             let longest = longest.expect("a part");
             if !words.contains(longest.trim_end_matches(':')) {
