@@ -119,3 +119,49 @@ fn the_tests_that_the_defects_name_are_there() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`.
+fn expanded(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else {
+        return vec![name.to_owned()];
+    };
+    let (inner, after) = rest.split_once('}').unwrap_or((rest, ""));
+    inner
+        .split(',')
+        .map(|one| format!("{before}{one}{after}"))
+        .collect()
+}
+
+/// Files and types that the pages about the code name.
+#[test]
+fn the_files_and_types_that_the_pages_about_the_code_name_are_there() {
+    let paths: Vec<PathBuf> = ["src", "tests", "benches", "examples"]
+        .iter()
+        .flat_map(|place| files(place, &["rs"]))
+        .collect();
+    let code: String = paths.iter().map(|path| text(path)).collect();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    let about_code = files("docs/decisions", &["md"])
+        .into_iter()
+        .chain([PathBuf::from("docs/architecture.md")]);
+    for page in about_code {
+        for name in spans(&text(&page)).0 {
+            let camel = name.chars().all(char::is_alphanumeric)
+                && name.starts_with(char::is_uppercase)
+                && name.contains(char::is_lowercase);
+            let there = match name.strip_suffix(".rs") {
+                Some(_) => expanded(&name)
+                    .iter()
+                    .all(|name| paths.iter().any(|path| path.ends_with(name))),
+                None if camel => code.contains(&name),
+                None => continue,
+            };
+            seen += 1;
+            if !there {
+                wrong.push(format!("{}: {name}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty() && seen > 100, "{seen}: {wrong:#?}");
+}
