@@ -98,14 +98,14 @@ pub struct Release<'a> {
     pub detail: &'a str,
     /// Writes a line into the log.
     pub say: &'a dyn Fn(Severity, String),
-    /// Restarts the machine; comes back with the reason when that is refused.
+    /// Restarts the machine; comes back only with the reason why it still runs.
     pub restart: Restart,
     /// Restarts it when the other node is about to take over; `None`: nobody knows when.
     pub deadline: Option<&'a Deadline>,
 }
 
 /// Restarts the machine; on a thread of its own.
-pub type Restart = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type Restart = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// One group to be stopped.
 struct Stopped {
@@ -392,11 +392,9 @@ impl Release<'_> {
         self.say(Severity::Emerg, text);
         let restart = Arc::clone(&self.restart);
         let done = tokio::task::spawn_blocking(move || restart()).await;
-        if let Err(why) = done.unwrap_or_else(|error| Err(error.to_string())) {
-            let text =
-                format!("The machine cannot be rebooted: stop the resource by hand. ({why})");
-            self.say(Severity::Crit, text);
-        }
+        let why = done.unwrap_or_else(|error| error.to_string());
+        let text = format!("The machine cannot be rebooted: stop the resource by hand. ({why})");
+        self.say(Severity::Crit, text);
     }
 }
 

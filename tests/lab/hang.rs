@@ -131,6 +131,11 @@ fn pid_namespace(pair: &Pair, node: &str) -> String {
 /// Hosts whose programs that reboot never come back, as from a dead disk, and whose dummy resources
 /// do not stop while the shared directory has `stuck-NAME-NODE`.
 pub(super) fn stuck_without_programs(config: PairConfig) -> Pair {
+    stuck_with_programs(config, "exec sleep 1000")
+}
+
+/// The same with programs that reboot by a shell's command.
+fn stuck_with_programs(config: PairConfig, does: &str) -> Pair {
     let pair = Pair::new(config);
     // The system call ends a PID namespace: it must not be that of the machine.
     let outside = std::fs::read_link("/proc/self/ns/pid").expect("a name");
@@ -145,9 +150,11 @@ pub(super) fn stuck_without_programs(config: PairConfig) -> Pair {
         let stuck = "stop) [ -e @SHARED@/stuck-$name-$(uname -n) ] && exit 1; sleep $halt;";
         pair.install_script(node, "dummy", &DUMMY.replace("stop) sleep $halt;", stuck));
     }
-    let hang = "printf '#!/bin/sh\\nexec sleep 1000\\n' >/run/hang && chmod 755 /run/hang
-        for p in /sbin/reboot /sbin/init; do [ ! -e $p ] || mount --bind /run/hang $p || exit 1; done";
-    let masked = pair.lab.exec("node1", &["bash", "-c", hang]);
+    let hang = format!(
+        "printf '#!/bin/sh\\n{does}\\n' >/run/hang && chmod 755 /run/hang
+        for p in /sbin/reboot /sbin/init; do [ ! -e $p ] || mount --bind /run/hang $p || exit 1; done"
+    );
+    let masked = pair.lab.exec("node1", &["bash", "-c", &hang]);
     assert!(masked.status.success(), "{masked:?}");
     pair
 }
@@ -186,6 +193,37 @@ fn reboot_without_programs(kinds: [Kind; 2]) {
     let pair = stuck_without_programs(PairConfig::new(kinds));
     pair.start_settled();
     machine_goes(&pair, || pair.begin_stop("node1"));
+}
+
+/// A program accepts the reboot, and the shutdown that it begins waits for the resource that does not stop.
+fn accepted(kinds: [Kind; 2]) {
+    let pair = stuck_with_programs(PairConfig::new(kinds), "touch /run/accepted");
+    pair.start_settled();
+    std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
+    pair.begin_stop("node1");
+    pair.wait_log("node1", "Rebooting the machine: ");
+    let accepted = || pair.lab.exec("node1", &["test", "-e", "/run/accepted"]);
+    if !Path::new("/sbin/reboot").exists() && !Path::new("/sbin/init").exists() {
+        return eprintln!("neither program is there: nothing accepts");
+    }
+    wait_until(LONG, "the reboot is accepted", || {
+        accepted().status.success()
+    });
+    // Three dead times, and a part of what the machine has.
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(pair.runs("node1", "a"));
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+    assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_node_beats_until_an_accepted_reboot_comes() {
+    run(
+        "hang::a_node_beats_until_an_accepted_reboot_comes",
+        OURS_OURS,
+        accepted,
+    );
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A resource that cannot be stopped, or a `failfast` client that died: the machine must go, so that another node may take over.
 //! Spec: docs/protocol/resources.md, 9.4; docs/protocol/membership.md, 12.
 //!
-//! Legacy kills itself and calls `/sbin/reboot -nf`, then `/sbin/init 6`. We call them first and
-//! end only when one of them accepts: a node that can neither stop a resource nor reboot keeps
-//! beating, because its silence would start the resource a second time elsewhere.
+//! Legacy kills itself and calls `/sbin/reboot -nf`, then `/sbin/init 6`. We call them first, and never end
+//! by ourselves, because our silence would start the resource a second time elsewhere. A program that ends
+//! well has only said that the machine will go: `init 6` is an orderly shutdown, and so is `reboot -f` under
+//! systemd. Both wait for processes, among them those of the resource that does not stop. So the node beats
+//! until the machine is gone, and the kernel is asked where that takes longer than [`ACCEPTED`].
 //!
 //! The disk that holds these programs may be what keeps the resource from stopping, and then even
 //! the attempt to run one never returns. So the kernel is asked without them by a thread of its own
@@ -36,6 +38,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long the programs may take, together, before the kernel is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the machine may take to go when a program has accepted. An orderly shutdown under systemd kills
+/// after 90 s what does not end, this process with it.
+const ACCEPTED: Duration = Duration::from_secs(30);
+
 /// How long the kernel may take to refuse.
 const REFUSAL: Duration = Duration::from_secs(5);
 
@@ -48,9 +54,6 @@ pub(super) const LATE_AND_FORBIDDEN: &str = "not stopped before the other node t
 
 /// How long writing everything to the disks may take before.
 const SYNC: Duration = Duration::from_secs(5);
-
-/// Exit code when the machine was told to restart.
-const EXIT_REBOOTING: u8 = 100;
 
 /// Why the machine must go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +107,12 @@ enum Keeper {
 }
 
 impl Deadline {
-    /// `say` writes a line into the log. Where no thread is to be had a timer of the kernel keeps it.
+    /// `say` writes a line into the log; `restart` comes back only with the reason why the machine still
+    /// runs. Where no thread is to be had a timer of the kernel keeps it.
     pub fn arm(
         left: Duration,
         say: impl Fn(Severity, String) + Send + Sync + 'static,
-        restart: impl FnOnce() -> Result<(), String> + Send + 'static,
+        restart: impl FnOnce() -> String + Send + 'static,
     ) -> Self {
         let say = Arc::new(say);
         let (word, words) = mpsc::channel();
@@ -128,12 +132,10 @@ impl Deadline {
                 let text = "Rebooting the machine: not everything is stopped, and the other node is \
                             about to take it.";
                 say(Severity::Emerg, text.to_owned());
-                if let Err(why) = restart() {
-                    let text = format!(
-                        "The machine cannot be rebooted: stop the resources by hand. ({why})"
-                    );
-                    say(Severity::Crit, text);
-                }
+                let why = restart();
+                let text =
+                    format!("The machine cannot be rebooted: stop the resources by hand. ({why})");
+                say(Severity::Crit, text);
             });
         match thread {
             Ok(thread) => Self {
@@ -217,13 +219,21 @@ extern "C" fn restart_in_handler(_: libc::c_int) {
 /// A thread that restarts the machine by itself when its time comes.
 struct Force {
     /// Dropped: now.
-    word: mpsc::Sender<Word>,
+    word: mpsc::Sender<Hurry>,
     refused: oneshot::Receiver<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Word {
+enum Hurry {
+    /// There is nothing to wait for.
     Now,
+    /// The machine goes by itself, perhaps: not before this time has passed.
+    After(Duration),
+}
+
+/// To the keeper of a deadline.
+#[derive(Debug, PartialEq, Eq)]
+enum Word {
     CallOff,
 }
 
@@ -237,23 +247,30 @@ impl Force {
         let (refuse, refused) = oneshot::channel();
         std::thread::Builder::new()
             .name("last resort".to_owned())
-            .spawn(move || match words.recv_timeout(patience) {
-                Ok(Word::CallOff) => {}
-                Ok(Word::Now) | Err(_) => {
-                    let _ = refuse.send(restart());
+            .spawn(move || {
+                let mut left = patience;
+                while let Ok(Hurry::After(more)) = words.recv_timeout(left) {
+                    left = more;
                 }
+                let _ = refuse.send(restart());
             })?;
         Ok(Self { word, refused })
     }
 
-    fn call_off(&self) {
-        let _ = self.word.send(Word::CallOff);
-    }
-
     /// Why the machine still runs.
     async fn now(self) -> String {
-        let _ = self.word.send(Word::Now);
-        match tokio::time::timeout(REFUSAL, self.refused).await {
+        self.after(Hurry::Now, Duration::ZERO).await
+    }
+
+    /// A program has accepted. Why the machine still runs after that.
+    async fn accepted(self, patience: Duration) -> String {
+        self.after(Hurry::After(patience), patience).await
+    }
+
+    async fn after(self, hurry: Hurry, patience: Duration) -> String {
+        let _ = self.word.send(hurry);
+        let limit = patience.saturating_add(REFUSAL);
+        match tokio::time::timeout(limit, self.refused).await {
             Ok(Ok(why)) => why,
             Ok(Err(_)) | Err(_) => "the kernel does not answer".to_owned(),
         }
@@ -312,41 +329,37 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
     root.log.line(Severity::Emerg, text);
     root.log.flush(FLUSH);
     let work = restart(reason.haste());
-    ctx.spawn(work.into_actor(root).map(move |done, root, _| match done {
-        Ok(()) => root.end(EXIT_REBOOTING),
-        Err(why) => root.log.line(Severity::Crit, format!("{refused} ({why})")),
+    ctx.spawn(work.into_actor(root).map(move |why, root, _| {
+        root.log.line(Severity::Crit, format!("{refused} ({why})"));
     }));
 }
 
 /// Restarts the machine because a resource cannot be stopped, for a program that is no daemon. Comes
-/// back when something has accepted that.
-///
-/// # Errors
-/// Why the machine still runs.
-pub fn restart_machine() -> Result<(), String> {
+/// back only with the reason why the machine still runs.
+#[must_use]
+pub fn restart_machine() -> String {
     System::new().block_on(restart(Haste::None))
 }
 
 /// The same because the other node is about to take what still runs: the kernel is asked first.
-///
-/// # Errors
-/// Why the machine still runs.
-pub fn restart_machine_now() -> Result<(), String> {
+#[must_use]
+pub fn restart_machine_now() -> String {
     System::new().block_on(restart(Haste::Utmost))
 }
 
-/// Calls the programs, and asks the kernel, in the order that the haste demands.
-async fn restart(haste: Haste) -> Result<(), String> {
+/// Calls the programs, and asks the kernel, in the order that the haste demands. Why the machine still runs.
+async fn restart(haste: Haste) -> String {
     let arm = |patience| Force::arm(patience, restart_by_kernel);
-    restart_by(haste, &COMMANDS, arm, restart_by_kernel).await
+    restart_by(haste, &COMMANDS, ACCEPTED, arm, restart_by_kernel).await
 }
 
 async fn restart_by(
     haste: Haste,
     commands: &[(&str, &[&str])],
+    accepted: Duration,
     arm: impl FnOnce(Duration) -> std::io::Result<Force>,
     kernel: impl FnOnce() -> String,
-) -> Result<(), String> {
+) -> String {
     let environment = Arc::new(Environment::default());
     let patience = match haste {
         Haste::None => PATIENCE,
@@ -358,7 +371,7 @@ async fn restart_by(
         Err(error) => {
             error!(%error, "no thread for the last resort");
             // Nobody would notice that a program hangs: no time for any.
-            return Err(kernel());
+            return kernel();
         }
     };
     let mut force = Some(force);
@@ -387,129 +400,22 @@ async fn restart_by(
             last_words: false,
         };
         if child::run(spec, None).await.success() {
-            if let Some(force) = force {
-                force.call_off();
-            }
-            return Ok(());
+            let why = match force {
+                Some(force) => force.accepted(accepted).await,
+                // It has refused already.
+                None => {
+                    tokio::time::sleep(accepted).await;
+                    why
+                }
+            };
+            return format!("{program} has accepted, and the machine still runs; {why}");
         }
     }
-    if let Some(force) = force {
-        why = force.now().await;
+    match force {
+        Some(force) => force.now().await,
+        None => why,
     }
-    Err(why)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A stand-in for the restart: it says that it was called.
-    fn told() -> (impl FnOnce() -> String + Send, mpsc::Receiver<()>) {
-        let (tell, told) = mpsc::channel();
-        let restart = move || {
-            let _ = tell.send(());
-            "refused".to_owned()
-        };
-        (restart, told)
-    }
-
-    /// As when the attempt to run a program from a dead disk never returns.
-    #[test]
-    fn the_kernel_is_asked_though_this_thread_hangs() {
-        let (restart, told) = told();
-        let _force = Force::arm(Duration::from_millis(20), restart).unwrap();
-        // Nothing on this thread says another word.
-        told.recv_timeout(Duration::from_secs(60)).unwrap();
-    }
-
-    #[test]
-    fn the_kernel_is_asked_when_whoever_armed_it_is_gone() {
-        let (restart, told) = told();
-        drop(Force::arm(Duration::from_secs(3600), restart).unwrap());
-        told.recv_timeout(Duration::from_secs(60)).unwrap();
-    }
-
-    #[actix::test]
-    async fn the_kernel_is_asked_at_once_when_the_programs_failed() {
-        let (restart, told) = told();
-        let force = Force::arm(Duration::from_secs(3600), restart).unwrap();
-        assert_eq!(force.now().await, "refused");
-        told.try_recv().unwrap();
-    }
-
-    #[test]
-    fn a_program_that_accepts_calls_it_off() {
-        let (restart, told) = told();
-        let force = Force::arm(Duration::from_secs(3600), restart).unwrap();
-        force.call_off();
-        // The thread ends without a word.
-        assert_eq!(told.recv(), Err(mpsc::RecvError));
-    }
-
-    #[test]
-    fn a_deadline_restarts_unless_it_is_called_off_or_forbidden() {
-        let armed = |left| {
-            let (tell, told) = mpsc::channel();
-            let (said, restarted) = (tell.clone(), tell);
-            let say = move |severity: Severity, _| {
-                let _ = said.send(severity.word());
-            };
-            let restart = move || {
-                let _ = restarted.send("restart");
-                Err("refused".to_owned())
-            };
-            (Deadline::arm(left, say, restart), told)
-        };
-        let (late, told) = armed(Duration::from_millis(20));
-        let seen: Vec<_> = told.iter().collect();
-        assert_eq!(seen, ["EMERG", "restart", "CRIT"]);
-        late.wait();
-        let (stopped, told) = armed(Duration::from_secs(3600));
-        stopped.call_off();
-        assert_eq!(told.recv(), Err(mpsc::RecvError));
-        let (forbidden, told) = armed(Duration::from_millis(300));
-        forbidden.forbid();
-        assert_eq!(told.iter().collect::<Vec<_>>(), ["CRIT"]);
-        for ended in [stopped, forbidden] {
-            ended.wait();
-        }
-    }
-
-    /// No memory, or no number for another process.
-    #[actix::test]
-    async fn without_a_thread_the_kernel_is_asked_at_once() {
-        let no_thread = || Err(std::io::Error::from_raw_os_error(libc::EAGAIN));
-        for haste in [Haste::None, Haste::Synced, Haste::Utmost] {
-            let (restart, told) = told();
-            let done = restart_by(haste, &[], |_| no_thread(), restart).await;
-            assert_eq!(done, Err("refused".to_owned()));
-            told.try_recv().unwrap();
-        }
-    }
-
-    /// The test of the timer itself is where it is; there is one in a process.
-    #[test]
-    fn a_deadline_without_a_thread_and_a_timer_is_waited_for() {
-        let long = Monotonic::from_duration(Duration::from_secs(3600));
-        let deadline = |due| Deadline {
-            forbidden: Arc::default(),
-            kept_by: Keeper::Nobody(Clock::start(), due),
-        };
-        let called_off = deadline(long);
-        called_off.call_off();
-        called_off.wait();
-        let forbidden = deadline(long);
-        forbidden.forbid();
-        forbidden.wait();
-    }
-
-    /// The tests run in the first PID namespace of some machine, or in that of a container. There is
-    /// no call of `restart_by_kernel` here: it is for hosts of the lab, which have their own.
-    #[test]
-    fn a_program_built_for_tests_knows_where_it_runs() {
-        let name = std::fs::read_link("/proc/self/ns/pid").unwrap();
-        let name = name.to_string_lossy();
-        assert!(name.starts_with("pid:["), "{name}");
-        assert_eq!(owns_the_machine(), name == "pid:[4026531836]");
-    }
-}
+mod tests;
