@@ -6,7 +6,8 @@
 //! |---|---|
 //! | its `info=standby` comes behind a newer report | it gives all the same: its `done` is waited for |
 //! | its `mach_down`, while we hold our groups | it has started them, and lets go of nothing: we give way |
-//! | the same, while we hold its groups or take them | it works off now what waited behind, its own groups' starts among it, and never says so: we offer them back |
+//! | the same, while we take our groups from it | the same, and it gives them anew: we begin anew |
+//! | the same, while we hold its groups or take those | it works off now what waited behind, its own groups' starts among it, and never says so: we offer them back |
 //! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
 //! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set. When it holds its own groups by it, it has just started them for an earlier run of ours: we let go of those |
@@ -81,7 +82,12 @@ impl ResourceState {
         if self.conflicts(from, None) {
             return true;
         }
-        let takes = self.standby == Standby::Taking && self.sb_set.has(HoldingSet::LOCAL);
+        let taking = self.standby == Standby::Taking && self.is_pair();
+        if taking && self.sb_set.has(HoldingSet::FOREIGN) {
+            self.give_way("the other node has started what it gave us, behind its own word");
+            return true;
+        }
+        let takes = taking && self.sb_set.has(HoldingSet::LOCAL);
         if self.mine.has(HoldingSet::FOREIGN) || takes {
             self.beside_legacy.offer_back_at = Some(self.now);
         }

@@ -155,7 +155,9 @@ impl World {
         }
         self.marks += 1;
         let message = Message::new("labmark").with("mark", &self.marks.to_string());
-        let known = self.know_each_other();
+        // One that stands still sends it later, perhaps by another run.
+        let stands = self.hosts[host].frozen_until.is_some();
+        let known = !stands && self.know_each_other();
         self.judge.mark_sent(host, self.marks, known);
         self.inject(host, message);
     }

@@ -167,6 +167,27 @@ fn what_a_taker_started_for_an_earlier_run_of_ours_is_left_to_it() {
     }
 }
 
+/// A takeover of it waited behind the script that gave us ours, and is worked off behind its own word.
+#[test]
+fn what_it_takes_behind_its_own_done_is_let_go() {
+    let mut core = Core::starting(OFF);
+    core.hear("b", "resource all 1");
+    core.hear("b", "ask foreign me");
+    core.hear("b", "resource local 0 standby");
+    core.hear("b", "ask foreign done");
+    assert!(starts_a(&core.said()));
+    core.hear("b", "resource foreign mach_down");
+    let said = core.said();
+    assert!(said.contains(&"generation".to_owned()), "{said:?}");
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"stop a".to_owned()), "{said:?}");
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource all 1");
+    assert!(!starts_a(&core.said()));
+    assert_eq!(core.state.rscstatus(), "none");
+}
+
 /// It gave us ours while a script of an earlier standby still worked its way to them.
 #[test]
 fn what_an_older_script_started_beside_us_is_offered_once() {
