@@ -145,6 +145,31 @@ fn hangs_in_a_standby(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
+/// The legacy node stops for half a minute what it gives us, and we lose our power meanwhile: back within its
+/// dead time, we hear that it holds nothing.
+fn back_at_once_while_it_gives(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources =
+        format!("node1 dummy::a::0::30 {ADDRESS_1}/24/eth0\nnode2 {ADDRESS_2}/24/eth0 dummy::b\n");
+    config.times = "keepalive 1\nwarntime 5\ndeadtime 20\ninitdead 30\n".into();
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.operator("node1", "hb_standby local");
+    wait_until(LONG, "node1 stops it", || {
+        count(&pair.lab, "node1", "stop", "a") == 1
+    });
+    pair.lab.power_off("node2");
+    pair.lab.power_on("node2");
+    pair.start("node2");
+    pair.wait_log("node1", "Heartbeat restart on node node2");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+    pair.wait_holds("node2", "all");
+    pair.wait_holds("node1", "none");
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 1);
+}
+
 /// The legacy node is executed anew while it is cut off, and goes on holding its own, which we have taken
 /// meanwhile.
 fn begins_anew_in_a_cut(kinds: [Kind; 2]) {
@@ -369,6 +394,7 @@ tests! {
     begins_anew_while_it_takes_legacy_owner: LEGACY_OWNER begins_anew_while_it_takes;
     begins_anew_in_a_cut_legacy_owner: LEGACY_OWNER begins_anew_in_a_cut;
     hangs_in_a_standby_legacy_owner: LEGACY_OWNER hangs_in_a_standby;
+    back_at_once_while_it_gives_legacy_owner: LEGACY_OWNER back_at_once_while_it_gives;
     has_what_it_does_not_claim_legacy_owner: LEGACY_OWNER has_what_it_does_not_claim;
     claims_and_runs_nothing_legacy_owner: LEGACY_OWNER claims_and_runs_nothing;
     flapping_interface_ours_ours: OURS_OURS flapping_interface;
