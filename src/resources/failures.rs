@@ -335,7 +335,10 @@ impl ResourceState {
             return false;
         }
         // What the other side may still run is not tried here.
-        let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group();
+        // Of two that claim it, name what they run and run none of it, the owner tries.
+        let named = self.other().is_some_and(|(_, peer)| peer.names.is_some());
+        let first = named && side == HoldingSet::LOCAL;
+        let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group() && !first;
         let theirs = self.nice()
             && (!self.all_living_reported()
                 || self.somebody_is_leaving()
