@@ -148,6 +148,9 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
 /// ([`Why`]). The third says how long the other node still waits, in milliseconds; empty: nobody
 /// knows. The files say where the log is, if they can be read.
 fn release_resources(arguments: &[OsString]) -> u8 {
+    // A machine that goes down tells every process to end, and waits for those that do not: what runs here
+    // would run on, and nobody would see to it that the machine goes before the other node takes over.
+    systole::sys::outlive_terminate();
     let paths = Paths::default();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     let why = words.next().and_then(|word| Why::from_word(&word));

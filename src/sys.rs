@@ -90,6 +90,15 @@ pub fn hear_of_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// TERM does not end this process from now on, for one whose end would leave running what it is there to stop. Its
+/// children take the signal as usual.
+pub fn outlive_terminate() {
+    extern "C" fn go_on(_: libc::c_int) {}
+    // SAFETY: the handler does nothing at all, and has the type that a handler has. It is not kept across the
+    // start of another program, as an ignored signal would be.
+    unsafe { libc::signal(libc::SIGTERM, go_on as *const () as libc::sighandler_t) };
+}
+
 /// Limits malloc to two arenas: one for the cluster thread, one for all others. Call it first.
 ///
 /// Says whether malloc agreed.

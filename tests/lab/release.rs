@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use super::death::{pid, wait_guardian};
-use super::history::{Call, calls};
+use super::history::{Call, assert_never_two_owners, calls};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
+use super::successor::kill_for_the_third_time;
+use super::{OURS_OURS, run};
 
 /// Each of the groups: its address and its script.
 const GROUPS: [(&str, &str); 3] = [(ADDRESS_1, "a"), (ADDRESS_2, "b"), ("10.77.0.102", "c")];
@@ -123,4 +125,36 @@ fn settle(pair: &Pair, when: &str) {
         }
         since.elapsed() >= STAYS
     });
+}
+
+/// The program that releases everything is told to end, as by a machine that goes down: it goes on.
+fn release_is_told_to_end(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 200ms\nwarntime 4\ndeadtime 12\ninitdead 12\n".into();
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::4\n");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    let releasing = kill_for_the_third_time(&pair);
+    pair.lab.sh("node1", &format!("kill -9 {releasing}"));
+    let title = "pgrep -f '^heartbeat: releasin[g]'";
+    wait_until(LONG, "the program that releases", || {
+        !pair.lab.sh("node1", title).is_empty()
+    });
+    pair.wait_log("node1", "the daemon died again");
+    let said = pair.lab.sh("node1", &format!("kill -TERM $({title})"));
+    assert_eq!(said, "");
+    pair.wait_log("node1", "guardian: all resources are released");
+    assert!(!pair.runs("node1", "a") && !pair.has_address("node1", ADDRESS_1));
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_release_that_is_told_to_end_goes_on() {
+    run(
+        "release::a_release_that_is_told_to_end_goes_on",
+        OURS_OURS,
+        release_is_told_to_end,
+    );
 }

@@ -20,7 +20,7 @@ fn kill(pair: &Pair) {
 }
 
 /// Kills it for the third time within a minute; waits for the one that only releases.
-fn kill_for_the_third_time(pair: &Pair) -> String {
+pub(super) fn kill_for_the_third_time(pair: &Pair) -> String {
     kill(pair);
     kill(pair);
     let last = pid(pair, "node1");
