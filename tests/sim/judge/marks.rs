@@ -37,6 +37,11 @@ impl Marks {
         self.heard.retain(|(by, _)| *by != host);
     }
 
+    /// What the other one misses of the run before can no longer be asked for.
+    pub fn renumbered(&mut self, host: usize) {
+        self.lives[host] += 1;
+    }
+
     pub fn verdict(&mut self, by: usize, of: usize) {
         self.verdicts[by][of] += 1;
     }

@@ -196,6 +196,7 @@ impl Judge {
 
     /// A living process goes on under a new generation.
     pub fn generation_begun(&mut self, host: usize, now: Micros) {
+        self.marks.renumbered(host);
         let generations = &mut self.generations[host];
         if generations.causes > 0 {
             generations.causes -= 1;
