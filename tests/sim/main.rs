@@ -125,11 +125,17 @@ fn one_fault_at_a_time() {
     many(Kind::Single);
 }
 
-/// For `scripts/sim-worth`: how many histories, of all kinds in turn, until one fails.
+/// For `scripts/sim-worth`: how many histories until one fails, of all kinds in turn or of those that `SIM_KINDS`
+/// names.
 #[test]
 #[ignore = "a measurement"]
 fn long_until_one_fails() {
     let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
+    let named = std::env::var("SIM_KINDS").unwrap_or_default();
+    let among = |kind: &Kind| named.is_empty() || named.split(' ').any(|it| it == kind.word());
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(among).collect();
+    assert!(!kinds.is_empty(), "no kind is called {named}");
+    let (kinds, of) = (&kinds, kinds.len() as u64);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let found = std::sync::Mutex::new(None::<(u64, String)>);
     let earliest = || {
@@ -144,9 +150,9 @@ fn long_until_one_fails() {
             let (found, earliest) = (&found, &earliest);
             scope.spawn(move || {
                 let mut at = worker;
-                while at < count * Kind::ALL.len() as u64 && at < earliest() {
-                    let kind = Kind::ALL[at as usize % Kind::ALL.len()];
-                    let seed = first + at / Kind::ALL.len() as u64;
+                while at < count * of && at < earliest() {
+                    let kind = kinds[(at % of) as usize];
+                    let seed = first + at / of;
                     if let Err(failure) = kind.history(seed).verdict()
                         && at < earliest()
                     {
@@ -161,10 +167,7 @@ fn long_until_one_fails() {
     let found = found.into_inner().expect("no panic");
     match found {
         Some((at, text)) => println!("first failure: {} histories after {text}", at + 1),
-        None => println!(
-            "first failure: none in {} histories",
-            count * Kind::ALL.len() as u64
-        ),
+        None => println!("first failure: none in {} histories", count * of),
     }
 }
 
