@@ -72,12 +72,10 @@ impl LegacyNode {
                 continue;
             }
             helper.steps.pop_front();
-            match (&helper.work, what) {
-                (Work::TakeGroup, _) if !self.mine.has(LOCAL) => {
-                    drop(self.strays.insert(key.clone()))
-                }
-                (_, GroupOrder::Stop) => drop(self.strays.remove(&key)),
-                _ => {}
+            if helper.work == Work::TakeGroup && !self.mine.has(LOCAL) {
+                self.strays.insert(key.clone());
+            } else if what == GroupOrder::Stop {
+                self.strays.remove(&key);
             }
             self.order += 1;
             let order = OrderId(self.order);
