@@ -170,6 +170,7 @@ impl ResourceState {
         self.settles_when_released = false;
         self.phase = Phase::Shutdown;
         self.standby = Standby::Not;
+        self.went_on = false;
         self.offer_answered = None;
         self.sb_deadline = None;
         self.wanted = None;

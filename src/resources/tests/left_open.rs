@@ -277,3 +277,21 @@ fn what_the_giver_says_before_communication_is_up_counts() {
     core.input(ResourceInput::CommUp);
     assert!(!told(&mut core, "start b"));
 }
+
+/// A successor that yields in the standby releases everything, and the standby with it: its new run has none to
+/// wait for.
+#[test]
+fn a_new_run_does_not_wait_for_a_standby_that_a_release_has_ended() {
+    for before in [ready(), awaiting()] {
+        let mut core = successor(&before, &["a"], &[]);
+        heard(&mut core, "local");
+        core.hear("b", "resource foreign mach_down");
+        core.finish();
+        let said = core.said();
+        assert!(said.contains(&"generation".to_owned()), "{said:?}");
+        core.input(ResourceInput::CommUp);
+        core.hear("b", "resource all 1");
+        core.finish();
+        assert_eq!(core.state.rscstatus(), "none");
+    }
+}
