@@ -349,6 +349,7 @@ impl World {
                 let line = line_of(&action);
                 self.note(format_args!("node{} {line}", host + 1));
             }
+            self.prints.fold(self.now, host, &action);
             self.perform_one(host, action);
             if self.hosts[host].life.process != process {
                 return;

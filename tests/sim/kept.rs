@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::history::History;
+use super::prints;
 
 /// Those that fail until a fault is mended, of a core, the legacy model or the judge: the file, and what is
 /// seen. Nobody knows yet whose fault it is where only that is said.
@@ -49,9 +50,11 @@ fn histories_that_once_failed() {
                 scope.spawn(move || {
                     let judged = mine.into_iter().filter(|(name, _)| !waits(name));
                     let failed = |(name, history): (String, History)| {
-                        history
-                            .verdict()
-                            .err()
+                        let world = history.run();
+                        prints::keep("kept", &name, &world);
+                        world
+                            .judge
+                            .failure()
                             .map(|failure| format!("{name}: {failure}"))
                     };
                     judged.filter_map(failed).collect::<Vec<_>>()

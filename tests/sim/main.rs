@@ -31,6 +31,7 @@ mod outside;
 mod pair;
 mod partition;
 mod plan;
+mod prints;
 mod revival;
 mod root;
 mod scenarios;
@@ -58,7 +59,9 @@ fn many(kind: Kind) {
             return None;
         }
         let history = kind.history(seed);
-        let failure = history.verdict().err()?;
+        let world = history.run();
+        prints::keep(kind.word(), &seed.to_string(), &world);
+        let failure = world.judge.failure()?;
         let text = format!("{} seed {seed}: {failure} ({})", kind.word(), history.plan);
         println!("{text}");
         Some(text)

@@ -18,6 +18,7 @@ use super::host::Host;
 use super::judge::Judge;
 use super::network::{Frame, Path, Recording};
 use super::plan::Plan;
+use super::prints::Prints;
 
 /// Microseconds of virtual time.
 pub type Micros = u64;
@@ -195,6 +196,7 @@ pub struct World {
     pub rested: Option<Vec<Vec<usize>>>,
     pub marks: u64,
     digest: u64,
+    pub prints: Prints,
     pub trace: bool,
     /// What nodes say and run is kept in these two.
     pub listens: bool,
@@ -226,6 +228,7 @@ impl World {
             rested: None,
             marks: 0,
             digest: 0,
+            prints: Prints::new(),
             trace: std::env::var_os("SIM_TRACE").is_some(),
             listens: false,
             said: Vec::new(),

@@ -1,0 +1,76 @@
+//! What the cores of a history say, folded into two numbers per seed. A change of the code that is to change no
+//! behaviour leaves every number as it is: `SIM_PRINTS=FILE` before it and after it, and the sorted files are the same.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Mutex;
+
+use systole::protocol::event::Action;
+
+use super::draws::stir;
+use super::world::{Micros, World};
+
+/// Of every action with its time and its host.
+#[derive(Debug, Clone, Copy)]
+pub struct Prints {
+    wanted: bool,
+    /// All but notices.
+    acts: u64,
+    /// Notices: they are worded and ordered as before.
+    words: u64,
+}
+
+impl Prints {
+    pub fn new() -> Self {
+        let wanted = std::env::var_os("SIM_PRINTS").is_some();
+        let (acts, words) = (0, 0);
+        Self {
+            wanted,
+            acts,
+            words,
+        }
+    }
+
+    /// Folds one action in.
+    pub fn fold(&mut self, now: Micros, host: usize, action: &Action) {
+        if !self.wanted {
+            return;
+        }
+        let print = match action {
+            Action::Notice(_) => &mut self.words,
+            _ => &mut self.acts,
+        };
+        let mut folds = Folds(stir(*print ^ stir(now)).wrapping_add(host as u64));
+        write!(folds, "{action:?}").expect("a number takes everything");
+        *print = folds.0;
+    }
+}
+
+/// Text as a number.
+struct Folds(u64);
+
+impl std::fmt::Write for Folds {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        Ok(())
+    }
+}
+
+/// Adds a line for one history to the file.
+pub fn keep(kind: &str, name: &str, world: &World) {
+    static FILE: Mutex<()> = Mutex::new(());
+    let Some(path) = std::env::var_os("SIM_PRINTS") else {
+        return;
+    };
+    let _alone = FILE.lock().expect("no panic");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    let Prints { acts, words, .. } = world.prints;
+    let line = format!("{kind} {name} {acts:016x} {words:016x}\n");
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.expect("the file takes a line");
+}
