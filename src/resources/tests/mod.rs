@@ -10,6 +10,7 @@ mod freeze;
 mod hands;
 mod handshake;
 mod home;
+mod house;
 mod late;
 mod left_open;
 mod legacy_model;
