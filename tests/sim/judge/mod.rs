@@ -142,6 +142,7 @@ impl Judge {
     pub fn slow_script(&mut self, lasts: Micros) {
         self.owners.slow_script(lasts);
         self.addresses.slow_script(lasts);
+        self.words.slow_script(lasts);
     }
 
     /// Timers of a host come so much later than asked for.

@@ -27,6 +27,8 @@ const GRACE: Micros = 3 * SECOND;
 pub struct Words {
     differ_since: Vec<Vec<Option<Micros>>>,
     mended: Vec<Micros>,
+    /// What may pass until it is tried again.
+    patience: Micros,
     judged: bool,
 }
 
@@ -36,8 +38,14 @@ impl Words {
         Self {
             differ_since: vec![vec![None; plan.groups.len()]; plan.nodes()],
             mended: vec![0; plan.groups.len()],
+            patience: LONGEST_PAUSE + 60 * SECOND,
             judged: with_reports,
         }
+    }
+
+    /// It may run on the other node while the script lasts.
+    pub fn slow_script(&mut self, lasts: Micros) {
+        self.patience += lasts;
     }
 
     pub fn forget(&mut self, host: usize) {
@@ -62,9 +70,7 @@ impl Words {
         };
         // A group that failed to start is tried again after a while, and held meanwhile.
         let waits = !runs
-            && (!able
-                || (self.mended[group] > 0
-                    && now < self.mended[group] + LONGEST_PAUSE + 60 * SECOND));
+            && (!able || (self.mended[group] > 0 && now < self.mended[group] + self.patience));
         let bare = runs && !address;
         let half = runs && !whole;
         if (holds == runs || !self.judged) && !bare && !half || waits {
