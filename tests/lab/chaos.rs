@@ -267,6 +267,16 @@ fn as_told(pair: &Pair) -> Option<String> {
         ask(pair, ours, &format!("hb_takeover {set}"));
         return Some(format!("hb_takeover {set} on {ours}"));
     }
+    let stays = why.lines().any(|line| {
+        line.contains("leaves ")
+            && line.contains(&format!(" to {legacy}"))
+            && line.contains("may not report it")
+    });
+    if stays && pair.holds(ours) == "none" {
+        // It runs what it does not report. The line in our log names the command.
+        ask(pair, ours, "hb_takeover");
+        return Some(format!("hb_takeover on {ours}"));
+    }
     if pair.holds(legacy) != "transition" {
         return None;
     }
