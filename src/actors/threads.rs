@@ -3,7 +3,7 @@
 //! | Thread | Lives there |
 //! |---|---|
 //! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
-//! | media | looks at interfaces and opens sockets: the kernel may let it wait |
+//! | media | looks at interfaces, opens sockets, closes those in a group: the kernel may let it wait |
 //! | clients | respawned clients: the disk with a client's program may hang |
 //! | local (main) | all others, see `docs/architecture.md` |
 

@@ -12,6 +12,7 @@ mod ipv6;
 mod mcast;
 mod opener;
 pub mod plan;
+mod reading;
 mod receive;
 mod sockets;
 mod ucast;
@@ -19,15 +20,13 @@ mod udp;
 mod unpack;
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{
-    Actor, ActorFuture, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler,
-    Message, MessageResult, Recipient, SpawnHandle, Supervised, WrapFuture,
+    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
+    MessageResult, Recipient, SpawnHandle, Supervised, WrapFuture,
 };
 use tracing::{Span, debug, info_span};
 
@@ -51,7 +50,8 @@ use counters::{Ledger, SendErrors};
 pub use interface::InterfaceState;
 use opener::{Look, Open};
 use plan::started_line;
-use receive::{Heard, Receiver};
+use reading::Reading;
+use receive::Heard;
 use unpack::{Packed, Unpacking};
 
 /// Messages that a medium's mailbox holds; more are dropped. 64 beats are far beyond any use.
@@ -149,28 +149,6 @@ enum State {
         /// Logged last, so that a lasting error is logged once.
         said: String,
     },
-}
-
-/// Reads until the socket fails.
-struct Reading(Receiver);
-
-impl ActorFuture<MediumActor> for Reading {
-    type Output = io::Error;
-
-    fn poll(
-        self: Pin<&mut Self>,
-        medium: &mut MediumActor,
-        ctx: &mut Context<MediumActor>,
-        task: &mut task::Context<'_>,
-    ) -> Poll<io::Error> {
-        if medium.deaf {
-            // The socket stays: a closed one would be an error for whoever sends to it.
-            return Poll::Pending;
-        }
-        let failed = self.get_mut().0.poll(task, |heard| medium.hear(&heard));
-        medium.unpack_next(ctx);
-        failed
-    }
 }
 
 impl State {
@@ -298,7 +276,7 @@ impl MediumActor {
         );
     }
 
-    /// Sockets of before are closed.
+    /// Sockets of before are closed: [`Reading`].
     fn enter(&mut self, state: State, ctx: &mut Context<Self>) {
         if let State::Open { reading, .. } = std::mem::replace(&mut self.state, state) {
             ctx.cancel_future(reading);
@@ -307,7 +285,8 @@ impl MediumActor {
 
     /// Begins to use open sockets.
     fn take(&mut self, opened: OpenMedium, ctx: &mut Context<Self>) -> io::Result<()> {
-        let reading = Reading(Receiver::new(opened.receive)?);
+        let closer = self.plan.receive.is_group().then(|| self.opener.clone());
+        let reading = Reading::new(opened.receive, closer)?;
         let reading = ctx.spawn(reading.map(|error, medium, ctx| medium.lost(&error, ctx)));
         for line in &self.plan.send {
             notice::log(&Notice::OtherInfo {

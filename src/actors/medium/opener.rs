@@ -1,6 +1,7 @@
-//! What the kernel may let wait. A look at an interface is a dump over netlink, and joining a group changes
-//! an interface: both can need the lock that every change of any interface takes, and some drivers hold it for
-//! seconds. So both are done on a thread of their own. A medium asks, and goes on with what it has.
+//! What the kernel may let wait. A look at an interface is a dump over netlink, and joining or leaving a group
+//! changes an interface: all need the lock that every change of any interface takes, and some drivers hold it
+//! for seconds. So it is done on a thread of its own. A medium asks, and goes on with what it has. A socket
+//! leaves its groups when it is closed, so that is done there too.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::sockets::{MediumError, OpenMedium, open};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads;
 
-/// Looks at interfaces and opens sockets, one request after another.
+/// Looks at interfaces, opens sockets and closes them, one request after another.
 #[derive(Debug)]
 pub struct Opener(());
 
@@ -42,6 +43,11 @@ pub(super) struct Look(pub(super) Arc<MediumPlan>);
 #[rtype(result = "Result<OpenMedium, MediumError>")]
 pub(super) struct Open(pub(super) Arc<MediumPlan>);
 
+/// A socket that is not needed any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Close<S>(pub(super) S);
+
 impl Actor for Opener {
     type Context = Context<Self>;
 }
@@ -61,5 +67,13 @@ impl Handler<Open> for Opener {
 
     fn handle(&mut self, Open(plan): Open, _: &mut Self::Context) -> Self::Result {
         MessageResult(open(&plan))
+    }
+}
+
+impl<S: Send + 'static> Handler<Close<S>> for Opener {
+    type Result = ();
+
+    fn handle(&mut self, Close(socket): Close<S>, _: &mut Self::Context) {
+        drop(socket);
     }
 }

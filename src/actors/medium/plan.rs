@@ -52,6 +52,13 @@ pub enum Receive {
     },
 }
 
+impl Receive {
+    /// Whether the socket is in a group.
+    pub(super) const fn is_group(&self) -> bool {
+        matches!(self, Self::Group4 { .. } | Self::Group6 { .. })
+    }
+}
+
 /// One line's destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {

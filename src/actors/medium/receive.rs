@@ -64,6 +64,11 @@ impl Receiver {
         })
     }
 
+    /// The socket; what is in the buffer is lost.
+    pub(super) fn into_socket(self) -> UdpSocket {
+        self.socket
+    }
+
     /// Hands over what there is, and is ready only with an error that the socket will not survive.
     ///
     /// After [`BATCH`] datagrams or [`BATCH_TIME`] it gives way by `yield_now`, which lets the runtime look at

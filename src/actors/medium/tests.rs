@@ -1,6 +1,7 @@
 //! What needs no privilege: the loopback interface stands for a cable.
 
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::task::Poll;
 
 use actix::Actor;
 use bytes::Bytes;
@@ -361,6 +362,67 @@ impl Handler<Where> for Opener {
 async fn sockets_are_opened_on_a_thread_of_their_own() {
     let thread = opener().send(Where).await.expect("alive");
     assert_ne!(thread, std::thread::current().id());
+}
+
+/// Other sockets, or none.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Given(Result<OpenMedium, String>);
+
+impl Handler<Given> for MediumActor {
+    type Result = ();
+    fn handle(&mut self, Given(given): Given, ctx: &mut Self::Context) {
+        self.opened(given, None, ctx);
+    }
+}
+
+/// Leaving a group waits for the same lock as joining it, and a socket leaves its groups when it is closed.
+#[actix::test]
+async fn a_socket_is_closed_where_no_heartbeat_waits() {
+    let in_a_group = |port| {
+        only_plan(MediumConfig::Mcast {
+            interface: "lo".into(),
+            group: Ipv4Addr::new(239, 77, 0, 3),
+            port,
+            ttl: 1,
+            loopback: true,
+        })
+    };
+    for case in ["failed", "panic", "no others", "others"] {
+        let port = free_port();
+        let is_open = || UdpSocket::bind(("0.0.0.0", port)).is_err();
+        // As while the thread of the opener hangs: what it is sent stays in its mailbox.
+        let (sender, mailbox) = actix::dev::channel::channel::<Opener>(1);
+        let probe = Probe::default().start();
+        let to = probe.clone().recipient();
+        let medium = begin_with(in_a_group(port), Addr::new(sender), to);
+        settle().await;
+        match case {
+            "failed" => medium.do_send(Fail(libc::ENODEV)),
+            "panic" => medium.do_send(Fail(0)),
+            "no others" => medium.do_send(Given(Err("injected".to_owned()))),
+            _ => medium.do_send(Given(Ok(open(&in_a_group(free_port())).expect("opens")))),
+        }
+        // After a panic it has to be restarted first.
+        medium.send(GetCounters).await.expect("alive");
+        settle().await;
+        assert!(is_open(), "{case}: closed by the thread of the heartbeats");
+        drop(mailbox);
+        assert!(!is_open(), "{case}: nobody closes it");
+    }
+}
+
+/// It needs no lock, and would get datagrams that are for the next socket on its port.
+#[actix::test]
+async fn a_socket_that_is_in_no_group_is_closed_at_once() {
+    let (sender, _mailbox) = actix::dev::channel::channel::<Opener>(1);
+    let to = Probe::default().start().recipient();
+    let port = free_port();
+    let medium = begin_with(ucast_on_lo(port), Addr::new(sender), to);
+    settle().await;
+    medium.send(Fail(libc::ENODEV)).await.expect("alive");
+    settle().await;
+    UdpSocket::bind(("0.0.0.0", port)).expect("closed");
 }
 
 /// Injects the error with that number, or a panic with 0.
