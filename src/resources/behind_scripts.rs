@@ -11,8 +11,12 @@
 //! | its offer, and all that follows | take the groups as in any standby |
 //! | its offer, and nothing follows: it hangs in a standby of its own | take them: no script of it runs |
 //! | its report names them | leave them there, and do not answer the offer that follows |
+//! | its offer at a moment when we can take nothing, or words of it are lost | ask again |
 //! | nothing for a minute | say so: a script runs or hangs there |
 //! | nothing for an hour | take them, and ask the network before each start |
+//!
+//! Only an offer of just its own groups counts: what a person or a client asks of it there does not wait behind
+//! its scripts.
 
 use std::time::Duration;
 
@@ -42,6 +46,11 @@ pub(super) enum Scripts {
     },
     /// It has answered: none ran then.
     Done,
+    /// It has reported its groups, and its answer is still to come: it is not wanted any more.
+    Late {
+        /// So long.
+        until: Monotonic,
+    },
 }
 
 impl ResourceState {
@@ -59,7 +68,7 @@ impl ResourceState {
             Scripts::Done => set,
             Scripts::Asked { at, .. } if at + COMPLETION <= self.now => set,
             Scripts::Asked { .. } => set.without(HoldingSet::FOREIGN),
-            Scripts::Unknown => {
+            Scripts::Unknown | Scripts::Late { .. } => {
                 let (at, said) = (self.now, false);
                 self.beside_legacy.scripts = Scripts::Asked { at, said };
                 self.decide(
@@ -78,30 +87,56 @@ impl ResourceState {
     pub(super) fn scripts_until(&self) -> Option<Monotonic> {
         match self.beside_legacy.scripts {
             Scripts::Asked { at, .. } => Some(at + COMPLETION),
-            Scripts::Unknown | Scripts::Done => None,
+            Scripts::Unknown | Scripts::Done | Scripts::Late { .. } => None,
         }
     }
 
-    /// A legacy node offers something: whether that is the late answer to our request, for what it has
-    /// meanwhile said to hold.
-    pub(super) fn offers_what_it_took(&mut self, from: &NodeName) -> bool {
-        let asked = matches!(self.beside_legacy.scripts, Scripts::Asked { .. });
-        if !asked || !self.is_legacy(from) {
+    /// A legacy node offers this set: whether that is the late answer to our request, for what it has meanwhile
+    /// said to hold. `possible`: the offer can be answered now.
+    pub(super) fn offers_what_it_took(
+        &mut self,
+        from: &NodeName,
+        set: HoldingSet,
+        possible: bool,
+    ) -> bool {
+        if set != HoldingSet::LOCAL || !self.is_legacy(from) {
             return false;
         }
-        let holds = self.theirs.has(HoldingSet::LOCAL);
-        self.beside_legacy.scripts = if holds {
-            Scripts::Unknown
-        } else {
-            Scripts::Done
-        };
-        if holds {
-            self.decide(
-                format!("does not take local of {from}"),
-                "its scripts have started them, and it was asked for them before",
-            );
+        let known = std::mem::take(&mut self.beside_legacy.scripts);
+        match known {
+            Scripts::Asked { .. } if possible => self.beside_legacy.scripts = Scripts::Done,
+            Scripts::Late { until } if self.now < until => {
+                self.decide(
+                    format!("does not take local of {from}"),
+                    "its scripts have started them, and it was asked for them before",
+                );
+                return true;
+            }
+            Scripts::Unknown | Scripts::Asked { .. } | Scripts::Done | Scripts::Late { .. } => {}
         }
-        holds
+        false
+    }
+
+    /// A full report of a legacy node: what it names it runs, whatever it was asked for.
+    pub(super) fn names_its_own(&mut self, from: &NodeName) {
+        if !self.theirs.has(HoldingSet::LOCAL) || !self.is_legacy(from) {
+            return;
+        }
+        self.beside_legacy.scripts = match self.beside_legacy.scripts {
+            Scripts::Asked { at, .. } => Scripts::Late {
+                until: at + COMPLETION,
+            },
+            late @ Scripts::Late { .. } => late,
+            Scripts::Unknown | Scripts::Done => Scripts::Unknown,
+        };
+    }
+
+    /// Words of it are lost: its offer may be among them.
+    pub(super) fn lost_behind_scripts(&mut self, node: &NodeName) {
+        let asked = matches!(self.beside_legacy.scripts, Scripts::Asked { .. });
+        if asked && self.is_legacy(node) {
+            self.beside_legacy.scripts = Scripts::Unknown;
+        }
     }
 
     /// What was asked for is ours: by the standby that has followed, or by our own hand.
@@ -115,7 +150,7 @@ impl ResourceState {
     pub(super) fn scripts_deadline(&self) -> Option<Monotonic> {
         match self.beside_legacy.scripts {
             Scripts::Asked { at, said: false } => Some(at + SAID),
-            Scripts::Asked { .. } | Scripts::Unknown | Scripts::Done => None,
+            Scripts::Asked { .. } | Scripts::Unknown | Scripts::Done | Scripts::Late { .. } => None,
         }
     }
 
@@ -135,7 +170,7 @@ impl ResourceState {
         self.warn(format!(
             "node {node} reports none of its own resources and has not answered our request for them for a \
              minute: a script runs there or hangs, and may start {}. They are not taken here meanwhile. End the \
-             script there, or stop heartbeat there",
+             script there; where none runs, hb_standby local there brings them here",
             Self::named(&keys)
         ));
     }

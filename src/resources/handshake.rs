@@ -341,6 +341,7 @@ impl ResourceState {
             None => {}
         }
         if full {
+            self.names_its_own(from);
             self.names_what_it_took(from, set, position);
             self.heard_in_a_standby();
             self.look_at_held_takeovers();

@@ -27,6 +27,7 @@ impl ResourceState {
     pub(super) fn words_lost(&mut self, node: &NodeName) {
         self.lost_in_a_standby();
         self.lost_with_full_hands(node);
+        self.lost_behind_scripts(node);
         let listens = matches!(self.phase, Phase::Starting | Phase::Waiting | Phase::Stable);
         if !self.nice() || !self.comm_up || !listens || self.is_dead(node) {
             return;

@@ -199,11 +199,6 @@ impl ResourceState {
         self.enter(Standby::Asked(wish), Some(FIRST_ANSWER));
     }
 
-    fn seconds_left(&self) -> Option<u64> {
-        let left = self.sb_deadline?.since(self.now);
-        (!left.is_zero()).then_some(left.as_secs())
-    }
-
     /// A standby message of another node. Our own take effect where they are sent.
     pub(super) fn on_ask_resources(&mut self, from: &NodeName, message: &Message) {
         if !self.nice() {
@@ -230,7 +225,8 @@ impl ResourceState {
             .get(from)
             .is_some_and(|peer| peer.status == Some(NodeStatus::Active));
         let offered = info == "me" && active && !self.frozen && self.standby == Standby::Not;
-        if offered && (self.offers_what_it_took(from) || self.refuses_offer(from, set, message)) {
+        let late = info == "me" && self.offers_what_it_took(from, set, offered);
+        if late || (offered && self.refuses_offer(from, set, message)) {
             return;
         }
         if info == "done" && self.started_unreported(from, set, message) {

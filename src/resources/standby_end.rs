@@ -8,6 +8,12 @@ use crate::notice::Notice;
 use crate::protocol::name::NodeName;
 
 impl ResourceState {
+    /// How long an open standby is still waited for; `None`: none is open.
+    pub(super) fn seconds_left(&self) -> Option<u64> {
+        let left = self.sb_deadline?.since(self.now);
+        (!left.is_zero()).then_some(left.as_secs())
+    }
+
     /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
     /// then its next report says what is left.
     pub(super) fn withdraw_offer(&mut self) {

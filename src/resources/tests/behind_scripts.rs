@@ -101,3 +101,70 @@ fn a_new_run_is_asked_again() {
     core.hear("b", "resource none 1");
     assert!(core.said().contains(&"hb_takeover foreign".to_owned()));
 }
+
+/// What a person asks of it does not wait behind its scripts, and it ignores our answer.
+#[test]
+fn what_a_person_asks_there_is_no_answer() {
+    for set in ["all", "foreign"] {
+        let mut core = asked();
+        core.hear("b", &format!("ask {set} me"));
+        core.wait(120_000);
+        core.hear("b", "resource none 1");
+        core.wait(30_000);
+        core.hear("b", "resource none 1");
+        let said = core.said();
+        assert!(!said.contains(&"start b".to_owned()), "{set}: {said:?}");
+    }
+}
+
+/// The offer comes while we can take nothing, or is lost.
+#[test]
+fn it_is_asked_again_when_its_offer_is_missed() {
+    for lost in [false, true] {
+        let mut core = asked();
+        core.said();
+        if lost {
+            core.event(ResourceEvent::WordsLost { node: name("b") });
+            core.hear("b", "resource none 1");
+        } else {
+            core.input(ResourceInput::FreezeRequested);
+            core.hear("b", "ask local me");
+            core.input(ResourceInput::ThawRequested);
+        }
+        core.wait(16_000);
+        core.hear("b", "resource none 1");
+        let said = core.said();
+        assert!(
+            said.contains(&"hb_takeover foreign".to_owned()),
+            "{lost}: {said:?}"
+        );
+    }
+}
+
+/// Days later it lets go of them in silence: what it answered once says nothing of that.
+#[test]
+fn an_answer_does_not_outlive_its_report() {
+    let mut core = asked();
+    core.hear("b", "ask local me");
+    core.wait(20_000);
+    core.hear("b", "resource local 1");
+    core.wait(86_400_000);
+    core.hear("b", "resource none 1");
+    core.said();
+    core.wait(16_000);
+    core.hear("b", "resource none 1");
+    let said = core.said();
+    assert!(said.contains(&"hb_takeover foreign".to_owned()), "{said:?}");
+    assert!(!said.contains(&"start b".to_owned()), "{said:?}");
+    // And what was not answered is not asked for behind its back after an hour.
+    let mut core = asked();
+    core.hear("b", "resource local 1");
+    core.wait(86_400_000);
+    core.hear("b", "resource none 1");
+    core.said();
+    core.wait(16_000);
+    core.hear("b", "resource none 1");
+    let said = core.said();
+    assert!(said.contains(&"hb_takeover foreign".to_owned()), "{said:?}");
+    assert!(!said.contains(&"start b".to_owned()), "{said:?}");
+}
