@@ -21,7 +21,7 @@ use crate::protocol::partition::YIELD;
 use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
-use crate::resources::freeze::FreezeRefused;
+use crate::resources::FreezeRefused;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
 use crate::resources::state::ResourceState;

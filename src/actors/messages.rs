@@ -17,7 +17,7 @@ use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
-use crate::resources::freeze::FreezeRefused;
+use crate::resources::FreezeRefused;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
 

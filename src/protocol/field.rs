@@ -91,7 +91,7 @@ words! {
     EACH_LINE = "systole_each_line";
     /// A person wants groups handed over although haresources differ. Ours.
     FORCE = "systole_force";
-    /// Which groups run at the sender of a report. Ours, see `resources/by_group.rs`.
+    /// Which groups run at the sender of a report. Ours, see `resources/facts/by_group.rs`.
     NAMES = "systole_names";
     /// The newest question that the sender of a report had heard. Ours, see `protocol/question.rs`.
     HEARD = "systole_heard";

@@ -11,43 +11,27 @@
     )
 )]
 
+mod acts;
 pub mod address;
-mod audit;
-mod behind_scripts;
-mod beside_legacy;
-mod by_group;
-mod events;
-mod failback;
-mod failures;
-pub mod freeze;
-mod handshake;
+mod facts;
+mod handle;
 pub mod holding;
 pub(crate) mod hooks;
 pub mod input;
-mod isolation;
-mod jobs;
 pub mod left_open;
-mod legacy_model;
-mod lost;
-mod mute;
+mod messages;
 pub mod output;
 pub mod own_address;
 pub mod owners;
-mod partition;
-mod peers;
-mod questions;
+mod parts;
 pub mod respawn;
-mod rounds;
+mod rules;
 pub mod script;
-mod shutdown;
-mod standby;
-mod standby_end;
 pub mod state;
-mod takeover;
-mod to_owner;
-mod unfinished;
-mod unheard;
-mod unreported;
+mod tell;
+mod view;
+
+pub use parts::freeze::FreezeRefused;
 
 #[cfg(test)]
 mod tests;

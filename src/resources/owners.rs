@@ -8,7 +8,7 @@
 //! | none, or only new ones | it was held before |
 //!
 //! What runs here, was held and is not covered by that is left to its new owner ([`Whose::Left`]): it
-//! runs on until the other node can take it (`by_group.rs`).
+//! runs on until the other node can take it (`facts/by_group.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,33 +1,29 @@
-//! The state of the resource core and the one way into it. Spec: docs/protocol/resources.md, 3.
+//! The state of the resource core. Spec: docs/protocol/resources.md, 3.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::audit::OrphansAsked;
-use super::beside_legacy::BesideLegacy;
-use super::failures::Failure;
-use super::freeze::Waiting;
-use super::holding::HoldingSet;
-use super::input::ResourceInput;
-use super::isolation::CutOff;
-use super::jobs::Jobs;
-use super::legacy_model::Asked;
-use super::output::ResourceOutput;
-use super::peers::Peer;
-use super::questions::Asking;
-use super::rounds::Answer;
-use super::shutdown::Stop;
-use super::standby::{Request, Standby};
 use crate::clock::Monotonic;
-use crate::protocol::event::{Action, OrderId, StopReason};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::haresources_mark::mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::Weight;
 use crate::protocol::question::Position;
 use crate::protocol::settings::{AutoFailback, NodeSettings};
+use crate::resources::holding::HoldingSet;
+use crate::resources::output::ResourceOutput;
+use crate::resources::parts::by_key::Asked;
+use crate::resources::parts::freeze::Waiting;
+use crate::resources::parts::isolation::CutOff;
+use crate::resources::parts::loose::BesideLegacy;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::questions::Asking;
+use crate::resources::parts::standby::{Answer, Request, Standby};
+use crate::resources::parts::stop::Stop;
+use crate::resources::parts::trouble::Failure;
+use crate::resources::parts::unowned::OrphansAsked;
+use crate::resources::parts::work::Jobs;
 
 /// Own phase. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +170,7 @@ pub struct ResourceState {
     pub(super) given_by_key: BTreeSet<GroupKey>,
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
     pub(super) looked_at: Option<HoldingSet>,
-    /// Groups that run here and are left to their owner, see `by_group.rs`.
+    /// Groups that run here and are left to their owner, see `facts/by_group.rs`.
     pub(super) left: BTreeSet<GroupKey>,
     /// Groups that are ours by a change of haresources and ran on the other node.
     pub(super) came: BTreeSet<GroupKey>,
@@ -271,279 +267,5 @@ impl ResourceState {
             frozen: false,
             waiting: Waiting::default(),
         }
-    }
-
-    /// The groups went on running while the process began anew: nothing is stopped for that, and
-    /// only what is held and does not run is started, when all is settled. It failed before, or
-    /// is new in haresources. Spec: docs/protocol/membership.md, 9.3.
-    pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
-        self.mine = holding;
-        self.decide(
-            format!("goes on holding {holding}"),
-            "the process or its core began anew while the resources ran",
-        );
-        for key in running {
-            self.jobs.note_running(&key);
-        }
-        for key in self.keys_of(holding) {
-            if !self.jobs.runs(&key) {
-                self.start_when_settled(key);
-            }
-        }
-    }
-
-    /// Applies everything due by `now`, then `input`.
-    pub fn handle(&mut self, input: ResourceInput, now: Monotonic, out: &mut Vec<ResourceOutput>) {
-        self.now = self.now.max(now);
-        self.overdue();
-        match input {
-            ResourceInput::Tick => {}
-            ResourceInput::CommUp => self.comm_is_up(),
-            ResourceInput::Membership(event) => self.membership_event(event),
-            ResourceInput::StandbyRequested(set) => self.standby_requested(set, false),
-            ResourceInput::ForcedStandbyRequested(set) => self.standby_requested(set, true),
-            ResourceInput::GroupDone {
-                order,
-                group,
-                outcome,
-            } => self.group_done(order, &group, outcome),
-            ResourceInput::CutOff { node, message } => self.cut_off_from(&node, message),
-            ResourceInput::Regained => self.regained(),
-            ResourceInput::StopRequested(reason) => self.stop_requested(reason),
-            ResourceInput::ClientsStopped => self.clients_stopped(),
-            ResourceInput::FreezeRequested => self.freeze(),
-            ResourceInput::ThawRequested => self.thaw(),
-        }
-        self.settle();
-        out.append(&mut self.out);
-    }
-
-    /// Everything whose time has come.
-    fn overdue(&mut self) {
-        self.standby_overdue();
-        self.taken_overdue();
-        self.unreported_overdue();
-        self.scripts_overdue();
-        self.handshake_overdue();
-        self.legacy_overdue();
-        self.failures_overdue();
-        self.failback_overdue();
-        self.orphans_overdue();
-        self.partition_overdue();
-        self.stop_overdue();
-    }
-
-    /// What follows from the new state: pending requests, finished jobs, next orders, audit.
-    fn settle(&mut self) {
-        if !self.manage {
-            return;
-        }
-        loop {
-            if let Some(purpose) = self.jobs.next_finished() {
-                self.job_finished(purpose);
-                continue;
-            }
-            self.try_stop();
-            self.try_waiting_requests();
-            self.try_failback();
-            let Some(order) = self.jobs.next_order() else {
-                if self.jobs.any_finished() || self.let_owners_take() || self.bring_together() {
-                    continue;
-                }
-                break;
-            };
-            self.act(Action::Group {
-                order: order.id,
-                group: order.group,
-                what: order.what,
-            });
-        }
-        self.settle_beside_legacy();
-        self.tell_changed_names();
-        self.look_for_orphans();
-        self.run_audit();
-        self.tell_weight();
-    }
-
-    fn membership_event(&mut self, event: ResourceEvent) {
-        match event {
-            ResourceEvent::Message { from, own, message } => self.message(&from, own, message),
-            ResourceEvent::NodeDead {
-                node,
-                heard,
-                ping,
-                yields,
-                message,
-            } => self.node_dead(&node, heard, ping, yields, message),
-            ResourceEvent::NodeStatusChanged {
-                node,
-                old,
-                new,
-                message,
-            } => self.status_changed(&node, old, new, message),
-            ResourceEvent::NodeRestarted { node, was_dead } => self.node_restarted(&node, was_dead),
-            ResourceEvent::ReturnedAfterPartition { node, yields } => self.returned(&node, yields),
-            ResourceEvent::GivenUp {
-                node,
-                weight,
-                mutual,
-                earlier_run: false,
-            } => self.given_up(&node, weight, mutual),
-            ResourceEvent::GivenUp { node, weight, .. } => {
-                self.predecessor_given_up(&node, weight);
-            }
-            ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
-            ResourceEvent::WordsLost { node } => self.words_lost(&node),
-            ResourceEvent::Speaks { node, words } => self.speaks(&node, words.as_deref()),
-            ResourceEvent::HaresourcesCompared { node, differing } => {
-                self.peers.entry(node).or_default().differing = differing;
-            }
-            ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
-            ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
-        }
-    }
-
-    /// Earliest instant at which a tick would have something to do.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Monotonic> {
-        [
-            self.sb_deadline,
-            self.waiting_requests_until(),
-            self.timers.local,
-            self.timers.ask_again,
-            self.timers.taken,
-            self.timers.failback,
-            self.unreported_deadline(),
-            self.offer_back_deadline(),
-            self.scripts_deadline(),
-            self.orphans_deadline(),
-            self.partition_deadline(),
-            self.failures_deadline(),
-            self.legacy_deadline(),
-            self.stop_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
-    /// What `cl_status rscstatus` answers. Groups that do not start are held, as in legacy; not so
-    /// those that are left alone because another host has their addresses.
-    #[must_use]
-    pub fn rscstatus(&self) -> &'static str {
-        if self.is_stable() {
-            self.mine.without(self.done_by_others()).word()
-        } else {
-            "transition"
-        }
-    }
-
-    /// What we hold by duty, and what another node has released for us and is being started: whoever
-    /// goes on in our place goes on with that.
-    #[must_use]
-    pub const fn holding(&self) -> HoldingSet {
-        match self.standby {
-            Standby::Taking => self.mine.with(self.sb_set.mirror()),
-            Standby::Not
-            | Standby::Asked(_)
-            | Standby::Giving
-            | Standby::Given
-            | Standby::Answered { .. } => self.mine,
-        }
-    }
-
-    /// Whether the foreign groups are to go back to their owner.
-    #[must_use]
-    pub const fn failback_due(&self) -> bool {
-        self.failback_due
-    }
-
-    /// Keys of the groups that run here, as far as their actors have told.
-    pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
-        self.jobs.held()
-    }
-
-    /// The same, and those that have an order in hand.
-    pub fn moving_groups(&self) -> impl Iterator<Item = &GroupKey> {
-        let groups = self.groups.iter().map(|group| &group.key);
-        groups.filter(|key| self.jobs.runs(key))
-    }
-
-    /// Whether an order to start a group is still wanted; `None`: one that an earlier core gave, and
-    /// this one gives again unless it releases everything.
-    #[must_use]
-    pub fn start_stands(&self, order: Option<OrderId>) -> bool {
-        match order {
-            Some(order) => self.jobs.stands(order),
-            None => self.phase != Phase::Shutdown,
-        }
-    }
-
-    /// Whether a stop was requested.
-    #[must_use]
-    pub fn stopping(&self) -> bool {
-        self.stop != Stop::No
-    }
-
-    /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
-    pub(super) fn is_stable(&self) -> bool {
-        if !self.nice() {
-            return !self.jobs.running();
-        }
-        if self.stopping() && self.phase == Phase::Init && !self.jobs.running() {
-            return true;
-        }
-        self.other_stable
-            && !self.contested()
-            && self.standby == Standby::Not
-            && self.sb_deadline.is_none()
-            && !self.jobs.running()
-            && matches!(self.phase, Phase::Init | Phase::Stable | Phase::Shutdown)
-    }
-
-    /// Whether holding reports, standby and takeover are in force.
-    pub(super) const fn nice(&self) -> bool {
-        self.model.is_nice()
-    }
-
-    /// Keys of the groups of `set`, from our own view, in file order.
-    pub(super) fn keys_of(&self, set: HoldingSet) -> Vec<GroupKey> {
-        self.groups
-            .iter()
-            .filter(|group| set.has(self.side_of(group)))
-            .map(|group| group.key.clone())
-            .collect()
-    }
-
-    /// Keys of the groups of one owner, in file order.
-    pub(super) fn keys_owned_by(&self, owner: &NodeName) -> Vec<GroupKey> {
-        self.groups
-            .iter()
-            .filter(|group| group.owner == *owner)
-            .map(|group| group.key.clone())
-            .collect()
-    }
-
-    /// Local or foreign.
-    pub(super) fn side_of(&self, group: &ResourceGroup) -> HoldingSet {
-        if group.owner == self.local {
-            HoldingSet::LOCAL
-        } else {
-            HoldingSet::FOREIGN
-        }
-    }
-
-    /// `delay` from now.
-    pub(super) fn after(&self, delay: Duration) -> Monotonic {
-        self.now + delay
-    }
-
-    /// Whether `at` has come; clears it then.
-    pub(super) fn take_due(timer: &mut Option<Monotonic>, now: Monotonic) -> bool {
-        let due = timer.is_some_and(|at| at <= now);
-        if due {
-            *timer = None;
-        }
-        due
     }
 }

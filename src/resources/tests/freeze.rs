@@ -1,7 +1,7 @@
 //! Frozen: the handshake goes on, nothing is started or stopped.
 
 use super::*;
-use crate::resources::freeze::FreezeRefused;
+use crate::resources::FreezeRefused;
 
 fn freeze(core: &mut Core) {
     core.input(ResourceInput::FreezeRequested);

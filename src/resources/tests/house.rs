@@ -10,11 +10,11 @@ const FIELDS_OF_THE_CORE: usize = 64;
 /// Fields of what is known of one other node.
 const FIELDS_OF_A_PEER: usize = 30;
 /// Fields of parts that others may reach.
-const OPEN_FIELDS_OF_PARTS: usize = 0;
+const OPEN_FIELDS_OF_PARTS: usize = 66;
 /// Files that need each other, by a `use` or by a call of a method of the core.
-const LARGEST_CIRCLE: usize = 28;
+const LARGEST_CIRCLE: usize = 0;
 /// Lines of a file, tests not counted.
-const LONGEST_FILE: usize = 628;
+const LONGEST_FILE: usize = 407;
 /// The core.
 const CORE: &str = "ResourceState";
 

@@ -1,0 +1,70 @@
+//! What a freeze stops and leaves for the thaw, and how another rule lifts it.
+
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::freeze::Waiting;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Freezes, or says why not.
+    pub(in crate::resources) fn freeze(&mut self) {
+        if self.frozen {
+            return;
+        }
+        if let Err(why) = self.may_freeze() {
+            return self.warn(format!("freeze refused: {why}"));
+        }
+        self.frozen = true;
+        self.timers.local_orphaned = None;
+        self.timers.foreign_orphaned = None;
+        self.warn("frozen: no resource is started or stopped until the thaw");
+        self.decide(
+            format!("freezes, holding {}", self.mine),
+            "systole freeze was called",
+        );
+    }
+
+    /// The node was frozen when its process began anew. Not if something is left to be released: a
+    /// release ends the freeze. Call after [`finish`](Self::finish).
+    pub fn keep_frozen(&mut self) {
+        if self.manage && self.nice() && self.releasing.is_none() {
+            self.frozen = true;
+        }
+    }
+
+    /// Ends the freeze for a reason that is stronger.
+    pub(in crate::resources) fn lift_freeze(&mut self, cause: &str) {
+        if self.frozen {
+            self.frozen = false;
+            self.waiting = Waiting::default();
+            self.warn(format!("no longer frozen: {cause}"));
+            self.decide("is no longer frozen", cause);
+        }
+    }
+
+    /// A node is gone and stays unattended until the thaw.
+    pub(in crate::resources) fn leave_for_thaw(&mut self, node: &NodeName, dead: Option<Message>) {
+        self.other_stable = true;
+        self.waiting.gone.retain(|(name, _)| name != node);
+        self.waiting.gone.push((node.clone(), dead));
+        self.warn(format!(
+            "frozen: the resources of {node} are not taken until the thaw"
+        ));
+        self.decide(format!("does not take the resources of {node}"), "frozen");
+        if matches!(self.phase, Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
+            self.phase = Phase::Stable;
+            self.timers.local = None;
+        }
+    }
+
+    /// Own groups that are not to be started before the thaw.
+    pub(in crate::resources) fn leave_local_for_thaw(&mut self) {
+        if self.mine.has(HoldingSet::LOCAL) || self.waiting.local {
+            return;
+        }
+        self.waiting.local = true;
+        self.warn("frozen: the local resources are not started until the thaw");
+        self.decide("does not start the local resources", "frozen");
+    }
+}

@@ -1,0 +1,8 @@
+//! What the node can do: each changes several parts.
+
+mod freeze;
+mod hands;
+mod release;
+mod settle;
+mod standby;
+mod start;

@@ -1,0 +1,281 @@
+//! Letting go: of everything, of one half, or of a group that must not run here.
+
+use crate::notice::Notice;
+use crate::protocol::event::{Action, GroupOrder};
+use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::name::NodeName;
+use crate::protocol::partition::{Half, Weight};
+use crate::resources::holding::HoldingSet;
+use crate::resources::messages::report;
+use crate::resources::output::ResourceOutput;
+use crate::resources::parts::standby::Standby;
+use crate::resources::parts::stop::Stop;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Audit, Phase, ResourceState, Timers};
+
+impl ResourceState {
+    pub(in crate::resources) fn leave_to_legacy(&mut self, node: &NodeName, set: HoldingSet) {
+        self.decide(
+            format!("no longer holds the {set} resources"),
+            format!("{node} says that it holds them, and another host has their addresses"),
+        );
+        self.mine = self.mine.without(set);
+        if set.has(HoldingSet::FOREIGN) {
+            self.failback_settled();
+        }
+        for key in self.keys_of(set) {
+            self.failures.remove(&key);
+        }
+        self.answer();
+    }
+
+    /// The peer is heard again: nothing runs here, so both begin anew. `false`: was not cut off.
+    pub(in crate::resources) fn heard_when_cut_off(&mut self, cause: &str) -> bool {
+        let Some(cut_off) = self.isolated.take() else {
+            return false;
+        };
+        self.warn(format!("no longer isolated: {cause}"));
+        self.decide("begins anew", cause);
+        self.comm_up = false;
+        self.forget_verdicts();
+        self.out.push(ResourceOutput::BeginNewGeneration);
+        if cut_off.released {
+            self.forget();
+        }
+        true
+    }
+
+    /// The node is to stop: nothing is left to wait for.
+    pub(in crate::resources) fn stop_when_cut_off(&mut self) {
+        if self.isolated.take().is_some_and(|it| it.released) {
+            self.phase = Phase::Stable;
+        }
+    }
+
+    /// Another node may have taken what we are releasing: addresses that still answer go at once,
+    /// whatever their groups' scripts take, and nothing is waited for before the release. The
+    /// other node hears, once more, that it is under way, for it may have missed that.
+    pub(in crate::resources) fn others_may_run_them(&mut self, why: &str) {
+        let runs = |group: &ResourceGroup| self.jobs.runs(&group.key);
+        if !self.manage || !self.groups.iter().any(runs) {
+            return;
+        }
+        if std::mem::replace(&mut self.told_of_release, true) {
+            // With each of its beats that says so: it would wait for a new run of ours in vain, and
+            // then let go of what nobody else runs.
+            return self.say_that_we_leave();
+        }
+        self.notice(Notice::OtherCrit {
+            text: format!("addresses go before their groups are stopped: {why}"),
+        });
+        self.decide("takes all addresses away", why);
+        let keys = self.keys_of(HoldingSet::ALL);
+        self.act(Action::WithdrawAddresses(keys));
+        self.stop_without_waiting();
+        self.say_that_we_leave();
+    }
+
+    /// Lets go of everything and begins again under a new generation, which comes before the
+    /// release: others may hold us for dead and shall hear nothing of the old run any more.
+    pub(in crate::resources) fn give_way(&mut self, why: &str) {
+        if !self.may_begin_anew() {
+            return self.others_may_run_them(why);
+        }
+        self.lift_freeze(why);
+        self.notice(Notice::OtherCrit {
+            text: format!("giving up everything: {why}"),
+        });
+        self.decide(format!("releases {} and begins anew", self.mine), why);
+        let keys = self.keys_of(HoldingSet::ALL);
+        self.act(Action::WithdrawAddresses(keys));
+        self.notice(Notice::RestartTriggered {});
+        // Beside a node that does not know the rule the new run began when that was declared dead.
+        let begun = self.peers.values().any(|peer| peer.renumbered) && self.comm_up;
+        if !begun {
+            self.comm_up = false;
+            self.out.push(ResourceOutput::BeginNewGeneration);
+        }
+        let ignorant = self.peers.values().all(|peer| !peer.yields);
+        let let_go = self.nice() && ignorant && self.mine.has(HoldingSet::FOREIGN);
+        self.begin_anew();
+        self.let_go = let_go;
+    }
+
+    /// Releases the groups of a legacy node that runs them itself.
+    pub(in crate::resources) fn leave_foreign_to(&mut self, node: &NodeName, why: &str) {
+        let foreign = HoldingSet::FOREIGN;
+        if !self.both_hold_foreign() || !self.may_let_go() {
+            return;
+        }
+        let why = format!("node {node} {why}");
+        self.lift_freeze(&why);
+        self.notice(Notice::OtherCrit {
+            text: format!("giving up the foreign resources: {why}"),
+        });
+        self.decide("releases the foreign resources", why);
+        self.go_on_with_takeovers();
+        let taken_over = |purpose: &Purpose| matches!(purpose, Purpose::TakeOver(_));
+        self.jobs.cancel(taken_over);
+        self.failback_settled();
+        let keys = self.keys_of(foreign);
+        for key in &keys {
+            self.failures.remove(key);
+        }
+        self.mine = self.mine.without(foreign);
+        self.releasing = self.releasing.with(foreign);
+        self.act(Action::WithdrawAddresses(keys.clone()));
+        self.answer();
+        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+    }
+
+    /// A wanted stop waits for nothing any more: others may run what runs here.
+    pub(in crate::resources) fn stop_without_waiting(&mut self) {
+        if matches!(self.stop, Stop::Wanted { .. }) {
+            self.begin_stop();
+        }
+    }
+
+    pub(in crate::resources) fn begin_stop(&mut self) {
+        self.stop = Stop::Releasing;
+        self.notice(Notice::ShutdownInProgress { pid: self.pid });
+        self.decide(
+            format!("releases {} and stops", self.mine),
+            "a stop was requested",
+        );
+        let slow = self.timers.stop_slow;
+        if self.phase != Phase::Shutdown {
+            self.release_all("shutdown");
+        }
+        self.timers.stop_slow = slow;
+    }
+
+    /// Gives everything up, running work included. `info`: what the others are told of it.
+    pub(in crate::resources) fn release_all(&mut self, info: &str) {
+        self.notice(Notice::GivingUpAll {});
+        // Whatever runs, held or not: a release may be under way, or a hand-over to us.
+        self.releasing = self.mine.with(self.releasing).with(self.running_halves());
+        self.mine = HoldingSet::NONE;
+        self.let_go = false;
+        self.settles_when_released = false;
+        self.phase = Phase::Shutdown;
+        self.standby = Standby::Not;
+        self.went_on = false;
+        self.offer_answered = None;
+        self.sb_deadline = None;
+        self.wanted = None;
+        self.offered = None;
+        self.failback_settled();
+        self.failback_armed = false;
+        self.failures.clear();
+        self.asked.clear();
+        self.timers = Timers::default();
+        self.jobs.cancel(|_| true);
+        if self.nice() && self.comm_up {
+            self.send(report(HoldingSet::NONE, false, Some(info)));
+        }
+        let keys = self.keys_of(HoldingSet::ALL);
+        self.jobs.add(Purpose::ReleaseAll, keys, GroupOrder::Stop);
+    }
+
+    /// Lets go of everything; afterwards a new run begins.
+    pub(in crate::resources) fn begin_anew(&mut self) {
+        self.forget_verdicts();
+        self.leave_in_its_hands();
+        self.release_all("shutdown");
+    }
+
+    /// Back to the first moment of a run; only what membership told stays.
+    pub(in crate::resources) fn forget(&mut self) {
+        self.phase = Phase::Init;
+        self.mine = HoldingSet::NONE;
+        self.theirs = HoldingSet::NONE;
+        self.doubt = HoldingSet::NONE;
+        self.other_stable = false;
+        self.local_done = false;
+        self.foreign_done = false;
+        self.told_of_release = false;
+        self.waits_for_claimant = false;
+        self.acquisition_logged = false;
+        self.sb_set = HoldingSet::ALL;
+        self.audit = Audit::default();
+        self.given_by_key.clear();
+        self.forget_questions();
+        for peer in self.peers.values_mut() {
+            peer.forget();
+        }
+    }
+
+    /// What we give away and have not begun to stop stays, be it of a standby that was interrupted or of
+    /// a release that an earlier process began: we take it, and no stop may come behind that. A node that is
+    /// being stopped takes nothing: it goes on, and reports until the end what is not released yet.
+    pub(in crate::resources) fn withdraw_stops(&mut self) {
+        let giving = |purpose: &Purpose| *purpose == Purpose::Give;
+        if self.jobs.any(giving) && !self.stopping() {
+            self.jobs.cancel(giving);
+            self.releasing = HoldingSet::NONE;
+        }
+    }
+
+    pub(in crate::resources) fn release_rest(&mut self, keys: Vec<GroupKey>) {
+        let named = Self::named(&keys);
+        self.release_unheld(
+            keys,
+            &format!("stopping what runs here and is not held, the rest of a release: {named}"),
+            "it runs and is not held: a release of it was cut short, and another node may run it",
+        );
+    }
+
+    /// Stops what runs and is not held. Whoever asks meanwhile hears that it is not released yet.
+    pub(in crate::resources) fn release_unheld(
+        &mut self,
+        keys: Vec<GroupKey>,
+        text: &str,
+        cause: &str,
+    ) {
+        if keys.is_empty() {
+            return;
+        }
+        self.warn(text);
+        self.decide(format!("stops {}", Self::named(&keys)), cause);
+        for (key, side) in self.keys_and_sides() {
+            if keys.contains(&key) {
+                self.failures.remove(&key);
+                self.releasing = self.releasing.with(side);
+            }
+        }
+        self.act(Action::WithdrawAddresses(keys.clone()));
+        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+    }
+
+    /// The other node claims its own groups and we do too, although none of them runs here or is about
+    /// to: they did not start. It serves, and we have nothing to stop.
+    pub(in crate::resources) fn leave_what_the_owner_runs(
+        &mut self,
+        node: &NodeName,
+        theirs: Option<Weight>,
+    ) {
+        let foreign = HoldingSet::FOREIGN;
+        let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
+        let quiet = self.is_pair()
+            && self.phase == Phase::Stable
+            && !self.frozen
+            && !self.jobs.running()
+            && !self.contested();
+        let served =
+            theirs.is_some_and(|theirs| theirs.foreign.is_some() && theirs.serves(Half::Theirs));
+        let keys = self.keys_of(foreign);
+        if !both || !quiet || !served || keys.iter().any(|key| self.jobs.takes(key)) {
+            return;
+        }
+        self.decide(
+            "no longer holds the foreign resources",
+            format!("{node} runs them, and they do not start here"),
+        );
+        self.mine = self.mine.without(foreign);
+        self.failback_settled();
+        for key in &keys {
+            self.failures.remove(key);
+        }
+        self.answer();
+    }
+}

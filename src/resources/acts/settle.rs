@@ -1,0 +1,97 @@
+//! The end of the exchange at start: this node settles, or waits for a node that may still run groups.
+
+use crate::notice::Notice;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::questions::AGREEMENT;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    pub(in crate::resources) fn begin_waiting(&mut self) {
+        self.phase = Phase::Waiting;
+        self.timers.local = Some(self.after(AGREEMENT));
+    }
+
+    /// Own groups first, then the word that we are settled. Not beside a release that is under way: our
+    /// word would hide what still runs, and nothing may be started that is still to be stopped.
+    pub(in crate::resources) fn settle_start(&mut self) {
+        if !self.releasing.is_none() {
+            self.settles_when_released = true;
+            return;
+        }
+        if let Some(until) = self.timers.aimed_at.filter(|until| *until > self.now) {
+            self.error("another node tries to reset this node: local resources wait");
+            self.timers.local = Some(until);
+            return;
+        }
+        if self.wait_for_claimant() || self.wait_for_a_leaver() {
+            return;
+        }
+        self.timers.local = None;
+        self.timers.ask_again = None;
+        self.waits_for_claimant = false;
+        self.acquire_local(false);
+        self.take_what_was_let_go();
+        self.phase = Phase::Stable;
+        self.the_moment_is_good();
+        self.notice(Notice::LocalTransitionDone {});
+        self.foreign_done = true;
+        if self.theirs.has(HoldingSet::FOREIGN) {
+            self.local_done = true;
+        }
+        self.answer();
+        self.failback_armed |= self.other_stable;
+        self.acquisition_complete("T_RESOURCES(them)");
+    }
+
+    /// Nothing is being stopped any more.
+    pub(in crate::resources) fn settle_after_release(&mut self) {
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        if std::mem::take(&mut self.settles_when_released) && open {
+            self.settle_start();
+        }
+    }
+
+    /// A node that gives everything up says that it holds nothing, and its scripts take their time. It
+    /// leaves, dies or begins anew. `true`: nothing is taken before.
+    pub(in crate::resources) fn wait_for_a_leaver(&mut self) -> bool {
+        let why = if self.somebody_is_leaving() {
+            "the other node is being stopped, and may still run them".to_owned()
+        } else if let Some(node) = self.unsettled_legacy().cloned() {
+            // Should it have missed that: see `on_report`.
+            self.answer();
+            self.ask();
+            format!(
+                "{node} ran before us and is not settled: if it is being stopped, it may still run them"
+            )
+        } else {
+            return false;
+        };
+        self.decide("does not start the local resources", why);
+        self.timers.local = Some(self.after(AGREEMENT));
+        true
+    }
+
+    /// The ten seconds are over. They are patience with a node that does not report; one that has
+    /// said that it holds ours, or may have taken them in a partition, is asked on and on instead: it
+    /// serves, and does not hear us. `true`: nothing is taken.
+    pub(in crate::resources) fn wait_for_claimant(&mut self) -> bool {
+        let Some(node) = self.silent_claimant().cloned() else {
+            return false;
+        };
+        let said = std::mem::replace(&mut self.waits_for_claimant, true);
+        if !said {
+            self.notice(Notice::OtherCrit {
+                text: format!(
+                    "node {node} lives, may run our resources and does not answer: they are not \
+                     started before it does, or is dead. Does it hear this node?"
+                ),
+            });
+            self.decide(
+                "does not start the local resources",
+                format!("{node} may run them, and does not answer"),
+            );
+        }
+        self.timers.local = Some(self.after(AGREEMENT));
+        true
+    }
+}

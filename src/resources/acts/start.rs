@@ -1,0 +1,382 @@
+//! Starting groups: this node's own, those of a dead node, those that nobody runs, and those of another node's
+//! request.
+
+use crate::notice::Notice;
+use crate::protocol::event::{Action, GroupOrder};
+use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::hooks;
+use crate::resources::messages::report;
+use crate::resources::parts::contest::{REPORT_BEFORE_TAKEOVER, is_takeover, may_run_there};
+use crate::resources::parts::names::unconfirmed_text;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::standby::Standby;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Starts groups that nobody runs.
+    pub(in crate::resources) fn take_orphans(&mut self, set: HoldingSet) {
+        self.mine = self.mine.with(set);
+        let keys = self.not_elsewhere(self.keys_of(set));
+        self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);
+        self.send(report(self.mine, false, None));
+    }
+
+    /// Whether a group that came to us may still run on the other node, which does not say so and of which
+    /// the network cannot be asked either: then a person has to tell.
+    pub(in crate::resources) fn must_be_confirmed(&mut self, key: &GroupKey) -> bool {
+        let Some((node, peer)) = self.other() else {
+            return false;
+        };
+        if peer.names.is_some() || !self.came.contains(key) || self.has_address(key) {
+            return false;
+        }
+        let text = unconfirmed_text(key, node);
+        if self.unconfirmed.insert(key.clone()) {
+            self.warn(text);
+            self.decide(
+                format!("does not start {key}"),
+                "the other node ran it, does not say whether it still does, and it has no address",
+            );
+        }
+        true
+    }
+
+    /// Leaves those out that the other node runs, or may run as far as can be found out: they are looked
+    /// at again until it does not.
+    pub(in crate::resources) fn not_elsewhere(&mut self, keys: Vec<GroupKey>) -> Vec<GroupKey> {
+        let there = |key: &GroupKey| self.other_runs(key) && !self.jobs.runs(key);
+        let (there, here): (Vec<_>, Vec<_>) = keys.into_iter().partition(there);
+        if !there.is_empty() {
+            self.decide(
+                format!("does not start {}", Self::named(&there)),
+                "the other node runs it",
+            );
+        }
+        let (unclear, here): (Vec<_>, Vec<_>) = here
+            .into_iter()
+            .partition(|key| self.must_be_confirmed(key));
+        for key in there.into_iter().chain(unclear) {
+            self.start_when_settled(key);
+        }
+        here
+    }
+
+    /// Takes our own groups. `forced`: whatever the other side says.
+    /// Spec: docs/protocol/resources.md, 5.3.
+    pub(in crate::resources) fn acquire_local(&mut self, forced: bool) {
+        if self.stopping() || self.phase == Phase::Shutdown {
+            return;
+        }
+        let theirs = self.theirs_at_most().has(HoldingSet::FOREIGN) && !self.counts_by_group();
+        let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
+        let moves = self.in_other_hands().has(HoldingSet::LOCAL);
+        if !forced && (theirs || moves || self.mine.has(HoldingSet::LOCAL)) {
+            self.notice(Notice::LocalAcquisitionNone {});
+            return;
+        }
+        if self.frozen {
+            return self.leave_local_for_thaw();
+        }
+        if forced {
+            self.withdraw_stops();
+        }
+        self.mine = self.mine.with(HoldingSet::LOCAL);
+        if self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
+            return;
+        }
+        let mut keys = self.keys_of(HoldingSet::LOCAL);
+        if !forced {
+            keys = self.not_elsewhere(keys);
+        }
+        if keys.is_empty() {
+            let node = self.local.to_string();
+            self.notice(Notice::NoLocalResources { node });
+        } else {
+            let cause = if forced {
+                "no other node is there to run them"
+            } else {
+                "the nodes are agreed, or the wait for it is over: nobody else holds them"
+            };
+            self.decide(
+                format!("starts the local resources: {}", Self::named(&keys)),
+                cause,
+            );
+        }
+        self.jobs
+            .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
+    }
+
+    /// Starts them. The job is there in any case: the word of its end is owed.
+    pub(in crate::resources) fn take_the_rest(&mut self, keys: Vec<GroupKey>) {
+        if self.standby != Standby::Taking {
+            return;
+        }
+        for key in &keys {
+            self.failures.remove(key);
+        }
+        self.jobs.add(Purpose::Take, keys, GroupOrder::Start);
+    }
+
+    /// Starts our own groups when alone, else asks for each. A node that is there but of which no
+    /// status word has come yet may run them: being quick at the start is no proof of being alone.
+    pub(in crate::resources) fn acquire_as_legacy(&mut self) {
+        let keys: Vec<GroupKey> = self
+            .keys_owned_by(&self.local.clone())
+            .into_iter()
+            .filter(|key| !self.jobs.runs(key))
+            .collect();
+        if self.all_peers_gone() {
+            self.asked.clear();
+            if !self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
+                self.jobs
+                    .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
+            }
+            return;
+        }
+        for key in keys {
+            self.ask_for(&key);
+        }
+    }
+
+    /// Asks for our own groups, those that run as well: another node may have taken them for itself,
+    /// and lets go when asked.
+    pub(in crate::resources) fn ask_for_own(&mut self) {
+        if self.stopping() {
+            return;
+        }
+        for key in self.keys_owned_by(&self.local.clone()) {
+            if !self.asked.contains_key(&key) {
+                self.ask_for(&key);
+            }
+        }
+    }
+
+    /// A node became active: what it was asked before then, it did not hear. And it may have taken
+    /// ours for itself, when it was heard and did not hear us, or we did not run: without reports only
+    /// a question tells.
+    pub(in crate::resources) fn ask_again_as_legacy(&mut self) {
+        let keys: Vec<GroupKey> = self.asked.keys().cloned().collect();
+        if self.comm_up && self.phase == Phase::Stable {
+            self.ask_for_own();
+        }
+        for key in keys {
+            self.ask_for(&key);
+        }
+    }
+
+    /// We settle after we let go for a node. When that runs nothing and is settled, it has heard us
+    /// all the while, and starts its own groups only with a new run: what it left to us is ours
+    /// again at once, as our own groups are.
+    pub(in crate::resources) fn take_what_was_let_go(&mut self) {
+        if !std::mem::take(&mut self.let_go) {
+            return;
+        }
+        let settled = |peer: &Peer| {
+            peer.reported && !peer.fresh && !peer.leaving && peer.status == Some(NodeStatus::Active)
+        };
+        let left_to_us = self.is_pair()
+            && self.other_stable
+            && self.theirs_at_most().is_none()
+            && self.peers.values().all(settled);
+        if left_to_us && !self.stopping() && !self.frozen {
+            self.decide(
+                "takes the foreign resources again",
+                "they were let go for their owner, which runs nothing and is settled",
+            );
+            self.take_orphans(HoldingSet::FOREIGN);
+        }
+    }
+
+    /// A node is heard again whose groups are being taken over, or which ran ours: what is not yet
+    /// started waits until it reports, because it may still run it. Where nobody reports, ours are asked
+    /// for when it is active, and its own it asks for.
+    pub(in crate::resources) fn hold_takeovers(&mut self, node: &NodeName) {
+        if !self.nice() && self.is_pair() {
+            if self.jobs.withdraw_steps(is_takeover) {
+                self.decide(
+                    "starts nothing more of what was taken over",
+                    format!("node {node} is heard again, and may run it: the owner asks"),
+                );
+            }
+        } else if self.jobs.hold(may_run_there) {
+            self.info(format!("takeover waits for the report of node {node}"));
+            self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
+        }
+    }
+
+    /// [`take_over`](Self::take_over), unless that was done since the node last started.
+    pub(in crate::resources) fn take_over_once(&mut self, node: &NodeName, dead: Option<Message>) {
+        if self.peers.get(node).is_some_and(|peer| peer.taken_over) {
+            return;
+        }
+        self.take_over(node, dead);
+    }
+
+    /// Takes the groups of `node` and our own. Spec: docs/protocol/resources.md, 10.2.
+    pub(in crate::resources) fn take_over(&mut self, node: &NodeName, dead: Option<Message>) {
+        if self.stopping() || self.phase == Phase::Shutdown {
+            self.info("Resource takeover cancelled - shutdown in progress.");
+            return;
+        }
+        if !self.is_first_after(node) {
+            self.decide(
+                format!("does not take the resources of {node}"),
+                "with more than two nodes another one does",
+            );
+            self.other_stable = true;
+            return;
+        }
+        if self.frozen {
+            return self.leave_for_thaw(node, dead);
+        }
+        if self.standby == Standby::Not {
+            self.withdraw_stops();
+        }
+        let keys = self.keys_owned_by(node);
+        let cause = match self.peers.get(node) {
+            Some(peer) if peer.left => format!("{node} has released everything and left"),
+            _ => format!("{node} is dead"),
+        };
+        self.decide(
+            format!("takes the resources of {node}: {}", Self::named(&keys)),
+            cause,
+        );
+        self.notice(Notice::AcquiringFrom {
+            node: node.to_string(),
+        });
+        // They come to us for another reason than a failure there: each may be given away again.
+        self.moved.clear();
+        let hook = dead.unwrap_or_else(|| hooks::dead_status(node));
+        self.act(Action::RunHook(hook));
+        if self.nice() {
+            self.mine = self.mine.with(HoldingSet::FOREIGN);
+            self.theirs = HoldingSet::NONE;
+            self.doubt = HoldingSet::NONE;
+            self.other_stable = true;
+        }
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.taken_over = true;
+        peer.given_up |= peer.status == Some(NodeStatus::Dead);
+        peer.holds = HoldingSet::NONE;
+        let purpose = Purpose::TakeOver(node.clone());
+        if !self.jobs.any(|known| *known == purpose) {
+            self.jobs.add(purpose, keys, GroupOrder::Start);
+        }
+        if !self.is_pair() && self.all_peers_gone() {
+            self.take_what_it_had_taken(node);
+        }
+        if self.nice() {
+            self.acquire_local(true);
+        } else {
+            self.acquire_as_legacy();
+        }
+        if matches!(self.phase, Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
+            self.phase = Phase::Stable;
+            self.timers.local = None;
+        }
+    }
+
+    /// The last of several nodes is left to run what others ran for nodes that died before them.
+    pub(in crate::resources) fn take_what_it_had_taken(&mut self, node: &NodeName) {
+        let gone: Vec<NodeName> = self
+            .peers
+            .keys()
+            .filter(|name| *name != node)
+            .cloned()
+            .collect();
+        for other in gone {
+            let purpose = Purpose::TakeOver(other.clone());
+            let keys: Vec<_> = self
+                .keys_owned_by(&other)
+                .into_iter()
+                .filter(|key| !self.jobs.runs(key))
+                .collect();
+            if !keys.is_empty() && !self.jobs.any(|known| *known == purpose) {
+                self.jobs.add(purpose, keys, GroupOrder::Start);
+            }
+        }
+    }
+
+    /// Whether it is for us to take the groups of `node`: of more than two nodes the first that
+    /// follows it in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
+    pub(in crate::resources) fn is_first_after(&mut self, node: &NodeName) -> bool {
+        let alive = |name: &NodeName| {
+            *name == self.local
+                || self.peers.get(name).is_some_and(|peer| {
+                    !peer.left && peer.status.is_some_and(NodeStatus::is_living)
+                })
+        };
+        if self.peers.len() <= 1 {
+            return true;
+        }
+        let others_alive = self
+            .peers
+            .iter()
+            .any(|(name, _)| name != node && alive(name));
+        if !others_alive {
+            return true;
+        }
+        if !self.comm_up && self.peer_active() {
+            // Whoever was active before us has done it.
+            self.info(format!("resources of {node} are left to the active nodes"));
+            return false;
+        }
+        let legacy = self
+            .peers
+            .iter()
+            .find(|(name, peer)| *name != node && alive(name) && !peer.systole)
+            .map(|(name, _)| name.clone());
+        if let Some(legacy) = legacy {
+            self.warn(format!(
+                "node {legacy} takes the resources of {node}: nothing can be agreed with it"
+            ));
+            return false;
+        }
+        let at = self.nodes.iter().position(|name| name == node).unwrap_or(0);
+        let (before, after) = self.nodes.split_at(at);
+        let first = after
+            .iter()
+            .skip(1)
+            .chain(before)
+            .find(|name| alive(name))
+            .cloned();
+        let ours = first.as_ref() == Some(&self.local);
+        if !ours && let Some(first) = first {
+            self.info(format!("resources of {node} are left to {first}"));
+        }
+        ours
+    }
+
+    /// What was taken so, or runs on from an earlier run, and does not start.
+    pub(in crate::resources) fn try_unserved(&mut self, set: HoldingSet) {
+        let mut keys = self.keys_of(set);
+        keys.retain(|key| self.is_due(key));
+        if keys.is_empty() {
+            return;
+        }
+        self.decide(
+            format!("tries to start {} again", Self::named(&keys)),
+            "it is held and does not run, and the other node runs none of it",
+        );
+        self.jobs.add(Purpose::Retry, keys, GroupOrder::Start);
+    }
+
+    pub(in crate::resources) fn take_unserved(&mut self, node: &NodeName, set: HoldingSet) {
+        self.warn(format!(
+            "node {node} does not hear us, has declared us dead and does not run the {set} resources: \
+             taking them again"
+        ));
+        self.decide(
+            format!("takes the {set} resources again"),
+            format!("{node} does not hear us, and has run none of them for ten seconds"),
+        );
+        self.mine = self.mine.with(set);
+        let keys = self.keys_of(set);
+        self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);
+    }
+}

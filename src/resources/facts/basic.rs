@@ -1,0 +1,34 @@
+//! What every rule asks: the model, whether a stop was requested, and how times are counted.
+
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+use crate::resources::parts::stop::Stop;
+use crate::resources::state::ResourceState;
+
+impl ResourceState {
+    /// Whether a stop was requested.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stop != Stop::No
+    }
+
+    /// Whether holding reports, standby and takeover are in force.
+    pub(in crate::resources) const fn nice(&self) -> bool {
+        self.model.is_nice()
+    }
+
+    /// `delay` from now.
+    pub(in crate::resources) fn after(&self, delay: Duration) -> Monotonic {
+        self.now + delay
+    }
+
+    /// Whether `at` has come; clears it then.
+    pub(in crate::resources) fn take_due(timer: &mut Option<Monotonic>, now: Monotonic) -> bool {
+        let due = timer.is_some_and(|at| at <= now);
+        if due {
+            *timer = None;
+        }
+        due
+    }
+}

@@ -1,0 +1,187 @@
+//! Which groups another node runs, group by group.
+//!
+//! Holding sets say `local` and `foreign` by the haresources of whoever says it. While the files of two
+//! nodes name different owners, and while a group goes to another owner, these words mean different groups
+//! to each. So reports between our nodes name what runs, and by which owners they count.
+//!
+//! | What is seen | What we do |
+//! |---|---|
+//! | the other node runs a group that we were about to start | it is left there, and looked at again each second |
+//! | we run a group that is no longer ours, both go by the same owners, the other holds its half | it is stopped here; the other starts it when our report no longer names it |
+//! | the same, the other is a legacy node | it runs on: a legacy node starts nothing by itself. It goes with the next takeover, failback or standby, and when that node is started anew (`rules/returned.rs`) |
+//! | lines differ, or owners | no hand-over and no failback of these, unless a person forces it |
+//! | both run a group, owners agree | who does not hold its half stops it |
+//! | both run a group, owners differ | the first node by name keeps it |
+//! | halves overlap by their words, owners differ, no group runs twice | nothing: the words mean different groups |
+
+use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::standby::Standby;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Whether a `done` that belongs to no standby of ours may be that of a giver.
+    pub(in crate::resources) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
+        let may_give = self.at_rest() && !self.mine.has(set.mirror());
+        let may_have_taken = !self.mine.common(set).is_none();
+        self.is_legacy(from) && (may_give || may_have_taken)
+    }
+
+    /// Whether a `done` is that of no giver, because we hold what it would give. Each script of a legacy node
+    /// says it once: one has ended that a death has cut off from its standby, and what that was told to start it
+    /// has started, whatever was handed over meanwhile.
+    pub(in crate::resources) fn ends_an_older_start(
+        &self,
+        from: &NodeName,
+        set: HoldingSet,
+    ) -> bool {
+        let holds = self.at_rest() && self.mine.has(set.mirror());
+        let takes = self.standby == Standby::Taking && self.sb_set.has(set);
+        self.is_legacy(from) && (holds || takes)
+    }
+
+    /// Whether the other node says so of every group of a set.
+    pub(in crate::resources) fn all_run_there(&self, set: HoldingSet) -> bool {
+        let keys = self.keys_of(set);
+        !keys.is_empty() && keys.iter().all(|key| self.other_runs(key))
+    }
+
+    /// Whether the other node is known to go by other owners.
+    pub(in crate::resources) fn owners_differ(&self) -> bool {
+        let owners = self.other().and_then(|(_, peer)| peer.owners.as_ref());
+        owners.is_some_and(|owners| *owners != self.owners)
+    }
+
+    /// Whether words for halves mean different groups to the two nodes, and the groups are known.
+    pub(in crate::resources) fn counts_by_group(&self) -> bool {
+        let named = self.other().is_some_and(|(_, peer)| peer.names.is_some());
+        named && self.owners_differ()
+    }
+
+    /// Whether any group runs on both nodes, as far as is known.
+    pub(in crate::resources) fn some_run_twice(&self) -> bool {
+        self.jobs.taken().any(|key| self.other_runs(key))
+    }
+
+    /// Why no group of a set is to be handed over, whoever gives it.
+    pub(in crate::resources) fn hand_over_obstacle(&self, set: HoldingSet) -> Option<String> {
+        let (node, peer) = self.other()?;
+        if self.owners_differ() {
+            return Some(format!("haresources of {node} names other owners"));
+        }
+        if peer.names.is_none() && self.owners_pending {
+            // Its scripts read its file anew.
+            return Some("haresources was changed: heartbeat -r takes it up".to_owned());
+        }
+        match peer.differing.as_ref()? {
+            None => Some(format!("haresources of {node} differs")),
+            Some(groups) => {
+                let keys = self.keys_of(set);
+                let mut found = keys.iter().filter(|key| groups.contains(*key));
+                let key = found.next()?;
+                Some(format!(
+                    "the line of {key} in haresources of {node} differs"
+                ))
+            }
+        }
+    }
+
+    pub(in crate::resources) fn left_that_can_go(&self) -> Vec<GroupKey> {
+        let Some((_, peer)) = self.other().filter(|(_, peer)| peer.reported) else {
+            return Vec::new();
+        };
+        let agreed = peer.owners.as_ref() == Some(&self.owners);
+        if self.left.is_empty() || !agreed {
+            return Vec::new();
+        }
+        let theirs = self.theirs_at_most().mirror();
+        let mut keys = self.keys_of(theirs);
+        keys.retain(|key| self.left.contains(key));
+        keys
+    }
+
+    /// What runs on both nodes and is for the other to keep.
+    pub(in crate::resources) fn twice_and_not_ours(&self) -> Vec<GroupKey> {
+        let Some((name, _)) = self.other() else {
+            return Vec::new();
+        };
+        let by_name = self.owners_differ().then(|| *name < self.local);
+        let theirs = self.theirs_at_most().mirror();
+        let goes =
+            |side: HoldingSet| by_name.unwrap_or_else(|| theirs.has(side) && !self.mine.has(side));
+        let groups = self.groups.iter();
+        groups
+            .filter(|group| self.jobs.runs(&group.key) && self.other_runs(&group.key))
+            .filter(|group| goes(self.side_of(group)))
+            .map(|group| group.key.clone())
+            .collect()
+    }
+
+    /// Whether a Systole node is giving us the group: it has just stopped it.
+    pub(in crate::resources) fn is_given_now(&self, key: &GroupKey) -> bool {
+        self.standby == Standby::Taking
+            && self.peers.values().all(|peer| peer.systole)
+            && self.keys_of(self.sb_set.mirror()).contains(key)
+    }
+
+    /// The groups that are still to be started for an open standby, those with an order in hand among
+    /// them.
+    pub(in crate::resources) fn left_to_take(
+        &self,
+        in_hand: impl Fn(&GroupKey) -> bool,
+    ) -> Vec<GroupKey> {
+        if self.standby != Standby::Taking {
+            return Vec::new();
+        }
+        let mut keys = self.keys_of(self.sb_set.mirror());
+        keys.retain(|key| in_hand(key) || !self.jobs.runs(key));
+        keys
+    }
+
+    pub(in crate::resources) fn both_hold_foreign(&self) -> bool {
+        self.mine.has(HoldingSet::FOREIGN) && self.theirs.has(HoldingSet::LOCAL)
+    }
+
+    /// Whether nothing keeps us from releasing the groups of the other node.
+    pub(in crate::resources) fn may_let_go(&self) -> bool {
+        self.is_pair()
+            && self.phase == Phase::Stable
+            && self.nothing_moves()
+            && !self.stopping()
+            && !self.contested()
+    }
+
+    /// Whether a `done` is that of the giver whose offer we answered last: sent after the offer, for
+    /// the same set. One that is late is of use only while nobody runs the set.
+    pub(in crate::resources) fn follows_answered_offer(
+        &self,
+        from: &NodeName,
+        set: HoldingSet,
+        message: &Message,
+    ) -> bool {
+        let follows = self.offer_answered.as_ref().is_some_and(|answer| {
+            answer.giver == *from && answer.set == set && answer.offer < Position::of(message)
+        });
+        let reported = self.peers.get(from).map(|peer| peer.newest_report);
+        // It has been heard to run them since.
+        let taken_back = reported > Some(Position::of(message)) && self.theirs_at_most().has(set);
+        let wanted = self.standby != Standby::Not
+            || !(self.mine.has(set.mirror()) || self.stopping() || self.frozen);
+        follows && !taken_back && wanted
+    }
+
+    /// Whether a legacy owner of what is left to it was seen to begin anew, and has not reported yet.
+    pub(in crate::resources) fn owner_begins_anew(&self, node: &NodeName) -> bool {
+        let manages = self.nice() && self.is_pair() && !self.stopping();
+        let peer = self.peers.get(node);
+        manages
+            && self.phase != Phase::Shutdown
+            && !self.left.is_empty()
+            && peer.is_some_and(|peer| {
+                !peer.systole && !peer.reported && peer.fresh && !peer.is_gone()
+            })
+    }
+}

@@ -1,0 +1,90 @@
+//! What is still open with a legacy node, and how long.
+
+use crate::clock::Monotonic;
+use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::behind_scripts::{SAID, Scripts};
+use crate::resources::parts::loose::{Hands, STARTS};
+use crate::resources::parts::standby::COMPLETION;
+use crate::resources::state::ResourceState;
+
+impl ResourceState {
+    /// Until when its groups are not taken although nobody claims them.
+    pub(in crate::resources) fn scripts_until(&self) -> Option<Monotonic> {
+        match self.beside_legacy.scripts {
+            Scripts::Asked { at, .. } => Some(at + COMPLETION),
+            Scripts::Unknown | Scripts::Done | Scripts::Late { .. } => None,
+        }
+    }
+
+    /// Words of it are lost: its offer may be among them.
+    pub(in crate::resources) fn lost_behind_scripts(&mut self, node: &NodeName) {
+        let asked = matches!(self.beside_legacy.scripts, Scripts::Asked { .. });
+        if asked && self.is_legacy(node) {
+            self.beside_legacy.scripts = Scripts::Unknown;
+        }
+    }
+
+    /// What was asked for is ours: by the standby that has followed, or by our own hand.
+    pub(in crate::resources) fn scripts_matter_no_more(&mut self) {
+        let served = self.mine.has(HoldingSet::FOREIGN);
+        if served {
+            self.beside_legacy.scripts = Scripts::Unknown;
+        }
+    }
+
+    pub(in crate::resources) fn scripts_deadline(&self) -> Option<Monotonic> {
+        match self.beside_legacy.scripts {
+            Scripts::Asked { at, said: false } => Some(at + SAID),
+            Scripts::Asked { .. } | Scripts::Unknown | Scripts::Done | Scripts::Late { .. } => None,
+        }
+    }
+
+    /// It takes them: what a person brings here later is not offered once more.
+    pub(in crate::resources) const fn offered_back(&mut self) {
+        self.beside_legacy.offer_back_at = None;
+        self.beside_legacy.offer_pause = None;
+    }
+
+    pub(in crate::resources) fn offer_back_deadline(&self) -> Option<Monotonic> {
+        self.beside_legacy.offer_back_at.filter(|at| *at > self.now)
+    }
+
+    /// A node is declared dead: what it has in its hands then.
+    pub(in crate::resources) fn note_hands_at_death(&mut self, node: &NodeName) {
+        let set = self.in_its_hands();
+        let until = self.after(COMPLETION);
+        let pair = self.is_pair();
+        let Some(peer) = self.peers.get_mut(node) else {
+            return;
+        };
+        peer.hands_at_death = match peer.hands {
+            _ if peer.systole || !pair => Hands::default(),
+            hands if set.is_none() => hands,
+            hands => hands.and(set, until),
+        };
+    }
+
+    /// Words of a node are lost for good: the word that its scripts are done may be among them.
+    pub(in crate::resources) fn lost_with_full_hands(&mut self, node: &NodeName) {
+        let soon = self.after(STARTS);
+        if let Some(peer) = self.peers.get_mut(node)
+            && let Some(until) = &mut peer.hands.until
+        {
+            *until = soon.min(*until);
+        }
+    }
+
+    pub(in crate::resources) fn unreported_deadline(&self) -> Option<Monotonic> {
+        let until = self.peers.values().filter_map(|peer| peer.hands.until);
+        until.min()
+    }
+
+    pub(in crate::resources) fn unreported_overdue(&mut self) {
+        for peer in self.peers.values_mut() {
+            if Self::take_due(&mut peer.hands.until, self.now) {
+                peer.hands = Hands::default();
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Questions to the state, and changes that concern one part of it.
+
+mod basic;
+mod by_group;
+mod contest;
+mod groups;
+mod loose;
+mod other;
+mod questions;
+mod small;
+mod standby;
+mod state;
+mod trouble;

@@ -1,0 +1,144 @@
+//! Questions to one small part of the state, and changes of it.
+
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+use crate::protocol::field;
+use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::resources::parts::failback::{AGAIN, TRIES};
+use crate::resources::parts::standby::Wish;
+use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, Stop};
+use crate::resources::parts::unowned::{FOREIGN_ORPHANED, LOCAL_ORPHANED, SECOND_LATER};
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    pub(in crate::resources) fn orphans_deadline(&self) -> Option<Monotonic> {
+        if let Some(asked) = self.timers.orphans_asked {
+            return Some(asked.until);
+        }
+        let later = self.later_than_the_other();
+        let local = self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED);
+        let foreign = self.foreign_due();
+        let [local, foreign] = [local, foreign].map(|due| due.map(|due| due + later));
+        [local, foreign].into_iter().flatten().min()
+    }
+
+    pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
+        let orphaned = self.timers.foreign_orphaned?;
+        let due = orphaned + FOREIGN_ORPHANED;
+        Some(self.scripts_until().map_or(due, |until| due.max(until)))
+    }
+
+    pub(in crate::resources) fn later_than_the_other(&self) -> Duration {
+        let second = self.peers.keys().any(|peer| *peer < self.local);
+        if second { SECOND_LATER } else { Duration::ZERO }
+    }
+
+    /// Our haresources as it is now names these owners.
+    pub fn file_on_disk(&mut self, owners: &str) {
+        self.owners_pending = owners != self.owners;
+    }
+
+    /// The other side did not answer our offer.
+    pub(in crate::resources) fn failback_unanswered(&mut self, wish: Wish) {
+        if wish != Wish::GoesHome {
+            return;
+        }
+        self.failback_due = true;
+        if self.failback_tries < TRIES {
+            let pause = AGAIN.saturating_mul(2_u32.saturating_pow(u32::from(self.failback_tries)));
+            self.failback_tries = self.failback_tries.saturating_add(1);
+            self.timers.failback = Some(self.after(pause));
+        }
+    }
+
+    /// Somebody has settled where the foreign groups are.
+    pub(in crate::resources) fn failback_settled(&mut self) {
+        self.failback_due = false;
+        self.goes_home_by_file = false;
+        self.timers.failback = None;
+    }
+
+    pub(in crate::resources) fn failback_overdue(&mut self) {
+        if Self::take_due(&mut self.timers.failback, self.now) {
+            self.failback_armed |= self.failback_due;
+        }
+    }
+
+    /// Whether nothing is started or stopped.
+    #[must_use]
+    pub const fn frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Nodes whose groups are taken at the thaw unless they return.
+    pub fn waits_for_thaw(&self) -> impl Iterator<Item = &NodeName> {
+        let gone = |name: &NodeName| {
+            self.peers
+                .get(name)
+                .is_some_and(crate::resources::parts::peer::Peer::is_gone)
+        };
+        self.waiting
+            .gone
+            .iter()
+            .map(|(name, _)| name)
+            .filter(move |name| gone(name))
+    }
+
+    /// A request of ours was sent.
+    pub(in crate::resources) fn requested(&mut self, message: &Message) {
+        let word = message.text(field::IPADDR).unwrap_or_default();
+        if let Some(asked) = self.asked.get_mut(&GroupKey::new(word)) {
+            asked.position = Some(Position::of(message));
+        }
+    }
+
+    pub(in crate::resources) fn legacy_deadline(&self) -> Option<Monotonic> {
+        self.asked.values().map(|asked| asked.at).min()
+    }
+
+    /// How long after its request a stop waits for communication. A peer that we hear and that
+    /// does not hear us would keep it waiting for ever.
+    pub(in crate::resources) fn comm_is_late(&self) -> Duration {
+        self.initdead.saturating_add(OTHER_SETTLES)
+    }
+
+    /// The clients have ended.
+    pub(in crate::resources) fn clients_stopped(&mut self) {
+        if self.stop == Stop::Clients {
+            self.stop = Stop::Ending {
+                at: self.after(PAUSE),
+            };
+        }
+    }
+
+    pub(in crate::resources) fn stop_deadline(&self) -> Option<Monotonic> {
+        let at = match self.stop {
+            Stop::Wanted { asked, .. } if self.phase == Phase::Init && !self.comm_up => {
+                Some(asked + self.comm_is_late()).filter(|until| self.now < *until)
+            }
+            Stop::Wanted { since, .. } => {
+                Some(since + OTHER_SETTLES).filter(|until| self.now < *until)
+            }
+            Stop::Released { at } => Some(at),
+            Stop::Ending { at } => Some(at).filter(|_| !self.jobs.running()),
+            Stop::No | Stop::Releasing | Stop::Clients | Stop::Ended => None,
+        };
+        [at, self.timers.stop_slow].into_iter().flatten().min()
+    }
+
+    /// Whether the foreign groups are to go back to their owner.
+    #[must_use]
+    pub const fn failback_due(&self) -> bool {
+        self.failback_due
+    }
+
+    /// Everything was being released when the process or its core began anew. Call before
+    /// [`finish`](Self::finish).
+    pub const fn keep_release(&mut self) {
+        self.released_before = true;
+    }
+}

@@ -1,0 +1,130 @@
+//! Whether the node is settled, at rest, and free to begin something.
+
+use crate::clock::Monotonic;
+use crate::protocol::name::NodeName;
+use crate::protocol::partition::Weight;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::freeze::FreezeRefused;
+use crate::resources::parts::standby::Standby;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Whether nothing moves here, and nothing keeps us from taking or leaving something.
+    pub(in crate::resources) fn at_rest(&self) -> bool {
+        self.nice()
+            && self.phase == Phase::Stable
+            && self.standby == Standby::Not
+            && !self.jobs.running()
+            && !self.contested()
+            && !self.frozen
+            && !self.stopping()
+    }
+
+    /// Whether groups can be given up in peace.
+    pub(in crate::resources) fn at_peace(&self) -> bool {
+        self.nice()
+            && self.phase == Phase::Stable
+            && self.standby == Standby::Not
+            && self.other_stable
+            && !self.jobs.running()
+            && !self.contested()
+            && !self.frozen
+            && !self.stopping()
+    }
+
+    pub(in crate::resources) fn failures_deadline(&self) -> Option<Monotonic> {
+        // Nothing is tried before the thaw.
+        let due = self.failures.values().map(|failure| failure.at).min();
+        due.filter(|_| !self.frozen && !self.unheard_with_groups())
+    }
+
+    /// Whether the node may be frozen now.
+    ///
+    /// # Errors
+    /// [`FreezeRefused`].
+    pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
+        if self.frozen {
+            Ok(())
+        } else if !self.manage {
+            Err(FreezeRefused::NotManaged)
+        } else if !self.nice() {
+            Err(FreezeRefused::LegacyModel)
+        } else if self.stopping() {
+            Err(FreezeRefused::Stopping)
+        } else if self.phase != Phase::Stable || !self.is_stable() {
+            Err(FreezeRefused::InTransition)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What `isstable` says in our reports: honest about work that changes what we hold, so that
+    /// nobody fails back into a takeover. Spec: docs/protocol/resources.md, 6, [D] (b).
+    ///
+    /// A taker that starts what it was given says to a legacy giver that it is settled, as legacy does; one
+    /// of ours waits for its end, and must not read that it has ended without it.
+    pub(in crate::resources) fn announced_stable(&self) -> bool {
+        let ours = self.peers.values().all(|peer| peer.systole);
+        let takes = ours && self.standby == Standby::Taking;
+        self.phase == Phase::Stable && self.settled_here() && !takes
+    }
+
+    /// Whether no work of ours changes what we hold.
+    pub(in crate::resources) fn settled_here(&self) -> bool {
+        self.releasing.is_none()
+            && !self
+                .jobs
+                .any(|purpose| matches!(purpose, Purpose::TakeOver(_) | Purpose::Reclaim))
+    }
+
+    /// What we put on the scales now.
+    pub(in crate::resources) fn weight(&self) -> Weight {
+        // Frozen we have taken nothing over, and are not to be touched.
+        let keeps = self.frozen && !self.mine.has(HoldingSet::FOREIGN);
+        let number = |set: HoldingSet| {
+            let keys = self.keys_of(set);
+            let taken = keys.iter().filter(|key| self.jobs.takes(key)).count();
+            u32::try_from(taken).unwrap_or(u32::MAX)
+        };
+        let (own, foreign) = (number(HoldingSet::LOCAL), number(HoldingSet::FOREIGN));
+        Weight {
+            before: if keeps { u32::MAX } else { self.ran_before },
+            runs: own.saturating_add(foreign),
+            foreign: Some(foreign),
+        }
+    }
+
+    /// Whether a release of everything is not under way already.
+    pub(in crate::resources) fn may_begin_anew(&self) -> bool {
+        self.manage && self.phase != Phase::Shutdown && !self.stopping()
+    }
+
+    /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:
+    /// its offer waits for that. Refused, it would come again after a minute.
+    pub(in crate::resources) fn waits_for_report(&self, from: &NodeName) -> bool {
+        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        ours && !self.other_stable && !self.contested() && self.phase == Phase::Stable
+    }
+
+    /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
+    pub(in crate::resources) fn is_stable(&self) -> bool {
+        if !self.nice() {
+            return !self.jobs.running();
+        }
+        if self.stopping() && self.phase == Phase::Init && !self.jobs.running() {
+            return true;
+        }
+        self.other_stable
+            && !self.contested()
+            && self.standby == Standby::Not
+            && self.sb_deadline.is_none()
+            && !self.jobs.running()
+            && matches!(self.phase, Phase::Init | Phase::Stable | Phase::Shutdown)
+    }
+
+    /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
+    pub(in crate::resources) fn unheard_with_groups(&self) -> bool {
+        self.is_pair() && !self.comm_up && self.phase == Phase::Init && !self.mine.is_none()
+    }
+}

@@ -1,0 +1,18 @@
+//! What is known and open. Types only: they decide for themselves and know nothing of the core.
+
+pub(in crate::resources) mod behind_scripts;
+pub(in crate::resources) mod by_key;
+pub(in crate::resources) mod contest;
+pub(in crate::resources) mod failback;
+pub(in crate::resources) mod freeze;
+pub(in crate::resources) mod isolation;
+pub(in crate::resources) mod loose;
+pub(in crate::resources) mod names;
+pub(in crate::resources) mod peer;
+pub(in crate::resources) mod questions;
+pub(in crate::resources) mod standby;
+pub(in crate::resources) mod stop;
+pub(in crate::resources) mod trouble;
+pub(in crate::resources) mod unheard;
+pub(in crate::resources) mod unowned;
+pub(in crate::resources) mod work;

@@ -1,0 +1,68 @@
+//! Which groups a report names: how that is written and read.
+
+use std::collections::BTreeSet;
+
+use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::key_mark;
+use crate::protocol::name::NodeName;
+
+/// Groups that a report names at most: more than haresources may have.
+pub(in crate::resources) const MOST_NAMED: usize = 1024;
+
+pub(in crate::resources) fn unconfirmed_text(key: &GroupKey, node: &NodeName) -> String {
+    format!(
+        "{key} is not started here: node {node} ran it before haresources was changed, and does not say \
+         whether it still does. If it does not, hb_takeover local starts it here; so does a stop and \
+         start of heartbeat on {node}"
+    )
+}
+
+/// What a report says that runs at its sender.
+pub(in crate::resources) fn names_text(keys: &[&GroupKey]) -> Option<String> {
+    if keys.len() > MOST_NAMED {
+        return None;
+    }
+    if keys.is_empty() {
+        return Some("none".to_owned());
+    }
+    let marks: Vec<String> = keys.iter().map(|key| key_mark(key)).collect();
+    Some(marks.join("."))
+}
+
+/// Reads that. `None`: nothing is known.
+pub(in crate::resources) fn read_names(text: &str) -> Option<BTreeSet<String>> {
+    if text == "none" {
+        return Some(BTreeSet::new());
+    }
+    let mut names = BTreeSet::new();
+    for word in text.split('.') {
+        let good = word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !good || names.len() >= MOST_NAMED {
+            return None;
+        }
+        names.insert(word.to_owned());
+    }
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_what_is_no_list_is_no_news() {
+        let (a, b) = (GroupKey::new("10.0.0.1"), GroupKey::new("b"));
+        let text = names_text(&[&a, &b]).unwrap();
+        let names = read_names(&text).unwrap();
+        assert!(names.contains(&key_mark(&a)) && names.contains(&key_mark(&b)));
+        assert_eq!(names.len(), 2);
+        assert_eq!(read_names(&names_text(&[]).unwrap()), Some(BTreeSet::new()));
+        for bad in ["", "x", "1234567", "123456789", "0000000g", "00000000."] {
+            assert_eq!(read_names(bad), None, "{bad}");
+        }
+        let many = vec![&a; MOST_NAMED + 1];
+        assert_eq!(names_text(&many), None);
+        let distinct: Vec<String> = (0..=MOST_NAMED).map(|n| format!("{n:08x}")).collect();
+        assert_eq!(read_names(&distinct.join(".")), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! `auto_failback legacy`: no reports, the owner asks for each of its groups.
+//! Spec: docs/protocol/resources.md, 5.3 and 9.7.
+
+use crate::protocol::event::GroupOrder;
+use crate::protocol::field;
+use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Another node asks for a group. Obeyed in either model.
+    pub(in crate::resources) fn on_ip_request(&mut self, from: &NodeName, message: &Message) {
+        if !self.comm_up {
+            return;
+        }
+        let Some(word) = message.text(field::IPADDR) else {
+            return self.error(format!("request without a group from node {from}"));
+        };
+        let key = GroupKey::new(word);
+        let peer = self.peers.entry(from.clone()).or_default();
+        peer.request = peer.request.max(Some(Position::of(message)));
+        if self.is_dead(from) {
+            // A single message got through. If it lives, it asks again.
+            return self.debug(format!("request of {from} ignored: it counts as dead"));
+        }
+        if self.stopping() && self.phase == Phase::Shutdown {
+            // Everything is being stopped: `shutdone` says when, and no order may outlive us.
+            return;
+        }
+        if self.frozen && self.jobs.runs(&key) {
+            self.warn(format!("request of {from} for group {key} ignored: frozen"));
+            return self.decide(format!("does not give group {key} to {from}"), "frozen");
+        }
+        if self.jobs.runs(&key) && self.line_differs(from, &key) {
+            let why = "its line in haresources differs there";
+            self.warn(format!("request of {from} for group {key} ignored: {why}"));
+            return self.decide(format!("does not give group {key} to {from}"), why);
+        }
+        // It is the other node's now: no further attempt here.
+        self.failures.remove(&key);
+        self.jobs.withdraw_starts(&key);
+        if !self.jobs.runs(&key) {
+            self.note_given(&key);
+            self.answer_request(from, word, false);
+        } else if self.jobs.admits_hand_over(from, &key) {
+            let purpose = Purpose::HandOver {
+                to: from.clone(),
+                key: key.clone(),
+            };
+            self.decide(format!("stops group {key}"), format!("{from} asks for it"));
+            self.jobs.add(purpose, [key], GroupOrder::Stop);
+        }
+    }
+
+    /// The group is stopped: the other node may start it.
+    pub(in crate::resources) fn handed_over(&mut self, to: &NodeName, key: &GroupKey) {
+        self.note_given(key);
+        self.answer_request(to, key.as_str(), true);
+    }
+
+    /// Another node lets us have a group. With more than two nodes only the word of the one that
+    /// ran it counts, or that of all. One that was sent before its sender heard our newest request is
+    /// older than what it may have taken since. Spec: docs/protocol/resources.md, 9.7, [D].
+    pub(in crate::resources) fn on_ip_request_resp(&mut self, from: &NodeName, message: &Message) {
+        let for_us = message
+            .text(field::DEST)
+            .is_some_and(|dest| dest.eq_ignore_ascii_case(self.local.as_str()));
+        let granted = message.text(field::OK) == Some("OK");
+        let Some(word) = message.text(field::IPADDR) else {
+            return;
+        };
+        if !for_us || !granted || self.stopping() || self.phase == Phase::Shutdown {
+            return;
+        }
+        let key = GroupKey::new(word);
+        let echoes = self.peers.get(from).is_some_and(|peer| peer.echoes);
+        let Some(asked) = self.asked.get_mut(&key) else {
+            return;
+        };
+        if echoes {
+            let text = message.text(field::HEARD).unwrap_or_default();
+            let heard = Position::from_text(text).unwrap_or_default();
+            if asked.position.is_none_or(|newest| heard < newest) {
+                let text = format!("answer of {from} for group {key} is of an earlier request");
+                return self.debug(text);
+            }
+        }
+        asked.declined.insert(from.clone());
+        let by_owner = message.text(field::WEOWN) == Some("yes");
+        let by_all = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.is_gone())
+            .all(|(name, _)| asked.declined.contains(name));
+        if by_owner || by_all {
+            self.asked.remove(&key);
+            self.decide(
+                format!("starts group {key}"),
+                format!("{from} lets us have it"),
+            );
+            self.jobs.add(Purpose::Granted, [key], GroupOrder::Start);
+        }
+    }
+
+    pub(in crate::resources) fn legacy_overdue(&mut self) {
+        let now = self.now;
+        let due: Vec<GroupKey> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.at <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.ask_for(&key);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Death and orderly leave of other nodes. Spec: docs/protocol/resources.md, 10.
+
+use crate::notice::Notice;
+use crate::protocol::event::Action;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::messages::{report, stonith};
+use crate::resources::output::ResourceOutput;
+use crate::resources::parts::isolation::CutOff;
+use crate::resources::parts::loose::Hands;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// The dead time of `node` is over, and this node is the one that is cut off.
+    pub(in crate::resources) fn cut_off_from(&mut self, node: &NodeName, message: Message) {
+        // A release of everything is under way: when it is done this node keeps quiet all the same.
+        let releases = self.phase == Phase::Shutdown;
+        if releases && self.isolated.is_some() {
+            let yields = self.peers.get(node).is_some_and(|peer| peer.yields);
+            return self.node_dead(node, true, false, yields, message);
+        }
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.status = Some(NodeStatus::Dead);
+        peer.ends();
+        self.take_back_given();
+        self.cancel_standby();
+        self.other_stable = true;
+        let cause = format!("neither {node} nor a ping node is heard: this node is cut off");
+        self.warn(format!("isolated: {cause}; resources are released"));
+        self.decide(format!("releases {} and takes nothing", self.mine), cause);
+        self.isolated = Some(CutOff {
+            peer: node.clone(),
+            message,
+            released: false,
+            regained: false,
+        });
+        if !releases {
+            self.release_all("standby");
+        }
+    }
+
+    /// A ping node has answered for a dead time, the peer has not been heard.
+    pub(in crate::resources) fn regained(&mut self) {
+        let Some(mut cut_off) = self.isolated.take() else {
+            return;
+        };
+        if !cut_off.released {
+            cut_off.regained = true;
+            self.isolated = Some(cut_off);
+            return;
+        }
+        let peer = cut_off.peer;
+        self.phase = Phase::Stable;
+        self.warn(format!(
+            "no longer isolated: a ping node answers, {peer} is still dead"
+        ));
+        self.decide(
+            "takes everything",
+            format!("a ping node answers again and {peer} is still dead"),
+        );
+        let yields = self.peers.get(&peer).is_some_and(|known| known.yields);
+        self.node_dead(&peer, true, false, yields, cut_off.message);
+    }
+
+    /// Everything is released. `true`: because this node is cut off, nothing else follows.
+    pub(in crate::resources) fn released_when_cut_off(&mut self) -> bool {
+        let Some(cut_off) = &mut self.isolated else {
+            return false;
+        };
+        cut_off.released = true;
+        let regained = cut_off.regained;
+        // Whoever hears us all the same may take them.
+        if self.nice() && self.comm_up {
+            self.send(report(HoldingSet::NONE, true, None));
+        }
+        if regained {
+            self.regained();
+        }
+        true
+    }
+
+    /// A node is declared dead. One that does not know the rule restarts when it hears us again in
+    /// the run that it knew, unless the first that it hears is a new one.
+    /// Spec: docs/protocol/membership.md, 16.3.
+    pub(in crate::resources) fn give_up_on(
+        &mut self,
+        node: &NodeName,
+        heard: bool,
+        knows_the_rule: bool,
+    ) {
+        self.ran_before = self.jobs.groups_running();
+        let renumber = heard && !knows_the_rule && self.is_pair() && self.comm_up;
+        let peer = self.peers.entry(node.clone()).or_default();
+        // Frozen we take nothing: no reason for it to let go of anything.
+        peer.given_up = !self.frozen;
+        // One that has left comes back in a new run of its own.
+        if renumber && !peer.left {
+            peer.renumbered = true;
+            self.out.push(ResourceOutput::ContinueUnderNewGeneration);
+        }
+    }
+
+    /// A node was silent for its dead time. Spec: docs/protocol/resources.md, 10.1.
+    pub(in crate::resources) fn node_dead(
+        &mut self,
+        node: &NodeName,
+        heard: bool,
+        ping: bool,
+        yields: bool,
+        message: Message,
+    ) {
+        if ping {
+            return self.act(Action::RunHook(message));
+        }
+        self.way_given(node);
+        self.go_on_with_takeovers();
+        self.note_hands_at_death(node);
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.status = Some(NodeStatus::Dead);
+        peer.ends();
+        self.confirmed(None);
+        self.take_back_given();
+        self.failback_armed = false;
+        // It does not start what is stopped for it: we do.
+        let for_it =
+            |purpose: &Purpose| matches!(purpose, Purpose::HandOver { to, .. } if to == node);
+        self.jobs.cancel(for_it);
+        self.decide(
+            format!("holds {node} for dead"),
+            "nothing was heard of it for its dead time",
+        );
+        self.cancel_standby();
+        if self.stopping() || self.phase == Phase::Shutdown {
+            self.other_stable = true;
+            return;
+        }
+        if !self.nodes.contains(node) && self.keys_owned_by(node).is_empty() {
+            // Added at run time, never ran anything. Spec: docs/protocol/resources.md, 13, [D].
+            self.peers.remove(node);
+            self.info(format!("node {node} owns no resources: nothing to take"));
+            return;
+        }
+        self.failback_due = true;
+        self.goes_home_by_file = false;
+        self.addresses_are_free();
+        self.give_up_on(node, heard, yields);
+        self.take_from_dead(node, heard, message);
+        if self.all_peers_gone() && matches!(self.phase, Phase::Starting | Phase::Waiting) {
+            // Nobody is left to agree with, whatever there was to take.
+            self.phase = Phase::Stable;
+            self.timers.local = None;
+            self.settles_when_released = false;
+        }
+        if yields {
+            // It may hear us, and shall know at once.
+            self.tell_weight();
+            self.out.push(ResourceOutput::SendStatus);
+        }
+    }
+
+    /// Takes what a node that died held or may have held.
+    pub(in crate::resources) fn take_from_dead(
+        &mut self,
+        node: &NodeName,
+        heard: bool,
+        message: Message,
+    ) {
+        // One record for several nodes says nothing about this one.
+        let empty = if self.nice() && self.is_pair() {
+            self.theirs_at_most().is_none()
+        } else {
+            self.peers.get(node).is_some_and(|peer| peer.left)
+        };
+        if !(heard && empty) {
+            self.send(stonith(node, "n_stnth"));
+            self.notice(Notice::NoStonith {});
+            self.notice(Notice::SharedDisks {});
+            self.take_over(node, Some(message));
+            return;
+        }
+        self.send(stonith(node, "unneeded"));
+        if !self.nice() || !self.is_pair() {
+            return self.take_over_once(node, Some(message));
+        }
+        if self.mine == HoldingSet::ALL {
+            self.other_stable = true;
+            return;
+        }
+        if self.mine.has(HoldingSet::FOREIGN) {
+            self.other_stable = true;
+            self.acquire_local(true);
+        } else {
+            self.take_over(node, Some(message));
+        }
+    }
+
+    /// Another node has released everything and leaves. Spec: docs/protocol/resources.md, 10.4.
+    pub(in crate::resources) fn on_shutdone(&mut self, from: &NodeName) {
+        self.notice(Notice::ShutdownNotice {
+            node: from.to_string(),
+        });
+        let peer = self.peers.entry(from.clone()).or_default();
+        peer.left = true;
+        peer.hands_at_death = Hands::default();
+        peer.ends();
+        peer.holds = HoldingSet::NONE;
+        self.confirmed(None);
+        self.take_back_given();
+        if !self.comm_up {
+            return;
+        }
+        self.cancel_standby();
+        self.way_given(from);
+        self.go_on_with_takeovers();
+        self.failback_armed = false;
+        self.theirs = HoldingSet::NONE;
+        self.doubt = HoldingSet::NONE;
+        if self.stopping() || self.phase == Phase::Shutdown {
+            self.other_stable = true;
+            self.info("Resource takeover cancelled - shutdown in progress.");
+            return;
+        }
+        self.other_stable = false;
+        self.addresses_are_free();
+        self.take_over(from, None);
+    }
+}

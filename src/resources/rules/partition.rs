@@ -1,0 +1,214 @@
+//! Two nodes that gave each other up and hear each other again: who keeps, who yields, and what
+//! waits meanwhile. The rule is in [`crate::protocol::partition`].
+//! Spec: docs/protocol/membership.md, 2,
+//! 6.2 and 16.3.
+//!
+//! | what shows it | what we do |
+//! |---|---|
+//! | we declared it dead, it is back in the run that we knew, and it knows the rule | keep, wait for it to yield; yield at once when nothing runs here |
+//! | the same, and it does not know the rule | yield |
+//! | it says that it declared our present run dead | the rule |
+//! | it claims our groups and we hold them | the rule if it holds to it, else yield |
+//! | the same, and it says that it runs nothing | keep |
+//! | we began anew with groups, and it gave up the run before, or claims them, and has not heard us | yield |
+//! | a legacy node claims its own groups and we hold them: it began anew in the partition | release those |
+//! | our own silence was longer than it waits for us, and it was there | yield |
+//! | we wait for it to yield, and it does not | yield |
+//! | we yielded to one that does not hear us, and it has run a half of the groups not at all for 10 s | take that half again, and yield again when it runs it |
+//!
+//! Yielding is: addresses away, then a new generation, then every group stopped, then a start as
+//! any other. Whoever keeps does nothing at all to its groups.
+
+use std::time::Duration;
+
+use crate::protocol::field;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::partition::{Half, Weight, yields};
+use crate::protocol::question::Position;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
+use crate::resources::parts::questions::AIMED_AT;
+use crate::resources::parts::unheard::{UNSERVED, served_by};
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Another node reports what came of its attempt to reset a node: it holds that one for dead.
+    pub(in crate::resources) fn on_stonith(&mut self, from: &NodeName, message: &Message) {
+        let ours = message
+            .text(field::NODE)
+            .is_some_and(|node| node.eq_ignore_ascii_case(self.local.as_str()));
+        if ours && !self.nice() && self.phase == Phase::Stable {
+            // Who says so takes our groups, and without reports nobody would notice.
+            self.ask_for_own();
+        }
+        let result = message.text(field::RESULT);
+        if ours && matches!(result, Some("bad" | "badhost")) {
+            self.timers.aimed_at = Some(self.after(AIMED_AT));
+        }
+        // One that knows the rule says it in its status, with its weight.
+        let current = self.peers.get(from).is_some_and(|peer| {
+            !peer.yields
+                && peer.status == Some(NodeStatus::Active)
+                && Position::of(message) > peer.newest_report
+        });
+        let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
+        if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {
+            // It takes them, and may not hear our next run for a while.
+            if let Some(peer) = self.peers.get_mut(from) {
+                peer.claims = peer.claims.with(HoldingSet::FOREIGN);
+            }
+            self.give_way(&format!("node {from} has declared us dead"));
+        }
+    }
+
+    /// A living node declared our present run dead.
+    pub(in crate::resources) fn given_up(&mut self, node: &NodeName, theirs: Weight, mutual: bool) {
+        if !self.may_begin_anew() {
+            return self.others_may_run_them(&format!("node {node} has declared us dead"));
+        }
+        let ours = self.weight();
+        let we_yield = if mutual {
+            yields(&self.local, ours, node, theirs)
+        } else {
+            ours.runs == 0 || theirs.runs > 0
+        };
+        if we_yield {
+            // It takes them, and may not hear our next run for a while.
+            if let Some(peer) = self.peers.get_mut(node) {
+                peer.claims = peer.claims.with(HoldingSet::FOREIGN);
+            }
+            let why = format!("node {node} has declared us dead");
+            self.give_way(&why);
+        } else {
+            if mutual && let Some(peer) = self.peers.get_mut(node) {
+                // Frozen we have not said so yet.
+                peer.given_up = true;
+            }
+            self.decide(
+                "keeps everything",
+                format!("node {node} gave us up, and has to yield by the rule"),
+            );
+            self.hold_takeovers(node);
+            self.expect_way();
+        }
+    }
+
+    /// Nothing of ours was sent for our own dead time: who was there has given us up.
+    pub(in crate::resources) fn was_silent(&mut self, silent: Duration) {
+        if self.all_peers_gone() {
+            // Nobody was there to take anything.
+            return;
+        }
+        let why = format!(
+            "nothing was sent for {} ms, longer than others wait for us",
+            silent.as_millis()
+        );
+        self.give_way(&why);
+    }
+
+    pub(in crate::resources) fn partition_overdue(&mut self) {
+        if Self::take_due(&mut self.timers.other_yields, self.now) {
+            self.give_way("the other node does not give up what both run");
+        }
+        if Self::take_due(&mut self.timers.takeover_goes_on, self.now) {
+            if self.peers.values().any(|peer| peer.leaving && !peer.left) {
+                // It says when it has released them, or dies.
+                self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
+                return;
+            }
+            self.warn("the node that came back does not report its resources: taking them");
+            self.go_on_with_takeovers();
+        }
+    }
+
+    /// A living peer says that it runs our groups while we do and never gave them up: it took us
+    /// for dead. `theirs` is what it weighs, when it knows the rule; then that decides if each
+    /// holds what is the other's. Spec: docs/protocol/membership.md, 2, [D] (c).
+    pub(in crate::resources) fn conflicts(
+        &mut self,
+        node: &NodeName,
+        theirs: Option<Weight>,
+    ) -> bool {
+        let ours_taken = self.theirs.has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
+        let conflict =
+            self.is_pair() && ours_taken && self.nothing_moves() && self.phase != Phase::Shutdown;
+        if !conflict {
+            return false;
+        }
+        if self.counts_by_group() && !self.some_run_twice() {
+            // The halves are not the same groups to both.
+            return false;
+        }
+        if self.contested() {
+            // Decided by what both have said of each other; it has to yield.
+            return true;
+        }
+        let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
+        let runs_nothing =
+            theirs.is_some_and(|theirs| theirs.runs == 0 || (!both && !theirs.serves(Half::Ours)));
+        if runs_nothing && self.weight().runs > 0 {
+            // It found the addresses with us, and asks for them before each further attempt.
+            self.decide(
+                "keeps everything",
+                format!("node {node} claims what runs here, and runs none of it"),
+            );
+            return true;
+        }
+        if let Some(theirs) = theirs.filter(|_| both)
+            && !yields(&self.local, self.weight(), node, theirs)
+        {
+            self.expect_way();
+            return true;
+        }
+        self.give_way("the other node has taken our resources while we held them");
+        true
+    }
+
+    /// A living node declared an earlier run of ours dead, and has not heard this one. Comes with each
+    /// of its beats.
+    pub(in crate::resources) fn predecessor_given_up(&mut self, node: &NodeName, theirs: Weight) {
+        let served = served_by(theirs);
+        if self.unheard_with_groups() && !self.mine.common(served).is_none() {
+            let why =
+                format!("node {node} declared our earlier run dead and does not hear this one");
+            return self.give_way(&why);
+        }
+        self.look_for_unserved(node, served);
+    }
+
+    pub(in crate::resources) fn look_for_unserved(&mut self, node: &NodeName, served: HoldingSet) {
+        let idle = self.nice()
+            && self.is_pair()
+            && self.manage
+            && !self.comm_up
+            && self.phase == Phase::Init
+            && !self.frozen
+            && !self.stopping()
+            && !self.jobs.running();
+        let free = [HoldingSet::LOCAL, HoldingSet::FOREIGN]
+            .into_iter()
+            .filter(|half| !self.keys_of(*half).is_empty())
+            .fold(HoldingSet::NONE, HoldingSet::with)
+            .without(served);
+        if !idle || free.is_none() {
+            self.unserved = None;
+            return;
+        }
+        let since = match self.unserved {
+            Some((set, since)) if set == free => since,
+            Some(_) | None => self.now,
+        };
+        self.unserved = Some((free, since));
+        if self.now.since(since) < UNSERVED {
+            return;
+        }
+        let new = free.without(self.mine);
+        if new.is_none() {
+            self.try_unserved(free);
+        } else {
+            self.take_unserved(node, new);
+        }
+    }
+}

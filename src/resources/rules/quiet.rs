@@ -1,0 +1,259 @@
+//! Who owns what: the audit, and groups that nobody runs.
+//! Spec: docs/protocol/resources.md, 7.4 and 12.
+//!
+//! What nobody seems to own for a while is taken, but the other node may come to the same end in the
+//! same moment, and its word be on its way. So it is asked first, and only what it says after it has
+//! heard the question counts. Whoever answers a question withdraws its own: of two that ask each
+//! other at once neither takes anything, and the one that waits less asks first again: the owner, and
+//! of two owners the first by name.
+
+use crate::clock::Monotonic;
+use crate::notice::Notice;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::settings::AutoFailback;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::behind_scripts::Scripts;
+use crate::resources::parts::loose::BesideLegacy;
+use crate::resources::parts::standby::{Standby, Wish};
+use crate::resources::parts::unowned::{ANSWER, LOCAL_ORPHANED, OrphansAsked};
+use crate::resources::state::{Audit, Phase, ResourceState};
+
+impl ResourceState {
+    /// Checks who owns what. Logs only, each condition when it begins.
+    /// Spec: docs/protocol/resources.md, 12.
+    pub(in crate::resources) fn run_audit(&mut self) {
+        if !self.nice() || !self.comm_up || self.peers.len() > 1 || self.counts_by_group() {
+            return;
+        }
+        let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
+        let settled =
+            self.is_stable() && !self.stopping() && !self.frozen && self.phase == Phase::Stable;
+        let found = Audit {
+            both_own_ours: self.mine.has(local) && self.theirs.has(foreign),
+            both_own_foreign: self.mine.has(foreign) && self.theirs.has(local),
+            nobody_owns_local: settled && !self.mine.has(local) && !self.theirs.has(foreign),
+            nobody_owns_foreign: settled && !self.mine.has(foreign) && !self.theirs.has(local),
+        };
+        let known = std::mem::replace(&mut self.audit, found);
+        for (now, before, notice) in [
+            (
+                found.both_own_ours,
+                known.both_own_ours,
+                Notice::BothOwnOurs {},
+            ),
+            (
+                found.both_own_foreign,
+                known.both_own_foreign,
+                Notice::BothOwnForeign {},
+            ),
+            (
+                found.nobody_owns_local,
+                known.nobody_owns_local,
+                Notice::NobodyOwnsLocal {},
+            ),
+            (
+                found.nobody_owns_foreign,
+                known.nobody_owns_foreign,
+                Notice::NobodyOwnsForeign {},
+            ),
+        ] {
+            if now && !before {
+                self.notice(notice);
+            }
+        }
+    }
+
+    /// Notes since when a half is without an owner: an interrupted hand-over leaves it so, and
+    /// legacy never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
+    pub(in crate::resources) fn look_for_orphans(&mut self) {
+        let settled = self.nice()
+            && self.is_pair()
+            && self.is_stable()
+            && !self.stopping()
+            && !self.frozen
+            && self.phase == Phase::Stable
+            && self.peer_active();
+        let theirs = self.theirs_at_most();
+        let orphaned = |half: HoldingSet| {
+            let claimed = theirs.has(half.mirror()) || self.all_run_there(half);
+            settled && !self.mine.has(half) && !claimed
+        };
+        let local = orphaned(HoldingSet::LOCAL);
+        let foreign = orphaned(HoldingSet::FOREIGN);
+        let now = self.now;
+        let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
+        self.scripts_matter_no_more();
+        self.timers.local_orphaned = since(self.timers.local_orphaned, local);
+        self.timers.foreign_orphaned = since(self.timers.foreign_orphaned, foreign);
+        if !local && !foreign {
+            self.withdraw_question();
+        }
+    }
+
+    pub(in crate::resources) fn orphans_overdue(&mut self) {
+        if let Some(asked) = self.timers.orphans_asked {
+            if asked.until <= self.now {
+                self.withdraw_question();
+                self.timers.local_orphaned = None;
+                self.timers.foreign_orphaned = None;
+            }
+            return;
+        }
+        let later = self.later_than_the_other();
+        let is_due = |at: Option<Monotonic>| at.is_some_and(|at| at + later <= self.now);
+        let mut set = HoldingSet::NONE;
+        if is_due(self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED)) {
+            set = set.with(HoldingSet::LOCAL);
+        }
+        if is_due(self.foreign_due()) {
+            set = set.with(HoldingSet::FOREIGN);
+        }
+        if set.is_none() {
+            return;
+        }
+        self.decide(
+            format!("asks the other node about the {set} resources"),
+            "nobody seems to run them",
+        );
+        let until = self.after(ANSWER);
+        self.timers.orphans_asked = Some(OrphansAsked { set, until });
+        self.ask();
+    }
+
+    /// A full report of the other node of a pair came.
+    pub(in crate::resources) fn orphans_answered(&mut self, from: &NodeName, report: &Message) {
+        let Some(asked) = self.timers.orphans_asked else {
+            return;
+        };
+        if !self.answers_newest(from, report) {
+            return;
+        }
+        // What it has taken meanwhile, or moves, is no orphan.
+        let owned = self.mine.with(self.theirs_at_most().mirror());
+        let set = asked.set.without(owned);
+        let settled = self.is_stable() && self.phase == Phase::Stable && !self.frozen;
+        if set.is_none() || !settled {
+            return self.withdraw_question();
+        }
+        self.timers.orphans_asked = None;
+        let set = self.without_what_scripts_may_start(from, set);
+        if set.is_none() {
+            // Whoever heard our question waits for a word of ours.
+            return self.answer();
+        }
+        self.warn(format!("nobody runs the {set} resources: taking them"));
+        self.decide(
+            format!("takes the {set} resources"),
+            "nobody runs them, and the node that should does not take them",
+        );
+        self.timers.local_orphaned = None;
+        self.timers.foreign_orphaned = None;
+        self.take_orphans(set);
+    }
+
+    pub(in crate::resources) fn scripts_overdue(&mut self) {
+        let due = self.scripts_deadline().is_some_and(|at| at <= self.now);
+        let Scripts::Asked { said, .. } = &mut self.beside_legacy.scripts else {
+            return;
+        };
+        if !due {
+            return;
+        }
+        *said = true;
+        let Some((node, _)) = self.other() else {
+            return;
+        };
+        let keys = self.keys_of(HoldingSet::FOREIGN);
+        self.warn(format!(
+            "node {node} reports none of its own resources and has not answered our request for them for a \
+             minute: a script runs there or hangs, and may start {}. They are not taken here meanwhile. End the \
+             script there; where none runs, hb_standby local there brings them here",
+            Self::named(&keys)
+        ));
+    }
+
+    /// Looks at what a legacy node claims and we do too, when nothing moves.
+    pub(in crate::resources) fn settle_beside_legacy(&mut self) {
+        let mut peers = self.peers.iter();
+        let legacy = peers.find(|(_, peer)| {
+            !peer.systole
+                && peer.reported
+                && !peer.leaving
+                && !peer.left
+                && peer.status == Some(NodeStatus::Active)
+        });
+        let both = self.mine.common(self.theirs.mirror());
+        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
+            self.beside_legacy = BesideLegacy::default();
+            return;
+        };
+        if self.offer_back() || self.offer_what_it_started() {
+            return;
+        }
+        if self.at_rest() && self.hear_early_done() {
+            return;
+        }
+        if both.is_none() {
+            self.beside_legacy.asked = false;
+        }
+        if both.is_none() || !self.is_pair() || !self.at_rest() {
+            return;
+        }
+        let refused = both.common(self.done_by_others());
+        if !refused.is_none() {
+            return self.leave_to_legacy(&node, refused);
+        }
+        if !std::mem::replace(&mut self.beside_legacy.asked, true) {
+            self.decide(
+                format!("asks {node} what it holds"),
+                format!("both claim the {both} resources"),
+            );
+            self.ask();
+        }
+    }
+
+    /// Gives foreign groups back when everything is quiet. Spec: docs/protocol/resources.md, 6.
+    pub(in crate::resources) fn try_failback(&mut self) {
+        if !self.failback_armed || !self.nice() {
+            return;
+        }
+        let due = self.failback_due
+            && self.mine.has(HoldingSet::FOREIGN)
+            && self.model == AutoFailback::On
+            && !self.stopping();
+        if !due {
+            self.failback_due = false;
+            self.failback_armed = false;
+            return;
+        }
+        if !self.is_pair() {
+            self.failback_armed = false;
+            self.warn("no automatic failback with more than two nodes");
+            return;
+        }
+        // It runs its own already, and is about to say what it gives up: an offer would not be answered.
+        // By a changed haresources its own may be other groups than those that are to go home.
+        let claimed = self.theirs_at_most().has(HoldingSet::FOREIGN.mirror())
+            && !self.counts_by_group()
+            && !self.goes_home_by_file;
+        let quiet = !self.frozen
+            && self.standby == Standby::Not
+            && self.other_stable
+            && !self.contested()
+            && !claimed
+            && self.phase == Phase::Stable
+            && !self.jobs.running()
+            && !self.failback_must_wait()
+            && self.all_living_reported()
+            && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()
+            && self.peer_active();
+        if quiet {
+            self.failback_settled();
+            self.failback_armed = false;
+            let cause = "auto_failback on: their owner is back and settled";
+            self.begin_standby(HoldingSet::FOREIGN, Wish::GoesHome, cause);
+        }
+    }
+}

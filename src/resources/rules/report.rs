@@ -1,0 +1,388 @@
+//! A report of another node: what is believed of it, and what follows.
+
+use crate::notice::Notice;
+use crate::protocol::field;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::partition::Half;
+use crate::protocol::question::Position;
+use crate::protocol::settings::AutoFailback;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::messages::weight_in;
+use crate::resources::parts::loose::Hands;
+use crate::resources::parts::standby::{DONE_FOLLOWS, Standby};
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// A report that is older than one that we have heard: whether it is the giver's word that it gives.
+    pub(in crate::resources) fn gives_by_an_older_report(
+        &mut self,
+        from: &NodeName,
+        report: &Message,
+    ) {
+        let giving = matches!(&self.standby, Standby::Answered { giver, .. } if giver == from);
+        if giving && self.is_legacy(from) && self.is_of_answered_offer(Position::of(report)) {
+            self.giver_gives(report.text(field::INFO));
+        }
+    }
+
+    /// A report that says nothing of being settled. `true`: it was a reason to let go.
+    pub(in crate::resources) fn took_ours_by_its_word(
+        &mut self,
+        from: &NodeName,
+        report: &Message,
+    ) -> bool {
+        if report.text(field::INFO) != Some("mach_down") || !self.is_legacy(from) {
+            return false;
+        }
+        if self.conflicts(from, None) {
+            return true;
+        }
+        let taking = self.standby == Standby::Taking && self.is_pair();
+        if taking && self.sb_set.has(HoldingSet::FOREIGN) {
+            self.give_way("the other node has started what it gave us, behind its own word");
+            return true;
+        }
+        let takes = taking && self.sb_set.has(HoldingSet::LOCAL);
+        if self.mine.has(HoldingSet::FOREIGN) || takes {
+            self.beside_legacy.offer_back_at = Some(self.now);
+        }
+        false
+    }
+
+    /// A full report: whether its sender has released what its late `done` names.
+    pub(in crate::resources) fn released_before_our_run(
+        &mut self,
+        from: &NodeName,
+        report: &Message,
+    ) {
+        let late = self.beside_legacy.late_done.take();
+        let Some((giver, set, done)) = late.filter(|(giver, ..)| giver == from) else {
+            return;
+        };
+        if Position::of(report) < Position::of(&done) {
+            self.beside_legacy.late_done = Some((giver, set, done));
+            return;
+        }
+        let holds = self.theirs_at_most();
+        let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
+        if released && self.at_rest() && !self.mine.has(set.mirror()) {
+            self.take(from, set, &done);
+        } else if set.has(HoldingSet::FOREIGN) && self.theirs.has(HoldingSet::LOCAL) {
+            self.leave_foreign_to(
+                from,
+                "has started its own resources, which were taken here meanwhile",
+            );
+        }
+    }
+
+    /// A report of another node. Spec: docs/protocol/resources.md, 4 and 5.2, rows B and C.
+    pub(in crate::resources) fn on_report(&mut self, from: &NodeName, message: &Message) {
+        if !self.comm_up || !self.nice() || self.phase == Phase::Init {
+            return self.claimed_before_comm_is_up(message);
+        }
+        if self.is_dead(from) {
+            // Its next status, a keepalive from now, says that it lives and in which run, and then
+            // the rules for that are followed. Letting go for a node that counts as dead would be
+            // followed by taking everything over from it at once, and that by its next word.
+            let text =
+                format!("report of node {from}, which counts as dead: its status is waited for");
+            return self.debug(text);
+        }
+        let position = Position::of(message);
+        let full = message.text(field::RTYPE) == Some("full");
+        let peer = self.peers.entry(from.clone()).or_default();
+        if position < peer.newest_report {
+            self.debug(format!("report of node {from} is older than the last one"));
+            self.leaves_by_an_older_report(from, message);
+            return self.gives_by_an_older_report(from, message);
+        }
+        peer.newest_report = position;
+        let is_unsettled = message.text(field::IS_STABLE) == Some("0");
+        peer.unsettled = full && is_unsettled && message.text(field::INFO).is_none();
+        // A legacy node that is asked while it stops everything answers without the word.
+        let settled = message.text(field::IS_STABLE) == Some("1");
+        let leaves = message.text(field::INFO) == Some("shutdown");
+        peer.leaving = leaves || (peer.leaving && !settled);
+        if leaves {
+            self.leaves_instead_of_yielding(from);
+        }
+        let peer = self.peers.entry(from.clone()).or_default();
+        // Whoever heard our `starting` holds us for unsettled until we report.
+        let lost = full && std::mem::take(&mut peer.lost);
+        let waits = !peer.reported && peer.asked > 0;
+        let owner = full && self.owner_begins_anew(from);
+        let peer = self.peers.entry(from.clone()).or_default();
+        let asked = self.phase == Phase::Stable && full && (waits || lost);
+        let first = !peer.reported;
+        // One that was sent before its sender heard this run of ours may be as old as the run before.
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        let knows_us = self.knows_our_run(from, message);
+        let stale = open && !knows_us;
+        let peer = self.peers.entry(from.clone()).or_default();
+        if knows_us && full && peer.echoes {
+            peer.knows_us_since.get_or_insert(position);
+        }
+        peer.reported |= full && !stale;
+        let fresh = peer.fresh && peer.status == Some(NodeStatus::Active);
+
+        let word = message.text(field::RSC_HOLD).unwrap_or("");
+        let set = HoldingSet::from_word(word).unwrap_or_else(|| {
+            self.error(format!("unknown holding set [{word}] from node {from}"));
+            HoldingSet::NONE
+        });
+        let info = message.text(field::INFO);
+        let weight = weight_in(message);
+        // What a node gives up with its first word of a run may be anything.
+        let before = if first {
+            HoldingSet::ALL
+        } else {
+            self.theirs_at_most()
+        };
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.holds = peer.holds.updated(set, full);
+            peer.claims = if stale {
+                peer.claims.with(set)
+            } else {
+                peer.claims.updated(set, full)
+            };
+        }
+        self.theirs = if stale {
+            self.theirs.with(set)
+        } else {
+            self.theirs.updated(set, full)
+        };
+        match message.text(field::IS_STABLE) {
+            Some("1") => {
+                if !stale {
+                    self.doubt = HoldingSet::NONE;
+                    self.other_turned_stable();
+                }
+                if self.conflicts(from, weight) {
+                    return;
+                }
+                self.leave_what_the_owner_runs(from, weight);
+                self.leave_what_a_legacy_owner_kept(from);
+            }
+            Some(_) => {
+                self.other_stable = false;
+                if matches!(info, Some("standby" | "shutdown")) {
+                    // Announced, not done. Spec: docs/protocol/resources.md, 10.1, [D].
+                    self.doubt = before;
+                    self.giver_gives(info);
+                } else if self.conflicts(from, weight) {
+                    return;
+                }
+            }
+            None if self.took_ours_by_its_word(from, message) => return,
+            None => {}
+        }
+        if full {
+            self.names_its_own(from);
+            self.names_what_it_took(from, set, position);
+            self.heard_in_a_standby();
+            self.look_at_held_takeovers();
+        }
+        if owner {
+            self.owner_began_anew(from, Some(set));
+        }
+        if asked || owner {
+            self.answer();
+        }
+        if full && first && self.phase == Phase::Stable {
+            self.the_moment_is_good();
+        }
+        if full {
+            self.orphans_answered(from, message);
+            self.taken_by_report(from, position);
+            self.released_before_our_run(from, message);
+        }
+        if self.phase == Phase::Starting {
+            if self.model == AutoFailback::Off {
+                self.foreign_done = true;
+            }
+            self.begin_waiting();
+        }
+        if self.phase == Phase::Waiting {
+            // The ten seconds are only patience: a peer that has just started, holds nothing of
+            // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
+            let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
+            let agreed = self.other_stable && self.all_active_reported();
+            if agreed || (plain && fresh && self.is_pair()) {
+                self.settle_start();
+            } else if first && self.unsettled_legacy() == Some(from) {
+                // If it starts as we do and has heard no more of us than our question, it waits for our
+                // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
+                self.answer();
+            }
+        }
+    }
+
+    pub(in crate::resources) fn other_turned_stable(&mut self) {
+        if self.other_stable {
+            return;
+        }
+        self.other_stable = true;
+        self.notice(Notice::RemoteTransitionDone {});
+        self.answer();
+        self.failback_armed = true;
+        self.failback_tries = 0;
+        self.somebody_can_take();
+    }
+
+    /// The other node has reported: it hears this process.
+    pub(in crate::resources) fn heard_in_a_standby(&mut self) {
+        if !self.went_on {
+            return;
+        }
+        match self.standby {
+            Standby::Giving if !self.jobs.any(|purpose| *purpose == Purpose::Give) => {
+                self.released_for_standby();
+            }
+            Standby::Taking if !self.jobs.any(|purpose| *purpose == Purpose::Take) => {
+                self.taken_in_standby();
+            }
+            Standby::Not
+            | Standby::Asked(_)
+            | Standby::Giving
+            | Standby::Given
+            | Standby::Answered { .. }
+            | Standby::Taking => {}
+        }
+    }
+
+    /// The taker reports: when it holds the set and is settled it is done, and its word of that may be
+    /// lost.
+    pub(in crate::resources) fn taken_by_report(&mut self, taker: &NodeName, report: Position) {
+        let holds = self.peers.get(taker).map(|peer| peer.holds);
+        let taken = self.standby == Standby::Given
+            && self.other_stable
+            && self.given_at.is_some_and(|given| report > given)
+            && holds.is_some_and(|holds| holds.has(self.sb_set.mirror()));
+        if taken && self.timers.taken.is_none() {
+            self.timers.taken = Some(self.after(DONE_FOLLOWS));
+        }
+    }
+
+    /// A node says that it is being stopped: no other yielding is to be expected of it.
+    pub(in crate::resources) fn leaves_instead_of_yielding(&mut self, node: &NodeName) {
+        if self.timers.other_yields.take().is_some() {
+            self.decide(
+                "keeps everything, and waits until the other node has gone",
+                format!("node {node} is being stopped"),
+            );
+        }
+    }
+
+    /// A node that came back during a takeover has reported.
+    ///
+    /// | what we take or hold is | then |
+    /// |---|---|
+    /// | claimed by it | it sees the same in our report, and yields |
+    /// | in doubt: it says no longer that it holds it, and not yet that it is settled | wait |
+    /// | neither | taken |
+    pub(in crate::resources) fn look_at_held_takeovers(&mut self) {
+        if !self.takeover_held() || self.contested() {
+            return;
+        }
+        let wanted = self.mine;
+        let ours_in = |theirs: HoldingSet| {
+            let halves = [HoldingSet::LOCAL, HoldingSet::FOREIGN];
+            let both = |half| theirs.mirror().has(half) && wanted.has(half);
+            halves.into_iter().any(both)
+        };
+        if ours_in(self.theirs) {
+            self.expect_way();
+        } else if !ours_in(self.theirs_at_most()) {
+            self.go_on_with_takeovers();
+        }
+    }
+
+    /// A legacy node claims its own groups while we hold them: we took them when it was not heard, and
+    /// its process began anew meanwhile (`heartbeat -r`), holding what it held, or has run since before our
+    /// own start. It does not yield, and takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
+    /// later it may call other groups its own than we do (its haresources was changed).
+    pub(in crate::resources) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
+        let Some(peer) = self.peers.get(node) else {
+            return;
+        };
+        let legacy = peer.returns && !peer.systole;
+        if self.both_hold_foreign() && !self.may_let_go() {
+            // A standby moves, or something else: the report that we ask for behind it decides.
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.returns = false;
+        }
+        if legacy {
+            self.leave_foreign_to(
+                node,
+                "has kept its own resources, which were taken over here",
+            );
+        }
+    }
+
+    /// A report that came behind a newer one of the same run: whether it says that the node goes. Its
+    /// answers to questions do not.
+    pub(in crate::resources) fn leaves_by_an_older_report(
+        &mut self,
+        node: &NodeName,
+        report: &Message,
+    ) {
+        let leaves = report.text(field::INFO) == Some("shutdown") && !self.other_stable;
+        let Some(peer) = self.peers.get_mut(node).filter(|_| leaves) else {
+            return;
+        };
+        if Position::of(report).generation() == peer.newest_report.generation() {
+            peer.leaving = true;
+            self.leaves_instead_of_yielding(node);
+        }
+    }
+
+    /// A node that may not hear us claims what an earlier run of ours held and runs on here.
+    pub(in crate::resources) fn claimed_before_comm_is_up(&mut self, message: &Message) {
+        let word = message.text(field::RSC_HOLD).unwrap_or("");
+        let claims = HoldingSet::from_word(word).unwrap_or(HoldingSet::NONE);
+        let releases = matches!(message.text(field::INFO), Some("standby" | "shutdown"));
+        let conflict = claims.has(HoldingSet::FOREIGN)
+            && self.mine.has(HoldingSet::LOCAL)
+            && weight_in(message).is_none_or(|theirs| theirs.serves(Half::Ours));
+        if conflict && !releases && self.nice() && self.unheard_with_groups() {
+            self.give_way("the other node has taken our resources while we held them");
+        }
+    }
+
+    /// A full report: whether it names what its sender has in its hands, or has said that it has taken.
+    pub(in crate::resources) fn names_what_it_took(
+        &mut self,
+        node: &NodeName,
+        set: HoldingSet,
+        at: Position,
+    ) {
+        let Some(peer) = self.peers.get_mut(node) else {
+            return;
+        };
+        if !peer.hands.unreported.is_none() {
+            peer.hands.unreported = peer.hands.unreported.without(set);
+            if peer.hands.unreported.is_none() {
+                peer.hands = Hands::default();
+            }
+        }
+        let Some((taken, _)) = peer.has_taken.filter(|(_, done)| *done < at) else {
+            return;
+        };
+        peer.has_taken = None;
+        let missing = taken.without(set);
+        if missing.is_none() {
+            return;
+        }
+        peer.hands = peer.hands.started(missing);
+        self.say_that_it_stays(
+            node,
+            missing,
+            "it says that it has started it, and does not report it",
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! What runs here and what is held have come apart. A process or a core that began anew finds it so: it
+//! goes on where another was in the middle of its work. Each group is brought to where the node's word
+//! says that it belongs.
+//!
+//! | The group's side | The group | Order | Because |
+//! |---|---|---|---|
+//! | is held | had an order in hand | start | the others count on us, whether it was being started or stopped: the new generation ends every hand-over |
+//! | is held | runs | - | nothing is to be done |
+//! | is held | does not run | start, when all is settled | it failed before, or is new in haresources; or the work was to come to it next, but may have waited there for the report of a node that is back |
+//! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
+//! | was given to us in a standby that is still open | had an order in hand, or does not run | start | the standby goes on, see `left_open.rs` |
+//! | is not held | is left to its owner by a change of haresources | -, or stop when everything was being released | nobody has given it up, see `facts/by_group.rs` |
+//! | `auto_failback legacy`, everything was being released | runs, or had an order in hand | stop | another node may run it, and no report of ours ever said so |
+//! | `auto_failback legacy`, else | runs, and had an order in hand | start | nobody has given it up; who asked for it asks again |
+//! | `auto_failback legacy`, else | does not run, and had an order in hand | - | it was being stopped; its owner may run it, or asks |
+//!
+//! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
+//! succeeds. The actors wait for scripts of the earlier daemon first.
+//!
+//! A release of several groups stops one after the other, and gives its word before the first. So what
+//! runs and is not held is the rest of a release that was cut short: its addresses go at once, and it is
+//! reported as still being released until it is stopped.
+
+use std::collections::BTreeSet;
+
+use crate::protocol::event::{Action, GroupOrder};
+use crate::protocol::group::GroupKey;
+use crate::protocol::question::Position;
+use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::{OpenStandby, Part};
+use crate::resources::parts::standby::Standby;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::ResourceState;
+
+impl ResourceState {
+    /// Call after [`resume`](Self::resume), before [`finish`](Self::finish): what a change of haresources
+    /// made of what runs, see [`crate::resources::owners::Now`].
+    pub fn note_changed_owners(
+        &mut self,
+        left: impl IntoIterator<Item = GroupKey>,
+        came: impl IntoIterator<Item = GroupKey>,
+        to_go_home: bool,
+    ) {
+        self.left = left.into_iter().collect();
+        self.came = came.into_iter().collect();
+        self.failback_due |= to_go_home;
+        self.goes_home_by_file = to_go_home;
+        let named = |keys: &BTreeSet<GroupKey>| {
+            let keys: Vec<GroupKey> = keys.iter().cloned().collect();
+            Self::named(&keys)
+        };
+        let mut decided = Vec::new();
+        if to_go_home {
+            decided.push("holds the foreign resources for their owner".to_owned());
+        }
+        if !self.left.is_empty() {
+            decided.push(format!(
+                "runs {} on until its owner can take it",
+                named(&self.left)
+            ));
+        }
+        if !self.came.is_empty() {
+            decided.push(format!(
+                "starts {} only when nobody else runs it",
+                named(&self.came)
+            ));
+        }
+        for what in decided {
+            self.decide(what, "haresources was changed: another node owns it now");
+        }
+    }
+
+    /// Goes on in a standby that an earlier process or core began. Call between
+    /// [`resume`](Self::resume) and [`finish`](Self::finish).
+    pub fn keep_standby(&mut self, open: OpenStandby) {
+        let known = self.is_pair() && self.peers.contains_key(&open.with);
+        if !known || !self.nice() {
+            return;
+        }
+        let OpenStandby {
+            part,
+            set,
+            with,
+            heard,
+        } = open;
+        self.decide(
+            format!("goes on with the standby of {set} with {with}"),
+            "it was open when the process or its core began anew",
+        );
+        self.sb_set = set;
+        self.went_on = true;
+        self.standby = match part {
+            Part::Gives => Standby::Giving,
+            Part::Given => Standby::Given,
+            Part::Ready | Part::Awaits => Standby::Answered {
+                giver: with.clone(),
+                open_until: self.now,
+                gives: part == Part::Awaits,
+            },
+            Part::Takes => Standby::Taking,
+        };
+        // What the other node may run.
+        self.doubt = match part {
+            Part::Gives | Part::Given => set.mirror(),
+            Part::Ready | Part::Awaits => set,
+            Part::Takes => HoldingSet::NONE,
+        };
+        self.given_at = (part == Part::Given).then(Position::default);
+        self.mine = match part {
+            Part::Gives | Part::Given => self.mine.without(set),
+            Part::Ready | Part::Awaits => self.mine,
+            Part::Takes => self.mine.with(set.mirror()),
+        };
+        if !matches!(part, Part::Gives | Part::Given) {
+            self.remember_answer(&with, set, heard);
+        }
+    }
+
+    /// The groups went on running while the process began anew: nothing is stopped for that, and
+    /// only what is held and does not run is started, when all is settled. It failed before, or
+    /// is new in haresources. Spec: docs/protocol/membership.md, 9.3.
+    pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
+        self.mine = holding;
+        self.decide(
+            format!("goes on holding {holding}"),
+            "the process or its core began anew while the resources ran",
+        );
+        for key in running {
+            self.jobs.note_running(&key);
+        }
+        for key in self.keys_of(holding) {
+            if !self.jobs.runs(&key) {
+                self.start_when_settled(key);
+            }
+        }
+    }
+
+    /// Call after [`resume`](Self::resume), with the groups that had an order in hand. Keys that are
+    /// not ours are left out.
+    pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
+        let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
+        if self.released_before && !self.nice() {
+            return self.go_on_releasing(unfinished);
+        }
+        let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        let taken = self.left_to_take(|key| unfinished.contains(key));
+        for (key, side) in self.keys_and_sides() {
+            let in_hand = unfinished.contains(&key);
+            if !self.jobs.runs(&key) && (!in_hand || !self.nice()) {
+                // What is being started is named among what runs: this was a stop. Where nobody says what
+                // he holds, its owner may run it by now.
+                continue;
+            }
+            self.jobs.note_running(&key);
+            let held = !self.nice() || self.mine.has(side);
+            if held && in_hand {
+                self.failures.remove(&key);
+                self.decide(
+                    format!("orders group {key} to start"),
+                    "an order for it was in hand when the process or its core began anew",
+                );
+                if !taken.contains(&key) {
+                    starts.push(key);
+                }
+            } else if !held && (self.released_before || !self.left.contains(&key)) {
+                self.left.remove(&key);
+                stops.push(key);
+            }
+        }
+        if !starts.is_empty() {
+            self.jobs.add(Purpose::Retry, starts, GroupOrder::Start);
+        }
+        self.take_the_rest(taken);
+        self.release_rest(stops);
+    }
+
+    /// Without reports nothing else tells that we have given it all up.
+    pub(in crate::resources) fn go_on_releasing(&mut self, unfinished: BTreeSet<GroupKey>) {
+        for key in unfinished {
+            self.jobs.note_running(&key);
+        }
+        if self.jobs.held().next().is_none() {
+            return;
+        }
+        let cause = "everything was being released when the process or its core began anew";
+        self.warn("stopping everything, the rest of a release");
+        self.decide("releases everything", cause);
+        self.left.clear();
+        self.act(Action::WithdrawAddresses(self.keys_of(HoldingSet::ALL)));
+        self.release_all("shutdown");
+    }
+}

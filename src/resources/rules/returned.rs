@@ -1,0 +1,215 @@
+//! Nodes that return, begin anew, or change their status.
+//!
+//! What runs here and belongs to a legacy node since haresources was changed, when that node begins anew:
+//!
+//! | Its new run | It shows by | What is left to it |
+//! |---|---|---|
+//! | goes on with what it held (`heartbeat -r`) | a first report that says `local` | runs on here: it starts nothing |
+//! | was started | a first report that does not | is stopped, and reported as still being released until then: it takes its own unless we say that we hold them |
+//! | says nothing | three questions without an answer | the same |
+//!
+//! So its word comes before ours: its `starting` is answered with a question, and the report follows its
+//! answer. A legacy node that has heard no report takes nothing.
+
+use crate::notice::Notice;
+use crate::protocol::event::Action;
+use crate::protocol::field;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::partition::YIELD;
+use crate::protocol::question::ECHO;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::hooks;
+use crate::resources::parts::peer::has_word;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
+    /// has not released yet, a node that was not heard may have taken.
+    pub(in crate::resources) fn has_run_unheard(&mut self, node: &NodeName) {
+        if !self.nice() && self.stopping() {
+            self.others_may_run_them(&format!("node {node} may have run all along"));
+        }
+    }
+
+    /// A status word changed.
+    pub(in crate::resources) fn status_changed(
+        &mut self,
+        node: &NodeName,
+        old: NodeStatus,
+        new: NodeStatus,
+        message: Message,
+    ) {
+        if *node == self.local {
+            return;
+        }
+        if new != NodeStatus::Ping && !hooks::is_ping(&message) {
+            let words = message.text(field::SYSTOLE);
+            let peer = self.peers.entry(node.clone()).or_default();
+            peer.systole |= words.is_some();
+            peer.yields = words.is_some_and(|words| has_word(words, YIELD));
+            peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
+            if old == NodeStatus::Dead && new == NodeStatus::Active {
+                // It ran all along, and was not heard. With a new run this is known by that.
+                peer.returns |= peer.taken_over;
+            }
+            if let Some(mark) = message.text(field::HARESOURCES) {
+                peer.owners = Some(mark.to_owned());
+            }
+            self.peer_status(node, old, new);
+            // To a process that was begun anew while its groups ran, the other node has no status yet.
+            if matches!(old, NodeStatus::Dead | NodeStatus::Init) && new == NodeStatus::Active {
+                self.has_run_unheard(node);
+            }
+            if new == NodeStatus::Active && !self.nice() {
+                self.ask_again_as_legacy();
+            }
+        }
+        self.act(Action::RunHook(message));
+    }
+
+    /// Another node's status word changed.
+    pub(in crate::resources) fn peer_status(
+        &mut self,
+        node: &NodeName,
+        old: NodeStatus,
+        new: NodeStatus,
+    ) {
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.status = Some(new);
+        if old == NodeStatus::Dead {
+            // What dies later is taken again.
+            peer.taken_over = false;
+            // One that was never heard before has no earlier run to come back from.
+            if !self.stopping() && self.heard_when_cut_off(&format!("node {node} is heard")) {
+                return;
+            }
+            self.interrupt_standby();
+            self.hold_takeovers(node);
+        }
+        if new != NodeStatus::Active {
+            return;
+        }
+        let peer = self.peers.entry(node.clone()).or_default();
+        peer.fresh |= old == NodeStatus::Up;
+        let mute = !peer.reported && self.model.is_nice();
+        let missed = old != NodeStatus::Up;
+        match self.phase {
+            Phase::Init | Phase::Shutdown => {}
+            Phase::Starting | Phase::Waiting => {
+                if mute && self.timers.ask_again.is_none() {
+                    self.ask_soon();
+                }
+            }
+            // One whose start we saw reports by itself. One that was active before we heard it,
+            // in a run that we do not know, may hold what we took: a partition that healed after
+            // one of us had started in it. Nobody would ever say so unasked.
+            Phase::Stable => {
+                if mute && missed {
+                    self.ask_again();
+                } else if mute {
+                    self.ask_soon();
+                }
+            }
+        }
+    }
+
+    /// Messages of a living node were lost for good.
+    pub(in crate::resources) fn words_lost(&mut self, node: &NodeName) {
+        self.lost_in_a_standby();
+        self.lost_with_full_hands(node);
+        self.lost_behind_scripts(node);
+        let listens = matches!(self.phase, Phase::Starting | Phase::Waiting | Phase::Stable);
+        if !self.nice() || !self.comm_up || !listens || self.is_dead(node) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(node).filter(|peer| !peer.left) else {
+            return;
+        };
+        if peer.reported {
+            peer.asked = 0;
+        }
+        peer.lost = true;
+        self.decide(
+            format!("asks {node} what it holds"),
+            "messages of it are lost, whatever they said",
+        );
+        self.ask();
+        if self.timers.ask_again.is_none() {
+            self.ask_soon();
+        }
+    }
+
+    /// A node that we declared dead lives, in the run that we knew.
+    pub(in crate::resources) fn returned(&mut self, node: &NodeName, knows_the_rule: bool) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.claims = HoldingSet::ALL;
+        }
+        self.goes_on_after_its_death(node);
+        if !self.stopping()
+            && self.heard_when_cut_off(&format!("node {node} is back after a partition"))
+        {
+            return;
+        }
+        if !self.may_begin_anew() {
+            return self.others_may_run_them(&format!("node {node} is back after a partition"));
+        }
+        if self.frozen && !self.mine.has(HoldingSet::FOREIGN) {
+            // It took ours perhaps, and lets go of them then.
+            return self.decide(
+                "releases nothing",
+                format!("{node} is back, and frozen we have taken nothing of it"),
+            );
+        }
+        if !knows_the_rule || !self.is_pair() {
+            let why = format!("node {node} was declared dead and lives");
+            return self.give_way(&why);
+        }
+        if self.weight().runs == 0 {
+            let why = format!("node {node} was declared dead and lives, and nothing runs here");
+            return self.give_way(&why);
+        }
+        self.notice(Notice::OtherCrit {
+            text: format!("node {node} was declared dead and lives: one of us has to give up"),
+        });
+        self.decide(
+            "keeps everything until it is clear who yields",
+            format!("node {node} is back after a partition"),
+        );
+        self.hold_takeovers(node);
+        self.expect_way();
+    }
+
+    /// A node came with a higher generation. Spec: docs/protocol/membership.md, 6.1.
+    pub(in crate::resources) fn node_restarted(&mut self, node: &NodeName, was_dead: bool) {
+        let back = format!("node {node} is back");
+        self.way_given(node);
+        if was_dead {
+            self.hold_takeovers(node);
+            self.has_run_unheard(node);
+        }
+        self.note_unreported(node, was_dead);
+        let unclear = self.theirs.with(self.doubt);
+        let peer = self.peers.entry(node.clone()).or_default();
+        // Its status stays until a change is told: when the first word heard of the new run is
+        // the one we knew, there is none. Spec: docs/protocol/membership.md, 16.3.
+        let active = peer.status == Some(NodeStatus::Active);
+        peer.begins_run();
+        self.take_back_given();
+        self.theirs = unclear;
+        self.doubt = HoldingSet::NONE;
+        // What failed there may start in its new run.
+        self.moved.clear();
+        self.interrupt_standby();
+        if self.heard_when_cut_off(&back) {
+            return;
+        }
+        if active && self.nice() && self.timers.ask_again.is_none() {
+            self.ask_soon();
+        }
+        if active && !self.nice() {
+            self.ask_again_as_legacy();
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Start-up and reports. Spec: docs/protocol/resources.md, 5.
+//!
+//! | phase | `starting` of another | its report, stable | its report, not stable | 10 s over |
+//! |---|---|---|---|---|
+//! | Init | ignore | ignore | ignore | - |
+//! | Starting | answer; to Waiting | note; take local; to Stable | note; to Waiting | take local; to Stable |
+//! | Waiting | answer | note; take local; to Stable | note | take local; to Stable |
+//! | Stable | answer | note | note | - |
+//! | Shutdown | answer | note | note | - |
+//!
+//! The ten seconds begin again beside a node that is being stopped, and beside a legacy node that ran before
+//! us and is still not settled then: it may be the same.
+
+use crate::notice::Notice;
+use crate::protocol::field::{self, kind};
+use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::messages::report;
+use crate::resources::parts::questions::{
+    AGREEMENT, ASK_ON, ASK_ONE_THAT_ECHOES, ASK_WHEN_STABLE, REPORT,
+};
+use crate::resources::parts::standby::Standby;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Orphaned groups are ours now.
+    pub(in crate::resources) fn reclaimed(&mut self) {
+        if self.phase == Phase::Stable {
+            self.answer();
+        }
+    }
+
+    /// Communication is up.
+    pub(in crate::resources) fn comm_is_up(&mut self) {
+        self.comm_up = true;
+        if !self.manage {
+            return;
+        }
+        self.standby_goes_on();
+        // A new generation may be active before the old one's groups are released.
+        if self.phase == Phase::Init {
+            self.begin_handshake();
+        }
+        self.take_early_done();
+    }
+
+    /// Says that we are here, or finds that nobody listens. Spec: docs/protocol/resources.md, 5.1.
+    pub(in crate::resources) fn begin_handshake(&mut self) {
+        if !self.nice() {
+            return self.begin_legacy();
+        }
+        let some_dead = self
+            .peers
+            .values()
+            .any(|peer| peer.status == Some(NodeStatus::Dead));
+        if !some_dead {
+            self.foreign_done = true;
+        }
+        self.phase = Phase::Starting;
+        self.ask();
+        if self.stopping() {
+            return;
+        }
+        if self.peers.is_empty() {
+            // Nobody to agree with. Spec: docs/protocol/membership.md, 4.
+            self.phase = Phase::Stable;
+            self.other_stable = true;
+            // What a process that began anew holds, it keeps.
+            self.mine = self.mine.with(HoldingSet::FOREIGN);
+            self.acquire_local(true);
+        } else if self.all_peers_gone() {
+            // Whoever died before communication was up has been taken over already.
+            let gone: Vec<NodeName> = self.peers.keys().cloned().collect();
+            for node in gone {
+                self.take_over_once(&node, None);
+            }
+            self.phase = Phase::Stable;
+        } else {
+            self.ask_soon();
+        }
+    }
+
+    /// Our groups have been worked through.
+    pub(in crate::resources) fn local_acquired(&mut self) {
+        self.notice(Notice::LocalAcquisitionDone {});
+        if self.phase == Phase::Shutdown {
+            return;
+        }
+        self.local_done = true;
+        // The end of a takeover reports for both.
+        if self.settled_here() {
+            let stable = self.announced_stable();
+            self.send(report(self.mine, stable, Some("req_our_resources()")));
+        }
+        self.acquisition_complete("T_RESOURCES(us)");
+    }
+
+    /// Another node says `starting`. Every one is answered. Spec: docs/protocol/resources.md, 5.2.
+    pub(in crate::resources) fn on_starting(&mut self, from: &NodeName, message: &Message) {
+        self.note_question(from, message);
+        if !self.comm_up || !self.nice() {
+            return;
+        }
+        if self.is_dead(from) {
+            // A single message got through. Should it be its last, its death is not noticed again.
+            return self.answer();
+        }
+        // Two that ask each other at once about what nobody runs shall not both take it.
+        self.timers.orphans_asked = None;
+        let peer = self.peers.entry(from.clone()).or_default();
+        if Position::of(message) < peer.newest_report {
+            // A copy that comes late: it has gone on since.
+            return self.answer();
+        }
+        peer.fresh = true;
+        // Who begins again after a release goes nowhere.
+        peer.leaving = false;
+        self.other_stable = false;
+        self.foreign_done = true;
+        if self.phase == Phase::Starting {
+            self.begin_waiting();
+        }
+        if !self.ask_before_answer(from) {
+            self.answer();
+        }
+        self.say_done_again(from);
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        // Ours was lost if it went out before the other was active.
+        // Spec: docs/protocol/membership.md, 16.2.
+        let waits = open || self.takeover_held();
+        let peer = self.peers.entry(from.clone()).or_default();
+        if waits && !peer.reported && peer.asked == 0 {
+            peer.asked = 1;
+            self.ask();
+        }
+    }
+
+    /// Handles what is due: the agreement and the missing report.
+    pub(in crate::resources) fn handshake_overdue(&mut self) {
+        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        if Self::take_due(&mut self.timers.ask_again, self.now)
+            && (open || self.phase == Phase::Stable)
+        {
+            self.ask_again();
+        }
+        if Self::take_due(&mut self.timers.local, self.now) && open {
+            self.settle_start();
+        }
+    }
+
+    /// Communication is up.
+    pub(in crate::resources) fn begin_legacy(&mut self) {
+        self.phase = Phase::Stable;
+        if self.stopping() {
+            return;
+        }
+        let left: Vec<NodeName> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_gone())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for node in left {
+            self.take_over_once(&node, None);
+        }
+        self.acquire_as_legacy();
+        if !self.all_peers_gone() {
+            // What runs on from an earlier process the other node may have taken while we were not heard.
+            self.ask_for_own();
+        }
+    }
+
+    /// The taker asks what we hold: it may have missed that we are done.
+    pub(in crate::resources) fn say_done_again(&mut self, taker: &NodeName) {
+        let ours = self.peers.get(taker).is_some_and(|peer| peer.echoes);
+        if self.standby == Standby::Given && ours {
+            self.info(format!(
+                "node {taker} asks: saying again that the set is released"
+            ));
+            self.say_done();
+        }
+    }
+
+    /// A peer is active but silent about its resources.
+    /// Spec: docs/protocol/resources.md, 5.2, note 3.
+    pub(in crate::resources) fn ask_again(&mut self) {
+        let mut repeat = false;
+        let mut may_wait_for_us = false;
+        let mut mute = Vec::new();
+        let mut pause = ASK_ON;
+        for (name, peer) in &mut self.peers {
+            let told = peer.reported && !peer.lost && peer.has_taken.is_none();
+            if told || peer.left || peer.status != Some(NodeStatus::Active) {
+                continue;
+            }
+            let most = match self.phase {
+                // Whatever it says before it has heard us does not count.
+                _ if peer.echoes => ASK_ONE_THAT_ECHOES,
+                Phase::Stable => ASK_WHEN_STABLE,
+                Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
+            };
+            if peer.asked < most {
+                pause = REPORT;
+            } else if !std::mem::replace(&mut peer.called_mute, true) {
+                mute.push(name.clone());
+            }
+            may_wait_for_us |= !peer.systole && peer.asked > 0;
+            peer.asked = peer.asked.saturating_add(1);
+            repeat = true;
+        }
+        if may_wait_for_us {
+            // A legacy node that starts and has heard no more of us than our question waits for our report,
+            // and answers no other question. Spec: docs/protocol/membership.md, 16.2.
+            self.answer();
+        }
+        if repeat {
+            self.ask();
+            self.timers.ask_again = Some(self.after(pause));
+        }
+        for name in mute {
+            self.error(format!(
+                "node {name} is active but does not report its resources"
+            ));
+            if self.owner_begins_anew(&name) {
+                self.owner_began_anew(&name, None);
+                self.answer();
+            }
+        }
+        // Waiting for ever would leave our groups down.
+        // Spec: docs/protocol/resources.md, 18, row 13.
+        if self.phase == Phase::Starting && self.peer_active() && self.timers.local.is_none() {
+            self.timers.local = Some(self.after(AGREEMENT));
+        }
+    }
+
+    /// The dead node's groups have been worked through (legacy: `mach_down` ends).
+    pub(in crate::resources) fn taken_over(&mut self, node: &NodeName) {
+        self.info(format!("mach_down takeover complete for node {node}."));
+        if !self.nice() || self.phase == Phase::Shutdown {
+            return;
+        }
+        self.notice(Notice::MachDownComplete {});
+        self.send(
+            Message::new(kind::RESOURCE)
+                .with(field::RSC_HOLD, HoldingSet::FOREIGN.word())
+                .with(field::INFO, "mach_down"),
+        );
+        self.mine = self.mine.with(HoldingSet::FOREIGN);
+        self.failback_due = true;
+        self.foreign_done = true;
+        self.acquisition_complete("mach_down");
+        // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:
+        // before anything runs here, whoever hears us all the same waits for what our own groups do.
+        let early = self.all_peers_gone()
+            && self.jobs.any(|job| *job == Purpose::AcquireLocal)
+            && self.jobs.held().next().is_none();
+        if self.announced_stable() && !early {
+            self.send(crate::resources::messages::report(self.mine, true, None));
+        }
+    }
+
+    /// Its `starting` is answered when it has said what it holds. `false`: at once.
+    pub(in crate::resources) fn ask_before_answer(&mut self, node: &NodeName) -> bool {
+        if !self.owner_begins_anew(node) {
+            return false;
+        }
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.asked = 1;
+        }
+        self.ask();
+        if self.timers.ask_again.is_none() {
+            self.ask_soon();
+        }
+        true
+    }
+
+    /// What it holds; `None`: it does not say.
+    pub(in crate::resources) fn owner_began_anew(
+        &mut self,
+        node: &NodeName,
+        holds: Option<HoldingSet>,
+    ) {
+        let goes_on = holds.is_some_and(|holds| holds.has(HoldingSet::LOCAL));
+        let keys: Vec<GroupKey> = self.left.iter().cloned().collect();
+        if goes_on || keys.is_empty() {
+            return;
+        }
+        let named = Self::named(&keys);
+        self.lift_freeze("a node begins anew that owns what runs here");
+        self.left.clear();
+        self.release_unheld(
+            keys,
+            &format!("stopping {named}: its owner {node} begins anew, and takes it"),
+            "a legacy node takes its own when it is started, and asks nobody",
+        );
+    }
+}

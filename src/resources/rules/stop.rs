@@ -1,0 +1,172 @@
+//! Releasing everything: at stop, and to start anew under a new generation.
+//! Spec: docs/protocol/resources.md, 11; docs/protocol/membership.md, 6.2 and 6.3.
+
+use crate::notice::Notice;
+use crate::protocol::event::{Action, StopReason};
+use crate::protocol::field::{self, kind};
+use crate::protocol::message::Message;
+use crate::resources::holding::HoldingSet;
+use crate::resources::output::ResourceOutput;
+use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, SLOW, Stop};
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// Goes on with what has waited.
+    pub(in crate::resources) fn thaw(&mut self) {
+        if !self.frozen {
+            return;
+        }
+        self.frozen = false;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.warn("thawed: resources are managed again");
+        self.decide("thaws", "systole thaw was called");
+        for (node, message) in waiting.gone {
+            let still = self
+                .peers
+                .get(&node)
+                .is_some_and(crate::resources::parts::peer::Peer::is_gone);
+            if still {
+                self.take_over_once(&node, message);
+            }
+        }
+        if waiting.local && !self.mine.has(HoldingSet::LOCAL) {
+            self.acquire_local(false);
+        }
+    }
+
+    /// The node shall stop. Asked twice it changes nothing.
+    pub(in crate::resources) fn stop_requested(&mut self, reason: StopReason) {
+        if self.stopping() {
+            return;
+        }
+        if !self.manage {
+            self.notice(Notice::ShutdownInProgress { pid: self.pid });
+            self.stop = Stop::Clients;
+            self.act(Action::StopClients);
+            return;
+        }
+        if !self.comm_up && self.phase == Phase::Init {
+            self.notice(Notice::ShutdownDelayedComm {});
+        } else {
+            self.out.push(ResourceOutput::SendStatus);
+        }
+        self.lift_freeze("the node is being stopped");
+        self.stop_when_cut_off();
+        self.wanted = None;
+        self.offered = None;
+        self.failures.clear();
+        self.asked.clear();
+        // What is being started comes to its end; nothing else begins.
+        self.jobs.refuse_starts();
+        self.stop = Stop::Wanted {
+            asked: self.now,
+            since: self.now,
+            logged: false,
+        };
+        self.timers.stop_slow = Some(self.after(SLOW));
+        if reason == StopReason::Release {
+            self.stop_without_waiting();
+        }
+    }
+
+    /// Begins a wanted stop as soon as nothing is in the way.
+    pub(in crate::resources) fn try_stop(&mut self) {
+        let Stop::Wanted {
+            asked,
+            since,
+            logged,
+        } = self.stop
+        else {
+            return;
+        };
+        let unheard = self.phase == Phase::Init && !self.comm_up;
+        if unheard && self.now < asked + self.comm_is_late() {
+            // Before communication is up nobody would hear it.
+            self.stop = Stop::Wanted {
+                asked,
+                since: self.now,
+                logged,
+            };
+            return;
+        }
+        // It would be up by now if any node there is heard us.
+        let patient = !unheard && self.now < since + OTHER_SETTLES;
+        // After a restart in place the set is held before the start has come to its end.
+        let nobody_to_wait_for = self.mine.is_none() || self.all_peers_gone();
+        let settled = self.is_stable() || (self.phase == Phase::Starting && nobody_to_wait_for);
+        let releasing = self.phase == Phase::Shutdown;
+        if !releasing && (self.jobs.running() || (patient && !settled)) {
+            if !logged {
+                self.notice(Notice::ShutdownDelayedResources {});
+                self.stop = Stop::Wanted {
+                    asked,
+                    since,
+                    logged: true,
+                };
+            }
+            return;
+        }
+        self.begin_stop();
+    }
+
+    /// Every group is stopped.
+    pub(in crate::resources) fn all_released(&mut self) {
+        self.notice(Notice::AllRelinquished {});
+        self.releasing = HoldingSet::NONE;
+        if self.stopping() {
+            self.timers.stop_slow = None;
+            self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
+            self.stop = Stop::Released {
+                at: self.after(PAUSE),
+            };
+            return;
+        }
+        if self.released_when_cut_off() {
+            return;
+        }
+        self.forget();
+        if self.comm_up {
+            self.begin_handshake();
+        }
+    }
+
+    pub(in crate::resources) fn stop_overdue(&mut self) {
+        if Self::take_due(&mut self.timers.stop_slow, self.now) {
+            self.stop_is_slow();
+        }
+        match self.stop {
+            Stop::Released { at } if at <= self.now => {
+                self.stop = Stop::Clients;
+                self.act(Action::StopClients);
+            }
+            // What was stopped once more for another node ends first: the next daemon may start it.
+            Stop::Ending { at } if at <= self.now && !self.jobs.running() => {
+                self.notice(Notice::ShutdownComplete {
+                    node: self.local.to_string(),
+                });
+                self.stop = Stop::Ended;
+                self.act(Action::Exit);
+            }
+            Stop::No
+            | Stop::Wanted { .. }
+            | Stop::Releasing
+            | Stop::Released { .. }
+            | Stop::Clients
+            | Stop::Ending { .. }
+            | Stop::Ended => {}
+        }
+    }
+
+    pub(in crate::resources) fn stop_is_slow(&mut self) {
+        let keys = self.groups.iter().map(|group| group.key.clone());
+        let left: Vec<_> = keys.filter(|key| self.jobs.runs(key)).collect();
+        self.notice(Notice::OtherCrit {
+            text: format!(
+                "the stop does not come to its end, groups that may run: {}. This node goes on \
+                 beating, so that nobody starts them a second time",
+                Self::named(&left)
+            ),
+        });
+        self.timers.stop_slow = Some(self.after(SLOW));
+    }
+}

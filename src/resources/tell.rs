@@ -1,0 +1,273 @@
+//! What the core says: messages to other nodes, log lines, decisions, and orders.
+
+use std::collections::BTreeSet;
+
+use crate::notice::Notice;
+use crate::protocol::decisions;
+use crate::protocol::event::Action;
+use crate::protocol::field::{self, kind};
+use crate::protocol::group::GroupKey;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::messages::{ask, report};
+use crate::resources::output::ResourceOutput;
+use crate::resources::parts::by_key::{Asked, REPEAT};
+use crate::resources::parts::names::names_text;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::questions::REPORT;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// What was asked does not matter any more. Whoever heard it waits for a word of ours.
+    pub(in crate::resources) fn withdraw_question(&mut self) {
+        if self.timers.orphans_asked.take().is_some() && self.comm_up && !self.stopping() {
+            self.answer();
+        }
+    }
+
+    /// Another host has the address of a group that a legacy node does not claim. It may run it all the
+    /// same: it forgets what its scripts go on with when a death cancels its standby. What frees the group.
+    pub(in crate::resources) fn say_who_may_run_it(&mut self, key: &GroupKey) {
+        let group = self.groups.iter().find(|group| group.key == *key);
+        let Some(side) = group.map(|group| self.side_of(group)) else {
+            return;
+        };
+        let claimed = self.theirs.mirror().has(side);
+        let mut peers = self.peers.iter();
+        let legacy = peers.find(|(_, peer)| {
+            !peer.systole && peer.reported && peer.status == Some(NodeStatus::Active)
+        });
+        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        if !claimed && self.is_pair() {
+            self.warn(format!(
+                "node {node} does not report group {key}, and may run it all the same. What frees the group \
+                 then, on {node}: /usr/share/heartbeat/ResourceManager givegroup {key}"
+            ));
+        }
+    }
+
+    /// Adds to a report what the other node of a pair may want to know group by group.
+    pub(in crate::resources) fn name_groups(&mut self, message: &mut Message) {
+        let understood = |peer: &Peer| peer.systole || peer.status.is_none() || peer.is_gone();
+        if !self.is_pair() || !self.peers.values().all(understood) {
+            return;
+        }
+        message.set_text(field::HARESOURCES, &self.owners);
+        let runs: Vec<&GroupKey> = self.jobs.taken().collect();
+        let names = names_text(&runs);
+        if let Some(names) = &names {
+            message.set_text(field::NAMES, names);
+        }
+        self.named = names;
+    }
+
+    /// While nodes count by group each says what has changed: a group that does not start here may be
+    /// started there.
+    pub(in crate::resources) fn tell_changed_names(&mut self) {
+        if !self.counts_by_group() || !self.at_peace() {
+            return;
+        }
+        let runs: Vec<&GroupKey> = self.jobs.taken().collect();
+        if names_text(&runs) != self.named {
+            self.tell_what_runs();
+        }
+    }
+
+    /// The other node learns what runs here no more, or since now.
+    pub(in crate::resources) fn tell_what_runs(&mut self) {
+        let listens = self.other().is_some_and(|(_, peer)| peer.systole);
+        if listens && self.nice() && self.phase == Phase::Stable {
+            self.answer();
+        }
+    }
+
+    /// Sends a report of what we hold now; while we release, of what is not released yet, so that
+    /// a newcomer does not start what we still stop.
+    pub(in crate::resources) fn answer(&mut self) {
+        let info = match self.phase {
+            Phase::Shutdown => Some("shutdown"),
+            _ if !self.releasing.is_none() => Some("standby"),
+            _ => None,
+        };
+        let set = self.mine.with(self.releasing);
+        let stable = self.announced_stable();
+        self.send(report(set, stable, info));
+    }
+
+    /// Logs once when both halves of the first acquisition are known.
+    pub(in crate::resources) fn acquisition_complete(&mut self, reason: &str) {
+        if self.local_done && self.foreign_done && !self.acquisition_logged {
+            self.acquisition_logged = true;
+            self.notice(Notice::InitialAcquisitionComplete {
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    pub(in crate::resources) fn ask_for(&mut self, key: &GroupKey) {
+        let asked = Asked {
+            at: self.after(REPEAT),
+            position: None,
+            declined: BTreeSet::new(),
+        };
+        self.asked.insert(key.clone(), asked);
+        self.send(Message::new(kind::IP_REQUEST).with(field::IPADDR, key.as_str()));
+    }
+
+    /// Between our nodes it says which request of `to` was heard last.
+    pub(in crate::resources) fn answer_request(&mut self, to: &NodeName, key: &str, weown: bool) {
+        let mut message = Message::new(kind::IP_REQUEST_RESP)
+            .with(field::DEST, to.as_str())
+            .with(field::IPADDR, key)
+            .with(field::WEOWN, if weown { "yes" } else { "no" })
+            .with(field::OK, "OK");
+        if let Some(peer) = self.peers.get(to).filter(|peer| peer.echoes) {
+            let heard = peer.request.unwrap_or_default();
+            message.set_text(field::HEARD, &heard.to_text());
+        }
+        self.send(message);
+    }
+
+    /// Looks a little later for peers that are active without a report.
+    pub(in crate::resources) fn ask_soon(&mut self) {
+        self.timers.ask_again = Some(self.after(REPORT));
+    }
+
+    pub(in crate::resources) fn send(&mut self, mut message: Message) {
+        let full_report = message.text(field::RTYPE) == Some("full");
+        // One that we do not hear may hear us.
+        let understood = |peer: &Peer| peer.yields || peer.status.is_none() || peer.is_gone();
+        if full_report && self.is_pair() && self.peers.values().all(understood) {
+            let weight = self.weight();
+            message.set_text(field::RUNS, &weight.to_text());
+            if let Some(foreign) = weight.foreign {
+                message.set_text(field::RUNS_FOREIGN, &foreign.to_string());
+            }
+        }
+        let gives = message.text(field::INFO) == Some("done");
+        if full_report || gives || message.kind() == Some(kind::STARTING) {
+            self.name_groups(&mut message);
+        }
+        if full_report && let Some(heard) = self.heard_text() {
+            message.set_text(field::HEARD, &heard);
+        }
+        self.out.push(ResourceOutput::Send(message));
+    }
+
+    pub(in crate::resources) fn act(&mut self, action: Action) {
+        self.out.push(ResourceOutput::Act(action));
+    }
+
+    /// Notes a decision where it is taken.
+    pub(in crate::resources) fn decide(
+        &mut self,
+        what: impl Into<String>,
+        cause: impl Into<String>,
+    ) {
+        self.out.push(ResourceOutput::Decided {
+            what: decisions::bounded(what.into()),
+            cause: decisions::bounded(cause.into()),
+        });
+    }
+
+    pub(in crate::resources) fn notice(&mut self, notice: Notice) {
+        self.act(Action::Notice(notice));
+    }
+
+    pub(in crate::resources) fn info(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherInfo { text: text.into() });
+    }
+
+    pub(in crate::resources) fn warn(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherWarn { text: text.into() });
+    }
+
+    pub(in crate::resources) fn error(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherError { text: text.into() });
+    }
+
+    pub(in crate::resources) fn debug(&mut self, text: impl Into<String>) {
+        self.notice(Notice::OtherDebug { text: text.into() });
+    }
+
+    /// Tells membership what we weigh while it has to say so.
+    pub(in crate::resources) fn tell_weight(&mut self) {
+        // Who stops cannot keep anything, and does not ask others to yield.
+        let given_up = !self.stopping() && self.peers.values().any(|peer| peer.given_up);
+        let weight = given_up.then(|| self.weight());
+        if self.told_weight != weight {
+            self.told_weight = weight;
+            self.out.push(ResourceOutput::Weight(weight));
+        }
+    }
+
+    pub(in crate::resources) fn say_that_we_leave(&mut self) {
+        if self.stopping() && self.comm_up && self.nice() {
+            self.answer();
+        }
+    }
+
+    /// Asks every other node what it holds.
+    pub(in crate::resources) fn ask(&mut self) {
+        self.send(Message::new(kind::STARTING));
+    }
+
+    /// A word of the taker: between our nodes it names the offer.
+    pub(in crate::resources) fn answer_offer(&mut self, set: HoldingSet, info: &str) {
+        let mut message = ask(set, info);
+        let giver = self.offer_answered.as_ref().map(|answer| &answer.giver);
+        let peer = giver.and_then(|giver| self.peers.get(giver));
+        if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(|peer| peer.echoes)) {
+            message.set_text(field::HEARD, &answer.offer.to_text());
+        }
+        self.send(message);
+    }
+
+    /// Everything of the set is stopped: the taker may start it.
+    pub(in crate::resources) fn say_done(&mut self) {
+        let set = self.sb_set;
+        let mut done = ask(set, "done");
+        if let Some(failed) = self.failed_of(set) {
+            done.set_text(field::FAILED, &failed);
+        }
+        self.send(done);
+    }
+
+    /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what
+    /// helps. Its own stop would wait for the end of that standby; `heartbeat -r` does not.
+    pub(in crate::resources) fn say_who_hangs(&mut self) {
+        let legacy = self.peers.iter().find(|(_, peer)| !peer.systole);
+        let Some(node) = legacy.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        let helps = format!("on {node}: touch /etc/ha.d/ha.cf && /usr/lib/heartbeat/heartbeat -r");
+        self.warn(format!(
+            "node {node} does not answer in a standby: it may be stuck in an earlier one, for up to an \
+             hour, and stop nothing, take nothing and give nothing meanwhile. What frees it, {helps}"
+        ));
+        self.decide(
+            format!("waits no longer for {node}"),
+            format!("it may be stuck in an earlier standby; what frees it, {helps}"),
+        );
+    }
+
+    /// A legacy node runs what we gave it, and forgets that. `set`: from its view.
+    pub(in crate::resources) fn say_that_it_stays(
+        &mut self,
+        node: &NodeName,
+        set: HoldingSet,
+        why: &str,
+    ) {
+        let keys = self.keys_of(set.mirror());
+        self.warn(format!(
+            "node {node} runs what we gave it, and may never say so ({why}): {} stays there. hb_takeover \
+             on this node brings it back",
+            Self::named(&keys)
+        ));
+        self.decide(format!("leaves {} to {node}", set.mirror()), why);
+    }
+}

@@ -1,0 +1,145 @@
+//! What others ask of the core: for clients, for an operator, and for a successor.
+
+use crate::protocol::event::OrderId;
+use crate::protocol::group::GroupKey;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
+use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::{OpenStandby, Part};
+use crate::resources::parts::names::unconfirmed_text;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::standby::{Answer, Standby};
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::{Phase, ResourceState};
+
+impl ResourceState {
+    /// What people have to know of groups that are not where they belong.
+    pub fn remarks(&self) -> Vec<String> {
+        let Some((node, _)) = self.other() else {
+            return Vec::new();
+        };
+        let left = self
+            .left
+            .iter()
+            .map(|key| format!("{key} runs here until its owner {node} can take it"));
+        let unconfirmed = self
+            .unconfirmed
+            .iter()
+            .map(|key| unconfirmed_text(key, node));
+        let held = self.keys_of(self.mine).into_iter();
+        let there = held
+            .filter(|key| self.other_runs(key) && !self.jobs.runs(key))
+            .map(|key| format!("{key} is not started here: {node} runs it"));
+        left.chain(unconfirmed).chain(there).collect()
+    }
+
+    /// Whether the network is to be asked, before this order is carried out, whether another host has the
+    /// addresses of its group: where the other node lives, does not say what it runs, and the group is
+    /// started because it seems to run nowhere.
+    #[must_use]
+    pub fn start_asks_network(&self, order: OrderId) -> bool {
+        let silent = self.other().is_some_and(|(_, peer)| peer.names.is_none());
+        silent
+            && matches!(
+                self.jobs.purpose_of(order),
+                Some(Purpose::AcquireLocal | Purpose::Reclaim | Purpose::Retry | Purpose::Take)
+            )
+    }
+
+    /// Whether this node may let go of its resources by itself.
+    #[must_use]
+    pub fn may_be_cut_off(&self) -> bool {
+        self.manage && !self.frozen && !self.stopping() && self.is_pair()
+    }
+
+    /// Whether everything is being released, for whatever reason: no address comes back.
+    #[must_use]
+    pub fn gives_everything_up(&self) -> bool {
+        self.phase == Phase::Shutdown
+    }
+
+    /// Whether everything is released, or being released, because nobody is heard.
+    #[must_use]
+    pub const fn is_cut_off(&self) -> bool {
+        self.isolated.is_some()
+    }
+
+    /// The standby in which this node is, for whoever goes on in its place.
+    #[must_use]
+    pub fn open_standby(&self) -> Option<OpenStandby> {
+        let part = match self.standby {
+            Standby::Not | Standby::Asked(_) => return None,
+            Standby::Giving => Part::Gives,
+            Standby::Given => Part::Given,
+            Standby::Answered { gives: false, .. } => Part::Ready,
+            Standby::Answered { .. } => Part::Awaits,
+            Standby::Taking => Part::Takes,
+        };
+        let mut peers = self.peers.iter();
+        let (with, peer) = peers.next().filter(|_| peers.next().is_none())?;
+        let takes = !matches!(part, Part::Gives | Part::Given);
+        let answer = self.offer_answered.as_ref().filter(|_| takes);
+        (!peer.systole).then(|| OpenStandby {
+            part,
+            set: self.sb_set,
+            with: with.clone(),
+            heard: answer.map_or(peer.newest_report, Answer::offer),
+        })
+    }
+
+    /// What `cl_status rscstatus` answers. Groups that do not start are held, as in legacy; not so
+    /// those that are left alone because another host has their addresses.
+    #[must_use]
+    pub fn rscstatus(&self) -> &'static str {
+        if self.is_stable() {
+            self.mine.without(self.done_by_others()).word()
+        } else {
+            "transition"
+        }
+    }
+
+    /// What we hold by duty, and what another node has released for us and is being started: whoever
+    /// goes on in our place goes on with that.
+    #[must_use]
+    pub const fn holding(&self) -> HoldingSet {
+        match self.standby {
+            Standby::Taking => self.mine.with(self.sb_set.mirror()),
+            Standby::Not
+            | Standby::Asked(_)
+            | Standby::Giving
+            | Standby::Given
+            | Standby::Answered { .. } => self.mine,
+        }
+    }
+
+    /// Whether an order to start a group is still wanted; `None`: one that an earlier core gave, and
+    /// this one gives again unless it releases everything.
+    #[must_use]
+    pub fn start_stands(&self, order: Option<OrderId>) -> bool {
+        match order {
+            Some(order) => self.jobs.stands(order),
+            None => self.phase != Phase::Shutdown,
+        }
+    }
+
+    /// Groups that a legacy node says it holds, when nothing is in transition.
+    pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
+        let quiet = self.nice() && self.is_pair() && self.comm_up && self.is_stable();
+        let legacy = |peer: &Peer| {
+            !peer.systole
+                && !peer.leaving
+                && peer.reported
+                && peer.status == Some(NodeStatus::Active)
+        };
+        let peers = self
+            .peers
+            .iter()
+            .filter(move |(_, peer)| quiet && legacy(peer));
+        let set = self.theirs.mirror().without(self.mine);
+        peers.flat_map(move |(name, _)| {
+            let groups = self.groups.iter();
+            let held = groups.filter(move |group| set.has(self.side_of(group)));
+            held.map(move |group| (&group.key, name))
+        })
+    }
+}
