@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix::{WeakAddr, WeakRecipient};
+use futures_util::future::join_all;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{AccessFlags, Pid, access};
@@ -48,9 +49,14 @@ const KILL_AFTER: Duration = Duration::from_secs(60);
 /// cannot be killed until that answers; a stop or restart goes on without it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
-/// How long one may take to say that it has ended, or that nobody waits for it any longer. After that their
-/// thread hangs.
-const ANSWERS_AFTER: Duration = Duration::from_secs(70);
+/// How long their thread may take to answer when a stop begins: the start of a client may be slow. None is
+/// started after that, so nothing can hang any more.
+const ANSWERS_AFTER: Duration = Duration::from_secs(30);
+
+/// Their thread hangs, and no signal ends it as long as it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the disk with the program of a respawned client hangs, and a thread of ours with it")]
+pub struct ThreadHangs;
 
 /// A client whose death shall reboot the machine died.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
@@ -65,7 +71,7 @@ pub struct FailfastDied {
 #[rtype(result = "()")]
 struct Start;
 
-/// Do not start it again: a stop has begun.
+/// Do not start it again: a stop has begun. Answered when no start is in hand any more.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 struct Hold;
@@ -135,28 +141,27 @@ impl Clients {
 
     /// Stops all, the last first, each when the one before has ended. From now on none that ends
     /// is started again.
-    pub fn stop(&self) -> impl Future<Output = ()> + 'static {
+    ///
+    /// # Errors
+    /// None is stopped: see [`ThreadHangs`].
+    pub fn stop(&self) -> impl Future<Output = Result<(), ThreadHangs>> + 'static {
         for (_, client) in &self.0 {
             client.do_send(Hold);
         }
         let clients: Vec<_> = self.0.iter().rev().cloned().collect();
         async move {
+            // All are on one thread. One that is gone says so when it is stopped.
+            let held = join_all(clients.iter().map(|(_, client)| client.send(Hold)));
+            timeout(ANSWERS_AFTER, held)
+                .await
+                .map_err(|_| ThreadHangs)?;
             for (command, client) in clients {
-                match timeout(ANSWERS_AFTER, client.send(Stop)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => error!(%command, %error, "a client cannot be stopped"),
-                    // Neither would the others answer.
-                    Err(_) => {
-                        notice::log(&Notice::OtherError {
-                            text: format!(
-                                "Client {command} is not stopped: the disk with a client's program \
-                                 hangs. Going on without the end of the clients"
-                            ),
-                        });
-                        return;
-                    }
+                // It gives up by itself.
+                if let Err(error) = client.send(Stop).await {
+                    error!(%command, %error, "a client cannot be stopped");
                 }
             }
+            Ok(())
         }
     }
 }

@@ -197,10 +197,15 @@ impl RootActor {
         }));
     }
 
-    /// Tells membership when they have ended.
+    /// Tells membership when they have ended, or cannot be waited for.
     fn stop_clients(&self, ctx: &mut Context<Self>) {
         let stopped = self.clients.stop().into_actor(self);
-        ctx.spawn(stopped.map(|(), root, _| root.membership.do_send(ClientsStopped)));
+        ctx.spawn(stopped.map(|stopped, root, _| {
+            if let Err(error) = stopped {
+                error!(%error, "going on without the end of the clients");
+            }
+            root.membership.do_send(ClientsStopped);
+        }));
     }
 
     /// The daemon is there only to release everything and to beat meanwhile.
@@ -340,7 +345,8 @@ impl Handler<RootEvent> for RootActor {
                 // They connect as soon as they run.
                 let opened = self.client_socket.send(event).into_actor(self);
                 ctx.spawn(opened.map(|_, root, _| {
-                    if !root.stopping {
+                    // A successor starts them itself.
+                    if !root.stopping && root.restart == Restart::No {
                         root.clients.start();
                     }
                 }));

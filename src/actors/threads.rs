@@ -7,8 +7,11 @@
 //! | clients | respawned clients: the disk with a client's program may hang |
 //! | local (main) | all others, see `docs/architecture.md` |
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use actix::Arbiter;
 use tokio::runtime::{Builder, Runtime};
@@ -22,6 +25,16 @@ const BLOCKING_STACK_BYTES: usize = 256 * 1024;
 /// Helper threads per runtime, at most; those that have nothing to do end. Some may hang in a dead
 /// disk for good, and the others go on.
 const BLOCKING_THREADS: usize = 32;
+
+/// Where the kernel tells of the threads of this process.
+const OWN: &str = "/proc/self/task";
+
+/// Looks at the threads before one of them is taken for hanging.
+const LOOKS: u32 = 10;
+
+/// Pause between two of these looks. A thread that writes to a busy disk waits in the kernel at many looks, and at
+/// some not.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// How the threads of the heartbeat path are set up. All from ha.cf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,12 +135,8 @@ pub struct Activity {
 /// What the thread of that name is at; `None`: there is none, or the kernel does not tell.
 #[must_use]
 pub fn activity(name: &CStr) -> Option<Activity> {
-    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    tasks.flatten().find_map(|task| {
-        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
-        // `TID (NAME) STATE ...`; the name may hold anything.
-        let (_, rest) = stat.split_once('(')?;
-        let (found, fields) = rest.rsplit_once(") ")?;
+    stats(Path::new(OWN)).find_map(|stat| {
+        let (_, found, fields) = parts(&stat)?;
         (found.as_bytes() == name.to_bytes()).then_some(())?;
         let fields: Vec<&str> = fields.split(' ').collect();
         // Fields 14 and 15 of the whole line: user and system time.
@@ -139,9 +148,85 @@ pub fn activity(name: &CStr) -> Option<Activity> {
     })
 }
 
+/// Whether a thread of this process waits in the kernel at this moment so that no signal ends it.
+#[must_use]
+pub fn waits_in_kernel() -> bool {
+    !waiting(Path::new(OWN)).is_empty()
+}
+
+/// The name of a thread that waits so at every one of some looks in a second; `None`: there is none, or the kernel
+/// does not tell. Comes back at once where none waits.
+pub async fn hanging() -> Option<String> {
+    hanging_in(Path::new(OWN)).await
+}
+
+async fn hanging_in(tasks: &Path) -> Option<String> {
+    let mut hanging = waiting(tasks);
+    for _ in 0..LOOKS {
+        if hanging.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        let now = waiting(tasks);
+        hanging.retain(|thread, _| now.contains_key(thread));
+    }
+    hanging.into_values().next()
+}
+
+/// The threads that wait so, by number, with their names.
+fn waiting(tasks: &Path) -> BTreeMap<String, String> {
+    let waiting = |stat: String| {
+        let (thread, name, fields) = parts(&stat)?;
+        fields
+            .starts_with("D ")
+            .then(|| (thread.to_owned(), name.to_owned()))
+    };
+    stats(tasks).filter_map(waiting).collect()
+}
+
+/// What the kernel says of each thread.
+fn stats(tasks: &Path) -> impl Iterator<Item = String> {
+    let tasks = std::fs::read_dir(tasks).into_iter().flatten().flatten();
+    tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
+}
+
+/// Number, name and the rest of `TID (NAME) STATE ...`; the name may hold anything.
+fn parts(stat: &str) -> Option<(&str, &str, &str)> {
+    let (thread, rest) = stat.split_once(" (")?;
+    let (name, fields) = rest.rsplit_once(") ")?;
+    Some((thread, name, fields))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The stand-in for `/proc/self/task` with one thread in that state.
+    fn thread(tasks: &Path, number: u32, name: &str, state: char) {
+        let place = tasks.join(number.to_string());
+        std::fs::create_dir_all(&place).expect("a directory");
+        let stat = format!("{number} ({name}) {state} 1 2 3\n");
+        std::fs::write(place.join("stat"), stat).expect("written");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_hangs_if_it_waits_at_every_look() {
+        let root = tempfile::tempdir().expect("a directory");
+        let tasks = root.path();
+        thread(tasks, 1, "heartbeat", 'S');
+        thread(tasks, 2, "D (a) D ", 'R');
+        assert_eq!(hanging_in(tasks).await, None);
+        assert_eq!(hanging_in(&tasks.join("nothing")).await, None);
+        // Some wait, each for a moment.
+        thread(tasks, 3, "log writer", 'D');
+        let later = async {
+            tokio::time::sleep(BETWEEN_LOOKS * (LOOKS - 1) - Duration::from_millis(1)).await;
+            thread(tasks, 3, "log writer", 'S');
+            thread(tasks, 4, "clients", 'D');
+        };
+        assert_eq!(tokio::join!(hanging_in(tasks), later).0, None);
+        assert_eq!(hanging_in(tasks).await.as_deref(), Some("clients"));
+    }
 
     #[actix::test]
     async fn a_cluster_thread_runs_what_it_is_given() {

@@ -122,6 +122,41 @@ fn a_daemon_stopped_in_a_start_begins_no_other_script_beside_legacy() {
     );
 }
 
+/// `exec` ends the thread of the heartbeats and waits for the one that hangs.
+fn restart_beside_a_client_that_hangs(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.media.push_str("\nrespawn root /bin/sleep 1000");
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.wait_log("node1", "Starting \"/bin/sleep 1000\" as uid 0");
+    let before = pid(&pair, "node1");
+    hang(&pair, "client /bin/sleep 1000");
+    pair.lab
+        .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
+    let asked = pair
+        .lab
+        .exec("node1", &["setsid", &pair.daemon("node1"), "-r"]);
+    assert!(asked.status.success());
+    pair.wait_log("node1", "no restart, the old process goes on");
+    assert_eq!(pid(&pair, "node1"), before);
+    assert_eq!(
+        pair.log_count("node1", "Performing heartbeat restart exec"),
+        0
+    );
+    assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn long_no_restart_beside_a_client_that_hangs() {
+    run(
+        "hang::long_no_restart_beside_a_client_that_hangs",
+        OURS_OURS,
+        restart_beside_a_client_that_hangs,
+    );
+}
+
 /// The name of the PID namespace that a process sees itself in.
 fn pid_namespace(pair: &Pair, node: &str) -> String {
     let name = pair.lab.sh(node, "readlink /proc/self/ns/pid");

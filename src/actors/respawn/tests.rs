@@ -122,7 +122,7 @@ async fn the_process_is_what_it_should_be() {
         "SIGALRM is ignored"
     );
     assert_eq!(ignored >> (nix::libc::SIGTERM - 1) & 1, 0, "SIGTERM is not");
-    clients.stop().await;
+    clients.stop().await.expect("no thread hangs");
     let process: i32 = lines[2].parse().expect("a process id");
     assert_eq!(
         killpg(Pid::from_raw(process), None),
@@ -144,7 +144,7 @@ async fn a_client_runs_as_its_user() {
     let clients = bench.clients();
     clients.start();
     let text = bench.wait("out", |text| text.contains("done")).await;
-    clients.stop().await;
+    clients.stop().await.expect("no thread hangs");
     let account = Account::of("nobody").expect("exists");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], account.uid.to_string());
@@ -179,7 +179,7 @@ async fn ends_decide_about_the_next_start() {
     }
     assert_eq!(bench.read("never.out").lines().count(), 1);
     assert_eq!(bench.read("plain.out"), "", "not executable, not run");
-    clients.stop().await;
+    clients.stop().await.expect("no thread hangs");
     let before = bench.read("one.out");
     // What is over stays so, and what waited for its next start waits no more.
     tokio::time::sleep(Duration::from_millis(1200)).await;
@@ -189,7 +189,7 @@ async fn ends_decide_about_the_next_start() {
         .wait("one.out", |text| text.len() > before.len())
         .await;
     assert_eq!(bench.read("never.out").lines().count(), 1);
-    clients.stop().await;
+    clients.stop().await.expect("no thread hangs");
 }
 
 #[actix::test]
@@ -206,7 +206,7 @@ async fn the_last_is_stopped_first_and_waited_for() {
     let clients = bench.clients();
     clients.start();
     bench.wait("up", |text| text.lines().count() == 3).await;
-    clients.stop().await;
+    clients.stop().await.expect("no thread hangs");
     let expected = "c told\nc ends\nb told\nb ends\na told\na ends\n";
     assert_eq!(bench.read("out"), expected);
 }
@@ -228,30 +228,60 @@ async fn a_failfast_client_that_dies_is_reported_once() {
     let died = died.expect("in time").expect("root is told");
     assert_eq!(died.command, bench.lines[0].command);
     bench.wait("g.out", |text| !text.is_empty()).await;
-    clients.stop().await;
+    clients.stop().await.expect("no thread hangs");
     assert!(bench.told.try_recv().is_err(), "an ordered end is no death");
     assert_eq!(bench.read("f.out").lines().count(), 1);
 }
 
-/// As one that waits for a dead disk: no signal changes anything.
+/// One that waits for a dead disk: no signal changes anything. It lives on this thread.
+fn stuck(bench: &mut Bench) -> Addr<ClientActor> {
+    bench.client("root", "stuck", "exec sleep 1000", false);
+    let account = Account::of("root").expect("root");
+    let root = bench.root.downgrade().recipient();
+    let environment = Arc::new(Environment::default());
+    let mut client = ClientActor::new(bench.lines[0].clone(), account, environment, root);
+    // Of a process group that nobody has, and whose end nobody will report.
+    client.state = State::Running {
+        process: Pid::from_raw(i32::MAX - 1),
+        since: client.clock.now().instant,
+    };
+    client.start()
+}
+
+/// Takes so long for what is in hand.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Busy(Duration);
+
+impl Handler<Busy> for ClientActor {
+    type Result = ();
+    fn handle(&mut self, Busy(time): Busy, ctx: &mut Self::Context) {
+        ctx.wait(tokio::time::sleep(time).into_actor(self));
+    }
+}
+
+/// The start of some client is in hand, and takes long.
+#[test]
+fn a_slow_start_is_no_thread_that_hangs() {
+    actix::System::new().block_on(async {
+        let mut bench = Bench::new();
+        let client = stuck(&mut bench);
+        tokio::time::pause();
+        client.do_send(Busy(ANSWERS_AFTER / 2));
+        let clients = Clients(vec![("client".into(), client)]);
+        assert_eq!(clients.stop().await, Ok(()));
+    });
+}
+
 #[test]
 fn a_client_that_cannot_be_killed_holds_up_no_stop() {
     actix::System::new().block_on(async {
         let mut bench = Bench::new();
-        bench.client("root", "stuck", "exec sleep 1000", false);
-        let account = Account::of("root").expect("root");
-        let root = bench.root.downgrade().recipient();
-        let environment = Arc::new(Environment::default());
-        let mut client = ClientActor::new(bench.lines[0].clone(), account, environment, root);
-        // Of a process group that nobody has, and whose end nobody will report.
-        client.state = State::Running {
-            process: Pid::from_raw(i32::MAX - 1),
-            since: client.clock.now().instant,
-        };
-        let clients = Clients(vec![("client".into(), client.start())]);
+        let clients = Clients(vec![("client".into(), stuck(&mut bench))]);
         tokio::time::pause();
         let stopped = tokio::time::timeout(2 * KILL_AFTER, clients.stop()).await;
-        assert!(stopped.is_ok(), "the stop waits for ever");
+        let stopped = stopped.expect("the stop does not wait for ever");
+        assert_eq!(stopped, Ok(()), "its process hangs, no thread of ours");
     });
 }
 
@@ -271,6 +301,7 @@ fn a_disk_that_hangs_holds_up_the_clients_alone() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         tokio::time::pause();
         let stopped = tokio::time::timeout(2 * ANSWERS_AFTER, clients.stop()).await;
-        assert!(stopped.is_ok(), "the stop waits for ever");
+        let stopped = stopped.expect("the stop does not wait for ever");
+        assert_eq!(stopped, Err(ThreadHangs));
     });
 }

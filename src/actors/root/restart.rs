@@ -6,7 +6,8 @@
 //! |---|---|
 //! | the new files are checked; a bad one ends it here | root |
 //! | so does a state directory that cannot be written to | root |
-//! | the respawned clients are stopped, last first | root |
+//! | the respawned clients are stopped, last first; if their thread hangs, it ends here | root |
+//! | a thread that hangs in the kernel ends it here: `exec` would wait for it, and nobody would beat | root |
 //! | wait until no resource is in transition | root asks membership, once a second |
 //! | the longer dead time is sent, the set held is told | membership |
 //! | what was sent leaves; an order for a group calls everything off | root |
@@ -22,8 +23,9 @@ use actix::prelude::*;
 use tracing::{error, info};
 
 use super::held::owner_words;
-use super::{RootActor, signals};
+use super::{ClientsAsked, RootActor, signals};
 use crate::actors::membership::handover::{CancelRestart, PrepareRestart, Readiness, Resume};
+use crate::actors::threads;
 use crate::cli::Held;
 use crate::daemonize;
 use crate::notice::{self, Notice, Severity};
@@ -78,7 +80,13 @@ impl RootActor {
     fn stop_clients_and_restart(&mut self, ctx: &mut Context<Self>) {
         // A client that ran on would have a twin under the successor.
         let stopped = self.clients.stop().into_actor(self);
-        ctx.spawn(stopped.map(|(), root, ctx| root.try_restart(ctx, true)));
+        ctx.spawn(stopped.map(|stopped, root, ctx| match stopped {
+            Ok(()) => root.try_restart(ctx, true),
+            Err(error) => {
+                root.cannot_restart(&error);
+                root.no_restart();
+            }
+        }));
     }
 
     /// Whoever was to carry a restart on is gone: none is wanted any more, and the clients run.
@@ -95,17 +103,30 @@ impl RootActor {
     /// There will be no restart: the clients are needed again.
     fn no_restart(&mut self) {
         self.restart = Restart::No;
-        if !self.stopping {
+        if !self.stopping && self.clients_asked == ClientsAsked::Run {
             self.clients.start();
         }
     }
 
+    /// No thread may hang in the kernel: `exec` ends all others at once, that of the heartbeats too, and begins
+    /// the successor only when each is gone.
     fn try_restart(&mut self, ctx: &mut Context<Self>, first: bool) {
+        let look = threads::hanging().into_actor(self);
+        ctx.spawn(look.map(move |hanging, root, ctx| match hanging {
+            None => root.ask_for_restart(ctx, first),
+            Some(name) => {
+                root.cannot_restart(&format!("the thread {name:?} hangs in the kernel"));
+                root.no_restart();
+            }
+        }));
+    }
+
+    fn ask_for_restart(&mut self, ctx: &mut Context<Self>, first: bool) {
         let asked = self.membership.send(PrepareRestart).into_actor(self);
         ctx.spawn(asked.map(move |answer, root, ctx| match answer {
             Ok(Readiness::Ready(resume)) => {
                 root.restart = Restart::Announced;
-                ctx.run_later(LEAVE, move |root, _| root.replace(&resume));
+                ctx.run_later(LEAVE, move |root, ctx| root.replace(&resume, ctx));
             }
             Ok(Readiness::NotNow) => {
                 if first {
@@ -134,7 +155,7 @@ impl RootActor {
         clippy::disallowed_methods,
         reason = "no child is started: this process goes on as its own successor"
     )]
-    fn replace(&mut self, resume: &Resume) {
+    fn replace(&mut self, resume: &Resume, ctx: &mut Context<Self>) {
         if self.restart != Restart::Announced {
             return;
         }
@@ -151,6 +172,10 @@ impl RootActor {
         self.log
             .line(Severity::Info, "Performing heartbeat restart exec.");
         self.log.flush(FLUSH);
+        // Perhaps for a moment only.
+        if threads::waits_in_kernel() {
+            return self.call_off_restart(ctx);
+        }
         signals::hold_back();
         self.guardian.offer();
         let failed = Command::new(&self.program)
