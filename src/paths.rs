@@ -146,6 +146,15 @@ impl Paths {
         self.pid_file.with_extension("identity")
     }
 
+    /// Everything that a daemon leaves for its guardian and its successors. Nobody needs it any more after an
+    /// end that is meant, or a release.
+    #[must_use]
+    pub fn left_behind(&self) -> [PathBuf; 4] {
+        // Earlier versions noted their last heartbeat in the last one.
+        let beat = self.pid_file.with_extension("beat");
+        [self.held(), self.last_good(), self.identity(), beat]
+    }
+
     /// Directory of the record of addresses that our runs have put on this host. In memory, where it
     /// never hangs; addresses outlive no boot either.
     #[must_use]

@@ -174,11 +174,7 @@ impl Release<'_> {
             self.deadline.inspect(|deadline| deadline.call_off());
         }
         if left.is_empty() {
-            for file in [
-                self.paths.held(),
-                self.paths.last_good(),
-                self.paths.identity(),
-            ] {
+            for file in self.paths.left_behind() {
                 let _ = fs::remove_file(file);
             }
             self.say(Severity::Crit, "guardian: all resources are released");

@@ -80,6 +80,9 @@ const HELD: &str = "-R\n-C\nall\n--\ngood::a\nsystole: unfinished good::z\n";
 #[test]
 fn everything_is_released_and_the_reason_is_said() {
     let scripts = tree(HELD);
+    // An earlier version wrote that.
+    let beat = scripts.paths.pid_file.with_extension("beat");
+    fs::write(&beat, "1").unwrap();
     let seen = Seen::of(&scripts, None);
     // The groups at the same time, each from its last resource to its first.
     let calls = scripts.calls();
@@ -93,6 +96,7 @@ fn everything_is_released_and_the_reason_is_said() {
     );
     assert!(seen.says("guardian: all resources are released"));
     assert!(!scripts.paths.held().exists());
+    assert!(!beat.exists(), "nobody else removes it");
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub fn run(setup: Setup) -> u8 {
         Ok(code) => {
             // This end is meant: nobody shall start us again.
             guardian.dismiss();
-            for left in [paths.held(), paths.last_good(), paths.identity()] {
+            for left in paths.left_behind() {
                 let _ = std::fs::remove_file(left);
             }
             if released && code == 0 {
