@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::memfd::MFdFlags;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
@@ -36,6 +36,7 @@ use crate::paths::Paths;
 use crate::resources::script::{Environment, MAX_LAST_BYTES, last_words};
 
 use crate::service_manager;
+use crate::sys::shared::memory_file;
 use record::{Record, Recorded};
 
 /// Most standard output kept of a `status` run; what decides stands at the beginning.
@@ -470,8 +471,7 @@ async fn start_pump(
 ) -> io::Result<(io::PipeWriter, Option<LastWords>)> {
     let (reader, writer) = io::pipe()?;
     let memory = if last {
-        let made = memfd_create(c"last words", MFdFlags::MFD_CLOEXEC);
-        made.ok().map(std::fs::File::from)
+        memory_file(c"last words", MFdFlags::MFD_CLOEXEC).ok()
     } else {
         None
     };

@@ -14,6 +14,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::cmsg_space;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -23,6 +24,27 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, s
 pub const NUMBERS: usize = 2;
 
 const BYTES: usize = NUMBERS * size_of::<u64>();
+
+/// Not to be executed, ever. Where the administrator wants that of all files in memory
+/// (`vm.memfd_noexec`) the kernel gives none without this word.
+const NOEXEC_SEAL: MFdFlags = MFdFlags::from_bits_retain(8);
+
+/// A file in memory.
+///
+/// # Errors
+/// The kernel has no memory or no descriptor.
+pub fn memory_file(name: &CStr, flags: MFdFlags) -> io::Result<File> {
+    let made = with_or_without(NOEXEC_SEAL, |word| memfd_create(name, flags | word))?;
+    Ok(File::from(made))
+}
+
+/// Leaves out a word that the kernel does not know: Linux before 6.3.
+fn with_or_without<T>(word: MFdFlags, make: impl Fn(MFdFlags) -> nix::Result<T>) -> nix::Result<T> {
+    match make(word) {
+        Err(Errno::EINVAL) => make(MFdFlags::empty()),
+        made => made,
+    }
+}
 
 /// The numbers, as their writer has them; both are zero at first.
 #[derive(Debug)]
@@ -44,7 +66,7 @@ impl SharedNumbers {
     /// The kernel has no memory or no descriptor.
     pub fn new(name: &CStr) -> io::Result<Self> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let file = File::from(memfd_create(name, flags)?);
+        let file = memory_file(name, flags)?;
         // Not `set_len` alone: here it is found out that there is no memory.
         file.write_all_at(&[0; BYTES], 0)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
@@ -159,6 +181,28 @@ mod tests {
         assert_eq!(numbers_in(&file), Some([7, u64::MAX]));
         drop(own);
         assert!(matches!(receive(&theirs), Ok(None)));
+    }
+
+    #[test]
+    fn a_file_in_memory_is_not_to_be_executed() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let numbers = SharedNumbers::new(c"test").unwrap();
+        let plain = memory_file(c"test", MFdFlags::MFD_CLOEXEC).unwrap();
+        let known = memfd_create(c"test", MFdFlags::from_bits_retain(8)).is_ok();
+        for file in [&numbers.file, &plain] {
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o111 == 0, known, "{mode:o}");
+        }
+        let unknown = |word: MFdFlags| {
+            if word.is_empty() {
+                Ok(7)
+            } else {
+                Err(Errno::EINVAL)
+            }
+        };
+        assert_eq!(with_or_without(NOEXEC_SEAL, unknown), Ok(7));
+        let forbidden = |_| Err::<(), _>(Errno::EACCES);
+        assert_eq!(with_or_without(NOEXEC_SEAL, forbidden), Err(Errno::EACCES));
     }
 
     /// As an older guardian does.
