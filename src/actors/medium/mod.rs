@@ -48,7 +48,7 @@ pub use udp::Step;
 
 use counters::{Ledger, SendErrors};
 pub use interface::InterfaceState;
-use opener::{Look, Open};
+use opener::{Asked, Look, Open};
 use plan::started_line;
 use reading::Reading;
 use receive::Heard;
@@ -125,10 +125,8 @@ pub struct MediumActor {
     deaf: bool,
     state: State,
     opener: Addr<Opener>,
-    /// It was asked and has not yet answered: the kernel may take its time.
-    looking: bool,
-    /// The same for sockets.
-    opening: bool,
+    /// It has not yet answered: the kernel may take its time.
+    asked: Asked,
     /// Entered where something is said, not for every datagram.
     span: Span,
 }
@@ -178,8 +176,7 @@ impl MediumActor {
             deaf: setup.deaf,
             state: State::closed(clock.now().instant),
             opener: setup.opener,
-            looking: false,
-            opening: false,
+            asked: Asked::default(),
             clock,
         }
     }
@@ -187,11 +184,21 @@ impl MediumActor {
     /// Has the interface looked at; comes back after [`WATCH`].
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
-        self.ledger.report(self.clock.now().instant);
-        if !std::mem::replace(&mut self.looking, true) {
+        let now = self.clock.now().instant;
+        self.ledger.report(now);
+        if self.asked.is_to_be_said(now) {
+            notice::log(&Notice::OtherWarn {
+                text: format!(
+                    "interface {}: the kernel does not answer: no change of it is seen, and it is not opened",
+                    self.plan.interface
+                ),
+            });
+        }
+        if self.asked.look.is_none() {
+            self.asked.look = Some(now);
             let look = self.opener.send(Look(Arc::clone(&self.plan)));
             ctx.spawn(look.into_actor(self).map(|answer, medium, ctx| {
-                medium.looking = false;
+                medium.asked.look = None;
                 medium.seen(
                     answer.unwrap_or_else(|gone| Err(io::Error::other(gone))),
                     ctx,
@@ -211,7 +218,7 @@ impl MediumActor {
             Err(error) => return debug!(%error, "interface cannot be looked up"),
         };
         match &self.state {
-            _ if self.opening => return,
+            _ if self.asked.open.is_some() => return,
             State::Open { interface, .. } if found == Some(*interface) => return,
             State::Open { interface, .. } => {
                 debug!(before = ?interface, ?found, "interface changed");
@@ -232,10 +239,10 @@ impl MediumActor {
                 }
             }
         }
-        self.opening = true;
+        self.asked.open = Some(self.clock.now().instant);
         let open = self.opener.send(Open(Arc::clone(&self.plan)));
         ctx.spawn(open.into_actor(self).map(move |answer, medium, ctx| {
-            medium.opening = false;
+            medium.asked.open = None;
             let opened = answer.map_err(|gone| gone.to_string());
             let opened = opened.and_then(|done| done.map_err(|error| error.to_string()));
             medium.opened(opened, found, ctx);
@@ -425,7 +432,7 @@ impl Actor for MediumActor {
         // A panic may have left some.
         self.heard.clear();
         self.unpacking = Unpacking::default();
-        (self.looking, self.opening) = (false, false);
+        self.asked = Asked::default();
         if let Some(opened) = self.opened.take()
             && let Err(error) = self.take(opened, ctx)
         {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, Context, Handler, Message, MessageResult, Supervised};
 use tracing::warn;
@@ -14,6 +15,7 @@ use super::plan::MediumPlan;
 use super::sockets::{MediumError, OpenMedium, open};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads;
+use crate::clock::Monotonic;
 
 /// Looks at interfaces, opens sockets and closes them, one request after another.
 #[derive(Debug)]
@@ -31,6 +33,28 @@ pub fn opener() -> Addr<Opener> {
         }
     };
     supervise(&arbiter, RestartPolicy::new("opener"), |_| Opener(()))
+}
+
+/// How long an answer may take before that is said. An operation in the kernel that takes longer is a fault of a
+/// driver.
+const ANSWERS_AFTER: Duration = Duration::from_secs(10);
+
+/// What a medium has asked for and has no answer to, with the time of the question.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) look: Option<Monotonic>,
+    pub(super) open: Option<Monotonic>,
+    said: bool,
+}
+
+impl Asked {
+    /// Whether it is to be said now that an answer is missing: once for each time that one is late.
+    pub(super) fn is_to_be_said(&mut self, now: Monotonic) -> bool {
+        let oldest = self.look.into_iter().chain(self.open).min();
+        let late = oldest.is_some_and(|asked| now.since(asked) >= ANSWERS_AFTER);
+        let said = std::mem::replace(&mut self.said, late);
+        late && !said
+    }
 }
 
 /// Asks for the state of the interface of a plan.
@@ -75,5 +99,27 @@ impl<S: Send + 'static> Handler<Close<S>> for Opener {
 
     fn handle(&mut self, Close(socket): Close<S>, _: &mut Self::Context) {
         drop(socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_come_is_said_once() {
+        let at = |seconds| Monotonic::from_duration(Duration::from_secs(seconds));
+        let mut asked = Asked::default();
+        let mut said = |look: Option<u64>, open: Option<u64>, now| {
+            (asked.look, asked.open) = (look.map(at), open.map(at));
+            asked.is_to_be_said(at(now))
+        };
+        assert!(!said(None, None, 100), "nothing is asked");
+        assert!(!said(Some(100), None, 109));
+        assert!(said(Some(100), None, 110));
+        assert!(!said(Some(100), None, 111), "once");
+        assert!(!said(Some(112), None, 112), "there was an answer");
+        assert!(said(Some(122), Some(112), 122), "the older one counts");
+        assert!(!said(Some(123), Some(112), 123));
     }
 }
