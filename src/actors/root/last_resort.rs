@@ -238,9 +238,11 @@ enum Word {
 }
 
 impl Force {
-    /// `restart` comes back only with the reason why the machine still runs.
+    /// `sync` comes first where a program has accepted: the shutdown that it has begun may have much to write
+    /// still. `restart` comes back only with the reason why the machine still runs.
     fn arm(
         patience: Duration,
+        sync: impl FnOnce() + Send + 'static,
         restart: impl FnOnce() -> String + Send + 'static,
     ) -> std::io::Result<Self> {
         let (word, words) = mpsc::channel();
@@ -248,9 +250,12 @@ impl Force {
         std::thread::Builder::new()
             .name("last resort".to_owned())
             .spawn(move || {
-                let mut left = patience;
+                let (mut left, mut accepted) = (patience, false);
                 while let Ok(Hurry::After(more)) = words.recv_timeout(left) {
-                    left = more;
+                    (left, accepted) = (more, true);
+                }
+                if accepted {
+                    sync();
                 }
                 let _ = refuse.send(restart());
             })?;
@@ -264,7 +269,8 @@ impl Force {
 
     /// A program has accepted. Why the machine still runs after that.
     async fn accepted(self, patience: Duration) -> String {
-        self.after(Hurry::After(patience), patience).await
+        let limit = patience.saturating_add(SYNC);
+        self.after(Hurry::After(patience), limit).await
     }
 
     async fn after(self, hurry: Hurry, patience: Duration) -> String {
@@ -274,6 +280,20 @@ impl Force {
             Ok(Ok(why)) => why,
             Ok(Err(_)) | Err(_) => "the kernel does not answer".to_owned(),
         }
+    }
+}
+
+/// Does `work` on a thread of its own, and waits no longer than `limit` for it: a disk may hang.
+fn at_most(limit: Duration, work: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("sync".to_owned())
+        .spawn(move || {
+            work();
+            let _ = done.send(());
+        });
+    if thread.is_ok() {
+        let _ = ended.recv_timeout(limit);
     }
 }
 
@@ -349,7 +369,8 @@ pub fn restart_machine_now() -> String {
 
 /// Calls the programs, and asks the kernel, in the order that the haste demands. Why the machine still runs.
 async fn restart(haste: Haste) -> String {
-    let arm = |patience| Force::arm(patience, restart_by_kernel);
+    let sync = || at_most(SYNC, nix::unistd::sync);
+    let arm = |patience| Force::arm(patience, sync, restart_by_kernel);
     restart_by(haste, &COMMANDS, ACCEPTED, arm, restart_by_kernel).await
 }
 

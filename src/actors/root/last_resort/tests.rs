@@ -14,7 +14,7 @@ fn told() -> (impl FnOnce() -> String + Send, mpsc::Receiver<()>) {
 #[test]
 fn the_kernel_is_asked_though_this_thread_hangs() {
     let (restart, told) = told();
-    let _force = Force::arm(Duration::from_millis(20), restart).unwrap();
+    let _force = Force::arm(Duration::from_millis(20), || (), restart).unwrap();
     // Nothing on this thread says another word.
     told.recv_timeout(Duration::from_secs(60)).unwrap();
 }
@@ -22,16 +22,46 @@ fn the_kernel_is_asked_though_this_thread_hangs() {
 #[test]
 fn the_kernel_is_asked_when_whoever_armed_it_is_gone() {
     let (restart, told) = told();
-    drop(Force::arm(Duration::from_secs(3600), restart).unwrap());
+    drop(Force::arm(Duration::from_secs(3600), || (), restart).unwrap());
     told.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
 #[actix::test]
 async fn the_kernel_is_asked_at_once_when_the_programs_failed() {
     let (restart, told) = told();
-    let force = Force::arm(Duration::from_secs(3600), restart).unwrap();
+    let force = Force::arm(Duration::from_secs(3600), || (), restart).unwrap();
     assert_eq!(force.now().await, "refused");
     told.try_recv().unwrap();
+}
+
+/// What other programs have written is not lost, unless their disk hangs.
+#[actix::test]
+async fn the_disks_are_written_after_an_accepted_reboot() {
+    let armed = || {
+        let (tell, told) = mpsc::channel();
+        let synced = tell.clone();
+        let sync = move || {
+            let _ = synced.send("sync");
+        };
+        let restart = move || {
+            let _ = tell.send("restart");
+            "refused".to_owned()
+        };
+        let force = Force::arm(Duration::from_secs(3600), sync, restart);
+        (force.unwrap(), told)
+    };
+    let (force, told) = armed();
+    assert_eq!(force.accepted(Duration::from_millis(20)).await, "refused");
+    assert_eq!(told.iter().collect::<Vec<_>>(), ["sync", "restart"]);
+    // What does not stop is in a hurry where no program has accepted.
+    let (force, told) = armed();
+    assert_eq!(force.now().await, "refused");
+    assert_eq!(told.iter().collect::<Vec<_>>(), ["restart"]);
+    at_most(Duration::from_millis(20), || {
+        loop {
+            std::thread::park();
+        }
+    });
 }
 
 /// `init 6` has only begun a shutdown, which waits for what does not stop.
@@ -39,7 +69,7 @@ async fn the_kernel_is_asked_at_once_when_the_programs_failed() {
 async fn a_program_that_accepts_has_not_restarted_the_machine() {
     let accepts: [(&str, &[&str]); 1] = [("/bin/true", &[])];
     // Its own patience would be long.
-    let hour = |restart| move |_| Force::arm(Duration::from_secs(3600), restart);
+    let hour = |restart| move |_| Force::arm(Duration::from_secs(3600), || (), restart);
     let (restart, told) = told();
     let (accepted, never) = (Duration::from_millis(20), || "asked twice".to_owned());
     let why = restart_by(Haste::None, &accepts, accepted, hour(restart), never).await;
@@ -61,7 +91,7 @@ async fn a_program_that_accepts_has_not_restarted_the_machine() {
 #[test]
 fn a_machine_that_goes_by_itself_is_given_its_time() {
     let (restart, told) = told();
-    let force = Force::arm(Duration::from_secs(3600), restart).unwrap();
+    let force = Force::arm(Duration::from_secs(3600), || (), restart).unwrap();
     force
         .word
         .send(Hurry::After(Duration::from_secs(3600)))
