@@ -26,7 +26,7 @@ pub const NUMBERS: usize = 2;
 const BYTES: usize = NUMBERS * size_of::<u64>();
 
 /// Not to be executed, ever. Where the administrator wants that of all files in memory
-/// (`vm.memfd_noexec`) the kernel gives none without this word.
+/// (`vm.memfd_noexec`) the first kernels with that setting give none without this word; later ones add it.
 const NOEXEC_SEAL: MFdFlags = MFdFlags::from_bits_retain(8);
 
 /// A file in memory.
