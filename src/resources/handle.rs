@@ -190,17 +190,12 @@ impl ResourceState {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
         [
-            self.sb_deadline,
+            self.timers.next(),
             self.waiting_requests_until(),
-            self.timers.local,
-            self.timers.ask_again,
-            self.timers.taken,
-            self.timers.failback,
             self.unreported_deadline(),
             self.offer_back_deadline(),
             self.scripts_deadline(),
             self.orphans_deadline(),
-            self.partition_deadline(),
             self.failures_deadline(),
             self.legacy_deadline(),
             self.stop_deadline(),

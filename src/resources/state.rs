@@ -21,8 +21,9 @@ use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::Asking;
 use crate::resources::parts::standby::{Answer, Request, Standby};
 use crate::resources::parts::stop::Stop;
+use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::trouble::Failure;
-use crate::resources::parts::unowned::OrphansAsked;
+use crate::resources::parts::unowned::Unowned;
 use crate::resources::parts::work::Jobs;
 
 /// Own phase. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
@@ -38,33 +39,6 @@ pub(super) enum Phase {
     Stable,
     /// Everything is being released, or is.
     Shutdown,
-}
-
-/// Points in time at which something is due.
-#[derive(Debug, Default)]
-pub(super) struct Timers {
-    /// Take local groups without agreement.
-    pub(super) local: Option<Monotonic>,
-    /// Look for peers that are active without a report.
-    pub(super) ask_again: Option<Monotonic>,
-    /// Somebody tries to shoot us until then.
-    pub(super) aimed_at: Option<Monotonic>,
-    /// The other side has to yield; when it has not by then, we do.
-    pub(super) other_yields: Option<Monotonic>,
-    /// The taker of a standby reports what it was given, and its `done` has not come.
-    pub(super) taken: Option<Monotonic>,
-    /// A failback that was not answered is tried again.
-    pub(super) failback: Option<Monotonic>,
-    /// A takeover that waits for a report goes on.
-    pub(super) takeover_goes_on: Option<Monotonic>,
-    /// A stop that has not come to its end says so.
-    pub(super) stop_slow: Option<Monotonic>,
-    /// Since when nobody owns our local groups.
-    pub(super) local_orphaned: Option<Monotonic>,
-    /// Since when nobody owns our foreign groups.
-    pub(super) foreign_orphaned: Option<Monotonic>,
-    /// The other node was asked whether it runs what we believe that nobody owns.
-    pub(super) orphans_asked: Option<OrphansAsked>,
 }
 
 /// Which of the audit's conditions hold, so that each is logged once.
@@ -122,7 +96,6 @@ pub struct ResourceState {
 
     pub(super) standby: Standby,
     pub(super) sb_set: HoldingSet,
-    pub(super) sb_deadline: Option<Monotonic>,
     /// Request of a local program that waits for our own scripts.
     pub(super) wanted: Option<Request>,
     /// Request of another node that waits for our own scripts.
@@ -159,7 +132,8 @@ pub struct ResourceState {
     pub(super) unserved: Option<(HoldingSet, Monotonic)>,
     /// What membership knows of our weight.
     pub(super) told_weight: Option<Weight>,
-    pub(super) timers: Timers,
+    pub(super) timers: TimerTable,
+    pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
     pub(super) jobs: Jobs,
     pub(super) failures: BTreeMap<GroupKey, Failure>,
@@ -224,7 +198,6 @@ impl ResourceState {
             acquisition_logged: false,
             standby: Standby::Not,
             sb_set: HoldingSet::ALL,
-            sb_deadline: None,
             wanted: None,
             offered: None,
             our_offer: None,
@@ -242,7 +215,8 @@ impl ResourceState {
             unserved: None,
             waits_for_claimant: false,
             told_weight: None,
-            timers: Timers::default(),
+            timers: TimerTable::default(),
+            unowned: Unowned::default(),
             peers: settings
                 .nodes
                 .iter()

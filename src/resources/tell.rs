@@ -17,12 +17,13 @@ use crate::resources::parts::by_key::{Asked, REPEAT};
 use crate::resources::parts::names::names_text;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::REPORT;
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
     /// What was asked does not matter any more. Whoever heard it waits for a word of ours.
     pub(in crate::resources) fn withdraw_question(&mut self) {
-        if self.timers.orphans_asked.take().is_some() && self.comm_up && !self.stopping() {
+        if self.question_is_over() && self.comm_up && !self.stopping() {
             self.answer();
         }
     }
@@ -134,7 +135,7 @@ impl ResourceState {
 
     /// Looks a little later for peers that are active without a report.
     pub(in crate::resources) fn ask_soon(&mut self) {
-        self.timers.ask_again = Some(self.after(REPORT));
+        self.timers.set(Timer::AskAgain, self.after(REPORT));
     }
 
     pub(in crate::resources) fn send(&mut self, mut message: Message) {

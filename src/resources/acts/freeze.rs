@@ -4,6 +4,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::freeze::Waiting;
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
@@ -16,8 +17,7 @@ impl ResourceState {
             return self.warn(format!("freeze refused: {why}"));
         }
         self.frozen = true;
-        self.timers.local_orphaned = None;
-        self.timers.foreign_orphaned = None;
+        self.unowned.forget();
         self.warn("frozen: no resource is started or stopped until the thaw");
         self.decide(
             format!("freezes, holding {}", self.mine),
@@ -54,7 +54,7 @@ impl ResourceState {
         self.decide(format!("does not take the resources of {node}"), "frozen");
         if matches!(self.phase, Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
             self.phase = Phase::Stable;
-            self.timers.local = None;
+            self.timers.clear(Timer::Own);
         }
     }
 

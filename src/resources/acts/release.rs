@@ -10,8 +10,9 @@ use crate::resources::messages::report;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::stop::Stop;
+use crate::resources::parts::unowned::Unowned;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Audit, Phase, ResourceState, Timers};
+use crate::resources::state::{Audit, Phase, ResourceState};
 
 impl ResourceState {
     pub(in crate::resources) fn leave_to_legacy(&mut self, node: &NodeName, set: HoldingSet) {
@@ -142,11 +143,9 @@ impl ResourceState {
             format!("releases {} and stops", self.mine),
             "a stop was requested",
         );
-        let slow = self.timers.stop_slow;
         if self.phase != Phase::Shutdown {
             self.release_all("shutdown");
         }
-        self.timers.stop_slow = slow;
     }
 
     /// Gives everything up, running work included. `info`: what the others are told of it.
@@ -161,14 +160,14 @@ impl ResourceState {
         self.standby = Standby::Not;
         self.went_on = false;
         self.offer_answered = None;
-        self.sb_deadline = None;
         self.wanted = None;
         self.offered = None;
         self.failback_settled();
         self.failback_armed = false;
         self.failures.clear();
         self.asked.clear();
-        self.timers = Timers::default();
+        self.timers.release();
+        self.unowned = Unowned::default();
         self.jobs.cancel(|_| true);
         if self.nice() && self.comm_up {
             self.send(report(HoldingSet::NONE, false, Some(info)));

@@ -3,12 +3,13 @@
 use crate::notice::Notice;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::questions::AGREEMENT;
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
     pub(in crate::resources) fn begin_waiting(&mut self) {
         self.phase = Phase::Waiting;
-        self.timers.local = Some(self.after(AGREEMENT));
+        self.timers.set(Timer::Own, self.after(AGREEMENT));
     }
 
     /// Own groups first, then the word that we are settled. Not beside a release that is under way: our
@@ -18,16 +19,20 @@ impl ResourceState {
             self.settles_when_released = true;
             return;
         }
-        if let Some(until) = self.timers.aimed_at.filter(|until| *until > self.now) {
+        if let Some(until) = self
+            .timers
+            .at(Timer::AimedAt)
+            .filter(|until| *until > self.now)
+        {
             self.error("another node tries to reset this node: local resources wait");
-            self.timers.local = Some(until);
+            self.timers.set(Timer::Own, until);
             return;
         }
         if self.wait_for_claimant() || self.wait_for_a_leaver() {
             return;
         }
-        self.timers.local = None;
-        self.timers.ask_again = None;
+        self.timers.clear(Timer::Own);
+        self.timers.clear(Timer::AskAgain);
         self.waits_for_claimant = false;
         self.acquire_local(false);
         self.take_what_was_let_go();
@@ -67,7 +72,7 @@ impl ResourceState {
             return false;
         };
         self.decide("does not start the local resources", why);
-        self.timers.local = Some(self.after(AGREEMENT));
+        self.timers.set(Timer::Own, self.after(AGREEMENT));
         true
     }
 
@@ -91,7 +96,7 @@ impl ResourceState {
                 format!("{node} may run them, and does not answer"),
             );
         }
-        self.timers.local = Some(self.after(AGREEMENT));
+        self.timers.set(Timer::Own, self.after(AGREEMENT));
         true
     }
 }

@@ -16,6 +16,7 @@ use crate::resources::parts::standby::{
     COMPLETION, DONE_FOLLOWS, FIRST_ANSWER, GIVER_SHOWS, LEGACY_GIVER_SHOWS, REQUEST_WAITS,
     Request, Standby, Wish,
 };
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::{Phase, ResourceState};
 
@@ -78,14 +79,17 @@ impl ResourceState {
             since.is_some_and(|since| peer.newest_report > since) && peer.holds.has(set)
         };
         if self.peers.values().any(holds) {
-            self.timers.taken = Some(self.after(DONE_FOLLOWS));
+            self.timers.set(Timer::Taken, self.after(DONE_FOLLOWS));
         }
     }
 
     pub(in crate::resources) fn enter(&mut self, standby: Standby, deadline: Option<Duration>) {
         self.went_on = false;
         self.standby = standby;
-        self.sb_deadline = deadline.map(|delay| self.after(delay));
+        self.timers.clear(Timer::Standby);
+        if let Some(delay) = deadline {
+            self.timers.set(Timer::Standby, self.after(delay));
+        }
         self.info(format!("New standby state: {}", self.standby.number()));
     }
 
@@ -209,7 +213,7 @@ impl ResourceState {
             && let Standby::Answered { gives, .. } = &mut self.standby
         {
             *gives = true;
-            self.sb_deadline = Some(self.after(COMPLETION));
+            self.timers.set(Timer::Standby, self.after(COMPLETION));
         }
     }
 
@@ -247,7 +251,7 @@ impl ResourceState {
 
     /// The taker is done.
     pub(in crate::resources) fn given_and_taken(&mut self) {
-        self.timers.taken = None;
+        self.timers.clear(Timer::Taken);
         let set = self.sb_set;
         self.notice(Notice::OtherCompletedStandby {
             set: set.to_string(),

@@ -14,6 +14,7 @@ use crate::resources::parts::contest::{REPORT_BEFORE_TAKEOVER, is_takeover, may_
 use crate::resources::parts::names::unconfirmed_text;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::standby::Standby;
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::{Phase, ResourceState};
 
@@ -205,7 +206,8 @@ impl ResourceState {
             }
         } else if self.jobs.hold(may_run_there) {
             self.info(format!("takeover waits for the report of node {node}"));
-            self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
+            self.timers
+                .set(Timer::HeldTakeover, self.after(REPORT_BEFORE_TAKEOVER));
         }
     }
 
@@ -277,7 +279,7 @@ impl ResourceState {
         }
         if matches!(self.phase, Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
             self.phase = Phase::Stable;
-            self.timers.local = None;
+            self.timers.clear(Timer::Own);
         }
     }
 

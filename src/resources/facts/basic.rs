@@ -22,13 +22,4 @@ impl ResourceState {
     pub(in crate::resources) fn after(&self, delay: Duration) -> Monotonic {
         self.now + delay
     }
-
-    /// Whether `at` has come; clears it then.
-    pub(in crate::resources) fn take_due(timer: &mut Option<Monotonic>, now: Monotonic) -> bool {
-        let due = timer.is_some_and(|at| at <= now);
-        if due {
-            *timer = None;
-        }
-        due
-    }
 }

@@ -6,6 +6,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::{SAID, Scripts};
 use crate::resources::parts::loose::{Hands, STARTS};
 use crate::resources::parts::standby::COMPLETION;
+use crate::resources::parts::timers::take_due;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -82,7 +83,7 @@ impl ResourceState {
 
     pub(in crate::resources) fn unreported_overdue(&mut self) {
         for peer in self.peers.values_mut() {
-            if Self::take_due(&mut peer.hands.until, self.now) {
+            if take_due(&mut peer.hands.until, self.now) {
                 peer.hands = Hands::default();
             }
         }

@@ -11,6 +11,7 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::names::read_names;
 use crate::resources::parts::peer::{Peer, has_word};
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -89,7 +90,7 @@ impl ResourceState {
 
     /// The other side begins a new run or is gone: nothing is contested any more.
     pub(in crate::resources) fn way_given(&mut self, node: &NodeName) {
-        self.timers.other_yields = None;
+        self.timers.clear(Timer::OtherYields);
         if let Some(peer) = self.peers.get_mut(node) {
             peer.given_up = false;
         }

@@ -11,24 +11,30 @@ use crate::protocol::question::Position;
 use crate::resources::parts::failback::{AGAIN, TRIES};
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, Stop};
-use crate::resources::parts::unowned::{FOREIGN_ORPHANED, LOCAL_ORPHANED, SECOND_LATER};
+use crate::resources::parts::timers::Timer;
+use crate::resources::parts::unowned::SECOND_LATER;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
     pub(in crate::resources) fn orphans_deadline(&self) -> Option<Monotonic> {
-        if let Some(asked) = self.timers.orphans_asked {
-            return Some(asked.until);
+        if self.unowned.asked().is_some() {
+            return None;
         }
         let later = self.later_than_the_other();
-        let local = self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED);
+        let local = self.unowned.local_due();
         let foreign = self.foreign_due();
         let [local, foreign] = [local, foreign].map(|due| due.map(|due| due + later));
         [local, foreign].into_iter().flatten().min()
     }
 
+    /// The question of who runs what nobody seems to own is answered, or matters no more. Whether it was open.
+    pub(in crate::resources) fn question_is_over(&mut self) -> bool {
+        self.timers.clear(Timer::Unowned);
+        self.unowned.question_is_over()
+    }
+
     pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
-        let orphaned = self.timers.foreign_orphaned?;
-        let due = orphaned + FOREIGN_ORPHANED;
+        let due = self.unowned.foreign_due()?;
         Some(self.scripts_until().map_or(due, |until| due.max(until)))
     }
 
@@ -51,7 +57,7 @@ impl ResourceState {
         if self.failback_tries < TRIES {
             let pause = AGAIN.saturating_mul(2_u32.saturating_pow(u32::from(self.failback_tries)));
             self.failback_tries = self.failback_tries.saturating_add(1);
-            self.timers.failback = Some(self.after(pause));
+            self.timers.set(Timer::Failback, self.after(pause));
         }
     }
 
@@ -59,11 +65,11 @@ impl ResourceState {
     pub(in crate::resources) fn failback_settled(&mut self) {
         self.failback_due = false;
         self.goes_home_by_file = false;
-        self.timers.failback = None;
+        self.timers.clear(Timer::Failback);
     }
 
     pub(in crate::resources) fn failback_overdue(&mut self) {
-        if Self::take_due(&mut self.timers.failback, self.now) {
+        if self.timers.take_due(Timer::Failback, self.now) {
             self.failback_armed |= self.failback_due;
         }
     }
@@ -116,7 +122,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn stop_deadline(&self) -> Option<Monotonic> {
-        let at = match self.stop {
+        match self.stop {
             Stop::Wanted { asked, .. } if self.phase == Phase::Init && !self.comm_up => {
                 Some(asked + self.comm_is_late()).filter(|until| self.now < *until)
             }
@@ -126,8 +132,7 @@ impl ResourceState {
             Stop::Released { at } => Some(at),
             Stop::Ending { at } => Some(at).filter(|_| !self.jobs.running()),
             Stop::No | Stop::Releasing | Stop::Clients | Stop::Ended => None,
-        };
-        [at, self.timers.stop_slow].into_iter().flatten().min()
+        }
     }
 
     /// Whether the foreign groups are to go back to their owner.

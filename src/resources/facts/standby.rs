@@ -16,6 +16,7 @@ use crate::resources::parts::peer::Peer;
 use crate::resources::parts::standby::{
     Answer, COMPLETION, FIRST_ANSWER, LEGACY_GIVER_SHOWS, Standby,
 };
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -41,7 +42,7 @@ impl ResourceState {
             | Standby::Given
             | Standby::Taking => COMPLETION,
         };
-        self.sb_deadline = Some(self.after(patience));
+        self.timers.set(Timer::Standby, self.after(patience));
     }
 
     /// Whether a word of a standby that an earlier process began has to wait: the other node takes it for
@@ -66,7 +67,11 @@ impl ResourceState {
             && let Standby::Answered { gives, .. } = &mut self.standby
         {
             *gives = false;
-            self.sb_deadline = self.comm_up.then(|| self.after(LEGACY_GIVER_SHOWS));
+            self.timers.clear(Timer::Standby);
+            if self.comm_up {
+                self.timers
+                    .set(Timer::Standby, self.after(LEGACY_GIVER_SHOWS));
+            }
         }
     }
 
@@ -165,7 +170,7 @@ impl ResourceState {
 
     /// How long an open standby is still waited for; `None`: none is open.
     pub(in crate::resources) fn seconds_left(&self) -> Option<u64> {
-        let left = self.sb_deadline?.since(self.now);
+        let left = self.timers.at(Timer::Standby)?.since(self.now);
         (!left.is_zero()).then_some(left.as_secs())
     }
 

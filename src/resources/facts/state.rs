@@ -6,6 +6,7 @@ use crate::protocol::partition::Weight;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::freeze::FreezeRefused;
 use crate::resources::parts::standby::Standby;
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::{Phase, ResourceState};
 
@@ -118,7 +119,7 @@ impl ResourceState {
         self.other_stable
             && !self.contested()
             && self.standby == Standby::Not
-            && self.sb_deadline.is_none()
+            && !self.timers.is_set(Timer::Standby)
             && !self.jobs.running()
             && matches!(self.phase, Phase::Init | Phase::Stable | Phase::Shutdown)
     }

@@ -12,6 +12,7 @@ pub(in crate::resources) mod peer;
 pub(in crate::resources) mod questions;
 pub(in crate::resources) mod standby;
 pub(in crate::resources) mod stop;
+pub(in crate::resources) mod timers;
 pub(in crate::resources) mod trouble;
 pub(in crate::resources) mod unheard;
 pub(in crate::resources) mod unowned;

@@ -6,10 +6,10 @@ use crate::clock::Monotonic;
 use crate::resources::holding::HoldingSet;
 
 /// How long nobody may own our local groups: the owner is the first to repair.
-pub(in crate::resources) const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
+const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
 
 /// How long nobody may own the other side's groups: their owner goes first.
-pub(in crate::resources) const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
+const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
 
 /// How much longer the node waits that is not the first by name: two that ask each other in the same
 /// moment withdraw both, and would do so again and again.
@@ -18,9 +18,66 @@ pub(in crate::resources) const SECOND_LATER: Duration = Duration::from_secs(1);
 /// How long the other node may take to answer before it is asked again.
 pub(in crate::resources) const ANSWER: Duration = Duration::from_secs(10);
 
-/// The other node was asked whether it runs something.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::resources) struct OrphansAsked {
-    pub(in crate::resources) set: HoldingSet,
-    pub(in crate::resources) until: Monotonic,
+/// Since when nobody owns a half, and what the other node was asked about.
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Unowned {
+    local_since: Option<Monotonic>,
+    foreign_since: Option<Monotonic>,
+    asked: Option<HoldingSet>,
+}
+
+impl Unowned {
+    /// Nobody owns them now, or somebody does.
+    pub(in crate::resources) fn found(&mut self, local: bool, foreign: bool, now: Monotonic) {
+        let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
+        self.local_since = since(self.local_since, local);
+        self.foreign_since = since(self.foreign_since, foreign);
+    }
+
+    /// It is watched anew. A question stays open.
+    pub(in crate::resources) const fn forget(&mut self) {
+        self.local_since = None;
+        self.foreign_since = None;
+    }
+
+    /// When the local groups have been without an owner for long enough.
+    pub(in crate::resources) fn local_due(&self) -> Option<Monotonic> {
+        self.local_since.map(|since| since + LOCAL_ORPHANED)
+    }
+
+    /// The same of the foreign ones.
+    pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
+        self.foreign_since.map(|since| since + FOREIGN_ORPHANED)
+    }
+
+    pub(in crate::resources) const fn ask(&mut self, set: HoldingSet) {
+        self.asked = Some(set);
+    }
+
+    /// What the other node was asked about, and has not answered yet.
+    pub(in crate::resources) const fn asked(&self) -> Option<HoldingSet> {
+        self.asked
+    }
+
+    /// Whether one was open.
+    pub(in crate::resources) const fn question_is_over(&mut self) -> bool {
+        self.asked.take().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_counts_from_when_it_was_first_seen() {
+        let at = Monotonic::from_millis;
+        let mut unowned = Unowned::default();
+        unowned.found(true, false, at(1_000));
+        unowned.found(true, true, at(2_000));
+        assert_eq!(unowned.local_due(), Some(at(3_000)));
+        assert_eq!(unowned.foreign_due(), Some(at(17_000)));
+        unowned.found(false, true, at(3_000));
+        assert_eq!(unowned.local_due(), None);
+    }
 }

@@ -10,6 +10,7 @@ use crate::resources::messages::{report, stonith};
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::{Phase, ResourceState};
 
@@ -151,7 +152,7 @@ impl ResourceState {
         if self.all_peers_gone() && matches!(self.phase, Phase::Starting | Phase::Waiting) {
             // Nobody is left to agree with, whatever there was to take.
             self.phase = Phase::Stable;
-            self.timers.local = None;
+            self.timers.clear(Timer::Own);
             self.settles_when_released = false;
         }
         if yields {

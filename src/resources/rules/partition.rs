@@ -30,6 +30,7 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unheard::{UNSERVED, served_by};
 use crate::resources::state::{Phase, ResourceState};
 
@@ -45,7 +46,7 @@ impl ResourceState {
         }
         let result = message.text(field::RESULT);
         if ours && matches!(result, Some("bad" | "badhost")) {
-            self.timers.aimed_at = Some(self.after(AIMED_AT));
+            self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
         // One that knows the rule says it in its status, with its weight.
         let current = self.peers.get(from).is_some_and(|peer| {
@@ -109,13 +110,14 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn partition_overdue(&mut self) {
-        if Self::take_due(&mut self.timers.other_yields, self.now) {
+        if self.timers.take_due(Timer::OtherYields, self.now) {
             self.give_way("the other node does not give up what both run");
         }
-        if Self::take_due(&mut self.timers.takeover_goes_on, self.now) {
+        if self.timers.take_due(Timer::HeldTakeover, self.now) {
             if self.peers.values().any(|peer| peer.leaving && !peer.left) {
                 // It says when it has released them, or dies.
-                self.timers.takeover_goes_on = Some(self.after(REPORT_BEFORE_TAKEOVER));
+                self.timers
+                    .set(Timer::HeldTakeover, self.after(REPORT_BEFORE_TAKEOVER));
                 return;
             }
             self.warn("the node that came back does not report its resources: taking them");

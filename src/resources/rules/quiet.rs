@@ -17,7 +17,8 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::Scripts;
 use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::standby::{Standby, Wish};
-use crate::resources::parts::unowned::{ANSWER, LOCAL_ORPHANED, OrphansAsked};
+use crate::resources::parts::timers::Timer;
+use crate::resources::parts::unowned::ANSWER;
 use crate::resources::state::{Audit, Phase, ResourceState};
 
 impl ResourceState {
@@ -82,29 +83,25 @@ impl ResourceState {
         };
         let local = orphaned(HoldingSet::LOCAL);
         let foreign = orphaned(HoldingSet::FOREIGN);
-        let now = self.now;
-        let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
         self.scripts_matter_no_more();
-        self.timers.local_orphaned = since(self.timers.local_orphaned, local);
-        self.timers.foreign_orphaned = since(self.timers.foreign_orphaned, foreign);
+        self.unowned.found(local, foreign, self.now);
         if !local && !foreign {
             self.withdraw_question();
         }
     }
 
     pub(in crate::resources) fn orphans_overdue(&mut self) {
-        if let Some(asked) = self.timers.orphans_asked {
-            if asked.until <= self.now {
+        if self.unowned.asked().is_some() {
+            if self.timers.take_due(Timer::Unowned, self.now) {
                 self.withdraw_question();
-                self.timers.local_orphaned = None;
-                self.timers.foreign_orphaned = None;
+                self.unowned.forget();
             }
             return;
         }
         let later = self.later_than_the_other();
         let is_due = |at: Option<Monotonic>| at.is_some_and(|at| at + later <= self.now);
         let mut set = HoldingSet::NONE;
-        if is_due(self.timers.local_orphaned.map(|at| at + LOCAL_ORPHANED)) {
+        if is_due(self.unowned.local_due()) {
             set = set.with(HoldingSet::LOCAL);
         }
         if is_due(self.foreign_due()) {
@@ -117,14 +114,14 @@ impl ResourceState {
             format!("asks the other node about the {set} resources"),
             "nobody seems to run them",
         );
-        let until = self.after(ANSWER);
-        self.timers.orphans_asked = Some(OrphansAsked { set, until });
+        self.timers.set(Timer::Unowned, self.after(ANSWER));
+        self.unowned.ask(set);
         self.ask();
     }
 
     /// A full report of the other node of a pair came.
     pub(in crate::resources) fn orphans_answered(&mut self, from: &NodeName, report: &Message) {
-        let Some(asked) = self.timers.orphans_asked else {
+        let Some(asked) = self.unowned.asked() else {
             return;
         };
         if !self.answers_newest(from, report) {
@@ -132,12 +129,12 @@ impl ResourceState {
         }
         // What it has taken meanwhile, or moves, is no orphan.
         let owned = self.mine.with(self.theirs_at_most().mirror());
-        let set = asked.set.without(owned);
+        let set = asked.without(owned);
         let settled = self.is_stable() && self.phase == Phase::Stable && !self.frozen;
         if set.is_none() || !settled {
             return self.withdraw_question();
         }
-        self.timers.orphans_asked = None;
+        self.question_is_over();
         let set = self.without_what_scripts_may_start(from, set);
         if set.is_none() {
             // Whoever heard our question waits for a word of ours.
@@ -148,8 +145,7 @@ impl ResourceState {
             format!("takes the {set} resources"),
             "nobody runs them, and the node that should does not take them",
         );
-        self.timers.local_orphaned = None;
-        self.timers.foreign_orphaned = None;
+        self.unowned.forget();
         self.take_orphans(set);
     }
 

@@ -12,6 +12,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
 use crate::resources::parts::loose::Hands;
 use crate::resources::parts::standby::{DONE_FOLLOWS, Standby};
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::{Phase, ResourceState};
 
@@ -261,14 +262,14 @@ impl ResourceState {
             && self.other_stable
             && self.given_at.is_some_and(|given| report > given)
             && holds.is_some_and(|holds| holds.has(self.sb_set.mirror()));
-        if taken && self.timers.taken.is_none() {
-            self.timers.taken = Some(self.after(DONE_FOLLOWS));
+        if taken && !self.timers.is_set(Timer::Taken) {
+            self.timers.set(Timer::Taken, self.after(DONE_FOLLOWS));
         }
     }
 
     /// A node says that it is being stopped: no other yielding is to be expected of it.
     pub(in crate::resources) fn leaves_instead_of_yielding(&mut self, node: &NodeName) {
-        if self.timers.other_yields.take().is_some() {
+        if self.timers.take(Timer::OtherYields) {
             self.decide(
                 "keeps everything, and waits until the other node has gone",
                 format!("node {node} is being stopped"),

@@ -22,6 +22,7 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::peer::has_word;
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
@@ -98,7 +99,7 @@ impl ResourceState {
         match self.phase {
             Phase::Init | Phase::Shutdown => {}
             Phase::Starting | Phase::Waiting => {
-                if mute && self.timers.ask_again.is_none() {
+                if mute && !self.timers.is_set(Timer::AskAgain) {
                     self.ask_soon();
                 }
             }
@@ -136,7 +137,7 @@ impl ResourceState {
             "messages of it are lost, whatever they said",
         );
         self.ask();
-        if self.timers.ask_again.is_none() {
+        if !self.timers.is_set(Timer::AskAgain) {
             self.ask_soon();
         }
     }
@@ -205,7 +206,7 @@ impl ResourceState {
         if self.heard_when_cut_off(&back) {
             return;
         }
-        if active && self.nice() && self.timers.ask_again.is_none() {
+        if active && self.nice() && !self.timers.is_set(Timer::AskAgain) {
             self.ask_soon();
         }
         if active && !self.nice() {

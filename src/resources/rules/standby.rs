@@ -21,6 +21,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::loose::Hands;
 use crate::resources::parts::standby::{COMPLETION, OFFER_WAITS, Request, Standby, Wish};
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
@@ -77,7 +78,7 @@ impl ResourceState {
 
     /// Its `done` has not come.
     pub(in crate::resources) fn taken_overdue(&mut self) {
-        if Self::take_due(&mut self.timers.taken, self.now) && self.standby == Standby::Given {
+        if self.timers.take_due(Timer::Taken, self.now) && self.standby == Standby::Given {
             self.decide(
                 format!("ends the standby of {}", self.sb_set),
                 "the other node reports that it holds what was given",
@@ -288,13 +289,13 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn standby_overdue(&mut self) {
-        if !Self::take_due(&mut self.sb_deadline, self.now) {
+        if !self.timers.take_due(Timer::Standby, self.now) {
             return;
         }
         match self.standby {
             // Our own scripts take their time; the other waits or dies.
             Standby::Giving | Standby::Taking => {
-                self.sb_deadline = Some(self.after(COMPLETION));
+                self.timers.set(Timer::Standby, self.after(COMPLETION));
             }
             Standby::Asked(wish) => {
                 self.decide(
@@ -307,7 +308,7 @@ impl ResourceState {
                 self.failback_unanswered(wish);
             }
             Standby::Given if self.is_taking_still() => {
-                self.sb_deadline = Some(self.after(COMPLETION));
+                self.timers.set(Timer::Standby, self.after(COMPLETION));
             }
             Standby::Not | Standby::Given | Standby::Answered { .. } => {
                 let given = self.standby == Standby::Given;
@@ -337,7 +338,7 @@ impl ResourceState {
         }
         peer.has_taken = Some((set, done));
         peer.asked = 0;
-        if self.timers.ask_again.is_none() {
+        if !self.timers.is_set(Timer::AskAgain) {
             self.ask_soon();
         }
     }

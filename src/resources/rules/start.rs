@@ -24,6 +24,7 @@ use crate::resources::parts::questions::{
     AGREEMENT, ASK_ON, ASK_ONE_THAT_ECHOES, ASK_WHEN_STABLE, REPORT,
 };
 use crate::resources::parts::standby::Standby;
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::{Phase, ResourceState};
 
@@ -111,7 +112,7 @@ impl ResourceState {
             return self.answer();
         }
         // Two that ask each other at once about what nobody runs shall not both take it.
-        self.timers.orphans_asked = None;
+        self.question_is_over();
         let peer = self.peers.entry(from.clone()).or_default();
         if Position::of(message) < peer.newest_report {
             // A copy that comes late: it has gone on since.
@@ -143,12 +144,11 @@ impl ResourceState {
     /// Handles what is due: the agreement and the missing report.
     pub(in crate::resources) fn handshake_overdue(&mut self) {
         let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
-        if Self::take_due(&mut self.timers.ask_again, self.now)
-            && (open || self.phase == Phase::Stable)
+        if self.timers.take_due(Timer::AskAgain, self.now) && (open || self.phase == Phase::Stable)
         {
             self.ask_again();
         }
-        if Self::take_due(&mut self.timers.local, self.now) && open {
+        if self.timers.take_due(Timer::Own, self.now) && open {
             self.settle_start();
         }
     }
@@ -220,7 +220,7 @@ impl ResourceState {
         }
         if repeat {
             self.ask();
-            self.timers.ask_again = Some(self.after(pause));
+            self.timers.set(Timer::AskAgain, self.after(pause));
         }
         for name in mute {
             self.error(format!(
@@ -233,8 +233,8 @@ impl ResourceState {
         }
         // Waiting for ever would leave our groups down.
         // Spec: docs/protocol/resources.md, 18, row 13.
-        if self.phase == Phase::Starting && self.peer_active() && self.timers.local.is_none() {
-            self.timers.local = Some(self.after(AGREEMENT));
+        if self.phase == Phase::Starting && self.peer_active() && !self.timers.is_set(Timer::Own) {
+            self.timers.set(Timer::Own, self.after(AGREEMENT));
         }
     }
 
@@ -273,7 +273,7 @@ impl ResourceState {
             peer.asked = 1;
         }
         self.ask();
-        if self.timers.ask_again.is_none() {
+        if !self.timers.is_set(Timer::AskAgain) {
             self.ask_soon();
         }
         true

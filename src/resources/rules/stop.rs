@@ -8,6 +8,7 @@ use crate::protocol::message::Message;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, SLOW, Stop};
+use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
@@ -63,7 +64,7 @@ impl ResourceState {
             since: self.now,
             logged: false,
         };
-        self.timers.stop_slow = Some(self.after(SLOW));
+        self.timers.set(Timer::StopSlow, self.after(SLOW));
         if reason == StopReason::Release {
             self.stop_without_waiting();
         }
@@ -114,7 +115,7 @@ impl ResourceState {
         self.notice(Notice::AllRelinquished {});
         self.releasing = HoldingSet::NONE;
         if self.stopping() {
-            self.timers.stop_slow = None;
+            self.timers.clear(Timer::StopSlow);
             self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
             self.stop = Stop::Released {
                 at: self.after(PAUSE),
@@ -131,7 +132,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn stop_overdue(&mut self) {
-        if Self::take_due(&mut self.timers.stop_slow, self.now) {
+        if self.timers.take_due(Timer::StopSlow, self.now) {
             self.stop_is_slow();
         }
         match self.stop {
@@ -167,6 +168,6 @@ impl ResourceState {
                 Self::named(&left)
             ),
         });
-        self.timers.stop_slow = Some(self.after(SLOW));
+        self.timers.set(Timer::StopSlow, self.after(SLOW));
     }
 }

@@ -1,6 +1,7 @@
 //! Ways home, and what is tried again beside a node that has not finished yet.
 
 use super::*;
+use crate::resources::parts::timers::Timer;
 
 const ON: AutoFailback = AutoFailback::On;
 const OFFER: &str = "ask foreign me";
@@ -28,7 +29,7 @@ fn a_failback_waits_while_the_other_node_still_runs_its_own() {
     core.state.theirs = HoldingSet::LOCAL;
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
     core.hear("b", "resource local 0");
-    core.state.timers.other_yields = None;
+    core.state.timers.clear(Timer::OtherYields);
     core.state.other_stable = true;
     core.state.failback_armed = true;
     core.said();
