@@ -118,7 +118,7 @@ impl ResourceState {
 
     /// What follows from the new state: pending requests, finished jobs, next orders, audit.
     pub(in crate::resources) fn settle(&mut self) {
-        if !self.manage {
+        if !self.setup.manages() {
             return;
         }
         loop {

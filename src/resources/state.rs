@@ -1,7 +1,6 @@
 //! The state of the resource core. Spec: docs/protocol/resources.md, 3.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -10,7 +9,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 use crate::protocol::question::Position;
-use crate::protocol::settings::{AutoFailback, NodeSettings};
+use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::by_key::Asked;
@@ -19,6 +18,7 @@ use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::Asking;
+use crate::resources::parts::setup::Setup;
 use crate::resources::parts::standby::{Answer, Request, Standby};
 use crate::resources::parts::stop::Stop;
 use crate::resources::parts::timers::TimerTable;
@@ -56,14 +56,8 @@ pub(super) struct Audit {
 /// no more. Spec: docs/protocol/resources.md, 13.
 #[derive(Debug)]
 pub struct ResourceState {
-    pub(super) local: NodeName,
-    pub(super) nodes: Vec<NodeName>,
+    pub(super) setup: Setup,
     pub(super) groups: Vec<ResourceGroup>,
-    pub(super) model: AutoFailback,
-    pub(super) manage: bool,
-    pub(super) pid: u32,
-    pub(super) keepalive: Duration,
-    pub(super) initdead: Duration,
 
     pub(super) now: Monotonic,
     pub(super) out: Vec<ResourceOutput>,
@@ -171,14 +165,8 @@ impl ResourceState {
     #[must_use]
     pub fn new(settings: &NodeSettings) -> Self {
         Self {
-            local: settings.local.clone(),
-            nodes: settings.nodes.clone(),
+            setup: Setup::new(settings),
             groups: settings.groups.clone(),
-            model: settings.auto_failback,
-            manage: settings.manage_resources,
-            pid: settings.pid,
-            keepalive: settings.timing.keepalive,
-            initdead: settings.timing.initdead,
             now: Monotonic::ZERO,
             out: Vec::new(),
             comm_up: false,

@@ -28,7 +28,7 @@ impl ResourceState {
     /// The node was frozen when its process began anew. Not if something is left to be released: a
     /// release ends the freeze. Call after [`finish`](Self::finish).
     pub fn keep_frozen(&mut self) {
-        if self.manage && self.nice() && self.releasing.is_none() {
+        if self.setup.manages() && self.nice() && self.releasing.is_none() {
             self.frozen = true;
         }
     }

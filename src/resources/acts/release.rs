@@ -58,7 +58,7 @@ impl ResourceState {
     /// other node hears, once more, that it is under way, for it may have missed that.
     pub(in crate::resources) fn others_may_run_them(&mut self, why: &str) {
         let runs = |group: &ResourceGroup| self.jobs.runs(&group.key);
-        if !self.manage || !self.groups.iter().any(runs) {
+        if !self.setup.manages() || !self.groups.iter().any(runs) {
             return;
         }
         if std::mem::replace(&mut self.told_of_release, true) {
@@ -138,7 +138,9 @@ impl ResourceState {
 
     pub(in crate::resources) fn begin_stop(&mut self) {
         self.stop = Stop::Releasing;
-        self.notice(Notice::ShutdownInProgress { pid: self.pid });
+        self.notice(Notice::ShutdownInProgress {
+            pid: self.setup.pid(),
+        });
         self.decide(
             format!("releases {} and stops", self.mine),
             "a stop was requested",

@@ -115,7 +115,7 @@ impl ResourceState {
             ));
             return self.decide(format!("refuses to give {set} away"), why);
         }
-        let node = self.local.to_string();
+        let node = self.setup.local().to_string();
         let info = "me".to_owned();
         if let Some(seconds) = self.seconds_left() {
             return self.notice(Notice::StandbyInProgress {
@@ -160,7 +160,7 @@ impl ResourceState {
         }
         self.send(offer);
         self.notice(Notice::WantsStandby {
-            node: self.local.to_string(),
+            node: self.setup.local().to_string(),
             set: set.to_string(),
         });
         self.sb_set = set;

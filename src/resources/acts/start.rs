@@ -95,7 +95,7 @@ impl ResourceState {
             keys = self.not_elsewhere(keys);
         }
         if keys.is_empty() {
-            let node = self.local.to_string();
+            let node = self.setup.local().to_string();
             self.notice(Notice::NoLocalResources { node });
         } else {
             let cause = if forced {
@@ -127,7 +127,7 @@ impl ResourceState {
     /// status word has come yet may run them: being quick at the start is no proof of being alone.
     pub(in crate::resources) fn acquire_as_legacy(&mut self) {
         let keys: Vec<GroupKey> = self
-            .keys_owned_by(&self.local.clone())
+            .keys_owned_by(&self.setup.local().clone())
             .into_iter()
             .filter(|key| !self.jobs.runs(key))
             .collect();
@@ -150,7 +150,7 @@ impl ResourceState {
         if self.stopping() {
             return;
         }
-        for key in self.keys_owned_by(&self.local.clone()) {
+        for key in self.keys_owned_by(&self.setup.local().clone()) {
             if !self.asked.contains_key(&key) {
                 self.ask_for(&key);
             }
@@ -308,7 +308,7 @@ impl ResourceState {
     /// follows it in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
     pub(in crate::resources) fn is_first_after(&mut self, node: &NodeName) -> bool {
         let alive = |name: &NodeName| {
-            *name == self.local
+            *name == *self.setup.local()
                 || self.peers.get(name).is_some_and(|peer| {
                     !peer.left && peer.status.is_some_and(NodeStatus::is_living)
                 })
@@ -339,15 +339,20 @@ impl ResourceState {
             ));
             return false;
         }
-        let at = self.nodes.iter().position(|name| name == node).unwrap_or(0);
-        let (before, after) = self.nodes.split_at(at);
+        let at = self
+            .setup
+            .nodes()
+            .iter()
+            .position(|name| name == node)
+            .unwrap_or(0);
+        let (before, after) = self.setup.nodes().split_at(at);
         let first = after
             .iter()
             .skip(1)
             .chain(before)
             .find(|name| alive(name))
             .cloned();
-        let ours = first.as_ref() == Some(&self.local);
+        let ours = first.as_ref() == Some(self.setup.local());
         if !ours && let Some(first) = first {
             self.info(format!("resources of {node} are left to {first}"));
         }

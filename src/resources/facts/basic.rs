@@ -15,7 +15,7 @@ impl ResourceState {
 
     /// Whether holding reports, standby and takeover are in force.
     pub(in crate::resources) const fn nice(&self) -> bool {
-        self.model.is_nice()
+        self.setup.model().is_nice()
     }
 
     /// `delay` from now.

@@ -108,7 +108,7 @@ impl ResourceState {
         let Some((name, _)) = self.other() else {
             return Vec::new();
         };
-        let by_name = self.owners_differ().then(|| *name < self.local);
+        let by_name = self.owners_differ().then(|| *name < *self.setup.local());
         let theirs = self.theirs_at_most().mirror();
         let goes =
             |side: HoldingSet| by_name.unwrap_or_else(|| theirs.has(side) && !self.mine.has(side));

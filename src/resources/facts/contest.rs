@@ -10,7 +10,8 @@ impl ResourceState {
     pub(in crate::resources) fn expect_way(&mut self) {
         if !self.timers.is_set(Timer::OtherYields) && !self.other_leaves() {
             let wait = self
-                .keepalive
+                .setup
+                .keepalive()
                 .saturating_mul(KEEPALIVES_TO_YIELD)
                 .max(LEAST_TO_YIELD);
             self.timers.set(Timer::OtherYields, self.after(wait));

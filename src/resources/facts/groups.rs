@@ -104,7 +104,7 @@ impl ResourceState {
 
     /// Local or foreign.
     pub(in crate::resources) fn side_of(&self, group: &ResourceGroup) -> HoldingSet {
-        if group.owner == self.local {
+        if group.owner == *self.setup.local() {
             HoldingSet::LOCAL
         } else {
             HoldingSet::FOREIGN

@@ -39,7 +39,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn later_than_the_other(&self) -> Duration {
-        let second = self.peers.keys().any(|peer| *peer < self.local);
+        let second = self.peers.keys().any(|peer| *peer < *self.setup.local());
         if second { SECOND_LATER } else { Duration::ZERO }
     }
 
@@ -109,7 +109,7 @@ impl ResourceState {
     /// How long after its request a stop waits for communication. A peer that we hear and that
     /// does not hear us would keep it waiting for ever.
     pub(in crate::resources) fn comm_is_late(&self) -> Duration {
-        self.initdead.saturating_add(OTHER_SETTLES)
+        self.setup.initdead().saturating_add(OTHER_SETTLES)
     }
 
     /// The clients have ended.

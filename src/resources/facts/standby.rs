@@ -134,7 +134,7 @@ impl ResourceState {
     /// node offers only what somebody wants.
     pub(in crate::resources) fn gives_way_to(&self, from: &NodeName) -> bool {
         let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
-        !ours || *from < self.local
+        !ours || *from < *self.setup.local()
     }
 
     /// Whether a second offer of the giver that we have answered is one: see the top.

@@ -47,7 +47,7 @@ impl ResourceState {
     pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
         if self.frozen {
             Ok(())
-        } else if !self.manage {
+        } else if !self.setup.manages() {
             Err(FreezeRefused::NotManaged)
         } else if !self.nice() {
             Err(FreezeRefused::LegacyModel)
@@ -98,7 +98,7 @@ impl ResourceState {
 
     /// Whether a release of everything is not under way already.
     pub(in crate::resources) fn may_begin_anew(&self) -> bool {
-        self.manage && self.phase != Phase::Shutdown && !self.stopping()
+        self.setup.manages() && self.phase != Phase::Shutdown && !self.stopping()
     }
 
     /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:

@@ -67,7 +67,7 @@ impl ResourceState {
     pub(in crate::resources) fn on_ip_request_resp(&mut self, from: &NodeName, message: &Message) {
         let for_us = message
             .text(field::DEST)
-            .is_some_and(|dest| dest.eq_ignore_ascii_case(self.local.as_str()));
+            .is_some_and(|dest| dest.eq_ignore_ascii_case(self.setup.local().as_str()));
         let granted = message.text(field::OK) == Some("OK");
         let Some(word) = message.text(field::IPADDR) else {
             return;

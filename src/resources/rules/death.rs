@@ -138,7 +138,7 @@ impl ResourceState {
             self.other_stable = true;
             return;
         }
-        if !self.nodes.contains(node) && self.keys_owned_by(node).is_empty() {
+        if !self.setup.nodes().contains(node) && self.keys_owned_by(node).is_empty() {
             // Added at run time, never ran anything. Spec: docs/protocol/resources.md, 13, [D].
             self.peers.remove(node);
             self.info(format!("node {node} owns no resources: nothing to take"));

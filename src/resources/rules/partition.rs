@@ -39,7 +39,7 @@ impl ResourceState {
     pub(in crate::resources) fn on_stonith(&mut self, from: &NodeName, message: &Message) {
         let ours = message
             .text(field::NODE)
-            .is_some_and(|node| node.eq_ignore_ascii_case(self.local.as_str()));
+            .is_some_and(|node| node.eq_ignore_ascii_case(self.setup.local().as_str()));
         if ours && !self.nice() && self.phase == Phase::Stable {
             // Who says so takes our groups, and without reports nobody would notice.
             self.ask_for_own();
@@ -71,7 +71,7 @@ impl ResourceState {
         }
         let ours = self.weight();
         let we_yield = if mutual {
-            yields(&self.local, ours, node, theirs)
+            yields(self.setup.local(), ours, node, theirs)
         } else {
             ours.runs == 0 || theirs.runs > 0
         };
@@ -159,7 +159,7 @@ impl ResourceState {
             return true;
         }
         if let Some(theirs) = theirs.filter(|_| both)
-            && !yields(&self.local, self.weight(), node, theirs)
+            && !yields(self.setup.local(), self.weight(), node, theirs)
         {
             self.expect_way();
             return true;
@@ -183,7 +183,7 @@ impl ResourceState {
     pub(in crate::resources) fn look_for_unserved(&mut self, node: &NodeName, served: HoldingSet) {
         let idle = self.nice()
             && self.is_pair()
-            && self.manage
+            && self.setup.manages()
             && !self.comm_up
             && self.phase == Phase::Init
             && !self.frozen

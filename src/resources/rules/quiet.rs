@@ -217,7 +217,7 @@ impl ResourceState {
         }
         let due = self.failback_due
             && self.mine.has(HoldingSet::FOREIGN)
-            && self.model == AutoFailback::On
+            && self.setup.model() == AutoFailback::On
             && !self.stopping();
         if !due {
             self.failback_due = false;

@@ -201,7 +201,7 @@ impl ResourceState {
             self.released_before_our_run(from, message);
         }
         if self.phase == Phase::Starting {
-            if self.model == AutoFailback::Off {
+            if self.setup.model() == AutoFailback::Off {
                 self.foreign_done = true;
             }
             self.begin_waiting();

@@ -42,7 +42,7 @@ impl ResourceState {
         new: NodeStatus,
         message: Message,
     ) {
-        if *node == self.local {
+        if *node == *self.setup.local() {
             return;
         }
         if new != NodeStatus::Ping && !hooks::is_ping(&message) {
@@ -94,7 +94,7 @@ impl ResourceState {
         }
         let peer = self.peers.entry(node.clone()).or_default();
         peer.fresh |= old == NodeStatus::Up;
-        let mute = !peer.reported && self.model.is_nice();
+        let mute = !peer.reported && self.setup.model().is_nice();
         let missed = old != NodeStatus::Up;
         match self.phase {
             Phase::Init | Phase::Shutdown => {}

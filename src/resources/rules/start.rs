@@ -39,7 +39,7 @@ impl ResourceState {
     /// Communication is up.
     pub(in crate::resources) fn comm_is_up(&mut self) {
         self.comm_up = true;
-        if !self.manage {
+        if !self.setup.manages() {
             return;
         }
         self.standby_goes_on();

@@ -40,8 +40,10 @@ impl ResourceState {
         if self.stopping() {
             return;
         }
-        if !self.manage {
-            self.notice(Notice::ShutdownInProgress { pid: self.pid });
+        if !self.setup.manages() {
+            self.notice(Notice::ShutdownInProgress {
+                pid: self.setup.pid(),
+            });
             self.stop = Stop::Clients;
             self.act(Action::StopClients);
             return;
@@ -143,7 +145,7 @@ impl ResourceState {
             // What was stopped once more for another node ends first: the next daemon may start it.
             Stop::Ending { at } if at <= self.now && !self.jobs.running() => {
                 self.notice(Notice::ShutdownComplete {
-                    node: self.local.to_string(),
+                    node: self.setup.local().to_string(),
                 });
                 self.stop = Stop::Ended;
                 self.act(Action::Exit);

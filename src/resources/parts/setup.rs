@@ -1,0 +1,64 @@
+//! What the settings say. Nobody writes it after the start.
+
+use std::time::Duration;
+
+use crate::protocol::name::NodeName;
+use crate::protocol::settings::{AutoFailback, NodeSettings};
+
+/// The settings that the core works by.
+#[derive(Debug)]
+pub(in crate::resources) struct Setup {
+    local: NodeName,
+    nodes: Vec<NodeName>,
+    model: AutoFailback,
+    manages: bool,
+    pid: u32,
+    keepalive: Duration,
+    initdead: Duration,
+}
+
+impl Setup {
+    pub(in crate::resources) fn new(settings: &NodeSettings) -> Self {
+        Self {
+            local: settings.local.clone(),
+            nodes: settings.nodes.clone(),
+            model: settings.auto_failback,
+            manages: settings.manage_resources,
+            pid: settings.pid,
+            keepalive: settings.timing.keepalive,
+            initdead: settings.timing.initdead,
+        }
+    }
+
+    /// This node.
+    pub(in crate::resources) const fn local(&self) -> &NodeName {
+        &self.local
+    }
+
+    /// All nodes, in the order of the configuration.
+    pub(in crate::resources) fn nodes(&self) -> &[NodeName] {
+        &self.nodes
+    }
+
+    pub(in crate::resources) const fn model(&self) -> AutoFailback {
+        self.model
+    }
+
+    /// Whether resources are managed here.
+    pub(in crate::resources) const fn manages(&self) -> bool {
+        self.manages
+    }
+
+    /// Of the process, for a log line.
+    pub(in crate::resources) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(in crate::resources) const fn keepalive(&self) -> Duration {
+        self.keepalive
+    }
+
+    pub(in crate::resources) const fn initdead(&self) -> Duration {
+        self.initdead
+    }
+}
