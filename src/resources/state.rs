@@ -16,6 +16,7 @@ use crate::resources::parts::by_key::Asked;
 use crate::resources::parts::freeze::Waiting;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
+use crate::resources::parts::names::Names;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::Asking;
 use crate::resources::parts::setup::Setup;
@@ -126,6 +127,7 @@ pub struct ResourceState {
     pub(super) unserved: Option<(HoldingSet, Monotonic)>,
     /// What membership knows of our weight.
     pub(super) told_weight: Option<Weight>,
+    pub(super) names: Names,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
@@ -144,12 +146,6 @@ pub struct ResourceState {
     pub(super) came: BTreeSet<GroupKey>,
     /// Those of them that a person has to confirm: that was said.
     pub(super) unconfirmed: BTreeSet<GroupKey>,
-    /// Our file names other owners by now than we go by.
-    pub(super) owners_pending: bool,
-    /// What we said last of which groups run here.
-    pub(super) named: Option<String>,
-    /// By which owners we count: the mark of our haresources.
-    pub(super) owners: String,
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
     pub(super) asking: Asking,
@@ -203,6 +199,7 @@ impl ResourceState {
             unserved: None,
             waits_for_claimant: false,
             told_weight: None,
+            names: Names::new(mark(&settings.groups)),
             timers: TimerTable::default(),
             unowned: Unowned::default(),
             peers: settings
@@ -218,10 +215,7 @@ impl ResourceState {
             looked_at: None,
             left: BTreeSet::new(),
             came: BTreeSet::new(),
-            named: None,
-            owners_pending: false,
             unconfirmed: BTreeSet::new(),
-            owners: mark(&settings.groups),
             asked: BTreeMap::new(),
             asking: Asking::default(),
             beside_legacy: BesideLegacy::default(),

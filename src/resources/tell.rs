@@ -57,13 +57,13 @@ impl ResourceState {
         if !self.is_pair() || !self.peers.values().all(understood) {
             return;
         }
-        message.set_text(field::HARESOURCES, &self.owners);
+        message.set_text(field::HARESOURCES, self.names.owners());
         let runs: Vec<&GroupKey> = self.jobs.taken().collect();
         let names = names_text(&runs);
         if let Some(names) = &names {
             message.set_text(field::NAMES, names);
         }
-        self.named = names;
+        self.names.say(names);
     }
 
     /// While nodes count by group each says what has changed: a group that does not start here may be
@@ -73,7 +73,7 @@ impl ResourceState {
             return;
         }
         let runs: Vec<&GroupKey> = self.jobs.taken().collect();
-        if names_text(&runs) != self.named {
+        if self.names.said_otherwise(names_text(&runs).as_deref()) {
             self.tell_what_runs();
         }
     }

@@ -52,7 +52,7 @@ impl ResourceState {
     /// Whether the other node is known to go by other owners.
     pub(in crate::resources) fn owners_differ(&self) -> bool {
         let owners = self.other().and_then(|(_, peer)| peer.owners.as_ref());
-        owners.is_some_and(|owners| *owners != self.owners)
+        owners.is_some_and(|owners| *owners != self.names.owners())
     }
 
     /// Whether words for halves mean different groups to the two nodes, and the groups are known.
@@ -72,7 +72,7 @@ impl ResourceState {
         if self.owners_differ() {
             return Some(format!("haresources of {node} names other owners"));
         }
-        if peer.names.is_none() && self.owners_pending {
+        if peer.names.is_none() && self.names.pending() {
             // Its scripts read its file anew.
             return Some("haresources was changed: heartbeat -r takes it up".to_owned());
         }
@@ -93,7 +93,7 @@ impl ResourceState {
         let Some((_, peer)) = self.other().filter(|(_, peer)| peer.reported) else {
             return Vec::new();
         };
-        let agreed = peer.owners.as_ref() == Some(&self.owners);
+        let agreed = peer.owners.as_deref() == Some(self.names.owners());
         if self.left.is_empty() || !agreed {
             return Vec::new();
         }

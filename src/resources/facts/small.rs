@@ -45,7 +45,7 @@ impl ResourceState {
 
     /// Our haresources as it is now names these owners.
     pub fn file_on_disk(&mut self, owners: &str) {
-        self.owners_pending = owners != self.owners;
+        self.names.file_on_disk(owners);
     }
 
     /// The other side did not answer our offer.

@@ -45,6 +45,50 @@ pub(in crate::resources) fn read_names(text: &str) -> Option<BTreeSet<String>> {
     Some(names)
 }
 
+/// By which owners this node counts, and what it has said of which groups run here.
+#[derive(Debug)]
+pub(in crate::resources) struct Names {
+    owners: String,
+    pending: bool,
+    said: Option<String>,
+}
+
+impl Names {
+    /// `owners`: the mark of our haresources.
+    pub(in crate::resources) const fn new(owners: String) -> Self {
+        Self {
+            owners,
+            pending: false,
+            said: None,
+        }
+    }
+
+    /// The mark of the haresources that we go by.
+    pub(in crate::resources) fn owners(&self) -> &str {
+        &self.owners
+    }
+
+    /// Our haresources as it is now names these owners.
+    pub(in crate::resources) fn file_on_disk(&mut self, owners: &str) {
+        self.pending = owners != self.owners;
+    }
+
+    /// Whether our file names other owners by now than we go by.
+    pub(in crate::resources) const fn pending(&self) -> bool {
+        self.pending
+    }
+
+    /// That is said now.
+    pub(in crate::resources) fn say(&mut self, names: Option<String>) {
+        self.said = names;
+    }
+
+    /// Whether something else was said last.
+    pub(in crate::resources) fn said_otherwise(&self, names: Option<&str>) -> bool {
+        self.said.as_deref() != names
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
