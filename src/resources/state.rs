@@ -13,6 +13,7 @@ use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::by_key::Asked;
+use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Waiting;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
@@ -77,14 +78,6 @@ pub struct ResourceState {
     /// The nodes are agreed; we settle when what is being stopped is.
     pub(super) settles_when_released: bool,
     pub(super) other_stable: bool,
-    /// Foreign groups came from a dead node and shall go back.
-    pub(super) failback_due: bool,
-    /// They are due because haresources was changed.
-    pub(super) goes_home_by_file: bool,
-    /// The other side has turned stable: time to think of a failback.
-    pub(super) failback_armed: bool,
-    /// How often it was offered in vain since.
-    pub(super) failback_tries: u8,
     pub(super) local_done: bool,
     pub(super) foreign_done: bool,
     pub(super) acquisition_logged: bool,
@@ -128,6 +121,7 @@ pub struct ResourceState {
     /// What membership knows of our weight.
     pub(super) told_weight: Option<Weight>,
     pub(super) names: Names,
+    pub(super) failback: Failback,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
@@ -173,10 +167,6 @@ impl ResourceState {
             releasing: HoldingSet::NONE,
             settles_when_released: false,
             other_stable: false,
-            failback_due: false,
-            goes_home_by_file: false,
-            failback_armed: false,
-            failback_tries: 0,
             local_done: false,
             foreign_done: false,
             acquisition_logged: false,
@@ -200,6 +190,7 @@ impl ResourceState {
             waits_for_claimant: false,
             told_weight: None,
             names: Names::new(mark(&settings.groups)),
+            failback: Failback::default(),
             timers: TimerTable::default(),
             unowned: Unowned::default(),
             peers: settings

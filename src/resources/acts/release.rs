@@ -165,7 +165,7 @@ impl ResourceState {
         self.wanted = None;
         self.offered = None;
         self.failback_settled();
-        self.failback_armed = false;
+        self.failback.disarm();
         self.failures.clear();
         self.asked.clear();
         self.timers.release();

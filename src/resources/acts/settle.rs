@@ -44,7 +44,7 @@ impl ResourceState {
             self.local_done = true;
         }
         self.answer();
-        self.failback_armed |= self.other_stable;
+        self.failback.settled_beside(self.other_stable);
         self.acquisition_complete("T_RESOURCES(them)");
     }
 

@@ -8,7 +8,6 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
-use crate::resources::parts::failback::{AGAIN, TRIES};
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, Stop};
 use crate::resources::parts::timers::Timer;
@@ -53,24 +52,20 @@ impl ResourceState {
         if wish != Wish::GoesHome {
             return;
         }
-        self.failback_due = true;
-        if self.failback_tries < TRIES {
-            let pause = AGAIN.saturating_mul(2_u32.saturating_pow(u32::from(self.failback_tries)));
-            self.failback_tries = self.failback_tries.saturating_add(1);
+        if let Some(pause) = self.failback.unanswered() {
             self.timers.set(Timer::Failback, self.after(pause));
         }
     }
 
     /// Somebody has settled where the foreign groups are.
     pub(in crate::resources) fn failback_settled(&mut self) {
-        self.failback_due = false;
-        self.goes_home_by_file = false;
+        self.failback.settled();
         self.timers.clear(Timer::Failback);
     }
 
     pub(in crate::resources) fn failback_overdue(&mut self) {
         if self.timers.take_due(Timer::Failback, self.now) {
-            self.failback_armed |= self.failback_due;
+            self.failback.again();
         }
     }
 
@@ -138,7 +133,7 @@ impl ResourceState {
     /// Whether the foreign groups are to go back to their owner.
     #[must_use]
     pub const fn failback_due(&self) -> bool {
-        self.failback_due
+        self.failback.is_due()
     }
 
     /// Everything was being released when the process or its core began anew. Call before

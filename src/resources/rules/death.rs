@@ -124,7 +124,7 @@ impl ResourceState {
         peer.ends();
         self.confirmed(None);
         self.take_back_given();
-        self.failback_armed = false;
+        self.failback.disarm();
         // It does not start what is stopped for it: we do.
         let for_it =
             |purpose: &Purpose| matches!(purpose, Purpose::HandOver { to, .. } if to == node);
@@ -144,8 +144,7 @@ impl ResourceState {
             self.info(format!("node {node} owns no resources: nothing to take"));
             return;
         }
-        self.failback_due = true;
-        self.goes_home_by_file = false;
+        self.failback.owner_gone();
         self.addresses_are_free();
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
@@ -216,7 +215,7 @@ impl ResourceState {
         self.cancel_standby();
         self.way_given(from);
         self.go_on_with_takeovers();
-        self.failback_armed = false;
+        self.failback.disarm();
         self.theirs = HoldingSet::NONE;
         self.doubt = HoldingSet::NONE;
         if self.stopping() || self.phase == Phase::Shutdown {

@@ -212,20 +212,19 @@ impl ResourceState {
 
     /// Gives foreign groups back when everything is quiet. Spec: docs/protocol/resources.md, 6.
     pub(in crate::resources) fn try_failback(&mut self) {
-        if !self.failback_armed || !self.nice() {
+        if !self.failback.is_armed() || !self.nice() {
             return;
         }
-        let due = self.failback_due
+        let due = self.failback.is_due()
             && self.mine.has(HoldingSet::FOREIGN)
             && self.setup.model() == AutoFailback::On
             && !self.stopping();
         if !due {
-            self.failback_due = false;
-            self.failback_armed = false;
+            self.failback.nothing_to_give();
             return;
         }
         if !self.is_pair() {
-            self.failback_armed = false;
+            self.failback.disarm();
             self.warn("no automatic failback with more than two nodes");
             return;
         }
@@ -233,7 +232,7 @@ impl ResourceState {
         // By a changed haresources its own may be other groups than those that are to go home.
         let claimed = self.theirs_at_most().has(HoldingSet::FOREIGN.mirror())
             && !self.counts_by_group()
-            && !self.goes_home_by_file;
+            && !self.failback.is_by_file();
         let quiet = !self.frozen
             && self.standby == Standby::Not
             && self.other_stable
@@ -247,7 +246,7 @@ impl ResourceState {
             && self.peer_active();
         if quiet {
             self.failback_settled();
-            self.failback_armed = false;
+            self.failback.disarm();
             let cause = "auto_failback on: their owner is back and settled";
             self.begin_standby(HoldingSet::FOREIGN, Wish::GoesHome, cause);
         }

@@ -228,8 +228,7 @@ impl ResourceState {
         self.other_stable = true;
         self.notice(Notice::RemoteTransitionDone {});
         self.answer();
-        self.failback_armed = true;
-        self.failback_tries = 0;
+        self.failback.other_settled();
         self.somebody_can_take();
     }
 

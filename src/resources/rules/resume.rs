@@ -43,8 +43,7 @@ impl ResourceState {
     ) {
         self.left = left.into_iter().collect();
         self.came = came.into_iter().collect();
-        self.failback_due |= to_go_home;
-        self.goes_home_by_file = to_go_home;
+        self.failback.file_changed(to_go_home);
         let named = |keys: &BTreeSet<GroupKey>| {
             let keys: Vec<GroupKey> = keys.iter().cloned().collect();
             Self::named(&keys)

@@ -251,7 +251,7 @@ impl ResourceState {
                 .with(field::INFO, "mach_down"),
         );
         self.mine = self.mine.with(HoldingSet::FOREIGN);
-        self.failback_due = true;
+        self.failback.came();
         self.foreign_done = true;
         self.acquisition_complete("mach_down");
         // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:

@@ -161,8 +161,7 @@ fn a_failed_group_is_offered_soon_after_the_other_node_came() {
     core.hear("b", "resource none 0");
     core.hear("b", "resource none 1");
     core.said();
-    core.state.failback_due = false;
-    core.state.failback_armed = false;
+    core.state.failback.nothing_to_give();
     core.wait(31_000);
     assert!(core.said().contains(&"ask foreign me".to_owned()));
 }

@@ -24,18 +24,18 @@ fn offers(core: &mut Core) -> usize {
 #[test]
 fn a_failback_waits_while_the_other_node_still_runs_its_own() {
     let mut core = Core::alone(ON);
-    core.state.failback_armed = true;
+    core.state.failback.settled_beside(true);
     core.state.other_stable = true;
     core.state.theirs = HoldingSet::LOCAL;
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
     core.hear("b", "resource local 0");
     core.state.timers.clear(Timer::OtherYields);
     core.state.other_stable = true;
-    core.state.failback_armed = true;
+    core.state.failback.settled_beside(true);
     core.said();
     core.input(ResourceInput::Tick);
     assert_eq!(offers(&mut core), 0);
-    assert!(core.state.failback_due, "it is still due");
+    assert!(core.state.failback_due(), "it is still due");
 }
 
 #[test]

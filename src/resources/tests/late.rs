@@ -92,8 +92,7 @@ fn what_runs_here_already_is_taken_all_the_same() {
     let mut core = Core::alone(ON);
     core.returns("b");
     core.hear("b", "resource none 1");
-    core.state.failback_due = false;
-    core.state.failback_armed = false;
+    core.state.failback.nothing_to_give();
     core.said();
     core.hear("b", "ask foreign me");
     assert_eq!(core.said(), ["ask foreign other"]);
