@@ -14,7 +14,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::by_key::Asked;
 use crate::resources::parts::failback::Failback;
-use crate::resources::parts::freeze::Waiting;
+use crate::resources::parts::freeze::Freeze;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::names::Names;
@@ -122,6 +122,7 @@ pub struct ResourceState {
     pub(super) told_weight: Option<Weight>,
     pub(super) names: Names,
     pub(super) failback: Failback,
+    pub(super) freeze: Freeze,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
@@ -145,9 +146,6 @@ pub struct ResourceState {
     pub(super) asking: Asking,
     pub(super) beside_legacy: BesideLegacy,
     pub(super) audit: Audit,
-    /// Nothing is started or stopped.
-    pub(super) frozen: bool,
-    pub(super) waiting: Waiting,
 }
 
 impl ResourceState {
@@ -191,6 +189,7 @@ impl ResourceState {
             told_weight: None,
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),
+            freeze: Freeze::default(),
             timers: TimerTable::default(),
             unowned: Unowned::default(),
             peers: settings
@@ -211,8 +210,6 @@ impl ResourceState {
             asking: Asking::default(),
             beside_legacy: BesideLegacy::default(),
             audit: Audit::default(),
-            frozen: false,
-            waiting: Waiting::default(),
         }
     }
 }

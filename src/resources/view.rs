@@ -49,7 +49,7 @@ impl ResourceState {
     /// Whether this node may let go of its resources by itself.
     #[must_use]
     pub fn may_be_cut_off(&self) -> bool {
-        self.setup.manages() && !self.frozen && !self.stopping() && self.is_pair()
+        self.setup.manages() && !self.freeze.is_on() && !self.stopping() && self.is_pair()
     }
 
     /// Whether everything is being released, for whatever reason: no address comes back.

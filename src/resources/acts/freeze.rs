@@ -3,20 +3,19 @@
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::freeze::Waiting;
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::{Phase, ResourceState};
 
 impl ResourceState {
     /// Freezes, or says why not.
     pub(in crate::resources) fn freeze(&mut self) {
-        if self.frozen {
+        if self.freeze.is_on() {
             return;
         }
         if let Err(why) = self.may_freeze() {
             return self.warn(format!("freeze refused: {why}"));
         }
-        self.frozen = true;
+        self.freeze.begins();
         self.unowned.forget();
         self.warn("frozen: no resource is started or stopped until the thaw");
         self.decide(
@@ -29,15 +28,14 @@ impl ResourceState {
     /// release ends the freeze. Call after [`finish`](Self::finish).
     pub fn keep_frozen(&mut self) {
         if self.setup.manages() && self.nice() && self.releasing.is_none() {
-            self.frozen = true;
+            self.freeze.begins();
         }
     }
 
     /// Ends the freeze for a reason that is stronger.
     pub(in crate::resources) fn lift_freeze(&mut self, cause: &str) {
-        if self.frozen {
-            self.frozen = false;
-            self.waiting = Waiting::default();
+        if self.freeze.is_on() {
+            self.freeze.ends();
             self.warn(format!("no longer frozen: {cause}"));
             self.decide("is no longer frozen", cause);
         }
@@ -46,8 +44,7 @@ impl ResourceState {
     /// A node is gone and stays unattended until the thaw.
     pub(in crate::resources) fn leave_for_thaw(&mut self, node: &NodeName, dead: Option<Message>) {
         self.other_stable = true;
-        self.waiting.gone.retain(|(name, _)| name != node);
-        self.waiting.gone.push((node.clone(), dead));
+        self.freeze.leave_node(node, dead);
         self.warn(format!(
             "frozen: the resources of {node} are not taken until the thaw"
         ));
@@ -60,10 +57,9 @@ impl ResourceState {
 
     /// Own groups that are not to be started before the thaw.
     pub(in crate::resources) fn leave_local_for_thaw(&mut self) {
-        if self.mine.has(HoldingSet::LOCAL) || self.waiting.local {
+        if self.mine.has(HoldingSet::LOCAL) || !self.freeze.leave_local() {
             return;
         }
-        self.waiting.local = true;
         self.warn("frozen: the local resources are not started until the thaw");
         self.decide("does not start the local resources", "frozen");
     }

@@ -259,7 +259,7 @@ impl ResourceState {
         let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
         let quiet = self.is_pair()
             && self.phase == Phase::Stable
-            && !self.frozen
+            && !self.freeze.is_on()
             && !self.jobs.running()
             && !self.contested();
         let served =

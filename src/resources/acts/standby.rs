@@ -105,7 +105,7 @@ impl ResourceState {
         if self.peers.len() > 1 {
             return self.error("standby refused: more than two nodes are configured");
         }
-        if self.frozen {
+        if self.freeze.is_on() {
             self.warn(format!("standby request for [{set}] refused: frozen"));
             return self.decide(format!("refuses to give {set} away"), "frozen");
         }

@@ -80,7 +80,7 @@ impl ResourceState {
             self.notice(Notice::LocalAcquisitionNone {});
             return;
         }
-        if self.frozen {
+        if self.freeze.is_on() {
             return self.leave_local_for_thaw();
         }
         if forced {
@@ -184,7 +184,7 @@ impl ResourceState {
             && self.other_stable
             && self.theirs_at_most().is_none()
             && self.peers.values().all(settled);
-        if left_to_us && !self.stopping() && !self.frozen {
+        if left_to_us && !self.stopping() && !self.freeze.is_on() {
             self.decide(
                 "takes the foreign resources again",
                 "they were let go for their owner, which runs nothing and is settled",
@@ -233,7 +233,7 @@ impl ResourceState {
             self.other_stable = true;
             return;
         }
-        if self.frozen {
+        if self.freeze.is_on() {
             return self.leave_for_thaw(node, dead);
         }
         if self.standby == Standby::Not {

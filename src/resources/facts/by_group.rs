@@ -169,7 +169,7 @@ impl ResourceState {
         // It has been heard to run them since.
         let taken_back = reported > Some(Position::of(message)) && self.theirs_at_most().has(set);
         let wanted = self.standby != Standby::Not
-            || !(self.mine.has(set.mirror()) || self.stopping() || self.frozen);
+            || !(self.mine.has(set.mirror()) || self.stopping() || self.freeze.is_on());
         follows && !taken_back && wanted
     }
 

@@ -72,7 +72,7 @@ impl ResourceState {
     /// Whether nothing is started or stopped.
     #[must_use]
     pub const fn frozen(&self) -> bool {
-        self.frozen
+        self.freeze.is_on()
     }
 
     /// Nodes whose groups are taken at the thaw unless they return.
@@ -82,11 +82,7 @@ impl ResourceState {
                 .get(name)
                 .is_some_and(crate::resources::parts::peer::Peer::is_gone)
         };
-        self.waiting
-            .gone
-            .iter()
-            .map(|(name, _)| name)
-            .filter(move |name| gone(name))
+        self.freeze.nodes_left().filter(move |name| gone(name))
     }
 
     /// A request of ours was sent.

@@ -18,7 +18,7 @@ impl ResourceState {
             && self.standby == Standby::Not
             && !self.jobs.running()
             && !self.contested()
-            && !self.frozen
+            && !self.freeze.is_on()
             && !self.stopping()
     }
 
@@ -30,14 +30,14 @@ impl ResourceState {
             && self.other_stable
             && !self.jobs.running()
             && !self.contested()
-            && !self.frozen
+            && !self.freeze.is_on()
             && !self.stopping()
     }
 
     pub(in crate::resources) fn failures_deadline(&self) -> Option<Monotonic> {
         // Nothing is tried before the thaw.
         let due = self.failures.values().map(|failure| failure.at).min();
-        due.filter(|_| !self.frozen && !self.unheard_with_groups())
+        due.filter(|_| !self.freeze.is_on() && !self.unheard_with_groups())
     }
 
     /// Whether the node may be frozen now.
@@ -45,7 +45,7 @@ impl ResourceState {
     /// # Errors
     /// [`FreezeRefused`].
     pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
-        if self.frozen {
+        if self.freeze.is_on() {
             Ok(())
         } else if !self.setup.manages() {
             Err(FreezeRefused::NotManaged)
@@ -82,7 +82,7 @@ impl ResourceState {
     /// What we put on the scales now.
     pub(in crate::resources) fn weight(&self) -> Weight {
         // Frozen we have taken nothing over, and are not to be touched.
-        let keeps = self.frozen && !self.mine.has(HoldingSet::FOREIGN);
+        let keeps = self.freeze.is_on() && !self.mine.has(HoldingSet::FOREIGN);
         let number = |set: HoldingSet| {
             let keys = self.keys_of(set);
             let taken = keys.iter().filter(|key| self.jobs.takes(key)).count();

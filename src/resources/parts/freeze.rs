@@ -16,13 +16,50 @@
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 
+/// Whether nothing is started or stopped, and what waits for the thaw.
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Freeze {
+    on: bool,
+    waiting: Waiting,
+}
+
 /// What waits for the thaw.
 #[derive(Debug, Default)]
-pub(in crate::resources) struct Waiting {
-    /// Nodes that are gone, in the order of their going; with the message for the hook.
-    pub(in crate::resources) gone: Vec<(NodeName, Option<Message>)>,
-    /// Own groups that the start exchange gave us.
-    pub(in crate::resources) local: bool,
+struct Waiting {
+    gone: Vec<(NodeName, Option<Message>)>,
+    local: bool,
+}
+
+impl Freeze {
+    pub(in crate::resources) const fn is_on(&self) -> bool {
+        self.on
+    }
+
+    pub(in crate::resources) const fn begins(&mut self) {
+        self.on = true;
+    }
+
+    /// It ends. What has waited is told: nodes that are gone, in the order of their going, with the message for the
+    /// hook; and whether own groups that the exchange at start gave us have.
+    pub(in crate::resources) fn ends(&mut self) -> (Vec<(NodeName, Option<Message>)>, bool) {
+        let Self { waiting, .. } = std::mem::take(self);
+        (waiting.gone, waiting.local)
+    }
+
+    /// A node is gone and stays unattended until the thaw.
+    pub(in crate::resources) fn leave_node(&mut self, node: &NodeName, dead: Option<Message>) {
+        self.waiting.gone.retain(|(name, _)| name != node);
+        self.waiting.gone.push((node.clone(), dead));
+    }
+
+    pub(in crate::resources) fn nodes_left(&self) -> impl Iterator<Item = &NodeName> {
+        self.waiting.gone.iter().map(|(name, _)| name)
+    }
+
+    /// Own groups are not to be started before the thaw. Whether that is new.
+    pub(in crate::resources) const fn leave_local(&mut self) -> bool {
+        !std::mem::replace(&mut self.waiting.local, true)
+    }
 }
 
 /// Why the node cannot be frozen.
@@ -40,4 +77,24 @@ pub enum FreezeRefused {
     /// The other node asks for its groups and takes them without an answer.
     #[error("auto_failback legacy: the other node would take groups unasked; set it to on or off")]
     LegacyModel,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thaw_is_told_what_has_waited_once() {
+        let [a, b] = ["a", "b"].map(|name| NodeName::new(name).unwrap());
+        let mut freeze = Freeze::default();
+        freeze.begins();
+        freeze.leave_node(&a, None);
+        freeze.leave_node(&b, None);
+        freeze.leave_node(&a, Some(Message::new("status")));
+        assert!(freeze.leave_local() && !freeze.leave_local());
+        let (gone, local) = freeze.ends();
+        assert_eq!(gone, [(b, None), (a, Some(Message::new("status")))]);
+        assert!(local && !freeze.is_on());
+        assert_eq!(freeze.ends(), (Vec::new(), false));
+    }
 }

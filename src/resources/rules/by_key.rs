@@ -30,7 +30,7 @@ impl ResourceState {
             // Everything is being stopped: `shutdone` says when, and no order may outlive us.
             return;
         }
-        if self.frozen && self.jobs.runs(&key) {
+        if self.freeze.is_on() && self.jobs.runs(&key) {
             self.warn(format!("request of {from} for group {key} ignored: frozen"));
             return self.decide(format!("does not give group {key} to {from}"), "frozen");
         }

@@ -96,7 +96,7 @@ impl ResourceState {
         let renumber = heard && !knows_the_rule && self.is_pair() && self.comm_up;
         let peer = self.peers.entry(node.clone()).or_default();
         // Frozen we take nothing: no reason for it to let go of anything.
-        peer.given_up = !self.frozen;
+        peer.given_up = !self.freeze.is_on();
         // One that has left comes back in a new run of its own.
         if renumber && !peer.left {
             peer.renumbered = true;

@@ -156,7 +156,7 @@ impl ResourceState {
 
     pub(in crate::resources) fn failures_overdue(&mut self) {
         // Who is not heard looks at each beat of the other node, see `parts/unheard.rs`.
-        if self.frozen || self.unheard_with_groups() {
+        if self.freeze.is_on() || self.unheard_with_groups() {
             return;
         }
         let now = self.now;
@@ -274,7 +274,7 @@ impl ResourceState {
             && self.phase == Phase::Stable
             && self.standby == Standby::Not
             && !self.jobs.running()
-            && !self.frozen
+            && !self.freeze.is_on()
             && !self.stopping();
         if !at_rest {
             self.looked_at = None;

@@ -186,7 +186,7 @@ impl ResourceState {
             && self.setup.manages()
             && !self.comm_up
             && self.phase == Phase::Init
-            && !self.frozen
+            && !self.freeze.is_on()
             && !self.stopping()
             && !self.jobs.running();
         let free = [HoldingSet::LOCAL, HoldingSet::FOREIGN]

@@ -29,8 +29,10 @@ impl ResourceState {
             return;
         }
         let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
-        let settled =
-            self.is_stable() && !self.stopping() && !self.frozen && self.phase == Phase::Stable;
+        let settled = self.is_stable()
+            && !self.stopping()
+            && !self.freeze.is_on()
+            && self.phase == Phase::Stable;
         let found = Audit {
             both_own_ours: self.mine.has(local) && self.theirs.has(foreign),
             both_own_foreign: self.mine.has(foreign) && self.theirs.has(local),
@@ -73,7 +75,7 @@ impl ResourceState {
             && self.is_pair()
             && self.is_stable()
             && !self.stopping()
-            && !self.frozen
+            && !self.freeze.is_on()
             && self.phase == Phase::Stable
             && self.peer_active();
         let theirs = self.theirs_at_most();
@@ -130,7 +132,7 @@ impl ResourceState {
         // What it has taken meanwhile, or moves, is no orphan.
         let owned = self.mine.with(self.theirs_at_most().mirror());
         let set = asked.without(owned);
-        let settled = self.is_stable() && self.phase == Phase::Stable && !self.frozen;
+        let settled = self.is_stable() && self.phase == Phase::Stable && !self.freeze.is_on();
         if set.is_none() || !settled {
             return self.withdraw_question();
         }
@@ -233,7 +235,7 @@ impl ResourceState {
         let claimed = self.theirs_at_most().has(HoldingSet::FOREIGN.mirror())
             && !self.counts_by_group()
             && !self.failback.is_by_file();
-        let quiet = !self.frozen
+        let quiet = !self.freeze.is_on()
             && self.standby == Standby::Not
             && self.other_stable
             && !self.contested()

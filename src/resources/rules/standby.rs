@@ -112,7 +112,8 @@ impl ResourceState {
             .peers
             .get(from)
             .is_some_and(|peer| peer.status == Some(NodeStatus::Active));
-        let offered = info == "me" && active && !self.frozen && self.standby == Standby::Not;
+        let offered =
+            info == "me" && active && !self.freeze.is_on() && self.standby == Standby::Not;
         let late = info == "me" && self.offers_what_it_took(from, set, offered);
         if late || (offered && self.refuses_offer(from, set, message)) {
             return;
@@ -127,7 +128,7 @@ impl ResourceState {
                 let (info, node) = (info.to_owned(), from.to_string());
                 self.notice(Notice::StandbyOtherFlux { info, node });
             }
-            (_, "me") if self.frozen => {
+            (_, "me") if self.freeze.is_on() => {
                 self.warn(format!(
                     "standby message [me] from {from} ignored.  frozen."
                 ));

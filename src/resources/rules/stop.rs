@@ -14,14 +14,13 @@ use crate::resources::state::{Phase, ResourceState};
 impl ResourceState {
     /// Goes on with what has waited.
     pub(in crate::resources) fn thaw(&mut self) {
-        if !self.frozen {
+        if !self.freeze.is_on() {
             return;
         }
-        self.frozen = false;
-        let waiting = std::mem::take(&mut self.waiting);
+        let (gone, local) = self.freeze.ends();
         self.warn("thawed: resources are managed again");
         self.decide("thaws", "systole thaw was called");
-        for (node, message) in waiting.gone {
+        for (node, message) in gone {
             let still = self
                 .peers
                 .get(&node)
@@ -30,7 +29,7 @@ impl ResourceState {
                 self.take_over_once(&node, message);
             }
         }
-        if waiting.local && !self.mine.has(HoldingSet::LOCAL) {
+        if local && !self.mine.has(HoldingSet::LOCAL) {
             self.acquire_local(false);
         }
     }

@@ -157,7 +157,7 @@ impl Core {
             && state.phase == Phase::Stable
             && state.is_stable()
             && !state.stopping()
-            && !state.frozen;
+            && !state.frozen();
         for group in state.groups.iter().filter(|_| quiet) {
             let held = state.mine.has(state.side_of(group));
             let runs = state.jobs.runs(&group.key);
