@@ -7,12 +7,12 @@ use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::haresources_mark::mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::partition::Weight;
 use crate::protocol::question::Position;
 use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::by_key::Asked;
+use crate::resources::parts::contest::Contest;
 use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
 use crate::resources::parts::isolation::CutOff;
@@ -109,20 +109,14 @@ pub struct ResourceState {
     pub(super) told_of_release: bool,
     /// Nobody is heard: everything is released, or is being.
     pub(super) isolated: Option<CutOff>,
-    /// Groups that ran here when the other node was last declared dead.
-    pub(super) ran_before: u32,
-    /// We held the foreign groups when we last let go for a living node that does not know the rule,
-    /// and have not settled since.
-    pub(super) let_go: bool,
     /// It was said that our own groups wait for the word of a node that may run them.
     pub(super) waits_for_claimant: bool,
     /// We are not heard: what the other node does not serve either, and since when.
     pub(super) unserved: Option<(HoldingSet, Monotonic)>,
-    /// What membership knows of our weight.
-    pub(super) told_weight: Option<Weight>,
     pub(super) names: Names,
     pub(super) failback: Failback,
     pub(super) freeze: Freeze,
+    pub(super) contest: Contest,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
@@ -182,14 +176,12 @@ impl ResourceState {
             released_before: false,
             told_of_release: false,
             isolated: None,
-            ran_before: 0,
-            let_go: false,
             unserved: None,
             waits_for_claimant: false,
-            told_weight: None,
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),
             freeze: Freeze::default(),
+            contest: Contest::default(),
             timers: TimerTable::default(),
             unowned: Unowned::default(),
             peers: settings

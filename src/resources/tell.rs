@@ -200,8 +200,7 @@ impl ResourceState {
         // Who stops cannot keep anything, and does not ask others to yield.
         let given_up = !self.stopping() && self.peers.values().any(|peer| peer.given_up);
         let weight = given_up.then(|| self.weight());
-        if self.told_weight != weight {
-            self.told_weight = weight;
+        if self.contest.tells(weight) {
             self.out.push(ResourceOutput::Weight(weight));
         }
     }

@@ -99,7 +99,7 @@ impl ResourceState {
         let ignorant = self.peers.values().all(|peer| !peer.yields);
         let let_go = self.nice() && ignorant && self.mine.has(HoldingSet::FOREIGN);
         self.begin_anew();
-        self.let_go = let_go;
+        self.contest.lets_go(let_go);
     }
 
     /// Releases the groups of a legacy node that runs them itself.
@@ -156,7 +156,7 @@ impl ResourceState {
         // Whatever runs, held or not: a release may be under way, or a hand-over to us.
         self.releasing = self.mine.with(self.releasing).with(self.running_halves());
         self.mine = HoldingSet::NONE;
-        self.let_go = false;
+        self.contest.lets_go(false);
         self.settles_when_released = false;
         self.phase = Phase::Shutdown;
         self.standby = Standby::Not;

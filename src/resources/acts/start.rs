@@ -174,7 +174,7 @@ impl ResourceState {
     /// all the while, and starts its own groups only with a new run: what it left to us is ours
     /// again at once, as our own groups are.
     pub(in crate::resources) fn take_what_was_let_go(&mut self) {
-        if !std::mem::take(&mut self.let_go) {
+        if !self.contest.has_let_go() {
             return;
         }
         let settled = |peer: &Peer| {

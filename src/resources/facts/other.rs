@@ -76,7 +76,7 @@ impl ResourceState {
 
     /// The verdicts of the run that ends mean nothing in the next.
     pub(in crate::resources) fn forget_verdicts(&mut self) {
-        self.ran_before = 0;
+        self.contest.forget();
         for peer in self.peers.values_mut() {
             peer.given_up = false;
             peer.renumbered = false;

@@ -90,7 +90,11 @@ impl ResourceState {
         };
         let (own, foreign) = (number(HoldingSet::LOCAL), number(HoldingSet::FOREIGN));
         Weight {
-            before: if keeps { u32::MAX } else { self.ran_before },
+            before: if keeps {
+                u32::MAX
+            } else {
+                self.contest.ran_before()
+            },
             runs: own.saturating_add(foreign),
             foreign: Some(foreign),
         }

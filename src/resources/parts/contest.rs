@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::partition::Weight;
 use crate::resources::parts::work::Purpose;
 
 /// Keepalives that a node that has to yield may take to show its new generation: one until it
@@ -33,5 +34,45 @@ pub(in crate::resources) const fn may_run_there(purpose: &Purpose) -> bool {
         | Purpose::Granted
         | Purpose::LeaveToOwner
         | Purpose::Cancelled => false,
+    }
+}
+
+/// What this node weighs when two sort out who keeps the groups.
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Contest {
+    ran_before: u32,
+    let_go: bool,
+    told_weight: Option<Weight>,
+}
+
+impl Contest {
+    /// Groups that ran here when the other node was last declared dead.
+    pub(in crate::resources) const fn ran_before(&self) -> u32 {
+        self.ran_before
+    }
+
+    /// It is declared dead now.
+    pub(in crate::resources) const fn declared_dead(&mut self, running: u32) {
+        self.ran_before = running;
+    }
+
+    /// The verdicts of the run that ends mean nothing in the next.
+    pub(in crate::resources) const fn forget(&mut self) {
+        self.ran_before = 0;
+    }
+
+    /// Whether we hold the foreign groups and let go of them now for a living node that does not know the rule.
+    pub(in crate::resources) const fn lets_go(&mut self, of_foreign: bool) {
+        self.let_go = of_foreign;
+    }
+
+    /// Whether that was so when we last let go, and we have not settled since. Asked once.
+    pub(in crate::resources) const fn has_let_go(&mut self) -> bool {
+        std::mem::replace(&mut self.let_go, false)
+    }
+
+    /// Whether membership does not know that yet. It is told.
+    pub(in crate::resources) fn tells(&mut self, weight: Option<Weight>) -> bool {
+        std::mem::replace(&mut self.told_weight, weight) != weight
     }
 }

@@ -92,7 +92,7 @@ impl ResourceState {
         heard: bool,
         knows_the_rule: bool,
     ) {
-        self.ran_before = self.jobs.groups_running();
+        self.contest.declared_dead(self.jobs.groups_running());
         let renumber = heard && !knows_the_rule && self.is_pair() && self.comm_up;
         let peer = self.peers.entry(node.clone()).or_default();
         // Frozen we take nothing: no reason for it to let go of anything.
