@@ -22,7 +22,7 @@ use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::Asking;
 use crate::resources::parts::setup::Setup;
 use crate::resources::parts::standby::{Answer, Request, Standby};
-use crate::resources::parts::stop::Stop;
+use crate::resources::parts::stop::Stopping;
 use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::trouble::Failure;
 use crate::resources::parts::unowned::Unowned;
@@ -102,11 +102,6 @@ pub struct ResourceState {
     /// The offer that we answered last.
     pub(super) offer_answered: Option<Answer>,
 
-    pub(super) stop: Stop,
-    /// Everything was being released when the process or its core began anew.
-    pub(super) released_before: bool,
-    /// Others may run what we are releasing: addresses were taken away, and others told of it.
-    pub(super) told_of_release: bool,
     /// Nobody is heard: everything is released, or is being.
     pub(super) isolated: Option<CutOff>,
     /// It was said that our own groups wait for the word of a node that may run them.
@@ -117,6 +112,7 @@ pub struct ResourceState {
     pub(super) failback: Failback,
     pub(super) freeze: Freeze,
     pub(super) contest: Contest,
+    pub(super) stop: Stopping,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
@@ -172,9 +168,6 @@ impl ResourceState {
             gives_since: None,
             given_at: None,
             offer_answered: None,
-            stop: Stop::No,
-            released_before: false,
-            told_of_release: false,
             isolated: None,
             unserved: None,
             waits_for_claimant: false,
@@ -182,6 +175,7 @@ impl ResourceState {
             failback: Failback::default(),
             freeze: Freeze::default(),
             contest: Contest::default(),
+            stop: Stopping::new(),
             timers: TimerTable::default(),
             unowned: Unowned::default(),
             peers: settings

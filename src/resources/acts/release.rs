@@ -61,7 +61,7 @@ impl ResourceState {
         if !self.setup.manages() || !self.groups.iter().any(runs) {
             return;
         }
-        if std::mem::replace(&mut self.told_of_release, true) {
+        if !self.stop.tell_of_release() {
             // With each of its beats that says so: it would wait for a new run of ours in vain, and
             // then let go of what nobody else runs.
             return self.say_that_we_leave();
@@ -131,13 +131,13 @@ impl ResourceState {
 
     /// A wanted stop waits for nothing any more: others may run what runs here.
     pub(in crate::resources) fn stop_without_waiting(&mut self) {
-        if matches!(self.stop, Stop::Wanted { .. }) {
+        if matches!(self.stop.state(), Stop::Wanted { .. }) {
             self.begin_stop();
         }
     }
 
     pub(in crate::resources) fn begin_stop(&mut self) {
-        self.stop = Stop::Releasing;
+        self.stop.goes_on(Stop::Releasing);
         self.notice(Notice::ShutdownInProgress {
             pid: self.setup.pid(),
         });
@@ -194,7 +194,7 @@ impl ResourceState {
         self.other_stable = false;
         self.local_done = false;
         self.foreign_done = false;
-        self.told_of_release = false;
+        self.stop.forget();
         self.waits_for_claimant = false;
         self.acquisition_logged = false;
         self.sb_set = HoldingSet::ALL;

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use crate::clock::Monotonic;
-use crate::resources::parts::stop::Stop;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Whether a stop was requested.
     #[must_use]
     pub fn stopping(&self) -> bool {
-        self.stop != Stop::No
+        self.stop.requested()
     }
 
     /// Whether holding reports, standby and takeover are in force.

@@ -105,15 +105,11 @@ impl ResourceState {
 
     /// The clients have ended.
     pub(in crate::resources) fn clients_stopped(&mut self) {
-        if self.stop == Stop::Clients {
-            self.stop = Stop::Ending {
-                at: self.after(PAUSE),
-            };
-        }
+        self.stop.clients_stopped(self.after(PAUSE));
     }
 
     pub(in crate::resources) fn stop_deadline(&self) -> Option<Monotonic> {
-        match self.stop {
+        match self.stop.state() {
             Stop::Wanted { asked, .. } if self.phase == Phase::Init && !self.comm_up => {
                 Some(asked + self.comm_is_late()).filter(|until| self.now < *until)
             }
@@ -135,6 +131,6 @@ impl ResourceState {
     /// Everything was being released when the process or its core began anew. Call before
     /// [`finish`](Self::finish).
     pub const fn keep_release(&mut self) {
-        self.released_before = true;
+        self.stop.keep_release();
     }
 }

@@ -47,3 +47,62 @@ pub(in crate::resources) enum Stop {
     /// The process was told to end.
     Ended,
 }
+
+/// A stop, and a release of everything.
+#[derive(Debug)]
+pub(in crate::resources) struct Stopping {
+    stop: Stop,
+    released_before: bool,
+    told_of_release: bool,
+}
+
+impl Stopping {
+    pub(in crate::resources) const fn new() -> Self {
+        Self {
+            stop: Stop::No,
+            released_before: false,
+            told_of_release: false,
+        }
+    }
+
+    /// How far it has come.
+    pub(in crate::resources) const fn state(&self) -> Stop {
+        self.stop
+    }
+
+    /// It has come so far.
+    pub(in crate::resources) const fn goes_on(&mut self, stop: Stop) {
+        self.stop = stop;
+    }
+
+    /// Whether one was requested.
+    pub(in crate::resources) fn requested(&self) -> bool {
+        self.stop != Stop::No
+    }
+
+    /// The clients have ended.
+    pub(in crate::resources) fn clients_stopped(&mut self, at: Monotonic) {
+        if self.stop == Stop::Clients {
+            self.stop = Stop::Ending { at };
+        }
+    }
+
+    /// Everything was being released when the process or its core began anew.
+    pub(in crate::resources) const fn keep_release(&mut self) {
+        self.released_before = true;
+    }
+
+    pub(in crate::resources) const fn released_before(&self) -> bool {
+        self.released_before
+    }
+
+    /// Others may run what we are releasing: addresses are taken away, and others told of it. Whether that is new.
+    pub(in crate::resources) const fn tell_of_release(&mut self) -> bool {
+        !std::mem::replace(&mut self.told_of_release, true)
+    }
+
+    /// A new run: nobody was told of anything.
+    pub(in crate::resources) const fn forget(&mut self) {
+        self.told_of_release = false;
+    }
+}

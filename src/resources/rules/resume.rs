@@ -138,7 +138,7 @@ impl ResourceState {
     /// not ours are left out.
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
         let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
-        if self.released_before && !self.nice() {
+        if self.stop.released_before() && !self.nice() {
             return self.go_on_releasing(unfinished);
         }
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
@@ -161,7 +161,7 @@ impl ResourceState {
                 if !taken.contains(&key) {
                     starts.push(key);
                 }
-            } else if !held && (self.released_before || !self.left.contains(&key)) {
+            } else if !held && (self.stop.released_before() || !self.left.contains(&key)) {
                 self.left.remove(&key);
                 stops.push(key);
             }

@@ -43,7 +43,7 @@ impl ResourceState {
             self.notice(Notice::ShutdownInProgress {
                 pid: self.setup.pid(),
             });
-            self.stop = Stop::Clients;
+            self.stop.goes_on(Stop::Clients);
             self.act(Action::StopClients);
             return;
         }
@@ -60,11 +60,11 @@ impl ResourceState {
         self.asked.clear();
         // What is being started comes to its end; nothing else begins.
         self.jobs.refuse_starts();
-        self.stop = Stop::Wanted {
+        self.stop.goes_on(Stop::Wanted {
             asked: self.now,
             since: self.now,
             logged: false,
-        };
+        });
         self.timers.set(Timer::StopSlow, self.after(SLOW));
         if reason == StopReason::Release {
             self.stop_without_waiting();
@@ -77,18 +77,18 @@ impl ResourceState {
             asked,
             since,
             logged,
-        } = self.stop
+        } = self.stop.state()
         else {
             return;
         };
         let unheard = self.phase == Phase::Init && !self.comm_up;
         if unheard && self.now < asked + self.comm_is_late() {
             // Before communication is up nobody would hear it.
-            self.stop = Stop::Wanted {
+            self.stop.goes_on(Stop::Wanted {
                 asked,
                 since: self.now,
                 logged,
-            };
+            });
             return;
         }
         // It would be up by now if any node there is heard us.
@@ -100,11 +100,11 @@ impl ResourceState {
         if !releasing && (self.jobs.running() || (patient && !settled)) {
             if !logged {
                 self.notice(Notice::ShutdownDelayedResources {});
-                self.stop = Stop::Wanted {
+                self.stop.goes_on(Stop::Wanted {
                     asked,
                     since,
                     logged: true,
-                };
+                });
             }
             return;
         }
@@ -118,9 +118,9 @@ impl ResourceState {
         if self.stopping() {
             self.timers.clear(Timer::StopSlow);
             self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
-            self.stop = Stop::Released {
+            self.stop.goes_on(Stop::Released {
                 at: self.after(PAUSE),
-            };
+            });
             return;
         }
         if self.released_when_cut_off() {
@@ -136,9 +136,9 @@ impl ResourceState {
         if self.timers.take_due(Timer::StopSlow, self.now) {
             self.stop_is_slow();
         }
-        match self.stop {
+        match self.stop.state() {
             Stop::Released { at } if at <= self.now => {
-                self.stop = Stop::Clients;
+                self.stop.goes_on(Stop::Clients);
                 self.act(Action::StopClients);
             }
             // What was stopped once more for another node ends first: the next daemon may start it.
@@ -146,7 +146,7 @@ impl ResourceState {
                 self.notice(Notice::ShutdownComplete {
                     node: self.setup.local().to_string(),
                 });
-                self.stop = Stop::Ended;
+                self.stop.goes_on(Stop::Ended);
                 self.act(Action::Exit);
             }
             Stop::No
