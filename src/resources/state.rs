@@ -20,6 +20,7 @@ use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::names::Names;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::Asking;
+use crate::resources::parts::run::Run;
 use crate::resources::parts::setup::Setup;
 use crate::resources::parts::standby::{Answer, Request, Standby};
 use crate::resources::parts::stop::Stopping;
@@ -27,21 +28,6 @@ use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::trouble::Failure;
 use crate::resources::parts::unowned::Unowned;
 use crate::resources::parts::work::Jobs;
-
-/// Own phase. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Communication is not up.
-    Init,
-    /// `starting` is sent, nothing heard.
-    Starting,
-    /// The exchange has begun, nobody is settled. Legacy states 2 and 3.
-    Waiting,
-    /// Settled.
-    Stable,
-    /// Everything is being released, or is.
-    Shutdown,
-}
 
 /// Which of the audit's conditions hold, so that each is logged once.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +45,12 @@ pub(super) struct Audit {
 #[derive(Debug)]
 pub struct ResourceState {
     pub(super) setup: Setup,
+    pub(super) run: Run,
     pub(super) groups: Vec<ResourceGroup>,
 
     pub(super) now: Monotonic,
     pub(super) out: Vec<ResourceOutput>,
 
-    pub(super) comm_up: bool,
-    pub(super) phase: Phase,
     /// What we hold.
     pub(super) mine: HoldingSet,
     /// What the other side says that it holds, from its view.
@@ -75,12 +60,7 @@ pub struct ResourceState {
     pub(super) doubt: HoldingSet,
     /// What we have said that we give up and are still stopping.
     pub(super) releasing: HoldingSet,
-    /// The nodes are agreed; we settle when what is being stopped is.
-    pub(super) settles_when_released: bool,
     pub(super) other_stable: bool,
-    pub(super) local_done: bool,
-    pub(super) foreign_done: bool,
-    pub(super) acquisition_logged: bool,
 
     pub(super) standby: Standby,
     pub(super) sb_set: HoldingSet,
@@ -104,8 +84,6 @@ pub struct ResourceState {
 
     /// Nobody is heard: everything is released, or is being.
     pub(super) isolated: Option<CutOff>,
-    /// It was said that our own groups wait for the word of a node that may run them.
-    pub(super) waits_for_claimant: bool,
     /// We are not heard: what the other node does not serve either, and since when.
     pub(super) unserved: Option<(HoldingSet, Monotonic)>,
     pub(super) names: Names,
@@ -144,20 +122,15 @@ impl ResourceState {
     pub fn new(settings: &NodeSettings) -> Self {
         Self {
             setup: Setup::new(settings),
+            run: Run::new(),
             groups: settings.groups.clone(),
             now: Monotonic::ZERO,
             out: Vec::new(),
-            comm_up: false,
-            phase: Phase::Init,
             mine: HoldingSet::NONE,
             theirs: HoldingSet::NONE,
             doubt: HoldingSet::NONE,
             releasing: HoldingSet::NONE,
-            settles_when_released: false,
             other_stable: false,
-            local_done: false,
-            foreign_done: false,
-            acquisition_logged: false,
             standby: Standby::Not,
             sb_set: HoldingSet::ALL,
             wanted: None,
@@ -170,7 +143,6 @@ impl ResourceState {
             offer_answered: None,
             isolated: None,
             unserved: None,
-            waits_for_claimant: false,
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),
             freeze: Freeze::default(),

@@ -17,13 +17,14 @@ use crate::resources::parts::by_key::{Asked, REPEAT};
 use crate::resources::parts::names::names_text;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::REPORT;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// What was asked does not matter any more. Whoever heard it waits for a word of ours.
     pub(in crate::resources) fn withdraw_question(&mut self) {
-        if self.question_is_over() && self.comm_up && !self.stopping() {
+        if self.question_is_over() && self.run.comm_up() && !self.stopping() {
             self.answer();
         }
     }
@@ -81,7 +82,7 @@ impl ResourceState {
     /// The other node learns what runs here no more, or since now.
     pub(in crate::resources) fn tell_what_runs(&mut self) {
         let listens = self.other().is_some_and(|(_, peer)| peer.systole);
-        if listens && self.nice() && self.phase == Phase::Stable {
+        if listens && self.nice() && self.run.phase() == Phase::Stable {
             self.answer();
         }
     }
@@ -89,7 +90,7 @@ impl ResourceState {
     /// Sends a report of what we hold now; while we release, of what is not released yet, so that
     /// a newcomer does not start what we still stop.
     pub(in crate::resources) fn answer(&mut self) {
-        let info = match self.phase {
+        let info = match self.run.phase() {
             Phase::Shutdown => Some("shutdown"),
             _ if !self.releasing.is_none() => Some("standby"),
             _ => None,
@@ -101,8 +102,7 @@ impl ResourceState {
 
     /// Logs once when both halves of the first acquisition are known.
     pub(in crate::resources) fn acquisition_complete(&mut self, reason: &str) {
-        if self.local_done && self.foreign_done && !self.acquisition_logged {
-            self.acquisition_logged = true;
+        if self.run.acquisition_complete() {
             self.notice(Notice::InitialAcquisitionComplete {
                 reason: reason.to_owned(),
             });
@@ -206,7 +206,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn say_that_we_leave(&mut self) {
-        if self.stopping() && self.comm_up && self.nice() {
+        if self.stopping() && self.run.comm_up() && self.nice() {
             self.answer();
         }
     }

@@ -8,9 +8,10 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::{OpenStandby, Part};
 use crate::resources::parts::names::unconfirmed_text;
 use crate::resources::parts::peer::Peer;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{Answer, Standby};
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// What people have to know of groups that are not where they belong.
@@ -55,7 +56,7 @@ impl ResourceState {
     /// Whether everything is being released, for whatever reason: no address comes back.
     #[must_use]
     pub fn gives_everything_up(&self) -> bool {
-        self.phase == Phase::Shutdown
+        self.run.phase() == Phase::Shutdown
     }
 
     /// Whether everything is released, or being released, because nobody is heard.
@@ -118,13 +119,13 @@ impl ResourceState {
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         match order {
             Some(order) => self.jobs.stands(order),
-            None => self.phase != Phase::Shutdown,
+            None => self.run.phase() != Phase::Shutdown,
         }
     }
 
     /// Groups that a legacy node says it holds, when nothing is in transition.
     pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
-        let quiet = self.nice() && self.is_pair() && self.comm_up && self.is_stable();
+        let quiet = self.nice() && self.is_pair() && self.run.comm_up() && self.is_stable();
         let legacy = |peer: &Peer| {
             !peer.systole
                 && !peer.leaving

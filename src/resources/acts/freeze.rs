@@ -3,8 +3,9 @@
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Freezes, or says why not.
@@ -49,8 +50,8 @@ impl ResourceState {
             "frozen: the resources of {node} are not taken until the thaw"
         ));
         self.decide(format!("does not take the resources of {node}"), "frozen");
-        if matches!(self.phase, Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
-            self.phase = Phase::Stable;
+        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
+            self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
         }
     }

@@ -8,11 +8,12 @@ use crate::protocol::partition::{Half, Weight};
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::report;
 use crate::resources::output::ResourceOutput;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::stop::Stop;
 use crate::resources::parts::unowned::Unowned;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Audit, Phase, ResourceState};
+use crate::resources::state::{Audit, ResourceState};
 
 impl ResourceState {
     pub(in crate::resources) fn leave_to_legacy(&mut self, node: &NodeName, set: HoldingSet) {
@@ -37,7 +38,7 @@ impl ResourceState {
         };
         self.warn(format!("no longer isolated: {cause}"));
         self.decide("begins anew", cause);
-        self.comm_up = false;
+        self.run.communication_down();
         self.forget_verdicts();
         self.out.push(ResourceOutput::BeginNewGeneration);
         if cut_off.released {
@@ -49,7 +50,7 @@ impl ResourceState {
     /// The node is to stop: nothing is left to wait for.
     pub(in crate::resources) fn stop_when_cut_off(&mut self) {
         if self.isolated.take().is_some_and(|it| it.released) {
-            self.phase = Phase::Stable;
+            self.run.enters(Phase::Stable);
         }
     }
 
@@ -91,9 +92,9 @@ impl ResourceState {
         self.act(Action::WithdrawAddresses(keys));
         self.notice(Notice::RestartTriggered {});
         // Beside a node that does not know the rule the new run began when that was declared dead.
-        let begun = self.peers.values().any(|peer| peer.renumbered) && self.comm_up;
+        let begun = self.peers.values().any(|peer| peer.renumbered) && self.run.comm_up();
         if !begun {
-            self.comm_up = false;
+            self.run.communication_down();
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
         let ignorant = self.peers.values().all(|peer| !peer.yields);
@@ -145,7 +146,7 @@ impl ResourceState {
             format!("releases {} and stops", self.mine),
             "a stop was requested",
         );
-        if self.phase != Phase::Shutdown {
+        if self.run.phase() != Phase::Shutdown {
             self.release_all("shutdown");
         }
     }
@@ -157,8 +158,7 @@ impl ResourceState {
         self.releasing = self.mine.with(self.releasing).with(self.running_halves());
         self.mine = HoldingSet::NONE;
         self.contest.lets_go(false);
-        self.settles_when_released = false;
-        self.phase = Phase::Shutdown;
+        self.run.releases();
         self.standby = Standby::Not;
         self.went_on = false;
         self.offer_answered = None;
@@ -171,7 +171,7 @@ impl ResourceState {
         self.timers.release();
         self.unowned = Unowned::default();
         self.jobs.cancel(|_| true);
-        if self.nice() && self.comm_up {
+        if self.nice() && self.run.comm_up() {
             self.send(report(HoldingSet::NONE, false, Some(info)));
         }
         let keys = self.keys_of(HoldingSet::ALL);
@@ -187,16 +187,12 @@ impl ResourceState {
 
     /// Back to the first moment of a run; only what membership told stays.
     pub(in crate::resources) fn forget(&mut self) {
-        self.phase = Phase::Init;
+        self.run.forget();
         self.mine = HoldingSet::NONE;
         self.theirs = HoldingSet::NONE;
         self.doubt = HoldingSet::NONE;
         self.other_stable = false;
-        self.local_done = false;
-        self.foreign_done = false;
         self.stop.forget();
-        self.waits_for_claimant = false;
-        self.acquisition_logged = false;
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
         self.given_by_key.clear();
@@ -258,7 +254,7 @@ impl ResourceState {
         let foreign = HoldingSet::FOREIGN;
         let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
         let quiet = self.is_pair()
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && !self.freeze.is_on()
             && !self.jobs.running()
             && !self.contested();

@@ -3,12 +3,13 @@
 use crate::notice::Notice;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::questions::AGREEMENT;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     pub(in crate::resources) fn begin_waiting(&mut self) {
-        self.phase = Phase::Waiting;
+        self.run.enters(Phase::Waiting);
         self.timers.set(Timer::Own, self.after(AGREEMENT));
     }
 
@@ -16,7 +17,7 @@ impl ResourceState {
     /// word would hide what still runs, and nothing may be started that is still to be stopped.
     pub(in crate::resources) fn settle_start(&mut self) {
         if !self.releasing.is_none() {
-            self.settles_when_released = true;
+            self.run.settles_behind_release();
             return;
         }
         if let Some(until) = self
@@ -33,15 +34,15 @@ impl ResourceState {
         }
         self.timers.clear(Timer::Own);
         self.timers.clear(Timer::AskAgain);
-        self.waits_for_claimant = false;
+        self.run.waits_no_more();
         self.acquire_local(false);
         self.take_what_was_let_go();
-        self.phase = Phase::Stable;
+        self.run.enters(Phase::Stable);
         self.the_moment_is_good();
         self.notice(Notice::LocalTransitionDone {});
-        self.foreign_done = true;
+        self.run.foreign_done();
         if self.theirs.has(HoldingSet::FOREIGN) {
-            self.local_done = true;
+            self.run.local_done();
         }
         self.answer();
         self.failback.settled_beside(self.other_stable);
@@ -50,8 +51,8 @@ impl ResourceState {
 
     /// Nothing is being stopped any more.
     pub(in crate::resources) fn settle_after_release(&mut self) {
-        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
-        if std::mem::take(&mut self.settles_when_released) && open {
+        let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
+        if self.run.takes_settling() && open {
             self.settle_start();
         }
     }
@@ -83,7 +84,7 @@ impl ResourceState {
         let Some(node) = self.silent_claimant().cloned() else {
             return false;
         };
-        let said = std::mem::replace(&mut self.waits_for_claimant, true);
+        let said = self.run.waits_for_claimant();
         if !said {
             self.notice(Notice::OtherCrit {
                 text: format!(

@@ -12,13 +12,14 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{ask, report};
 use crate::resources::parts::loose::{OFFER_AGAIN, OFFER_RARELY};
 use crate::resources::parts::peer::Peer;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{
     COMPLETION, DONE_FOLLOWS, FIRST_ANSWER, GIVER_SHOWS, LEGACY_GIVER_SHOWS, REQUEST_WAITS,
     Request, Standby, Wish,
 };
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Gives a legacy node back what it may have started beside us. `true`: that has begun.
@@ -99,7 +100,7 @@ impl ResourceState {
         if !self.nice() {
             return self.notice(Notice::StandbyNeedsNice {});
         }
-        if self.phase == Phase::Shutdown || self.stopping() {
+        if self.run.phase() == Phase::Shutdown || self.stopping() {
             return;
         }
         if self.peers.len() > 1 {
@@ -137,7 +138,7 @@ impl ResourceState {
             );
             return self.notice(Notice::StandbyOtherFlux { info, node });
         }
-        if self.phase != Phase::Stable {
+        if self.run.phase() != Phase::Stable {
             self.decide(format!("refuses to give {set} away"), "not settled");
             return self.notice(Notice::StandbyLocalFlux { info, node });
         }
@@ -172,7 +173,7 @@ impl ResourceState {
         let (info, node) = ("me".to_owned(), from.to_string());
         if !self.other_stable || self.contested() {
             self.notice(Notice::StandbyOtherFlux { info, node });
-        } else if self.phase != Phase::Stable {
+        } else if self.run.phase() != Phase::Stable {
             self.notice(Notice::StandbyLocalFlux { info, node });
         } else {
             self.answer_giver(from, set);

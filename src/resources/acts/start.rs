@@ -13,10 +13,11 @@ use crate::resources::messages::report;
 use crate::resources::parts::contest::{REPORT_BEFORE_TAKEOVER, is_takeover, may_run_there};
 use crate::resources::parts::names::unconfirmed_text;
 use crate::resources::parts::peer::Peer;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Starts groups that nobody runs.
@@ -70,7 +71,7 @@ impl ResourceState {
     /// Takes our own groups. `forced`: whatever the other side says.
     /// Spec: docs/protocol/resources.md, 5.3.
     pub(in crate::resources) fn acquire_local(&mut self, forced: bool) {
-        if self.stopping() || self.phase == Phase::Shutdown {
+        if self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
         }
         let theirs = self.theirs_at_most().has(HoldingSet::FOREIGN) && !self.counts_by_group();
@@ -162,7 +163,7 @@ impl ResourceState {
     /// a question tells.
     pub(in crate::resources) fn ask_again_as_legacy(&mut self) {
         let keys: Vec<GroupKey> = self.asked.keys().cloned().collect();
-        if self.comm_up && self.phase == Phase::Stable {
+        if self.run.comm_up() && self.run.phase() == Phase::Stable {
             self.ask_for_own();
         }
         for key in keys {
@@ -221,7 +222,7 @@ impl ResourceState {
 
     /// Takes the groups of `node` and our own. Spec: docs/protocol/resources.md, 10.2.
     pub(in crate::resources) fn take_over(&mut self, node: &NodeName, dead: Option<Message>) {
-        if self.stopping() || self.phase == Phase::Shutdown {
+        if self.stopping() || self.run.phase() == Phase::Shutdown {
             self.info("Resource takeover cancelled - shutdown in progress.");
             return;
         }
@@ -277,8 +278,8 @@ impl ResourceState {
         } else {
             self.acquire_as_legacy();
         }
-        if matches!(self.phase, Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
-            self.phase = Phase::Stable;
+        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
+            self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
         }
     }
@@ -323,7 +324,7 @@ impl ResourceState {
         if !others_alive {
             return true;
         }
-        if !self.comm_up && self.peer_active() {
+        if !self.run.comm_up() && self.peer_active() {
             // Whoever was active before us has done it.
             self.info(format!("resources of {node} are left to the active nodes"));
             return false;

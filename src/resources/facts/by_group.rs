@@ -19,8 +19,9 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Whether a `done` that belongs to no standby of ours may be that of a giver.
@@ -148,7 +149,7 @@ impl ResourceState {
     /// Whether nothing keeps us from releasing the groups of the other node.
     pub(in crate::resources) fn may_let_go(&self) -> bool {
         self.is_pair()
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && self.nothing_moves()
             && !self.stopping()
             && !self.contested()
@@ -178,7 +179,7 @@ impl ResourceState {
         let manages = self.nice() && self.is_pair() && !self.stopping();
         let peer = self.peers.get(node);
         manages
-            && self.phase != Phase::Shutdown
+            && self.run.phase() != Phase::Shutdown
             && !self.left.is_empty()
             && peer.is_some_and(|peer| {
                 !peer.systole && !peer.reported && peer.fresh && !peer.is_gone()

@@ -8,11 +8,12 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, Stop};
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unowned::SECOND_LATER;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     pub(in crate::resources) fn orphans_deadline(&self) -> Option<Monotonic> {
@@ -110,7 +111,9 @@ impl ResourceState {
 
     pub(in crate::resources) fn stop_deadline(&self) -> Option<Monotonic> {
         match self.stop.state() {
-            Stop::Wanted { asked, .. } if self.phase == Phase::Init && !self.comm_up => {
+            Stop::Wanted { asked, .. }
+                if self.run.phase() == Phase::Init && !self.run.comm_up() =>
+            {
                 Some(asked + self.comm_is_late()).filter(|until| self.now < *until)
             }
             Stop::Wanted { since, .. } => {

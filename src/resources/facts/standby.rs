@@ -68,7 +68,7 @@ impl ResourceState {
         {
             *gives = false;
             self.timers.clear(Timer::Standby);
-            if self.comm_up {
+            if self.run.comm_up() {
                 self.timers
                     .set(Timer::Standby, self.after(LEGACY_GIVER_SHOWS));
             }

@@ -5,16 +5,17 @@ use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::freeze::FreezeRefused;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Whether nothing moves here, and nothing keeps us from taking or leaving something.
     pub(in crate::resources) fn at_rest(&self) -> bool {
         self.nice()
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
             && !self.jobs.running()
             && !self.contested()
@@ -25,7 +26,7 @@ impl ResourceState {
     /// Whether groups can be given up in peace.
     pub(in crate::resources) fn at_peace(&self) -> bool {
         self.nice()
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
             && self.other_stable
             && !self.jobs.running()
@@ -53,7 +54,7 @@ impl ResourceState {
             Err(FreezeRefused::LegacyModel)
         } else if self.stopping() {
             Err(FreezeRefused::Stopping)
-        } else if self.phase != Phase::Stable || !self.is_stable() {
+        } else if self.run.phase() != Phase::Stable || !self.is_stable() {
             Err(FreezeRefused::InTransition)
         } else {
             Ok(())
@@ -68,7 +69,7 @@ impl ResourceState {
     pub(in crate::resources) fn announced_stable(&self) -> bool {
         let ours = self.peers.values().all(|peer| peer.systole);
         let takes = ours && self.standby == Standby::Taking;
-        self.phase == Phase::Stable && self.settled_here() && !takes
+        self.run.phase() == Phase::Stable && self.settled_here() && !takes
     }
 
     /// Whether no work of ours changes what we hold.
@@ -102,14 +103,14 @@ impl ResourceState {
 
     /// Whether a release of everything is not under way already.
     pub(in crate::resources) fn may_begin_anew(&self) -> bool {
-        self.setup.manages() && self.phase != Phase::Shutdown && !self.stopping()
+        self.setup.manages() && self.run.phase() != Phase::Shutdown && !self.stopping()
     }
 
     /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:
     /// its offer waits for that. Refused, it would come again after a minute.
     pub(in crate::resources) fn waits_for_report(&self, from: &NodeName) -> bool {
         let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
-        ours && !self.other_stable && !self.contested() && self.phase == Phase::Stable
+        ours && !self.other_stable && !self.contested() && self.run.phase() == Phase::Stable
     }
 
     /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
@@ -117,7 +118,7 @@ impl ResourceState {
         if !self.nice() {
             return !self.jobs.running();
         }
-        if self.stopping() && self.phase == Phase::Init && !self.jobs.running() {
+        if self.stopping() && self.run.phase() == Phase::Init && !self.jobs.running() {
             return true;
         }
         self.other_stable
@@ -125,11 +126,17 @@ impl ResourceState {
             && self.standby == Standby::Not
             && !self.timers.is_set(Timer::Standby)
             && !self.jobs.running()
-            && matches!(self.phase, Phase::Init | Phase::Stable | Phase::Shutdown)
+            && matches!(
+                self.run.phase(),
+                Phase::Init | Phase::Stable | Phase::Shutdown
+            )
     }
 
     /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
     pub(in crate::resources) fn unheard_with_groups(&self) -> bool {
-        self.is_pair() && !self.comm_up && self.phase == Phase::Init && !self.mine.is_none()
+        self.is_pair()
+            && !self.run.comm_up()
+            && self.run.phase() == Phase::Init
+            && !self.mine.is_none()
     }
 }

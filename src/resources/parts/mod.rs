@@ -10,6 +10,7 @@ pub(in crate::resources) mod loose;
 pub(in crate::resources) mod names;
 pub(in crate::resources) mod peer;
 pub(in crate::resources) mod questions;
+pub(in crate::resources) mod run;
 pub(in crate::resources) mod setup;
 pub(in crate::resources) mod standby;
 pub(in crate::resources) mod stop;

@@ -7,13 +7,14 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Another node asks for a group. Obeyed in either model.
     pub(in crate::resources) fn on_ip_request(&mut self, from: &NodeName, message: &Message) {
-        if !self.comm_up {
+        if !self.run.comm_up() {
             return;
         }
         let Some(word) = message.text(field::IPADDR) else {
@@ -26,7 +27,7 @@ impl ResourceState {
             // A single message got through. If it lives, it asks again.
             return self.debug(format!("request of {from} ignored: it counts as dead"));
         }
-        if self.stopping() && self.phase == Phase::Shutdown {
+        if self.stopping() && self.run.phase() == Phase::Shutdown {
             // Everything is being stopped: `shutdone` says when, and no order may outlive us.
             return;
         }
@@ -72,7 +73,7 @@ impl ResourceState {
         let Some(word) = message.text(field::IPADDR) else {
             return;
         };
-        if !for_us || !granted || self.stopping() || self.phase == Phase::Shutdown {
+        if !for_us || !granted || self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
         }
         let key = GroupKey::new(word);

@@ -10,15 +10,16 @@ use crate::resources::messages::{report, stonith};
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// The dead time of `node` is over, and this node is the one that is cut off.
     pub(in crate::resources) fn cut_off_from(&mut self, node: &NodeName, message: Message) {
         // A release of everything is under way: when it is done this node keeps quiet all the same.
-        let releases = self.phase == Phase::Shutdown;
+        let releases = self.run.phase() == Phase::Shutdown;
         if releases && self.isolated.is_some() {
             let yields = self.peers.get(node).is_some_and(|peer| peer.yields);
             return self.node_dead(node, true, false, yields, message);
@@ -54,7 +55,7 @@ impl ResourceState {
             return;
         }
         let peer = cut_off.peer;
-        self.phase = Phase::Stable;
+        self.run.enters(Phase::Stable);
         self.warn(format!(
             "no longer isolated: a ping node answers, {peer} is still dead"
         ));
@@ -74,7 +75,7 @@ impl ResourceState {
         cut_off.released = true;
         let regained = cut_off.regained;
         // Whoever hears us all the same may take them.
-        if self.nice() && self.comm_up {
+        if self.nice() && self.run.comm_up() {
             self.send(report(HoldingSet::NONE, true, None));
         }
         if regained {
@@ -93,7 +94,7 @@ impl ResourceState {
         knows_the_rule: bool,
     ) {
         self.contest.declared_dead(self.jobs.groups_running());
-        let renumber = heard && !knows_the_rule && self.is_pair() && self.comm_up;
+        let renumber = heard && !knows_the_rule && self.is_pair() && self.run.comm_up();
         let peer = self.peers.entry(node.clone()).or_default();
         // Frozen we take nothing: no reason for it to let go of anything.
         peer.given_up = !self.freeze.is_on();
@@ -134,7 +135,7 @@ impl ResourceState {
             "nothing was heard of it for its dead time",
         );
         self.cancel_standby();
-        if self.stopping() || self.phase == Phase::Shutdown {
+        if self.stopping() || self.run.phase() == Phase::Shutdown {
             self.other_stable = true;
             return;
         }
@@ -148,11 +149,11 @@ impl ResourceState {
         self.addresses_are_free();
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
-        if self.all_peers_gone() && matches!(self.phase, Phase::Starting | Phase::Waiting) {
+        if self.all_peers_gone() && matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
             // Nobody is left to agree with, whatever there was to take.
-            self.phase = Phase::Stable;
+            self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
-            self.settles_when_released = false;
+            self.run.takes_settling();
         }
         if yields {
             // It may hear us, and shall know at once.
@@ -209,7 +210,7 @@ impl ResourceState {
         peer.holds = HoldingSet::NONE;
         self.confirmed(None);
         self.take_back_given();
-        if !self.comm_up {
+        if !self.run.comm_up() {
             return;
         }
         self.cancel_standby();
@@ -218,7 +219,7 @@ impl ResourceState {
         self.failback.disarm();
         self.theirs = HoldingSet::NONE;
         self.doubt = HoldingSet::NONE;
-        if self.stopping() || self.phase == Phase::Shutdown {
+        if self.stopping() || self.run.phase() == Phase::Shutdown {
             self.other_stable = true;
             self.info("Resource takeover cancelled - shutdown in progress.");
             return;

@@ -5,10 +5,11 @@ use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{Standby, Wish};
 use crate::resources::parts::trouble::{Failure, LONGEST_PAUSE, MOVE_AFTER, TAKEN_AGAIN, TRY_SOON};
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Lets go of what another node is to run, when it can. `true`: there is something to stop.
@@ -61,7 +62,7 @@ impl ResourceState {
                 self.given_by_key.remove(group);
                 self.confirmed(Some(group));
                 let was_taken = self.failures.remove(group).is_some_and(|known| known.taken);
-                if was_taken && self.nice() && self.phase == Phase::Stable {
+                if was_taken && self.nice() && self.run.phase() == Phase::Stable {
                     // What we weigh has changed for whoever hears us.
                     self.answer();
                 }
@@ -113,7 +114,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn start_failed(&mut self, group: &GroupKey) {
-        if self.stopping() || self.phase == Phase::Shutdown {
+        if self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
         }
         let pause = self
@@ -141,7 +142,7 @@ impl ResourceState {
 
     /// Looked at again soon; never moved, because the other node would find the same.
     pub(in crate::resources) fn address_taken(&mut self, group: &GroupKey) {
-        if self.stopping() || self.phase == Phase::Shutdown {
+        if self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
         }
         let failure = Failure {
@@ -206,7 +207,7 @@ impl ResourceState {
                 || (self.is_pair() && !self.all_peers_gone() && claimed));
         let quiet = !self.jobs.running()
             && self.standby == Standby::Not
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && !self.contested()
             && !theirs;
         if !quiet {
@@ -228,7 +229,7 @@ impl ResourceState {
             && !moved
             && self.is_pair()
             && self.other_stable
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && self.hand_over_obstacle(side).is_none()
             && self.peer_active();
         if movable {
@@ -271,7 +272,7 @@ impl ResourceState {
     pub(in crate::resources) fn bring_together(&mut self) -> bool {
         let at_rest = self.nice()
             && self.peers.len() <= 1
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
             && !self.jobs.running()
             && !self.freeze.is_on()

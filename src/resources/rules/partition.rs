@@ -30,9 +30,10 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unheard::{UNSERVED, served_by};
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Another node reports what came of its attempt to reset a node: it holds that one for dead.
@@ -40,7 +41,7 @@ impl ResourceState {
         let ours = message
             .text(field::NODE)
             .is_some_and(|node| node.eq_ignore_ascii_case(self.setup.local().as_str()));
-        if ours && !self.nice() && self.phase == Phase::Stable {
+        if ours && !self.nice() && self.run.phase() == Phase::Stable {
             // Who says so takes our groups, and without reports nobody would notice.
             self.ask_for_own();
         }
@@ -134,8 +135,10 @@ impl ResourceState {
         theirs: Option<Weight>,
     ) -> bool {
         let ours_taken = self.theirs.has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
-        let conflict =
-            self.is_pair() && ours_taken && self.nothing_moves() && self.phase != Phase::Shutdown;
+        let conflict = self.is_pair()
+            && ours_taken
+            && self.nothing_moves()
+            && self.run.phase() != Phase::Shutdown;
         if !conflict {
             return false;
         }
@@ -184,8 +187,8 @@ impl ResourceState {
         let idle = self.nice()
             && self.is_pair()
             && self.setup.manages()
-            && !self.comm_up
-            && self.phase == Phase::Init
+            && !self.run.comm_up()
+            && self.run.phase() == Phase::Init
             && !self.freeze.is_on()
             && !self.stopping()
             && !self.jobs.running();

@@ -16,23 +16,24 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::Scripts;
 use crate::resources::parts::loose::BesideLegacy;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{Standby, Wish};
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unowned::ANSWER;
-use crate::resources::state::{Audit, Phase, ResourceState};
+use crate::resources::state::{Audit, ResourceState};
 
 impl ResourceState {
     /// Checks who owns what. Logs only, each condition when it begins.
     /// Spec: docs/protocol/resources.md, 12.
     pub(in crate::resources) fn run_audit(&mut self) {
-        if !self.nice() || !self.comm_up || self.peers.len() > 1 || self.counts_by_group() {
+        if !self.nice() || !self.run.comm_up() || self.peers.len() > 1 || self.counts_by_group() {
             return;
         }
         let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
         let settled = self.is_stable()
             && !self.stopping()
             && !self.freeze.is_on()
-            && self.phase == Phase::Stable;
+            && self.run.phase() == Phase::Stable;
         let found = Audit {
             both_own_ours: self.mine.has(local) && self.theirs.has(foreign),
             both_own_foreign: self.mine.has(foreign) && self.theirs.has(local),
@@ -76,7 +77,7 @@ impl ResourceState {
             && self.is_stable()
             && !self.stopping()
             && !self.freeze.is_on()
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && self.peer_active();
         let theirs = self.theirs_at_most();
         let orphaned = |half: HoldingSet| {
@@ -132,7 +133,7 @@ impl ResourceState {
         // What it has taken meanwhile, or moves, is no orphan.
         let owned = self.mine.with(self.theirs_at_most().mirror());
         let set = asked.without(owned);
-        let settled = self.is_stable() && self.phase == Phase::Stable && !self.freeze.is_on();
+        let settled = self.is_stable() && self.run.phase() == Phase::Stable && !self.freeze.is_on();
         if set.is_none() || !settled {
             return self.withdraw_question();
         }
@@ -240,7 +241,7 @@ impl ResourceState {
             && self.other_stable
             && !self.contested()
             && !claimed
-            && self.phase == Phase::Stable
+            && self.run.phase() == Phase::Stable
             && !self.jobs.running()
             && !self.failback_must_wait()
             && self.all_living_reported()

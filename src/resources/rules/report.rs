@@ -11,10 +11,11 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{DONE_FOLLOWS, Standby};
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// A report that is older than one that we have heard: whether it is the giver's word that it gives.
@@ -81,7 +82,7 @@ impl ResourceState {
 
     /// A report of another node. Spec: docs/protocol/resources.md, 4 and 5.2, rows B and C.
     pub(in crate::resources) fn on_report(&mut self, from: &NodeName, message: &Message) {
-        if !self.comm_up || !self.nice() || self.phase == Phase::Init {
+        if !self.run.comm_up() || !self.nice() || self.run.phase() == Phase::Init {
             return self.claimed_before_comm_is_up(message);
         }
         if self.is_dead(from) {
@@ -116,10 +117,10 @@ impl ResourceState {
         let waits = !peer.reported && peer.asked > 0;
         let owner = full && self.owner_begins_anew(from);
         let peer = self.peers.entry(from.clone()).or_default();
-        let asked = self.phase == Phase::Stable && full && (waits || lost);
+        let asked = self.run.phase() == Phase::Stable && full && (waits || lost);
         let first = !peer.reported;
         // One that was sent before its sender heard this run of ours may be as old as the run before.
-        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         let knows_us = self.knows_our_run(from, message);
         let stale = open && !knows_us;
         let peer = self.peers.entry(from.clone()).or_default();
@@ -192,7 +193,7 @@ impl ResourceState {
         if asked || owner {
             self.answer();
         }
-        if full && first && self.phase == Phase::Stable {
+        if full && first && self.run.phase() == Phase::Stable {
             self.the_moment_is_good();
         }
         if full {
@@ -200,13 +201,13 @@ impl ResourceState {
             self.taken_by_report(from, position);
             self.released_before_our_run(from, message);
         }
-        if self.phase == Phase::Starting {
+        if self.run.phase() == Phase::Starting {
             if self.setup.model() == AutoFailback::Off {
-                self.foreign_done = true;
+                self.run.foreign_done();
             }
             self.begin_waiting();
         }
-        if self.phase == Phase::Waiting {
+        if self.run.phase() == Phase::Waiting {
             // The ten seconds are only patience: a peer that has just started, holds nothing of
             // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
             let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);

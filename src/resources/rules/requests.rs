@@ -33,7 +33,7 @@ impl ResourceState {
 
     /// Another node asks for groups of its choice. Spec: docs/protocol/resources.md, 8.
     pub(in crate::resources) fn on_hb_takeover(&mut self, from: &NodeName, message: &Message) {
-        if !self.comm_up {
+        if !self.run.comm_up() {
             return;
         }
         // `failback` means "give me my own", which a legacy receiver takes for everything.

@@ -22,8 +22,9 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::peer::has_word;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
@@ -96,7 +97,7 @@ impl ResourceState {
         peer.fresh |= old == NodeStatus::Up;
         let mute = !peer.reported && self.setup.model().is_nice();
         let missed = old != NodeStatus::Up;
-        match self.phase {
+        match self.run.phase() {
             Phase::Init | Phase::Shutdown => {}
             Phase::Starting | Phase::Waiting => {
                 if mute && !self.timers.is_set(Timer::AskAgain) {
@@ -121,8 +122,11 @@ impl ResourceState {
         self.lost_in_a_standby();
         self.lost_with_full_hands(node);
         self.lost_behind_scripts(node);
-        let listens = matches!(self.phase, Phase::Starting | Phase::Waiting | Phase::Stable);
-        if !self.nice() || !self.comm_up || !listens || self.is_dead(node) {
+        let listens = matches!(
+            self.run.phase(),
+            Phase::Starting | Phase::Waiting | Phase::Stable
+        );
+        if !self.nice() || !self.run.comm_up() || !listens || self.is_dead(node) {
             return;
         }
         let Some(peer) = self.peers.get_mut(node).filter(|peer| !peer.left) else {

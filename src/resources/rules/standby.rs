@@ -20,9 +20,10 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{COMPLETION, OFFER_WAITS, Request, Standby, Wish};
 use crate::resources::parts::timers::Timer;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     pub(in crate::resources) fn note_late_done(
@@ -92,7 +93,7 @@ impl ResourceState {
         if !self.nice() {
             return self.notice(Notice::StandbyNeedsNice {});
         }
-        if !self.comm_up || self.phase == Phase::Shutdown {
+        if !self.run.comm_up() || self.run.phase() == Phase::Shutdown {
             return self.keep_early_done(from, message);
         }
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
@@ -246,8 +247,9 @@ impl ResourceState {
         if self.standby != Standby::Giving {
             // The taker went away meanwhile, or this is the rest of an earlier process's release; whoever
             // listens hears what is left. A node that runs the rest as well counts on that before it lets go.
-            let open = self.comm_up && !matches!(self.phase, Phase::Init | Phase::Shutdown);
-            if open && !self.settles_when_released {
+            let open =
+                self.run.comm_up() && !matches!(self.run.phase(), Phase::Init | Phase::Shutdown);
+            if open && !self.run.settles_when_released() {
                 self.answer();
             }
             return self.settle_after_release();
@@ -284,8 +286,8 @@ impl ResourceState {
         self.answer_offer(set, "done");
         self.offer_answered = None;
         self.answer();
-        self.local_done = true;
-        self.foreign_done = true;
+        self.run.local_done();
+        self.run.foreign_done();
         self.acquisition_complete("auto_failback");
     }
 

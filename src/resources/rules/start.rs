@@ -23,28 +23,29 @@ use crate::resources::messages::report;
 use crate::resources::parts::questions::{
     AGREEMENT, ASK_ON, ASK_ONE_THAT_ECHOES, ASK_WHEN_STABLE, REPORT,
 };
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Orphaned groups are ours now.
     pub(in crate::resources) fn reclaimed(&mut self) {
-        if self.phase == Phase::Stable {
+        if self.run.phase() == Phase::Stable {
             self.answer();
         }
     }
 
     /// Communication is up.
     pub(in crate::resources) fn comm_is_up(&mut self) {
-        self.comm_up = true;
+        self.run.communication_up();
         if !self.setup.manages() {
             return;
         }
         self.standby_goes_on();
         // A new generation may be active before the old one's groups are released.
-        if self.phase == Phase::Init {
+        if self.run.phase() == Phase::Init {
             self.begin_handshake();
         }
         self.take_early_done();
@@ -60,16 +61,16 @@ impl ResourceState {
             .values()
             .any(|peer| peer.status == Some(NodeStatus::Dead));
         if !some_dead {
-            self.foreign_done = true;
+            self.run.foreign_done();
         }
-        self.phase = Phase::Starting;
+        self.run.enters(Phase::Starting);
         self.ask();
         if self.stopping() {
             return;
         }
         if self.peers.is_empty() {
             // Nobody to agree with. Spec: docs/protocol/membership.md, 4.
-            self.phase = Phase::Stable;
+            self.run.enters(Phase::Stable);
             self.other_stable = true;
             // What a process that began anew holds, it keeps.
             self.mine = self.mine.with(HoldingSet::FOREIGN);
@@ -80,7 +81,7 @@ impl ResourceState {
             for node in gone {
                 self.take_over_once(&node, None);
             }
-            self.phase = Phase::Stable;
+            self.run.enters(Phase::Stable);
         } else {
             self.ask_soon();
         }
@@ -89,10 +90,10 @@ impl ResourceState {
     /// Our groups have been worked through.
     pub(in crate::resources) fn local_acquired(&mut self) {
         self.notice(Notice::LocalAcquisitionDone {});
-        if self.phase == Phase::Shutdown {
+        if self.run.phase() == Phase::Shutdown {
             return;
         }
-        self.local_done = true;
+        self.run.local_done();
         // The end of a takeover reports for both.
         if self.settled_here() {
             let stable = self.announced_stable();
@@ -104,7 +105,7 @@ impl ResourceState {
     /// Another node says `starting`. Every one is answered. Spec: docs/protocol/resources.md, 5.2.
     pub(in crate::resources) fn on_starting(&mut self, from: &NodeName, message: &Message) {
         self.note_question(from, message);
-        if !self.comm_up || !self.nice() {
+        if !self.run.comm_up() || !self.nice() {
             return;
         }
         if self.is_dead(from) {
@@ -122,15 +123,15 @@ impl ResourceState {
         // Who begins again after a release goes nowhere.
         peer.leaving = false;
         self.other_stable = false;
-        self.foreign_done = true;
-        if self.phase == Phase::Starting {
+        self.run.foreign_done();
+        if self.run.phase() == Phase::Starting {
             self.begin_waiting();
         }
         if !self.ask_before_answer(from) {
             self.answer();
         }
         self.say_done_again(from);
-        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
+        let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         // Ours was lost if it went out before the other was active.
         // Spec: docs/protocol/membership.md, 16.2.
         let waits = open || self.takeover_held();
@@ -143,8 +144,9 @@ impl ResourceState {
 
     /// Handles what is due: the agreement and the missing report.
     pub(in crate::resources) fn handshake_overdue(&mut self) {
-        let open = matches!(self.phase, Phase::Starting | Phase::Waiting);
-        if self.timers.take_due(Timer::AskAgain, self.now) && (open || self.phase == Phase::Stable)
+        let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
+        if self.timers.take_due(Timer::AskAgain, self.now)
+            && (open || self.run.phase() == Phase::Stable)
         {
             self.ask_again();
         }
@@ -155,7 +157,7 @@ impl ResourceState {
 
     /// Communication is up.
     pub(in crate::resources) fn begin_legacy(&mut self) {
-        self.phase = Phase::Stable;
+        self.run.enters(Phase::Stable);
         if self.stopping() {
             return;
         }
@@ -198,7 +200,7 @@ impl ResourceState {
             if told || peer.left || peer.status != Some(NodeStatus::Active) {
                 continue;
             }
-            let most = match self.phase {
+            let most = match self.run.phase() {
                 // Whatever it says before it has heard us does not count.
                 _ if peer.echoes => ASK_ONE_THAT_ECHOES,
                 Phase::Stable => ASK_WHEN_STABLE,
@@ -233,7 +235,10 @@ impl ResourceState {
         }
         // Waiting for ever would leave our groups down.
         // Spec: docs/protocol/resources.md, 18, row 13.
-        if self.phase == Phase::Starting && self.peer_active() && !self.timers.is_set(Timer::Own) {
+        if self.run.phase() == Phase::Starting
+            && self.peer_active()
+            && !self.timers.is_set(Timer::Own)
+        {
             self.timers.set(Timer::Own, self.after(AGREEMENT));
         }
     }
@@ -241,7 +246,7 @@ impl ResourceState {
     /// The dead node's groups have been worked through (legacy: `mach_down` ends).
     pub(in crate::resources) fn taken_over(&mut self, node: &NodeName) {
         self.info(format!("mach_down takeover complete for node {node}."));
-        if !self.nice() || self.phase == Phase::Shutdown {
+        if !self.nice() || self.run.phase() == Phase::Shutdown {
             return;
         }
         self.notice(Notice::MachDownComplete {});
@@ -252,7 +257,7 @@ impl ResourceState {
         );
         self.mine = self.mine.with(HoldingSet::FOREIGN);
         self.failback.came();
-        self.foreign_done = true;
+        self.run.foreign_done();
         self.acquisition_complete("mach_down");
         // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:
         // before anything runs here, whoever hears us all the same waits for what our own groups do.

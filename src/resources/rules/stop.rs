@@ -7,9 +7,10 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
+use crate::resources::parts::run::Phase;
 use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, SLOW, Stop};
 use crate::resources::parts::timers::Timer;
-use crate::resources::state::{Phase, ResourceState};
+use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Goes on with what has waited.
@@ -47,7 +48,7 @@ impl ResourceState {
             self.act(Action::StopClients);
             return;
         }
-        if !self.comm_up && self.phase == Phase::Init {
+        if !self.run.comm_up() && self.run.phase() == Phase::Init {
             self.notice(Notice::ShutdownDelayedComm {});
         } else {
             self.out.push(ResourceOutput::SendStatus);
@@ -81,7 +82,7 @@ impl ResourceState {
         else {
             return;
         };
-        let unheard = self.phase == Phase::Init && !self.comm_up;
+        let unheard = self.run.phase() == Phase::Init && !self.run.comm_up();
         if unheard && self.now < asked + self.comm_is_late() {
             // Before communication is up nobody would hear it.
             self.stop.goes_on(Stop::Wanted {
@@ -95,8 +96,9 @@ impl ResourceState {
         let patient = !unheard && self.now < since + OTHER_SETTLES;
         // After a restart in place the set is held before the start has come to its end.
         let nobody_to_wait_for = self.mine.is_none() || self.all_peers_gone();
-        let settled = self.is_stable() || (self.phase == Phase::Starting && nobody_to_wait_for);
-        let releasing = self.phase == Phase::Shutdown;
+        let settled =
+            self.is_stable() || (self.run.phase() == Phase::Starting && nobody_to_wait_for);
+        let releasing = self.run.phase() == Phase::Shutdown;
         if !releasing && (self.jobs.running() || (patient && !settled)) {
             if !logged {
                 self.notice(Notice::ShutdownDelayedResources {});
@@ -127,7 +129,7 @@ impl ResourceState {
             return;
         }
         self.forget();
-        if self.comm_up {
+        if self.run.comm_up() {
             self.begin_handshake();
         }
     }

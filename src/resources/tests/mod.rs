@@ -30,7 +30,8 @@ use std::time::Duration;
 use super::holding::HoldingSet;
 use super::input::ResourceInput;
 use super::output::ResourceOutput;
-use super::state::{Phase, ResourceState};
+use super::parts::run::Phase;
+use super::state::ResourceState;
 use crate::clock::Monotonic;
 use crate::notice::Severity;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId, StopReason};
@@ -154,7 +155,7 @@ impl Core {
         let state = &self.state;
         let quiet = state.nice()
             && state.is_pair()
-            && state.phase == Phase::Stable
+            && state.run.phase() == Phase::Stable
             && state.is_stable()
             && !state.stopping()
             && !state.frozen();
@@ -404,7 +405,7 @@ impl Core {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        self.state.phase
+        self.state.run.phase()
     }
 }
 

@@ -1,0 +1,148 @@
+//! The run of this node: how far its start, and how far the log has told of it.
+
+/// Own phase. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::resources) enum Phase {
+    /// Communication is not up.
+    Init,
+    /// `starting` is sent, nothing heard.
+    Starting,
+    /// The exchange has begun, nobody is settled. Legacy states 2 and 3.
+    Waiting,
+    /// Settled.
+    Stable,
+    /// Everything is being released, or is.
+    Shutdown,
+}
+
+/// One run, from its first moment to its release.
+#[derive(Debug)]
+pub(in crate::resources) struct Run {
+    comm_up: bool,
+    phase: Phase,
+    local_done: bool,
+    foreign_done: bool,
+    acquisition_logged: bool,
+    waits_for_claimant: bool,
+    settles_when_released: bool,
+}
+
+impl Run {
+    pub(in crate::resources) const fn new() -> Self {
+        Self {
+            comm_up: false,
+            phase: Phase::Init,
+            local_done: false,
+            foreign_done: false,
+            acquisition_logged: false,
+            waits_for_claimant: false,
+            settles_when_released: false,
+        }
+    }
+
+    /// Whether communication is up.
+    pub(in crate::resources) const fn comm_up(&self) -> bool {
+        self.comm_up
+    }
+
+    pub(in crate::resources) const fn communication_up(&mut self) {
+        self.comm_up = true;
+    }
+
+    /// A new run begins, or nobody is heard any more.
+    pub(in crate::resources) const fn communication_down(&mut self) {
+        self.comm_up = false;
+    }
+
+    pub(in crate::resources) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(in crate::resources) const fn enters(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// The own groups have come to the end of their start, or run elsewhere.
+    pub(in crate::resources) const fn local_done(&mut self) {
+        self.local_done = true;
+    }
+
+    /// It is known where the foreign groups are.
+    pub(in crate::resources) const fn foreign_done(&mut self) {
+        self.foreign_done = true;
+    }
+
+    /// Whether both are done. Once in a run.
+    pub(in crate::resources) const fn acquisition_complete(&mut self) -> bool {
+        let complete = self.local_done && self.foreign_done && !self.acquisition_logged;
+        self.acquisition_logged |= complete;
+        complete
+    }
+
+    /// Own groups wait for the word of a node that may run them. Whether that was said before.
+    pub(in crate::resources) const fn waits_for_claimant(&mut self) -> bool {
+        std::mem::replace(&mut self.waits_for_claimant, true)
+    }
+
+    /// They wait no longer.
+    pub(in crate::resources) const fn waits_no_more(&mut self) {
+        self.waits_for_claimant = false;
+    }
+
+    /// The nodes are agreed; we settle when what is being stopped is.
+    pub(in crate::resources) const fn settles_behind_release(&mut self) {
+        self.settles_when_released = true;
+    }
+
+    /// Whether that is so.
+    pub(in crate::resources) const fn settles_when_released(&self) -> bool {
+        self.settles_when_released
+    }
+
+    /// It is not so any more. Whether it was.
+    pub(in crate::resources) const fn takes_settling(&mut self) -> bool {
+        std::mem::replace(&mut self.settles_when_released, false)
+    }
+
+    /// Everything is being released.
+    pub(in crate::resources) const fn releases(&mut self) {
+        self.settles_when_released = false;
+        self.phase = Phase::Shutdown;
+    }
+
+    /// Back to its first moment. Whether communication is up stays.
+    pub(in crate::resources) const fn forget(&mut self) {
+        *self = Self {
+            comm_up: self.comm_up,
+            settles_when_released: self.settles_when_released,
+            ..Self::new()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acquisition_is_complete_once_in_a_run() {
+        let mut run = Run::new();
+        run.local_done();
+        assert!(!run.acquisition_complete());
+        run.foreign_done();
+        assert!(run.acquisition_complete() && !run.acquisition_complete());
+        run.forget();
+        assert!(!run.acquisition_complete());
+    }
+
+    #[test]
+    fn a_release_settles_nothing_behind_itself() {
+        let mut run = Run::new();
+        run.communication_up();
+        run.settles_behind_release();
+        run.releases();
+        assert!(!run.takes_settling());
+        run.forget();
+        assert_eq!((run.phase(), run.comm_up()), (Phase::Init, true));
+    }
+}
