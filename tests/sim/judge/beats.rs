@@ -20,6 +20,9 @@ pub struct Beats {
     heard: Vec<Vec<Micros>>,
     /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
     newest: Vec<Vec<(u64, u64)>>,
+    /// The newest number of any message that came through: to a node of ours a heartbeat from before it fills a
+    /// hole and is no sign of life. A legacy node counts each.
+    numbered: Vec<Vec<(u64, u64)>>,
     /// The generation in which a node was heard to leave in order.
     left: Vec<Vec<Option<u64>>>,
     sent: Vec<Option<Micros>>,
@@ -58,6 +61,7 @@ impl Beats {
             announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
             heard: vec![vec![0; nodes]; nodes],
             newest: vec![vec![(0, 0); nodes]; nodes],
+            numbered: vec![vec![(0, 0); nodes]; nodes],
             left: vec![vec![None; nodes]; nodes],
             sent: vec![None; nodes],
             gate: vec![None; nodes],
@@ -84,6 +88,7 @@ impl Beats {
         for of in 0..self.heard.len() {
             self.heard[host][of] = now;
             self.newest[host][of] = (0, 0);
+            self.numbered[host][of] = (0, 0);
             self.announced[host][of] = self.deadtimes[of];
             self.overdue[host][of] = None;
         }
@@ -142,12 +147,18 @@ impl Beats {
         deadtime: Option<Micros>,
         now: Micros,
     ) {
-        if number > self.newest[by][of] {
+        let fills_a_hole = !self.legacy[by] && number < self.numbered[by][of];
+        if number > self.newest[by][of] && !fills_a_hole {
             self.announced[by][of] = deadtime.unwrap_or(self.deadtimes[of]);
             self.newest[by][of] = number;
             self.heard[by][of] = now;
             self.overdue[by][of] = None;
         }
+    }
+
+    /// Any message of that number came through.
+    pub fn numbered(&mut self, by: usize, of: usize, number: (u64, u64)) {
+        self.numbered[by][of] = self.numbered[by][of].max(number);
     }
 
     pub fn left(&mut self, by: usize, of: usize, number: (u64, u64)) {
