@@ -51,7 +51,7 @@ use ward::{Deaths, End, Next, Stage, Told, Ward, next};
 use crate::cli::Options;
 use crate::clock::Clock;
 use crate::daemonize;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 
 /// The guardian's first word in process lists; it also tells the program what to be.
 pub const TITLE: &str = "heartbeat: guardian";

@@ -22,8 +22,8 @@ use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
 use crate::guardian;
 use crate::ha_log::{HaLog, Targets, host_name, line};
 use crate::notice::{self, Severity, Speaker};
+use crate::os::paths::Paths;
 use crate::own_addresses;
-use crate::paths::Paths;
 use crate::pid_file::{PidFile, look};
 
 /// One call of a helper program: what it was given, and where its words go.

@@ -5,7 +5,6 @@
 //! [`actors`] own sockets, timers and child processes and carry the actions out.
 //! `docs/architecture.md` has the tree and the path of a datagram.
 
-pub mod accounts;
 pub mod actors;
 pub mod api_client;
 pub mod ccm_client;
@@ -14,17 +13,15 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemonize;
-pub mod file_mode;
 pub mod guardian;
 pub mod ha_log;
 pub mod helper;
-pub mod in_time;
 pub mod inspect;
 pub mod net;
 pub mod node;
 pub mod notice;
+pub mod os;
 pub mod own_addresses;
-pub mod paths;
 pub mod pid_file;
 pub mod policy;
 pub mod protocol;
@@ -32,8 +29,6 @@ pub mod release;
 pub mod reload;
 pub mod resources;
 pub mod run_file;
-pub mod service_manager;
 pub mod startup;
 pub mod state_files;
-pub mod sys;
 pub mod version;

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use systole::accounts::Accounts;
 use systole::actors::child::shim;
 use systole::actors::membership::handover::Resume;
 use systole::actors::root::{self, Deadline, RESUME_PAUSE, RESUME_TRIES, Setup};
@@ -23,11 +22,13 @@ use systole::config::remembered::{Answers, Recorder, Remembered};
 use systole::daemonize::{self, Starting};
 use systole::guardian::{self, Link, Why};
 use systole::ha_log::{HaLog, Targets, host_name};
-use systole::in_time::in_time;
 use systole::inspect;
 use systole::notice::{self, Severity};
+use systole::os::accounts::Accounts;
+use systole::os::in_time::in_time;
+use systole::os::paths::Paths;
+use systole::os::sd_notify;
 use systole::own_addresses;
-use systole::paths::Paths;
 use systole::pid_file::{self, ClaimError, PidFile};
 use systole::protocol::group::GroupKey;
 use systole::release;
@@ -35,7 +36,6 @@ use systole::reload::{LastGood, Stamps};
 use systole::resources::holding::HoldingSet;
 use systole::resources::owners::Before;
 use systole::run_file;
-use systole::service_manager;
 use systole::version;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -57,14 +57,14 @@ const FLUSH: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    systole::sys::hear_of_children();
+    systole::os::sys::hear_of_children();
     if let Some(script) = script_of(std::env::args_os()) {
         return ExitCode::from(shim::run(&script));
     }
     daemonize::set_process_name();
     // Whatever the caller had open is nothing to the daemon and its scripts. A kernel that cannot
     // do this leaves things as they are.
-    let _ = systole::sys::inherit_nothing();
+    let _ = systole::os::sys::inherit_nothing();
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_else(|| "heartbeat".into());
     let program = program.to_string_lossy().into_owned();
@@ -150,7 +150,7 @@ fn run(program: &str, arguments: &[OsString], options: Options) -> u8 {
 fn release_resources(arguments: &[OsString]) -> u8 {
     // A machine that goes down tells every process to end, and waits for those that do not: what runs here
     // would run on, and nobody would see to it that the machine goes before the other node takes over.
-    systole::sys::outlive_terminate();
+    systole::os::sys::outlive_terminate();
     let paths = Paths::default();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     let why = words.next().and_then(|word| Why::from_word(&word));
@@ -349,7 +349,7 @@ impl Process {
                 if self.options.foreground
                     && let Ok(pid) = u32::try_from(pid)
                 {
-                    service_manager::adopt(pid);
+                    sd_notify::adopt(pid);
                 }
                 return 0;
             }

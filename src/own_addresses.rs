@@ -13,7 +13,7 @@ use crate::inspect::Finding;
 use crate::net::address_record::AddressRecord;
 use crate::net::own_addresses::{Guard, doubt_text, host_addresses, own_text};
 use crate::net::service_address::AddressManager;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::pid_file::{self, PidFile};
 use crate::resources::address::{AddressResource, parse_word};
 use crate::resources::own_address::{Came, Mark, OwnAddresses, Standing};

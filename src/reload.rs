@@ -19,10 +19,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::config::remembered::Answers;
-use crate::paths::Paths;
+use crate::os::accounts::Accounts;
+use crate::os::paths::Paths;
 
 /// Modification times of the three files; `None` where a file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

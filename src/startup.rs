@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{error, info, warn};
 
-use crate::accounts;
-use crate::file_mode::{Made, set_mode};
-use crate::paths::Paths;
+use crate::os::accounts;
+use crate::os::file_mode::{Made, set_mode};
+use crate::os::paths::Paths;
 
 /// Directories below the run-time directory, which the legacy `tmpfiles` file makes.
 const RUN_DIRS: [&str; 3] = ["ccm", "crm", "dopd"];

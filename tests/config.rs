@@ -16,7 +16,7 @@ use systole::config::print;
 use systole::config::types::MediumConfig;
 use systole::inspect::{Finding, HostView, Network, load};
 use systole::notice::Notice;
-use systole::paths::Paths;
+use systole::os::paths::Paths;
 
 /// What we make of a case that legacy handles otherwise.
 #[derive(Clone, Copy, PartialEq, Eq)]

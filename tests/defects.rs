@@ -11,7 +11,7 @@ use common::cluster::Cluster;
 use systole::config::environment::Machine;
 use systole::config::load::{LoadOptions, Purpose};
 use systole::inspect::load;
-use systole::paths::Paths;
+use systole::os::paths::Paths;
 use systole::protocol::settings::AutoFailback;
 
 const ON: AutoFailback = AutoFailback::On;

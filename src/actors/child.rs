@@ -32,11 +32,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, warn};
 
 use crate::config::Config;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::resources::script::{Environment, MAX_LAST_BYTES, last_words};
 
-use crate::service_manager;
-use crate::sys::shared::memory_file;
+use crate::os::sd_notify;
+use crate::os::sys::shared::memory_file;
 use record::{Record, Recorded};
 
 /// Most standard output kept of a `status` run; what decides stands at the beginning.
@@ -378,7 +378,7 @@ fn command(spec: &ChildSpec, output: &Output, program: &Path) -> io::Result<Comm
     } else {
         output.stdio()?
     });
-    for name in service_manager::VARIABLES {
+    for name in sd_notify::VARIABLES {
         command.env_remove(name);
     }
     for (name, value) in spec.environment.iter() {

@@ -18,7 +18,7 @@ use crate::actors::messages::{AskMaintenance, AskNode};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
 use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
-use crate::file_mode::{Made, set_mode};
+use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
 

@@ -12,8 +12,8 @@ use tracing::{debug, info, warn};
 use crate::actors::child::{self, ChildSpec, ExitReport, OutputTarget};
 use crate::actors::messages::RunHook;
 use crate::config::Config;
-use crate::in_time::is_directory;
-use crate::paths::Paths;
+use crate::os::in_time::is_directory;
+use crate::os::paths::Paths;
 use crate::protocol::field::{self, kind};
 use crate::resources::script::{Environment, hook_name};
 

@@ -29,7 +29,6 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::accounts::{Account, Accounts};
 use crate::actors::child::client;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads;
@@ -37,7 +36,8 @@ use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
 use crate::config::types::RespawnConfig;
 use crate::notice::{self, Notice};
-use crate::paths::Paths;
+use crate::os::accounts::{Account, Accounts};
+use crate::os::paths::Paths;
 use crate::resources::respawn::{How, Lives, Next, program};
 use crate::resources::script::Environment;
 

@@ -59,11 +59,11 @@ use crate::config::load::LoadOptions;
 use crate::guardian::Link;
 use crate::ha_log::HaLog;
 use crate::notice::Severity;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
+use crate::os::sd_notify;
 use crate::protocol::event::StopReason;
 use crate::protocol::name::Generation;
 use crate::reload::{Requests, Stamps};
-use crate::service_manager;
 use crate::startup;
 use crate::state_files::GenerationFile;
 
@@ -177,8 +177,8 @@ impl RootActor {
 
     /// Tells the service manager every second that the daemon works.
     fn show_life(&mut self, ctx: &mut Context<Self>) {
-        service_manager::alive();
-        ctx.run_later(service_manager::ALIVE_PAUSE, Self::show_life);
+        sd_notify::alive();
+        ctx.run_later(sd_notify::ALIVE_PAUSE, Self::show_life);
     }
 
     /// Writes the generation file ahead of `taken`, without holding up this thread.
@@ -216,7 +216,7 @@ impl RootActor {
     fn stop(&mut self) {
         self.stopping = true;
         self.guardian.stopping();
-        service_manager::stopping();
+        sd_notify::stopping();
         self.membership.do_send(StopRequested {
             reason: StopReason::Requested,
         });
@@ -239,7 +239,7 @@ impl Actor for RootActor {
                 reason: StopReason::Release,
             });
         }
-        if service_manager::wants_signs_of_life() {
+        if sd_notify::wants_signs_of_life() {
             self.show_life(ctx);
         }
     }

@@ -17,7 +17,7 @@ use actix::Arbiter;
 use tokio::runtime::{Builder, Runtime};
 use tracing::{info, warn};
 
-use crate::sys;
+use crate::os::sys;
 
 /// Stack of the helper threads that `spawn_blocking` starts.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;

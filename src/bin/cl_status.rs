@@ -8,7 +8,8 @@ use std::time::Duration;
 use systole::cli::cl_status::{EXIT_TIMEOUT, run};
 use systole::ha_log::line::{self, FileKind, FileStyle, Record};
 use systole::notice::Severity;
-use systole::{cli, clock, ha_log, sys};
+use systole::os::sys;
+use systole::{cli, clock, ha_log};
 
 /// After which the program ends with [`EXIT_TIMEOUT`].
 const ALARM: Duration = Duration::from_secs(5);

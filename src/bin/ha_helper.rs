@@ -6,10 +6,10 @@ use std::io;
 use std::process::ExitCode;
 
 use systole::helper::{Call, run};
-use systole::paths::Paths;
+use systole::os::paths::Paths;
 
 fn main() -> ExitCode {
-    systole::sys::hear_of_children();
+    systole::os::sys::hear_of_children();
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut program = words.next().unwrap_or_default();
     let mut args: Vec<String> = words.collect();

@@ -15,7 +15,7 @@ use systole::clock::{Clock, Monotonic};
 use systole::ha_log::line::{FileStyle, facility_number};
 use systole::ha_log::{HaLog, Targets, host_name};
 use systole::notice::Severity;
-use systole::paths::Paths;
+use systole::os::paths::Paths;
 use systole::policy::ipfail::{Identity, Ipfail, NAME, Output};
 use systole::protocol::message::Message;
 

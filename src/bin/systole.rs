@@ -9,7 +9,7 @@ use systole::cli::view::{as_json, decision_line, for_people, line_of_report, pre
 use systole::cli::{self, print};
 use systole::clock::{Clock, Monotonic};
 use systole::control::{ControlError, Reply, Request, View, ask};
-use systole::paths::Paths;
+use systole::os::paths::Paths;
 use systole::protocol::message::Message;
 
 /// The daemon answers at once; longer means that it does not work.

@@ -12,7 +12,7 @@ mod outcome;
 use serde_json::json;
 
 use crate::api_client::ApiClient;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use hbstatus::hbstatus;
 use options::{COMMANDS, Options};
 use outcome::{EXIT_DOWN, EXIT_PARAMETER};

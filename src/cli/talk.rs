@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::config::environment::Machine;
 use crate::config::load;
 use crate::guardian;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::pid_file::{self, PidFile};
 
 /// How often `-k` looks whether the daemon has ended.

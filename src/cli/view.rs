@@ -1,8 +1,8 @@
 //! What `systole` shows of a node: its view, for people or as one JSON object, and its decisions.
 
 use crate::control::{DecisionReport, GroupAnswer, GroupView, NodeReport, View};
+use crate::os::sys;
 use crate::protocol::message::Message;
-use crate::sys;
 
 /// One JSON object on one line.
 #[must_use]

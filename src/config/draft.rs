@@ -14,7 +14,7 @@ use super::types::{
     RespawnConfig, UuidFrom, Written,
 };
 use crate::notice::Severity;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::protocol::client::ApiAuth;
 use crate::protocol::name::{NodeName, NodeNameError};
 use crate::protocol::node_table::MAX_NODES;

@@ -13,7 +13,7 @@ use super::report::{Refusal, Report};
 use super::settings::Settings;
 use super::types::{Config, LogConfig, Sources};
 use crate::notice::Notice;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::name::NodeName;
 use crate::version::LEGACY_VERSION;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::word;
 use crate::clock;
-use crate::sys::shared::{SharedNumbers, numbers_in};
+use crate::os::sys::shared::{SharedNumbers, numbers_in};
 
 /// The process that writes the numbers.
 const PROCESS: usize = 0;
@@ -63,7 +63,7 @@ pub(super) fn ago(page: &File, pid: i32) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::shared::receive;
+    use crate::os::sys::shared::receive;
 
     #[test]
     fn the_last_heartbeat_of_a_process_is_known() {

@@ -25,8 +25,8 @@ use super::beat;
 use super::why::Why;
 use super::word::{self, Heard, NumberReader};
 use crate::clock::{Clock, Monotonic};
-use crate::sys;
-use crate::sys::shared::receive;
+use crate::os::sys;
+use crate::os::sys::shared::receive;
 
 /// Deaths within [`WINDOW`] after which the daemon is not started again as before.
 const DEATHS: usize = 3;

@@ -98,7 +98,7 @@ impl Targets {
                 FileStyle::HaLog
             },
             stderr,
-            owner: crate::accounts::hacluster(),
+            owner: crate::os::accounts::hacluster(),
         }
     }
 }

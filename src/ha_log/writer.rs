@@ -14,7 +14,7 @@ use super::line::{self, FileKind, FileStyle, Record};
 use super::{Aim, Command, Shared, Targets};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
-use crate::sys;
+use crate::os::sys;
 
 /// How often at most a file is looked at to see whether it was moved.
 /// Spec: docs/protocol/tools.md, 6.4.

@@ -11,8 +11,8 @@ use crate::config::environment::{Environment, Machine};
 use crate::config::remembered::Recorder;
 use crate::net::netlink::Netlink;
 use crate::net::placement::{Assigned, Interface, Route};
+use crate::os::paths::Paths;
 use crate::own_addresses;
-use crate::paths::Paths;
 
 /// Interfaces, addresses and routes, as the kernel has them.
 #[derive(Debug, Clone, Default)]

@@ -20,7 +20,7 @@ use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
 use crate::config::report::{Refusal, Report};
 use crate::config::types::{Sources, Written};
 use crate::notice::Severity;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 
 /// What a finding means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -53,7 +53,7 @@ struct State {
 }
 
 impl AddressRecord {
-    /// Reads what is there in `directory`, see [`Paths::addresses`](crate::paths::Paths::addresses).
+    /// Reads what is there in `directory`, see [`Paths::addresses`](crate::os::paths::Paths::addresses).
     #[must_use]
     pub fn read(directory: &Path) -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

@@ -16,7 +16,7 @@ use pnet_packet::icmpv6::ndp::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::net::frames::{self, Mac};
-use crate::sys;
+use crate::os::sys;
 
 /// Neighbour advertisement with one option, the link-layer address.
 const ADVERTISEMENT_BYTES: usize = 32;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::protocol::message::{Message, Value};
 use crate::resources::address::looks_like_address;
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use tokio::process::{Child, Command};
 
-use crate::accounts::Account;
+use crate::os::accounts::Account;
+use crate::os::sd_notify;
+use crate::os::sys;
 use crate::resources::script::Environment;
-use crate::service_manager;
-use crate::sys;
 
 /// Starts a command line through a shell, as the leader of a process group of its own.
 ///
@@ -33,7 +33,7 @@ pub fn start(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    for name in service_manager::VARIABLES {
+    for name in sd_notify::VARIABLES {
         shell.env_remove(name);
     }
     for (name, value) in environment.iter() {

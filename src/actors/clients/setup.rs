@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use actix::Recipient;
 
-use crate::accounts;
 use crate::actors::interest::Interest;
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected};
 use crate::config::Config;
 use crate::ha_log;
+use crate::os::accounts;
 use crate::protocol::client::RegistrySettings;
 use crate::protocol::wire::MessageFormat;
 

@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tracing::{error, warn};
 
 use super::ClientsActor;
-use crate::file_mode::{Made, set_mode};
+use crate::os::file_mode::{Made, set_mode};
 
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::clock::{Clock, Monotonic};
-use crate::sys::datagrams::{DatagramBuffer, SLOTS};
+use crate::os::sys::datagrams::{DatagramBuffer, SLOTS};
 
 /// Datagrams taken per wake-up. After that many sockets and timers have their turn first. At 6 µs
 /// each a batch costs a third of a millisecond.

@@ -9,9 +9,9 @@ use super::native::AddressHandler;
 use crate::actors::child::OutputTarget;
 use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
-use crate::in_time::is_directory;
+use crate::os::in_time::is_directory;
+use crate::os::paths::Paths;
 use crate::own_addresses;
-use crate::paths::Paths;
 use crate::protocol::group::GroupKey;
 use crate::resources::script::{Environment, StopRetries};
 

@@ -18,7 +18,7 @@ use crate::actors::messages::MoveAddresses;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::service_address::{Claim, Removed};
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;

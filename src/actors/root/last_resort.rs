@@ -26,8 +26,8 @@ use super::RootActor;
 use crate::actors::child::{self, ChildSpec, OutputTarget};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
+use crate::os::sys::alarm;
 use crate::resources::script::Environment;
-use crate::sys::alarm;
 
 /// Tried in this order.
 const COMMANDS: [(&str, &[&str]); 2] = [("/sbin/reboot", &["-nf"]), ("/sbin/init", &["6"])];

@@ -16,7 +16,7 @@ use crate::config::types::LogConfig;
 use crate::ha_log::Targets;
 use crate::inspect;
 use crate::notice::{self, Notice, Severity};
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 use crate::protocol::auth::KeyRing;
 use crate::reload::{Changes, Stamps, program_replaced, waits_for_restart};
 

@@ -15,7 +15,6 @@ use tracing::warn;
 
 use super::start::Parts;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
-use crate::accounts::Accounts;
 use crate::actors::medium::{self, MediumError, MediumPlan, OpenMedium};
 use crate::actors::membership::handover::Resume;
 use crate::actors::ping;
@@ -35,15 +34,16 @@ use crate::net::own_addresses::Guard;
 use crate::net::service_address::AddressManager;
 use crate::node::CAPABILITIES;
 use crate::notice::{self, Notice, Severity};
+use crate::os::accounts::Accounts;
+use crate::os::paths::Paths;
+use crate::os::sd_notify;
 use crate::own_addresses;
-use crate::paths::Paths;
 use crate::protocol::identity::uuid_of_node_name;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 use crate::reload::Stamps;
 use crate::resources::own_address::Came;
 use crate::run_file;
-use crate::service_manager;
 use crate::startup;
 use crate::state_files::{self, GenerationFile, RunningIdentity};
 
@@ -389,7 +389,7 @@ fn live(
         if let Err(error) = starting.ready() {
             warn!(%error, "cannot give up the standard descriptors");
         }
-        service_manager::ready();
+        sd_notify::ready();
         // Root is gone without a word: what runs is nobody's any more.
         match ended.await.unwrap_or(Ended::Unreleased(EXIT_FAULT)) {
             Ended::Meant(code) => {

@@ -12,7 +12,7 @@ use super::outcome::{EXIT_DOWN, Outcome};
 use crate::api_client::{ApiClient, ApiError};
 use crate::ccm_client::{self, Answer};
 use crate::config;
-use crate::paths::Paths;
+use crate::os::paths::Paths;
 
 /// How long ccm may take to say who is a member.
 const CCM_PATIENCE: Duration = Duration::from_secs(1);

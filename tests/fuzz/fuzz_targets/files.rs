@@ -10,7 +10,7 @@ use systole::config::environment::{Environment, FileText, InterfaceProblem, Path
 use systole::config::draft::Draft;
 use systole::config::report::Report;
 use systole::config::{authkeys, haresources};
-use systole::paths::Paths;
+use systole::os::paths::Paths;
 
 /// A host that answers everything at once and the same.
 struct Host;
