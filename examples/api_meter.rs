@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use serde_json::{Value, json};
-use systole::api_client::ApiClient;
+use systole::clients::api_client::ApiClient;
 use systole::protocol::client::frame;
 use systole::protocol::message::Message;
 use systole::protocol::wire::MessageFormat;

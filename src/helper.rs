@@ -15,16 +15,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::actors::resource_group::GroupContext;
+use crate::clients::control::{self, ControlError, GroupAnswer, Reply, Request};
 use crate::config::environment::Machine;
 use crate::config::load::{LoadOptions, load};
 use crate::config::settings::Settings;
-use crate::control::{self, ControlError, GroupAnswer, Reply, Request};
-use crate::guardian;
 use crate::ha_log::{HaLog, Targets, host_name, line};
 use crate::notice::{self, Severity, Speaker};
 use crate::os::paths::Paths;
 use crate::own_addresses;
-use crate::pid_file::{PidFile, look};
+use crate::process::guardian;
+use crate::process::pid_file::{PidFile, look};
 
 /// One call of a helper program: what it was given, and where its words go.
 pub struct Call<'a> {

@@ -6,14 +6,11 @@
 //! `docs/architecture.md` has the tree and the path of a datagram.
 
 pub mod actors;
-pub mod api_client;
-pub mod ccm_client;
+pub mod agents;
 pub mod cli;
+pub mod clients;
 pub mod clock;
 pub mod config;
-pub mod control;
-pub mod daemonize;
-pub mod guardian;
 pub mod ha_log;
 pub mod helper;
 pub mod inspect;
@@ -22,13 +19,9 @@ pub mod node;
 pub mod notice;
 pub mod os;
 pub mod own_addresses;
-pub mod pid_file;
 pub mod policy;
+pub mod process;
 pub mod protocol;
 pub mod release;
-pub mod reload;
 pub mod resources;
-pub mod run_file;
-pub mod startup;
-pub mod state_files;
 pub mod version;

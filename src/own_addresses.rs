@@ -10,13 +10,13 @@ use crate::config::group_lines;
 use crate::config::settings::StrayAddresses;
 use crate::config::types::{Config, MediumConfig};
 use crate::inspect::Finding;
+use crate::net::address::{AddressResource, parse_word};
 use crate::net::address_record::AddressRecord;
+use crate::net::own_address::{Came, Mark, OwnAddresses, Standing};
 use crate::net::own_addresses::{Guard, doubt_text, host_addresses, own_text};
 use crate::net::service_address::AddressManager;
 use crate::os::paths::Paths;
-use crate::pid_file::{self, PidFile};
-use crate::resources::address::{AddressResource, parse_word};
-use crate::resources::own_address::{Came, Mark, OwnAddresses, Standing};
+use crate::process::pid_file::{self, PidFile};
 
 /// The addresses of haresources, `text`, that are this host's own or the other node's, and those that
 /// may be. Blocks.
@@ -133,7 +133,7 @@ fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::own_address::HostAddress;
+    use crate::net::own_address::HostAddress;
 
     const TEXT: &str = "# groups\nnode1 10.77.0.100 \\\n  IPaddr2::10.88.0.1/24/eth1 web\n\
                         node2 10.77.0.1/24/eth0\nnode2 10.77.0.2\nnode1 IPaddr2::10.77.0.7\n";

@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use systole::config::types::MediumConfig;
+use systole::net::address::{AddressResource, ScriptFile, parse_word};
 use systole::net::address_record::AddressRecord;
 use systole::net::address_script::examine;
+use systole::net::own_address::{Came, Mark};
 use systole::net::own_addresses::Guard;
 use systole::net::service_address::{AddressError, AddressManager, Outcome, Removed};
-use systole::resources::address::{AddressResource, ScriptFile, parse_word};
-use systole::resources::own_address::{Came, Mark};
 
 /// Names the test whose inner part shall run, and the namespace of the other host.
 const INSIDE: &str = "SYSTOLE_ADDRESS_TEST";

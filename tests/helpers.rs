@@ -8,8 +8,8 @@ use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
-use systole::actors::child::{ChildSpec, ExitReport, OutputTarget, run};
-use systole::resources::script::Environment;
+use systole::agents::child::{ChildSpec, ExitReport, OutputTarget, run};
+use systole::agents::script::Environment;
 use tempfile::TempDir;
 
 fn installed(directory: &Path, name: &str) -> PathBuf {

@@ -1,5 +1,5 @@
 //! The daemon's side of the control socket: answers root's helper programs, in JSON lines.
-//! The other side is [`crate::control`].
+//! The other side is [`crate::clients::control`].
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -17,7 +17,7 @@ use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::messages::{AskMaintenance, AskNode};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
-use crate::control::{MAX_REQUEST_BYTES, Reply, Request, View};
+use crate::clients::control::{MAX_REQUEST_BYTES, Reply, Request, View};
 use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;

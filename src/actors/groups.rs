@@ -14,7 +14,7 @@ use crate::actors::resource_group::{
     Care, CarefulStart, GroupContext, Outcomes, ResourceGroupActor,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::control::{GroupAnswer, GroupView};
+use crate::clients::control::{GroupAnswer, GroupView};
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 

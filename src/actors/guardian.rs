@@ -1,5 +1,5 @@
 //! The daemon's watch over its guardian: starts it, hears the end of its socket, starts another.
-//! The other side is [`crate::guardian`].
+//! The other side is [`crate::process::guardian`].
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tracing::{error, info, warn};
 
 use crate::clock::{Clock, Monotonic};
-use crate::guardian::Link;
+use crate::process::guardian::Link;
 
 /// Pause before a guardian that is gone is replaced, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));

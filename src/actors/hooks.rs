@@ -9,13 +9,13 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{debug, info, warn};
 
-use crate::actors::child::{self, ChildSpec, ExitReport, OutputTarget};
 use crate::actors::messages::RunHook;
+use crate::agents::child::{self, ChildSpec, ExitReport, OutputTarget};
+use crate::agents::script::{Environment, hook_name};
 use crate::config::Config;
 use crate::os::in_time::is_directory;
 use crate::os::paths::Paths;
 use crate::protocol::field::{self, kind};
-use crate::resources::script::{Environment, hook_name};
 
 /// Messages that may wait for their script. A cluster of many nodes and links that dies at once
 /// brings some dozens; what comes beyond is dropped and logged.

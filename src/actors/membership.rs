@@ -23,11 +23,11 @@ use crate::actors::messages::{
     Received, RootEvent, RunHook, StopRequested, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::clients::control::NodeReport;
 use crate::clock::{Clock, Evidence, Monotonic};
-use crate::control::NodeReport;
-use crate::guardian::Beats;
 use crate::node::Node;
 use crate::notice::{self, Notice};
+use crate::process::guardian::Beats;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::codec;
 use crate::protocol::compress::Algorithm;

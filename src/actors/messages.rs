@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::actors::backlog::Slot;
-use crate::control::NodeReport;
+use crate::clients::control::NodeReport;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
 use crate::protocol::decisions::Decision;

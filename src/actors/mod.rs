@@ -1,7 +1,6 @@
 //! Thin supervised actors around the core.
 
 pub mod backlog;
-pub mod child;
 pub mod clients;
 pub mod control;
 pub mod fifo;

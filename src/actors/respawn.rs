@@ -29,17 +29,17 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::actors::child::client;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads;
+use crate::agents::child::client;
+use crate::agents::respawn::{How, Lives, Next, program};
+use crate::agents::script::Environment;
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
 use crate::config::types::RespawnConfig;
 use crate::notice::{self, Notice};
 use crate::os::accounts::{Account, Accounts};
 use crate::os::paths::Paths;
-use crate::resources::respawn::{How, Lives, Next, program};
-use crate::resources::script::Environment;
 
 /// How long a client may take to end when it is told to. Legacy waits for ever, and a shutdown with
 /// it; resources are released by then, so nothing is held up but the end.
@@ -422,7 +422,7 @@ impl Actor for ClientActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         match self.state {
             State::Waiting => {
-                ctx.run_later(crate::resources::respawn::PAUSE, Self::launch);
+                ctx.run_later(crate::agents::respawn::PAUSE, Self::launch);
             }
             State::Running { process, .. } if !self.waiting.is_empty() => {
                 self.terminate(process, ctx);

@@ -4,7 +4,7 @@
 //! | Comes | From | Then |
 //! |---|---|---|
 //! | TERM | outside | membership is told to stop; its [`RootEvent::Exit`] ends the process |
-//! | HUP | outside | the files are looked at, see [`crate::reload`]; the process may replace itself |
+//! | HUP | outside | the files are looked at, see [`crate::process::reload`]; the process may replace itself |
 //! | USR1, USR2 | outside | debug level up, down |
 //! | INT, ALRM | outside | nothing; ALRM is logged |
 //! | group orders, hooks | membership | handed on: root exists before the two that know each other |
@@ -56,16 +56,16 @@ use crate::actors::respawn::{Clients, FailfastDied};
 use crate::cli::Options;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
-use crate::guardian::Link;
 use crate::ha_log::HaLog;
 use crate::notice::Severity;
 use crate::os::paths::Paths;
 use crate::os::sd_notify;
+use crate::process::guardian::Link;
+use crate::process::reload::{Requests, Stamps};
+use crate::process::startup;
+use crate::process::state_files::GenerationFile;
 use crate::protocol::event::StopReason;
 use crate::protocol::name::Generation;
-use crate::reload::{Requests, Stamps};
-use crate::startup;
-use crate::state_files::GenerationFile;
 
 use last_resort::Reason;
 pub use last_resort::{Deadline, restart_machine, restart_machine_now};

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
-use systole::api_client::{ApiError, Connection};
+use systole::clients::api_client::{ApiError, Connection};
 use systole::clock::{Clock, Monotonic};
 use systole::ha_log::line::{FileStyle, facility_number};
 use systole::ha_log::{HaLog, Targets, host_name};

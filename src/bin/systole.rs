@@ -4,11 +4,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use systole::api_client::{ApiClient, ApiError};
 use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
 use systole::cli::{self, print};
+use systole::clients::api_client::{ApiClient, ApiError};
+use systole::clients::control::{ControlError, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
-use systole::control::{ControlError, Reply, Request, View, ask};
 use systole::os::paths::Paths;
 use systole::protocol::message::Message;
 

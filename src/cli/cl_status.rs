@@ -11,7 +11,7 @@ mod outcome;
 
 use serde_json::json;
 
-use crate::api_client::ApiClient;
+use crate::clients::api_client::ApiClient;
 use crate::os::paths::Paths;
 use hbstatus::hbstatus;
 use options::{COMMANDS, Options};

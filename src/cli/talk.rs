@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 
 use crate::config::environment::Machine;
 use crate::config::load;
-use crate::guardian;
 use crate::os::paths::Paths;
-use crate::pid_file::{self, PidFile};
+use crate::process::guardian;
+use crate::process::pid_file::{self, PidFile};
 
 /// How often `-k` looks whether the daemon has ended.
 const POLL: Duration = Duration::from_millis(100);

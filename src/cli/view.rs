@@ -1,6 +1,6 @@
 //! What `systole` shows of a node: its view, for people or as one JSON object, and its decisions.
 
-use crate::control::{DecisionReport, GroupAnswer, GroupView, NodeReport, View};
+use crate::clients::control::{DecisionReport, GroupAnswer, GroupView, NodeReport, View};
 use crate::os::sys;
 use crate::protocol::message::Message;
 
@@ -140,7 +140,7 @@ fn line_of(unix_s: u64, what: &str, cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::PeerReport;
+    use crate::clients::control::PeerReport;
 
     #[test]
     fn a_node_that_waits_says_for_what_and_what_is_wrong() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::outcome::{self, Goal};
 use super::{Call, log, wait};
-use crate::control::{Reply, Request};
+use crate::clients::control::{Reply, Request};
 use crate::notice::Severity;
 use crate::protocol::field;
 use crate::resources::holding::HoldingSet;

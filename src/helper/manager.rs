@@ -8,8 +8,8 @@ use tokio::sync::Mutex;
 
 use super::{Call, log, verdict, wait};
 use crate::actors::resource_group::{Bare, GroupRun, Permit};
+use crate::clients::control::{GroupAnswer, Reply, Request};
 use crate::config::group_lines::{self, GroupLine};
-use crate::control::{GroupAnswer, Reply, Request};
 use crate::notice::Severity;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Call;
 use super::handover::send;
-use crate::control::{Reply, Request};
+use crate::clients::control::{Reply, Request};
 use crate::protocol::settings::GROUPS_NEED_A_PAIR;
 
 /// How long the daemon may take to say whether it has groups.

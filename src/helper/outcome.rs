@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{Call, wait};
+use crate::clients::control::{NodeReport, Reply, Request};
 use crate::clock::Clock;
-use crate::control::{NodeReport, Reply, Request};
 use crate::resources::holding::HoldingSet;
 
 /// Pause between two looks.
@@ -128,7 +128,8 @@ pub(super) fn obstacle(call: &Call<'_>) -> Option<String> {
             Some("this node does not manage resources".to_owned())
         }
         Ok(node) => {
-            let other = |peer: &&crate::control::PeerReport| !peer.ping && peer.name != node.name;
+            let other =
+                |peer: &&crate::clients::control::PeerReport| !peer.ping && peer.name != node.name;
             let active = node
                 .nodes
                 .iter()

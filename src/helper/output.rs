@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Call;
+use crate::agents::script::MAX_LAST_BYTES;
 use crate::clock::{Clock, Monotonic};
-use crate::resources::script::MAX_LAST_BYTES;
 
 /// Bytes that pass within one period: a talkative start, not a flooded disk.
 const MAX_BYTES: usize = 1024 * 1024;

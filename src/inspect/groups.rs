@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Network, Subject};
+use crate::agents::script::ScriptCall;
 use crate::config::environment::PathKind;
 use crate::config::group_lines;
+use crate::net::address::{self, AddressResource, Handling, ScriptFile};
 use crate::net::placement;
 use crate::protocol::group::ResourceGroup;
-use crate::resources::address::{self, AddressResource, Handling, ScriptFile};
-use crate::resources::script::ScriptCall;
 
 /// Directory of the agents that `OCF::TYPE::INSTANCE` names.
 const OCF_AGENTS: &str = "/usr/lib/ocf/resource.d";

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Finding, Subject};
 use crate::config::types::{MediumConfig, Written};
-use crate::resources::address;
+use crate::net::address;
 
 /// Longest host name of the kernel, in bytes.
 const MAX_HOST_NAME_BYTES: usize = 64;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::resources::own_address::Mark;
+use crate::net::own_address::Mark;
 
 /// How long a disk may take before an address goes up without its record: the service counts more.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracing::warn;
 
-use crate::resources::address::ScriptFile;
+use crate::net::address::ScriptFile;
 
 /// Larger files are nobody's wrapper.
 const MAX_SCRIPT_BYTES: u64 = 64 * 1024;
@@ -40,7 +40,7 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::address::OUR_WRAPPER_MARK;
+    use crate::net::address::OUR_WRAPPER_MARK;
 
     #[test]
     fn the_contents_decide_and_only_of_a_small_file() {

@@ -1,11 +1,13 @@
 //! Addresses on interfaces: where they belong, netlink, announcements, and the manager that ties
 //! the three together for the group actors.
 
+pub mod address;
 pub mod address_record;
 pub mod address_script;
 pub mod announce;
 pub mod frames;
 pub mod netlink;
+pub mod own_address;
 pub mod own_addresses;
 pub mod placement;
 pub mod probe;

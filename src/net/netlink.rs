@@ -19,8 +19,8 @@ use thiserror::Error;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::net::address::covers;
 use crate::net::placement::{Assigned, Interface, Route};
-use crate::resources::address::covers;
 
 /// How long the kernel may take for one request. It answers within microseconds; only a dump of
 /// a very large table takes longer.

@@ -1,5 +1,5 @@
 //! Keeps the host's own addresses on it: what the host has now, what our runs have put there, and
-//! whether an order may touch an address. The verdict is [`crate::resources::own_address`]'s.
+//! whether an order may touch an address. The verdict is [`crate::net::own_address`]'s.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,9 +11,9 @@ use nix::net::if_::InterfaceFlags;
 use tracing::warn;
 
 use crate::config::types::MediumConfig;
+use crate::net::address::AddressResource;
 use crate::net::address_record::AddressRecord;
-use crate::resources::address::AddressResource;
-use crate::resources::own_address::{Came, HostAddress, Mark, OwnAddresses, Standing, Why};
+use crate::net::own_address::{Came, HostAddress, Mark, OwnAddresses, Standing, Why};
 
 /// All addresses of this host, in the kernel's order. One question to the kernel.
 ///
@@ -233,7 +233,7 @@ pub fn doubt_text(copy: &HostAddress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::address::parse_word;
+    use crate::net::address::parse_word;
 
     /// What lets the daemon start must let its group start and stop.
     #[tokio::test]

@@ -11,7 +11,7 @@ use netlink_packet_route::address::{
 };
 use thiserror::Error;
 
-use crate::resources::address::{
+use crate::net::address::{
     AddressResource, AddressStyle, MAX_INTERFACE_BYTES, broadcast_of, covers, is_link_local,
 };
 

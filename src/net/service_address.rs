@@ -16,13 +16,13 @@ use thiserror::Error;
 use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
 
+use crate::net::address::AddressResource;
 use crate::net::announce::{Announcer, Step, frame, schedule};
 use crate::net::netlink::{self, Netlink, NetlinkError};
 use crate::net::own_addresses::Guard;
 use crate::net::placement::{
     Assigned, Interface, PlaceError, Route, addition, carried, needs_routes, place, settled,
 };
-use crate::resources::address::AddressResource;
 
 mod conflict;
 mod removal;

@@ -1,7 +1,7 @@
 //! Who a node is and which run of it this is: the pure part.
 //! Spec: docs/protocol/wire.md, 11.1 and 11.2.
 //!
-//! The files themselves are read and written by [`crate::state_files`].
+//! The files themselves are read and written by [`crate::process::state_files`].
 
 use super::name::{Generation, NodeName, NodeUuid};
 

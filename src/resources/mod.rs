@@ -12,7 +12,6 @@
 )]
 
 mod acts;
-pub mod address;
 mod facts;
 mod handle;
 pub mod holding;
@@ -21,12 +20,9 @@ pub mod input;
 pub mod left_open;
 mod messages;
 pub mod output;
-pub mod own_address;
 pub mod owners;
 mod parts;
-pub mod respawn;
 mod rules;
-pub mod script;
 pub mod state;
 mod tell;
 mod view;

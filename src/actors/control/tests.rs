@@ -7,7 +7,7 @@ use super::*;
 use crate::actors::groups::tests::Cluster;
 use crate::actors::resource_group::tests::Scripts;
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::control::{ControlError, GroupAnswer, NodeReport, ask};
+use crate::clients::control::{ControlError, GroupAnswer, NodeReport, ask};
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::GroupOrder::{Start, Stop};
 

@@ -12,9 +12,9 @@ use tracing::{Instrument, error_span};
 use super::log::log;
 use super::{GroupRun, ResourceGroupActor, Work};
 use crate::actors::messages::MoveAddresses;
+use crate::net::address::parse_word;
 use crate::notice::Severity;
 use crate::protocol::event::GroupOutcome;
-use crate::resources::address::parse_word;
 
 /// Whether the addresses of a group are to stay away; shared by the actor and the order in hand.
 #[derive(Debug, Clone, Default)]

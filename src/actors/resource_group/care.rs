@@ -13,9 +13,9 @@ use super::{GroupRun, ResourceGroupActor, Work};
 use crate::actors::messages::GroupCommand;
 use crate::clock::Monotonic;
 use crate::config::settings::StrayAddresses;
+use crate::net::address::parse_word;
 use crate::net::service_address::{Claim, Removed};
 use crate::notice::Severity;
-use crate::resources::address::parse_word;
 
 /// An answer of the network counts so long for a start.
 const FRESH: Duration = Duration::from_secs(5);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::native::AddressHandler;
-use crate::actors::child::OutputTarget;
+use crate::agents::child::OutputTarget;
+use crate::agents::script::{Environment, StopRetries};
 use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
 use crate::os::in_time::is_directory;
 use crate::os::paths::Paths;
 use crate::own_addresses;
 use crate::protocol::group::GroupKey;
-use crate::resources::script::{Environment, StopRetries};
 
 /// What all groups of a node share.
 pub struct GroupContext {

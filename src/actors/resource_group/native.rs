@@ -4,8 +4,8 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 
+use crate::net::address::AddressResource;
 use crate::net::service_address::{AddressManager, Claim, Removed};
-use crate::resources::address::AddressResource;
 
 /// What [`AddressHandler`] gives back. Runs on the thread of the group actors alone.
 pub type AddressFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;

@@ -12,12 +12,12 @@ use super::bare::Bare;
 use super::context::GroupContext;
 use super::log::log;
 use super::worker::Worker;
-use crate::actors::child::record::{self, Earlier, Recorded};
-use crate::actors::child::{self, CODE_DEADLINE, ChildSpec, Ended, ExitReport};
+use crate::agents::child::record::{self, Earlier, Recorded};
+use crate::agents::child::{self, CODE_DEADLINE, ChildSpec, Ended, ExitReport};
+use crate::agents::script::{Operation, ScriptCall, StopRetries, last_words, says_running};
+use crate::net::address::{AddressResource, parse_word};
 use crate::notice::Severity;
 use crate::protocol::group::ResourceGroup;
-use crate::resources::address::{AddressResource, parse_word};
-use crate::resources::script::{Operation, ScriptCall, StopRetries, last_words, says_running};
 
 /// Pause before a failed stop is repeated. Spec: docs/protocol/resources.md, 9.4.
 const STOP_PAUSE: Duration = Duration::from_secs(1);

@@ -11,12 +11,12 @@ use super::log::log;
 use super::operation::{Attempt, GroupRun, StillRuns, log_native};
 use super::permit::Permit;
 use super::worker::{Worker, next_native};
+use crate::agents::script::Operation;
 use crate::config::group_lines::{self, GroupLine};
+use crate::net::address::{AddressResource, parse_word};
 use crate::notice::Severity;
 use crate::protocol::event::GroupOutcome;
 use crate::protocol::group::GroupKey;
-use crate::resources::address::{AddressResource, parse_word};
-use crate::resources::script::Operation;
 
 /// Addresses of a group that are started after one look at what is there: what others change
 /// meanwhile is seen by the next ones.

@@ -13,17 +13,17 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::actors::child::{OutputTarget, record};
 use crate::actors::messages::MoveAddresses;
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::agents::child::{OutputTarget, record};
+use crate::agents::script::Environment;
 use crate::config::settings::{NativeAddresses, StrayAddresses};
+use crate::net::address::AddressResource;
 use crate::net::service_address::{Claim, Removed};
 use crate::os::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
-use crate::resources::address::AddressResource;
-use crate::resources::script::Environment;
 
 /// A tree of its own with scripts that write down how they are called.
 pub(crate) struct Scripts {
@@ -658,7 +658,7 @@ async fn a_hanging_start_is_ended_and_fails() {
         group.run(Start).await,
         GroupOutcome::StartFailed {
             resource: "hang".to_owned(),
-            code: crate::actors::child::CODE_DEADLINE
+            code: crate::agents::child::CODE_DEADLINE
         }
     );
     assert_eq!(scripts.calls(), ["hang start", "hang stop"]);

@@ -7,12 +7,10 @@ use std::path::PathBuf;
 use tokio::time::timeout;
 
 use super::context::GroupContext;
-use crate::actors::child;
+use crate::agents::child;
+use crate::agents::script::ScriptCall;
+use crate::net::address::{AddressResource, AddressWordError, Handling, handling, parse_word};
 use crate::net::address_script;
-use crate::resources::address::{
-    AddressResource, AddressWordError, Handling, handling, parse_word,
-};
-use crate::resources::script::ScriptCall;
 
 /// Who carries out one resource word.
 pub(super) enum Worker {

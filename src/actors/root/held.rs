@@ -13,14 +13,14 @@ use tracing::{error, info};
 use crate::actors::membership::handover::Resume;
 use crate::actors::messages::{GroupCommand, GroupDone};
 use crate::cli::{Held, Options};
-use crate::guardian::MAX_HELD_BYTES;
+use crate::process::guardian::MAX_HELD_BYTES;
+use crate::process::run_file::replace;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::Whose;
-use crate::run_file::replace;
 
 /// The groups as haresources had them when the daemon began.
 #[derive(Debug, Clone)]
@@ -256,7 +256,7 @@ mod tests {
     use std::ffi::OsString;
 
     use crate::cli::options::parse;
-    use crate::guardian::read_held;
+    use crate::process::guardian::read_held;
 
     fn none() -> Groups {
         Groups {

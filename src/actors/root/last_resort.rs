@@ -23,11 +23,11 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::RootActor;
-use crate::actors::child::{self, ChildSpec, OutputTarget};
+use crate::agents::child::{self, ChildSpec, OutputTarget};
+use crate::agents::script::Environment;
 use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
 use crate::os::sys::alarm;
-use crate::resources::script::Environment;
 
 /// Tried in this order.
 const COMMANDS: [(&str, &[&str]); 2] = [("/sbin/reboot", &["-nf"]), ("/sbin/init", &["6"])];

@@ -19,8 +19,8 @@ use super::last_resort::{self, Reason};
 use super::run::Ended;
 use super::{EXIT_FAULT, RootActor};
 use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
-use crate::guardian::restart_due;
 use crate::notice::{self, Notice, Severity};
+use crate::process::guardian::restart_due;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 

@@ -17,8 +17,8 @@ use crate::ha_log::Targets;
 use crate::inspect;
 use crate::notice::{self, Notice, Severity};
 use crate::os::paths::Paths;
+use crate::process::reload::{Changes, Stamps, program_replaced, waits_for_restart};
 use crate::protocol::auth::KeyRing;
-use crate::reload::{Changes, Stamps, program_replaced, waits_for_restart};
 
 /// The keys and what there is to say of them, or why there are none.
 type ReadKeys = Result<(KeyRing, Vec<Notice>), Vec<Notice>>;

@@ -27,8 +27,8 @@ use super::{ClientsAsked, RootActor, signals};
 use crate::actors::membership::handover::{CancelRestart, PrepareRestart, Readiness, Resume};
 use crate::actors::threads;
 use crate::cli::Held;
-use crate::daemonize;
 use crate::notice::{self, Notice, Severity};
+use crate::process::daemonize;
 
 /// Pause before a restart that had to wait is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

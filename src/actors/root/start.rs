@@ -33,17 +33,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::config::remembered::Answers;
-use crate::daemonize::OWN_IMAGE;
-use crate::guardian::{Beats, Link};
 use crate::ha_log::HaLog;
 use crate::net::service_address::AddressManager;
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
+use crate::process::daemonize::OWN_IMAGE;
+use crate::process::guardian::{Beats, Link};
+use crate::process::reload::{LastGood, Requests, Stamps};
+use crate::process::state_files::{GenerationFile, RunningIdentity};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
-use crate::reload::{LastGood, Requests, Stamps};
-use crate::state_files::{GenerationFile, RunningIdentity};
 
 /// Everything that root begins with.
 pub(super) struct Parts {

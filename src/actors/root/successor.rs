@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use tracing::warn;
 
 use crate::config::remembered::Answers;
+use crate::process::reload::{LastGood, Stamps};
+use crate::process::run_file;
+use crate::process::state_files::RunningIdentity;
 use crate::protocol::name::Generation;
-use crate::reload::{LastGood, Stamps};
-use crate::run_file;
-use crate::state_files::RunningIdentity;
 
 /// Keeps both as they are now.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::nodes::listnodes;
 use super::options::Options;
 use super::outcome::{EXIT_DOWN, Outcome};
-use crate::api_client::{ApiClient, ApiError};
-use crate::ccm_client::{self, Answer};
+use crate::clients::api_client::{ApiClient, ApiError};
+use crate::clients::ccm_client::{self, Answer};
 use crate::config;
 use crate::os::paths::Paths;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::options::Options;
 use super::outcome::{EXIT_DOWN, EXIT_PARAMETER, EXIT_UNKNOWN, Outcome, TOO_FEW};
-use crate::api_client::{ApiClient, ApiError};
+use crate::clients::api_client::{ApiClient, ApiError};
 
 /// The links of a node, the last first, each name once: (name, status).
 pub(super) fn links(client: &mut ApiClient, node: &str) -> Result<Vec<(String, String)>, ApiError> {

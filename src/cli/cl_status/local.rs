@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::options::Options;
 use super::outcome::{EXIT_DOWN, EXIT_PARAMETER, EXIT_UNKNOWN, Outcome, TOO_FEW};
-use crate::api_client::ApiClient;
+use crate::clients::api_client::ApiClient;
 use crate::config;
 
 /// `clientstatus`.

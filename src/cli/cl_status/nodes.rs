@@ -8,7 +8,7 @@ use serde_json::json;
 use super::links::{links, links_as_json, push_links};
 use super::options::Options;
 use super::outcome::{EXIT_DOWN, EXIT_PARAMETER, EXIT_UNKNOWN, Outcome, TOO_FEW};
-use crate::api_client::ApiClient;
+use crate::clients::api_client::ApiClient;
 use crate::protocol::message::Message;
 
 const WRONG_NODE: &str = "Error. May be due to incorrect node name";

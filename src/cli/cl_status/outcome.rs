@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api_client::ApiError;
+use crate::clients::api_client::ApiError;
 
 /// What is asked for is down, not set, or the daemon is not there.
 pub(super) const EXIT_DOWN: u8 = 1;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::resources::address::parse_word;
+use crate::net::address::parse_word;
 
 fn resource(word: &str) -> AddressResource {
     parse_word(word).unwrap().unwrap()

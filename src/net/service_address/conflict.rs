@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use tracing::{debug, info};
 
 use super::{AddressError, AddressManager, Outcome, connected, keep, read};
+use crate::net::address::AddressResource;
 use crate::net::announce::after_conflict;
 use crate::net::frames::Mac;
 use crate::net::netlink::Netlink;
 use crate::net::own_addresses::Stray;
 use crate::net::placement::{Assigned, Interface, carried, needs_routes, place, settled};
 use crate::net::probe::{self, Question};
-use crate::resources::address::AddressResource;
 
 /// Another host that answers for a service address.
 #[derive(Debug, Clone, PartialEq, Eq)]

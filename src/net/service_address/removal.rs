@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use tracing::{debug, info, warn};
 
 use super::{AddressError, Found, Outcome, change, read};
+use crate::net::address::AddressResource;
 use crate::net::netlink::Netlink;
 use crate::net::placement::{
     Assigned, Interface, copies, dependents, removal, restoration, settled,
 };
-use crate::resources::address::AddressResource;
 
 /// Takes every copy of the address away that a stop takes.
 pub(super) async fn stop_with(

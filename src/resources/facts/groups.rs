@@ -1,8 +1,8 @@
 //! The lines of haresources: whose they are, which of them run, and which are left alone.
 
+use crate::net::address::parse_word;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
-use crate::resources::address::parse_word;
 use crate::resources::holding::HoldingSet;
 use crate::resources::state::ResourceState;
 

@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::config::types::MediumConfig;
-use crate::resources::address::{AddressResource, AddressStyle, covers, is_link_local};
+use crate::net::address::{AddressResource, AddressStyle, covers, is_link_local};
 
 /// An address of this host, in the kernel's order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::net::address::looks_like_address;
 use crate::os::paths::Paths;
 use crate::protocol::message::{Message, Value};
-use crate::resources::address::looks_like_address;
 
 /// Where the legacy package, and ours, has its programs.
 const PROGRAMS: &str = "/usr/libexec/heartbeat";

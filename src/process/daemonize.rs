@@ -49,7 +49,7 @@ pub fn set_process_name() {
 /// The program cannot be started again.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the daemon itself; scripts and clients are started by actors/child.rs"
+    reason = "the daemon itself; scripts and clients are started by agents/child.rs"
 )]
 pub fn spawn(arguments: &[OsString]) -> io::Result<u8> {
     let mut child = Command::new(std::env::current_exe()?)

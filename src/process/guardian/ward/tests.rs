@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::guardian::{Beats, Link};
+use crate::process::guardian::{Beats, Link};
 
 fn at(seconds: u64) -> Monotonic {
     Monotonic::from_duration(Duration::from_secs(seconds))

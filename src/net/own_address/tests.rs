@@ -1,5 +1,5 @@
 use super::*;
-use crate::resources::address::parse_word;
+use crate::net::address::parse_word;
 
 fn at(interface: &str, address: &str, prefix: u8) -> HostAddress {
     let (interface, label) = match interface.split_once(':') {

@@ -50,8 +50,8 @@ use ward::{Deaths, End, Next, Stage, Told, Ward, next};
 
 use crate::cli::Options;
 use crate::clock::Clock;
-use crate::daemonize;
 use crate::os::paths::Paths;
+use crate::process::daemonize;
 
 /// The guardian's first word in process lists; it also tells the program what to be.
 pub const TITLE: &str = "heartbeat: guardian";

@@ -31,9 +31,9 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, warn};
 
+use crate::agents::script::{Environment, MAX_LAST_BYTES, last_words};
 use crate::config::Config;
 use crate::os::paths::Paths;
-use crate::resources::script::{Environment, MAX_LAST_BYTES, last_words};
 
 use crate::os::sd_notify;
 use crate::os::sys::shared::memory_file;

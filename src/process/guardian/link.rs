@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::unistd::dup2_stdin;
 
 use super::{Beats, TITLE, word};
-use crate::daemonize::OWN_IMAGE;
+use crate::process::daemonize::OWN_IMAGE;
 
 /// The daemon's end of the way to its guardian; clones share it.
 #[derive(Debug, Clone, Default)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use tokio::process::{Child, Command};
 
+use crate::agents::script::Environment;
 use crate::os::accounts::Account;
 use crate::os::sd_notify;
 use crate::os::sys;
-use crate::resources::script::Environment;
 
 /// Starts a command line through a shell, as the leader of a process group of its own.
 ///
