@@ -167,7 +167,8 @@ fn targets() -> Targets {
     let file = |name| variable(name).map(std::path::PathBuf::from);
     let (logfile, debugfile) = (file("HA_LOGFILE"), file("HA_DEBUGLOG"));
     let facility = variable("HA_LOGFACILITY").and_then(|name| facility_number(&name));
-    let old_form = variable("HA_syslogmsgfmt").is_some_and(|word| systole::config::is_false(&word));
+    let old_form =
+        variable("HA_syslogmsgfmt").is_some_and(|word| systole::protocol::boolean::is_false(&word));
     Targets {
         host: host_name(),
         stderr: logfile.is_none() && debugfile.is_none() && facility.is_none(),

@@ -8,8 +8,8 @@ use super::draft::{Draft, Verdict, shown_path};
 use super::lines::{first_word, line_words};
 use super::report::{Refusal, quote};
 use super::types::RespawnConfig;
-use super::values;
 use crate::notice::Severity;
+use crate::protocol::boolean::boolean;
 use crate::protocol::client::ApiAuth;
 
 /// Longest client name in bytes. Spec: docs/protocol/config.md, 4.6.
@@ -296,7 +296,7 @@ pub(super) fn pacemaker(draft: &mut Draft<'_>, word: &str) -> Verdict {
         .parameters
         .insert("pacemaker".to_owned(), word.to_owned());
     let lower = word.to_ascii_lowercase();
-    match values::boolean(word) {
+    match boolean(word) {
         Some(on) => draft.pacemaker = Some(on),
         None => match lower.as_str() {
             "minimal" | "manual" | "respawn" | "valgrind" | "ccm-only" => {

@@ -9,6 +9,7 @@ use super::report::Refusal;
 use super::types::{Compression, GenerationMethod, UuidFrom};
 use super::values::{self, NOT_A_BOOLEAN, NOT_A_TIME};
 use crate::notice::Severity;
+use crate::protocol::boolean::boolean;
 use crate::protocol::settings::{AutoFailback, Autojoin};
 use crate::protocol::wire::MessageFormat;
 
@@ -124,7 +125,7 @@ pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
         "nice_failback flag is obsolete.. Use auto_failback {on, off, legacy} instead.",
     );
     const SEE: &str = "See documentation for details.";
-    if values::boolean(word).is_none() {
+    if boolean(word).is_none() {
         return Err(Refusal::legacy(SEE, NOT_A_BOOLEAN));
     }
     if draft.auto_failback.is_nice() {
@@ -159,7 +160,7 @@ pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
 }
 
 pub(super) fn auto_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    draft.auto_failback = match values::boolean(word) {
+    draft.auto_failback = match boolean(word) {
         Some(true) => AutoFailback::On,
         Some(false) => AutoFailback::Off,
         None if word.eq_ignore_ascii_case("legacy") => AutoFailback::Legacy,
@@ -222,7 +223,7 @@ pub(super) const LOGD_DISABLED: &str =
     "Logging daemon is disabled --enabling logging daemon is recommended";
 
 pub(super) fn use_logd(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    if values::boolean(word) == Some(true) {
+    if boolean(word) == Some(true) {
         draft.connect_to_logd();
     } else {
         draft.report.info(LOGD_DISABLED);
@@ -251,7 +252,7 @@ pub(super) fn syslogmsgfmt(draft: &mut Draft<'_>, word: &str) -> Verdict {
 
 pub(super) fn coredumps(draft: &mut Draft<'_>, word: &str) -> Verdict {
     // Quirk: legacy warns even of "off".
-    let wanted = values::boolean(word) == Some(true);
+    let wanted = boolean(word) == Some(true);
     draft.tell_of_core_settings(if wanted {
         Severity::Warn
     } else {
@@ -342,7 +343,7 @@ pub(super) fn compression_threshold(draft: &mut Draft<'_>, word: &str) -> Verdic
 }
 
 pub(super) fn traditional_compression(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    draft.compression.traditional = values::boolean(word).ok_or_else(|| {
+    draft.compression.traditional = boolean(word).ok_or_else(|| {
         Refusal::legacy(
             format!("set_traditional_compression:Invalid directive value {word}"),
             NOT_A_BOOLEAN,
@@ -377,7 +378,7 @@ pub(super) fn max_rexmit_delay(draft: &mut Draft<'_>, word: &str) -> Verdict {
 }
 
 pub(super) fn pacemaker_switch(_: &mut Draft<'_>, word: &str) -> Verdict {
-    if values::boolean(word).is_none() {
+    if boolean(word).is_none() {
         return Err(Refusal::legacy(
             format!("ha_config_check_boolean:Invalid directive value {word}"),
             NOT_A_BOOLEAN,

@@ -26,15 +26,3 @@ pub mod types;
 mod values;
 
 pub use types::Config;
-
-/// Whether a parameter's text is one of ha.cf's words for "no".
-#[must_use]
-pub fn is_false(word: &str) -> bool {
-    values::boolean(word) == Some(false)
-}
-
-/// One of ha.cf's words for "yes" or "no", in any case; `None`: neither.
-#[must_use]
-pub fn boolean(word: &str) -> Option<bool> {
-    values::boolean(word)
-}

@@ -9,15 +9,7 @@ use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 use super::report::Refusal;
-
-/// `1` / `yes` / ... or their opposites, in any case. Spec: docs/protocol/config.md, 2.3.
-pub(super) fn boolean(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "y" | "1" => Some(true),
-        "false" | "off" | "no" | "n" | "0" => Some(false),
-        _ => None,
-    }
-}
+use crate::protocol::boolean::boolean;
 
 /// As [`boolean`], refusing other words with a reason.
 pub(super) fn required_boolean(word: &str) -> Result<bool, Refusal> {
@@ -127,12 +119,5 @@ mod tests {
         assert_eq!(leading_integer("-5"), -5);
         assert_eq!(leading_integer("+7"), 7);
         assert_eq!(leading_integer("99999999999999999999"), i64::MAX);
-    }
-
-    #[test]
-    fn booleans_ignore_case_and_refuse_the_rest() {
-        assert_eq!(boolean("TRUE"), Some(true));
-        assert_eq!(boolean("n"), Some(false));
-        assert_eq!(boolean("enable"), None);
     }
 }

@@ -16,6 +16,7 @@
 
 pub mod auth;
 pub mod base64;
+pub mod boolean;
 pub mod client;
 pub mod codec;
 pub mod compress;

@@ -53,7 +53,7 @@ impl ClientsSetup {
                 .and_then(ha_log::line::facility_number)
                 .map_or(-1, |number| i32::from(number) << 3),
             pacemaker: !config.manage_resources
-                && pacemaker.is_some_and(|word| !crate::config::is_false(word)),
+                && pacemaker.is_some_and(|word| !crate::protocol::boolean::is_false(word)),
             own_uid: nix::unistd::geteuid().as_raw(),
             admin_gid: accounts::hacluster().map(|(_, gid)| gid),
             rules: config.api_auth.clone(),

@@ -11,8 +11,8 @@ use super::options::Options;
 use super::outcome::{EXIT_DOWN, Outcome};
 use crate::clients::api_client::{ApiClient, ApiError};
 use crate::clients::ccm_client::{self, Answer};
-use crate::config;
 use crate::os::paths::Paths;
+use crate::protocol::boolean;
 
 /// How long ccm may take to say who is a member.
 const CCM_PATIENCE: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ fn running(mut client: ApiClient, options: &Options) -> Outcome {
     let hello = client.hello();
     let version = hello.text("hbversion").unwrap_or_default().to_owned();
     let pacemaker = hello.text("pacemaker").unwrap_or("false").to_owned();
-    let by_us = config::is_false(&pacemaker);
+    let by_us = boolean::is_false(&pacemaker);
     let mut text = match (options.for_people, by_us) {
         (false, true) => format!("version:\t{version}\nmanaged by:\t\"haresources\"\n"),
         (false, false) => format!("version:\t{version}\nmanaged by:\tpacemaker\t({pacemaker})\n"),

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::options::Options;
 use super::outcome::{EXIT_DOWN, EXIT_PARAMETER, EXIT_UNKNOWN, Outcome, TOO_FEW};
 use crate::clients::api_client::ApiClient;
-use crate::config;
+use crate::protocol::boolean;
 
 /// `clientstatus`.
 pub(super) fn clientstatus(client: &mut ApiClient, options: &Options) -> Outcome {
@@ -41,7 +41,7 @@ pub(super) fn clientstatus(client: &mut ApiClient, options: &Options) -> Outcome
 /// `rscstatus`.
 pub(super) fn rscstatus(client: &mut ApiClient, options: &Options) -> Outcome {
     let pacemaker = client.hello().text("pacemaker").unwrap_or("false");
-    if !config::is_false(pacemaker) {
+    if !boolean::is_false(pacemaker) {
         let line = "Cannot get cluster resource status of a pacemaker cluster; try crm_mon";
         return Outcome::logged(EXIT_DOWN, [line.to_owned()]);
     }

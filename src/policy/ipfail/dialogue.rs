@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{End, Ipfail, NAME, Output, PATIENCE, Set, word};
 use crate::clock::Monotonic;
-use crate::config;
+use crate::protocol::boolean::boolean;
 use crate::protocol::field;
 use crate::protocol::message::Message;
 
@@ -203,7 +203,7 @@ impl Ipfail {
     fn failback_known(&mut self, value: Option<&str>) {
         match value {
             None => self.error("Couldn't get auto_failback."),
-            Some(word) => match config::boolean(word) {
+            Some(word) => match boolean(word) {
                 Some(on) => {
                     self.auto_failback = on;
                     self.debug(format!("auto_failback -> {} ({word})", u8::from(on)));
