@@ -2,6 +2,7 @@
 //! and pages that the tree names are there.
 
 mod commands;
+mod layers;
 mod sections;
 mod words;
 
