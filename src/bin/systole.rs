@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use systole::cli::systole::{Command, parse};
 use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
 use systole::cli::{self, print};
 use systole::clients::api_client::{ApiClient, ApiError};
@@ -21,33 +22,29 @@ const SETTLES: Duration = Duration::from_secs(60);
 /// Pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
 
-const USAGE: &str = "\
-Usage: systole status    what this node holds and hears, for people
-       systole view      the same as one JSON object
-       systole freeze    maintenance: heartbeats go on, this node starts and stops no resource
-       systole thaw      the end of it
-       systole why       the last 50 decisions of this node, each with its cause
-Exit code: 0 this node is active (status, view) or it is done; 1 it is not (or not yet), or
-refused; 2 usage; 3 no daemon runs, or it does not answer yet.
-";
+const FROZEN: &str = "frozen: no resource is started or stopped until systole thaw\n";
+const THAWED: &str = "thawed: resources are managed again\n";
 
 fn main() -> ExitCode {
-    let words = cli::words();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let show: fn(&View) -> String = match words.as_slice() {
-        ["status"] => for_people,
-        ["view"] => as_json,
-        [order @ ("freeze" | "thaw")] => return maintain(order),
-        ["why"] => return why(),
-        ["-h" | "--help" | "help"] => {
-            print(USAGE);
-            return ExitCode::SUCCESS;
-        }
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
+    let command = match parse(&cli::words()) {
+        Ok(command) => command,
+        Err(answer) => {
+            print(&answer.stdout);
+            eprint!("{}", answer.stderr);
+            return ExitCode::from(answer.code);
         }
     };
+    match command {
+        Command::Status => view(for_people),
+        Command::View => view(as_json),
+        Command::Why => why(),
+        Command::Freeze => maintain("freeze", FROZEN),
+        Command::Thaw => maintain("thaw", THAWED),
+    }
+}
+
+/// Asks what the daemon knows, for whoever may read the control socket.
+fn view(show: fn(&View) -> String) -> ExitCode {
     match ask(&Paths::default().control(), &Request::View, PATIENCE) {
         Ok(Reply::View(view)) => {
             print(&show(&view));
@@ -67,17 +64,14 @@ fn main() -> ExitCode {
 }
 
 /// Asks over the client socket; a freeze waits until resources are no longer in transition.
-fn maintain(order: &str) -> ExitCode {
+fn maintain(order: &str, done: &str) -> ExitCode {
     let clock = Clock::start();
     let until = clock.now().instant + SETTLES;
     let mut said = false;
     loop {
         match ask_daemon(order) {
             Ok(_) => {
-                print(match order {
-                    "freeze" => "frozen: no resource is started or stopped until systole thaw\n",
-                    _ => "thawed: resources are managed again\n",
-                });
+                print(done);
                 return ExitCode::SUCCESS;
             }
             Err(ApiError::BadRequest(why))

@@ -7,6 +7,7 @@ use std::io::Write as _;
 pub mod cl_status;
 pub mod getopt;
 pub mod options;
+pub mod systole;
 pub mod talk;
 pub mod view;
 

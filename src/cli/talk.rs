@@ -31,7 +31,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn out(text: String, code: u8) -> Self {
+    pub(super) fn out(text: String, code: u8) -> Self {
         Self {
             stdout: text,
             stderr: String::new(),
@@ -39,7 +39,7 @@ impl Answer {
         }
     }
 
-    fn err(text: String, code: u8) -> Self {
+    pub(super) fn err(text: String, code: u8) -> Self {
         Self {
             stdout: String::new(),
             stderr: text,

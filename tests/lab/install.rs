@@ -31,6 +31,11 @@ pub fn into_a_directory() {
         "etc/ha.d/resource.d/IPaddr",
         "etc/init.d/heartbeat",
         "lib/systemd/system/heartbeat.service",
+        "usr/share/man/man8/systole.8.gz",
+        "usr/share/man/man8/systole-freeze.8.gz",
+        "usr/share/bash-completion/completions/systole",
+        "usr/share/zsh/vendor-completions/_systole",
+        "usr/share/fish/vendor_completions.d/systole.fish",
     ] {
         let data = fs::metadata(at(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(data.is_file(), "{path}");

@@ -1,0 +1,45 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_systole_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_systole_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_systole_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_systole_using_subcommand
+    set -l cmd (__fish_systole_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c systole -n "__fish_systole_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c systole -n "__fish_systole_needs_command" -s V -l version -d 'Print version'
+complete -c systole -n "__fish_systole_needs_command" -f -a "status" -d 'Show what this node holds and receives, for people'
+complete -c systole -n "__fish_systole_needs_command" -f -a "view" -d 'Show the same as one JSON object, for programs'
+complete -c systole -n "__fish_systole_needs_command" -f -a "why" -d 'Show the last 50 decisions of this node, each with its cause'
+complete -c systole -n "__fish_systole_needs_command" -f -a "freeze" -d 'Begin maintenance: this node starts and stops no resource'
+complete -c systole -n "__fish_systole_needs_command" -f -a "thaw" -d 'End maintenance: this node manages resources again'
+complete -c systole -n "__fish_systole_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c systole -n "__fish_systole_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c systole -n "__fish_systole_using_subcommand view" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c systole -n "__fish_systole_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c systole -n "__fish_systole_using_subcommand freeze" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c systole -n "__fish_systole_using_subcommand thaw" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c systole -n "__fish_systole_using_subcommand help; and not __fish_seen_subcommand_from status view why freeze thaw help" -f -a "status" -d 'Show what this node holds and receives, for people'
+complete -c systole -n "__fish_systole_using_subcommand help; and not __fish_seen_subcommand_from status view why freeze thaw help" -f -a "view" -d 'Show the same as one JSON object, for programs'
+complete -c systole -n "__fish_systole_using_subcommand help; and not __fish_seen_subcommand_from status view why freeze thaw help" -f -a "why" -d 'Show the last 50 decisions of this node, each with its cause'
+complete -c systole -n "__fish_systole_using_subcommand help; and not __fish_seen_subcommand_from status view why freeze thaw help" -f -a "freeze" -d 'Begin maintenance: this node starts and stops no resource'
+complete -c systole -n "__fish_systole_using_subcommand help; and not __fish_seen_subcommand_from status view why freeze thaw help" -f -a "thaw" -d 'End maintenance: this node manages resources again'
+complete -c systole -n "__fish_systole_using_subcommand help; and not __fish_seen_subcommand_from status view why freeze thaw help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

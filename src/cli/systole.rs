@@ -1,0 +1,204 @@
+//! The command line of `systole`. Everything that describes it is made from the types here: the help, the errors, the
+//! manual pages in `conf/man` and the shell completions in `conf/completions` (`tests/systole.rs` writes and checks both).
+
+use std::iter;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use super::talk::Answer;
+
+/// The exit code of a command line that cannot be understood.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Ask the heartbeat node on this machine
+///
+/// Asks the running daemon what it does and why, and tells it to leave resources alone
+/// during maintenance. status and view are for root; why, freeze and thaw also for members
+/// of the group haclient.
+#[derive(Debug, Parser)]
+#[command(
+    name = "systole",
+    version,
+    verbatim_doc_comment,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    subcommand_help_heading = "Commands",
+    subcommand_value_name = "COMMAND",
+    after_help = "\
+Exit codes: 0 this node is active (status, view) or it is done; 1 it is not (or not yet), or
+refused; 2 usage; 3 no daemon runs, or it does not answer yet.",
+    after_long_help = [
+        section("Exit codes", CODES),
+        section("Example", "systole status"),
+        section("See also", "heartbeat(8), cl_status(1)"),
+    ].join("\n")
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A command of `systole`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Show what this node holds and receives, for people
+    ///
+    /// Prints this node and the resources that it holds, what it waits for, every other node
+    /// with the state of its links, and every resource group. A line that begins with WARNING
+    /// says what is wrong: somebody must act. Works before the node is active, too. Only root
+    /// may ask. The daemon has 5 seconds to answer.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_VIEW, "\
+# systole status
+alpha is active, holds all (pid 4711, generation 12)
+nodes
+  alpha                    active   eth0 up
+  beta                     dead     eth0 dead
+groups
+  IPaddr::192.0.2.10               of alpha: runs here"))]
+    Status,
+
+    /// Show the same as one JSON object, for programs
+    ///
+    /// Prints one line: an object with two keys. "node" has the name, status and generation
+    /// (a number) of this node, whether it is frozen or stopping, and all nodes with their
+    /// links; it is null while the daemon has no answer from its membership. "groups" has one
+    /// object for each resource group, in the order of haresources. A later version may add
+    /// keys. Only root may ask. The daemon has 5 seconds to answer.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_VIEW, "\
+Whether this node manages resources as usual:
+# systole view | jq .node.frozen
+false"))]
+    View,
+
+    /// Show the last 50 decisions of this node, each with its cause
+    ///
+    /// Prints one line for each decision since the daemon began, the oldest first: local date
+    /// and time, what this node did or refused, and the cause. For root, lines that begin with
+    /// "now:" follow. They say what the node waits for and which node does not receive which.
+    /// Works before the node is active, too, for root.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole why
+2026-03-14 09:26:53  freezes: systole freeze was called"))]
+    Why,
+
+    /// Begin maintenance: this node starts and stops no resource
+    ///
+    /// Heartbeats go on, and what runs here goes on running. The node starts and stops no
+    /// resource until "systole thaw"; a stop of the daemon ends the freeze and releases
+    /// everything. The freeze is of this node alone. While resources are in transition the
+    /// command waits for the end of it, at most 60 seconds. Refused with "auto_failback
+    /// legacy" in ha.cf and for a daemon that manages no resources.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole freeze
+frozen: no resource is started or stopped until systole thaw"))]
+    Freeze,
+
+    /// End maintenance: this node manages resources again
+    ///
+    /// What had to wait is done now: groups of a node that is gone are acquired, and failed
+    /// groups are tried again. A node that is not frozen stays as it is.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole thaw
+thawed: resources are managed again"))]
+    Thaw,
+}
+
+const CODES: &str = "\
+0  status, view: this node is active; other commands: done
+1  this node is not active, or not yet; or the request was refused
+2  the command line cannot be understood
+3  no daemon runs, or it does not answer yet";
+
+const CODES_OF_A_VIEW: &str = "\
+0  this node is active
+1  it is not active, or not yet; or the daemon refused, or gave no answer in time
+2  the command line cannot be understood
+3  no daemon runs";
+
+const CODES_OF_A_REQUEST: &str = "\
+0  done
+1  refused, or the daemon gave no answer in time
+2  the command line cannot be understood
+3  no daemon runs, or it does not answer yet";
+
+/// What follows the description of a command.
+fn tail(codes: &str, example: &str) -> String {
+    [
+        section("Exit codes", codes),
+        section("Example", example),
+        section("See also", "systole(8)"),
+    ]
+    .join("\n")
+}
+
+/// A heading with lines below it, as they are: in a manual page, too.
+fn section(heading: &str, lines: &str) -> String {
+    let lines = lines.lines().map(|line| format!("  {line}\n"));
+    iter::once(format!("{heading}:\n")).chain(lines).collect()
+}
+
+/// The definition, for manual pages and shell completions.
+#[must_use]
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
+/// Reads `words`, the program's name not among them.
+///
+/// # Errors
+/// What to print instead, with the exit code: the help or the version that was asked for, or one line that says what is
+/// wrong.
+pub fn parse(words: &[String]) -> Result<Command, Answer> {
+    let all = iter::once("systole").chain(words.iter().map(String::as_str));
+    let error = match CommandLine::try_parse_from(all) {
+        Ok(line) => return Ok(line.command),
+        Err(error) => error,
+    };
+    let text = || error.render().to_string();
+    Err(match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Answer::out(text(), 0),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Answer::err(text(), EXIT_USAGE),
+        _ => Answer::err(fault(&error, words), EXIT_USAGE),
+    })
+}
+
+/// One line: what is wrong, what may have been meant, and where the help is.
+fn fault(error: &clap::Error, words: &[String]) -> String {
+    let of = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.clone()),
+        Some(ContextValue::Strings(words)) => words.first().cloned(),
+        _ => None,
+    };
+    let definition = definition();
+    let known = |word: &&str| definition.find_subcommand(word).is_some();
+    let command = words.first().map(String::as_str).filter(known);
+    let invalid = of(ContextKind::InvalidSubcommand).or_else(|| of(ContextKind::InvalidArg));
+    let what = match (&invalid, command) {
+        (Some(word), Some(command)) => format!("{command} takes no {word:?}"),
+        (Some(word), _) if word.starts_with('-') => format!("unknown option {word:?}"),
+        (Some(word), _) => format!("unknown command {word:?}"),
+        (None, _) => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.trim_start_matches("error: ").to_owned()
+        }
+    };
+    let undashed = || invalid.as_deref()?.strip_prefix("--").filter(known);
+    let meant = of(ContextKind::SuggestedSubcommand)
+        .or_else(|| of(ContextKind::SuggestedArg))
+        .or_else(|| undashed().map(str::to_owned));
+    let meant = meant.map_or_else(String::new, |word| format!("; did you mean {word:?}?"));
+    let command = command.map_or_else(String::new, |command| format!("{command} "));
+    format!("systole: {what}{meant} (systole {command}--help)\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_whole() {
+        definition().debug_assert();
+    }
+}
