@@ -258,9 +258,6 @@ impl World {
             self.judge
                 .beat_heard(host, from, number, deadtime, self.now);
         }
-        if from != host {
-            self.judge.message_heard(host, from, number);
-        }
     }
 
     /// Frames of so long ago are heard once more: a second's worth of them. Only those that the

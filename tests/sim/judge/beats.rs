@@ -20,9 +20,8 @@ pub struct Beats {
     heard: Vec<Vec<Micros>>,
     /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
     newest: Vec<Vec<(u64, u64)>>,
-    /// The newest number of any message that came through: to a node of ours a heartbeat from before it fills a
-    /// hole and is no sign of life. A legacy node counts each.
-    numbered: Vec<Vec<(u64, u64)>>,
+    /// `dead_since[by][of]`: since when a node holds the other for dead.
+    dead_since: Vec<Vec<Option<Micros>>>,
     /// The generation in which a node was heard to leave in order.
     left: Vec<Vec<Option<u64>>>,
     sent: Vec<Option<Micros>>,
@@ -61,7 +60,7 @@ impl Beats {
             announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
             heard: vec![vec![0; nodes]; nodes],
             newest: vec![vec![(0, 0); nodes]; nodes],
-            numbered: vec![vec![(0, 0); nodes]; nodes],
+            dead_since: vec![vec![None; nodes]; nodes],
             left: vec![vec![None; nodes]; nodes],
             sent: vec![None; nodes],
             gate: vec![None; nodes],
@@ -88,9 +87,9 @@ impl Beats {
         for of in 0..self.heard.len() {
             self.heard[host][of] = now;
             self.newest[host][of] = (0, 0);
-            self.numbered[host][of] = (0, 0);
             self.announced[host][of] = self.deadtimes[of];
             self.overdue[host][of] = None;
+            self.dead_since[host][of] = None;
         }
     }
 
@@ -147,18 +146,12 @@ impl Beats {
         deadtime: Option<Micros>,
         now: Micros,
     ) {
-        let fills_a_hole = !self.legacy[by] && number < self.numbered[by][of];
-        if number > self.newest[by][of] && !fills_a_hole {
+        if number > self.newest[by][of] {
             self.announced[by][of] = deadtime.unwrap_or(self.deadtimes[of]);
             self.newest[by][of] = number;
             self.heard[by][of] = now;
             self.overdue[by][of] = None;
         }
-    }
-
-    /// Any message of that number came through.
-    pub fn numbered(&mut self, by: usize, of: usize, number: (u64, u64)) {
-        self.numbered[by][of] = self.numbered[by][of].max(number);
     }
 
     pub fn left(&mut self, by: usize, of: usize, number: (u64, u64)) {
@@ -186,6 +179,9 @@ impl Beats {
         let answers = gate + (self.keepalives[host] * 3 / 2).max(self.deadtimes[host] / 2);
         let patience = deadtime + self.late[host] + 100_000;
         !self.legacy[host]
+            // A heartbeat that comes late and out of order revives nobody: that node died alone, while the ping node
+            // answered, and this one took over rightly.
+            && self.dead_since[host][other].is_none_or(|since| since > gate)
             && self.acts[host].is_some_and(|since| since < last)
             && self.newest[host][other] != (0, 0)
             // Who has gone takes nothing before somebody starts it again: no reason to let go.
@@ -202,6 +198,7 @@ impl Beats {
 
     /// Dead only after the dead time of silence.
     pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) -> Option<String> {
+        self.dead_since[by][of] = Some(now);
         let silent = now.saturating_sub(self.heard[by][of]);
         (silent + self.apart(silent) < self.announced[by][of])
             .then(|| format!("node{} calls node{} dead after {silent} us", by + 1, of + 1))
@@ -209,6 +206,9 @@ impl Beats {
 
     /// A node that nobody hears is declared dead when its dead time is over, not much later.
     pub fn look(&mut self, by: usize, of: usize, dead: bool, now: Micros) -> Option<String> {
+        if !dead {
+            self.dead_since[by][of] = None;
+        }
         // Who has begun waits longer for all.
         let begun = self.up_since[by].map(|up| match self.freezes[by] {
             Some((since, until)) if since < up + self.initdead => until,

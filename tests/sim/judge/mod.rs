@@ -172,11 +172,6 @@ impl Judge {
         self.beats.heard(by, of, number, deadtime, now);
     }
 
-    /// Any message of that number came through.
-    pub fn message_heard(&mut self, by: usize, of: usize, number: (u64, u64)) {
-        self.beats.numbered(by, of, number);
-    }
-
     /// A node was heard to leave in order.
     pub fn left_heard(&mut self, by: usize, of: usize, number: (u64, u64)) {
         self.beats.left(by, of, number);
