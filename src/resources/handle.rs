@@ -8,7 +8,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 use crate::protocol::partition::YIELD;
-use crate::protocol::question::ECHO;
+use crate::protocol::question::{ECHO, Position};
 use crate::resources::input::ResourceInput;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::peer::has_word;
@@ -32,7 +32,7 @@ impl ResourceState {
             self.note_names(from, &message);
         }
         match (kind, own) {
-            (kind::STARTING, true) => self.asked(&message),
+            (kind::STARTING, true) => self.questions.asked(Position::of(&message)),
             (kind::IP_REQUEST, true) => self.requested(&message),
             (kind::ASK_RESOURCES, true) => self.offered_by_us(&message),
             (kind::RESOURCE | kind::SHUTDONE | kind::STONITH | kind::HB_TAKEOVER, true) => {}

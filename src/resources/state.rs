@@ -19,13 +19,14 @@ use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::names::Names;
 use crate::resources::parts::peer::Peer;
-use crate::resources::parts::questions::Asking;
+use crate::resources::parts::questions::Questions;
 use crate::resources::parts::run::Run;
 use crate::resources::parts::setup::Setup;
 use crate::resources::parts::standby::{Answer, Request, Standby};
 use crate::resources::parts::stop::Stopping;
 use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::trouble::Failure;
+use crate::resources::parts::unheard::Unheard;
 use crate::resources::parts::unowned::Unowned;
 use crate::resources::parts::work::Jobs;
 
@@ -84,8 +85,7 @@ pub struct ResourceState {
 
     /// Nobody is heard: everything is released, or is being.
     pub(super) isolated: Option<CutOff>,
-    /// We are not heard: what the other node does not serve either, and since when.
-    pub(super) unserved: Option<(HoldingSet, Monotonic)>,
+    pub(super) unheard: Unheard,
     pub(super) names: Names,
     pub(super) failback: Failback,
     pub(super) freeze: Freeze,
@@ -111,7 +111,7 @@ pub struct ResourceState {
     pub(super) unconfirmed: BTreeSet<GroupKey>,
     /// Legacy model: groups asked for.
     pub(super) asked: BTreeMap<GroupKey, Asked>,
-    pub(super) asking: Asking,
+    pub(super) questions: Questions,
     pub(super) beside_legacy: BesideLegacy,
     pub(super) audit: Audit,
 }
@@ -142,7 +142,7 @@ impl ResourceState {
             given_at: None,
             offer_answered: None,
             isolated: None,
-            unserved: None,
+            unheard: Unheard::default(),
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),
             freeze: Freeze::default(),
@@ -165,7 +165,7 @@ impl ResourceState {
             came: BTreeSet::new(),
             unconfirmed: BTreeSet::new(),
             asked: BTreeMap::new(),
-            asking: Asking::default(),
+            questions: Questions::default(),
             beside_legacy: BesideLegacy::default(),
             audit: Audit::default(),
         }

@@ -196,7 +196,7 @@ impl ResourceState {
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
         self.given_by_key.clear();
-        self.forget_questions();
+        self.questions.forget();
         for peer in self.peers.values_mut() {
             peer.forget();
         }

@@ -9,18 +9,6 @@ use crate::protocol::question::Position;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// A question of ours was sent.
-    pub(in crate::resources) fn asked(&mut self, message: &Message) {
-        let position = Position::of(message);
-        self.asking.first.get_or_insert(position);
-        self.asking.newest = position;
-    }
-
-    /// A new run begins: what was asked in the last is answered in vain.
-    pub(in crate::resources) fn forget_questions(&mut self) {
-        self.asking.first = None;
-    }
-
     /// The newest question of ours that its sender had heard when it sent `report`. `None`: it does
     /// not tell.
     pub(in crate::resources) fn heard_in(
@@ -39,16 +27,11 @@ impl ResourceState {
     /// Whether a report was sent after its sender heard our present run. A legacy node does not
     /// tell: what it says counts.
     pub(in crate::resources) fn knows_our_run(&self, from: &NodeName, report: &Message) -> bool {
-        match (self.heard_in(from, report), self.asking.first) {
-            (Some(heard), Some(first)) => heard >= first,
-            (Some(_), None) => false,
-            (None, _) => true,
-        }
+        self.questions.first_was_heard(self.heard_in(from, report))
     }
 
     /// Whether a report was sent after its sender heard our newest question, as far as can be told.
     pub(in crate::resources) fn answers_newest(&self, from: &NodeName, report: &Message) -> bool {
-        self.heard_in(from, report)
-            .is_none_or(|heard| heard >= self.asking.newest)
+        self.questions.newest_was_heard(self.heard_in(from, report))
     }
 }

@@ -26,11 +26,67 @@ pub(in crate::resources) const ASK_ONE_THAT_ECHOES: u8 = 9;
 /// After that it is asked on and on: it may be deaf, and hear again at any time.
 pub(in crate::resources) const ASK_ON: Duration = Duration::from_secs(5);
 
-/// Our own questions.
-#[derive(Debug, Default, Clone, Copy)]
-pub(in crate::resources) struct Asking {
-    /// First one of the present run.
-    pub(in crate::resources) first: Option<Position>,
-    /// Newest one.
-    pub(in crate::resources) newest: Position,
+/// Our own questions, and which reports answer one. What the sender of a report had heard of them is `None` when it
+/// does not tell: a legacy node. Then what it says counts. Spec: docs/protocol/resources.md, 7.4, [D].
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Questions {
+    /// The first one of the present run.
+    first: Option<Position>,
+    newest: Position,
+}
+
+impl Questions {
+    /// One was sent, and is numbered now.
+    pub(in crate::resources) fn asked(&mut self, at: Position) {
+        self.first.get_or_insert(at);
+        self.newest = at;
+    }
+
+    /// A new run begins: what was asked in the last is answered in vain.
+    pub(in crate::resources) const fn forget(&mut self) {
+        self.first = None;
+    }
+
+    /// Whether a report was sent after its sender had heard our present run.
+    pub(in crate::resources) fn first_was_heard(&self, heard: Option<Position>) -> bool {
+        let Some(heard) = heard else {
+            return true;
+        };
+        self.first.is_some_and(|first| heard >= first)
+    }
+
+    /// Whether it was sent after its sender had heard our newest question.
+    pub(in crate::resources) fn newest_was_heard(&self, heard: Option<Position>) -> bool {
+        heard.is_none_or(|heard| heard >= self.newest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<Position> {
+        Some(Position::from_text(text).unwrap())
+    }
+
+    #[test]
+    fn a_report_answers_what_its_sender_had_heard() {
+        let mut questions = Questions::default();
+        assert!(!questions.first_was_heard(at("1.9")), "nothing was asked");
+        questions.asked(at("2.1").unwrap());
+        questions.asked(at("2.5").unwrap());
+        for (heard, first, newest) in [
+            (at("1.9"), false, false),
+            (at("2.1"), true, false),
+            (at("2.4"), true, false),
+            (at("2.5"), true, true),
+            (None, true, true),
+        ] {
+            assert_eq!(questions.first_was_heard(heard), first, "{heard:?}");
+            assert_eq!(questions.newest_was_heard(heard), newest, "{heard:?}");
+        }
+        questions.forget();
+        assert!(!questions.first_was_heard(at("2.5")));
+        assert!(questions.newest_was_heard(at("2.5")));
+    }
 }

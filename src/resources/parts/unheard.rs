@@ -13,11 +13,12 @@
 
 use std::time::Duration;
 
+use crate::clock::Monotonic;
 use crate::protocol::partition::{Half, Weight};
 use crate::resources::holding::HoldingSet;
 
 /// How long the other node has to run nothing of a half.
-pub(in crate::resources) const UNSERVED: Duration = Duration::from_secs(10);
+const UNSERVED: Duration = Duration::from_secs(10);
 
 /// What the other node of a pair serves, from our view.
 pub(in crate::resources) fn served_by(theirs: Weight) -> HoldingSet {
@@ -28,4 +29,44 @@ pub(in crate::resources) fn served_by(theirs: Weight) -> HoldingSet {
     .into_iter()
     .filter(|(half, _)| theirs.serves(*half))
     .fold(HoldingSet::NONE, |sum, (_, set)| sum.with(set))
+}
+
+/// What runs on neither node while we are not heard, and since when.
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Unheard {
+    since: Option<(HoldingSet, Monotonic)>,
+}
+
+impl Unheard {
+    /// We are heard, or something serves each half, or it is not for us to take any.
+    pub(in crate::resources) const fn forget(&mut self) {
+        self.since = None;
+    }
+
+    /// Just these the other node does not serve. Whether that has been so for long enough: they may be taken.
+    pub(in crate::resources) fn unserved(&mut self, set: HoldingSet, now: Monotonic) -> bool {
+        let (_, since) = self
+            .since
+            .filter(|(known, _)| *known == set)
+            .unwrap_or((set, now));
+        self.since = Some((set, since));
+        now.since(since) >= UNSERVED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_set_has_to_be_unserved_for_ten_seconds() {
+        let at = |seconds: u64| Monotonic::from_millis(seconds * 1000);
+        let mut unheard = Unheard::default();
+        assert!(!unheard.unserved(HoldingSet::ALL, at(0)));
+        assert!(!unheard.unserved(HoldingSet::LOCAL, at(5)), "another set");
+        assert!(!unheard.unserved(HoldingSet::LOCAL, at(14)));
+        assert!(unheard.unserved(HoldingSet::LOCAL, at(15)));
+        unheard.forget();
+        assert!(!unheard.unserved(HoldingSet::LOCAL, at(16)));
+    }
 }

@@ -32,7 +32,7 @@ use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
-use crate::resources::parts::unheard::{UNSERVED, served_by};
+use crate::resources::parts::unheard::served_by;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -198,15 +198,10 @@ impl ResourceState {
             .fold(HoldingSet::NONE, HoldingSet::with)
             .without(served);
         if !idle || free.is_none() {
-            self.unserved = None;
+            self.unheard.forget();
             return;
         }
-        let since = match self.unserved {
-            Some((set, since)) if set == free => since,
-            Some(_) | None => self.now,
-        };
-        self.unserved = Some((free, since));
-        if self.now.since(since) < UNSERVED {
+        if !self.unheard.unserved(free, self.now) {
             return;
         }
         let new = free.without(self.mine);
