@@ -7,11 +7,9 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
-use crate::protocol::partition::YIELD;
-use crate::protocol::question::{ECHO, Position};
+use crate::protocol::question::Position;
 use crate::resources::input::ResourceInput;
 use crate::resources::output::ResourceOutput;
-use crate::resources::parts::peer::has_word;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
@@ -24,9 +22,7 @@ impl ResourceState {
         };
         if !own && let Some(words) = message.text(field::SYSTOLE) {
             let peer = self.peers.entry(from.clone()).or_default();
-            peer.systole = true;
-            peer.yields = has_word(words, YIELD);
-            peer.echoes = has_word(words, ECHO);
+            peer.understands(Some(words));
         }
         if !own {
             self.note_names(from, &message);
@@ -179,7 +175,7 @@ impl ResourceState {
             ResourceEvent::WordsLost { node } => self.words_lost(&node),
             ResourceEvent::Speaks { node, words } => self.speaks(&node, words.as_deref()),
             ResourceEvent::HaresourcesCompared { node, differing } => {
-                self.peers.entry(node).or_default().differing = differing;
+                self.peers.entry(node).or_default().file_compared(differing);
             }
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),

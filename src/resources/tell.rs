@@ -9,7 +9,6 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{ask, report};
 use crate::resources::output::ResourceOutput;
@@ -38,9 +37,8 @@ impl ResourceState {
         };
         let claimed = self.theirs.mirror().has(side);
         let mut peers = self.peers.iter();
-        let legacy = peers.find(|(_, peer)| {
-            !peer.systole && peer.reported && peer.status == Some(NodeStatus::Active)
-        });
+        let legacy =
+            peers.find(|(_, peer)| !peer.is_systole() && peer.has_reported() && peer.is_active());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
             return;
         };
@@ -54,7 +52,7 @@ impl ResourceState {
 
     /// Adds to a report what the other node of a pair may want to know group by group.
     pub(in crate::resources) fn name_groups(&mut self, message: &mut Message) {
-        let understood = |peer: &Peer| peer.systole || peer.status.is_none() || peer.is_gone();
+        let understood = |peer: &Peer| peer.is_systole() || peer.is_not_heard();
         if !self.is_pair() || !self.peers.values().all(understood) {
             return;
         }
@@ -81,7 +79,7 @@ impl ResourceState {
 
     /// The other node learns what runs here no more, or since now.
     pub(in crate::resources) fn tell_what_runs(&mut self) {
-        let listens = self.other().is_some_and(|(_, peer)| peer.systole);
+        let listens = self.other().is_some_and(|(_, peer)| peer.is_systole());
         if listens && self.nice() && self.run.phase() == Phase::Stable {
             self.answer();
         }
@@ -126,9 +124,8 @@ impl ResourceState {
             .with(field::IPADDR, key)
             .with(field::WEOWN, if weown { "yes" } else { "no" })
             .with(field::OK, "OK");
-        if let Some(peer) = self.peers.get(to).filter(|peer| peer.echoes) {
-            let heard = peer.request.unwrap_or_default();
-            message.set_text(field::HEARD, &heard.to_text());
+        if let Some(peer) = self.peers.get(to).filter(|peer| peer.echoes()) {
+            message.set_text(field::HEARD, &peer.request().to_text());
         }
         self.send(message);
     }
@@ -141,7 +138,7 @@ impl ResourceState {
     pub(in crate::resources) fn send(&mut self, mut message: Message) {
         let full_report = message.text(field::RTYPE) == Some("full");
         // One that we do not hear may hear us.
-        let understood = |peer: &Peer| peer.yields || peer.status.is_none() || peer.is_gone();
+        let understood = |peer: &Peer| peer.knows_the_rule() || peer.is_not_heard();
         if full_report && self.is_pair() && self.peers.values().all(understood) {
             let weight = self.weight();
             message.set_text(field::RUNS, &weight.to_text());
@@ -198,7 +195,7 @@ impl ResourceState {
     /// Tells membership what we weigh while it has to say so.
     pub(in crate::resources) fn tell_weight(&mut self) {
         // Who stops cannot keep anything, and does not ask others to yield.
-        let given_up = !self.stopping() && self.peers.values().any(|peer| peer.given_up);
+        let given_up = !self.stopping() && self.peers.values().any(Peer::was_declared_dead);
         let weight = given_up.then(|| self.weight());
         if self.contest.tells(weight) {
             self.out.push(ResourceOutput::Weight(weight));
@@ -221,7 +218,7 @@ impl ResourceState {
         let mut message = ask(set, info);
         let giver = self.offer_answered.as_ref().map(|answer| &answer.giver);
         let peer = giver.and_then(|giver| self.peers.get(giver));
-        if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(|peer| peer.echoes)) {
+        if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(Peer::echoes)) {
             message.set_text(field::HEARD, &answer.offer.to_text());
         }
         self.send(message);
@@ -240,7 +237,7 @@ impl ResourceState {
     /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what
     /// helps. Its own stop would wait for the end of that standby; `heartbeat -r` does not.
     pub(in crate::resources) fn say_who_hangs(&mut self) {
-        let legacy = self.peers.iter().find(|(_, peer)| !peer.systole);
+        let legacy = self.peers.iter().find(|(_, peer)| !peer.is_systole());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
             return;
         };

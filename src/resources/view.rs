@@ -3,7 +3,6 @@
 use crate::protocol::event::OrderId;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::{OpenStandby, Part};
 use crate::resources::parts::names::unconfirmed_text;
@@ -39,7 +38,9 @@ impl ResourceState {
     /// started because it seems to run nowhere.
     #[must_use]
     pub fn start_asks_network(&self, order: OrderId) -> bool {
-        let silent = self.other().is_some_and(|(_, peer)| peer.names.is_none());
+        let silent = self
+            .other()
+            .is_some_and(|(_, peer)| !peer.tells_what_runs());
         silent
             && matches!(
                 self.jobs.purpose_of(order),
@@ -80,11 +81,11 @@ impl ResourceState {
         let (with, peer) = peers.next().filter(|_| peers.next().is_none())?;
         let takes = !matches!(part, Part::Gives | Part::Given);
         let answer = self.offer_answered.as_ref().filter(|_| takes);
-        (!peer.systole).then(|| OpenStandby {
+        (!peer.is_systole()).then(|| OpenStandby {
             part,
             set: self.sb_set,
             with: with.clone(),
-            heard: answer.map_or(peer.newest_report, Answer::offer),
+            heard: answer.map_or(peer.newest_report(), Answer::offer),
         })
     }
 
@@ -127,10 +128,7 @@ impl ResourceState {
     pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
         let quiet = self.nice() && self.is_pair() && self.run.comm_up() && self.is_stable();
         let legacy = |peer: &Peer| {
-            !peer.systole
-                && !peer.leaving
-                && peer.reported
-                && peer.status == Some(NodeStatus::Active)
+            !peer.is_systole() && !peer.is_leaving() && peer.has_reported() && peer.is_active()
         };
         let peers = self
             .peers

@@ -120,7 +120,7 @@ impl ResourceState {
         let Some((name, peer)) = self.peers.iter_mut().next() else {
             return;
         };
-        if !pair || peer.systole || peer.is_gone() {
+        if !pair || peer.is_systole() || peer.is_gone() {
             return;
         }
         peer.hands = peer.hands.and(set, until);
@@ -162,14 +162,15 @@ impl ResourceState {
         if let Some((set, _)) = taken {
             peer.hands = peer.hands.started(set);
         }
+        let legacy = !peer.is_systole();
         let hands = &mut peer.hands;
         let tells = std::mem::take(&mut hands.tells) && !was_dead;
-        let runs_there = !was_dead && !peer.systole && (tells || hands.until.is_none());
+        let runs_there = !was_dead && legacy && (tells || hands.until.is_none());
         if !runs_there {
             hands.unreported = HoldingSet::NONE;
         }
         hands.until = tells.then_some(until);
-        if let Some(given) = given.filter(|_| !peer.systole) {
+        if let Some(given) = given.filter(|_| legacy) {
             hands.unreported = hands.unreported.with(given);
             hands.until = Some(until);
             self.decide(

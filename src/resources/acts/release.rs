@@ -8,6 +8,7 @@ use crate::protocol::partition::{Half, Weight};
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::report;
 use crate::resources::output::ResourceOutput;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::stop::Stop;
@@ -92,12 +93,12 @@ impl ResourceState {
         self.act(Action::WithdrawAddresses(keys));
         self.notice(Notice::RestartTriggered {});
         // Beside a node that does not know the rule the new run began when that was declared dead.
-        let begun = self.peers.values().any(|peer| peer.renumbered) && self.run.comm_up();
+        let begun = self.peers.values().any(Peer::has_renumbered_us) && self.run.comm_up();
         if !begun {
             self.run.communication_down();
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
-        let ignorant = self.peers.values().all(|peer| !peer.yields);
+        let ignorant = self.peers.values().all(|peer| !peer.knows_the_rule());
         let let_go = self.nice() && ignorant && self.mine.has(HoldingSet::FOREIGN);
         self.begin_anew();
         self.contest.lets_go(let_go);

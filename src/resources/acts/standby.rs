@@ -77,7 +77,7 @@ impl ResourceState {
         let set = self.sb_set.mirror();
         let since = self.gives_since.take();
         let holds = |peer: &Peer| {
-            since.is_some_and(|since| peer.newest_report > since) && peer.holds.has(set)
+            since.is_some_and(|since| peer.newest_report() > since) && peer.holds().has(set)
         };
         if self.peers.values().any(holds) {
             self.timers.set(Timer::Taken, self.after(DONE_FOLLOWS));
@@ -199,7 +199,7 @@ impl ResourceState {
             open_until: self.after(FIRST_ANSWER),
             gives: false,
         };
-        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        let ours = self.peers.get(from).is_some_and(Peer::is_systole);
         let patience = if ours {
             GIVER_SHOWS
         } else {
@@ -229,7 +229,7 @@ impl ResourceState {
             set: set.to_string(),
         });
         self.other_stable = false;
-        self.gives_since = self.peers.get(taker).map(|peer| peer.newest_report);
+        self.gives_since = self.peers.get(taker).map(Peer::newest_report);
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
             self.offered_back();

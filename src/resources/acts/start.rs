@@ -6,7 +6,6 @@ use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::messages::report;
@@ -34,7 +33,7 @@ impl ResourceState {
         let Some((node, peer)) = self.other() else {
             return false;
         };
-        if peer.names.is_some() || !self.came.contains(key) || self.has_address(key) {
+        if peer.tells_what_runs() || !self.came.contains(key) || self.has_address(key) {
             return false;
         }
         let text = unconfirmed_text(key, node);
@@ -179,7 +178,7 @@ impl ResourceState {
             return;
         }
         let settled = |peer: &Peer| {
-            peer.reported && !peer.fresh && !peer.leaving && peer.status == Some(NodeStatus::Active)
+            peer.has_reported() && !peer.is_fresh() && !peer.is_leaving() && peer.is_active()
         };
         let left_to_us = self.is_pair()
             && self.other_stable
@@ -214,7 +213,7 @@ impl ResourceState {
 
     /// [`take_over`](Self::take_over), unless that was done since the node last started.
     pub(in crate::resources) fn take_over_once(&mut self, node: &NodeName, dead: Option<Message>) {
-        if self.peers.get(node).is_some_and(|peer| peer.taken_over) {
+        if self.peers.get(node).is_some_and(Peer::was_taken_over) {
             return;
         }
         self.take_over(node, dead);
@@ -242,7 +241,7 @@ impl ResourceState {
         }
         let keys = self.keys_owned_by(node);
         let cause = match self.peers.get(node) {
-            Some(peer) if peer.left => format!("{node} has released everything and left"),
+            Some(peer) if peer.has_left() => format!("{node} has released everything and left"),
             _ => format!("{node} is dead"),
         };
         self.decide(
@@ -263,9 +262,7 @@ impl ResourceState {
             self.other_stable = true;
         }
         let peer = self.peers.entry(node.clone()).or_default();
-        peer.taken_over = true;
-        peer.given_up |= peer.status == Some(NodeStatus::Dead);
-        peer.holds = HoldingSet::NONE;
+        peer.is_taken_over();
         let purpose = Purpose::TakeOver(node.clone());
         if !self.jobs.any(|known| *known == purpose) {
             self.jobs.add(purpose, keys, GroupOrder::Start);
@@ -309,10 +306,7 @@ impl ResourceState {
     /// follows it in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
     pub(in crate::resources) fn is_first_after(&mut self, node: &NodeName) -> bool {
         let alive = |name: &NodeName| {
-            *name == *self.setup.local()
-                || self.peers.get(name).is_some_and(|peer| {
-                    !peer.left && peer.status.is_some_and(NodeStatus::is_living)
-                })
+            *name == *self.setup.local() || self.peers.get(name).is_some_and(Peer::lives)
         };
         if self.peers.len() <= 1 {
             return true;
@@ -332,7 +326,7 @@ impl ResourceState {
         let legacy = self
             .peers
             .iter()
-            .find(|(name, peer)| *name != node && alive(name) && !peer.systole)
+            .find(|(name, peer)| *name != node && alive(name) && !peer.is_systole())
             .map(|(name, _)| name.clone());
         if let Some(legacy) = legacy {
             self.warn(format!(

@@ -19,6 +19,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::state::ResourceState;
@@ -52,13 +53,13 @@ impl ResourceState {
 
     /// Whether the other node is known to go by other owners.
     pub(in crate::resources) fn owners_differ(&self) -> bool {
-        let owners = self.other().and_then(|(_, peer)| peer.owners.as_ref());
-        owners.is_some_and(|owners| *owners != self.names.owners())
+        let owners = self.other().and_then(|(_, peer)| peer.owners());
+        owners.is_some_and(|owners| owners != self.names.owners())
     }
 
     /// Whether words for halves mean different groups to the two nodes, and the groups are known.
     pub(in crate::resources) fn counts_by_group(&self) -> bool {
-        let named = self.other().is_some_and(|(_, peer)| peer.names.is_some());
+        let named = self.other().is_some_and(|(_, peer)| peer.tells_what_runs());
         named && self.owners_differ()
     }
 
@@ -73,11 +74,11 @@ impl ResourceState {
         if self.owners_differ() {
             return Some(format!("haresources of {node} names other owners"));
         }
-        if peer.names.is_none() && self.names.pending() {
+        if !peer.tells_what_runs() && self.names.pending() {
             // Its scripts read its file anew.
             return Some("haresources was changed: heartbeat -r takes it up".to_owned());
         }
-        match peer.differing.as_ref()? {
+        match peer.differing()? {
             None => Some(format!("haresources of {node} differs")),
             Some(groups) => {
                 let keys = self.keys_of(set);
@@ -91,10 +92,10 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn left_that_can_go(&self) -> Vec<GroupKey> {
-        let Some((_, peer)) = self.other().filter(|(_, peer)| peer.reported) else {
+        let Some((_, peer)) = self.other().filter(|(_, peer)| peer.has_reported()) else {
             return Vec::new();
         };
-        let agreed = peer.owners.as_deref() == Some(self.names.owners());
+        let agreed = peer.owners() == Some(self.names.owners());
         if self.left.is_empty() || !agreed {
             return Vec::new();
         }
@@ -124,7 +125,7 @@ impl ResourceState {
     /// Whether a Systole node is giving us the group: it has just stopped it.
     pub(in crate::resources) fn is_given_now(&self, key: &GroupKey) -> bool {
         self.standby == Standby::Taking
-            && self.peers.values().all(|peer| peer.systole)
+            && self.peers.values().all(Peer::is_systole)
             && self.keys_of(self.sb_set.mirror()).contains(key)
     }
 
@@ -166,7 +167,7 @@ impl ResourceState {
         let follows = self.offer_answered.as_ref().is_some_and(|answer| {
             answer.giver == *from && answer.set == set && answer.offer < Position::of(message)
         });
-        let reported = self.peers.get(from).map(|peer| peer.newest_report);
+        let reported = self.peers.get(from).map(Peer::newest_report);
         // It has been heard to run them since.
         let taken_back = reported > Some(Position::of(message)) && self.theirs_at_most().has(set);
         let wanted = self.standby != Standby::Not
@@ -182,7 +183,7 @@ impl ResourceState {
             && self.run.phase() != Phase::Shutdown
             && !self.left.is_empty()
             && peer.is_some_and(|peer| {
-                !peer.systole && !peer.reported && peer.fresh && !peer.is_gone()
+                !peer.is_systole() && !peer.has_reported() && peer.is_fresh() && !peer.is_gone()
             })
     }
 }

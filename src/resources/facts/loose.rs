@@ -60,7 +60,7 @@ impl ResourceState {
             return;
         };
         peer.hands_at_death = match peer.hands {
-            _ if peer.systole || !pair => Hands::default(),
+            _ if peer.is_systole() || !pair => Hands::default(),
             hands if set.is_none() => hands,
             hands => hands.and(set, until),
         };

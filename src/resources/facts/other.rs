@@ -1,22 +1,17 @@
 //! What is believed of the other nodes, each and all together.
 
-use crate::protocol::field;
 use crate::protocol::group::GroupKey;
-use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::partition::YIELD;
-use crate::protocol::question::{ECHO, Position};
-use crate::protocol::status::NodeStatus;
+use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::names::read_names;
-use crate::resources::parts::peer::{Peer, has_word};
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
     pub(in crate::resources) fn is_legacy(&self, node: &NodeName) -> bool {
-        self.is_pair() && self.peers.get(node).is_some_and(|peer| !peer.systole)
+        self.is_pair() && self.peers.get(node).is_some_and(|peer| !peer.is_systole())
     }
 
     /// What a message of another node says of that.
@@ -24,19 +19,7 @@ impl ResourceState {
         let Some(peer) = self.peers.get_mut(from) else {
             return;
         };
-        let position = Position::of(message);
-        if position < peer.named_at {
-            return;
-        }
-        if let Some(mark) = message.text(field::HARESOURCES) {
-            peer.owners = Some(mark.to_owned());
-        }
-        let full = message.text(field::RTYPE) == Some("full");
-        let names = message.text(field::NAMES);
-        if full || names.is_some() {
-            peer.named_at = position;
-            peer.names = names.and_then(read_names);
-        }
+        peer.names_groups(message);
     }
 
     /// The other node of a pair, when it is there.
@@ -47,23 +30,20 @@ impl ResourceState {
 
     /// Whether the other node says that it runs this group, or is about to.
     pub(in crate::resources) fn other_runs(&self, key: &GroupKey) -> bool {
-        let names = self.other().and_then(|(_, peer)| peer.names.as_ref());
-        names.is_some_and(|names| names.contains(&key_mark(key)))
+        self.other().is_some_and(|(_, peer)| peer.says_it_runs(key))
     }
 
     /// Whether another node's file says something else of a group.
     pub(in crate::resources) fn line_differs(&self, node: &NodeName, key: &GroupKey) -> bool {
         let peer = self.peers.get(node);
-        let differing = peer.and_then(|peer| peer.differing.as_ref());
-        differing.is_some_and(|keys| keys.as_ref().is_none_or(|keys| keys.contains(key)))
+        let differing = peer.and_then(Peer::differing);
+        differing.is_some_and(|keys| keys.is_none_or(|keys| keys.contains(key)))
     }
 
     /// A node begins a new run, and says what it can do.
     pub(in crate::resources) fn speaks(&mut self, node: &NodeName, words: Option<&str>) {
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.systole = words.is_some();
-            peer.yields = words.is_some_and(|words| has_word(words, YIELD));
-            peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
+            peer.understands_in_new_run(words);
         }
     }
 
@@ -71,28 +51,29 @@ impl ResourceState {
     /// everything has not: after a partition it goes on when that is done.
     #[must_use]
     pub fn has_left(&self, node: &NodeName) -> bool {
-        self.peers.get(node).is_some_and(|peer| peer.left)
+        self.peers.get(node).is_some_and(|peer| peer.has_left())
     }
 
     /// The verdicts of the run that ends mean nothing in the next.
     pub(in crate::resources) fn forget_verdicts(&mut self) {
         self.contest.forget();
         for peer in self.peers.values_mut() {
-            peer.given_up = false;
-            peer.renumbered = false;
+            peer.forget_verdicts();
         }
     }
 
     /// Whether another node has said that it gives everything up to go.
     pub(in crate::resources) fn other_leaves(&self) -> bool {
-        self.peers.values().any(|peer| peer.leaving || peer.left)
+        self.peers
+            .values()
+            .any(|peer| peer.is_leaving() || peer.has_left())
     }
 
     /// The other side begins a new run or is gone: nothing is contested any more.
     pub(in crate::resources) fn way_given(&mut self, node: &NodeName) {
         self.timers.clear(Timer::OtherYields);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.given_up = false;
+            peer.has_given_way();
         }
     }
 
@@ -100,7 +81,7 @@ impl ResourceState {
     /// what would wait for more of it must not begin.
     pub(in crate::resources) fn is_dead(&self, node: &NodeName) -> bool {
         let peer = self.peers.get(node);
-        peer.is_some_and(|peer| peer.status == Some(NodeStatus::Dead))
+        peer.is_some_and(Peer::is_dead)
     }
 
     /// What the other side holds or may hold. With more than two nodes the words of all that
@@ -114,14 +95,14 @@ impl ResourceState {
         self.peers
             .values()
             .filter(|peer| !peer.is_gone())
-            .fold(known, |sum, peer| sum.with(peer.holds))
+            .fold(known, |sum, peer| sum.with(peer.holds()))
     }
 
     /// Whether every full member has reported in its present generation.
     pub(in crate::resources) fn all_active_reported(&self) -> bool {
         self.peers
             .values()
-            .all(|peer| peer.reported || peer.left || peer.status != Some(NodeStatus::Active))
+            .all(|peer| peer.has_reported() || peer.has_left() || !peer.is_active())
     }
 
     /// Whether everybody who lives has reported in its present generation: one that has not may run
@@ -129,7 +110,7 @@ impl ResourceState {
     pub(in crate::resources) fn all_living_reported(&self) -> bool {
         self.peers
             .values()
-            .all(|peer| peer.reported || peer.is_gone())
+            .all(|peer| peer.has_reported() || peer.is_gone())
     }
 
     /// Whether somebody who lives gives everything up to go: it says that it holds nothing, and may still
@@ -137,7 +118,7 @@ impl ResourceState {
     pub(in crate::resources) fn somebody_is_leaving(&self) -> bool {
         self.peers
             .values()
-            .any(|peer| peer.leaving && !peer.is_gone())
+            .any(|peer| peer.is_leaving() && !peer.is_gone())
     }
 
     /// A legacy node that ran before we began, as far as we saw, and is not settled. From its own start that
@@ -146,8 +127,8 @@ impl ResourceState {
     pub(in crate::resources) fn unsettled_legacy(&self) -> Option<&NodeName> {
         let mut peers = self.peers.iter();
         let found = peers.find(|(_, peer)| {
-            let ran = !peer.fresh && peer.status == Some(NodeStatus::Active);
-            ran && peer.unsettled && !peer.systole && !peer.left
+            let ran = !peer.is_fresh() && peer.is_active();
+            ran && peer.is_unsettled() && !peer.is_systole() && !peer.has_left()
         });
         found.map(|(name, _)| name)
     }
@@ -167,8 +148,7 @@ impl ResourceState {
     pub(in crate::resources) fn silent_claimant(&self) -> Option<&NodeName> {
         let mut peers = self.peers.iter();
         let found = peers.find(|(_, peer)| {
-            let lives = !peer.left && peer.status.is_some_and(NodeStatus::is_living);
-            lives && !peer.reported && peer.claims.has(HoldingSet::FOREIGN)
+            peer.lives() && !peer.has_reported() && peer.claims().has(HoldingSet::FOREIGN)
         });
         found.map(|(name, _)| name)
     }
@@ -177,33 +157,26 @@ impl ResourceState {
     pub(in crate::resources) fn peer_active(&self) -> bool {
         self.peers
             .values()
-            .any(|peer| !peer.left && peer.status == Some(NodeStatus::Active))
+            .any(|peer| !peer.has_left() && peer.is_active())
     }
 
     /// The other node asks.
     pub(in crate::resources) fn note_question(&mut self, from: &NodeName, message: &Message) {
         let peer = self.peers.entry(from.clone()).or_default();
-        peer.question = peer.question.max(Some(Position::of(message)));
+        peer.asks(Position::of(message));
     }
 
     /// What a report of ours says of the questions of the other node of a pair.
     pub(in crate::resources) fn heard_text(&self) -> Option<String> {
         let mut peers = self.peers.values();
         let only = peers.next().filter(|_| peers.next().is_none())?;
-        only.echoes
-            .then(|| only.question.unwrap_or_default().to_text())
+        only.echoes().then(|| only.question().to_text())
     }
 
     /// Another node offers something. `false`: it has offered something else since, or we began anew since
     /// and it knows that: its offer has ended with our earlier run, whose words may still be on their way.
     pub(in crate::resources) fn note_offer(&mut self, from: &NodeName, message: &Message) -> bool {
-        let position = Some(Position::of(message));
         let peer = self.peers.entry(from.clone()).or_default();
-        if position < peer.knows_us_since {
-            return false;
-        }
-        let newest = position >= peer.offer;
-        peer.offer = peer.offer.max(position);
-        newest
+        peer.offers(Position::of(message))
     }
 }

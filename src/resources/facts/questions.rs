@@ -6,6 +6,7 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::parts::peer::Peer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -16,7 +17,7 @@ impl ResourceState {
         from: &NodeName,
         report: &Message,
     ) -> Option<Position> {
-        let echoes = self.peers.get(from).is_some_and(|peer| peer.echoes);
+        let echoes = self.peers.get(from).is_some_and(Peer::echoes);
         if !echoes || !self.is_pair() {
             return None;
         }

@@ -5,6 +5,7 @@ use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::freeze::FreezeRefused;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
@@ -67,7 +68,7 @@ impl ResourceState {
     /// A taker that starts what it was given says to a legacy giver that it is settled, as legacy does; one
     /// of ours waits for its end, and must not read that it has ended without it.
     pub(in crate::resources) fn announced_stable(&self) -> bool {
-        let ours = self.peers.values().all(|peer| peer.systole);
+        let ours = self.peers.values().all(Peer::is_systole);
         let takes = ours && self.standby == Standby::Taking;
         self.run.phase() == Phase::Stable && self.settled_here() && !takes
     }
@@ -109,7 +110,7 @@ impl ResourceState {
     /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:
     /// its offer waits for that. Refused, it would come again after a minute.
     pub(in crate::resources) fn waits_for_report(&self, from: &NodeName) -> bool {
-        let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+        let ours = self.peers.get(from).is_some_and(Peer::is_systole);
         ours && !self.other_stable && !self.contested() && self.run.phase() == Phase::Stable
     }
 

@@ -7,6 +7,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::trouble::{
     Failure, LONGEST_LIST, MAY_HAVE_FAILED_THERE, MOVE_AFTER, TRY_SOON,
 };
@@ -17,7 +18,7 @@ impl ResourceState {
     /// wait, too. A legacy owner may be that host, with what an earlier run left behind; one of ours
     /// removes that by itself.
     pub(in crate::resources) fn failback_must_wait(&self) -> bool {
-        self.peers.values().all(|peer| peer.systole)
+        self.peers.values().all(Peer::is_systole)
             && self
                 .keys_of(HoldingSet::FOREIGN)
                 .iter()
@@ -73,7 +74,7 @@ impl ResourceState {
     /// The groups of `set` that are given away because they did not start here, for a node that
     /// understands it.
     pub(in crate::resources) fn failed_of(&self, set: HoldingSet) -> Option<String> {
-        if !self.peers.values().all(|peer| peer.systole) {
+        if !self.peers.values().all(Peer::is_systole) {
             return None;
         }
         let mut list = String::new();
@@ -94,7 +95,7 @@ impl ResourceState {
     /// everything else of `set` ran there, whatever became of it here an earlier time.
     pub(in crate::resources) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
         // Whatever fails there, a legacy node gives what it holds of ours for that.
-        let legacy = !self.peers.values().all(|peer| peer.systole);
+        let legacy = !self.peers.values().all(Peer::is_systole);
         let for_a_failure = legacy && self.sb_set == HoldingSet::FOREIGN;
         let now = self.now;
         for key in self.keys_of(set) {

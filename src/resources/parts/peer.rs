@@ -1,52 +1,43 @@
-//! What is known of the other nodes, each and all together.
-//! Spec: docs/protocol/resources.md, 5 and 13.
+//! What is known of one other node. Spec: docs/protocol/resources.md, 4, 5 and 13.
 
 use std::collections::BTreeSet;
 
+use crate::protocol::field;
 use crate::protocol::group::GroupKey;
-use crate::protocol::question::Position;
+use crate::protocol::haresources_mark::key_mark;
+use crate::protocol::message::Message;
+use crate::protocol::partition::YIELD;
+use crate::protocol::question::{ECHO, Position};
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::names::read_names;
 
-/// Whether a list of capability words has one of them.
-pub(in crate::resources) fn has_word(words: &str, wanted: &str) -> bool {
-    words.split('.').any(|word| word == wanted)
-}
+pub(in crate::resources) mod reports;
 
-/// What is known of another node.
+/// What ends with what:
+///
+/// | | it is gone ([`ends`](Self::ends)) | it begins a new run ([`begins_run`](Self::begins_run)) | we begin one ([`forget`](Self::forget)) |
+/// |---|---|---|---|
+/// | how far the exchange with it has come: `exchange` | ends | ends | ends |
+/// | what it says that it holds and runs, and by which file: `says` | ends | ends | - |
+/// | the same, what it may still run of an earlier run: `says.holds` | - | stays | - |
+/// | what was seen and said of its present run: `run` | stays: it may come back in the run that said so | ends | its verdicts, see `forget_verdicts` |
+/// | that its groups were taken: `taken.over` | - | ends | ends |
+/// | that they were when its run began: `taken.returns` | - | as `taken.over` was | ends |
+/// | what it has in its hands: `hands`, `hands_at_death`, `has_taken` | see `acts/hands.rs` | see `acts/hands.rs` | see `acts/hands.rs` |
+/// | what it can do: `can` | - | is told just before, with `Speaks` | - |
+/// | the order of its words: `newest` | - | - : a new run stands behind the last | - |
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Peer {
-    /// Status as membership sees it; `None`: not heard of yet.
-    pub(in crate::resources) status: Option<NodeStatus>,
-    /// It sent `shutdone` in its present generation: it holds nothing and goes.
-    pub(in crate::resources) left: bool,
-    /// It said that it gives everything up to go.
-    pub(in crate::resources) leaving: bool,
-    /// It said in its last report that it is not settled.
-    pub(in crate::resources) unsettled: bool,
-    /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
-    pub(in crate::resources) fresh: bool,
-    /// A full report of its present generation came after our `starting`.
-    pub(in crate::resources) reported: bool,
-    /// How often our `starting` was repeated for it.
-    pub(in crate::resources) asked: u8,
-    /// Where its first report stands that was sent after it heard this run of ours; `None`: none has come,
-    /// or it does not tell.
-    pub(in crate::resources) knows_us_since: Option<Position>,
-    /// Messages of it were lost for good since its last full report.
-    pub(in crate::resources) lost: bool,
-    /// It was said that it does not report.
-    pub(in crate::resources) called_mute: bool,
-    /// What it may hold as long as it lives in its present generation, through all our own runs: what
-    /// it said last, and everything when it was in a partition with us, for it may have taken ours.
-    pub(in crate::resources) claims: HoldingSet,
-    /// It understands more than legacy: it said so in a status message or in `starting`.
-    pub(in crate::resources) systole: bool,
-    /// It knows which of two nodes yields after a partition: it said so in the same way.
-    pub(in crate::resources) yields: bool,
-    /// Its reports and answers say which question of ours they answer: it said so in the same way.
-    pub(in crate::resources) echoes: bool,
+    /// As membership sees it; `None`: not heard of yet.
+    status: Option<NodeStatus>,
+    exchange: Exchange,
+    says: Says,
+    run: ItsRun,
+    taken: Taken,
+    can: Abilities,
+    newest: Newest,
     /// What it has in its hands and does not report: a legacy node forgets what its scripts go on with.
     pub(in crate::resources) hands: Hands,
     /// The same when we declared its present run dead: it may have lived, and have gone on.
@@ -54,99 +45,423 @@ pub(in crate::resources) struct Peer {
     /// What it has said that it has started, and where it said so. Its next full report shows whether it
     /// knows that it holds it.
     pub(in crate::resources) has_taken: Option<(HoldingSet, Position)>,
-    /// Its newest question.
-    pub(in crate::resources) question: Option<Position>,
-    /// Its newest offer in a standby.
-    pub(in crate::resources) offer: Option<Position>,
-    /// Its newest request for a group.
-    pub(in crate::resources) request: Option<Position>,
-    /// We declared its present run dead.
-    pub(in crate::resources) given_up: bool,
-    /// A new generation of ours began when we did.
-    pub(in crate::resources) renumbered: bool,
-    /// Its groups were taken over since it was last heard to start.
-    pub(in crate::resources) taken_over: bool,
-    /// They were when its present run began, or when it was first heard after all: an active node that was
-    /// deaf or not heard. It has not reported since that it is settled.
-    pub(in crate::resources) returns: bool,
-    /// What it said last.
-    pub(in crate::resources) holds: HoldingSet,
-    /// The groups that it says it runs; `None`: it does not tell, and may run everything.
-    pub(in crate::resources) names: Option<BTreeSet<String>>,
-    /// By which owners it counts: its mark of haresources.
-    pub(in crate::resources) owners: Option<String>,
-    /// Groups whose lines in its haresources differ from ours; `Some(None)`: it is not known which.
-    pub(in crate::resources) differing: Option<Option<BTreeSet<GroupKey>>>,
-    /// Where the message stands that said so last.
-    pub(in crate::resources) named_at: Position,
-    /// Where its newest report stands: an older one that arrives late is no news.
-    pub(in crate::resources) newest_report: Position,
 }
 
-/// What ends with what:
-///
-/// | | it is gone ([`ends`](Peer::ends)) | it begins a new run ([`begins_run`](Peer::begins_run)) | we begin one ([`forget`](Peer::forget)) |
-/// |---|---|---|---|
-/// | how far the exchange with it has come: `fresh`, `reported`, `unsettled`, `asked`, `lost`, `called_mute`, `knows_us_since` | ends | ends | ends |
-/// | `taken_over` | - | ends | ends |
-/// | `returns` | - | as `taken_over` was | ends |
-/// | what it says that it runs, and by which file: `names`, `owners` | ends | ends | - |
-/// | `claims` | ends | ends | - |
-/// | what it has in its hands: `hands`, `hands_at_death`, `has_taken` | see `acts/hands.rs` | see `acts/hands.rs` | see `acts/hands.rs` |
-/// | how its file differs: `differing` | stays: it may come back in the run that said so | ends | - |
-/// | that it goes: `left`, `leaving` | stays, for the same reason | ends | - |
-/// | what we said of its run: `given_up`, `renumbered` | - | ends | see `forget_verdicts` |
-/// | what it can do: `systole`, `yields`, `echoes` | - | is told just before, with `Speaks` | - |
-/// | what it may still run of an earlier run: `holds` | - | stays | - |
-/// | the order of its words: `question`, `offer`, `request`, `named_at`, `newest_report` | - | - : a new run stands behind the last | - |
+/// How far the exchange of reports has come, in its present run and in ours.
+#[derive(Debug, Default)]
+struct Exchange {
+    /// We saw it begin its present run: its `starting`, or `up` turn to `active`.
+    fresh: bool,
+    /// A full report of its present run came after our `starting`.
+    reported: bool,
+    /// It said in its last report that it is not settled.
+    unsettled: bool,
+    /// How often our `starting` was repeated for it.
+    asked: u8,
+    /// It was said that it does not report.
+    called_mute: bool,
+    /// Messages of it were lost for good since its last full report.
+    lost: bool,
+    /// Where its first report stands that was sent after it heard this run of ours; `None`: none has come, or
+    /// it does not tell.
+    knows_us_since: Option<Position>,
+}
+
+/// What it has said of its groups. Spec: docs/protocol/resources.md, 4.
+#[derive(Debug, Default)]
+struct Says {
+    /// What its reports said last that it holds.
+    holds: HoldingSet,
+    /// What it may hold as long as it lives in its present run, through all our own runs: what it said last,
+    /// and everything when it was in a partition with us, for it may have taken ours.
+    claims: HoldingSet,
+    /// Marks of the groups that it says it runs; `None`: it does not tell, and may run everything.
+    names: Option<BTreeSet<String>>,
+    /// By which owners it counts: its mark of haresources.
+    owners: Option<String>,
+}
+
+/// What was seen and said of its present run, for as long as that lasts: it may be silent for a while.
+#[derive(Debug, Default)]
+struct ItsRun {
+    /// It sent `shutdone`: it holds nothing and goes.
+    left: bool,
+    /// It said that it gives everything up to go.
+    leaving: bool,
+    /// Groups whose lines in its haresources differ from ours; `Some(None)`: it is not known which.
+    differing: Option<Option<BTreeSet<GroupKey>>>,
+    /// We declared it dead.
+    given_up: bool,
+    /// A new generation of ours began when we did.
+    renumbered: bool,
+}
+
+/// Whether its groups were taken over.
+#[derive(Debug, Default)]
+struct Taken {
+    /// They were, since it was last heard to start.
+    over: bool,
+    /// They were when its present run began, or when it was first heard after all: an active node that was
+    /// deaf or not heard. It has not reported since that it is settled.
+    returns: bool,
+}
+
+/// What it understands beyond legacy: it says so in a status message or in `starting`.
+#[derive(Debug, Default)]
+struct Abilities {
+    /// More than legacy.
+    systole: bool,
+    /// Which of two nodes yields after a partition.
+    yields: bool,
+    /// Its reports and answers say which question of ours they answer.
+    echoes: bool,
+}
+
+/// Where its newest words stand: an older one that arrives late is no news.
+#[derive(Debug, Default)]
+struct Newest {
+    question: Option<Position>,
+    /// In a standby.
+    offer: Option<Position>,
+    /// For a group.
+    request: Option<Position>,
+    report: Position,
+    /// The message that said last which groups it runs.
+    names: Position,
+}
+
+fn has_word(words: &str, wanted: &str) -> bool {
+    words.split('.').any(|word| word == wanted)
+}
+
+/// How it begins, goes and comes back.
 impl Peer {
-    /// It is dead, cut off or has left.
-    pub(in crate::resources) fn ends(&mut self) {
-        self.end_exchange();
-        self.end_words();
-        self.hands = Hands::default();
-        self.has_taken = None;
+    /// Its status word has changed.
+    pub(in crate::resources) fn status_changed(&mut self, old: NodeStatus, new: NodeStatus) {
+        self.status = Some(new);
+        if old == NodeStatus::Dead {
+            // Active, it ran all along, and was not heard. With a new run this is known by that.
+            self.taken.returns |= self.taken.over && new == NodeStatus::Active;
+            // What dies later is taken again.
+            self.taken.over = false;
+        }
+        self.exchange.fresh |= old == NodeStatus::Up && new == NodeStatus::Active;
+    }
+
+    /// It says `starting`. Who begins again after a release goes nowhere.
+    pub(in crate::resources) const fn starts(&mut self) {
+        self.exchange.fresh = true;
+        self.run.leaving = false;
     }
 
     /// It came with a higher generation.
     pub(in crate::resources) fn begins_run(&mut self) {
-        self.end_exchange();
+        self.exchange = Exchange::default();
         self.end_words();
-        self.differing = None;
-        self.left = false;
-        self.leaving = false;
-        self.returns = self.taken_over;
-        self.taken_over = false;
-        self.given_up = false;
-        self.renumbered = false;
+        self.run = ItsRun::default();
+        self.taken = Taken {
+            over: false,
+            returns: self.taken.over,
+        };
         self.hands_at_death = Hands::default();
     }
 
     /// We begin a new run.
     pub(in crate::resources) fn forget(&mut self) {
-        self.end_exchange();
-        self.taken_over = false;
-        self.returns = false;
+        self.exchange = Exchange::default();
+        self.taken = Taken::default();
     }
 
-    fn end_exchange(&mut self) {
-        self.fresh = false;
-        self.reported = false;
-        self.unsettled = false;
-        self.knows_us_since = None;
-        self.asked = 0;
-        self.called_mute = false;
-        self.lost = false;
+    /// Nothing was heard of it for its dead time.
+    pub(in crate::resources) fn dies(&mut self) {
+        self.status = Some(NodeStatus::Dead);
+        self.ends();
+    }
+
+    /// It has released everything and goes. Spec: docs/protocol/resources.md, 10.4.
+    pub(in crate::resources) fn leaves(&mut self) {
+        self.run.left = true;
+        self.says.holds = HoldingSet::NONE;
+        self.hands_at_death = Hands::default();
+        self.ends();
+    }
+
+    fn ends(&mut self) {
+        self.exchange = Exchange::default();
+        self.end_words();
+        self.hands = Hands::default();
+        self.has_taken = None;
     }
 
     fn end_words(&mut self) {
-        self.names = None;
-        self.owners = None;
-        self.claims = HoldingSet::NONE;
+        self.says = Says {
+            holds: self.says.holds,
+            ..Says::default()
+        };
+    }
+
+    /// It says that it gives everything up to go.
+    pub(in crate::resources) const fn is_going(&mut self) {
+        self.run.leaving = true;
+    }
+
+    /// Not heard of yet, or gone: it may hear us all the same.
+    pub(in crate::resources) fn is_not_heard(&self) -> bool {
+        self.status.is_none() || self.is_gone()
     }
 
     /// Dead, or gone by its own word.
     pub(in crate::resources) fn is_gone(&self) -> bool {
-        self.left || self.status == Some(NodeStatus::Dead)
+        self.run.left || self.is_dead()
+    }
+
+    pub(in crate::resources) fn is_dead(&self) -> bool {
+        self.status == Some(NodeStatus::Dead)
+    }
+
+    /// It sent `shutdone` in its present run.
+    pub(in crate::resources) const fn has_left(&self) -> bool {
+        self.run.left
+    }
+
+    /// A word of it came that counts, and it has not left.
+    pub(in crate::resources) fn lives(&self) -> bool {
+        !self.run.left && self.status.is_some_and(NodeStatus::is_living)
+    }
+
+    /// It is a full member. It may have said that it goes.
+    pub(in crate::resources) fn is_active(&self) -> bool {
+        self.status == Some(NodeStatus::Active)
+    }
+
+    /// It said that it gives everything up to go.
+    pub(in crate::resources) const fn is_leaving(&self) -> bool {
+        self.run.leaving
+    }
+
+    /// We saw it begin its present run.
+    pub(in crate::resources) const fn is_fresh(&self) -> bool {
+        self.exchange.fresh
+    }
+}
+
+/// Which groups it runs, and by which haresources it counts.
+impl Peer {
+    /// What a message says of that.
+    pub(in crate::resources) fn names_groups(&mut self, message: &Message) {
+        let at = Position::of(message);
+        if at < self.newest.names {
+            return;
+        }
+        self.counts_by(message);
+        let full = message.text(field::RTYPE) == Some("full");
+        let names = message.text(field::NAMES);
+        if full || names.is_some() {
+            self.newest.names = at;
+            self.says.names = names.and_then(read_names);
+        }
+    }
+
+    /// By which owners it counts, when a message says so.
+    pub(in crate::resources) fn counts_by(&mut self, message: &Message) {
+        if let Some(mark) = message.text(field::HARESOURCES) {
+            self.says.owners = Some(mark.to_owned());
+        }
+    }
+
+    /// It says which groups it runs. One that does not may run everything.
+    pub(in crate::resources) const fn tells_what_runs(&self) -> bool {
+        self.says.names.is_some()
+    }
+
+    /// Whether it says that it runs this group, or is about to.
+    pub(in crate::resources) fn says_it_runs(&self, key: &GroupKey) -> bool {
+        let names = self.says.names.as_ref();
+        names.is_some_and(|names| names.contains(&key_mark(key)))
+    }
+
+    /// Its mark of haresources; `None`: it does not tell.
+    pub(in crate::resources) fn owners(&self) -> Option<&str> {
+        self.says.owners.as_deref()
+    }
+
+    /// Its haresources was compared with ours.
+    pub(in crate::resources) fn file_compared(
+        &mut self,
+        differing: Option<Option<BTreeSet<GroupKey>>>,
+    ) {
+        self.run.differing = differing;
+    }
+
+    /// Groups whose lines differ there; `Some(None)`: it is not known which.
+    pub(in crate::resources) fn differing(&self) -> Option<Option<&BTreeSet<GroupKey>>> {
+        self.run.differing.as_ref().map(Option::as_ref)
+    }
+}
+
+/// What it can do.
+impl Peer {
+    /// It has said which words it understands; `None`: a message that carries none.
+    pub(in crate::resources) fn understands(&mut self, words: Option<&str>) {
+        self.can = Abilities {
+            systole: self.can.systole || words.is_some(),
+            yields: words.is_some_and(|words| has_word(words, YIELD)),
+            echoes: words.is_some_and(|words| has_word(words, ECHO)),
+        };
+    }
+
+    /// The same with the first word of a new run: what an earlier one could does not count.
+    pub(in crate::resources) fn understands_in_new_run(&mut self, words: Option<&str>) {
+        self.can = Abilities::default();
+        self.understands(words);
+    }
+
+    /// More than legacy: it is one of ours.
+    pub(in crate::resources) const fn is_systole(&self) -> bool {
+        self.can.systole
+    }
+
+    /// It knows which of two nodes yields after a partition.
+    pub(in crate::resources) const fn knows_the_rule(&self) -> bool {
+        self.can.yields
+    }
+
+    /// Its reports and answers say which question of ours they answer.
+    pub(in crate::resources) const fn echoes(&self) -> bool {
+        self.can.echoes
+    }
+}
+
+/// What was decided of its run. Spec: docs/protocol/resources.md, 10; docs/protocol/membership.md, 16.3.
+impl Peer {
+    /// We declare its run dead, or did not: frozen we take nothing, and it has no reason to let go of anything.
+    pub(in crate::resources) const fn is_declared_dead(&mut self, counts: bool) {
+        self.run.given_up = counts;
+    }
+
+    /// It yields, or is gone: nothing is contested any more.
+    pub(in crate::resources) const fn has_given_way(&mut self) {
+        self.run.given_up = false;
+    }
+
+    /// A new generation of ours begins for that. `false`: not for one that has left. It comes back in a new run of
+    /// its own.
+    pub(in crate::resources) const fn renumbers_us(&mut self) -> bool {
+        self.run.renumbered |= !self.run.left;
+        !self.run.left
+    }
+
+    /// The verdicts of a run of ours mean nothing in the next.
+    pub(in crate::resources) const fn forget_verdicts(&mut self) {
+        self.run.given_up = false;
+        self.run.renumbered = false;
+    }
+
+    /// We declared its present run dead.
+    pub(in crate::resources) const fn was_declared_dead(&self) -> bool {
+        self.run.given_up
+    }
+
+    /// A new generation of ours began when we did.
+    pub(in crate::resources) const fn has_renumbered_us(&self) -> bool {
+        self.run.renumbered
+    }
+
+    /// Its groups are taken over.
+    pub(in crate::resources) fn is_taken_over(&mut self) {
+        self.taken.over = true;
+        self.run.given_up |= self.is_dead();
+        self.says.holds = HoldingSet::NONE;
+    }
+
+    /// They were, since it was last heard to start.
+    pub(in crate::resources) const fn was_taken_over(&self) -> bool {
+        self.taken.over
+    }
+
+    /// They were when its present run began, and it has not reported since that it is settled.
+    pub(in crate::resources) const fn returns(&self) -> bool {
+        self.taken.returns
+    }
+
+    /// It has.
+    pub(in crate::resources) const fn has_returned(&mut self) {
+        self.taken.returns = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(at: &str, stable: &str) -> Message {
+        let (generation, seq) = at.split_once('.').unwrap();
+        Message::new("resource")
+            .with(field::HG, generation)
+            .with(field::SEQ, seq)
+            .with(field::RTYPE, "full")
+            .with(field::IS_STABLE, stable)
+    }
+
+    #[test]
+    fn a_node_that_returns_is_known_until_it_has_settled() {
+        let mut peer = Peer::default();
+        peer.dies();
+        peer.is_taken_over();
+        assert!(peer.was_declared_dead() && !peer.returns());
+        peer.begins_run();
+        assert!(peer.returns() && !peer.was_taken_over() && !peer.was_declared_dead());
+        peer.has_returned();
+        peer.begins_run();
+        assert!(!peer.returns());
+    }
+
+    #[test]
+    fn one_that_was_not_heard_returns_without_a_new_run() {
+        let mut peer = Peer::default();
+        peer.is_taken_over();
+        peer.status_changed(NodeStatus::Dead, NodeStatus::Up);
+        assert!(!peer.returns() && !peer.was_taken_over());
+        peer.is_taken_over();
+        peer.status_changed(NodeStatus::Dead, NodeStatus::Active);
+        assert!(peer.returns() && peer.is_active() && !peer.is_fresh());
+    }
+
+    #[test]
+    fn what_ends_with_what() {
+        let told = || {
+            let mut peer = Peer::default();
+            peer.understands(Some("a.echo"));
+            peer.status_changed(NodeStatus::Up, NodeStatus::Active);
+            peer.reports(&report("1.2", "1"), true, false);
+            peer.holds_now(HoldingSet::LOCAL, true, false);
+            peer.names_groups(&report("1.2", "1").with(field::NAMES, "none"));
+            peer.file_compared(Some(None));
+            peer.is_going();
+            peer
+        };
+        let mut dead = told();
+        dead.dies();
+        let mut anew = told();
+        anew.begins_run();
+        let mut forgotten = told();
+        forgotten.forget();
+        let of = |peer: &Peer| {
+            [
+                peer.has_reported(),
+                peer.is_fresh(),
+                peer.claims() == HoldingSet::LOCAL,
+                peer.tells_what_runs(),
+                peer.differing().is_some(),
+                peer.is_leaving(),
+                peer.holds() == HoldingSet::LOCAL,
+                peer.has_said_more_than(Position::from_text("1.1").unwrap()),
+            ]
+        };
+        assert_eq!(of(&told()), [true; 8]);
+        let (no, yes) = (false, true);
+        assert_eq!(of(&dead), [no, no, no, no, yes, yes, yes, yes]);
+        assert_eq!(of(&anew), [no, no, no, no, no, no, yes, yes]);
+        assert_eq!(of(&forgotten), [no, no, yes, yes, yes, yes, yes, yes]);
     }
 }

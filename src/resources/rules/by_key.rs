@@ -7,6 +7,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
@@ -22,7 +23,7 @@ impl ResourceState {
         };
         let key = GroupKey::new(word);
         let peer = self.peers.entry(from.clone()).or_default();
-        peer.request = peer.request.max(Some(Position::of(message)));
+        peer.requests(Position::of(message));
         if self.is_dead(from) {
             // A single message got through. If it lives, it asks again.
             return self.debug(format!("request of {from} ignored: it counts as dead"));
@@ -77,7 +78,7 @@ impl ResourceState {
             return;
         }
         let key = GroupKey::new(word);
-        let echoes = self.peers.get(from).is_some_and(|peer| peer.echoes);
+        let echoes = self.peers.get(from).is_some_and(Peer::echoes);
         let Some(asked) = self.asked.get_mut(&key) else {
             return;
         };

@@ -4,12 +4,11 @@ use crate::notice::Notice;
 use crate::protocol::event::Action;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{report, stonith};
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::isolation::CutOff;
-use crate::resources::parts::loose::Hands;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
@@ -21,12 +20,10 @@ impl ResourceState {
         // A release of everything is under way: when it is done this node keeps quiet all the same.
         let releases = self.run.phase() == Phase::Shutdown;
         if releases && self.isolated.is_some() {
-            let yields = self.peers.get(node).is_some_and(|peer| peer.yields);
+            let yields = self.peers.get(node).is_some_and(Peer::knows_the_rule);
             return self.node_dead(node, true, false, yields, message);
         }
-        let peer = self.peers.entry(node.clone()).or_default();
-        peer.status = Some(NodeStatus::Dead);
-        peer.ends();
+        self.peers.entry(node.clone()).or_default().dies();
         self.take_back_given();
         self.cancel_standby();
         self.other_stable = true;
@@ -63,7 +60,7 @@ impl ResourceState {
             "takes everything",
             format!("a ping node answers again and {peer} is still dead"),
         );
-        let yields = self.peers.get(&peer).is_some_and(|known| known.yields);
+        let yields = self.peers.get(&peer).is_some_and(Peer::knows_the_rule);
         self.node_dead(&peer, true, false, yields, cut_off.message);
     }
 
@@ -96,11 +93,8 @@ impl ResourceState {
         self.contest.declared_dead(self.jobs.groups_running());
         let renumber = heard && !knows_the_rule && self.is_pair() && self.run.comm_up();
         let peer = self.peers.entry(node.clone()).or_default();
-        // Frozen we take nothing: no reason for it to let go of anything.
-        peer.given_up = !self.freeze.is_on();
-        // One that has left comes back in a new run of its own.
-        if renumber && !peer.left {
-            peer.renumbered = true;
+        peer.is_declared_dead(!self.freeze.is_on());
+        if renumber && peer.renumbers_us() {
             self.out.push(ResourceOutput::ContinueUnderNewGeneration);
         }
     }
@@ -120,9 +114,7 @@ impl ResourceState {
         self.way_given(node);
         self.go_on_with_takeovers();
         self.note_hands_at_death(node);
-        let peer = self.peers.entry(node.clone()).or_default();
-        peer.status = Some(NodeStatus::Dead);
-        peer.ends();
+        self.peers.entry(node.clone()).or_default().dies();
         self.confirmed(None);
         self.take_back_given();
         self.failback.disarm();
@@ -173,7 +165,7 @@ impl ResourceState {
         let empty = if self.nice() && self.is_pair() {
             self.theirs_at_most().is_none()
         } else {
-            self.peers.get(node).is_some_and(|peer| peer.left)
+            self.peers.get(node).is_some_and(Peer::has_left)
         };
         if !(heard && empty) {
             self.send(stonith(node, "n_stnth"));
@@ -203,11 +195,7 @@ impl ResourceState {
         self.notice(Notice::ShutdownNotice {
             node: from.to_string(),
         });
-        let peer = self.peers.entry(from.clone()).or_default();
-        peer.left = true;
-        peer.hands_at_death = Hands::default();
-        peer.ends();
-        peer.holds = HoldingSet::NONE;
+        self.peers.entry(from.clone()).or_default().leaves();
         self.confirmed(None);
         self.take_back_given();
         if !self.run.comm_up() {

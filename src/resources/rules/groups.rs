@@ -196,7 +196,7 @@ impl ResourceState {
         }
         // What the other side may still run is not tried here.
         // Of two that claim it, name what they run and run none of it, the owner tries.
-        let named = self.other().is_some_and(|(_, peer)| peer.names.is_some());
+        let named = self.other().is_some_and(|(_, peer)| peer.tells_what_runs());
         let first = named && side == HoldingSet::LOCAL;
         let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group() && !first;
         let theirs = self.nice()

@@ -26,7 +26,6 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Half, Weight, yields};
 use crate::protocol::question::Position;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
@@ -51,15 +50,15 @@ impl ResourceState {
         }
         // One that knows the rule says it in its status, with its weight.
         let current = self.peers.get(from).is_some_and(|peer| {
-            !peer.yields
-                && peer.status == Some(NodeStatus::Active)
-                && Position::of(message) > peer.newest_report
+            !peer.knows_the_rule()
+                && peer.is_active()
+                && Position::of(message) > peer.newest_report()
         });
         let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
         if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {
             // It takes them, and may not hear our next run for a while.
             if let Some(peer) = self.peers.get_mut(from) {
-                peer.claims = peer.claims.with(HoldingSet::FOREIGN);
+                peer.may_claim(HoldingSet::FOREIGN);
             }
             self.give_way(&format!("node {from} has declared us dead"));
         }
@@ -79,14 +78,14 @@ impl ResourceState {
         if we_yield {
             // It takes them, and may not hear our next run for a while.
             if let Some(peer) = self.peers.get_mut(node) {
-                peer.claims = peer.claims.with(HoldingSet::FOREIGN);
+                peer.may_claim(HoldingSet::FOREIGN);
             }
             let why = format!("node {node} has declared us dead");
             self.give_way(&why);
         } else {
             if mutual && let Some(peer) = self.peers.get_mut(node) {
                 // Frozen we have not said so yet.
-                peer.given_up = true;
+                peer.is_declared_dead(true);
             }
             self.decide(
                 "keeps everything",
@@ -115,7 +114,11 @@ impl ResourceState {
             self.give_way("the other node does not give up what both run");
         }
         if self.timers.take_due(Timer::HeldTakeover, self.now) {
-            if self.peers.values().any(|peer| peer.leaving && !peer.left) {
+            if self
+                .peers
+                .values()
+                .any(|peer| peer.is_leaving() && !peer.has_left())
+            {
                 // It says when it has released them, or dies.
                 self.timers
                     .set(Timer::HeldTakeover, self.after(REPORT_BEFORE_TAKEOVER));

@@ -12,7 +12,6 @@ use crate::notice::Notice;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::settings::AutoFailback;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::Scripts;
 use crate::resources::parts::loose::BesideLegacy;
@@ -177,11 +176,11 @@ impl ResourceState {
     pub(in crate::resources) fn settle_beside_legacy(&mut self) {
         let mut peers = self.peers.iter();
         let legacy = peers.find(|(_, peer)| {
-            !peer.systole
-                && peer.reported
-                && !peer.leaving
-                && !peer.left
-                && peer.status == Some(NodeStatus::Active)
+            !peer.is_systole()
+                && peer.has_reported()
+                && !peer.is_leaving()
+                && !peer.has_left()
+                && peer.is_active()
         });
         let both = self.mine.common(self.theirs.mirror());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {

@@ -7,10 +7,11 @@ use crate::protocol::name::NodeName;
 use crate::protocol::partition::Half;
 use crate::protocol::question::Position;
 use crate::protocol::settings::AutoFailback;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::peer::reports::Heard;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{DONE_FOLLOWS, Standby};
 use crate::resources::parts::timers::Timer;
@@ -96,39 +97,26 @@ impl ResourceState {
         let position = Position::of(message);
         let full = message.text(field::RTYPE) == Some("full");
         let peer = self.peers.entry(from.clone()).or_default();
-        if position < peer.newest_report {
+        if peer.has_said_more_than(position) {
             self.debug(format!("report of node {from} is older than the last one"));
             self.leaves_by_an_older_report(from, message);
             return self.gives_by_an_older_report(from, message);
         }
-        peer.newest_report = position;
-        let is_unsettled = message.text(field::IS_STABLE) == Some("0");
-        peer.unsettled = full && is_unsettled && message.text(field::INFO).is_none();
-        // A legacy node that is asked while it stops everything answers without the word.
-        let settled = message.text(field::IS_STABLE) == Some("1");
-        let leaves = message.text(field::INFO) == Some("shutdown");
-        peer.leaving = leaves || (peer.leaving && !settled);
-        if leaves {
-            self.leaves_instead_of_yielding(from);
-        }
-        let peer = self.peers.entry(from.clone()).or_default();
-        // Whoever heard our `starting` holds us for unsettled until we report.
-        let lost = full && std::mem::take(&mut peer.lost);
-        let waits = !peer.reported && peer.asked > 0;
         let owner = full && self.owner_begins_anew(from);
-        let peer = self.peers.entry(from.clone()).or_default();
-        let asked = self.run.phase() == Phase::Stable && full && (waits || lost);
-        let first = !peer.reported;
         // One that was sent before its sender heard this run of ours may be as old as the run before.
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         let knows_us = self.knows_our_run(from, message);
         let stale = open && !knows_us;
         let peer = self.peers.entry(from.clone()).or_default();
-        if knows_us && full && peer.echoes {
-            peer.knows_us_since.get_or_insert(position);
+        let Heard {
+            first,
+            asked,
+            fresh,
+        } = peer.reports(message, knows_us, stale);
+        let asked = asked && self.run.phase() == Phase::Stable;
+        if message.text(field::INFO) == Some("shutdown") {
+            self.leaves_instead_of_yielding(from);
         }
-        peer.reported |= full && !stale;
-        let fresh = peer.fresh && peer.status == Some(NodeStatus::Active);
 
         let word = message.text(field::RSC_HOLD).unwrap_or("");
         let set = HoldingSet::from_word(word).unwrap_or_else(|| {
@@ -144,12 +132,7 @@ impl ResourceState {
             self.theirs_at_most()
         };
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.holds = peer.holds.updated(set, full);
-            peer.claims = if stale {
-                peer.claims.with(set)
-            } else {
-                peer.claims.updated(set, full)
-            };
+            peer.holds_now(set, full, stale);
         }
         self.theirs = if stale {
             self.theirs.with(set)
@@ -257,7 +240,7 @@ impl ResourceState {
     /// The taker reports: when it holds the set and is settled it is done, and its word of that may be
     /// lost.
     pub(in crate::resources) fn taken_by_report(&mut self, taker: &NodeName, report: Position) {
-        let holds = self.peers.get(taker).map(|peer| peer.holds);
+        let holds = self.peers.get(taker).map(Peer::holds);
         let taken = self.standby == Standby::Given
             && self.other_stable
             && self.given_at.is_some_and(|given| report > given)
@@ -309,13 +292,13 @@ impl ResourceState {
         let Some(peer) = self.peers.get(node) else {
             return;
         };
-        let legacy = peer.returns && !peer.systole;
+        let legacy = peer.returns() && !peer.is_systole();
         if self.both_hold_foreign() && !self.may_let_go() {
             // A standby moves, or something else: the report that we ask for behind it decides.
             return;
         }
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.returns = false;
+            peer.has_returned();
         }
         if legacy {
             self.leave_foreign_to(
@@ -336,8 +319,8 @@ impl ResourceState {
         let Some(peer) = self.peers.get_mut(node).filter(|_| leaves) else {
             return;
         };
-        if Position::of(report).generation() == peer.newest_report.generation() {
-            peer.leaving = true;
+        if Position::of(report).generation() == peer.newest_report().generation() {
+            peer.is_going();
             self.leaves_instead_of_yielding(node);
         }
     }

@@ -16,12 +16,10 @@ use crate::protocol::event::Action;
 use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::partition::YIELD;
-use crate::protocol::question::ECHO;
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
-use crate::resources::parts::peer::has_word;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
@@ -47,18 +45,9 @@ impl ResourceState {
             return;
         }
         if new != NodeStatus::Ping && !hooks::is_ping(&message) {
-            let words = message.text(field::SYSTOLE);
             let peer = self.peers.entry(node.clone()).or_default();
-            peer.systole |= words.is_some();
-            peer.yields = words.is_some_and(|words| has_word(words, YIELD));
-            peer.echoes = words.is_some_and(|words| has_word(words, ECHO));
-            if old == NodeStatus::Dead && new == NodeStatus::Active {
-                // It ran all along, and was not heard. With a new run this is known by that.
-                peer.returns |= peer.taken_over;
-            }
-            if let Some(mark) = message.text(field::HARESOURCES) {
-                peer.owners = Some(mark.to_owned());
-            }
+            peer.understands(message.text(field::SYSTOLE));
+            peer.counts_by(&message);
             self.peer_status(node, old, new);
             // To a process that was begun anew while its groups ran, the other node has no status yet.
             if matches!(old, NodeStatus::Dead | NodeStatus::Init) && new == NodeStatus::Active {
@@ -79,10 +68,8 @@ impl ResourceState {
         new: NodeStatus,
     ) {
         let peer = self.peers.entry(node.clone()).or_default();
-        peer.status = Some(new);
+        peer.status_changed(old, new);
         if old == NodeStatus::Dead {
-            // What dies later is taken again.
-            peer.taken_over = false;
             // One that was never heard before has no earlier run to come back from.
             if !self.stopping() && self.heard_when_cut_off(&format!("node {node} is heard")) {
                 return;
@@ -93,9 +80,8 @@ impl ResourceState {
         if new != NodeStatus::Active {
             return;
         }
-        let peer = self.peers.entry(node.clone()).or_default();
-        peer.fresh |= old == NodeStatus::Up;
-        let mute = !peer.reported && self.setup.model().is_nice();
+        let reported = self.peers.get(node).is_some_and(Peer::has_reported);
+        let mute = !reported && self.setup.model().is_nice();
         let missed = old != NodeStatus::Up;
         match self.run.phase() {
             Phase::Init | Phase::Shutdown => {}
@@ -129,13 +115,10 @@ impl ResourceState {
         if !self.nice() || !self.run.comm_up() || !listens || self.is_dead(node) {
             return;
         }
-        let Some(peer) = self.peers.get_mut(node).filter(|peer| !peer.left) else {
+        let known = self.peers.get_mut(node);
+        if !known.is_some_and(Peer::words_lost) {
             return;
-        };
-        if peer.reported {
-            peer.asked = 0;
         }
-        peer.lost = true;
         self.decide(
             format!("asks {node} what it holds"),
             "messages of it are lost, whatever they said",
@@ -149,7 +132,7 @@ impl ResourceState {
     /// A node that we declared dead lives, in the run that we knew.
     pub(in crate::resources) fn returned(&mut self, node: &NodeName, knows_the_rule: bool) {
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.claims = HoldingSet::ALL;
+            peer.may_claim(HoldingSet::ALL);
         }
         self.goes_on_after_its_death(node);
         if !self.stopping()
@@ -199,7 +182,7 @@ impl ResourceState {
         let peer = self.peers.entry(node.clone()).or_default();
         // Its status stays until a change is told: when the first word heard of the new run is
         // the one we knew, there is none. Spec: docs/protocol/membership.md, 16.3.
-        let active = peer.status == Some(NodeStatus::Active);
+        let active = peer.is_active();
         peer.begins_run();
         self.take_back_given();
         self.theirs = unclear;

@@ -16,10 +16,10 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::loose::Hands;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{COMPLETION, OFFER_WAITS, Request, Standby, Wish};
 use crate::resources::parts::timers::Timer;
@@ -109,10 +109,7 @@ impl ResourceState {
                 "standby message [{info}] from {from} refused: more than two nodes are configured"
             ));
         }
-        let active = self
-            .peers
-            .get(from)
-            .is_some_and(|peer| peer.status == Some(NodeStatus::Active));
+        let active = self.peers.get(from).is_some_and(Peer::is_active);
         let offered =
             info == "me" && active && !self.freeze.is_on() && self.standby == Standby::Not;
         let late = info == "me" && self.offers_what_it_took(from, set, offered);
@@ -141,7 +138,7 @@ impl ResourceState {
                 let until = self.after(OFFER_WAITS);
                 // A legacy giver ignores its own second offer while the first is open.
                 let first = self.offered.take().filter(|(_, first)| {
-                    let ours = self.peers.get(from).is_some_and(|peer| peer.systole);
+                    let ours = self.peers.get(from).is_some_and(Peer::is_systole);
                     !ours && self.now < first.until
                 });
                 self.offered = first.or_else(|| {
@@ -263,7 +260,7 @@ impl ResourceState {
         });
         // From here on the taker may run them, whatever it reports.
         self.doubt = self.doubt.with(set.mirror());
-        let reports = self.peers.values().map(|peer| peer.newest_report);
+        let reports = self.peers.values().map(Peer::newest_report);
         self.given_at = reports.max();
         self.say_done();
         self.enter(Standby::Given, Some(COMPLETION));
@@ -332,15 +329,14 @@ impl ResourceState {
     pub(in crate::resources) fn expects_its_report(&mut self, taker: &NodeName, done: Position) {
         let set = self.sb_set.mirror();
         let pair = self.is_pair();
-        let Some(peer) = self.peers.get_mut(taker).filter(|peer| !peer.systole) else {
+        let Some(peer) = self.peers.get_mut(taker).filter(|peer| !peer.is_systole()) else {
             return;
         };
-        let named = peer.newest_report > done && peer.holds.has(set);
+        let named = peer.newest_report() > done && peer.holds().has(set);
         if !pair || named {
             return;
         }
-        peer.has_taken = Some((set, done));
-        peer.asked = 0;
+        peer.has_started(set, done);
         if !self.timers.is_set(Timer::AskAgain) {
             self.ask_soon();
         }

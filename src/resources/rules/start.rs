@@ -17,9 +17,10 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
-use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::report;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::peer::reports::Patience;
 use crate::resources::parts::questions::{
     AGREEMENT, ASK_ON, ASK_ONE_THAT_ECHOES, ASK_WHEN_STABLE, REPORT,
 };
@@ -56,10 +57,7 @@ impl ResourceState {
         if !self.nice() {
             return self.begin_legacy();
         }
-        let some_dead = self
-            .peers
-            .values()
-            .any(|peer| peer.status == Some(NodeStatus::Dead));
+        let some_dead = self.peers.values().any(Peer::is_dead);
         if !some_dead {
             self.run.foreign_done();
         }
@@ -115,13 +113,11 @@ impl ResourceState {
         // Two that ask each other at once about what nobody runs shall not both take it.
         self.question_is_over();
         let peer = self.peers.entry(from.clone()).or_default();
-        if Position::of(message) < peer.newest_report {
+        if peer.has_said_more_than(Position::of(message)) {
             // A copy that comes late: it has gone on since.
             return self.answer();
         }
-        peer.fresh = true;
-        // Who begins again after a release goes nowhere.
-        peer.leaving = false;
+        peer.starts();
         self.other_stable = false;
         self.run.foreign_done();
         if self.run.phase() == Phase::Starting {
@@ -136,8 +132,7 @@ impl ResourceState {
         // Spec: docs/protocol/membership.md, 16.2.
         let waits = open || self.takeover_held();
         let peer = self.peers.entry(from.clone()).or_default();
-        if waits && !peer.reported && peer.asked == 0 {
-            peer.asked = 1;
+        if waits && peer.is_asked_first() {
             self.ask();
         }
     }
@@ -179,7 +174,7 @@ impl ResourceState {
 
     /// The taker asks what we hold: it may have missed that we are done.
     pub(in crate::resources) fn say_done_again(&mut self, taker: &NodeName) {
-        let ours = self.peers.get(taker).is_some_and(|peer| peer.echoes);
+        let ours = self.peers.get(taker).is_some_and(Peer::echoes);
         if self.standby == Standby::Given && ours {
             self.info(format!(
                 "node {taker} asks: saying again that the set is released"
@@ -196,23 +191,21 @@ impl ResourceState {
         let mut mute = Vec::new();
         let mut pause = ASK_ON;
         for (name, peer) in &mut self.peers {
-            let told = peer.reported && !peer.lost && peer.has_taken.is_none();
-            if told || peer.left || peer.status != Some(NodeStatus::Active) {
+            if !peer.owes_a_report() {
                 continue;
             }
             let most = match self.run.phase() {
                 // Whatever it says before it has heard us does not count.
-                _ if peer.echoes => ASK_ONE_THAT_ECHOES,
+                _ if peer.echoes() => ASK_ONE_THAT_ECHOES,
                 Phase::Stable => ASK_WHEN_STABLE,
                 Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
             };
-            if peer.asked < most {
-                pause = REPORT;
-            } else if !std::mem::replace(&mut peer.called_mute, true) {
-                mute.push(name.clone());
+            may_wait_for_us |= !peer.is_systole() && peer.was_asked();
+            match peer.asked_again(most) {
+                Patience::Waits => pause = REPORT,
+                Patience::Ended => mute.push(name.clone()),
+                Patience::Over => {}
             }
-            may_wait_for_us |= !peer.systole && peer.asked > 0;
-            peer.asked = peer.asked.saturating_add(1);
             repeat = true;
         }
         if may_wait_for_us {
@@ -275,7 +268,7 @@ impl ResourceState {
             return false;
         }
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.asked = 1;
+            peer.is_asked();
         }
         self.ask();
         if !self.timers.is_set(Timer::AskAgain) {

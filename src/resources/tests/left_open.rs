@@ -245,7 +245,7 @@ fn a_giver_whose_word_is_lost_is_not_waited_for_long() {
 #[test]
 fn nothing_is_kept_beside_one_of_ours() {
     let mut core = giving();
-    core.state.peers.entry(name("b")).or_default().systole = true;
+    core.is_ours("b", true);
     assert_eq!(core.state.open_standby(), None);
     let strange = OpenStandby::from_text("gives local c 1.1");
     core.state.keep_standby(strange.unwrap());

@@ -111,6 +111,12 @@ impl Core {
         }
     }
 
+    /// `node` is one of ours, with no special abilities, or a legacy node.
+    pub(super) fn is_ours(&mut self, node: &str, ours: bool) {
+        let peer = self.state.peers.entry(name(node)).or_default();
+        peer.understands_in_new_run(ours.then_some(""));
+    }
+
     /// A pair that has just become active; `b` is active too.
     pub(super) fn starting(model: AutoFailback) -> Self {
         let mut core = Self::with(&settings(&["a", "b"], model));

@@ -87,7 +87,7 @@ fn a_legacy_node_in_the_place_of_one_of_ours_is_treated_as_such() {
             words: words.map(str::to_owned),
         });
         let peer = &core.state.peers[&name("b")];
-        let known = [peer.systole, peer.yields];
+        let known = [peer.is_systole(), peer.knows_the_rule()];
         assert_eq!(known, [words.is_some(); 2]);
     }
 }

@@ -222,7 +222,7 @@ fn an_offer_is_forgotten_when_the_giver_has_given_up() {
 fn a_taker_of_ours_may_take_longer_than_the_giver_waits_for_a_legacy_one() {
     let given = |ours: bool| {
         let mut core = Core::stable(ON);
-        core.state.peers.entry(name("b")).or_default().systole = ours;
+        core.is_ours("b", ours);
         core.standby(HoldingSet::LOCAL);
         core.hear("b", "ask local other");
         core.finish();
@@ -250,7 +250,7 @@ fn a_taker_of_ours_may_take_longer_than_the_giver_waits_for_a_legacy_one() {
 #[test]
 fn a_taker_of_ours_that_is_settled_without_them_is_not_waited_for() {
     let mut core = Core::stable(ON);
-    core.state.peers.entry(name("b")).or_default().systole = true;
+    core.is_ours("b", true);
     core.standby(HoldingSet::LOCAL);
     core.hear("b", "ask local other");
     core.finish();
@@ -266,7 +266,7 @@ fn a_taker_of_ours_that_is_settled_without_them_is_not_waited_for() {
 fn an_offer_waits_for_the_report_that_is_on_its_way() {
     for ours in [true, false] {
         let mut core = Core::stable(ON);
-        core.state.peers.entry(name("b")).or_default().systole = ours;
+        core.is_ours("b", ours);
         core.hear("b", "starting");
         core.said();
         core.hear("b", "ask local me");
@@ -277,7 +277,7 @@ fn an_offer_waits_for_the_report_that_is_on_its_way() {
     }
     // It does not come.
     let mut core = Core::stable(ON);
-    core.state.peers.entry(name("b")).or_default().systole = true;
+    core.is_ours("b", true);
     core.hear("b", "starting");
     core.hear("b", "ask local me");
     core.wait(10_000);
@@ -291,7 +291,7 @@ fn an_offer_waits_for_the_report_that_is_on_its_way() {
 fn a_taker_says_that_it_is_at_work_to_a_giver_of_ours() {
     for ours in [true, false] {
         let mut core = Core::stable(ON);
-        core.state.peers.entry(name("b")).or_default().systole = ours;
+        core.is_ours("b", ours);
         core.hear("b", "ask local me");
         core.hear("b", "resource none 0 standby");
         core.hear("b", "ask local done");

@@ -197,7 +197,7 @@ fn three_nodes_die_one_after_another() {
     let mut core = Core::with(&settings(&["a", "b", "c"], ON));
     for node in ["b", "c"] {
         core.status(node, NodeStatus::Up, NodeStatus::Active);
-        core.state.peers.get_mut(&name(node)).unwrap().systole = true;
+        core.is_ours(node, true);
     }
     core.input(ResourceInput::CommUp);
     core.hear("b", "resource local 1");
