@@ -264,7 +264,7 @@ impl Release<'_> {
         };
         // No thread to be had, or a fault of ours.
         let all = catch_unwind(AssertUnwindSafe(|| {
-            actix::System::new().block_on(async {
+            actix_rt::System::new().block_on(async {
                 let withdrawn = runs.iter().flatten().map(|run| {
                     let all = AssertUnwindSafe(run.withdraw_addresses());
                     tokio::time::timeout(WITHDRAW, all.catch_unwind())

@@ -152,7 +152,7 @@ impl Script {
     }
 
     fn run(&self) -> ExitReport {
-        actix::System::new().block_on(run(self.spec.clone(), None))
+        actix_rt::System::new().block_on(run(self.spec.clone(), None))
     }
 
     /// The debug log once it holds `text`; after ten seconds as it is.

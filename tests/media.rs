@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Arbiter, Context, Handler};
+use actix::{Actor, Addr, Context, Handler};
+use actix_rt::Arbiter;
 use systole::actors::medium::{
     Counters, GetCounters, MediumActor, MediumSetup, open_all, opener, plan, start,
 };
@@ -121,7 +122,7 @@ impl Host {
         let heard = Arc::clone(&self.heard);
         let (tell, told) = tokio::sync::oneshot::channel();
         self.arbiter.spawn_fn(move || {
-            actix::spawn(async move {
+            actix_rt::spawn(async move {
                 let opened = open_all(&plans).await.expect("opens");
                 let probe = Probe(heard).start();
                 // Its thread begins in this host's namespace.
@@ -376,7 +377,7 @@ async fn a_flood_stops_no_timer() {
     let ticks = Arc::new(AtomicU32::new(0));
     let (worst, count) = (Arc::clone(&worst_us), Arc::clone(&ticks));
     alpha.arbiter.spawn_fn(move || {
-        actix::spawn(async move {
+        actix_rt::spawn(async move {
             loop {
                 let due = Instant::now() + Duration::from_millis(10);
                 tokio::time::sleep(Duration::from_millis(10)).await;

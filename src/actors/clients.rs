@@ -120,7 +120,7 @@ impl ClientsActor {
         self.sessions.insert(id, Rc::clone(&session));
         // A task of its own: a fault in it ends this client alone.
         let (heard, ended) = (ctx.address().recipient(), ctx.address().recipient());
-        actix::spawn(session::serve(session, id, heard, ended));
+        actix_rt::spawn(session::serve(session, id, heard, ended));
         ctx.run_later(SIGN_ON_LIMIT, move |act, ctx| {
             if act.registry.is_signed_on(id) == Some(false) {
                 let why = Gone::Failed("did not sign on".to_owned());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
+use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 use tracing::error;
 

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_rt::Arbiter;
 use tracing::info;
 
 use crate::actors::messages::{InsideHears, InsideSays};

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{
-    Actor, ActorFuture, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler,
-    Recipient, SpawnHandle, Supervised,
+    Actor, ActorFuture, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
+    SpawnHandle, Supervised,
 };
+use actix_rt::ArbiterHandle;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;

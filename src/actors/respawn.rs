@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix::{WeakAddr, WeakRecipient};
+use actix_rt::Arbiter;
 use futures_util::future::join_all;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -273,7 +274,7 @@ impl ClientActor {
         };
         // A task of its own: it must see the end even if the actor panics meanwhile.
         let command = self.line.command.clone();
-        actix::spawn(watch(child, process, command, ctx.address().downgrade()));
+        actix_rt::spawn(watch(child, process, command, ctx.address().downgrade()));
     }
 
     fn ended(&mut self, how: How, lived: Duration, ctx: &mut Context<Self>) {

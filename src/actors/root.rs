@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 use tracing::error;
 

@@ -28,7 +28,8 @@ use std::time::Duration;
 
 use actix::dev::ContextFut;
 use actix::dev::channel::channel;
-use actix::{Actor, Addr, ArbiterHandle, Context, Supervised};
+use actix::{Actor, Addr, Context, Supervised};
+use actix_rt::ArbiterHandle;
 use tracing::{debug, error, warn};
 
 use crate::clock::{Clock, Monotonic};
@@ -256,7 +257,7 @@ where
         let mut context = Context::with_receiver(receiver);
         match catch_unwind(AssertUnwindSafe(|| create(&mut context))) {
             Ok(actor) => {
-                actix::spawn(Supervise {
+                actix_rt::spawn(Supervise {
                     actor: Box::pin(context.into_future(actor)),
                     policy,
                     clock: Clock::start(),

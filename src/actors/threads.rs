@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use actix::Arbiter;
+use actix_rt::{Arbiter, System};
 use tokio::runtime::{Builder, Runtime};
 use tracing::{info, warn};
 
@@ -72,6 +72,15 @@ pub fn runtime() -> io::Result<Runtime> {
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_stack_size(BLOCKING_STACK_BYTES)
         .build()
+}
+
+/// Runs `work` to its end on this thread, for a program that is no daemon.
+///
+/// # Errors
+/// What the system said when the runtime could not be made; nothing was done then.
+pub fn block_on<W: Future>(work: W) -> io::Result<W::Output> {
+    let runtime = runtime()?;
+    Ok(System::with_tokio_rt(move || runtime).block_on(work))
 }
 
 /// Starts the cluster thread: membership, the media and ping nodes live there.

@@ -207,7 +207,7 @@ fn is_program_by(looked: &io::Result<(bool, u32)>) -> bool {
 /// not overlap share one lock. Call on an arbiter.
 pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitReport {
     let (report, result) = oneshot::channel();
-    actix::spawn(async move {
+    actix_rt::spawn(async move {
         let ended = watch(spec).await;
         drop(turn);
         let _ = report.send(ended);
@@ -488,7 +488,7 @@ async fn start_pump(
     };
     let mut pump = spawn(pump, None).await?;
     let (end, ended) = oneshot::channel();
-    actix::spawn(async move {
+    actix_rt::spawn(async move {
         if let Err(error) = pump.wait().await {
             warn!(%error, "output program cannot be waited for");
         }

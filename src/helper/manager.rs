@@ -129,7 +129,7 @@ fn running(call: &mut Call<'_>, words: &[String]) -> Vec<bool> {
         return vec![false; words.len()];
     };
     call.logged(|| {
-        actix::System::new().block_on(async {
+        actix_rt::System::new().block_on(async {
             let mut found = Vec::new();
             for word in words {
                 found.push(run.is_running(word).await);
@@ -227,7 +227,7 @@ fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer
         return GroupAnswer::Unknown;
     };
     let outcome: GroupOutcome = call.logged(|| {
-        actix::System::new().block_on(async {
+        actix_rt::System::new().block_on(async {
             let mut outcome = GroupOutcome::Stopped;
             match what {
                 GroupOrder::Start => run.start(&Permit::Always, |done, _| outcome = done).await,

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use super::Call;
+use crate::actors::threads;
 use crate::cli::getopt::{Getopt, Given};
 use crate::clock::Clock;
 
@@ -120,12 +121,10 @@ fn keep(options: &Options) -> u8 {
     let Some((program, args)) = options.program.split_first() else {
         return 2;
     };
-    actix::System::new().block_on(async {
-        match respawn(program, args, options.magic).await {
-            Ok(()) => 0,
-            Err(_) => 1,
-        }
-    })
+    match threads::block_on(respawn(program, args, options.magic)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(_)) | Err(_) => 1,
+    }
 }
 
 async fn respawn(program: &str, args: &[String], magic: i32) -> io::Result<()> {

@@ -25,9 +25,10 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{
-    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
-    MessageResult, Recipient, SpawnHandle, Supervised, WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
+    SpawnHandle, Supervised, WrapFuture,
 };
+use actix_rt::ArbiterHandle;
 use tracing::{Span, debug, info_span};
 
 use crate::actors::messages::{Messages, Received, Transmit, UpdateKeys};

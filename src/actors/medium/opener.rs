@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter, Context, Handler, Message, MessageResult, Supervised};
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use actix_rt::Arbiter;
 use tracing::warn;
 
 use super::interface::{self, InterfaceState};

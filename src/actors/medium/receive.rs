@@ -193,7 +193,7 @@ mod tests {
         let reading = {
             let heard = Rc::clone(&heard);
             let clock = crate::clock::Clock::start();
-            actix::spawn(async move {
+            actix_rt::spawn(async move {
                 std::future::poll_fn(|cx| {
                     receiver.poll(cx, |event| {
                         let mut heard = heard.borrow_mut();
@@ -244,7 +244,7 @@ mod tests {
         }
         let heard = Rc::new(Cell::new((0_u32, 0_u32)));
         let seen = Rc::clone(&heard);
-        let reading = actix::spawn(async move {
+        let reading = actix_rt::spawn(async move {
             std::future::poll_fn(|cx| {
                 receiver.poll(cx, |event| {
                     let (datagrams, drops) = seen.get();

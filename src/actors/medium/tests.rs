@@ -101,7 +101,7 @@ fn begin_with(
         opener,
         to,
     };
-    start(&actix::Arbiter::current(), setup)
+    start(&actix_rt::Arbiter::current(), setup)
 }
 
 async fn settle() {

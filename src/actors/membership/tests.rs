@@ -120,12 +120,12 @@ fn host(local: &str, number: u8) -> Host {
     };
     let (tell, told) = tokio::sync::oneshot::channel();
     let flag = Rc::clone(&gave_up);
-    actix::spawn(async move {
+    actix_rt::spawn(async move {
         if told.await.is_ok() {
             *flag.borrow_mut() = true;
         }
     });
-    let node = start(&actix::Arbiter::current(), setup, move || {
+    let node = start(&actix_rt::Arbiter::current(), setup, move || {
         let _ = tell.send(());
     });
     Host {

@@ -43,7 +43,7 @@ async fn asks(config: PingConfig) -> Option<Received> {
         deadping: Duration::from_secs(5),
         to: Probe(tell).start().recipient(),
     };
-    let ping = start(&actix::Arbiter::current(), setup);
+    let ping = start(&actix_rt::Arbiter::current(), setup);
     for kind in ["NS_ackmsg", "status"] {
         let message = Message::new(kind).with("ts", "6b00c544");
         let datagram = Bytes::new();

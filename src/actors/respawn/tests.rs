@@ -263,7 +263,7 @@ impl Handler<Busy> for ClientActor {
 /// The start of some client is in hand, and takes long.
 #[test]
 fn a_slow_start_is_no_thread_that_hangs() {
-    actix::System::new().block_on(async {
+    actix_rt::System::new().block_on(async {
         let mut bench = Bench::new();
         let client = stuck(&mut bench);
         tokio::time::pause();
@@ -275,7 +275,7 @@ fn a_slow_start_is_no_thread_that_hangs() {
 
 #[test]
 fn a_client_that_cannot_be_killed_holds_up_no_stop() {
-    actix::System::new().block_on(async {
+    actix_rt::System::new().block_on(async {
         let mut bench = Bench::new();
         let clients = Clients(vec![("client".into(), stuck(&mut bench))]);
         tokio::time::pause();
@@ -289,7 +289,7 @@ fn a_client_that_cannot_be_killed_holds_up_no_stop() {
 #[test]
 fn a_disk_that_hangs_holds_up_the_clients_alone() {
     use crate::actors::supervise::fault::{Fault, inject};
-    actix::System::new().block_on(async {
+    actix_rt::System::new().block_on(async {
         let mut bench = Bench::new();
         bench.client(&us(), "hung", "echo x >>@/up; exec sleep 1000", false);
         let clients = bench.clients();

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::RootActor;
+use crate::actors::threads;
 use crate::agents::child::{self, ChildSpec, OutputTarget};
 use crate::agents::script::Environment;
 use crate::clock::{Clock, Monotonic};
@@ -358,13 +359,17 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
 /// back only with the reason why the machine still runs.
 #[must_use]
 pub fn restart_machine() -> String {
-    System::new().block_on(restart(Haste::None))
+    alone(Haste::None)
 }
 
 /// The same because the other node is about to take what still runs: the kernel is asked first.
 #[must_use]
 pub fn restart_machine_now() -> String {
-    System::new().block_on(restart(Haste::Utmost))
+    alone(Haste::Utmost)
+}
+
+fn alone(haste: Haste) -> String {
+    threads::block_on(restart(haste)).unwrap_or_else(|error| format!("no runtime: {error}"))
 }
 
 /// Calls the programs, and asks the kernel, in the order that the haste demands. Why the machine still runs.

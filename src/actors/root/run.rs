@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::*;
+use actix_rt::{Arbiter, System};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tracing::warn;

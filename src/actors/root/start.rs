@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
+use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 use tracing::info;
 

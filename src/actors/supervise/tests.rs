@@ -76,7 +76,7 @@ impl Handler<Order> for Fragile {
 }
 
 fn here() -> ArbiterHandle {
-    actix::Arbiter::current()
+    actix_rt::Arbiter::current()
 }
 
 fn quick(name: &str) -> RestartPolicy {
