@@ -3,6 +3,7 @@
 
 mod common;
 
+use bytes::BytesMut;
 use common::wire_vectors::{self, Codec, Vector};
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::{
@@ -186,10 +187,11 @@ fn serial_streams_decode_in_any_pieces() {
         let starts = vector.bytes.windows(5).filter(|w| w == b"\n<<<\n").count();
         for piece in [1, 7, 512, vector.bytes.len()] {
             let mut decoder = StreamDecoder::serial();
+            let mut input = BytesMut::new();
             let mut messages = Vec::new();
             for bytes in vector.bytes.chunks(piece) {
-                decoder.push(bytes);
-                while let Some(item) = decoder.next_signed(&keys) {
+                input.extend_from_slice(bytes);
+                while let Some(item) = decoder.next_signed(&mut input, &keys) {
                     messages.push(item.unwrap_or_else(|e| panic!("{}: {e}", vector.file)));
                 }
             }

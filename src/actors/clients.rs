@@ -24,12 +24,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::net::UnixStream;
+use tokio_util::codec::Encoder as _;
 use tracing::warn;
 
+use crate::actors::codecs::ClientEncoder;
 use crate::actors::messages::{Injected, RootEvent};
 use crate::clock::Clock;
 use crate::notice;
@@ -116,11 +119,11 @@ impl ClientsActor {
         };
         self.registry.connected(id, credentials).map_err(refused)?;
         self.setup.interest.set(self.registry.interest());
-        let session = Session::new(stream, credentials.pid);
+        let (session, read) = Session::new(stream, credentials.pid);
         self.sessions.insert(id, Rc::clone(&session));
         // A task of its own: a fault in it ends this client alone.
         let (heard, ended) = (ctx.address().recipient(), ctx.address().recipient());
-        actix_rt::spawn(session::serve(session, id, heard, ended));
+        actix_rt::spawn(session::serve(session, read, id, heard, ended));
         ctx.run_later(SIGN_ON_LIMIT, move |act, ctx| {
             if act.registry.is_signed_on(id) == Some(false) {
                 let why = Gone::Failed("did not sign on".to_owned());
@@ -162,6 +165,7 @@ impl ClientsActor {
     fn perform(&mut self, outputs: Vec<ClientOutput>, ctx: &mut Context<Self>) {
         // Before a client is told that it is signed on.
         self.setup.interest.set(self.registry.interest());
+        let mut encoder = ClientEncoder::new(self.setup.format);
         let mut lost = Vec::new();
         for output in outputs {
             match output {
@@ -172,9 +176,10 @@ impl ClientsActor {
                     let Some(session) = self.sessions.get(&id) else {
                         continue;
                     };
-                    match frame::encode(&message, self.setup.format) {
-                        Ok(frame) => {
-                            if let Err(why) = session.send(frame) {
+                    let mut frame = BytesMut::new();
+                    match encoder.encode(&message, &mut frame) {
+                        Ok(()) => {
+                            if let Err(why) = session.send(frame.freeze()) {
                                 lost.push((id, why));
                             }
                         }

@@ -11,24 +11,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::StreamExt as _;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio_util::codec::FramedRead;
 use tracing::{error, info, warn};
 
+use crate::actors::codecs::{FifoCodec, STREAM_READ_BYTES};
 use crate::actors::messages::Injected;
 use crate::clock::Clock;
 use crate::notice;
+use crate::protocol::codec::DecodeError;
 use crate::protocol::event::Origin;
-use crate::protocol::frame::StreamDecoder;
 use crate::protocol::limiter::Limiter;
+use crate::protocol::message::Message;
 
 /// Pause before the FIFO is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
-
-/// Bytes read at once; a script's message has some dozens.
-const READ_BYTES: usize = 4096;
 
 /// Reads the FIFO.
 pub struct FifoActor {
@@ -51,7 +51,6 @@ impl FifoActor {
     fn open(&mut self, ctx: &mut Context<Self>) {
         let reader = Reader {
             path: self.path.clone(),
-            decoder: StreamDecoder::fifo(),
             limiter: Limiter::default(),
             clock: self.clock.clone(),
             injected: self.injected.clone(),
@@ -83,52 +82,42 @@ impl Supervised for FifoActor {}
 
 struct Reader {
     path: PathBuf,
-    decoder: StreamDecoder,
     limiter: Limiter,
     clock: Clock,
     injected: Recipient<Injected>,
 }
 
 impl Reader {
-    async fn run(mut self, mut pipe: pipe::Receiver) -> io::Error {
-        let mut buffer = [0; READ_BYTES];
+    async fn run(mut self, pipe: pipe::Receiver) -> io::Error {
+        let mut read = FramedRead::with_capacity(pipe, FifoCodec::default(), STREAM_READ_BYTES);
         loop {
-            match pipe.read(&mut buffer).await {
-                Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
-                Ok(count) => {
-                    self.decoder.push(buffer.get(..count).unwrap_or_default());
-                    self.pass_on().await;
-                }
-                Err(error) => return error,
+            match read.next().await {
+                Some(Ok(decoded)) => self.pass_on(decoded).await,
+                Some(Err(error)) => return error,
+                None => return io::ErrorKind::UnexpectedEof.into(),
             }
         }
     }
 
-    async fn pass_on(&mut self) {
+    async fn pass_on(&mut self, decoded: Result<Message, DecodeError>) {
         let path = self.path.display();
-        while let Some(decoded) = self.decoder.next_unsigned() {
-            let now = self.clock.now().instant;
-            for line in self.limiter.report(now) {
-                notice::log(&line);
-            }
-            match decoded {
-                Ok(message) => {
-                    let origin = Origin::Fifo;
-                    let kind = message.kind().map(str::to_owned);
-                    if self
-                        .injected
-                        .send(Injected { origin, message })
-                        .await
-                        .is_err()
-                    {
-                        let kind = kind.as_deref();
-                        warn!(%path, kind, "a message of a script was lost: the node is restarting");
-                    }
+        let now = self.clock.now().instant;
+        for line in self.limiter.report(now) {
+            notice::log(&line);
+        }
+        match decoded {
+            Ok(message) => {
+                let origin = Origin::Fifo;
+                let kind = message.kind().map(str::to_owned);
+                let injected = Injected { origin, message };
+                if self.injected.send(injected).await.is_err() {
+                    let kind = kind.as_deref();
+                    warn!(%path, kind, "a message of a script was lost: the node is restarting");
                 }
-                Err(error) => {
-                    if self.limiter.pass("broken messages in the FIFO", now) {
-                        warn!(%path, %error, "broken message in the FIFO");
-                    }
+            }
+            Err(error) => {
+                if self.limiter.pass("broken messages in the FIFO", now) {
+                    warn!(%path, %error, "broken message in the FIFO");
                 }
             }
         }

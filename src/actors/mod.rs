@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod clients;
+pub mod codecs;
 pub mod control;
 pub mod fifo;
 pub mod groups;

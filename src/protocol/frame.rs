@@ -1,8 +1,8 @@
 //! Finds messages in a stream of bytes and finds its way back after a broken one.
 //! Spec: docs/protocol/wire.md, 18.4 (serial) and 20 (FIFO).
 //!
-//! Opens nothing: bytes go in with [`push`](StreamDecoder::push), messages and errors come out.
-//! Bytes leave the buffer before anything can be wrong with them, so no error comes twice.
+//! Opens nothing: the stream's buffer goes in, messages and errors come out. Bytes leave the buffer
+//! before anything can be wrong with them, so no error comes twice. `actors/codecs.rs` reads by it.
 //!
 //! | State | Line | Next state | Comes out |
 //! |---|---|---|---|
@@ -52,7 +52,8 @@ enum Line {
     TooLong,
 }
 
-/// Decoder for one serial line or for the FIFO.
+/// Decoder for one serial line or for the FIFO. It belongs to one buffer: whoever reads appends to it, and nobody but the
+/// decoder takes bytes out. When it asks for more, less than one line is left there.
 #[derive(Debug)]
 pub struct StreamDecoder {
     /// Longest line, newline included.
@@ -60,9 +61,8 @@ pub struct StreamDecoder {
     /// Whether `###` starts a message too.
     netstrings: bool,
     state: State,
-    /// Bytes not yet used; between calls at most one unfinished line.
-    input: BytesMut,
-    /// How many bytes of `input` are known to hold no newline.
+    /// How many bytes at the front of the buffer are known to hold no newline; in a netstring, how many places of the
+    /// message at which no classic one starts.
     searched: usize,
     /// The beginning of the current line was over the limit and is gone.
     overlong: bool,
@@ -89,22 +89,19 @@ impl StreamDecoder {
             line_limit,
             netstrings,
             state: State::Skipping,
-            input: BytesMut::new(),
             searched: 0,
             overlong: false,
             message: Vec::new(),
         }
     }
 
-    /// Takes bytes read from the stream. Call `next_..` until it returns `None` before the next
-    /// push, so that what is kept stays within one message.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.input.extend_from_slice(bytes);
-    }
-
     /// The next message, verified, or what is wrong with it; `None`: more bytes are needed.
-    pub fn next_signed(&mut self, keys: &KeyRing) -> Option<Result<Message, DecodeError>> {
-        let frame = self.next_frame()?;
+    pub fn next_signed(
+        &mut self,
+        input: &mut BytesMut,
+        keys: &KeyRing,
+    ) -> Option<Result<Message, DecodeError>> {
+        let frame = self.next_frame(input)?;
         Some(
             frame
                 .map_err(Into::into)
@@ -113,8 +110,8 @@ impl StreamDecoder {
     }
 
     /// The next message, as it stands, or what is wrong with it; `None`: more bytes are needed.
-    pub fn next_unsigned(&mut self) -> Option<Result<Message, DecodeError>> {
-        let frame = self.next_frame()?;
+    pub fn next_unsigned(&mut self, input: &mut BytesMut) -> Option<Result<Message, DecodeError>> {
+        let frame = self.next_frame(input)?;
         Some(
             frame
                 .map_err(Into::into)
@@ -122,21 +119,21 @@ impl StreamDecoder {
         )
     }
 
-    fn next_frame(&mut self) -> Option<Result<Vec<u8>, Malformed>> {
+    fn next_frame(&mut self, input: &mut BytesMut) -> Option<Result<Vec<u8>, Malformed>> {
         loop {
             let found = match self.state {
                 State::Skipping => {
-                    let line = self.take_line()?;
+                    let line = self.take_line(input)?;
                     self.skip(line);
                     None
                 }
                 State::Classic => {
-                    let line = self.take_line()?;
+                    let line = self.take_line(input)?;
                     self.collect(line)
                 }
-                State::Netstring => Some(self.collect_netstring()?),
+                State::Netstring => Some(self.collect_netstring(input)?),
                 State::Trailer => {
-                    self.drop_trailer()?;
+                    self.drop_trailer(input)?;
                     None
                 }
             };
@@ -146,11 +143,11 @@ impl StreamDecoder {
         }
     }
 
-    fn take_line(&mut self) -> Option<Line> {
-        let unseen = self.input.get(self.searched..).unwrap_or_default();
+    fn take_line(&mut self, input: &mut BytesMut) -> Option<Line> {
+        let unseen = input.get(self.searched..).unwrap_or_default();
         if let Some(at) = unseen.iter().position(|&b| b == b'\n') {
             let length = self.searched.saturating_add(at).saturating_add(1);
-            let line = self.input.split_to(length);
+            let line = input.split_to(length);
             self.searched = 0;
             let overlong = std::mem::take(&mut self.overlong) || length > self.line_limit;
             return Some(if overlong {
@@ -159,10 +156,10 @@ impl StreamDecoder {
                 Line::Whole(line)
             });
         }
-        self.searched = self.input.len();
+        self.searched = input.len();
         // With its newline it would be over the limit. Noise without an end must not pile up.
         if self.searched >= self.line_limit {
-            self.input.clear();
+            input.clear();
             self.searched = 0;
             self.overlong = true;
         }
@@ -210,23 +207,24 @@ impl StreamDecoder {
         reason
     }
 
-    fn collect_netstring(&mut self) -> Option<Result<Vec<u8>, Malformed>> {
-        self.searched = 0;
+    fn collect_netstring(&mut self, input: &mut BytesMut) -> Option<Result<Vec<u8>, Malformed>> {
+        let searched = std::mem::take(&mut self.searched);
         let mut collected = std::mem::take(&mut self.message);
-        collected.extend_from_slice(&self.input.split());
+        collected.extend_from_slice(&input.split());
         // A length that is never reached must not swallow the messages after it, so a netstring
         // ends at the latest where a classic message starts.
         let next = collected
             .windows(START_AFTER_NEWLINE.len())
-            .position(|window| window == START_AFTER_NEWLINE);
+            .skip(searched)
+            .position(|window| window == START_AFTER_NEWLINE)
+            .map(|at| at.saturating_add(searched));
         let end = next.map_or(collected.len(), |at| {
             at.saturating_add(START_AFTER_NEWLINE.len())
         });
         let (reason, resume) = match split_body(collected.get(..end).unwrap_or_default()) {
             Ok((body, _)) => {
                 let length = body.len();
-                self.input
-                    .extend_from_slice(collected.get(length..).unwrap_or_default());
+                input.extend_from_slice(collected.get(length..).unwrap_or_default());
                 collected.truncate(length);
                 self.state = State::Trailer;
                 return Some(Ok(collected));
@@ -237,30 +235,32 @@ impl StreamDecoder {
                     (Malformed::TooLarge(collected.len()), collected.len())
                 }
                 None => {
+                    // A start may be cut in two.
+                    let uncut = collected.len().saturating_add(1);
+                    self.searched = uncut.saturating_sub(START_AFTER_NEWLINE.len());
                     self.message = collected;
                     return None;
                 }
             },
             Err(reason) => (reason, netstring::START.len()),
         };
-        self.input
-            .extend_from_slice(collected.get(resume..).unwrap_or_default());
+        input.extend_from_slice(collected.get(resume..).unwrap_or_default());
         Some(Err(self.give_up(reason)))
     }
 
     /// Drops the trailer behind a netstring body, if one is there; `None`: cannot tell yet.
-    fn drop_trailer(&mut self) -> Option<()> {
+    fn drop_trailer(&mut self, input: &mut BytesMut) -> Option<()> {
         // No token holds a newline, so one that is cut off takes no line after it along.
         let one_line = |bytes: &[u8]| !bytes.contains(&b'\n');
-        match (self.input.first()?, netstring(&self.input)) {
+        match (input.first()?, netstring(input)) {
             (b'0'..=b'9', Ok((token, rest))) if one_line(token) => {
-                let length = self.input.len().saturating_sub(rest.len());
+                let length = input.len().saturating_sub(rest.len());
                 if length <= MAX_TRAILER_BYTES {
-                    drop(self.input.split_to(length));
+                    drop(input.split_to(length));
                 }
             }
             (b'0'..=b'9', Err(Malformed::CutOff))
-                if self.input.len() < MAX_TRAILER_BYTES && one_line(&self.input) =>
+                if input.len() < MAX_TRAILER_BYTES && one_line(input) =>
             {
                 return None;
             }

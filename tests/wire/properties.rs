@@ -1,5 +1,6 @@
 //! Any message survives both forms; any bytes are taken without a panic and without belief.
 
+use bytes::BytesMut;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use systole::protocol::codec::{
@@ -138,11 +139,12 @@ proptest! {
         prop_assert_eq!(without_auth(&decoded), message.clone());
 
         let mut stream = StreamDecoder::serial();
-        stream.push(b"noise\n>>>\ncut=off\n");
-        stream.push(&wire);
-        prop_assert!(stream.next_signed(&ring()).unwrap().is_err());
-        prop_assert_eq!(without_auth(&stream.next_signed(&ring()).unwrap().unwrap()), message);
-        prop_assert_eq!(stream.next_signed(&ring()), None);
+        let mut input = BytesMut::from(&b"noise\n>>>\ncut=off\n"[..]);
+        input.extend_from_slice(&wire);
+        let mut next = || stream.next_signed(&mut input, &ring());
+        prop_assert!(next().unwrap().is_err());
+        prop_assert_eq!(without_auth(&next().unwrap().unwrap()), message);
+        prop_assert_eq!(next(), None);
     }
 
     #[test]
@@ -159,9 +161,10 @@ proptest! {
         let _ = decode_unsigned(&bytes);
         for mut stream in [StreamDecoder::serial(), StreamDecoder::fifo()] {
             let (first, second) = bytes.split_at(split.min(bytes.len()));
+            let mut input = BytesMut::new();
             for part in [first, second] {
-                stream.push(part);
-                while let Some(item) = stream.next_signed(&ring()) {
+                input.extend_from_slice(part);
+                while let Some(item) = stream.next_signed(&mut input, &ring()) {
                     prop_assert!(item.is_err());
                 }
             }
@@ -173,10 +176,12 @@ proptest! {
     fn a_stream_has_no_seams(bytes in near_bytes(), piece in 1..9_usize) {
         let decode = |mut stream: StreamDecoder, size: usize| {
             let mut out = Vec::new();
+            let mut input = BytesMut::new();
             for part in bytes.chunks(size) {
-                stream.push(part);
+                input.extend_from_slice(part);
                 // The text of an error quotes what was there to quote.
-                out.extend(std::iter::from_fn(|| stream.next_unsigned()).map(Result::ok));
+                let next = || stream.next_unsigned(&mut input);
+                out.extend(std::iter::from_fn(next).map(Result::ok));
             }
             out
         };
@@ -189,13 +194,14 @@ proptest! {
     fn a_stream_recovers_from_anything(noise in near_bytes()) {
         let good = encode_serial(&Message::new("status"), &ring()).unwrap();
         for mut stream in [StreamDecoder::serial(), StreamDecoder::fifo()] {
-            stream.push(&noise);
-            while stream.next_signed(&ring()).is_some() {}
+            let mut input = BytesMut::from(&noise[..]);
+            while stream.next_signed(&mut input, &ring()).is_some() {}
             // What is unfinished may spoil the first message, but not the second.
-            stream.push(b"\n");
-            stream.push(&good);
-            stream.push(&good);
-            let items: Vec<_> = std::iter::from_fn(|| stream.next_signed(&ring())).collect();
+            for more in [b"\n", &good[..], &good] {
+                input.extend_from_slice(more);
+            }
+            let next = || stream.next_signed(&mut input, &ring());
+            let items: Vec<_> = std::iter::from_fn(next).collect();
             prop_assert!(items.last().unwrap().is_ok(), "{items:?}");
         }
     }

@@ -10,16 +10,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
+use futures_util::StreamExt as _;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use nix::unistd::Pid;
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
 
-use crate::protocol::client::frame::{self, MAX_BODY_BYTES, MAX_STRANGER_BYTES};
+use crate::actors::codecs::{CLIENT_READ_BYTES, ClientDecoder};
 use crate::protocol::client::{ClientId, Gone};
 
 /// Messages beyond what the kernel takes, unless the client asks for more.
@@ -30,9 +33,6 @@ const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long the last words to a client may take.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
-
-/// Bytes read at once.
-const READ_BYTES: usize = 16 * 1024;
 
 /// A frame of a client. `done` goes when it was dealt with.
 #[derive(Debug, Message)]
@@ -58,9 +58,9 @@ struct Queue {
     limit: usize,
 }
 
-/// A connection, shared by its task and the actor that owns it.
+/// A connection, shared by its task and the actor that owns it. The task alone reads.
 pub(super) struct Session {
-    stream: UnixStream,
+    stream: OwnedWriteHalf,
     pid: i32,
     signal: Cell<i32>,
     queue: RefCell<Queue>,
@@ -71,8 +71,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(stream: UnixStream, pid: i32) -> Rc<Self> {
-        Rc::new(Self {
+    /// The connection, and its other half for [`serve`].
+    pub(super) fn new(stream: UnixStream, pid: i32) -> (Rc<Self>, OwnedReadHalf) {
+        let (read, stream) = stream.into_split();
+        let session = Self {
             stream,
             pid,
             signal: Cell::new(0),
@@ -84,7 +86,8 @@ impl Session {
             queued: Notify::new(),
             signed_on: Cell::new(false),
             closed: Notify::new(),
-        })
+        };
+        (Rc::new(session), read)
     }
 
     /// Larger frames may come from now on. `true`: for the first time.
@@ -106,7 +109,7 @@ impl Session {
             limit
         };
         // As much of it as the machine allows.
-        let _ = setsockopt(&self.stream, SndBuf, &kib.saturating_mul(1024));
+        let _ = setsockopt(self.stream.as_ref(), SndBuf, &kib.saturating_mul(1024));
     }
 
     /// Writes a frame or queues it.
@@ -190,52 +193,37 @@ impl Session {
         }
     }
 
-    async fn read_on(&self, id: ClientId, to: &Recipient<Heard>) -> Gone {
-        let mut input = BytesMut::new();
+    async fn read_on(&self, read: OwnedReadHalf, id: ClientId, to: &Recipient<Heard>) -> Gone {
+        let decoder = ClientDecoder::default();
+        let mut read = FramedRead::with_capacity(read, decoder, CLIENT_READ_BYTES);
         loop {
-            let limit = if self.signed_on.get() {
-                MAX_BODY_BYTES
-            } else {
-                MAX_STRANGER_BYTES
+            read.decoder_mut().set_signed_on(self.signed_on.get());
+            let body = match read.next().await {
+                Some(Ok(Ok(body))) => body,
+                Some(Ok(Err(bad))) => return Gone::BadFrame(bad.to_string()),
+                Some(Err(_)) | None => return Gone::Eof,
             };
-            match frame::take(&mut input, limit) {
-                Err(error) => return Gone::BadFrame(error.to_string()),
-                Ok(Some(body)) => {
-                    let (done, dealt_with) = oneshot::channel();
-                    if to.send(Heard { id, body, done }).await.is_err() {
-                        return Gone::Failed("the registry is gone".to_owned());
-                    }
-                    // An error only says that it was thrown away: so is this session then.
-                    let _ = dealt_with.await;
-                    continue;
-                }
-                Ok(None) => {}
+            let (done, dealt_with) = oneshot::channel();
+            if to.send(Heard { id, body, done }).await.is_err() {
+                return Gone::Failed("the registry is gone".to_owned());
             }
-            input.reserve(READ_BYTES);
-            let read = match self.stream.readable().await {
-                Ok(()) => self.stream.try_read_buf(&mut input),
-                Err(error) => Err(error),
-            };
-            match read {
-                Ok(0) => return Gone::Eof,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Gone::Eof,
-            }
+            // An error only says that it was thrown away: so is this session then.
+            let _ = dealt_with.await;
         }
     }
 }
 
-/// Serves a connection to its end: `to` gets its frames, `ended` is told when it ends by itself.
+/// Serves a connection to its end: `to` gets the frames that it reads, `ended` is told when it ends by itself.
 pub(super) async fn serve(
     session: Rc<Session>,
+    read: OwnedReadHalf,
     id: ClientId,
     to: Recipient<Heard>,
     ended: Recipient<Ended>,
 ) {
     let why = tokio::select! {
         () = session.closed.notified() => None,
-        gone = session.read_on(id, &to) => Some(gone),
+        gone = session.read_on(read, id, &to) => Some(gone),
         gone = session.write_on() => Some(gone),
     };
     match why {
@@ -245,3 +233,6 @@ pub(super) async fn serve(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

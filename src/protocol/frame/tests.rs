@@ -4,10 +4,11 @@ use super::*;
 /// All that comes out of the FIFO's decoder: a message's type, or the error's text.
 fn fifo(pieces: &[&str]) -> Vec<Result<String, String>> {
     let mut decoder = StreamDecoder::fifo();
+    let mut input = BytesMut::new();
     let mut out = Vec::new();
     for piece in pieces {
-        decoder.push(piece.as_bytes());
-        while let Some(item) = decoder.next_unsigned() {
+        input.extend_from_slice(piece.as_bytes());
+        while let Some(item) = decoder.next_unsigned(&mut input) {
             let item = item
                 .map(|m| m.to_string())
                 .map_err(|error| error.to_string());
@@ -93,25 +94,27 @@ fn lines_of_the_fifo_are_bounded() {
 #[test]
 fn endless_noise_takes_no_memory() {
     for mut decoder in [StreamDecoder::fifo(), StreamDecoder::serial()] {
+        let mut input = BytesMut::new();
         for _ in 0..200 {
-            decoder.push(&[b'x'; 4096]);
-            assert_eq!(decoder.next_unsigned(), None);
-            assert!(decoder.input.len() <= MAX_MESSAGE_BYTES + 4096);
+            input.extend_from_slice(&[b'x'; 4096]);
+            assert_eq!(decoder.next_unsigned(&mut input), None);
+            assert!(input.len() <= MAX_MESSAGE_BYTES + 4096);
         }
-        decoder.push(b"\n");
-        decoder.push(STANDBY.as_bytes());
-        assert!(decoder.next_unsigned().unwrap().is_ok());
+        input.extend_from_slice(b"\n");
+        input.extend_from_slice(STANDBY.as_bytes());
+        assert!(decoder.next_unsigned(&mut input).unwrap().is_ok());
     }
 }
 
 #[test]
 fn a_message_without_end_is_bounded() {
     let mut decoder = StreamDecoder::serial();
-    decoder.push(b">>>\n");
+    let mut input = BytesMut::new();
+    input.extend_from_slice(b">>>\n");
     let mut refused = None;
     for _ in 0..3000 {
-        decoder.push(format!("a={}\n", "x".repeat(97)).as_bytes());
-        refused = refused.or(decoder.next_unsigned());
+        input.extend_from_slice(format!("a={}\n", "x".repeat(97)).as_bytes());
+        refused = refused.or(decoder.next_unsigned(&mut input));
         assert!(decoder.message.len() <= MAX_MESSAGE_BYTES + 100);
     }
     assert!(matches!(
@@ -161,17 +164,18 @@ fn serial_messages_are_verified_and_netstrings_are_noise() {
     let message = Message::new("status").with("src", "alpha");
     let signed = codec::encode_serial(&message, &ring).unwrap();
     let mut decoder = StreamDecoder::serial();
-    decoder.push(b"###\n6:(0)t=x,%%%\n");
-    decoder.push(STANDBY.as_bytes());
-    decoder.push(&signed);
+    let mut input = BytesMut::new();
+    input.extend_from_slice(b"###\n6:(0)t=x,%%%\n");
+    input.extend_from_slice(STANDBY.as_bytes());
+    input.extend_from_slice(&signed);
     assert!(
         decoder
-            .next_signed(&ring)
+            .next_signed(&mut input, &ring)
             .unwrap()
             .unwrap_err()
             .is_bad_auth()
     );
-    let read = decoder.next_signed(&ring).unwrap().unwrap();
+    let read = decoder.next_signed(&mut input, &ring).unwrap().unwrap();
     assert_eq!(read.text("src"), Some("alpha"));
-    assert_eq!(decoder.next_signed(&ring), None);
+    assert_eq!(decoder.next_signed(&mut input, &ring), None);
 }

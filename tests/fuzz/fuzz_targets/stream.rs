@@ -2,6 +2,7 @@
 //! and afterwards a good message is still found.
 #![no_main]
 
+use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use systole::protocol::frame::StreamDecoder;
 use systole::protocol::message::Message;
@@ -9,10 +10,11 @@ use systole::protocol::message::Message;
 const GOOD: &[u8] = b"\n>>>\nt=good\n<<<\n>>>\nt=good\n<<<\n";
 
 fn decode(mut decoder: StreamDecoder, pieces: &[&[u8]]) -> Vec<Option<Message>> {
+    let mut input = BytesMut::new();
     let mut out = Vec::new();
     for piece in pieces {
-        decoder.push(piece);
-        while let Some(item) = decoder.next_unsigned() {
+        input.extend_from_slice(piece);
+        while let Some(item) = decoder.next_unsigned(&mut input) {
             // The text of an error quotes what was there to quote.
             out.push(item.ok());
         }

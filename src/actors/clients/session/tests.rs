@@ -1,0 +1,160 @@
+use actix::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::protocol::client::frame::{self, MAX_STRANGER_BYTES};
+use crate::protocol::message::Message as ClusterMessage;
+use crate::protocol::wire::MessageFormat;
+
+const ID: ClientId = ClientId(7);
+
+/// Stands for the registry: passes on what it gets, and deals with it when the test says so.
+struct Registry {
+    heard: mpsc::UnboundedSender<Heard>,
+    ended: mpsc::UnboundedSender<Gone>,
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+}
+
+impl Handler<Heard> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, heard: Heard, _: &mut Self::Context) {
+        let _ = self.heard.send(heard);
+    }
+}
+
+impl Handler<Ended> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, ended: Ended, _: &mut Self::Context) {
+        assert_eq!(ended.id, ID);
+        let _ = self.ended.send(ended.why);
+    }
+}
+
+struct Bench {
+    client: UnixStream,
+    session: Rc<Session>,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    ended: mpsc::UnboundedReceiver<Gone>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (client, ours) = UnixStream::pair().expect("a pair");
+        let (to, heard) = mpsc::unbounded_channel();
+        let (end, ended) = mpsc::unbounded_channel();
+        let registry = Registry {
+            heard: to,
+            ended: end,
+        }
+        .start();
+        let (session, read) = Session::new(ours, 0);
+        let (to, end) = (registry.clone().recipient(), registry.recipient());
+        actix_rt::spawn(serve(Rc::clone(&session), read, ID, to, end));
+        Self {
+            client,
+            session,
+            heard,
+            ended,
+        }
+    }
+
+    /// The next body, which is dealt with at once.
+    async fn body(&mut self) -> Bytes {
+        let heard = self.heard.recv().await.expect("it is read");
+        assert_eq!(heard.id, ID);
+        heard.done.send(()).expect("somebody waits");
+        heard.body
+    }
+}
+
+fn request(kind: &str) -> Bytes {
+    let message = ClusterMessage::new(kind);
+    frame::encode(&message, MessageFormat::Classic).expect("it has a form")
+}
+
+fn rubbish(bytes: usize) -> Vec<u8> {
+    let length = u32::try_from(bytes).expect("short").to_ne_bytes();
+    let head = [length, frame::MAGIC.to_ne_bytes()].concat();
+    [head, vec![b'x'; bytes]].concat()
+}
+
+#[actix::test]
+async fn frames_come_whole_and_one_that_is_no_message_ends_nothing() {
+    let mut bench = Bench::new();
+    for byte in request("a") {
+        bench.client.write_all(&[byte]).await.expect("written");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.body().await, request("a")[frame::HEADER_BYTES..]);
+    let several = [rubbish(3), rubbish(0), request("b").to_vec()].concat();
+    bench.client.write_all(&several).await.expect("written");
+    assert_eq!(bench.body().await, b"xxx"[..]);
+    assert_eq!(bench.body().await, b""[..]);
+    assert_eq!(bench.body().await, request("b")[frame::HEADER_BYTES..]);
+    drop(bench.client);
+    assert_eq!(bench.ended.recv().await, Some(Gone::Eof));
+}
+
+/// A client that floods waits in its own socket.
+#[actix::test]
+async fn the_next_frame_comes_when_the_last_one_was_dealt_with() {
+    let mut bench = Bench::new();
+    let both = [request("a"), request("b")].concat();
+    bench.client.write_all(&both).await.expect("written");
+    let first = bench.heard.recv().await.expect("it is read");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(bench.heard.try_recv().is_err(), "one at a time");
+    first.done.send(()).expect("somebody waits");
+    assert_eq!(bench.body().await, request("b")[frame::HEADER_BYTES..]);
+}
+
+#[actix::test]
+async fn a_bad_header_ends_the_connection_and_says_why() {
+    let mut bench = Bench::new();
+    let bytes = [request("a").to_vec(), vec![0; 8], request("b").to_vec()].concat();
+    bench.client.write_all(&bytes).await.expect("written");
+    bench.body().await;
+    let why = Gone::BadFrame("bad magic number 0x0 in a frame".to_owned());
+    assert_eq!(bench.ended.recv().await, Some(why));
+    assert!(bench.heard.try_recv().is_err(), "nothing behind it");
+}
+
+#[actix::test]
+async fn longer_frames_may_come_after_the_sign_on() {
+    let long = rubbish(MAX_STRANGER_BYTES + 1);
+    let mut bench = Bench::new();
+    bench.client.write_all(&long).await.expect("written");
+    let ended = bench.ended.recv().await;
+    assert!(matches!(ended, Some(Gone::BadFrame(_))), "{ended:?}");
+
+    let mut bench = Bench::new();
+    bench
+        .client
+        .write_all(&request("signon"))
+        .await
+        .expect("written");
+    let signon = bench.heard.recv().await.expect("it is read");
+    assert!(bench.session.set_signed_on());
+    signon.done.send(()).expect("somebody waits");
+    bench.client.write_all(&long).await.expect("written");
+    assert_eq!(bench.body().await.len(), MAX_STRANGER_BYTES + 1);
+}
+
+#[actix::test]
+async fn what_is_queued_goes_out_before_the_end() {
+    let mut bench = Bench::new();
+    bench.session.send(request("last")).expect("it waits");
+    bench.session.close();
+    drop(bench.session);
+    let mut all = Vec::new();
+    bench.client.read_to_end(&mut all).await.expect("read");
+    assert_eq!(all, request("last"));
+    // Who is told to end has not ended by itself.
+    assert_eq!(bench.ended.recv().await, None);
+}
