@@ -300,9 +300,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the core needs of it.
+    /// What the core needs of it. `names_address`: whether a resource word names an address.
     #[must_use]
-    pub fn node_settings(&self, pid: u32) -> NodeSettings {
+    pub fn node_settings(&self, pid: u32, names_address: impl Fn(&str) -> bool) -> NodeSettings {
         let mut media: Vec<crate::protocol::name::MediumName> = Vec::new();
         let mut returns = BTreeMap::new();
         for medium in &self.media {
@@ -312,6 +312,9 @@ impl Config {
                 media.push(name);
             }
         }
+        let has_address =
+            |group: &&ResourceGroup| group.resources.iter().any(|word| names_address(word));
+        let with_address = self.groups.iter().filter(has_address);
         NodeSettings {
             local: self.local.clone(),
             nodes: self.nodes.clone(),
@@ -323,6 +326,7 @@ impl Config {
             autojoin: self.autojoin,
             manage_resources: self.manage_resources,
             auto_failback: self.auto_failback,
+            with_address: with_address.map(|group| group.key.clone()).collect(),
             groups: self.groups.clone(),
             pid,
             isolation_release: self.settings.isolation_release,

@@ -133,6 +133,12 @@ pub fn parse_word(word: &str) -> Result<Option<AddressResource>, AddressWordErro
     Form { word, style }.parse(argument).map(Some)
 }
 
+/// Whether a resource word names an address, so that the network can be asked who has it.
+#[must_use]
+pub fn names_address(word: &str) -> bool {
+    matches!(parse_word(word), Ok(Some(_)))
+}
+
 /// Whether legacy takes a bare word for an address: it starts like a dotted quad.
 #[must_use]
 pub fn looks_like_address(word: &str) -> bool {

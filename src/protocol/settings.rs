@@ -1,10 +1,10 @@
 //! What the core is told of the configuration: every limit, time and choice that membership and the
 //! resource handshake work by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::group::ResourceGroup;
+use super::group::{GroupKey, ResourceGroup};
 use super::name::{MediumName, NodeName};
 
 /// Whether and when foreign groups go back. Spec: docs/protocol/resources.md, 1.
@@ -81,6 +81,8 @@ pub struct NodeSettings {
     pub auto_failback: AutoFailback,
     /// haresources, in file order.
     pub groups: Vec<ResourceGroup>,
+    /// Groups with an address: of each the network can be asked, before a start, whether it runs elsewhere.
+    pub with_address: BTreeSet<GroupKey>,
     /// Process id, for log lines.
     pub pid: u32,
     /// Let go of everything when neither the peer nor a ping node is heard.
@@ -116,6 +118,7 @@ impl NodeSettings {
             manage_resources: true,
             auto_failback: AutoFailback::Off,
             groups: Vec::new(),
+            with_address: BTreeSet::new(),
             pid: 1,
             isolation_release: false,
         }

@@ -118,15 +118,15 @@ impl ResourceState {
             return;
         }
         loop {
-            if let Some(purpose) = self.jobs.next_finished() {
+            if let Some(purpose) = self.groups.next_finished() {
                 self.job_finished(purpose);
                 continue;
             }
             self.try_stop();
             self.try_waiting_requests();
             self.try_failback();
-            let Some(order) = self.jobs.next_order() else {
-                if self.jobs.any_finished() || self.let_owners_take() || self.bring_together() {
+            let Some(order) = self.groups.next_order() else {
+                if self.groups.any_finished() || self.let_owners_take() || self.bring_together() {
                     continue;
                 }
                 break;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Monotonic;
-use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
@@ -15,6 +15,7 @@ use crate::resources::parts::by_key::Asked;
 use crate::resources::parts::contest::Contest;
 use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
+use crate::resources::parts::groups::GroupTable;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::names::Names;
@@ -28,7 +29,6 @@ use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::trouble::Failure;
 use crate::resources::parts::unheard::Unheard;
 use crate::resources::parts::unowned::Unowned;
-use crate::resources::parts::work::Jobs;
 
 /// Which of the audit's conditions hold, so that each is logged once.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) struct Audit {
 pub struct ResourceState {
     pub(super) setup: Setup,
     pub(super) run: Run,
-    pub(super) groups: Vec<ResourceGroup>,
+    pub(super) groups: GroupTable,
 
     pub(super) now: Monotonic,
     pub(super) out: Vec<ResourceOutput>,
@@ -94,7 +94,6 @@ pub struct ResourceState {
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
-    pub(super) jobs: Jobs,
     pub(super) failures: BTreeMap<GroupKey, Failure>,
     /// Groups that failed here, or at the giver of a standby, and were given on for that; with the time.
     /// Until they run here, or are given to us by a node that does not say so.
@@ -123,7 +122,7 @@ impl ResourceState {
         Self {
             setup: Setup::new(settings),
             run: Run::new(),
-            groups: settings.groups.clone(),
+            groups: GroupTable::new(&settings.local, &settings.groups, &settings.with_address),
             now: Monotonic::ZERO,
             out: Vec::new(),
             mine: HoldingSet::NONE,
@@ -156,7 +155,6 @@ impl ResourceState {
                 .filter(|name| **name != settings.local)
                 .map(|name| (name.clone(), Peer::default()))
                 .collect(),
-            jobs: Jobs::new(settings.groups.iter().map(|group| group.key.clone())),
             failures: BTreeMap::new(),
             moved: BTreeMap::new(),
             given_by_key: BTreeSet::new(),

@@ -31,8 +31,7 @@ impl ResourceState {
     /// Another host has the address of a group that a legacy node does not claim. It may run it all the
     /// same: it forgets what its scripts go on with when a death cancels its standby. What frees the group.
     pub(in crate::resources) fn say_who_may_run_it(&mut self, key: &GroupKey) {
-        let group = self.groups.iter().find(|group| group.key == *key);
-        let Some(side) = group.map(|group| self.side_of(group)) else {
+        let Some(side) = self.groups.side_of(key) else {
             return;
         };
         let claimed = self.theirs.mirror().has(side);
@@ -57,7 +56,7 @@ impl ResourceState {
             return;
         }
         message.set_text(field::HARESOURCES, self.names.owners());
-        let runs: Vec<&GroupKey> = self.jobs.taken().collect();
+        let runs: Vec<&GroupKey> = self.groups.taken().collect();
         let names = names_text(&runs);
         if let Some(names) = &names {
             message.set_text(field::NAMES, names);
@@ -71,7 +70,7 @@ impl ResourceState {
         if !self.counts_by_group() || !self.at_peace() {
             return;
         }
-        let runs: Vec<&GroupKey> = self.jobs.taken().collect();
+        let runs: Vec<&GroupKey> = self.groups.taken().collect();
         if self.names.said_otherwise(names_text(&runs).as_deref()) {
             self.tell_what_runs();
         }
@@ -259,7 +258,7 @@ impl ResourceState {
         set: HoldingSet,
         why: &str,
     ) {
-        let keys = self.keys_of(set.mirror());
+        let keys = self.groups.keys_of(set.mirror());
         self.warn(format!(
             "node {node} runs what we gave it, and may never say so ({why}): {} stays there. hb_takeover \
              on this node brings it back",

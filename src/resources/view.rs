@@ -26,9 +26,9 @@ impl ResourceState {
             .unconfirmed
             .iter()
             .map(|key| unconfirmed_text(key, node));
-        let held = self.keys_of(self.mine).into_iter();
+        let held = self.groups.keys_of(self.mine).into_iter();
         let there = held
-            .filter(|key| self.other_runs(key) && !self.jobs.runs(key))
+            .filter(|key| self.other_runs(key) && !self.groups.runs(key))
             .map(|key| format!("{key} is not started here: {node} runs it"));
         left.chain(unconfirmed).chain(there).collect()
     }
@@ -43,7 +43,7 @@ impl ResourceState {
             .is_some_and(|(_, peer)| !peer.tells_what_runs());
         silent
             && matches!(
-                self.jobs.purpose_of(order),
+                self.groups.purpose_of(order),
                 Some(Purpose::AcquireLocal | Purpose::Reclaim | Purpose::Retry | Purpose::Take)
             )
     }
@@ -119,7 +119,7 @@ impl ResourceState {
     #[must_use]
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         match order {
-            Some(order) => self.jobs.stands(order),
+            Some(order) => self.groups.stands(order),
             None => self.run.phase() != Phase::Shutdown,
         }
     }
@@ -136,9 +136,8 @@ impl ResourceState {
             .filter(move |(_, peer)| quiet && legacy(peer));
         let set = self.theirs.mirror().without(self.mine);
         peers.flat_map(move |(name, _)| {
-            let groups = self.groups.iter();
-            let held = groups.filter(move |group| set.has(self.side_of(group)));
-            held.map(move |group| (&group.key, name))
+            let held = self.groups.of(set);
+            held.map(move |key| (key, name))
         })
     }
 }

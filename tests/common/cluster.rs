@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use systole::clock::{Monotonic, Now};
+use systole::net::address::names_address;
 use systole::node::Node;
 use systole::notice::Severity;
 use systole::protocol::event::{
@@ -171,27 +172,33 @@ impl Cluster {
             deadping: Duration::from_secs(4),
             max_rexmit_delay: Duration::from_millis(250),
         };
+        let groups: Vec<ResourceGroup> = self
+            .haresources
+            .get(&self.names[host])
+            .cloned()
+            .unwrap_or_else(|| {
+                let groups = ["a", "b", "c"].iter().map(|g| (*g).to_owned());
+                self.names.iter().cloned().zip(groups).collect()
+            })
+            .into_iter()
+            .map(|(owner, group)| ResourceGroup {
+                key: GroupKey::new(&group),
+                owner: name(&owner),
+                resources: std::iter::once(group)
+                    .chain(self.more.get(&self.names[host]).cloned())
+                    .collect(),
+            })
+            .collect();
         NodeSettings {
             ping_nodes: self.gateway.then(|| name("gw")).into_iter().collect(),
             media: vec![MediumName::new("eth0")],
             auto_failback: self.model,
-            groups: self
-                .haresources
-                .get(&self.names[host])
-                .cloned()
-                .unwrap_or_else(|| {
-                    let groups = ["a", "b", "c"].iter().map(|g| (*g).to_owned());
-                    self.names.iter().cloned().zip(groups).collect()
-                })
-                .into_iter()
-                .map(|(owner, group)| ResourceGroup {
-                    key: GroupKey::new(&group),
-                    owner: name(&owner),
-                    resources: std::iter::once(group)
-                        .chain(self.more.get(&self.names[host]).cloned())
-                        .collect(),
-                })
+            with_address: groups
+                .iter()
+                .filter(|group| group.resources.iter().any(|word| names_address(word)))
+                .map(|group| group.key.clone())
                 .collect(),
+            groups,
             isolation_release: self.gateway,
             ..NodeSettings::new(
                 name(&self.names[host]),

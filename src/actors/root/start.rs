@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::config::remembered::Answers;
 use crate::ha_log::HaLog;
+use crate::net::address::names_address;
 use crate::net::service_address::AddressManager;
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
@@ -140,7 +141,7 @@ impl RootActor {
             Beats::default()
         };
         let setup = MembershipSetup {
-            settings: config.node_settings(std::process::id()),
+            settings: config.node_settings(std::process::id(), names_address),
             identity,
             seed,
             resume,

@@ -2,7 +2,7 @@
 
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
-use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Half, Weight};
 use crate::resources::holding::HoldingSet;
@@ -26,7 +26,7 @@ impl ResourceState {
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
         }
-        for key in self.keys_of(set) {
+        for key in self.groups.keys_of(set) {
             self.failures.remove(&key);
         }
         self.answer();
@@ -59,8 +59,7 @@ impl ResourceState {
     /// whatever their groups' scripts take, and nothing is waited for before the release. The
     /// other node hears, once more, that it is under way, for it may have missed that.
     pub(in crate::resources) fn others_may_run_them(&mut self, why: &str) {
-        let runs = |group: &ResourceGroup| self.jobs.runs(&group.key);
-        if !self.setup.manages() || !self.groups.iter().any(runs) {
+        if !self.setup.manages() || self.groups.number_running() == 0 {
             return;
         }
         if !self.stop.tell_of_release() {
@@ -72,7 +71,7 @@ impl ResourceState {
             text: format!("addresses go before their groups are stopped: {why}"),
         });
         self.decide("takes all addresses away", why);
-        let keys = self.keys_of(HoldingSet::ALL);
+        let keys = self.groups.keys_of(HoldingSet::ALL);
         self.act(Action::WithdrawAddresses(keys));
         self.stop_without_waiting();
         self.say_that_we_leave();
@@ -89,7 +88,7 @@ impl ResourceState {
             text: format!("giving up everything: {why}"),
         });
         self.decide(format!("releases {} and begins anew", self.mine), why);
-        let keys = self.keys_of(HoldingSet::ALL);
+        let keys = self.groups.keys_of(HoldingSet::ALL);
         self.act(Action::WithdrawAddresses(keys));
         self.notice(Notice::RestartTriggered {});
         // Beside a node that does not know the rule the new run began when that was declared dead.
@@ -118,9 +117,9 @@ impl ResourceState {
         self.decide("releases the foreign resources", why);
         self.go_on_with_takeovers();
         let taken_over = |purpose: &Purpose| matches!(purpose, Purpose::TakeOver(_));
-        self.jobs.cancel(taken_over);
+        self.groups.cancel(taken_over);
         self.failback_settled();
-        let keys = self.keys_of(foreign);
+        let keys = self.groups.keys_of(foreign);
         for key in &keys {
             self.failures.remove(key);
         }
@@ -128,7 +127,7 @@ impl ResourceState {
         self.releasing = self.releasing.with(foreign);
         self.act(Action::WithdrawAddresses(keys.clone()));
         self.answer();
-        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+        self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
     }
 
     /// A wanted stop waits for nothing any more: others may run what runs here.
@@ -156,7 +155,10 @@ impl ResourceState {
     pub(in crate::resources) fn release_all(&mut self, info: &str) {
         self.notice(Notice::GivingUpAll {});
         // Whatever runs, held or not: a release may be under way, or a hand-over to us.
-        self.releasing = self.mine.with(self.releasing).with(self.running_halves());
+        self.releasing = self
+            .mine
+            .with(self.releasing)
+            .with(self.groups.running_halves());
         self.mine = HoldingSet::NONE;
         self.contest.lets_go(false);
         self.run.releases();
@@ -171,12 +173,13 @@ impl ResourceState {
         self.asked.clear();
         self.timers.release();
         self.unowned = Unowned::default();
-        self.jobs.cancel(|_| true);
+        self.groups.cancel(|_| true);
         if self.nice() && self.run.comm_up() {
             self.send(report(HoldingSet::NONE, false, Some(info)));
         }
-        let keys = self.keys_of(HoldingSet::ALL);
-        self.jobs.add(Purpose::ReleaseAll, keys, GroupOrder::Stop);
+        let keys = self.groups.keys_of(HoldingSet::ALL);
+        self.groups
+            .begin(Purpose::ReleaseAll, keys, GroupOrder::Stop);
     }
 
     /// Lets go of everything; afterwards a new run begins.
@@ -208,8 +211,8 @@ impl ResourceState {
     /// being stopped takes nothing: it goes on, and reports until the end what is not released yet.
     pub(in crate::resources) fn withdraw_stops(&mut self) {
         let giving = |purpose: &Purpose| *purpose == Purpose::Give;
-        if self.jobs.any(giving) && !self.stopping() {
-            self.jobs.cancel(giving);
+        if self.groups.has_job(giving) && !self.stopping() {
+            self.groups.cancel(giving);
             self.releasing = HoldingSet::NONE;
         }
     }
@@ -235,14 +238,13 @@ impl ResourceState {
         }
         self.warn(text);
         self.decide(format!("stops {}", Self::named(&keys)), cause);
-        for (key, side) in self.keys_and_sides() {
-            if keys.contains(&key) {
-                self.failures.remove(&key);
-                self.releasing = self.releasing.with(side);
-            }
+        for key in &keys {
+            self.failures.remove(key);
+            let side = self.groups.side_of(key).unwrap_or(HoldingSet::NONE);
+            self.releasing = self.releasing.with(side);
         }
         self.act(Action::WithdrawAddresses(keys.clone()));
-        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+        self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
     }
 
     /// The other node claims its own groups and we do too, although none of them runs here or is about
@@ -257,12 +259,12 @@ impl ResourceState {
         let quiet = self.is_pair()
             && self.run.phase() == Phase::Stable
             && !self.freeze.is_on()
-            && !self.jobs.running()
+            && !self.groups.at_work()
             && !self.contested();
         let served =
             theirs.is_some_and(|theirs| theirs.foreign.is_some() && theirs.serves(Half::Theirs));
-        let keys = self.keys_of(foreign);
-        if !both || !quiet || !served || keys.iter().any(|key| self.jobs.takes(key)) {
+        let keys = self.groups.keys_of(foreign);
+        if !both || !quiet || !served || keys.iter().any(|key| self.groups.takes(key)) {
             return;
         }
         self.decide(

@@ -125,7 +125,7 @@ impl ResourceState {
                 seconds,
             });
         }
-        if self.jobs.running() {
+        if self.groups.at_work() {
             self.debug("standby request waits until own resource activity finishes");
             let until = self.after(REQUEST_WAITS);
             self.wanted = Some(Request { set, until, forced });
@@ -240,13 +240,13 @@ impl ResourceState {
         self.notice(Notice::StandbyGiving {
             set: set.to_string(),
         });
-        let keys = self.keys_of(set);
+        let keys = self.groups.keys_of(set);
         for key in &keys {
             if self.failures.remove(key).is_some() {
                 self.moved.insert(key.clone(), self.now);
             }
         }
-        self.jobs.add(Purpose::Give, keys, GroupOrder::Stop);
+        self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
         self.enter(Standby::Giving, Some(COMPLETION));
     }
 
@@ -287,13 +287,13 @@ impl ResourceState {
         self.notice(Notice::StandbyAcquiring {
             set: ours.to_string(),
         });
-        let keys = self.keys_of(ours);
+        let keys = self.groups.keys_of(ours);
         for key in &keys {
             // Who has stopped it says so.
             self.confirmed(Some(key));
         }
         let keys = self.not_elsewhere(keys);
-        self.jobs.add(Purpose::Take, keys, GroupOrder::Start);
+        self.groups.begin(Purpose::Take, keys, GroupOrder::Start);
         self.enter(Standby::Taking, Some(COMPLETION));
     }
 

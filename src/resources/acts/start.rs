@@ -22,8 +22,8 @@ impl ResourceState {
     /// Starts groups that nobody runs.
     pub(in crate::resources) fn take_orphans(&mut self, set: HoldingSet) {
         self.mine = self.mine.with(set);
-        let keys = self.not_elsewhere(self.keys_of(set));
-        self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);
+        let keys = self.not_elsewhere(self.groups.keys_of(set));
+        self.groups.begin(Purpose::Reclaim, keys, GroupOrder::Start);
         self.send(report(self.mine, false, None));
     }
 
@@ -33,7 +33,7 @@ impl ResourceState {
         let Some((node, peer)) = self.other() else {
             return false;
         };
-        if peer.tells_what_runs() || !self.came.contains(key) || self.has_address(key) {
+        if peer.tells_what_runs() || !self.came.contains(key) || self.groups.has_address(key) {
             return false;
         }
         let text = unconfirmed_text(key, node);
@@ -50,7 +50,7 @@ impl ResourceState {
     /// Leaves those out that the other node runs, or may run as far as can be found out: they are looked
     /// at again until it does not.
     pub(in crate::resources) fn not_elsewhere(&mut self, keys: Vec<GroupKey>) -> Vec<GroupKey> {
-        let there = |key: &GroupKey| self.other_runs(key) && !self.jobs.runs(key);
+        let there = |key: &GroupKey| self.other_runs(key) && !self.groups.runs(key);
         let (there, here): (Vec<_>, Vec<_>) = keys.into_iter().partition(there);
         if !there.is_empty() {
             self.decide(
@@ -87,10 +87,13 @@ impl ResourceState {
             self.withdraw_stops();
         }
         self.mine = self.mine.with(HoldingSet::LOCAL);
-        if self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
+        if self
+            .groups
+            .has_job(|purpose| *purpose == Purpose::AcquireLocal)
+        {
             return;
         }
-        let mut keys = self.keys_of(HoldingSet::LOCAL);
+        let mut keys = self.groups.keys_of(HoldingSet::LOCAL);
         if !forced {
             keys = self.not_elsewhere(keys);
         }
@@ -108,8 +111,8 @@ impl ResourceState {
                 cause,
             );
         }
-        self.jobs
-            .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
+        self.groups
+            .begin(Purpose::AcquireLocal, keys, GroupOrder::Start);
     }
 
     /// Starts them. The job is there in any case: the word of its end is owed.
@@ -120,22 +123,26 @@ impl ResourceState {
         for key in &keys {
             self.failures.remove(key);
         }
-        self.jobs.add(Purpose::Take, keys, GroupOrder::Start);
+        self.groups.begin(Purpose::Take, keys, GroupOrder::Start);
     }
 
     /// Starts our own groups when alone, else asks for each. A node that is there but of which no
     /// status word has come yet may run them: being quick at the start is no proof of being alone.
     pub(in crate::resources) fn acquire_as_legacy(&mut self) {
         let keys: Vec<GroupKey> = self
-            .keys_owned_by(&self.setup.local().clone())
+            .groups
+            .keys_owned_by(self.setup.local())
             .into_iter()
-            .filter(|key| !self.jobs.runs(key))
+            .filter(|key| !self.groups.runs(key))
             .collect();
         if self.all_peers_gone() {
             self.asked.clear();
-            if !self.jobs.any(|purpose| *purpose == Purpose::AcquireLocal) {
-                self.jobs
-                    .add(Purpose::AcquireLocal, keys, GroupOrder::Start);
+            if !self
+                .groups
+                .has_job(|purpose| *purpose == Purpose::AcquireLocal)
+            {
+                self.groups
+                    .begin(Purpose::AcquireLocal, keys, GroupOrder::Start);
             }
             return;
         }
@@ -150,7 +157,7 @@ impl ResourceState {
         if self.stopping() {
             return;
         }
-        for key in self.keys_owned_by(&self.setup.local().clone()) {
+        for key in self.groups.keys_owned_by(self.setup.local()) {
             if !self.asked.contains_key(&key) {
                 self.ask_for(&key);
             }
@@ -198,13 +205,13 @@ impl ResourceState {
     /// for when it is active, and its own it asks for.
     pub(in crate::resources) fn hold_takeovers(&mut self, node: &NodeName) {
         if !self.nice() && self.is_pair() {
-            if self.jobs.withdraw_steps(is_takeover) {
+            if self.groups.withdraw_steps(is_takeover) {
                 self.decide(
                     "starts nothing more of what was taken over",
                     format!("node {node} is heard again, and may run it: the owner asks"),
                 );
             }
-        } else if self.jobs.hold(may_run_there) {
+        } else if self.groups.hold(may_run_there) {
             self.info(format!("takeover waits for the report of node {node}"));
             self.timers
                 .set(Timer::HeldTakeover, self.after(REPORT_BEFORE_TAKEOVER));
@@ -239,7 +246,7 @@ impl ResourceState {
         if self.standby == Standby::Not {
             self.withdraw_stops();
         }
-        let keys = self.keys_owned_by(node);
+        let keys = self.groups.keys_owned_by(node);
         let cause = match self.peers.get(node) {
             Some(peer) if peer.has_left() => format!("{node} has released everything and left"),
             _ => format!("{node} is dead"),
@@ -264,8 +271,8 @@ impl ResourceState {
         let peer = self.peers.entry(node.clone()).or_default();
         peer.is_taken_over();
         let purpose = Purpose::TakeOver(node.clone());
-        if !self.jobs.any(|known| *known == purpose) {
-            self.jobs.add(purpose, keys, GroupOrder::Start);
+        if !self.groups.has_job(|known| *known == purpose) {
+            self.groups.begin(purpose, keys, GroupOrder::Start);
         }
         if !self.is_pair() && self.all_peers_gone() {
             self.take_what_it_had_taken(node);
@@ -292,12 +299,13 @@ impl ResourceState {
         for other in gone {
             let purpose = Purpose::TakeOver(other.clone());
             let keys: Vec<_> = self
+                .groups
                 .keys_owned_by(&other)
                 .into_iter()
-                .filter(|key| !self.jobs.runs(key))
+                .filter(|key| !self.groups.runs(key))
                 .collect();
-            if !keys.is_empty() && !self.jobs.any(|known| *known == purpose) {
-                self.jobs.add(purpose, keys, GroupOrder::Start);
+            if !keys.is_empty() && !self.groups.has_job(|known| *known == purpose) {
+                self.groups.begin(purpose, keys, GroupOrder::Start);
             }
         }
     }
@@ -356,7 +364,7 @@ impl ResourceState {
 
     /// What was taken so, or runs on from an earlier run, and does not start.
     pub(in crate::resources) fn try_unserved(&mut self, set: HoldingSet) {
-        let mut keys = self.keys_of(set);
+        let mut keys = self.groups.keys_of(set);
         keys.retain(|key| self.is_due(key));
         if keys.is_empty() {
             return;
@@ -365,7 +373,7 @@ impl ResourceState {
             format!("tries to start {} again", Self::named(&keys)),
             "it is held and does not run, and the other node runs none of it",
         );
-        self.jobs.add(Purpose::Retry, keys, GroupOrder::Start);
+        self.groups.begin(Purpose::Retry, keys, GroupOrder::Start);
     }
 
     pub(in crate::resources) fn take_unserved(&mut self, node: &NodeName, set: HoldingSet) {
@@ -378,7 +386,7 @@ impl ResourceState {
             format!("{node} does not hear us, and has run none of them for ten seconds"),
         );
         self.mine = self.mine.with(set);
-        let keys = self.keys_of(set);
-        self.jobs.add(Purpose::Reclaim, keys, GroupOrder::Start);
+        let keys = self.groups.keys_of(set);
+        self.groups.begin(Purpose::Reclaim, keys, GroupOrder::Start);
     }
 }

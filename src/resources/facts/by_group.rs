@@ -47,7 +47,7 @@ impl ResourceState {
 
     /// Whether the other node says so of every group of a set.
     pub(in crate::resources) fn all_run_there(&self, set: HoldingSet) -> bool {
-        let keys = self.keys_of(set);
+        let keys = self.groups.keys_of(set);
         !keys.is_empty() && keys.iter().all(|key| self.other_runs(key))
     }
 
@@ -65,7 +65,7 @@ impl ResourceState {
 
     /// Whether any group runs on both nodes, as far as is known.
     pub(in crate::resources) fn some_run_twice(&self) -> bool {
-        self.jobs.taken().any(|key| self.other_runs(key))
+        self.groups.taken().any(|key| self.other_runs(key))
     }
 
     /// Why no group of a set is to be handed over, whoever gives it.
@@ -81,7 +81,7 @@ impl ResourceState {
         match peer.differing()? {
             None => Some(format!("haresources of {node} differs")),
             Some(groups) => {
-                let keys = self.keys_of(set);
+                let keys = self.groups.keys_of(set);
                 let mut found = keys.iter().filter(|key| groups.contains(*key));
                 let key = found.next()?;
                 Some(format!(
@@ -100,7 +100,7 @@ impl ResourceState {
             return Vec::new();
         }
         let theirs = self.theirs_at_most().mirror();
-        let mut keys = self.keys_of(theirs);
+        let mut keys = self.groups.keys_of(theirs);
         keys.retain(|key| self.left.contains(key));
         keys
     }
@@ -114,11 +114,11 @@ impl ResourceState {
         let theirs = self.theirs_at_most().mirror();
         let goes =
             |side: HoldingSet| by_name.unwrap_or_else(|| theirs.has(side) && !self.mine.has(side));
-        let groups = self.groups.iter();
+        let twice = |key: &GroupKey| self.groups.runs(key) && self.other_runs(key);
+        let groups = self.groups.sides();
         groups
-            .filter(|group| self.jobs.runs(&group.key) && self.other_runs(&group.key))
-            .filter(|group| goes(self.side_of(group)))
-            .map(|group| group.key.clone())
+            .filter(|(key, side)| twice(key) && goes(*side))
+            .map(|(key, _)| key.clone())
             .collect()
     }
 
@@ -126,7 +126,7 @@ impl ResourceState {
     pub(in crate::resources) fn is_given_now(&self, key: &GroupKey) -> bool {
         self.standby == Standby::Taking
             && self.peers.values().all(Peer::is_systole)
-            && self.keys_of(self.sb_set.mirror()).contains(key)
+            && self.groups.keys_of(self.sb_set.mirror()).contains(key)
     }
 
     /// The groups that are still to be started for an open standby, those with an order in hand among
@@ -138,8 +138,8 @@ impl ResourceState {
         if self.standby != Standby::Taking {
             return Vec::new();
         }
-        let mut keys = self.keys_of(self.sb_set.mirror());
-        keys.retain(|key| in_hand(key) || !self.jobs.runs(key));
+        let mut keys = self.groups.keys_of(self.sb_set.mirror());
+        keys.retain(|key| in_hand(key) || !self.groups.runs(key));
         keys
     }
 

@@ -31,6 +31,6 @@ impl ResourceState {
 
     pub(in crate::resources) fn go_on_with_takeovers(&mut self) {
         self.timers.clear(Timer::HeldTakeover);
-        self.jobs.go_on();
+        self.groups.go_on();
     }
 }

@@ -1,9 +1,6 @@
 //! The lines of haresources: whose they are, which of them run, and which are left alone.
 
-use crate::net::address::parse_word;
-use crate::protocol::group::{GroupKey, ResourceGroup};
-use crate::protocol::name::NodeName;
-use crate::resources::holding::HoldingSet;
+use crate::protocol::group::GroupKey;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -26,14 +23,6 @@ impl ResourceState {
         }
     }
 
-    pub(in crate::resources) fn has_address(&self, key: &GroupKey) -> bool {
-        let group = self.groups.iter().find(|group| group.key == *key);
-        group.is_some_and(|group| {
-            let mut words = group.resources.iter();
-            words.any(|word| matches!(parse_word(word), Ok(Some(_))))
-        })
-    }
-
     /// Groups that run here and are left to their owner.
     pub fn left_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.left.iter()
@@ -44,10 +33,10 @@ impl ResourceState {
         if self.left.is_empty() {
             return;
         }
-        let held = self.keys_of(self.mine);
-        let jobs = &self.jobs;
+        let held = self.groups.keys_of(self.mine);
+        let groups = &self.groups;
         self.left
-            .retain(|key| jobs.runs(key) && !held.contains(key));
+            .retain(|key| groups.runs(key) && !held.contains(key));
     }
 
     /// Groups as a decision names them.
@@ -58,7 +47,7 @@ impl ResourceState {
 
     /// It may be started there from now on: not by us, although we hold its half.
     pub(in crate::resources) fn note_given(&mut self, key: &GroupKey) {
-        if self.nice() && self.keys_of(self.mine).contains(key) {
+        if self.nice() && self.groups.keys_of(self.mine).contains(key) {
             self.given_by_key.insert(key.clone());
         }
     }
@@ -75,54 +64,11 @@ impl ResourceState {
 
     /// Keys of the groups that run here, as far as their actors have told.
     pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
-        self.jobs.held()
+        self.groups.that_run()
     }
 
     /// The same, and those that have an order in hand.
     pub fn moving_groups(&self) -> impl Iterator<Item = &GroupKey> {
-        let groups = self.groups.iter().map(|group| &group.key);
-        groups.filter(|key| self.jobs.runs(key))
-    }
-
-    /// Keys of the groups of `set`, from our own view, in file order.
-    pub(in crate::resources) fn keys_of(&self, set: HoldingSet) -> Vec<GroupKey> {
-        self.groups
-            .iter()
-            .filter(|group| set.has(self.side_of(group)))
-            .map(|group| group.key.clone())
-            .collect()
-    }
-
-    /// Keys of the groups of one owner, in file order.
-    pub(in crate::resources) fn keys_owned_by(&self, owner: &NodeName) -> Vec<GroupKey> {
-        self.groups
-            .iter()
-            .filter(|group| group.owner == *owner)
-            .map(|group| group.key.clone())
-            .collect()
-    }
-
-    /// Local or foreign.
-    pub(in crate::resources) fn side_of(&self, group: &ResourceGroup) -> HoldingSet {
-        if group.owner == *self.setup.local() {
-            HoldingSet::LOCAL
-        } else {
-            HoldingSet::FOREIGN
-        }
-    }
-
-    /// The halves of which a group runs here, or may run.
-    pub(in crate::resources) fn running_halves(&self) -> HoldingSet {
-        self.keys_and_sides()
-            .into_iter()
-            .filter(|(key, _)| self.jobs.runs(key))
-            .fold(HoldingSet::NONE, |sum, (_, side)| sum.with(side))
-    }
-
-    pub(in crate::resources) fn keys_and_sides(&self) -> Vec<(GroupKey, HoldingSet)> {
-        let groups = self.groups.iter();
-        groups
-            .map(|group| (group.key.clone(), self.side_of(group)))
-            .collect()
+        self.groups.that_may_run()
     }
 }

@@ -120,7 +120,7 @@ impl ResourceState {
                 Some(since + OTHER_SETTLES).filter(|until| self.now < *until)
             }
             Stop::Released { at } => Some(at),
-            Stop::Ending { at } => Some(at).filter(|_| !self.jobs.running()),
+            Stop::Ending { at } => Some(at).filter(|_| !self.groups.at_work()),
             Stop::No | Stop::Releasing | Stop::Clients | Stop::Ended => None,
         }
     }

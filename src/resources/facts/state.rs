@@ -18,7 +18,7 @@ impl ResourceState {
         self.nice()
             && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
-            && !self.jobs.running()
+            && !self.groups.at_work()
             && !self.contested()
             && !self.freeze.is_on()
             && !self.stopping()
@@ -30,7 +30,7 @@ impl ResourceState {
             && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
             && self.other_stable
-            && !self.jobs.running()
+            && !self.groups.at_work()
             && !self.contested()
             && !self.freeze.is_on()
             && !self.stopping()
@@ -77,8 +77,8 @@ impl ResourceState {
     pub(in crate::resources) fn settled_here(&self) -> bool {
         self.releasing.is_none()
             && !self
-                .jobs
-                .any(|purpose| matches!(purpose, Purpose::TakeOver(_) | Purpose::Reclaim))
+                .groups
+                .has_job(|purpose| matches!(purpose, Purpose::TakeOver(_) | Purpose::Reclaim))
     }
 
     /// What we put on the scales now.
@@ -86,8 +86,8 @@ impl ResourceState {
         // Frozen we have taken nothing over, and are not to be touched.
         let keeps = self.freeze.is_on() && !self.mine.has(HoldingSet::FOREIGN);
         let number = |set: HoldingSet| {
-            let keys = self.keys_of(set);
-            let taken = keys.iter().filter(|key| self.jobs.takes(key)).count();
+            let keys = self.groups.keys_of(set);
+            let taken = keys.iter().filter(|key| self.groups.takes(key)).count();
             u32::try_from(taken).unwrap_or(u32::MAX)
         };
         let (own, foreign) = (number(HoldingSet::LOCAL), number(HoldingSet::FOREIGN));
@@ -117,16 +117,16 @@ impl ResourceState {
     /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
     pub(in crate::resources) fn is_stable(&self) -> bool {
         if !self.nice() {
-            return !self.jobs.running();
+            return !self.groups.at_work();
         }
-        if self.stopping() && self.run.phase() == Phase::Init && !self.jobs.running() {
+        if self.stopping() && self.run.phase() == Phase::Init && !self.groups.at_work() {
             return true;
         }
         self.other_stable
             && !self.contested()
             && self.standby == Standby::Not
             && !self.timers.is_set(Timer::Standby)
-            && !self.jobs.running()
+            && !self.groups.at_work()
             && matches!(
                 self.run.phase(),
                 Phase::Init | Phase::Stable | Phase::Shutdown

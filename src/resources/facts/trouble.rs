@@ -20,6 +20,7 @@ impl ResourceState {
     pub(in crate::resources) fn failback_must_wait(&self) -> bool {
         self.peers.values().all(Peer::is_systole)
             && self
+                .groups
                 .keys_of(HoldingSet::FOREIGN)
                 .iter()
                 .any(|key| self.failures.get(key).is_some_and(|known| known.taken))
@@ -30,7 +31,7 @@ impl ResourceState {
     pub(in crate::resources) fn done_by_others(&self) -> HoldingSet {
         let refused = |key: &GroupKey| self.failures.get(key).is_some_and(|known| known.taken);
         let all_of = |set| {
-            let keys = self.keys_of(set);
+            let keys = self.groups.keys_of(set);
             !keys.is_empty() && keys.iter().all(refused)
         };
         if all_of(HoldingSet::ALL) {
@@ -78,7 +79,7 @@ impl ResourceState {
             return None;
         }
         let mut list = String::new();
-        let keys = self.keys_of(set);
+        let keys = self.groups.keys_of(set);
         for key in keys.iter().filter(|key| self.moved.contains_key(*key)) {
             let length = list.len().saturating_add(key.as_str().len());
             if length < LONGEST_LIST {
@@ -98,7 +99,7 @@ impl ResourceState {
         let legacy = !self.peers.values().all(Peer::is_systole);
         let for_a_failure = legacy && self.sb_set == HoldingSet::FOREIGN;
         let now = self.now;
-        for key in self.keys_of(set) {
+        for key in self.groups.keys_of(set) {
             self.failures.remove(&key);
             let moved = self.moved.get(&key);
             let unclear =
@@ -112,8 +113,8 @@ impl ResourceState {
         let listed = |key: &&GroupKey| {
             words.contains(key.as_str()) || words.contains(key_mark(key).as_str())
         };
-        let keys = self.groups.iter().map(|group| &group.key);
-        let failed: Vec<GroupKey> = keys.filter(listed).cloned().collect();
+        let all = self.groups.of(HoldingSet::ALL);
+        let failed: Vec<GroupKey> = all.filter(listed).cloned().collect();
         self.moved.extend(failed.into_iter().map(|key| (key, now)));
     }
 
@@ -130,6 +131,6 @@ impl ResourceState {
     /// Whether a group that is held and does not run may be tried again by now.
     pub(in crate::resources) fn is_due(&self, key: &GroupKey) -> bool {
         let failure = self.failures.get(key);
-        !self.jobs.runs(key) && failure.is_none_or(|failure| failure.at <= self.now)
+        !self.groups.runs(key) && failure.is_none_or(|failure| failure.at <= self.now)
     }
 }

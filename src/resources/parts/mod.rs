@@ -5,6 +5,7 @@ pub(in crate::resources) mod by_key;
 pub(in crate::resources) mod contest;
 pub(in crate::resources) mod failback;
 pub(in crate::resources) mod freeze;
+pub(in crate::resources) mod groups;
 pub(in crate::resources) mod isolation;
 pub(in crate::resources) mod loose;
 pub(in crate::resources) mod names;

@@ -6,9 +6,9 @@
 //! groups of the job are stopped meanwhile.
 //! Spec: docs/protocol/resources.md, 6 (c) and 9.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
+use crate::protocol::event::{GroupOrder, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 
@@ -48,24 +48,28 @@ pub(in crate::resources) enum Purpose {
 }
 
 #[derive(Debug)]
-pub(in crate::resources) struct Job {
+struct Job {
     purpose: Purpose,
     steps: VecDeque<(GroupKey, GroupOrder)>,
-    in_flight: Option<OrderId>,
+    in_flight: Option<(OrderId, GroupKey)>,
     /// No further step is begun for now.
     held: bool,
+    /// A stop has failed: the job stays unfinished for ever, nothing may follow it.
+    stuck: bool,
 }
 
 impl Job {
     fn is_finished(&self) -> bool {
-        self.in_flight.is_none() && self.steps.is_empty()
+        self.in_flight.is_none() && self.steps.is_empty() && !self.stuck
     }
-}
 
-#[derive(Debug, Default)]
-pub(in crate::resources) struct GroupState {
-    busy: Option<OrderId>,
-    runs: bool,
+    fn gave(&self, order: OrderId) -> bool {
+        matches!(self.in_flight, Some((known, _)) if known == order)
+    }
+
+    fn is_busy_with(&self, key: &GroupKey) -> bool {
+        matches!(&self.in_flight, Some((_, known)) if known == key)
+    }
 }
 
 /// An order to hand to a group's actor.
@@ -76,30 +80,28 @@ pub(in crate::resources) struct Order {
     pub(in crate::resources) what: GroupOrder,
 }
 
-/// All group work of the node.
+/// All group work of the node. It knows groups by their keys only.
 #[derive(Debug)]
-pub(in crate::resources) struct Jobs {
+pub(in crate::resources) struct Work {
     next_order: u64,
     jobs: Vec<Job>,
-    groups: BTreeMap<GroupKey, GroupState>,
     /// No further start is begun.
     starts_refused: bool,
 }
 
-impl Jobs {
-    /// No work yet, nothing running.
-    pub(in crate::resources) fn new(groups: impl Iterator<Item = GroupKey>) -> Self {
+impl Work {
+    /// None yet.
+    pub(in crate::resources) const fn new() -> Self {
         Self {
             next_order: 1,
             jobs: Vec::new(),
-            groups: groups.map(|key| (key, GroupState::default())).collect(),
             starts_refused: false,
         }
     }
 
-    /// Adds a job. A job without steps is finished at once; one that would start groups when no
+    /// Begins a job. A job without steps is finished at once; one that would start groups when no
     /// start is begun any more is one.
-    pub(in crate::resources) fn add(
+    pub(in crate::resources) fn begin(
         &mut self,
         purpose: Purpose,
         groups: impl IntoIterator<Item = GroupKey>,
@@ -113,6 +115,7 @@ impl Jobs {
             steps,
             in_flight: None,
             held: false,
+            stuck: false,
         });
     }
 
@@ -131,7 +134,7 @@ impl Jobs {
     }
 
     /// Drops the steps not yet begun of the jobs that `which` names. Of what is in flight the script
-    /// that runs goes on, a start begins no other ([`stands`](Self::stands)), and nothing follows it.
+    /// that runs goes on, a start begins no other (`GroupTable::stands`), and nothing follows it.
     pub(in crate::resources) fn cancel(&mut self, which: impl Fn(&Purpose) -> bool) {
         for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
             job.purpose = Purpose::Cancelled;
@@ -188,83 +191,38 @@ impl Jobs {
         }
     }
 
-    /// Whether an order in flight is still wanted.
-    pub(in crate::resources) fn stands(&self, order: OrderId) -> bool {
-        let mut jobs = self.jobs.iter();
-        jobs.any(|job| job.in_flight == Some(order) && job.purpose != Purpose::Cancelled)
-    }
-
     /// Why an order in flight was given.
     pub(in crate::resources) fn purpose_of(&self, order: OrderId) -> Option<&Purpose> {
-        let mut jobs = self.jobs.iter();
-        jobs.find(|job| job.in_flight == Some(order))
-            .map(|job| &job.purpose)
-    }
-
-    /// Whether any work is unfinished.
-    pub(in crate::resources) fn running(&self) -> bool {
-        !self.jobs.is_empty()
+        let job = self.jobs.iter().find(|job| job.gave(order));
+        job.map(|job| &job.purpose)
     }
 
     /// Whether a job that `which` names is unfinished.
-    pub(in crate::resources) fn any(&self, which: impl Fn(&Purpose) -> bool) -> bool {
+    pub(in crate::resources) fn has_job(&self, which: impl Fn(&Purpose) -> bool) -> bool {
         self.jobs.iter().any(|job| which(&job.purpose))
     }
 
-    /// Whether the group runs as far as its actor has told, a start in flight included.
-    pub(in crate::resources) fn runs(&self, key: &GroupKey) -> bool {
-        self.groups
-            .get(key)
-            .is_some_and(|group| group.runs || group.busy.is_some())
+    /// Whether an order for the group is in flight.
+    pub(in crate::resources) fn is_busy_with(&self, key: &GroupKey) -> bool {
+        self.jobs.iter().any(|job| job.is_busy_with(key))
     }
 
-    /// Keys of the groups that run, work in flight and starts to come included.
-    pub(in crate::resources) fn taken(&self) -> impl Iterator<Item = &GroupKey> {
-        self.groups.keys().filter(|key| self.takes(key))
-    }
-
-    /// How many groups run as far as their actors have told, work in flight included.
-    pub(in crate::resources) fn groups_running(&self) -> u32 {
-        let count = self
-            .groups
-            .values()
-            .filter(|group| group.runs || group.busy.is_some())
-            .count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// Whether the group runs, a start in flight included, or its start is still to come.
-    pub(in crate::resources) fn takes(&self, key: &GroupKey) -> bool {
-        let to_start =
+    /// Whether its start is still to come.
+    pub(in crate::resources) fn is_to_start(&self, key: &GroupKey) -> bool {
+        let start =
             |(known, what): &(GroupKey, GroupOrder)| known == key && *what == GroupOrder::Start;
-        self.runs(key) || self.jobs.iter().any(|job| job.steps.iter().any(to_start))
-    }
-
-    /// The group runs already.
-    pub(in crate::resources) fn note_running(&mut self, key: &GroupKey) {
-        if let Some(group) = self.groups.get_mut(key) {
-            group.runs = true;
-        }
-    }
-
-    /// Keys of the groups that run.
-    pub(in crate::resources) fn held(&self) -> impl Iterator<Item = &GroupKey> {
-        self.groups
-            .iter()
-            .filter(|(_, group)| group.runs)
-            .map(|(key, _)| key)
+        self.jobs.iter().any(|job| job.steps.iter().any(start))
     }
 
     /// The next order that can be given now.
     pub(in crate::resources) fn next_order(&mut self) -> Option<Order> {
+        let in_flight = self.jobs.iter().filter_map(|job| job.in_flight.as_ref());
+        let in_flight: Vec<GroupKey> = in_flight.map(|(_, key)| key.clone()).collect();
+        let busy = |key: &GroupKey| in_flight.contains(key);
         for job in &mut self.jobs {
-            if job.in_flight.is_some() || job.held {
+            if job.in_flight.is_some() || job.held || job.stuck {
                 continue;
             }
-            let busy = |key: &GroupKey| {
-                let group = self.groups.get(key);
-                group.is_some_and(|group| group.busy.is_some())
-            };
             // What is started may need what stands before it. What is stopped need not wait for a
             // script of another group, which can take an hour: another node may run it by now.
             let may =
@@ -278,11 +236,9 @@ impl Jobs {
             let Some((key, what)) = at.and_then(|at| job.steps.remove(at)) else {
                 continue;
             };
-            let group = self.groups.entry(key.clone()).or_default();
             let id = OrderId(self.next_order);
             self.next_order = self.next_order.saturating_add(1);
-            group.busy = Some(id);
-            job.in_flight = Some(id);
+            job.in_flight = Some((id, key.clone()));
             return Some(Order {
                 id,
                 group: key,
@@ -303,40 +259,19 @@ impl Jobs {
         self.jobs.iter().any(Job::is_finished)
     }
 
-    /// Notes the end of an order. `false`: there is no such order, the outcome counts for nothing.
-    ///
-    /// After a failed stop the job stays unfinished for ever: nothing may follow it.
-    pub(in crate::resources) fn done(
+    /// An order has ended. `stuck`: it was a stop, and has failed. `false`: there is no such order.
+    pub(in crate::resources) fn ended(
         &mut self,
         order: OrderId,
         key: &GroupKey,
-        outcome: &GroupOutcome,
+        stuck: bool,
     ) -> bool {
-        let Some(group) = self.groups.get_mut(key) else {
+        let gave = |job: &&mut Job| job.gave(order) && job.is_busy_with(key);
+        let Some(job) = self.jobs.iter_mut().find(gave) else {
             return false;
         };
-        if group.busy != Some(order) {
-            return false;
-        }
-        group.busy = None;
-        match outcome {
-            GroupOutcome::Started => group.runs = true,
-            GroupOutcome::StartFailed { .. }
-            | GroupOutcome::AddressTaken { .. }
-            | GroupOutcome::Stopped => group.runs = false,
-            GroupOutcome::StopFailed { .. } => {
-                group.runs = true;
-                return true;
-            }
-        }
-        for job in &mut self.jobs {
-            if job.in_flight == Some(order) {
-                job.in_flight = None;
-            }
-        }
+        job.in_flight = None;
+        job.stuck = stuck;
         true
     }
 }
-
-#[cfg(test)]
-mod tests;

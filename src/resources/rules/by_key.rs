@@ -32,28 +32,28 @@ impl ResourceState {
             // Everything is being stopped: `shutdone` says when, and no order may outlive us.
             return;
         }
-        if self.freeze.is_on() && self.jobs.runs(&key) {
+        if self.freeze.is_on() && self.groups.runs(&key) {
             self.warn(format!("request of {from} for group {key} ignored: frozen"));
             return self.decide(format!("does not give group {key} to {from}"), "frozen");
         }
-        if self.jobs.runs(&key) && self.line_differs(from, &key) {
+        if self.groups.runs(&key) && self.line_differs(from, &key) {
             let why = "its line in haresources differs there";
             self.warn(format!("request of {from} for group {key} ignored: {why}"));
             return self.decide(format!("does not give group {key} to {from}"), why);
         }
         // It is the other node's now: no further attempt here.
         self.failures.remove(&key);
-        self.jobs.withdraw_starts(&key);
-        if !self.jobs.runs(&key) {
+        self.groups.withdraw_starts(&key);
+        if !self.groups.runs(&key) {
             self.note_given(&key);
             self.answer_request(from, word, false);
-        } else if self.jobs.admits_hand_over(from, &key) {
+        } else if self.groups.admits_hand_over(from, &key) {
             let purpose = Purpose::HandOver {
                 to: from.clone(),
                 key: key.clone(),
             };
             self.decide(format!("stops group {key}"), format!("{from} asks for it"));
-            self.jobs.add(purpose, [key], GroupOrder::Stop);
+            self.groups.begin(purpose, [key], GroupOrder::Stop);
         }
     }
 
@@ -103,7 +103,8 @@ impl ResourceState {
                 format!("starts group {key}"),
                 format!("{from} lets us have it"),
             );
-            self.jobs.add(Purpose::Granted, [key], GroupOrder::Start);
+            self.groups
+                .begin(Purpose::Granted, [key], GroupOrder::Start);
         }
     }
 

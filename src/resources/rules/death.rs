@@ -90,7 +90,7 @@ impl ResourceState {
         heard: bool,
         knows_the_rule: bool,
     ) {
-        self.contest.declared_dead(self.jobs.groups_running());
+        self.contest.declared_dead(self.groups.number_running());
         let renumber = heard && !knows_the_rule && self.is_pair() && self.run.comm_up();
         let peer = self.peers.entry(node.clone()).or_default();
         peer.is_declared_dead(!self.freeze.is_on());
@@ -121,7 +121,7 @@ impl ResourceState {
         // It does not start what is stopped for it: we do.
         let for_it =
             |purpose: &Purpose| matches!(purpose, Purpose::HandOver { to, .. } if to == node);
-        self.jobs.cancel(for_it);
+        self.groups.cancel(for_it);
         self.decide(
             format!("holds {node} for dead"),
             "nothing was heard of it for its dead time",
@@ -131,7 +131,7 @@ impl ResourceState {
             self.other_stable = true;
             return;
         }
-        if !self.setup.nodes().contains(node) && self.keys_owned_by(node).is_empty() {
+        if !self.setup.nodes().contains(node) && self.groups.keys_owned_by(node).is_empty() {
             // Added at run time, never ran anything. Spec: docs/protocol/resources.md, 13, [D].
             self.peers.remove(node);
             self.info(format!("node {node} owns no resources: nothing to take"));

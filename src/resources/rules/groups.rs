@@ -33,15 +33,14 @@ impl ResourceState {
         self.decide(format!("stops {named}"), cause);
         for key in &keys {
             self.left.remove(key);
-            let held = |group: &&crate::protocol::group::ResourceGroup| {
-                group.key == *key && self.mine.has(self.side_of(group))
-            };
-            if self.groups.iter().any(|group| held(&group)) {
+            let side = self.groups.side_of(key);
+            if side.is_some_and(|side| self.mine.has(side)) {
                 // Held by our file: started again when the other node lets go of it.
                 self.start_when_settled(key.clone());
             }
         }
-        self.jobs.add(Purpose::LeaveToOwner, keys, GroupOrder::Stop);
+        self.groups
+            .begin(Purpose::LeaveToOwner, keys, GroupOrder::Stop);
         true
     }
 
@@ -52,7 +51,7 @@ impl ResourceState {
         group: &GroupKey,
         outcome: GroupOutcome,
     ) {
-        if !self.jobs.done(order, group, &outcome) {
+        if !self.groups.ended(order, group, &outcome) {
             self.debug(format!("unknown order of group {group} ended"));
             return;
         }
@@ -175,22 +174,17 @@ impl ResourceState {
             }
         }
         if !tried.is_empty() {
-            self.jobs.add(Purpose::Retry, tried, GroupOrder::Start);
+            self.groups.begin(Purpose::Retry, tried, GroupOrder::Start);
         }
     }
 
     /// `true`: the group is to be tried here now. `busy`: so is another.
     pub(in crate::resources) fn mend(&mut self, key: &GroupKey, moved: bool, busy: bool) -> bool {
-        let Some(side) = self
-            .groups
-            .iter()
-            .find(|group| group.key == *key)
-            .map(|group| self.side_of(group))
-        else {
+        let Some(side) = self.groups.side_of(key) else {
             self.failures.remove(key);
             return false;
         };
-        if self.jobs.runs(key) || (self.nice() && !self.mine.has(side)) {
+        if self.groups.runs(key) || (self.nice() && !self.mine.has(side)) {
             self.failures.remove(key);
             return false;
         }
@@ -205,7 +199,7 @@ impl ResourceState {
                 || self.other_runs(key)
                 || self.must_be_confirmed(key)
                 || (self.is_pair() && !self.all_peers_gone() && claimed));
-        let quiet = !self.jobs.running()
+        let quiet = !self.groups.at_work()
             && self.standby == Standby::Not
             && self.run.phase() == Phase::Stable
             && !self.contested()
@@ -274,7 +268,7 @@ impl ResourceState {
             && self.peers.len() <= 1
             && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
-            && !self.jobs.running()
+            && !self.groups.at_work()
             && !self.freeze.is_on()
             && !self.stopping();
         if !at_rest {
@@ -285,8 +279,8 @@ impl ResourceState {
             return false;
         }
         let mut stops = Vec::new();
-        for (key, side) in self.keys_and_sides() {
-            let (held, runs) = (self.mine.has(side), self.jobs.runs(&key));
+        for (key, side) in self.groups.keys_and_sides() {
+            let (held, runs) = (self.mine.has(side), self.groups.runs(&key));
             if runs && !held && !self.left.contains(&key) {
                 stops.push(key);
             } else if held

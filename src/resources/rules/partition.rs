@@ -194,10 +194,10 @@ impl ResourceState {
             && self.run.phase() == Phase::Init
             && !self.freeze.is_on()
             && !self.stopping()
-            && !self.jobs.running();
+            && !self.groups.at_work();
         let free = [HoldingSet::LOCAL, HoldingSet::FOREIGN]
             .into_iter()
-            .filter(|half| !self.keys_of(*half).is_empty())
+            .filter(|half| !self.groups.keys_of(*half).is_empty())
             .fold(HoldingSet::NONE, HoldingSet::with)
             .without(served);
         if !idle || free.is_none() {

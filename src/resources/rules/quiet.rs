@@ -163,7 +163,7 @@ impl ResourceState {
         let Some((node, _)) = self.other() else {
             return;
         };
-        let keys = self.keys_of(HoldingSet::FOREIGN);
+        let keys = self.groups.keys_of(HoldingSet::FOREIGN);
         self.warn(format!(
             "node {node} reports none of its own resources and has not answered our request for them for a \
              minute: a script runs there or hangs, and may start {}. They are not taken here meanwhile. End the \
@@ -241,7 +241,7 @@ impl ResourceState {
             && !self.contested()
             && !claimed
             && self.run.phase() == Phase::Stable
-            && !self.jobs.running()
+            && !self.groups.at_work()
             && !self.failback_must_wait()
             && self.all_living_reported()
             && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()

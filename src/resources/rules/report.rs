@@ -222,10 +222,10 @@ impl ResourceState {
             return;
         }
         match self.standby {
-            Standby::Giving if !self.jobs.any(|purpose| *purpose == Purpose::Give) => {
+            Standby::Giving if !self.groups.has_job(|purpose| *purpose == Purpose::Give) => {
                 self.released_for_standby();
             }
-            Standby::Taking if !self.jobs.any(|purpose| *purpose == Purpose::Take) => {
+            Standby::Taking if !self.groups.has_job(|purpose| *purpose == Purpose::Take) => {
                 self.taken_in_standby();
             }
             Standby::Not

@@ -17,7 +17,7 @@ impl ResourceState {
             .offered
             .take()
             .filter(|(_, request)| request.until > now);
-        if self.jobs.running() || self.standby != Standby::Not {
+        if self.groups.at_work() || self.standby != Standby::Not {
             return;
         }
         let waits = |(from, _): &(NodeName, Request)| self.waits_for_report(from);

@@ -125,10 +125,10 @@ impl ResourceState {
             "the process or its core began anew while the resources ran",
         );
         for key in running {
-            self.jobs.note_running(&key);
+            self.groups.note_running(&key);
         }
-        for key in self.keys_of(holding) {
-            if !self.jobs.runs(&key) {
+        for key in self.groups.keys_of(holding) {
+            if !self.groups.runs(&key) {
                 self.start_when_settled(key);
             }
         }
@@ -143,14 +143,14 @@ impl ResourceState {
         }
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
         let taken = self.left_to_take(|key| unfinished.contains(key));
-        for (key, side) in self.keys_and_sides() {
+        for (key, side) in self.groups.keys_and_sides() {
             let in_hand = unfinished.contains(&key);
-            if !self.jobs.runs(&key) && (!in_hand || !self.nice()) {
+            if !self.groups.runs(&key) && (!in_hand || !self.nice()) {
                 // What is being started is named among what runs: this was a stop. Where nobody says what
                 // he holds, its owner may run it by now.
                 continue;
             }
-            self.jobs.note_running(&key);
+            self.groups.note_running(&key);
             let held = !self.nice() || self.mine.has(side);
             if held && in_hand {
                 self.failures.remove(&key);
@@ -167,7 +167,7 @@ impl ResourceState {
             }
         }
         if !starts.is_empty() {
-            self.jobs.add(Purpose::Retry, starts, GroupOrder::Start);
+            self.groups.begin(Purpose::Retry, starts, GroupOrder::Start);
         }
         self.take_the_rest(taken);
         self.release_rest(stops);
@@ -176,16 +176,18 @@ impl ResourceState {
     /// Without reports nothing else tells that we have given it all up.
     pub(in crate::resources) fn go_on_releasing(&mut self, unfinished: BTreeSet<GroupKey>) {
         for key in unfinished {
-            self.jobs.note_running(&key);
+            self.groups.note_running(&key);
         }
-        if self.jobs.held().next().is_none() {
+        if self.groups.that_run().next().is_none() {
             return;
         }
         let cause = "everything was being released when the process or its core began anew";
         self.warn("stopping everything, the rest of a release");
         self.decide("releases everything", cause);
         self.left.clear();
-        self.act(Action::WithdrawAddresses(self.keys_of(HoldingSet::ALL)));
+        self.act(Action::WithdrawAddresses(
+            self.groups.keys_of(HoldingSet::ALL),
+        ));
         self.release_all("shutdown");
     }
 }

@@ -134,7 +134,7 @@ impl ResourceState {
             }
             // A stop that waits lets a running standby end, but begins none.
             (Standby::Not, "me") if self.stopping() => {}
-            (Standby::Not, "me") if self.jobs.running() => {
+            (Standby::Not, "me") if self.groups.at_work() => {
                 let until = self.after(OFFER_WAITS);
                 // A legacy giver ignores its own second offer while the first is open.
                 let first = self.offered.take().filter(|(_, first)| {

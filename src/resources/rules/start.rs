@@ -255,8 +255,8 @@ impl ResourceState {
         // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:
         // before anything runs here, whoever hears us all the same waits for what our own groups do.
         let early = self.all_peers_gone()
-            && self.jobs.any(|job| *job == Purpose::AcquireLocal)
-            && self.jobs.held().next().is_none();
+            && self.groups.has_job(|job| *job == Purpose::AcquireLocal)
+            && self.groups.that_run().next().is_none();
         if self.announced_stable() && !early {
             self.send(crate::resources::messages::report(self.mine, true, None));
         }

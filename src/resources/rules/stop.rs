@@ -60,7 +60,7 @@ impl ResourceState {
         self.failures.clear();
         self.asked.clear();
         // What is being started comes to its end; nothing else begins.
-        self.jobs.refuse_starts();
+        self.groups.refuse_starts();
         self.stop.goes_on(Stop::Wanted {
             asked: self.now,
             since: self.now,
@@ -99,7 +99,7 @@ impl ResourceState {
         let settled =
             self.is_stable() || (self.run.phase() == Phase::Starting && nobody_to_wait_for);
         let releasing = self.run.phase() == Phase::Shutdown;
-        if !releasing && (self.jobs.running() || (patient && !settled)) {
+        if !releasing && (self.groups.at_work() || (patient && !settled)) {
             if !logged {
                 self.notice(Notice::ShutdownDelayedResources {});
                 self.stop.goes_on(Stop::Wanted {
@@ -144,7 +144,7 @@ impl ResourceState {
                 self.act(Action::StopClients);
             }
             // What was stopped once more for another node ends first: the next daemon may start it.
-            Stop::Ending { at } if at <= self.now && !self.jobs.running() => {
+            Stop::Ending { at } if at <= self.now && !self.groups.at_work() => {
                 self.notice(Notice::ShutdownComplete {
                     node: self.setup.local().to_string(),
                 });
@@ -162,8 +162,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn stop_is_slow(&mut self) {
-        let keys = self.groups.iter().map(|group| group.key.clone());
-        let left: Vec<_> = keys.filter(|key| self.jobs.runs(key)).collect();
+        let left: Vec<_> = self.groups.that_may_run().cloned().collect();
         self.notice(Notice::OtherCrit {
             text: format!(
                 "the stop does not come to its end, groups that may run: {}. This node goes on \

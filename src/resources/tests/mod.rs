@@ -165,14 +165,13 @@ impl Core {
             && state.is_stable()
             && !state.stopping()
             && !state.frozen();
-        for group in state.groups.iter().filter(|_| quiet) {
-            let held = state.mine.has(state.side_of(group));
-            let runs = state.jobs.runs(&group.key);
-            let known =
-                state.failures.contains_key(&group.key) || state.given_by_key.contains(&group.key);
-            let left = state.left.contains(&group.key);
-            assert!(held || left || !runs, "{} runs and is not held", group.key);
-            assert!(runs || !held || known, "{} is held and down", group.key);
+        for (key, side) in state.groups.sides().filter(|_| quiet) {
+            let held = state.mine.has(side);
+            let runs = state.groups.runs(key);
+            let known = state.failures.contains_key(key) || state.given_by_key.contains(key);
+            let left = state.left.contains(key);
+            assert!(held || left || !runs, "{key} runs and is not held");
+            assert!(runs || !held || known, "{key} is held and down");
         }
     }
 

@@ -1,0 +1,107 @@
+//! The groups of this node: one row per line of haresources, and the work on them. Nothing else writes a row.
+//!
+//! A row says what is true of one group, not what is this node's duty: a half can be held before a group of it
+//! runs, or without having any. Spec: docs/protocol/resources.md, 1 and 3.
+//!
+//! | file | what |
+//! |---|---|
+//! | this one | whose a group is |
+//! | `groups/orders.rs` | what runs, and the jobs that start and stop it |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::work::Work;
+
+mod orders;
+
+/// What is known of one group.
+#[derive(Debug)]
+struct Row {
+    owner: NodeName,
+    /// Local or foreign.
+    side: HoldingSet,
+    has_address: bool,
+    /// As its actor has told last.
+    runs: bool,
+}
+
+/// All groups, and the work on them.
+#[derive(Debug)]
+pub(in crate::resources) struct GroupTable {
+    /// In the order of the file: so they are started and stopped.
+    order: Vec<GroupKey>,
+    /// In the order of their keys: so they are named in reports, and tried again.
+    rows: BTreeMap<GroupKey, Row>,
+    work: Work,
+}
+
+impl GroupTable {
+    /// Nothing runs, nothing is to be done.
+    pub(in crate::resources) fn new(
+        local: &NodeName,
+        groups: &[ResourceGroup],
+        with_address: &BTreeSet<GroupKey>,
+    ) -> Self {
+        let row = |group: &ResourceGroup| Row {
+            owner: group.owner.clone(),
+            side: if group.owner == *local {
+                HoldingSet::LOCAL
+            } else {
+                HoldingSet::FOREIGN
+            },
+            has_address: with_address.contains(&group.key),
+            runs: false,
+        };
+        let rows = groups.iter().map(|group| (group.key.clone(), row(group)));
+        Self {
+            order: groups.iter().map(|group| group.key.clone()).collect(),
+            rows: rows.collect(),
+            work: Work::new(),
+        }
+    }
+
+    /// Every key with its half, in the order of the file.
+    pub(in crate::resources) fn sides(&self) -> impl Iterator<Item = (&GroupKey, HoldingSet)> {
+        let side = |key| self.rows.get(key).map(|row| (key, row.side));
+        self.order.iter().filter_map(side)
+    }
+
+    /// The same, while rows change.
+    pub(in crate::resources) fn keys_and_sides(&self) -> Vec<(GroupKey, HoldingSet)> {
+        let sides = self.sides();
+        sides.map(|(key, side)| (key.clone(), side)).collect()
+    }
+
+    /// The groups of a half or of both, from our own view, in the order of the file.
+    pub(in crate::resources) fn of(&self, set: HoldingSet) -> impl Iterator<Item = &GroupKey> {
+        let in_set = move |(_, side): &(&GroupKey, HoldingSet)| set.has(*side);
+        self.sides().filter(in_set).map(|(key, _)| key)
+    }
+
+    /// The same, for a job or while rows change.
+    pub(in crate::resources) fn keys_of(&self, set: HoldingSet) -> Vec<GroupKey> {
+        self.of(set).cloned().collect()
+    }
+
+    /// The groups of one owner, in the order of the file.
+    pub(in crate::resources) fn keys_owned_by(&self, owner: &NodeName) -> Vec<GroupKey> {
+        let own = |key: &&GroupKey| self.rows.get(*key).is_some_and(|row| row.owner == *owner);
+        self.order.iter().filter(own).cloned().collect()
+    }
+
+    /// Local or foreign; `None`: no line of haresources names it.
+    pub(in crate::resources) fn side_of(&self, key: &GroupKey) -> Option<HoldingSet> {
+        self.rows.get(key).map(|row| row.side)
+    }
+
+    /// Whether the network can be asked if another host runs it.
+    pub(in crate::resources) fn has_address(&self, key: &GroupKey) -> bool {
+        self.rows.get(key).is_some_and(|row| row.has_address)
+    }
+}
+
+#[cfg(test)]
+mod tests;
