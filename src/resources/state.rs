@@ -26,7 +26,6 @@ use crate::resources::parts::setup::Setup;
 use crate::resources::parts::standby::{Answer, Request, Standby};
 use crate::resources::parts::stop::Stopping;
 use crate::resources::parts::timers::TimerTable;
-use crate::resources::parts::trouble::Failure;
 use crate::resources::parts::unheard::Unheard;
 use crate::resources::parts::unowned::Unowned;
 
@@ -94,10 +93,6 @@ pub struct ResourceState {
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
-    pub(super) failures: BTreeMap<GroupKey, Failure>,
-    /// Groups that failed here, or at the giver of a standby, and were given on for that; with the time.
-    /// Until they run here, or are given to us by a node that does not say so.
-    pub(super) moved: BTreeMap<GroupKey, Monotonic>,
     /// Groups that are held and were given to another node that asked for each by its key.
     pub(super) given_by_key: BTreeSet<GroupKey>,
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
@@ -155,8 +150,6 @@ impl ResourceState {
                 .filter(|name| **name != settings.local)
                 .map(|name| (name.clone(), Peer::default()))
                 .collect(),
-            failures: BTreeMap::new(),
-            moved: BTreeMap::new(),
             given_by_key: BTreeSet::new(),
             looked_at: None,
             left: BTreeSet::new(),

@@ -94,7 +94,7 @@ impl ResourceState {
     #[must_use]
     pub fn rscstatus(&self) -> &'static str {
         if self.is_stable() {
-            self.mine.without(self.done_by_others()).word()
+            self.mine.without(self.groups.done_by_others()).word()
         } else {
             "transition"
         }

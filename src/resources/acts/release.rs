@@ -27,7 +27,7 @@ impl ResourceState {
             self.failback_settled();
         }
         for key in self.groups.keys_of(set) {
-            self.failures.remove(&key);
+            self.groups.forget_trouble(&key);
         }
         self.answer();
     }
@@ -121,7 +121,7 @@ impl ResourceState {
         self.failback_settled();
         let keys = self.groups.keys_of(foreign);
         for key in &keys {
-            self.failures.remove(key);
+            self.groups.forget_trouble(key);
         }
         self.mine = self.mine.without(foreign);
         self.releasing = self.releasing.with(foreign);
@@ -169,7 +169,7 @@ impl ResourceState {
         self.offered = None;
         self.failback_settled();
         self.failback.disarm();
-        self.failures.clear();
+        self.groups.forget_all_trouble();
         self.asked.clear();
         self.timers.release();
         self.unowned = Unowned::default();
@@ -239,7 +239,7 @@ impl ResourceState {
         self.warn(text);
         self.decide(format!("stops {}", Self::named(&keys)), cause);
         for key in &keys {
-            self.failures.remove(key);
+            self.groups.forget_trouble(key);
             let side = self.groups.side_of(key).unwrap_or(HoldingSet::NONE);
             self.releasing = self.releasing.with(side);
         }
@@ -274,7 +274,7 @@ impl ResourceState {
         self.mine = self.mine.without(foreign);
         self.failback_settled();
         for key in &keys {
-            self.failures.remove(key);
+            self.groups.forget_trouble(key);
         }
         self.answer();
     }

@@ -38,7 +38,7 @@ impl ResourceState {
         self.acquire_local(false);
         self.take_what_was_let_go();
         self.run.enters(Phase::Stable);
-        self.the_moment_is_good();
+        self.groups.the_moment_is_good(self.now);
         self.notice(Notice::LocalTransitionDone {});
         self.run.foreign_done();
         if self.theirs.has(HoldingSet::FOREIGN) {

@@ -242,9 +242,7 @@ impl ResourceState {
         });
         let keys = self.groups.keys_of(set);
         for key in &keys {
-            if self.failures.remove(key).is_some() {
-                self.moved.insert(key.clone(), self.now);
-            }
+            self.groups.given_up(key, self.now);
         }
         self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
         self.enter(Standby::Giving, Some(COMPLETION));

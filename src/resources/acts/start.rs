@@ -62,7 +62,7 @@ impl ResourceState {
             .into_iter()
             .partition(|key| self.must_be_confirmed(key));
         for key in there.into_iter().chain(unclear) {
-            self.start_when_settled(key);
+            self.groups.start_when_settled(&key, self.now);
         }
         here
     }
@@ -121,7 +121,7 @@ impl ResourceState {
             return;
         }
         for key in &keys {
-            self.failures.remove(key);
+            self.groups.forget_trouble(key);
         }
         self.groups.begin(Purpose::Take, keys, GroupOrder::Start);
     }
@@ -259,7 +259,7 @@ impl ResourceState {
             node: node.to_string(),
         });
         // They come to us for another reason than a failure there: each may be given away again.
-        self.moved.clear();
+        self.groups.forget_passed_on();
         let hook = dead.unwrap_or_else(|| hooks::dead_status(node));
         self.act(Action::RunHook(hook));
         if self.nice() {
@@ -365,7 +365,7 @@ impl ResourceState {
     /// What was taken so, or runs on from an earlier run, and does not start.
     pub(in crate::resources) fn try_unserved(&mut self, set: HoldingSet) {
         let mut keys = self.groups.keys_of(set);
-        keys.retain(|key| self.is_due(key));
+        keys.retain(|key| self.groups.is_due(key, self.now));
         if keys.is_empty() {
             return;
         }

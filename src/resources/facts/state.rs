@@ -38,7 +38,7 @@ impl ResourceState {
 
     pub(in crate::resources) fn failures_deadline(&self) -> Option<Monotonic> {
         // Nothing is tried before the thaw.
-        let due = self.failures.values().map(|failure| failure.at).min();
+        let due = self.groups.trouble_deadline();
         due.filter(|_| !self.freeze.is_on() && !self.unheard_with_groups())
     }
 

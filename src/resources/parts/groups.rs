@@ -7,15 +7,19 @@
 //! |---|---|
 //! | this one | whose a group is |
 //! | `groups/orders.rs` | what runs, and the jobs that start and stop it |
+//! | `groups/trouble.rs` | what does not start |
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::clock::Monotonic;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::trouble::Trouble;
 use crate::resources::parts::work::Work;
 
 mod orders;
+mod trouble;
 
 /// What is known of one group.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ struct Row {
     has_address: bool,
     /// As its actor has told last.
     runs: bool,
+    /// Why it does not run although it is held.
+    trouble: Option<Trouble>,
+    /// When it was given on because it did not start.
+    passed_on: Option<Monotonic>,
 }
 
 /// All groups, and the work on them.
@@ -54,6 +62,8 @@ impl GroupTable {
             },
             has_address: with_address.contains(&group.key),
             runs: false,
+            trouble: None,
+            passed_on: None,
         };
         let rows = groups.iter().map(|group| (group.key.clone(), row(group)));
         Self {

@@ -42,7 +42,7 @@ impl ResourceState {
             return self.decide(format!("does not give group {key} to {from}"), why);
         }
         // It is the other node's now: no further attempt here.
-        self.failures.remove(&key);
+        self.groups.forget_trouble(&key);
         self.groups.withdraw_starts(&key);
         if !self.groups.runs(&key) {
             self.note_given(&key);

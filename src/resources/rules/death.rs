@@ -138,7 +138,7 @@ impl ResourceState {
             return;
         }
         self.failback.owner_gone();
-        self.addresses_are_free();
+        self.groups.addresses_are_free(self.now);
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
         if self.all_peers_gone() && matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
@@ -213,7 +213,7 @@ impl ResourceState {
             return;
         }
         self.other_stable = false;
-        self.addresses_are_free();
+        self.groups.addresses_are_free(self.now);
         self.take_over(from, None);
     }
 }

@@ -7,7 +7,7 @@ use crate::protocol::group::GroupKey;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{Standby, Wish};
-use crate::resources::parts::trouble::{Failure, LONGEST_PAUSE, MOVE_AFTER, TAKEN_AGAIN, TRY_SOON};
+use crate::resources::parts::trouble::{LONGEST_PAUSE, MOVE_AFTER, TRY_SOON};
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
@@ -36,7 +36,7 @@ impl ResourceState {
             let side = self.groups.side_of(key);
             if side.is_some_and(|side| self.mine.has(side)) {
                 // Held by our file: started again when the other node lets go of it.
-                self.start_when_settled(key.clone());
+                self.groups.start_when_settled(key, self.now);
             }
         }
         self.groups
@@ -57,24 +57,23 @@ impl ResourceState {
         }
         match outcome {
             GroupOutcome::Started => {
-                self.moved.remove(group);
                 self.given_by_key.remove(group);
                 self.confirmed(Some(group));
-                let was_taken = self.failures.remove(group).is_some_and(|known| known.taken);
+                let was_taken = self.groups.started(group);
                 if was_taken && self.nice() && self.run.phase() == Phase::Stable {
                     // What we weigh has changed for whoever hears us.
                     self.answer();
                 }
             }
             GroupOutcome::Stopped => {
-                self.failures.remove(group);
+                self.groups.forget_trouble(group);
             }
             GroupOutcome::StartFailed { resource, code } => {
                 self.decide(
                     format!("stops group {group} again"),
                     format!("{resource} did not start, exit code {code}"),
                 );
-                if self.failures.contains_key(group) {
+                if self.groups.trouble(group).is_some() {
                     self.info(format!(
                         "group {group} still does not start: {resource} failed"
                     ));
@@ -86,7 +85,7 @@ impl ResourceState {
             GroupOutcome::AddressTaken { claim } => {
                 let text =
                     format!("group {group} is not started: another host has its address: {claim}");
-                if self.failures.get(group).is_some_and(|known| known.taken) {
+                if self.groups.has_address_taken(group) {
                     // Asked again every ten seconds: said once.
                     self.debug(text);
                 } else {
@@ -116,42 +115,23 @@ impl ResourceState {
         if self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
         }
-        let pause = self
-            .failures
-            .get(group)
-            .map_or(MOVE_AFTER, |known| known.pause);
-        let moved = self.moved.contains_key(group);
-        let returns = !moved && self.is_given_now(group);
-        if moved && !self.failures.contains_key(group) {
+        let passed_on = self.groups.is_passed_on(group);
+        if passed_on && self.groups.trouble(group).is_none() {
             self.notice(Notice::OtherCrit {
                 text: format!(
                     "group {group} starts on neither node: it stays down (hb_takeover tries at once)"
                 ),
             });
         }
-        let failure = Failure {
-            at: self.after(pause),
-            pause: pause.saturating_mul(2).min(LONGEST_PAUSE),
-            moved,
-            taken: false,
-            returns,
-        };
-        self.failures.insert(group.clone(), failure);
+        let returns = !passed_on && self.is_given_now(group);
+        self.groups.did_not_start(group, returns, self.now);
     }
 
     /// Looked at again soon; never moved, because the other node would find the same.
     pub(in crate::resources) fn address_taken(&mut self, group: &GroupKey) {
-        if self.stopping() || self.run.phase() == Phase::Shutdown {
-            return;
+        if !self.stopping() && self.run.phase() != Phase::Shutdown {
+            self.groups.address_is_taken(group, self.now);
         }
-        let failure = Failure {
-            at: self.after(TAKEN_AGAIN),
-            pause: MOVE_AFTER,
-            moved: true,
-            taken: true,
-            returns: false,
-        };
-        self.failures.insert(group.clone(), failure);
     }
 
     pub(in crate::resources) fn failures_overdue(&mut self) {
@@ -159,17 +139,10 @@ impl ResourceState {
         if self.freeze.is_on() || self.unheard_with_groups() {
             return;
         }
-        let now = self.now;
-        let due: Vec<(GroupKey, bool)> = self
-            .failures
-            .iter()
-            .filter(|(_, failure)| failure.at <= now)
-            .map(|(key, failure)| (key.clone(), failure.moved))
-            .collect();
         // All of them one after the other, as of a takeover, and not one each second.
         let mut tried = Vec::new();
-        for (key, moved) in due {
-            if self.mend(&key, moved, !tried.is_empty()) {
+        for (key, may_move) in self.groups.in_trouble(self.now) {
+            if self.mend(&key, may_move, !tried.is_empty()) {
                 tried.push(key);
             }
         }
@@ -179,16 +152,52 @@ impl ResourceState {
     }
 
     /// `true`: the group is to be tried here now. `busy`: so is another.
-    pub(in crate::resources) fn mend(&mut self, key: &GroupKey, moved: bool, busy: bool) -> bool {
-        let Some(side) = self.groups.side_of(key) else {
-            self.failures.remove(key);
+    pub(in crate::resources) fn mend(
+        &mut self,
+        key: &GroupKey,
+        may_move: bool,
+        busy: bool,
+    ) -> bool {
+        let held = |side: &HoldingSet| !self.nice() || self.mine.has(*side);
+        let down = self.groups.side_of(key).filter(held);
+        let Some(side) = down.filter(|_| !self.groups.runs(key)) else {
+            self.groups.forget_trouble(key);
             return false;
         };
-        if self.groups.runs(key) || (self.nice() && !self.mine.has(side)) {
-            self.failures.remove(key);
+        if !self.may_be_tried(key, side) {
+            self.groups.waits_until(key, self.after(TRY_SOON));
             return false;
         }
-        // What the other side may still run is not tried here.
+        if !self.nice() && self.peer_active() {
+            // Without reports only the owner may start it unasked, and it asks first.
+            self.groups.forget_trouble(key);
+            if side == HoldingSet::LOCAL {
+                self.ask_for(key);
+            }
+            return false;
+        }
+        let movable = self.nice()
+            && may_move
+            && self.is_pair()
+            && self.other_stable
+            && self.run.phase() == Phase::Stable
+            && self.hand_over_obstacle(side).is_none()
+            && self.peer_active();
+        if movable {
+            self.offer_what_does_not_start(key, side, busy);
+            return false;
+        }
+        self.info(format!("group {key} failed to start: trying again"));
+        self.decide(
+            format!("tries to start group {key} again"),
+            "it is held and does not run",
+        );
+        self.groups.waits_until(key, self.after(LONGEST_PAUSE));
+        true
+    }
+
+    /// Whether a group that is held may be started here: nothing moves, and the other side does not run it.
+    fn may_be_tried(&mut self, key: &GroupKey, side: HoldingSet) -> bool {
         // Of two that claim it, name what they run and run none of it, the owner tries.
         let named = self.other().is_some_and(|(_, peer)| peer.tells_what_runs());
         let first = named && side == HoldingSet::LOCAL;
@@ -199,64 +208,26 @@ impl ResourceState {
                 || self.other_runs(key)
                 || self.must_be_confirmed(key)
                 || (self.is_pair() && !self.all_peers_gone() && claimed));
-        let quiet = !self.groups.at_work()
+        !self.groups.at_work()
             && self.standby == Standby::Not
             && self.run.phase() == Phase::Stable
             && !self.contested()
-            && !theirs;
-        if !quiet {
-            let at = self.after(TRY_SOON);
-            if let Some(failure) = self.failures.get_mut(key) {
-                failure.at = at;
-            }
-            return false;
+            && !theirs
+    }
+
+    /// To the other node, with the rest of its half. `busy`: another group is about to be tried here.
+    fn offer_what_does_not_start(&mut self, key: &GroupKey, side: HoldingSet, busy: bool) {
+        // Forgotten when it is given up, not before: the other node may go or refuse.
+        let pause = if busy { TRY_SOON } else { MOVE_AFTER };
+        self.groups.waits_until(key, self.after(pause));
+        if busy {
+            return;
         }
-        if !self.nice() && self.peer_active() {
-            // Without reports only the owner may start it unasked, and it asks first.
-            self.failures.remove(key);
-            if side == HoldingSet::LOCAL {
-                self.ask_for(key);
-            }
-            return false;
-        }
-        let movable = self.nice()
-            && !moved
-            && self.is_pair()
-            && self.other_stable
-            && self.run.phase() == Phase::Stable
-            && self.hand_over_obstacle(side).is_none()
-            && self.peer_active();
-        if movable {
-            // Forgotten when it is given up, not before: the other node may go or refuse.
-            let at = self.after(if busy { TRY_SOON } else { MOVE_AFTER });
-            if let Some(failure) = self.failures.get_mut(key) {
-                failure.at = at;
-            }
-            if busy {
-                return false;
-            }
-            let set = if side == HoldingSet::LOCAL {
-                "local"
-            } else {
-                "foreign"
-            };
-            self.warn(format!(
-                "group {key} does not start here: {set} resources move to the other node"
-            ));
-            let cause = format!("group {key} does not start here");
-            self.begin_standby(side, Wish::NotStarted, &cause);
-            return false;
-        }
-        self.info(format!("group {key} failed to start: trying again"));
-        self.decide(
-            format!("tries to start group {key} again"),
-            "it is held and does not run",
-        );
-        let at = self.after(LONGEST_PAUSE);
-        if let Some(failure) = self.failures.get_mut(key) {
-            failure.at = at;
-        }
-        true
+        self.warn(format!(
+            "group {key} does not start here: {side} resources move to the other node"
+        ));
+        let cause = format!("group {key} does not start here");
+        self.begin_standby(side, Wish::NotStarted, &cause);
     }
 
     /// The same at run time, when the node has nothing to do: one look each time that it comes to rest.
@@ -285,10 +256,10 @@ impl ResourceState {
                 stops.push(key);
             } else if held
                 && !runs
-                && !self.failures.contains_key(&key)
+                && self.groups.trouble(&key).is_none()
                 && !self.given_by_key.contains(&key)
             {
-                self.start_when_settled(key);
+                self.groups.start_when_settled(&key, self.now);
             }
         }
         let any = !stops.is_empty();

@@ -199,7 +199,7 @@ impl ResourceState {
         if both.is_none() || !self.is_pair() || !self.at_rest() {
             return;
         }
-        let refused = both.common(self.done_by_others());
+        let refused = both.common(self.groups.done_by_others());
         if !refused.is_none() {
             return self.leave_to_legacy(&node, refused);
         }

@@ -177,7 +177,7 @@ impl ResourceState {
             self.answer();
         }
         if full && first && self.run.phase() == Phase::Stable {
-            self.the_moment_is_good();
+            self.groups.the_moment_is_good(self.now);
         }
         if full {
             self.orphans_answered(from, message);
@@ -213,7 +213,7 @@ impl ResourceState {
         self.notice(Notice::RemoteTransitionDone {});
         self.answer();
         self.failback.other_settled();
-        self.somebody_can_take();
+        self.groups.somebody_can_take(self.now);
     }
 
     /// The other node has reported: it hears this process.

@@ -129,7 +129,7 @@ impl ResourceState {
         }
         for key in self.groups.keys_of(holding) {
             if !self.groups.runs(&key) {
-                self.start_when_settled(key);
+                self.groups.start_when_settled(&key, self.now);
             }
         }
     }
@@ -153,7 +153,7 @@ impl ResourceState {
             self.groups.note_running(&key);
             let held = !self.nice() || self.mine.has(side);
             if held && in_hand {
-                self.failures.remove(&key);
+                self.groups.forget_trouble(&key);
                 self.decide(
                     format!("orders group {key} to start"),
                     "an order for it was in hand when the process or its core began anew",

@@ -188,7 +188,7 @@ impl ResourceState {
         self.theirs = unclear;
         self.doubt = HoldingSet::NONE;
         // What failed there may start in its new run.
-        self.moved.clear();
+        self.groups.forget_passed_on();
         self.interrupt_standby();
         if self.heard_when_cut_off(&back) {
             return;

@@ -57,7 +57,7 @@ impl ResourceState {
         self.stop_when_cut_off();
         self.wanted = None;
         self.offered = None;
-        self.failures.clear();
+        self.groups.forget_all_trouble();
         self.asked.clear();
         // What is being started comes to its end; nothing else begins.
         self.groups.refuse_starts();

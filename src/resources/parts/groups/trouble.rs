@@ -1,0 +1,188 @@
+//! Groups that are held and do not run here: when each is tried again, and which are given away for that.
+//! What follows from a failure is in [`Trouble`].
+
+use crate::clock::Monotonic;
+use crate::protocol::group::GroupKey;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::trouble::{MAY_HAVE_FAILED_THERE, Trouble};
+
+use super::GroupTable;
+
+impl GroupTable {
+    /// Why it does not run here, as far as that is known.
+    pub(in crate::resources) fn trouble(&self, key: &GroupKey) -> Option<&Trouble> {
+        self.rows.get(key)?.trouble.as_ref()
+    }
+
+    /// What was wrong with it does not matter any more. Whether something was.
+    pub(in crate::resources) fn forget_trouble(&mut self, key: &GroupKey) -> bool {
+        let row = self.rows.get_mut(key);
+        row.is_some_and(|row| row.trouble.take().is_some())
+    }
+
+    /// The same of all groups.
+    pub(in crate::resources) fn forget_all_trouble(&mut self) {
+        for row in self.rows.values_mut() {
+            row.trouble = None;
+        }
+    }
+
+    /// It has started. Whether another host had its address before.
+    pub(in crate::resources) fn started(&mut self, key: &GroupKey) -> bool {
+        let Some(row) = self.rows.get_mut(key) else {
+            return false;
+        };
+        row.passed_on = None;
+        let before = row.trouble.take();
+        before.is_some_and(|trouble| trouble.is_address_taken())
+    }
+
+    /// It did not start. `returns`: the node that gives it to us runs it again as soon as it can.
+    pub(in crate::resources) fn did_not_start(
+        &mut self,
+        key: &GroupKey,
+        returns: bool,
+        now: Monotonic,
+    ) {
+        if let Some(row) = self.rows.get_mut(key) {
+            let passed_on = row.passed_on.is_some();
+            row.trouble = Some(Trouble::not_started(row.trouble, passed_on, returns, now));
+        }
+    }
+
+    /// Another host has its address.
+    pub(in crate::resources) fn address_is_taken(&mut self, key: &GroupKey, now: Monotonic) {
+        self.set_trouble(key, Trouble::address_taken(now));
+    }
+
+    /// It is held and does not run, nobody knows why: tried here as soon as that may be.
+    pub(in crate::resources) fn start_when_settled(&mut self, key: &GroupKey, now: Monotonic) {
+        self.set_trouble(key, Trouble::unclear(now));
+    }
+
+    fn set_trouble(&mut self, key: &GroupKey, trouble: Trouble) {
+        if let Some(row) = self.rows.get_mut(key) {
+            row.trouble = Some(trouble);
+        }
+    }
+
+    fn troubles(&mut self) -> impl Iterator<Item = &mut Trouble> {
+        self.rows
+            .values_mut()
+            .filter_map(|row| row.trouble.as_mut())
+    }
+
+    /// Nothing is done about it before then.
+    pub(in crate::resources) fn waits_until(&mut self, key: &GroupKey, at: Monotonic) {
+        let row = self.rows.get_mut(key);
+        if let Some(trouble) = row.and_then(|row| row.trouble.as_mut()) {
+            trouble.waits_until(at);
+        }
+    }
+
+    /// The other node is gone, and whatever it had: what was refused for that is tried at once.
+    pub(in crate::resources) fn addresses_are_free(&mut self, now: Monotonic) {
+        self.troubles()
+            .for_each(|trouble| trouble.address_is_free(now));
+    }
+
+    /// What was due and could not be tried here, because the other node had not reported, may be tried.
+    pub(in crate::resources) fn the_moment_is_good(&mut self, now: Monotonic) {
+        self.troubles()
+            .for_each(|trouble| trouble.moment_is_good(now));
+    }
+
+    /// The other node is settled: what does not start here can be offered to it.
+    pub(in crate::resources) fn somebody_can_take(&mut self, now: Monotonic) {
+        self.troubles()
+            .for_each(|trouble| trouble.somebody_can_take(now));
+    }
+
+    /// Those about which something is to be done by now, by their keys, and whether each may move.
+    pub(in crate::resources) fn in_trouble(&self, now: Monotonic) -> Vec<(GroupKey, bool)> {
+        let due = |(key, row): (&GroupKey, &super::Row)| {
+            let trouble = row.trouble.filter(|trouble| trouble.at() <= now)?;
+            Some((key.clone(), trouble.may_move()))
+        };
+        self.rows.iter().filter_map(due).collect()
+    }
+
+    /// When something is to be done about the first of them.
+    pub(in crate::resources) fn trouble_deadline(&self) -> Option<Monotonic> {
+        let troubles = self.rows.values().filter_map(|row| row.trouble);
+        troubles.map(|trouble| trouble.at()).min()
+    }
+
+    /// Whether a group that is held and does not run may be tried again by now.
+    pub(in crate::resources) fn is_due(&self, key: &GroupKey, now: Monotonic) -> bool {
+        let trouble = self.trouble(key);
+        !self.runs(key) && trouble.is_none_or(|trouble| trouble.at() <= now)
+    }
+
+    /// Whether another host has its address.
+    pub(in crate::resources) fn has_address_taken(&self, key: &GroupKey) -> bool {
+        self.trouble(key).is_some_and(Trouble::is_address_taken)
+    }
+
+    /// What of our duty another host does: the halves of which every group was refused because its
+    /// address is taken, and all of it when nothing else is there to run.
+    pub(in crate::resources) fn done_by_others(&self) -> HoldingSet {
+        let all_of = |set| {
+            let mut keys = self.of(set).peekable();
+            keys.peek().is_some() && keys.all(|key| self.has_address_taken(key))
+        };
+        if all_of(HoldingSet::ALL) {
+            return HoldingSet::ALL;
+        }
+        [HoldingSet::LOCAL, HoldingSet::FOREIGN]
+            .into_iter()
+            .filter(|half| all_of(*half))
+            .fold(HoldingSet::NONE, HoldingSet::with)
+    }
+
+    /// It goes to the other node. What did not start here is passed on for that.
+    pub(in crate::resources) fn given_up(&mut self, key: &GroupKey, now: Monotonic) {
+        if let Some(row) = self.rows.get_mut(key)
+            && row.trouble.take().is_some()
+        {
+            row.passed_on = Some(now);
+        }
+    }
+
+    /// Whether it did not start here, or at the giver of a standby, and was given on for that. Until it runs
+    /// here, or is given to us by a node that does not say so.
+    pub(in crate::resources) fn is_passed_on(&self, key: &GroupKey) -> bool {
+        let row = self.rows.get(key);
+        row.is_some_and(|row| row.passed_on.is_some())
+    }
+
+    /// They come to us for another reason than a failure there, or what failed there may start by now: each
+    /// may be given away again.
+    pub(in crate::resources) fn forget_passed_on(&mut self) {
+        for row in self.rows.values_mut() {
+            row.passed_on = None;
+        }
+    }
+
+    /// The other node gives `set`. `failed`: what it says that failed there is not given back when it fails
+    /// here as well. All else of the set ran there, whatever became of it here an earlier time; or, of a
+    /// legacy node that gives it `for_a_failure`, may have failed where we have passed it on to.
+    pub(in crate::resources) fn given_to_us(
+        &mut self,
+        set: HoldingSet,
+        failed: impl Fn(&GroupKey) -> bool,
+        for_a_failure: bool,
+        now: Monotonic,
+    ) {
+        for (key, row) in &mut self.rows {
+            if set.has(row.side) {
+                row.trouble = None;
+                let lately = |at: &Monotonic| now.since(*at) < MAY_HAVE_FAILED_THERE;
+                row.passed_on = row.passed_on.filter(|at| for_a_failure && lately(at));
+            }
+            if failed(key) {
+                row.passed_on = Some(now);
+            }
+        }
+    }
+}
