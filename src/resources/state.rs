@@ -1,9 +1,8 @@
 //! The state of the resource core. Spec: docs/protocol/resources.md, 3.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::clock::Monotonic;
-use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
@@ -11,7 +10,6 @@ use crate::protocol::question::Position;
 use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
-use crate::resources::parts::by_key::Asked;
 use crate::resources::parts::contest::Contest;
 use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
@@ -93,18 +91,8 @@ pub struct ResourceState {
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
     pub(super) peers: BTreeMap<NodeName, Peer>,
-    /// Groups that are held and were given to another node that asked for each by its key.
-    pub(super) given_by_key: BTreeSet<GroupKey>,
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
     pub(super) looked_at: Option<HoldingSet>,
-    /// Groups that run here and are left to their owner, see `facts/by_group.rs`.
-    pub(super) left: BTreeSet<GroupKey>,
-    /// Groups that are ours by a change of haresources and ran on the other node.
-    pub(super) came: BTreeSet<GroupKey>,
-    /// Those of them that a person has to confirm: that was said.
-    pub(super) unconfirmed: BTreeSet<GroupKey>,
-    /// Legacy model: groups asked for.
-    pub(super) asked: BTreeMap<GroupKey, Asked>,
     pub(super) questions: Questions,
     pub(super) beside_legacy: BesideLegacy,
     pub(super) audit: Audit,
@@ -150,12 +138,7 @@ impl ResourceState {
                 .filter(|name| **name != settings.local)
                 .map(|name| (name.clone(), Peer::default()))
                 .collect(),
-            given_by_key: BTreeSet::new(),
             looked_at: None,
-            left: BTreeSet::new(),
-            came: BTreeSet::new(),
-            unconfirmed: BTreeSet::new(),
-            asked: BTreeMap::new(),
             questions: Questions::default(),
             beside_legacy: BesideLegacy::default(),
             audit: Audit::default(),

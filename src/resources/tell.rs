@@ -1,7 +1,5 @@
 //! What the core says: messages to other nodes, log lines, decisions, and orders.
 
-use std::collections::BTreeSet;
-
 use crate::notice::Notice;
 use crate::protocol::decisions;
 use crate::protocol::event::Action;
@@ -12,7 +10,6 @@ use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{ask, report};
 use crate::resources::output::ResourceOutput;
-use crate::resources::parts::by_key::{Asked, REPEAT};
 use crate::resources::parts::names::names_text;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::REPORT;
@@ -21,6 +18,12 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
+    /// Groups as a decision names them.
+    pub(in crate::resources) fn named(keys: &[GroupKey]) -> String {
+        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        names.join(" ")
+    }
+
     /// What was asked does not matter any more. Whoever heard it waits for a word of ours.
     pub(in crate::resources) fn withdraw_question(&mut self) {
         if self.question_is_over() && self.run.comm_up() && !self.stopping() {
@@ -107,12 +110,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn ask_for(&mut self, key: &GroupKey) {
-        let asked = Asked {
-            at: self.after(REPEAT),
-            position: None,
-            declined: BTreeSet::new(),
-        };
-        self.asked.insert(key.clone(), asked);
+        self.groups.ask(key, self.now);
         self.send(Message::new(kind::IP_REQUEST).with(field::IPADDR, key.as_str()));
     }
 

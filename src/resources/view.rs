@@ -18,19 +18,35 @@ impl ResourceState {
         let Some((node, _)) = self.other() else {
             return Vec::new();
         };
-        let left = self
-            .left
-            .iter()
-            .map(|key| format!("{key} runs here until its owner {node} can take it"));
-        let unconfirmed = self
-            .unconfirmed
-            .iter()
-            .map(|key| unconfirmed_text(key, node));
+        let left = self.groups.left();
+        let left = left.map(|key| format!("{key} runs here until its owner {node} can take it"));
+        let unconfirmed = self.groups.unconfirmed();
+        let unconfirmed = unconfirmed.map(|key| unconfirmed_text(key, node));
         let held = self.groups.keys_of(self.mine).into_iter();
         let there = held
             .filter(|key| self.other_runs(key) && !self.groups.runs(key))
             .map(|key| format!("{key} is not started here: {node} runs it"));
         left.chain(unconfirmed).chain(there).collect()
+    }
+
+    /// Keys of the groups that run here, as far as their actors have told.
+    pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.that_run()
+    }
+
+    /// The same, and those that have an order in hand.
+    pub fn moving_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.that_may_run()
+    }
+
+    /// Groups that run here and are left to their owner.
+    pub fn left_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.left()
+    }
+
+    /// Groups that are ours by a change of haresources and ran on the other node.
+    pub fn came_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.came()
     }
 
     /// Whether the network is to be asked, before this order is carried out, whether another host has the

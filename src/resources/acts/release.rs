@@ -170,7 +170,7 @@ impl ResourceState {
         self.failback_settled();
         self.failback.disarm();
         self.groups.forget_all_trouble();
-        self.asked.clear();
+        self.groups.forget_all_asked();
         self.timers.release();
         self.unowned = Unowned::default();
         self.groups.cancel(|_| true);
@@ -199,7 +199,7 @@ impl ResourceState {
         self.stop.forget();
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
-        self.given_by_key.clear();
+        self.groups.take_back_given();
         self.questions.forget();
         for peer in self.peers.values_mut() {
             peer.forget();

@@ -8,6 +8,15 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
+    /// Who asked for groups by their keys is gone or begins anew: they are ours to run again, as far as
+    /// we hold them. A node that begins anew and does not report asks again; before it reports, nothing is
+    /// started beside it.
+    pub(in crate::resources) fn take_back_given(&mut self) {
+        if self.groups.take_back_given() {
+            self.looked_at = None;
+        }
+    }
+
     pub(in crate::resources) fn begin_waiting(&mut self) {
         self.run.enters(Phase::Waiting);
         self.timers.set(Timer::Own, self.after(AGREEMENT));

@@ -288,7 +288,7 @@ impl ResourceState {
         let keys = self.groups.keys_of(ours);
         for key in &keys {
             // Who has stopped it says so.
-            self.confirmed(Some(key));
+            self.groups.confirmed(key);
         }
         let keys = self.not_elsewhere(keys);
         self.groups.begin(Purpose::Take, keys, GroupOrder::Start);

@@ -33,11 +33,11 @@ impl ResourceState {
         let Some((node, peer)) = self.other() else {
             return false;
         };
-        if peer.tells_what_runs() || !self.came.contains(key) || self.groups.has_address(key) {
+        if peer.tells_what_runs() || !self.groups.came_without_address(key) {
             return false;
         }
         let text = unconfirmed_text(key, node);
-        if self.unconfirmed.insert(key.clone()) {
+        if self.groups.to_be_confirmed(key) {
             self.warn(text);
             self.decide(
                 format!("does not start {key}"),
@@ -136,7 +136,7 @@ impl ResourceState {
             .filter(|key| !self.groups.runs(key))
             .collect();
         if self.all_peers_gone() {
-            self.asked.clear();
+            self.groups.forget_all_asked();
             if !self
                 .groups
                 .has_job(|purpose| *purpose == Purpose::AcquireLocal)
@@ -158,7 +158,7 @@ impl ResourceState {
             return;
         }
         for key in self.groups.keys_owned_by(self.setup.local()) {
-            if !self.asked.contains_key(&key) {
+            if !self.groups.is_asked(&key) {
                 self.ask_for(&key);
             }
         }
@@ -168,7 +168,7 @@ impl ResourceState {
     /// ours for itself, when it was heard and did not hear us, or we did not run: without reports only
     /// a question tells.
     pub(in crate::resources) fn ask_again_as_legacy(&mut self) {
-        let keys: Vec<GroupKey> = self.asked.keys().cloned().collect();
+        let keys = self.groups.all_asked();
         if self.run.comm_up() && self.run.phase() == Phase::Stable {
             self.ask_for_own();
         }

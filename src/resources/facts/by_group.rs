@@ -96,12 +96,12 @@ impl ResourceState {
             return Vec::new();
         };
         let agreed = peer.owners() == Some(self.names.owners());
-        if self.left.is_empty() || !agreed {
+        if self.groups.left().next().is_none() || !agreed {
             return Vec::new();
         }
         let theirs = self.theirs_at_most().mirror();
         let mut keys = self.groups.keys_of(theirs);
-        keys.retain(|key| self.left.contains(key));
+        keys.retain(|key| self.groups.is_left(key));
         keys
     }
 
@@ -181,7 +181,7 @@ impl ResourceState {
         let peer = self.peers.get(node);
         manages
             && self.run.phase() != Phase::Shutdown
-            && !self.left.is_empty()
+            && self.groups.left().next().is_some()
             && peer.is_some_and(|peer| {
                 !peer.is_systole() && !peer.has_reported() && peer.is_fresh() && !peer.is_gone()
             })

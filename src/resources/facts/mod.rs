@@ -3,7 +3,6 @@
 mod basic;
 mod by_group;
 mod contest;
-mod groups;
 mod loose;
 mod other;
 mod questions;

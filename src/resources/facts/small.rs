@@ -89,13 +89,12 @@ impl ResourceState {
     /// A request of ours was sent.
     pub(in crate::resources) fn requested(&mut self, message: &Message) {
         let word = message.text(field::IPADDR).unwrap_or_default();
-        if let Some(asked) = self.asked.get_mut(&GroupKey::new(word)) {
-            asked.position = Some(Position::of(message));
-        }
+        self.groups
+            .request_sent(&GroupKey::new(word), Position::of(message));
     }
 
     pub(in crate::resources) fn legacy_deadline(&self) -> Option<Monotonic> {
-        self.asked.values().map(|asked| asked.at).min()
+        self.groups.asked_deadline()
     }
 
     /// How long after its request a stop waits for communication. A peer that we hear and that

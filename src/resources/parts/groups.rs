@@ -8,6 +8,8 @@
 //! | this one | whose a group is |
 //! | `groups/orders.rs` | what runs, and the jobs that start and stop it |
 //! | `groups/trouble.rs` | what does not start |
+//! | `groups/place.rs` | what is not where haresources says |
+//! | `groups/asked.rs` | what was asked for, `auto_failback legacy` |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +20,12 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::parts::trouble::Trouble;
 use crate::resources::parts::work::Work;
 
+mod asked;
 mod orders;
+mod place;
 mod trouble;
+
+use asked::Asked;
 
 /// What is known of one group.
 #[derive(Debug)]
@@ -34,6 +40,22 @@ struct Row {
     trouble: Option<Trouble>,
     /// When it was given on because it did not start.
     passed_on: Option<Monotonic>,
+    place: Place,
+    /// It is held, and was given to another node that asked for it by its key.
+    given: bool,
+    /// `auto_failback legacy`: it was asked for.
+    asked: Option<Asked>,
+}
+
+/// Where a group is by the last change of haresources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// With whoever holds its half.
+    Usual,
+    /// It runs here, and is left to its owner.
+    Left,
+    /// It is ours, and ran on the other node. `said`: that a person has to confirm that it runs there no more.
+    Came { said: bool },
 }
 
 /// All groups, and the work on them.
@@ -64,6 +86,9 @@ impl GroupTable {
             runs: false,
             trouble: None,
             passed_on: None,
+            place: Place::Usual,
+            given: false,
+            asked: None,
         };
         let rows = groups.iter().map(|group| (group.key.clone(), row(group)));
         Self {
@@ -105,11 +130,6 @@ impl GroupTable {
     /// Local or foreign; `None`: no line of haresources names it.
     pub(in crate::resources) fn side_of(&self, key: &GroupKey) -> Option<HoldingSet> {
         self.rows.get(key).map(|row| row.side)
-    }
-
-    /// Whether the network can be asked if another host runs it.
-    pub(in crate::resources) fn has_address(&self, key: &GroupKey) -> bool {
-        self.rows.get(key).is_some_and(|row| row.has_address)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is known and open. Types only: they decide for themselves and know nothing of the core.
 
 pub(in crate::resources) mod behind_scripts;
-pub(in crate::resources) mod by_key;
 pub(in crate::resources) mod contest;
 pub(in crate::resources) mod failback;
 pub(in crate::resources) mod freeze;

@@ -57,6 +57,14 @@ impl ResourceState {
         }
     }
 
+    /// It may be started there from now on: not by us, although we hold its half.
+    fn note_given(&mut self, key: &GroupKey) {
+        let side = self.groups.side_of(key);
+        if self.nice() && side.is_some_and(|side| self.mine.has(side)) {
+            self.groups.give_by_key(key);
+        }
+    }
+
     /// The group is stopped: the other node may start it.
     pub(in crate::resources) fn handed_over(&mut self, to: &NodeName, key: &GroupKey) {
         self.note_given(key);
@@ -79,26 +87,24 @@ impl ResourceState {
         }
         let key = GroupKey::new(word);
         let echoes = self.peers.get(from).is_some_and(Peer::echoes);
-        let Some(asked) = self.asked.get_mut(&key) else {
+        if !self.groups.is_asked(&key) {
             return;
-        };
+        }
         if echoes {
             let text = message.text(field::HEARD).unwrap_or_default();
             let heard = Position::from_text(text).unwrap_or_default();
-            if asked.position.is_none_or(|newest| heard < newest) {
+            if !self.groups.answers_request(&key, heard) {
                 let text = format!("answer of {from} for group {key} is of an earlier request");
                 return self.debug(text);
             }
         }
-        asked.declined.insert(from.clone());
         let by_owner = message.text(field::WEOWN) == Some("yes");
+        let there = self.peers.iter().filter(|(_, peer)| !peer.is_gone());
         let by_all = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| !peer.is_gone())
-            .all(|(name, _)| asked.declined.contains(name));
+            .groups
+            .declined(&key, from, there.map(|(name, _)| name));
         if by_owner || by_all {
-            self.asked.remove(&key);
+            self.groups.forget_asked(&key);
             self.decide(
                 format!("starts group {key}"),
                 format!("{from} lets us have it"),
@@ -109,14 +115,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn legacy_overdue(&mut self) {
-        let now = self.now;
-        let due: Vec<GroupKey> = self
-            .asked
-            .iter()
-            .filter(|(_, asked)| asked.at <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in due {
+        for key in self.groups.to_be_asked(self.now) {
             self.ask_for(&key);
         }
     }

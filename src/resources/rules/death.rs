@@ -115,7 +115,7 @@ impl ResourceState {
         self.go_on_with_takeovers();
         self.note_hands_at_death(node);
         self.peers.entry(node.clone()).or_default().dies();
-        self.confirmed(None);
+        self.groups.all_confirmed();
         self.take_back_given();
         self.failback.disarm();
         // It does not start what is stopped for it: we do.
@@ -196,7 +196,7 @@ impl ResourceState {
             node: from.to_string(),
         });
         self.peers.entry(from.clone()).or_default().leaves();
-        self.confirmed(None);
+        self.groups.all_confirmed();
         self.take_back_given();
         if !self.run.comm_up() {
             return;

@@ -14,7 +14,7 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Lets go of what another node is to run, when it can. `true`: there is something to stop.
     pub(in crate::resources) fn let_owners_take(&mut self) -> bool {
-        self.forget_what_is_held();
+        self.groups.forget_what_is_held(self.mine);
         if !self.at_peace() {
             return false;
         }
@@ -32,7 +32,7 @@ impl ResourceState {
         self.info(format!("stopping {named}: {cause}"));
         self.decide(format!("stops {named}"), cause);
         for key in &keys {
-            self.left.remove(key);
+            self.groups.no_longer_left(key);
             let side = self.groups.side_of(key);
             if side.is_some_and(|side| self.mine.has(side)) {
                 // Held by our file: started again when the other node lets go of it.
@@ -57,8 +57,6 @@ impl ResourceState {
         }
         match outcome {
             GroupOutcome::Started => {
-                self.given_by_key.remove(group);
-                self.confirmed(Some(group));
                 let was_taken = self.groups.started(group);
                 if was_taken && self.nice() && self.run.phase() == Phase::Stable {
                     // What we weigh has changed for whoever hears us.
@@ -252,12 +250,12 @@ impl ResourceState {
         let mut stops = Vec::new();
         for (key, side) in self.groups.keys_and_sides() {
             let (held, runs) = (self.mine.has(side), self.groups.runs(&key));
-            if runs && !held && !self.left.contains(&key) {
+            if runs && !held && !self.groups.is_left(&key) {
                 stops.push(key);
             } else if held
                 && !runs
                 && self.groups.trouble(&key).is_none()
-                && !self.given_by_key.contains(&key)
+                && !self.groups.is_given_by_key(&key)
             {
                 self.groups.start_when_settled(&key, self.now);
             }

@@ -41,27 +41,27 @@ impl ResourceState {
         came: impl IntoIterator<Item = GroupKey>,
         to_go_home: bool,
     ) {
-        self.left = left.into_iter().collect();
-        self.came = came.into_iter().collect();
+        let (left, came) = (left.into_iter().collect(), came.into_iter().collect());
+        self.groups.owners_changed(&left, &came);
         self.failback.file_changed(to_go_home);
-        let named = |keys: &BTreeSet<GroupKey>| {
-            let keys: Vec<GroupKey> = keys.iter().cloned().collect();
+        let named = |keys: BTreeSet<GroupKey>| {
+            let keys: Vec<GroupKey> = keys.into_iter().collect();
             Self::named(&keys)
         };
         let mut decided = Vec::new();
         if to_go_home {
             decided.push("holds the foreign resources for their owner".to_owned());
         }
-        if !self.left.is_empty() {
+        if !left.is_empty() {
             decided.push(format!(
                 "runs {} on until its owner can take it",
-                named(&self.left)
+                named(left)
             ));
         }
-        if !self.came.is_empty() {
+        if !came.is_empty() {
             decided.push(format!(
                 "starts {} only when nobody else runs it",
-                named(&self.came)
+                named(came)
             ));
         }
         for what in decided {
@@ -161,8 +161,8 @@ impl ResourceState {
                 if !taken.contains(&key) {
                     starts.push(key);
                 }
-            } else if !held && (self.stop.released_before() || !self.left.contains(&key)) {
-                self.left.remove(&key);
+            } else if !held && (self.stop.released_before() || !self.groups.is_left(&key)) {
+                self.groups.no_longer_left(&key);
                 stops.push(key);
             }
         }
@@ -184,7 +184,7 @@ impl ResourceState {
         let cause = "everything was being released when the process or its core began anew";
         self.warn("stopping everything, the rest of a release");
         self.decide("releases everything", cause);
-        self.left.clear();
+        self.groups.none_left();
         self.act(Action::WithdrawAddresses(
             self.groups.keys_of(HoldingSet::ALL),
         ));

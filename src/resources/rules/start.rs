@@ -284,13 +284,13 @@ impl ResourceState {
         holds: Option<HoldingSet>,
     ) {
         let goes_on = holds.is_some_and(|holds| holds.has(HoldingSet::LOCAL));
-        let keys: Vec<GroupKey> = self.left.iter().cloned().collect();
+        let keys: Vec<GroupKey> = self.groups.left().cloned().collect();
         if goes_on || keys.is_empty() {
             return;
         }
         let named = Self::named(&keys);
         self.lift_freeze("a node begins anew that owns what runs here");
-        self.left.clear();
+        self.groups.none_left();
         self.release_unheld(
             keys,
             &format!("stopping {named}: its owner {node} begins anew, and takes it"),

@@ -58,7 +58,7 @@ impl ResourceState {
         self.wanted = None;
         self.offered = None;
         self.groups.forget_all_trouble();
-        self.asked.clear();
+        self.groups.forget_all_asked();
         // What is being started comes to its end; nothing else begins.
         self.groups.refuse_starts();
         self.stop.goes_on(Stop::Wanted {

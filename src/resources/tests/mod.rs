@@ -168,8 +168,8 @@ impl Core {
         for (key, side) in state.groups.sides().filter(|_| quiet) {
             let held = state.mine.has(side);
             let runs = state.groups.runs(key);
-            let known = state.groups.trouble(key).is_some() || state.given_by_key.contains(key);
-            let left = state.left.contains(key);
+            let known = state.groups.trouble(key).is_some() || state.groups.is_given_by_key(key);
+            let left = state.groups.is_left(key);
             assert!(held || left || !runs, "{key} runs and is not held");
             assert!(runs || !held || known, "{key} is held and down");
         }

@@ -33,6 +33,8 @@ impl GroupTable {
             return false;
         };
         row.passed_on = None;
+        row.given = false;
+        row.place = row.place.confirmed();
         let before = row.trouble.take();
         before.is_some_and(|trouble| trouble.is_address_taken())
     }
