@@ -9,10 +9,11 @@ use super::host::{Kind, wait_until};
 use super::pair::{LONG, NODES, Pair, PairConfig};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
-/// Writes down what it was given, then runs on.
+/// Writes down what it was given, then runs on. The pause lets the shell close its end of the pipe before its descriptors
+/// are listed.
 const DUMP: &str = r#"#!/bin/sh
 { echo "args $# $*"; echo "id $(id)"; echo "dir $(pwd)"; echo "umask $(umask)"; } >/var/log/client.$$
-{ echo "fds $(ls /proc/$$/fd | tr '\n' ' ')"; echo "class $(ps -o cls= -p $$)"; } >>/var/log/client.$$
+{ echo "fds $(sleep 0.2; ls /proc/$$/fd | tr '\n' ' ')"; echo "class $(ps -o cls= -p $$)"; } >>/var/log/client.$$
 echo "group $([ $(ps -o pgid= -p $$) = $$ ] && echo own)" >>/var/log/client.$$
 grep -E '^(VmLck|SigBlk|Cap...):' /proc/$$/status | tr '\t' ' ' >>/var/log/client.$$
 tr '\0' '\n' </proc/$$/environ | grep -vE '^(_|PWD|OLDPWD|SHLVL)=' | sort >>/var/log/client.$$
