@@ -457,6 +457,38 @@ mod tests {
         assert_eq!(read(), [""; 0], "a start puts them back");
     }
 
+    /// Files as versions wrote them that are out there: what is read from one is written again as the same
+    /// bytes.
+    #[test]
+    fn the_words_of_released_versions_are_what_they_were() {
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/handover");
+        let mut seen = 0;
+        for version in ["381d4ec", "44c1ac9"] {
+            for file in fs::read_dir(format!("{place}/{version}")).unwrap() {
+                let path = file.unwrap().path();
+                let text = fs::read_to_string(&path).unwrap();
+                let words = text.lines().map(str::to_owned);
+                let read = parse("heartbeat", words).unwrap();
+                let owners = read.owners.iter();
+                let mut early: Vec<String> = owners
+                    .map(|(whose, key)| Options::owner_word(*whose, key))
+                    .collect();
+                early.extend(read.standby.as_ref().map(Options::standby_word));
+                early.extend(read.releases.then(Options::releases_word));
+                let unfinished = read.unfinished.iter();
+                let unfinished = unfinished.map(|key| Options::unfinished_word(key));
+                let running: Vec<String> = read.running.iter().cloned().chain(unfinished).collect();
+                let crate::cli::Command::Restarted(Some(held)) = read.command else {
+                    panic!("{path:?}");
+                };
+                let again = read.restart_words(held, &early, &running, read.frozen);
+                assert_eq!(again.join("\n") + "\n", text, "{path:?}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 24);
+    }
+
     #[test]
     fn a_successor_begins_with_what_was_held() {
         let directory = tempfile::tempdir().unwrap();
