@@ -23,7 +23,7 @@ use crate::ha_log::{HaLog, Targets, host_name, line};
 use crate::notice::{self, Severity, Speaker};
 use crate::os::paths::Paths;
 use crate::own_addresses;
-use crate::process::guardian;
+use crate::process::locks;
 use crate::process::pid_file::{PidFile, look};
 
 /// One call of a helper program: what it was given, and where its words go.
@@ -126,7 +126,7 @@ impl Call<'_> {
                     self.paths.control().display()
                 )),
                 PidFile::Absent | PidFile::Stale(_)
-                    if guardian::is_taken(&self.paths.guardian_lock()) =>
+                    if locks::is_taken(&self.paths.guardian_lock()) =>
                 {
                     Err(
                         "heartbeat has died, and its guardian starts it again or releases its \

@@ -28,10 +28,11 @@ use systole::os::paths::Paths;
 use systole::os::sd_notify;
 use systole::own_addresses;
 use systole::process::daemonize::{self, Starting};
+use systole::process::files;
 use systole::process::guardian::{self, Link, Why};
+use systole::process::locks::{take_lock, try_lock};
 use systole::process::pid_file::{self, ClaimError, PidFile};
 use systole::process::reload::{LastGood, Stamps};
-use systole::process::run_file;
 use systole::protocol::group::GroupKey;
 use systole::release;
 use systole::resources::holding::HoldingSet;
@@ -195,7 +196,7 @@ fn release_resources(arguments: &[OsString]) -> u8 {
         debug: 0,
     };
     // With the files that the daemon ran with: those on disk may be what it died of.
-    let last = run_file::recall::<LastGood>(&paths.last_good()).ok();
+    let last = files::recall::<LastGood>(&paths.last_good()).ok();
     let with_groups = LoadOptions {
         manage_resources: true,
         ..options
@@ -482,7 +483,7 @@ impl Process {
 
     /// The files that the daemon before ran with, if it kept them.
     fn last_good(&self) -> Option<(Loaded, LastGood)> {
-        let files = run_file::recall::<LastGood>(&self.paths.last_good()).ok()?;
+        let files = files::recall::<LastGood>(&self.paths.last_good()).ok()?;
         let options = self.load_options(Purpose::Resume);
         let loaded = load::load(&self.paths, &Remembered(&files.answers), &options).ok()?;
         self.show(&loaded, Purpose::Resume);
@@ -635,7 +636,7 @@ impl Process {
     /// There is one daemon only, and none but its own beside a guardian at work.
     fn lock(&self, resumed: bool) -> Result<Option<File>, u8> {
         let take = |path: &Path| {
-            guardian::take_lock(path).map_err(|error| {
+            take_lock(path).map_err(|error| {
                 self.fail(&format!(
                     "cannot make lock file {}: {error}",
                     path.display()
@@ -656,8 +657,7 @@ impl Process {
         if self.options.release.is_some() {
             // The guardian has seen to it that no other goes on; one that hangs in the kernel may
             // still have the lock.
-            return guardian::try_lock(&self.paths.daemon_lock())
-                .map_err(|error| self.fail(&error));
+            return try_lock(&self.paths.daemon_lock()).map_err(|error| self.fail(&error));
         }
         match take(&self.paths.daemon_lock())?.map(Some) {
             Some(lock) => Ok(lock),

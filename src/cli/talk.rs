@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::config::environment::Machine;
 use crate::config::load;
 use crate::os::paths::Paths;
-use crate::process::guardian;
+use crate::process::locks;
 use crate::process::pid_file::{self, PidFile};
 
 /// How often `-k` looks whether the daemon has ended.
@@ -74,7 +74,7 @@ pub fn status(paths: &Paths) -> Answer {
 pub fn stop(paths: &Paths) -> Answer {
     let mut waited = false;
     let (pid, guarded) = loop {
-        let guarded = guardian::is_taken(&paths.guardian_lock());
+        let guarded = locks::is_taken(&paths.guardian_lock());
         match pid_file::look(&paths.pid_file) {
             PidFile::Running(pid) => break (pid, guarded),
             PidFile::Stale(_) | PidFile::Absent if guarded => {
@@ -114,7 +114,7 @@ fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
             }
         }
         // Asked before the file is read: a guardian that is gone has started nobody after that.
-        let guarded_now = guardian::is_taken(&paths.guardian_lock());
+        let guarded_now = locks::is_taken(&paths.guardian_lock());
         match pid_file::look(&paths.pid_file) {
             // Its guardian tells it to stop as well, if it is told itself; the one before may have
             // died before it could say so.
@@ -236,9 +236,7 @@ mod tests {
     #[test]
     fn stop_waits_for_the_successor_of_a_daemon_that_dies_meanwhile() {
         let (_root, paths) = paths(None);
-        let guardian = guardian::take_lock(&paths.guardian_lock())
-            .unwrap()
-            .unwrap();
+        let guardian = locks::take_lock(&paths.guardian_lock()).unwrap().unwrap();
         let mut first = daemon(&paths, "sleep", &["60"]);
         name(&paths, &first);
         fs::write(paths.held(), "held").unwrap();
@@ -304,9 +302,7 @@ mod tests {
     fn stop_waits_for_a_release_and_tells_how_it_ended() {
         for (released, code) in [(true, 0), (false, 1)] {
             let (_root, paths) = paths(Some("2147483647\n"));
-            let guardian = guardian::take_lock(&paths.guardian_lock())
-                .unwrap()
-                .unwrap();
+            let guardian = locks::take_lock(&paths.guardian_lock()).unwrap().unwrap();
             fs::write(paths.held(), "held").unwrap();
             std::thread::scope(|scope| {
                 let stopping = scope.spawn(|| stop(&paths));
@@ -344,9 +340,7 @@ mod tests {
         let (_root, paths) = paths(None);
         let mut other = daemon(&paths, "sleep", &["60"]);
         name(&paths, &other);
-        let _its_guardian = guardian::take_lock(&paths.guardian_lock())
-            .unwrap()
-            .unwrap();
+        let _its_guardian = locks::take_lock(&paths.guardian_lock()).unwrap().unwrap();
         fs::write(paths.held(), "held").unwrap();
         answer(0)(wait_for_end(&paths, i32::MAX, true));
         other.kill().unwrap();

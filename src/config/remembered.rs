@@ -282,7 +282,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::process::run_file::{keep, recall};
+    use crate::process::files::{keep, recall};
 
     #[test]
     fn what_was_answered_is_answered_again_whatever_has_become_of_it() {

@@ -11,6 +11,7 @@ use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::groups::tests::Cluster;
 use crate::actors::resource_group::tests::Scripts;
 use crate::clock::Clock;
+use crate::process::locks;
 use crate::protocol::event::GroupOrder::{Start, Stop};
 
 #[derive(Debug, PartialEq, Eq)]
@@ -401,7 +402,7 @@ fn a_running_daemon_that_does_not_listen_is_never_worked_beside() {
 fn a_guardian_at_work_is_never_worked_beside() {
     let scripts = tree();
     fs::create_dir_all(&scripts.paths.run_dir).expect("run");
-    let lock = guardian::take_lock(&scripts.paths.guardian_lock());
+    let lock = locks::take_lock(&scripts.paths.guardian_lock());
     let lock = lock.expect("a lock").expect("free");
     for pid_file in [None, Some("2147483647\n")] {
         if let Some(text) = pid_file {

@@ -28,11 +28,10 @@ mod why;
 mod word;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io;
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -52,6 +51,8 @@ use crate::cli::Options;
 use crate::clock::Clock;
 use crate::os::paths::Paths;
 use crate::process::daemonize;
+use crate::process::files::read_ours;
+use crate::process::locks::take_lock;
 
 /// The guardian's first word in process lists; it also tells the program what to be.
 pub const TITLE: &str = "heartbeat: guardian";
@@ -61,9 +62,6 @@ pub const RELEASE_TITLE: &str = "heartbeat: releasing resources";
 
 /// How often a daemon that cannot be started (no memory, a program file being replaced) is tried.
 const START_TRIES: u32 = 50;
-
-/// How long a lock is waited for: its last holder may be ending this moment.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pause between two tries of anything.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -79,75 +77,12 @@ const KILLED: Duration = Duration::from_millis(200);
 /// Exit code of a guardian that could not do its work, and of every release.
 pub(crate) const EXIT_GENERIC: u8 = 1;
 
-/// Takes the lock file at `path`, waiting [`LOCK_PATIENCE`] at most; `None`: somebody has it. It is
-/// given up with the file or the process.
-///
-/// # Errors
-/// The file cannot be made.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "before anything runs in this process"
-)]
-pub fn take_lock(path: &Path) -> io::Result<Option<File>> {
-    let mut waited = Duration::ZERO;
-    loop {
-        match try_lock(path)? {
-            None if waited < LOCK_PATIENCE => std::thread::sleep(PAUSE),
-            locked => return Ok(locked),
-        }
-        waited = waited.saturating_add(PAUSE);
-    }
-}
-
-/// Takes the lock file at `path` if that is free; `None`: somebody has it.
-///
-/// # Errors
-/// The file cannot be made.
-pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Whether somebody has the lock file at `path`. Whoever wants it at that moment waits for longer
-/// than this takes.
-#[must_use]
-pub fn is_taken(path: &Path) -> bool {
-    // Not made: where there is none, nobody has it.
-    OpenOptions::new()
-        .write(true)
-        .open(path)
-        .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
-}
-
 /// The words in the file of what is held, one a line.
 ///
 /// # Errors
 /// No such file, or not one that we can have written.
 pub fn read_held(path: &Path) -> io::Result<Vec<OsString>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
-    let data = file.metadata()?;
-    if !data.is_file() || data.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(io::Error::other("not a file of ours"));
-    }
-    let mut text = Vec::new();
-    // One more, so that a part never passes for the whole.
-    let most = u64::try_from(MAX_HELD_BYTES).unwrap_or(u64::MAX);
-    file.take(most.saturating_add(1)).read_to_end(&mut text)?;
-    if text.len() > MAX_HELD_BYTES {
-        return Err(io::Error::other("too long"));
-    }
+    let text = read_ours(path, MAX_HELD_BYTES)?;
     let Some(lines) = text.strip_suffix(b"\n") else {
         return Err(io::Error::other("not whole"));
     };

@@ -5,15 +5,15 @@
 //! old content or the new. All of this blocks: call it before the cluster thread starts, or on
 //! another thread.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
+use crate::process::files;
 use crate::protocol::identity::{
     StoredGeneration, next_generation, parse_generation_file, parse_uuid_file, random_uuid,
     render_generation_file,
@@ -239,22 +239,9 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
 
 /// Puts `content` in the place of the file, whole or not at all.
 fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let new = PathBuf::from(name);
-    let written = write_synced(&new, content)
-        .and_then(|()| fs::rename(&new, path))
-        .and_then(|()| {
-            path.parent()
-                .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-        });
-    written.map_err(|source| {
-        // Nothing to do about a left-over that cannot be removed either.
-        let _ = fs::remove_file(&new);
-        StateError::Write {
-            path: path.to_owned(),
-            source,
-        }
+    files::replace_synced(path, content, MODE).map_err(|source| StateError::Write {
+        path: path.to_owned(),
+        source,
     })
 }
 
@@ -269,21 +256,11 @@ fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(MODE)
-        .open(path)?;
-    // Whatever the umask was.
-    file.set_permissions(Permissions::from_mode(MODE))?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const START: u64 = 1_795_212_321;

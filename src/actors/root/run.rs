@@ -38,9 +38,9 @@ use crate::os::paths::Paths;
 use crate::os::sd_notify;
 use crate::own_addresses;
 use crate::process::daemonize::Starting;
+use crate::process::files;
 use crate::process::guardian::Link;
 use crate::process::reload::Stamps;
-use crate::process::run_file;
 use crate::process::startup;
 use crate::process::state_files::{self, GenerationFile, RunningIdentity};
 use crate::protocol::identity::uuid_of_node_name;
@@ -180,7 +180,7 @@ fn prepare(
     died: bool,
 ) -> Result<Prepared, Box<dyn std::error::Error>> {
     // The disk is asked nothing then: it may hang, and nobody was told to wait.
-    let before = died.then(|| run_file::recall::<RunningIdentity>(&paths.identity()));
+    let before = died.then(|| files::recall::<RunningIdentity>(&paths.identity()));
     let before = before.and_then(Result::ok);
     let (generation_file, generation) = if let Some(before) = &before {
         GenerationFile::take_after(&paths.var_lib, before, GENERATIONS_AHEAD)

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use tracing::warn;
 
 use crate::config::remembered::Answers;
+use crate::process::files;
 use crate::process::reload::{LastGood, Stamps};
-use crate::process::run_file;
 use crate::process::state_files::RunningIdentity;
 use crate::protocol::name::Generation;
 
@@ -26,7 +26,7 @@ impl Successor {
         let Some((path, _)) = &self.paths else {
             return;
         };
-        if let Err(error) = run_file::keep(path, &self.files) {
+        if let Err(error) = files::keep(path, &self.files) {
             warn!(path = %path.display(), %error, "the configuration in use is not kept: after a sudden death the files on disk count");
         }
     }
@@ -35,7 +35,7 @@ impl Successor {
         let Some((_, path)) = &self.paths else {
             return;
         };
-        if let Err(error) = run_file::keep(path, &self.identity) {
+        if let Err(error) = files::keep(path, &self.identity) {
             warn!(path = %path.display(), %error, "the generation in use is not kept: after a sudden death that on disk counts");
         }
     }

@@ -1,16 +1,7 @@
+use std::fs;
+use std::io::Read as _;
+
 use super::*;
-#[test]
-fn a_lock_is_had_by_one() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("lock");
-    assert!(!is_taken(&path) && !path.exists());
-    let first = take_lock(&path).unwrap();
-    assert!(first.is_some());
-    assert!(is_taken(&path));
-    assert!(take_lock(&path).unwrap().is_none());
-    drop(first);
-    assert!(take_lock(&path).unwrap().is_some());
-}
 
 #[test]
 fn only_a_whole_file_of_ours_is_believed() {
