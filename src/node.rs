@@ -1,6 +1,7 @@
 //! One node's whole core: membership and resource handshake stepped in one call, so that their
 //! order can never differ.
 
+pub mod resume;
 mod turn;
 
 use std::time::Duration;

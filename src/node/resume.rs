@@ -1,0 +1,141 @@
+//! How a node goes on where another process, or another core of this one, ended: what that left
+//! ([`Resume`]), and what a node has to leave all the time ([`Duty`]).
+
+use super::Node;
+use crate::protocol::group::GroupKey;
+use crate::protocol::membership::Identity;
+use crate::protocol::settings::NodeSettings;
+use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
+
+/// What a successor goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// What the node holds by duty.
+    pub holding: HoldingSet,
+    /// Groups that run.
+    pub running: Vec<GroupKey>,
+    /// Groups with an order in hand at the end of the one before: they may run or not.
+    pub unfinished: Vec<GroupKey>,
+    /// Groups that run here and are left to their owner, see `resources/owners.rs`.
+    pub left: Vec<GroupKey>,
+    /// Groups that are this node's by now and ran on the other node.
+    pub came: Vec<GroupKey>,
+    /// The other node's groups that are held were this node's before haresources was changed.
+    pub to_go_home: bool,
+    /// The standby that was open at that end.
+    pub standby: Option<OpenStandby>,
+    /// Everything was being released at that end.
+    pub releases: bool,
+    /// Nothing is started or stopped.
+    pub frozen: bool,
+}
+
+impl Resume {
+    /// Whether a group ran. One in the middle of a start may have been about to ask the network first
+    /// who has its addresses, and proves nothing.
+    #[must_use]
+    pub fn surely_ran(&self) -> bool {
+        let certain = |key: &GroupKey| !self.unfinished.contains(key);
+        self.running.iter().any(certain)
+    }
+}
+
+/// What a node tells at each change, so that it is written down for a successor. The rest of
+/// [`Resume`] follows from its orders and their outcomes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Duty {
+    /// What the node holds by duty.
+    pub holding: HoldingSet,
+    /// The standby in which it is.
+    pub standby: Option<OpenStandby>,
+    /// Everything is being released.
+    pub releases: bool,
+    /// Nothing is started or stopped.
+    pub frozen: bool,
+}
+
+impl From<&Resume> for Duty {
+    /// What is written down for the successor of a successor, before it has said anything.
+    fn from(resume: &Resume) -> Self {
+        Self {
+            holding: resume.holding,
+            standby: resume.standby.clone(),
+            releases: resume.releases,
+            frozen: resume.frozen,
+        }
+    }
+}
+
+impl Node {
+    /// A node whose groups went on running while its process or its central actor began anew.
+    /// `identity` carries a new generation; peers see a quick restart and nothing moves. As with
+    /// [`new`](Self::new) nothing is sent before [`start`](Self::start).
+    /// Spec: docs/protocol/membership.md, 9.3.
+    #[must_use]
+    pub fn go_on(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resume) -> Self {
+        let Resume {
+            holding,
+            running,
+            unfinished,
+            left,
+            came,
+            to_go_home,
+            standby,
+            releases,
+            frozen,
+        } = resume.clone();
+        let mut node = Self::new(settings, identity, seed);
+        node.membership.go_on();
+        node.resources.resume(holding, running);
+        if holding.is_none()
+            && let Some(isolation) = &mut node.isolation
+        {
+            isolation.go_on_with_nothing();
+        }
+        // All of this says what the unfinished groups are for: it comes before they are ordered.
+        node.resources.note_changed_owners(left, came, to_go_home);
+        if let Some(open) = standby {
+            node.keep_standby(open);
+        }
+        if releases {
+            node.resources.keep_release();
+        }
+        node.resources.finish(unfinished);
+        if frozen {
+            node.resources.keep_frozen();
+        }
+        node
+    }
+
+    /// What a successor has to know, beside the groups that run.
+    #[must_use]
+    pub fn duty(&self) -> Duty {
+        Duty {
+            holding: self.resources.holding(),
+            standby: self.resources.open_standby(),
+            releases: self.resources.gives_everything_up(),
+            frozen: self.resources.frozen(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_being_started_did_not_surely_run() {
+        let keys = |words: &[&str]| words.iter().map(|word| GroupKey::new(word)).collect();
+        let resume = |running, unfinished| Resume {
+            holding: HoldingSet::ALL,
+            running: keys(running),
+            unfinished: keys(unfinished),
+            ..Resume::default()
+        };
+        assert!(resume(&["a"], &[]).surely_ran());
+        assert!(resume(&["a", "b"], &["b"]).surely_ran());
+        assert!(!resume(&["a"], &["a"]).surely_ran());
+        assert!(!resume(&[], &[]).surely_ran());
+    }
+}

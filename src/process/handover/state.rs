@@ -1,0 +1,382 @@
+//! The node's state as it is handed on, and what it means to a successor. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::node::resume::{Duty, Resume};
+use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
+use crate::resources::owners::{Before, Whose};
+
+/// The version of what is written. To be raised when a field is added.
+const VERSION: u32 = 1;
+
+/// The lowest version whose reader is right about what is written. To be raised when a field that is
+/// there gets another meaning.
+const READABLE_BY: u32 = 1;
+
+/// How the daemon was called. Its successor is called the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Called {
+    /// Not `-M`.
+    pub manage_resources: bool,
+    /// Not `-l`.
+    pub realtime: bool,
+    /// `-f`.
+    pub foreground: bool,
+    /// How often `-d` was given.
+    pub debug: u8,
+}
+
+impl Default for Called {
+    /// Without any letter.
+    fn default() -> Self {
+        Self {
+            manage_resources: true,
+            realtime: true,
+            foreground: false,
+            debug: 0,
+        }
+    }
+}
+
+/// Everything that a successor has to know of a node. A field that is missing has its default; one that
+/// is unknown is ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeState {
+    /// How the daemon was called.
+    pub called: Called,
+    /// What the node holds by duty.
+    #[serde(with = "holding_word")]
+    pub holding: HoldingSet,
+    /// All groups of haresources, and what else may run.
+    #[serde(with = "by_key")]
+    pub groups: BTreeMap<GroupKey, GroupState>,
+    /// The standby that is open with a legacy node.
+    #[serde(with = "standby_text")]
+    pub standby: Option<OpenStandby>,
+    /// Everything is being released.
+    pub releases: bool,
+    /// Nothing is started or stopped.
+    pub frozen: bool,
+}
+
+/// What a successor has to know of one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupState {
+    /// Whose it was in the haresources that the daemon went by; `None`: it is not in there, or an older
+    /// program wrote this.
+    #[serde(with = "whose_word", skip_serializing_if = "Option::is_none")]
+    pub whose: Option<Whose>,
+    /// It was ordered to start, and has not been reported as stopped since.
+    #[serde(skip_serializing_if = "is_false")]
+    pub may_run: bool,
+    /// An order for it is in hand, or was not yet given to it: a successor has to find out what runs.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unfinished: bool,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// By which road a successor comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Road {
+    /// The process replaced itself: everything was settled, and the others were told to wait.
+    InPlace,
+    /// The daemon was killed or crashed.
+    Death,
+    /// The same, and the successor is only to release everything.
+    Release,
+}
+
+impl NodeState {
+    /// Of a node that begins, or goes on with `resume`.
+    #[must_use]
+    pub fn begin(
+        called: Called,
+        local: &NodeName,
+        groups: &[ResourceGroup],
+        resume: Option<&Resume>,
+    ) -> Self {
+        let none = Resume::default();
+        let resume = resume.unwrap_or(&none);
+        let mut state = Self {
+            called,
+            holding: resume.holding,
+            standby: resume.standby.clone(),
+            releases: resume.releases,
+            frozen: resume.frozen,
+            groups: BTreeMap::new(),
+        };
+        for group in groups {
+            let whose = match group.owner == *local {
+                true if resume.came.contains(&group.key) => Whose::Came,
+                true => Whose::Own,
+                false if resume.left.contains(&group.key) => Whose::Left,
+                false => Whose::Other,
+            };
+            state.group(&group.key).whose = Some(whose);
+        }
+        for key in &resume.running {
+            state.group(key).may_run = true;
+        }
+        for key in &resume.unfinished {
+            state.group(key).unfinished = true;
+        }
+        state
+    }
+
+    /// What is noted of a group.
+    pub fn group(&mut self, key: &GroupKey) -> &mut GroupState {
+        self.groups.entry(key.clone()).or_default()
+    }
+
+    /// What the node tells of itself.
+    pub fn set_duty(&mut self, duty: Duty) {
+        let Duty {
+            holding,
+            standby,
+            releases,
+            frozen,
+        } = duty;
+        self.holding = holding;
+        self.standby = standby;
+        self.releases = releases;
+        self.frozen = frozen;
+    }
+
+    /// These groups are left to their owner, or ran on the other node, and no other.
+    pub fn set_moved(&mut self, left: &BTreeSet<GroupKey>, came: &BTreeSet<GroupKey>) {
+        for (key, group) in &mut self.groups {
+            group.whose = group.whose.map(|whose| match whose {
+                Whose::Own | Whose::Came if came.contains(key) => Whose::Came,
+                Whose::Own | Whose::Came => Whose::Own,
+                Whose::Other | Whose::Left if left.contains(key) => Whose::Left,
+                Whose::Other | Whose::Left => Whose::Other,
+            });
+        }
+    }
+
+    /// These groups are unfinished and no other. A group of which nothing is to be known is forgotten.
+    pub fn set_unfinished(&mut self, keys: &BTreeSet<&GroupKey>) {
+        for (key, group) in &mut self.groups {
+            group.unfinished = keys.contains(key);
+        }
+        for key in keys {
+            self.group(key).unfinished = true;
+        }
+        self.groups
+            .retain(|_, group| *group != GroupState::default());
+    }
+
+    /// Groups that may run.
+    pub fn may_run(&self) -> impl Iterator<Item = &GroupKey> {
+        let groups = self.groups.iter();
+        groups
+            .filter(|(_, group)| group.may_run)
+            .map(|(key, _)| key)
+    }
+
+    /// Groups of which a successor has to find out what runs.
+    pub fn unfinished(&self) -> impl Iterator<Item = &GroupKey> {
+        let groups = self.groups.iter();
+        groups
+            .filter(|(_, group)| group.unfinished)
+            .map(|(key, _)| key)
+    }
+
+    /// What a successor goes on with, by the haresources that counts now.
+    #[must_use]
+    pub fn resume(&self, local: &NodeName, groups: &[ResourceGroup], road: Road) -> Resume {
+        let owners = self.groups.iter();
+        let mut before = Before {
+            owners: owners
+                .filter_map(|(key, group)| Some((key.clone(), group.whose?)))
+                .collect(),
+            holding: self.holding,
+            running: self.may_run().cloned().collect(),
+            unfinished: self.unfinished().cloned().collect(),
+        };
+        if road != Road::InPlace {
+            before = before.after_death(local, groups);
+        }
+        let now = before.by(local, groups);
+        let resume = Resume {
+            holding: now.holding,
+            running: before.running.iter().cloned().collect(),
+            unfinished: before.unfinished.iter().cloned().collect(),
+            left: now.left.into_iter().collect(),
+            came: now.came.into_iter().collect(),
+            to_go_home: now.to_go_home,
+            standby: self.standby.clone(),
+            releases: self.releases,
+            frozen: self.frozen,
+        };
+        match road {
+            Road::InPlace | Road::Death => resume,
+            // Whatever was in hand: everything is stopped.
+            Road::Release => Resume {
+                running: before.running.union(&before.unfinished).cloned().collect(),
+                unfinished: Vec::new(),
+                standby: None,
+                releases: false,
+                frozen: false,
+                ..resume
+            },
+        }
+    }
+
+    /// As JSON, with the version that wrote it.
+    ///
+    /// # Errors
+    /// It cannot be said as JSON.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Written {
+            version: VERSION,
+            readable_by: READABLE_BY,
+            state: self,
+        })
+    }
+
+    /// Reads [`to_json`](Self::to_json) back.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn from_json(text: &str) -> Result<Self, BadState> {
+        // First: what a version that this one cannot understand wrote may have any form.
+        let Head { readable_by } = serde_json::from_str(text)?;
+        if readable_by > VERSION {
+            return Err(BadState::Newer(readable_by));
+        }
+        let Read { state } = serde_json::from_str(text)?;
+        Ok(state)
+    }
+}
+
+/// Why a state in JSON cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadState {
+    /// It is none.
+    #[error("{0}")]
+    Broken(
+        /// What is wrong, and where.
+        #[from]
+        serde_json::Error,
+    ),
+    /// A later version wrote it, and this one would misunderstand it.
+    #[error("only version {0} of it and later ones understand it")]
+    Newer(
+        /// The lowest version that understands it.
+        u32,
+    ),
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    readable_by: u32,
+    state: &'a NodeState,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    readable_by: u32,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    state: NodeState,
+}
+
+/// A set as the word that it has everywhere.
+mod holding_word {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::resources::holding::HoldingSet;
+
+    pub(super) fn serialize<S: Serializer>(set: &HoldingSet, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(set.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<HoldingSet, D::Error> {
+        let word = String::deserialize(from)?;
+        HoldingSet::from_word(&word).ok_or_else(|| D::Error::custom(format!("no set: {word:?}")))
+    }
+}
+
+/// Groups by the text of their keys.
+mod by_key {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::GroupState;
+    use crate::protocol::group::GroupKey;
+
+    type Groups = BTreeMap<GroupKey, GroupState>;
+
+    pub(super) fn serialize<S: Serializer>(groups: &Groups, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(groups.iter().map(|(key, group)| (key.as_str(), group)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Groups, D::Error> {
+        let groups = BTreeMap::<String, GroupState>::deserialize(from)?;
+        let groups = groups.into_iter();
+        Ok(groups
+            .map(|(key, group)| (GroupKey::new(&key), group))
+            .collect())
+    }
+}
+
+/// An owner as a word; one that a later version knows is unknown here.
+mod whose_word {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::resources::owners::Whose;
+
+    pub(super) fn serialize<S: Serializer>(
+        whose: &Option<Whose>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        whose.map(Whose::word).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Whose>, D::Error> {
+        let word = Option::<String>::deserialize(from)?;
+        Ok(word.and_then(|word| Whose::from_word(&word)))
+    }
+}
+
+/// A standby as its text; one that a later version knows is none here.
+mod standby_text {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::resources::left_open::OpenStandby;
+
+    pub(super) fn serialize<S: Serializer>(
+        open: &Option<OpenStandby>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        open.as_ref().map(OpenStandby::to_text).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<OpenStandby>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        Ok(text.and_then(|text| OpenStandby::from_text(&text)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use super::*;
+
+fn keys<'a>(keys: impl Iterator<Item = &'a GroupKey>) -> Vec<String> {
+    keys.map(ToString::to_string).collect()
+}
+
+fn group(owner: &str, key: &str) -> ResourceGroup {
+    ResourceGroup {
+        key: GroupKey::new(key),
+        owner: NodeName::new(owner).unwrap(),
+        resources: vec![key.to_owned()],
+    }
+}
+
+fn full() -> NodeState {
+    let mut state = NodeState {
+        called: Called {
+            manage_resources: true,
+            realtime: false,
+            foreground: true,
+            debug: 2,
+        },
+        holding: HoldingSet::ALL,
+        standby: OpenStandby::from_text("takes all beta 3ea.1f"),
+        releases: true,
+        frozen: true,
+        groups: BTreeMap::new(),
+    };
+    *state.group(&GroupKey::new("10.0.0.1")) = GroupState {
+        whose: Some(Whose::Left),
+        may_run: true,
+        unfinished: true,
+    };
+    state.group(&GroupKey::new("gone \"é\"")).may_run = true;
+    state
+}
+
+#[test]
+fn json_is_read_back() {
+    for state in [NodeState::default(), full()] {
+        let text = state.to_json().unwrap();
+        assert!(!text.contains('\n'));
+        assert_eq!(NodeState::from_json(&text).unwrap(), state);
+    }
+}
+
+/// The text itself, so that a change of it is seen: other versions read it.
+#[test]
+fn the_json_of_version_1_is_what_it_was() {
+    let text = "{\"version\":1,\"readable_by\":1,\"state\":{\"called\":{\"manage_resources\":true,\
+        \"realtime\":false,\"foreground\":true,\"debug\":2},\"holding\":\"all\",\"groups\":{\"10.0.0.1\":\
+        {\"whose\":\"left\",\"may_run\":true,\"unfinished\":true},\"gone \\\"é\\\"\":{\"may_run\":true}},\
+        \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true}}";
+    assert_eq!(NodeState::from_json(text).unwrap(), full());
+    assert_eq!(full().to_json().unwrap(), text);
+}
+
+#[test]
+fn what_is_missing_has_a_default_and_what_is_unknown_is_ignored() {
+    let read = |text: &str| NodeState::from_json(text).unwrap();
+    assert_eq!(
+        read(r#"{"readable_by":1,"state":{}}"#),
+        NodeState::default()
+    );
+    let later = read(
+        r#"{"version":7,"readable_by":1,"more":[{}],"state":{"holding":"local","new":{"a":1},
+        "groups":{"a":{"whose":"lent","may_run":true,"new":null}},"standby":"dances all beta 1.1"}}"#,
+    );
+    assert_eq!(later.holding, HoldingSet::LOCAL);
+    assert_eq!(keys(later.may_run()), ["a"]);
+    assert_eq!(later.groups[&GroupKey::new("a")].whose, None);
+    assert_eq!(later.standby, None);
+}
+
+#[test]
+fn what_would_be_misunderstood_is_refused_with_a_reason() {
+    let why = |text: &str| NodeState::from_json(text).unwrap_err().to_string();
+    assert!(why(r#"{"version":9,"readable_by":2,"state":[1]}"#).contains("only version 2"));
+    assert!(why(r#"{"readable_by":1,"state":{"holding":"most"}}"#).contains("no set: \"most\""));
+    assert!(why(r#"{"readable_by":1}"#).contains("missing field `state`"));
+    assert!(why(r#"{"state":{}}"#).contains("readable_by"));
+    assert!(why("").contains("EOF"));
+    assert!(why(r#"{"readable_by":1,"state":{}} x"#).contains("trailing"));
+    assert!(why(r#"{"readable_by":-1,"state":{}}"#).contains("invalid value"));
+    // However deep it goes, it is not followed to the end of the stack.
+    let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
+    let nested = deep("[", "]");
+    assert!(NodeState::from_json(&format!(r#"{{"readable_by":1,"state":{nested}}}"#)).is_err());
+    let cut = deep("{\"a\":", "");
+    assert!(NodeState::from_json(&format!(r#"{{"readable_by":1,"new":{cut}"#)).is_err());
+    let unknown = format!(r#"{{"readable_by":1,"state":{{"new":{nested}}}}}"#);
+    assert_eq!(
+        NodeState::from_json(&unknown).unwrap(),
+        NodeState::default()
+    );
+}
+
+#[test]
+fn a_node_that_begins_has_nothing_and_knows_whose_its_groups_are() {
+    let alpha = NodeName::new("alpha").unwrap();
+    let groups = [group("alpha", "a"), group("beta", "b")];
+    let state = NodeState::begin(Called::default(), &alpha, &groups, None);
+    assert_eq!(state.holding, HoldingSet::NONE);
+    assert_eq!(state.groups[&GroupKey::new("a")].whose, Some(Whose::Own));
+    assert_eq!(state.groups[&GroupKey::new("b")].whose, Some(Whose::Other));
+    assert!(keys(state.may_run()).is_empty() && keys(state.unfinished()).is_empty());
+}
+
+/// By each road: what a successor goes on with is what the one before it went on with.
+#[test]
+fn what_is_written_is_resumed() {
+    let alpha = NodeName::new("alpha").unwrap();
+    let groups = [group("alpha", "a"), group("alpha", "c"), group("beta", "b")];
+    let resume = Resume {
+        holding: HoldingSet::LOCAL,
+        running: vec![
+            GroupKey::new("a"),
+            GroupKey::new("b"),
+            GroupKey::new("gone"),
+        ],
+        unfinished: vec![GroupKey::new("a")],
+        left: vec![GroupKey::new("b")],
+        came: vec![GroupKey::new("c")],
+        standby: OpenStandby::from_text("takes all beta 3ea.1f"),
+        releases: true,
+        frozen: true,
+        ..Resume::default()
+    };
+    let state = NodeState::begin(Called::default(), &alpha, &groups, Some(&resume));
+    assert_eq!(state.resume(&alpha, &groups, Road::InPlace), resume);
+    assert_eq!(state.resume(&alpha, &groups, Road::Death), resume);
+    let released = state.resume(&alpha, &groups, Road::Release);
+    let expected = Resume {
+        unfinished: vec![],
+        standby: None,
+        releases: false,
+        frozen: false,
+        ..resume
+    };
+    assert_eq!(released, expected);
+}
+
+/// The last word that was sent may have been that it is released.
+#[test]
+fn after_a_death_a_half_of_which_nothing_may_run_is_not_held() {
+    let alpha = NodeName::new("alpha").unwrap();
+    let groups = [group("alpha", "a"), group("beta", "b")];
+    let resume = Resume {
+        holding: HoldingSet::ALL,
+        running: vec![GroupKey::new("b")],
+        ..Resume::default()
+    };
+    let state = NodeState::begin(Called::default(), &alpha, &groups, Some(&resume));
+    let held = |road| state.resume(&alpha, &groups, road).holding;
+    assert_eq!(held(Road::InPlace), HoldingSet::ALL);
+    assert_eq!(held(Road::Death), HoldingSet::FOREIGN);
+}
+
+#[test]
+fn only_what_is_named_is_unfinished_and_nothing_is_kept_of_a_group_that_is_gone() {
+    let mut state = full();
+    let (first, second) = (GroupKey::new("10.0.0.1"), GroupKey::new("x"));
+    state.set_unfinished(&[&second].into());
+    assert_eq!(keys(state.unfinished()), ["x"]);
+    assert_eq!(keys(state.may_run()), ["10.0.0.1", "gone \"é\""]);
+    state.group(&first).may_run = false;
+    state.set_unfinished(&BTreeSet::new());
+    assert!(
+        !state.groups.contains_key(&second),
+        "nothing is known of it"
+    );
+    assert!(state.groups.contains_key(&first), "it is in haresources");
+}

@@ -1,0 +1,227 @@
+//! The node's state as words of a command line: the only place where such a word is made or read. Pure.
+//!
+//! | Word | Stands | Means |
+//! |---|---|---|
+//! | `-R` | first | go on where another ended; `heartbeat -k` knows a successor by it |
+//! | `-C SET` | then | what is held |
+//! | `-M`, `-l`, `-f`, `-d` | then | as the daemon was called |
+//! | `systole: own KEY`, `other`, `left`, `came` | before `--` | whose a group is |
+//! | `systole: standby TEXT` | before `--` | the open standby |
+//! | `systole: releases` | before `--` | everything is being released |
+//! | `systole: state PIECE` | before `--` | a piece of the whole state in JSON |
+//! | `KEY` | after `--` | a group that may run |
+//! | `systole: unfinished KEY` | after `--` | a group with an order in hand |
+//! | `systole: frozen` | after `--` | the node is frozen |
+//! | `systole: release WHY` | last | the daemon is only to release everything; the guardian adds it |
+//!
+//! Every program, legacy too, ignores words before `--` that are no options. After it a word of ours would
+//! be a group to one that does not know it: nothing new goes there. A group's key holds no blank.
+
+use super::state::{Called, GroupState, NodeState};
+use crate::protocol::group::GroupKey;
+use crate::resources::holding::HoldingSet;
+use crate::resources::left_open::OpenStandby;
+use crate::resources::owners::Whose;
+
+const END_OF_OPTIONS: &str = "--";
+const OURS: &str = "systole: ";
+const STANDBY: &str = "systole: standby ";
+const RELEASES: &str = "systole: releases";
+const STATE: &str = "systole: state ";
+const UNFINISHED: &str = "systole: unfinished ";
+const FROZEN: &str = "systole: frozen";
+const RELEASE: &str = "systole: release ";
+
+/// Longest piece of JSON. The kernel takes 128 KiB in one word.
+const PIECE_BYTES: usize = 60_000;
+
+/// The words of a daemon of which nobody knows what it held.
+#[must_use]
+pub fn of_nothing_known() -> Vec<String> {
+    ["-R", "-C", "none", END_OF_OPTIONS]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// The words with which a successor is started. With `json` they hold the whole state, pieces
+/// included.
+#[must_use]
+pub fn words(state: &NodeState, json: Option<&str>) -> Vec<String> {
+    let mut words = vec!["-R".into(), "-C".into(), state.holding.word().to_owned()];
+    let Called {
+        manage_resources,
+        realtime,
+        foreground,
+        debug,
+    } = state.called;
+    let letters = [
+        ("-M", !manage_resources),
+        ("-l", !realtime),
+        ("-f", foreground),
+    ];
+    let given = letters.iter().filter(|(_, given)| *given);
+    words.extend(given.map(|(letter, _)| (*letter).to_owned()));
+    words.extend((0..debug).map(|_| "-d".to_owned()));
+    let owners = state.groups.iter();
+    let owners = owners.filter_map(|(key, group)| Some((group.whose?.word(), key)));
+    words.extend(owners.map(|(whose, key)| format!("{OURS}{whose} {key}")));
+    let standby = state.standby.iter();
+    words.extend(standby.map(|open| format!("{STANDBY}{}", open.to_text())));
+    words.extend(state.releases.then(|| RELEASES.to_owned()));
+    words.extend(pieces(json.unwrap_or_default()).map(|piece| format!("{STATE}{piece}")));
+    words.push(END_OF_OPTIONS.to_owned());
+    words.extend(state.may_run().map(ToString::to_string));
+    words.extend(state.unfinished().map(|key| format!("{UNFINISHED}{key}")));
+    words.extend(state.frozen.then(|| FROZEN.to_owned()));
+    words
+}
+
+/// The text in pieces that are short enough, none inside a character.
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let mut end = PIECE_BYTES.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = text.split_at(end);
+        text = rest;
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}
+
+/// The word that lets a daemon release everything and end, behind those that it is started with.
+#[must_use]
+pub fn release(why: &str) -> String {
+    format!("{RELEASE}{why}")
+}
+
+/// Reads [`release`].
+#[must_use]
+pub fn release_reason(word: &str) -> Option<&str> {
+    word.strip_prefix(RELEASE)
+}
+
+/// Takes a word that stands before `--` and is no option. One that is not known is ignored.
+pub fn hear_before(state: &mut NodeState, word: &str) {
+    if word == RELEASES {
+        state.releases = true;
+    } else if let Some(text) = word.strip_prefix(STANDBY) {
+        state.standby = OpenStandby::from_text(text);
+    } else if let Some((whose, key)) = word
+        .strip_prefix(OURS)
+        .and_then(|word| word.split_once(' '))
+        && let Some(whose) = Whose::from_word(whose)
+    {
+        state.group(&GroupKey::new(key)).whose = Some(whose);
+    }
+}
+
+/// Takes a word that stands after `--`.
+pub fn hear_behind(state: &mut NodeState, word: &str) {
+    let group = |key: &str| GroupKey::new(key);
+    if word == FROZEN {
+        state.frozen = true;
+    } else if let Some(key) = word.strip_prefix(UNFINISHED) {
+        state.group(&group(key)).unfinished = true;
+    } else if release_reason(word).is_none() {
+        state.group(&group(word)).may_run = true;
+    }
+}
+
+/// Why words are not those of a daemon.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOurs {
+    /// They do not begin as ours do.
+    #[error("these are not the words of a daemon that went on")]
+    NoSuccessor,
+    /// There is no such set.
+    #[error("bad resource type [{0}]")]
+    BadSet(
+        /// Its word.
+        String,
+    ),
+    /// There is no such option.
+    #[error("unknown option {0}")]
+    UnknownOption(
+        /// Its word.
+        String,
+    ),
+}
+
+/// Reads the words that [`words`] makes, or that an earlier version made. What a person may type is
+/// read in `cli/options.rs`.
+///
+/// # Errors
+/// [`NotOurs`]: then nobody knows what runs.
+pub fn state_of(words: &[String]) -> Result<NodeState, NotOurs> {
+    let mut words = words.iter().map(String::as_str);
+    if words.next() != Some("-R") {
+        return Err(NotOurs::NoSuccessor);
+    }
+    let mut state = NodeState::default();
+    let called = &mut state.called;
+    let mut early = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "-C" => {
+                let word = words.next().unwrap_or_default();
+                let set = HoldingSet::from_word(word);
+                state.holding = set.ok_or_else(|| NotOurs::BadSet(word.to_owned()))?;
+            }
+            "-M" => called.manage_resources = false,
+            "-l" => called.realtime = false,
+            "-f" => called.foreground = true,
+            "-d" => called.debug = called.debug.saturating_add(1),
+            END_OF_OPTIONS => break,
+            option if option.starts_with('-') => {
+                return Err(NotOurs::UnknownOption(option.to_owned()));
+            }
+            word => early.push(word),
+        }
+    }
+    for word in early {
+        hear_before(&mut state, word);
+    }
+    for word in words {
+        hear_behind(&mut state, word);
+    }
+    let nothing = GroupState::default();
+    state.groups.retain(|_, group| *group != nothing);
+    Ok(state)
+}
+
+/// Words from a file or a command line, the pieces of JSON taken out from among them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lines {
+    /// What every program understands.
+    pub words: Vec<String>,
+    /// The JSON.
+    pub json: Option<String>,
+}
+
+impl Lines {
+    /// Tells them apart.
+    #[must_use]
+    pub fn of(all: impl IntoIterator<Item = String>) -> Self {
+        let mut lines = Self::default();
+        let mut early = true;
+        for word in all {
+            early &= word != END_OF_OPTIONS;
+            match word.strip_prefix(STATE).filter(|_| early) {
+                Some(piece) => lines.json.get_or_insert_default().push_str(piece),
+                None => lines.words.push(word),
+            }
+        }
+        lines
+    }
+
+    /// The same as they were before a guardian wanted a release.
+    #[must_use]
+    pub fn without_release(mut self) -> Self {
+        self.words.retain(|word| release_reason(word).is_none());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;
