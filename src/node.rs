@@ -17,14 +17,13 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
-use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
+use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::partition::YIELD;
 use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
 use crate::resources::FreezeRefused;
 use crate::resources::holding::HoldingSet;
-use crate::resources::left_open::OpenStandby;
 use crate::resources::state::ResourceState;
 
 /// What a Systole node can do beyond legacy, as it advertises it in the field `systole` of `status`
@@ -58,39 +57,6 @@ impl Node {
                 .then(|| Isolation::new(settings.timing.keepalive, settings.timing.deadtime)),
             scratch: Scratch::default(),
         }
-    }
-
-    /// A node whose groups went on running while its process or its central actor began anew.
-    /// `identity` carries a new generation; peers see a quick restart and nothing moves.
-    /// Spec: docs/protocol/membership.md, 9.3.
-    #[must_use]
-    pub fn resume(
-        settings: NodeSettings,
-        identity: Identity,
-        seed: u64,
-        holding: HoldingSet,
-        running: impl IntoIterator<Item = GroupKey>,
-    ) -> Self {
-        let mut node = Self::new(settings, identity, seed);
-        node.membership.go_on();
-        node.resources.resume(holding, running);
-        if holding.is_none()
-            && let Some(isolation) = &mut node.isolation
-        {
-            isolation.go_on_with_nothing();
-        }
-        node
-    }
-
-    /// What a change of haresources made of what runs, see [`crate::resources::owners::Now`]. Call before
-    /// [`finish`](Self::finish).
-    pub fn note_changed_owners(
-        &mut self,
-        left: impl IntoIterator<Item = GroupKey>,
-        came: impl IntoIterator<Item = GroupKey>,
-        to_go_home: bool,
-    ) {
-        self.resources.note_changed_owners(left, came, to_go_home);
     }
 
     /// Groups that are ours by a change of haresources and ran on the other node.
@@ -248,7 +214,7 @@ impl Node {
         }
     }
 
-    /// What this node holds by duty, whatever is in transition; [`resume`](Self::resume) wants it.
+    /// What this node holds by duty, whatever is in transition; [`go_on`](Self::go_on) wants it.
     #[must_use]
     pub const fn holding(&self) -> HoldingSet {
         self.resources.holding()
@@ -292,44 +258,10 @@ impl Node {
         self.resources.may_freeze()
     }
 
-    /// The standby in which this node is, for whoever goes on in its place; `None`: none, or one that
-    /// ends with this run.
-    #[must_use]
-    pub fn open_standby(&self) -> Option<OpenStandby> {
-        self.resources.open_standby()
-    }
-
-    /// Goes on in a standby that an earlier process or core began. Call before [`finish`](Self::finish).
-    pub fn keep_standby(&mut self, open: OpenStandby) {
-        let run = Generation(open.heard.generation());
-        let number = Sequence(open.heard.sequence());
-        let wanted = open.asks_for_the_rest().then_some(number);
-        self.membership.goes_on_behind(&open.with, run, wanted);
-        self.resources.keep_standby(open);
-    }
-
     /// Whether everything is being released; a successor has to go on with that.
     #[must_use]
     pub fn releases_everything(&self) -> bool {
         self.resources.gives_everything_up()
-    }
-
-    /// Goes on with a release of everything that an earlier process or core began. Call before
-    /// [`finish`](Self::finish).
-    pub const fn keep_release(&mut self) {
-        self.resources.keep_release();
-    }
-
-    /// Groups that had an order in hand when the process or its central actor began anew: what is
-    /// held is started again, the rest is stopped. Call before [`start`](Self::start).
-    pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
-        self.resources.finish(unfinished);
-    }
-
-    /// The node was frozen when its process or its central actor began anew. Call before
-    /// [`start`](Self::start).
-    pub fn keep_frozen(&mut self) {
-        self.resources.keep_frozen();
     }
 
     /// Keeps what people who ask for decisions should know beside them.

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::actors::membership::handover::Resume;
 use crate::config::group_lines;
 use crate::config::settings::StrayAddresses;
 use crate::config::types::{Config, MediumConfig};
@@ -15,6 +14,7 @@ use crate::net::address_record::AddressRecord;
 use crate::net::own_address::{Came, Mark, OwnAddresses, Standing};
 use crate::net::own_addresses::{Guard, doubt_text, host_addresses, own_text};
 use crate::net::service_address::AddressManager;
+use crate::node::resume::Resume;
 use crate::os::paths::Paths;
 use crate::process::pid_file::{self, PidFile};
 

@@ -10,9 +10,10 @@
 //! may run: a group may have been taken out of the file while it ran. Of such a one only the key is
 //! known, which is its first resource. Whoever reads "all resources are released" may rely on it.
 
+pub mod program;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,6 @@ use tokio::sync::Mutex;
 
 use crate::actors::resource_group::{Bare, GroupContext, GroupRun, stops_for_ever};
 use crate::actors::root::Deadline;
-use crate::cli::{OptionError, options};
 use crate::config::Config;
 use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
@@ -35,7 +35,9 @@ use crate::notice::Severity;
 use crate::os::in_time::in_time;
 use crate::os::paths::Paths;
 use crate::own_addresses;
-use crate::process::guardian::{EXIT_GENERIC, Why, read_held};
+use crate::process::EXIT_GENERIC;
+use crate::process::guardian::Why;
+use crate::process::handover;
 use crate::process::locks::{take_lock, try_lock};
 use crate::protocol::event::GroupOutcome;
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -66,25 +68,17 @@ pub fn take_orphans(paths: &Paths) -> Option<File> {
 /// Whether anything may run here, as the daemon wrote it down; also where nobody can read that.
 #[must_use]
 pub fn may_run(paths: &Paths) -> bool {
-    let words = read_held(&paths.held());
-    words
-        .ok()
-        .and_then(|words| keys_in(&words).ok())
-        .is_none_or(|keys| !keys.is_empty())
+    written_down(paths).map_or(true, |keys| !keys.is_empty())
 }
 
-/// The groups that the words of the file of what is held name.
+/// Groups that may run or have an order in hand, as the daemon wrote them down.
 ///
 /// # Errors
-/// They are no words of ours.
-fn keys_in(words: &[OsString]) -> Result<BTreeSet<String>, OptionError> {
-    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
-    let options = options::parse("heartbeat", words)?;
-    Ok(options
-        .running
-        .into_iter()
-        .chain(options.unfinished)
-        .collect())
+/// Nobody can read that.
+fn written_down(paths: &Paths) -> io::Result<BTreeSet<GroupKey>> {
+    let kept = handover::read(&paths.held())?;
+    let state = kept.into_state().map_err(io::Error::other)?;
+    Ok(state.may_run().chain(state.unfinished()).cloned().collect())
 }
 
 /// One release of everything.
@@ -230,18 +224,18 @@ impl Release<'_> {
             })
             .collect();
         for key in self.held() {
-            if groups.iter().any(|group| group.key == key) {
+            if groups.iter().any(|group| group.key == key.as_str()) {
                 continue;
             }
             let kept = self.config.and_then(|config| {
                 let mut groups = config.groups.iter();
-                groups.find(|group| group.key.to_string() == key)
+                groups.find(|group| group.key == key)
             });
             groups.push(Stopped {
                 owner: kept.map_or(NO_OWNER.to_owned(), |group| group.owner.to_string()),
-                words: kept.map_or_else(|| vec![key.clone()], |group| group.resources.clone()),
+                words: kept.map_or_else(|| vec![key.to_string()], |group| group.resources.clone()),
                 part: kept.is_none(),
-                key,
+                key: key.to_string(),
             });
         }
         groups
@@ -359,28 +353,20 @@ impl Release<'_> {
     }
 
     /// Keys of the groups that may run, as the daemon wrote them down.
-    fn held(&self) -> BTreeSet<String> {
-        let path = self.paths.held();
-        let unreadable = |error: &dyn std::fmt::Display| {
-            let text = format!(
-                "guardian: {}: {error}: a group that is not in haresources any more is not found",
-                path.display()
-            );
-            self.say(Severity::Warn, text);
-        };
-        let words = match read_held(&path) {
-            Ok(words) => words,
+    fn held(&self) -> BTreeSet<GroupKey> {
+        match written_down(self.paths) {
+            Ok(keys) => keys,
             // Nothing was held, or it could not be written down; that was in the log then.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeSet::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => {
-                unreadable(&error);
-                return BTreeSet::new();
+                let text = format!(
+                    "guardian: {}: {error}: a group that is not in haresources any more is not found",
+                    self.paths.held().display()
+                );
+                self.say(Severity::Warn, text);
+                BTreeSet::new()
             }
-        };
-        keys_in(&words).unwrap_or_else(|error| {
-            unreadable(&error);
-            BTreeSet::new()
-        })
+        }
     }
 
     /// What still can be stopped is stopped meanwhile.

@@ -14,8 +14,6 @@ use actix::{
 use actix_rt::ArbiterHandle;
 use tracing::{debug, error, trace, warn};
 
-use handover::Resume;
-
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
@@ -27,6 +25,7 @@ use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::NodeReport;
 use crate::clock::{Clock, Evidence, Monotonic};
 use crate::node::Node;
+use crate::node::resume::{Duty, Resume};
 use crate::notice::{self, Notice};
 use crate::process::guardian::Beats;
 use crate::protocol::auth::KeyRing;
@@ -148,7 +147,7 @@ pub struct MembershipActor {
     /// The own status word as of the last action carried out.
     own_status: String,
     /// What root knows for a successor.
-    told: again::Told,
+    told: Duty,
     /// What outlives a core that panicked.
     kept: Kept,
     /// The same for root.
@@ -247,12 +246,7 @@ impl MembershipActor {
         };
         Self {
             own_status: node.status().to_string(),
-            told: again::Told {
-                holding: node.holding(),
-                standby: node.open_standby(),
-                releases: node.releases_everything(),
-                frozen: false,
-            },
+            told: setup.resume.as_ref().map(Duty::from).unwrap_or_default(),
             node,
             setup,
             clock: Clock::start(),
@@ -296,25 +290,10 @@ impl MembershipActor {
     }
 
     fn perform_all(&mut self, mut actions: Vec<Action>) {
-        let holding = self.node.holding();
-        if holding != self.told.holding {
-            self.told.holding = holding;
-            self.tell_root(RootEvent::HoldingChanged(holding));
-        }
-        let releases = self.node.releases_everything();
-        if releases != self.told.releases {
-            self.told.releases = releases;
-            self.tell_root(RootEvent::ReleasesChanged(releases));
-        }
-        let standby = self.node.open_standby();
-        if standby != self.told.standby {
-            self.told.standby.clone_from(&standby);
-            self.tell_root(RootEvent::StandbyChanged(standby));
-        }
-        let frozen = self.node.frozen();
-        if frozen != self.told.frozen {
-            self.told.frozen = frozen;
-            self.tell_root(RootEvent::FrozenChanged(frozen));
+        let duty = self.node.duty();
+        if duty != self.told {
+            self.told.clone_from(&duty);
+            self.tell_root(RootEvent::DutyChanged(duty));
         }
         for action in actions.drain(..) {
             self.perform(action);
@@ -533,21 +512,7 @@ fn resumed(settings: NodeSettings, identity: Identity, seed: u64, resume: &Resum
     for key in resume.running.iter().filter(|key| !known(key)) {
         warn!(%key, "this group runs here and is not in haresources any more: nobody stops it");
     }
-    let running = resume.running.iter().cloned();
-    let mut node = Node::resume(settings, identity, seed, resume.holding, running);
-    let (left, came) = (resume.left.iter(), resume.came.iter());
-    node.note_changed_owners(left.cloned(), came.cloned(), resume.to_go_home);
-    if let Some(open) = &resume.standby {
-        node.keep_standby(open.clone());
-    }
-    if resume.releases {
-        node.keep_release();
-    }
-    node.finish(resume.unfinished.iter().cloned());
-    if resume.frozen {
-        node.keep_frozen();
-    }
-    node
+    Node::go_on(settings, identity, seed, resume)
 }
 
 impl Actor for MembershipActor {
@@ -787,6 +752,6 @@ impl Handler<GetHealth> for MembershipActor {
 }
 
 mod again;
-pub mod handover;
+pub mod restart;
 #[cfg(test)]
 mod tests;

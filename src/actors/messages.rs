@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::actors::backlog::Slot;
 use crate::clients::control::NodeReport;
+use crate::node::resume::Duty;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
 use crate::protocol::decisions::Decision;
@@ -18,8 +19,6 @@ use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
 use crate::resources::FreezeRefused;
-use crate::resources::holding::HoldingSet;
-use crate::resources::left_open::OpenStandby;
 
 /// What a medium hears at once; a single message, which is usual, costs no allocation.
 pub type Messages = SmallVec<[message::Message; 1]>;
@@ -202,15 +201,9 @@ pub enum RootEvent {
     OwnHeartbeat,
     /// The node now runs under this generation; make sure that the file on disk is ahead of it.
     GenerationTaken(Generation),
-    /// What the node holds by duty has changed. Comes before the group orders and messages that
+    /// What a successor has to know of the node has changed. Comes before the group orders and messages that
     /// follow from it.
-    HoldingChanged(HoldingSet),
-    /// The standby has come to another point, or is over.
-    StandbyChanged(Option<OpenStandby>),
-    /// A release of everything has begun, or what follows it has.
-    ReleasesChanged(bool),
-    /// The node was frozen or thawed.
-    FrozenChanged(bool),
+    DutyChanged(Duty),
     /// The shutdown is complete: end the process.
     Exit,
     /// A resource cannot be stopped: restart the machine (behind the seam that tests redirect).

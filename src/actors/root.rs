@@ -13,7 +13,7 @@
 //! | a `failfast` client died | its actor | [`last_resort`] |
 //! | a message that clients may want | membership | to the client socket |
 //! | a resource that cannot be stopped | membership | [`last_resort`] |
-//! | the set held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
+//! | what is held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
 //! | no own heartbeat for a dead time | membership | [`pulse`]: the process ends, its guardian starts another |
 //! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
@@ -54,7 +54,6 @@ use crate::actors::messages::{
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
-use crate::cli::Options;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::ha_log::HaLog;
@@ -93,8 +92,9 @@ pub struct RootActor {
     config: Arc<Config>,
     stamps: Stamps,
     load_options: LoadOptions,
-    /// For a restart in place: how this process was called, and its program.
-    options: Options,
+    /// The daemon is there only to release everything and to beat meanwhile.
+    only_releases: bool,
+    /// For a restart in place.
     program: PathBuf,
     restart: Restart,
     /// What is held, on disk for the guardian.
@@ -209,11 +209,6 @@ impl RootActor {
         }));
     }
 
-    /// The daemon is there only to release everything and to beat meanwhile.
-    fn only_releases(&self) -> bool {
-        self.options.release.is_some()
-    }
-
     fn stop(&mut self) {
         self.stopping = true;
         self.guardian.stopping();
@@ -233,7 +228,7 @@ impl Actor for RootActor {
         self.look_at_addresses(ctx);
         self.tend(1, ctx);
         self.watch_cluster(ctx);
-        if self.only_releases() {
+        if self.only_releases {
             // A reload starts no clients either.
             self.stopping = true;
             self.membership.do_send(StopRequested {
@@ -258,7 +253,7 @@ impl Supervised for RootActor {
         // The message in hand is lost, whatever it was.
         self.membership.do_send(TellAgain);
         // A release is asked for again by `started`.
-        if self.stopping && !self.only_releases() {
+        if self.stopping && !self.only_releases {
             self.membership.do_send(StopRequested {
                 reason: StopReason::Requested,
             });
@@ -303,7 +298,7 @@ impl Handler<RunHook> for RootActor {
     type Result = ();
 
     fn handle(&mut self, hook: RunHook, _: &mut Self::Context) {
-        if !self.only_releases() {
+        if !self.only_releases {
             self.hooks.do_send(hook);
         }
     }
@@ -362,14 +357,11 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::RebootMachine { resource } => {
                 last_resort::reboot(self, &Reason::Resource(resource), ctx);
             }
-            RootEvent::HoldingChanged(holding) => self.held.holding(holding),
-            RootEvent::StandbyChanged(open) => self.held.standby(open),
-            RootEvent::ReleasesChanged(releases) => self.held.releases(releases),
-            RootEvent::FrozenChanged(frozen) => self.held.frozen(frozen),
+            RootEvent::DutyChanged(duty) => self.held.duty(duty),
             RootEvent::Exit => {
                 // Clients must not take a stopped node for one that does not answer.
                 let _ = std::fs::remove_file(self.paths.register());
-                if self.only_releases() && self.unknown {
+                if self.only_releases && self.unknown {
                     self.release_elsewhere();
                 } else {
                     self.end(0);

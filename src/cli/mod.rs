@@ -6,12 +6,13 @@ use std::io::Write as _;
 
 pub mod cl_status;
 pub mod getopt;
+pub mod heartbeat;
 pub mod options;
 pub mod systole;
 pub mod talk;
 pub mod view;
 
-pub use options::{Command, Held, OptionError, Options};
+pub use options::{Command, OptionError, Options, Restarted};
 
 /// The words of this program's command line behind its name. What is not UTF-8 is replaced: no
 /// option is spelt so.

@@ -1,73 +1,27 @@
 //! Option letters, read as `getopt` reads them. Spec: docs/protocol/tools.md, 1.
 
 use super::getopt::{Getopt, Given};
-use crate::resources::left_open::OpenStandby;
-use crate::resources::owners::Whose;
+use crate::process::handover::{Called, NodeState, words};
+use crate::resources::holding::HoldingSet;
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The one thing to do.
     pub command: Command,
-    /// With `-R`: the words after `--`, keys of the groups that run.
-    pub running: Vec<String>,
-    /// With `-R`: keys of groups with an order in hand when the daemon was killed.
-    pub unfinished: Vec<String>,
-    /// With `-R`: whose each group was when the words were written; empty when an older program wrote
-    /// them.
-    pub owners: Vec<(Whose, String)>,
-    /// With `-R`: the standby that was open when the daemon was killed.
-    pub standby: Option<OpenStandby>,
-    /// With `-R`: everything was being released when the daemon was killed.
-    pub releases: bool,
-    /// With `-R`: the node was frozen.
-    pub frozen: bool,
-    /// With `-R`: the daemon is only to release everything, and why.
-    pub release: Option<String>,
-    /// `-f`.
-    pub foreground: bool,
-    /// Not `-M`.
-    pub manage_resources: bool,
-    /// Not `-l`.
-    pub realtime: bool,
-    /// How often `-d` was given.
-    pub debug: u8,
+    /// How the daemon is to work.
+    pub called: Called,
     /// `-v`.
     pub verbose: bool,
 }
 
-/// Stands among the words after `--` when the node is frozen. A group's key holds no blank, and a
-/// legacy program ignores words that are no options.
-const FROZEN: &str = "systole: frozen";
-
-/// Stands there before the key of a group with an order in hand.
-const UNFINISHED: &str = "systole: unfinished ";
-
-/// Stands there before the reason why everything is to be released. The guardian adds it.
-const RELEASE: &str = "systole: release ";
-
-/// Stands before `--`, where every program ignores words that are no options: a word of ours among the
-/// keys would be a group to one that does not know it.
-const OWNER: &str = "systole: ";
-
-/// Stands there before an open standby.
-const STANDBY: &str = "systole: standby ";
-
-/// Stands there while everything is being released.
-const RELEASES: &str = "systole: releases";
-
-fn read_owner(word: &str) -> Option<(Whose, String)> {
-    let (whose, key) = word.strip_prefix(OWNER)?.split_once(' ')?;
-    Some((Whose::from_word(whose)?, key.to_owned()))
-}
-
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Check the configuration and run.
     Start,
-    /// `-R`: run as the image that re-executed itself, holding what `-C` says.
-    Restarted(Option<Held>),
+    /// `-R`: go on where another daemon ended.
+    Restarted(Box<Restarted>),
     /// `-r`.
     Reload,
     /// `-s`.
@@ -85,99 +39,13 @@ pub enum Command {
     },
 }
 
-/// Resources held before a restart in place, as `-C` names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// Nothing.
-    None,
-    /// Own groups.
-    Local,
-    /// The other node's groups.
-    Foreign,
-    /// Everything.
-    All,
-}
-
-impl Held {
-    /// The word of `-C`.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Local => "local",
-            Self::Foreign => "foreign",
-            Self::All => "all",
-        }
-    }
-
-    /// The set that a word of `-C` names.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::None, Self::Local, Self::Foreign, Self::All]
-            .into_iter()
-            .find(|held| held.word() == word)
-    }
-}
-
-impl Options {
-    /// The word that says of a group that an order for it is in hand; among the groups that run in
-    /// [`restart_words`](Self::restart_words).
-    #[must_use]
-    pub fn unfinished_word(key: &str) -> String {
-        format!("{UNFINISHED}{key}")
-    }
-
-    /// The word that lets a daemon release everything and end, behind those that it is started with.
-    #[must_use]
-    pub fn release_word(why: &str) -> String {
-        format!("{RELEASE}{why}")
-    }
-
-    /// The word that says whose a group is; among the owners in
-    /// [`restart_words`](Self::restart_words).
-    #[must_use]
-    pub fn owner_word(whose: Whose, key: &str) -> String {
-        format!("{OWNER}{} {key}", whose.word())
-    }
-
-    /// The word that tells of an open standby; beside the owners in
-    /// [`restart_words`](Self::restart_words).
-    #[must_use]
-    pub fn standby_word(open: &OpenStandby) -> String {
-        format!("{STANDBY}{}", open.to_text())
-    }
-
-    /// The word that says that everything is being released; beside the owners in
-    /// [`restart_words`](Self::restart_words).
-    #[must_use]
-    pub fn releases_word() -> String {
-        RELEASES.to_owned()
-    }
-
-    /// The words after the program name with which this run replaces itself in place.
-    #[must_use]
-    pub fn restart_words(
-        &self,
-        held: Held,
-        early: &[String],
-        running: &[String],
-        frozen: bool,
-    ) -> Vec<String> {
-        let mut words = vec!["-R".to_owned(), "-C".to_owned(), held.word().to_owned()];
-        let letters = [
-            ("-M", !self.manage_resources),
-            ("-l", !self.realtime),
-            ("-f", self.foreground),
-        ];
-        let given = letters.iter().filter(|(_, given)| *given);
-        words.extend(given.map(|(letter, _)| (*letter).to_owned()));
-        words.extend((0..self.debug).map(|_| "-d".to_owned()));
-        words.extend_from_slice(early);
-        words.push("--".to_owned());
-        words.extend_from_slice(running);
-        words.extend(frozen.then(|| FROZEN.to_owned()));
-        words
-    }
+/// What follows `-R`; made and read in `process/handover/words.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Restarted {
+    /// What the words say of the node.
+    pub state: NodeState,
+    /// The daemon is only to release everything, and why.
+    pub release: Option<String>,
 }
 
 /// Why the command line cannot be used.
@@ -226,33 +94,24 @@ where
     let mut held: Option<String> = None;
     let mut options = Options {
         command: Command::Start,
-        running: Vec::new(),
-        unfinished: Vec::new(),
-        owners: Vec::new(),
-        standby: None,
-        releases: false,
-        frozen: false,
-        release: None,
-        foreground: false,
-        manage_resources: true,
-        realtime: true,
-        debug: 0,
+        called: Called::default(),
         verbose: false,
     };
+    let mut next = Restarted::default();
     let mut given = Getopt::new(LETTERS, words);
     for given in given.by_ref() {
         match given {
-            Given::Flag('d') => options.debug = options.debug.saturating_add(1),
+            Given::Flag('d') => options.called.debug = options.called.debug.saturating_add(1),
             Given::Flag('D') => defaults = true,
             Given::Flag('k') => stop = true,
-            Given::Flag('M') => options.manage_resources = false,
+            Given::Flag('M') => options.called.manage_resources = false,
             Given::Flag('r') => reload = true,
             Given::Flag('R') => restarted = true,
             Given::Flag('s') => status = true,
             Given::Flag('v') => options.verbose = true,
             Given::Flag('W') => wiki = true,
-            Given::Flag('l') => options.realtime = false,
-            Given::Flag('f') => options.foreground = true,
+            Given::Flag('l') => options.called.realtime = false,
+            Given::Flag('f') => options.called.foreground = true,
             Given::Flag('t') => check = true,
             Given::Flag('V') => {
                 options.command = Command::Version;
@@ -260,32 +119,24 @@ where
             }
             Given::Value(_, word) => held = Some(word),
             Given::Bad(complaint) => complaints.push(format!("{program}: {complaint}")),
-            Given::Word(word) if word == RELEASES => options.releases = true,
-            Given::Word(word) => match word.strip_prefix(STANDBY) {
-                Some(text) => options.standby = OpenStandby::from_text(text),
-                None => options.owners.extend(read_owner(&word)),
-            },
+            Given::Word(word) => words::hear_before(&mut next.state, &word),
             Given::Flag(_) => {}
         }
     }
     for word in given.rest() {
-        if word == FROZEN {
-            options.frozen = true;
-        } else if let Some(key) = word.strip_prefix(UNFINISHED) {
-            options.unfinished.push(key.to_owned());
-        } else if let Some(why) = word.strip_prefix(RELEASE) {
-            options.release = Some(why.to_owned());
-        } else {
-            options.running.push(word);
+        match words::release_reason(&word) {
+            Some(why) => next.release = Some(why.to_owned()),
+            None => words::hear_behind(&mut next.state, &word),
         }
     }
     if !complaints.is_empty() || (held.is_some() && !restarted) || (reload && restarted) {
         return Err(OptionError::Usage(complaints));
     }
-    let held = match held {
-        None => None,
-        Some(word) => Some(Held::from_word(&word).ok_or(OptionError::BadHeld(word))?),
-    };
+    if let Some(word) = held {
+        let set = HoldingSet::from_word(&word);
+        next.state.holding = set.ok_or(OptionError::BadHeld(word))?;
+    }
+    next.state.called = options.called;
     options.command = if defaults {
         Command::Defaults { wiki }
     } else if stop {
@@ -297,7 +148,7 @@ where
     } else if reload {
         Command::Reload
     } else if restarted {
-        Command::Restarted(held)
+        Command::Restarted(Box::new(next))
     } else {
         Command::Start
     };
@@ -316,13 +167,25 @@ mod tests {
         read(line).unwrap().command
     }
 
+    fn held(line: &str) -> HoldingSet {
+        match command(line) {
+            Command::Restarted(next) => next.state.holding,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn letters_may_be_joined_and_repeated() {
         let options = read("-lf -dd -Mv word").unwrap();
         assert_eq!(options.command, Command::Start);
-        assert!(options.foreground && options.verbose);
-        assert!(!options.realtime && !options.manage_resources);
-        assert_eq!(options.debug, 2);
+        assert!(options.verbose);
+        let called = Called {
+            manage_resources: false,
+            realtime: false,
+            foreground: true,
+            debug: 2,
+        };
+        assert_eq!(options.called, called);
     }
 
     #[test]
@@ -336,9 +199,9 @@ mod tests {
         assert_eq!(command("-VZ"), Command::Version);
         assert_eq!(command("-DW"), Command::Defaults { wiki: true });
         assert_eq!(command("-D"), Command::Defaults { wiki: false });
-        assert_eq!(command("-R"), Command::Restarted(None));
-        assert_eq!(command("-R -C all"), Command::Restarted(Some(Held::All)));
-        assert_eq!(command("-RClocal"), Command::Restarted(Some(Held::Local)));
+        assert_eq!(held("-R"), HoldingSet::NONE);
+        assert_eq!(held("-R -C all"), HoldingSet::ALL);
+        assert_eq!(held("-RClocal"), HoldingSet::LOCAL);
         assert_eq!(command("-- -k"), Command::Start);
         assert_eq!(command("-"), Command::Start);
     }
@@ -362,45 +225,41 @@ mod tests {
         assert_eq!(read("-C foo -R"), Err(bad));
     }
 
+    /// The words that one daemon leaves are those that the next one reads, whichever reader it is.
     #[test]
-    fn a_restart_in_place_keeps_the_options() {
-        let before = read("-f -M -dd").unwrap();
-        let open = OpenStandby::from_text("takes all beta 3ea.1f");
-        let owners = [
-            Options::owner_word(Whose::Own, "10.0.0.1"),
-            Options::owner_word(Whose::Left, "-odd"),
-            Options::standby_word(open.as_ref().unwrap()),
-            Options::releases_word(),
-            "systole: a word of a later version".to_owned(),
+    fn a_successor_is_told_what_the_words_say() {
+        let words = "-R -C all -M -f -d -d".split(' ').map(str::to_owned);
+        let rest = [
+            "systole: own 10.0.0.1",
+            "systole: left -odd",
+            "systole: standby takes all beta 3ea.1f",
+            "systole: releases",
+            "systole: a word of a later version",
+            "systole: state {}",
+            "--",
+            "10.0.0.1",
+            "-odd",
+            "systole: unfinished 10.0.0.1",
+            "systole: frozen",
         ];
-        let running = ["10.0.0.1".into(), "-odd".into()];
-        let mut words = before.restart_words(Held::All, &owners, &running, true);
-        let after = parse("heartbeat", words.clone()).unwrap();
-        assert!(after.frozen && after.release.is_none());
-        words.push(Options::release_word("died-often"));
-        let released = parse("heartbeat", words).unwrap();
-        assert_eq!(released.release.as_deref(), Some("died-often"));
-        assert_eq!(released.running, after.running);
-        assert_eq!(after.command, Command::Restarted(Some(Held::All)));
-        assert_eq!(after.running, ["10.0.0.1", "-odd"]);
-        assert_eq!(
-            after.owners,
-            [
-                (Whose::Own, "10.0.0.1".to_owned()),
-                (Whose::Left, "-odd".to_owned())
-            ]
-        );
-        assert_eq!(after.standby, open);
-        assert!(after.releases);
-        let same = Options {
-            standby: None,
-            releases: false,
-            command: before.command,
-            running: vec![],
-            owners: vec![],
-            frozen: false,
-            ..after
+        let mut words: Vec<String> = words.chain(rest.map(str::to_owned)).collect();
+        let expected = words::state_of(&words).unwrap();
+        assert!(expected.frozen && expected.releases && expected.standby.is_some());
+        assert_eq!(expected.may_run().count(), 2);
+        let read = |words: &[String]| match parse("heartbeat", words.to_vec()) {
+            Ok(Options {
+                command: Command::Restarted(next),
+                called,
+                ..
+            }) => (called, *next),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(same, before);
+        let (called, next) = read(&words);
+        assert_eq!(called, expected.called);
+        assert_eq!((next.state, next.release), (expected.clone(), None));
+        words.push(words::release("died-often"));
+        let (_, next) = read(&words);
+        assert_eq!(next.release.as_deref(), Some("died-often"));
+        assert_eq!(next.state, expected);
     }
 }

@@ -13,9 +13,9 @@
 //! | with `tag` | in the form that resource scripts log in |
 //! | with `entity` | under this program's name instead of the daemon's |
 
+mod begin;
 pub mod line;
 mod writer;
-
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use begin::begin;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Metadata, Subscriber};

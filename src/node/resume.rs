@@ -4,6 +4,7 @@
 use super::Node;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
+use crate::protocol::name::{Generation, Sequence};
 use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
@@ -106,6 +107,14 @@ impl Node {
             node.resources.keep_frozen();
         }
         node
+    }
+
+    fn keep_standby(&mut self, open: OpenStandby) {
+        let run = Generation(open.heard.generation());
+        let number = Sequence(open.heard.sequence());
+        let wanted = open.asks_for_the_rest().then_some(number);
+        self.membership.goes_on_behind(&open.with, run, wanted);
+        self.resources.keep_standby(open);
     }
 
     /// What a successor has to know, beside the groups that run.

@@ -1,5 +1,6 @@
 //! Messages heard at once come to the same as the same messages one by one.
 
+use super::resume::Resume;
 use super::*;
 use crate::protocol::message::Value;
 use crate::protocol::name::{Generation, NodeUuid};
@@ -160,7 +161,12 @@ fn addresses_are_not_restored_while_everything_is_released() {
         capabilities: CAPABILITIES.iter().map(|word| (*word).to_owned()).collect(),
     };
     let keys = [GroupKey::new("g1"), GroupKey::new("g2")];
-    let mut node = Node::resume(settings, identity, 1, HoldingSet::ALL, keys);
+    let resume = Resume {
+        holding: HoldingSet::ALL,
+        running: keys.to_vec(),
+        ..Resume::default()
+    };
+    let mut node = Node::go_on(settings, identity, 1, &resume);
     let mut out = Vec::new();
     node.start(at(0), &mut out);
     node.handle(Event::MediaOpened, at(0), &mut out);

@@ -28,9 +28,6 @@ pub const OWN_IMAGE: &str = "/proc/self/exe";
 /// Sent when the daemon is ready.
 const READY: u8 = b'+';
 
-/// Exit code when the daemon ended without one (a signal).
-const EXIT_GENERIC: u8 = 1;
-
 /// Whether this process was started by [`spawn`].
 #[must_use]
 pub fn is_daemon(first_word: &str) -> bool {
@@ -70,7 +67,7 @@ pub fn spawn(arguments: &[OsString]) -> io::Result<u8> {
     // 0 without the ready byte: it found another daemon running.
     Ok(code
         .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(EXIT_GENERIC))
+        .unwrap_or(super::EXIT_GENERIC))
 }
 
 /// The daemon's side: its own session, and a promise to report.

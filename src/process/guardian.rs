@@ -31,7 +31,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{IntoRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -47,11 +46,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::setsid;
 use ward::{Deaths, End, Next, Stage, Told, Ward, next};
 
-use crate::cli::Options;
 use crate::clock::Clock;
 use crate::os::paths::Paths;
+use crate::process::EXIT_GENERIC;
 use crate::process::daemonize;
-use crate::process::files::read_ours;
+use crate::process::handover::{self, words};
 use crate::process::locks::take_lock;
 
 /// The guardian's first word in process lists; it also tells the program what to be.
@@ -66,31 +65,8 @@ const START_TRIES: u32 = 50;
 /// Pause between two tries of anything.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Longest file of what is held. The words become a command line, for which the kernel has a quarter
-/// of the limit of a stack: 2 MiB as a rule, the environment included. Room for some ten thousand
-/// groups. What is longer is not written either: nobody would read it.
-pub const MAX_HELD_BYTES: usize = 1024 * 1024;
-
 /// How long a daemon that was killed may take to be gone. One that hangs in the kernel stays.
 const KILLED: Duration = Duration::from_millis(200);
-
-/// Exit code of a guardian that could not do its work, and of every release.
-pub(crate) const EXIT_GENERIC: u8 = 1;
-
-/// The words in the file of what is held, one a line.
-///
-/// # Errors
-/// No such file, or not one that we can have written.
-pub fn read_held(path: &Path) -> io::Result<Vec<OsString>> {
-    let text = read_ours(path, MAX_HELD_BYTES)?;
-    let Some(lines) = text.strip_suffix(b"\n") else {
-        return Err(io::Error::other("not whole"));
-    };
-    let words = lines.split(|byte| *byte == b'\n');
-    Ok(words
-        .map(|word| OsString::from_vec(word.to_vec()))
-        .collect())
-}
 
 /// How a guardian ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -202,8 +178,8 @@ impl Guard<'_> {
     /// # Errors
     /// Nobody knows what that was, or it cannot be started.
     fn revive(&self) -> Result<Ward, Why> {
-        let words = read_held(&self.paths.held()).map_err(|_| Why::HeldUnreadable)?;
-        self.start(Stage::Serving, &words)
+        let kept = handover::read(&self.paths.held()).map_err(|_| Why::HeldUnreadable)?;
+        self.start(Stage::Serving, &kept.into_words())
             .map_err(|_| Why::NotStartable)
     }
 
@@ -212,9 +188,9 @@ impl Guard<'_> {
     /// # Errors
     /// It cannot be started.
     fn start_release(&self, why: Why) -> io::Result<Ward> {
-        let mut words = read_held(&self.paths.held())
-            .unwrap_or_else(|_| ["-R", "-C", "none", "--"].map(OsString::from).to_vec());
-        words.push(Options::release_word(why.word()).into());
+        let kept = handover::read(&self.paths.held());
+        let mut words = kept.map_or_else(|_| words::of_nothing_known(), handover::Kept::into_words);
+        words.push(words::release(why.word()));
         self.start(Stage::Releasing, &words)
     }
 
@@ -223,7 +199,7 @@ impl Guard<'_> {
         clippy::disallowed_methods,
         reason = "this process does nothing else meanwhile"
     )]
-    fn start(&self, stage: Stage, words: &[OsString]) -> io::Result<Ward> {
+    fn start(&self, stage: Stage, words: &[String]) -> io::Result<Ward> {
         let mut tries = START_TRIES;
         loop {
             let late = || {
@@ -301,7 +277,7 @@ fn reap(ward: &mut Ward, end: End) {
     clippy::disallowed_methods,
     reason = "the daemon itself, neither a script nor a client"
 )]
-fn start(program: &Path, words: &[OsString], stage: Stage) -> io::Result<Ward> {
+fn start(program: &Path, words: &[String], stage: Stage) -> io::Result<Ward> {
     let (own, theirs) = UnixStream::pair()?;
     let child = Command::new(program)
         .arg0(daemonize::TITLE)

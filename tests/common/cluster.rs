@@ -7,6 +7,7 @@ use std::time::Duration;
 use systole::clock::{Monotonic, Now};
 use systole::net::address::names_address;
 use systole::node::Node;
+use systole::node::resume::Resume;
 use systole::notice::Severity;
 use systole::protocol::event::{
     Action, Event, GroupOrder, GroupOutcome, OrderId, Origin, StopReason,
@@ -289,13 +290,17 @@ impl Cluster {
                 let last = self.hosts[at].node.as_ref();
                 let releases = last.is_some_and(Node::releases_everything);
                 let now = before.by(&settings.local, &settings.groups);
-                let mut node = Node::resume(settings, identity, 7, now.holding, before.running);
-                node.note_changed_owners(now.left, now.came, now.to_go_home);
-                if releases {
-                    node.keep_release();
-                }
-                node.finish(unfinished);
-                node
+                let resume = Resume {
+                    holding: now.holding,
+                    running: before.running.into_iter().collect(),
+                    unfinished,
+                    left: now.left.into_iter().collect(),
+                    came: now.came.into_iter().collect(),
+                    to_go_home: now.to_go_home,
+                    releases,
+                    ..Resume::default()
+                };
+                Node::go_on(settings, identity, 7, &resume)
             }
         };
         self.hosts[at].groups = self.settings(at).groups;

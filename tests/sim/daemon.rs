@@ -61,7 +61,7 @@ impl Daemon {
     }
     pub fn open_standby(&self) -> Option<OpenStandby> {
         match self {
-            Self::Ours(node) => node.open_standby(),
+            Self::Ours(node) => node.duty().standby,
             Self::Legacy(_) => None,
         }
     }

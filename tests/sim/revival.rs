@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use systole::node::Node;
+use systole::node::resume::Resume;
 use systole::protocol::group::GroupKey;
 use systole::protocol::name::NodeName;
 use systole::resources::holding::HoldingSet;
@@ -82,24 +83,26 @@ impl World {
             |groups: Vec<usize>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
         let running = keys(kept.may_run.iter().copied().collect());
         let unfinished = keys(kept.unfinished().into_iter().collect());
-        let (holding, frozen) = (kept.holding, kept.frozen);
-        let standby = kept.standby.clone();
-        let releases = kept.releases;
+        let resume = Resume {
+            holding: kept.holding,
+            running,
+            unfinished,
+            standby: kept.standby.clone(),
+            releases: kept.releases,
+            frozen: kept.frozen,
+            ..Resume::default()
+        };
+        let Resume {
+            holding,
+            running,
+            unfinished,
+            ..
+        } = &resume;
         self.note(format_args!(
             "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
             host + 1
         ));
-        let mut node = Node::resume(settings, identity, seed, holding, running);
-        if let Some(open) = standby {
-            node.keep_standby(open);
-        }
-        if releases {
-            node.keep_release();
-        }
-        node.finish(unfinished);
-        if frozen {
-            node.keep_frozen();
-        }
+        let mut node = Node::go_on(settings, identity, seed, &resume);
         node.keep_dead_times(dead_times.clone());
         self.begin(host, Daemon::Ours(Box::new(node)));
         for (name, time) in dead_times {

@@ -11,20 +11,9 @@ use crate::actors::messages::{RootEvent, TellAgain};
 use crate::clock::Monotonic;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
-use crate::resources::holding::HoldingSet;
-use crate::resources::left_open::OpenStandby;
 
 /// How long a restart of the machine is asked for again.
 const REBOOT_STANDS: Duration = Duration::from_secs(5);
-
-/// What root writes down for a successor.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) holding: HoldingSet,
-    pub(super) standby: Option<OpenStandby>,
-    pub(super) releases: bool,
-    pub(super) frozen: bool,
-}
 
 /// What was told last, of each kind that has an effect.
 #[derive(Debug, Default)]
@@ -55,10 +44,7 @@ impl LastTold {
             }
             // Told from what is known anyhow, or nothing follows from it.
             RootEvent::GenerationTaken(_)
-            | RootEvent::HoldingChanged(_)
-            | RootEvent::StandbyChanged(_)
-            | RootEvent::ReleasesChanged(_)
-            | RootEvent::FrozenChanged(_)
+            | RootEvent::DutyChanged(_)
             | RootEvent::Deliver { .. }
             | RootEvent::ClientsMissed
             | RootEvent::OwnHeartbeat => {}
@@ -103,16 +89,7 @@ impl Handler<TellAgain> for MembershipActor {
 
     fn handle(&mut self, _: TellAgain, _: &mut Context<Self>) {
         self.send_to_root(RootEvent::GenerationTaken(self.setup.identity.generation));
-        let Told {
-            holding,
-            frozen,
-            standby,
-            releases,
-        } = self.told.clone();
-        self.send_to_root(RootEvent::HoldingChanged(holding));
-        self.send_to_root(RootEvent::StandbyChanged(standby));
-        self.send_to_root(RootEvent::ReleasesChanged(releases));
-        self.send_to_root(RootEvent::FrozenChanged(frozen));
+        self.send_to_root(RootEvent::DutyChanged(self.told.clone()));
         for event in self.last_told.events() {
             self.send_to_root(event);
         }

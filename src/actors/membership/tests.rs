@@ -505,7 +505,7 @@ async fn after_a_fault_of_root_it_is_told_again_what_it_has_to_know() {
     assert_eq!(first, second);
     let told = alpha.root.borrow().clone();
     assert!(told.contains(&RootEvent::CommUp), "{told:?}");
-    let holds = |event: &RootEvent| matches!(event, RootEvent::HoldingChanged(_));
+    let holds = |event: &RootEvent| matches!(event, RootEvent::DutyChanged(_));
     assert!(told.iter().any(holds));
     // What has come to its end is not asked for again.
     for order in &orders {

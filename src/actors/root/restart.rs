@@ -11,7 +11,7 @@
 //! | wait until no resource is in transition | root asks membership, once a second |
 //! | the longer dead time is sent, the set held is told | membership |
 //! | what was sent leaves; an order for a group calls everything off | root |
-//! | `exec` with `-R -C HELD -- GROUPS`, signals held back | root |
+//! | the file of what is held says what the successor goes on with; `exec` with the words of it, signals held back | root |
 //! | the new image resumes with that set | membership |
 
 use std::os::unix::process::CommandExt as _;
@@ -22,11 +22,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{error, info};
 
-use super::held::owner_words;
 use super::{ClientsAsked, RootActor, signals};
-use crate::actors::membership::handover::{CancelRestart, PrepareRestart, Readiness, Resume};
+use crate::actors::membership::restart::{CancelRestart, PrepareRestart, Readiness};
 use crate::actors::threads;
-use crate::cli::Held;
 use crate::notice::{self, Notice, Severity};
 use crate::process::daemonize;
 
@@ -124,9 +122,10 @@ impl RootActor {
     fn ask_for_restart(&mut self, ctx: &mut Context<Self>, first: bool) {
         let asked = self.membership.send(PrepareRestart).into_actor(self);
         ctx.spawn(asked.map(move |answer, root, ctx| match answer {
-            Ok(Readiness::Ready(resume)) => {
+            Ok(Readiness::Ready { duty, left, came }) => {
                 root.restart = Restart::Announced;
-                ctx.run_later(LEAVE, move |root, ctx| root.replace(&resume, ctx));
+                root.held.settled(&duty, &left, &came);
+                ctx.run_later(LEAVE, Self::replace);
             }
             Ok(Readiness::NotNow) => {
                 if first {
@@ -155,19 +154,13 @@ impl RootActor {
         clippy::disallowed_methods,
         reason = "no child is started: this process goes on as its own successor"
     )]
-    fn replace(&mut self, resume: &Resume, ctx: &mut Context<Self>) {
+    fn replace(&mut self, ctx: &mut Context<Self>) {
         if self.restart != Restart::Announced {
             return;
         }
-        let held = Held::from_word(resume.holding.word()).unwrap_or(Held::None);
-        let running: Vec<String> = resume.running.iter().map(ToString::to_string).collect();
-        let (left, came) = (resume.left.iter().collect(), resume.came.iter().collect());
-        let owners = owner_words(&self.config.local, &self.config.groups, &left, &came);
-        let words = self
-            .options
-            .restart_words(held, &owners, &running, resume.frozen);
+        let words = self.held.successor_words();
         notice::log(&Notice::Restarting {});
-        let text = format!("Current resources: -R -C {}", held.word());
+        let text = format!("Current resources: -R -C {}", self.held.holding());
         self.log.line(Severity::Info, text);
         self.log
             .line(Severity::Info, "Performing heartbeat restart exec.");

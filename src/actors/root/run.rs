@@ -16,11 +16,9 @@ use tracing::warn;
 use super::start::Parts;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
 use crate::actors::medium::{self, MediumError, MediumPlan, OpenMedium};
-use crate::actors::membership::handover::Resume;
 use crate::actors::ping;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads::{self, Realtime};
-use crate::cli::Options;
 use crate::clock;
 use crate::config::Config;
 use crate::config::load::{LoadOptions, Loaded};
@@ -32,6 +30,7 @@ use crate::net::own_address::Came;
 use crate::net::own_addresses::Guard;
 use crate::net::service_address::AddressManager;
 use crate::node::CAPABILITIES;
+use crate::node::resume::Resume;
 use crate::notice::{self, Notice, Severity};
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
@@ -40,6 +39,7 @@ use crate::own_addresses;
 use crate::process::daemonize::Starting;
 use crate::process::files;
 use crate::process::guardian::Link;
+use crate::process::handover::Called;
 use crate::process::reload::Stamps;
 use crate::process::startup;
 use crate::process::state_files::{self, GenerationFile, RunningIdentity};
@@ -77,7 +77,9 @@ pub struct Setup {
     /// How a reload shall read them.
     pub load_options: LoadOptions,
     /// How this process was called.
-    pub options: Options,
+    pub called: Called,
+    /// It is there only to release everything and to beat meanwhile.
+    pub only_releases: bool,
     /// Its program, for a restart in place.
     pub program: PathBuf,
     /// After a restart in place, or by the guardian: what goes on.
@@ -108,7 +110,7 @@ pub(super) enum Ended {
 pub fn run(setup: Setup) -> u8 {
     let (log, resumed) = (setup.log.clone(), setup.resume.is_some());
     let (guardian, paths) = (setup.guardian.clone(), setup.paths.clone());
-    let released = setup.options.release.is_some();
+    let only_releases = setup.only_releases;
     match begin(setup) {
         Ok(code) => {
             // This end is meant: nobody shall start us again.
@@ -116,7 +118,7 @@ pub fn run(setup: Setup) -> u8 {
             for left in paths.left_behind() {
                 let _ = std::fs::remove_file(left);
             }
-            if released && code == 0 {
+            if only_releases && code == 0 {
                 log.line(Severity::Crit, "guardian: all resources are released");
                 return EXIT_FAULT;
             }
@@ -309,7 +311,8 @@ fn live(
             answers,
             accounts,
             load_options,
-            options,
+            called,
+            only_releases,
             program,
             resume,
             died,
@@ -341,8 +344,7 @@ fn live(
             tokio::time::sleep(pause).await;
         };
         // Nobody is heard during a release.
-        let released = options.release.is_some();
-        let asked = config.pings.iter().filter(|_| !released);
+        let asked = config.pings.iter().filter(|_| !only_releases);
         let pings = asked.map(ping::open);
         let pings = match pings.collect::<Result<Vec<_>, _>>() {
             Ok(pings) => pings,
@@ -362,7 +364,8 @@ fn live(
             answers,
             accounts,
             load_options,
-            options,
+            called,
+            only_releases,
             program,
             resume,
             guardian,

@@ -22,14 +22,12 @@ use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
 use crate::actors::ipfail;
 use crate::actors::medium::{self, MediumPlan, MediumSetup, OpenMedium};
-use crate::actors::membership::handover::Resume;
 use crate::actors::membership::{self, MembershipSetup, Outlets};
 use crate::actors::messages::MediaOpened;
 use crate::actors::ping::{self, OpenPing, PingSetup};
 use crate::actors::resource_group::GroupContext;
 use crate::actors::respawn::Clients;
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::cli::Options;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
@@ -37,10 +35,12 @@ use crate::config::remembered::Answers;
 use crate::ha_log::HaLog;
 use crate::net::address::names_address;
 use crate::net::service_address::AddressManager;
+use crate::node::resume::Resume;
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
 use crate::process::daemonize::OWN_IMAGE;
 use crate::process::guardian::{Beats, Link};
+use crate::process::handover::Called;
 use crate::process::reload::{LastGood, Requests, Stamps};
 use crate::process::state_files::{GenerationFile, RunningIdentity};
 use crate::protocol::auth::KeyRing;
@@ -56,7 +56,8 @@ pub(super) struct Parts {
     pub(super) answers: Answers,
     pub(super) accounts: Accounts,
     pub(super) load_options: LoadOptions,
-    pub(super) options: Options,
+    pub(super) called: Called,
+    pub(super) only_releases: bool,
     pub(super) program: PathBuf,
     pub(super) resume: Option<Resume>,
     pub(super) guardian: Link,
@@ -84,7 +85,8 @@ impl RootActor {
             answers,
             accounts,
             load_options,
-            options,
+            called,
+            only_releases,
             program,
             resume,
             log,
@@ -101,13 +103,9 @@ impl RootActor {
         } = parts;
         // On disk before anything can be started.
         let guarded = config.settings.guardian;
-        let groups = held::Groups {
-            local: config.local.clone(),
-            all: config.groups.clone(),
-        };
         let path = guarded.then(|| paths.held());
-        let held = held::HeldFile::new(path, &options, groups, resume.as_ref());
-        let released = options.release.is_some();
+        let (local, groups) = (&config.local, &config.groups);
+        let held = held::HeldFile::new(path, called, local, groups, resume.as_ref());
         let successor = Successor {
             paths: guarded.then(|| (paths.last_good(), paths.identity())),
             files: LastGood {
@@ -167,7 +165,7 @@ impl RootActor {
                 let setup = MediumSetup {
                     plan,
                     opened,
-                    deaf: released,
+                    deaf: only_releases,
                     keys: Arc::clone(&keys),
                     log_bad_packets: config.log_bad_packets,
                     opener: opener.clone(),
@@ -240,7 +238,7 @@ impl RootActor {
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)
         });
-        let ipfail = (ipfail::is_wanted(&config) && !released)
+        let ipfail = (ipfail::is_wanted(&config) && !only_releases)
             .then(|| ipfail::start(client_socket.clone().recipient()));
         let senders = media.iter().map(|medium| medium.clone().recipient());
         let senders = senders.chain(pings.iter().map(|ping| ping.clone().recipient()));
@@ -250,7 +248,7 @@ impl RootActor {
             config,
             stamps,
             load_options,
-            options,
+            only_releases,
             program,
             restart: Restart::No,
             held,

@@ -4,28 +4,6 @@ use std::io::Read as _;
 use super::*;
 
 #[test]
-fn only_a_whole_file_of_ours_is_believed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("held");
-    assert!(read_held(&path).is_err());
-    fs::write(&path, "-R\n-C\nall\n--\na").unwrap();
-    assert!(read_held(&path).is_err(), "cut off");
-    fs::write(&path, "-R\n-C\nall\n--\na\n").unwrap();
-    assert_eq!(read_held(&path).unwrap(), ["-R", "-C", "all", "--", "a"]);
-    let link = directory.path().join("link");
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(read_held(&link).is_err());
-    assert!(read_held(directory.path()).is_err());
-    // A part that ends with a line is not the whole either.
-    let mut long = "-R\n-C\nall\n--\n".to_owned();
-    while long.len() <= MAX_HELD_BYTES {
-        long.push_str("0123456\n");
-    }
-    fs::write(&path, &long).unwrap();
-    assert_eq!(read_held(&path).unwrap_err().to_string(), "too long");
-}
-
-#[test]
 fn each_reason_has_a_word_of_its_own() {
     for why in Why::ALL {
         assert_eq!(Why::from_word(why.word()), Some(why));
