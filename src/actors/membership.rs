@@ -166,6 +166,9 @@ pub struct MembershipActor {
 struct Kept {
     /// Groups that were ordered to start and have not been reported as stopped since.
     may_run: BTreeSet<GroupKey>,
+    /// Groups that a predecessor left unfinished and that have not been ordered anything since: the core
+    /// orders one after the other.
+    owed: BTreeSet<GroupKey>,
     /// Orders in hand, by the number that group actors see.
     orders: BTreeMap<OrderId, GroupCommand>,
     /// Added to the order numbers of the core that runs now. Each core begins at the same number;
@@ -186,6 +189,7 @@ impl Kept {
         if what == GroupOrder::Start {
             self.may_run.insert(group.clone());
         }
+        self.owed.remove(group);
         let order = OrderId(self.first_order.saturating_add(order.0));
         let command = GroupCommand {
             order,
@@ -213,11 +217,12 @@ impl Kept {
         self.own_number(done.order)
     }
 
-    /// Groups with an order in hand, and those that run without the addresses that were taken away.
+    /// Groups with an order in hand or still to be given one, and those that run without the addresses that
+    /// were taken away.
     fn unfinished<'a>(&'a self, bare: impl Iterator<Item = &'a GroupKey>) -> Vec<GroupKey> {
         let bare = bare.filter(|key| self.may_run.contains(*key));
         let in_hand = self.orders.values().map(|order| &order.group);
-        let groups: BTreeSet<_> = in_hand.chain(bare).collect();
+        let groups: BTreeSet<_> = in_hand.chain(&self.owed).chain(bare).collect();
         groups.into_iter().cloned().collect()
     }
 
@@ -241,6 +246,7 @@ impl MembershipActor {
             None => Node::new(settings, identity, setup.seed),
             Some(resume) => {
                 kept.may_run.extend(resume.running.iter().cloned());
+                kept.owed.extend(resume.unfinished.iter().cloned());
                 resumed(settings, identity, setup.seed, resume)
             }
         };

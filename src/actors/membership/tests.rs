@@ -12,6 +12,7 @@ use crate::protocol::group::ResourceGroup;
 use crate::protocol::message::Message as Wire;
 use crate::protocol::name::{MediumName, NodeName, NodeUuid};
 use crate::protocol::settings::Timing;
+use crate::resources::holding::HoldingSet;
 
 /// Keeps every message of one type where the test, on the same thread, can look at it.
 struct Probe<M>(Rc<RefCell<Vec<M>>>);
@@ -94,13 +95,18 @@ struct Host {
 }
 
 fn host(local: &str, number: u8) -> Host {
+    host_with(settings(local), number, None)
+}
+
+/// One that goes on with what a predecessor left.
+fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host {
     let (groups, orders) = probe();
     let (hooks, _) = probe();
     let (root_recipient, root) = probe();
     let gave_up = Rc::new(RefCell::new(false));
     let interest = Interest::default();
     let setup = MembershipSetup {
-        settings: settings(local),
+        settings,
         identity: Identity {
             generation: Generation(7),
             uuid: NodeUuid([number; 16]),
@@ -109,7 +115,7 @@ fn host(local: &str, number: u8) -> Host {
         seed: u64::from(number),
         keys: keys(),
         format: MessageFormat::Classic,
-        resume: None,
+        resume,
         outlets: Outlets {
             groups,
             hooks,
@@ -370,6 +376,47 @@ fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
         Some(OrderId(1))
     );
     assert!(kept.may_run.is_empty());
+}
+
+/// A predecessor left two orders without an outcome. A core gives one order after the other: when it
+/// panics over the first, the next one still has to find out about both.
+#[actix::test]
+async fn what_a_predecessor_left_unfinished_outlives_a_panic_before_its_order() {
+    tokio::time::pause();
+    let mut settings = settings("alpha");
+    let keys = ["10.0.0.8", "10.0.0.9"].map(GroupKey::new);
+    settings.groups = keys
+        .iter()
+        .map(|key| ResourceGroup {
+            key: key.clone(),
+            owner: name("alpha"),
+            resources: vec![key.to_string()],
+        })
+        .collect();
+    let resume = Resume {
+        holding: HoldingSet::LOCAL,
+        running: keys.to_vec(),
+        unfinished: keys.to_vec(),
+        ..Resume::default()
+    };
+    let alpha = host_with(settings, 1, Some(resume));
+    let (medium, _) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    let ordered = || -> BTreeSet<GroupKey> {
+        let orders = alpha.orders.borrow();
+        orders.iter().map(|order| order.group.clone()).collect()
+    };
+    after(Duration::from_secs(1)).await;
+    let first = ordered();
+    assert_eq!(first.len(), 1, "one after the other");
+    assert!(alpha.node.send(Explode).await.is_err());
+    let mut all = first.clone();
+    for _ in 0..10 {
+        after(Duration::from_secs(1)).await;
+        all.extend(ordered());
+        carry_out(&alpha);
+    }
+    assert_eq!(all, keys.into(), "at first {first:?}");
 }
 
 /// A core that goes on has to put the addresses back or to stop the group: nobody else does.
