@@ -98,6 +98,12 @@ impl Node {
         self.resources.failback_due()
     }
 
+    /// Whether that is so because haresources was changed.
+    #[must_use]
+    pub const fn goes_home_by_file(&self) -> bool {
+        self.resources.goes_home_by_file()
+    }
+
     /// The own haresources as it is now, whether it is in force or not.
     pub fn haresources_on_disk(&mut self, marks: FileMarks) {
         self.resources.file_on_disk(&marks.owners);

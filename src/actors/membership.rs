@@ -551,7 +551,8 @@ impl Supervised for MembershipActor {
             unfinished: self.kept.unfinished(self.last_told.withdrawn()),
             left: self.node.left_groups().cloned().collect(),
             came: self.node.came_groups().cloned().collect(),
-            to_go_home: self.node.failback_due(),
+            to_go_home: self.node.goes_home_by_file(),
+            failback_due: self.node.failback_due(),
             // Of before the call that failed: its words were not sent.
             standby: self.told.standby.clone(),
             releases: self.node.releases_everything(),

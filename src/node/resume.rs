@@ -24,6 +24,9 @@ pub struct Resume {
     pub came: Vec<GroupKey>,
     /// The other node's groups that are held were this node's before haresources was changed.
     pub to_go_home: bool,
+    /// The other node's groups that are held were to go back to it, whatever the reason. Only another core
+    /// of the same process knows that.
+    pub failback_due: bool,
     /// The standby that was open at that end.
     pub standby: Option<OpenStandby>,
     /// Everything was being released at that end.
@@ -82,6 +85,7 @@ impl Node {
             left,
             came,
             to_go_home,
+            failback_due,
             standby,
             releases,
             frozen,
@@ -96,6 +100,9 @@ impl Node {
         }
         // All of this says what the unfinished groups are for: it comes before they are ordered.
         node.resources.note_changed_owners(left, came, to_go_home);
+        if failback_due {
+            node.resources.keep_failback();
+        }
         if let Some(open) = standby {
             node.keep_standby(open);
         }

@@ -229,3 +229,40 @@ fn addresses_are_not_restored_while_everything_is_released() {
         "{moves:?}"
     );
 }
+
+/// A core that panicked: what was due stays due, and for the same reason.
+#[test]
+fn a_failback_stays_due_for_the_reason_that_it_had() {
+    let name = |text| NodeName::new(text).unwrap();
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(10),
+        warntime: Duration::from_secs(5),
+        initdead: Duration::from_secs(20),
+        deadping: Duration::from_secs(10),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
+    let names = || vec![name("alpha"), name("beta")];
+    let go_on = |resume: Resume| {
+        let settings = NodeSettings::new(name("alpha"), names(), timing.clone());
+        let identity = Identity {
+            generation: Generation(7),
+            uuid: NodeUuid([1; 16]),
+            capabilities: Vec::new(),
+        };
+        let node = Node::go_on(settings, identity, 1, &resume);
+        (node.failback_due(), node.goes_home_by_file())
+    };
+    let none = Resume::default();
+    assert_eq!(go_on(none.clone()), (false, false));
+    let failback_due = true;
+    assert_eq!(
+        go_on(Resume {
+            failback_due,
+            ..none.clone()
+        }),
+        (true, false)
+    );
+    let to_go_home = true;
+    assert_eq!(go_on(Resume { to_go_home, ..none }), (true, true));
+}

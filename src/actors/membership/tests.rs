@@ -378,6 +378,31 @@ fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
     assert!(kept.may_run.is_empty());
 }
 
+/// It is due since the other node died: no change of haresources is the reason, and `systole why` must
+/// not say so.
+#[actix::test]
+async fn a_panic_makes_no_change_of_haresources_of_a_failback_that_is_due() {
+    tokio::time::pause();
+    let alpha = host("alpha", 1);
+    let (medium, _) = probe::<Transmit>();
+    alpha.node.do_send(MediaOpened(vec![medium]));
+    for _ in 0..60 {
+        after(Duration::from_secs(1)).await;
+        carry_out(&alpha);
+    }
+    assert_eq!(report(&alpha).await.rscstatus.as_deref(), Some("all"));
+    assert!(alpha.node.send(Explode).await.is_err());
+    let asked = alpha.node.send(AskMaintenance::Why).await.expect("alive");
+    let causes: Vec<String> = asked
+        .expect("decisions")
+        .into_iter()
+        .map(|decision| decision.cause)
+        .collect();
+    assert!(!causes.is_empty());
+    let by_file = causes.iter().any(|cause| cause.contains("haresources"));
+    assert!(!by_file, "{causes:?}");
+}
+
 /// A predecessor left two orders without an outcome. A core gives one order after the other: when it
 /// panics over the first, the next one still has to find out about both.
 #[actix::test]

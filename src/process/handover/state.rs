@@ -216,6 +216,8 @@ impl NodeState {
             left: now.left.into_iter().collect(),
             came: now.came.into_iter().collect(),
             to_go_home: now.to_go_home,
+            // A peer that is still gone is declared dead anew, which makes it due again.
+            failback_due: false,
             standby: self.standby.clone(),
             releases: self.releases,
             frozen: self.frozen,

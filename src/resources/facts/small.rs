@@ -130,6 +130,17 @@ impl ResourceState {
         self.failback.is_due()
     }
 
+    /// Whether they are to go back because haresources was changed.
+    #[must_use]
+    pub const fn goes_home_by_file(&self) -> bool {
+        self.failback.is_due() && self.failback.is_by_file()
+    }
+
+    /// They were to go back when the core before this one ended.
+    pub const fn keep_failback(&mut self) {
+        self.failback.came();
+    }
+
     /// Everything was being released when the process or its core began anew. Call before
     /// [`finish`](Self::finish).
     pub const fn keep_release(&mut self) {
