@@ -57,6 +57,8 @@ pub struct Duty {
     pub releases: bool,
     /// Nothing is started or stopped.
     pub frozen: bool,
+    /// The other node's groups that are held were this node's before haresources was changed.
+    pub to_go_home: bool,
 }
 
 impl From<&Resume> for Duty {
@@ -67,6 +69,7 @@ impl From<&Resume> for Duty {
             standby: resume.standby.clone(),
             releases: resume.releases,
             frozen: resume.frozen,
+            to_go_home: resume.to_go_home,
         }
     }
 }
@@ -132,6 +135,7 @@ impl Node {
             standby: self.resources.open_standby(),
             releases: self.resources.gives_everything_up(),
             frozen: self.resources.frozen(),
+            to_go_home: self.resources.goes_home_by_file(),
         }
     }
 }

@@ -64,6 +64,9 @@ pub struct NodeState {
     pub releases: bool,
     /// Nothing is started or stopped.
     pub frozen: bool,
+    /// The other node's groups that are held were this node's before haresources was changed: they belong
+    /// there. Not to be seen in `groups` any more.
+    pub to_go_home: bool,
 }
 
 /// What a successor has to know of one group.
@@ -114,6 +117,7 @@ impl NodeState {
             standby: resume.standby.clone(),
             releases: resume.releases,
             frozen: resume.frozen,
+            to_go_home: resume.to_go_home,
             groups: BTreeMap::new(),
         };
         for group in groups {
@@ -146,11 +150,13 @@ impl NodeState {
             standby,
             releases,
             frozen,
+            to_go_home,
         } = duty;
         self.holding = holding;
         self.standby = standby;
         self.releases = releases;
         self.frozen = frozen;
+        self.to_go_home = to_go_home;
     }
 
     /// These groups are left to their owner, or ran on the other node, and no other.
@@ -209,13 +215,18 @@ impl NodeState {
             before = before.after_death(local, groups);
         }
         let now = before.by(local, groups);
+        let as_before = groups.iter().any(|group| {
+            let was = before.owners.get(&group.key);
+            group.owner != *local && was.is_some_and(|was| was.side() == HoldingSet::FOREIGN)
+        });
+        let still = self.to_go_home && as_before && now.holding.has(HoldingSet::FOREIGN);
         let resume = Resume {
             holding: now.holding,
             running: before.running.iter().cloned().collect(),
             unfinished: before.unfinished.iter().cloned().collect(),
             left: now.left.into_iter().collect(),
             came: now.came.into_iter().collect(),
-            to_go_home: now.to_go_home,
+            to_go_home: now.to_go_home || still,
             // A peer that is still gone is declared dead anew, which makes it due again.
             failback_due: false,
             standby: self.standby.clone(),

@@ -24,6 +24,7 @@ fn full() -> NodeState {
         standby: OpenStandby::from_text("takes all beta 3ea.1f"),
         releases: true,
         frozen: true,
+        to_go_home: true,
         groups: BTreeMap::new(),
     };
     *state.group(&GroupKey::new("10.0.0.1")) = GroupState {
@@ -50,7 +51,7 @@ fn the_json_of_version_1_is_what_it_was() {
     let text = "{\"version\":1,\"readable_by\":1,\"state\":{\"called\":{\"manage_resources\":true,\
         \"realtime\":false,\"foreground\":true,\"debug\":2},\"holding\":\"all\",\"groups\":{\"10.0.0.1\":\
         {\"whose\":\"left\",\"may_run\":true,\"unfinished\":true},\"gone \\\"é\\\"\":{\"may_run\":true}},\
-        \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true}}";
+        \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true,\"to_go_home\":true}}";
     assert_eq!(NodeState::from_json(text).unwrap(), full());
     assert_eq!(full().to_json().unwrap(), text);
 }
@@ -154,6 +155,46 @@ fn after_a_death_a_half_of_which_nothing_may_run_is_not_held() {
     let held = |road| state.resume(&alpha, &groups, road).holding;
     assert_eq!(held(Road::InPlace), HoldingSet::ALL);
     assert_eq!(held(Road::Death), HoldingSet::FOREIGN);
+}
+
+/// A change of haresources made foreign what runs here. The next successor finds the same file, so the
+/// change is not to be seen any more: it has to be told.
+#[test]
+fn what_is_to_go_home_is_so_after_a_second_death_and_a_restart_in_place() {
+    let alpha = NodeName::new("alpha").unwrap();
+    let before = [group("alpha", "a")];
+    let resume = Resume {
+        holding: HoldingSet::LOCAL,
+        running: vec![GroupKey::new("a")],
+        ..Resume::default()
+    };
+    let state = NodeState::begin(Called::default(), &alpha, &before, Some(&resume));
+    let after = [group("beta", "a")];
+    let mut resume = state.resume(&alpha, &after, Road::InPlace);
+    assert!(resume.to_go_home);
+    for road in [Road::Death, Road::InPlace, Road::Death] {
+        let state = NodeState::begin(Called::default(), &alpha, &after, Some(&resume));
+        let text = state.to_json().unwrap();
+        resume = NodeState::from_json(&text)
+            .unwrap()
+            .resume(&alpha, &after, road);
+        assert!(resume.to_go_home, "{road:?}");
+    }
+    // The node has said that they are where they belong.
+    let mut state = NodeState::begin(Called::default(), &alpha, &after, Some(&resume));
+    state.set_duty(Duty {
+        to_go_home: false,
+        ..Duty::from(&resume)
+    });
+    assert!(!state.resume(&alpha, &after, Road::Death).to_go_home);
+    // The file was changed back: nothing of it is foreign any more.
+    let state = NodeState::begin(Called::default(), &alpha, &after, Some(&resume));
+    assert!(!state.resume(&alpha, &before, Road::Death).to_go_home);
+    assert!(
+        !state
+            .resume(&alpha, &[group("beta", "b")], Road::InPlace)
+            .to_go_home
+    );
 }
 
 #[test]
