@@ -22,7 +22,7 @@ use crate::config::settings::Settings;
 use crate::ha_log::{HaLog, Targets, host_name, line};
 use crate::notice::{self, Severity, Speaker};
 use crate::os::paths::Paths;
-use crate::own_addresses;
+use crate::process::host_addresses;
 use crate::process::locks;
 use crate::process::pid_file::{PidFile, look};
 
@@ -150,7 +150,7 @@ impl Call<'_> {
         if alone && let Ok(loaded) = load(&self.paths, &Machine, &LoadOptions::default()) {
             let config = &loaded.config;
             let stray = config.settings.stray_addresses;
-            let addresses = Arc::new(own_addresses::manager(&self.paths, &config.media, stray));
+            let addresses = Arc::new(host_addresses::manager(&self.paths, &config.media, stray));
             return GroupContext::of(config, &self.paths, config.log.debug, addresses);
         }
         let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {

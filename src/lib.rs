@@ -18,7 +18,6 @@ pub mod net;
 pub mod node;
 pub mod notice;
 pub mod os;
-pub mod own_addresses;
 pub mod policy;
 pub mod process;
 pub mod protocol;

@@ -34,10 +34,10 @@ use crate::ha_log::host_name;
 use crate::notice::Severity;
 use crate::os::in_time::in_time;
 use crate::os::paths::Paths;
-use crate::own_addresses;
 use crate::process::EXIT_GENERIC;
 use crate::process::guardian::Why;
 use crate::process::handover;
+use crate::process::host_addresses;
 use crate::process::locks::{take_lock, try_lock};
 use crate::protocol::event::GroupOutcome;
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -300,7 +300,7 @@ impl Release<'_> {
     fn context(&self) -> GroupContext {
         if let Some(config) = self.config {
             let stray = config.settings.stray_addresses;
-            let addresses = Arc::new(own_addresses::manager(self.paths, &config.media, stray));
+            let addresses = Arc::new(host_addresses::manager(self.paths, &config.media, stray));
             return GroupContext::of(config, self.paths, config.log.debug, addresses);
         }
         let path = self.paths.settings.clone();

@@ -9,10 +9,10 @@ use super::Finding;
 use crate::config::Config;
 use crate::config::environment::{Environment, Machine};
 use crate::config::remembered::Recorder;
+use crate::inspect::addresses;
 use crate::net::netlink::Netlink;
 use crate::net::placement::{Assigned, Interface, Route};
 use crate::os::paths::Paths;
-use crate::own_addresses;
 
 /// Interfaces, addresses and routes, as the kernel has them.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +92,7 @@ impl HostView for Machine {
         config: &Config,
         text: &str,
     ) -> (Vec<Finding>, Vec<Finding>) {
-        own_addresses::look(paths, config, text)
+        addresses::look(paths, config, text)
     }
 
     fn network(&self, towards: &[IpAddr]) -> Option<Network> {

@@ -4,6 +4,7 @@
 //! [`load`] is [`config::load`](crate::config::load::load) and this table after it.
 //! `docs/reference/checks.md` holds the table.
 
+mod addresses;
 mod clients;
 mod groups;
 mod host;

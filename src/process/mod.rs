@@ -36,6 +36,7 @@ pub mod daemonize;
 pub mod files;
 pub mod guardian;
 pub mod handover;
+pub mod host_addresses;
 pub mod locks;
 pub mod pid_file;
 pub mod reload;

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
 use crate::os::in_time::is_directory;
 use crate::os::paths::Paths;
-use crate::own_addresses;
+use crate::process::host_addresses;
 use crate::protocol::group::GroupKey;
 
 /// What all groups of a node share.
@@ -104,7 +104,11 @@ impl GroupContext {
             shim: None,
             unfinished: Vec::new(),
             native_addresses: settings.native_addresses,
-            addresses: Arc::new(own_addresses::manager(paths, &[], settings.stray_addresses)),
+            addresses: Arc::new(host_addresses::manager(
+                paths,
+                &[],
+                settings.stray_addresses,
+            )),
             stray_addresses: StrayAddresses::Ignore,
         }
     }

@@ -35,11 +35,11 @@ use crate::notice::{self, Notice, Severity};
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
 use crate::os::sd_notify;
-use crate::own_addresses;
 use crate::process::daemonize::Starting;
 use crate::process::files;
 use crate::process::guardian::Link;
 use crate::process::handover::Called;
+use crate::process::host_addresses;
 use crate::process::reload::Stamps;
 use crate::process::startup;
 use crate::process::state_files::{self, GenerationFile, RunningIdentity};
@@ -286,10 +286,10 @@ fn guard_addresses(setup: &Setup) -> Arc<Guard> {
     let (config, resume) = (&setup.loaded.config, setup.resume.as_ref());
     let record = Arc::new(AddressRecord::read(&setup.paths.addresses()));
     let guard = Guard::begin(record, &config.media, setup.came)
-        .lenient(own_addresses::is_lenient(config.settings.stray_addresses));
+        .lenient(host_addresses::is_lenient(config.settings.stray_addresses));
     guard.take_over(
         nix::unistd::getpid().as_raw(),
-        &own_addresses::resources(config, resume),
+        &host_addresses::resources(config, resume),
     );
     Arc::new(guard)
 }

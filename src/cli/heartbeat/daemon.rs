@@ -11,11 +11,11 @@ use crate::config::load::{Loaded, Purpose};
 use crate::ha_log::Targets;
 use crate::node::resume::Resume;
 use crate::notice::Severity;
-use crate::own_addresses;
 use crate::process::EXIT_GENERIC;
 use crate::process::daemonize::Starting;
 use crate::process::guardian::{Link, Why};
 use crate::process::handover::{self, NodeState, Road};
+use crate::process::host_addresses;
 use crate::process::locks::{take_lock, try_lock};
 use crate::process::pid_file::{self, ClaimError};
 use crate::process::reload::LastGood;
@@ -155,7 +155,7 @@ impl Process {
             Ok(locks) => locks,
             Err(code) => return code,
         };
-        let came = own_addresses::came_before(&self.paths);
+        let came = host_addresses::came_before(&self.paths);
         if let Err(code) = self.take_pid_file(resume.is_some(), starter) {
             return code;
         }

@@ -1,27 +1,23 @@
-//! Refuses to start with a service address that is this host's own, or the other node's: a typo in
-//! haresources that would take a node off the network. What is in doubt is said, with its line.
+//! Service addresses that are this host's own, or the other node's: a typo in haresources that would take a
+//! node off the network. A start is refused for it. What is in doubt is said, with its line.
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 
+use super::Finding;
 use crate::config::group_lines;
-use crate::config::settings::StrayAddresses;
 use crate::config::types::{Config, MediumConfig};
-use crate::inspect::Finding;
-use crate::net::address::{AddressResource, parse_word};
+use crate::net::address::parse_word;
 use crate::net::address_record::AddressRecord;
 use crate::net::own_address::{Came, Mark, OwnAddresses, Standing};
-use crate::net::own_addresses::{Guard, doubt_text, host_addresses, own_text};
-use crate::net::service_address::AddressManager;
-use crate::node::resume::Resume;
+use crate::net::own_addresses::{doubt_text, host_addresses, own_text};
 use crate::os::paths::Paths;
-use crate::process::pid_file::{self, PidFile};
+use crate::process::host_addresses::{came, is_lenient};
 
 /// The addresses of haresources, `text`, that are this host's own or the other node's, and those that
 /// may be. Blocks.
 #[must_use]
-pub fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Finding>) {
+pub(super) fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Finding>) {
     // Without groups nothing is asked of the host.
     if config.groups.is_empty() {
         return Default::default();
@@ -36,56 +32,6 @@ pub fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Fi
         media: &config.media,
     };
     complaints(&facts, &paths.haresources(), text)
-}
-
-/// How what is on the host may have come there, for a daemon that has not yet taken the pid file.
-#[must_use]
-pub fn came_before(paths: &Paths) -> Came {
-    match came(paths, &AddressRecord::read(&paths.addresses())) {
-        // A restart in place: the file names ourselves, and the program before kept no record.
-        Came::OfRunning => Came::AfterCrash,
-        came => came,
-    }
-}
-
-/// Whether the administrator looks after addresses that nobody is known to have put there.
-#[must_use]
-pub fn is_lenient(stray: StrayAddresses) -> bool {
-    stray == StrayAddresses::Ignore
-}
-
-/// Handles addresses for a program that works without a daemon, or after one. Blocks.
-#[must_use]
-pub fn manager(paths: &Paths, media: &[MediumConfig], stray: StrayAddresses) -> AddressManager {
-    let record = Arc::new(AddressRecord::read(&paths.addresses()));
-    let came = came(paths, &record);
-    let guard = Guard::begin(record, media, came).lenient(is_lenient(stray));
-    AddressManager::guarded(Arc::new(guard))
-}
-
-/// By what is known of the run before, or of the one that runs.
-fn came(paths: &Paths, record: &AddressRecord) -> Came {
-    let recorded = |pid| record.was_kept_by(pid);
-    match pid_file::look(&paths.pid_file) {
-        PidFile::Absent => Came::Before,
-        PidFile::Running(pid) | PidFile::Stale(pid) if recorded(pid) => Came::Before,
-        PidFile::Running(_) => Came::OfRunning,
-        PidFile::Stale(_) => Came::AfterCrash,
-    }
-}
-
-/// All addresses that haresources names, and whether their group runs on from an earlier life.
-#[must_use]
-pub fn resources(config: &Config, resume: Option<&Resume>) -> Vec<(AddressResource, bool)> {
-    let of_group = |group: &crate::protocol::group::ResourceGroup| {
-        let runs = resume.is_some_and(|resume| {
-            resume.running.contains(&group.key) || resume.unfinished.contains(&group.key)
-        });
-        let words = group.resources.iter();
-        let found = words.filter_map(|word| parse_word(word).ok()?);
-        found.map(|address| (address, runs)).collect::<Vec<_>>()
-    };
-    config.groups.iter().flat_map(of_group).collect()
 }
 
 struct Facts<'a> {
