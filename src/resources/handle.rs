@@ -21,11 +21,10 @@ impl ResourceState {
             return;
         };
         if !own && let Some(words) = message.text(field::SYSTOLE) {
-            let peer = self.peers.entry(from.clone()).or_default();
-            peer.understands(Some(words));
+            self.other.known(from).understands(Some(words));
         }
-        if !own {
-            self.note_names(from, &message);
+        if !own && let Some(peer) = self.other.peer_mut(from) {
+            peer.names_groups(&message);
         }
         match (kind, own) {
             (kind::STARTING, true) => self.questions.asked(Position::of(&message)),
@@ -173,9 +172,13 @@ impl ResourceState {
             }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
             ResourceEvent::WordsLost { node } => self.words_lost(&node),
-            ResourceEvent::Speaks { node, words } => self.speaks(&node, words.as_deref()),
+            ResourceEvent::Speaks { node, words } => {
+                if let Some(peer) = self.other.peer_mut(&node) {
+                    peer.understands_in_new_run(words.as_deref());
+                }
+            }
             ResourceEvent::HaresourcesCompared { node, differing } => {
-                self.peers.entry(node).or_default().file_compared(differing);
+                self.other.known(&node).file_compared(differing);
             }
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),

@@ -1,7 +1,5 @@
 //! The state of the resource core. Spec: docs/protocol/resources.md, 3.
 
-use std::collections::BTreeMap;
-
 use crate::clock::Monotonic;
 use crate::protocol::haresources_mark::mark;
 use crate::protocol::message::Message;
@@ -17,7 +15,7 @@ use crate::resources::parts::groups::GroupTable;
 use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::names::Names;
-use crate::resources::parts::peer::Peer;
+use crate::resources::parts::other::OtherSide;
 use crate::resources::parts::questions::Questions;
 use crate::resources::parts::run::Run;
 use crate::resources::parts::setup::Setup;
@@ -37,9 +35,6 @@ pub(super) struct Audit {
 }
 
 /// The resource core of one node. Does no I/O and reads no clock.
-///
-/// With more than two nodes there is still one record of "the other side", because the wire has
-/// no more. Spec: docs/protocol/resources.md, 13.
 #[derive(Debug)]
 pub struct ResourceState {
     pub(super) setup: Setup,
@@ -51,14 +46,9 @@ pub struct ResourceState {
 
     /// What we hold.
     pub(super) mine: HoldingSet,
-    /// What the other side says that it holds, from its view.
-    pub(super) theirs: HoldingSet,
-    /// What the other side may still hold although it no longer says so.
-    /// Spec: docs/protocol/resources.md, 10.1.
-    pub(super) doubt: HoldingSet,
     /// What we have said that we give up and are still stopping.
     pub(super) releasing: HoldingSet,
-    pub(super) other_stable: bool,
+    pub(super) other: OtherSide,
 
     pub(super) standby: Standby,
     pub(super) sb_set: HoldingSet,
@@ -90,7 +80,6 @@ pub struct ResourceState {
     pub(super) stop: Stopping,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
-    pub(super) peers: BTreeMap<NodeName, Peer>,
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
     pub(super) looked_at: Option<HoldingSet>,
     pub(super) questions: Questions,
@@ -102,6 +91,10 @@ impl ResourceState {
     /// Nothing held, nothing known.
     #[must_use]
     pub fn new(settings: &NodeSettings) -> Self {
+        let others = settings
+            .nodes
+            .iter()
+            .filter(|name| **name != settings.local);
         Self {
             setup: Setup::new(settings),
             run: Run::new(),
@@ -109,10 +102,8 @@ impl ResourceState {
             now: Monotonic::ZERO,
             out: Vec::new(),
             mine: HoldingSet::NONE,
-            theirs: HoldingSet::NONE,
-            doubt: HoldingSet::NONE,
             releasing: HoldingSet::NONE,
-            other_stable: false,
+            other: OtherSide::new(others.cloned()),
             standby: Standby::Not,
             sb_set: HoldingSet::ALL,
             wanted: None,
@@ -132,12 +123,6 @@ impl ResourceState {
             stop: Stopping::new(),
             timers: TimerTable::default(),
             unowned: Unowned::default(),
-            peers: settings
-                .nodes
-                .iter()
-                .filter(|name| **name != settings.local)
-                .map(|name| (name.clone(), Peer::default()))
-                .collect(),
             looked_at: None,
             questions: Questions::default(),
             beside_legacy: BesideLegacy::default(),

@@ -37,14 +37,15 @@ impl ResourceState {
         let Some(side) = self.groups.side_of(key) else {
             return;
         };
-        let claimed = self.theirs.mirror().has(side);
-        let mut peers = self.peers.iter();
-        let legacy =
-            peers.find(|(_, peer)| !peer.is_systole() && peer.has_reported() && peer.is_active());
+        let claimed = self.other.holds().mirror().has(side);
+        let legacy = self
+            .other
+            .nodes()
+            .find(|(_, peer)| !peer.is_systole() && peer.has_reported() && peer.is_active());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
             return;
         };
-        if !claimed && self.is_pair() {
+        if !claimed && self.other.is_pair() {
             self.warn(format!(
                 "node {node} does not report group {key}, and may run it all the same. What frees the group \
                  then, on {node}: /usr/share/heartbeat/ResourceManager givegroup {key}"
@@ -55,7 +56,7 @@ impl ResourceState {
     /// Adds to a report what the other node of a pair may want to know group by group.
     pub(in crate::resources) fn name_groups(&mut self, message: &mut Message) {
         let understood = |peer: &Peer| peer.is_systole() || peer.is_not_heard();
-        if !self.is_pair() || !self.peers.values().all(understood) {
+        if !self.other.is_pair() || !self.other.peers().all(understood) {
             return;
         }
         message.set_text(field::HARESOURCES, self.names.owners());
@@ -81,7 +82,7 @@ impl ResourceState {
 
     /// The other node learns what runs here no more, or since now.
     pub(in crate::resources) fn tell_what_runs(&mut self) {
-        let listens = self.other().is_some_and(|(_, peer)| peer.is_systole());
+        let listens = self.other.node().is_some_and(|(_, peer)| peer.is_systole());
         if listens && self.nice() && self.run.phase() == Phase::Stable {
             self.answer();
         }
@@ -121,7 +122,7 @@ impl ResourceState {
             .with(field::IPADDR, key)
             .with(field::WEOWN, if weown { "yes" } else { "no" })
             .with(field::OK, "OK");
-        if let Some(peer) = self.peers.get(to).filter(|peer| peer.echoes()) {
+        if let Some(peer) = self.other.peer(to).filter(|peer| peer.echoes()) {
             message.set_text(field::HEARD, &peer.request().to_text());
         }
         self.send(message);
@@ -136,7 +137,7 @@ impl ResourceState {
         let full_report = message.text(field::RTYPE) == Some("full");
         // One that we do not hear may hear us.
         let understood = |peer: &Peer| peer.knows_the_rule() || peer.is_not_heard();
-        if full_report && self.is_pair() && self.peers.values().all(understood) {
+        if full_report && self.other.is_pair() && self.other.peers().all(understood) {
             let weight = self.weight();
             message.set_text(field::RUNS, &weight.to_text());
             if let Some(foreign) = weight.foreign {
@@ -147,7 +148,7 @@ impl ResourceState {
         if full_report || gives || message.kind() == Some(kind::STARTING) {
             self.name_groups(&mut message);
         }
-        if full_report && let Some(heard) = self.heard_text() {
+        if full_report && let Some(heard) = self.other.heard_text() {
             message.set_text(field::HEARD, &heard);
         }
         self.out.push(ResourceOutput::Send(message));
@@ -192,7 +193,7 @@ impl ResourceState {
     /// Tells membership what we weigh while it has to say so.
     pub(in crate::resources) fn tell_weight(&mut self) {
         // Who stops cannot keep anything, and does not ask others to yield.
-        let given_up = !self.stopping() && self.peers.values().any(Peer::was_declared_dead);
+        let given_up = !self.stopping() && self.other.peers().any(Peer::was_declared_dead);
         let weight = given_up.then(|| self.weight());
         if self.contest.tells(weight) {
             self.out.push(ResourceOutput::Weight(weight));
@@ -214,7 +215,7 @@ impl ResourceState {
     pub(in crate::resources) fn answer_offer(&mut self, set: HoldingSet, info: &str) {
         let mut message = ask(set, info);
         let giver = self.offer_answered.as_ref().map(|answer| &answer.giver);
-        let peer = giver.and_then(|giver| self.peers.get(giver));
+        let peer = giver.and_then(|giver| self.other.peer(giver));
         if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(Peer::echoes)) {
             message.set_text(field::HEARD, &answer.offer.to_text());
         }
@@ -234,7 +235,7 @@ impl ResourceState {
     /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what
     /// helps. Its own stop would wait for the end of that standby; `heartbeat -r` does not.
     pub(in crate::resources) fn say_who_hangs(&mut self) {
-        let legacy = self.peers.iter().find(|(_, peer)| !peer.is_systole());
+        let legacy = self.other.nodes().find(|(_, peer)| !peer.is_systole());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// What people have to know of groups that are not where they belong.
     pub fn remarks(&self) -> Vec<String> {
-        let Some((node, _)) = self.other() else {
+        let Some((node, _)) = self.other.node() else {
             return Vec::new();
         };
         let left = self.groups.left();
@@ -24,7 +24,7 @@ impl ResourceState {
         let unconfirmed = unconfirmed.map(|key| unconfirmed_text(key, node));
         let held = self.groups.keys_of(self.mine).into_iter();
         let there = held
-            .filter(|key| self.other_runs(key) && !self.groups.runs(key))
+            .filter(|key| self.other.runs(key) && !self.groups.runs(key))
             .map(|key| format!("{key} is not started here: {node} runs it"));
         left.chain(unconfirmed).chain(there).collect()
     }
@@ -55,7 +55,8 @@ impl ResourceState {
     #[must_use]
     pub fn start_asks_network(&self, order: OrderId) -> bool {
         let silent = self
-            .other()
+            .other
+            .node()
             .is_some_and(|(_, peer)| !peer.tells_what_runs());
         silent
             && matches!(
@@ -64,10 +65,17 @@ impl ResourceState {
             )
     }
 
+    /// Whether a node has said that it goes: its silence is no surprise. One that still releases
+    /// everything has not: after a partition it goes on when that is done.
+    #[must_use]
+    pub fn has_left(&self, node: &NodeName) -> bool {
+        self.other.peer(node).is_some_and(Peer::has_left)
+    }
+
     /// Whether this node may let go of its resources by itself.
     #[must_use]
     pub fn may_be_cut_off(&self) -> bool {
-        self.setup.manages() && !self.freeze.is_on() && !self.stopping() && self.is_pair()
+        self.setup.manages() && !self.freeze.is_on() && !self.stopping() && self.other.is_pair()
     }
 
     /// Whether everything is being released, for whatever reason: no address comes back.
@@ -93,7 +101,7 @@ impl ResourceState {
             Standby::Answered { .. } => Part::Awaits,
             Standby::Taking => Part::Takes,
         };
-        let mut peers = self.peers.iter();
+        let mut peers = self.other.nodes();
         let (with, peer) = peers.next().filter(|_| peers.next().is_none())?;
         let takes = !matches!(part, Part::Gives | Part::Given);
         let answer = self.offer_answered.as_ref().filter(|_| takes);
@@ -142,15 +150,15 @@ impl ResourceState {
 
     /// Groups that a legacy node says it holds, when nothing is in transition.
     pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
-        let quiet = self.nice() && self.is_pair() && self.run.comm_up() && self.is_stable();
+        let quiet = self.nice() && self.other.is_pair() && self.run.comm_up() && self.is_stable();
         let legacy = |peer: &Peer| {
             !peer.is_systole() && !peer.is_leaving() && peer.has_reported() && peer.is_active()
         };
         let peers = self
-            .peers
-            .iter()
+            .other
+            .nodes()
             .filter(move |(_, peer)| quiet && legacy(peer));
-        let set = self.theirs.mirror().without(self.mine);
+        let set = self.other.holds().mirror().without(self.mine);
         peers.flat_map(move |(name, _)| {
             let held = self.groups.of(set);
             held.map(move |key| (key, name))

@@ -44,13 +44,13 @@ impl ResourceState {
 
     /// A node is gone and stays unattended until the thaw.
     pub(in crate::resources) fn leave_for_thaw(&mut self, node: &NodeName, dead: Option<Message>) {
-        self.other_stable = true;
+        self.other.settles();
         self.freeze.leave_node(node, dead);
         self.warn(format!(
             "frozen: the resources of {node} are not taken until the thaw"
         ));
         self.decide(format!("does not take the resources of {node}"), "frozen");
-        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
+        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.other.all_gone() {
             self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
         }

@@ -49,7 +49,7 @@ impl ResourceState {
         from: &NodeName,
         set: HoldingSet,
     ) -> HoldingSet {
-        if !self.is_legacy(from) || !set.has(HoldingSet::FOREIGN) {
+        if !self.other.is_legacy(from) || !set.has(HoldingSet::FOREIGN) {
             return set;
         }
         match self.beside_legacy.scripts {
@@ -79,7 +79,7 @@ impl ResourceState {
         set: HoldingSet,
         possible: bool,
     ) -> bool {
-        if set != HoldingSet::LOCAL || !self.is_legacy(from) {
+        if set != HoldingSet::LOCAL || !self.other.is_legacy(from) {
             return false;
         }
         let known = std::mem::take(&mut self.beside_legacy.scripts);
@@ -99,7 +99,7 @@ impl ResourceState {
 
     /// A full report of a legacy node: what it names it runs, whatever it was asked for.
     pub(in crate::resources) fn names_its_own(&mut self, from: &NodeName) {
-        if !self.theirs.has(HoldingSet::LOCAL) || !self.is_legacy(from) {
+        if !self.other.holds().has(HoldingSet::LOCAL) || !self.other.is_legacy(from) {
             return;
         }
         self.beside_legacy.scripts = match self.beside_legacy.scripts {
@@ -116,8 +116,8 @@ impl ResourceState {
     pub(in crate::resources) fn leave_in_its_hands(&mut self) {
         let set = self.in_its_hands();
         let until = self.after(COMPLETION);
-        let pair = self.is_pair() && !set.is_none();
-        let Some((name, peer)) = self.peers.iter_mut().next() else {
+        let pair = self.other.is_pair() && !set.is_none();
+        let Some((name, peer)) = self.other.nodes_mut().next() else {
             return;
         };
         if !pair || peer.is_systole() || peer.is_gone() {
@@ -134,7 +134,7 @@ impl ResourceState {
     /// A node that was declared dead lives, in the run that we knew: its scripts have gone on.
     pub(in crate::resources) fn goes_on_after_its_death(&mut self, node: &NodeName) {
         let soon = self.after(STARTS);
-        let Some(peer) = self.peers.get_mut(node) else {
+        let Some(peer) = self.other.peer_mut(node) else {
             return;
         };
         let mut hands = std::mem::take(&mut peer.hands_at_death);
@@ -155,7 +155,7 @@ impl ResourceState {
         let given = self.standby == Standby::Given && !was_dead;
         let given = given.then(|| self.sb_set.mirror());
         let until = self.after(STARTS);
-        let Some(peer) = self.peers.get_mut(node) else {
+        let Some(peer) = self.other.peer_mut(node) else {
             return;
         };
         let taken = peer.has_taken.take().filter(|_| !was_dead);

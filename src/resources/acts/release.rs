@@ -92,12 +92,12 @@ impl ResourceState {
         self.act(Action::WithdrawAddresses(keys));
         self.notice(Notice::RestartTriggered {});
         // Beside a node that does not know the rule the new run began when that was declared dead.
-        let begun = self.peers.values().any(Peer::has_renumbered_us) && self.run.comm_up();
+        let begun = self.other.peers().any(Peer::has_renumbered_us) && self.run.comm_up();
         if !begun {
             self.run.communication_down();
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
-        let ignorant = self.peers.values().all(|peer| !peer.knows_the_rule());
+        let ignorant = self.other.peers().all(|peer| !peer.knows_the_rule());
         let let_go = self.nice() && ignorant && self.mine.has(HoldingSet::FOREIGN);
         self.begin_anew();
         self.contest.lets_go(let_go);
@@ -193,17 +193,12 @@ impl ResourceState {
     pub(in crate::resources) fn forget(&mut self) {
         self.run.forget();
         self.mine = HoldingSet::NONE;
-        self.theirs = HoldingSet::NONE;
-        self.doubt = HoldingSet::NONE;
-        self.other_stable = false;
         self.stop.forget();
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
         self.groups.take_back_given();
         self.questions.forget();
-        for peer in self.peers.values_mut() {
-            peer.forget();
-        }
+        self.other.forget();
     }
 
     /// What we give away and have not begun to stop stays, be it of a standby that was interrupted or of
@@ -255,8 +250,8 @@ impl ResourceState {
         theirs: Option<Weight>,
     ) {
         let foreign = HoldingSet::FOREIGN;
-        let both = self.mine.has(foreign) && self.theirs.has(HoldingSet::LOCAL);
-        let quiet = self.is_pair()
+        let both = self.mine.has(foreign) && self.other.holds().has(HoldingSet::LOCAL);
+        let quiet = self.other.is_pair()
             && self.run.phase() == Phase::Stable
             && !self.freeze.is_on()
             && !self.groups.at_work()

@@ -50,11 +50,11 @@ impl ResourceState {
         self.groups.the_moment_is_good(self.now);
         self.notice(Notice::LocalTransitionDone {});
         self.run.foreign_done();
-        if self.theirs.has(HoldingSet::FOREIGN) {
+        if self.other.holds().has(HoldingSet::FOREIGN) {
             self.run.local_done();
         }
         self.answer();
-        self.failback.settled_beside(self.other_stable);
+        self.failback.settled_beside(self.other.is_settled());
         self.acquisition_complete("T_RESOURCES(them)");
     }
 
@@ -69,9 +69,9 @@ impl ResourceState {
     /// A node that gives everything up says that it holds nothing, and its scripts take their time. It
     /// leaves, dies or begins anew. `true`: nothing is taken before.
     pub(in crate::resources) fn wait_for_a_leaver(&mut self) -> bool {
-        let why = if self.somebody_is_leaving() {
+        let why = if self.other.somebody_is_leaving() {
             "the other node is being stopped, and may still run them".to_owned()
-        } else if let Some(node) = self.unsettled_legacy().cloned() {
+        } else if let Some(node) = self.other.unsettled_legacy().cloned() {
             // Should it have missed that: see `on_report`.
             self.answer();
             self.ask();
@@ -90,7 +90,7 @@ impl ResourceState {
     /// said that it holds ours, or may have taken them in a partition, is asked on and on instead: it
     /// serves, and does not hear us. `true`: nothing is taken.
     pub(in crate::resources) fn wait_for_claimant(&mut self) -> bool {
-        let Some(node) = self.silent_claimant().cloned() else {
+        let Some(node) = self.other.silent_claimant().cloned() else {
             return false;
         };
         let said = self.run.waits_for_claimant();

@@ -28,7 +28,7 @@ impl ResourceState {
             .beside_legacy
             .offer_back_at
             .is_some_and(|at| at <= self.now);
-        if !due || !self.is_pair() || !self.at_rest() || !self.peer_active() {
+        if !due || !self.other.is_pair() || !self.at_rest() || !self.other.is_active() {
             return false;
         }
         if !self.mine.has(HoldingSet::FOREIGN) {
@@ -54,7 +54,10 @@ impl ResourceState {
     /// answer, it hangs. `true`: that has begun.
     pub(in crate::resources) fn offer_what_it_started(&mut self) -> bool {
         let noted = self.beside_legacy.older_start;
-        let possible = self.is_pair() && self.at_rest() && self.other_stable && self.peer_active();
+        let possible = self.other.is_pair()
+            && self.at_rest()
+            && self.other.is_settled()
+            && self.other.is_active();
         if noted.is_none() || !possible {
             return false;
         }
@@ -79,7 +82,7 @@ impl ResourceState {
         let holds = |peer: &Peer| {
             since.is_some_and(|since| peer.newest_report() > since) && peer.holds().has(set)
         };
-        if self.peers.values().any(holds) {
+        if self.other.peers().any(holds) {
             self.timers.set(Timer::Taken, self.after(DONE_FOLLOWS));
         }
     }
@@ -103,7 +106,7 @@ impl ResourceState {
         if self.run.phase() == Phase::Shutdown || self.stopping() {
             return;
         }
-        if self.peers.len() > 1 {
+        if self.other.is_many() {
             return self.error("standby refused: more than two nodes are configured");
         }
         if self.freeze.is_on() {
@@ -131,7 +134,7 @@ impl ResourceState {
             self.wanted = Some(Request { set, until, forced });
             return;
         }
-        if !self.other_stable || self.contested() {
+        if !self.other.is_settled() || self.contested() {
             self.decide(
                 format!("refuses to give {set} away"),
                 "the other node is not settled, or not there",
@@ -165,13 +168,13 @@ impl ResourceState {
             set: set.to_string(),
         });
         self.sb_set = set;
-        self.other_stable = false;
+        self.other.moves();
         self.enter(Standby::Asked(wish), Some(FIRST_ANSWER));
     }
 
     pub(in crate::resources) fn offer(&mut self, from: &NodeName, set: HoldingSet) {
         let (info, node) = ("me".to_owned(), from.to_string());
-        if !self.other_stable || self.contested() {
+        if !self.other.is_settled() || self.contested() {
             self.notice(Notice::StandbyOtherFlux { info, node });
         } else if self.run.phase() != Phase::Stable {
             self.notice(Notice::StandbyLocalFlux { info, node });
@@ -190,7 +193,7 @@ impl ResourceState {
             format!("{from} offers them"),
         );
         self.sb_set = set;
-        self.other_stable = false;
+        self.other.moves();
         let giver = from.clone();
         self.note_answer(from, set);
         self.answer_offer(set, "other");
@@ -199,7 +202,7 @@ impl ResourceState {
             open_until: self.after(FIRST_ANSWER),
             gives: false,
         };
-        let ours = self.peers.get(from).is_some_and(Peer::is_systole);
+        let ours = self.other.is_systole(from);
         let patience = if ours {
             GIVER_SHOWS
         } else {
@@ -228,8 +231,8 @@ impl ResourceState {
             node: taker.to_string(),
             set: set.to_string(),
         });
-        self.other_stable = false;
-        self.gives_since = self.peers.get(taker).map(Peer::newest_report);
+        self.other.moves();
+        self.gives_since = self.other.peer(taker).map(Peer::newest_report);
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
             self.offered_back();
@@ -255,8 +258,7 @@ impl ResourceState {
         self.notice(Notice::OtherCompletedStandby {
             set: set.to_string(),
         });
-        self.theirs = self.theirs.with(set.mirror());
-        self.doubt = HoldingSet::NONE;
+        self.other.has_taken(set.mirror());
         self.enter(Standby::Not, None);
         self.answer();
     }
@@ -277,8 +279,8 @@ impl ResourceState {
             self.failback_settled();
         }
         self.note_failed_there(message, ours);
-        self.doubt = HoldingSet::NONE;
-        if let Some(peer) = self.peers.get_mut(from) {
+        self.other.is_believed();
+        if let Some(peer) = self.other.peer_mut(from) {
             peer.hands.unreported = peer.hands.unreported.without(set);
         }
         self.info(format!("standby: acquire [{set}] resources from {from}"));
@@ -298,7 +300,7 @@ impl ResourceState {
     /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
     /// then its next report says what is left.
     pub(in crate::resources) fn withdraw_offer(&mut self) {
-        self.other_stable = self.doubt.is_none();
+        self.other.offer_is_withdrawn();
         self.enter(Standby::Not, None);
     }
 
@@ -314,7 +316,7 @@ impl ResourceState {
         self.info("Cancelling pending standby operation");
         if self.standby == Standby::Given {
             // It may have begun to start them.
-            self.doubt = self.doubt.with(self.sb_set.mirror());
+            self.other.may_start(self.sb_set.mirror());
         }
         if self.standby == Standby::Taking {
             // It has released them: what is started is ours, also when we are to stop and take nothing more.
@@ -322,7 +324,7 @@ impl ResourceState {
         }
         self.enter(Standby::Not, None);
         if self.mine == HoldingSet::ALL {
-            self.other_stable = true;
+            self.other.settles();
         }
     }
 

@@ -30,7 +30,7 @@ impl ResourceState {
     /// Whether a group that came to us may still run on the other node, which does not say so and of which
     /// the network cannot be asked either: then a person has to tell.
     pub(in crate::resources) fn must_be_confirmed(&mut self, key: &GroupKey) -> bool {
-        let Some((node, peer)) = self.other() else {
+        let Some((node, peer)) = self.other.node() else {
             return false;
         };
         if peer.tells_what_runs() || !self.groups.came_without_address(key) {
@@ -50,7 +50,7 @@ impl ResourceState {
     /// Leaves those out that the other node runs, or may run as far as can be found out: they are looked
     /// at again until it does not.
     pub(in crate::resources) fn not_elsewhere(&mut self, keys: Vec<GroupKey>) -> Vec<GroupKey> {
-        let there = |key: &GroupKey| self.other_runs(key) && !self.groups.runs(key);
+        let there = |key: &GroupKey| self.other.runs(key) && !self.groups.runs(key);
         let (there, here): (Vec<_>, Vec<_>) = keys.into_iter().partition(there);
         if !there.is_empty() {
             self.decide(
@@ -73,7 +73,7 @@ impl ResourceState {
         if self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
         }
-        let theirs = self.theirs_at_most().has(HoldingSet::FOREIGN) && !self.counts_by_group();
+        let theirs = self.other.may_hold().has(HoldingSet::FOREIGN) && !self.counts_by_group();
         let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
         let moves = self.in_other_hands().has(HoldingSet::LOCAL);
         if !forced && (theirs || moves || self.mine.has(HoldingSet::LOCAL)) {
@@ -135,7 +135,7 @@ impl ResourceState {
             .into_iter()
             .filter(|key| !self.groups.runs(key))
             .collect();
-        if self.all_peers_gone() {
+        if self.other.all_gone() {
             self.groups.forget_all_asked();
             if !self
                 .groups
@@ -187,10 +187,10 @@ impl ResourceState {
         let settled = |peer: &Peer| {
             peer.has_reported() && !peer.is_fresh() && !peer.is_leaving() && peer.is_active()
         };
-        let left_to_us = self.is_pair()
-            && self.other_stable
-            && self.theirs_at_most().is_none()
-            && self.peers.values().all(settled);
+        let left_to_us = self.other.is_pair()
+            && self.other.is_settled()
+            && self.other.may_hold().is_none()
+            && self.other.peers().all(settled);
         if left_to_us && !self.stopping() && !self.freeze.is_on() {
             self.decide(
                 "takes the foreign resources again",
@@ -204,7 +204,7 @@ impl ResourceState {
     /// started waits until it reports, because it may still run it. Where nobody reports, ours are asked
     /// for when it is active, and its own it asks for.
     pub(in crate::resources) fn hold_takeovers(&mut self, node: &NodeName) {
-        if !self.nice() && self.is_pair() {
+        if !self.nice() && self.other.is_pair() {
             if self.groups.withdraw_steps(is_takeover) {
                 self.decide(
                     "starts nothing more of what was taken over",
@@ -220,7 +220,7 @@ impl ResourceState {
 
     /// [`take_over`](Self::take_over), unless that was done since the node last started.
     pub(in crate::resources) fn take_over_once(&mut self, node: &NodeName, dead: Option<Message>) {
-        if self.peers.get(node).is_some_and(Peer::was_taken_over) {
+        if self.other.peer(node).is_some_and(Peer::was_taken_over) {
             return;
         }
         self.take_over(node, dead);
@@ -237,7 +237,7 @@ impl ResourceState {
                 format!("does not take the resources of {node}"),
                 "with more than two nodes another one does",
             );
-            self.other_stable = true;
+            self.other.settles();
             return;
         }
         if self.freeze.is_on() {
@@ -247,7 +247,7 @@ impl ResourceState {
             self.withdraw_stops();
         }
         let keys = self.groups.keys_owned_by(node);
-        let cause = match self.peers.get(node) {
+        let cause = match self.other.peer(node) {
             Some(peer) if peer.has_left() => format!("{node} has released everything and left"),
             _ => format!("{node} is dead"),
         };
@@ -264,17 +264,16 @@ impl ResourceState {
         self.act(Action::RunHook(hook));
         if self.nice() {
             self.mine = self.mine.with(HoldingSet::FOREIGN);
-            self.theirs = HoldingSet::NONE;
-            self.doubt = HoldingSet::NONE;
-            self.other_stable = true;
+            self.other.holds_nothing();
+            self.other.settles();
         }
-        let peer = self.peers.entry(node.clone()).or_default();
+        let peer = self.other.known(node);
         peer.is_taken_over();
         let purpose = Purpose::TakeOver(node.clone());
         if !self.groups.has_job(|known| *known == purpose) {
             self.groups.begin(purpose, keys, GroupOrder::Start);
         }
-        if !self.is_pair() && self.all_peers_gone() {
+        if !self.other.is_pair() && self.other.all_gone() {
             self.take_what_it_had_taken(node);
         }
         if self.nice() {
@@ -282,7 +281,7 @@ impl ResourceState {
         } else {
             self.acquire_as_legacy();
         }
-        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.all_peers_gone() {
+        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.other.all_gone() {
             self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
         }
@@ -291,8 +290,8 @@ impl ResourceState {
     /// The last of several nodes is left to run what others ran for nodes that died before them.
     pub(in crate::resources) fn take_what_it_had_taken(&mut self, node: &NodeName) {
         let gone: Vec<NodeName> = self
-            .peers
-            .keys()
+            .other
+            .names()
             .filter(|name| *name != node)
             .cloned()
             .collect();
@@ -314,26 +313,26 @@ impl ResourceState {
     /// follows it in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
     pub(in crate::resources) fn is_first_after(&mut self, node: &NodeName) -> bool {
         let alive = |name: &NodeName| {
-            *name == *self.setup.local() || self.peers.get(name).is_some_and(Peer::lives)
+            *name == *self.setup.local() || self.other.peer(name).is_some_and(Peer::lives)
         };
-        if self.peers.len() <= 1 {
+        if !self.other.is_many() {
             return true;
         }
         let others_alive = self
-            .peers
-            .iter()
+            .other
+            .nodes()
             .any(|(name, _)| name != node && alive(name));
         if !others_alive {
             return true;
         }
-        if !self.run.comm_up() && self.peer_active() {
+        if !self.run.comm_up() && self.other.is_active() {
             // Whoever was active before us has done it.
             self.info(format!("resources of {node} are left to the active nodes"));
             return false;
         }
         let legacy = self
-            .peers
-            .iter()
+            .other
+            .nodes()
             .find(|(name, peer)| *name != node && alive(name) && !peer.is_systole())
             .map(|(name, _)| name.clone());
         if let Some(legacy) = legacy {

@@ -29,7 +29,7 @@ impl ResourceState {
     pub(in crate::resources) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
         let may_give = self.at_rest() && !self.mine.has(set.mirror());
         let may_have_taken = !self.mine.common(set).is_none();
-        self.is_legacy(from) && (may_give || may_have_taken)
+        self.other.is_legacy(from) && (may_give || may_have_taken)
     }
 
     /// Whether a `done` is that of no giver, because we hold what it would give. Each script of a legacy node
@@ -42,35 +42,38 @@ impl ResourceState {
     ) -> bool {
         let holds = self.at_rest() && self.mine.has(set.mirror());
         let takes = self.standby == Standby::Taking && self.sb_set.has(set);
-        self.is_legacy(from) && (holds || takes)
+        self.other.is_legacy(from) && (holds || takes)
     }
 
     /// Whether the other node says so of every group of a set.
     pub(in crate::resources) fn all_run_there(&self, set: HoldingSet) -> bool {
         let keys = self.groups.keys_of(set);
-        !keys.is_empty() && keys.iter().all(|key| self.other_runs(key))
+        !keys.is_empty() && keys.iter().all(|key| self.other.runs(key))
     }
 
     /// Whether the other node is known to go by other owners.
     pub(in crate::resources) fn owners_differ(&self) -> bool {
-        let owners = self.other().and_then(|(_, peer)| peer.owners());
+        let owners = self.other.node().and_then(|(_, peer)| peer.owners());
         owners.is_some_and(|owners| owners != self.names.owners())
     }
 
     /// Whether words for halves mean different groups to the two nodes, and the groups are known.
     pub(in crate::resources) fn counts_by_group(&self) -> bool {
-        let named = self.other().is_some_and(|(_, peer)| peer.tells_what_runs());
+        let named = self
+            .other
+            .node()
+            .is_some_and(|(_, peer)| peer.tells_what_runs());
         named && self.owners_differ()
     }
 
     /// Whether any group runs on both nodes, as far as is known.
     pub(in crate::resources) fn some_run_twice(&self) -> bool {
-        self.groups.taken().any(|key| self.other_runs(key))
+        self.groups.taken().any(|key| self.other.runs(key))
     }
 
     /// Why no group of a set is to be handed over, whoever gives it.
     pub(in crate::resources) fn hand_over_obstacle(&self, set: HoldingSet) -> Option<String> {
-        let (node, peer) = self.other()?;
+        let (node, peer) = self.other.node()?;
         if self.owners_differ() {
             return Some(format!("haresources of {node} names other owners"));
         }
@@ -92,14 +95,14 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn left_that_can_go(&self) -> Vec<GroupKey> {
-        let Some((_, peer)) = self.other().filter(|(_, peer)| peer.has_reported()) else {
+        let Some((_, peer)) = self.other.node().filter(|(_, peer)| peer.has_reported()) else {
             return Vec::new();
         };
         let agreed = peer.owners() == Some(self.names.owners());
         if self.groups.left().next().is_none() || !agreed {
             return Vec::new();
         }
-        let theirs = self.theirs_at_most().mirror();
+        let theirs = self.other.may_hold().mirror();
         let mut keys = self.groups.keys_of(theirs);
         keys.retain(|key| self.groups.is_left(key));
         keys
@@ -107,14 +110,14 @@ impl ResourceState {
 
     /// What runs on both nodes and is for the other to keep.
     pub(in crate::resources) fn twice_and_not_ours(&self) -> Vec<GroupKey> {
-        let Some((name, _)) = self.other() else {
+        let Some((name, _)) = self.other.node() else {
             return Vec::new();
         };
         let by_name = self.owners_differ().then(|| *name < *self.setup.local());
-        let theirs = self.theirs_at_most().mirror();
+        let theirs = self.other.may_hold().mirror();
         let goes =
             |side: HoldingSet| by_name.unwrap_or_else(|| theirs.has(side) && !self.mine.has(side));
-        let twice = |key: &GroupKey| self.groups.runs(key) && self.other_runs(key);
+        let twice = |key: &GroupKey| self.groups.runs(key) && self.other.runs(key);
         let groups = self.groups.sides();
         groups
             .filter(|(key, side)| twice(key) && goes(*side))
@@ -125,7 +128,7 @@ impl ResourceState {
     /// Whether a Systole node is giving us the group: it has just stopped it.
     pub(in crate::resources) fn is_given_now(&self, key: &GroupKey) -> bool {
         self.standby == Standby::Taking
-            && self.peers.values().all(Peer::is_systole)
+            && self.other.all_systole()
             && self.groups.keys_of(self.sb_set.mirror()).contains(key)
     }
 
@@ -144,12 +147,12 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn both_hold_foreign(&self) -> bool {
-        self.mine.has(HoldingSet::FOREIGN) && self.theirs.has(HoldingSet::LOCAL)
+        self.mine.has(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL)
     }
 
     /// Whether nothing keeps us from releasing the groups of the other node.
     pub(in crate::resources) fn may_let_go(&self) -> bool {
-        self.is_pair()
+        self.other.is_pair()
             && self.run.phase() == Phase::Stable
             && self.nothing_moves()
             && !self.stopping()
@@ -167,9 +170,9 @@ impl ResourceState {
         let follows = self.offer_answered.as_ref().is_some_and(|answer| {
             answer.giver == *from && answer.set == set && answer.offer < Position::of(message)
         });
-        let reported = self.peers.get(from).map(Peer::newest_report);
+        let reported = self.other.peer(from).map(Peer::newest_report);
         // It has been heard to run them since.
-        let taken_back = reported > Some(Position::of(message)) && self.theirs_at_most().has(set);
+        let taken_back = reported > Some(Position::of(message)) && self.other.may_hold().has(set);
         let wanted = self.standby != Standby::Not
             || !(self.mine.has(set.mirror()) || self.stopping() || self.freeze.is_on());
         follows && !taken_back && wanted
@@ -177,8 +180,8 @@ impl ResourceState {
 
     /// Whether a legacy owner of what is left to it was seen to begin anew, and has not reported yet.
     pub(in crate::resources) fn owner_begins_anew(&self, node: &NodeName) -> bool {
-        let manages = self.nice() && self.is_pair() && !self.stopping();
-        let peer = self.peers.get(node);
+        let manages = self.nice() && self.other.is_pair() && !self.stopping();
+        let peer = self.other.peer(node);
         manages
             && self.run.phase() != Phase::Shutdown
             && self.groups.left().next().is_some()

@@ -1,5 +1,6 @@
 //! Whether the other node has to yield, and until when that and a takeover wait.
 
+use crate::protocol::name::NodeName;
 use crate::resources::parts::contest::{KEEPALIVES_TO_YIELD, LEAST_TO_YIELD};
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
@@ -8,7 +9,7 @@ impl ResourceState {
     /// Waits for the other side to yield; no longer than that takes. It may not hear us. One that
     /// is being stopped cannot begin a new run: its scripts take their time, then it leaves.
     pub(in crate::resources) fn expect_way(&mut self) {
-        if !self.timers.is_set(Timer::OtherYields) && !self.other_leaves() {
+        if !self.timers.is_set(Timer::OtherYields) && !self.other.leaves() {
             let wait = self
                 .setup
                 .keepalive()
@@ -16,7 +17,7 @@ impl ResourceState {
                 .max(LEAST_TO_YIELD);
             self.timers.set(Timer::OtherYields, self.after(wait));
         }
-        self.other_stable = false;
+        self.other.moves();
     }
 
     /// Whether it is open who keeps.
@@ -32,5 +33,19 @@ impl ResourceState {
     pub(in crate::resources) fn go_on_with_takeovers(&mut self) {
         self.timers.clear(Timer::HeldTakeover);
         self.groups.go_on();
+    }
+
+    /// The other side begins a new run or is gone: nothing is contested any more.
+    pub(in crate::resources) fn way_given(&mut self, node: &NodeName) {
+        self.timers.clear(Timer::OtherYields);
+        if let Some(peer) = self.other.peer_mut(node) {
+            peer.has_given_way();
+        }
+    }
+
+    /// The verdicts of the run that ends mean nothing in the next.
+    pub(in crate::resources) fn forget_verdicts(&mut self) {
+        self.contest.forget();
+        self.other.forget_verdicts();
     }
 }

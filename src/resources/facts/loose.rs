@@ -21,7 +21,7 @@ impl ResourceState {
     /// Words of it are lost: its offer may be among them.
     pub(in crate::resources) fn lost_behind_scripts(&mut self, node: &NodeName) {
         let asked = matches!(self.beside_legacy.scripts, Scripts::Asked { .. });
-        if asked && self.is_legacy(node) {
+        if asked && self.other.is_legacy(node) {
             self.beside_legacy.scripts = Scripts::Unknown;
         }
     }
@@ -55,8 +55,8 @@ impl ResourceState {
     pub(in crate::resources) fn note_hands_at_death(&mut self, node: &NodeName) {
         let set = self.in_its_hands();
         let until = self.after(COMPLETION);
-        let pair = self.is_pair();
-        let Some(peer) = self.peers.get_mut(node) else {
+        let pair = self.other.is_pair();
+        let Some(peer) = self.other.peer_mut(node) else {
             return;
         };
         peer.hands_at_death = match peer.hands {
@@ -69,7 +69,7 @@ impl ResourceState {
     /// Words of a node are lost for good: the word that its scripts are done may be among them.
     pub(in crate::resources) fn lost_with_full_hands(&mut self, node: &NodeName) {
         let soon = self.after(STARTS);
-        if let Some(peer) = self.peers.get_mut(node)
+        if let Some(peer) = self.other.peer_mut(node)
             && let Some(until) = &mut peer.hands.until
         {
             *until = soon.min(*until);
@@ -77,12 +77,12 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn unreported_deadline(&self) -> Option<Monotonic> {
-        let until = self.peers.values().filter_map(|peer| peer.hands.until);
+        let until = self.other.peers().filter_map(|peer| peer.hands.until);
         until.min()
     }
 
     pub(in crate::resources) fn unreported_overdue(&mut self) {
-        for peer in self.peers.values_mut() {
+        for peer in self.other.peers_mut() {
             if take_due(&mut peer.hands.until, self.now) {
                 peer.hands = Hands::default();
             }

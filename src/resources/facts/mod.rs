@@ -4,7 +4,6 @@ mod basic;
 mod by_group;
 mod contest;
 mod loose;
-mod other;
 mod questions;
 mod small;
 mod standby;

@@ -6,7 +6,6 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
-use crate::resources::parts::peer::Peer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -17,8 +16,7 @@ impl ResourceState {
         from: &NodeName,
         report: &Message,
     ) -> Option<Position> {
-        let echoes = self.peers.get(from).is_some_and(Peer::echoes);
-        if !echoes || !self.is_pair() {
+        if !self.other.echoes(from) || !self.other.is_pair() {
             return None;
         }
         let text = report.text(field::HEARD).unwrap_or_default();

@@ -39,7 +39,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn later_than_the_other(&self) -> Duration {
-        let second = self.peers.keys().any(|peer| *peer < *self.setup.local());
+        let second = self.other.names().any(|peer| *peer < *self.setup.local());
         if second { SECOND_LATER } else { Duration::ZERO }
     }
 
@@ -79,8 +79,8 @@ impl ResourceState {
     /// Nodes whose groups are taken at the thaw unless they return.
     pub fn waits_for_thaw(&self) -> impl Iterator<Item = &NodeName> {
         let gone = |name: &NodeName| {
-            self.peers
-                .get(name)
+            self.other
+                .peer(name)
                 .is_some_and(crate::resources::parts::peer::Peer::is_gone)
         };
         self.freeze.nodes_left().filter(move |name| gone(name))

@@ -48,7 +48,7 @@ impl ResourceState {
     /// Whether a word of a standby that an earlier process began has to wait: the other node takes it for
     /// one of the earlier process, or does not hear it, before it has reported to this one.
     pub(in crate::resources) fn not_heard_yet(&self) -> bool {
-        self.went_on && !self.peers.values().any(Peer::has_reported)
+        self.went_on && !self.other.somebody_has_reported()
     }
 
     /// The groups that another node may be stopping for us, or starting since we gave them up.
@@ -96,7 +96,7 @@ impl ResourceState {
 
     /// We answer the newest offer of `giver`.
     pub(in crate::resources) fn note_answer(&mut self, giver: &NodeName, set: HoldingSet) {
-        let offer = self.peers.get(giver).and_then(Peer::offer);
+        let offer = self.other.peer(giver).and_then(Peer::offer);
         self.offer_answered = offer.map(|offer| Answer {
             giver: giver.clone(),
             set,
@@ -123,7 +123,7 @@ impl ResourceState {
         from: &NodeName,
         message: &Message,
     ) -> bool {
-        if !self.peers.get(from).is_some_and(Peer::echoes) {
+        if !self.other.echoes(from) {
             return true;
         }
         let heard = message.text(field::HEARD).and_then(Position::from_text);
@@ -133,7 +133,7 @@ impl ResourceState {
     /// Whether our offer ends for one of `from` that crosses it. It ignores ours in any case. A legacy
     /// node offers only what somebody wants.
     pub(in crate::resources) fn gives_way_to(&self, from: &NodeName) -> bool {
-        let ours = self.peers.get(from).is_some_and(Peer::is_systole);
+        let ours = self.other.is_systole(from);
         !ours || *from < *self.setup.local()
     }
 
@@ -147,7 +147,7 @@ impl ResourceState {
         else {
             return false;
         };
-        let ours = self.peers.get(giver).is_some_and(Peer::is_systole);
+        let ours = self.other.is_systole(giver);
         ours || (!gives && *open_until <= self.now)
     }
 
@@ -157,7 +157,7 @@ impl ResourceState {
         from: &NodeName,
         set: HoldingSet,
     ) -> bool {
-        let ours = self.peers.get(from).is_some_and(Peer::is_systole);
+        let ours = self.other.is_systole(from);
         let taken = self.standby == Standby::Taking && self.sb_set == set;
         ours && (taken || self.mine.has(set.mirror()))
     }
@@ -178,12 +178,10 @@ impl ResourceState {
     /// settled. Its scripts may take longer than we wait for a legacy one: it says when they have ended,
     /// and its death or new run ends the standby too.
     pub(in crate::resources) fn is_taking_still(&self) -> bool {
-        let settled = self.other_stable && {
-            let reports = self.peers.values().map(Peer::newest_report);
-            reports.max() > self.given_at
-        };
-        let ours = |(name, peer): (&NodeName, &Peer)| peer.is_systole() && !self.is_dead(name);
-        !settled && self.peers.iter().any(ours)
+        let settled = self.other.is_settled() && { self.other.newest_report() > self.given_at };
+        let ours =
+            |(name, peer): (&NodeName, &Peer)| peer.is_systole() && !self.other.is_dead(name);
+        !settled && self.other.nodes().any(ours)
     }
 
     /// What a legacy node has in its hands by the standby that ends here.

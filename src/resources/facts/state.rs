@@ -5,7 +5,6 @@ use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::freeze::FreezeRefused;
-use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
@@ -29,7 +28,7 @@ impl ResourceState {
         self.nice()
             && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
-            && self.other_stable
+            && self.other.is_settled()
             && !self.groups.at_work()
             && !self.contested()
             && !self.freeze.is_on()
@@ -68,7 +67,7 @@ impl ResourceState {
     /// A taker that starts what it was given says to a legacy giver that it is settled, as legacy does; one
     /// of ours waits for its end, and must not read that it has ended without it.
     pub(in crate::resources) fn announced_stable(&self) -> bool {
-        let ours = self.peers.values().all(Peer::is_systole);
+        let ours = self.other.all_systole();
         let takes = ours && self.standby == Standby::Taking;
         self.run.phase() == Phase::Stable && self.settled_here() && !takes
     }
@@ -110,8 +109,8 @@ impl ResourceState {
     /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:
     /// its offer waits for that. Refused, it would come again after a minute.
     pub(in crate::resources) fn waits_for_report(&self, from: &NodeName) -> bool {
-        let ours = self.peers.get(from).is_some_and(Peer::is_systole);
-        ours && !self.other_stable && !self.contested() && self.run.phase() == Phase::Stable
+        let ours = self.other.is_systole(from);
+        ours && !self.other.is_settled() && !self.contested() && self.run.phase() == Phase::Stable
     }
 
     /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
@@ -122,7 +121,7 @@ impl ResourceState {
         if self.stopping() && self.run.phase() == Phase::Init && !self.groups.at_work() {
             return true;
         }
-        self.other_stable
+        self.other.is_settled()
             && !self.contested()
             && self.standby == Standby::Not
             && !self.timers.is_set(Timer::Standby)
@@ -135,7 +134,7 @@ impl ResourceState {
 
     /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
     pub(in crate::resources) fn unheard_with_groups(&self) -> bool {
-        self.is_pair()
+        self.other.is_pair()
             && !self.run.comm_up()
             && self.run.phase() == Phase::Init
             && !self.mine.is_none()

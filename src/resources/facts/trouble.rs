@@ -7,7 +7,6 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::peer::Peer;
 use crate::resources::parts::trouble::LONGEST_LIST;
 use crate::resources::state::ResourceState;
 
@@ -17,14 +16,13 @@ impl ResourceState {
     /// removes that by itself.
     pub(in crate::resources) fn failback_must_wait(&self) -> bool {
         let mut foreign = self.groups.of(HoldingSet::FOREIGN);
-        self.peers.values().all(Peer::is_systole)
-            && foreign.any(|key| self.groups.has_address_taken(key))
+        self.other.all_systole() && foreign.any(|key| self.groups.has_address_taken(key))
     }
 
     /// The groups of `set` that are given away because they did not start here, for a node that
     /// understands it.
     pub(in crate::resources) fn failed_of(&self, set: HoldingSet) -> Option<String> {
-        if !self.peers.values().all(Peer::is_systole) {
+        if !self.other.all_systole() {
             return None;
         }
         let mut list = String::new();
@@ -44,7 +42,7 @@ impl ResourceState {
     /// The giver of a standby is done, and says what of `set` failed there.
     pub(in crate::resources) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
         // Whatever fails there, a legacy node gives what it holds of ours for that.
-        let legacy = !self.peers.values().all(Peer::is_systole);
+        let legacy = !self.other.all_systole();
         let for_a_failure = legacy && self.sb_set == HoldingSet::FOREIGN;
         let list = message.text(field::FAILED).unwrap_or_default();
         let words: BTreeSet<&str> = list.split(' ').collect();

@@ -8,6 +8,7 @@ pub(in crate::resources) mod groups;
 pub(in crate::resources) mod isolation;
 pub(in crate::resources) mod loose;
 pub(in crate::resources) mod names;
+pub(in crate::resources) mod other;
 pub(in crate::resources) mod peer;
 pub(in crate::resources) mod questions;
 pub(in crate::resources) mod run;

@@ -7,7 +7,6 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
-use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
@@ -22,9 +21,9 @@ impl ResourceState {
             return self.error(format!("request without a group from node {from}"));
         };
         let key = GroupKey::new(word);
-        let peer = self.peers.entry(from.clone()).or_default();
+        let peer = self.other.known(from);
         peer.requests(Position::of(message));
-        if self.is_dead(from) {
+        if self.other.is_dead(from) {
             // A single message got through. If it lives, it asks again.
             return self.debug(format!("request of {from} ignored: it counts as dead"));
         }
@@ -36,7 +35,7 @@ impl ResourceState {
             self.warn(format!("request of {from} for group {key} ignored: frozen"));
             return self.decide(format!("does not give group {key} to {from}"), "frozen");
         }
-        if self.groups.runs(&key) && self.line_differs(from, &key) {
+        if self.groups.runs(&key) && self.other.line_differs(from, &key) {
             let why = "its line in haresources differs there";
             self.warn(format!("request of {from} for group {key} ignored: {why}"));
             return self.decide(format!("does not give group {key} to {from}"), why);
@@ -86,7 +85,7 @@ impl ResourceState {
             return;
         }
         let key = GroupKey::new(word);
-        let echoes = self.peers.get(from).is_some_and(Peer::echoes);
+        let echoes = self.other.echoes(from);
         if !self.groups.is_asked(&key) {
             return;
         }
@@ -99,7 +98,7 @@ impl ResourceState {
             }
         }
         let by_owner = message.text(field::WEOWN) == Some("yes");
-        let there = self.peers.iter().filter(|(_, peer)| !peer.is_gone());
+        let there = self.other.nodes().filter(|(_, peer)| !peer.is_gone());
         let by_all = self
             .groups
             .declined(&key, from, there.map(|(name, _)| name));

@@ -20,13 +20,13 @@ impl ResourceState {
         // A release of everything is under way: when it is done this node keeps quiet all the same.
         let releases = self.run.phase() == Phase::Shutdown;
         if releases && self.isolated.is_some() {
-            let yields = self.peers.get(node).is_some_and(Peer::knows_the_rule);
+            let yields = self.other.peer(node).is_some_and(Peer::knows_the_rule);
             return self.node_dead(node, true, false, yields, message);
         }
-        self.peers.entry(node.clone()).or_default().dies();
+        self.other.known(node).dies();
         self.take_back_given();
         self.cancel_standby();
-        self.other_stable = true;
+        self.other.settles();
         let cause = format!("neither {node} nor a ping node is heard: this node is cut off");
         self.warn(format!("isolated: {cause}; resources are released"));
         self.decide(format!("releases {} and takes nothing", self.mine), cause);
@@ -60,7 +60,7 @@ impl ResourceState {
             "takes everything",
             format!("a ping node answers again and {peer} is still dead"),
         );
-        let yields = self.peers.get(&peer).is_some_and(Peer::knows_the_rule);
+        let yields = self.other.peer(&peer).is_some_and(Peer::knows_the_rule);
         self.node_dead(&peer, true, false, yields, cut_off.message);
     }
 
@@ -91,8 +91,8 @@ impl ResourceState {
         knows_the_rule: bool,
     ) {
         self.contest.declared_dead(self.groups.number_running());
-        let renumber = heard && !knows_the_rule && self.is_pair() && self.run.comm_up();
-        let peer = self.peers.entry(node.clone()).or_default();
+        let renumber = heard && !knows_the_rule && self.other.is_pair() && self.run.comm_up();
+        let peer = self.other.known(node);
         peer.is_declared_dead(!self.freeze.is_on());
         if renumber && peer.renumbers_us() {
             self.out.push(ResourceOutput::ContinueUnderNewGeneration);
@@ -114,7 +114,7 @@ impl ResourceState {
         self.way_given(node);
         self.go_on_with_takeovers();
         self.note_hands_at_death(node);
-        self.peers.entry(node.clone()).or_default().dies();
+        self.other.known(node).dies();
         self.groups.all_confirmed();
         self.take_back_given();
         self.failback.disarm();
@@ -128,12 +128,12 @@ impl ResourceState {
         );
         self.cancel_standby();
         if self.stopping() || self.run.phase() == Phase::Shutdown {
-            self.other_stable = true;
+            self.other.settles();
             return;
         }
         if !self.setup.nodes().contains(node) && self.groups.keys_owned_by(node).is_empty() {
             // Added at run time, never ran anything. Spec: docs/protocol/resources.md, 13, [D].
-            self.peers.remove(node);
+            self.other.is_no_member(node);
             self.info(format!("node {node} owns no resources: nothing to take"));
             return;
         }
@@ -141,7 +141,7 @@ impl ResourceState {
         self.groups.addresses_are_free(self.now);
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
-        if self.all_peers_gone() && matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
+        if self.other.all_gone() && matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
             // Nobody is left to agree with, whatever there was to take.
             self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
@@ -162,10 +162,10 @@ impl ResourceState {
         message: Message,
     ) {
         // One record for several nodes says nothing about this one.
-        let empty = if self.nice() && self.is_pair() {
-            self.theirs_at_most().is_none()
+        let empty = if self.nice() && self.other.is_pair() {
+            self.other.may_hold().is_none()
         } else {
-            self.peers.get(node).is_some_and(Peer::has_left)
+            self.other.peer(node).is_some_and(Peer::has_left)
         };
         if !(heard && empty) {
             self.send(stonith(node, "n_stnth"));
@@ -175,15 +175,15 @@ impl ResourceState {
             return;
         }
         self.send(stonith(node, "unneeded"));
-        if !self.nice() || !self.is_pair() {
+        if !self.nice() || !self.other.is_pair() {
             return self.take_over_once(node, Some(message));
         }
         if self.mine == HoldingSet::ALL {
-            self.other_stable = true;
+            self.other.settles();
             return;
         }
         if self.mine.has(HoldingSet::FOREIGN) {
-            self.other_stable = true;
+            self.other.settles();
             self.acquire_local(true);
         } else {
             self.take_over(node, Some(message));
@@ -195,7 +195,7 @@ impl ResourceState {
         self.notice(Notice::ShutdownNotice {
             node: from.to_string(),
         });
-        self.peers.entry(from.clone()).or_default().leaves();
+        self.other.known(from).leaves();
         self.groups.all_confirmed();
         self.take_back_given();
         if !self.run.comm_up() {
@@ -205,14 +205,13 @@ impl ResourceState {
         self.way_given(from);
         self.go_on_with_takeovers();
         self.failback.disarm();
-        self.theirs = HoldingSet::NONE;
-        self.doubt = HoldingSet::NONE;
+        self.other.holds_nothing();
         if self.stopping() || self.run.phase() == Phase::Shutdown {
-            self.other_stable = true;
+            self.other.settles();
             self.info("Resource takeover cancelled - shutdown in progress.");
             return;
         }
-        self.other_stable = false;
+        self.other.moves();
         self.groups.addresses_are_free(self.now);
         self.take_over(from, None);
     }

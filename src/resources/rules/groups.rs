@@ -166,7 +166,7 @@ impl ResourceState {
             self.groups.waits_until(key, self.after(TRY_SOON));
             return false;
         }
-        if !self.nice() && self.peer_active() {
+        if !self.nice() && self.other.is_active() {
             // Without reports only the owner may start it unasked, and it asks first.
             self.groups.forget_trouble(key);
             if side == HoldingSet::LOCAL {
@@ -176,11 +176,11 @@ impl ResourceState {
         }
         let movable = self.nice()
             && may_move
-            && self.is_pair()
-            && self.other_stable
+            && self.other.is_pair()
+            && self.other.is_settled()
             && self.run.phase() == Phase::Stable
             && self.hand_over_obstacle(side).is_none()
-            && self.peer_active();
+            && self.other.is_active();
         if movable {
             self.offer_what_does_not_start(key, side, busy);
             return false;
@@ -197,15 +197,18 @@ impl ResourceState {
     /// Whether a group that is held may be started here: nothing moves, and the other side does not run it.
     fn may_be_tried(&mut self, key: &GroupKey, side: HoldingSet) -> bool {
         // Of two that claim it, name what they run and run none of it, the owner tries.
-        let named = self.other().is_some_and(|(_, peer)| peer.tells_what_runs());
+        let named = self
+            .other
+            .node()
+            .is_some_and(|(_, peer)| peer.tells_what_runs());
         let first = named && side == HoldingSet::LOCAL;
-        let claimed = self.theirs_at_most().has(side.mirror()) && !self.counts_by_group() && !first;
+        let claimed = self.other.may_hold().has(side.mirror()) && !self.counts_by_group() && !first;
         let theirs = self.nice()
-            && (!self.all_living_reported()
-                || self.somebody_is_leaving()
-                || self.other_runs(key)
+            && (!self.other.all_living_reported()
+                || self.other.somebody_is_leaving()
+                || self.other.runs(key)
                 || self.must_be_confirmed(key)
-                || (self.is_pair() && !self.all_peers_gone() && claimed));
+                || (self.other.is_pair() && !self.other.all_gone() && claimed));
         !self.groups.at_work()
             && self.standby == Standby::Not
             && self.run.phase() == Phase::Stable
@@ -234,7 +237,7 @@ impl ResourceState {
     /// With more than two nodes one bit stands for several owners, and says nothing of one group.
     pub(in crate::resources) fn bring_together(&mut self) -> bool {
         let at_rest = self.nice()
-            && self.peers.len() <= 1
+            && !self.other.is_many()
             && self.run.phase() == Phase::Stable
             && self.standby == Standby::Not
             && !self.groups.at_work()

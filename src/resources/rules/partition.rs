@@ -49,15 +49,16 @@ impl ResourceState {
             self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
         // One that knows the rule says it in its status, with its weight.
-        let current = self.peers.get(from).is_some_and(|peer| {
+        let current = self.other.peer(from).is_some_and(|peer| {
             !peer.knows_the_rule()
                 && peer.is_active()
                 && Position::of(message) > peer.newest_report()
         });
         let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
-        if ours && over && current && self.nice() && self.is_pair() && self.weight().runs > 0 {
+        if ours && over && current && self.nice() && self.other.is_pair() && self.weight().runs > 0
+        {
             // It takes them, and may not hear our next run for a while.
-            if let Some(peer) = self.peers.get_mut(from) {
+            if let Some(peer) = self.other.peer_mut(from) {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
             self.give_way(&format!("node {from} has declared us dead"));
@@ -77,13 +78,13 @@ impl ResourceState {
         };
         if we_yield {
             // It takes them, and may not hear our next run for a while.
-            if let Some(peer) = self.peers.get_mut(node) {
+            if let Some(peer) = self.other.peer_mut(node) {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
             let why = format!("node {node} has declared us dead");
             self.give_way(&why);
         } else {
-            if mutual && let Some(peer) = self.peers.get_mut(node) {
+            if mutual && let Some(peer) = self.other.peer_mut(node) {
                 // Frozen we have not said so yet.
                 peer.is_declared_dead(true);
             }
@@ -98,7 +99,7 @@ impl ResourceState {
 
     /// Nothing of ours was sent for our own dead time: who was there has given us up.
     pub(in crate::resources) fn was_silent(&mut self, silent: Duration) {
-        if self.all_peers_gone() {
+        if self.other.all_gone() {
             // Nobody was there to take anything.
             return;
         }
@@ -115,8 +116,8 @@ impl ResourceState {
         }
         if self.timers.take_due(Timer::HeldTakeover, self.now) {
             if self
-                .peers
-                .values()
+                .other
+                .peers()
                 .any(|peer| peer.is_leaving() && !peer.has_left())
             {
                 // It says when it has released them, or dies.
@@ -137,8 +138,9 @@ impl ResourceState {
         node: &NodeName,
         theirs: Option<Weight>,
     ) -> bool {
-        let ours_taken = self.theirs.has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
-        let conflict = self.is_pair()
+        let ours_taken =
+            self.other.holds().has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
+        let conflict = self.other.is_pair()
             && ours_taken
             && self.nothing_moves()
             && self.run.phase() != Phase::Shutdown;
@@ -153,7 +155,7 @@ impl ResourceState {
             // Decided by what both have said of each other; it has to yield.
             return true;
         }
-        let both = self.theirs.has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
+        let both = self.other.holds().has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
         let runs_nothing =
             theirs.is_some_and(|theirs| theirs.runs == 0 || (!both && !theirs.serves(Half::Ours)));
         if runs_nothing && self.weight().runs > 0 {
@@ -188,7 +190,7 @@ impl ResourceState {
 
     pub(in crate::resources) fn look_for_unserved(&mut self, node: &NodeName, served: HoldingSet) {
         let idle = self.nice()
-            && self.is_pair()
+            && self.other.is_pair()
             && self.setup.manages()
             && !self.run.comm_up()
             && self.run.phase() == Phase::Init

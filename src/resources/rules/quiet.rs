@@ -25,7 +25,7 @@ impl ResourceState {
     /// Checks who owns what. Logs only, each condition when it begins.
     /// Spec: docs/protocol/resources.md, 12.
     pub(in crate::resources) fn run_audit(&mut self) {
-        if !self.nice() || !self.run.comm_up() || self.peers.len() > 1 || self.counts_by_group() {
+        if !self.nice() || !self.run.comm_up() || self.other.is_many() || self.counts_by_group() {
             return;
         }
         let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
@@ -34,10 +34,12 @@ impl ResourceState {
             && !self.freeze.is_on()
             && self.run.phase() == Phase::Stable;
         let found = Audit {
-            both_own_ours: self.mine.has(local) && self.theirs.has(foreign),
-            both_own_foreign: self.mine.has(foreign) && self.theirs.has(local),
-            nobody_owns_local: settled && !self.mine.has(local) && !self.theirs.has(foreign),
-            nobody_owns_foreign: settled && !self.mine.has(foreign) && !self.theirs.has(local),
+            both_own_ours: self.mine.has(local) && self.other.holds().has(foreign),
+            both_own_foreign: self.mine.has(foreign) && self.other.holds().has(local),
+            nobody_owns_local: settled && !self.mine.has(local) && !self.other.holds().has(foreign),
+            nobody_owns_foreign: settled
+                && !self.mine.has(foreign)
+                && !self.other.holds().has(local),
         };
         let known = std::mem::replace(&mut self.audit, found);
         for (now, before, notice) in [
@@ -72,13 +74,13 @@ impl ResourceState {
     /// legacy never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
     pub(in crate::resources) fn look_for_orphans(&mut self) {
         let settled = self.nice()
-            && self.is_pair()
+            && self.other.is_pair()
             && self.is_stable()
             && !self.stopping()
             && !self.freeze.is_on()
             && self.run.phase() == Phase::Stable
-            && self.peer_active();
-        let theirs = self.theirs_at_most();
+            && self.other.is_active();
+        let theirs = self.other.may_hold();
         let orphaned = |half: HoldingSet| {
             let claimed = theirs.has(half.mirror()) || self.all_run_there(half);
             settled && !self.mine.has(half) && !claimed
@@ -130,7 +132,7 @@ impl ResourceState {
             return;
         }
         // What it has taken meanwhile, or moves, is no orphan.
-        let owned = self.mine.with(self.theirs_at_most().mirror());
+        let owned = self.mine.with(self.other.may_hold().mirror());
         let set = asked.without(owned);
         let settled = self.is_stable() && self.run.phase() == Phase::Stable && !self.freeze.is_on();
         if set.is_none() || !settled {
@@ -160,7 +162,7 @@ impl ResourceState {
             return;
         }
         *said = true;
-        let Some((node, _)) = self.other() else {
+        let Some((node, _)) = self.other.node() else {
             return;
         };
         let keys = self.groups.keys_of(HoldingSet::FOREIGN);
@@ -174,15 +176,14 @@ impl ResourceState {
 
     /// Looks at what a legacy node claims and we do too, when nothing moves.
     pub(in crate::resources) fn settle_beside_legacy(&mut self) {
-        let mut peers = self.peers.iter();
-        let legacy = peers.find(|(_, peer)| {
+        let legacy = self.other.nodes().find(|(_, peer)| {
             !peer.is_systole()
                 && peer.has_reported()
                 && !peer.is_leaving()
                 && !peer.has_left()
                 && peer.is_active()
         });
-        let both = self.mine.common(self.theirs.mirror());
+        let both = self.mine.common(self.other.holds().mirror());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
             self.beside_legacy = BesideLegacy::default();
             return;
@@ -196,7 +197,7 @@ impl ResourceState {
         if both.is_none() {
             self.beside_legacy.asked = false;
         }
-        if both.is_none() || !self.is_pair() || !self.at_rest() {
+        if both.is_none() || !self.other.is_pair() || !self.at_rest() {
             return;
         }
         let refused = both.common(self.groups.done_by_others());
@@ -225,27 +226,27 @@ impl ResourceState {
             self.failback.nothing_to_give();
             return;
         }
-        if !self.is_pair() {
+        if !self.other.is_pair() {
             self.failback.disarm();
             self.warn("no automatic failback with more than two nodes");
             return;
         }
         // It runs its own already, and is about to say what it gives up: an offer would not be answered.
         // By a changed haresources its own may be other groups than those that are to go home.
-        let claimed = self.theirs_at_most().has(HoldingSet::FOREIGN.mirror())
+        let claimed = self.other.may_hold().has(HoldingSet::FOREIGN.mirror())
             && !self.counts_by_group()
             && !self.failback.is_by_file();
         let quiet = !self.freeze.is_on()
             && self.standby == Standby::Not
-            && self.other_stable
+            && self.other.is_settled()
             && !self.contested()
             && !claimed
             && self.run.phase() == Phase::Stable
             && !self.groups.at_work()
             && !self.failback_must_wait()
-            && self.all_living_reported()
+            && self.other.all_living_reported()
             && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()
-            && self.peer_active();
+            && self.other.is_active();
         if quiet {
             self.failback_settled();
             self.failback.disarm();

@@ -26,7 +26,7 @@ impl ResourceState {
         report: &Message,
     ) {
         let giving = matches!(&self.standby, Standby::Answered { giver, .. } if giver == from);
-        if giving && self.is_legacy(from) && self.is_of_answered_offer(Position::of(report)) {
+        if giving && self.other.is_legacy(from) && self.is_of_answered_offer(Position::of(report)) {
             self.giver_gives(report.text(field::INFO));
         }
     }
@@ -37,13 +37,13 @@ impl ResourceState {
         from: &NodeName,
         report: &Message,
     ) -> bool {
-        if report.text(field::INFO) != Some("mach_down") || !self.is_legacy(from) {
+        if report.text(field::INFO) != Some("mach_down") || !self.other.is_legacy(from) {
             return false;
         }
         if self.conflicts(from, None) {
             return true;
         }
-        let taking = self.standby == Standby::Taking && self.is_pair();
+        let taking = self.standby == Standby::Taking && self.other.is_pair();
         if taking && self.sb_set.has(HoldingSet::FOREIGN) {
             self.give_way("the other node has started what it gave us, behind its own word");
             return true;
@@ -69,11 +69,11 @@ impl ResourceState {
             self.beside_legacy.late_done = Some((giver, set, done));
             return;
         }
-        let holds = self.theirs_at_most();
+        let holds = self.other.may_hold();
         let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
         if released && self.at_rest() && !self.mine.has(set.mirror()) {
             self.take(from, set, &done);
-        } else if set.has(HoldingSet::FOREIGN) && self.theirs.has(HoldingSet::LOCAL) {
+        } else if set.has(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL) {
             self.leave_foreign_to(
                 from,
                 "has started its own resources, which were taken here meanwhile",
@@ -86,7 +86,7 @@ impl ResourceState {
         if !self.run.comm_up() || !self.nice() || self.run.phase() == Phase::Init {
             return self.claimed_before_comm_is_up(message);
         }
-        if self.is_dead(from) {
+        if self.other.is_dead(from) {
             // Its next status, a keepalive from now, says that it lives and in which run, and then
             // the rules for that are followed. Letting go for a node that counts as dead would be
             // followed by taking everything over from it at once, and that by its next word.
@@ -96,7 +96,7 @@ impl ResourceState {
         }
         let position = Position::of(message);
         let full = message.text(field::RTYPE) == Some("full");
-        let peer = self.peers.entry(from.clone()).or_default();
+        let peer = self.other.known(from);
         if peer.has_said_more_than(position) {
             self.debug(format!("report of node {from} is older than the last one"));
             self.leaves_by_an_older_report(from, message);
@@ -107,7 +107,7 @@ impl ResourceState {
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         let knows_us = self.knows_our_run(from, message);
         let stale = open && !knows_us;
-        let peer = self.peers.entry(from.clone()).or_default();
+        let peer = self.other.known(from);
         let Heard {
             first,
             asked,
@@ -129,20 +129,13 @@ impl ResourceState {
         let before = if first {
             HoldingSet::ALL
         } else {
-            self.theirs_at_most()
+            self.other.may_hold()
         };
-        if let Some(peer) = self.peers.get_mut(from) {
-            peer.holds_now(set, full, stale);
-        }
-        self.theirs = if stale {
-            self.theirs.with(set)
-        } else {
-            self.theirs.updated(set, full)
-        };
+        self.other.reports(from, set, full, stale);
         match message.text(field::IS_STABLE) {
             Some("1") => {
                 if !stale {
-                    self.doubt = HoldingSet::NONE;
+                    self.other.is_believed();
                     self.other_turned_stable();
                 }
                 if self.conflicts(from, weight) {
@@ -152,10 +145,10 @@ impl ResourceState {
                 self.leave_what_a_legacy_owner_kept(from);
             }
             Some(_) => {
-                self.other_stable = false;
+                self.other.moves();
                 if matches!(info, Some("standby" | "shutdown")) {
                     // Announced, not done. Spec: docs/protocol/resources.md, 10.1, [D].
-                    self.doubt = before;
+                    self.other.may_still_hold(before);
                     self.giver_gives(info);
                 } else if self.conflicts(from, weight) {
                     return;
@@ -194,10 +187,10 @@ impl ResourceState {
             // The ten seconds are only patience: a peer that has just started, holds nothing of
             // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
             let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
-            let agreed = self.other_stable && self.all_active_reported();
-            if agreed || (plain && fresh && self.is_pair()) {
+            let agreed = self.other.is_settled() && self.other.all_active_reported();
+            if agreed || (plain && fresh && self.other.is_pair()) {
                 self.settle_start();
-            } else if first && self.unsettled_legacy() == Some(from) {
+            } else if first && self.other.unsettled_legacy() == Some(from) {
                 // If it starts as we do and has heard no more of us than our question, it waits for our
                 // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
                 self.answer();
@@ -206,10 +199,10 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn other_turned_stable(&mut self) {
-        if self.other_stable {
+        if self.other.is_settled() {
             return;
         }
-        self.other_stable = true;
+        self.other.settles();
         self.notice(Notice::RemoteTransitionDone {});
         self.answer();
         self.failback.other_settled();
@@ -240,9 +233,9 @@ impl ResourceState {
     /// The taker reports: when it holds the set and is settled it is done, and its word of that may be
     /// lost.
     pub(in crate::resources) fn taken_by_report(&mut self, taker: &NodeName, report: Position) {
-        let holds = self.peers.get(taker).map(Peer::holds);
+        let holds = self.other.peer(taker).map(Peer::holds);
         let taken = self.standby == Standby::Given
-            && self.other_stable
+            && self.other.is_settled()
             && self.given_at.is_some_and(|given| report > given)
             && holds.is_some_and(|holds| holds.has(self.sb_set.mirror()));
         if taken && !self.timers.is_set(Timer::Taken) {
@@ -277,9 +270,9 @@ impl ResourceState {
             let both = |half| theirs.mirror().has(half) && wanted.has(half);
             halves.into_iter().any(both)
         };
-        if ours_in(self.theirs) {
+        if ours_in(self.other.holds()) {
             self.expect_way();
-        } else if !ours_in(self.theirs_at_most()) {
+        } else if !ours_in(self.other.may_hold()) {
             self.go_on_with_takeovers();
         }
     }
@@ -289,7 +282,7 @@ impl ResourceState {
     /// own start. It does not yield, and takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
     /// later it may call other groups its own than we do (its haresources was changed).
     pub(in crate::resources) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
-        let Some(peer) = self.peers.get(node) else {
+        let Some(peer) = self.other.peer(node) else {
             return;
         };
         let legacy = peer.returns() && !peer.is_systole();
@@ -297,7 +290,7 @@ impl ResourceState {
             // A standby moves, or something else: the report that we ask for behind it decides.
             return;
         }
-        if let Some(peer) = self.peers.get_mut(node) {
+        if let Some(peer) = self.other.peer_mut(node) {
             peer.has_returned();
         }
         if legacy {
@@ -315,8 +308,8 @@ impl ResourceState {
         node: &NodeName,
         report: &Message,
     ) {
-        let leaves = report.text(field::INFO) == Some("shutdown") && !self.other_stable;
-        let Some(peer) = self.peers.get_mut(node).filter(|_| leaves) else {
+        let leaves = report.text(field::INFO) == Some("shutdown") && !self.other.is_settled();
+        let Some(peer) = self.other.peer_mut(node).filter(|_| leaves) else {
             return;
         };
         if Position::of(report).generation() == peer.newest_report().generation() {
@@ -345,7 +338,7 @@ impl ResourceState {
         set: HoldingSet,
         at: Position,
     ) {
-        let Some(peer) = self.peers.get_mut(node) else {
+        let Some(peer) = self.other.peer_mut(node) else {
             return;
         };
         if !peer.hands.unreported.is_none() {

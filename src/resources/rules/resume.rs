@@ -72,7 +72,7 @@ impl ResourceState {
     /// Goes on in a standby that an earlier process or core began. Call between
     /// [`resume`](Self::resume) and [`finish`](Self::finish).
     pub fn keep_standby(&mut self, open: OpenStandby) {
-        let known = self.is_pair() && self.peers.contains_key(&open.with);
+        let known = self.other.is_pair() && self.other.peer(&open.with).is_some();
         if !known || !self.nice() {
             return;
         }
@@ -99,11 +99,11 @@ impl ResourceState {
             Part::Takes => Standby::Taking,
         };
         // What the other node may run.
-        self.doubt = match part {
+        self.other.may_still_hold(match part {
             Part::Gives | Part::Given => set.mirror(),
             Part::Ready | Part::Awaits => set,
             Part::Takes => HoldingSet::NONE,
-        };
+        });
         self.given_at = (part == Part::Given).then(Position::default);
         self.mine = match part {
             Part::Gives | Part::Given => self.mine.without(set),

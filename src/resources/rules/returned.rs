@@ -45,7 +45,7 @@ impl ResourceState {
             return;
         }
         if new != NodeStatus::Ping && !hooks::is_ping(&message) {
-            let peer = self.peers.entry(node.clone()).or_default();
+            let peer = self.other.known(node);
             peer.understands(message.text(field::SYSTOLE));
             peer.counts_by(&message);
             self.peer_status(node, old, new);
@@ -67,7 +67,7 @@ impl ResourceState {
         old: NodeStatus,
         new: NodeStatus,
     ) {
-        let peer = self.peers.entry(node.clone()).or_default();
+        let peer = self.other.known(node);
         peer.status_changed(old, new);
         if old == NodeStatus::Dead {
             // One that was never heard before has no earlier run to come back from.
@@ -80,7 +80,7 @@ impl ResourceState {
         if new != NodeStatus::Active {
             return;
         }
-        let reported = self.peers.get(node).is_some_and(Peer::has_reported);
+        let reported = self.other.peer(node).is_some_and(Peer::has_reported);
         let mute = !reported && self.setup.model().is_nice();
         let missed = old != NodeStatus::Up;
         match self.run.phase() {
@@ -112,10 +112,10 @@ impl ResourceState {
             self.run.phase(),
             Phase::Starting | Phase::Waiting | Phase::Stable
         );
-        if !self.nice() || !self.run.comm_up() || !listens || self.is_dead(node) {
+        if !self.nice() || !self.run.comm_up() || !listens || self.other.is_dead(node) {
             return;
         }
-        let known = self.peers.get_mut(node);
+        let known = self.other.peer_mut(node);
         if !known.is_some_and(Peer::words_lost) {
             return;
         }
@@ -131,7 +131,7 @@ impl ResourceState {
 
     /// A node that we declared dead lives, in the run that we knew.
     pub(in crate::resources) fn returned(&mut self, node: &NodeName, knows_the_rule: bool) {
-        if let Some(peer) = self.peers.get_mut(node) {
+        if let Some(peer) = self.other.peer_mut(node) {
             peer.may_claim(HoldingSet::ALL);
         }
         self.goes_on_after_its_death(node);
@@ -150,7 +150,7 @@ impl ResourceState {
                 format!("{node} is back, and frozen we have taken nothing of it"),
             );
         }
-        if !knows_the_rule || !self.is_pair() {
+        if !knows_the_rule || !self.other.is_pair() {
             let why = format!("node {node} was declared dead and lives");
             return self.give_way(&why);
         }
@@ -178,15 +178,11 @@ impl ResourceState {
             self.has_run_unheard(node);
         }
         self.note_unreported(node, was_dead);
-        let unclear = self.theirs.with(self.doubt);
-        let peer = self.peers.entry(node.clone()).or_default();
         // Its status stays until a change is told: when the first word heard of the new run is
         // the one we knew, there is none. Spec: docs/protocol/membership.md, 16.3.
-        let active = peer.is_active();
-        peer.begins_run();
+        let active = self.other.peer(node).is_some_and(Peer::is_active);
+        self.other.begins_run(node);
         self.take_back_given();
-        self.theirs = unclear;
-        self.doubt = HoldingSet::NONE;
         // What failed there may start in its new run.
         self.groups.forget_passed_on();
         self.interrupt_standby();

@@ -54,7 +54,7 @@ impl ResourceState {
     pub(in crate::resources) fn keep_early_done(&mut self, from: &NodeName, message: &Message) {
         let goes_on = self.went_on && matches!(self.standby, Standby::Answered { .. });
         // See `leave_in_its_hands`.
-        let left = self.peers.get(from).is_some_and(|peer| peer.hands.tells);
+        let left = self.other.peer(from).is_some_and(|peer| peer.hands.tells);
         if (goes_on || left) && message.text(field::INFO) == Some("done") {
             self.early_done = Some((from.clone(), message.clone()));
         }
@@ -99,17 +99,17 @@ impl ResourceState {
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
             return self.error(format!("incomplete standby message from node {from}"));
         };
-        if info == "me" && !self.note_offer(from, message) {
+        if info == "me" && !self.other.known(from).offers(Position::of(message)) {
             return self.debug(format!(
                 "[me] of {from} is older than its last one, or than this run of ours"
             ));
         }
-        if self.peers.len() > 1 {
+        if self.other.is_many() {
             return self.error(format!(
                 "standby message [{info}] from {from} refused: more than two nodes are configured"
             ));
         }
-        let active = self.peers.get(from).is_some_and(Peer::is_active);
+        let active = self.other.peer(from).is_some_and(Peer::is_active);
         let offered =
             info == "me" && active && !self.freeze.is_on() && self.standby == Standby::Not;
         let late = info == "me" && self.offers_what_it_took(from, set, offered);
@@ -138,7 +138,7 @@ impl ResourceState {
                 let until = self.after(OFFER_WAITS);
                 // A legacy giver ignores its own second offer while the first is open.
                 let first = self.offered.take().filter(|(_, first)| {
-                    let ours = self.peers.get(from).is_some_and(Peer::is_systole);
+                    let ours = self.other.is_systole(from);
                     !ours && self.now < first.until
                 });
                 self.offered = first.or_else(|| {
@@ -259,9 +259,8 @@ impl ResourceState {
             set: set.to_string(),
         });
         // From here on the taker may run them, whatever it reports.
-        self.doubt = self.doubt.with(set.mirror());
-        let reports = self.peers.values().map(Peer::newest_report);
-        self.given_at = reports.max();
+        self.other.may_start(set.mirror());
+        self.given_at = self.other.newest_report();
         self.say_done();
         self.enter(Standby::Given, Some(COMPLETION));
         self.taken_before_we_were_done();
@@ -314,8 +313,8 @@ impl ResourceState {
                 let given = self.standby == Standby::Given;
                 self.notice(Notice::NoStandbyReply {});
                 self.say_who_hangs();
-                self.doubt = HoldingSet::NONE;
-                self.other_stable = true;
+                self.other.is_believed();
+                self.other.settles();
                 self.enter(Standby::Not, None);
                 // Our last report said that we were giving: the taker would wait for the next for good.
                 if given {
@@ -328,8 +327,8 @@ impl ResourceState {
     /// A legacy taker says that it is done: its report is waited for, and asked for when none comes.
     pub(in crate::resources) fn expects_its_report(&mut self, taker: &NodeName, done: Position) {
         let set = self.sb_set.mirror();
-        let pair = self.is_pair();
-        let Some(peer) = self.peers.get_mut(taker).filter(|peer| !peer.is_systole()) else {
+        let pair = self.other.is_pair();
+        let Some(peer) = self.other.peer_mut(taker).filter(|peer| !peer.is_systole()) else {
             return;
         };
         let named = peer.newest_report() > done && peer.holds().has(set);
@@ -354,7 +353,7 @@ impl ResourceState {
             // It gives: by an offer that its new run has made.
             return false;
         }
-        if let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.hands.tells) {
+        if let Some(peer) = self.other.peer_mut(node).filter(|peer| peer.hands.tells) {
             // In the run that began it: what it holds now, it also reports.
             peer.hands = Hands::default();
             return false;
@@ -363,7 +362,7 @@ impl ResourceState {
             Standby::Not | Standby::Asked(_) | Standby::Answered { .. } => false,
             Standby::Giving | Standby::Given | Standby::Taking => true,
         };
-        let Some(peer) = self.peers.get_mut(node).filter(|_| !given) else {
+        let Some(peer) = self.other.peer_mut(node).filter(|_| !given) else {
             return false;
         };
         let started = peer.hands.unreported.common(set.mirror());

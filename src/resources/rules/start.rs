@@ -57,7 +57,7 @@ impl ResourceState {
         if !self.nice() {
             return self.begin_legacy();
         }
-        let some_dead = self.peers.values().any(Peer::is_dead);
+        let some_dead = self.other.peers().any(Peer::is_dead);
         if !some_dead {
             self.run.foreign_done();
         }
@@ -66,16 +66,16 @@ impl ResourceState {
         if self.stopping() {
             return;
         }
-        if self.peers.is_empty() {
+        if self.other.is_empty() {
             // Nobody to agree with. Spec: docs/protocol/membership.md, 4.
             self.run.enters(Phase::Stable);
-            self.other_stable = true;
+            self.other.settles();
             // What a process that began anew holds, it keeps.
             self.mine = self.mine.with(HoldingSet::FOREIGN);
             self.acquire_local(true);
-        } else if self.all_peers_gone() {
+        } else if self.other.all_gone() {
             // Whoever died before communication was up has been taken over already.
-            let gone: Vec<NodeName> = self.peers.keys().cloned().collect();
+            let gone: Vec<NodeName> = self.other.names().cloned().collect();
             for node in gone {
                 self.take_over_once(&node, None);
             }
@@ -102,23 +102,23 @@ impl ResourceState {
 
     /// Another node says `starting`. Every one is answered. Spec: docs/protocol/resources.md, 5.2.
     pub(in crate::resources) fn on_starting(&mut self, from: &NodeName, message: &Message) {
-        self.note_question(from, message);
+        self.other.known(from).asks(Position::of(message));
         if !self.run.comm_up() || !self.nice() {
             return;
         }
-        if self.is_dead(from) {
+        if self.other.is_dead(from) {
             // A single message got through. Should it be its last, its death is not noticed again.
             return self.answer();
         }
         // Two that ask each other at once about what nobody runs shall not both take it.
         self.question_is_over();
-        let peer = self.peers.entry(from.clone()).or_default();
+        let peer = self.other.known(from);
         if peer.has_said_more_than(Position::of(message)) {
             // A copy that comes late: it has gone on since.
             return self.answer();
         }
         peer.starts();
-        self.other_stable = false;
+        self.other.moves();
         self.run.foreign_done();
         if self.run.phase() == Phase::Starting {
             self.begin_waiting();
@@ -131,7 +131,7 @@ impl ResourceState {
         // Ours was lost if it went out before the other was active.
         // Spec: docs/protocol/membership.md, 16.2.
         let waits = open || self.takeover_held();
-        let peer = self.peers.entry(from.clone()).or_default();
+        let peer = self.other.known(from);
         if waits && peer.is_asked_first() {
             self.ask();
         }
@@ -157,8 +157,8 @@ impl ResourceState {
             return;
         }
         let left: Vec<NodeName> = self
-            .peers
-            .iter()
+            .other
+            .nodes()
             .filter(|(_, peer)| peer.is_gone())
             .map(|(name, _)| name.clone())
             .collect();
@@ -166,7 +166,7 @@ impl ResourceState {
             self.take_over_once(&node, None);
         }
         self.acquire_as_legacy();
-        if !self.all_peers_gone() {
+        if !self.other.all_gone() {
             // What runs on from an earlier process the other node may have taken while we were not heard.
             self.ask_for_own();
         }
@@ -174,7 +174,7 @@ impl ResourceState {
 
     /// The taker asks what we hold: it may have missed that we are done.
     pub(in crate::resources) fn say_done_again(&mut self, taker: &NodeName) {
-        let ours = self.peers.get(taker).is_some_and(Peer::echoes);
+        let ours = self.other.echoes(taker);
         if self.standby == Standby::Given && ours {
             self.info(format!(
                 "node {taker} asks: saying again that the set is released"
@@ -190,7 +190,7 @@ impl ResourceState {
         let mut may_wait_for_us = false;
         let mut mute = Vec::new();
         let mut pause = ASK_ON;
-        for (name, peer) in &mut self.peers {
+        for (name, peer) in self.other.nodes_mut() {
             if !peer.owes_a_report() {
                 continue;
             }
@@ -229,7 +229,7 @@ impl ResourceState {
         // Waiting for ever would leave our groups down.
         // Spec: docs/protocol/resources.md, 18, row 13.
         if self.run.phase() == Phase::Starting
-            && self.peer_active()
+            && self.other.is_active()
             && !self.timers.is_set(Timer::Own)
         {
             self.timers.set(Timer::Own, self.after(AGREEMENT));
@@ -254,7 +254,7 @@ impl ResourceState {
         self.acquisition_complete("mach_down");
         // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:
         // before anything runs here, whoever hears us all the same waits for what our own groups do.
-        let early = self.all_peers_gone()
+        let early = self.other.all_gone()
             && self.groups.has_job(|job| *job == Purpose::AcquireLocal)
             && self.groups.that_run().next().is_none();
         if self.announced_stable() && !early {
@@ -267,7 +267,7 @@ impl ResourceState {
         if !self.owner_begins_anew(node) {
             return false;
         }
-        if let Some(peer) = self.peers.get_mut(node) {
+        if let Some(peer) = self.other.peer_mut(node) {
             peer.is_asked();
         }
         self.ask();

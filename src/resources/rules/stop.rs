@@ -23,8 +23,8 @@ impl ResourceState {
         self.decide("thaws", "systole thaw was called");
         for (node, message) in gone {
             let still = self
-                .peers
-                .get(&node)
+                .other
+                .peer(&node)
                 .is_some_and(crate::resources::parts::peer::Peer::is_gone);
             if still {
                 self.take_over_once(&node, message);
@@ -95,7 +95,7 @@ impl ResourceState {
         // It would be up by now if any node there is heard us.
         let patient = !unheard && self.now < since + OTHER_SETTLES;
         // After a restart in place the set is held before the start has come to its end.
-        let nobody_to_wait_for = self.mine.is_none() || self.all_peers_gone();
+        let nobody_to_wait_for = self.mine.is_none() || self.other.all_gone();
         let settled =
             self.is_stable() || (self.run.phase() == Phase::Starting && nobody_to_wait_for);
         let releasing = self.run.phase() == Phase::Shutdown;

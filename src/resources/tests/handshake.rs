@@ -177,14 +177,14 @@ fn a_report_that_comes_late_is_no_news() {
     core.seq = 50;
     core.hear("b", "resource all 1");
     assert_eq!(core.said(), [""; 0]);
-    assert_eq!(core.state.theirs, HoldingSet::LOCAL);
+    assert_eq!(core.state.other.holds(), HoldingSet::LOCAL);
 }
 
 #[test]
 fn unknown_holding_word_counts_as_none() {
     let mut core = Core::stable(ON);
     core.hear("b", "resource bogus 1");
-    assert_eq!(core.state.theirs, HoldingSet::NONE);
+    assert_eq!(core.state.other.holds(), HoldingSet::NONE);
     assert!(!core.complaints.is_empty());
 }
 

@@ -25,12 +25,12 @@ fn offers(core: &mut Core) -> usize {
 fn a_failback_waits_while_the_other_node_still_runs_its_own() {
     let mut core = Core::alone(ON);
     core.state.failback.settled_beside(true);
-    core.state.other_stable = true;
-    core.state.theirs = HoldingSet::LOCAL;
+    core.state.other.settles();
+    core.state.other.claims(HoldingSet::LOCAL);
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
     core.hear("b", "resource local 0");
     core.state.timers.clear(Timer::OtherYields);
-    core.state.other_stable = true;
+    core.state.other.settles();
     core.state.failback.settled_beside(true);
     core.said();
     core.input(ResourceInput::Tick);

@@ -113,7 +113,7 @@ impl Core {
 
     /// `node` is one of ours, with no special abilities, or a legacy node.
     pub(super) fn is_ours(&mut self, node: &str, ours: bool) {
-        let peer = self.state.peers.entry(name(node)).or_default();
+        let peer = self.state.other.known(&name(node));
         peer.understands_in_new_run(ours.then_some(""));
     }
 
@@ -160,7 +160,7 @@ impl Core {
     fn just_what_is_held_runs(&self) {
         let state = &self.state;
         let quiet = state.nice()
-            && state.is_pair()
+            && state.other.is_pair()
             && state.run.phase() == Phase::Stable
             && state.is_stable()
             && !state.stopping()

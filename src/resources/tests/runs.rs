@@ -86,7 +86,7 @@ fn a_legacy_node_in_the_place_of_one_of_ours_is_treated_as_such() {
             node: name("b"),
             words: words.map(str::to_owned),
         });
-        let peer = &core.state.peers[&name("b")];
+        let peer = core.state.other.peer(&name("b")).unwrap();
         let known = [peer.is_systole(), peer.knows_the_rule()];
         assert_eq!(known, [words.is_some(); 2]);
     }
