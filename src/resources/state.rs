@@ -9,6 +9,7 @@ use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::contest::Contest;
+use crate::resources::parts::duty::Duty;
 use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
 use crate::resources::parts::groups::GroupTable;
@@ -44,10 +45,7 @@ pub struct ResourceState {
     pub(super) now: Monotonic,
     pub(super) out: Vec<ResourceOutput>,
 
-    /// What we hold.
-    pub(super) mine: HoldingSet,
-    /// What we have said that we give up and are still stopping.
-    pub(super) releasing: HoldingSet,
+    pub(super) duty: Duty,
     pub(super) other: OtherSide,
 
     pub(super) standby: Standby,
@@ -101,8 +99,7 @@ impl ResourceState {
             groups: GroupTable::new(&settings.local, &settings.groups, &settings.with_address),
             now: Monotonic::ZERO,
             out: Vec::new(),
-            mine: HoldingSet::NONE,
-            releasing: HoldingSet::NONE,
+            duty: Duty::default(),
             other: OtherSide::new(others.cloned()),
             standby: Standby::Not,
             sb_set: HoldingSet::ALL,

@@ -93,10 +93,10 @@ impl ResourceState {
     pub(in crate::resources) fn answer(&mut self) {
         let info = match self.run.phase() {
             Phase::Shutdown => Some("shutdown"),
-            _ if !self.releasing.is_none() => Some("standby"),
+            _ if self.duty.is_releasing() => Some("standby"),
             _ => None,
         };
-        let set = self.mine.with(self.releasing);
+        let set = self.duty.in_use();
         let stable = self.announced_stable();
         self.send(report(set, stable, info));
     }

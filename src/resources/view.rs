@@ -22,7 +22,7 @@ impl ResourceState {
         let left = left.map(|key| format!("{key} runs here until its owner {node} can take it"));
         let unconfirmed = self.groups.unconfirmed();
         let unconfirmed = unconfirmed.map(|key| unconfirmed_text(key, node));
-        let held = self.groups.keys_of(self.mine).into_iter();
+        let held = self.groups.keys_of(self.duty.held()).into_iter();
         let there = held
             .filter(|key| self.other.runs(key) && !self.groups.runs(key))
             .map(|key| format!("{key} is not started here: {node} runs it"));
@@ -118,7 +118,10 @@ impl ResourceState {
     #[must_use]
     pub fn rscstatus(&self) -> &'static str {
         if self.is_stable() {
-            self.mine.without(self.groups.done_by_others()).word()
+            self.duty
+                .held()
+                .without(self.groups.done_by_others())
+                .word()
         } else {
             "transition"
         }
@@ -129,12 +132,12 @@ impl ResourceState {
     #[must_use]
     pub const fn holding(&self) -> HoldingSet {
         match self.standby {
-            Standby::Taking => self.mine.with(self.sb_set.mirror()),
+            Standby::Taking => self.duty.held().with(self.sb_set.mirror()),
             Standby::Not
             | Standby::Asked(_)
             | Standby::Giving
             | Standby::Given
-            | Standby::Answered { .. } => self.mine,
+            | Standby::Answered { .. } => self.duty.held(),
         }
     }
 
@@ -158,7 +161,7 @@ impl ResourceState {
             .other
             .nodes()
             .filter(move |(_, peer)| quiet && legacy(peer));
-        let set = self.other.holds().mirror().without(self.mine);
+        let set = self.other.holds().mirror().without(self.duty.held());
         peers.flat_map(move |(name, _)| {
             let held = self.groups.of(set);
             held.map(move |key| (key, name))

@@ -20,7 +20,7 @@ impl ResourceState {
         self.unowned.forget();
         self.warn("frozen: no resource is started or stopped until the thaw");
         self.decide(
-            format!("freezes, holding {}", self.mine),
+            format!("freezes, holding {}", self.duty.held()),
             "systole freeze was called",
         );
     }
@@ -28,7 +28,7 @@ impl ResourceState {
     /// The node was frozen when its process began anew. Not if something is left to be released: a
     /// release ends the freeze. Call after [`finish`](Self::finish).
     pub fn keep_frozen(&mut self) {
-        if self.setup.manages() && self.nice() && self.releasing.is_none() {
+        if self.setup.manages() && self.nice() && !self.duty.is_releasing() {
             self.freeze.begins();
         }
     }
@@ -58,7 +58,7 @@ impl ResourceState {
 
     /// Own groups that are not to be started before the thaw.
     pub(in crate::resources) fn leave_local_for_thaw(&mut self) {
-        if self.mine.has(HoldingSet::LOCAL) || !self.freeze.leave_local() {
+        if self.duty.holds(HoldingSet::LOCAL) || !self.freeze.leave_local() {
             return;
         }
         self.warn("frozen: the local resources are not started until the thaw");

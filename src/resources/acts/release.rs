@@ -22,7 +22,7 @@ impl ResourceState {
             format!("no longer holds the {set} resources"),
             format!("{node} says that it holds them, and another host has their addresses"),
         );
-        self.mine = self.mine.without(set);
+        self.duty.leave(set);
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
         }
@@ -87,7 +87,10 @@ impl ResourceState {
         self.notice(Notice::OtherCrit {
             text: format!("giving up everything: {why}"),
         });
-        self.decide(format!("releases {} and begins anew", self.mine), why);
+        self.decide(
+            format!("releases {} and begins anew", self.duty.held()),
+            why,
+        );
         let keys = self.groups.keys_of(HoldingSet::ALL);
         self.act(Action::WithdrawAddresses(keys));
         self.notice(Notice::RestartTriggered {});
@@ -98,7 +101,7 @@ impl ResourceState {
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
         let ignorant = self.other.peers().all(|peer| !peer.knows_the_rule());
-        let let_go = self.nice() && ignorant && self.mine.has(HoldingSet::FOREIGN);
+        let let_go = self.nice() && ignorant && self.duty.holds(HoldingSet::FOREIGN);
         self.begin_anew();
         self.contest.lets_go(let_go);
     }
@@ -123,8 +126,7 @@ impl ResourceState {
         for key in &keys {
             self.groups.forget_trouble(key);
         }
-        self.mine = self.mine.without(foreign);
-        self.releasing = self.releasing.with(foreign);
+        self.duty.give(foreign);
         self.act(Action::WithdrawAddresses(keys.clone()));
         self.answer();
         self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
@@ -143,7 +145,7 @@ impl ResourceState {
             pid: self.setup.pid(),
         });
         self.decide(
-            format!("releases {} and stops", self.mine),
+            format!("releases {} and stops", self.duty.held()),
             "a stop was requested",
         );
         if self.run.phase() != Phase::Shutdown {
@@ -155,11 +157,7 @@ impl ResourceState {
     pub(in crate::resources) fn release_all(&mut self, info: &str) {
         self.notice(Notice::GivingUpAll {});
         // Whatever runs, held or not: a release may be under way, or a hand-over to us.
-        self.releasing = self
-            .mine
-            .with(self.releasing)
-            .with(self.groups.running_halves());
-        self.mine = HoldingSet::NONE;
+        self.duty.give_everything(self.groups.running_halves());
         self.contest.lets_go(false);
         self.run.releases();
         self.standby = Standby::Not;
@@ -192,7 +190,7 @@ impl ResourceState {
     /// Back to the first moment of a run; only what membership told stays.
     pub(in crate::resources) fn forget(&mut self) {
         self.run.forget();
-        self.mine = HoldingSet::NONE;
+        self.duty.leave(HoldingSet::ALL);
         self.stop.forget();
         self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
@@ -208,7 +206,7 @@ impl ResourceState {
         let giving = |purpose: &Purpose| *purpose == Purpose::Give;
         if self.groups.has_job(giving) && !self.stopping() {
             self.groups.cancel(giving);
-            self.releasing = HoldingSet::NONE;
+            self.duty.released();
         }
     }
 
@@ -236,7 +234,7 @@ impl ResourceState {
         for key in &keys {
             self.groups.forget_trouble(key);
             let side = self.groups.side_of(key).unwrap_or(HoldingSet::NONE);
-            self.releasing = self.releasing.with(side);
+            self.duty.stop(side);
         }
         self.act(Action::WithdrawAddresses(keys.clone()));
         self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
@@ -250,7 +248,7 @@ impl ResourceState {
         theirs: Option<Weight>,
     ) {
         let foreign = HoldingSet::FOREIGN;
-        let both = self.mine.has(foreign) && self.other.holds().has(HoldingSet::LOCAL);
+        let both = self.duty.holds(foreign) && self.other.holds().has(HoldingSet::LOCAL);
         let quiet = self.other.is_pair()
             && self.run.phase() == Phase::Stable
             && !self.freeze.is_on()
@@ -266,7 +264,7 @@ impl ResourceState {
             "no longer holds the foreign resources",
             format!("{node} runs them, and they do not start here"),
         );
-        self.mine = self.mine.without(foreign);
+        self.duty.leave(foreign);
         self.failback_settled();
         for key in &keys {
             self.groups.forget_trouble(key);

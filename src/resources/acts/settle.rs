@@ -25,7 +25,7 @@ impl ResourceState {
     /// Own groups first, then the word that we are settled. Not beside a release that is under way: our
     /// word would hide what still runs, and nothing may be started that is still to be stopped.
     pub(in crate::resources) fn settle_start(&mut self) {
-        if !self.releasing.is_none() {
+        if self.duty.is_releasing() {
             self.run.settles_behind_release();
             return;
         }

@@ -31,7 +31,7 @@ impl ResourceState {
         if !due || !self.other.is_pair() || !self.at_rest() || !self.other.is_active() {
             return false;
         }
-        if !self.mine.has(HoldingSet::FOREIGN) {
+        if !self.duty.holds(HoldingSet::FOREIGN) {
             self.offered_back();
             return false;
         }
@@ -62,7 +62,7 @@ impl ResourceState {
             return false;
         }
         self.beside_legacy.older_start = HoldingSet::NONE;
-        let set = noted.common(self.mine);
+        let set = noted.common(self.duty.held());
         if set.is_none() {
             return false;
         }
@@ -237,9 +237,10 @@ impl ResourceState {
             self.failback_settled();
             self.offered_back();
         }
-        self.mine = self.mine.without(set);
-        self.releasing = set;
-        self.send(report(self.mine, false, Some("standby")));
+        // Just these, whatever was being stopped before: the taker waits for nothing else.
+        self.duty.released();
+        self.duty.give(set);
+        self.send(report(self.duty.held(), false, Some("standby")));
         self.notice(Notice::StandbyGiving {
             set: set.to_string(),
         });
@@ -320,10 +321,10 @@ impl ResourceState {
         }
         if self.standby == Standby::Taking {
             // It has released them: what is started is ours, also when we are to stop and take nothing more.
-            self.mine = self.mine.with(self.sb_set.mirror());
+            self.duty.take(self.sb_set.mirror());
         }
         self.enter(Standby::Not, None);
-        if self.mine == HoldingSet::ALL {
+        if self.duty.held() == HoldingSet::ALL {
             self.other.settles();
         }
     }
@@ -346,7 +347,7 @@ impl ResourceState {
             // Nobody else runs them: they are ours now.
             Standby::Taking => {
                 self.info("Cancelling pending standby operation");
-                self.mine = self.mine.with(self.sb_set.mirror());
+                self.duty.take(self.sb_set.mirror());
                 self.enter(Standby::Not, None);
             }
         }

@@ -21,10 +21,10 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Starts groups that nobody runs.
     pub(in crate::resources) fn take_orphans(&mut self, set: HoldingSet) {
-        self.mine = self.mine.with(set);
+        self.duty.take(set);
         let keys = self.not_elsewhere(self.groups.keys_of(set));
         self.groups.begin(Purpose::Reclaim, keys, GroupOrder::Start);
-        self.send(report(self.mine, false, None));
+        self.send(report(self.duty.held(), false, None));
     }
 
     /// Whether a group that came to us may still run on the other node, which does not say so and of which
@@ -76,7 +76,7 @@ impl ResourceState {
         let theirs = self.other.may_hold().has(HoldingSet::FOREIGN) && !self.counts_by_group();
         let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
         let moves = self.in_other_hands().has(HoldingSet::LOCAL);
-        if !forced && (theirs || moves || self.mine.has(HoldingSet::LOCAL)) {
+        if !forced && (theirs || moves || self.duty.holds(HoldingSet::LOCAL)) {
             self.notice(Notice::LocalAcquisitionNone {});
             return;
         }
@@ -86,7 +86,7 @@ impl ResourceState {
         if forced {
             self.withdraw_stops();
         }
-        self.mine = self.mine.with(HoldingSet::LOCAL);
+        self.duty.take(HoldingSet::LOCAL);
         if self
             .groups
             .has_job(|purpose| *purpose == Purpose::AcquireLocal)
@@ -263,7 +263,7 @@ impl ResourceState {
         let hook = dead.unwrap_or_else(|| hooks::dead_status(node));
         self.act(Action::RunHook(hook));
         if self.nice() {
-            self.mine = self.mine.with(HoldingSet::FOREIGN);
+            self.duty.take(HoldingSet::FOREIGN);
             self.other.holds_nothing();
             self.other.settles();
         }
@@ -384,7 +384,7 @@ impl ResourceState {
             format!("takes the {set} resources again"),
             format!("{node} does not hear us, and has run none of them for ten seconds"),
         );
-        self.mine = self.mine.with(set);
+        self.duty.take(set);
         let keys = self.groups.keys_of(set);
         self.groups.begin(Purpose::Reclaim, keys, GroupOrder::Start);
     }

@@ -27,8 +27,8 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Whether a `done` that belongs to no standby of ours may be that of a giver.
     pub(in crate::resources) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
-        let may_give = self.at_rest() && !self.mine.has(set.mirror());
-        let may_have_taken = !self.mine.common(set).is_none();
+        let may_give = self.at_rest() && !self.duty.holds(set.mirror());
+        let may_have_taken = !self.duty.held().common(set).is_none();
         self.other.is_legacy(from) && (may_give || may_have_taken)
     }
 
@@ -40,7 +40,7 @@ impl ResourceState {
         from: &NodeName,
         set: HoldingSet,
     ) -> bool {
-        let holds = self.at_rest() && self.mine.has(set.mirror());
+        let holds = self.at_rest() && self.duty.holds(set.mirror());
         let takes = self.standby == Standby::Taking && self.sb_set.has(set);
         self.other.is_legacy(from) && (holds || takes)
     }
@@ -115,8 +115,9 @@ impl ResourceState {
         };
         let by_name = self.owners_differ().then(|| *name < *self.setup.local());
         let theirs = self.other.may_hold().mirror();
-        let goes =
-            |side: HoldingSet| by_name.unwrap_or_else(|| theirs.has(side) && !self.mine.has(side));
+        let goes = |side: HoldingSet| {
+            by_name.unwrap_or_else(|| theirs.has(side) && !self.duty.holds(side))
+        };
         let twice = |key: &GroupKey| self.groups.runs(key) && self.other.runs(key);
         let groups = self.groups.sides();
         groups
@@ -147,7 +148,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn both_hold_foreign(&self) -> bool {
-        self.mine.has(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL)
+        self.duty.holds(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL)
     }
 
     /// Whether nothing keeps us from releasing the groups of the other node.
@@ -174,7 +175,7 @@ impl ResourceState {
         // It has been heard to run them since.
         let taken_back = reported > Some(Position::of(message)) && self.other.may_hold().has(set);
         let wanted = self.standby != Standby::Not
-            || !(self.mine.has(set.mirror()) || self.stopping() || self.freeze.is_on());
+            || !(self.duty.holds(set.mirror()) || self.stopping() || self.freeze.is_on());
         follows && !taken_back && wanted
     }
 

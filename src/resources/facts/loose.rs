@@ -28,7 +28,7 @@ impl ResourceState {
 
     /// What was asked for is ours: by the standby that has followed, or by our own hand.
     pub(in crate::resources) fn scripts_matter_no_more(&mut self) {
-        let served = self.mine.has(HoldingSet::FOREIGN);
+        let served = self.duty.holds(HoldingSet::FOREIGN);
         if served {
             self.beside_legacy.scripts = Scripts::Unknown;
         }

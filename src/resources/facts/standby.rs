@@ -159,7 +159,7 @@ impl ResourceState {
     ) -> bool {
         let ours = self.other.is_systole(from);
         let taken = self.standby == Standby::Taking && self.sb_set == set;
-        ours && (taken || self.mine.has(set.mirror()))
+        ours && (taken || self.duty.holds(set.mirror()))
     }
 
     pub(in crate::resources) fn waiting_requests_until(&self) -> Option<Monotonic> {

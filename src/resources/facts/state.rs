@@ -74,7 +74,7 @@ impl ResourceState {
 
     /// Whether no work of ours changes what we hold.
     pub(in crate::resources) fn settled_here(&self) -> bool {
-        self.releasing.is_none()
+        !self.duty.is_releasing()
             && !self
                 .groups
                 .has_job(|purpose| matches!(purpose, Purpose::TakeOver(_) | Purpose::Reclaim))
@@ -83,7 +83,7 @@ impl ResourceState {
     /// What we put on the scales now.
     pub(in crate::resources) fn weight(&self) -> Weight {
         // Frozen we have taken nothing over, and are not to be touched.
-        let keeps = self.freeze.is_on() && !self.mine.has(HoldingSet::FOREIGN);
+        let keeps = self.freeze.is_on() && !self.duty.holds(HoldingSet::FOREIGN);
         let number = |set: HoldingSet| {
             let keys = self.groups.keys_of(set);
             let taken = keys.iter().filter(|key| self.groups.takes(key)).count();
@@ -137,6 +137,6 @@ impl ResourceState {
         self.other.is_pair()
             && !self.run.comm_up()
             && self.run.phase() == Phase::Init
-            && !self.mine.is_none()
+            && !self.duty.held().is_none()
     }
 }

@@ -59,7 +59,7 @@ impl ResourceState {
     /// It may be started there from now on: not by us, although we hold its half.
     fn note_given(&mut self, key: &GroupKey) {
         let side = self.groups.side_of(key);
-        if self.nice() && side.is_some_and(|side| self.mine.has(side)) {
+        if self.nice() && side.is_some_and(|side| self.duty.holds(side)) {
             self.groups.give_by_key(key);
         }
     }

@@ -29,7 +29,10 @@ impl ResourceState {
         self.other.settles();
         let cause = format!("neither {node} nor a ping node is heard: this node is cut off");
         self.warn(format!("isolated: {cause}; resources are released"));
-        self.decide(format!("releases {} and takes nothing", self.mine), cause);
+        self.decide(
+            format!("releases {} and takes nothing", self.duty.held()),
+            cause,
+        );
         self.isolated = Some(CutOff {
             peer: node.clone(),
             message,
@@ -178,11 +181,11 @@ impl ResourceState {
         if !self.nice() || !self.other.is_pair() {
             return self.take_over_once(node, Some(message));
         }
-        if self.mine == HoldingSet::ALL {
+        if self.duty.held() == HoldingSet::ALL {
             self.other.settles();
             return;
         }
-        if self.mine.has(HoldingSet::FOREIGN) {
+        if self.duty.holds(HoldingSet::FOREIGN) {
             self.other.settles();
             self.acquire_local(true);
         } else {

@@ -14,7 +14,7 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Lets go of what another node is to run, when it can. `true`: there is something to stop.
     pub(in crate::resources) fn let_owners_take(&mut self) -> bool {
-        self.groups.forget_what_is_held(self.mine);
+        self.groups.forget_what_is_held(self.duty.held());
         if !self.at_peace() {
             return false;
         }
@@ -34,7 +34,7 @@ impl ResourceState {
         for key in &keys {
             self.groups.no_longer_left(key);
             let side = self.groups.side_of(key);
-            if side.is_some_and(|side| self.mine.has(side)) {
+            if side.is_some_and(|side| self.duty.holds(side)) {
                 // Held by our file: started again when the other node lets go of it.
                 self.groups.start_when_settled(key, self.now);
             }
@@ -156,7 +156,7 @@ impl ResourceState {
         may_move: bool,
         busy: bool,
     ) -> bool {
-        let held = |side: &HoldingSet| !self.nice() || self.mine.has(*side);
+        let held = |side: &HoldingSet| !self.nice() || self.duty.holds(*side);
         let down = self.groups.side_of(key).filter(held);
         let Some(side) = down.filter(|_| !self.groups.runs(key)) else {
             self.groups.forget_trouble(key);
@@ -247,12 +247,12 @@ impl ResourceState {
             self.looked_at = None;
             return false;
         }
-        if self.looked_at.replace(self.mine) == Some(self.mine) {
+        if self.looked_at.replace(self.duty.held()) == Some(self.duty.held()) {
             return false;
         }
         let mut stops = Vec::new();
         for (key, side) in self.groups.keys_and_sides() {
-            let (held, runs) = (self.mine.has(side), self.groups.runs(&key));
+            let (held, runs) = (self.duty.holds(side), self.groups.runs(&key));
             if runs && !held && !self.groups.is_left(&key) {
                 stops.push(key);
             } else if held

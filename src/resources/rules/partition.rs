@@ -139,7 +139,7 @@ impl ResourceState {
         theirs: Option<Weight>,
     ) -> bool {
         let ours_taken =
-            self.other.holds().has(HoldingSet::FOREIGN) && self.mine.has(HoldingSet::LOCAL);
+            self.other.holds().has(HoldingSet::FOREIGN) && self.duty.holds(HoldingSet::LOCAL);
         let conflict = self.other.is_pair()
             && ours_taken
             && self.nothing_moves()
@@ -155,7 +155,8 @@ impl ResourceState {
             // Decided by what both have said of each other; it has to yield.
             return true;
         }
-        let both = self.other.holds().has(HoldingSet::LOCAL) && self.mine.has(HoldingSet::FOREIGN);
+        let both =
+            self.other.holds().has(HoldingSet::LOCAL) && self.duty.holds(HoldingSet::FOREIGN);
         let runs_nothing =
             theirs.is_some_and(|theirs| theirs.runs == 0 || (!both && !theirs.serves(Half::Ours)));
         if runs_nothing && self.weight().runs > 0 {
@@ -180,7 +181,7 @@ impl ResourceState {
     /// of its beats.
     pub(in crate::resources) fn predecessor_given_up(&mut self, node: &NodeName, theirs: Weight) {
         let served = served_by(theirs);
-        if self.unheard_with_groups() && !self.mine.common(served).is_none() {
+        if self.unheard_with_groups() && !self.duty.held().common(served).is_none() {
             let why =
                 format!("node {node} declared our earlier run dead and does not hear this one");
             return self.give_way(&why);
@@ -209,7 +210,7 @@ impl ResourceState {
         if !self.unheard.unserved(free, self.now) {
             return;
         }
-        let new = free.without(self.mine);
+        let new = free.without(self.duty.held());
         if new.is_none() {
             self.try_unserved(free);
         } else {

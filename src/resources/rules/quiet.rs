@@ -34,11 +34,13 @@ impl ResourceState {
             && !self.freeze.is_on()
             && self.run.phase() == Phase::Stable;
         let found = Audit {
-            both_own_ours: self.mine.has(local) && self.other.holds().has(foreign),
-            both_own_foreign: self.mine.has(foreign) && self.other.holds().has(local),
-            nobody_owns_local: settled && !self.mine.has(local) && !self.other.holds().has(foreign),
+            both_own_ours: self.duty.holds(local) && self.other.holds().has(foreign),
+            both_own_foreign: self.duty.holds(foreign) && self.other.holds().has(local),
+            nobody_owns_local: settled
+                && !self.duty.holds(local)
+                && !self.other.holds().has(foreign),
             nobody_owns_foreign: settled
-                && !self.mine.has(foreign)
+                && !self.duty.holds(foreign)
                 && !self.other.holds().has(local),
         };
         let known = std::mem::replace(&mut self.audit, found);
@@ -83,7 +85,7 @@ impl ResourceState {
         let theirs = self.other.may_hold();
         let orphaned = |half: HoldingSet| {
             let claimed = theirs.has(half.mirror()) || self.all_run_there(half);
-            settled && !self.mine.has(half) && !claimed
+            settled && !self.duty.holds(half) && !claimed
         };
         let local = orphaned(HoldingSet::LOCAL);
         let foreign = orphaned(HoldingSet::FOREIGN);
@@ -132,7 +134,7 @@ impl ResourceState {
             return;
         }
         // What it has taken meanwhile, or moves, is no orphan.
-        let owned = self.mine.with(self.other.may_hold().mirror());
+        let owned = self.duty.held().with(self.other.may_hold().mirror());
         let set = asked.without(owned);
         let settled = self.is_stable() && self.run.phase() == Phase::Stable && !self.freeze.is_on();
         if set.is_none() || !settled {
@@ -183,7 +185,7 @@ impl ResourceState {
                 && !peer.has_left()
                 && peer.is_active()
         });
-        let both = self.mine.common(self.other.holds().mirror());
+        let both = self.duty.held().common(self.other.holds().mirror());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
             self.beside_legacy = BesideLegacy::default();
             return;
@@ -219,7 +221,7 @@ impl ResourceState {
             return;
         }
         let due = self.failback.is_due()
-            && self.mine.has(HoldingSet::FOREIGN)
+            && self.duty.holds(HoldingSet::FOREIGN)
             && self.setup.model() == AutoFailback::On
             && !self.stopping();
         if !due {

@@ -49,7 +49,7 @@ impl ResourceState {
             return true;
         }
         let takes = taking && self.sb_set.has(HoldingSet::LOCAL);
-        if self.mine.has(HoldingSet::FOREIGN) || takes {
+        if self.duty.holds(HoldingSet::FOREIGN) || takes {
             self.beside_legacy.offer_back_at = Some(self.now);
         }
         false
@@ -71,7 +71,7 @@ impl ResourceState {
         }
         let holds = self.other.may_hold();
         let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
-        if released && self.at_rest() && !self.mine.has(set.mirror()) {
+        if released && self.at_rest() && !self.duty.holds(set.mirror()) {
             self.take(from, set, &done);
         } else if set.has(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL) {
             self.leave_foreign_to(
@@ -264,7 +264,7 @@ impl ResourceState {
         if !self.takeover_held() || self.contested() {
             return;
         }
-        let wanted = self.mine;
+        let wanted = self.duty.held();
         let ours_in = |theirs: HoldingSet| {
             let halves = [HoldingSet::LOCAL, HoldingSet::FOREIGN];
             let both = |half| theirs.mirror().has(half) && wanted.has(half);
@@ -324,7 +324,7 @@ impl ResourceState {
         let claims = HoldingSet::from_word(word).unwrap_or(HoldingSet::NONE);
         let releases = matches!(message.text(field::INFO), Some("standby" | "shutdown"));
         let conflict = claims.has(HoldingSet::FOREIGN)
-            && self.mine.has(HoldingSet::LOCAL)
+            && self.duty.holds(HoldingSet::LOCAL)
             && weight_in(message).is_none_or(|theirs| theirs.serves(Half::Ours));
         if conflict && !releases && self.nice() && self.unheard_with_groups() {
             self.give_way("the other node has taken our resources while we held them");

@@ -105,11 +105,11 @@ impl ResourceState {
             Part::Takes => HoldingSet::NONE,
         });
         self.given_at = (part == Part::Given).then(Position::default);
-        self.mine = match part {
-            Part::Gives | Part::Given => self.mine.without(set),
-            Part::Ready | Part::Awaits => self.mine,
-            Part::Takes => self.mine.with(set.mirror()),
-        };
+        match part {
+            Part::Gives | Part::Given => self.duty.leave(set),
+            Part::Ready | Part::Awaits => {}
+            Part::Takes => self.duty.take(set.mirror()),
+        }
         if !matches!(part, Part::Gives | Part::Given) {
             self.remember_answer(&with, set, heard);
         }
@@ -119,7 +119,7 @@ impl ResourceState {
     /// only what is held and does not run is started, when all is settled. It failed before, or
     /// is new in haresources. Spec: docs/protocol/membership.md, 9.3.
     pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
-        self.mine = holding;
+        self.duty.resume(holding);
         self.decide(
             format!("goes on holding {holding}"),
             "the process or its core began anew while the resources ran",
@@ -151,7 +151,7 @@ impl ResourceState {
                 continue;
             }
             self.groups.note_running(&key);
-            let held = !self.nice() || self.mine.has(side);
+            let held = !self.nice() || self.duty.holds(side);
             if held && in_hand {
                 self.groups.forget_trouble(&key);
                 self.decide(

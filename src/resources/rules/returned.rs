@@ -143,7 +143,7 @@ impl ResourceState {
         if !self.may_begin_anew() {
             return self.others_may_run_them(&format!("node {node} is back after a partition"));
         }
-        if self.freeze.is_on() && !self.mine.has(HoldingSet::FOREIGN) {
+        if self.freeze.is_on() && !self.duty.holds(HoldingSet::FOREIGN) {
             // It took ours perhaps, and lets go of them then.
             return self.decide(
                 "releases nothing",

@@ -240,7 +240,7 @@ impl ResourceState {
 
     /// Everything of the set is stopped.
     pub(in crate::resources) fn released_for_standby(&mut self) {
-        self.releasing = HoldingSet::NONE;
+        self.duty.released();
         if self.standby != Standby::Giving {
             // The taker went away meanwhile, or this is the rest of an earlier process's release; whoever
             // listens hears what is left. A node that runs the rest as well counts on that before it lets go.
@@ -274,7 +274,7 @@ impl ResourceState {
             return;
         }
         let set = self.sb_set;
-        self.mine = self.mine.with(set.mirror());
+        self.duty.take(set.mirror());
         self.notice(Notice::StandbyAcquireDone {
             set: set.to_string(),
         });

@@ -71,7 +71,7 @@ impl ResourceState {
             self.run.enters(Phase::Stable);
             self.other.settles();
             // What a process that began anew holds, it keeps.
-            self.mine = self.mine.with(HoldingSet::FOREIGN);
+            self.duty.take(HoldingSet::FOREIGN);
             self.acquire_local(true);
         } else if self.other.all_gone() {
             // Whoever died before communication was up has been taken over already.
@@ -95,7 +95,11 @@ impl ResourceState {
         // The end of a takeover reports for both.
         if self.settled_here() {
             let stable = self.announced_stable();
-            self.send(report(self.mine, stable, Some("req_our_resources()")));
+            self.send(report(
+                self.duty.held(),
+                stable,
+                Some("req_our_resources()"),
+            ));
         }
         self.acquisition_complete("T_RESOURCES(us)");
     }
@@ -248,7 +252,7 @@ impl ResourceState {
                 .with(field::RSC_HOLD, HoldingSet::FOREIGN.word())
                 .with(field::INFO, "mach_down"),
         );
-        self.mine = self.mine.with(HoldingSet::FOREIGN);
+        self.duty.take(HoldingSet::FOREIGN);
         self.failback.came();
         self.run.foreign_done();
         self.acquisition_complete("mach_down");
@@ -258,7 +262,11 @@ impl ResourceState {
             && self.groups.has_job(|job| *job == Purpose::AcquireLocal)
             && self.groups.that_run().next().is_none();
         if self.announced_stable() && !early {
-            self.send(crate::resources::messages::report(self.mine, true, None));
+            self.send(crate::resources::messages::report(
+                self.duty.held(),
+                true,
+                None,
+            ));
         }
     }
 

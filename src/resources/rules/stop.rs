@@ -30,7 +30,7 @@ impl ResourceState {
                 self.take_over_once(&node, message);
             }
         }
-        if local && !self.mine.has(HoldingSet::LOCAL) {
+        if local && !self.duty.holds(HoldingSet::LOCAL) {
             self.acquire_local(false);
         }
     }
@@ -95,7 +95,7 @@ impl ResourceState {
         // It would be up by now if any node there is heard us.
         let patient = !unheard && self.now < since + OTHER_SETTLES;
         // After a restart in place the set is held before the start has come to its end.
-        let nobody_to_wait_for = self.mine.is_none() || self.other.all_gone();
+        let nobody_to_wait_for = self.duty.held().is_none() || self.other.all_gone();
         let settled =
             self.is_stable() || (self.run.phase() == Phase::Starting && nobody_to_wait_for);
         let releasing = self.run.phase() == Phase::Shutdown;
@@ -116,7 +116,7 @@ impl ResourceState {
     /// Every group is stopped.
     pub(in crate::resources) fn all_released(&mut self) {
         self.notice(Notice::AllRelinquished {});
-        self.releasing = HoldingSet::NONE;
+        self.duty.released();
         if self.stopping() {
             self.timers.clear(Timer::StopSlow);
             self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));

@@ -260,11 +260,11 @@ fn what_is_to_be_released_is_not_frozen() {
 #[test]
 fn at_rest_just_what_is_held_runs() {
     let mut core = Core::alone(OFF);
-    core.state.mine = HoldingSet::LOCAL;
+    core.state.duty.resume(HoldingSet::LOCAL);
     core.input(ResourceInput::Tick);
     assert_eq!(core.said(), ["drop addresses", "stop b"]);
     core.finish();
-    core.state.mine = HoldingSet::ALL;
+    core.state.duty.resume(HoldingSet::ALL);
     core.input(ResourceInput::Tick);
     core.wait(10);
     assert_eq!(core.said(), ["resource local 1", "start b"]);

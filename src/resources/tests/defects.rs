@@ -83,7 +83,11 @@ fn defect_05_own_group_fails_to_start() {
     let mut core = Core::starting(ON);
     core.hear("b", "resource local 1");
     core.fail_start();
-    assert_eq!(core.state.mine, HoldingSet::LOCAL, "as legacy reports it");
+    assert_eq!(
+        core.state.duty.held(),
+        HoldingSet::LOCAL,
+        "as legacy reports it"
+    );
     core.said();
     core.wait(30_000);
     assert_eq!(core.said(), ["ask local me"], "not foreign");

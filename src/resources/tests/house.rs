@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Fields of the core.
-const FIELDS_OF_THE_CORE: usize = 31;
+const FIELDS_OF_THE_CORE: usize = 30;
 /// Fields of what is known of one other node.
 const FIELDS_OF_A_PEER: usize = 10;
 /// Fields of parts that others may reach.

@@ -166,7 +166,7 @@ impl Core {
             && !state.stopping()
             && !state.frozen();
         for (key, side) in state.groups.sides().filter(|_| quiet) {
-            let held = state.mine.has(side);
+            let held = state.duty.holds(side);
             let runs = state.groups.runs(key);
             let known = state.groups.trouble(key).is_some() || state.groups.is_given_by_key(key);
             let left = state.groups.is_left(key);

@@ -1,0 +1,112 @@
+//! What this node holds by duty, and what it gives up and is still stopping. Spec: docs/protocol/resources.md, 1 and 3.
+//!
+//! A duty is no measurement: a set is held before a group of it runs, and while none of its groups starts. What of it
+//! runs stands with the groups.
+
+use crate::resources::holding::HoldingSet;
+
+/// What is held, and what is being released.
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Duty {
+    held: HoldingSet,
+    releasing: HoldingSet,
+}
+
+impl Duty {
+    /// What we hold.
+    pub(in crate::resources) const fn held(&self) -> HoldingSet {
+        self.held
+    }
+
+    /// Whether we hold all of a set.
+    pub(in crate::resources) const fn holds(&self, set: HoldingSet) -> bool {
+        self.held.has(set)
+    }
+
+    /// Whether something that we have given up is still being stopped.
+    pub(in crate::resources) const fn is_releasing(&self) -> bool {
+        !self.releasing.is_none()
+    }
+
+    /// What a newcomer must not start: what we hold, and what is not released yet.
+    pub(in crate::resources) const fn in_use(&self) -> HoldingSet {
+        self.held.with(self.releasing)
+    }
+
+    /// These are ours from now on.
+    pub(in crate::resources) const fn take(&mut self, set: HoldingSet) {
+        self.held = self.held.with(set);
+    }
+
+    /// These are ours no longer, and are stopped now.
+    pub(in crate::resources) const fn give(&mut self, set: HoldingSet) {
+        self.held = self.held.without(set);
+        self.releasing = self.releasing.with(set);
+    }
+
+    /// These are ours no longer. There is nothing to stop, or that is done.
+    pub(in crate::resources) const fn leave(&mut self, set: HoldingSet) {
+        self.held = self.held.without(set);
+    }
+
+    /// Groups of these run although they are not ours: they are stopped now.
+    pub(in crate::resources) const fn stop(&mut self, set: HoldingSet) {
+        self.releasing = self.releasing.with(set);
+    }
+
+    /// Nothing is being stopped any more.
+    pub(in crate::resources) const fn released(&mut self) {
+        self.releasing = HoldingSet::NONE;
+    }
+
+    /// Everything is stopped now. `running`: halves of which a group runs, held or not.
+    pub(in crate::resources) const fn give_everything(&mut self, running: HoldingSet) {
+        self.stop(self.held.with(running));
+        self.held = HoldingSet::NONE;
+    }
+
+    /// An earlier process or core held just these.
+    pub(in crate::resources) const fn resume(&mut self, held: HoldingSet) {
+        self.held = held;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: HoldingSet = HoldingSet::LOCAL;
+    const FOREIGN: HoldingSet = HoldingSet::FOREIGN;
+    const ALL: HoldingSet = HoldingSet::ALL;
+    const NONE: HoldingSet = HoldingSet::NONE;
+
+    /// From `local` held and `foreign` being released.
+    #[test]
+    fn what_is_held_and_in_use_after_what() {
+        type Verb = fn(&mut Duty);
+        let table: [(&str, Verb, [HoldingSet; 2]); 8] = [
+            ("nothing", |_| {}, [LOCAL, ALL]),
+            ("take", |duty| duty.take(FOREIGN), [ALL, ALL]),
+            ("give", |duty| duty.give(LOCAL), [NONE, ALL]),
+            ("leave", |duty| duty.leave(LOCAL), [NONE, FOREIGN]),
+            ("stop", |duty| duty.stop(LOCAL), [LOCAL, ALL]),
+            ("released", Duty::released, [LOCAL, LOCAL]),
+            ("everything", |duty| duty.give_everything(NONE), [NONE, ALL]),
+            ("resume", |duty| duty.resume(NONE), [NONE, FOREIGN]),
+        ];
+        for (verb, act, expected) in table {
+            let mut duty = Duty::default();
+            duty.take(ALL);
+            duty.give(FOREIGN);
+            act(&mut duty);
+            assert_eq!([duty.held(), duty.in_use()], expected, "{verb}");
+        }
+    }
+
+    #[test]
+    fn what_runs_and_is_not_held_is_released_too() {
+        let mut duty = Duty::default();
+        duty.give_everything(FOREIGN);
+        assert!(duty.is_releasing() && duty.in_use() == FOREIGN);
+    }
+}
