@@ -1,43 +1,12 @@
-//! What a legacy node runs and does not report. Its process can begin anew (`heartbeat -r`) while a
-//! script of its own starts what it was given: the new process reports what it held before, and what
-//! the script starts runs unreported. The script's end is told all the same, by the taker's `done`.
-//!
-//! | after its restart | we |
-//! |---|---|
-//! | no `done` for a minute | take it for not started, and ask the network before we take anything |
-//! | `done` | leave it there until it gives it back or dies |
-//!
-//! What it has told stays told when it begins anew a second time: nobody can see whether that was
-//! `heartbeat -r` again, which stops nothing.
-//!
-//! The same is open when we begin anew (we stood still, or let go of everything) in the middle of a standby
-//! with a legacy node. It goes on with its scripts and answers our new run as if it were settled. It names
-//! what it takes only when it has it, and no longer names what it gives and still stops. And the same when
-//! we declared it dead in the middle of a standby, and it lives; then its `done` may be lost.
-//!
-//! | after our own restart, or its return in the same run | we |
-//! |---|---|
-//! | neither of those below, for an hour | take it for not started |
-//! | the same, and its `done` may be lost | wait no longer than a minute, and ask the network before we take anything |
-//! | `done` | ask what it holds, and take what it has released |
-//! | a report that names it | leave it there |
-//!
-//! It ends a standby when it declares us dead, which we may not notice, and its script goes on. `done` says
-//! that it has started what we gave; whether it knows that it holds it, only its report tells. None may
-//! come by itself.
-//!
-//! | after its `done` | we |
-//! |---|---|
-//! | no report | ask for it |
-//! | a report that names it | leave it there, and believe each further report |
-//! | one that does not | leave it there until it gives it back or dies |
+//! What a legacy node may have in its hands when a standby with it ends, and what its scripts may start. The states
+//! stand in `parts/hands.rs` and `parts/behind_scripts.rs`.
 
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::Scripts;
-use crate::resources::parts::loose::STARTS;
+use crate::resources::parts::hands::STARTS;
 use crate::resources::parts::standby::{COMPLETION, Standby};
 use crate::resources::state::ResourceState;
 
@@ -123,7 +92,7 @@ impl ResourceState {
         if !pair || peer.is_systole() || peer.is_gone() {
             return;
         }
-        peer.hands = peer.hands.and(set, until);
+        peer.hands_mut().we_begin_anew(set, until);
         let name = name.clone();
         self.decide(
             format!("leaves {set} in the hands of {name}"),
@@ -137,15 +106,12 @@ impl ResourceState {
         let Some(peer) = self.other.peer_mut(node) else {
             return;
         };
-        let mut hands = std::mem::take(&mut peer.hands_at_death);
-        if hands.unreported.is_none() {
+        let left = peer.hands_mut().lives_on(soon);
+        if left.is_none() {
             return;
         }
-        // What it said meanwhile we have not heard.
-        hands.until = hands.until.map(|_| soon);
-        peer.hands = hands;
         self.decide(
-            format!("leaves {} in the hands of {node}", hands.unreported),
+            format!("leaves {left} in the hands of {node}"),
             "it was declared dead in a standby and lives, and its scripts have gone on",
         );
     }
@@ -158,21 +124,10 @@ impl ResourceState {
         let Some(peer) = self.other.peer_mut(node) else {
             return;
         };
-        let taken = peer.has_taken.take().filter(|_| !was_dead);
-        if let Some((set, _)) = taken {
-            peer.hands = peer.hands.started(set);
-        }
-        let legacy = !peer.is_systole();
-        let hands = &mut peer.hands;
-        let tells = std::mem::take(&mut hands.tells) && !was_dead;
-        let runs_there = !was_dead && legacy && (tells || hands.until.is_none());
-        if !runs_there {
-            hands.unreported = HoldingSet::NONE;
-        }
-        hands.until = tells.then_some(until);
-        if let Some(given) = given.filter(|_| legacy) {
-            hands.unreported = hands.unreported.with(given);
-            hands.until = Some(until);
+        let runs_on = !was_dead && !peer.is_systole();
+        let hands = peer.hands_mut();
+        hands.begins_anew(runs_on, given.unwrap_or_default(), until);
+        if runs_on && given.is_some() {
             self.decide(
                 format!("waits with what {node} was given"),
                 format!("{node} began anew, and its scripts may be starting it"),

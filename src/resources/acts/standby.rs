@@ -282,7 +282,7 @@ impl ResourceState {
         self.note_failed_there(message, ours);
         self.other.is_believed();
         if let Some(peer) = self.other.peer_mut(from) {
-            peer.hands.unreported = peer.hands.unreported.without(set);
+            peer.hands_mut().gives(set);
         }
         self.info(format!("standby: acquire [{set}] resources from {from}"));
         self.notice(Notice::StandbyAcquiring {

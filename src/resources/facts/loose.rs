@@ -4,9 +4,8 @@ use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::{SAID, Scripts};
-use crate::resources::parts::loose::{Hands, STARTS};
+use crate::resources::parts::hands::STARTS;
 use crate::resources::parts::standby::COMPLETION;
-use crate::resources::parts::timers::take_due;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -56,36 +55,28 @@ impl ResourceState {
         let set = self.in_its_hands();
         let until = self.after(COMPLETION);
         let pair = self.other.is_pair();
-        let Some(peer) = self.other.peer_mut(node) else {
-            return;
-        };
-        peer.hands_at_death = match peer.hands {
-            _ if peer.is_systole() || !pair => Hands::default(),
-            hands if set.is_none() => hands,
-            hands => hands.and(set, until),
-        };
+        if let Some(peer) = self.other.peer_mut(node) {
+            let left = (pair && !peer.is_systole()).then_some(set);
+            peer.hands_mut().is_declared_dead(left, until);
+        }
     }
 
     /// Words of a node are lost for good: the word that its scripts are done may be among them.
     pub(in crate::resources) fn lost_with_full_hands(&mut self, node: &NodeName) {
         let soon = self.after(STARTS);
-        if let Some(peer) = self.other.peer_mut(node)
-            && let Some(until) = &mut peer.hands.until
-        {
-            *until = soon.min(*until);
+        if let Some(peer) = self.other.peer_mut(node) {
+            peer.hands_mut().words_lost(soon);
         }
     }
 
     pub(in crate::resources) fn unreported_deadline(&self) -> Option<Monotonic> {
-        let until = self.other.peers().filter_map(|peer| peer.hands.until);
+        let until = self.other.peers().filter_map(|peer| peer.hands().until());
         until.min()
     }
 
     pub(in crate::resources) fn unreported_overdue(&mut self) {
         for peer in self.other.peers_mut() {
-            if take_due(&mut peer.hands.until, self.now) {
-                peer.hands = Hands::default();
-            }
+            peer.hands_mut().overdue(self.now);
         }
     }
 }

@@ -44,37 +44,3 @@ pub(in crate::resources) struct BesideLegacy {
     /// Whether its scripts are done.
     pub(in crate::resources) scripts: Scripts,
 }
-
-/// What a legacy node starts, stops or runs and does not report: see `acts/hands.rs`.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(in crate::resources) struct Hands {
-    /// Which groups, from its view.
-    pub(in crate::resources) unreported: HoldingSet,
-    /// It may be at it until then; `None`: it has said that it has started them.
-    pub(in crate::resources) until: Option<Monotonic>,
-    /// It was given it, or gives it, in its present run, and says when that is done.
-    pub(in crate::resources) tells: bool,
-}
-
-impl Hands {
-    /// This as well: it says when it is done, or it is not waited for longer than `until`.
-    pub(in crate::resources) fn and(self, set: HoldingSet, until: Monotonic) -> Self {
-        Self {
-            unreported: self.unreported.with(set),
-            until: Some(until),
-            tells: true,
-        }
-    }
-
-    /// It has started this as well, by its own word.
-    pub(in crate::resources) fn started(self, set: HoldingSet) -> Self {
-        Self {
-            unreported: self.unreported.with(set),
-            until: None,
-            tells: false,
-        }
-    }
-}
-
-/// How long its scripts may take until its word counts.
-pub(in crate::resources) const STARTS: Duration = Duration::from_secs(60);

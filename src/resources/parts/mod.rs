@@ -6,6 +6,7 @@ pub(in crate::resources) mod duty;
 pub(in crate::resources) mod failback;
 pub(in crate::resources) mod freeze;
 pub(in crate::resources) mod groups;
+pub(in crate::resources) mod hands;
 pub(in crate::resources) mod isolation;
 pub(in crate::resources) mod loose;
 pub(in crate::resources) mod names;

@@ -165,7 +165,7 @@ impl OtherSide {
     /// What it holds or may hold. With more than two nodes the words of all that live: the one record keeps only
     /// the last.
     pub(in crate::resources) fn may_hold(&self) -> HoldingSet {
-        let unreported = self.peers.values().map(|peer| peer.hands.unreported);
+        let unreported = self.peers.values().map(|peer| peer.hands().set());
         let known = unreported.fold(self.theirs.with(self.doubt), HoldingSet::with);
         if self.is_pair() {
             return known;

@@ -10,7 +10,7 @@ use crate::protocol::partition::YIELD;
 use crate::protocol::question::{ECHO, Position};
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::loose::Hands;
+use crate::resources::parts::hands::InItsHands;
 use crate::resources::parts::names::read_names;
 
 pub(in crate::resources) mod reports;
@@ -25,7 +25,7 @@ pub(in crate::resources) mod reports;
 /// | what was seen and said of its present run: `run` | stays: it may come back in the run that said so | ends | its verdicts, see `forget_verdicts` |
 /// | that its groups were taken: `taken.over` | - | ends | ends |
 /// | that they were when its run began: `taken.returns` | - | as `taken.over` was | ends |
-/// | what it has in its hands: `hands`, `hands_at_death`, `has_taken` | see `acts/hands.rs` | see `acts/hands.rs` | see `acts/hands.rs` |
+/// | what it has in its hands and does not report: `hands` | ends; a death keeps a copy | see `hands.rs`; the copy ends | see `hands.rs` |
 /// | what it can do: `can` | - | is told just before, with `Speaks` | - |
 /// | the order of its words: `newest` | - | - : a new run stands behind the last | - |
 #[derive(Debug, Default)]
@@ -38,13 +38,7 @@ pub(in crate::resources) struct Peer {
     taken: Taken,
     can: Abilities,
     newest: Newest,
-    /// What it has in its hands and does not report: a legacy node forgets what its scripts go on with.
-    pub(in crate::resources) hands: Hands,
-    /// The same when we declared its present run dead: it may have lived, and have gone on.
-    pub(in crate::resources) hands_at_death: Hands,
-    /// What it has said that it has started, and where it said so. Its next full report shows whether it
-    /// knows that it holds it.
-    pub(in crate::resources) has_taken: Option<(HoldingSet, Position)>,
+    hands: InItsHands,
 }
 
 /// How far the exchange of reports has come, in its present run and in ours.
@@ -163,7 +157,7 @@ impl Peer {
             over: false,
             returns: self.taken.over,
         };
-        self.hands_at_death = Hands::default();
+        self.hands.forget_death();
     }
 
     /// We begin a new run.
@@ -182,15 +176,14 @@ impl Peer {
     pub(in crate::resources) fn leaves(&mut self) {
         self.run.left = true;
         self.says.holds = HoldingSet::NONE;
-        self.hands_at_death = Hands::default();
+        self.hands.forget_death();
         self.ends();
     }
 
     fn ends(&mut self) {
         self.exchange = Exchange::default();
         self.end_words();
-        self.hands = Hands::default();
-        self.has_taken = None;
+        self.hands.ends();
     }
 
     fn end_words(&mut self) {
@@ -203,6 +196,16 @@ impl Peer {
     /// It says that it gives everything up to go.
     pub(in crate::resources) const fn is_going(&mut self) {
         self.run.leaving = true;
+    }
+
+    /// What it has in its hands and does not report: a legacy node forgets what its scripts go on with.
+    pub(in crate::resources) const fn hands(&self) -> &InItsHands {
+        &self.hands
+    }
+
+    /// The same, to be told something of it.
+    pub(in crate::resources) const fn hands_mut(&mut self) -> &mut InItsHands {
+        &mut self.hands
     }
 
     /// Not heard of yet, or gone: it may hear us all the same.

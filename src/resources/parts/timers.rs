@@ -32,11 +32,6 @@ pub(in crate::resources) enum Timer {
     AimedAt,
 }
 
-/// Whether `at` has come; clears it then.
-pub(in crate::resources) fn take_due(timer: &mut Option<Monotonic>, now: Monotonic) -> bool {
-    timer.take_if(|at| *at <= now).is_some()
-}
-
 /// Which of them run, and until when.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct TimerTable(BTreeMap<Timer, Monotonic>);

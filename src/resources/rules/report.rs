@@ -9,7 +9,6 @@ use crate::protocol::question::Position;
 use crate::protocol::settings::AutoFailback;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
-use crate::resources::parts::loose::Hands;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::peer::reports::Heard;
 use crate::resources::parts::run::Phase;
@@ -338,24 +337,10 @@ impl ResourceState {
         set: HoldingSet,
         at: Position,
     ) {
-        let Some(peer) = self.other.peer_mut(node) else {
+        let known = self.other.peer_mut(node);
+        let Some(missing) = known.and_then(|peer| peer.hands_mut().reports(set, at)) else {
             return;
         };
-        if !peer.hands.unreported.is_none() {
-            peer.hands.unreported = peer.hands.unreported.without(set);
-            if peer.hands.unreported.is_none() {
-                peer.hands = Hands::default();
-            }
-        }
-        let Some((taken, _)) = peer.has_taken.filter(|(_, done)| *done < at) else {
-            return;
-        };
-        peer.has_taken = None;
-        let missing = taken.without(set);
-        if missing.is_none() {
-            return;
-        }
-        peer.hands = peer.hands.started(missing);
         self.say_that_it_stays(
             node,
             missing,

@@ -18,7 +18,6 @@ use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
-use crate::resources::parts::loose::Hands;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{COMPLETION, OFFER_WAITS, Request, Standby, Wish};
@@ -54,7 +53,10 @@ impl ResourceState {
     pub(in crate::resources) fn keep_early_done(&mut self, from: &NodeName, message: &Message) {
         let goes_on = self.went_on && matches!(self.standby, Standby::Answered { .. });
         // See `leave_in_its_hands`.
-        let left = self.other.peer(from).is_some_and(|peer| peer.hands.tells);
+        let left = self
+            .other
+            .peer(from)
+            .is_some_and(|peer| peer.hands().is_at_work());
         if (goes_on || left) && message.text(field::INFO) == Some("done") {
             self.early_done = Some((from.clone(), message.clone()));
         }
@@ -353,28 +355,20 @@ impl ResourceState {
             // It gives: by an offer that its new run has made.
             return false;
         }
-        if let Some(peer) = self.other.peer_mut(node).filter(|peer| peer.hands.tells) {
-            // In the run that began it: what it holds now, it also reports.
-            peer.hands = Hands::default();
-            return false;
-        }
-        let given = match self.standby {
-            Standby::Not | Standby::Asked(_) | Standby::Answered { .. } => false,
-            Standby::Giving | Standby::Given | Standby::Taking => true,
+        let may_tell = match self.standby {
+            Standby::Not | Standby::Asked(_) | Standby::Answered { .. } => true,
+            Standby::Giving | Standby::Given | Standby::Taking => false,
         };
-        let Some(peer) = self.other.peer_mut(node).filter(|_| !given) else {
+        let known = self.other.peer_mut(node);
+        let tells = known.and_then(|peer| peer.hands_mut().done(set.mirror(), may_tell));
+        let Some(started) = tells else {
             return false;
         };
-        let started = peer.hands.unreported.common(set.mirror());
-        let is_it = peer.hands.until.is_some() && !started.is_none();
-        if is_it {
-            peer.hands.until = None;
-            self.say_that_it_stays(
-                node,
-                started,
-                "it began anew while it started it, and may not report it",
-            );
-        }
-        is_it
+        self.say_that_it_stays(
+            node,
+            started,
+            "it began anew while it started it, and may not report it",
+        );
+        true
     }
 }

@@ -108,7 +108,7 @@ impl Peer {
 
     /// A full member whose report is missing.
     pub(in crate::resources) fn owes_a_report(&self) -> bool {
-        let told = self.exchange.reported && !self.exchange.lost && self.has_taken.is_none();
+        let told = self.exchange.reported && !self.exchange.lost && !self.hands.must_report();
         !told && !self.run.left && self.is_active()
     }
 
@@ -133,7 +133,7 @@ impl Peer {
 
     /// It has said that it started what it was given: its report is expected. Spec: docs/protocol/resources.md, 7.4.
     pub(in crate::resources) const fn has_started(&mut self, set: HoldingSet, done: Position) {
-        self.has_taken = Some((set, done));
+        self.hands.started(set, done);
         self.exchange.asked = 0;
     }
 
