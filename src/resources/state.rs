@@ -2,7 +2,6 @@
 
 use crate::clock::Monotonic;
 use crate::protocol::haresources_mark::mark;
-use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::protocol::settings::NodeSettings;
@@ -14,7 +13,7 @@ use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
 use crate::resources::parts::groups::GroupTable;
 use crate::resources::parts::isolation::CutOff;
-use crate::resources::parts::loose::BesideLegacy;
+use crate::resources::parts::loose::Loose;
 use crate::resources::parts::names::Names;
 use crate::resources::parts::other::OtherSide;
 use crate::resources::parts::questions::Questions;
@@ -57,8 +56,6 @@ pub struct ResourceState {
     /// The standby was begun by an earlier process or core, and nothing has come of it since, see
     /// `left_open.rs`.
     pub(super) went_on: bool,
-    /// A giver's `done` that came before communication was up: it is not said again.
-    pub(super) early_done: Option<(NodeName, Message)>,
     /// Its newest report when we began to release for it.
     pub(super) gives_since: Option<Position>,
     /// The newest report of the other node when we said that everything is released.
@@ -81,7 +78,7 @@ pub struct ResourceState {
     /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
     pub(super) looked_at: Option<HoldingSet>,
     pub(super) questions: Questions,
-    pub(super) beside_legacy: BesideLegacy,
+    pub(super) loose: Loose,
     pub(super) audit: Audit,
 }
 
@@ -107,7 +104,6 @@ impl ResourceState {
             offered: None,
             our_offer: None,
             went_on: false,
-            early_done: None,
             gives_since: None,
             given_at: None,
             offer_answered: None,
@@ -122,7 +118,7 @@ impl ResourceState {
             unowned: Unowned::default(),
             looked_at: None,
             questions: Questions::default(),
-            beside_legacy: BesideLegacy::default(),
+            loose: Loose::default(),
             audit: Audit::default(),
         }
     }

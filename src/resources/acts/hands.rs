@@ -5,7 +5,7 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::behind_scripts::Scripts;
+use crate::resources::parts::behind_scripts::Unclaimed;
 use crate::resources::parts::hands::STARTS;
 use crate::resources::parts::standby::{COMPLETION, Standby};
 use crate::resources::state::ResourceState;
@@ -21,13 +21,11 @@ impl ResourceState {
         if !self.other.is_legacy(from) || !set.has(HoldingSet::FOREIGN) {
             return set;
         }
-        match self.beside_legacy.scripts {
-            Scripts::Done => set,
-            Scripts::Asked { at, .. } if at + COMPLETION <= self.now => set,
-            Scripts::Asked { .. } => set.without(HoldingSet::FOREIGN),
-            Scripts::Unknown | Scripts::Late { .. } => {
-                let (at, said) = (self.now, false);
-                self.beside_legacy.scripts = Scripts::Asked { at, said };
+        match self.loose.scripts().unclaimed(self.now) {
+            Unclaimed::Take => set,
+            Unclaimed::Leave => set.without(HoldingSet::FOREIGN),
+            Unclaimed::Ask => {
+                self.loose.scripts_mut().ask(self.now);
                 self.decide(
                     format!("asks {from} to give its own resources"),
                     "nobody claims them, and it works that request off behind its scripts",
@@ -51,19 +49,14 @@ impl ResourceState {
         if set != HoldingSet::LOCAL || !self.other.is_legacy(from) {
             return false;
         }
-        let known = std::mem::take(&mut self.beside_legacy.scripts);
-        match known {
-            Scripts::Asked { .. } if possible => self.beside_legacy.scripts = Scripts::Done,
-            Scripts::Late { until } if self.now < until => {
-                self.decide(
-                    format!("does not take local of {from}"),
-                    "its scripts have started them, and it was asked for them before",
-                );
-                return true;
-            }
-            Scripts::Unknown | Scripts::Asked { .. } | Scripts::Done | Scripts::Late { .. } => {}
+        let late = self.loose.scripts_mut().offered(possible, self.now);
+        if late {
+            self.decide(
+                format!("does not take local of {from}"),
+                "its scripts have started them, and it was asked for them before",
+            );
         }
-        false
+        late
     }
 
     /// A full report of a legacy node: what it names it runs, whatever it was asked for.
@@ -71,13 +64,7 @@ impl ResourceState {
         if !self.other.holds().has(HoldingSet::LOCAL) || !self.other.is_legacy(from) {
             return;
         }
-        self.beside_legacy.scripts = match self.beside_legacy.scripts {
-            Scripts::Asked { at, .. } => Scripts::Late {
-                until: at + COMPLETION,
-            },
-            late @ Scripts::Late { .. } => late,
-            Scripts::Unknown | Scripts::Done => Scripts::Unknown,
-        };
+        self.loose.scripts_mut().reported();
     }
 
     /// We begin anew: what a legacy node has in its hands by the standby that ends here, it may start or

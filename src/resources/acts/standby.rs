@@ -10,7 +10,6 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{ask, report};
-use crate::resources::parts::loose::{OFFER_AGAIN, OFFER_RARELY};
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{
@@ -24,20 +23,15 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Gives a legacy node back what it may have started beside us. `true`: that has begun.
     pub(in crate::resources) fn offer_back(&mut self) -> bool {
-        let due = self
-            .beside_legacy
-            .offer_back_at
-            .is_some_and(|at| at <= self.now);
+        let due = self.loose.offers_back(self.now);
         if !due || !self.other.is_pair() || !self.at_rest() || !self.other.is_active() {
             return false;
         }
         if !self.duty.holds(HoldingSet::FOREIGN) {
-            self.offered_back();
+            self.loose.offered_back();
             return false;
         }
-        let pause = self.beside_legacy.offer_pause.unwrap_or(OFFER_AGAIN);
-        self.beside_legacy.offer_back_at = Some(self.after(pause));
-        self.beside_legacy.offer_pause = Some(pause.saturating_mul(2).min(OFFER_RARELY));
+        self.loose.offer_back(self.now);
         self.warn(
             "the other node has ended a takeover that began before it gave us its resources: it may be \
              starting them again, and get them back",
@@ -53,16 +47,14 @@ impl ResourceState {
     /// Lets it have them for good: it stops nothing by itself, and names nothing of it. Once: when it does not
     /// answer, it hangs. `true`: that has begun.
     pub(in crate::resources) fn offer_what_it_started(&mut self) -> bool {
-        let noted = self.beside_legacy.older_start;
         let possible = self.other.is_pair()
             && self.at_rest()
             && self.other.is_settled()
             && self.other.is_active();
-        if noted.is_none() || !possible {
+        if !self.loose.has_older_start() || !possible {
             return false;
         }
-        self.beside_legacy.older_start = HoldingSet::NONE;
-        let set = noted.common(self.duty.held());
+        let set = self.loose.take_older_start().common(self.duty.held());
         if set.is_none() {
             return false;
         }
@@ -235,7 +227,7 @@ impl ResourceState {
         self.gives_since = self.other.peer(taker).map(Peer::newest_report);
         if set.has(HoldingSet::FOREIGN) {
             self.failback_settled();
-            self.offered_back();
+            self.loose.offered_back();
         }
         // Just these, whatever was being stopped before: the taker waits for nothing else.
         self.duty.released();
@@ -309,7 +301,7 @@ impl ResourceState {
     pub(in crate::resources) fn cancel_standby(&mut self) {
         self.offered = None;
         self.offer_answered = None;
-        self.early_done = None;
+        self.loose.forget_early_done();
         self.withdraw_stops();
         if self.standby == Standby::Not {
             return;
@@ -333,7 +325,7 @@ impl ResourceState {
     pub(in crate::resources) fn interrupt_standby(&mut self) {
         self.offered = None;
         self.offer_answered = None;
-        self.early_done = None;
+        self.loose.forget_early_done();
         if let Standby::Asked(wish) = self.standby {
             self.failback_unanswered(wish);
         }

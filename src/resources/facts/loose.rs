@@ -3,51 +3,23 @@
 use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::behind_scripts::{SAID, Scripts};
 use crate::resources::parts::hands::STARTS;
 use crate::resources::parts::standby::COMPLETION;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Until when its groups are not taken although nobody claims them.
-    pub(in crate::resources) fn scripts_until(&self) -> Option<Monotonic> {
-        match self.beside_legacy.scripts {
-            Scripts::Asked { at, .. } => Some(at + COMPLETION),
-            Scripts::Unknown | Scripts::Done | Scripts::Late { .. } => None,
-        }
-    }
-
     /// Words of it are lost: its offer may be among them.
     pub(in crate::resources) fn lost_behind_scripts(&mut self, node: &NodeName) {
-        let asked = matches!(self.beside_legacy.scripts, Scripts::Asked { .. });
-        if asked && self.other.is_legacy(node) {
-            self.beside_legacy.scripts = Scripts::Unknown;
+        if self.other.is_legacy(node) {
+            self.loose.scripts_mut().words_lost();
         }
     }
 
     /// What was asked for is ours: by the standby that has followed, or by our own hand.
-    pub(in crate::resources) fn scripts_matter_no_more(&mut self) {
-        let served = self.duty.holds(HoldingSet::FOREIGN);
-        if served {
-            self.beside_legacy.scripts = Scripts::Unknown;
+    pub(in crate::resources) const fn scripts_matter_no_more(&mut self) {
+        if self.duty.holds(HoldingSet::FOREIGN) {
+            self.loose.scripts_matter_no_more();
         }
-    }
-
-    pub(in crate::resources) fn scripts_deadline(&self) -> Option<Monotonic> {
-        match self.beside_legacy.scripts {
-            Scripts::Asked { at, said: false } => Some(at + SAID),
-            Scripts::Asked { .. } | Scripts::Unknown | Scripts::Done | Scripts::Late { .. } => None,
-        }
-    }
-
-    /// It takes them: what a person brings here later is not offered once more.
-    pub(in crate::resources) const fn offered_back(&mut self) {
-        self.beside_legacy.offer_back_at = None;
-        self.beside_legacy.offer_pause = None;
-    }
-
-    pub(in crate::resources) fn offer_back_deadline(&self) -> Option<Monotonic> {
-        self.beside_legacy.offer_back_at.filter(|at| *at > self.now)
     }
 
     /// A node is declared dead: what it has in its hands then.

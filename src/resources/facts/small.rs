@@ -35,7 +35,12 @@ impl ResourceState {
 
     pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
         let due = self.unowned.foreign_due()?;
-        Some(self.scripts_until().map_or(due, |until| due.max(until)))
+        Some(
+            self.loose
+                .scripts()
+                .until()
+                .map_or(due, |until| due.max(until)),
+        )
     }
 
     pub(in crate::resources) fn later_than_the_other(&self) -> Duration {

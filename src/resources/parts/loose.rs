@@ -18,29 +18,215 @@ use std::time::Duration;
 use crate::clock::Monotonic;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::Scripts;
 
 /// How long an offer that was not answered is not repeated at first; twice as long each time, because a
 /// node that hangs in a standby of its own does so for an hour, and an open offer holds everything else up.
-pub(in crate::resources) const OFFER_AGAIN: Duration = Duration::from_secs(15);
+const OFFER_AGAIN: Duration = Duration::from_secs(15);
 
 /// The longest pause between two offers.
-pub(in crate::resources) const OFFER_RARELY: Duration = Duration::from_secs(600);
+const OFFER_RARELY: Duration = Duration::from_secs(600);
 
-/// What is open beside a legacy node.
+/// What is open beside a legacy node. It is worked off when nothing else moves.
 #[derive(Debug, Default)]
-pub(in crate::resources) struct BesideLegacy {
+pub(in crate::resources) struct Loose {
     /// It was asked about what both of us claim.
-    pub(in crate::resources) asked: bool,
-    /// A `done` that nobody waited for: whose, and the message.
-    pub(in crate::resources) late_done: Option<(NodeName, HoldingSet, Message)>,
+    asked: bool,
+    /// A giver's `done` that came before communication was up: it is not said again.
+    early_done: Option<(NodeName, Message)>,
+    /// A `done` that nobody waited for, of whom, and for which set.
+    late_done: Option<(NodeName, HoldingSet, Message)>,
     /// It may have started its own groups, which we hold: they are offered to it then.
-    pub(in crate::resources) offer_back_at: Option<Monotonic>,
+    offer_back_at: Option<Monotonic>,
     /// The pause after the next offer; `None`: it is the first.
-    pub(in crate::resources) offer_pause: Option<Duration>,
+    offer_pause: Option<Duration>,
     /// What a script of an earlier standby may have started beside us.
-    pub(in crate::resources) older_start: HoldingSet,
+    older_start: HoldingSet,
     /// Whether its scripts are done.
-    pub(in crate::resources) scripts: Scripts,
+    scripts: Scripts,
+}
+
+impl Loose {
+    /// No legacy node is there, or it goes. Only its early `done` is still heard, when this run has come to rest.
+    pub(in crate::resources) fn forget(&mut self) {
+        *self = Self {
+            early_done: self.early_done.take(),
+            ..Self::default()
+        };
+    }
+
+    /// Whether its scripts are done.
+    pub(in crate::resources) const fn scripts(&self) -> Scripts {
+        self.scripts
+    }
+
+    /// The same, to be told something of it.
+    pub(in crate::resources) const fn scripts_mut(&mut self) -> &mut Scripts {
+        &mut self.scripts
+    }
+
+    /// What it was asked for is ours.
+    pub(in crate::resources) const fn scripts_matter_no_more(&mut self) {
+        self.scripts = Scripts::Unknown;
+    }
+
+    /// Nothing is claimed by both.
+    pub(in crate::resources) const fn nothing_is_claimed_twice(&mut self) {
+        self.asked = false;
+    }
+
+    /// Whether it is to be asked about what both claim: once.
+    pub(in crate::resources) const fn asks(&mut self) -> bool {
+        !std::mem::replace(&mut self.asked, true)
+    }
+
+    /// Its `done` came before communication was up.
+    pub(in crate::resources) fn keep_early_done(&mut self, from: &NodeName, done: Message) {
+        self.early_done = Some((from.clone(), done));
+    }
+
+    /// That is heard now.
+    pub(in crate::resources) const fn take_early_done(&mut self) -> Option<(NodeName, Message)> {
+        self.early_done.take()
+    }
+
+    /// Its standby is over.
+    pub(in crate::resources) fn forget_early_done(&mut self) {
+        self.early_done = None;
+    }
+
+    /// Nobody waited for its `done`: its next report tells.
+    pub(in crate::resources) fn keep_late_done(
+        &mut self,
+        from: &NodeName,
+        set: HoldingSet,
+        done: Message,
+    ) {
+        self.late_done = Some((from.clone(), set, done));
+    }
+
+    /// A full report of `from` came: what its late `done` was about. It stays until the report is newer.
+    pub(in crate::resources) fn late_done_of(
+        &mut self,
+        from: &NodeName,
+        report: Position,
+    ) -> Option<(HoldingSet, Message)> {
+        let (giver, set, done) = self.late_done.take()?;
+        if giver != *from {
+            return None;
+        }
+        if report < Position::of(&done) {
+            self.late_done = Some((giver, set, done));
+            return None;
+        }
+        Some((set, done))
+    }
+
+    /// It may have started its own groups beside us.
+    pub(in crate::resources) const fn may_have_started_its_own(&mut self, now: Monotonic) {
+        self.offer_back_at = Some(now);
+    }
+
+    /// Whether they are to be offered to it now.
+    pub(in crate::resources) fn offers_back(&self, now: Monotonic) -> bool {
+        self.offer_back_at.is_some_and(|at| at <= now)
+    }
+
+    /// They are offered to it, and again later, ever more rarely.
+    pub(in crate::resources) fn offer_back(&mut self, now: Monotonic) {
+        let pause = self.offer_pause.unwrap_or(OFFER_AGAIN);
+        self.offer_back_at = Some(now + pause);
+        self.offer_pause = Some(pause.saturating_mul(2).min(OFFER_RARELY));
+    }
+
+    /// It takes them, or we hold them no longer: what a person brings here later is not offered once more.
+    pub(in crate::resources) const fn offered_back(&mut self) {
+        self.offer_back_at = None;
+        self.offer_pause = None;
+    }
+
+    /// When they are offered the next time. What is past waits for a moment of rest, and wakes nobody.
+    pub(in crate::resources) fn deadline(&self, now: Monotonic) -> Option<Monotonic> {
+        self.offer_back_at.filter(|at| *at > now)
+    }
+
+    /// A script of an earlier standby may have started these beside us.
+    pub(in crate::resources) const fn note_older_start(&mut self, set: HoldingSet) {
+        self.older_start = set;
+    }
+
+    /// Whether one may have.
+    pub(in crate::resources) const fn has_older_start(&self) -> bool {
+        !self.older_start.is_none()
+    }
+
+    /// What is offered for that, once.
+    pub(in crate::resources) const fn take_older_start(&mut self) -> HoldingSet {
+        std::mem::replace(&mut self.older_start, HoldingSet::NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::field;
+
+    fn t(seconds: u64) -> Monotonic {
+        Monotonic::from_millis(seconds * 1000)
+    }
+
+    fn done(at: &str) -> Message {
+        let (generation, seq) = at.split_once('.').unwrap();
+        Message::new("ask_resources")
+            .with(field::HG, generation)
+            .with(field::SEQ, seq)
+    }
+
+    #[test]
+    fn an_offer_is_repeated_ever_more_rarely() {
+        let mut loose = Loose::default();
+        assert!(!loose.offers_back(t(0)));
+        loose.may_have_started_its_own(t(1));
+        let mut now = t(1);
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            assert!(loose.offers_back(now) && loose.deadline(now).is_none());
+            loose.offer_back(now);
+            let next = loose.deadline(now).unwrap();
+            pauses.push(next.since(now).as_secs());
+            now = next;
+        }
+        assert_eq!(pauses, [15, 30, 60, 120, 240, 480, 600]);
+        loose.offered_back();
+        assert_eq!(loose.deadline(t(0)), None);
+    }
+
+    #[test]
+    fn a_late_done_waits_for_a_newer_report_of_its_sender() {
+        let [b, c] = ["b", "c"].map(|name| NodeName::new(name).unwrap());
+        let at = |text| Position::from_text(text).unwrap();
+        let mut loose = Loose::default();
+        loose.keep_late_done(&b, HoldingSet::LOCAL, done("1.5"));
+        assert_eq!(loose.late_done_of(&b, at("1.4")), None);
+        let told = loose.late_done_of(&b, at("1.6"));
+        assert_eq!(told, Some((HoldingSet::LOCAL, done("1.5"))));
+        loose.keep_late_done(&b, HoldingSet::LOCAL, done("1.5"));
+        assert_eq!(loose.late_done_of(&c, at("1.6")), None);
+        assert_eq!(loose.late_done_of(&b, at("1.6")), None);
+    }
+
+    #[test]
+    fn an_early_done_outlives_the_node_it_came_from() {
+        let b = NodeName::new("b").unwrap();
+        let mut loose = Loose::default();
+        loose.keep_early_done(&b, done("1.5"));
+        loose.note_older_start(HoldingSet::FOREIGN);
+        assert!(loose.asks() && !loose.asks());
+        loose.forget();
+        assert!(!loose.has_older_start() && loose.asks());
+        assert_eq!(loose.take_early_done(), Some((b, done("1.5"))));
+        assert_eq!(loose.take_early_done(), None);
+    }
 }

@@ -13,8 +13,6 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::settings::AutoFailback;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::behind_scripts::Scripts;
-use crate::resources::parts::loose::BesideLegacy;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{Standby, Wish};
 use crate::resources::parts::timers::Timer;
@@ -156,14 +154,9 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn scripts_overdue(&mut self) {
-        let due = self.scripts_deadline().is_some_and(|at| at <= self.now);
-        let Scripts::Asked { said, .. } = &mut self.beside_legacy.scripts else {
-            return;
-        };
-        if !due {
+        if !self.loose.scripts_mut().is_overdue(self.now) {
             return;
         }
-        *said = true;
         let Some((node, _)) = self.other.node() else {
             return;
         };
@@ -187,7 +180,7 @@ impl ResourceState {
         });
         let both = self.duty.held().common(self.other.holds().mirror());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
-            self.beside_legacy = BesideLegacy::default();
+            self.loose.forget();
             return;
         };
         if self.offer_back() || self.offer_what_it_started() {
@@ -197,7 +190,7 @@ impl ResourceState {
             return;
         }
         if both.is_none() {
-            self.beside_legacy.asked = false;
+            self.loose.nothing_is_claimed_twice();
         }
         if both.is_none() || !self.other.is_pair() || !self.at_rest() {
             return;
@@ -206,7 +199,7 @@ impl ResourceState {
         if !refused.is_none() {
             return self.leave_to_legacy(&node, refused);
         }
-        if !std::mem::replace(&mut self.beside_legacy.asked, true) {
+        if self.loose.asks() {
             self.decide(
                 format!("asks {node} what it holds"),
                 format!("both claim the {both} resources"),

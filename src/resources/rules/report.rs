@@ -49,7 +49,7 @@ impl ResourceState {
         }
         let takes = taking && self.sb_set.has(HoldingSet::LOCAL);
         if self.duty.holds(HoldingSet::FOREIGN) || takes {
-            self.beside_legacy.offer_back_at = Some(self.now);
+            self.loose.may_have_started_its_own(self.now);
         }
         false
     }
@@ -60,14 +60,10 @@ impl ResourceState {
         from: &NodeName,
         report: &Message,
     ) {
-        let late = self.beside_legacy.late_done.take();
-        let Some((giver, set, done)) = late.filter(|(giver, ..)| giver == from) else {
+        let late = self.loose.late_done_of(from, Position::of(report));
+        let Some((set, done)) = late else {
             return;
         };
-        if Position::of(report) < Position::of(&done) {
-            self.beside_legacy.late_done = Some((giver, set, done));
-            return;
-        }
         let holds = self.other.may_hold();
         let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
         if released && self.at_rest() && !self.duty.holds(set.mirror()) {

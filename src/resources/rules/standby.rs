@@ -35,7 +35,7 @@ impl ResourceState {
             format!("asks {from} what it holds"),
             format!("it says that it has released or taken {set}, and nobody waited for that"),
         );
-        self.beside_legacy.late_done = Some((from.clone(), set, message.clone()));
+        self.loose.keep_late_done(from, set, message.clone());
         self.ask();
     }
 
@@ -45,7 +45,7 @@ impl ResourceState {
             "a script of an earlier standby has ended on node {from}, and may have started the {ours} \
              resources beside us: offering them to it"
         ));
-        self.beside_legacy.older_start = ours;
+        self.loose.note_older_start(ours);
     }
 
     /// A legacy giver was done while this process, or a new run of it, could not take anything yet. It does
@@ -58,7 +58,7 @@ impl ResourceState {
             .peer(from)
             .is_some_and(|peer| peer.hands().is_at_work());
         if (goes_on || left) && message.text(field::INFO) == Some("done") {
-            self.early_done = Some((from.clone(), message.clone()));
+            self.loose.keep_early_done(from, message.clone());
         }
     }
 
@@ -72,7 +72,7 @@ impl ResourceState {
 
     /// `true`: there was one.
     pub(in crate::resources) fn hear_early_done(&mut self) -> bool {
-        let Some((from, message)) = self.early_done.take() else {
+        let Some((from, message)) = self.loose.take_early_done() else {
             return false;
         };
         self.on_ask_resources(&from, &message);
