@@ -12,7 +12,7 @@ use crate::resources::parts::duty::Duty;
 use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
 use crate::resources::parts::groups::GroupTable;
-use crate::resources::parts::isolation::CutOff;
+use crate::resources::parts::isolation::Isolation;
 use crate::resources::parts::loose::Loose;
 use crate::resources::parts::names::Names;
 use crate::resources::parts::other::OtherSide;
@@ -65,8 +65,7 @@ pub struct ResourceState {
     /// The offer that we answered last.
     pub(super) offer_answered: Option<Answer>,
 
-    /// Nobody is heard: everything is released, or is being.
-    pub(super) isolated: Option<CutOff>,
+    pub(super) isolation: Isolation,
     pub(super) unheard: Unheard,
     pub(super) names: Names,
     pub(super) failback: Failback,
@@ -107,7 +106,7 @@ impl ResourceState {
             gives_since: None,
             given_at: None,
             offer_answered: None,
-            isolated: None,
+            isolation: Isolation::default(),
             unheard: Unheard::default(),
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),

@@ -87,7 +87,7 @@ impl ResourceState {
     /// Whether everything is released, or being released, because nobody is heard.
     #[must_use]
     pub const fn is_cut_off(&self) -> bool {
-        self.isolated.is_some()
+        self.isolation.is_on()
     }
 
     /// The standby in which this node is, for whoever goes on in its place.

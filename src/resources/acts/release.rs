@@ -34,7 +34,7 @@ impl ResourceState {
 
     /// The peer is heard again: nothing runs here, so both begin anew. `false`: was not cut off.
     pub(in crate::resources) fn heard_when_cut_off(&mut self, cause: &str) -> bool {
-        let Some(cut_off) = self.isolated.take() else {
+        let Some(released) = self.isolation.ends() else {
             return false;
         };
         self.warn(format!("no longer isolated: {cause}"));
@@ -42,7 +42,7 @@ impl ResourceState {
         self.run.communication_down();
         self.forget_verdicts();
         self.out.push(ResourceOutput::BeginNewGeneration);
-        if cut_off.released {
+        if released {
             self.forget();
         }
         true
@@ -50,7 +50,7 @@ impl ResourceState {
 
     /// The node is to stop: nothing is left to wait for.
     pub(in crate::resources) fn stop_when_cut_off(&mut self) {
-        if self.isolated.take().is_some_and(|it| it.released) {
+        if self.isolation.ends() == Some(true) {
             self.run.enters(Phase::Stable);
         }
     }

@@ -7,14 +7,90 @@
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 
-/// Cut off from this node and from every ping node.
+/// Whether this node is cut off, and how far its release has come.
+#[derive(Debug, Default)]
+pub(in crate::resources) struct Isolation {
+    cut_off: Option<CutOff>,
+}
+
+/// From the other node and from every ping node.
 #[derive(Debug)]
-pub(in crate::resources) struct CutOff {
-    pub(in crate::resources) peer: NodeName,
+struct CutOff {
+    peer: NodeName,
     /// The message of its death, for the hook.
-    pub(in crate::resources) message: Message,
+    message: Message,
     /// Everything is stopped.
-    pub(in crate::resources) released: bool,
+    released: bool,
     /// A ping node answers again; the release goes on still.
-    pub(in crate::resources) regained: bool,
+    regained: bool,
+}
+
+impl Isolation {
+    /// Everything is released, or is being, because nobody is heard.
+    pub(in crate::resources) const fn is_on(&self) -> bool {
+        self.cut_off.is_some()
+    }
+
+    /// This node is cut off from `peer`. `message`: of its death, for the hook.
+    pub(in crate::resources) fn begins(&mut self, peer: &NodeName, message: Message) {
+        self.cut_off = Some(CutOff {
+            peer: peer.clone(),
+            message,
+            released: false,
+            regained: false,
+        });
+    }
+
+    /// Everything is stopped. Whether a ping node has answered meanwhile; `None`: this node is not cut off.
+    pub(in crate::resources) fn released(&mut self) -> Option<bool> {
+        let cut_off = self.cut_off.as_mut()?;
+        cut_off.released = true;
+        Some(cut_off.regained)
+    }
+
+    /// A ping node answers. It ends, when everything is stopped: the other node is dead, with the message for the
+    /// hook. Else it ends with the release.
+    pub(in crate::resources) fn regained(&mut self) -> Option<(NodeName, Message)> {
+        let cut_off = self.cut_off.as_mut()?;
+        cut_off.regained = true;
+        let ended = self.cut_off.take_if(|cut_off| cut_off.released)?;
+        Some((ended.peer, ended.message))
+    }
+
+    /// It ends for another reason. Whether everything was stopped; `None`: this node was not cut off.
+    pub(in crate::resources) fn ends(&mut self) -> Option<bool> {
+        self.cut_off.take().map(|cut_off| cut_off.released)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut_off() -> Isolation {
+        let mut isolation = Isolation::default();
+        isolation.begins(&NodeName::new("b").unwrap(), Message::new("status"));
+        isolation
+    }
+
+    #[test]
+    fn it_ends_when_a_ping_node_answers_and_everything_is_stopped() {
+        let ended = Some((NodeName::new("b").unwrap(), Message::new("status")));
+        let mut isolation = cut_off();
+        assert_eq!(isolation.released(), Some(false));
+        assert_eq!(isolation.regained(), ended);
+        assert!(!isolation.is_on());
+        let mut isolation = cut_off();
+        assert_eq!(isolation.regained(), None);
+        assert_eq!(isolation.released(), Some(true));
+        assert_eq!(isolation.regained(), ended);
+    }
+
+    #[test]
+    fn it_ends_at_any_time_when_the_other_node_is_heard() {
+        let mut isolation = cut_off();
+        assert_eq!(isolation.ends(), Some(false));
+        assert_eq!(isolation.ends(), None);
+        assert_eq!((isolation.released(), isolation.regained()), (None, None));
+    }
 }

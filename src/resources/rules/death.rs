@@ -7,7 +7,6 @@ use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{report, stonith};
 use crate::resources::output::ResourceOutput;
-use crate::resources::parts::isolation::CutOff;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
@@ -19,7 +18,7 @@ impl ResourceState {
     pub(in crate::resources) fn cut_off_from(&mut self, node: &NodeName, message: Message) {
         // A release of everything is under way: when it is done this node keeps quiet all the same.
         let releases = self.run.phase() == Phase::Shutdown;
-        if releases && self.isolated.is_some() {
+        if releases && self.isolation.is_on() {
             let yields = self.other.peer(node).is_some_and(Peer::knows_the_rule);
             return self.node_dead(node, true, false, yields, message);
         }
@@ -33,12 +32,7 @@ impl ResourceState {
             format!("releases {} and takes nothing", self.duty.held()),
             cause,
         );
-        self.isolated = Some(CutOff {
-            peer: node.clone(),
-            message,
-            released: false,
-            regained: false,
-        });
+        self.isolation.begins(node, message);
         if !releases {
             self.release_all("standby");
         }
@@ -46,15 +40,9 @@ impl ResourceState {
 
     /// A ping node has answered for a dead time, the peer has not been heard.
     pub(in crate::resources) fn regained(&mut self) {
-        let Some(mut cut_off) = self.isolated.take() else {
+        let Some((peer, message)) = self.isolation.regained() else {
             return;
         };
-        if !cut_off.released {
-            cut_off.regained = true;
-            self.isolated = Some(cut_off);
-            return;
-        }
-        let peer = cut_off.peer;
         self.run.enters(Phase::Stable);
         self.warn(format!(
             "no longer isolated: a ping node answers, {peer} is still dead"
@@ -64,16 +52,14 @@ impl ResourceState {
             format!("a ping node answers again and {peer} is still dead"),
         );
         let yields = self.other.peer(&peer).is_some_and(Peer::knows_the_rule);
-        self.node_dead(&peer, true, false, yields, cut_off.message);
+        self.node_dead(&peer, true, false, yields, message);
     }
 
     /// Everything is released. `true`: because this node is cut off, nothing else follows.
     pub(in crate::resources) fn released_when_cut_off(&mut self) -> bool {
-        let Some(cut_off) = &mut self.isolated else {
+        let Some(regained) = self.isolation.released() else {
             return false;
         };
-        cut_off.released = true;
-        let regained = cut_off.regained;
         // Whoever hears us all the same may take them.
         if self.nice() && self.run.comm_up() {
             self.send(report(HoldingSet::NONE, true, None));
