@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use data_encoding::HEXLOWER;
 use thiserror::Error;
 
 use crate::config::settings::NativeAddresses;
@@ -372,11 +373,7 @@ impl ScriptFile {
             return Self::Ours;
         }
         let digest = ring::digest::digest(&ring::digest::SHA256, contents);
-        let hex: String = digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = HEXLOWER.encode(digest.as_ref());
         if DISTRIBUTED.contains(&(name, hex.as_str())) {
             Self::Distributed
         } else {

@@ -13,13 +13,17 @@ pub mod shared;
 use std::hint::black_box;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::mman::MlockAllFlags;
 use nix::sys::resource::{Resource, getrlimit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use smallvec::SmallVec;
 
 use crate::clock::LocalTime;
 
@@ -328,13 +332,8 @@ fn unmodified_file_mappings(smaps: &str) -> Vec<Range<usize>> {
 /// # Errors
 /// No such process, or a kernel before Linux 5.3.
 pub fn process_descriptor(pid: i32) -> io::Result<OwnedFd> {
-    // SAFETY: takes two integers, returns a new descriptor or -1.
-    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0_u32) };
-    match libc::c_int::try_from(raw) {
-        // SAFETY: the call has just made this descriptor; nobody else knows it.
-        Ok(raw) if raw >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(raw) }),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// Waits until one of two descriptors can be read or is at its end, and says which: neither when
@@ -348,26 +347,20 @@ pub fn wait_for_either(
     limit: Option<Duration>,
 ) -> io::Result<(bool, bool)> {
     // Rounded up, so that nothing is left when it has passed.
-    let limit_ms = limit.map_or(-1, |limit| {
-        i32::try_from(limit.as_millis().saturating_add(1)).unwrap_or(i32::MAX)
-    });
-    let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
-        // The kernel skips negative numbers.
-        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let mut entries = [entry(first), entry(second)];
-    loop {
-        // SAFETY: the pointer is to a live array of two entries.
-        if unsafe { libc::poll(entries.as_mut_ptr(), 2, limit_ms) } >= 0 {
-            return Ok((entries[0].revents != 0, entries[1].revents != 0));
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+    let limit = limit
+        .map(|limit| limit.saturating_add(Duration::from_millis(1)))
+        .and_then(|limit| Timespec::try_from(limit).ok());
+    let entry = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut entries: SmallVec<[PollFd<'_>; 2]> =
+        first.into_iter().chain(second).map(entry).collect();
+    while let Err(error) = poll(&mut entries, limit.as_ref()) {
+        if error != Errno::INTR {
+            return Err(error.into());
         }
     }
+    let mut ended = entries.iter().map(|entry| !entry.revents().is_empty());
+    let mut of = |fd: Option<BorrowedFd<'_>>| fd.is_some() && ended.next().unwrap_or_default();
+    Ok((of(first), of(second)))
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 //! A key lives here in prepared form only: the bytes of the keys file are wiped as soon as the
 //! ring is built, nothing prints them, and no error names the digest that would have been right.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crc::{CRC_32_CKSUM, Crc, Table};
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac};
 use md5::Md5;
 use ring::hmac as ring_hmac;
@@ -25,8 +26,6 @@ const OWN_TOKEN_BYTES: usize = 43;
 
 /// The wide table takes sixteen bytes a step.
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
-
-const LOWER_HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// How an entry of the keys file signs. Spec: docs/protocol/wire.md, 4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -167,7 +166,9 @@ impl Key {
     fn digest(&self, data: &[u8], token: &mut Token) {
         match &self.0 {
             // No zero padding: legacy prints the number with `%x`.
-            Prepared::Crc => token.push_number(CRC.checksum(data)),
+            Prepared::Crc => {
+                let _ = write!(token, "{:x}", CRC.checksum(data));
+            }
             Prepared::Md5(key) => {
                 let mut mac = key.clone();
                 mac.update(data);
@@ -182,7 +183,7 @@ impl Key {
         match &self.0 {
             Prepared::Crc => {
                 let mut own = Token::default();
-                own.push_number(CRC.checksum(data));
+                self.digest(data, &mut own);
                 own.as_bytes() == digest
             }
             Prepared::Md5(key) => decode_hex::<16>(digest).is_some_and(|wanted| {
@@ -264,8 +265,8 @@ impl KeyRing {
     #[must_use]
     pub fn sign(&self, data: &[u8]) -> Token {
         let mut token = Token::default();
-        token.push_decimal(self.sign_with);
-        token.push(b' ');
+        // A token is long enough for every number.
+        let _ = write!(token, "{} ", self.sign_with);
         self.signer.digest(data, &mut token);
         token
     }
@@ -329,49 +330,29 @@ impl Token {
         self.text.get(..self.len).unwrap_or_default()
     }
 
-    fn push(&mut self, byte: u8) {
-        debug_assert!(self.len < OWN_TOKEN_BYTES, "an own token is never longer");
-        if let Some(slot) = self.text.get_mut(self.len) {
-            *slot = byte;
-            self.len = self.len.saturating_add(1);
+    /// The place of the next `count` bytes. There is always one: an own token is never longer.
+    fn grow(&mut self, count: usize) -> Option<&mut [u8]> {
+        let (start, end) = (self.len, self.len.saturating_add(count));
+        let place = self.text.get_mut(start..end);
+        debug_assert!(place.is_some(), "an own token is never longer");
+        if place.is_some() {
+            self.len = end;
         }
-    }
-
-    fn push_decimal(&mut self, number: u8) {
-        for digit in number.to_string().bytes() {
-            self.push(digit);
-        }
-    }
-
-    fn push_nibble(&mut self, nibble: u8) {
-        self.push(
-            LOWER_HEX
-                .get(usize::from(nibble & 15))
-                .copied()
-                .unwrap_or(b'0'),
-        );
+        place
     }
 
     fn push_hex(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.push_nibble(byte >> 4);
-            self.push_nibble(*byte);
+        if let Some(place) = self.grow(HEXLOWER.encode_len(bytes.len())) {
+            HEXLOWER.encode_mut(bytes, place);
         }
     }
+}
 
-    fn push_number(&mut self, number: u32) {
-        let mut started = false;
-        for byte in number.to_be_bytes() {
-            for nibble in [byte >> 4, byte & 15] {
-                started |= nibble != 0;
-                if started {
-                    self.push_nibble(nibble);
-                }
-            }
-        }
-        if !started {
-            self.push(b'0');
-        }
+impl fmt::Write for Token {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let place = self.grow(text.len()).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -395,21 +376,11 @@ fn split_token(token: &[u8]) -> Option<(u32, &[u8])> {
 /// Decodes exactly `2 * N` lower-case hex digits.
 /// Spec: docs/protocol/wire.md, 4.3: upper case fails.
 fn decode_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit & 15),
-        b'a'..=b'f' => Some((digit & 15).wrapping_add(9)),
-        _ => None,
-    };
-    let (pairs, []) = text.as_chunks::<2>() else {
-        return None;
-    };
-    if pairs.len() != N {
-        return None;
-    }
     let mut out = [0; N];
-    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    if HEXLOWER.decode_len(text.len()).ok()? != N {
+        return None;
     }
+    HEXLOWER.decode_mut(text, &mut out).ok()?;
     Some(out)
 }
 

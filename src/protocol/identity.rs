@@ -77,10 +77,8 @@ pub fn parse_uuid_file(content: &[u8]) -> Option<NodeUuid> {
 /// Makes a version 4 uuid of sixteen random bytes.
 #[must_use]
 pub const fn random_uuid(random: [u8; 16]) -> NodeUuid {
-    const VERSION: u128 = 0xf << 76;
-    const VARIANT: u128 = 0b11 << 62;
-    let kept = u128::from_be_bytes(random) & !VERSION & !VARIANT;
-    NodeUuid((kept | 4 << 76 | 0b10 << 62).to_be_bytes())
+    let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+    NodeUuid(uuid.into_bytes())
 }
 
 /// Computes the uuid of `uuidfrom nodename`.

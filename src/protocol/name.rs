@@ -106,13 +106,7 @@ impl NodeUuid {
 
 impl fmt::Display for NodeUuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, byte) in self.0.iter().enumerate() {
-            if matches!(i, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
     }
 }
 

@@ -229,17 +229,5 @@ pub(super) fn pack_list(name: &[u8], elements: &[Vec<u8>]) -> Result<Vec<u8>, En
 
 /// Appends a decimal number.
 pub(super) fn push_decimal(out: &mut Vec<u8>, number: usize) {
-    let mut digits = [0_u8; 20];
-    let mut rest = number;
-    let mut used = 0_usize;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' | u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        used = used.saturating_add(1);
-        if rest == 0 {
-            break;
-        }
-    }
-    let start = digits.len().saturating_sub(used);
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }

@@ -55,7 +55,7 @@ fn check_values() {
 fn crc_is_printed_without_padding() {
     for (number, text) in [(0, "0"), (0xf, "f"), (0x10, "10"), (0x0abc_def0, "abcdef0")] {
         let mut token = Token::default();
-        token.push_number(number);
+        write!(token, "{number:x}").unwrap();
         assert_eq!(token.as_bytes(), text.as_bytes());
     }
 }
