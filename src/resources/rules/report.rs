@@ -134,7 +134,7 @@ impl ResourceState {
                     self.other_turned_stable();
                 }
                 if self.conflicts(from, weight) {
-                    return;
+                    return self.answer_beside_a_conflict(asked || owner);
                 }
                 self.leave_what_the_owner_runs(from, weight);
                 self.leave_what_a_legacy_owner_kept(from);
@@ -146,7 +146,7 @@ impl ResourceState {
                     self.other.may_still_hold(before);
                     self.giver_gives(info);
                 } else if self.conflicts(from, weight) {
-                    return;
+                    return self.answer_beside_a_conflict(asked || owner);
                 }
             }
             None if self.took_ours_by_its_word(from, message) => return,
@@ -190,6 +190,14 @@ impl ResourceState {
                 // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
                 self.answer();
             }
+        }
+    }
+
+    /// The other node was asked what it holds, and holds us for unsettled until we report, whatever its claim is
+    /// worth. A node that yields says so by its new generation instead.
+    fn answer_beside_a_conflict(&mut self, was_asked: bool) {
+        if was_asked && self.run.comm_up() {
+            self.answer();
         }
     }
 

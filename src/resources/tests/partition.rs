@@ -248,6 +248,34 @@ fn one_that_claims_everything_and_runs_nothing_changes_nothing() {
     assert_eq!(core.state.held_groups().count(), 2);
 }
 
+/// It was asked what it holds, since words of it were lost, and holds us for unsettled until we report. We keep
+/// everything; the report comes all the same, else it would be in transition for good.
+#[test]
+fn one_that_was_asked_and_claims_what_it_does_not_run_gets_a_report() {
+    for (runs, keeps) in [("0.0", true), ("0.1", false)] {
+        let mut core = pair();
+        core.event(ResourceEvent::WordsLost { node: name("b") });
+        let said = core.said();
+        assert!(said.iter().any(|it| it.starts_with("starting")), "{said:?}");
+        let message = Message::new("resource")
+            .with(field::RSC_HOLD, "all")
+            .with(field::RTYPE, "full")
+            .with(field::IS_STABLE, "1")
+            .with(field::RUNS, runs)
+            .with(field::RUNS_FOREIGN, if keeps { "0" } else { "1" })
+            .with(field::HG, "1")
+            .with(field::SEQ, "9");
+        core.event(ResourceEvent::Message {
+            from: name("b"),
+            own: false,
+            message,
+        });
+        let said = core.said();
+        let reports = said.iter().filter(|it| it.starts_with("resource"));
+        assert_eq!(reports.count(), usize::from(keeps), "{said:?}");
+    }
+}
+
 /// Alone from the start, and somebody else has the addresses of `count` of our two groups.
 fn refused(count: usize) -> Core {
     let mut core = Core::with(&settings(&["a", "b"], ON));
