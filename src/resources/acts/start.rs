@@ -37,7 +37,7 @@ impl ResourceState {
             return false;
         }
         let text = unconfirmed_text(key, node);
-        if self.groups.to_be_confirmed(key) {
+        if self.groups.asks_to_confirm(key) {
             self.warn(text);
             self.decide(
                 format!("does not start {key}"),

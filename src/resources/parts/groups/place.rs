@@ -99,7 +99,7 @@ impl GroupTable {
     }
 
     /// A person has to confirm it. `false`: that was said before.
-    pub(in crate::resources) fn to_be_confirmed(&mut self, key: &GroupKey) -> bool {
+    pub(in crate::resources) fn asks_to_confirm(&mut self, key: &GroupKey) -> bool {
         match self.rows.get_mut(key).map(|row| &mut row.place) {
             Some(Place::Came { said }) => !std::mem::replace(said, true),
             Some(Place::Usual | Place::Left) | None => false,

@@ -305,8 +305,8 @@ fn a_person_is_asked_once_for_what_came_and_has_no_address() {
     assert!(groups.came_without_address(&key("b")));
     assert!(!groups.came_without_address(&key("ip")));
     assert!(!groups.came_without_address(&key("a")));
-    assert!(groups.to_be_confirmed(&key("b")));
-    assert!(!groups.to_be_confirmed(&key("b")));
+    assert!(groups.asks_to_confirm(&key("b")));
+    assert!(!groups.asks_to_confirm(&key("b")));
     assert_eq!(keys(groups.unconfirmed()), "b");
     groups.confirmed(&key("b"));
     assert_eq!(keys(groups.unconfirmed()), "");
