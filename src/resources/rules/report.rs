@@ -10,7 +10,6 @@ use crate::protocol::settings::AutoFailback;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
 use crate::resources::parts::peer::Peer;
-use crate::resources::parts::peer::reports::Heard;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{DONE_FOLLOWS, Standby};
 use crate::resources::parts::timers::Timer;
@@ -81,47 +80,26 @@ impl ResourceState {
         if !self.run.comm_up() || !self.nice() || self.run.phase() == Phase::Init {
             return self.claimed_before_comm_is_up(message);
         }
-        if self.other.is_dead(from) {
-            // Its next status, a keepalive from now, says that it lives and in which run, and then
-            // the rules for that are followed. Letting go for a node that counts as dead would be
-            // followed by taking everything over from it at once, and that by its next word.
-            let text =
-                format!("report of node {from}, which counts as dead: its status is waited for");
-            return self.debug(text);
+        if self.is_no_news(from, message) {
+            return;
         }
         let position = Position::of(message);
         let full = message.text(field::RTYPE) == Some("full");
-        let peer = self.other.known(from);
-        if peer.has_said_more_than(position) {
-            self.debug(format!("report of node {from} is older than the last one"));
-            self.leaves_by_an_older_report(from, message);
-            return self.gives_by_an_older_report(from, message);
-        }
         let owner = full && self.owner_begins_anew(from);
         // One that was sent before its sender heard this run of ours may be as old as the run before.
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         let knows_us = self.knows_our_run(from, message);
         let stale = open && !knows_us;
-        let peer = self.other.known(from);
-        let Heard {
-            first,
-            asked,
-            fresh,
-        } = peer.reports(message, knows_us, stale);
-        let asked = asked && self.run.phase() == Phase::Stable;
+        let heard = self.other.known(from).reports(message, knows_us, stale);
+        let asked = heard.asked && self.run.phase() == Phase::Stable;
         if message.text(field::INFO) == Some("shutdown") {
             self.leaves_instead_of_yielding(from);
         }
-
-        let word = message.text(field::RSC_HOLD).unwrap_or("");
-        let set = HoldingSet::from_word(word).unwrap_or_else(|| {
-            self.error(format!("unknown holding set [{word}] from node {from}"));
-            HoldingSet::NONE
-        });
+        let set = self.set_reported(from, message);
         let info = message.text(field::INFO);
         let weight = weight_in(message);
         // What a node gives up with its first word of a run may be anything.
-        let before = if first {
+        let before = if heard.first {
             HoldingSet::ALL
         } else {
             self.other.may_hold()
@@ -164,7 +142,7 @@ impl ResourceState {
         if asked || owner {
             self.answer();
         }
-        if full && first && self.run.phase() == Phase::Stable {
+        if full && heard.first && self.run.phase() == Phase::Stable {
             self.groups.the_moment_is_good(self.now);
         }
         if full {
@@ -172,24 +150,61 @@ impl ResourceState {
             self.taken_by_report(from, position);
             self.released_before_our_run(from, message);
         }
+        // The ten seconds are only patience: a peer that has just started, holds nothing of
+        // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
+        let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
+        self.start_goes_on(from, heard.first, plain && heard.fresh);
+    }
+
+    /// Whether a report changes nothing of what is known.
+    fn is_no_news(&mut self, from: &NodeName, report: &Message) -> bool {
+        if self.other.is_dead(from) {
+            // Its next status, a keepalive from now, says that it lives and in which run, and then
+            // the rules for that are followed. Letting go for a node that counts as dead would be
+            // followed by taking everything over from it at once, and that by its next word.
+            self.debug(format!(
+                "report of node {from}, which counts as dead: its status is waited for"
+            ));
+            return true;
+        }
+        let known = self.other.known(from);
+        let older = known.has_said_more_than(Position::of(report));
+        if older {
+            self.debug(format!("report of node {from} is older than the last one"));
+            self.leaves_by_an_older_report(from, report);
+            self.gives_by_an_older_report(from, report);
+        }
+        older
+    }
+
+    /// What a report says that its sender holds.
+    fn set_reported(&mut self, from: &NodeName, report: &Message) -> HoldingSet {
+        let word = report.text(field::RSC_HOLD).unwrap_or("");
+        HoldingSet::from_word(word).unwrap_or_else(|| {
+            self.error(format!("unknown holding set [{word}] from node {from}"));
+            HoldingSet::NONE
+        })
+    }
+
+    /// The exchange at start, after a report. `first`: it is the first of its sender's run. `no_objection`: its sender
+    /// has just started, and says plainly that it holds nothing of ours.
+    fn start_goes_on(&mut self, from: &NodeName, first: bool, no_objection: bool) {
         if self.run.phase() == Phase::Starting {
             if self.setup.model() == AutoFailback::Off {
                 self.run.foreign_done();
             }
             self.begin_waiting();
         }
-        if self.run.phase() == Phase::Waiting {
-            // The ten seconds are only patience: a peer that has just started, holds nothing of
-            // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
-            let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
-            let agreed = self.other.is_settled() && self.other.all_active_reported();
-            if agreed || (plain && fresh && self.other.is_pair()) {
-                self.settle_start();
-            } else if first && self.other.unsettled_legacy() == Some(from) {
-                // If it starts as we do and has heard no more of us than our question, it waits for our
-                // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
-                self.answer();
-            }
+        if self.run.phase() != Phase::Waiting {
+            return;
+        }
+        let agreed = self.other.is_settled() && self.other.all_active_reported();
+        if agreed || (no_objection && self.other.is_pair()) {
+            self.settle_start();
+        } else if first && self.other.unsettled_legacy() == Some(from) {
+            // If it starts as we do and has heard no more of us than our question, it waits for our
+            // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
+            self.answer();
         }
     }
 
