@@ -127,10 +127,10 @@ pub const SETTINGS: &[SettingDoc] = &[
         key: "script_time_limit_s",
         values: "seconds, 1 to 86400",
         default: "3600",
-        about: "Longest run of one call of a resource script; then it gets TERM and counts as \
-                failed",
-        safety: "Shorter than a slow but healthy start: the start counts as failed. Legacy has no \
-                 limit: a script that hangs keeps its group nowhere for ever",
+        about: "Longest run of one call of a resource script; after that it gets TERM and counts \
+                as failed",
+        safety: "If it is shorter than a slow but healthy start, that start counts as failed. \
+                 Legacy has no limit: a script that hangs keeps its group down for ever",
     },
     SettingDoc {
         key: "script_kill_after_s",
@@ -143,64 +143,68 @@ pub const SETTINGS: &[SettingDoc] = &[
         key: "guardian",
         values: "`\"on\"`, `\"off\"`",
         default: "\"on\"",
-        about: "A second, tiny process starts the daemon again at once, with what it held, when the \
-                daemon is killed or crashes; at the third time within a minute it releases all \
-                resources instead, with heartbeats until that is done. Legacy has no such process",
-        safety: "`off`: a killed daemon leaves its addresses and scripts running while the other \
-                 node takes them over after its dead time: two owners",
+        about: "A second, small process starts the daemon again at once, with the groups that it \
+                held, when the daemon is killed or crashes. At the third time within a minute it \
+                releases all resources instead, and heartbeats go on until that is done. Legacy \
+                has no such process",
+        safety: "`off`: when the daemon is killed, its addresses and scripts run on while the \
+                 other node takes them over after its dead time: two owners",
     },
     SettingDoc {
         key: "ipfail",
         values: "`\"on\"`, `\"off\"`",
         default: "\"off\"",
-        about: "The daemon is its own `ipfail`: all groups go to the node that reaches more ping \
-                nodes. Without effect beside a `respawn` line of a program named `ipfail`; gives \
-                way to one that signs on. See `docs/ipfail.md`",
-        safety: "Needs the peer to run one too, any kind. Two nodes only",
+        about: "The daemon does the work of `ipfail` itself: all groups go to the node that \
+                reaches more ping nodes. No effect beside a `respawn` line of a program named \
+                `ipfail`; signs off when such a program signs on. See `docs/ipfail.md`",
+        safety: "The peer must run an `ipfail` too, of any kind. Two nodes only",
     },
     SettingDoc {
         key: "address_probe",
         values: "`\"on\"`, `\"off\"`",
         default: "\"on\"",
-        about: "Before a group is started by a node that has heard no other node yet, or that nobody \
-                claims beside a legacy node, the network is asked for its addresses; a foreign answer means that it is not started, and is tried \
-                again every 10 s. Addresses that are held, here or by a legacy node, are asked for every 20 s. Legacy never asks",
-        safety: "`off`: a node that hears nobody because of a firewall or a wrong key takes addresses \
-                 that another host serves. `on` behind a router that answers for every address \
-                 (proxy ARP): nothing is started alone",
+        about: "Before a node starts a group alone (it has received no other node yet), or starts \
+                a group that no node claims beside a legacy node, it asks the network for the \
+                addresses of the group. If another host answers, the group is not started, and is \
+                tried again every 10 s. Addresses that are held, here or by a legacy node, are \
+                asked for every 20 s. Legacy never asks",
+        safety: "`off`: a node that receives no other node because of a firewall or a wrong key \
+                 takes addresses that another host serves. `on` behind a router that answers for \
+                 every address (proxy ARP): nothing is started alone",
     },
     SettingDoc {
         key: "stray_addresses",
         values: "`\"remove\"`, `\"report\"`, `\"ignore\"`",
         default: "\"remove\"",
-        about: "What becomes of a service address that is on an interface although the node is settled \
-                and does not hold its group: `remove` takes it away within 5 s, `report` logs it once. \
-                Legacy never looks. `ignore` also lets a start pass whose service address is the first \
-                of its network on this host, see `docs/addresses.md`",
-        safety: "`report` and `ignore`: what a crash or a hand left behind answers beside the owner",
+        about: "What happens to a service address that is on an interface although the node is \
+                settled and does not hold its group: `remove` removes it within 5 s, `report` logs \
+                it once. Legacy never looks. With `ignore` a start is also accepted if a service \
+                address is the first of its network on this host, see `docs/addresses.md`",
+        safety: "`report` and `ignore`: an address left behind by a crash or added by hand answers \
+                 beside the owner",
     },
     SettingDoc {
         key: "isolation_release",
         values: "`\"on\"`, `\"off\"`",
         default: "\"off\"",
-        about: "A node that loses its peer and all ping nodes at about the same time takes its \
-                service addresses away just before the dead time is over, then stops its groups \
+        about: "A node that loses its peer and all ping nodes at about the same time removes its \
+                service addresses just before the dead time is over. Then it stops its groups \
                 instead of taking those of the peer, and takes everything again when a ping node \
                 answers and the peer is still dead. Recommended on both nodes of a pair whose ping \
                 node is reached as clients reach the service. See `docs/ipfail.md`",
-        safety: "Prevents two owners where one side is cut off. A ping node that fails together \
-                 with the peer leaves nobody serving until it answers again",
+        safety: "Prevents two owners where one side is cut off. If a ping node fails together with \
+                 the peer, no node serves until the ping node answers again",
     },
     SettingDoc {
         key: "accept_without",
         values: "list of `\"stonith\"`, `\"serial\"`",
         default: "[]",
-        about: "ha.cf may name what this program does not do yet: fencing (`stonith`, `stonith_host` \
-                lines for this node) and serial lines (where no other medium is left). Such a file \
-                refuses the start unless the word stands here. A word that is not needed, or no \
-                longer, costs one INFO line",
-        safety: "`\"stonith\"`: nobody turns off a node that hangs with its disks mounted. \
-                 `\"serial\"`: the nodes do not hear each other, each serves everything",
+        about: "Accepts an ha.cf that names what this program does not support yet: fencing \
+                (`stonith`, `stonith_host` lines for this node) and serial lines (if no other \
+                medium is left). Without the word such a file refuses the start. A word that is \
+                not needed causes one INFO line",
+        safety: "`\"stonith\"`: no node turns off a node that hangs with its disks mounted. \
+                 `\"serial\"`: the nodes do not receive each other, and each serves everything",
     },
 ];
 
