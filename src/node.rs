@@ -1,4 +1,4 @@
-//! One node's whole core: membership and resource handshake stepped in one call, so that their
+//! One node's whole core: membership and resources, stepped together in one call, so that their
 //! order can never differ.
 
 pub mod resume;
@@ -26,9 +26,9 @@ use crate::resources::FreezeRefused;
 use crate::resources::holding::HoldingSet;
 use crate::resources::state::ResourceState;
 
-/// What a Systole node can do beyond legacy, as it advertises it in the field `systole` of `status`
-/// and `starting`. A rule that differs from legacy on the wire is used only while every living node
-/// advertises its word.
+/// The capabilities of a Systole node beyond legacy, as it advertises them in the field `systole`
+/// of `status` and `starting`. A rule that differs from legacy on the wire is used only towards a
+/// node that advertises its word.
 pub const CAPABILITIES: &[&str] = &["v1", YIELD, ECHO];
 
 /// A node's whole core. Does no I/O and reads no clock.
@@ -43,7 +43,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that has not begun: nothing is sent before [`start`](Self::start).
+    /// A node before its start: it sends nothing before [`start`](Self::start).
     ///
     /// `seed` feeds every random choice, so that equal inputs give equal runs.
     #[must_use]
@@ -64,14 +64,14 @@ impl Node {
         self.resources.came_groups()
     }
 
-    /// Whether the network is to be asked, before this order is carried out, whether another host has the
-    /// addresses of its group.
+    /// Whether the network must be asked, before this order is carried out, whether another host
+    /// has the addresses of its group.
     #[must_use]
     pub fn start_asks_network(&self, order: OrderId) -> bool {
         self.resources.start_asks_network(order)
     }
 
-    /// What people have to know of groups that are not where they belong.
+    /// Lines for people about groups that do not run on the node that should run them.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         self.resources.remarks()
@@ -82,12 +82,12 @@ impl Node {
         self.resources.left_groups()
     }
 
-    /// How long each peer may be silent, as it said itself.
+    /// How long each peer may be silent, as the peer announced it.
     pub fn dead_times(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
         self.membership.dead_times()
     }
 
-    /// What an earlier core of this process knew of that. Call before [`start`](Self::start).
+    /// Dead times that an earlier core of this process knew. Call before [`start`](Self::start).
     pub fn keep_dead_times(&mut self, known: impl IntoIterator<Item = (NodeName, Duration)>) {
         self.membership.keep_dead_times(known);
     }
@@ -110,7 +110,8 @@ impl Node {
         self.membership.haresources_on_disk(marks);
     }
 
-    /// Begins the run: the first status message, `init`. [`Event::MediaOpened`] goes on from there.
+    /// Begins the run: sends the first status message, `init`. The next step is
+    /// [`Event::MediaOpened`].
     pub fn start(&mut self, now: Now, out: &mut Vec<Action>) {
         let generation = self.membership.generation();
         out.push(Action::GenerationTaken(generation));
@@ -123,9 +124,9 @@ impl Node {
         self.turn(now, out, |turn| turn.event(event));
     }
 
-    /// Applies everything due by `now`, then messages that were all heard on `medium` by then: as
-    /// [`handle`](Self::handle) with [`Event::Received`] for each, but that their senders are
-    /// acknowledged once, at the end.
+    /// Applies everything due by `now`, then messages that were all received on `medium` by then.
+    /// The result is that of [`handle`](Self::handle) with [`Event::Received`] for each message,
+    /// except that each sender gets one acknowledgement, at the end.
     pub fn hear(
         &mut self,
         medium: &MediumName,
@@ -136,13 +137,13 @@ impl Node {
         self.turn(now, out, |turn| turn.hear(medium, messages));
     }
 
-    /// Tells the others to hold us dead only `extra` later than usual: before a planned silence.
-    /// Spec: docs/protocol/membership.md, 9.3 and 15 (7).
+    /// Announces a dead time that is `extra` longer than usual: before a planned silence. Spec:
+    /// docs/protocol/membership.md, 9.3 and 15 (7).
     pub fn announce_silence(&mut self, extra: Duration, now: Now, out: &mut Vec<Action>) {
         self.turn(now, out, |turn| turn.announce_silence(extra));
     }
 
-    /// Takes one [`announce_silence`](Self::announce_silence) back.
+    /// Takes back one [`announce_silence`](Self::announce_silence).
     pub fn call_off_silence(&mut self, now: Now, out: &mut Vec<Action>) {
         self.turn(now, out, |turn| turn.call_off_silence());
     }
@@ -184,8 +185,8 @@ impl Node {
         self.membership.local()
     }
 
-    /// Groups that a legacy node says it holds, and that node: a belief, which nothing in its protocol
-    /// confirms.
+    /// Groups that a legacy node reports it holds, with that node. The legacy protocol does not
+    /// confirm that they run.
     pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
         self.resources.held_by_legacy()
     }
@@ -195,7 +196,8 @@ impl Node {
         self.membership.nodes()
     }
 
-    /// What clients may ask about, as it is now. Spec: docs/protocol/client-api.md, 6.
+    /// The present state of everything that clients may ask about. Spec:
+    /// docs/protocol/client-api.md, 6.
     #[must_use]
     pub fn cluster_view(&self) -> ClusterView {
         let nodes = self.nodes().map(|peer| ClusterNode {
@@ -226,40 +228,40 @@ impl Node {
         self.resources.holding()
     }
 
-    /// Keys of the groups that run here, as far as their actors have told.
+    /// Keys of the groups that run here, according to the reports of their actors.
     pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.resources.held_groups()
     }
 
-    /// Whether an order to start a group still stands; `None`: one of before the process or its
-    /// central actor began anew. Call after [`handle`](Self::handle) with [`Event::Tick`]: what was
-    /// not noticed yet takes no order back.
+    /// Whether an order to start a group is still valid. `None` is an order from before the process
+    /// or its central actor was restarted. Call after [`handle`](Self::handle) with
+    /// [`Event::Tick`], so that everything due has been applied.
     #[must_use]
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         self.resources.start_stands(order)
     }
 
-    /// Whether nothing is started or stopped, for maintenance.
+    /// Whether the node is frozen for maintenance: it starts and stops nothing.
     #[must_use]
     pub const fn frozen(&self) -> bool {
         self.resources.frozen()
     }
 
-    /// Whether this node has let go of everything because it hears nobody.
+    /// Whether this node has released everything because it receives no other node.
     #[must_use]
     pub const fn is_cut_off(&self) -> bool {
         self.resources.is_cut_off()
     }
 
-    /// Nodes whose groups are taken at the thaw unless they return.
+    /// Dead nodes whose groups are taken over at the thaw, unless the nodes return.
     pub fn waits_for_thaw(&self) -> impl Iterator<Item = &NodeName> {
         self.resources.waits_for_thaw()
     }
 
-    /// Whether [`Event::FreezeRequested`] would be obeyed now.
+    /// Whether [`Event::FreezeRequested`] would be accepted now.
     ///
     /// # Errors
-    /// [`FreezeRefused`].
+    /// [`FreezeRefused`] with the reason.
     pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
         self.resources.may_freeze()
     }
@@ -290,7 +292,7 @@ impl Node {
         self.resources.stopping()
     }
 
-    /// Everything below the node core that has a view of its own.
+    /// The membership core, which has a view of its own.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         &self.membership

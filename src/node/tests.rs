@@ -1,4 +1,4 @@
-//! Messages heard at once come to the same as the same messages one by one.
+//! A batch of messages has the same result as the same messages one by one.
 
 use super::resume::Resume;
 use super::*;
@@ -105,7 +105,7 @@ fn a_batch_does_what_its_messages_do_one_by_one() {
             let mut due = None;
             for message in messages.iter().cloned() {
                 if message.hex("seq") == Some(1) {
-                    // What is owed to the run before is not acknowledged in this one.
+                    // An acknowledgement due in the run before is not sent in this one.
                     due = None;
                 }
                 let medium = eth0.clone();
@@ -127,8 +127,9 @@ fn a_batch_does_what_its_messages_do_one_by_one() {
     }
 }
 
-/// Cut off for almost a dead time, addresses are away; then the other node is heard again and
-/// says that it has taken everything. We let go, and put the addresses back in the same call.
+/// The node was cut off for almost a dead time and has removed its addresses. Then it receives the
+/// other node, which reports that it has taken everything. We release, and put the addresses back
+/// in the same call.
 #[test]
 fn addresses_are_not_restored_while_everything_is_released() {
     use crate::protocol::event::GroupOrder;
@@ -208,7 +209,8 @@ fn addresses_are_not_restored_while_everything_is_released() {
         assert!(now < 20_000);
         node.handle(Event::Tick, at(now), &mut out);
     }
-    // The cable is back: beta has declared us dead some milliseconds ago and runs one group by now.
+    // The cable is connected again: beta declared us dead some milliseconds ago and runs one group
+    // now.
     let verdict = systole(status("active", GEN, 20)).with("systole_gone", "7.0.1");
     let out = hear(&mut node, "eth0", verdict, now + 20);
     let moves: Vec<String> = out

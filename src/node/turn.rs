@@ -1,4 +1,4 @@
-//! One call into the node: membership and resources feed each other until both are quiet.
+//! One call into the node: membership and resources exchange events until neither has more to do.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::resources::hooks;
 use crate::resources::input::ResourceInput;
 use crate::resources::output::ResourceOutput;
 
-/// Outputs that one call may work off. A call makes a handful; a loop between the two halves
-/// would be a defect of ours, and ends here instead of starving the heartbeat.
+/// Outputs that one call may work off. A call makes a handful. A loop between the two halves would
+/// be a fault in Systole; it ends here instead of delaying the heartbeat.
 const MAX_OUTPUTS_PER_TURN: usize = 10_000;
 
 /// Empty between two calls, kept for their capacity.
@@ -62,26 +62,26 @@ impl Node {
 }
 
 impl Turn<'_> {
-    /// The first message of a run.
+    /// Sends the first message of a run.
     pub(super) fn begin(&mut self) {
         self.node.membership.start(self.now, &mut self.fresh);
     }
 
-    /// A longer dead time for the others to use, at once.
+    /// Announces a longer dead time at once.
     pub(super) fn announce_silence(&mut self, extra: Duration) {
         self.node
             .membership
             .raise_dead_time(extra, self.now, &mut self.fresh);
     }
 
-    /// The usual one again.
+    /// Announces the usual dead time again.
     pub(super) fn call_off_silence(&mut self) {
         self.node
             .membership
             .lower_dead_time(self.now, &mut self.fresh);
     }
 
-    /// What is overdue; then the messages, each with all that follows from it.
+    /// Applies what is due, then the messages, each with everything that follows from it.
     pub(super) fn hear(
         &mut self,
         medium: &MediumName,
@@ -99,7 +99,7 @@ impl Turn<'_> {
         self.node.membership.end_batch(self.now, &mut self.fresh);
     }
 
-    /// What is overdue; then the event.
+    /// Applies what is due, then the event.
     pub(super) fn event(&mut self, event: Event) {
         self.node.membership.tick(self.now, &mut self.fresh);
         self.work_off();
@@ -200,7 +200,7 @@ impl Turn<'_> {
         self.actions.push(action);
     }
 
-    /// Looks who is silent, when that is of interest.
+    /// Checks which nodes are silent, if `isolation_release` is on.
     fn watch_isolation(&mut self) {
         let Node {
             membership,
@@ -229,14 +229,15 @@ impl Turn<'_> {
             isolation::Step::Withdraw => {
                 self.actions.push(Action::WithdrawAddresses(groups()));
             }
-            // In the same call everything may have been given up.
+            // Everything may have been released in the same call.
             isolation::Step::Restore if self.node.resources.gives_everything_up() => {}
             isolation::Step::Restore => self.actions.push(Action::RestoreAddresses(groups())),
             isolation::Step::Regain => self.resources(ResourceInput::Regained),
         }
     }
 
-    /// A silent node: whether it is dead, or this one is cut off.
+    /// For a node that is silent for its dead time: decides whether it is dead or this node is cut
+    /// off.
     fn silent(&mut self, event: ResourceEvent) -> ResourceInput {
         let ResourceEvent::NodeDead {
             ref node,
@@ -289,14 +290,14 @@ impl Turn<'_> {
         }
     }
 
-    /// The next generation, told to whoever keeps the file.
+    /// The next generation, reported to the actor that keeps the file.
     fn next_generation(&mut self) -> Generation {
         let generation = Generation(self.node.membership.generation().0.saturating_add(1));
         self.actions.push(Action::GenerationTaken(generation));
         generation
     }
 
-    /// What is started while this node may be cut off comes up without its addresses.
+    /// A group that is started while this node may be cut off comes up without its addresses.
     fn act(&mut self, action: Action) {
         let isolation = self.node.isolation.as_ref();
         let bare = match &action {

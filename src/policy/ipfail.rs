@@ -36,27 +36,29 @@ use dialogue::{Pending, Question};
 /// The name it signs on with: the partner's daemon delivers only to the same name.
 pub const NAME: &str = "ipfail";
 
-/// How long the daemon may take for an answer; legacy daemons answer at their next beat.
+/// How long the daemon may take for an answer; legacy daemons answer at their next tick.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// From the partner's word that it is settled to the next comparison, when a giving had to wait.
+/// From the partner's report that it is settled to the next comparison, when a move had to wait.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Shortest pause between a change here and telling the partner of it, see [`Ipfail::notice`].
+/// Shortest pause between a change here and the message about it to the partner, see
+/// [`Ipfail::notice`].
 const BOTH_NOTICE: Duration = Duration::from_millis(500);
 
-/// Longest tick of a legacy daemon; a shorter keepalive is its tick. It acts on what comes, and
-/// looks whether a node is dead, at its ticks only. Spec: docs/protocol/membership.md, 16.4.
+/// Longest tick of a legacy daemon; with a shorter keepalive, that is its tick. A legacy daemon
+/// acts on what it receives, and checks whether a node is dead, only at its ticks. Spec:
+/// docs/protocol/membership.md, 16.4.
 const LONGEST_TICK: Duration = Duration::from_millis(500);
 
-/// How long after it told the partner that we see more a change is told at once: the partner is
-/// about to give.
+/// After we told the partner that we reach more ping nodes, it is about to give its groups. For
+/// this long we tell it of every change at once.
 const PARTNER_GIVES: Duration = Duration::from_secs(10);
 
-/// Messages that wait behind a question. A daemon cuts off clients with 64 unread ones.
+/// Messages that wait behind a question. A daemon disconnects clients with 64 unread ones.
 const MAX_BACKLOG: usize = 1024;
 
-/// Message types between two `ipfail`, and what tells that a daemon speaks.
+/// Message types between two `ipfail`, and those by which a daemon's messages are recognised.
 mod word {
     pub(super) const COUNT: &str = "num_ping_nodes";
     pub(super) const NUMBER: &str = "num_ping";
@@ -69,7 +71,7 @@ mod word {
     pub(super) const DEAD: &str = "dead";
 }
 
-/// Who signs on.
+/// The identity with which the client signs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// `uname -n` in lower case.
@@ -82,7 +84,7 @@ pub struct Identity {
     pub gid: u32,
 }
 
-/// Something that follows, in order.
+/// Something to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Write this to the daemon.
@@ -93,7 +95,7 @@ pub enum Output {
     End(End),
 }
 
-/// Why it is over.
+/// Why this `ipfail` ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The daemon refused us, or does not answer.
@@ -129,12 +131,12 @@ impl Set {
     }
 }
 
-/// A giving that is due soon.
+/// A move of groups that is due soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Giving {
     set: Set,
     at: Monotonic,
-    /// For the log line of its end.
+    /// Number for the log line at its end.
     number: u32,
 }
 
@@ -144,7 +146,7 @@ pub struct Ipfail {
     who: Identity,
     now: Monotonic,
     out: Vec<Output>,
-    /// The question the daemon has not answered yet.
+    /// The question that the daemon has not answered yet.
     pending: Option<Pending>,
     backlog: VecDeque<Message>,
     ended: bool,
@@ -156,24 +158,24 @@ pub struct Ipfail {
     auto_failback: bool,
     giving: Option<Giving>,
     givings: u32,
-    /// A giving was due while something was in transition.
+    /// A move was due while something was in transition.
     wants_standby: bool,
     compare_at: Option<Monotonic>,
-    /// A change that the partner is not told of yet.
+    /// A change that the partner has not been told yet.
     tell: Option<(Monotonic, Question)>,
     told_more_at: Option<Monotonic>,
     /// The last change here.
     changed_at: Option<Monotonic>,
-    /// The number last told was told when the partner must have seen the same.
+    /// The number told last was told at a time when the partner must have noticed the same change.
     told_late: bool,
-    /// The partner told a number that is lower than ours: to be looked at once more.
+    /// The partner told a number lower than ours: it must be compared once more.
     lower: Option<(Monotonic, u64)>,
     /// See [`Ipfail::notice`].
     both_notice: bool,
 }
 
 impl Ipfail {
-    /// One that has said nothing.
+    /// An `ipfail` that has not signed on.
     #[must_use]
     pub fn new(who: Identity) -> Self {
         Self {
@@ -200,7 +202,7 @@ impl Ipfail {
         }
     }
 
-    /// The same without the pause before a change is told: as legacy does it, which moves
+    /// The same without the pause before a change is told, as legacy does it. Legacy moves
     /// resources when two nodes lose a ping node some tenths of a second apart.
     #[must_use]
     pub fn hasty(who: Identity) -> Self {
@@ -210,7 +212,7 @@ impl Ipfail {
         }
     }
 
-    /// The connection is there: signs on.
+    /// The connection is open: signs on.
     pub fn connected(&mut self, now: Monotonic, out: &mut Vec<Output>) {
         self.turn(now, out, |act| {
             act.debug(format!("PID={}", act.who.pid));
@@ -233,7 +235,7 @@ impl Ipfail {
         });
     }
 
-    /// Time went by.
+    /// Applies everything due by `now`.
     pub fn tick(&mut self, now: Monotonic, out: &mut Vec<Output>) {
         self.turn(now, out, |_| {});
     }
@@ -256,7 +258,7 @@ impl Ipfail {
         }
     }
 
-    /// What it says to end in order.
+    /// The message that ends the connection in order.
     #[must_use]
     pub fn sign_off(&self) -> Message {
         self.request("signoff")
@@ -282,7 +284,7 @@ impl Ipfail {
         out.append(&mut self.out);
     }
 
-    /// Does one thing whose time has come. `false`: there is none.
+    /// Does one thing that is due. `false`: nothing is.
     fn overdue(&mut self) -> bool {
         if let Some(giving) = self.giving.filter(|giving| giving.at <= self.now) {
             self.giving = None;
@@ -309,35 +311,35 @@ impl Ipfail {
         false
     }
 
-    /// How late a legacy daemon may be.
+    /// By how much a legacy daemon may be late.
     fn tick_of_partner(&self) -> Duration {
         self.keepalive.min(LONGEST_TICK)
     }
 
-    /// After which time the partner must have seen what we have just seen. What befalls a ping node
-    /// befalls both nodes, but the last replies may be a keepalive apart, and a legacy daemon acts
-    /// on its last reply a tick late and looks for the dead a tick late. Who compares in between
-    /// gives everything away for nothing.
+    /// After this time the partner must have noticed the change that we have just noticed. A ping
+    /// node that fails does so for both nodes, but the last replies may be a keepalive apart, and a
+    /// legacy daemon acts on its last reply a tick late and looks for dead nodes a tick late. An
+    /// `ipfail` that compares earlier gives everything away for nothing.
     fn notice(&self) -> Duration {
         let ticks = self.tick_of_partner().saturating_mul(2);
         self.keepalive.saturating_add(ticks).max(BOTH_NOTICE)
     }
 
-    /// After which time the partner's number of what we have just seen must be here: its client asks
-    /// a tick later, and it sends a tick after that.
+    /// After this time the partner's number for the change that we have just noticed must have
+    /// arrived: its client asks a tick later, and it sends a tick after that.
     fn number_comes(&self) -> Duration {
         let ticks = self.tick_of_partner().saturating_mul(2);
         self.notice().saturating_add(ticks)
     }
 
-    /// After which time we must have seen what a partner has seen that tells us of it: our last
-    /// reply may be a keepalive younger, and the machine may be busy.
+    /// After this time we must have noticed the change of which a partner tells us: our last reply
+    /// may be a keepalive younger, and the machine may be busy.
     fn own_notice(&self) -> Duration {
         let spare = self.tick_of_partner() / 2;
         self.keepalive.saturating_add(spare)
     }
 
-    /// Something changed here: the partner shall know, once it had time to see the same.
+    /// Something changed here: tells the partner after the time that it needs to notice the same.
     fn tell_soon(&mut self, question: Question) {
         self.changed_at = Some(self.now);
         let told = self
@@ -353,7 +355,7 @@ impl Ipfail {
         self.tell = Some((at, question));
     }
 
-    /// Anything but an answer.
+    /// Handles every message except answers.
     fn message(&mut self, message: &Message) {
         let text = |name| message.text(name).unwrap_or_default();
         let (src, st) = (text(field::SRC), text(field::ST));
@@ -405,10 +407,10 @@ impl Ipfail {
         }
     }
 
-    /// The partner says that it sees more than the number that we told it last.
+    /// The partner reports that it reaches more ping nodes than the number that we told it last.
     fn told_fewer(&mut self) {
         if let Some((_, question)) = self.tell.take() {
-            // That number is an old one. It compares the new one and says so again.
+            // The partner compared an old number. It will compare the new one and report again.
             self.debug("The other side does not know our present count yet.");
             return self.ask(question);
         }
@@ -421,7 +423,7 @@ impl Ipfail {
         self.give_in(Set::All, keepalives);
     }
 
-    /// A ping node answers again: what was found before does not hold any more.
+    /// A ping node answers again: earlier comparisons are no longer valid.
     fn more(&mut self) {
         if self.both_notice && self.giving.is_some_and(|giving| giving.set == Set::All) {
             self.call_off();
@@ -433,7 +435,7 @@ impl Ipfail {
         }
     }
 
-    /// Holding reports with a reason are steps of a transition.
+    /// Reports of a holding set with a reason are steps of a transition.
     fn partner_reports(&mut self, report: &Message) {
         match report.text(field::IS_STABLE) {
             Some("1") if report.get(field::INFO).is_none() => {
@@ -447,7 +449,7 @@ impl Ipfail {
         }
     }
 
-    /// Tells the partner how many ping nodes we see.
+    /// Tells the partner how many ping nodes we reach.
     fn tell(&mut self, count: u64) {
         let changed_at = self.changed_at;
         self.told_late = changed_at.is_none_or(|at| self.now.since(at) >= self.notice());
@@ -460,12 +462,12 @@ impl Ipfail {
         }
     }
 
-    /// Our number beside the partner's.
+    /// Compares our number with the partner's.
     fn compare(&mut self, ours: u64, theirs: u64) {
         self.lower = None;
         match ours.cmp(&theirs) {
             std::cmp::Ordering::Greater if self.both_notice => {
-                // A number of before a change here may be followed by one of after it.
+                // A number from before a change here may be followed by one from after it.
                 let followed = self.changed_at.map(|at| at + self.number_comes());
                 let at = (self.now + self.own_notice()).max(followed.unwrap_or(Monotonic::ZERO));
                 self.lower = Some((at, theirs));
@@ -490,7 +492,7 @@ impl Ipfail {
         }
     }
 
-    /// The partner's number is lower than ours, and stays so.
+    /// The partner's number is lower than ours, and stays lower.
     fn tell_more(&mut self) {
         self.info("Telling other node that we have more visible ping nodes.");
         self.debug("Sending you_are_dead.");
@@ -525,7 +527,7 @@ impl Ipfail {
         }
     }
 
-    /// The daemons do the rest: the standby exchange.
+    /// Starts the standby exchange, which the daemons carry out.
     fn give(&mut self, set: Set) {
         let request = Message::new(kind::ASK_RESOURCES)
             .with(field::RSC_HOLD, set.word())

@@ -35,18 +35,19 @@ use crate::protocol::status::NodeStatus;
 /// Shortest time between withdrawing addresses and the end of the dead time.
 const MIN_MARGIN: Duration = Duration::from_millis(50);
 
-/// How long before the end of its dead time a silent peer counts here: its own clock runs as ours.
+/// How long before the end of its dead time a silent peer counts as silent here. The peer's clock
+/// runs like ours.
 #[must_use]
 pub fn margin(keepalive: Duration) -> Duration {
     keepalive.max(MIN_MARGIN)
 }
 
-/// What shall be done now.
+/// What must be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Take service addresses away, for the peer may take them in a moment.
+    /// Withdraw the service addresses: the peer may take them in a moment.
     Withdraw,
-    /// Put them back.
+    /// Restore the service addresses.
     Restore,
     /// A ping node answers again and the peer is still dead: take everything.
     Regain,
@@ -55,19 +56,19 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Linked,
-    /// When it is over.
+    /// When the doubt ends.
     Doubting {
         until: Monotonic,
     },
     Withdrawn,
-    /// Since when a ping node answers without a break.
+    /// Since when a ping node has answered without a break.
     Released {
         peer: NodeName,
         back: Option<Monotonic>,
     },
 }
 
-/// Watches the silences of one node's surroundings. Does no I/O and reads no clock.
+/// Watches the silences of the peer and of the ping nodes. Does no I/O and reads no clock.
 #[derive(Debug)]
 pub struct Isolation {
     keepalive: Duration,
@@ -75,14 +76,14 @@ pub struct Isolation {
     state: State,
     now: Monotonic,
     seen: Vec<Silence>,
-    /// The process began anew in place and holds nothing.
+    /// The process was restarted in place and holds nothing.
     successor: bool,
-    /// When it began.
+    /// When that process began.
     began: Option<Monotonic>,
 }
 
 impl Isolation {
-    /// Nothing seen yet.
+    /// Before anything was received.
     #[must_use]
     pub const fn new(keepalive: Duration, deadtime: Duration) -> Self {
         Self {
@@ -96,13 +97,13 @@ impl Isolation {
         }
     }
 
-    /// The process began anew in place and holds nothing.
+    /// Tells that the process was restarted in place and holds nothing.
     pub const fn go_on_with_nothing(&mut self) {
         self.successor = true;
     }
 
-    /// Takes in who is silent since when. `may_act`: the node neither stops nor is frozen, and
-    /// `left` tells whether a node has said that it goes.
+    /// Takes in since when each node is silent. `may_act`: the node is neither being stopped nor
+    /// frozen. `left` tells whether a node has reported that it leaves.
     pub fn observe(
         &mut self,
         seen: Vec<Silence>,
@@ -147,7 +148,8 @@ impl Isolation {
         }
     }
 
-    /// The state and the step for a peer whose dead time is not over, by since when we may be cut off.
+    /// State and step while the dead time of the peer is not over, by the time since which we may
+    /// be cut off.
     fn before_the_end(&self, since: Option<Monotonic>) -> (State, Option<Step>) {
         let read = margin(self.keepalive) / 2;
         match (&self.state, since) {
@@ -163,8 +165,8 @@ impl Isolation {
         }
     }
 
-    /// The dead time of `peer` is over. `Ok`: release everything. `Err`: take its groups as ever. Each
-    /// with what is to be done first.
+    /// The dead time of `peer` is over. `Ok`: release everything. `Err`: take over its groups as
+    /// usual. Each with the step that comes first.
     ///
     /// # Errors
     /// The node is not isolated.
@@ -176,7 +178,7 @@ impl Isolation {
         now: Monotonic,
     ) -> Result<Option<Step>, Option<Step>> {
         self.now = now;
-        // As it was before it was declared dead.
+        // The status from before it was declared dead.
         let isolated = may_act
             && !left
             && self
@@ -192,13 +194,13 @@ impl Isolation {
         Err(withdrawn.then_some(Step::Restore))
     }
 
-    /// Whether the addresses are away.
+    /// Whether the addresses are withdrawn.
     pub(crate) const fn is_withdrawn(&self) -> bool {
         matches!(self.state, State::Withdrawn)
     }
 
-    /// Earliest instant at which [`observe`](Self::observe) could give another answer without
-    /// anything being heard.
+    /// Earliest instant at which [`observe`](Self::observe) could give another answer although
+    /// nothing was received.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
         match &self.state {
@@ -213,7 +215,8 @@ impl Isolation {
         }
     }
 
-    /// From when on the peer and every ping node that was heard are silent for too long.
+    /// From when on the peer and every ping node that answered before have been silent for too
+    /// long.
     fn silent_from(&self, peer: &Silence) -> Option<Monotonic> {
         let silent = self
             .pings()
@@ -238,7 +241,8 @@ impl Isolation {
         self.seen.iter().filter(|node| node.ping)
     }
 
-    /// From here on a ping node that is asked once per keepalive is silent: one lost answer is none.
+    /// From this silence on, a ping node that is asked once per keepalive counts as silent: one
+    /// lost answer does not count.
     fn quiet(&self) -> Duration {
         let beats = self.keepalive.saturating_add(self.keepalive / 2);
         beats.max(self.deadtime / 2)
@@ -266,7 +270,7 @@ impl Isolation {
     }
 }
 
-/// Not declared dead, be it active yet or not.
+/// The peer is not declared dead, whether it is active yet or not.
 const fn is_there(status: NodeStatus) -> bool {
     status.is_living() || matches!(status, NodeStatus::Init)
 }

@@ -1,4 +1,4 @@
-//! Policies that stand beside the resource handshake: pure state machines, as the rest of the core.
+//! Policies beside the resource handshake: pure state machines, as the rest of the core.
 
 // What peers, clients and daemons supply must not be able to stop the node.
 #![cfg_attr(

@@ -1,8 +1,8 @@
 //! Signing and verifying: `crc`, `md5`, `sha1` and the choice of the key.
 //! Spec: docs/protocol/wire.md, 4.
 //!
-//! A key lives here in prepared form only: the bytes of the keys file are wiped as soon as the
-//! ring is built, nothing prints them, and no error names the digest that would have been right.
+//! A key exists here in prepared form only: the bytes of the keys file are wiped as soon as the
+//! ring is built, nothing prints them, and no error contains the expected digest.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -17,20 +17,21 @@ use zeroize::Zeroizing;
 /// Entries of the keys file carry the numbers 0..=15. Spec: docs/protocol/wire.md, 6.
 pub const MAX_KEY_INDEX: u8 = 15;
 
-/// Longest token accepted. A true one has at most 43 bytes (`15 ` and 40 hex digits); legacy
-/// dies of one over 5119 bytes. Spec: docs/protocol/wire.md, 21.
+/// Longest token accepted. A correct one has at most 43 bytes (`15 ` and 40 hex digits); legacy
+/// crashes on one over 5119 bytes. Spec: docs/protocol/wire.md, 21.
 pub const MAX_TOKEN_BYTES: usize = 128;
 
 /// Longest token made here: two digits, a space, 40 hex digits.
 const OWN_TOKEN_BYTES: usize = 43;
 
-/// The wide table takes sixteen bytes a step.
+/// The wide table processes sixteen bytes at a time.
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
 
 /// How an entry of the keys file signs. Spec: docs/protocol/wire.md, 4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// CRC-32/CKSUM without a key: finds line noise, protects against nobody.
+    /// CRC-32/CKSUM without a key: detects transmission errors and gives no protection against
+    /// forgery.
     Crc,
     /// HMAC-MD5.
     Md5,
@@ -76,7 +77,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// Why a set of keys cannot be used. Never holds key bytes.
+/// Why a set of keys cannot be used. Never contains key bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// Neither `crc`, `md5` nor `sha1`.
@@ -96,7 +97,7 @@ pub enum AuthError {
     SigningKeyNotFound(u8),
 }
 
-/// Why a token was refused. Never holds the digest that would have been right.
+/// Why a token was refused. Never contains the expected digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than [`MAX_TOKEN_BYTES`].
@@ -108,7 +109,7 @@ pub enum TokenError {
     /// The keys file has no such entry.
     #[error("authentication index {0} is not configured")]
     UnknownIndex(u32),
-    /// The digest is not the one of these bytes under that entry.
+    /// The digest does not match these bytes under that entry.
     #[error("authentication digest does not match, method {method}, index {index}")]
     WrongDigest {
         /// Entry named by the message.
@@ -131,10 +132,10 @@ enum Prepared {
 }
 
 impl Key {
-    /// Prepares an entry. Keys of more than 64 bytes are hashed first, as RFC 2104 says.
+    /// Prepares an entry. Keys of more than 64 bytes are hashed first (RFC 2104).
     ///
     /// # Errors
-    /// When the method wants a key and `secret` is empty, or the other way round.
+    /// The method needs a key and `secret` is empty, or the other way round.
     pub fn new(method: Method, secret: &[u8]) -> Result<Self, AuthError> {
         let prepared = match (method, secret.is_empty()) {
             (Method::Crc, true) => Prepared::Crc,
@@ -178,7 +179,7 @@ impl Key {
         }
     }
 
-    /// Whether `digest` (hex text) is the one of `data`; for keyed methods in constant time.
+    /// Whether `digest` (hex text) is that of `data`; for keyed methods in constant time.
     fn matches(&self, digest: &[u8], data: &[u8]) -> bool {
         match &self.0 {
             Prepared::Crc => {
@@ -203,7 +204,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The keys of one keys file: any of them verifies, one signs.
+/// The keys of one keys file: each of them verifies, one signs.
 #[derive(Clone)]
 pub struct KeyRing {
     sign_with: u8,
@@ -213,7 +214,7 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Builds the ring from `(number, method, key)`; of a number given twice the later entry
+    /// Builds the ring from `(number, method, key)`. If a number occurs twice, the later entry
     /// counts. The key bytes are wiped before this returns.
     ///
     /// # Errors
@@ -273,7 +274,7 @@ impl KeyRing {
 
     /// Checks `token` against `data`, with method and key of the entry that the token names.
     ///
-    /// Legacy takes the method of that entry and the key of its own `auth` entry; nothing needs
+    /// Legacy uses the method of that entry and the key of its own `auth` entry; no node depends on
     /// that. Spec: docs/protocol/wire.md, 4.3.
     ///
     /// # Errors
@@ -307,7 +308,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A token made here: `1 1c5e70c8...`. Held in place, since one is made for every message.
+/// A token made here: `1 1c5e70c8...`. Stored inline, because one is made for every message.
 #[derive(Clone, Copy)]
 pub struct Token {
     text: [u8; OWN_TOKEN_BYTES],

@@ -1,4 +1,5 @@
-//! Base64 as binary fields carry it in classic form: RFC 4648, padded, one spelling per value.
+//! Base64 as binary fields use it in classic form: RFC 4648, padded, exactly one spelling for each
+//! value.
 //! Spec: docs/protocol/wire.md, 3.2.
 
 use data_encoding::BASE64;
@@ -10,7 +11,7 @@ pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Decodes `text`; `None` when a character, the length, the padding or a left-over bit is wrong.
 ///
-/// Legacy keeps a corrupt field in these cases; we refuse the message.
+/// Legacy keeps a corrupt field in these cases; Systole refuses the message.
 #[must_use]
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     // The crate takes two padded values in a row for one.

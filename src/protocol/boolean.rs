@@ -1,4 +1,4 @@
-//! The words for "yes" and "no" in ha.cf, and in the values that clients are told of it.
+//! The words for "yes" and "no" in ha.cf, and in the values that clients are given.
 
 /// One of the words for "yes" or "no", in any case; `None`: neither. Spec: docs/protocol/config.md, 2.3.
 #[must_use]

@@ -1,8 +1,8 @@
-//! The client registry: who is signed on, what each client may ask and which messages it gets.
-//! Does no I/O and reads no clock. Spec: docs/protocol/client-api.md.
+//! The client registry: which clients are signed on, what each may ask and which messages it
+//! receives. Does no I/O and reads no clock. Spec: docs/protocol/client-api.md.
 //!
-//! Frames go in with [`Registry::message`], cluster messages with [`Registry::deliver`]; outputs
-//! come out in the order in which they must be done. A client is known by its connection.
+//! Frames go in with [`Registry::message`], cluster messages with [`Registry::deliver`]. Outputs
+//! come out in the order in which they must be done. A client is identified by its connection.
 
 use std::collections::BTreeMap;
 
@@ -27,30 +27,30 @@ pub use view::{ClusterNode, ClusterView};
 pub use vocabulary::{ClientId, ClientOutput, Credentials, Gone, MaintenanceRequest, Surroundings};
 use vocabulary::{mask, word};
 
-/// Longest client name in bytes: what legacy stores. Spec: docs/protocol/client-api.md, 4.
+/// Longest client name in bytes, as legacy stores it. Spec: docs/protocol/client-api.md, 4.
 pub const MAX_NAME_BYTES: usize = 31;
 
-/// Clients at once: far more than a node has programs, far fewer than it has descriptors.
+/// Clients at the same time: far more than a node has programs, far fewer than it has descriptors.
 pub const MAX_CLIENTS: usize = 512;
 
-/// Connections that have not signed on, in all. Spec: docs/protocol/client-api.md, 17.
+/// Connections that have not signed on, in total. Spec: docs/protocol/client-api.md, 17.
 pub const MAX_STRANGERS: usize = 256;
 
 /// The same per user.
 pub const MAX_STRANGERS_PER_USER: usize = 64;
 
-/// Frames in a row that are no message, after which a client is cut off.
+/// Frames in a row that are no message, after which a client is disconnected.
 const MAX_BAD_FRAMES: u8 = 10;
 
 /// Largest queue a client may ask for. Spec: docs/protocol/client-api.md, 6.
 const MAX_SEND_QUEUE: u64 = 16_384;
 
-/// How far a connection has come.
+/// State of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// Not signed on.
     Stranger,
-    /// Its join notice is on its way round; this answer follows it.
+    /// Its join notice is on its way through the cluster; this answer is sent after it.
     Joining(Message),
     /// Signed on.
     Member,
@@ -64,15 +64,15 @@ struct Client {
     /// Name, or the process id of a casual client. Empty: stranger.
     id: String,
     named: bool,
-    /// Part of the daemon: an outside client of its name takes its place.
+    /// Part of the daemon: an outside client of the same name replaces it.
     inside: bool,
-    /// Fixed with the first message. Spec: docs/protocol/client-api.md, 4.
+    /// Fixed by the first message. Spec: docs/protocol/client-api.md, 4.
     number: Option<u64>,
     mask: u64,
     bad_frames: u8,
     /// Nodes of which messages were missing at its sign-on, each with the run and the highest
-    /// number heard: what comes late was said before it was there.
-    /// Spec: docs/protocol/client-api.md, 4.
+    /// number received. Messages up to that number were sent before the client signed on. Spec:
+    /// docs/protocol/client-api.md, 4.
     signed_on_after: Vec<(NodeName, Generation, Sequence)>,
 }
 
@@ -95,7 +95,7 @@ impl Client {
         self.phase != Phase::Stranger
     }
 
-    /// Whether a message was said before the client signed on and came late.
+    /// Whether a message was sent before the client signed on and came late.
     fn missed(&self, message: &Message) -> bool {
         let number = (message.hex(field::HG), message.hex(field::SEQ));
         let ((Some(hg), Some(seq)), false) = (number, self.signed_on_after.is_empty()) else {
@@ -112,12 +112,12 @@ impl Client {
 pub struct Registry {
     settings: RegistrySettings,
     clients: BTreeMap<ClientId, Client>,
-    /// Number of the next client that delivers a first message.
+    /// Number for the next client that delivers a first message.
     next_number: u64,
 }
 
 impl Registry {
-    /// Nobody is signed on.
+    /// A registry without clients.
     #[must_use]
     pub fn new(settings: RegistrySettings) -> Self {
         Self {
@@ -127,10 +127,10 @@ impl Registry {
         }
     }
 
-    /// Takes a new connection in.
+    /// Adds a new connection.
     ///
     /// # Errors
-    /// Why there is no room for it; close it.
+    /// Why there is no room for it; the caller must close it.
     pub fn connected(&mut self, id: ClientId, credentials: Credentials) -> Result<(), String> {
         let strangers = || self.clients.values().filter(|c| !c.is_member());
         if self.clients.len() >= MAX_CLIENTS {
@@ -150,8 +150,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes a client in that is part of the daemon: no rule of ha.cf concerns it, and it gives
-    /// way to an outside client that signs on with its name.
+    /// Adds a client that is part of the daemon: no rule of ha.cf applies to it, and an outside
+    /// client that signs on with the same name replaces it.
     pub fn connected_inside(&mut self, id: ClientId, credentials: Credentials) {
         self.clients.insert(id, Client::stranger(credentials, true));
     }
@@ -168,7 +168,7 @@ impl Registry {
         self.clients.get(&id).map(Client::is_member)
     }
 
-    /// Processes of all signed-on clients, for the audit.
+    /// Processes of all signed-on clients, for the periodic check that they live.
     pub fn processes(&self) -> impl Iterator<Item = (ClientId, i32)> + '_ {
         self.clients
             .iter()
@@ -176,7 +176,7 @@ impl Registry {
             .map(|(id, client)| (*id, client.credentials.pid))
     }
 
-    /// Takes one message of a client. Spec: docs/protocol/client-api.md, 4, 6 and 7.
+    /// Handles one message of a client. Spec: docs/protocol/client-api.md, 4, 6 and 7.
     pub fn message(
         &mut self,
         id: ClientId,
@@ -202,7 +202,7 @@ impl Registry {
         }
     }
 
-    /// A well-framed body was no message.
+    /// A frame was well formed, but its body was no message.
     pub fn no_message(&mut self, id: ClientId, why: &str, out: &mut Vec<ClientOutput>) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
@@ -219,7 +219,7 @@ impl Registry {
         }
     }
 
-    /// A connection ended, or has to. Tells the namesakes.
+    /// A connection ended or must be closed. Tells the clients of the same name on other nodes.
     pub fn gone(&mut self, id: ClientId, why: &Gone, out: &mut Vec<ClientOutput>) {
         let Some(client) = self.clients.remove(&id) else {
             return;
@@ -243,9 +243,9 @@ impl Registry {
         }
     }
 
-    /// Messages for the clients were lost on their way here. One that went on without knowing that
-    /// might wait for ever, or act on what is no longer so; one that begins anew asks how things
-    /// stand. As after an overflow of its own queue it has to.
+    /// Messages for the clients were lost on their way here. A client that does not know this might
+    /// wait for ever, or act on an old state. So the clients are disconnected, as after an overflow
+    /// of their own queue; a client that signs on again asks for the present state.
     pub fn missed(&mut self, out: &mut Vec<ClientOutput>) {
         let members = self.clients.iter().filter(|(_, client)| client.is_member());
         let members: Vec<_> = members.map(|(id, _)| *id).collect();
@@ -256,7 +256,8 @@ impl Registry {
         }
     }
 
-    /// The answer of a client whose join notice never came back: the core began anew meanwhile.
+    /// Sends the answer to a client whose join notice never came back because the core was
+    /// restarted meanwhile.
     pub fn answer_overdue(&mut self, id: ClientId, out: &mut Vec<ClientOutput>) {
         if let Some(client) = self.clients.get_mut(&id)
             && let Phase::Joining(answer) = &client.phase

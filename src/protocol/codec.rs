@@ -37,21 +37,21 @@ impl Form {
     }
 }
 
-/// Why received bytes are dropped. Never holds the digest that would have been right.
+/// Why received bytes are dropped. Never contains the expected digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Not ours: the first four bytes are no start marker. Dropped without a log line.
     #[error("not a heartbeat message")]
     NotAMessage,
-    /// A message by its start, but broken. Spec: docs/protocol/wire.md, 21.
+    /// It begins like a message, but is broken. Spec: docs/protocol/wire.md, 21.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// Not signed, or not with a key of ours.
+    /// Not signed, or not with one of our keys.
     #[error("message failed authentication: {reason}")]
     NotAuthentic {
         /// The form it came in.
         form: Form,
-        /// Who it says it is from; known for the classic form only, and not to be trusted.
+        /// The sender that it names; known for the classic form only, and not to be trusted.
         claimed_src: Option<String>,
         /// What is wrong with its token.
         #[source]
@@ -65,7 +65,7 @@ pub enum BadToken {
     /// No trailer, or no field `auth`.
     #[error("no authentication token")]
     Missing,
-    /// There is one, but it does not verify.
+    /// It has a token, but the token does not verify.
     #[error(transparent)]
     Refused(#[from] TokenError),
 }
@@ -97,9 +97,9 @@ pub fn decode_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeEr
     Ok(compress::unwrap(verify_datagram(input, keys)?)?)
 }
 
-/// The same, but that a message in a compression wrapper stays in it: see
-/// [`compress::is_wrapped`]. To unpack it can take ten thousand times as long as to verify it, and
-/// nothing is known of its sender, run and number before.
+/// The same, except that a message in a compression wrapper stays wrapped: see
+/// [`compress::is_wrapped`]. Unpacking can take ten thousand times as long as verifying, and
+/// sender, generation and number are not known before.
 ///
 /// # Errors
 /// [`DecodeError`] with the reason.
@@ -135,8 +135,8 @@ pub fn verify_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeEr
     })
 }
 
-/// Reads one message that needs no signature: the FIFO's, in either form, trailer or not.
-/// Spec: docs/protocol/wire.md, 20.
+/// Reads one message that needs no signature, in either form, with or without a trailer: messages
+/// of the FIFO. Spec: docs/protocol/wire.md, 20.
 ///
 /// # Errors
 /// [`DecodeError`] with the reason.
@@ -161,15 +161,15 @@ fn verify_classic(message: &Message, keys: &KeyRing) -> Result<(), BadToken> {
         return Err(BadToken::Missing);
     };
     let mut lines = Vec::with_capacity(estimate_bytes(message));
-    // Cannot fail: what the parser lets through can be written again.
+    // This cannot fail: what the parser accepts can be written again.
     text::emit_signed_lines(message, &mut lines).map_err(|_| BadToken::Missing)?;
     Ok(keys.verify(token, &lines)?)
 }
 
-/// Makes a datagram: netstring body and trailer. With [`MessageFormat::Classic`] the last field
-/// is `auth`, unless the message has a field that the classic form cannot hold.
+/// Makes a datagram: netstring body and trailer. With [`MessageFormat::Classic`] the last field is
+/// `auth`, unless the message has a field that the classic form cannot hold.
 ///
-/// `message` is complete but for authentication; an `auth` field in it is replaced.
+/// `message` is complete except for authentication; an `auth` field in it is replaced.
 ///
 /// # Errors
 /// [`EncodeError`] with the reason.
@@ -214,8 +214,8 @@ pub fn encode_compressed(
 
 /// Makes the text for a serial line: classic form with `auth` as the last field, no NUL.
 ///
-/// No medium sends it yet. The lines recorded from legacy nodes are checked against it, and with a
-/// NUL behind it is every classic datagram.
+/// No medium sends it yet. Tests compare the lines recorded from legacy nodes with it; with a NUL
+/// at the end every classic datagram has this form.
 ///
 /// # Errors
 /// [`EncodeError`] with the reason.
@@ -294,7 +294,7 @@ fn within_limit(wire: Vec<u8>) -> Result<Bytes, EncodeError> {
     Ok(wire.into())
 }
 
-/// Room for the wire form, so that the buffer is grown rarely.
+/// Size of the wire form, so that the buffer rarely has to grow.
 fn estimate_bytes(message: &Message) -> usize {
     message
         .fields()

@@ -56,7 +56,7 @@ impl Algorithm {
 
     /// Unpacks `packed`, but never more than `limit_bytes`.
     fn unpack(self, packed: &[u8], limit_bytes: usize) -> Result<Vec<u8>, Malformed> {
-        // One byte more than allowed tells a full answer from a cut one.
+        // Reading one byte more than allowed shows whether there was more.
         let read_at_most = u64::try_from(limit_bytes)
             .unwrap_or(u64::MAX)
             .saturating_add(1);
@@ -107,13 +107,13 @@ pub fn is_wrapped(message: &Message) -> bool {
     message.binary(field::COMPRESSED_PAYLOAD).is_some()
 }
 
-/// Takes the message out of a compression wrapper; any other message comes back as it is.
+/// Takes the message out of a compression wrapper; any other message comes back unchanged.
 ///
 /// The inner message is not authenticated again, and not unwrapped again.
 ///
 /// # Errors
 /// [`Malformed`] when the algorithm is not known, the bytes do not unpack within
-/// [`MAX_UNPACKED_BYTES`], or what comes out is not a message.
+/// [`MAX_UNPACKED_BYTES`], or the result is not a message.
 pub fn unwrap(message: Message) -> Result<Message, Malformed> {
     let Some(packed) = message.binary(field::COMPRESSED_PAYLOAD) else {
         return Ok(message);
@@ -127,7 +127,7 @@ pub fn unwrap(message: Message) -> Result<Message, Malformed> {
         .ok_or_else(|| Malformed::UnknownCompression(excerpt(name)))?;
     let plain = algorithm.unpack(packed, MAX_UNPACKED_BYTES)?;
     if plain.starts_with(text::START) {
-        // Ends with a NUL, which the parser does not look at.
+        // The text ends with a NUL, which the parser does not look at.
         text::parse(&plain)
     } else {
         netstring::split_body(&plain).and_then(|(body, _)| netstring::parse(body))

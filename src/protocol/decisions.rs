@@ -1,8 +1,8 @@
-//! What the node decided lately and why, for people: `systole why`.
+//! The last decisions of the node with their causes, for people: `systole why`.
 
 use std::collections::VecDeque;
 
-/// Decisions kept: a bad night of a pair fits.
+/// Decisions kept: enough for one incident.
 pub const MAX_DECISIONS: usize = 50;
 
 /// Longest text of a decision or a cause in bytes: it names groups, and a node may have hundreds.
@@ -26,8 +26,8 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Keeps one; the oldest goes. The same once more, as when a peer repeats its request, takes
-    /// the place of the one before it.
+    /// Keeps one decision; the oldest is dropped when there are too many. A repeated decision, as
+    /// when a peer repeats its request, replaces the one before it.
     pub fn note(&mut self, decision: Decision) {
         let again = self
             .kept
@@ -50,7 +50,7 @@ impl Decisions {
     }
 }
 
-/// `text` as far as a decision keeps it: cut between two characters, with dots for the rest.
+/// `text` cut to the length that a decision keeps: between two characters, with dots for the rest.
 pub(crate) fn bounded(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
         let mut end = MAX_TEXT_BYTES;

@@ -6,7 +6,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
 
-/// Where a message that this node shall send came from.
+/// Origin of a message that this node shall send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A script, through the FIFO.
@@ -17,7 +17,7 @@ pub enum Origin {
     Daemon,
 }
 
-/// What a group's actor reports when an order is carried out.
+/// The result that a group's actor reports for an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupOutcome {
     /// Every resource runs.
@@ -34,16 +34,16 @@ pub enum GroupOutcome {
         /// Which address, and where it is.
         claim: String,
     },
-    /// Nothing of the group runs.
+    /// No resource of the group runs.
     Stopped,
-    /// A resource still runs after all attempts. The node must not say that it is released.
+    /// A resource still runs after all attempts. The node must not report it as released.
     StopFailed {
         /// The resource word that failed.
         resource: String,
     },
 }
 
-/// Number of one order to one group; orders of a node's life never share a number.
+/// Number of one order to one group. Each order in the life of a node has its own number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(pub u64);
 
@@ -54,20 +54,20 @@ pub enum StopReason {
     Requested,
     /// A fatal local error.
     Fatal,
-    /// Everything is released at once: the node hears nobody, and waits for nobody.
+    /// Everything is released at once: the node receives no other node, and waits for none.
     Release,
 }
 
 /// Something that happened outside the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The time asked for by `next_deadline` has come (or any other time: harmless).
+    /// A tick is due, by `next_deadline`; at any other time it does no harm.
     Tick,
     /// All media are open: the node goes from `init` to `up`.
     MediaOpened,
-    /// A verified message was heard on a medium.
+    /// A verified message was received on a medium.
     Received {
-        /// Medium that heard it.
+        /// The medium.
         medium: MediumName,
         /// The message, authentic and well-formed.
         message: Message,
@@ -85,7 +85,7 @@ pub enum Event {
         order: OrderId,
         /// Its group.
         group: GroupKey,
-        /// What came out.
+        /// The result.
         outcome: GroupOutcome,
     },
     /// The node shall stop: release, tell the others, end.
@@ -95,8 +95,8 @@ pub enum Event {
     },
     /// All respawned clients have ended after [`Action::StopClients`].
     ClientsStopped,
-    /// Nothing shall be started or stopped from now on; heartbeats go on. Refused in a line when
-    /// [`Node::may_freeze`](crate::node::Node::may_freeze) says so.
+    /// From now on nothing shall be started or stopped; heartbeats go on. If
+    /// [`Node::may_freeze`](crate::node::Node::may_freeze) forbids it, a log line says so.
     FreezeRequested,
     /// Go on as usual.
     ThawRequested,
@@ -111,12 +111,12 @@ pub enum GroupOrder {
     Stop,
 }
 
-/// Something that the actors shall do, in the order given.
+/// Something that the actors shall do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Sign and send on every medium. Complete but for authentication.
+    /// Sign and send on every medium. Complete except for authentication.
     Transmit(Message),
-    /// A line for people (and for the suites that match on it).
+    /// A log line, on which test suites may match.
     Notice(Notice),
     /// A node's status word changed (own node included).
     NodeStatusChanged {
@@ -152,24 +152,26 @@ pub enum Action {
         /// What to do.
         what: GroupOrder,
     },
-    /// Run the notification script of the message's type, if there is one. Nothing waits for it.
+    /// Run the notification script for the type of the message, if there is one. The core does not
+    /// wait for it.
     RunHook(Message),
-    /// Take the service addresses of these groups away at once, leave the rest of them alone:
-    /// another node may take them in a moment. Nothing answers.
+    /// Remove the service addresses of these groups at once, and leave the rest of the groups
+    /// unchanged: another node may take the addresses in a moment. There is no answer.
     WithdrawAddresses(Vec<GroupKey>),
-    /// Put them back, unless the group was stopped meanwhile. Nothing answers.
+    /// Restore these addresses, unless the group was stopped meanwhile. There is no answer.
     RestoreAddresses(Vec<GroupKey>),
     /// Communication is up: open the client socket, start respawned clients.
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`Event::ClientsStopped`].
     StopClients,
-    /// The own heartbeat went round: the thread that beats works.
+    /// This node's own heartbeat has passed through the core: the thread that sends heartbeats
+    /// works.
     OwnHeartbeat,
-    /// The node now runs under this generation; make sure that the file on disk is ahead of it.
+    /// The node now runs under this generation; the file on disk must be ahead of it.
     GenerationTaken(Generation),
     /// The shutdown is complete: end the process.
     Exit,
-    /// A resource cannot be stopped: restart the machine (behind the seam that tests redirect).
+    /// A resource cannot be stopped: reboot the machine (tests redirect this).
     RebootMachine {
         /// The resource word that still runs.
         resource: String,

@@ -1,4 +1,4 @@
-//! Field names and message types as they stand on the wire. Spec: docs/protocol/wire.md, 8 and 10.
+//! Field names and message types on the wire. Spec: docs/protocol/wire.md, 8 and 10.
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {

@@ -1,17 +1,17 @@
-//! Acknowledgement and flow control: who has what of ours, when we acknowledge, when clients
-//! must wait. Spec: docs/protocol/wire.md, 15.
+//! Acknowledgement and flow control: which nodes have which of our messages, when we acknowledge,
+//! when clients must wait. Spec: docs/protocol/wire.md, 15.
 
 use super::name::Sequence;
 
 /// Unacknowledged messages above which client traffic is paused.
 pub const PAUSE_ABOVE: u64 = 250;
-/// Messages above which a filling history is an error worth a line.
+/// Number of kept messages above which the filling history is logged as an error.
 pub const HISTORY_FILLING: u64 = 450;
-/// Every how many messages a node is acknowledged.
+/// A node is acknowledged once for this many messages.
 const ACK_EVERY: u64 = 10;
 
-/// What to acknowledge when `seq` arrived in order: every tenth message, at the node's own
-/// trigger, unless something before it is missing.
+/// What to acknowledge when `seq` arrived in order: every tenth message, at the node's own trigger,
+/// unless something before it is missing.
 #[must_use]
 pub fn ack_in_order(
     trigger: u64,
@@ -24,8 +24,8 @@ pub fn ack_in_order(
 }
 
 /// What to acknowledge when `filled`, the lowest missing number, arrived (or was given up) and
-/// everything up to `complete_to` is there now. Differs from legacy, which sends nothing when the
-/// last gap closes: harmless, and the sender learns it sooner.
+/// everything up to `complete_to` is complete. Legacy sends nothing when the last gap closes.
+/// Acknowledging then is harmless, and the sender learns it sooner.
 #[must_use]
 pub fn ack_filled(trigger: u64, filled: Sequence, complete_to: Sequence) -> Option<Sequence> {
     let above = complete_to.0.checked_sub(trigger)?.checked_rem(ACK_EVERY)?;
@@ -33,7 +33,7 @@ pub fn ack_filled(trigger: u64, filled: Sequence, complete_to: Sequence) -> Opti
     (candidate >= filled && candidate.0 > 0).then_some(candidate)
 }
 
-/// Whether an acknowledgement is news. Spec: docs/protocol/wire.md, 15.3.
+/// Whether an acknowledgement is new. Spec: docs/protocol/wire.md, 15.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckVerdict {
     /// Store it.
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_tenth_message_is_acknowledged() {
-        // As observed: a peer at 7, 0x11, 0x1b.
+        // As observed: a peer acknowledges 7, 0x11, 0x1b.
         let acked: Vec<u64> = (1..=30)
             .filter_map(|number| ack_in_order(7, s(number), None))
             .map(|seq| seq.0)
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_filled_gap_is_acknowledged_up_to_the_next_hole() {
-        // Observed: holes 0x4d and 0x64, trigger 2; filling 0x4d brings 0x5c at once.
+        // As observed: with holes 0x4d and 0x64 and trigger 2, filling 0x4d causes 0x5c at once.
         assert_eq!(ack_filled(2, s(0x4d), s(0x63)), Some(s(0x5c)));
         assert_eq!(
             ack_filled(2, s(0x4d), s(0x51)),

@@ -35,7 +35,7 @@ const MAX_TRAILER_BYTES: usize = MAX_TOKEN_BYTES + 8;
 /// Start of the next classic message behind an unfinished netstring.
 const START_AFTER_NEWLINE: &[u8] = b"\n>>>\n";
 
-/// Where in the stream the decoder stands.
+/// Position of the decoder in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Skipping,
@@ -48,7 +48,7 @@ enum State {
 enum Line {
     /// With its newline.
     Whole(BytesMut),
-    /// Over the limit; its bytes are gone.
+    /// Over the limit; its bytes were dropped.
     TooLong,
 }
 
@@ -64,15 +64,15 @@ pub struct StreamDecoder {
     /// How many bytes at the front of the buffer are known to hold no newline; in a netstring, how many places of the
     /// message at which no classic one starts.
     searched: usize,
-    /// The beginning of the current line was over the limit and is gone.
+    /// The beginning of the current line was over the limit and was dropped.
     overlong: bool,
     /// The message being collected, from its start marker on.
     message: Vec<u8>,
 }
 
 impl StreamDecoder {
-    /// A decoder for a serial line: classic messages, of any line length. No medium reads one yet;
-    /// the streams recorded from legacy nodes and the fuzzer go through it.
+    /// A decoder for a serial line: classic messages, lines of any length. No medium reads one yet;
+    /// the streams recorded from legacy nodes and the fuzzer use it.
     #[must_use]
     pub fn serial() -> Self {
         Self::new(MAX_MESSAGE_BYTES, false)
@@ -181,7 +181,7 @@ impl StreamDecoder {
     fn collect(&mut self, line: Line) -> Option<Result<Vec<u8>, Malformed>> {
         match line {
             Line::TooLong => Some(Err(self.give_up(Malformed::LineTooLong(self.line_limit)))),
-            // Two writers at once, or a message cut off: the new one counts.
+            // Two programs wrote at once, or a message was cut off: the new message counts.
             Line::Whole(line) if line == text::START => {
                 self.message = line.to_vec();
                 Some(Err(Malformed::NoEndMarker))
@@ -264,7 +264,7 @@ impl StreamDecoder {
             {
                 return None;
             }
-            // No trailer: what is here is the next line.
+            // No trailer: these bytes are the next line.
             _ => {}
         }
         self.state = State::Skipping;

@@ -1,9 +1,9 @@
-//! Marks of what haresources says, so that two nodes notice when their files differ.
+//! Marks (hashes) of haresources, so that two nodes notice when their files differ.
 //!
-//! Legacy compares nothing. Between Systole nodes the status carries two of eight hex digits: one of the
-//! owners that the daemon goes by, one of whole lines in the file as it is now, for a group's own line is
-//! read again at every order. While the second differs, each line is named by marks of its own. Beside a
-//! legacy node nothing is sent.
+//! Legacy compares nothing. Between Systole nodes the status carries two marks of eight hex digits.
+//! One is of the owners that are in force in the daemon. The other is of whole lines in the file as
+//! it is now, because a group's own line is read again at every order. While the second mark
+//! differs, each line is named by its own marks. Beside a legacy node nothing is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,17 @@ use super::group::{GroupKey, ResourceGroup};
 
 const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_CKSUM);
 
-/// Lines that are named one by one at most: what a status message has room for.
+/// Most lines that are named one by one: as many as fit a status message.
 const MOST_LINES: usize = 64;
 
-/// Differing lines that a log line quotes at most.
+/// Most differing lines that a log line quotes.
 const MOST_QUOTED: usize = 3;
 
 /// Longest quote of a line, in characters.
 const LONGEST_QUOTE: usize = 80;
 
-/// Eight hex digits made of each group's owner and key. The order of the lines counts for nothing,
-/// and so does all that stands behind the key: a node may well differ there.
+/// Eight hex digits made of each group's owner and key. The order of the lines does not count, nor
+/// does anything after the key: nodes may differ there.
 #[must_use]
 pub fn mark(groups: &[ResourceGroup]) -> String {
     let mut owners: Vec<_> = groups
@@ -51,7 +51,7 @@ fn text_mark(text: &str) -> String {
     format!("{:08x}", CRC.checksum(text.as_bytes()))
 }
 
-/// One line, as marks and as people know it.
+/// One line, as marks and as text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
     key: GroupKey,
@@ -60,28 +60,29 @@ struct Line {
     shown: String,
 }
 
-/// What a whole file says.
+/// The marks of a whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileMarks {
     /// As [`mark`].
     pub owners: String,
-    /// Of owners and all resources; the order of the lines counts for nothing.
+    /// Mark of owners and all resources; the order of the lines does not count.
     pub lines: String,
-    /// By the marks of their keys.
+    /// Each line by the mark of its key.
     each: BTreeMap<String, Line>,
 }
 
 /// How two files differ.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Difference {
-    /// Groups of ours that the other file says otherwise, or not at all; `None`: it is not known which.
+    /// Groups of ours that the other file describes differently, or not at all; `None`: it is not
+    /// known which.
     pub groups: Option<BTreeSet<GroupKey>>,
     /// The same for people.
     pub text: String,
 }
 
 impl FileMarks {
-    /// Of these groups.
+    /// The marks of these groups.
     #[must_use]
     pub fn of(groups: &[ResourceGroup]) -> Self {
         let line = |group: &ResourceGroup| {
@@ -109,7 +110,7 @@ impl FileMarks {
         }
     }
 
-    /// Each line by its marks, for a node whose file differs; `None`: there are too many.
+    /// The marks of each line, for a node whose file differs; `None`: there are too many lines.
     #[must_use]
     pub fn each_text(&self) -> Option<String> {
         let word = |(key, line): (&String, &Line)| format!("{key}{}{}", line.owner, line.resources);
@@ -117,7 +118,7 @@ impl FileMarks {
         (words.len() <= MOST_LINES).then(|| words.join("."))
     }
 
-    /// How the file differs that says `theirs` of each of its lines.
+    /// How a file with the line marks `theirs` differs from this one.
     #[must_use]
     pub fn difference(&self, theirs: Option<&str>) -> Difference {
         let Some(theirs) = theirs.and_then(read_each) else {
@@ -155,7 +156,7 @@ impl FileMarks {
     }
 }
 
-/// Key to owner and resources. `None`: no such list.
+/// Key to owner and resources. `None`: the text is no such list.
 fn read_each(text: &str) -> Option<BTreeMap<String, (String, String)>> {
     let mut each = BTreeMap::new();
     for word in text.split('.').filter(|word| !word.is_empty()) {
@@ -203,7 +204,7 @@ mod tests {
         ] {
             assert_ne!(one, mark(&groups(other)), "{other:?}");
         }
-        // The version before sends this one, and compares it.
+        // The version before sends this mark, and compares it.
         let file = groups(&[("node1", "a svc"), ("node2", "b")]);
         assert_eq!(one, mark(&file));
     }

@@ -1,22 +1,22 @@
-//! What is known of whether a node hears us.
+//! What is known about whether another node receives us.
 //!
-//! A node whose messages do not arrive looks healthy to itself: it hears the others. Heartbeats of
-//! a legacy node carry no word on whom it hears, but it answers and acknowledges what it hears. A
-//! Systole node names in the field `systole_deaf` of its status the nodes that it does not hear;
-//! while it hears all of them the field is left out.
+//! A node whose messages do not arrive anywhere looks healthy to itself: it receives the others.
+//! Heartbeats of a legacy node do not say which nodes it receives, but it answers and acknowledges
+//! what it receives. A Systole node names in the field `systole_deaf` of its status the nodes that
+//! it does not receive; while it receives all of them the field is left out.
 
 use super::name::{NodeName, Sequence};
 use crate::clock::Monotonic;
 
-/// Messages of ours that a node leaves unacknowledged before that means something. It acknowledges
-/// every tenth, and an acknowledgement can be lost.
+/// Number of our messages that a node must leave unacknowledged before we conclude anything. It
+/// acknowledges every tenth, and an acknowledgement can be lost.
 const UNACKNOWLEDGED: u64 = 60;
 
-/// Status messages of it that must have come meanwhile: while nothing passes in either direction,
-/// its silence says nothing of what it hears.
+/// Number of status messages of it that must have arrived meanwhile: while nothing passes in either
+/// direction, missing acknowledgements do not show whether it receives us.
 const STATUSES: u32 = 30;
 
-/// Names in the field at most: a few hundred bytes.
+/// Most names in the field: a few hundred bytes.
 const MAX_NAMES: usize = 16;
 
 /// The text of the field; `None`: left out.
@@ -32,25 +32,26 @@ pub fn names(text: &str, node: &NodeName) -> bool {
     text.split(' ').any(|name| name == node.as_str())
 }
 
-/// Whether one node hears us, as far as it shows.
+/// Evidence whether one node receives us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ears {
-    /// Since when its status messages say that it does not.
+    /// Since when its status messages say that it does not receive us.
     says_deaf: Option<Monotonic>,
-    /// Our last number, and when, at its last new acknowledgement or at its first status.
+    /// Our last number and the time, at its last new acknowledgement or at its first status.
     answered: Option<(Sequence, Monotonic)>,
-    /// Its status messages since then.
+    /// Number of its status messages since then.
     statuses: u32,
     /// When its first status of this run came.
     since: Option<Monotonic>,
-    /// It was said to people.
+    /// A log line about it was written.
     pub told: bool,
-    /// It was looked which of its links never came up.
+    /// Links of it that never came up were checked.
     pub links_judged: bool,
 }
 
 impl Ears {
-    /// A status of it came, which says so or does not. `last`: our own last number.
+    /// A status of it came, which says that it does not receive us, or does not say so. `last`: our
+    /// own last number.
     pub fn status(&mut self, says_deaf: bool, last: Sequence, now: Monotonic) {
         self.says_deaf = says_deaf.then(|| self.says_deaf.unwrap_or(now));
         self.since.get_or_insert(now);
@@ -64,7 +65,7 @@ impl Ears {
         self.statuses = 0;
     }
 
-    /// Our numbers begin anew.
+    /// Our numbers restart at 1.
     pub const fn renumbered(&mut self) {
         self.answered = None;
         self.statuses = 0;
@@ -76,8 +77,8 @@ impl Ears {
         self.since
     }
 
-    /// Since when it shows that it does not hear us. `last`: our own last number, `None` where
-    /// nobody acknowledges.
+    /// Since when it seems not to receive us. `last`: our own last number, `None` where no node
+    /// acknowledges.
     #[must_use]
     pub fn deaf_since(&self, last: Option<Sequence>) -> Option<Monotonic> {
         let silent = self.answered.zip(last).and_then(|((seq, at), last)| {

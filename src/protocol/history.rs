@@ -1,4 +1,4 @@
-//! What was sent, and answering requests to send it again.
+//! Messages that were sent, and the answers to requests to send them again.
 //! Spec: docs/protocol/wire.md, 14.2 and 14.3.
 
 use std::collections::VecDeque;
@@ -8,15 +8,15 @@ use super::message::{Message, Value};
 use super::name::Sequence;
 use crate::clock::Monotonic;
 
-/// Messages kept; the legacy number.
+/// Messages kept, as in legacy.
 pub const MAX_HISTORY: usize = 500;
-/// Bytes of field values kept. A full history of ordinary messages is 0.2 MB; clients that send
-/// large ones must not make the locked daemon grow.
+/// Bytes of field values kept. A full history of ordinary messages is 0.2 MB. The bound keeps
+/// clients that send large messages from growing the daemon, whose memory is locked.
 pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
-/// Answers to one request, resends and refusals together; the legacy number. The rest is left to
-/// the next request.
+/// Answers to one request, resends and refusals together, as in legacy. The rest is left to the
+/// next request.
 const MAX_ANSWERS: usize = 50;
-/// Numbers of one request that are looked at: no more can be in the history.
+/// Most numbers of one request that are looked up: the history cannot contain more.
 const MAX_RANGE: u64 = MAX_HISTORY as u64;
 /// Acknowledged messages are kept this long, for requests that are on their way.
 const KEEP_ACKNOWLEDGED: Duration = Duration::from_millis(2500);
@@ -26,9 +26,9 @@ const RESEND_SLACK: Duration = Duration::from_millis(10);
 /// Why a message cannot be sent again, as peers read it in `info`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It fell out of the history.
+    /// It is older than the history.
     TooLow,
-    /// It is not there.
+    /// The history does not contain it.
     NotFound,
 }
 
@@ -46,11 +46,11 @@ impl Refusal {
 /// One answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Send this message again as it is.
+    /// Send this message again unchanged.
     Resend(Message),
     /// Send a refusal.
     Refuse(Sequence, Refusal),
-    /// Asked for a number that we never used.
+    /// The request names a number that we never used.
     Future(Sequence),
 }
 
@@ -68,12 +68,12 @@ struct Sent {
 pub struct History {
     sent: VecDeque<Sent>,
     bytes: usize,
-    /// Number of the last message that is gone.
+    /// Number of the last message that was dropped.
     low: Sequence,
 }
 
 impl History {
-    /// Keeps a message; the oldest go when there is no room.
+    /// Keeps a message; the oldest are dropped when there is no room.
     pub fn push(&mut self, seq: Sequence, message: Message, now: Monotonic) {
         let bytes = weight(&message);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -91,7 +91,7 @@ impl History {
         }
     }
 
-    /// Drops what every living node has acknowledged, once it is old enough.
+    /// Drops messages that every living node has acknowledged, once they are old enough.
     pub fn release(&mut self, acknowledged: Sequence, now: Monotonic) {
         while self.sent.front().is_some_and(|oldest| {
             oldest.seq <= acknowledged && now.since(oldest.sent_at) > KEEP_ACKNOWLEDGED
@@ -107,14 +107,14 @@ impl History {
         }
     }
 
-    /// Number of the last message that is gone; 0: none is.
+    /// Number of the last message that was dropped; 0: none was.
     #[must_use]
     pub const fn low(&self) -> Sequence {
         self.low
     }
 
-    /// Answers a request for `first..=last`. `acknowledged` is what the asking node has,
-    /// `highest` our last number.
+    /// Answers a request for `first..=last`. `acknowledged` is the number that the asking node has
+    /// acknowledged, `highest` our last number.
     pub fn answer(
         &mut self,
         first: Sequence,
@@ -138,7 +138,7 @@ impl History {
                 continue;
             }
             if seq > highest {
-                // One line for the whole rest of the range.
+                // One log line for the whole rest of the range.
                 answers.push(Answer::Future(seq));
                 break;
             }

@@ -1,7 +1,7 @@
-//! Who a node is and which run of it this is: the pure part.
+//! The identity of a node and of its present run: the pure part.
 //! Spec: docs/protocol/wire.md, 11.1 and 11.2.
 //!
-//! The files themselves are read and written by [`crate::process::state_files`].
+//! [`crate::process::state_files`] reads and writes the files.
 
 use super::name::{Generation, NodeName, NodeUuid};
 
@@ -11,14 +11,14 @@ pub const GENERATION_FILE_BYTES: usize = 16;
 /// Largest number that fits the fifteen columns.
 pub const MAX_GENERATION: Generation = Generation(999_999_999_999_999);
 
-/// What the generation file says.
+/// Content of the generation file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredGeneration {
     /// No file: the first start.
     Missing,
     /// The number of the previous run.
     Number(Generation),
-    /// No number in it. What digits it begins with, if any, are kept as a lower bound.
+    /// It contains no number. Digits at its beginning, if any, are kept as a lower bound.
     Broken(Option<Generation>),
 }
 
@@ -45,16 +45,16 @@ pub fn render_generation_file(generation: Generation) -> String {
     format!("{:>15}\n", generation.0.min(MAX_GENERATION.0))
 }
 
-/// Latest time of the wall clock that is believed: later numbers do not fit the 32 bits that a
-/// legacy node on a small machine has for a generation.
+/// Latest time of the wall clock that is accepted: later numbers do not fit the 32 bits that a
+/// legacy node on a 32-bit machine has for a generation.
 const LATEST_CLOCK: u64 = u32::MAX as u64;
 
 /// The generation of the run that starts at `unix_s`: above the file and not below the clock.
 ///
-/// Whoever knew the node by a higher number refuses all that it says as a replay. A file that was
-/// restored from a backup or with a copied disk has an old number, one without a number makes
-/// legacy start at 1, and on a disk that was read-only the last numbers of a run are missing: the
-/// clock has gone on in all of these. One that was set back harms nothing, the file counts then.
+/// A node that knew this one by a higher number refuses all its messages as a replay. The file can
+/// have an old number: it was restored from a backup or with a copied disk, it has no number and
+/// legacy would start at 1, or the disk was read-only and the last numbers of a run are missing.
+/// The clock has gone on in all these cases. If the clock was set back, the file counts.
 #[must_use]
 pub fn next_generation(stored: StoredGeneration, unix_s: u64) -> Generation {
     let clock = if unix_s <= LATEST_CLOCK { unix_s } else { 0 };
@@ -66,8 +66,8 @@ pub fn next_generation(stored: StoredGeneration, unix_s: u64) -> Generation {
     Generation(clock.max(in_file).saturating_add(1).min(MAX_GENERATION.0))
 }
 
-/// Reads the content of the uuid file; `None` when it is not sixteen bytes or all zero, which
-/// would mean "not known" to every peer.
+/// Reads the content of the uuid file; `None` when it is not sixteen bytes or is all zero, which
+/// means "not known" to every peer.
 #[must_use]
 pub fn parse_uuid_file(content: &[u8]) -> Option<NodeUuid> {
     let uuid = NodeUuid(content.try_into().ok()?);
@@ -101,7 +101,7 @@ pub fn uuid_of_node_name(name: &NodeName) -> NodeUuid {
     NodeUuid(uuid)
 }
 
-/// Words that the additive generator looks back.
+/// How many words the additive generator looks back.
 const DEGREE: usize = 31;
 /// The nearer of the two words that it adds.
 const SEPARATION: usize = 3;
@@ -117,7 +117,7 @@ struct GlibcRandom {
 
 impl GlibcRandom {
     fn new(seed: u32) -> Self {
-        // Zero would stay zero.
+        // A seed of zero would stay zero.
         let mut word = if seed == 0 { 1 } else { seed.cast_signed() };
         let mut words = [0; DEGREE];
         for slot in &mut words {
@@ -146,7 +146,7 @@ impl GlibcRandom {
     }
 
     fn next_digit(&mut self) -> u8 {
-        // The lowest bit of the word is never shown.
+        // The lowest bit of the word is never output.
         u8::try_from((self.step() >> 1) & 15).unwrap_or_default()
     }
 }
@@ -195,9 +195,9 @@ mod tests {
         for (stored, expected) in [
             (Missing, now + 1),
             (Number(Generation(now)), now + 1),
-            // Restored from a backup: the runs since then had higher numbers.
+            // The file was restored from a backup: the runs since then had higher numbers.
             (Number(Generation(0x1000)), now + 1),
-            // The clock went back: the file counts.
+            // The clock was set back: the file counts.
             (Number(Generation(now + 500)), now + 501),
             (Broken(None), now + 1),
             (Broken(Some(Generation(17952))), now + 1),
@@ -209,7 +209,7 @@ mod tests {
                 "{stored:?}"
             );
         }
-        // A clock that is wrong by a century is not believed.
+        // A clock that is wrong by a century is not accepted.
         let taken = next_generation(Number(Generation(now)), 1 << 33);
         assert_eq!(taken, Generation(now + 1));
     }

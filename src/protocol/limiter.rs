@@ -1,4 +1,4 @@
-//! Keeps lines that a peer can cause at will from flooding the log.
+//! Limits log lines that a peer can cause at will.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Whether a line of `kind` may pass now; counts it otherwise.
+    /// Whether a line of `kind` may pass now; counts it if not.
     pub fn pass(&mut self, kind: &'static str, now: Monotonic) -> bool {
         let count = self.counts.entry(kind).or_insert(Count {
             since: now,
@@ -45,7 +45,7 @@ impl Limiter {
         }
     }
 
-    /// Says what was suppressed in the periods that have ended.
+    /// Lines about what was suppressed in the periods that have ended.
     pub fn report(&mut self, now: Monotonic) -> Vec<Notice> {
         let mut lines = Vec::new();
         for (kind, count) in &mut self.counts {

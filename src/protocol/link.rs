@@ -3,18 +3,18 @@
 use super::name::MediumName;
 use crate::clock::Monotonic;
 
-/// Whether a node is heard over a medium.
+/// Whether a node is received over a medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     medium: MediumName,
-    /// Last time the node was heard over it; `None` while dead.
+    /// Last time the node was received over it; `None` while dead.
     heard: Option<Monotonic>,
     /// It was up once.
     was_up: bool,
 }
 
 impl Link {
-    /// A link that was never heard: dead.
+    /// A link over which nothing was received: dead.
     #[must_use]
     pub const fn new(medium: MediumName) -> Self {
         Self {
@@ -42,13 +42,13 @@ impl Link {
         self.was_up
     }
 
-    /// Last time the node was heard over it, while up.
+    /// Last time the node was received over it, while up.
     #[must_use]
     pub const fn heard(&self) -> Option<Monotonic> {
         self.heard
     }
 
-    /// Notes that the node was heard; `true`: it just came up.
+    /// Notes that the node was received; `true`: the link just came up.
     pub const fn refresh(&mut self, now: Monotonic) -> bool {
         let came_up = self.heard.is_none();
         self.heard = Some(now);
@@ -56,7 +56,7 @@ impl Link {
         came_up
     }
 
-    /// Declares it dead.
+    /// Declares the link dead.
     pub const fn die(&mut self) {
         self.heard = None;
     }

@@ -1,9 +1,9 @@
-//! Membership: which nodes and links are alive, and every rule between two nodes below the
-//! resource handshake. Does no I/O and reads no clock.
+//! Membership: which nodes and links are alive, and every rule between two nodes below the resource
+//! handshake. Does no I/O and reads no clock.
 //!
-//! Every call applies what is overdue first, then its own event, then loops the messages it sent
-//! back into the pipeline in the order of their numbers, and last asks whether communication is
-//! up. Messages therefore leave in sequence order, whatever a reaction sends.
+//! Every call first applies what is due, then its own event. Then it puts the messages that it sent
+//! through its own pipeline in the order of their numbers, and finally checks whether communication
+//! is up. So messages leave in sequence order, whatever a reaction sends.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub use view::{NodeView, Silence};
 /// Longest `ld` text, in bytes. Spec: docs/protocol/wire.md, 8.
 const MAX_LOAD_BYTES: usize = 63;
 
-/// Who we are in this run.
+/// Identity of this node in this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Generation of this run, already safe on disk.
@@ -68,7 +68,7 @@ pub struct Membership {
     settings: NodeSettings,
     generation: Generation,
     uuid: NodeUuid,
-    /// What we said until another node turned out to have it too.
+    /// Our uuid until another node turned out to have it too.
     former_uuid: Option<NodeUuid>,
     capabilities: BTreeSet<String>,
     /// The field `systole`; empty: left out.
@@ -77,30 +77,30 @@ pub struct Membership {
     nodes: NodeTable,
     /// Names removed by `delnode`; at most as many as a table holds.
     deleted: Vec<NodeName>,
-    /// What we say of ourselves.
+    /// Our own status, as we report it.
     status: NodeStatus,
     phase: Phase,
-    /// Every node was heard or dead once; never undone.
+    /// Every node was received or declared dead once; never undone.
     links_up: bool,
     /// Communication was up once in this process.
     was_up: bool,
-    /// The groups ran on while the process or its core began anew.
+    /// The groups ran on while the process or its core was restarted.
     goes_on: bool,
-    /// With autojoin: newcomers had their time to speak.
+    /// With autojoin: new nodes had their time to send something.
     autojoin_waited: bool,
-    /// A node list came before we asked.
+    /// A node list came before we asked for one.
     list_received: bool,
-    /// Since when we can hear others; silence counts from here.
+    /// Since when we can receive; silence counts from here.
     opened_at: Option<Monotonic>,
     next_beat: Option<Monotonic>,
-    /// When our last status left.
+    /// When our last status was sent.
     last_beat: Option<Monotonic>,
     dead_time: AnnouncedDeadTime,
     /// Our last number.
     last_seq: Sequence,
     /// Sent and not yet looped back; emptied before every call returns.
     own: VecDeque<Message>,
-    /// Messages whose run has begun now; emptied before every call returns.
+    /// Early messages whose run has begun now; emptied before every call returns.
     early: VecDeque<(MediumName, Message)>,
     history: History,
     acknowledged: Sequence,
@@ -112,21 +112,22 @@ pub struct Membership {
     load: String,
     limiter: Limiter,
     stall: Stall,
-    /// What was said of one-way links.
+    /// What was logged about one-way links.
     said: hearing::Said,
-    /// What the haresources that we go by says about owners.
+    /// Mark of the owners in the haresources that is in force.
     haresources: String,
-    /// What the file says as it is now.
+    /// Marks of the file as it is now.
     on_disk: FileMarks,
-    /// What we put on the scales when we tell a node that it was given up; `None`: it is not told.
+    /// Our strength in a split, which we send to a node that we declared dead; `None`: nothing is
+    /// sent.
     weight: Option<Weight>,
-    /// Our beats wait for the owner in the call of this instant.
+    /// Our heartbeats wait for the owner of this core in the call of this instant.
     beats_held_at: Option<Monotonic>,
     last_unix_s: u64,
 }
 
 impl Membership {
-    /// The core before its start: knows the configured nodes and has heard nobody.
+    /// The core before its start: it knows the configured nodes and has received nothing.
     #[must_use]
     pub fn new(settings: &NodeSettings, identity: Identity, seed: u64) -> Self {
         let capabilities: BTreeSet<String> = identity
@@ -180,7 +181,8 @@ impl Membership {
             beats_held_at: None,
             last_unix_s: 0,
         };
-        // Table order is configuration order; ourselves first when ha.cf does not name us.
+        // The order of the table is that of the configuration; our own node comes first when ha.cf
+        // does not name it.
         if !settings.nodes.contains(&settings.local) {
             membership.add_node(&settings.local, NodeKind::Own, Monotonic::ZERO);
         }
@@ -198,8 +200,8 @@ impl Membership {
         membership
     }
 
-    /// The groups ran on while the process or its core began anew: no ping node is waited for. Call
-    /// before [`start`](Self::start). Spec: docs/protocol/membership.md, 9.3.
+    /// The groups ran on while the process or its core was restarted: the start waits for no ping
+    /// node. Call before [`start`](Self::start). Spec: docs/protocol/membership.md, 9.3.
     pub const fn go_on(&mut self) {
         self.goes_on = true;
     }
@@ -227,7 +229,7 @@ impl Membership {
         }
         self.phase = Phase::Waiting;
         self.set_status(NodeStatus::Up, now, out);
-        // The first beat repeats it at once, as legacy does: two copies of the news.
+        // The first heartbeat repeats it at once, as legacy does: two copies of the news.
         self.next_beat = Some(now.instant);
         self.apply_due(now, out);
         self.settle(now, out);
@@ -274,15 +276,15 @@ impl Membership {
         self.settle(now, out);
     }
 
-    /// Sends our status at once; the schedule stays as it is.
+    /// Sends our status at once; the schedule is unchanged.
     pub fn send_status(&mut self, now: Now, out: &mut Vec<Output>) {
         self.enter(now, out);
         self.emit_status(now, out);
         self.settle(now, out);
     }
 
-    /// Goes on under a new generation: numbers from 1, `init`, `up`, `reqnodes`, then
-    /// [`Output::CommUp`] with `first: false`. What is known of the others is kept. The number
+    /// Continues under a new generation: numbers from 1, `init`, `up`, `reqnodes`, then
+    /// [`Output::CommUp`] with `first: false`. What is known of other nodes is kept. The generation
     /// must be safe on disk. Spec: docs/protocol/membership.md, 16.3.
     pub fn begin_new_generation(
         &mut self,
@@ -294,9 +296,9 @@ impl Membership {
         self.settle(now, out);
     }
 
-    /// Goes on under a new generation without a word about it but the number: for peers that have
-    /// all been declared dead, so that the first they hear of us is a new run. The number must be
-    /// safe on disk. Spec: docs/protocol/membership.md, 16.3.
+    /// Continues under a new generation; only the number changes. For peers that have all been
+    /// declared dead: the first message that they receive from us then belongs to a new run. The
+    /// generation must be safe on disk. Spec: docs/protocol/membership.md, 16.3.
     pub fn continue_under(&mut self, generation: Generation, now: Now, out: &mut Vec<Output>) {
         self.enter(now, out);
         self.renumber(generation, out);
@@ -304,13 +306,13 @@ impl Membership {
         self.settle(now, out);
     }
 
-    /// Sets what we put on the scales when we tell a node that it was given up. `None`: it is not
-    /// told.
+    /// Sets our strength in a split, which we send to a node that we declared dead. `None`: nothing
+    /// is sent.
     pub const fn set_weight(&mut self, weight: Option<Weight>) {
         self.weight = weight;
     }
 
-    /// How long each peer may be silent, as it said itself.
+    /// How long each peer may be silent, as the peer announced it.
     pub fn dead_times(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
         let known = |node: &&Node| node.kind == NodeKind::Peer && node.dead_time_told;
         self.nodes
@@ -319,8 +321,8 @@ impl Membership {
             .map(|node| (&node.name, node.dead_after))
     }
 
-    /// What an earlier core of this process knew of that. The longer time counts until the peer says it
-    /// again.
+    /// Dead times that an earlier core of this process knew. The longer time counts until the peer
+    /// announces it again.
     pub fn keep_dead_times(&mut self, known: impl IntoIterator<Item = (NodeName, Duration)>) {
         for (name, time) in known {
             let of_it = |node: &&mut Node| node.kind == NodeKind::Peer && node.name == name;
@@ -331,9 +333,9 @@ impl Membership {
         }
     }
 
-    /// An earlier process or core knew a node in this run. Another run is said to be one. With `heard`,
-    /// a number of that run, what the node has sent since is asked for: a message may be among it that
-    /// nobody listened to.
+    /// An earlier process or core knew a node in this run. If the node now has another run, that is
+    /// reported. With `heard`, a number of that run, messages that the node has sent since are
+    /// asked for: one of them may have been sent while nothing received.
     pub fn goes_on_behind(&mut self, name: &NodeName, run: Generation, heard: Option<Sequence>) {
         let of_it = |node: &&mut Node| node.kind == NodeKind::Peer && node.name == *name;
         if let Some(node) = self.nodes.iter_mut().find(of_it) {
@@ -341,7 +343,7 @@ impl Membership {
         }
     }
 
-    /// Announces `extra` more dead time until it was lowered as often as raised.
+    /// Announces a dead time that is `extra` longer, until it was lowered as often as raised.
     pub fn raise_dead_time(&mut self, extra: Duration, now: Now, out: &mut Vec<Output>) {
         self.dead_time.raise(extra);
         self.send_status(now, out);
@@ -361,7 +363,7 @@ impl Membership {
             .extend(line.chars().filter(char::is_ascii).take(MAX_LOAD_BYTES));
     }
 
-    /// Applies everything due by `now`. Messages that were all heard by then follow, and
+    /// Applies everything due by `now`. Then follow messages that were all received by then, and
     /// [`end_batch`](Self::end_batch), at the same instant.
     pub fn begin_batch(&mut self, now: Now, out: &mut Vec<Output>) {
         let due = self.may_be_due(now);
@@ -384,13 +386,13 @@ impl Membership {
         self.come_to_rest(now, out);
     }
 
-    /// Sends the last acknowledgement due to each node, and plans ahead.
+    /// Sends the last acknowledgement due to each node, and plans the next call.
     pub fn end_batch(&mut self, now: Now, out: &mut Vec<Output>) {
         self.send_acknowledgements(now, out);
         self.settle(now, out);
     }
 
-    /// What is overdue comes before anything else.
+    /// Applies what is due before anything else.
     fn enter(&mut self, now: Now, out: &mut Vec<Output>) {
         self.watch_clocks(now, out);
         if self.may_be_due(now) {
@@ -403,14 +405,16 @@ impl Membership {
         self.stall.is_due(now.instant) || self.beats_held_at.is_some()
     }
 
-    /// Comes to rest, then works out who has what and when to wake up.
+    /// Works off everything that follows, then computes which node has which messages and when to
+    /// be called again.
     fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
         self.come_to_rest(now, out);
         self.update_flow(now, out);
         self.stall.plan(self.next_deadline(), now.instant);
     }
 
-    /// Loops own messages back, then asks whether communication is up, until both are quiet.
+    /// Loops own messages back, then checks whether communication is up, until neither has more to
+    /// do.
     fn come_to_rest(&mut self, now: Now, out: &mut Vec<Output>) {
         loop {
             while let Some(message) = self.own.pop_front() {

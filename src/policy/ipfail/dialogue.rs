@@ -1,6 +1,5 @@
 //! Questions to the daemon, and what follows from the answers.
-//! Spec: docs/protocol/client-api.md, 4, 6
-//! and 15.1.
+//! Spec: docs/protocol/client-api.md, 4, 6 and 15.1.
 
 use std::time::Duration;
 
@@ -43,12 +42,12 @@ pub(super) enum Question {
     MayFailBack,
 }
 
-/// A question on its way.
+/// A question that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Pending {
     question: Question,
     pub(super) until: Monotonic,
-    /// All but the last answer.
+    /// The answers so far, if there are several.
     answers: Vec<Message>,
 }
 
@@ -98,7 +97,7 @@ impl Ipfail {
         });
     }
 
-    /// An answer of the daemon; one that nobody waits for is thrown away.
+    /// Takes an answer of the daemon; drops it when no question is open.
     pub(super) fn answered(&mut self, answer: Message) {
         let Some(mut pending) = self.pending.take() else {
             return;
@@ -155,7 +154,7 @@ impl Ipfail {
                 self.compare(ours, theirs);
             }
             Question::CountStillMore(theirs) if ok => {
-                // If not, the partner is told of our own change.
+                // If not, our own change is told to the partner.
                 if self.count(&answers) > theirs {
                     self.tell_more();
                 }
@@ -164,7 +163,7 @@ impl Ipfail {
                 if is_quiet(ok, &last) {
                     self.give(set);
                 } else {
-                    // Once more when the partner says that it is settled.
+                    // Compare again when the partner reports that it is settled.
                     self.wants_standby = true;
                 }
                 self.debug("giveup timeout has been destroyed.");
@@ -230,7 +229,7 @@ impl Ipfail {
         }
     }
 
-    /// Ping nodes that answer. A group counts as one.
+    /// The number of ping nodes that answer. A group counts as one.
     fn count(&mut self, answers: &[Message]) -> u64 {
         let mut count: u64 = 0;
         for answer in answers.iter().rev() {
@@ -244,7 +243,7 @@ impl Ipfail {
     }
 }
 
-/// Whether a standby may be asked for now: two at a time disturb each other.
+/// Whether a standby may be requested now: two at the same time disturb each other.
 fn is_quiet(ok: bool, answer: &Message) -> bool {
     ok && answer
         .text(field::RSC_HOLD)

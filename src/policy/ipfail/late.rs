@@ -14,7 +14,7 @@ use super::*;
 /// Deadping of all runs.
 const DEADPING: u64 = 4000;
 
-/// A link is dead so much later than the ping node, where deadtime is longer than deadping.
+/// By how much a link dies later than the ping node, where deadtime is longer than deadping.
 const LINK: u64 = 2000;
 
 /// When the ping node stops answering, or begins again.
@@ -30,13 +30,13 @@ enum Step {
     Ping(usize),
     /// A daemon acts on a reply.
     Reply(usize),
-    /// A daemon looks whether the ping node is dead.
+    /// A daemon checks whether the ping node is dead.
     Look(usize),
     /// The same for its link.
     LookAtLink(usize),
-    /// An ipfail hears a message of its daemon.
+    /// An ipfail receives a message of its daemon.
     Hear(usize, Message),
-    /// A daemon acts on what its ipfail asks or sends.
+    /// A daemon acts on a request or message of its ipfail.
     Asked(usize, Message),
     /// An ipfail has a timer due.
     Wake(usize),
@@ -44,7 +44,7 @@ enum Step {
 
 struct Side {
     legacy: bool,
-    /// Where in its keepalive it beats.
+    /// When in its keepalive it sends its heartbeat.
     phase: u64,
     ipfail: Ipfail,
     /// Last reply that it has acted on.
@@ -65,16 +65,17 @@ struct Run {
     /// Adds to every delay: a busy machine.
     random: u64,
     busy: u64,
-    /// When the last message of each way is acted on.
+    /// When the last message of each direction is acted on.
     turns: [[u64; 2]; 2],
     /// See [`LINK`].
     link: u64,
-    /// When it changes once more, back to what was.
+    /// When the ping node changes once more, back to its first state.
     back: u64,
 }
 
 impl Run {
-    /// `legacy`: which nodes are; `answered`: whether pings of each are, before and after.
+    /// `legacy`: which of the nodes are legacy; `answered`: whether pings of each are answered,
+    /// before and after the change.
     fn new(
         keepalive: u64,
         legacy: [bool; 2],
@@ -130,7 +131,7 @@ impl Run {
         self.steps.insert((at, self.number), step);
     }
 
-    /// When a daemon acts on what comes now.
+    /// When a daemon acts on a message that arrives now.
     fn acts(&mut self, place: usize) -> u64 {
         let late = if self.busy == 0 {
             0
@@ -138,7 +139,7 @@ impl Run {
             next(&mut self.random) % self.busy
         };
         let side = &self.sides[place];
-        // What a tick sets off is answered behind it.
+        // The answer to a message that a tick causes comes after the tick.
         let now = self.now + 1 + late;
         if !side.legacy {
             return now;
@@ -150,7 +151,7 @@ impl Run {
         ticks.min(woken)
     }
 
-    /// The same for what comes from the client (0) or from the other node (1): nothing overtakes.
+    /// The same for messages from the client (0) or from the other node (1): they keep their order.
     fn in_turn(&mut self, from: usize, place: usize) -> u64 {
         let acts = self.acts(place).max(self.turns[from][place]);
         self.turns[from][place] = acts;
@@ -224,7 +225,7 @@ impl Run {
         self.sides.map(|side| side.gave)
     }
 
-    /// The first look of a daemon after so much silence.
+    /// The first check of a daemon after so much silence.
     fn look(&mut self, place: usize, silence: u64, step: Step) {
         let now = self.now;
         self.now += silence;
@@ -255,7 +256,7 @@ impl Run {
         }
     }
 
-    /// A daemon answers its ipfail, or hands on what it sends.
+    /// A daemon answers its ipfail, or passes its message on.
     fn asked(&mut self, place: usize, request: &Message) {
         if request.kind() == Some("ask_resources") {
             let now = self.now;
@@ -322,13 +323,14 @@ const KEEPALIVES: [u64; 4] = [200, 500, 1000, 2000];
 /// Runs of each kind.
 const SEEDS: u64 = 50;
 
-/// All pairs in which a node of ours is.
+/// All pairs with at least one Systole node.
 const PAIRS: [[bool; 2]; 3] = [[false, true], [true, false], [false, false]];
 
-/// Milliseconds by which a busy machine is late at most with each step.
+/// By how many milliseconds at most a busy machine delays each step.
 const BUSY: u64 = 150;
 
-/// Runs every keepalive and pair, and says which runs `fails` tells of, and how often.
+/// Runs every keepalive and pair. Returns the runs in which `fails` is true, and how many there
+/// were.
 fn all_runs(
     answered: [[bool; 2]; 2],
     busy: u64,
@@ -387,7 +389,7 @@ fn a_ping_node_that_both_get_back_moves_nothing() {
     nobody_gives([[false, true]; 2], false);
 }
 
-/// For 0.2 to 10 seconds.
+/// The ping node is lost for 0.2 to 10 seconds.
 #[test]
 fn a_ping_node_that_both_lose_for_a_while_moves_nothing() {
     nobody_gives([[true, false]; 2], true);
@@ -403,7 +405,8 @@ fn a_ping_node_that_one_loses_moves_everything_in_time() {
             0,
             |_, _| {},
             |keepalive, gave| {
-                // Beside a legacy daemon with a keepalive of 500 ms two of them need 2.5 s already.
+                // Beside a legacy daemon with a keepalive of 500 ms two legacy nodes already need
+                // 2.5 s.
                 let bound = DEADPING + 2000.max(8 * keepalive);
                 let right =
                     gave[1 - loser].is_empty() && matches!(gave[loser][..], [at] if at <= bound);

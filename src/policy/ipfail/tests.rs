@@ -30,7 +30,7 @@ fn fields(message: &Message) -> Vec<(String, String)> {
     message.fields().iter().map(text).collect()
 }
 
-/// Replays what the daemon wrote to a legacy `ipfail`; ours must write what that one wrote.
+/// Replays what the daemon wrote to a legacy `ipfail`; ours must write the same as the legacy one.
 fn replay(name: &str, host: &str, pid: u32) {
     let path = format!(
         "{}/tests/vectors/ipfail/{name}.jsonl",
@@ -167,7 +167,7 @@ impl Stage {
         self.work(out);
     }
 
-    /// Lets time go by, waking it when it asks for it.
+    /// Moves time on, and calls `tick` at each deadline.
     fn pass(&mut self, span: u64) {
         let until = self.now + Duration::from_millis(span);
         while let Some(next) = self.ipfail.next_deadline().filter(|next| *next <= until) {
@@ -488,7 +488,7 @@ fn a_change_is_told_when_the_partner_had_time_to_see_it() {
     stage.hear(&dead);
     assert_eq!(stage.said(), ["you_are_dead", "num_ping_nodes"]);
     assert_eq!(stage.sent[1].text("num_ping"), Some("0"));
-    // We are about to give and have it back: at once, so that it is called off.
+    // We are about to give and receive it again: at once, so that the move is cancelled.
     let mut stage = Stage::started("off");
     stage.hear(&[("t", "you_are_dead")]);
     stage.hear(&back);
@@ -516,7 +516,7 @@ fn what_we_get_back_as_the_partner_did_calls_our_giving_off() {
     stage.pass(5000);
     assert_eq!(stage.gave(), Vec::<&str>::new());
     assert_eq!(stage.said(), ["num_ping_nodes"]);
-    // It still sees more.
+    // The partner still reaches more.
     stage.hear(&[("t", "you_are_dead"), ("src", "node2")]);
     stage.pass(1000);
     assert_eq!(stage.gave(), ["all"]);

@@ -7,7 +7,7 @@ fn ms(ms: u64) -> Monotonic {
     Monotonic::from_millis(ms)
 }
 
-/// A pair and its ping nodes, as one of the two sees them.
+/// A pair and its ping nodes, as one of the two nodes receives them.
 struct Scene {
     watch: Isolation,
     peer: (NodeStatus, Option<u64>),
@@ -17,7 +17,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Everybody was heard at 10 s.
+    /// All nodes were received at 10 s.
     fn new() -> Self {
         Self {
             watch: Isolation::new(KEEPALIVE, DEADTIME),
@@ -70,7 +70,7 @@ impl Scene {
         self.watch.judge(&Self::name(), may_act, leaving, ms(now))
     }
 
-    /// Nobody is heard from 10 s on: what is done at 13.5 s, and at 14 s.
+    /// No node is received from 10 s on: what is done at 13.5 s, and at 14 s.
     fn silence(&mut self) -> (Option<Step>, Result<Option<Step>, Option<Step>>) {
         assert_eq!(self.at(13_499), None);
         let step = self.at(13_500);
@@ -135,8 +135,8 @@ fn a_peer_that_has_left_or_is_dead_dies_as_ever() {
     assert_eq!(scene.silence(), (None, Err(None)), "frozen or stopping");
 }
 
-/// What the others sent may wait unread. The addresses go when the time to read it is over, once for each
-/// silence, however late the calls go on to come.
+/// Messages of the other nodes may wait unread. The addresses are withdrawn when the time to read
+/// them is over, once for each silence, however late further calls come.
 #[test]
 fn a_call_that_comes_late_waits_for_what_is_unread_once() {
     for late in [200, 2_000, 30_000] {
@@ -168,11 +168,11 @@ fn who_is_heard_after_a_late_call_loses_no_address() {
     let mut scene = Scene::new();
     assert_eq!(scene.at(13_900), None);
     assert_eq!(scene.judge(14_000), Ok(Some(Step::Withdraw)));
-    // Nor is a step left out when that is the first call.
+    // No step is left out when that is the first call.
     assert_eq!(Scene::new().silence_to_the_end(), Ok(Some(Step::Withdraw)));
 }
 
-/// It takes our groups as soon as it holds us for dead: it is active then.
+/// Such a peer takes our groups as soon as it has declared us dead: it is active then.
 #[test]
 fn a_peer_that_has_just_begun_counts_as_an_active_one() {
     for status in [NodeStatus::Init, NodeStatus::Up] {
@@ -211,7 +211,7 @@ fn who_is_heard_in_time_gets_the_addresses_back() {
     assert_eq!(scene.at(13_500), Some(Step::Withdraw));
     scene.peer.1 = Some(13_900);
     assert_eq!(scene.at(13_900), Some(Step::Restore));
-    // The answer comes in the very turn of the death.
+    // The answer comes in the same turn as the death.
     let mut scene = Scene::new();
     assert_eq!(scene.at(13_500), Some(Step::Withdraw));
     scene.leaving = true;
@@ -228,7 +228,7 @@ fn takes_everything_again_when_a_ping_node_is_back_for_a_dead_time() {
     scene.pings = vec![Some(60_500)];
     assert_eq!(scene.at(60_500), None);
     assert_eq!(scene.watch.next_deadline(), Some(ms(64_500)));
-    // A break begins the wait anew.
+    // A break restarts the wait.
     assert_eq!(scene.at(63_000), None);
     for beat in 0..8 {
         let now = 63_500 + beat * 500;
@@ -265,7 +265,7 @@ fn never_asks_to_be_called_in_the_past() {
     assert_eq!(scene.watch.next_deadline(), None);
 }
 
-/// The process began anew in place with nothing at 10 s, and has heard nobody since.
+/// The process was restarted in place with nothing at 10 s, and has received no node since.
 #[test]
 fn a_successor_that_hears_nobody_is_cut_off_as_its_predecessor_may_have_been() {
     let mut scene = Scene::new();
@@ -280,7 +280,7 @@ fn a_successor_that_hears_nobody_is_cut_off_as_its_predecessor_may_have_been() {
     assert_eq!(scene.at(10_000), None);
     assert_eq!(scene.at(21_900), None);
     assert_eq!(scene.judge(22_000), Ok(Some(Step::Withdraw)));
-    // With a ping node that answers, or a peer that was heard and went silent alone, it is not.
+    // With a ping node that answers, or with a peer that alone became silent, it is not cut off.
     for (peer, pings) in [
         ((NodeStatus::Init, None), vec![Some(21_900)]),
         ((NodeStatus::Up, Some(15_000)), vec![None]),

@@ -79,7 +79,7 @@ fn the_entry_named_by_the_message_verifies() {
         let sender = KeyRing::new(sign_with, keys.clone()).unwrap();
         assert_eq!(receiver.verify(sender.sign(NINE).as_bytes(), NINE), Ok(()));
     }
-    // What legacy accepts: method of entry 2, key of entry 1.
+    // The combination that legacy accepts: method of entry 2, key of entry 1.
     let mixed = KeyRing::new(2, vec![(2, Method::Md5, b"labkey".to_vec())]).unwrap();
     assert_eq!(
         receiver.verify(mixed.sign(NINE).as_bytes(), NINE),

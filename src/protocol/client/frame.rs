@@ -21,10 +21,10 @@ pub const MAX_BODY_BYTES: usize = 262_144;
 /// Longest body of a client that has not signed on: a sign-on has some hundred bytes.
 pub const MAX_STRANGER_BYTES: usize = 8 * 1024;
 
-/// Why a stream cannot go on.
+/// Why a stream cannot be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Not our framing.
+    /// The magic number is wrong.
     #[error("bad magic number {0:#x} in a frame")]
     Magic(u32),
     /// Negative or over the limit.
@@ -35,7 +35,7 @@ pub enum FrameError {
 /// Takes the next whole body out of `input`; `None`: more bytes are needed.
 ///
 /// # Errors
-/// [`FrameError`]: there is no way to find the next frame.
+/// [`FrameError`]: the start of the next frame cannot be found.
 pub fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameError> {
     let Some((length, rest)) = input.split_first_chunk::<4>() else {
         return Ok(None);
@@ -66,7 +66,7 @@ pub fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameEr
 /// # Errors
 /// [`DecodeError`] with the reason.
 pub fn decode(body: &[u8]) -> Result<Message, DecodeError> {
-    // The NUL that is counted in the length is behind the end marker.
+    // The NUL that the length includes stands after the end marker.
     let message = codec::decode_unsigned(body)?;
     Ok(compress::unwrap(message)?)
 }

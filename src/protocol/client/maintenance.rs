@@ -1,8 +1,8 @@
-//! What only Systole answers: freeze, thaw and the last decisions, for root and the group
-//! `haclient`. A request of its own type, which a legacy daemon refuses as unknown.
+//! Requests that only Systole answers: freeze, thaw and the last decisions, for root and the group
+//! `haclient`. They have a type of their own, which a legacy daemon refuses as unknown.
 //!
-//! `t=hbapi-req reqtype=systole subt=freeze|thaw|why`; answered as every other request, `why` by one
-//! `ok/more` for each decision (`ts` in hex seconds, `what`, `cause`) and an `OK` without one.
+//! `t=hbapi-req reqtype=systole subt=freeze|thaw|why`; answered as every other request, `why` by
+//! one `ok/more` for each decision (`ts` in hex seconds, `what`, `cause`) and an `OK` without one.
 
 use super::super::decisions::Decision;
 use super::super::field;
@@ -33,13 +33,13 @@ impl Registry {
         None
     }
 
-    /// Whatever `apiauth anon` admits beside them may look, not act.
+    /// Other users that `apiauth anon` admits may read, but not change anything.
     fn is_administrator(&self, client: &Client) -> bool {
         let who = client.credentials;
         who.uid == 0 || who.uid == self.settings.own_uid || Some(who.gid) == self.settings.admin_gid
     }
 
-    /// Answers a maintenance request with what membership said.
+    /// Answers a maintenance request with the answer of membership.
     pub fn maintained(
         &self,
         id: ClientId,
@@ -67,7 +67,7 @@ impl Registry {
         };
         for decision in decisions {
             let mut one = reply().with(field::TS, &format!("{:x}", decision.unix_s));
-            // Names of groups come from a file: any byte may be in them.
+            // Names of groups come from a file and may contain any byte.
             one.push("what", Value::text(decision.what));
             one.push("cause", Value::text(decision.cause));
             let one = one.with(field::RESULT, word::MORE);

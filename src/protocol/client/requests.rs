@@ -9,7 +9,7 @@ use super::{
     ClientId, ClientOutput, ClusterNode, ClusterView, MAX_SEND_QUEUE, Registry, mask, word,
 };
 
-/// What a query comes to: the fields of each answer, or why there is none.
+/// The result of a query: the fields of each answer, or why there is none.
 pub(super) type Answers = Result<Vec<Vec<(&'static str, Value)>>, &'static str>;
 
 fn text(name: &'static str, value: impl Into<String>) -> (&'static str, Value) {
@@ -95,7 +95,7 @@ impl Registry {
             },
             "getuuid" => uuid(message, view),
             "getnodename" => node_name(message, view),
-            // A second sign-on included.
+            // A second sign-on as well.
             _ => Err(""),
         };
         let answer = || Message::new(word::RESPONSE).with(word::REQUEST_TYPE, request);
@@ -157,7 +157,7 @@ impl Registry {
         done()
     }
 
-    /// `None`: asked over there. Spec: docs/protocol/client-api.md, 6.2.
+    /// `None`: the other node is asked. Spec: docs/protocol/client-api.md, 6.2.
     fn client_status(
         &self,
         id: ClientId,
@@ -229,7 +229,7 @@ fn node_list(view: &ClusterView) -> Answers {
     Ok(nodes.collect())
 }
 
-/// Never no answer: who asks would wait for ever.
+/// Always answers: a client without an answer would wait for ever.
 fn links(node: &ClusterNode) -> Answers {
     if node.links.is_empty() {
         return Err(word::INVALID);
@@ -302,7 +302,7 @@ fn set_signal(id: ClientId, message: &Message, out: &mut Vec<ClientOutput>) -> A
         Some(9 | 19) => Err(word::INVALID),
         Some(signal) => match i32::try_from(signal) {
             Ok(signal @ 0..=31) => {
-                // In force with its own answer already.
+                // It takes effect with its own answer.
                 out.push(ClientOutput::Signal(id, signal));
                 done()
             }

@@ -1,6 +1,5 @@
-//! What the registry is told of the configuration.
-//! Spec: docs/protocol/client-api.md, 5; docs/protocol/config.md,
-//! 4.6 and 7.
+//! The part of the configuration that the registry uses.
+//! Spec: docs/protocol/client-api.md, 5; docs/protocol/config.md, 4.6 and 7.
 
 use std::collections::BTreeMap;
 

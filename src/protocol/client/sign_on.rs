@@ -10,7 +10,7 @@ const CASUAL_RULE: &str = "anon";
 /// The rule for names without a rule of their own.
 const DEFAULT_RULE: &str = "default";
 
-/// What a sign-on says of the client.
+/// What a sign-on states about the client.
 struct Claim {
     id: String,
     named: bool,
@@ -78,7 +78,7 @@ impl Registry {
         }
     }
 
-    /// An outside client takes the place of the one inside.
+    /// An outside client replaces the one inside the daemon.
     fn make_room(&mut self, name: &str, out: &mut Vec<ClientOutput>) {
         let inside = |client: &super::Client| client.is_member() && client.id == name;
         let held = self.clients.iter().find(|(_, client)| inside(client));
@@ -95,7 +95,7 @@ impl Registry {
         answer
     }
 
-    /// The fields that tell "refused" from "not there": in every answer.
+    /// The fields by which a client distinguishes "refused" from "does not exist": in every answer.
     fn describe(&self, answer: &mut Message) {
         let settings = &self.settings;
         let pacemaker = settings.parameters.get("pacemaker");

@@ -82,11 +82,11 @@ fn view() -> ClusterView {
     }
 }
 
-/// A registry in a cluster whose own messages come round at once.
+/// A registry in a cluster whose own messages come back at once.
 struct Bench {
     registry: Registry,
     view: ClusterView,
-    /// What each client got; an empty message stands for the close.
+    /// What each client received; an empty message stands for the close.
     got: Vec<(ClientId, Message)>,
     sent: Vec<(Origin, Message)>,
     warnings: Vec<String>,
@@ -158,7 +158,7 @@ impl Bench {
         self.work_off(out);
     }
 
-    /// What a client got since the last call.
+    /// What a client received since the last call.
     fn heard(&mut self, id: ClientId) -> Vec<Message> {
         let mine = self.got.iter().filter(|(to, _)| *to == id);
         let mine = mine.map(|(_, message)| message.clone()).collect();
@@ -218,7 +218,7 @@ fn recorded(name: &str, direction: &str) -> Vec<Message> {
     messages
 }
 
-/// Without what depends on the run, and only what a client's own daemon made for it.
+/// Leaves out fields that depend on the run, and keeps only what a client's own daemon made for it.
 fn comparable(messages: Vec<Message>) -> Vec<Message> {
     const OF_THE_RUN: [&str; 9] = [
         "pid", "ts", "seq", "hg", "srcuuid", "destuuid", "ld", "ttl", "auth",
@@ -234,7 +234,7 @@ fn comparable(messages: Vec<Message>) -> Vec<Message> {
             )
             || kind.starts_with("ip-request")
             || kind == "ask_resources";
-        // Told to a client that was refused and is gone. We leave it out.
+        // Sent to a client that was refused and is gone. Systole leaves it out.
         let farewell = kind == "hbapi-clstat" && message.get("seq").is_none();
         if of_the_cluster || farewell || message.text("src") == Some("beta") {
             continue;
@@ -264,7 +264,7 @@ fn comparable(messages: Vec<Message>) -> Vec<Message> {
     kept
 }
 
-/// Makes the fake cluster say what the recorded one said at this point.
+/// Makes the fake cluster answer as the recorded one did at this point.
 fn adjust(bench: &mut Bench, request: &Message, answers: &mut Vec<Message>) {
     let Some(kind) = request
         .text("reqtype")
@@ -600,7 +600,7 @@ fn types_that_only_daemons_send_are_refused() {
     ] {
         bench.say(client, Message::new(kind).with("src", "beta"));
     }
-    // One in a wrapper that receivers would take off.
+    // A message in a wrapper that receivers would unpack.
     let mut wrapped = Message::new("hello");
     wrapped.push("_compressed_payload", Value::Binary(b"x".to_vec()));
     bench.say(client, wrapped);
@@ -671,7 +671,7 @@ fn strangers_are_limited_in_all_and_per_user() {
     assert!(bench.registry.connected(ClientId(500), of(9)).is_ok());
 }
 
-/// As a legacy node answers, and legacy's own `cl_status` does not ask.
+/// A legacy node answers this, although legacy's own `cl_status` does not ask.
 #[test]
 fn the_version_is_a_parameter_too() {
     let mut bench = Bench::new(settings());
@@ -805,7 +805,7 @@ fn ten_thousand_random_and_mutated_frames_change_nothing() {
 fn maintenance_is_for_root_and_haclient() {
     use crate::protocol::decisions::Decision;
     let mut rules = settings();
-    // Whoever else is let in may look at the cluster, and no more.
+    // All other users may look at the cluster, and no more.
     rules.rules.insert(
         "anon".to_owned(),
         ApiAuth {
@@ -854,7 +854,7 @@ fn maintenance_is_for_root_and_haclient() {
     bench
         .registry
         .maintained(root, MaintenanceRequest::Freeze, refused, &mut out);
-    // A client that is gone meanwhile gets nothing.
+    // A client that has gone meanwhile receives nothing.
     bench
         .registry
         .maintained(ClientId(77), why, Ok(Vec::new()), &mut out);

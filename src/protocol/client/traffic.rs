@@ -1,4 +1,5 @@
-//! Messages of the cluster to the clients, and of clients to their namesakes.
+//! Messages of the cluster to the clients, and of clients to clients of the same name on other
+//! nodes.
 //! Spec: docs/protocol/client-api.md, 7 and 8.
 
 use super::super::event::Origin;
@@ -36,7 +37,7 @@ impl Registry {
         }
     }
 
-    /// Bits of the messages that [`deliver`](Self::deliver) would do something with.
+    /// Bits of the messages that [`deliver`](Self::deliver) would pass to a client.
     #[must_use]
     pub fn interest(&self) -> u64 {
         // A client that signs on waits for an ordinary message, its own join notice.
@@ -55,7 +56,7 @@ impl Registry {
         }
     }
 
-    /// `query-cstatus` of any node: what we know of our own client.
+    /// Answers `query-cstatus` of any node with what we know of our own client.
     /// Spec: docs/protocol/client-api.md, 6.2.
     fn answer_query(&self, message: &Message, out: &mut Vec<ClientOutput>) {
         let fields = (
@@ -63,7 +64,7 @@ impl Registry {
             message.text(field::CLIENT_NAME),
             message.text(field::FROM_ID),
         );
-        // Without an asker it would be shown to every client there.
+        // Without the asking client's name it would be delivered to every client there.
         let (Some(src), Some(name), Some(asker)) = fields else {
             return;
         };
@@ -84,7 +85,8 @@ impl Registry {
         }
     }
 
-    /// A message for the namesakes on other nodes. Spec: docs/protocol/client-api.md, 7.
+    /// A message for the clients of the same name on other nodes. Spec:
+    /// docs/protocol/client-api.md, 7.
     pub(super) fn pass_on(
         &mut self,
         id: ClientId,
@@ -107,7 +109,7 @@ impl Registry {
             out.push(ClientOutput::Warn("messages without a type", text));
             return;
         };
-        // Receivers would take the inner message for one of the daemon's own.
+        // Receivers would treat the inner message as one of the daemon's own.
         if is_forged(kind) || message.get(field::COMPRESSED_PAYLOAD).is_some() {
             let kind: String = kind.chars().take(64).collect();
             let text = format!("message type {kind:?} of client {name} refused");

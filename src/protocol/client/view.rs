@@ -1,16 +1,17 @@
-//! The cluster as clients may ask about it.
+//! The state of the cluster that clients may ask about.
 
 use super::super::name::{Generation, NodeName, NodeUuid, Sequence};
 use super::super::status::NodeStatus;
 
-/// What membership knows, at one moment.
+/// The state of membership at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterView {
     /// In table order: members, then ping nodes.
     pub nodes: Vec<ClusterNode>,
     /// `none`, `local`, `foreign`, `all`, `transition`; `None`: not managed here.
     pub rscstatus: Option<&'static str>,
-    /// Too much of ours is not acknowledged: clients wait. Spec: docs/protocol/client-api.md, 10.
+    /// Too many of our messages are not acknowledged: clients must wait. Spec:
+    /// docs/protocol/client-api.md, 10.
     pub paused: bool,
 }
 
@@ -31,7 +32,7 @@ pub struct ClusterNode {
     pub weight: u32,
     /// Site.
     pub site: String,
-    /// While messages of it are missing: its generation and the highest number heard.
+    /// While messages of it are missing: its generation and the highest number received.
     pub gap_to: Option<(Generation, Sequence)>,
     /// Links and whether each is up, every name once.
     pub links: Vec<(String, bool)>,

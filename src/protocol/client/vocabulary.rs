@@ -1,4 +1,4 @@
-//! What goes into the registry and comes out of it.
+//! Inputs and outputs of the registry.
 
 use super::super::event::Origin;
 use super::super::message::Message;
@@ -29,7 +29,7 @@ pub(super) mod mask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
-/// Who the kernel says is at the other end.
+/// The identity of the process at the other end, according to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
     /// Process; 0: the kernel does not say.
@@ -40,7 +40,7 @@ pub struct Credentials {
     pub gid: u32,
 }
 
-/// What the registry needs to know from outside at the moment of a call.
+/// Facts from outside the registry at the moment of a call.
 pub struct Surroundings<'a> {
     /// The cluster as membership knows it.
     pub view: &'a ClusterView,
@@ -48,16 +48,17 @@ pub struct Surroundings<'a> {
     pub lives: &'a dyn Fn(i32) -> bool,
 }
 
-/// Something that follows from a call. In order.
+/// Something to do after a call, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientOutput {
     /// Write this to a client.
     Reply(ClientId, Message),
-    /// Close a connection once what was written is out. The registry has forgotten it.
+    /// Close a connection after all that was written to it has been sent. The registry has
+    /// forgotten it.
     Close(ClientId),
     /// Send to the cluster.
     Inject(Origin, Message),
-    /// A client's queue may hold so many messages from now on.
+    /// The new limit of messages in a client's queue.
     QueueLimit(ClientId, usize),
     /// After every message written to it the client gets this signal; 0: none.
     Signal(ClientId, i32),
@@ -67,14 +68,14 @@ pub enum ClientOutput {
     Warn(&'static str, String),
 }
 
-/// Why a client is gone, as the others are told. Spec: docs/protocol/client-api.md, 9.
+/// Why a client is gone, as its notice says. Spec: docs/protocol/client-api.md, 9.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gone {
     /// It closed its end.
     Eof,
     /// Its process is gone.
     Died,
-    /// The audit found its process gone.
+    /// The periodic check found that its process is gone.
     DiedAudit,
     /// It did not read.
     Overflow {
@@ -92,7 +93,7 @@ pub enum Gone {
 }
 
 impl Gone {
-    /// The word for it in the notice to the namesakes.
+    /// The word for the reason in the leave notice.
     pub(super) fn info(&self, pid: i32) -> String {
         match self {
             Self::Eof => "EOF".to_owned(),

@@ -45,7 +45,7 @@ fn an_auth_field_is_replaced() {
     }
 }
 
-/// What classic text cannot hold still goes out on UDP, without the inner field.
+/// A message that classic text cannot hold is still sent over UDP, without the inner field.
 #[test]
 fn inner_auth_is_left_out_where_it_has_no_meaning() {
     let odd = message().with("x", "a\x13b");
@@ -84,7 +84,7 @@ fn the_digest_is_checked_before_the_items() {
     netstring::emit_trailer(token.as_bytes(), &mut signed);
     let error = decode_datagram(&signed, &ring()).unwrap_err();
     assert_eq!(error, Malformed::UnknownType("(7)ab=c".to_owned()).into());
-    // Bytes behind the trailer are tolerated.
+    // Bytes after the trailer are tolerated.
     let mut wire = encode_datagram(&message(), &ring(), MessageFormat::Netstring)
         .unwrap()
         .to_vec();

@@ -1,7 +1,7 @@
 use super::super::auth::Method;
 use super::*;
 
-/// All that comes out of the FIFO's decoder: a message's type, or the error's text.
+/// All results of the FIFO's decoder: a message's type, or the text of the error.
 fn fifo(pieces: &[&str]) -> Vec<Result<String, String>> {
     let mut decoder = StreamDecoder::fifo();
     let mut input = BytesMut::new();
@@ -42,7 +42,7 @@ fn messages_in_any_pieces() {
 fn lines_between_messages_are_skipped() {
     let stream = format!("junk\n\n<<<\na=b\n>>>\r\nx\n{STANDBY}more\n{STANDBY}");
     assert_eq!(fifo(&[&stream]), [ok(STANDBY_READ), ok(STANDBY_READ)]);
-    // Junk without an end swallows the line that it runs into.
+    // Junk without an end swallows the line that follows it.
     assert_eq!(fifo(&["junk", STANDBY, STANDBY]), [ok(STANDBY_READ)]);
 }
 
@@ -86,7 +86,7 @@ fn lines_of_the_fifo_are_bounded() {
     assert_eq!(fifo(&[&long]), refused);
     let letters: Vec<&str> = long.split_inclusive(|_| true).collect();
     assert_eq!(fifo(&letters), refused);
-    // Legacy would take the rest of the line as a field of its own.
+    // Legacy would treat the rest of the line as another field.
     let smuggled = format!(">>>\nt=x\na={}\nt=y\n<<<\n{STANDBY}", "x".repeat(2000));
     assert_eq!(fifo(&[&smuggled]), refused);
 }

@@ -21,16 +21,16 @@ use crate::notice::Notice;
 /// Pause between two requests for the node list.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// How far the start has come.
+/// Progress of the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Before [`Membership::start`].
     Stopped,
     /// `init`: media are being opened.
     Starting,
-    /// `up`: until every node was heard or is dead.
+    /// `up`: until every node was received or is dead.
     Waiting,
-    /// `up`: until a node list comes. Lasts as long as the node asked lives.
+    /// `up`: until a node list comes. Lasts as long as the node that was asked lives.
     Asking {
         /// The node asked last.
         node: NodeName,
@@ -44,7 +44,7 @@ pub(super) enum Phase {
 }
 
 impl Membership {
-    /// Goes as far as the facts allow.
+    /// Advances the start as far as possible.
     pub(super) fn check_comm(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.phase == Phase::Waiting && self.all_heard_or_dead() {
             self.links_up = true;
@@ -65,8 +65,8 @@ impl Membership {
         }
     }
 
-    /// From here on each node's own dead time counts instead of initdead. Who was heard, but not
-    /// yet with a status, has not been silent since the start.
+    /// From here on each node's own dead time counts instead of initdead. A node that was received,
+    /// but not yet with a status, has not been silent since the start.
     fn shorten_silence(&mut self, now: Now) {
         for node in self.nodes.iter_mut() {
             if node.status != NodeStatus::Dead && node.last_status.is_none() {
@@ -101,14 +101,14 @@ impl Membership {
         }
     }
 
-    /// With autojoin, communication is not up before the whole initdead has passed: when that
-    /// is, while it lies ahead. Spec: docs/protocol/membership.md, 4.
+    /// With autojoin, communication is not up before the whole initdead has passed. The end of that
+    /// time, while it lies ahead. Spec: docs/protocol/membership.md, 4.
     pub(super) fn comm_not_before(&self) -> Option<Monotonic> {
         let opened = self.opened_at.filter(|_| !self.autojoin_waited)?;
         Some(opened + self.settings.timing.initdead)
     }
 
-    /// Notes that newcomers had their time.
+    /// Notes that new nodes had their time.
     pub(super) fn note_autojoin_wait(&mut self, now: Now) {
         if self.comm_not_before().is_some_and(|at| at <= now.instant) {
             self.autojoin_waited = true;
@@ -153,8 +153,9 @@ impl Membership {
         self.emit(message, now, out);
     }
 
-    /// Asks again when a second has passed. Unanswered, this goes on as long as the peer lives:
-    /// one that cannot hear us may hold everything, and we must not become active beside it.
+    /// Asks again when a second has passed. Without an answer this goes on as long as the peer
+    /// lives: a peer that does not receive us may hold everything, and we must not become active
+    /// beside it.
     pub(super) fn ask_again(&mut self, now: Now, out: &mut Vec<Output>) {
         let asked = match &self.phase {
             Phase::Asking { node, again, .. } if *again <= now.instant => node.clone(),
@@ -181,7 +182,7 @@ impl Membership {
         }
     }
 
-    /// A node list came, asked for or not.
+    /// A node list came, requested or not.
     pub(super) fn list_arrived(&mut self, now: Now, out: &mut Vec<Output>) {
         match self.phase {
             Phase::Asking { .. } => self.become_active(now, out),

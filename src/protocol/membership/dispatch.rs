@@ -1,6 +1,5 @@
 //! Dispatch by type; requests to send again, refusals and acknowledgements.
-//! Spec: docs/protocol/wire.md,
-//! 12, 14 and 15.
+//! Spec: docs/protocol/wire.md, 12, 14 and 15.
 
 use super::super::field::{self, kind};
 use super::super::flow::{self, AckVerdict};
@@ -31,7 +30,7 @@ impl Membership {
         self.dispatch(&heard, message, now, out);
     }
 
-    /// Hands an accepted message to whoever handles its type.
+    /// Passes an accepted message to the handler of its type.
     pub(super) fn dispatch(
         &mut self,
         heard: &Heard,
@@ -64,7 +63,7 @@ impl Membership {
                 message,
                 treatment: Treatment::Keep,
             }),
-            // No handler here: the resource core's, a hook's or a client's.
+            // No handler here: it is for the resource core, a hook or a client.
             _ => {
                 out.push(Output::Resource(ResourceEvent::Message {
                     from: heard.name.clone(),
@@ -79,8 +78,8 @@ impl Membership {
         }
     }
 
-    /// A join or leave of a client elsewhere. Whoever hears it has heard all that the client said
-    /// before. Spec: docs/protocol/client-api.md, 9, barrier.
+    /// A client on another node joined or left. A node that receives this has received everything
+    /// that the client sent before. Spec: docs/protocol/client-api.md, 9, barrier.
     fn take_notice(&mut self, heard: &Heard, message: Message, out: &mut Vec<Output>) {
         let Some(node) = self.nodes.get_mut(heard.index) else {
             return;
@@ -93,14 +92,14 @@ impl Membership {
         deliver(now, out);
     }
 
-    /// Lets notices go that nothing holds back any more, of one node below a number.
+    /// Delivers notices of one node below a number that no missing message holds back any more.
     pub(super) fn release_notices_before(&mut self, heard: &Heard, out: &mut Vec<Output>) {
         if let Some(node) = self.nodes.get_mut(heard.index) {
             deliver(std::iter::from_fn(|| node.next_notice(heard.seq)), out);
         }
     }
 
-    /// The same of all nodes.
+    /// The same for all nodes.
     pub(super) fn release_notices(&mut self, out: &mut Vec<Output>) {
         for node in self.nodes.iter_mut() {
             deliver(
@@ -144,7 +143,8 @@ impl Membership {
             match answer {
                 Answer::Resend(mut message) => {
                     if self.former_uuid.is_some() {
-                        // Under the uuid that another node has it would be taken for that node's.
+                        // With a uuid that another node has too, the message would be taken for
+                        // that node's.
                         let uuid = Value::Binary(self.uuid.0.to_vec());
                         message.set(field::SRC_UUID, uuid);
                     }
@@ -175,7 +175,7 @@ impl Membership {
         }
     }
 
-    /// `NS_nak_rexmit`: whoever it is for, its sender cannot send that number.
+    /// `NS_nak_rexmit`: whichever node it is for, its sender cannot send that number again.
     /// Spec: docs/protocol/wire.md, 13.1.
     pub(super) fn take_refusal(
         &mut self,
@@ -218,7 +218,7 @@ impl Membership {
             return;
         };
         match flow::judge_ack(Sequence(acked), node.acked, self.last_seq) {
-            // Flow is worked out when the call settles.
+            // Flow control is updated when the call settles.
             AckVerdict::News => {
                 node.acked = Sequence(acked);
                 node.ears.acknowledged(self.last_seq, now.instant);
@@ -237,12 +237,12 @@ impl Membership {
         }
     }
 
-    /// What all have, what may go from the history, whether clients wait.
-    /// Spec: docs/protocol/wire.md, 15.4.
+    /// Computes what all nodes have, what may be dropped from the history, and whether clients
+    /// wait. Spec: docs/protocol/wire.md, 15.4.
     pub(super) fn update_flow(&mut self, now: Now, out: &mut Vec<Output>) {
         let living = self.nodes.living();
         let acknowledged = match (self.flow_control, living) {
-            // Nobody acknowledges: only the bounds of the history hold.
+            // No node acknowledges: only the bounds of the history limit it.
             (false, _) => Sequence(0),
             (true, 0..=1) => self.last_seq,
             (true, _) => self.nodes.acknowledged_by_all(self.last_seq),
@@ -267,7 +267,7 @@ impl Membership {
         }
     }
 
-    /// A peer of an old release: no acknowledgements, no node lists, for good.
+    /// There is a peer of an old release: no acknowledgements and no node lists from now on.
     pub(super) fn switch_flow_control_off(&mut self, out: &mut Vec<Output>) {
         if self.flow_control {
             self.flow_control = false;

@@ -22,15 +22,16 @@ use super::receive::Heard;
 use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
-/// How long two files may differ before that is said: whoever changes both changes one first.
+/// How long two files may differ before a log line: an administrator who changes both changes one
+/// first.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What was said last of another node's file.
+/// What was last logged of another node's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     #[default]
     Alike,
-    /// The files are alike, and not in force on both.
+    /// The files are alike, but not in force on both nodes.
     Pending,
     Differs,
 }
@@ -43,12 +44,13 @@ pub struct Compared {
     since: Option<Monotonic>,
     /// Its mark of whole lines.
     lines: Option<String>,
-    /// What the resource core knows: groups that differ; `Some(None)`: it is not known which.
+    /// What the resource core was told: the groups that differ; `Some(None)`: it is not known
+    /// which.
     told: Option<Option<BTreeSet<GroupKey>>>,
 }
 
 impl Compared {
-    /// The node begins a new run: the resource core has forgotten what the last one said.
+    /// The node begins a new run: the resource core has forgotten the reports of the last run.
     pub fn begins_run(&mut self) {
         *self = Self {
             said: self.said,
@@ -58,12 +60,12 @@ impl Compared {
 }
 
 impl Membership {
-    /// Our file as it is now, whether it is in force or not.
+    /// Marks of our file as it is now, whether it is in force or not.
     pub fn haresources_on_disk(&mut self, marks: FileMarks) {
         self.on_disk = marks;
     }
 
-    /// Adds to our status what other nodes compare. Beside legacy nodes nothing is said.
+    /// Adds to our status the marks that other nodes compare. Beside legacy nodes nothing is added.
     pub(super) fn add_haresources(&self, message: &mut Message) {
         if !self.settings.manage_resources || !self.nodes.iter().any(|node| node.is_systole_peer())
         {

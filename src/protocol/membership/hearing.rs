@@ -23,32 +23,32 @@ use super::comm::Phase;
 use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
-/// A node may not hear us for this long without a word about it, however short its dead time is: a
-/// request for the node list is repeated each second.
+/// For at least this long a node may seem not to receive us without a log line, however short its
+/// dead time is: a request for the node list is repeated each second.
 const SHORTEST: Duration = Duration::from_secs(3);
 
-/// Nodes remembered that no `node` line names.
+/// Most remembered nodes that no `node` line names.
 const MAX_STRANGERS: usize = 8;
 
-/// What was said of ourselves and of strangers.
+/// What was logged about this node and about unknown nodes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
-    /// It was looked whether own messages come back.
+    /// Whether our own messages come back was checked.
     own_judged: bool,
     /// Media that bring our own messages back and should not.
     to_itself: Vec<MediumName>,
-    /// Nodes that are heard and not configured.
+    /// Nodes that are received and not configured.
     strangers: Vec<String>,
 }
 
 impl Membership {
-    /// How long it must look as if a node did not hear us.
+    /// How long a node must seem not to receive us before a log line.
     fn told_after(&self) -> Duration {
         let timing = &self.settings.timing;
         timing.deadtime.max(SHORTEST).min(timing.initdead)
     }
 
-    /// Since when it looks as if a node that is heard did not hear us.
+    /// Since when a node that we receive seems not to receive us.
     fn deaf_since(&self, node: &Node) -> Option<Monotonic> {
         if node.kind != NodeKind::Peer || !node.heard || node.status == NodeStatus::Dead {
             return None;
@@ -68,8 +68,8 @@ impl Membership {
         [unanswered, shown].into_iter().flatten().min()
     }
 
-    /// When there is something to say of a node that does not hear us. It must have been heard
-    /// for at least half of that time: one that has died says nothing either.
+    /// When to log that a node does not receive us. It must have been received for at least half of
+    /// that time: a node that has died does not answer either.
     fn deaf_deadline(&self, node: &Node) -> Option<Monotonic> {
         let since = self.deaf_since(node).filter(|_| !node.ears.told)?;
         let after = self.told_after();
@@ -78,13 +78,13 @@ impl Membership {
             .map(|_| since + after)
     }
 
-    /// When it is looked whether own messages come back.
+    /// When to check whether our own messages come back.
     fn own_deadline(&self) -> Option<Monotonic> {
         let opened = self.opened_at.filter(|_| !self.said.own_judged)?;
         Some(opened + self.settings.timing.initdead)
     }
 
-    /// When it is looked which links to a node never came up.
+    /// When to check which links to a node never came up.
     fn links_deadline(&self, node: &Node) -> Option<Monotonic> {
         let several = node.kind == NodeKind::Peer && node.links.len() > 1;
         let lives = several && node.status.is_living() && !node.ears.links_judged;
@@ -100,7 +100,7 @@ impl Membership {
         out.extend(never_up(node).map(Output::Notice));
     }
 
-    /// When there is something to say.
+    /// When the next line may be due.
     pub(super) fn hearing_deadline(&self) -> Option<Monotonic> {
         let nodes = self.nodes.iter().flat_map(|node| {
             let links = self.links_deadline(node);
@@ -109,7 +109,7 @@ impl Membership {
         nodes.chain(self.own_deadline()).min()
     }
 
-    /// Says what is due, and what is over.
+    /// Logs what is due, and what has ended.
     pub(super) fn judge_hearing(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.own_deadline().is_some_and(|at| at <= now.instant) {
             self.said.own_judged = true;
@@ -164,7 +164,7 @@ impl Membership {
         }));
     }
 
-    /// A node is declared dead of which nothing was ever heard.
+    /// A node is declared dead of which nothing was ever received.
     pub(super) fn tell_never_heard(node: &NodeName, generation: Generation, out: &mut Vec<Output>) {
         if generation == Generation(0) {
             let node = node.to_string();
@@ -195,7 +195,7 @@ impl Membership {
         }
     }
 
-    /// A node that is not configured was heard. `name`: fit for a log line.
+    /// A node that is not configured was received. `name`: printable in a log line.
     pub(super) fn note_stranger(&mut self, name: &str, medium: &MediumName, out: &mut Vec<Output>) {
         let strangers = &mut self.said.strangers;
         if strangers.len() < MAX_STRANGERS && !strangers.iter().any(|known| known == name) {
@@ -207,7 +207,7 @@ impl Membership {
         }
     }
 
-    /// The field of our status that names the nodes that we do not hear; `None`: left out.
+    /// The field of our status that names the nodes that we do not receive; `None`: left out.
     pub(super) fn deaf_text(&self) -> Option<String> {
         let unheard = self.nodes.iter().filter(|node| {
             node.kind == NodeKind::Peer && (!node.heard || node.status == NodeStatus::Dead)
@@ -215,7 +215,7 @@ impl Membership {
         hearing::to_text(unheard.map(|node| &node.name))
     }
 
-    /// What the node waits for before it is active, for people.
+    /// What the node waits for before it is active, as text for people.
     #[must_use]
     pub fn waits_for(&self, now: Monotonic) -> Option<String> {
         match &self.phase {
@@ -237,7 +237,7 @@ impl Membership {
         }
     }
 
-    /// What is wrong with who hears whom, for people.
+    /// Problems of reception in either direction, as text for people.
     #[must_use]
     pub fn hearing_troubles(&self) -> Vec<String> {
         let mut troubles = Vec::new();
@@ -277,7 +277,7 @@ impl Membership {
     }
 }
 
-/// Links of a node that never came up, beside one that is.
+/// Links of a node that never came up, if another one is up.
 fn never_up(node: &Node) -> impl Iterator<Item = Notice> + '_ {
     let redundant = node.links.iter().any(Link::is_up);
     let never = move |link: &&Link| redundant && !link.was_up();

@@ -1,6 +1,5 @@
-//! Silence: who is dead, which links are, and doubting ourselves first.
-//! Spec: docs/protocol/membership.md,
-//! 2, 5 and 7; docs/protocol/wire.md, 16.3.
+//! Silence: which nodes and links are dead, after a check whether this node itself was late.
+//! Spec: docs/protocol/membership.md, 2, 5 and 7; docs/protocol/wire.md, 16.3.
 
 use std::time::Duration;
 
@@ -14,15 +13,15 @@ use super::Membership;
 use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
-/// Longest time by which a heartbeat may be later on its way than the one before it, and still
-/// count as one that came within the dead time. Without it a beat that arrives exactly when the
-/// silence ends loses against the verdict, so that deadtime = 5 x keepalive would bear only three
-/// beats lost in a row. Costs as much failover time, so it stays well below a keepalive.
+/// Longest time by which a heartbeat may travel longer than the one before it and still count as
+/// received within the dead time. Without it a heartbeat that arrives exactly at the end of the
+/// silence comes too late, so that deadtime = 5 x keepalive would tolerate only three lost
+/// heartbeats in a row. It makes a failover longer by as much, so it stays well below a keepalive.
 const MAX_ARRIVAL_SLACK: Duration = Duration::from_millis(10);
 /// The slack is at most this part of the silence allowed.
 const ARRIVAL_SLACK_PART: u32 = 50;
 
-/// The slack that goes with a silence allowed.
+/// The slack for an allowed silence.
 pub(super) fn arrival_slack(limit: Duration) -> Duration {
     limit
         .checked_div(ARRIVAL_SLACK_PART)
@@ -30,9 +29,9 @@ pub(super) fn arrival_slack(limit: Duration) -> Duration {
         .min(MAX_ARRIVAL_SLACK)
 }
 
-/// How long a node may be silent at present. A node that was heard and has not sent a status yet may have
-/// a longer dead time than ours: whoever calls it dead before it has noticed anything takes over what it
-/// still runs.
+/// How long a node may be silent at present. A node that was received and has not sent a status yet
+/// may have a longer dead time than ours. If we declared it dead before it has noticed anything, we
+/// would take over what it still runs.
 fn silence_allowed(node: &Node, links_up: bool, initdead: Duration) -> Duration {
     let unknown = node.kind == NodeKind::Peer && node.heard && !node.dead_time_told;
     if links_up && !unknown {
@@ -44,22 +43,22 @@ fn silence_allowed(node: &Node, links_up: bool, initdead: Duration) -> Duration 
 
 /// Notices when our own calls come late.
 ///
-/// A call that comes late has found datagrams waiting that it has not read yet. Silence may
-/// therefore be judged only after a short time to read them. A node whose dead time is at most
-/// twice as long as the stall gets a whole dead time again: nothing of it could be read meanwhile,
-/// and how long it may be silent is its own affair, not ours. The delay granted is bounded, so that
-/// a machine that is late all the time still declares a dead node dead.
+/// A call that comes late finds datagrams waiting that were not read yet. So silence may be judged
+/// only after a short time to read them. A node whose dead time is at most twice as long as the
+/// stall gets a whole dead time again: nothing of it could be read meanwhile, and its dead time is
+/// its own, not ours. The granted delay is bounded, so that a machine that is late all the time
+/// still declares a dead node dead.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stall {
-    /// When the core asked to be called, at the latest.
+    /// The latest time at which the core asked to be called.
     planned: Option<Monotonic>,
-    /// Nobody is declared dead before.
+    /// No node is declared dead before this time.
     grace_until: Monotonic,
 }
 
 impl Stall {
-    /// Notes when the core wants to be called again. What is due already counts from `now`: its
-    /// lateness has been noticed.
+    /// Notes when the core wants to be called again. Work that is already due counts from `now`:
+    /// its lateness has been noticed.
     pub(super) fn plan(&mut self, deadline: Option<Monotonic>, now: Monotonic) {
         self.planned = deadline.map(|deadline| deadline.max(now));
     }
@@ -69,7 +68,7 @@ impl Stall {
         self.planned.is_none_or(|planned| planned <= now)
     }
 
-    /// Whether we were late just now, so that what looks late may be our own doing.
+    /// Whether we were late just now, so that lateness of others may be our own.
     pub(super) fn in_grace(&self, now: Monotonic) -> bool {
         now < self.grace_until
     }
@@ -81,11 +80,11 @@ impl Stall {
 }
 
 impl Membership {
-    /// Compares the clocks with what was planned. Our own lateness is found before anything is
-    /// concluded from it.
+    /// Compares the clocks with the plan. Our own lateness must be found before anything is
+    /// concluded from silence.
     pub(super) fn watch_clocks(&mut self, now: Now, out: &mut Vec<Output>) {
         if now.unix_s < self.last_unix_s {
-            // Every timeout is monotonic: the step itself is harmless.
+            // Every timeout is monotonic: a step of the wall clock is harmless.
             self.limited("clock backwards", now, out, || Notice::ClockBackwards {});
         }
         self.last_unix_s = now.unix_s;
@@ -103,7 +102,7 @@ impl Membership {
                 late_ms: u64::try_from(late.as_millis()).unwrap_or(u64::MAX),
             }));
         }
-        // Time to read what waits; after a longer stall, to hear one more beat as well.
+        // Time to read what waits; after a longer stall, also to receive one more heartbeat.
         let grace = if late <= keepalive {
             keepalive / 2
         } else {
@@ -124,14 +123,15 @@ impl Membership {
             .last_beat
             .map_or(Duration::ZERO, |last| now.instant.since(last));
         if self.next_beat.is_some() && silent >= deadtime {
-            // The owner reacts before the next beat leaves: see `ResourceEvent::OwnHeartbeatLost`.
+            // The owner reacts before the next heartbeat is sent: see
+            // `ResourceEvent::OwnHeartbeatLost`.
             self.last_beat = Some(now.instant);
             self.beats_held_at = Some(now.instant);
             out.push(Output::Resource(ResourceEvent::OwnHeartbeatLost { silent }));
         }
     }
 
-    /// Everything due by `now`: own beats first, for others wait for them.
+    /// Applies everything due by `now`: own heartbeats first, because other nodes wait for them.
     pub(super) fn apply_due(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.beats_held_at.take() != Some(now.instant) {
             if self
@@ -158,8 +158,8 @@ impl Membership {
         );
     }
 
-    /// Sends the beat that is due and plans the next from the planned time, not from now: beats
-    /// that were missed are skipped, never made up for in a burst.
+    /// Sends the heartbeat that is due and plans the next from the planned time, not from now.
+    /// Missed heartbeats are skipped, never sent in a burst.
     fn beat(&mut self, now: Now, out: &mut Vec<Output>) {
         let Some(planned) = self.next_beat.filter(|planned| *planned <= now.instant) else {
             return;
@@ -183,7 +183,7 @@ impl Membership {
         limit.saturating_add(arrival_slack(limit))
     }
 
-    /// When a node is declared dead unless it is heard. Ourselves: never by this.
+    /// When a node is declared dead unless it is received. Never for ourselves.
     fn silence_deadline(&self, node: &Node) -> Option<Monotonic> {
         let opened = self.opened_at?;
         match (node.kind, node.status) {
@@ -199,9 +199,10 @@ impl Membership {
         }
     }
 
-    /// When a node is `early` before the end of its dead time or ours: others judge us by ours, and
-    /// a legacy one without slack. Once communication is up. By what was heard last: our own lateness
-    /// grants the node more time before it dies, and us none before it takes what we run.
+    /// The time `early` before the end of the node's dead time or ours, whichever is shorter, once
+    /// communication is up. Other nodes judge us by our dead time, a legacy node without slack.
+    /// Counts from the last message received: our own lateness gives the node more time before it
+    /// is declared dead, but gives us no more time before it takes our groups.
     pub(super) fn almost_dead(&self, node: &Node, early: Duration) -> Option<Monotonic> {
         if !self.links_up || node.status == NodeStatus::Dead {
             return None;
@@ -211,9 +212,9 @@ impl Membership {
         Some(heard + limit.saturating_sub(early))
     }
 
-    /// When the node's links die unless they are heard: own links never. The one to a ping node
-    /// outlives it until deadtime, as in legacy, where `ipfail` asks its partner when the link
-    /// dies: by then the partner has noticed the death too.
+    /// When the node's links die unless it is received; own links never do. The link to a ping node
+    /// lives until deadtime, longer than the node, as in legacy: there `ipfail` asks its partner
+    /// when the link dies, and by then the partner has noticed the death too.
     fn link_deadline(&self, node: &Node, heard: Monotonic) -> Option<Monotonic> {
         let limit = match node.kind {
             NodeKind::Own => return None,
@@ -261,7 +262,7 @@ impl Membership {
         }
     }
 
-    /// The order of actions of docs/protocol/membership.md, 5.
+    /// Declares a node dead, in the order of docs/protocol/membership.md, 5.
     fn declare_dead(&mut self, index: NodeIndex, now: Now, out: &mut Vec<Output>) {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
@@ -306,7 +307,7 @@ impl Membership {
         }));
     }
 
-    /// Notes that a node was heard over a medium.
+    /// Notes that a node was received over a medium.
     pub(super) fn refresh_link(
         &mut self,
         index: NodeIndex,
@@ -347,8 +348,8 @@ impl Membership {
         link_changed(name, medium, false, out);
     }
 
-    /// Asks for what is missing. A node that says `init` is asked as soon as it says more; legacy
-    /// gives up. Spec: docs/protocol/wire.md, 14.1.
+    /// Asks for missing messages. A node that reports `init` is asked as soon as it reports more;
+    /// legacy gives up. Spec: docs/protocol/wire.md, 14.1.
     fn request_missing(&mut self, now: Now, out: &mut Vec<Output>) {
         let max_delay = self.settings.timing.max_rexmit_delay;
         let mut asks: Vec<(NodeName, Sequence)> = Vec::new();
@@ -358,8 +359,9 @@ impl Membership {
                 NodeStatus::Up | NodeStatus::Active => {
                     asks.extend(due.into_iter().map(|seq| (node.name.clone(), seq)));
                 }
-                // Its next status says more, and is what may be missing: given up now, the number
-                // stays missing for good, we acknowledge nothing behind it and its clients wait.
+                // Its next status reports more, and may itself be missing. If it were given up now,
+                // the number would stay missing for good: we would acknowledge nothing after it and
+                // the node's clients would wait.
                 NodeStatus::Init => {}
                 NodeStatus::Dead | NodeStatus::Ping => {
                     due.into_iter().for_each(|seq| node.requests.cancel(seq));
@@ -403,7 +405,7 @@ impl Membership {
     }
 }
 
-/// Tells everybody about a link. Spec: docs/protocol/membership.md, 1.
+/// Reports a change of a link. Spec: docs/protocol/membership.md, 1.
 fn link_changed(node: NodeName, medium: &MediumName, up: bool, out: &mut Vec<Output>) {
     let message = Message::new(kind::IF_STAT)
         .with(field::NODE, node.as_str())

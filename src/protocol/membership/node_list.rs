@@ -13,8 +13,8 @@ use super::receive::Heard;
 use crate::clock::Now;
 use crate::notice::Notice;
 
-/// Names in a list, as a message carries them; `None` if one is no node name or there are more
-/// than a table holds.
+/// Names of a list in a message; `None` if one is no node name or there are more than a table
+/// holds.
 fn names(text: &str) -> Option<Vec<NodeName>> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     if words.len() > MAX_NODES {
@@ -52,7 +52,7 @@ impl Membership {
         self.emit(answer, now, out);
     }
 
-    /// `repnodes`, asked for or not: the answerer's list wins.
+    /// `repnodes`, requested or not: the list of the answering node wins.
     pub(super) fn take_list(
         &mut self,
         heard: &Heard,
@@ -80,7 +80,7 @@ impl Membership {
         if changed {
             out.push(Output::NodeListChanged);
         }
-        // It answers, whatever its list is worth.
+        // The node has answered, also if its list is unusable.
         self.list_arrived(now, out);
     }
 
@@ -91,7 +91,7 @@ impl Membership {
         });
     }
 
-    /// Makes our table hold exactly these members, as far as that is safe.
+    /// Makes our table contain exactly these members, as far as that is safe.
     fn adopt(&mut self, list: &[NodeName], by: &NodeName, now: Now, out: &mut Vec<Output>) -> bool {
         let mut changed = false;
         for name in list {
@@ -161,8 +161,8 @@ impl Membership {
         });
     }
 
-    /// Whether `message`, of an operator here, would add a node that resource groups leave no room for.
-    /// Says so: the other nodes are not told of it.
+    /// Whether `message`, of an operator here, would add a node for which resource groups leave no
+    /// room. Logs it; the message is not sent to other nodes.
     pub(super) fn refuses_addition(
         &mut self,
         message: &Message,

@@ -1,4 +1,4 @@
-//! The number of a message: gaps, refills and what is acknowledged.
+//! The number of a message: gaps, refills and acknowledgements.
 //! Spec: docs/protocol/wire.md, 13.2, steps 3 to 6, and 15.2.
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use super::receive::{Heard, Verdict};
 use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
-/// Shortest time between two events about lost messages of one node: what its answer to the first
-/// says covers all that was lost before.
+/// Shortest time between two events about lost messages of one node: its answer to the first event
+/// covers everything that was lost before.
 const LOSS_TOLD_EVERY: Duration = Duration::from_secs(1);
 
 impl Membership {
@@ -85,8 +85,8 @@ impl Membership {
         });
     }
 
-    /// Messages of a node will never come. Its owner is told at once, or a second after it was told
-    /// last: a peer can refuse hundreds of numbers in one go.
+    /// Messages of a node will never arrive. The owner of this core is told at once, or a second
+    /// after it was told last: a peer can refuse hundreds of numbers at once.
     pub(super) fn words_lost(&mut self, index: NodeIndex, now: Now, out: &mut Vec<Output>) {
         let Some(node) = self
             .nodes
@@ -107,12 +107,12 @@ impl Membership {
         }
     }
 
-    /// When a loss that has not been told yet is due.
+    /// When to report a loss that was not reported yet.
     pub(super) fn loss_deadline(node: &Node) -> Option<Monotonic> {
         Some(node.loss_told.filter(|_| node.loss_untold)? + LOSS_TOLD_EVERY)
     }
 
-    /// Tells the losses that are due.
+    /// Reports the losses that are due.
     pub(super) fn tell_losses(&mut self, now: Now, out: &mut Vec<Output>) {
         let due: SmallVec<[NodeIndex; 2]> = self
             .nodes
@@ -168,7 +168,7 @@ impl Membership {
         };
         if self.acks_held {
             if let Some(node) = self.nodes.get_mut(heard.index) {
-                // One is as good as all before it.
+                // One acknowledgement covers all numbers before it.
                 node.ack_due = node.ack_due.max(Some(seq));
             }
         } else {
@@ -183,8 +183,8 @@ impl Membership {
         self.emit(message, now, out);
     }
 
-    /// Sends what is due at the end of a batch: of the messages heard at once only the last one due
-    /// need be acknowledged. Spec: docs/protocol/wire.md, 15.2.
+    /// Sends what is due at the end of a batch: of the messages received at once only the last one
+    /// due must be acknowledged. Spec: docs/protocol/wire.md, 15.2.
     pub(super) fn send_acknowledgements(&mut self, now: Now, out: &mut Vec<Output>) {
         self.acks_held = false;
         let due = |node: &mut Node| Some((node.name.clone(), node.ack_due.take()?));

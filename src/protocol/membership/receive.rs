@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     Drop,
 }
 
-/// Where a message comes from.
+/// The sender of a message.
 #[derive(Debug, Clone)]
 pub(super) struct Heard {
     /// Its sender.
@@ -94,8 +94,8 @@ impl Membership {
             self.own_echo(medium, index, &message, seq, now, out);
             return;
         }
-        // Whatever a peer sends counts, also what is refused below. A ping node is heard by its own
-        // medium only.
+        // Every message of a peer counts, also one that is refused below. A ping node is received
+        // by its own medium only.
         node.heard |= node.kind == NodeKind::Peer;
         let heard = Heard {
             index,
@@ -184,7 +184,7 @@ impl Membership {
             self.note_stranger(&node, medium, out);
             return;
         };
-        // This message is not processed; the first status after it is not announced.
+        // This message is not processed; the first status after it is not reported.
         node.uuid = uuid;
         node.withheld = true;
         out.push(Output::Notice(Notice::NodeAdded {
@@ -194,7 +194,7 @@ impl Membership {
         out.push(Output::NodeListChanged);
     }
 
-    /// Our own packet came back over a medium, or somebody else speaks under our name.
+    /// Our own packet came back over a medium, or another host uses our name.
     fn own_echo(
         &mut self,
         medium: &MediumName,
@@ -225,7 +225,7 @@ impl Membership {
         let dest = message.get(field::DEST).map(|_| message.text(field::DEST));
         let names_us = dest == Some(Some(self.settings.local.as_str()));
         if sequenced && let Some(uuid) = uuid_field(message, field::DEST_UUID) {
-            // With a uuid that two nodes have, the name tells which of them is meant.
+            // If two nodes have this uuid, the name tells which of them is meant.
             let names_another = || {
                 let found = dest.flatten().and_then(|name| self.nodes.find(name));
                 !names_us && found.is_some()
@@ -254,7 +254,7 @@ impl Membership {
                 self.take_refusal(heard, message, for_us, now, out);
                 Verdict::Drop
             }
-            // What a ping node answers comes by its own medium alone: nobody else may say it.
+            // Answers of a ping node come by its own medium only: no node may send them.
             Some(kind::NS_STATUS) => {
                 let by_its_medium = self.nodes.get(heard.index).is_some_and(|node| {
                     node.kind == NodeKind::Ping && node.name.as_str() == medium.as_str()
@@ -265,7 +265,7 @@ impl Membership {
                     Verdict::Drop
                 }
             }
-            // A ping node says nothing else.
+            // A ping node sends nothing else.
             Some(_) | None if for_us && from_member => Verdict::Keep,
             Some(_) | None => Verdict::Drop,
         }
@@ -289,7 +289,7 @@ impl Membership {
         let claimed = claimed_run(message);
         let is_status = message.kind() == Some(kind::STATUS);
         if claimed == known.generation && heard.seq <= node.heard_to {
-            // Its number was used before we declared the node dead: a copy that comes late.
+            // Its number was used before we declared the node dead: a late copy.
             return Verdict::Drop;
         }
         match judge_run(known, claimed, is_status, heard.seq) {
@@ -317,8 +317,8 @@ impl Membership {
                 self.restarted(heard, claimed, before, known.dead, now, out);
             }
         }
-        // Another message may have overtaken it, the first one heard after a partition: no status
-        // that was handled has so high a number.
+        // Another message may have overtaken it and may have been the first one received after a
+        // partition: no status that was handled has so high a number.
         let newest_status =
             is_status && claimed == known.generation && heard.seq > known.status_seq;
         let verdict = match self.note_number(heard, now, out) {
@@ -329,8 +329,9 @@ impl Membership {
             return Verdict::Drop;
         };
         if verdict == Verdict::Keep {
-            // Only a status moves the generation. What comes before it is handled at once, and
-            // must not be handled again when it seems to be missing in the new run.
+            // Only a status changes the generation. A message that comes before it is handled at
+            // once, and must not be handled again when its number seems to be missing in the new
+            // run.
             if node.was_ahead(claimed, heard.seq) {
                 return Verdict::Duplicate;
             }
@@ -345,7 +346,7 @@ impl Membership {
         }
     }
 
-    /// A node that we had declared dead lives, in the run that we knew: a healed partition.
+    /// A node that we had declared dead lives in the run that we knew: a healed partition.
     fn returned(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
         for notice in [
             Notice::ReturningAfterPartition {
@@ -365,7 +366,7 @@ impl Membership {
                 .is_some_and(|peer| peer.name == heard.name),
         }));
         if self.settings.manage_resources {
-            // It may not have heard yet that it was given up.
+            // It may not have received yet that we declared it dead.
             self.emit_status(now, out);
         }
     }
@@ -386,8 +387,8 @@ impl Membership {
             early.sort_by_key(|early| early.seq);
             super::dispatch::deliver(node.take_notices(), out);
             node.take_generation(generation);
-            // Numbers before the first one heard are not asked for; the first one may have been
-            // early. What is missing from there on is.
+            // Numbers before the first one received are not asked for; the first one may have been
+            // early. Numbers missing from there on are asked for.
             let known = node.heard_before.take();
             began_anew |= known.is_some_and(|(run, _)| run != generation);
             let number = known.and_then(|(run, number)| number.filter(|_| run == generation));
@@ -419,14 +420,14 @@ impl Membership {
     }
 }
 
-/// The run a message says it is of; absent counts as 0.
+/// The run that a message names; if absent, 0.
 fn claimed_run(message: &Message) -> Generation {
     Generation(message.hex(field::HG).unwrap_or(0))
 }
 
-/// Types that mean something only within the run they are of. Legacy takes them as of the run it
-/// knows, and forgets what they said when the status of their own run comes; a `starting` lost
-/// like that leaves its sender waiting.
+/// Types that have a meaning only within their run. Legacy applies them to the run it knows, and
+/// forgets them when the status of their own run comes; a `starting` lost in this way leaves its
+/// sender waiting.
 fn is_resource_word(message: &Message) -> bool {
     matches!(
         message.kind(),

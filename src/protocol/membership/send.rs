@@ -19,7 +19,7 @@ use crate::notice::Notice;
 
 /// Added to the announced dead time at start. Spec: docs/protocol/membership.md, 2.
 pub const START_RAISE: Duration = Duration::from_millis(2000);
-/// How long after it.
+/// How long after the start.
 pub const START_RAISE_FOR: Duration = Duration::from_secs(5);
 
 /// What we add to our dead time when we announce it.
@@ -64,7 +64,7 @@ impl AnnouncedDeadTime {
     }
 }
 
-/// The type of a local program's message if it may not send it.
+/// The type of a local program's message, if that program may not send it.
 /// Spec: docs/protocol/client-api.md, 7.
 pub(super) fn refused_from(origin: Origin, message: &Message) -> Option<String> {
     let Some(kind) = message.kind() else {
@@ -79,7 +79,7 @@ pub(super) fn refused_from(origin: Origin, message: &Message) -> Option<String> 
 }
 
 impl Membership {
-    /// Completes, numbers, keeps and transmits a message; it loops back when the call settles.
+    /// Completes, numbers, keeps and transmits a message; it is looped back when the call settles.
     pub(super) fn emit(&mut self, mut message: Message, now: Now, out: &mut Vec<Output>) {
         let sequenced = !message
             .kind()
@@ -105,8 +105,8 @@ impl Membership {
         out.push(Output::Transmit(message));
     }
 
-    /// Adds the control fields in the legacy order. Present ones are overwritten in every type,
-    /// so that nobody can speak under another name. Spec: docs/protocol/wire.md, 9.
+    /// Adds the control fields in the legacy order. Fields that are present are overwritten in
+    /// every type, so that no program can speak under another name. Spec: docs/protocol/wire.md, 9.
     fn complete(&mut self, message: &mut Message, sequenced: bool, now: Now) {
         if let Some(dest) = message.text(field::DEST) {
             if let Some(node) = self
@@ -134,7 +134,7 @@ impl Membership {
             message.remove(field::SEQ);
         }
         message.set_text(field::HG, &format!("{:x}", self.generation.0));
-        // 0 would make every receiver ignore the message.
+        // With 0 every receiver would ignore the message.
         message.set_text(field::TS, &format!("{:x}", now.unix_s.max(1)));
         if sequenced {
             message.set_text(field::LD, &self.load);
@@ -179,7 +179,7 @@ impl Membership {
         self.emit(message, now, out);
     }
 
-    /// The only peer there is, if it is the only one and knows which of us yields.
+    /// The peer, if it is the only one and knows the rule by which one of two nodes yields.
     pub(super) fn yielding_peer(&self) -> Option<&Node> {
         let mut peers = self.nodes.iter().filter(|node| node.kind == NodeKind::Peer);
         let only = peers.next().filter(|_| peers.next().is_none())?;
@@ -187,7 +187,7 @@ impl Membership {
         both.then_some(only)
     }
 
-    /// What a peer must know that we have given up in its present run.
+    /// The verdict for a peer that we declared dead in its present run.
     fn open_verdict(&self) -> Option<Verdict> {
         let peer = self.yielding_peer().filter(|peer| peer.given_up)?;
         Some(Verdict {
@@ -196,7 +196,7 @@ impl Membership {
         })
     }
 
-    /// Changes what we say of ourselves and says it at once.
+    /// Changes our status and sends it at once.
     pub(super) fn set_status(&mut self, status: NodeStatus, now: Now, out: &mut Vec<Output>) {
         self.status = status;
         out.push(Output::Notice(Notice::LocalStatus {
@@ -216,7 +216,7 @@ impl Membership {
         self.acknowledged = Sequence(0);
         self.renumber(generation, out);
         for node in self.nodes.iter_mut() {
-            // A new run gives up what the old one had taken: its verdicts mean nothing any more.
+            // A new run releases what the old one had taken: its verdicts are no longer valid.
             node.given_up = false;
         }
         self.status = NodeStatus::Init;
@@ -228,16 +228,16 @@ impl Membership {
                 self.set_status(NodeStatus::Up, now, out);
                 self.phase = Phase::Waiting;
                 self.list_received = false;
-                // What was missed is made up for by these two.
+                // These two replace the heartbeats that were missed.
                 self.next_beat = Some(now.instant + self.settings.timing.keepalive);
             }
         }
     }
 
-    /// Takes the next generation, or `generation` when that is higher still. What was sent before
-    /// is not sent again: peers would take it for a replay.
+    /// Uses the next generation, or `generation` if that is higher. Messages of the old generation
+    /// are not sent again: peers would treat them as a replay.
     pub(super) fn renumber(&mut self, generation: Generation, out: &mut Vec<Output>) {
-        // Never back, never the same.
+        // Never lower, never the same.
         let next = self.generation.0.saturating_add(1);
         self.generation = Generation(generation.0.max(next));
         self.history.clear();

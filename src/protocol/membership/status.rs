@@ -1,4 +1,4 @@
-//! What a status message changes.
+//! Handling of a status message.
 //! Spec: docs/protocol/membership.md, 2 and 3; docs/protocol/wire.md, 16.3.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::clock::Now;
 use crate::notice::Notice;
 
 impl Membership {
-    /// A status accepted for us, of a peer, a ping node or ourselves.
+    /// A status that was accepted, of a peer, a ping node or ourselves.
     pub(super) fn take_status(
         &mut self,
         heard: &Heard,
@@ -33,8 +33,8 @@ impl Membership {
             return;
         };
         let kind = node.kind;
-        // Stricter than legacy, which also wants the time stamp to be older: a status that was
-        // sent again late must not take back what a later one said.
+        // Stricter than legacy, which also requires an older time stamp: a status that was sent
+        // again late must not undo what a later one reported.
         if kind != NodeKind::Ping && heard.seq < node.status_seq {
             return;
         }
@@ -48,7 +48,7 @@ impl Membership {
             NodeKind::Own | NodeKind::Peer => NodeStatus::claimed(word),
         };
         if new.is_none() {
-            // It is a sign of life all the same; the word we know stays.
+            // It is a sign of life all the same; the known status stays.
             let text = format!(
                 "node {} claims status {}: ignored",
                 heard.name,
@@ -65,7 +65,7 @@ impl Membership {
         {
             node.dead_after = Duration::from_millis(dt).min(MAX_DEAD_TIME);
         }
-        // One that does not say it goes by ours.
+        // A peer that does not announce a dead time uses ours.
         node.dead_time_told = true;
         node.status_seq = heard.seq;
         node.last_status = Some(now.instant);
@@ -88,7 +88,7 @@ impl Membership {
             return;
         };
         let old = node.status;
-        // A dead node that lives but claims nothing we know is `up` at least.
+        // A dead node that lives but reports no known status is at least `up`.
         let new = new.unwrap_or(if old == NodeStatus::Dead {
             NodeStatus::Up
         } else {
@@ -124,8 +124,8 @@ impl Membership {
         });
     }
 
-    /// Believes a living peer that says it declared our present run dead. What it says of an older
-    /// run of ours is settled as soon as it hears the new one.
+    /// Accepts the statement of a living peer that it declared our present run dead. A statement
+    /// about an older run is obsolete as soon as the peer receives the new one.
     fn look_for_verdict(&self, heard: &Heard, message: &Message, out: &mut Vec<Output>) {
         let verdict = message.text(field::GONE).and_then(Verdict::from_text);
         let foreign = message.text(field::RUNS_FOREIGN);
@@ -143,7 +143,7 @@ impl Membership {
     }
 
     /// Logs a gap between two status messages. Legacy also runs the whole death handling here,
-    /// which takes over from a node that lives; the silence timer alone declares nodes dead.
+    /// which takes over from a living node. In Systole only the silence timer declares nodes dead.
     fn check_lateness(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
         let Some((kind, last)) = self
             .nodes
@@ -155,7 +155,7 @@ impl Membership {
         };
         let timing = &self.settings.timing;
         let limit = match kind {
-            // Our own lateness has its own line.
+            // Our own lateness has another log line.
             NodeKind::Own => return,
             NodeKind::Peer => timing.deadtime,
             NodeKind::Ping => timing.deadping,

@@ -1,4 +1,5 @@
-//! The client that is part of the daemon: admitted without a rule, and giving way.
+//! The client that is part of the daemon: admitted without a rule, and replaced by an outside
+//! client.
 
 use super::*;
 
@@ -36,7 +37,7 @@ fn gives_way_to_one_from_outside_that_is_let_in() {
     let inside = sign_on_inside(&mut bench, 1);
     bench.heard(inside);
     bench.sent.clear();
-    // Not to one that is refused.
+    // A client that is refused does not replace it.
     let refused = bench.sign_on(2, "ipfail", 41, 0, 0);
     assert!(bench.reason(refused).is_some());
     assert_eq!(bench.registry.is_signed_on(inside), Some(true));
