@@ -1,22 +1,22 @@
 //! `ipfail`: gives the resources to the node that reaches more ping nodes.
-//! Spec: docs/protocol/client-api.md,
-//! 15.
+//! Spec: docs/protocol/client-api.md, 15.
 //!
-//! A client of the client socket without the socket: it takes the messages that a daemon writes
-//! and says what to write back, so the actor inside the daemon and the program of our own decide
-//! alike. One question to the daemon at a time; whatever comes before its answer waits its turn.
+//! This is a client of the client socket without the socket: it takes the messages that a daemon
+//! writes and returns what to write back. So the actor inside the daemon and our program `ipfail`
+//! decide alike. One question to the daemon is open at a time; messages that come before its answer
+//! wait. The *partner* is the `ipfail` on the other node.
 //!
 //! | event | then |
 //! |---|---|
-//! | a ping node is up, a link is dead | when the other must have seen it too: count, tell it the number |
-//! | the other `ipfail` joins | count, tell it the number |
-//! | its number is lower | when we must have seen it too: count again; still lower: tell it so |
+//! | a ping node is up, a link is dead | when the partner must have noticed it too: count, tell it the number |
+//! | the partner joins | count, tell it the number |
+//! | its number is lower | when we must have noticed the change too: count again; still lower: tell it |
 //! | its number is higher | give `all` in two keepalives |
-//! | it tells us that ours is lower | give `all` in a keepalive, in two if it may not know better yet; a change that it was not told of yet is told instead |
-//! | a ping node is up while `all` is due | call the giving off, tell the other the number: it may say again that it is lower |
-//! | the numbers are equal | tell it; call the giving off; else with `auto_failback` give `foreign` |
-//! | it tells us that they are equal | call the giving off |
-//! | time to give | when nothing is in transition: ask the other to take the set |
+//! | it tells us that ours is lower | give `all` in a keepalive, in two if its knowledge may be old; a change that it was not told yet is told instead |
+//! | a ping node is up while `all` is due | cancel the move, tell the partner the number: it may report again that ours is lower |
+//! | the numbers are equal | tell it; cancel the move; else with `auto_failback` give `foreign` |
+//! | it tells us that they are equal | cancel the move |
+//! | a move is due | when nothing is in transition: ask the other node to take the set |
 
 mod dialogue;
 #[cfg(test)]

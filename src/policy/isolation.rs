@@ -1,29 +1,30 @@
-//! Isolation release: a node that hears neither its peer nor a ping node lets go of its resources
-//! instead of taking those of the peer, for it is most likely the one that is cut off.
+//! Isolation release: a node that receives neither its peer nor a ping node releases its resources
+//! instead of taking over those of the peer, because it is most likely the one that is cut off.
 //!
 //! | state | event | then |
 //! |---|---|---|
 //! | Linked | shortly before the peer's dead time, isolated | withdraw addresses, to Withdrawn |
-//! | Linked | the same, and the call comes late | to Doubting: what waits unread may be the peer |
+//! | Linked | the same, and the call comes late | to Doubting: unread messages may be from the peer |
 //! | Doubting | half the margin is over | withdraw addresses, to Withdrawn |
-//! | Doubting | the peer or a ping node is heard | to Linked |
-//! | Withdrawn | the peer or a ping node is heard | restore addresses, to Linked |
+//! | Doubting | the peer or a ping node is received | to Linked |
+//! | Withdrawn | the peer or a ping node is received | restore addresses, to Linked |
 //! | Linked, Doubting | the peer's dead time is over, isolated | withdraw addresses, release, to Released |
 //! | Withdrawn | the same | release, to Released |
 //! | Withdrawn | the peer's dead time is over, not isolated | restore addresses, to Linked |
 //! | Released | a ping node has answered for a dead time | take everything, to Linked |
-//! | Released | the peer is heard | to Linked; the start exchange decides |
+//! | Released | the peer is received | to Linked; the start exchange decides |
 //!
-//! Nothing but Doubting waits for our own lateness: whoever else counts, counts from what it heard last.
-//! Doubting lasts once for each silence, so that a machine that is late all the time withdraws as well.
+//! Only Doubting waits because we are late: the other node counts from the last message that it received,
+//! whether we are late or not. There is one doubt for each silence, so that a machine that is late all the
+//! time withdraws as well.
 //!
-//! A process that began anew in place and holds nothing goes on as if it had heard everybody in that
-//! moment: the one before it may have let go because it was cut off, and nobody knows.
+//! A process that was restarted in place and holds nothing acts as if it had received all nodes at that
+//! moment: the process before it may have released because it was cut off, which is not recorded.
 //!
-//! Isolated is who heard a peer that had not left, and a ping node, whose silences began within one
-//! dead time of each other, and hears no ping node now. A peer that has just begun counts as well: it
-//! takes everything as soon as it holds us for dead. So does one that releases everything: it may be
-//! about to begin anew. For pairs only.
+//! A node is isolated when it received a peer that had not left, and a ping node, whose silences began
+//! within one dead time of each other, and it receives no ping node now. A peer that has just begun counts
+//! as well: it takes everything as soon as it has declared us dead. So does a peer that releases
+//! everything: it may be about to begin a new generation. For pairs only.
 
 use std::time::Duration;
 

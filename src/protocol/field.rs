@@ -74,26 +74,26 @@ words! {
     /// Keys of the groups that did not start at the giver of a standby, separated by blanks, in
     /// its `done`. Ours: sent to a Systole node only.
     FAILED = "systole_failed";
-    /// The run of the other node that the sender holds for dead. Ours, see `protocol/partition.rs`.
+    /// The run of the other node that the sender declared dead. Ours, see `protocol/partition.rs`.
     GONE = "systole_gone";
-    /// What a node's haresources says about owners, see `protocol/haresources_mark.rs`.
+    /// Mark of the owners in a node's haresources, see `protocol/haresources_mark.rs`.
     HARESOURCES = "systole_haresources";
-    /// Nodes that the sender of a status does not hear. Ours, see `protocol/hearing.rs`.
+    /// Nodes that the sender of a status does not receive. Ours, see `protocol/hearing.rs`.
     DEAF = "systole_deaf";
     /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
     RUNS = "systole_runs";
-    /// How many groups of other owners are among these, beside that and beside the verdict. Ours, see
+    /// How many of these groups have another owner; sent with `RUNS` and with `GONE`. Ours, see
     /// `protocol/partition.rs`.
     RUNS_FOREIGN = "systole_runs_foreign";
-    /// What a node's haresources says line by line, as one mark. Ours, as above.
+    /// Mark of all lines of a node's haresources. Ours, as above.
     LINES = "systole_lines";
-    /// The same, each line by marks of its own: while another node's differs.
+    /// Marks of each line, sent while another node's file differs.
     EACH_LINE = "systole_each_line";
-    /// A person wants groups handed over although haresources differ. Ours.
+    /// Hand groups over although haresources differ (`--force`). Ours.
     FORCE = "systole_force";
     /// Which groups run at the sender of a report. Ours, see `resources/facts/by_group.rs`.
     NAMES = "systole_names";
-    /// The newest question that the sender of a report had heard. Ours, see `protocol/question.rs`.
+    /// The newest question that the sender of a report had received. Ours, see `protocol/question.rs`.
     HEARD = "systole_heard";
     /// Sending client.
     FROM_ID = "from_id";
@@ -161,18 +161,17 @@ pub mod kind {
         /// Outcome of fencing.
         STONITH = "stonith";
     }
-    /// Types that begin so carry no sequence number.
+    /// Types with this prefix carry no sequence number.
     pub const UNSEQUENCED_PREFIX: &str = "NS_";
 
-    /// Whether only membership says messages of this type: no local program may.
-    /// Spec: docs/protocol/client-api.md,
-    /// 7.
+    /// Whether only membership may send messages of this type, and no local program.
+/// Spec: docs/protocol/client-api.md, 7.
     #[must_use]
     pub fn is_of_membership(kind: &str) -> bool {
         kind.starts_with(UNSEQUENCED_PREFIX) || matches!(kind, STATUS | REQ_NODES | REP_NODES)
     }
 
-    /// Whether only daemons say messages of this type: no client may.
+    /// Whether only daemons may send messages of this type, and no client.
     /// Spec: docs/protocol/client-api.md, 7.
     #[must_use]
     pub fn is_of_daemons(kind: &str) -> bool {

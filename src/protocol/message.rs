@@ -6,13 +6,13 @@ use smallvec::SmallVec;
 
 use super::field;
 
-/// The name of a field. Short ones, which are nearly all, cost no allocation.
+/// The name of a field. Short names, which are nearly all, need no allocation.
 pub type FieldName = SmallVec<[u8; 16]>;
 
-/// A text. Short ones cost no allocation.
+/// A text. Short texts need no allocation.
 pub type Text = SmallVec<[u8; 24]>;
 
-/// Fields that a received message has room for at once: a status message has a dozen.
+/// Number of fields for which a received message has room at once: a status message has a dozen.
 const USUAL_FIELDS: usize = 14;
 
 /// A field's value. Text holds any byte but NUL; it is usually ASCII.
@@ -28,7 +28,7 @@ pub enum Value {
     List(Vec<Vec<u8>>),
     /// Type 4: a compressed, serialised message.
     Compressed(Vec<u8>),
-    /// Type 5: a message that its sender meant to compress.
+    /// Type 5: a message that its sender meant to compress but did not.
     Uncompressed(Message),
 }
 
@@ -82,7 +82,7 @@ impl Message {
         self
     }
 
-    /// Appends a field; an existing one of the same name stays in front of it.
+    /// Appends a field; an existing one of the same name stays before it.
     pub fn push(&mut self, name: &str, value: Value) {
         self.fields.push(Field {
             name: FieldName::from_slice(name.as_bytes()),
@@ -197,7 +197,7 @@ impl Message {
         &self.fields
     }
 
-    /// About what it takes in memory, in bytes.
+    /// Approximate size in memory, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let of = |field: &Field| {

@@ -1,4 +1,4 @@
-//! The narrow types that names and identities are parsed into.
+//! Narrow types for names and identities.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ pub struct NodeName(Arc<str>);
 /// Why a text is not a node name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeNameError {
-    /// Nothing in it.
+    /// The text is empty.
     #[error("node name is empty")]
     Empty,
     /// More than 99 bytes.
@@ -70,7 +70,7 @@ impl fmt::Display for NodeName {
 pub struct MediumName(Arc<str>);
 
 impl MediumName {
-    /// Wraps a name that the configuration has checked.
+    /// Wraps a name that was already checked by the configuration.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.into())

@@ -1,4 +1,4 @@
-//! The netstring form: what UDP media and clients carry. Spec: docs/protocol/wire.md, 2.
+//! The netstring form, for UDP media and clients. Spec: docs/protocol/wire.md, 2.
 //!
 //! ```text
 //! ###\n  11:(0)t=status,  9:(1)u=....,  %%%\n   42:1 2e45a9976e...,
@@ -6,8 +6,8 @@
 //! <------------- body ------------------->
 //! ```
 //!
-//! [`split_body`] finds the body by walking lengths alone, so its digest is verified before
-//! anything in it is interpreted.
+//! [`split_body`] finds the body from the lengths alone, so its digest is verified before anything
+//! in it is interpreted.
 
 use nom::Parser;
 use nom::bytes::complete::{tag, take};
@@ -24,11 +24,11 @@ pub const START: &[u8] = b"###\n";
 /// Last bytes of a message's body.
 pub const END: &[u8] = b"%%%\n";
 
-/// Splits one netstring from the front of `input`: its content and what follows.
+/// Splits one netstring from the front of `input`: its content and the rest.
 ///
 /// # Errors
 /// [`Malformed::CutOff`] when more input could complete it; otherwise the length is not a plain
-/// decimal number (leading zeros are fine), or no comma follows.
+/// decimal number (leading zeros are accepted), or no comma follows.
 pub(super) fn netstring(input: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let no_length = || Malformed::BadLength(excerpt(input));
     let (rest, digits) = digits(input).map_err(|()| no_length())?;
@@ -67,13 +67,13 @@ fn bytes(count: usize, input: &[u8]) -> Step<'_> {
         .map_err(|_| ())
 }
 
-/// Splits `input` into the body of the message it begins with and what follows.
+/// Splits `input` into the body of the message at its beginning and the rest.
 ///
-/// Looks at lengths only. An end marker inside an item is data.
+/// Uses the lengths only. An end marker inside an item is data.
 ///
 /// # Errors
 /// [`Malformed::CutOff`] or [`Malformed::NoEndMarker`] when more input could complete the body,
-/// another one when nothing could.
+/// another error when nothing could.
 pub fn split_body(input: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (mut rest, _) = symbol(START, input).map_err(|()| Malformed::NoStartMarker)?;
     loop {
@@ -88,16 +88,17 @@ pub fn split_body(input: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     }
 }
 
-/// The token in the trailer that `after_body` begins with. Bytes after it are tolerated.
+/// The token in the trailer at the beginning of `after_body`. Bytes after the trailer are
+/// tolerated.
 #[must_use]
 pub fn trailer_token(after_body: &[u8]) -> Option<&[u8]> {
     netstring(after_body).ok().map(|(token, _)| token)
 }
 
-/// Reads a body: from the start marker to the end marker, and nothing behind it.
+/// Reads a body: from the start marker to the end marker, with nothing after it.
 ///
 /// # Errors
-/// [`Malformed`] with the first thing that is wrong.
+/// [`Malformed`] with the first error found.
 pub fn parse(body: &[u8]) -> Result<Message, Malformed> {
     parse_nested(body, 0, &mut Assembly::new())
 }

@@ -1,4 +1,4 @@
-//! The table of nodes: what is known of each, in configuration order.
+//! The table of nodes, in configuration order, with everything that membership knows of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::clock::Monotonic;
 
 /// Nodes in the table, ping nodes included; the legacy limit. Spec: docs/protocol/wire.md, 6.
 pub const MAX_NODES: usize = 100;
-/// Longest dead time a node may announce: a broken peer shall not become immortal.
+/// Longest dead time that a node may announce, so that a broken peer can be declared dead.
 pub const MAX_DEAD_TIME: Duration = Duration::from_secs(3600);
-/// Weight of a node that nobody weighed.
+/// Weight of a node for which none was set.
 const DEFAULT_WEIGHT: u32 = 100;
-/// Most numbers remembered of a run that no status has told of yet: a starting node's first status
-/// overtakes at most the few messages of its first second.
+/// Most numbers remembered of a run that no status has announced yet: a starting node's first
+/// status overtakes at most the few messages of its first second.
 const MAX_AHEAD: usize = 64;
 
 /// Longest site text, in bytes.
@@ -28,33 +28,33 @@ pub const MAX_SITE_BYTES: usize = 255;
 /// Longest list of capability words, in bytes: a few dozen bytes in every heartbeat.
 pub const MAX_CAPABILITY_BYTES: usize = 128;
 
-/// Messages of a run that we do not know yet, kept until its first status: a node says a handful
-/// of things at its start.
+/// Messages of a run that we do not know yet, kept until its first status: a node sends a handful
+/// of messages at its start.
 const MAX_EARLY: usize = 8;
 
-/// Notices of clients that wait for missing messages of their node. Beyond it the oldest waits no
-/// longer: more clients come and go in a gap only where something is wrong.
+/// Notices of clients that wait for missing messages of their node. Beyond this number the oldest
+/// is delivered: more clients come and go during a gap only when something is wrong.
 const MAX_HELD_NOTICES: usize = 64;
 
-/// Memory for what is kept of one node until a missing message or a status comes, in bytes, for the
-/// notices and for the early messages each. A real one takes a few hundred bytes; a compressed
-/// datagram of a few hundred bytes can hold one of two megabytes, and this memory is locked.
+/// Memory for messages of one node that wait for a missing message or a status, in bytes; for the
+/// notices and for the early messages each. A real one has a few hundred bytes. A compressed
+/// datagram of a few hundred bytes can contain one of two megabytes, and this memory is locked.
 const MAX_KEPT_BYTES: usize = 256 * 1024;
 
-/// A message of a run that its sender's status has not begun yet.
+/// A message of a run that no status of its sender has begun yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Early {
     /// The run.
     pub generation: Generation,
     /// Its number.
     pub seq: Sequence,
-    /// Who heard it.
+    /// The medium that received it.
     pub medium: MediumName,
     /// The message.
     pub message: Message,
 }
 
-/// What a node is to us.
+/// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
     /// Ourselves.
@@ -70,62 +70,64 @@ pub enum NodeKind {
 pub struct Node {
     /// Name.
     pub name: NodeName,
-    /// What it is to us.
+    /// Its kind.
     pub kind: NodeKind,
     /// Uuid, once learnt; `None` while another node has the same.
     pub uuid: Option<NodeUuid>,
-    /// Another node has this uuid as well: nobody may be addressed by it.
+    /// Another node has this uuid as well: no message may be addressed to it.
     pub uuid_is_shared: bool,
     /// Status word.
     pub status: NodeStatus,
-    /// Run; 0: never heard.
+    /// Generation of its run; 0: nothing was received yet.
     pub generation: Generation,
-    /// Anything was heard since start or since its last death.
+    /// Anything was received since the start or since its last death.
     pub heard: bool,
-    /// Numbers heard and missing.
+    /// Numbers received and missing.
     pub window: Window,
-    /// The run in which an earlier process of ours knew it, and a number: what follows that is asked for.
+    /// The run in which an earlier process of ours knew it, and a number: messages after that
+    /// number are asked for.
     pub heard_before: Option<(Generation, Option<Sequence>)>,
-    /// Highest number of this run heard before its last death: what is not above it comes late.
+    /// Highest number of this run received before its last death: a number not above it is a late
+    /// copy.
     pub heard_to: Sequence,
-    /// A run newer than the one known, and its numbers that were taken before its first status
-    /// told of it; at most [`MAX_AHEAD`].
+    /// A run newer than the known one, and its numbers that were handled before its first status;
+    /// at most [`MAX_AHEAD`].
     pub ahead: (Generation, BTreeSet<Sequence>),
     /// Requests for the missing ones.
     pub requests: Requests,
-    /// What came ahead of the status that begins its run.
+    /// Messages that came before the status that begins their run.
     pub early: Vec<Early>,
-    /// Join and leave notices behind a missing message, in the order of their numbers.
+    /// Join and leave notices after a missing message, in the order of their numbers.
     held_notices: BTreeMap<Sequence, Message>,
-    /// When the owner was told last that messages of it were lost for good.
+    /// When the owner of the core was last told that messages of it were lost for good.
     pub loss_told: Option<Monotonic>,
-    /// More was lost since.
+    /// More was lost since then.
     pub loss_untold: bool,
-    /// Whether it hears us.
+    /// Whether it receives us.
     pub ears: Ears,
     /// Number of the last status taken.
     pub status_seq: Sequence,
-    /// When the last status was taken; `None` after a restart, so that no gap is reported.
+    /// When the last status was accepted; `None` after a restart, so that no gap is reported.
     pub last_status: Option<Monotonic>,
-    /// Since when it is silent.
+    /// Since when it has been silent.
     pub silent_since: Monotonic,
     /// How long it may be silent.
     pub dead_after: Duration,
-    /// It has said so to this process.
+    /// It has announced that to this process.
     pub dead_time_told: bool,
-    /// What it acknowledged of ours.
+    /// The highest number of ours that it acknowledged.
     pub acked: Sequence,
-    /// What we have to acknowledge to it at the end of the batch.
+    /// The number that we must acknowledge to it at the end of the batch.
     pub ack_due: Option<Sequence>,
     /// Which of its messages we acknowledge: `seq mod 10`.
     pub ack_trigger: u64,
     /// Capability words of its present run.
     pub capabilities: BTreeSet<String>,
-    /// We have declared its present run dead, whether it was heard again since or not.
+    /// We have declared its present run dead, whether it was received again since or not.
     pub given_up: bool,
     /// How its haresources compares with ours.
     pub haresources: Compared,
-    /// Its first status change is held back: it joined by itself.
+    /// The report of its first status change waits: it joined by itself.
     pub withheld: bool,
     /// Quorum weight.
     pub weight: u32,
@@ -136,13 +138,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether it is another node that understands more than legacy.
+    /// Whether it is another node, and one with Systole's capabilities.
     #[must_use]
     pub fn is_systole_peer(&self) -> bool {
         self.kind == NodeKind::Peer && !self.capabilities.is_empty()
     }
 
-    /// A node never heard.
+    /// A node from which nothing was received yet.
     #[must_use]
     pub fn new(
         name: NodeName,
@@ -198,7 +200,7 @@ impl Node {
         !matches!(self.kind, NodeKind::Ping)
     }
 
-    /// What the verdict on a message's run needs.
+    /// What is known of its run, to judge a message.
     #[must_use]
     pub const fn known_run(&self) -> KnownRun {
         KnownRun {
@@ -213,14 +215,14 @@ impl Node {
         self.heard_to = self.heard_to.max(self.window.last().unwrap_or_default());
         self.window.clear();
         self.requests.clear();
-        // A death or a new run makes void what was lost.
+        // After a death or a new run, losses of the old run do not matter.
         self.loss_untold = false;
         self.ears = Ears::default();
         self.acked = Sequence(0);
         self.ack_due = None;
     }
 
-    /// Forgets the last run and takes a new one. Spec: docs/protocol/wire.md, 13.2.
+    /// Forgets the last run and accepts a new one. Spec: docs/protocol/wire.md, 13.2.
     pub fn take_generation(&mut self, generation: Generation) {
         self.forget_tracking();
         self.heard_to = Sequence(0);
@@ -238,8 +240,9 @@ impl Node {
         self.window.first_missing().is_some_and(|first| first < seq)
     }
 
-    /// Keeps a notice until what is missing before it has come or was given up. Returns those that
-    /// cannot wait any longer, the oldest first. Spec: docs/protocol/client-api.md, 9, barrier.
+    /// Keeps a notice until the messages missing before it have come or were given up. Returns
+    /// those that cannot wait any longer, the oldest first. Spec: docs/protocol/client-api.md, 9,
+    /// barrier.
     pub fn hold_notice(&mut self, seq: Sequence, notice: Message) -> Vec<Message> {
         self.held_notices.insert(seq, notice);
         let mut bytes = total_bytes(self.held_notices.values());
@@ -254,7 +257,7 @@ impl Node {
         released
     }
 
-    /// The next notice below `limit` that nothing holds back any more.
+    /// The next notice below `limit` for which no earlier message is missing.
     pub fn next_notice(&mut self, limit: Sequence) -> Option<Message> {
         let first = *self.held_notices.first_key_value()?.0;
         let free = first < limit && !self.misses_before(first);
@@ -263,13 +266,13 @@ impl Node {
             .map(|(_, notice)| notice)
     }
 
-    /// All notices that are held back: what is missing will not come.
+    /// All notices that wait: the missing messages will not come.
     pub fn take_notices(&mut self) -> impl Iterator<Item = Message> + use<> {
         std::mem::take(&mut self.held_notices).into_values()
     }
 
-    /// Keeps a message of a run that we do not know yet; the oldest go when there are too many or
-    /// they are too large.
+    /// Keeps a message of a run that we do not know yet; the oldest are dropped when there are too
+    /// many or they are too large.
     pub fn keep_early(&mut self, early: Early) {
         let same = |kept: &Early| (kept.generation, kept.seq) == (early.generation, early.seq);
         if self.early.iter().any(same) {
@@ -283,8 +286,8 @@ impl Node {
         }
     }
 
-    /// Notes a number of a run that no status has told of yet. `false`: there are too many, it was
-    /// noted before, or it is of an older run than one that was heard of.
+    /// Notes a number of a run that no status has announced yet. `false`: there are too many, it
+    /// was noted before, or its run is older than another that was noted.
     pub fn note_ahead(&mut self, generation: Generation, seq: Sequence) -> bool {
         if generation < self.ahead.0 {
             return false;
@@ -295,20 +298,21 @@ impl Node {
         self.ahead.1.len() < MAX_AHEAD && self.ahead.1.insert(seq)
     }
 
-    /// Whether a message of the present run was taken before that run was known.
+    /// Whether a message of the present run was handled before that run was known.
     #[must_use]
     pub fn was_ahead(&self, generation: Generation, seq: Sequence) -> bool {
         generation == self.generation && self.ahead.0 == generation && self.ahead.1.contains(&seq)
     }
 
-    /// Stores the text of the field `systole`; refuses what is too long or not words.
+    /// Stores the text of the field `systole`; refuses a text that is too long or no list of words.
     pub fn advertise(&mut self, text: Option<&str>) {
         let text = text.unwrap_or_default();
         let well_formed = text.len() <= MAX_CAPABILITY_BYTES
             && text
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-        // Twice per second and node: leave the set alone while it says the same.
+        // This happens twice per second and node: the set is not rebuilt while the text is the
+        // same.
         let same = text
             .split('.')
             .filter(|word| !word.is_empty())
@@ -337,19 +341,19 @@ fn total_bytes<'a>(messages: impl Iterator<Item = &'a Message>) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeIndex(usize);
 
-/// Why a sender is not known.
+/// The sender of a message, found by name and uuid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
     /// In the table.
     Known(NodeIndex),
     /// The name is in the table, and another node there has the uuid.
     Shares {
-        /// Who it is by its name.
+        /// The sender, by its name.
         index: NodeIndex,
-        /// Who has the uuid.
+        /// The node that has the uuid.
         holder: NodeIndex,
     },
-    /// Neither uuid nor name is.
+    /// Neither uuid nor name is in the table.
     Unknown,
     /// The uuid belongs to a node of this name; the sender's name is not in the table.
     Renamed(NodeName),
@@ -417,9 +421,9 @@ impl NodeTable {
             .map(NodeIndex)
     }
 
-    /// Who sent a message. A configured name decides, whatever the uuid: two machines with one
-    /// uuid are what a copied disk looks like, and each must go on hearing the other. A known uuid
-    /// under a name that is not configured renames nobody. Spec: docs/protocol/wire.md, 11.2.
+    /// Finds the sender of a message. A configured name decides, whatever the uuid is: after
+    /// copying a disk two machines have one uuid, and each must still receive the other. A known
+    /// uuid under a name that is not configured renames no node. Spec: docs/protocol/wire.md, 11.2.
     #[must_use]
     pub fn sender(&self, name: &str, uuid: Option<&NodeUuid>) -> Sender {
         let holder = uuid.and_then(|uuid| self.find_uuid(uuid));
@@ -460,7 +464,7 @@ impl NodeTable {
         self.nodes.is_empty()
     }
 
-    /// Members that are `up` or `active`, ourselves included whatever we say.
+    /// Members that are `up` or `active`, ourselves included in any status.
     #[must_use]
     pub fn living(&self) -> usize {
         self.nodes
@@ -471,7 +475,8 @@ impl NodeTable {
             .count()
     }
 
-    /// What every member that is not dead has of ours. Spec: docs/protocol/wire.md, 15.3.
+    /// The highest number of ours that every member that is not dead has acknowledged. Spec:
+    /// docs/protocol/wire.md, 15.3.
     #[must_use]
     pub fn acknowledged_by_all(&self, highest: Sequence) -> Sequence {
         self.nodes

@@ -1,7 +1,7 @@
-//! What membership tells its owner: things to do, and events for the resource core.
+//! Outputs of membership: things to do, and events for the resource core.
 //!
-//! An owner works outputs off first-in first-out and appends what its reactions produce at the
-//! end. Then messages reach the wire in the order of their numbers and the resource core sees
+//! The owner works outputs off first-in first-out and appends the results of its reactions at the
+//! end. Then messages reach the wire in the order of their numbers and the resource core receives
 //! events in the order in which they happened. Spec: docs/protocol/wire.md, 9.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use super::partition::Weight;
 use super::status::NodeStatus;
 use crate::notice::Notice;
 
-/// How a message was taken; clients choose by it. Spec: docs/protocol/client-api.md, 8.1.
+/// How a message was handled; clients choose by it. Spec: docs/protocol/client-api.md, 8.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
     /// Ordinary messages, and status messages that change something. Every client.
@@ -27,12 +27,12 @@ pub enum Treatment {
     Duplicate,
     /// Requests to send again. Debugging clients.
     Protocol,
-    /// `query-cstatus`: for the client registry itself, shown to nobody.
+    /// `query-cstatus`: for the client registry itself; no client receives it.
     Registry,
 }
 
 impl Treatment {
-    /// Its bit in a client's message mask; `None` for what no client is shown.
+    /// Its bit in a client's message mask; `None` if no client receives it.
     #[must_use]
     pub const fn mask_bit(self) -> Option<u64> {
         match self {
@@ -46,12 +46,12 @@ impl Treatment {
     }
 }
 
-/// Something that follows from a call into [`Membership`](super::membership::Membership).
+/// Something to do after a call into [`Membership`](super::membership::Membership).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Send on every medium: complete but for authentication.
+    /// Send on every medium; complete except for authentication.
     Transmit(Message),
-    /// A line for people.
+    /// A log line.
     Notice(Notice),
     /// A node's status word changed, our own included.
     NodeStatusChanged {
@@ -76,7 +76,7 @@ pub enum Output {
         /// Which clients are interested.
         treatment: Treatment,
     },
-    /// Our own heartbeat went round: the thread that beats works.
+    /// Our own heartbeat has passed through the core: the thread that sends heartbeats works.
     OwnHeartbeat,
     /// Communication is up; the own status is `active` and was sent. `first` is `false` after
     /// [`begin_new_generation`](super::membership::Membership::begin_new_generation): the client
@@ -85,7 +85,7 @@ pub enum Output {
         /// First time in this process.
         first: bool,
     },
-    /// What the node does or does not do, and why: for `systole why`.
+    /// A decision of the node and its cause, for `systole why`.
     Decided {
         /// What.
         what: String,
@@ -98,10 +98,11 @@ pub enum Output {
     Resource(ResourceEvent),
 }
 
-/// What the resource core must know. Every event is complete: no question is asked back.
+/// What the resource core must know. Every event is complete: the resource core asks no question
+/// back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceEvent {
-    /// A node begins a new run. Comes before [`Self::NodeRestarted`], when that comes.
+    /// A node begins a new run. Comes before [`Self::NodeRestarted`], if there is one.
     Speaks {
         /// Which.
         node: NodeName,
@@ -115,9 +116,9 @@ pub enum ResourceEvent {
         /// Groups whose lines differ; `None`: none does; `Some(None)`: it is not known which.
         differing: Option<Option<BTreeSet<GroupKey>>>,
     },
-    /// A message accepted for us that membership does not consume itself: `starting`,
-    /// `resource`, `ask_resources`, `hb_takeover`, `ip-request`, `ip-request-resp`, `shutdone`,
-    /// `stonith` and every unknown type. Own messages come too, after they were transmitted.
+    /// An accepted message that membership does not handle itself: `starting`, `resource`,
+    /// `ask_resources`, `hb_takeover`, `ip-request`, `ip-request-resp`, `shutdone`, `stonith` and
+    /// every unknown type. Own messages come too, after they were transmitted.
     Message {
         /// Sender, checked.
         from: NodeName,
@@ -126,15 +127,16 @@ pub enum ResourceEvent {
         /// The message.
         message: Message,
     },
-    /// A node was silent for its dead time. Spec: docs/protocol/membership.md, 5.
+    /// A node was silent for its dead time and is declared dead. Spec: docs/protocol/membership.md,
+    /// 5.
     NodeDead {
         /// The node.
         node: NodeName,
-        /// Whether anything of it was heard since start or since its last death.
+        /// Whether anything of it was received since the start or since its last death.
         heard: bool,
         /// Whether it is a ping node: no resources, only the hook.
         ping: bool,
-        /// Whether it knows which of the two yields after a partition.
+        /// Whether it knows the rule by which one of two nodes yields after a partition.
         yields: bool,
         /// The synthetic status message for hooks.
         message: Message,
@@ -151,7 +153,7 @@ pub enum ResourceEvent {
         /// The status message, for hooks.
         message: Message,
     },
-    /// A node came with a higher generation: everything known of its resources is void. Status
+    /// A node has a higher generation: everything known of its resources is obsolete. Status
     /// changes follow. Spec: docs/protocol/membership.md, 6.1.
     NodeRestarted {
         /// The node.
@@ -159,43 +161,43 @@ pub enum ResourceEvent {
         /// It had been declared dead before.
         was_dead: bool,
     },
-    /// A node that we had declared dead is back with the generation it had: both sides may hold
+    /// A node that we had declared dead is back with its old generation: both nodes may hold
     /// everything. Spec: docs/protocol/membership.md, 6.2.
     ReturnedAfterPartition {
         /// The node.
         node: NodeName,
-        /// Whether it knows which of the two yields.
+        /// Whether it knows the rule by which one of two nodes yields.
         yields: bool,
     },
-    /// A status of a living node shows that it declared a run of ours dead. Comes with each of
-    /// its status messages, and before a change of its status word is told.
+    /// A status of a living node says that it declared a run of ours dead. Comes with each such
+    /// status message, and before a change of its status word.
     GivenUp {
         /// The node.
         node: NodeName,
-        /// Its weight.
+        /// Its strength in the split.
         weight: Weight,
         /// Whether we had declared its present run dead, too.
         mutual: bool,
-        /// Whether it was an earlier run: it has not heard the present one.
+        /// Whether it was an earlier run: the node has not received the present one.
         earlier_run: bool,
     },
-    /// Messages of a node that lives were lost for good: more were missing than can be asked for,
-    /// or the node cannot send them again. What they said is unknown, so what was only said once
-    /// must be asked for or said again. At most once a second for each node; a loss within that
-    /// second is told at its end. Spec: docs/protocol/wire.md, 13.2 and 14.
+    /// Messages of a living node were lost for good: more were missing than can be asked for, or
+    /// the node cannot send them again. Their content is unknown, so anything that is sent only
+    /// once must be asked for or sent again. At most once a second for each node; a loss within
+    /// that second is reported at its end. Spec: docs/protocol/wire.md, 13.2 and 14.
     WordsLost {
         /// Whose messages.
         node: NodeName,
     },
-    /// A link changed; only the hook is interested.
+    /// A link changed; only the hook needs this.
     LinkChanged {
         /// The `ifstat` message for the hook.
         message: Message,
     },
-    /// Nothing of ours was sent for at least our own dead time: peers may have given us up. Comes
-    /// before anything else of the call; no heartbeat goes out in that call, so that the owner
-    /// can begin a new generation first; it must tick again at once.
-    /// Spec: docs/protocol/membership.md, 6.3.
+    /// Nothing of ours was sent for at least our own dead time: peers may have declared us dead.
+    /// Comes before anything else of the call. No heartbeat is sent in that call, so that the owner
+    /// can begin a new generation first; it must tick again at once. Spec:
+    /// docs/protocol/membership.md, 6.3.
     OwnHeartbeatLost {
         /// How long nothing was sent.
         silent: Duration,

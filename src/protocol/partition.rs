@@ -1,56 +1,56 @@
 //! After a partition: what two Systole nodes tell each other, and which of them yields.
 //!
-//! While a node holds a run of the other for dead, its status messages say so in the field
+//! While a node has declared a run of the other dead, its status messages name that run in the field
 //! `systole_gone`: `GENERATION.BEFORE.RUNS`, the generation in hex. A node that reads its own present
-//! generation there has been given up by a peer that lives. Full `resource` reports carry
+//! generation there was declared dead by a peer that lives. Full `resource` reports carry
 //! `BEFORE.RUNS` in `systole_runs`. Both fields are sent only to a peer that advertises
-//! [`YIELD`]; the second also while the peer is not heard, for it may hear us. Beside either
-//! `systole_runs_foreign` says how many of the groups that run are not the sender's own, so that one that
-//! is not heard knows which half nobody serves.
+//! [`YIELD`]; the second also while the peer is not received, because the peer may receive us. With either
+//! field `systole_runs_foreign` says how many of the running groups are not the sender's own, so that a node
+//! that is not received knows which half has no owner.
 //!
-//! | own verdict on the sender | what the sender runs | what we run | who yields |
+//! | Have we declared the sender dead? | what the sender runs | what we run | which node yields |
 //! |---|---|---|---|
-//! | none | something | - | we |
-//! | none | nothing | something | the sender |
-//! | none | nothing | nothing | we |
-//! | dead too | - | - | [`yields`] |
+//! | no | something | - | we |
+//! | no | nothing | something | the sender |
+//! | no | nothing | nothing | we |
+//! | yes | - | - | [`yields`] |
 //!
-//! Whoever yields begins a new generation in the same instant: that is how the other side sees it.
+//! The node that yields begins a new generation in the same instant: by this the other node notices it.
 
 use super::name::{Generation, NodeName};
 
 /// Capability word of a node that knows these rules.
 pub const YIELD: &str = "yield";
 
-/// What a node puts on the scales.
+/// A node's strength in a split: the numbers by which one of two nodes yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Weight {
-    /// Groups that it ran when it last declared the other node dead: what it took over after that
-    /// does not count.
+    /// Number of groups that it ran when it last declared the other node dead: groups that it took
+    /// over after that do not count.
     pub before: u32,
-    /// Groups that it runs or is about to start now.
+    /// Number of groups that it runs now or is about to start.
     pub runs: u32,
-    /// How many of these have another owner; `None`: it does not tell.
+    /// How many of these have another owner; `None`: the node does not report it.
     pub foreign: Option<u32>,
 }
 
-/// A half of the groups, from the view of the node that reads a weight.
+/// One half of the groups, from the view of the node that reads a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Half {
     /// The reader's own groups.
     Ours,
-    /// The groups of the node that weighs.
+    /// The groups of the node that sent the weight.
     Theirs,
 }
 
 impl Weight {
-    /// As it stands in a message.
+    /// The text in a message.
     #[must_use]
     pub fn to_text(self) -> String {
         format!("{}.{}", self.before, self.runs)
     }
 
-    /// Reads [`to_text`](Self::to_text) back.
+    /// Reads a text made by [`to_text`](Self::to_text).
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let (before, runs) = text.split_once('.')?;
@@ -61,15 +61,15 @@ impl Weight {
         })
     }
 
-    /// Adds what stands in `systole_runs_foreign`.
+    /// Adds the value of `systole_runs_foreign`.
     #[must_use]
     pub fn with_foreign(self, text: Option<&str>) -> Self {
         let foreign = text.and_then(|text| text.parse().ok());
         Self { foreign, ..self }
     }
 
-    /// Whether the other node of a pair, which weighs this, runs anything of a half or is about to start
-    /// it, as far as it tells.
+    /// Whether the node that sent this weight runs any group of a half or is about to start one, as
+    /// far as it reports. For a pair.
     #[must_use]
     pub fn serves(self, half: Half) -> bool {
         match (half, self.foreign) {
@@ -80,7 +80,7 @@ impl Weight {
     }
 }
 
-/// A sender's word that it holds a run of the receiver for dead.
+/// A sender's statement that it declared a run of the receiver dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// The run.
@@ -90,13 +90,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// As it stands in a message.
+    /// The text in a message.
     #[must_use]
     pub fn to_text(self) -> String {
         format!("{:x}.{}", self.generation.0, self.weight.to_text())
     }
 
-    /// Reads [`to_text`](Self::to_text) back.
+    /// Reads a text made by [`to_text`](Self::to_text).
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let (generation, weight) = text.split_once('.')?;
@@ -107,9 +107,9 @@ impl Verdict {
     }
 }
 
-/// Whether it is us who yields when both sides had given the other up: the one that runs nothing;
-/// else the one that ran fewer groups before; else the one whose name comes later in the alphabet.
-/// Of two nodes that see the same weights exactly one does.
+/// Whether this node yields when both nodes had declared each other dead: the node that runs
+/// nothing yields; else the node that ran fewer groups before; else the node whose name comes later
+/// in the alphabet. For the same weights exactly one of the two nodes yields.
 #[must_use]
 pub fn yields(own: &NodeName, ours: Weight, other: &NodeName, theirs: Weight) -> bool {
     match (ours.runs == 0, theirs.runs == 0) {
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(weight(Some("0")), (false, true));
         assert_eq!(weight(Some("1")), (true, true));
         assert_eq!(weight(Some("2")), (true, false));
-        // A node of before does not tell, and nonsense is no word.
+        // An older version does not report it, and nonsense counts as no report.
         assert_eq!(weight(None), (true, true));
         assert_eq!(weight(Some("-1")), (true, true));
         let nothing = Weight::default().with_foreign(Some("0"));

@@ -1,8 +1,8 @@
-//! ICMP echo for ping nodes: what is asked, and which answers count.
+//! ICMP echo for ping nodes: the requests, and which answers count.
 //! Spec: docs/protocol/wire.md, 19.
 //!
-//! The request carries the very message that we want to hear back. A reply counts only if it
-//! answers a request of the last `deadping`, byte for byte as it was sent, and only once: then a
+//! The request contains the very message that we want to receive back. A reply counts only if it
+//! answers a request of the last `deadping`, byte for byte as it was sent, and only once. So a
 //! recorded reply cannot keep a ping node alive, and a group lives by the first host that answers.
 
 use std::collections::VecDeque;
@@ -27,20 +27,20 @@ use super::wire::EncodeError;
 use crate::clock::Monotonic;
 use crate::protocol::wire::MessageFormat;
 
-/// Requests remembered per ping node; legacy remembers as many. At a keepalive of 20 ms the oldest
-/// is two and a half seconds old: no network that is worth asking takes longer.
+/// Requests remembered per ping node, as many as in legacy. At a keepalive of 20 ms the oldest is
+/// two and a half seconds old: no usable network takes longer.
 pub const MAX_OUTSTANDING: usize = 128;
 
-/// The directive of a group, and the word in its messages.
+/// The directive of a group, and its name in messages.
 pub const PING_GROUP: &str = "ping_group";
 
 /// Bytes before the payload of an echo request or reply.
 const ECHO_HEADER_BYTES: usize = 8;
 
-/// Bytes of an IPv4 header are counted in units of four.
+/// The length of an IPv4 header is counted in units of four bytes.
 const IPV4_HEADER_UNIT_BYTES: usize = 4;
 
-/// Which ICMP a host is asked by.
+/// The ICMP version by which a host is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// ICMP over IPv4.
@@ -50,7 +50,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// That of an address.
+    /// The version for an address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address {
@@ -60,7 +60,7 @@ impl Family {
     }
 }
 
-/// Tells our requests from those of other programs on the host.
+/// Distinguishes our requests from those of other programs on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identifier(pub u16);
 
@@ -78,11 +78,11 @@ impl Identifier {
 /// One echo reply, its payload not interpreted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply<'a> {
-    /// Whose request it answers.
+    /// The identifier of the request that it answers.
     pub identifier: Identifier,
-    /// Which of them.
+    /// The sequence number of that request.
     pub sequence: u16,
-    /// What was sent with it, if the network is honest.
+    /// The payload of that request, if the network did not change it.
     pub payload: &'a [u8],
 }
 
@@ -110,7 +110,7 @@ pub fn request(
             let sum = checksum(&IcmpPacket::new(echo.packet())?);
             echo.set_checksum(sum);
         }
-        // The two echo requests differ in their type alone.
+        // The two echo requests differ only in their type.
         Family::V6 => {
             MutableIcmpv6Packet::new(&mut bytes)?.set_icmpv6_type(Icmpv6Types::EchoRequest)
         }
@@ -118,8 +118,8 @@ pub fn request(
     Some(bytes)
 }
 
-/// Reads what a raw socket heard: IPv4 with its IP header, ICMPv6 without. `None` for everything
-/// that is no echo reply.
+/// Reads what a raw socket received: IPv4 with its IP header, ICMPv6 without. `None` for everything
+/// that is not an echo reply.
 #[must_use]
 pub fn reply(family: Family, heard: &[u8]) -> Option<Reply<'_>> {
     let icmp = match family {
@@ -141,7 +141,7 @@ pub fn reply(family: Family, heard: &[u8]) -> Option<Reply<'_>> {
     })
 }
 
-/// One request on its way.
+/// One request without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Sent {
     sequence: u16,
@@ -164,12 +164,12 @@ pub struct Pinger {
     sent: VecDeque<Sent>,
 }
 
-/// What to send.
+/// A request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Number of the request; the same for all hosts of a group.
     pub sequence: u16,
-    /// What goes into it.
+    /// Its payload.
     pub payload: Bytes,
 }
 
@@ -194,7 +194,7 @@ impl Pinger {
         }
     }
 
-    /// Whom to ask: the last host of a group first, as legacy.
+    /// The hosts to ask: the last host of a group first, as in legacy.
     pub fn hosts(&self) -> impl Iterator<Item = IpAddr> {
         self.hosts.iter().rev().copied()
     }
@@ -205,9 +205,10 @@ impl Pinger {
         self.identifier
     }
 
-    /// What to ask when `message` leaves this node: something for a status, nothing for all else.
+    /// The request to send when `message` leaves this node: there is one for a status, and none for
+    /// other messages.
     ///
-    /// The message within is signed twice in both message formats, field and trailer, as legacy.
+    /// The message in it is signed twice in both message formats, field and trailer, as in legacy.
     ///
     /// # Errors
     /// [`EncodeError`] when the message cannot be written.
@@ -244,7 +245,7 @@ impl Pinger {
         Ok(Some(Question { sequence, payload }))
     }
 
-    /// The message that a reply brings home, if it counts. `from`: for a group one of its hosts.
+    /// The message in a reply, if the reply counts. `from` is, for a group, one of its hosts.
     pub fn answer(
         &mut self,
         reply: &Reply<'_>,

@@ -1,20 +1,21 @@
-//! Questions and what answers them.
+//! Which message answers which question.
 //!
-//! A `starting` message asks the other node what it holds. A report says nothing of whether it was
-//! sent before or after its sender heard the question: one that was sent long before, and comes now
-//! because it was lost at first, looks like an answer. So a full report between two Systole nodes of a
-//! pair names the newest `starting` of the other node that its sender had heard, in the field
-//! `systole_heard`: `GENERATION.SEQUENCE`, both in hex, or `0.0` for none. It is sent only to a peer that
-//! advertises [`ECHO`]. In the same way an `ip-request-resp` names the newest `ip-request` of the node it is
-//! for, and the words of the taker in a standby (`ask_resources`, `other` and `done`) name the giver's `me`.
+//! A `starting` message asks the other node what it holds. A report does not say whether it was
+//! sent before or after its sender received the question: an old report that was lost at first and
+//! comes now looks like an answer. So a full report between two Systole nodes of a pair names the
+//! newest `starting` of the other node that its sender had received, in the field `systole_heard`:
+//! `GENERATION.SEQUENCE`, both in hex, or `0.0` for none. It is sent only to a peer that advertises
+//! [`ECHO`]. In the same way an `ip-request-resp` names the newest `ip-request` of the node that it
+//! answers, and the messages of the taker in a standby (`ask_resources`, `other` and `done`) name
+//! the giver's `me`.
 
 use super::field;
 use super::message::Message;
 
-/// Capability word of a node whose reports say what they answer.
+/// Capability word of a node whose reports name the question that they answer.
 pub const ECHO: &str = "echo";
 
-/// Where a message stands among those of its sender: by generation first, then by number.
+/// Position of a message among those of its sender: by generation first, then by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
     generation: u64,
@@ -22,7 +23,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Of a message; before all others when it says nothing.
+    /// The position of a message; before all others when the message has none.
     #[must_use]
     pub fn of(message: &Message) -> Self {
         let number = |name| message.hex(name).unwrap_or(0);
@@ -44,13 +45,13 @@ impl Position {
         self.sequence
     }
 
-    /// As it stands in a message.
+    /// The text in a message.
     #[must_use]
     pub fn to_text(self) -> String {
         format!("{:x}.{:x}", self.generation, self.sequence)
     }
 
-    /// Reads [`to_text`](Self::to_text) back.
+    /// Reads a text made by [`to_text`](Self::to_text).
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let (generation, sequence) = text.split_once('.')?;

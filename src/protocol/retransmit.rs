@@ -9,15 +9,16 @@ use rand::rngs::StdRng;
 use super::name::Sequence;
 use crate::clock::Monotonic;
 
-/// Shortest pause before the first request: plain reordering shall cause none.
+/// Shortest pause before the first request: plain reordering shall cause no request.
 const FIRST_REQUEST_MIN: Duration = Duration::from_millis(50);
 /// Below this `max_rexmit_delay` the first request may come at once.
 const SHORT_DELAY: Duration = Duration::from_millis(100);
 
-/// Shortest pause between two requests, whatever ha.cf says: a pause of 0 would never end.
+/// Shortest pause between two requests, whatever ha.cf says: a pause of 0 would cause an endless
+/// loop.
 const SHORTEST_REPEAT: Duration = Duration::from_millis(10);
 
-/// The requests outstanding toward one node. As many as its window misses, so bounded by
+/// The open requests to one node. There are as many as numbers missing in its window, at most
 /// [`MAX_MISSING`](super::sequence::MAX_MISSING).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requests {

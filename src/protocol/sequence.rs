@@ -1,5 +1,5 @@
-//! Which run of a node a message belongs to, and whether its number is new. Pure verdicts and the
-//! window they are taken on. Spec: docs/protocol/wire.md, 13.
+//! To which run of a node a message belongs, and whether its number is new. Pure verdicts and the
+//! window on which they are based. Spec: docs/protocol/wire.md, 13.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub const MAX_GAP: u64 = 250;
 /// Missing numbers remembered per node; the legacy limit. Spec: docs/protocol/wire.md, 6.
 pub const MAX_MISSING: usize = 499;
 
-/// What a message's generation says about its sender's run.
+/// What the generation of a message says about its sender's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunVerdict {
     /// Of an older run: a replay.
@@ -24,17 +24,17 @@ pub enum RunVerdict {
     Same,
     /// A newer status of a node that we had declared dead: a partition healed.
     Returned,
-    /// The first status of a newer run; `known`: an older one was heard before.
+    /// The first status of a newer run; `known`: messages of an older run were received before.
     Restarted {
         /// Whether a generation was known.
         known: bool,
     },
 }
 
-/// What is known of a sender when its run is judged.
+/// What is known of a sender when a message of it is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownRun {
-    /// Its generation; 0: never heard.
+    /// Its generation; 0: nothing was received yet.
     pub generation: Generation,
     /// Number of its last status.
     pub status_seq: Sequence,
@@ -42,8 +42,8 @@ pub struct KnownRun {
     pub dead: bool,
 }
 
-/// Judges the run a sequenced message belongs to. Only `status` moves a generation; other types
-/// with a higher one are taken as of the known run.
+/// Judges to which run a sequenced message belongs. Only `status` changes a generation; other types
+/// with a higher one count as messages of the known run.
 /// Spec: docs/protocol/wire.md, 13.2, steps 1 and 2.
 #[must_use]
 pub fn judge_run(
@@ -65,19 +65,19 @@ pub fn judge_run(
     }
     match (known.dead, seq <= known.status_seq) {
         (false, _) => RunVerdict::Same,
-        // Declared dead before it was ever heard: its first word is no return.
+        // Declared dead before anything was received: its first message is no return.
         (true, false) if known.generation == Generation(0) => RunVerdict::Same,
         (true, false) => RunVerdict::Returned,
         (true, true) => RunVerdict::Stale,
     }
 }
 
-/// What a number is, seen from the window.
+/// The position of a number relative to the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The next one, or the first heard at all.
+    /// The next number, or the first that was received.
     InOrder,
-    /// The last one again: the copy that came by another medium.
+    /// The last number again: the copy that came by another medium.
     Duplicate,
     /// Numbers are missing before it: `first..=last`.
     Gap {
@@ -86,18 +86,18 @@ pub enum Arrival {
         /// Last missing number.
         last: Sequence,
     },
-    /// More are missing than can be asked for: the window starts anew at it.
+    /// More numbers are missing than can be asked for: the window restarts at this number.
     TooFar {
-        /// Missing numbers.
+        /// How many numbers are missing.
         count: u64,
     },
-    /// One of the missing ones.
+    /// One of the missing numbers.
     Fills,
-    /// An old one that is not missing.
+    /// An old number that is not missing.
     Old,
 }
 
-/// What filling a missing number changed.
+/// The effect of filling a missing number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filled {
     /// It was the lowest missing number.
@@ -108,7 +108,7 @@ pub struct Filled {
     pub closed: bool,
 }
 
-/// The numbers of one node's run that were heard and those that are missing.
+/// The received and the missing numbers of one node's run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Window {
     last: Option<Sequence>,
@@ -116,7 +116,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Highest number heard.
+    /// Highest number received.
     #[must_use]
     pub const fn last(&self) -> Option<Sequence> {
         self.last
@@ -134,7 +134,7 @@ impl Window {
         self.missing.len()
     }
 
-    /// What `seq` would be, without noting it.
+    /// The verdict on `seq`, without noting it.
     #[must_use]
     pub fn judge(&self, seq: Sequence) -> Arrival {
         let Some(last) = self.last else {
@@ -163,8 +163,8 @@ impl Window {
         }
     }
 
-    /// Notes that `seq` arrived and judges it. Numbers pushed out of a full table are returned:
-    /// nobody shall ask for them any more.
+    /// Notes that `seq` arrived and judges it. Returns the numbers that a full table has dropped:
+    /// they must not be asked for any more.
     pub fn arrive(&mut self, seq: Sequence) -> (Arrival, Vec<Sequence>) {
         let arrival = self.judge(seq);
         let mut given_up = Vec::new();
@@ -188,7 +188,7 @@ impl Window {
         (arrival, given_up)
     }
 
-    /// Takes a number off the missing list because it arrived or can never arrive. `None`: it
+    /// Removes a number from the missing list because it arrived or can never arrive. `None`: it
     /// was not missing.
     pub fn fill(&mut self, seq: Sequence) -> Option<Filled> {
         let was_lowest = self.first_missing() == Some(seq);
@@ -206,7 +206,7 @@ impl Window {
         })
     }
 
-    /// Begins a run at `seq` instead of at whatever comes first.
+    /// Begins a run at `seq` instead of at the first number that comes.
     pub fn begin_at(&mut self, seq: Sequence) {
         *self = Self {
             last: Some(Sequence(seq.0.saturating_sub(1))),

@@ -1,5 +1,5 @@
-//! What the core is told of the configuration: every limit, time and choice that membership and the
-//! resource handshake work by.
+//! The part of the configuration that the core uses: every limit, time and choice for membership
+//! and the resource handshake.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,10 +26,10 @@ impl AutoFailback {
     }
 }
 
-/// Who may join without being configured. Spec: docs/protocol/membership.md, 8.1.
+/// Which nodes may join without being configured. Spec: docs/protocol/membership.md, 8.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Autojoin {
-    /// Nobody.
+    /// None.
     None,
     /// Other nodes.
     Other,
@@ -42,9 +42,9 @@ pub enum Autojoin {
 pub struct Timing {
     /// Interval of the status message.
     pub keepalive: Duration,
-    /// Silence after which others shall hold us dead.
+    /// Silence after which other nodes shall declare this node dead.
     pub deadtime: Duration,
-    /// Silence worth a warning.
+    /// Silence after which a late heartbeat is logged.
     pub warntime: Duration,
     /// Dead time of every node until communication is up.
     pub initdead: Duration,
@@ -65,19 +65,19 @@ pub struct NodeSettings {
     pub ping_nodes: Vec<NodeName>,
     /// Distinct link names of the configured media, in configuration order.
     pub media: Vec<MediumName>,
-    /// Whether a node hears on a medium what it sends there itself: on broadcast it does, on
-    /// multicast with `loop`; on unicast it does not, unless a line has its own address. A medium
-    /// that is left out: not known.
+    /// Whether a node receives on a medium its own messages: on broadcast it does, on multicast
+    /// with `loop` too; on unicast it does not, unless a line has its own address. A medium that is
+    /// missing here: not known.
     pub returns: BTreeMap<MediumName, bool>,
     /// Times.
     pub timing: Timing,
-    /// Added to the number of nodes to give `ttl`.
+    /// Added to the number of nodes to make `ttl`.
     pub hopfudge: u8,
-    /// Who may join.
+    /// Which nodes may join.
     pub autojoin: Autojoin,
     /// `false` with `-M` or in cluster-manager mode.
     pub manage_resources: bool,
-    /// The model.
+    /// The resource model.
     pub auto_failback: AutoFailback,
     /// haresources, in file order.
     pub groups: Vec<ResourceGroup>,
@@ -85,25 +85,25 @@ pub struct NodeSettings {
     pub with_address: BTreeSet<GroupKey>,
     /// Process id, for log lines.
     pub pid: u32,
-    /// Let go of everything when neither the peer nor a ping node is heard.
+    /// Release everything when neither the peer nor a ping node is received.
     pub isolation_release: bool,
 }
 
-/// Why groups and a third node do not go together, and what to use.
+/// Why a third node is refused when there are groups, and what to use instead.
 pub const GROUPS_NEED_A_PAIR: &str = "groups of haresources move between two nodes only: for more \
     nodes use Pacemaker; without haresources (option -M) heartbeat carries messages between any number \
     of nodes";
 
 impl NodeSettings {
-    /// Whether so many nodes may be members: more than two only as a messaging layer.
+    /// Whether this number of nodes may be members: more than two only without groups.
     #[must_use]
     pub const fn allows_members(&self, count: usize) -> bool {
         count <= 2 || !self.manage_resources || self.groups.is_empty()
     }
 
-    /// A plain cluster of `nodes` that manages resources: no media, ping nodes or groups yet, nobody
-    /// may join, failback is off, the process is number 1. What a simulation begins with; the
-    /// daemon's own come of [`Config::node_settings`](crate::config::Config::node_settings).
+    /// A plain cluster of `nodes` that manages resources: no media, ping nodes or groups yet, no
+    /// node may join, failback is off, the process is number 1. Simulations begin with it; the
+    /// daemon's settings come from [`Config::node_settings`](crate::config::Config::node_settings).
     #[must_use]
     pub fn new(local: NodeName, nodes: Vec<NodeName>, timing: Timing) -> Self {
         Self {

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// What a node is, seen from here.
+/// The state of a node, as this node knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NodeStatus {
-    /// Configured and never heard, or just started.
+    /// Configured but nothing was received yet, or just started.
     Init,
     /// The daemon runs, communication is not yet established.
     Up,
     /// Full member.
     Active,
-    /// Silent for too long. Set by the observer, never sent.
+    /// Silent for too long. Set by the node that notices it, never sent.
     Dead,
     /// A ping node that answers.
     Ping,
@@ -30,8 +30,8 @@ impl NodeStatus {
         }
     }
 
-    /// The word a node says of itself, in any case; `None` for every other text, `dead` and
-    /// `ping` included, which no node may claim. Spec: docs/protocol/membership.md, 1 and 3.
+    /// The status that a node reports of itself, in any case; `None` for every other text, also for
+    /// `dead` and `ping`, which no node may report. Spec: docs/protocol/membership.md, 1 and 3.
     #[must_use]
     pub fn claimed(text: &str) -> Option<Self> {
         [Self::Init, Self::Up, Self::Active]

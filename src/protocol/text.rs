@@ -25,16 +25,16 @@ pub const END: &[u8] = b"<<<\n";
 const START_LINE: &[u8] = b">>>";
 const END_LINE: &[u8] = b"<<<";
 
-/// Stands for a newline inside a string.
+/// Replaces a newline inside a string.
 const NEWLINE_IN_TEXT: u8 = 0x13;
 
-/// Stand for a newline inside a struct, by the depth of the field.
+/// Replace a newline inside a struct, by the depth of the field.
 /// Spec: docs/protocol/wire.md, 3.3.
 const NEWLINE_IN_STRUCT: [u8; super::wire::MAX_DEPTH] = [
     20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 15, 16, 17, 18,
 ];
 
-/// What ends a line of the message at `depth`: a newline at the top.
+/// The byte that ends a line of the message at `depth`: a newline at the top.
 fn line_end(depth: usize) -> Option<u8> {
     match depth.checked_sub(1) {
         None => Some(b'\n'),
@@ -42,15 +42,15 @@ fn line_end(depth: usize) -> Option<u8> {
     }
 }
 
-/// Reads the message that `input` begins with; bytes after its end marker are ignored.
+/// Reads the message at the beginning of `input`; bytes after its end marker are ignored.
 ///
 /// # Errors
-/// [`Malformed`] with the first thing that is wrong.
+/// [`Malformed`] with the first error found.
 pub fn parse(input: &[u8]) -> Result<Message, Malformed> {
     parse_nested(input, 0, &mut Assembly::new()).map(|(message, _)| message)
 }
 
-/// One line without its end, and what follows.
+/// One line without its end, and the rest.
 fn line(input: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
     let mut until_end = take_till::<_, _, ()>(|byte| byte == end);
     let (rest, line) = until_end.parse_complete(input).ok()?;
@@ -128,8 +128,8 @@ pub fn emit(message: &Message, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     emit_nested(message, 0, out)
 }
 
-/// Appends what the digest in the field `auth` covers: every line but markers and `auth` itself.
-/// Spec: docs/protocol/wire.md, 4.2.
+/// Appends the lines that the digest in the field `auth` covers: every line except markers and
+/// `auth` itself. Spec: docs/protocol/wire.md, 4.2.
 ///
 /// # Errors
 /// As [`emit`].
@@ -181,7 +181,7 @@ fn emit_line(
     out.extend_from_slice(name);
     out.push(b'=');
     match value {
-        // Nothing below a blank: nothing to replace or refuse.
+        // No byte below a blank: nothing to replace or refuse.
         Value::Text(text) if text.iter().all(|&b| b >= b' ') => out.extend_from_slice(text),
         Value::Text(text) => {
             for &byte in text {
@@ -210,7 +210,7 @@ fn emit_line(
     Ok(())
 }
 
-/// Whether a line with this name would be taken for a marker or for another type.
+/// Whether a line with this name would be read as a marker or as another type.
 fn looks_otherwise(name: &[u8]) -> bool {
     name.starts_with(START_LINE)
         || name.starts_with(END_LINE)

@@ -1,8 +1,8 @@
-//! What the two encodings share: limits, reasons for refusal, checks on a field.
+//! The common part of the two encodings: limits, reasons for refusal, checks on a field.
 
 use super::message::{Field, FieldName, Message, Value};
 
-/// Longest message in wire form, and so the longest datagram looked at.
+/// Longest message in wire form, and so the longest datagram that is read.
 /// Spec: docs/protocol/wire.md, 6.
 pub const MAX_MESSAGE_BYTES: usize = 262_143;
 
@@ -13,12 +13,12 @@ pub const MAX_UNPACKED_BYTES: usize = 2 * 1024 * 1024;
 /// substitution bytes. Spec: docs/protocol/wire.md, 1.
 pub const MAX_DEPTH: usize = 16;
 
-/// Fields of one message, nested ones included. Legacy has no limit; real messages have under a
-/// hundred. It bounds the memory that a datagram of empty fields can cost us.
+/// Fields of one message, nested ones included. Legacy has no limit; real messages have fewer than
+/// a hundred. The limit bounds the memory that a datagram of empty fields can use.
 pub const MAX_FIELDS: usize = 4096;
 
-/// List fields of one message: each is looked up among the fields before it, which must stay
-/// cheap, since a classic message is read before it is verified.
+/// List fields of one message: each is looked up among the fields before it. That must stay cheap,
+/// since a classic message is read before it is verified.
 pub const MAX_LIST_FIELDS: usize = 256;
 
 /// A packed list in netstring form must be shorter than this. Spec: docs/protocol/wire.md, 1.
@@ -51,7 +51,7 @@ pub enum Malformed {
     /// A netstring length is not a plain decimal number.
     #[error("cannot read a netstring length at {0:?}")]
     BadLength(String),
-    /// A netstring is longer than what is left of its surroundings.
+    /// A netstring is longer than the rest of the input.
     #[error("netstring is cut off")]
     CutOff,
     /// A netstring does not end with a comma.
@@ -63,7 +63,7 @@ pub enum Malformed {
     /// An item without `(digit)` in front.
     #[error("item {0:?} without type")]
     NoType(String),
-    /// A type that does not exist, or not in this form.
+    /// A type that does not exist, or does not exist in this form.
     #[error("unknown field type in {0:?}")]
     UnknownType(String),
     /// A field without `=`.
@@ -81,7 +81,7 @@ pub enum Malformed {
     /// A packed list that does not unpack.
     #[error("bad list in field {0:?}")]
     BadList(String),
-    /// A list field whose name another type has taken.
+    /// A list field whose name a field of another type already has.
     #[error("list field {0:?} has the name of a field of another type")]
     ListNameTaken(String),
     /// More than [`MAX_DEPTH`] structs within each other.
@@ -104,7 +104,7 @@ pub enum Malformed {
 /// Why a message has no wire form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// No fields at all: legacy cannot send that.
+    /// No fields at all: legacy cannot send such a message.
     #[error("message without fields")]
     Empty,
     /// More than [`MAX_MESSAGE_BYTES`].
@@ -139,12 +139,12 @@ pub(super) fn excerpt(bytes: &[u8]) -> String {
     short.escape_ascii().to_string()
 }
 
-/// Whether a field may be called so in either form.
+/// Whether a field may have this name in either form.
 pub(super) fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && !name.iter().any(|b| matches!(b, 0 | b'\n' | b'='))
 }
 
-/// Puts a message together, field by field, and keeps to [`MAX_FIELDS`].
+/// Builds a message, field by field, within [`MAX_FIELDS`].
 pub(super) struct Assembly {
     fields_left: usize,
     lists_left: usize,
@@ -159,7 +159,7 @@ impl Assembly {
         }
     }
 
-    /// Appends a field. A list whose name is there already joins the old list.
+    /// Appends a field. A list whose name exists already is added to the old list.
     ///
     /// Spec: docs/protocol/wire.md, 1.
     pub(super) fn push(

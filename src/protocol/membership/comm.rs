@@ -1,9 +1,9 @@
 //! From the start to `active`. Spec: docs/protocol/membership.md, 4; docs/protocol/wire.md, 16.2.
 //!
 //! ```text
-//! Stopped -start-> Starting -media opened-> Waiting -all heard or dead-> Asking -repnodes-> Up
-//!                                              ^          (or nobody to ask) '--------------^
-//!                                              '---------- new generation ------------------'
+//! Stopped -start-> Starting -media opened-> Waiting -all received or dead-> Asking -repnodes-> Up
+//!                                              ^          (or no node to ask)   '--------------^
+//!                                              '---------- new generation ---------------------'
 //! ```
 
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl Membership {
                 .all(|node| node.heard || node.status == NodeStatus::Dead)
     }
 
-    /// Whom a start waits for.
+    /// Whether a start waits for a node of this kind.
     ///
     /// | | peer | ping node |
     /// |---|---|---|

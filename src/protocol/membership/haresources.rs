@@ -1,13 +1,13 @@
-//! Compares haresources with that of the other nodes, by what their status says of it.
+//! Compares haresources with that of the other nodes, by the marks in their status.
 //!
-//! | Owners in force | Files as they are now | Said |
+//! | Owners in force | Files as they are now | Log |
 //! |---|---|---|
 //! | the same | the same | nothing, or that they agree again |
-//! | others | the same | INFO: a reload takes it up |
-//! | any | others, for ten seconds | CRIT, with the lines that differ |
+//! | different | the same | INFO: a reload is needed |
+//! | any | different for ten seconds | CRIT, with the lines that differ |
 //!
-//! The version before says only the first of the two: then the other is taken for the same when its owners
-//! in force are those of our own file.
+//! An older version sends only the mark of the owners in force. Beside it the files count as the same when
+//! these owners are those of our own file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

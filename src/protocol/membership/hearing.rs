@@ -1,13 +1,13 @@
-//! One-way links: said on both sides while a person can still see what the node waits for.
+//! One-way links: logged on both nodes, at the latest when the wait of a start ends.
 //!
-//! | What is seen | What it means | Said |
+//! | Observation | Meaning | Logged |
 //! |---|---|---|
-//! | a node that is heard does not answer, does not acknowledge, or says itself that it does not hear us | it does not hear us | after the dead time, at most after initdead |
-//! | nothing was heard of a node since the start | it is down, or we do not hear it | at initdead |
-//! | a node is heard, but never over one of the media | a cable, a port, an interface or a line is missing | initdead after its first status |
-//! | own messages do not come back on a medium that brings them | we do not hear that medium | at initdead |
-//! | own messages come back on a medium that does not bring them | we send to ourselves | at once |
-//! | a node that no `node` line names is heard | it counts on us, and we do not hear it | at once |
+//! | a node that we receive does not answer, does not acknowledge, or reports that it does not receive us | it does not receive us | after the dead time, at most after initdead |
+//! | nothing was received of a node since the start | it is down, or we do not receive it | at initdead |
+//! | a node is received, but never over one of the media | a cable, a port, an interface or a line is missing | initdead after its first status |
+//! | own messages do not come back on a medium that should return them | we receive nothing on that medium | at initdead |
+//! | own messages come back on a medium that should not return them | we send to ourselves | at once |
+//! | a node that no `node` line names is received | it expects us as a member, and we ignore it | at once |
 //! | a node's list names a node that no `node` line here names | the `node` lines differ | at once |
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Whose uuid is whose, and what to do when two nodes have one. Spec: docs/protocol/wire.md, 11.2.
+//! Which node has which uuid, and what happens when two nodes have the same. Spec:
+//! docs/protocol/wire.md, 11.2.
 
 use super::super::identity::uuid_of_node_name;
 use super::super::node_table::{NodeIndex, NodeKind};
@@ -9,7 +10,7 @@ use crate::clock::Now;
 use crate::notice::Notice;
 
 impl Membership {
-    /// A uuid that nobody else has. Spec: docs/protocol/wire.md, 11.2.
+    /// A uuid that no other node has. Spec: docs/protocol/wire.md, 11.2.
     pub(super) fn learn_uuid(
         &mut self,
         heard: &Heard,
@@ -32,12 +33,12 @@ impl Membership {
         }
     }
 
-    /// Two nodes with one uuid, as after copying a disk: names count then, and nobody is addressed
-    /// by that uuid.
+    /// Two nodes have one uuid, as after copying a disk: then names count, and no message is
+    /// addressed to that uuid.
     ///
-    /// When it is ours we take the one that our name makes, which no other node can have. A legacy
-    /// node looks its senders up by uuid first: with the same uuid as ours it takes our messages
-    /// for its own, hears us no more and takes what we hold.
+    /// When it is ours we use the uuid made of our name, which no other node can have. A legacy
+    /// node looks its senders up by uuid first: if it has our uuid, it treats our messages as its
+    /// own, no longer receives us and takes what we hold.
     pub(super) fn note_shared_uuid(
         &mut self,
         heard: &Heard,
@@ -65,8 +66,8 @@ impl Membership {
         }
     }
 
-    /// Takes the uuid that our name makes, and says so at once: whoever takes us for itself shall
-    /// learn better before we say more.
+    /// Uses the uuid made of our name and announces it at once: a node that takes us for itself
+    /// must learn the new uuid before we send anything else.
     fn replace_uuid(&mut self, own: NodeIndex, now: Now, out: &mut Vec<Output>) {
         let made_of_name = uuid_of_node_name(&self.settings.local);
         if self.uuid == made_of_name || self.next_beat.is_none() {

@@ -1,4 +1,4 @@
-//! What others may read of membership.
+//! What other parts may read of membership.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::Membership;
 use super::comm::Phase;
 use crate::clock::Monotonic;
 
-/// A node as others may see it.
+/// A node, as other parts may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeView<'a> {
     /// Name.
@@ -20,9 +20,9 @@ pub struct NodeView<'a> {
     pub own: bool,
     /// Status.
     pub status: NodeStatus,
-    /// Generation; 0: never heard.
+    /// Generation; 0: nothing was received yet.
     pub generation: Generation,
-    /// Whether it was heard since start or since its last death.
+    /// Whether anything was received since the start or since its last death.
     pub heard: bool,
     /// Uuid, once learnt.
     pub uuid: Option<NodeUuid>,
@@ -32,13 +32,13 @@ pub struct NodeView<'a> {
     pub site: &'a str,
     /// Numbers that are missing.
     pub missing: usize,
-    /// While some are: the highest number heard.
+    /// While some are missing: the highest number received.
     pub gap_to: Option<Sequence>,
     /// Links: medium and whether it is up.
     pub links: Vec<(&'a MediumName, bool)>,
 }
 
-/// How long another node or a ping node is silent already.
+/// For how long another node or a ping node has been silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
     /// Its name.
@@ -47,10 +47,10 @@ pub struct Silence {
     pub ping: bool,
     /// Status.
     pub status: NodeStatus,
-    /// Its last status message in its present run; `None`: none yet.
+    /// Time of its last status message in its present run; `None`: none yet.
     pub heard: Option<Monotonic>,
-    /// When its silence comes close to a death, by the shorter of its dead time and ours and whatever
-    /// our own lateness is; `None` where that cannot happen.
+    /// When its silence comes close to a death, by the shorter of its dead time and ours, whether
+    /// we were late or not; `None` where that cannot happen.
     pub due: Option<Monotonic>,
 }
 
@@ -90,7 +90,7 @@ impl Membership {
         self.generation
     }
 
-    /// What we say of ourselves.
+    /// Our own status, as we report it.
     #[must_use]
     pub const fn status(&self) -> NodeStatus {
         self.status
@@ -113,8 +113,8 @@ impl Membership {
         self.settings.timing.keepalive
     }
 
-    /// The silences of all nodes but our own; `early`: how long before the end of the dead time one
-    /// is due.
+    /// The silences of all nodes except our own. `early`: how long before the end of the dead time
+    /// a silence is due.
     #[must_use]
     pub fn silences(&self, early: Duration) -> Vec<Silence> {
         let others = self.nodes.iter().filter(|node| node.kind != NodeKind::Own);
@@ -152,8 +152,8 @@ impl Membership {
                 .is_some_and(|node| node.capabilities.contains(word))
     }
 
-    /// Whether every member that is not dead advertises the word, ourselves included. A member
-    /// that was never heard does not: nothing is known of it.
+    /// Whether every member that is not dead advertises the word, ourselves included. A member from
+    /// which nothing was received does not: nothing is known of it.
     #[must_use]
     pub fn all_living_advertise(&self, word: &str) -> bool {
         self.capabilities.contains(word)

@@ -62,7 +62,8 @@ fn the_body_ends_where_a_length_would_start() {
     ));
 }
 
-/// Lengths are walked without looking into items, so broken items do not matter for the digest.
+/// The lengths are followed without looking into items, so broken items do not matter for the
+/// digest.
 #[test]
 fn items_are_checked_when_read() {
     let read = |item: &str| parse(format!("###\n{}:{item},%%%\n", item.len()).as_bytes());

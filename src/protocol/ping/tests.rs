@@ -27,7 +27,7 @@ fn at(ms: u64) -> Monotonic {
     Monotonic::from_millis(ms)
 }
 
-/// Asks as the own status that goes out at `ms` does.
+/// Asks as the own status does that is sent at `ms`.
 fn ask(pinger: &mut Pinger, ms: u64) -> Question {
     let status = Message::new("status").with("ts", "6b00c544");
     pinger

@@ -37,7 +37,7 @@ fn sixteen_levels_have_a_byte_each() {
     }
     assert_eq!(parse(&text), Ok(deepest));
     assert_eq!(emitted(&nested(MAX_DEPTH + 1)), Err(EncodeError::TooDeep));
-    // In the innermost message: a struct in it has no byte left.
+    // In the innermost message: a struct in it has no substitution byte left.
     let innermost = &b"t=x\x12"[..];
     let at = text
         .windows(innermost.len())
@@ -80,7 +80,7 @@ fn lines_are_checked() {
     assert_eq!(read("(2)s=>>>\x14a=b\x14"), Err(Malformed::NoEndMarker));
     assert_eq!(read("(2)s=>>>\x14<<<\x14x"), Err(Malformed::TrailingBytes));
     assert_eq!(read("(2)s=a"), Err(Malformed::NoStartMarker));
-    // A parenthesis alone is no type.
+    // A parenthesis alone does not begin a type.
     assert_eq!(read("(a)b=c").unwrap().text("(a)b"), Some("c"));
     assert_eq!(parse(b">>>\n<<<\n"), Ok(Message::empty()));
 }
@@ -117,7 +117,7 @@ fn what_would_be_read_otherwise_is_not_written() {
     assert_eq!(refused(text("<<<", "x")), "<<<");
     assert_eq!(refused(struct_field("s", text("a", "x\x14"))), "a");
     assert_eq!(refused(struct_field("s", text("a\x14", "x"))), "a\\x14");
-    // The byte of another depth does no harm.
+    // The byte of another depth is harmless.
     assert!(emitted(&struct_field("s", text("a", "x\x15"))).is_ok());
     let mut list = Message::empty();
     list.push("l", Value::List(vec![b"x\ny".to_vec()]));

@@ -32,7 +32,7 @@ pub(super) fn at(ms: u64) -> Now {
     }
 }
 
-/// Silence after which a node with a dead time of `ms` (500 ms or more) is dead: arrival slack
+/// Silence after which a node with a dead time of `ms` (500 ms or more) is dead, arrival slack
 /// included.
 pub(super) const fn silent(ms: u64) -> u64 {
     ms + 10
@@ -67,7 +67,7 @@ pub(super) fn identity(number: u8, generation: u64) -> Identity {
     }
 }
 
-/// One core and everything it said.
+/// One core and its outputs.
 pub(super) struct Host {
     pub(super) core: Membership,
     pub(super) running: bool,
@@ -147,7 +147,7 @@ pub(super) struct Cluster {
     pub(super) carries: Carries,
     wire: BTreeMap<(u64, u64), (String, Message)>,
     numbered: u64,
-    /// Hosts that neither run nor hear, but whose datagrams wait.
+    /// Hosts that neither run nor receive, but whose datagrams wait.
     pub(super) frozen: BTreeSet<String>,
     waiting: BTreeMap<String, Vec<Message>>,
 }
@@ -307,7 +307,7 @@ impl Cluster {
         self.frozen.insert(node.to_owned());
     }
 
-    /// The host wakes: its timer fires first, then it reads what waited.
+    /// The host wakes: its timer fires first, then it reads the datagrams that waited.
     pub(super) fn thaw(&mut self, node: &str) {
         self.frozen.remove(node);
         self.with_core(node, |core, now, out| core.tick(now, out));
@@ -325,7 +325,7 @@ impl Cluster {
     }
 }
 
-/// A message of a peer as it stands on the wire.
+/// A message of a peer as on the wire.
 pub(super) fn from_beta(kind: &str, generation: u64, seq: u64) -> Message {
     let mut message = Message::new(kind).with(field::SRC, "beta");
     if seq > 0 {
@@ -351,7 +351,7 @@ pub(super) struct Alone {
 }
 
 impl Alone {
-    /// Active, with a beta of generation 0x1000 that has said 1 to 3.
+    /// Active, with a beta of generation 0x1000 that has sent numbers 1 to 3.
     pub(super) fn active() -> Self {
         let mut alone = Self::started(&settings("alpha", &["alpha", "beta"]));
         alone.hear(beta_status("up", 0x1000, 1));

@@ -1,4 +1,4 @@
-//! One-way links, and media that do not bring back what they should.
+//! One-way links, and media that do not bring back our messages although they should.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ fn both_sides_of_a_one_way_link_say_so_within_initdead() {
     assert!(cluster.host("beta").core.hearing_troubles().is_empty());
 }
 
-/// The second node comes late; nothing is lost.
+/// The second node comes late; no message is lost.
 #[test]
 fn a_healthy_pair_says_nothing_of_it() {
     let mut cluster = Cluster::new(&["alpha", "beta"]);
@@ -72,7 +72,7 @@ fn a_healthy_pair_says_nothing_of_it() {
     }
 }
 
-/// Later, when everybody is active: a legacy node that is deaf says nothing of it.
+/// Later, when all nodes are active: a legacy node that does not receive us does not report that.
 #[test]
 fn who_acknowledges_nothing_any_more_does_not_hear_us() {
     let mut alone = Alone::active();
@@ -90,7 +90,8 @@ fn who_acknowledges_nothing_any_more_does_not_hear_us() {
     assert_eq!(said(&lines, AGAIN), 1, "{:?}", notices(&lines));
 }
 
-/// Neither by a cut of both directions, which says nothing of who hears whom, nor by a death.
+/// Neither a cut of both directions nor a death calls a node deaf: both leave open which node
+/// receives which.
 #[test]
 fn a_silent_node_is_not_called_deaf() {
     let mut cluster = Cluster::with(&["alpha", "beta"], |settings| {
@@ -106,7 +107,7 @@ fn a_silent_node_is_not_called_deaf() {
     for host in cluster.hosts.values() {
         assert!(host.when(not_heard).is_empty(), "{:?}", host.notices());
     }
-    // Its first status is its last word.
+    // Its first status is its last message.
     let mut alone = Alone::started(&settings("alpha", &["alpha", "beta"]));
     let mut lines = alone.hear(beta_status("up", GEN, 1));
     lines.extend(alone.run_to(20_000));
@@ -127,7 +128,7 @@ fn a_systole_node_says_whom_it_does_not_hear() {
     let mut lines = alone.hear(beta_status("active", GEN, 12));
     lines.extend(alone.run_to(8_600));
     assert_eq!(said(&lines, AGAIN), 1, "{:?}", notices(&lines));
-    // A word that is taken back in time is not worth a line.
+    // A statement that is taken back in time causes no line.
     let mut lines = alone.hear(deaf(13));
     lines.extend(alone.run_to(10_000));
     lines.extend(alone.hear(beta_status("active", GEN, 14)));
@@ -167,7 +168,7 @@ fn a_medium_that_does_not_bring_our_own_messages_back_is_named() {
     );
 }
 
-/// `Link ... dead` is never said of it: it was not up.
+/// `Link ... dead` is never logged for it: it was not up.
 #[test]
 fn a_second_medium_that_never_came_up_is_named() {
     let text = "node beta was never heard on eth1";
@@ -237,7 +238,7 @@ fn a_node_that_no_line_names_is_explained_once() {
     assert_eq!(alone.core.hearing_troubles().len(), 1);
 }
 
-/// With groups there are two nodes. Who is named by the other node alone is not waited for.
+/// With groups there are two nodes. A node that only the other node names is not waited for.
 #[test]
 fn a_third_node_that_only_the_peer_names_is_refused_by_name() {
     let list = |kind: &str, seq| {

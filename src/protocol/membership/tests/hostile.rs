@@ -1,5 +1,5 @@
-//! Whatever an authentic peer or a local program sends: no panic, bounded tables, bounded
-//! answers, no deadline that stays in the past, no word taken from us.
+//! Any messages of an authentic peer or a local program: no panic, bounded tables, bounded answers,
+//! no deadline that stays in the past, and no message sent in our name.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,8 +12,8 @@ use crate::protocol::node_table::MAX_NODES;
 use crate::protocol::output::Output;
 use crate::protocol::sequence::MAX_MISSING;
 
-/// Outputs in the longest wait, three seconds: every missing message of both nodes is asked for again four times
-/// a second, and some words beside.
+/// Outputs in the longest wait, three seconds: every missing message of both nodes is asked for
+/// again four times a second, and some other messages.
 const MOST_IN_A_WAIT: usize = 2 * MAX_MISSING * 12 + 1_000;
 
 const KINDS: [&str; 18] = [
@@ -96,7 +96,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A message that is well-formed but for some fields.
+/// A well-formed message with some random fields.
 fn message() -> impl Strategy<Value = Message> {
     (
         prop::sample::select(KINDS.to_vec()),

@@ -45,7 +45,7 @@ fn a_beat_at_the_dead_time_saves_and_one_after_the_slack_comes_too_late() {
     for (arrives, saves) in [(4_000, true), (4_009, true), (4_010, false), (4_011, false)] {
         let mut alone = Alone::active();
         alone.run_to(3_000);
-        // The timer is starved: what is overdue is applied before the message all the same.
+        // The timer is starved: what is due is applied before the message all the same.
         let mut out = Vec::new();
         alone.core.received(
             &eth0(),
@@ -56,7 +56,8 @@ fn a_beat_at_the_dead_time_saves_and_one_after_the_slack_comes_too_late() {
             },
             &mut out,
         );
-        // A timer that is a second late is a stall of ours: nobody dies of it unheard.
+        // A timer that is a second late is our own stall: it declares no node dead before reading
+        // what waits.
         assert!(!out.iter().any(is_dead), "{arrives}");
         let mut punctual = Alone::active();
         let mut out = punctual.run_to(arrives);
@@ -222,7 +223,7 @@ fn beats_keep_their_schedule() {
     let beats = |out: &[Output]| sent(out, &[ST]).len();
     assert_eq!(beats(&alone.run_to(499)), 0);
     assert_eq!(beats(&alone.run_to(500)), 1);
-    // 1.2 keepalives late: one beat, and the next at its place, not a keepalive later.
+    // 1.2 keepalives late: one heartbeat, and the next at its planned time, not a keepalive later.
     let mut out = Vec::new();
     alone.core.tick(at(1_600), &mut out);
     assert_eq!(beats(&out), 1);
@@ -300,8 +301,8 @@ fn a_ping_node_lives_by_its_own_medium_alone() {
             if *node == name("router") && message.text(INFO) == Some("ping")
     ));
     assert_eq!(alone.core.living_nodes(), 2, "never a member");
-    // `ipfail` beside a legacy node counts on that pause: told at once, the peer, which sees the
-    // same a moment later, would answer that it sees more ping nodes.
+    // `ipfail` beside a legacy node relies on that pause: if it told the peer at once, the peer,
+    // which notices the same a moment later, would answer that it reaches more ping nodes.
     let link = "Link router:router dead.".to_owned();
     assert!(!notices(&out).contains(&link), "{:?}", notices(&out));
     let out = alone.run_to(silent(1_000 + 4_000) + 1);
@@ -413,7 +414,7 @@ fn the_loss_of_our_own_heartbeat_is_said_before_the_next_one_leaves() {
     assert!(notices(&out).is_empty(), "said once");
 }
 
-/// The peer has the shorter dead time: changed on one node first, say.
+/// The peer has the shorter dead time, for example because it was changed on one node first.
 #[test]
 fn who_stood_still_grants_each_node_its_own_dead_time() {
     // From just below half of the peer's dead time to beyond ours.
@@ -426,7 +427,7 @@ fn who_stood_still_grants_each_node_its_own_dead_time() {
         });
         cluster.start_all();
         cluster.run_to(20_000);
-        // Almost a whole dead time of beta's is over already when alpha stands still.
+        // Almost a whole dead time of beta's is already over when alpha is suspended.
         cluster.carries = Box::new(|from, _, _, ms| from != "beta" || ms >= 20_800);
         cluster.run_to(20_780);
         cluster.freeze("alpha");
@@ -474,7 +475,7 @@ fn a_machine_that_is_always_late_still_sees_the_dead() {
     assert!((4_000..=8_500).contains(&died), "{died}");
 }
 
-/// Others judge us by what they hear of us, not by how late we are.
+/// Other nodes judge us by what they receive from us, not by how late we are.
 #[test]
 fn our_own_lateness_moves_no_silence_that_comes_close_to_a_death() {
     let margin = Duration::from_millis(500);
@@ -543,7 +544,7 @@ fn half_an_hour_of_loss_kills_nobody_and_leaves_no_gap() {
     cluster.heal();
     cluster.run_for(3_000);
     for host in cluster.hosts.values() {
-        // 0.3 ^ 8 for eight beats in a row: the seed has none.
+        // 0.3 ^ 8 for eight heartbeats in a row: the seed has no such case.
         assert!(host.when(is_dead).is_empty());
         assert_eq!(host.core.nodes().map(|node| node.missing).sum::<usize>(), 0);
     }
@@ -560,7 +561,7 @@ fn half_an_hour_of_loss_kills_nobody_and_leaves_no_gap() {
     assert_eq!(got, (0..1_000).collect::<Vec<_>>(), "each once");
 }
 
-/// It may have announced a longer dead time than ours, and will say so with its next status.
+/// It may have announced a longer dead time than ours, and will announce it with its next status.
 #[test]
 fn a_node_without_a_status_in_this_run_gets_the_longest_patience() {
     let mut alone = Alone::started(&settings("alpha", &["alpha", "beta"]));

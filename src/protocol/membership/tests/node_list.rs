@@ -74,7 +74,7 @@ fn the_answerers_list_wins_but_never_over_the_living() {
         treatment: Treatment::Keep
     }));
     assert_eq!(alone.core.deleted_nodes(), [name("delta")]);
-    // Neither ourselves nor a living node goes.
+    // Neither ourselves nor a living node is removed.
     let out = list(&mut alone, 6, "gamma ", " ");
     assert_eq!(
         notices(&out),
@@ -106,7 +106,7 @@ fn lists_are_bounded() {
     assert_eq!(alone.core.nodes().count(), 100, "the table is full");
 }
 
-/// Neither an operator here nor one on the other node makes three of a pair that has groups.
+/// Neither an operator here nor one on the other node adds a third node to a pair that has groups.
 #[test]
 fn a_pair_with_groups_takes_no_third_node() {
     let mut with_groups = settings("alpha", &["alpha", "beta"]);
@@ -128,7 +128,7 @@ fn a_pair_with_groups_takes_no_third_node() {
     let named = |line: &String| line.contains("gamma");
     assert!(notices(&out).iter().any(named), "{out:?}");
     assert_eq!(names(&alone), ["alpha", "beta"]);
-    // A messaging layer takes it.
+    // A messaging layer without groups accepts it.
     with_groups.manage_resources = false;
     let mut layer = Alone::started(&with_groups);
     inject(&mut layer, "addnode", "gamma ");
@@ -149,7 +149,7 @@ fn nodes_are_added_and_deleted_by_operators() {
     assert_eq!(notices(&out), ["deletion failed: node beta is not dead"]);
     let out = inject(&mut alone, "delnode", "gamma ");
     assert_eq!(notices(&out), ["deletion failed: node gamma is not dead"]);
-    // After their dead time they are dead like anybody.
+    // After their dead time they are declared dead like any node.
     for ms in [1_000, 2_000, 3_000] {
         alone.run_to(ms);
         alone.hear(beta_status("active", GEN, 3 + ms / 1_000));

@@ -120,7 +120,7 @@ fn too_large_a_gap_is_not_asked_for() {
     assert_eq!(requests(&alone.run_to(250)).len(), 250);
 }
 
-/// An earlier process had heard beta up to 4, and this one hears `first` of it first.
+/// An earlier process received numbers up to 4 of beta, and this one receives `first` first.
 fn behind_an_earlier_process(run: u64, first: u64) -> (Alone, Vec<Output>) {
     let mut alone = Alone::started(&settings("alpha", &["alpha", "beta"]));
     alone
@@ -158,7 +158,7 @@ fn what_was_sent_while_no_process_listened_is_asked_for() {
     assert_eq!(losses(&out), 1);
 }
 
-/// When the owner was told that messages of beta are lost for good.
+/// When the owner of the core was told that messages of beta are lost for good.
 fn losses(out: &[Output]) -> usize {
     let lost = |output: &&Output| matches!(output, Output::Resource(ResourceEvent::WordsLost { node }) if *node == name("beta"));
     out.iter().filter(lost).count()
@@ -198,7 +198,7 @@ fn many_losses_are_told_once_a_second_and_the_last_one_is_told() {
     assert_eq!(losses(&alone.run_to(999)), 0);
     assert_eq!(losses(&alone.run_to(1_000)), 1, "what was lost after it");
     assert_eq!(losses(&alone.run_to(3_500)), 0);
-    // A death makes all of it void.
+    // A death makes all of it obsolete.
     next(&mut alone, 206);
     let out: Vec<Output> = [205]
         .into_iter()
@@ -366,7 +366,7 @@ fn requests_are_answered_as_by_legacy() {
         assert!(notices(&out)[0].starts_with("Invalid rexmit seqnos from beta:"));
         assert!(sent(&out, &[]).is_empty());
     }
-    // Somebody else is asked.
+    // The request is for another node.
     let out = alone.hear(
         from_beta("NS_rexmit", GEN, 0)
             .with(DEST, "gamma")
@@ -374,7 +374,7 @@ fn requests_are_answered_as_by_legacy() {
             .with(LAST_SEQ, "1"),
     );
     assert!(sent(&out, &[]).is_empty());
-    // What it acknowledged is not sent again.
+    // Acknowledged messages are not sent again.
     alone.hear(
         from_beta("NS_ackmsg", GEN, 0)
             .with(DEST, "alpha")
@@ -390,7 +390,7 @@ fn requests_are_answered_as_by_legacy() {
 #[test]
 fn clients_wait_for_a_peer_that_never_acknowledges() {
     let mut alone = Alone::active();
-    // What was sent before beta lived counts as acknowledged.
+    // Messages sent before beta lived count as acknowledged.
     grow(&mut alone, 260);
     assert!(alone.core.clients_paused());
     let out = alone.hear(
@@ -409,7 +409,7 @@ fn clients_wait_for_a_peer_that_never_acknowledges() {
     );
     assert_eq!(notices(&out), ["all clients are now resumed"]);
     assert!(!alone.core.clients_paused());
-    // A dead peer holds nobody back.
+    // A dead peer delays no node.
     let mut alone = Alone::active();
     grow(&mut alone, 300);
     assert!(alone.core.clients_paused());
@@ -641,7 +641,7 @@ fn what_is_incomplete_is_dropped() {
         let out = fresh.hear(message.clone());
         let expected: Vec<String> = line.into_iter().map(str::to_owned).collect();
         let mut lines = notices(&out);
-        // What explains the line before it.
+        // A line that explains the line before it.
         lines.retain(|line| !line.contains("but no node line here names it"));
         assert_eq!(lines, expected, "{message}");
         assert!(sent(&out, &[]).is_empty(), "{message}");
@@ -649,7 +649,7 @@ fn what_is_incomplete_is_dropped() {
     assert!(notices(&alone.hear(whole)).is_empty());
 }
 
-/// Whether a message got as far as clients.
+/// Whether a message was passed on to clients.
 fn accepted(out: &[Output]) -> bool {
     let kept = |output: &Output| {
         let treatment = Treatment::Keep;
@@ -680,7 +680,7 @@ fn nobody_takes_over_a_name_or_a_uuid() {
     message.set(SRC_UUID, Value::Binary(vec![1; 16]));
     let out = alone.hear(message);
     assert!(notices(&out)[0].contains("node beta has the uuid 01010101-"));
-    // We say another.
+    // We announce another uuid.
     let made_of_name = "cc301fda-9190-a843-de51-a987ec340ccc";
     assert!(notices(&out)[1].contains(made_of_name));
     let status = out.iter().find_map(|output| match output {
@@ -688,13 +688,14 @@ fn nobody_takes_over_a_name_or_a_uuid() {
         _ => None,
     });
     assert_eq!(status.expect("at once")[..2], [0xcc, 0x30]);
-    // What it addresses to the uuid that we had is still for us, and nothing else of that uuid.
+    // A message addressed to the uuid that we had is still for us, and no other message with that
+    // uuid.
     for (seq, dest, ours) in [(7, "alpha", true), (8, "beta", false)] {
         let mut message = from_beta("zzunknown", GEN, seq).with(DEST, dest);
         message.set("destuuid", Value::Binary(vec![1; 16]));
         assert_eq!(accepted(&alone.hear(message)), ours, "{dest}");
     }
-    // A uuid of zeros is none.
+    // A uuid of zeros counts as none.
     let mut message = beta_status("active", GEN, 9);
     message.set(SRC_UUID, Value::Binary(vec![0; 16]));
     assert!(notices(&alone.hear(message)).is_empty());
@@ -804,7 +805,7 @@ fn a_name_in_upper_case_or_a_ping_node_cannot_act_as_a_member() {
     }
 }
 
-/// A notice of a client on beta and other messages, as clients get them: their numbers.
+/// A notice of a client on beta and other messages, as clients receive them: their numbers.
 fn delivered(out: &[Output]) -> Vec<u64> {
     out.iter()
         .filter_map(|output| match output {
@@ -850,12 +851,12 @@ fn a_notice_does_not_wait_for_what_never_comes() {
         .with(FIRST_SEQ, "4")
         .with(DEST, "alpha");
     assert_eq!(delivered(&alone.hear(refusal)), [5]);
-    // Too far behind: before what came after it.
+    // Too far behind: delivered before the messages that came after it.
     let mut alone = Alone::active();
     alone.hear(notice(5));
     let far = alone.hear(from_beta("talk", GEN, 2_000));
     assert_eq!(delivered(&far), [5, 2_000]);
-    // The node begins a new run, or dies: before the word of it.
+    // The node begins a new run, or dies: delivered before that is reported.
     let mut alone = Alone::active();
     alone.hear(notice(5));
     let restarted = delivered(&alone.hear(beta_status("init", GEN + 1, 1)));
@@ -864,7 +865,7 @@ fn a_notice_does_not_wait_for_what_never_comes() {
     alone.hear(notice(5));
     let died = delivered(&alone.run_to(60_000));
     assert_eq!(died.iter().find(|seq| **seq == 5), Some(&5));
-    // A node that floods with them behind a gap fills a bounded room.
+    // A node that sends many of them after a gap fills only a bounded space.
     let mut alone = Alone::active();
     let mut all = Vec::new();
     for seq in 5..5 + 100 {
@@ -873,7 +874,8 @@ fn a_notice_does_not_wait_for_what_never_comes() {
     assert_eq!(all, (5..5 + 36).collect::<Vec<_>>());
 }
 
-/// The resource core forgets it with the run, and hears it anew; a legacy node that follows says nothing.
+/// The resource core forgets it with the run, and is told again; a legacy node that follows sends
+/// nothing about it.
 #[test]
 fn how_the_files_differ_and_what_the_node_can_do_is_told_of_each_run() {
     use crate::protocol::field::{HARESOURCES, LINES, SYSTOLE};

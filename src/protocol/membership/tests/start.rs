@@ -141,7 +141,7 @@ fn an_unanswered_request_is_repeated_each_second_while_the_peer_lives() {
     let asked = host.when(
         |output| matches!(output, Output::Transmit(message) if message.kind() == Some("reqnodes")),
     );
-    // Answers that are lost are asked for again, but the list itself is asked for each second.
+    // Answers that are lost are asked for again; besides, the list itself is asked for each second.
     assert_eq!(asked.len(), 9, "{asked:?}");
     cluster.kill("beta");
     cluster.run_to(14_000);
@@ -159,7 +159,7 @@ fn an_unasked_list_without_dest_is_fine() {
     assert!(alone.core.comm_up(), "heard, and the list is there");
 }
 
-/// Its statuses are lost: how long it may be silent is not known.
+/// Its statuses are lost, so its dead time is not known.
 #[test]
 fn who_is_heard_without_a_status_has_not_been_silent_since_the_start() {
     let mut alone = super::harness::Alone::started(&settings("alpha", &["alpha", "beta"]));

@@ -18,7 +18,7 @@ enum Happens {
     RestartsWith(&'static str),
     /// A status of the generation before.
     Replays(&'static str),
-    /// Nothing for its dead time.
+    /// Nothing is received for its dead time.
     FallsSilent,
     /// A `delnode` that names it.
     IsDeleted,
@@ -176,7 +176,7 @@ fn every_row() {
         let out = match *happens {
             Says(word) => alone.hear(beta_status(word, KNOWN, last + 1)),
             SaidLongAgo(word) => {
-                // Number `last` is heard again; for a living node it is missing first.
+                // Number `last` is received again; for a living node it is missing first.
                 if *before == Dead {
                     alone.hear(beta_status(word, KNOWN, last))
                 } else {
@@ -217,8 +217,9 @@ fn every_row() {
     }
 }
 
-/// Messages change places on the way, the first that are heard after a cut. The next status may
-/// never come: a node that is heard must not count as dead until then, and each status is life.
+/// Messages change their order on the way, the first that are received after a cut. The next status
+/// may never come: a node that is received must not count as dead until then, and each status is a
+/// sign of life.
 #[test]
 fn statuses_that_another_message_overtook_after_a_partition_count() {
     let (mut alone, seq) = with_beta(Dead);
@@ -230,7 +231,7 @@ fn statuses_that_another_message_overtook_after_a_partition_count() {
     let heard = alone.now_ms;
     alone.hear(beta_status("active", KNOWN, seq + 4));
     assert_eq!(beta_is(&alone), Some(Active));
-    // Once: what was handled is a copy, and so is what was sent before.
+    // Only once: what was handled is a copy, and so is what was sent before.
     alone.now_ms += 100;
     for copy in [seq + 4, seq + 2] {
         let out = alone.hear(beta_status("up", KNOWN, copy));
