@@ -1,4 +1,4 @@
-//! What time it is. The only place that asks.
+//! The clocks. Only this module reads them.
 //!
 //! The core never reads a clock: every call into it carries a [`Now`].
 
@@ -85,16 +85,16 @@ pub struct LocalTime {
     pub second: u8,
 }
 
-/// The machine's clocks. `tokio` time underneath, so that a paused test clock moves every actor.
+/// The machine's clocks. They use `tokio` time, so that a paused test clock moves every actor.
 ///
-/// `tokio` stands still while the machine is suspended; here that time is added, for the others have
-/// waited for us meanwhile.
+/// The clock of `tokio` stops while the machine is suspended; here that time is added, because the
+/// other nodes have waited for us meanwhile.
 #[derive(Debug, Clone)]
 pub struct Clock {
     start: tokio::time::Instant,
-    /// What the boot clock was ahead of the monotonic one at the start.
+    /// How far the boot clock was ahead of the monotonic clock at the start.
     ahead: Duration,
-    /// Suspended since the start, as far as seen: it never grows less.
+    /// Time suspended since the start, as far as measured: it never decreases.
     suspended: Cell<Duration>,
 }
 
@@ -105,7 +105,8 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             start: tokio::time::Instant::now(),
-            // The best of some: what a pause hides here would look like sleep later.
+            // The largest of several readings: a pause between two readings would later look like
+            // suspension.
             ahead: (0..8).map(|_| boot_ahead()).max().unwrap_or_default(),
             suspended: Cell::new(Duration::ZERO),
         }
@@ -122,7 +123,7 @@ impl Clock {
         }
     }
 
-    /// What explains lateness later. Reads the calling thread's processor time.
+    /// Readings that explain lateness later. Reads the calling thread's processor time.
     #[must_use]
     pub fn evidence(&self) -> Evidence {
         Evidence {
@@ -139,14 +140,14 @@ impl Clock {
     }
 }
 
-/// What the boot clock is ahead of the monotonic one, never more than it is: a pause between the
-/// two readings makes it less.
+/// How far the boot clock is ahead of the monotonic clock, never more: a pause between the two
+/// readings makes it less.
 fn boot_ahead() -> Duration {
     let boot = read(ClockId::CLOCK_BOOTTIME);
     boot.saturating_sub(read(ClockId::CLOCK_MONOTONIC))
 }
 
-/// A clock of the kernel; one that it does not have stands at zero.
+/// Reads a clock of the kernel; a clock that does not exist reads zero.
 fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
@@ -161,17 +162,17 @@ pub struct Evidence {
 /// Why a thread was late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The machine slept.
+    /// The machine was suspended.
     Suspended,
     /// The thread itself used the time.
     Busy,
-    /// Neither: a signal stopped the process, the machine was stopped from outside, or others had
-    /// the processors.
+    /// Neither: a signal stopped the process, the machine was stopped from outside, or other
+    /// programs had the processors.
     NotRun,
 }
 
 impl Evidence {
-    /// What took most of `late`, a lateness since `self` was read.
+    /// The cause of most of `late`, a lateness since `self` was read.
     #[must_use]
     pub fn cause(&self, later: &Self, late: Duration) -> Cause {
         let half = late / 2;
@@ -232,10 +233,10 @@ mod tests {
     async fn suspended_time_counts_and_never_grows_less() {
         let mut clock = Clock::start();
         let before = clock.now().instant;
-        // As if the machine had slept for ten seconds since.
+        // As if the machine had been suspended for ten seconds since.
         clock.suspended.set(10 * SECOND);
         assert!(clock.now().instant.since(before) >= 10 * SECOND);
-        // The boot clock alone may not make it less, nor more than it says.
+        // The boot clock alone may neither decrease it nor increase it beyond its own value.
         clock.ahead = boot_ahead();
         assert_eq!(clock.evidence().suspended, 10 * SECOND);
     }

@@ -1,7 +1,7 @@
 //! The small programs that scripts and administrators call, under their legacy names.
 //!
-//! While a daemon runs they ask it and never run a resource script beside it, except for `status`,
-//! which only looks. Spec: docs/protocol/resources.md, 9; docs/protocol/tools.md, 4.
+//! While a daemon runs they ask it and never run a resource script beside it, except `status`,
+//! which changes nothing. Spec: docs/protocol/resources.md, 9; docs/protocol/tools.md, 4.
 
 mod handover;
 mod manager;
@@ -26,13 +26,13 @@ use crate::process::host_addresses;
 use crate::process::locks;
 use crate::process::pid_file::{PidFile, look};
 
-/// One call of a helper program: what it was given, and where its words go.
+/// One call of a helper program: its arguments, environment and output.
 pub struct Call<'a> {
     /// As called, for messages.
     pub program: String,
     /// Words after the program's name.
     pub args: Vec<String>,
-    /// Where everything lies.
+    /// The places of all files.
     pub paths: Paths,
     /// The environment.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
@@ -42,7 +42,7 @@ pub struct Call<'a> {
     pub err: &'a mut dyn Write,
 }
 
-/// Runs the program that `name` (a path, or its last part) stands for. Its exit code.
+/// Runs the program that `name` (a path, or its last part) stands for. Returns its exit code.
 pub fn run(name: &str, call: &mut Call<'_>) -> u8 {
     let short = Path::new(name).file_name().and_then(|name| name.to_str());
     match short {
@@ -67,15 +67,15 @@ pub fn run(name: &str, call: &mut Call<'_>) -> u8 {
 }
 
 impl Call<'_> {
-    /// Our own node name: as the daemon says, else the machine's.
+    /// Our own node name: that of the daemon, else that of the machine.
     fn current_host(&self) -> String {
         let name = (self.variable)("HA_CURHOST").filter(|name| !name.is_empty());
         name.unwrap_or_else(host_name).to_ascii_lowercase()
     }
 
-    /// A line for whoever called.
+    /// Prints a line for the caller.
     fn complain(&mut self, text: &str) {
-        // Nowhere to complain to when that fails.
+        // If this fails, there is no place left for a message.
         let _ = writeln!(self.err, "{text}");
     }
 
@@ -83,7 +83,7 @@ impl Call<'_> {
         let _ = writeln!(self.out, "{text}");
     }
 
-    /// Where log lines go, by the variables that the daemon gives its scripts.
+    /// The log targets, from the variables that the daemon gives its scripts.
     fn log_targets(&self) -> Targets {
         let file = |name| {
             (self.variable)(name)
@@ -140,11 +140,11 @@ impl Call<'_> {
         }
     }
 
-    /// What resource scripts run with when no daemon runs them: what the daemon would give them. Looks
-    /// at the disk, and asks for the names in ha.cf.
+    /// The environment of resource scripts when no daemon runs them: the one that the daemon would
+    /// give them. Reads the disk, and resolves the names in ha.cf.
     ///
-    /// Beside a daemon nothing is run but `status`, perhaps often and by its own scripts, whose
-    /// environment is there already: ha.cf is left alone then.
+    /// Beside a daemon only `status` is run, perhaps often and by the daemon's own scripts, which
+    /// have the environment already: then ha.cf is not read.
     fn group_context(&mut self) -> GroupContext {
         let alone = !matches!(look(&self.paths.pid_file), PidFile::Running(_));
         if alone && let Ok(loaded) = load(&self.paths, &Machine, &LoadOptions::default()) {
@@ -178,7 +178,7 @@ fn wait(time: std::time::Duration) {
     std::thread::sleep(time);
 }
 
-/// Exit code and words for what came of a group that was to be started or stopped.
+/// Exit code and text for the result of a start or stop of a group.
 fn verdict(answer: &GroupAnswer, key: &str) -> (u8, Option<String>) {
     match answer {
         GroupAnswer::Started | GroupAnswer::Stopped => (0, None),

@@ -16,9 +16,9 @@ pub enum Severity {
     Notice,
     /// Degraded.
     Warn,
-    /// Someone must act.
+    /// A person must act.
     Error,
-    /// Someone must act at once.
+    /// A person must act at once.
     Crit,
     /// The machine goes down.
     Emerg,
@@ -56,14 +56,14 @@ impl Severity {
     }
 }
 
-/// Under whose name a log line stands.
+/// The name under which a log line stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker<'a> {
     /// The daemon's.
     Daemon,
     /// A script's or helper's, as its tag in the daemon's log.
     Script(&'a str),
-    /// A program's of its own, in the daemon's place.
+    /// Another program's, in the daemon's place.
     Program(&'a str),
 }
 
@@ -128,7 +128,7 @@ notices! {
     LateHeartbeat { node: String, interval_ms: u64 } Warn "Late heartbeat: Node {node}: interval {interval_ms} ms";
     /// Gap over deadtime.
     VeryLateHeartbeat { node: String, interval_ms: u64 } Crit "Late heartbeat: Node {node}: interval {interval_ms} ms (> deadtime)";
-    /// A dead node is heard with the generation it had.
+    /// A dead node is received again with its old generation.
     ReturningAfterPartition { node: String } Crit "Cluster node {node} returning after partition.";
     /// Follows it.
     PartitionInfo { url: String } Info "For information on cluster partitions, See URL: {url}";
@@ -136,7 +136,7 @@ notices! {
     DeadtimeTooSmall { } Warn "Deadtime value may be too small.";
     /// A peer came with a new generation.
     HeartbeatRestart { node: String } Info "Heartbeat restart on node {node}";
-    /// All nodes heard or dead.
+    /// All nodes were received or are dead.
     CommNowUp { } Info "Comm_now_up(): updating status to active";
     /// A gap in a peer's numbers; text as legacy: `last:seq`.
     LostPackets { count: u64, node: String, last: u64, seq: u64 } Warn "{count} lost packet(s) for [{node}] [{last}:{seq}]";
@@ -154,13 +154,13 @@ notices! {
     StrangerHeard { node: String, medium: String } Error "node {node} is heard on {medium}, but no node line here names it: it may wait for us. Make the node lines alike; another cluster needs another port or multicast group, and another key";
     /// Another node's list or an operator names a node beside the two that groups run on.
     ThirdNode { node: String, by: String } Error "node {node} is named by node {by}, but no node line here names it: not added, nobody waits for it. haresources has groups, and they run on two nodes: make the node lines alike (more nodes: heartbeat -M and a cluster manager)";
-    /// A peer that is heard does not hear us.
+    /// A peer that is received does not receive us.
     NotHeard { node: String } Warn "node {node} does not hear this node, which hears it: check that no firewall there drops our messages, that a node line there names us, that our ucast line has its address, and that udpport, multicast group and ttl are alike";
-    /// It does again.
+    /// It receives us again.
     HeardAgain { node: String } Info "node {node} hears this node again";
-    /// A peer is declared dead that was never heard.
+    /// A peer from which nothing was received is declared dead.
     NeverHeard { node: String } Warn "nothing was heard of node {node} since the start: it is down, or its messages do not arrive. Check that no firewall here drops them, that its ucast line has our address, and that udpport and multicast group are alike";
-    /// A medium that never carried anything of a node that is heard over another one.
+    /// A medium that never carried a message of a node that is received over another one.
     LinkNeverUp { node: String, medium: String } Warn "node {node} was never heard on {medium}, only on another medium: redundancy is lost. Check cable, interface and firewall on both nodes, and that both have that line";
     /// Own messages are lost on a medium that should bring them back.
     OwnNotHeard { medium: String } Warn "our own messages on {medium} do not come back: it is down, or a firewall of this host drops what arrives there (nft list ruleset)";
@@ -176,11 +176,11 @@ notices! {
     HaresourcesDiffer { node: String, lines: String } Crit "haresources here and on node {node} differ: {lines}. A group may run on none of the nodes, or without some of its resources: these are not handed over unless forced (hb_standby --force). Make the files alike, then heartbeat -r on both";
     /// They are alike, but a change of them is not in force on both.
     HaresourcesPending { node: String } Info "haresources here and on node {node} are alike, but do not count on both yet: heartbeat -r takes the change up";
-    /// They do not any more.
+    /// The files no longer differ.
     HaresourcesAgree { node: String } Info "haresources here and on node {node} agree";
     /// Two configured nodes have one uuid.
     UuidShared { uuid: String, known: String, node: String } Error "node {node} has the uuid {uuid} of node {known}: going by names (was hb_uuid copied to another machine? remove it on one of them and restart that node)";
-    /// Ours is another node's as well: we say another.
+    /// Our uuid is another node's as well: we use another.
     UuidReplaced { uuid: String } Warn "using uuid {uuid}, made of our node name, until the next start";
     /// A known uuid under a name that is not configured: refused.
     UuidConflict { uuid: String, known: String, claimed: String } Error "uuid {uuid} belongs to node {known} but node {claimed} uses it: message dropped (was hb_uuid copied to another machine?)";
@@ -202,7 +202,7 @@ notices! {
     FlowControlOff { } Info "flow control disabled due to different version heartbeat";
     /// Wall clock.
     ClockBackwards { } Info "Clock jumped backwards. Compensating.";
-    /// Our own loop was held up.
+    /// This process was delayed.
     OwnDelay { late_ms: u64 } Warn "local heartbeat was delayed by {late_ms} ms";
     /// A peer's node list names a node.
     NodeAdded { node: String } Info "hb_add_one_node: Adding new node[{node}] to configuration.";
@@ -246,9 +246,9 @@ notices! {
     StandbyGiving { set: String } Info "give up {set} HA resources (standby).";
     /// Taker is done.
     StandbyAcquireDone { set: String } Info "Standby resource acquisition done [{set}].";
-    /// Giver hears that the taker is done.
+    /// Giver receives the taker's `done`.
     OtherCompletedStandby { set: String } Info "Other node completed standby takeover of {set} resources.";
-    /// Nobody answered.
+    /// The offer was not answered.
     NoStandbyReply { } Warn "No reply to standby request.  Standby request cancelled.";
     /// Wrong moment.
     StandbyLocalFlux { info: String, node: String } Warn "standby message [{info}] from {node} ignored.  local resources in flux.";

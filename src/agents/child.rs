@@ -1,13 +1,13 @@
 //! Child processes: the only place that starts them.
 //!
-//! A child gets its own process group, null as standard input, no descriptor of ours and a
-//! deadline: TERM to the group, then KILL. Who waits for it gets one [`ExitReport`]; the task that
-//! watches the child is separate, so a waiting actor may panic without losing sight of the child.
+//! A child gets its own process group, null as standard input, none of our descriptors and a
+//! deadline: TERM to the group, then KILL. The caller gets one [`ExitReport`]. The task that
+//! watches the child is separate, so an actor that waits for it may panic without losing the child.
 //!
 //! Output goes to a file, as `ResourceManager` sends it to the debug log, never to a pipe of ours:
-//! what a script leaves running in the background may write there for years, and would be killed
-//! by SIGPIPE when this process ends or executes a new image. Between the two stands our output
-//! program when it is installed: it outlives us, limits the rate and follows log rotation.
+//! a background process that a script has started may write there for years, and SIGPIPE would kill
+//! it when this process ends or executes a new image. If our output program is installed, it stands
+//! between the child and the file: it outlives us, limits the rate and follows log rotation.
 
 pub mod client;
 pub mod record;
@@ -39,23 +39,23 @@ use crate::os::sd_notify;
 use crate::os::sys::shared::memory_file;
 use record::{Record, Recorded};
 
-/// Most standard output kept of a `status` run; what decides stands at the beginning.
+/// Most standard output kept of a `status` run; the words that count stand at the beginning.
 pub const MAX_CAPTURED_BYTES: usize = 64 * 1024;
 
-/// How long a dead script's pipe is read on for what is still in it. A background process may hold
-/// the other end open for ever.
+/// How long the pipe of a script that has ended is read for the rest of its output. A background
+/// process may hold the other end open for ever.
 const DRAIN_GRACE: Duration = Duration::from_millis(100);
 
-/// How long a killed process may take to go; longer means that it hangs in the kernel.
+/// How long a killed process may take to end; longer means that it hangs in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the rest of a process group is looked for after its leader ended.
+/// How often the rest of a process group is checked after its leader ended.
 const GROUP_POLL: Duration = Duration::from_millis(50);
 
 /// Attempts when the program file is open for writing elsewhere, 10 ms apart.
 const BUSY_ATTEMPTS: u32 = 20;
 
-/// Exit code in a report of a child that ran into its deadline, whatever it ended with.
+/// Exit code in the report of a child that exceeded its deadline, whatever its real code was.
 pub const CODE_DEADLINE: i32 = 124;
 
 /// Where a child's output goes.
@@ -68,7 +68,7 @@ pub struct OutputTarget {
 }
 
 impl OutputTarget {
-    /// The debug log, by way of our output program.
+    /// The debug log, through our output program.
     #[must_use]
     pub fn of(config: &Config, paths: &Paths) -> Self {
         Self {
@@ -95,11 +95,11 @@ pub struct ChildSpec {
     pub output: OutputTarget,
     /// Longest run; then TERM to the process group.
     pub limit: Duration,
-    /// Then KILL, so much later.
+    /// Pause between TERM and KILL.
     pub kill_after: Duration,
-    /// What a successor of this process is to know of it while it runs.
+    /// What a successor of this process must know of the child while it runs.
     pub record: Option<Recorded>,
-    /// Whether the report shall have its last words, should it fail.
+    /// Whether the report shall contain the end of its output if it fails.
     pub last_words: bool,
 }
 
@@ -110,7 +110,7 @@ pub enum Ended {
     Exited(i32),
     /// By this signal.
     Signaled(i32),
-    /// It was killed and did not go within some seconds.
+    /// It was killed and did not end within some seconds.
     Stuck,
     /// It could not be started.
     NotStarted {
@@ -118,13 +118,13 @@ pub enum Ended {
         code: i32,
         /// The reason.
         reason: String,
-        /// There is no such program, or it is none: nothing of it can run. Anything else (no memory,
-        /// a disk that fails) says nothing about that.
+        /// There is no such program, or the file is not a program, so nothing of it can run. Other
+        /// errors (no memory, a disk that fails) leave that open.
         no_program: bool,
     },
 }
 
-/// What became of one run.
+/// The result of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitReport {
     /// How it ended.
@@ -133,7 +133,7 @@ pub struct ExitReport {
     pub overdue: bool,
     /// Captured standard output, at most [`MAX_CAPTURED_BYTES`].
     pub stdout: Vec<u8>,
-    /// What it wrote last, for people; only where it failed and that was wanted.
+    /// The end of its output, for people; only if it failed and `last_words` was set.
     pub said: Option<String>,
 }
 
@@ -171,7 +171,7 @@ impl ExitReport {
     }
 }
 
-/// Whether a program that does not start for this reason is no program.
+/// Whether this error means that the file is not a program.
 fn is_no_program(error: &io::Error) -> bool {
     let number = error.raw_os_error().map(Errno::from_raw);
     matches!(
@@ -187,8 +187,8 @@ fn is_no_program(error: &io::Error) -> bool {
     )
 }
 
-/// Whether `path` is a regular file that root can execute. One that cannot be looked at, on a disk that
-/// fails, counts as one: running it fails, while what is not there needs no stop.
+/// Whether `path` is a regular file that root can execute. A file that cannot be looked at, on a
+/// disk that fails, counts as one: running it fails, while a missing script needs no stop.
 #[must_use]
 pub fn is_program(path: &Path) -> bool {
     is_program_by(&std::fs::metadata(path).map(|data| (data.is_file(), data.mode())))
@@ -203,7 +203,7 @@ fn is_program_by(looked: &io::Result<(bool, u32)>) -> bool {
 
 /// Runs a program to its end.
 ///
-/// `turn` is held until the child is gone, even when the caller is dropped before: runs that must
+/// `turn` is held until the child has ended, even when the caller is dropped before: runs that must
 /// not overlap share one lock. Call on an arbiter.
 pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitReport {
     let (report, result) = oneshot::channel();
@@ -245,8 +245,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
         }
     };
     if stdout.is_some() {
-        // What is in the pipe is there at once. The grace is for all of it together: a background
-        // process may go on writing for ever.
+        // The content of the pipe is available at once. The grace is for all of it together: a
+        // background process may go on writing for ever.
         let drain = async {
             while captured.len() < MAX_CAPTURED_BYTES && read_some(&mut stdout, &mut captured).await
             {
@@ -262,7 +262,7 @@ async fn watch(spec: ChildSpec) -> ExitReport {
     }
     drop(record);
     if ended == Ended::Stuck {
-        // The runtime reaps it should it ever end.
+        // The runtime reaps the process if it ever ends.
         error!(program = %spec.program.display(), "child process does not end after SIGKILL");
     }
     let mut report = ExitReport {
@@ -277,8 +277,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
     report
 }
 
-/// Reads once and keeps what fits; what does not is thrown away, so that a child that floods its
-/// output never waits for us. `false`: nothing will follow. Never returns without a pipe.
+/// Reads once and keeps what fits; the rest is dropped, so that a child that floods its output
+/// never waits for us. `false`: nothing will follow. Never returns without a pipe.
 async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> bool {
     let Some(pipe) = stdout else {
         return std::future::pending().await;
@@ -298,7 +298,7 @@ async fn read_some(stdout: &mut Option<ChildStdout>, captured: &mut Vec<u8>) -> 
 struct Started {
     child: Child,
     last: Option<LastWords>,
-    /// It goes when the script has ended.
+    /// Removed when the script has ended.
     record: Option<Record>,
     /// The child is the process beside the script.
     beside: bool,
@@ -322,7 +322,7 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
                     beside: true,
                 });
             }
-            // No /proc, say: the script alone then.
+            // For example without /proc: then the script runs alone.
             Err(error) => debug!(program = %shim.display(), %error, "a script runs by itself"),
         }
     }
@@ -352,9 +352,9 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
     }
 }
 
-/// Starts it in `directory`, if that is there, on a helper thread: the call returns when the program
-/// is loaded, which a disk that hangs delays without end. Nothing bounds the wait, because the
-/// program may begin at any time; who waits for it waits alone.
+/// Starts the command in `directory`, if that exists, on a helper thread. The call returns when the
+/// program is loaded, which a disk that hangs delays for ever. The wait has no limit, because the
+/// program may begin at any time; only the caller waits.
 async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<Child> {
     let work = move || {
         if let Some(directory) = directory.filter(|directory| directory.is_dir()) {
@@ -398,8 +398,8 @@ enum Output {
 }
 
 impl Output {
-    /// Falls back step by step: a missing log is no reason not to run a script. `last`: its last
-    /// words are wanted.
+    /// Falls back step by step: a missing log is no reason not to run a script. `last`: the end of
+    /// the output is wanted.
     async fn open(target: &OutputTarget, last: bool) -> (Self, Option<LastWords>) {
         if target.file.is_none() && !last {
             return (Self::Null, None);
@@ -422,7 +422,7 @@ impl Output {
                 .append(true)
                 .create(true)
                 .mode(0o644)
-                // A pipe in the log's place must not hold us up.
+                // A pipe in the log's place must not block us.
                 .custom_flags(nix::libc::O_NONBLOCK)
                 .open(&path)
         };
@@ -449,12 +449,12 @@ impl Output {
 /// The end of a child's output, which our output program keeps in memory.
 struct LastWords {
     memory: std::fs::File,
-    /// Comes when the output program has ended: all has been read then.
+    /// Received when the output program has ended: then all output has been read.
     ended: oneshot::Receiver<()>,
 }
 
 impl LastWords {
-    /// Once the child is gone. A background process may hold its output open for ever.
+    /// Reads it after the child has ended. A background process may hold the output open for ever.
     async fn read(self) -> Option<String> {
         let _ = timeout(DRAIN_GRACE, self.ended).await;
         let mut end = vec![0; MAX_LAST_BYTES];
@@ -492,13 +492,14 @@ async fn start_pump(
         if let Err(error) = pump.wait().await {
             warn!(%error, "output program cannot be waited for");
         }
-        // Nobody waits for it after a success.
+        // After a success no task waits for it.
         let _ = end.send(());
     });
     Ok((writer, memory.map(|memory| LastWords { memory, ended })))
 }
 
-/// Waits for the end, by force after the limit. Whether force was needed comes second.
+/// Waits for the end, and uses force after the limit. The second value says whether force was
+/// needed.
 async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
     if let Ok(end) = timeout(spec.limit, child.wait()).await {
         return (ended(end), false);
@@ -515,7 +516,7 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
     signal(group, Signal::SIGTERM);
     let after_term = timeout(spec.kill_after, async {
         let end = child.wait().await;
-        // The leader may be gone while what it started ignores the signal.
+        // The leader may have ended while a process that it started ignores the signal.
         while killpg(group, None) != Err(Errno::ESRCH) {
             sleep(GROUP_POLL).await;
         }
@@ -533,8 +534,8 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
     }
 }
 
-/// The process beside the script was killed, and may have left the script behind: a stop, or a start on
-/// the other node, would come beside it.
+/// The process beside the script was killed, and may have left the script running: a stop here, or
+/// a start on the other node, would run beside it.
 async fn end_script_without_shim(pid: u32, spec: &ChildSpec) {
     let Some(group) = group_left_by(pid) else {
         return;
@@ -546,21 +547,21 @@ async fn end_script_without_shim(pid: u32, spec: &ChildSpec) {
     end_group(group, spec.kill_after).await;
 }
 
-/// The process group that this leader, which is gone, has left behind.
+/// The process group that this leader, which has ended, left behind.
 fn group_left_by(pid: u32) -> Option<Pid> {
     let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1)?;
     let group = Pid::from_raw(pid);
     (killpg(group, None) != Err(Errno::ESRCH)).then_some(group)
 }
 
-/// Waits until nobody is left in it.
+/// Waits until the group has no process any more.
 async fn group_gone(group: Pid) {
     while killpg(group, None) != Err(Errno::ESRCH) {
         sleep(GROUP_POLL).await;
     }
 }
 
-/// TERM, and `kill_after` later KILL.
+/// Sends TERM, and after `kill_after` KILL.
 async fn end_group(group: Pid, kill_after: Duration) {
     signal(group, Signal::SIGTERM);
     if timeout(kill_after, group_gone(group)).await.is_err() {

@@ -1,4 +1,4 @@
-//! The programs that carry out resource words, and the processes that they run in.
+//! The programs that carry out resource words, and their processes.
 
 pub mod child;
 pub mod respawn;

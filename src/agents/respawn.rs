@@ -5,11 +5,11 @@ use std::time::Duration;
 /// A life shorter than this is short.
 pub const SHORT_LIFE: Duration = Duration::from_secs(30);
 
-/// Short lives in a row after which a client may still be started again; one more, and it is given
-/// up. So it is started 11 times in all.
+/// Short lives in a row after which a client is still started again; after one more it is given up.
+/// So it is started 11 times in all.
 const MAX_SHORT_LIVES: u32 = 10;
 
-/// Pause before the start that follows a short life.
+/// Pause before the start after a short life.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// Exit code of a client that does not want to be started again.
@@ -44,7 +44,7 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// Judges an end that nobody wanted, after a life of `lived`.
+    /// Judges an end that was not requested, after a life of `lived`.
     #[must_use]
     pub fn ended(&mut self, how: How, lived: Duration, failfast: bool) -> Next {
         match how {
@@ -66,7 +66,7 @@ impl Lives {
     }
 }
 
-/// The program in a command line, for the look at its permission.
+/// The program in a command line, to check that it may be executed.
 #[must_use]
 pub fn program(command: &str) -> &str {
     command.split_whitespace().next().unwrap_or_default()

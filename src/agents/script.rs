@@ -1,5 +1,5 @@
-//! Resource words as command lines, what a script's answer means, and the environment of scripts.
-//! Spawns nothing and looks at no file: whether a path can be run is asked of the caller.
+//! Resource words as command lines, the meaning of a script's answer, and the environment of
+//! scripts. Starts no process and looks at no file: the caller says whether a path can be run.
 //!
 //! Spec: docs/protocol/resources.md, 2 and 9.
 
@@ -11,7 +11,7 @@ use crate::net::address::looks_like_address;
 use crate::os::paths::Paths;
 use crate::protocol::message::{Message, Value};
 
-/// Where the legacy package, and ours, has its programs.
+/// Directory of the programs in the legacy package and in ours.
 const PROGRAMS: &str = "/usr/libexec/heartbeat";
 
 /// Bytes of a script's output that [`last_words`] looks at.
@@ -31,14 +31,14 @@ const MAX_VARIABLE_NAME_BYTES: usize = 63;
 /// Spec: docs/protocol/resources.md, 9.6.
 const MAX_HOOK_NAME_BYTES: usize = 31;
 
-/// What a resource script is asked to do.
+/// The operations of a resource script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Bring it up.
+    /// Start the resource.
     Start,
-    /// Take it down; must succeed when it is down already.
+    /// Stop the resource; must succeed when it is stopped already.
     Stop,
-    /// Say on standard output whether it runs.
+    /// Print whether the resource runs.
     Status,
 }
 
@@ -54,7 +54,7 @@ impl Operation {
     }
 }
 
-/// A resource word taken apart: `Filesystem::/dev/sda1::/mnt` or a bare address.
+/// A parsed resource word: `Filesystem::/dev/sda1::/mnt` or a bare address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptCall {
     /// File name of the script.
@@ -64,10 +64,10 @@ pub struct ScriptCall {
 }
 
 impl ScriptCall {
-    /// Takes a resource word apart. A word that looks like an address means `IPaddr::word`.
+    /// Parses a resource word. A word that looks like an address means `IPaddr::word`.
     ///
-    /// Every `::` separates; nothing quotes it, so an IPv6 address holding `::` is split. An empty
-    /// argument vanishes, as in the shell.
+    /// Every `::` separates and cannot be quoted, so an IPv6 address that contains `::` is split.
+    /// An empty argument is dropped, as in the shell.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         let (name, rest) = if looks_like_address(word) {
@@ -89,10 +89,10 @@ impl ScriptCall {
         }
     }
 
-    /// The script's path: the first of `directories` that holds it as `is_program` sees it.
+    /// The script's path: the first of `directories` in which `is_program` finds it.
     ///
-    /// `None` means not running, a failed start and a logged stop. The arguments are never run in
-    /// its place, which legacy does.
+    /// `None` means: not running, a failed start, a stop with a log line. The arguments are never
+    /// executed instead, as legacy does.
     #[must_use]
     pub fn locate(
         &self,
@@ -118,7 +118,8 @@ impl ScriptCall {
     }
 }
 
-/// Whether a script's `status` output says that the resource runs. The exit code does not count.
+/// Whether the output of a script's `status` says that the resource runs. The exit code does not
+/// count.
 ///
 /// `not` in any case, a blank, and `running` somewhere after it means no, even across lines; else
 /// `running`, `Running` or `OK` means yes. Seen on 3.0.6: `not a word, running` is no, while a tab
@@ -148,10 +149,10 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// What every child of the daemon gets on top of the daemon's own environment.
+    /// The variables for every child of the daemon, in addition to the daemon's own environment.
     ///
     /// `debug` is the present level. `helpers` tells whether our helper directory exists: then
-    /// scripts are sent to our `ResourceManager`, `mach_down` and `req_resource`.
+    /// scripts use our `ResourceManager`, `mach_down` and `req_resource`.
     /// Spec: docs/protocol/config.md, 7; docs/protocol/membership.md, 9.1.
     #[must_use]
     pub fn of_daemon(config: &Config, paths: &Paths, debug: u8, helpers: bool) -> Self {
@@ -187,7 +188,8 @@ impl Environment {
         environment
     }
 
-    /// What notification and resource scripts get besides. Spec: docs/protocol/resources.md, 9.5.
+    /// Adds the variables for notification and resource scripts. Spec: docs/protocol/resources.md,
+    /// 9.5.
     #[must_use]
     pub fn for_scripts(mut self, config: &Config) -> Self {
         let yes_no = |flag: bool| if flag { "yes" } else { "no" };
@@ -198,8 +200,8 @@ impl Environment {
         self
     }
 
-    /// What resource scripts get besides, because `ResourceManager` stands between in legacy: the
-    /// variables of its shell library and a `PATH` with the product's programs in front.
+    /// Adds the variables for resource scripts, which legacy runs through `ResourceManager`: those
+    /// of its shell library, and a `PATH` with the product's programs in front.
     ///
     /// `path` is the daemon's own `PATH`.
     #[must_use]
@@ -208,7 +210,7 @@ impl Environment {
         let helpers = self.get("HA_NOARCHBIN").unwrap_or("/usr/share/heartbeat");
         let path =
             format!("{PROGRAMS}:/usr/sbin:{helpers}:{path}:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb");
-        // Scripts parse messages of other programs: those shall be in English.
+        // Scripts parse the messages of other programs, so these must be in English.
         self.unset("LANG");
         for (name, value) in [
             ("HA_DIR", ha_dir.to_string()),
@@ -230,10 +232,11 @@ impl Environment {
         self
     }
 
-    /// What a notification script gets besides: the text fields of the message and our own status.
+    /// Adds the variables for a notification script: the text fields of the message and our own
+    /// status.
     ///
     /// Message fields come from outside. Only names of letters, digits and `_` with at least one
-    /// lower-case letter are exported, and none replaces a variable that is set already: the shell
+    /// lower-case letter are exported, and none replaces a variable that is set already. The shell
     /// library takes its directories from upper-case variables, so a field named `FUNCS` or `BIN`
     /// would choose the program that root runs.
     #[must_use]
@@ -264,7 +267,7 @@ impl Environment {
             .insert(name.to_owned(), Some(value.to_owned()));
     }
 
-    /// Takes one variable of our own environment away from the child.
+    /// Removes one variable of our own environment for the child.
     pub fn unset(&mut self, name: &str) {
         self.variables.insert(name.to_owned(), None);
     }
@@ -275,7 +278,7 @@ impl Environment {
         self.variables.get(name)?.as_deref()
     }
 
-    /// All variables, by name; without a value: to be taken out.
+    /// All variables, by name; a variable without a value is removed.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.variables
             .iter()
@@ -283,8 +286,8 @@ impl Environment {
     }
 }
 
-/// The last lines of what a script wrote, for people: the end of `output`, without control
-/// characters. `None`: it wrote nothing that can be shown.
+/// The last lines of a script's output, for people: the end of `output`, without control
+/// characters. `None`: there is nothing to show.
 #[must_use]
 pub fn last_words(output: &[u8]) -> Option<String> {
     let from = output.len().saturating_sub(MAX_LAST_BYTES);
@@ -300,7 +303,8 @@ pub fn last_words(output: &[u8]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(" | "))
 }
 
-/// One line without what moves a cursor, colours or turns text, and not longer than a log line bears.
+/// One line without cursor movements, colours and other control characters, cut to the length of a
+/// log line.
 fn shown(line: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::new();
@@ -357,8 +361,8 @@ impl StopRetries {
         }
     }
 
-    /// What is said of a failed stop: which attempt it was, counted from 1, and what comes in the end.
-    /// `hung`: how many had to be ended because they hung, of `most` that are waited for.
+    /// The remark on a failed stop: the number of the attempt, counted from 1, and what follows in
+    /// the end. `hung`: how many attempts had to be ended because they hung, of at most `most`.
     #[must_use]
     pub fn remark(self, attempt: u32, hung: u32, most: u32) -> String {
         match self {
@@ -385,8 +389,8 @@ impl StopRetries {
     }
 }
 
-/// The file in `rc.d` whose presence makes a message type worth a script run, and the word handed to
-/// `harc`: the type in lower case. `None` for a type that cannot name a script.
+/// The file in `rc.d` that must exist for a script to run for this message type, and the word for
+/// `harc`: the type in lower case. `None` for a type that cannot be the name of a script.
 #[must_use]
 pub fn hook_name(kind: &str) -> Option<(&str, String)> {
     let usable = !kind.is_empty()

@@ -1,4 +1,4 @@
-//! Reads `authkeys`. No line of the log ever holds key material.
+//! Reads `authkeys`. Log lines never contain key material.
 //!
 //! Spec: docs/protocol/config.md, 5.
 
@@ -9,20 +9,20 @@ use super::values::scan_integer;
 use crate::notice::Severity;
 use crate::protocol::auth::{KeyRing, MAX_KEY_INDEX, Method};
 
-/// Longest line in bytes. Legacy reads the rest as a further line, so a longer key could not be
-/// the same on a legacy peer; we refuse it as legacy does.
+/// Longest line in bytes. Legacy reads the rest as a further line, so a longer key could not be the
+/// same on a legacy peer; Systole refuses it as legacy does.
 pub const MAX_LINE_BYTES: usize = 5118;
 
-/// Group may read or others may read: the only bits legacy looks at.
+/// Read permission for group or others: the only bits that legacy checks.
 const READABLE_BY_OTHERS: u32 = 0o044;
-/// Group may write or others may write: worth a warning.
+/// Write permission for group or others: causes a warning.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// How names of digests begin. A word in the place of the method that does not begin so may be a
-/// key that lost its method, and is not logged.
+/// Beginnings of the names of digests. A word in the place of the method that begins otherwise may
+/// be a key whose method is missing, and is not logged.
 const DIGEST_NAMES: [&str; 7] = ["sha", "md", "crc", "hmac", "ripemd", "blake", "none"];
 
-/// Checks who may read and write the file. `false`: stop here.
+/// Checks the permissions and the owner of the file. `false`: stop here.
 ///
 /// Spec: docs/protocol/config.md, 5.1.
 pub fn check_permissions(
@@ -55,7 +55,7 @@ pub fn check_permissions(
     true
 }
 
-/// What has been read so far.
+/// The entries read so far.
 struct Keys {
     /// Number of the latest `auth` line.
     auth: Option<i64>,
@@ -266,7 +266,7 @@ impl Keys {
     }
 }
 
-/// The legacy text quotes the line, which may hold a key. We do not.
+/// The legacy text quotes the line, which may contain a key. Ours does not.
 fn invalid(reason: &str) -> Refusal {
     Refusal::legacy("Auth line [***] is invalid.", reason)
 }

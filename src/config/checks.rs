@@ -15,16 +15,16 @@ use crate::notice::Severity;
 use crate::protocol::name::NodeName;
 use crate::protocol::settings::{AutoFailback, Autojoin, Timing};
 
-/// An initdead below this is worth a warning.
+/// An initdead below this causes a warning.
 const SMALL_INITDEAD: Duration = Duration::from_secs(10);
 
 /// Baud rate without a `baud` line.
 const DEFAULT_BAUD: u32 = 19_200;
 
-/// What is wrong with a dead time.
+/// The reason for refusing a dead time.
 const TOO_SMALL: &str = "it must be longer than two keepalives";
 
-/// Puts in the defaults of the directives that the file does not have.
+/// Fills in the defaults of directives that the file does not contain.
 fn fill_in_defaults(draft: &mut Draft<'_>) {
     for row in DIRECTIVES {
         let Some(default) = row.default else {
@@ -52,7 +52,7 @@ fn fill_in_defaults(draft: &mut Draft<'_>) {
     }
 }
 
-/// Runs all checks. `None` as local node means that there is none to run as.
+/// Runs all checks. Without a local node (`None`) the daemon cannot run.
 pub(super) fn finish(draft: &mut Draft<'_>, manage_resources: bool) -> (Timing, Option<NodeName>) {
     fill_in_defaults(draft);
     if draft.channels.is_empty() {
@@ -117,7 +117,7 @@ fn or_computed(
     })
 }
 
-/// Finds ourselves among the nodes. Spec: docs/protocol/config.md, 2.5.
+/// Finds the local node among the nodes. Spec: docs/protocol/config.md, 2.5.
 fn local_node(draft: &mut Draft<'_>) -> Option<NodeName> {
     let local = match NodeName::new(&draft.local) {
         Ok(local) => local,
@@ -221,8 +221,8 @@ fn times(draft: &mut Draft<'_>, warntime: Duration) -> Timing {
     }
 }
 
-/// A ping node named like a real node would be two nodes in one: a group is refused
-/// (spec: docs/protocol/config.md, 11), a single host, which legacy runs with, is left out.
+/// A ping node with the name of a real node would be two nodes in one. A group is refused (spec:
+/// docs/protocol/config.md, 11); a single host, which legacy accepts, is left out.
 fn ping_names(draft: &mut Draft<'_>) {
     let pings = std::mem::take(&mut draft.pings);
     let places = std::mem::take(&mut draft.ping_places);
@@ -240,7 +240,7 @@ fn ping_names(draft: &mut Draft<'_>) {
     }
 }
 
-/// Decides about the logging daemon and tells what the combination means.
+/// Decides about the logging daemon and logs what the combination means.
 fn log_targets(draft: &mut Draft<'_>) {
     let has_facility = draft.log.facility.is_some();
     let has_target = draft.log.logfile.is_some() || draft.log.debugfile.is_some() || has_facility;

@@ -15,7 +15,7 @@ use crate::protocol::client::ApiAuth;
 /// Longest client name in bytes. Spec: docs/protocol/config.md, 4.6.
 const MAX_CLIENT_NAME_BYTES: usize = 31;
 
-/// Longest user name of a child in bytes: the legacy buffer less its end.
+/// Longest user name of a child in bytes: the legacy buffer without its final NUL.
 /// Spec: docs/protocol/config.md, 4.5.
 const MAX_CHILD_USER_BYTES: usize = 63;
 
@@ -144,7 +144,8 @@ fn ids(
         .collect()
 }
 
-/// The rules that exist unless the file has one of that name. Spec: docs/protocol/config.md, 4.6.
+/// Adds the rules that exist unless the file has one of that name. Spec: docs/protocol/config.md,
+/// 4.6.
 pub(super) fn add_default_rules(draft: &mut Draft<'_>) {
     const RULES: &[(&str, &str, &str)] = &[
         ("ipfail", "hacluster", ""),
@@ -158,7 +159,7 @@ pub(super) fn add_default_rules(draft: &mut Draft<'_>) {
     }
 }
 
-/// Adds a rule of ours. A user or group that the machine lacks leaves its list empty.
+/// Adds a built-in rule. A user or group that the machine does not have leaves its list empty.
 fn add_rule(draft: &mut Draft<'_>, client: &str, user: &str, group: &str) {
     if draft.api_auth.contains_key(client) {
         return;
@@ -283,7 +284,7 @@ fn stonith_type(draft: &Draft<'_>, kind: &str) -> Verdict {
     Ok(())
 }
 
-/// `pacemaker` or `crm`. Of the values that switch it on only `ccm-only` is within our scope.
+/// `pacemaker` or `crm`. Of the values that switch it on Systole supports only `ccm-only`.
 pub(super) fn pacemaker(draft: &mut Draft<'_>, word: &str) -> Verdict {
     if draft.pacemaker.is_some() {
         return Err(Refusal::legacy(

@@ -1,6 +1,6 @@
-//! The table of directives: name, class, default, description and what reads the value.
+//! The table of directives: name, class, default, description and the handler of the value.
 //!
-//! Spec: docs/protocol/config.md, 4. Its order is the legacy one: defaults are filled in, and the
+//! Spec: docs/protocol/config.md, 4. The order is that of legacy: defaults are filled in, and the
 //! configuration is printed, in this order.
 
 use super::handlers as set;
@@ -9,7 +9,7 @@ use super::row::Effect::{Full, None as NoEffect, Receiving};
 use super::row::{Row, line, medium, words};
 use super::{clients, media, pings};
 
-/// Everything but the media.
+/// All directives except the media.
 pub(super) const DIRECTIVES: &[Row] = &[
     words(
         "cluster",
@@ -236,7 +236,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
     line("failfast", clients::failfast, Full),
 ];
 
-/// Media plugins of the legacy program that we read.
+/// Media of the legacy program that Systole reads.
 const MEDIA: &[Row] = &[
     medium("bcast", Words(media::bcast), Full),
     medium("mcast", Line(media::mcast), Full),
@@ -254,7 +254,7 @@ pub(super) fn find(name: &str) -> Option<&'static Row> {
     DIRECTIVES.iter().chain(MEDIA).find(|row| row.name == name)
 }
 
-/// The directive that a misspelt one comes nearest to: two letters may be wrong, or the case.
+/// The directive most similar to a misspelt one: two letters may be wrong, or the case.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     /// A longer word is no misspelt directive.
     const MAX_BYTES: usize = 32;
@@ -270,7 +270,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, meant)| meant)
 }
 
-/// How many letters are to be put in, taken out or changed.
+/// How many letters must be inserted, removed or changed.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (index, wanted) in from.bytes().enumerate() {

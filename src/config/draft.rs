@@ -1,5 +1,5 @@
-//! What `ha.cf` says so far: the defaults of the legacy program, overwritten by one directive after
-//! the other, before anything is checked across lines.
+//! The content of `ha.cf` while it is read: the defaults of the legacy program, overwritten by one
+//! directive after the other, before the checks that concern several lines.
 //!
 //! Spec: docs/protocol/config.md, 4.
 
@@ -21,10 +21,10 @@ use crate::protocol::node_table::MAX_NODES;
 use crate::protocol::settings::{AutoFailback, Autojoin};
 use crate::protocol::wire::MessageFormat;
 
-/// What a handler says of one word or one whole value.
+/// The result of a handler for one word or one whole value.
 pub(super) type Verdict = Result<(), Refusal>;
 
-/// `udpport` counts for the media after it, and each kind keeps the port of its first line.
+/// `udpport` applies to the media after it, and each kind keeps the port of its first line.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ports {
     /// Last `udpport` line.
@@ -34,23 +34,24 @@ pub(super) struct Ports {
     pub(super) ucast6: Option<u16>,
 }
 
-/// What `ha.cf` says so far. Handlers of directives write into it.
+/// The content of `ha.cf` read so far. Handlers of directives write into it.
 pub struct Draft<'a> {
     pub(super) env_of: &'a dyn Environment,
     pub(super) paths: &'a Paths,
     pub(super) report: Report,
-    /// `file:line: directive` of the line in hand.
+    /// `file:line: directive` of the present line.
     pub(super) place: String,
-    /// The same of the last good line of each directive, for the checks across lines.
+    /// The same for the last good line of each directive, for the checks that concern several
+    /// lines.
     pub(super) places: BTreeMap<&'static str, String>,
-    /// Every line that was taken.
+    /// Every accepted line.
     pub(super) written: Vec<Written>,
     pub(super) local: String,
     pub(super) nodes: Vec<NodeName>,
     pub(super) node_table: Vec<NodeName>,
     pub(super) media: Vec<MediumConfig>,
     pub(super) pings: Vec<PingConfig>,
-    /// Where each ping node was declared, in step with `pings`.
+    /// Where each ping node was declared, in the same order as `pings`.
     pub(super) ping_places: Vec<String>,
     pub(super) channels: Vec<(&'static str, String)>,
     pub(super) ports: Ports,
@@ -143,13 +144,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where the line in hand stands.
+    /// Place of the present line.
     pub(super) fn place(&self) -> &str {
         &self.place
     }
 
-    /// Refuses what several lines mean together, at the first of `directives` that is there; else
-    /// at the file.
+    /// Refuses a combination of lines, at the first of `directives` that exists; else at the file.
     pub(super) fn refuse_whole(&mut self, directives: &[&str], refusal: Refusal) {
         let lines = directives.iter().find_map(|name| self.places.get(name));
         let place = lines.cloned();
@@ -157,13 +157,13 @@ impl<'a> Draft<'a> {
         self.report.refuse(&place, refusal);
     }
 
-    /// Where the last line of a directive stands; without one the file.
+    /// Place of the last line of a directive; without one the file.
     pub(super) fn place_of(&self, directive: &str) -> String {
         let place = self.places.get(directive).cloned();
         place.unwrap_or_else(|| self.paths.ha_cf().display().to_string())
     }
 
-    /// A warning of our own about the line in hand.
+    /// A warning of ours about the present line.
     pub(super) fn warn_here(&mut self, text: &str) {
         let text = format!("{}: {text}", self.place);
         self.report.warn(text);
@@ -186,7 +186,7 @@ impl<'a> Draft<'a> {
         NodeName::new(word).map_err(|error: NodeNameError| Refusal::silent(error.to_string()))
     }
 
-    /// Takes one place in the node table, which ping nodes share.
+    /// Uses one place in the node table, which ping nodes share.
     pub(super) fn enter_node_table(&mut self, name: &NodeName) -> Result<(), Refusal> {
         if self.node_table.contains(name) {
             return Ok(());
@@ -200,7 +200,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The lines that tell of the logging daemon.
+    /// The log lines about the logging daemon.
     pub(super) fn connect_to_logd(&mut self) {
         self.warn_without_logd();
         self.report.info("Enabling logging daemon ");
@@ -209,7 +209,7 @@ impl<'a> Draft<'a> {
         );
     }
 
-    /// Says so when the logging daemon is not there.
+    /// Logs that the logging daemon does not run.
     pub(super) fn warn_without_logd(&mut self) {
         if !self.env_of.has_logd() {
             self.report.say_as_legacy(
@@ -220,7 +220,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Says that one core file would overwrite another: a warning to those who ask for core files.
+    /// Logs that one core file would overwrite another: a warning for administrators who want core
+    /// files.
     /// Spec: docs/protocol/config.md, 4.4.
     pub(super) fn tell_of_core_settings(&mut self, severity: Severity) {
         let pattern = self.env_of.core_pattern();

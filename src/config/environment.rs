@@ -1,4 +1,4 @@
-//! What the check of the configuration asks of the machine.
+//! Questions to the machine during the check of the configuration.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs};
@@ -8,8 +8,8 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, Group, User};
 
-/// Largest configuration file, in bytes: far above any real one, so that a device or a log file
-/// put there by mistake cannot fill the memory.
+/// Largest configuration file, in bytes: far above any real one, so that a device or a log file put
+/// there by mistake cannot fill the memory.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A file as read.
@@ -23,7 +23,7 @@ pub struct FileText {
     pub owner: u32,
 }
 
-/// What a path names.
+/// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
     /// Nothing.
@@ -45,14 +45,14 @@ pub enum InterfaceProblem {
     NoAddress,
 }
 
-/// The outside world, as far as the configuration is checked against it.
+/// The machine, as far as the configuration is checked against it.
 pub trait Environment {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// As the file system has it; `IsADirectory` for a directory.
+    /// The error of the file system; `IsADirectory` for a directory.
     fn read_file(&self, path: &Path) -> io::Result<FileText>;
-    /// The kernel's host name, as it is.
+    /// The kernel's host name, unchanged.
     fn host_name(&self) -> String;
     /// Number of the user we run as.
     fn effective_uid(&self) -> u32;
@@ -66,13 +66,13 @@ pub trait Environment {
     /// All addresses of a host.
     ///
     /// # Errors
-    /// The resolver's reason.
+    /// The reason of the resolver.
     fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String>;
     /// Number of a user.
     fn user_id(&self, name: &str) -> Option<u32>;
     /// Number of a group.
     fn group_id(&self, name: &str) -> Option<u32>;
-    /// What a path names, links followed.
+    /// What a path leads to, links followed.
     fn path_kind(&self, path: &Path) -> PathKind;
     /// Whether a path names a program that we may run.
     fn is_executable(&self, path: &Path) -> bool;
@@ -90,11 +90,11 @@ pub trait Environment {
     fn core_uses_pid(&self) -> bool;
 }
 
-/// This machine.
+/// The real machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Machine;
 
-/// Where STONITH plugins lie, by distribution.
+/// Directories of STONITH plugins, by distribution.
 const STONITH_PLUGIN_DIRS: [&str; 3] = [
     "/usr/lib/stonith/plugins",
     "/usr/lib64/stonith/plugins",

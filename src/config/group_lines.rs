@@ -8,10 +8,10 @@ use std::{fs, io};
 
 use crate::protocol::group::GroupKey;
 
-/// Most bytes of the file that are looked at; far above any real one.
+/// Most bytes of the file that are read; far above any real one.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// One group, as it stands in the file.
+/// One group, as in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupLine {
     /// First word, in lower case.
@@ -41,19 +41,19 @@ pub struct Logical {
     pub number: usize,
     /// Node name and resources; never empty.
     pub words: Vec<String>,
-    /// A `#` came with a continuation line and was not taken for a comment.
+    /// A continuation line contained a `#`, which does not begin a comment there.
     pub kept_hash: bool,
-    /// The file ended behind its last backslash.
+    /// The file ended after its last backslash.
     pub open_end: bool,
 }
 
-/// Physical lines and their numbers, the empty one behind the last newline left out.
+/// Physical lines and their numbers, without the empty one after the last newline.
 pub fn physical(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     (1..).zip(text.split('\n'))
 }
 
-/// Whether a line ends in a backslash that blanks (or a CR) keep from continuing it.
+/// Whether a line ends in a backslash that continues nothing, because blanks (or a CR) follow it.
 #[must_use]
 pub fn backslash_and_blanks(line: &str) -> bool {
     let words = line.split('#').next().unwrap_or_default();
@@ -64,8 +64,8 @@ pub fn backslash_and_blanks(line: &str) -> bool {
 /// Joins the physical lines; those without a word are left out.
 ///
 /// Quirk: comments are removed before lines are joined, so a `#` in a continuation line stays, and
-/// a comment that ends in a backslash continues nothing. A CR before the newline is a blank, so a
-/// backslash before it continues nothing either. Files are read unmodified by both nodes.
+/// a comment that ends in a backslash continues nothing. A CR before the newline counts as a blank,
+/// so a backslash before it continues nothing either. Both nodes read unmodified files.
 #[must_use]
 pub fn logical(text: &str) -> Vec<Logical> {
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! Reads `ha.cf` in file order into a [`Draft`]: what the directives say, before defaults and
+//! Reads `ha.cf` in file order into a [`Draft`]: the values of the directives, before defaults and
 //! semantic checks.
 //!
 //! Spec: docs/protocol/config.md, 2 and 4.

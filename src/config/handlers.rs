@@ -25,7 +25,7 @@ fn positive_time(word: &str) -> Result<Duration, Refusal> {
     Ok(time)
 }
 
-/// A value that nothing can be wrong with.
+/// Accepts every value.
 pub(super) fn accept(_: &mut Draft<'_>, _: &str) -> Verdict {
     Ok(())
 }
@@ -79,7 +79,7 @@ pub(super) fn watchdog(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-/// Facilities of syslog as the directive spells them.
+/// Syslog facilities, spelt as in the directive.
 const FACILITIES: [&str; 23] = [
     "none", "kern", "auth", "authpriv", "cron", "daemon", "ftp", "lpr", "mail", "mark", "news",
     "security", "syslog", "user", "uucp", "local0", "local1", "local2", "local3", "local4",
@@ -94,7 +94,7 @@ pub(super) fn logfacility(draft: &mut Draft<'_>, word: &str) -> Verdict {
         ));
     }
     draft.log.facility = match word {
-        // Quirk: number 0 counts as "no syslog", and that is the number of kern.
+        // Quirk: number 0 counts as "no syslog", and kern has that number.
         "none" | "kern" => None,
         "security" => Some("auth".to_owned()),
         "mark" => {
@@ -117,7 +117,7 @@ pub(super) fn debugfile(draft: &mut Draft<'_>, word: &str) -> Verdict {
 }
 
 /// Quirk: the value does not matter, only whether the nice model is already on. The nodes of a
-/// cluster share the file and must agree, so we read it the same way and say what it means.
+/// cluster share the file and must agree, so Systole reads it the same way and logs what it means.
 /// Spec: docs/protocol/config.md, 4.5.
 pub(super) fn nice_failback(draft: &mut Draft<'_>, word: &str) -> Verdict {
     draft.report.say_as_legacy(
@@ -217,8 +217,8 @@ pub(super) fn msgfmt(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-/// What legacy says, as a warning, of every node without the logging daemon. It recommends what this
-/// program does not use.
+/// Legacy logs this as a warning on every node without the logging daemon. It recommends a program
+/// that Systole does not use.
 pub(super) const LOGD_DISABLED: &str =
     "Logging daemon is disabled --enabling logging daemon is recommended";
 
@@ -251,7 +251,7 @@ pub(super) fn syslogmsgfmt(draft: &mut Draft<'_>, word: &str) -> Verdict {
 }
 
 pub(super) fn coredumps(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    // Quirk: legacy warns even of "off".
+    // Quirk: legacy warns even for "off".
     let wanted = boolean(word) == Some(true);
     draft.tell_of_core_settings(if wanted {
         Severity::Warn
@@ -270,8 +270,8 @@ fn before_pacemaker(word: &str) -> String {
     format!("If you specify {word}, it must come before the pacemaker directive")
 }
 
-/// Legacy has the order check inverted: before the `pacemaker` line, where it belongs, the line
-/// refuses the start. We accept it there. Spec: docs/protocol/config.md, 4.8.
+/// Legacy has inverted the check of the order: a line before the `pacemaker` line, which is the
+/// right place, refuses the start. Systole accepts it there. Spec: docs/protocol/config.md, 4.8.
 pub(super) fn crm_daemon_dir(draft: &mut Draft<'_>, word: &str) -> Verdict {
     if draft.pacemaker.is_some() {
         draft.report.say(Severity::Error, before_pacemaker(word));
@@ -352,7 +352,7 @@ pub(super) fn traditional_compression(draft: &mut Draft<'_>, word: &str) -> Verd
     Ok(())
 }
 
-/// `NAME=VALUE`. Legacy reads beyond a word without `=`; we refuse it.
+/// `NAME=VALUE`. Legacy reads beyond the end of a word without `=`; Systole refuses it.
 pub(super) fn env(draft: &mut Draft<'_>, word: &str) -> Verdict {
     match word.split_once('=') {
         Some((name, value)) if !name.is_empty() => {

@@ -1,5 +1,5 @@
 //! Reads `haresources` twice, as the legacy programs do: the daemon checks the first word of every
-//! line, the scripts take the groups out of it.
+//! line, the scripts read the groups.
 //!
 //! Spec: docs/protocol/resources.md, 2; docs/protocol/config.md, 6.
 
@@ -8,14 +8,14 @@ use super::report::{BYTE_ORDER_MARK, MARK_IN_FRONT, Refusal, Report, quote};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 
-/// Largest number of groups: one supervised actor each; far more than any cluster has.
+/// Most groups: one supervised actor each; far more than any cluster has.
 pub const MAX_GROUPS: usize = 1024;
 
-/// Stands for what is not UTF-8 in text read leniently: fine in a comment, where Latin-1 is common,
-/// but never to be handed to a script.
+/// Replaces bytes that are not UTF-8 when text is read leniently: harmless in a comment, where
+/// Latin-1 is common, but never passed to a script.
 const NOT_UTF8: char = char::REPLACEMENT_CHARACTER;
 
-/// The daemon's check: the first word of every line that no line before continues must be a node
+/// The check of the daemon: the first word of every line that is not a continuation must be a node
 /// or ping node. It stops at the first error.
 ///
 /// # Errors
@@ -26,7 +26,7 @@ pub fn check_nodes(
     is_node: impl Fn(&str) -> bool,
 ) -> Result<(), (usize, Refusal)> {
     let mut continued = false;
-    // The line before, when it was meant to continue and does not.
+    // The line before, if it was meant to continue and does not.
     let mut broken = None;
     for (number, line) in group_lines::physical(text) {
         if continued {
@@ -58,7 +58,7 @@ pub fn check_nodes(
     Ok(())
 }
 
-/// The groups in file order, with a warning for all that the legacy scripts would get wrong.
+/// The groups in file order, with a warning for everything that the legacy scripts would misread.
 pub fn groups(report: &mut Report, file: &str, text: &str) -> Vec<ResourceGroup> {
     if text.contains('\r') {
         report.warn(format!(
@@ -120,8 +120,8 @@ pub fn groups(report: &mut Report, file: &str, text: &str) -> Vec<ResourceGroup>
     groups
 }
 
-/// Whether the legacy scripts, which take `pattern` for a regular expression, would find it in
-/// `text`: a dot stands for any character.
+/// Whether the legacy scripts, which use `pattern` as a regular expression, would find it in
+/// `text`: a dot matches any character.
 fn confusable(pattern: &str, text: &str) -> bool {
     pattern.chars().count() == text.chars().count()
         && pattern
@@ -130,7 +130,7 @@ fn confusable(pattern: &str, text: &str) -> bool {
             .all(|(wanted, found)| wanted == '.' || wanted == found)
 }
 
-/// We compare exactly; a legacy peer would take the one for the other.
+/// Systole compares exactly; a legacy peer would confuse the two.
 fn warn_of_confusable(report: &mut Report, file: &str, groups: &[ResourceGroup]) {
     for group in groups {
         for other in groups.iter().filter(|other| other.key != group.key) {
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(check("node1 a\nnode3 x\n"), Some(2));
         assert_eq!(check("\\\nnode3 x\n"), Some(1));
         assert_eq!(check("  # x\n\r\n\x0c node1 x\n"), None);
-        // The CR keeps the backslash from continuing the line: that one is to blame.
+        // The error is in the line whose backslash continues nothing because of the CR.
         assert_eq!(check("node1 a \\\r\nnode3 x\r\n"), Some(1));
         assert_eq!(check("node1 a \\ \nnode3 x\n"), Some(1));
         assert_eq!(check("node1 a # b \\ \nnode3 x\n"), Some(2));

@@ -1,20 +1,20 @@
-//! Physical lines of `ha.cf` and how one splits into directive, value and words.
+//! Physical lines of `ha.cf`, and how each is split into directive, value and words.
 //!
 //! Spec: docs/protocol/config.md, 2.1.
 
 use nom::bytes::complete::{take_till, take_while};
 use nom::{IResult, Parser};
 
-/// Longest line, in bytes. Legacy cuts at 5119 and parses the remainder as a further line; no line
-/// of a sane file comes near either limit.
+/// Longest line, in bytes. Legacy cuts at 5119 and parses the rest as a further line; no line of a
+/// real file comes near either limit.
 pub(super) const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// One line that holds a directive.
+/// One line that contains a directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     /// Counted from 1.
     pub(super) number: usize,
-    /// What it says, or why it cannot be read.
+    /// Its content, or why it cannot be read.
     pub(super) content: Result<Directive<'a>, LineError>,
 }
 
@@ -43,7 +43,7 @@ const fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)
 }
 
-/// `[WS] [ directive [WS value-part] ] [ "#" anything ]`; what follows a CR does not count.
+/// `[WS] [ directive [WS value-part] ] [ "#" anything ]`; text after a CR does not count.
 fn directive_line(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
     let (input, _) = take_while(is_white).parse(input)?;
     let (rest, text) = take_till(|byte| matches!(byte, b'#' | b'\r' | b'\n')).parse(input)?;
@@ -68,7 +68,7 @@ fn read(line: &[u8]) -> Result<Option<Directive<'_>>, LineError> {
     Ok(Some(Directive { name, value }))
 }
 
-/// The lines of `text` that hold a directive, or that cannot be read.
+/// The lines of `text` that contain a directive, or that cannot be read.
 pub(super) fn directives(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
     text.split(|byte| *byte == b'\n')
         .zip(1..)

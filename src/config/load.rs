@@ -28,24 +28,24 @@ const EXIT_NOT_RELOADED: u8 = 1;
 /// Longest line of `nodeinfo` in bytes. Spec: docs/protocol/config.md, 2.5.
 const MAX_NODEINFO_BYTES: usize = 255;
 
-/// What the files are read for.
+/// The purpose for which the files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Purpose {
     /// To start.
     #[default]
     Start,
-    /// To go on with what runs: after a restart in place, or in the place of a dead daemon.
+    /// To continue with running groups: after a restart in place, or after the death of a daemon.
     Resume,
-    /// To see whether a running daemon may re-read them (`-r`).
+    /// To check whether a running daemon may read them again (`-r`).
     Reload,
     /// To check them only (`-t`).
     Check,
 }
 
-/// What the command line says about the configuration.
+/// The options of the command line that concern the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// What for.
+    /// The purpose.
     pub purpose: Purpose,
     /// `false` with `-M`.
     pub manage_resources: bool,
@@ -69,29 +69,29 @@ impl Default for LoadOptions {
 /// A configuration that may be started.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What the files say. Its `remarks` are the log lines of the check, in order.
+    /// The content of the files. Its `remarks` are the log lines of the check, in order.
     pub config: Config,
     /// Keys.
     pub keys: KeyRing,
-    /// The lines that it comes from.
+    /// The lines that it was made from.
     pub sources: Sources,
 }
 
 /// A configuration that may not be started.
 #[derive(Debug)]
 pub struct ConfigFailure {
-    /// For `main`.
+    /// Exit code for `main`.
     pub exit_code: u8,
-    /// All complaints, in order.
+    /// All errors, in order.
     pub lines: Vec<Notice>,
-    /// Log targets that `ha.cf` names, so that the complaints get there too.
+    /// Log targets that `ha.cf` names, so that the errors are logged there too.
     pub log: LogConfig,
 }
 
 /// Reads the files below `paths.ha_dir` and our own settings, and checks them.
 ///
 /// # Errors
-/// [`ConfigFailure`] with every complaint of the run and the exit code.
+/// [`ConfigFailure`] with every error of the run and the exit code.
 pub fn load(
     paths: &Paths,
     env: &dyn Environment,
@@ -187,10 +187,10 @@ pub fn load(
     })
 }
 
-/// Reads the keys alone, for a running daemon that takes new ones; with them, the warnings.
+/// Reads only the keys, for a running daemon that gets new ones; returns them with the warnings.
 ///
 /// # Errors
-/// The complaints, in order. A running daemon keeps its old keys then.
+/// The errors, in order. The running daemon then keeps its old keys.
 /// Spec: docs/protocol/config.md, 5.3.
 pub fn load_keys(
     paths: &Paths,
@@ -210,8 +210,7 @@ pub fn load_keys(
     }
 }
 
-/// The first line of `nodeinfo` when a newline ends it, else the kernel's host name; as it is
-/// written.
+/// The first line of `nodeinfo` if a newline ends it, else the kernel's host name, unchanged.
 ///
 /// Spec: docs/protocol/config.md, 2.5.
 pub fn local_name(paths: &Paths, env: &dyn Environment) -> String {
@@ -236,7 +235,8 @@ struct Run<'a> {
 }
 
 impl ConfigFailure {
-    /// Refuses what `report` complains of. `denied`: a file could not be read for want of permission.
+    /// Refuses because of the errors in `report`. `denied`: a file could not be read for want of
+    /// permission.
     #[must_use]
     pub fn of(mut report: Report, purpose: Purpose, denied: bool, log: LogConfig) -> Self {
         let exit_code = match purpose {
@@ -278,8 +278,8 @@ impl Run<'_> {
         self.denied |= error.kind() == io::ErrorKind::PermissionDenied;
     }
 
-    /// `None`: the file cannot be opened. A file that opens but cannot be read (a directory)
-    /// counts as empty, as in the legacy program.
+    /// `None`: the file cannot be opened. A file that opens but cannot be read (a directory) counts
+    /// as empty, as in the legacy program.
     fn read_ha_cf(&mut self, report: &mut Report) -> Option<Vec<u8>> {
         let path = self.paths.ha_cf();
         let shown = shown_path(self.paths, "ha.cf");

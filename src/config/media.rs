@@ -1,4 +1,4 @@
-//! The directives that make media, and the ports and speeds they take.
+//! The directives that define media, and their ports and speeds.
 //!
 //! Spec: docs/protocol/config.md, 4.3.
 
@@ -17,13 +17,13 @@ use crate::notice::Severity;
 /// Spec: docs/protocol/config.md, 4.3.
 pub(super) const MAX_MEDIA: usize = 64;
 
-/// Port when neither the file nor the services database says one.
+/// Port if neither the file nor the services database has one.
 const DEFAULT_PORT: u16 = 694;
 
 /// Largest hop limit of a multicast medium.
 const MAX_TTL: u8 = 4;
 
-/// What a medium's directive calls itself in texts.
+/// The description of a medium in texts.
 pub(super) fn description(medium: &str) -> &'static str {
     match medium {
         "bcast" => "UDP/IP broadcast",
@@ -38,7 +38,7 @@ pub(super) fn description(medium: &str) -> &'static str {
     }
 }
 
-/// The port when no `udpport` line came: of the services database, else 694.
+/// The port without a `udpport` line: that of the services database, else 694.
 pub(super) fn default_port(draft: &Draft<'_>) -> u16 {
     draft
         .env_of
@@ -103,7 +103,7 @@ pub(super) fn baud(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-/// Counts a medium in, unless the table is full.
+/// Adds a medium, unless the table is full.
 pub(super) fn add(draft: &mut Draft<'_>, directive: &'static str, name: &str) -> Verdict {
     if draft.channels.len() >= MAX_MEDIA {
         return Err(Refusal::legacy(
@@ -119,7 +119,7 @@ pub(super) fn add(draft: &mut Draft<'_>, directive: &'static str, name: &str) ->
     Ok(())
 }
 
-/// Counts a medium in. The very same medium twice would only send everything twice.
+/// Adds a medium. The same medium twice would only send everything twice.
 fn add_medium(
     draft: &mut Draft<'_>,
     directive: &'static str,
@@ -135,7 +135,7 @@ fn add_medium(
     Ok(())
 }
 
-/// Behind the plugin's own message: the general one for media of the word-list class.
+/// Adds, after the plugin's own message, the general one for media of the word-list class.
 pub(super) fn illegal(refusal: Refusal, directive: &str, name: &str) -> Refusal {
     refusal.and(
         Severity::Error,
@@ -166,7 +166,7 @@ pub(super) fn bcast(draft: &mut Draft<'_>, interface: &str) -> Verdict {
     add_medium(draft, "bcast", interface, medium)
 }
 
-/// Words of a whole-line medium, each with the text of what is missing without it.
+/// Words of a whole-line medium, each with the text for the case that it is missing.
 struct Fields<'a> {
     medium: &'static str,
     interface: &'a str,
@@ -177,7 +177,7 @@ impl<'a> Fields<'a> {
     fn split(medium: &'static str, value: &'a str) -> Result<Self, Refusal> {
         let mut words = lines::line_words(value);
         let Some(interface) = words.next() else {
-            // Two of the four crash the legacy program here.
+            // Two of the four media crash the legacy program here.
             return Err(Refusal::legacy(
                 format!("glib: {medium} statement without device"),
                 "an interface name must follow",
@@ -200,7 +200,7 @@ impl<'a> Fields<'a> {
     }
 
     fn bad(&self, what: &str, shown: impl std::fmt::Display, reason: &str) -> Refusal {
-        // The legacy texts have two blanks here, save one.
+        // Except for one, the legacy texts have two blanks here.
         let gap = if self.medium == "mcast" && what == "addr" || self.medium == "ucast6" {
             " "
         } else {
@@ -222,8 +222,9 @@ impl<'a> Fields<'a> {
         )
     }
 
-    /// Quirk: legacy cuts the number to 16 bits first. What it then refuses we refuse with its
-    /// text; what it would silently change we refuse too. Spec: docs/protocol/config.md, 11.
+    /// Quirk: legacy cuts the number to 16 bits first. A value that legacy refuses after that is
+    /// refused with its text; a value that it would silently change is refused too. Spec:
+    /// docs/protocol/config.md, 11.
     fn port(&self, word: &str) -> Result<u16, Refusal> {
         let number = values::leading_integer(word);
         u16::try_from(number)
@@ -370,15 +371,15 @@ pub(super) fn ucast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     add_medium(draft, "ucast6", fields.interface, medium)
 }
 
-/// Whether `group` has a scope that heartbeats may have, and is not the bare prefix.
+/// Whether `group` has a scope that is allowed for heartbeats, and is not the bare prefix.
 /// Spec: docs/protocol/wire.md, 18.5.
 fn is_group(group: &Ipv6Addr) -> bool {
     let [first, second, rest @ ..] = group.octets();
     first == 0xff && matches!(second & 0x0f, 2 | 4 | 5 | 8) && rest != [0; 14]
 }
 
-/// A numeric address of one other host. A link-local one may name the interface once more, as
-/// its scope; the medium uses its own interface anyway. Spec: docs/protocol/wire.md, 18.5.
+/// A numeric address of one other host. A link-local one may name the interface once more, as its
+/// scope; the medium uses its own interface in any case. Spec: docs/protocol/wire.md, 18.5.
 fn ucast6_peer(fields: &Fields<'_>, text: &str, port: u16) -> Result<Ipv6Addr, Refusal> {
     let (number, scope) = match text.split_once('%') {
         Some((number, scope)) => (number, Some(scope)),
@@ -438,7 +439,7 @@ pub(super) fn serial(draft: &mut Draft<'_>, device: &str) -> Verdict {
     }
     let medium = MediumConfig::Serial {
         device: PathBuf::from(device),
-        // The rate of the whole file is put in when all of it has been read.
+        // The rate of the whole file is filled in when all of it has been read.
         baud: 0,
     };
     add_medium(draft, "serial", device, medium)

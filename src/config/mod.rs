@@ -1,7 +1,7 @@
 //! The legacy files (`ha.cf`, `authkeys`, `haresources`) and our own settings.
 //!
-//! [`load::load`] reads them all, in the legacy order, and gives either a checked [`Config`] or
-//! every complaint at once.
+//! [`load::load`] reads them all, in the legacy order, and returns either a checked [`Config`] or
+//! all errors at once.
 
 pub mod authkeys;
 mod checks;

@@ -1,4 +1,4 @@
-//! The directives that make ping nodes: pseudo-nodes that tell whether the network is there.
+//! The directives that define ping nodes: pseudo-nodes that show whether the network works.
 //!
 //! Spec: docs/protocol/config.md, 4.3; docs/protocol/wire.md, 19.
 
@@ -46,7 +46,7 @@ pub(super) fn ping_group(draft: &mut Draft<'_>, value: &str) -> Verdict {
     for host in hosts {
         match first_ipv4(draft, host) {
             Ok(address) => addresses.push(address.into()),
-            // Quirk: legacy goes on without the host.
+            // Quirk: legacy continues without the host.
             Err(reason) => {
                 let text = unknown_host(host, &reason);
                 draft.report.say_as_legacy(Severity::Error, text);

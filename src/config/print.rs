@@ -1,4 +1,4 @@
-//! What `-v` and `-D` print.
+//! The output of `-v` and `-D`.
 //!
 //! Spec: docs/protocol/tools.md, 1.
 

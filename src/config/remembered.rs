@@ -1,9 +1,9 @@
-//! What the check of the configuration heard from the machine, kept in memory (`/run`) for a daemon
-//! that is started again after a sudden death: it goes on with the files that the dead one ran
-//! with. A file that was broken since, a disk that hangs or a resolver that does not answer must
-//! not keep it from beating: the others wait no longer than usual.
+//! The answers of the machine during the check of the configuration, kept in memory (`/run`) for a
+//! daemon that is started again after a sudden death: it continues with the files of the dead
+//! daemon. A file that has become bad since, a disk that hangs or a resolver that does not answer
+//! must not keep it from sending heartbeats: the other nodes wait no longer than usual.
 //!
-//! A question that was not asked then (by an earlier version of the program) goes to the machine.
+//! A question that was not asked then (by an earlier version of the program) is put to the machine.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use super::environment::{Environment, FileText, InterfaceProblem, Machine, PathK
 pub struct Answers(BTreeMap<String, String>);
 
 impl Answers {
-    /// What was asked again counts from now on.
+    /// Replaces the answers to questions that were asked again.
     pub fn update(&mut self, newer: Self) {
         self.0.extend(newer.0);
     }
@@ -37,7 +37,7 @@ impl Answers {
     }
 }
 
-/// A file as it is kept.
+/// The stored form of a file.
 #[derive(Serialize, Deserialize)]
 enum KeptFile {
     Text(String, u32, u32),
@@ -76,12 +76,12 @@ const PATH_MISSING: u8 = 0;
 const PATH_DEVICE: u8 = 1;
 const PATH_OTHER: u8 = 2;
 
-/// This machine; what it answers is noted.
+/// The real machine; its answers are recorded.
 #[derive(Debug, Default)]
 pub struct Recorder(RefCell<Answers>);
 
 impl Recorder {
-    /// What was answered.
+    /// The recorded answers.
     #[must_use]
     pub fn into_answers(self) -> Answers {
         self.0.into_inner()
@@ -93,7 +93,7 @@ impl Recorder {
     }
 }
 
-/// A machine that answers as it did.
+/// A machine that gives the recorded answers.
 #[derive(Debug)]
 pub struct Remembered<'a>(pub &'a Answers);
 
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(problem, Err(InterfaceProblem::Missing));
         fs::remove_file(&file).unwrap();
         assert_eq!(machine.path_kind(&file), PathKind::Other);
-        // Nobody asked before.
+        // This question was not asked before.
         assert_eq!(machine.path_kind(place.path()), PathKind::Other);
         assert_eq!(machine.user_id("root"), Some(0));
     }

@@ -1,23 +1,23 @@
-//! What the check of the files has to say, in the order of the checks.
+//! The log lines of the check of the files, in the order of the checks.
 
 use crate::notice::{Notice, Severity};
 
 /// Longest piece of a file that a log line quotes, in characters: enough to recognise a line.
 const MAX_QUOTE_CHARS: usize = 200;
 
-/// What some editors put in front of a file. It is invisible and no blank.
+/// Some editors write this in front of a file. It is invisible and no blank.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What is wrong with it.
+/// The error text for it.
 pub const MARK_IN_FRONT: &str =
     "the file begins with a UTF-8 byte order mark: remove its first three bytes";
 
-/// Collects every complaint of one run, so that all errors are reported together.
+/// Collects all errors of one run, so that they are reported together.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     lines: Vec<Notice>,
     failed: bool,
-    /// Of `-t`, whose lines name their place.
+    /// A report of `-t`, whose lines name their place.
     checking: bool,
 }
 
@@ -31,7 +31,7 @@ impl Report {
         }
     }
 
-    /// A report that begins with lines which refuse nothing.
+    /// A report that begins with lines that refuse nothing.
     #[must_use]
     pub const fn with(lines: Vec<Notice>) -> Self {
         Self {
@@ -74,8 +74,9 @@ impl Report {
         self.say(Severity::Warn, text);
     }
 
-    /// Adds a legacy line that names no place and refuses nothing. It is said at a start as legacy says
-    /// it; in `-t` it is information, and the table of checks says it with its place where it matters.
+    /// Adds a legacy line that names no place and refuses nothing. A start logs it as legacy does.
+    /// In `-t` it is information, and the table of checks reports the matter with its place where
+    /// it is important.
     pub fn say_as_legacy(&mut self, severity: Severity, text: impl Into<String>) {
         let severity = if self.checking {
             Severity::Info
@@ -91,7 +92,7 @@ impl Report {
         self.say(Severity::Error, text);
     }
 
-    /// Adds a refusal: the legacy lines first, with `place: reason` behind the first error.
+    /// Adds a refusal: the legacy lines first, with `place: reason` after the first error.
     pub fn refuse(&mut self, place: &str, refusal: Refusal) {
         self.failed = true;
         let mut told = false;
@@ -120,7 +121,7 @@ fn line(severity: Severity, text: String) -> Notice {
     }
 }
 
-/// Why a value is refused: the lines the legacy program prints, then the reason in our words.
+/// Why a value is refused: the lines that the legacy program prints, then our reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     legacy: Vec<(Severity, String)>,
@@ -149,7 +150,7 @@ impl Refusal {
     }
 }
 
-/// A piece of a file as a log line may show it: printable, and not longer than needed.
+/// A piece of a file for a log line: printable, and cut to the length needed.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let mut shown: String = text

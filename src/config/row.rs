@@ -1,4 +1,5 @@
-//! One row of the table of directives: how a value is read, by what, and what is shown of it.
+//! One row of the table of directives: how a value is read, by which handler, and what is printed
+//! of it.
 //!
 //! Spec: docs/protocol/config.md, 2.2 and 4.
 
@@ -13,14 +14,14 @@ pub(super) enum Class {
     Line(fn(&mut Draft<'_>, &str) -> Verdict),
 }
 
-/// Whether the daemon acts on a directive.
+/// Whether a directive has an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// It does.
+    /// It has.
     Full,
-    /// It reads what other nodes send accordingly, and sends without it.
+    /// Messages from other nodes are read accordingly; sending is not affected.
     Receiving,
-    /// It only checks the value; the log says so at start.
+    /// Only its value is checked; a log line at the start says so.
     None,
 }
 
@@ -32,9 +33,9 @@ pub(super) struct Row {
     pub(super) class: Class,
     /// Default that clients and scripts read.
     pub(super) default: Option<&'static str>,
-    /// Words beside it in the printed configuration; empty: not printed, not recorded.
+    /// Comment in the printed configuration; empty: not printed, not recorded.
     pub(super) about: &'static str,
-    /// Whether it works.
+    /// Whether it has an effect.
     pub(super) effect: Effect,
 }
 

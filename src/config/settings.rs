@@ -1,5 +1,5 @@
 //! Our own settings: one optional TOML file, read with the `config` crate. Unknown keys are
-//! refused; ha.cf always works without it. `docs/reference/settings.md` holds the table of
+//! refused; ha.cf always works without it. `docs/reference/settings.md` contains the table of
 //! [`SETTINGS`].
 
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::{fs, io};
 use ::config::{ConfigError, File, FileFormat};
 use serde::Deserialize;
 
-/// Who handles `IPaddr`, `IPaddr2`, `IPv6addr` and bare addresses.
+/// Whether the daemon or a script handles `IPaddr`, `IPaddr2`, `IPv6addr` and bare addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NativeAddresses {
     /// In the process when the script is absent, ours, or a distributed wrapper.
@@ -22,7 +22,7 @@ pub enum NativeAddresses {
     Never,
 }
 
-/// What becomes of a service address that is here although the node does not hold its group.
+/// What happens to a service address that is here although the node does not hold its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StrayAddresses {
     /// It is removed.
@@ -30,11 +30,12 @@ pub enum StrayAddresses {
     Remove,
     /// It is reported once.
     Report,
-    /// Nobody looks.
+    /// It is ignored.
     Ignore,
 }
 
-/// What a legacy node does and this one does not do yet: without it the start is refused.
+/// A legacy feature that Systole does not support yet: without the word in the file the start is
+/// refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// Fencing by `stonith` and `stonith_host`.
@@ -44,7 +45,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// All of them. One that is made good later stays here: a word once taken is never refused.
+    /// All of them. A feature that is supported later stays here: a word that was once accepted is
+    /// never refused.
     pub const ALL: [Self; 2] = [Self::Stonith, Self::Serial];
 
     /// The word in the file.
@@ -57,27 +59,27 @@ impl Loss {
     }
 }
 
-/// Settings that ha.cf has no directive for. A default that is not the legacy behaviour says so in
-/// [`SETTINGS`].
+/// Settings for which ha.cf has no directive. Where the default differs from the legacy behaviour,
+/// [`SETTINGS`] says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Who handles addresses.
+    /// Whether the daemon or a script handles addresses.
     pub native_addresses: NativeAddresses,
-    /// Longest run of one resource script call; TERM then, KILL `script_kill_after` later.
+    /// Longest run of one call of a resource script; then TERM, and KILL `script_kill_after` later.
     pub script_time_limit: Duration,
     /// Pause between TERM and KILL.
     pub script_kill_after: Duration,
     /// Whether a second process starts a killed daemon again.
     pub guardian: bool,
-    /// Whether the daemon decides by ping nodes itself, without a program.
+    /// Whether the daemon runs the built-in `ipfail`.
     pub ipfail: bool,
     /// Whether the network is asked for addresses before a lone start, and while they are held.
     pub address_probe: bool,
-    /// What becomes of addresses that are not to be here.
+    /// What happens to service addresses whose group is not held.
     pub stray_addresses: StrayAddresses,
-    /// Whether a node that hears neither its peer nor a ping node lets go of its resources.
+    /// Whether a node that receives neither its peer nor a ping node releases its resources.
     pub isolation_release: bool,
-    /// What ha.cf names and the administrator starts without.
+    /// Features in ha.cf without which the administrator accepts a start.
     pub accept_without: Vec<Loss>,
 }
 
@@ -102,13 +104,13 @@ impl Default for Settings {
 pub struct SettingDoc {
     /// Key in the file.
     pub key: &'static str,
-    /// Values it takes, with their unit.
+    /// Allowed values, with their unit.
     pub values: &'static str,
     /// Default, spelt as in the file.
     pub default: &'static str,
-    /// What it does.
+    /// Its effect.
     pub about: &'static str,
-    /// What it does to the safety of the service.
+    /// Its effect on the safety of the service.
     pub safety: &'static str,
 }
 
@@ -208,7 +210,7 @@ pub const SETTINGS: &[SettingDoc] = &[
     },
 ];
 
-/// The file as it stands. Each field's name is a key of [`SETTINGS`].
+/// The file as parsed. Each field's name is a key of [`SETTINGS`].
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
@@ -237,7 +239,7 @@ pub enum SettingsError {
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What the reader says; it names the key.
+        /// The error of the parser; it names the key.
         source: ConfigError,
     },
     /// A value outside its range.
@@ -247,18 +249,18 @@ pub enum SettingsError {
         file: PathBuf,
         /// The key.
         key: &'static str,
-        /// What stands there.
+        /// The value in the file.
         value: String,
-        /// What may stand there.
+        /// The allowed values.
         expected: &'static str,
     },
 }
 
 impl Settings {
-    /// What the file at `path` says; the defaults when there is none.
+    /// The settings in the file at `path`; the defaults when there is none.
     ///
     /// # Errors
-    /// It cannot be read, or says what it may not.
+    /// It cannot be read, or has a setting that is not allowed.
     pub fn load(path: &Path) -> io::Result<Self> {
         match fs::read(path) {
             Ok(text) => Self::read(path, &text).map_err(io::Error::other),

@@ -75,7 +75,7 @@ pub enum MediumConfig {
 }
 
 impl MediumConfig {
-    /// Whether this host hears on it what it sends there itself.
+    /// Whether this host receives its own messages on this medium.
     #[must_use]
     pub const fn returns(&self) -> bool {
         match self {
@@ -100,7 +100,7 @@ impl MediumConfig {
 }
 
 impl MediumConfig {
-    /// The one host that it sends to, if it does.
+    /// The one host to which it sends, if there is only one.
     #[must_use]
     pub const fn peer(&self) -> Option<IpAddr> {
         match self {
@@ -114,7 +114,7 @@ impl MediumConfig {
 }
 
 impl fmt::Display for MediumConfig {
-    /// The directive and what tells its line from others, for log lines.
+    /// The directive and the words that identify its line, for log lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bcast { interface, .. } => write!(f, "bcast {interface}"),
@@ -151,7 +151,7 @@ pub struct PingConfig {
 pub struct RespawnConfig {
     /// User name.
     pub user: String,
-    /// Command line, handed to a shell with `exec`.
+    /// Command line, passed to a shell with `exec`.
     pub command: String,
     /// Its death reboots the node.
     pub failfast: bool,
@@ -201,7 +201,7 @@ pub enum Compression {
     Bzip2,
 }
 
-/// How large client messages are compressed. Spec: docs/protocol/wire.md, 8.
+/// How large messages of clients are compressed. Spec: docs/protocol/wire.md, 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompressionConfig {
     /// `compression`.
@@ -212,7 +212,7 @@ pub struct CompressionConfig {
     pub traditional: bool,
 }
 
-/// A directive of ha.cf that was taken, as it stands in the file.
+/// An accepted directive of ha.cf, as in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Its name in the table of directives.
@@ -223,7 +223,7 @@ pub struct Written {
     pub place: String,
 }
 
-/// The files as they stand, for whoever has to name a line.
+/// The text of the files, for log lines that name a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Directives of ha.cf in file order.
@@ -232,7 +232,7 @@ pub struct Sources {
     pub haresources: String,
 }
 
-/// Everything that ha.cf, haresources and the command line say.
+/// The content of ha.cf, haresources and the command line.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Own node name.
@@ -250,9 +250,9 @@ pub struct Config {
     pub pings: Vec<PingConfig>,
     /// Times.
     pub timing: Timing,
-    /// Added to the number of nodes to give `ttl`.
+    /// Added to the number of nodes to make `ttl`.
     pub hopfudge: u8,
-    /// Who may join.
+    /// Which nodes may join.
     pub autojoin: Autojoin,
     /// haresources mode.
     pub manage_resources: bool,

@@ -24,7 +24,8 @@ pub(super) const NOT_A_BOOLEAN: &str =
 pub(super) const NOT_A_TIME: &str =
     "not a time; write seconds (0.5), milliseconds (500ms) or microseconds (500000us)";
 
-/// `digits [ "." digits ]` at the front: what counts of a number. Without a digit it is zero.
+/// `digits [ "." digits ]` at the front: the part of a number that counts. Without a digit it is
+/// zero.
 fn decimal(input: &str) -> IResult<&str, f64> {
     let (rest, (whole, fraction)) = (digit0, opt(preceded(char('.'), digit0))).parse(input)?;
     let number = format!("0{whole}.{}0", fraction.unwrap_or(""));
@@ -50,7 +51,7 @@ pub(super) fn time(word: &str) -> Option<Duration> {
         _ => return None,
     };
     let ms = value.mul_add(factor, 0.5).floor();
-    // 2^63, the legacy range: nothing above is a time that anyone waits for.
+    // 2^63, the limit of legacy; no useful time is above it.
     if !(0.0..9_223_372_036_854_775_808.0).contains(&ms) {
         return None;
     }
@@ -63,7 +64,7 @@ pub(super) fn leading_integer(word: &str) -> i64 {
     scan_integer(word).map_or(0, |(number, _)| number)
 }
 
-/// The integer at the front of `word` and what follows it.
+/// The integer at the front of `word`, and the rest.
 pub(super) fn scan_integer(word: &str) -> Option<(i64, &str)> {
     let (unsigned, negative) = match word.as_bytes().first() {
         Some(b'-') => (word.get(1..).unwrap_or(""), true),

@@ -1,12 +1,12 @@
-//! What one log line looks like. Spec: docs/protocol/tools.md, 6.1 to 6.4.
+//! The forms of a log line. Spec: docs/protocol/tools.md, 6.1 to 6.4.
 
 use std::fmt::Write as _;
 
 use crate::clock::LocalTime;
 use crate::notice::Severity;
 
-/// Longest text of one line, in bytes, before escaping. A page: whole status dumps fit, and a
-/// syslog daemon's usual limit of 8 KiB is kept even when every byte is escaped once.
+/// Longest text of one line, in bytes, before escaping. Whole status dumps fit, and a syslog
+/// daemon's usual limit of 8 KiB is kept even when every byte is escaped once.
 pub const MAX_TEXT_BYTES: usize = 4096;
 
 /// The entity of the daemon's own lines.
@@ -21,7 +21,7 @@ pub struct Record {
     pub severity: Severity,
     /// `Some`: a line in the form of the scripts, such as `ResourceManager(default)`.
     pub tag: Option<String>,
-    /// Whose line it is, such as `ipfail`; `None`: the daemon's.
+    /// The program that logged it, such as `ipfail`; `None`: the daemon.
     pub entity: Option<String>,
     /// Process that logged it.
     pub pid: u32,
@@ -39,7 +39,7 @@ pub enum FileStyle {
     HaLog,
 }
 
-/// Which of the two files a line is for: scripts write them differently.
+/// The two kinds of file: scripts write them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// `logfile`, and standard error.
@@ -114,7 +114,7 @@ pub fn file_line(
     line
 }
 
-/// The datagram for `/dev/log`. Legacy ends it with a NUL; so do we.
+/// The datagram for `/dev/log`. It ends with a NUL, as in legacy.
 #[must_use]
 pub fn syslog_datagram(record: &Record, time: LocalTime, facility: u8) -> Vec<u8> {
     let mut line = String::with_capacity(record.text.len() + 80);
@@ -175,7 +175,7 @@ pub fn facility_number(name: &str) -> Option<u8> {
     })
 }
 
-/// Appends `text` as one printable line: what comes from the wire or a script can neither forge a
+/// Appends `text` as one printable line: text from the network or a script can neither forge a
 /// second line nor reach a terminal as an escape sequence.
 fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
@@ -191,7 +191,7 @@ fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
-/// Cuts `text` to [`MAX_TEXT_BYTES`], at a character, and says so.
+/// Cuts `text` to [`MAX_TEXT_BYTES`], between two characters, and marks the cut.
 pub fn limit(text: &mut String) {
     const MARK: &str = "...";
     if text.len() <= MAX_TEXT_BYTES {

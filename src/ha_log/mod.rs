@@ -2,9 +2,9 @@
 //! in the background, standard error.
 //! Spec: docs/protocol/tools.md, 6; docs/protocol/config.md, 4.4.
 //!
-//! An event becomes a record on the thread that logs it; a bounded queue takes the record to the
-//! one thread that writes. When the queue is full the record is dropped and counted: no actor ever
-//! waits for a disk.
+//! The thread that logs an event makes a record of it; a bounded queue passes the record to the one
+//! thread that writes. When the queue is full the record is dropped and counted: no actor ever waits
+//! for a disk.
 //!
 //! | Event | Line |
 //! |---|---|
@@ -35,18 +35,18 @@ use crate::config::types::LogConfig;
 use crate::notice::Severity;
 use line::{FileStyle, Record};
 
-/// Records that may wait for the writer. Some seconds of a very noisy daemon, and with texts of
-/// the usual length about a quarter of a megabyte.
+/// Records that may wait for the writer: some seconds of a very noisy daemon; with texts of the
+/// usual length about a quarter of a megabyte.
 pub const QUEUE: usize = 2048;
 
 /// Debug level from which `trace` events (whole messages) are logged.
 /// Spec: docs/protocol/config.md, 4.4.
 const TRACE_LEVEL: u8 = 4;
 
-/// Where lines go.
+/// The targets of log lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Targets {
-    /// Host name as the kernel has it, for the lines.
+    /// Host name of the kernel, for the lines.
     pub host: String,
     /// Everything but debug.
     pub logfile: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Standard error only, for what comes before the configuration is read.
+    /// Standard error only, for lines before the configuration is read.
     #[must_use]
     pub fn stderr_only() -> Self {
         Self {
@@ -73,10 +73,10 @@ impl Targets {
         }
     }
 
-    /// What the log directives of ha.cf ask for.
+    /// The targets that the log directives of ha.cf name.
     ///
-    /// Without any target the lines go to syslog, facility `daemon`: that is where the logging
-    /// daemon, which legacy asks then, puts them by default.
+    /// Without any target the lines go to syslog, facility `daemon`: the logging daemon, which
+    /// legacy uses then, writes them there by default.
     #[must_use]
     pub fn from_config(config: &LogConfig, stderr: bool) -> Self {
         let named = config.facility.as_deref();
@@ -104,7 +104,7 @@ impl Targets {
     }
 }
 
-/// `uname -n`, as it is.
+/// `uname -n`, unchanged.
 #[must_use]
 pub fn host_name() -> String {
     nix::unistd::gethostname().map_or_else(
@@ -124,7 +124,7 @@ struct Aim {
     targets: Box<Targets>,
 }
 
-/// What the log's users and its writer share.
+/// The part that the users of the log and its writer share.
 struct Shared {
     debug: AtomicU8,
     dropped: AtomicU64,
@@ -132,7 +132,7 @@ struct Shared {
     done: Mutex<u64>,
     progress: Condvar,
     aims: AtomicU64,
-    /// The latest targets that found no room in the queue. Held for a swap only.
+    /// The latest targets that found no room in the queue. Locked only to swap them.
     waiting: Mutex<Option<Aim>>,
 }
 
@@ -160,7 +160,7 @@ impl Shared {
     }
 }
 
-/// A handle on the log: aims it, sets the debug level, waits for it. Cheap to clone.
+/// A handle on the log: sets the targets and the debug level, waits for it. Cheap to clone.
 #[derive(Clone)]
 pub struct HaLog {
     queue: SyncSender<Command>,
@@ -191,14 +191,14 @@ impl HaLog {
         Ok(Self { queue, shared })
     }
 
-    /// The layer to install as, or in, the global subscriber.
+    /// The layer for the global subscriber.
     #[must_use]
     pub fn layer(&self) -> HaLogLayer {
         HaLogLayer { log: self.clone() }
     }
 
-    /// Sends all later lines to `targets`. With a full queue, those in it may go there as well:
-    /// the writer hangs on a disk then, and the caller must not.
+    /// Sends all later lines to `targets`. If the queue is full, the lines in it may go there as
+    /// well: then the writer waits for a disk, and the caller must not.
     pub fn aim(&self, targets: Targets) {
         let aim = Aim {
             number: self.shared.aims.fetch_add(1, Ordering::Relaxed) + 1,
@@ -237,12 +237,12 @@ impl HaLog {
         self.shared.debug.load(Ordering::Relaxed)
     }
 
-    /// Sets the debug level without a word, as `debug` in ha.cf and `-d` do.
+    /// Sets the debug level without a log line, as `debug` in ha.cf and `-d` do.
     pub fn set_debug(&self, level: u8) {
         self.shared.debug.store(level, Ordering::Relaxed);
     }
 
-    /// Raises (`USR1`) or lowers (`USR2`) the debug level by one and says so.
+    /// Raises (`USR1`) or lowers (`USR2`) the debug level by one and logs it.
     /// Spec: docs/protocol/tools.md, 2.
     pub fn step_debug(&self, up: bool) {
         let old = self.debug();
@@ -259,7 +259,8 @@ impl HaLog {
         );
     }
 
-    /// Waits until everything logged so far is written, at most `limit`. `false`: it was not.
+    /// Waits until everything logged so far is written, at most `limit`. `false`: not everything
+    /// is.
     pub fn flush(&self, limit: Duration) -> bool {
         let goal = self.shared.queued.load(Ordering::Relaxed);
         let done = self
@@ -413,7 +414,7 @@ impl Fields {
 mod tests {
     use super::*;
 
-    /// A log of which nobody takes anything out, as when the writer hangs on its disk.
+    /// A log from which no line is taken, as when the writer waits for its disk.
     fn stuck(room: usize) -> (HaLog, std::sync::mpsc::Receiver<Command>) {
         let (queue, records) = sync_channel(room);
         let shared = Shared::new(0);
@@ -434,7 +435,7 @@ mod tests {
         let (log, records) = stuck(2);
         log.aim(to_file(&files[1]));
         log.line(Severity::Info, "first");
-        // Each of these waited for ever before.
+        // Each of these once waited for ever.
         log.aim(to_file(&files[2]));
         log.aim(to_file(&files[3]));
         let writer = writer::Writer::new(Arc::clone(&log.shared), &to_file(&files[0]));

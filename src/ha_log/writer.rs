@@ -1,5 +1,5 @@
-//! The one thread that touches log files, syslog and standard error. Whatever the disk does, it
-//! happens here and nowhere else.
+//! The one thread that writes log files, syslog and standard error. Whatever the disk does, only
+//! this thread waits.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,15 +16,15 @@ use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
 use crate::os::sys;
 
-/// How often at most a file is looked at to see whether it was moved.
+/// Shortest pause between two checks whether a file was moved.
 /// Spec: docs/protocol/tools.md, 6.4.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
-/// Lines written before those who wait in `flush` are told.
+/// Lines written before the callers of `flush` are told.
 const BURST: usize = 256;
-/// Where the syslog daemon listens.
+/// Socket of the syslog daemon.
 const DEV_LOG: &str = "/dev/log";
 
-/// A file that is opened again when it has been moved away, and whose failures only count.
+/// A file that is opened again when it has been moved away, and whose failures are only counted.
 struct LogFile {
     path: PathBuf,
     kind: FileKind,
@@ -46,7 +46,7 @@ impl LogFile {
         }
     }
 
-    /// Opens the file when it is not open or no longer the one at its path, at most once a minute.
+    /// Opens the file if it is not open or no longer the one at its path, at most once a minute.
     fn check(&mut self, now: Monotonic) {
         if self
             .checked
@@ -69,7 +69,7 @@ impl LogFile {
     }
 
     fn open(&self) -> io::Result<File> {
-        // Without waiting: a FIFO or terminal in this place must not hold up the other targets.
+        // Without blocking: a FIFO or terminal in this place must not delay the other targets.
         let file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -84,9 +84,9 @@ impl LogFile {
         Ok(file)
     }
 
-    /// Appends a line. What cannot be written is counted; `true`: it was written whole.
+    /// Appends a line. Lines that cannot be written are counted; `true`: it was written whole.
     fn write(&mut self, line: &str) -> bool {
-        // One call for a line, so that scripts which append to the same file never cut it in two.
+        // One call for a line, so that scripts that append to the same file never split it.
         let written = match &mut self.file {
             Some(file) => file.write(line.as_bytes()).unwrap_or(0),
             None => 0,
@@ -97,7 +97,7 @@ impl LogFile {
         if written > 0
             && let Some(file) = &mut self.file
         {
-            // Ends the torn line, should there be room for that by now.
+            // Ends the torn line, if there is room for that by now.
             let _ = file.write(b"\n");
         }
         self.lost += 1;
@@ -105,7 +105,7 @@ impl LogFile {
     }
 }
 
-/// A datagram socket to the syslog daemon; without one the lines only count as lost.
+/// A datagram socket to the syslog daemon; without one the lines are counted as lost.
 struct Syslog {
     facility: u8,
     socket: Option<UnixDatagram>,
@@ -202,7 +202,7 @@ impl Writer {
             files.push(LogFile::new(path, FileKind::Log, targets.owner));
         }
         if let Some(path) = &targets.debugfile {
-            // One file for both gets everything, once.
+            // If one file is used for both, it gets every line once.
             files.retain(|file| file.path != *path);
             files.push(LogFile::new(path, FileKind::Debug, targets.owner));
         }
@@ -225,7 +225,7 @@ impl Writer {
         }
     }
 
-    /// A line of the writer's own.
+    /// A line of the writer itself.
     fn note(&mut self, text: String) {
         self.write(&Record {
             unix_s: crate::clock::wall_unix_s(),

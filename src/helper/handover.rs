@@ -16,7 +16,7 @@ use crate::resources::holding::HoldingSet;
 /// Longest wait for one group: above the longest run of a script with its repetitions.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// How long a full FIFO is tried; a living daemon empties it at once.
+/// How long a write to a full FIFO is tried; a living daemon empties it at once.
 const FIFO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits until the daemon's takeover of a node's groups is done. It never starts anything: the
@@ -50,13 +50,13 @@ pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
     0
 }
 
-/// Nothing is left to do here: the daemon asks for its groups by itself.
+/// Does nothing: the daemon asks for its groups itself.
 /// Spec: docs/protocol/resources.md, 5.3.
 pub(super) fn req_resource(_: &mut Call<'_>) -> u8 {
     0
 }
 
-/// Asks that this node gives groups away.
+/// Asks this node to give groups away.
 /// Spec: docs/protocol/tools.md, 4; docs/protocol/resources.md, 7.1.
 pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
@@ -75,7 +75,7 @@ pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
     request(call, "hb_standby", &text, &done, goal)
 }
 
-/// Asks that the other node gives groups away.
+/// Asks the other node to give groups away.
 /// Spec: docs/protocol/tools.md, 4; docs/protocol/resources.md, 8.
 pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
     if from_takeover_hook(call) {
@@ -87,14 +87,14 @@ pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
         Ok(set) => set,
         Err(code) => return code,
     };
-    // A legacy receiver knows no `failback` and would give up everything.
+    // A legacy receiver does not know `failback` and would release everything.
     let set = if set == "failback" { "local" } else { set };
     let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n{force}<<<\n");
     let goal = waits.then(|| Goal::Taken(holding(set)));
     request(call, "hb_takeover", &text, "", goal)
 }
 
-/// Whether this option was among the words; it is taken out, wherever it stood.
+/// Whether this option was among the arguments; it is removed from them.
 fn take(call: &mut Call<'_>, option: &str) -> bool {
     let before = call.args.len();
     call.args.retain(|word| word != option);
@@ -114,7 +114,7 @@ fn holding(set: &str) -> HoldingSet {
     HoldingSet::from_word(set).unwrap_or(HoldingSet::ALL)
 }
 
-/// Sends; with a goal, waits until it is reached or nothing comes of it.
+/// Sends a message; with a goal, waits until the goal is reached or cannot be reached.
 fn request(call: &mut Call<'_>, program: &str, text: &str, done: &str, goal: Option<Goal>) -> u8 {
     let Some(goal) = goal else {
         return send(call, program, text, done);
@@ -130,12 +130,13 @@ fn request(call: &mut Call<'_>, program: &str, text: &str, done: &str, goal: Opt
     }
 }
 
-/// Whether the notification script of a takeover message calls us: the daemon has acted already.
+/// Whether the notification script of a takeover message calls us: then the daemon has already
+/// acted.
 fn from_takeover_hook(call: &Call<'_>) -> bool {
     (call.variable)("HA_t").as_deref() == Some("hb_takeover")
 }
 
-/// The one word that is allowed; default `all`. Else the exit code.
+/// The one allowed word; default `all`. Else the exit code.
 fn word(call: &mut Call<'_>) -> Result<&'static str, u8> {
     const WORDS: [&str; 4] = ["all", "foreign", "local", "failback"];
     let usage = |call: &mut Call<'_>| {
@@ -163,7 +164,7 @@ fn word(call: &mut Call<'_>) -> Result<&'static str, u8> {
     }
 }
 
-/// Writes a message to the daemon. `done`, if not empty, goes to the log then.
+/// Writes a message to the daemon. Then `done`, if not empty, is logged.
 pub(super) fn send(call: &mut Call<'_>, program: &str, text: &str, done: &str) -> u8 {
     let fifo = call.paths.fifo();
     match write_to_fifo(&fifo, text) {
@@ -190,14 +191,14 @@ pub(super) fn send(call: &mut Call<'_>, program: &str, text: &str, done: &str) -
     }
 }
 
-/// Writes in one piece, and only to a FIFO that somebody reads: never makes a file, never blocks.
+/// Writes in one piece, and only to a FIFO that has a reader: never makes a file, never blocks.
 fn write_to_fifo(path: &Path, text: &str) -> io::Result<()> {
     let mut fifo = OpenOptions::new()
         .write(true)
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)?;
     if !fifo.metadata()?.file_type().is_fifo() {
-        // What a legacy script left behind.
+        // A file that a legacy script left behind.
         return Err(io::Error::from_raw_os_error(nix::libc::ENXIO));
     }
     let clock = crate::clock::Clock::start();

@@ -18,16 +18,16 @@ use crate::protocol::name::NodeName;
 /// The name in log lines.
 const NAME: &str = "ResourceManager";
 
-/// Longest wait for the daemon's outcome.
+/// Longest wait for the daemon's answer.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// How long a group that is not yet ordered is waited for while the node is in transition.
+/// How long to wait for an order for the group while the node is in transition.
 const TRANSITION_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Pause between two looks at a node in transition.
+/// Pause between two queries while the node is in transition.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
-/// Exit code of `status` for what does not run.
+/// Exit code of `status` for a resource that does not run.
 const CODE_NOT_RUNNING: u8 = 3;
 
 pub(super) fn resource_manager(call: &mut Call<'_>) -> u8 {
@@ -60,12 +60,12 @@ pub(super) fn resource_manager(call: &mut Call<'_>) -> u8 {
     }
 }
 
-/// All groups; of a file that cannot be read none, which is said.
+/// All groups. If the file cannot be read, none, with a message.
 fn read(call: &mut Call<'_>) -> Vec<GroupLine> {
     try_read(call).unwrap_or_default()
 }
 
-/// `None`: the file cannot be read, which is said.
+/// `None`: the file cannot be read; a message says so.
 fn try_read(call: &mut Call<'_>) -> Option<Vec<GroupLine>> {
     let path = call.paths.haresources();
     group_lines::load(&path)
@@ -73,7 +73,7 @@ fn try_read(call: &mut Call<'_>) -> Option<Vec<GroupLine>> {
         .ok()
 }
 
-/// Exact comparison; legacy takes the name for a regular expression, of which `.*` is in use.
+/// Exact comparison; legacy uses the name as a regular expression, of which `.*` is in use.
 fn owner_is(line: &GroupLine, name: &str) -> bool {
     name == ".*" || line.owner.eq_ignore_ascii_case(name)
 }
@@ -104,7 +104,7 @@ fn list_groups(call: &mut Call<'_>, ours: bool) -> u8 {
     0
 }
 
-/// A group at work without a daemon, or one that is only looked at.
+/// A group to be started, stopped or looked at without a daemon.
 fn group_run(call: &mut Call<'_>, line: &GroupLine) -> Option<GroupRun> {
     let group = ResourceGroup {
         key: GroupKey::new(line.key()?),
@@ -152,10 +152,10 @@ fn group_of(call: &mut Call<'_>, lines: Vec<GroupLine>, word: &str) -> Option<Gr
     first
 }
 
-/// Starts or stops the group of `word`; a group that nobody knows is neither, and no error.
+/// Starts or stops the group of `word`. An unknown group is no error, and nothing is done.
 ///
-/// Legacy ends with 0 as well when it cannot read haresources. Whoever gives a group away would take
-/// that for the end of it.
+/// Legacy also ends with 0 when it cannot read haresources. A caller that gives a group away would
+/// conclude that the group is stopped; so this ends with 1.
 fn change(call: &mut Call<'_>, word: &str, what: GroupOrder) -> u8 {
     let Some(lines) = try_read(call) else {
         return 1;
@@ -181,7 +181,7 @@ fn change(call: &mut Call<'_>, word: &str, what: GroupOrder) -> u8 {
     code
 }
 
-/// What the daemon makes of the group; `None`: no daemon runs.
+/// The daemon's answer about the group; `None`: no daemon runs.
 fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupAnswer>, String> {
     let key = key.to_owned();
     let request = match what {
@@ -198,7 +198,7 @@ fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupA
             }
             None => return Ok(None),
         };
-        // The order may still be on its way behind others.
+        // The order may still wait behind others.
         let open = matches!(
             answer,
             GroupAnswer::NotHeld | GroupAnswer::Held | GroupAnswer::Busy
@@ -221,7 +221,7 @@ fn in_transition(call: &Call<'_>) -> Result<bool, String> {
     }
 }
 
-/// No daemon runs: the scripts are run from here, with nobody beside us.
+/// No daemon runs: the scripts are run from here, and no other process runs them.
 fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer {
     let Some(run) = group_run(call, line) else {
         return GroupAnswer::Unknown;
@@ -239,7 +239,7 @@ fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer
     GroupAnswer::from(&outcome)
 }
 
-/// `ALL`, `SOME` or `NONE` into the debug log; nothing on standard output, as legacy.
+/// Writes `ALL`, `SOME` or `NONE` to the debug log, and nothing to standard output, as in legacy.
 fn group_state(call: &mut Call<'_>, word: &str) -> u8 {
     let lines = read(call);
     let Some(line) = group_of(call, lines, word) else {

@@ -1,5 +1,6 @@
 //! `hb_addnode`, `hb_delnode`, `hb_setweight`, `hb_setsite`: changes of the node table while the
-//! daemon runs. They live in memory only: ha.cf is not changed. Spec: docs/protocol/tools.md, 4.
+//! daemon runs. They are kept in memory only: ha.cf is not changed. Spec: docs/protocol/tools.md,
+//! 4.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::handover::send;
 use crate::clients::control::{Reply, Request};
 use crate::protocol::settings::GROUPS_NEED_A_PAIR;
 
-/// How long the daemon may take to say whether it has groups.
+/// How long the daemon may take to answer whether it has groups.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest message for the FIFO: below the pipe's atomic size.
@@ -44,8 +45,9 @@ pub(super) fn change(call: &mut Call<'_>, program: &str) -> u8 {
     send(call, program, &text, "")
 }
 
-/// Whether the daemon has groups and these names would make three nodes. It refuses by itself; here the
-/// caller learns of it. A daemon that does not answer decides alone.
+/// Whether the daemon has groups and these names would make three nodes. The daemon refuses that
+/// itself; with this check the caller learns of it. If the daemon does not answer, it decides
+/// alone.
 fn third_beside_groups(call: &Call<'_>, names: &[String]) -> bool {
     let Ok(Some(Reply::View(view))) = call.ask(&Request::View, PATIENCE) else {
         return false;

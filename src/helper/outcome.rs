@@ -1,5 +1,5 @@
-//! `--wait` of `hb_standby` and `hb_takeover`: what came of the request. Legacy says only that the
-//! request was written.
+//! `--wait` of `hb_standby` and `hb_takeover`: the result of the request. Legacy reports only that
+//! the request was written.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use crate::clients::control::{NodeReport, Reply, Request};
 use crate::clock::Clock;
 use crate::resources::holding::HoldingSet;
 
-/// Pause between two looks.
+/// Pause between two queries.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Longest wait in all: above the longest run of all scripts of both nodes.
+/// Longest wait in total: above the longest run of all scripts of both nodes.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
 /// Our own daemon acts at once or refuses.
 const STANDBY_BEGINS: Duration = Duration::from_secs(5);
 
-/// The other node lets a request wait so long for its own scripts, and a little more.
+/// The other node lets a request wait this long for its own scripts, and a little longer.
 const TAKEOVER_BEGINS: Duration = Duration::from_secs(65);
 
-/// After a transition that brought something else: the request may have waited for its end.
+/// After a transition with another result: the request may have waited for its end.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What was asked for, as this node will see it.
+/// The requested state, from the view of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
     /// This node holds nothing of the set any more.
@@ -32,24 +32,24 @@ pub(super) enum Goal {
     Taken(HoldingSet),
 }
 
-/// What one look at the node says.
+/// The result of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is so.
+    /// The goal is reached.
     Reached,
-    /// It goes on.
+    /// The goal may still be reached.
     Open,
-    /// Nothing comes of it.
+    /// The goal is not reached and will not be.
     Failed,
 }
 
-/// The looks so far.
+/// The queries so far.
 #[derive(Debug)]
 pub(super) struct Watch {
     goal: Goal,
-    /// A transition was seen.
+    /// The node was in transition.
     moved: bool,
-    /// Since when the node is settled without the goal.
+    /// Since when the node has been settled without the goal.
     settled_since: Option<Duration>,
 }
 
@@ -78,7 +78,8 @@ impl Watch {
         }
     }
 
-    /// Judges what the node holds (`transition`: on its way) at time `now` since the request.
+    /// Judges the set that the node holds (`transition`: on its way) at time `now` since the
+    /// request.
     pub(super) fn look(&mut self, rscstatus: &str, now: Duration) -> Verdict {
         let Some(holding) = HoldingSet::from_word(rscstatus) else {
             self.moved = true;
@@ -120,7 +121,7 @@ fn node(call: &Call<'_>) -> Result<NodeReport, String> {
     }
 }
 
-/// Why the request cannot come to anything, before it is made.
+/// Why the request cannot succeed, before it is made.
 pub(super) fn obstacle(call: &Call<'_>) -> Option<String> {
     match node(call) {
         Err(reason) => Some(reason),
@@ -140,7 +141,7 @@ pub(super) fn obstacle(call: &Call<'_>) -> Option<String> {
     }
 }
 
-/// Waits for the end of a request. 0: it was carried out; 1: not, and why is said.
+/// Waits for the end of a request. 0: it was carried out; 1: it was not, and the reason is printed.
 pub(super) fn outcome(call: &mut Call<'_>, goal: Goal) -> u8 {
     let clock = Clock::start();
     let mut watch = Watch::new(goal);
@@ -206,7 +207,7 @@ mod tests {
         let all = Goal::Given(HoldingSet::ALL);
         assert_eq!(looks(all, &[("local", 0), ("local", 4)]), Verdict::Open);
         assert_eq!(looks(all, &[("local", 0), ("local", 5)]), Verdict::Failed);
-        // It waited for another transition, which may be over before it begins.
+        // The request waited for another transition, which may be over before it begins.
         let seen = [("transition", 0), ("local", 20), ("local", 22)];
         assert_eq!(looks(all, &seen), Verdict::Open);
         let seen = [("transition", 0), ("local", 20), ("local", 23)];

@@ -1,9 +1,9 @@
 //! `script_output FILE [last]`: stands between the processes that scripts start and the debug log.
-//! With `last` its standard output is a file in memory that always holds the end of what went by,
-//! for the daemon: a script's last words. An empty FILE is none.
+//! With `last` its standard output is a file in memory that always contains the end of the output,
+//! for the daemon's report. An empty FILE is no file.
 //!
-//! It lives as long as somebody may write, longer than the daemon if need be, so that no service
-//! dies of a broken pipe. It follows the file when that is renamed, and limits the rate.
+//! It lives as long as a process may write, if necessary longer than the daemon, so that no service
+//! is killed by a broken pipe. It follows the file when that is renamed, and limits the rate.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use super::Call;
 use crate::agents::script::MAX_LAST_BYTES;
 use crate::clock::{Clock, Monotonic};
 
-/// Bytes that pass within one period: a talkative start, not a flooded disk.
+/// Bytes that pass within one period: enough for a verbose start, too few to fill a disk.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The period.
@@ -40,8 +40,8 @@ pub(super) fn script_output(call: &mut Call<'_>) -> u8 {
     }
 }
 
-/// Copies until the end of `input`. A file that cannot be written loses what it was to get; the
-/// writers are never stopped.
+/// Copies until the end of `input`. If a file cannot be written, its output is lost; the writers
+/// are never stopped.
 pub(super) fn pump(
     input: &mut dyn Read,
     file: &Path,
@@ -64,7 +64,7 @@ pub(super) fn pump(
         if text.is_empty() && !cut {
             continue;
         }
-        // Opened anew each time: the log may have been renamed.
+        // Opened again each time: the log may have been renamed.
         let Ok(mut log) = OpenOptions::new().append(true).create(true).open(file) else {
             continue;
         };
@@ -76,7 +76,7 @@ pub(super) fn pump(
     }
 }
 
-/// The end of what went by.
+/// The end of the output.
 #[derive(Default)]
 pub(super) struct Last {
     memory: Option<File>,
@@ -91,7 +91,7 @@ impl Last {
         self.end.extend_from_slice(text);
         let from = self.end.len().saturating_sub(MAX_LAST_BYTES);
         self.end.drain(..from);
-        // Who reads it gets less or nothing when this fails.
+        // If this fails, the reader gets less or nothing.
         let _ = memory.write_all_at(&self.end, 0);
     }
 }

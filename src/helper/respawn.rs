@@ -1,5 +1,5 @@
 //! `cl_respawn`: runs a program and starts it again whenever it ends, until it ends with the magic
-//! code. Independent of the daemon. Spec: docs/protocol/tools.md, 4.1.
+//! code. Works without the daemon. Spec: docs/protocol/tools.md, 4.1.
 
 use std::fs;
 use std::io;
@@ -34,13 +34,13 @@ Options are as below:
 /// Exit code of the program with which it is not started again.
 const MAGIC_CODE: i32 = 100;
 
-/// A program that lived shorter is started again only after a pause.
+/// A program that lived for a shorter time is started again only after a pause.
 const QUICK: Duration = Duration::from_secs(1);
 
 /// That pause.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the program may take to end when we are told to.
+/// How long the program may take to end when this process is asked to end.
 const KILL_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ fn living(path: &Path) -> Option<i32> {
     alive.then_some(pid)
 }
 
-/// Runs the program until it is done or we are told to end.
+/// Runs the program until it is done or this process is asked to end.
 fn keep(options: &Options) -> u8 {
     let Some((program, args)) = options.program.split_first() else {
         return 2;
@@ -139,7 +139,7 @@ async fn respawn(program: &str, args: &[String], magic: i32) -> io::Result<()> {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        // As if it had ended with the magic code: trying again would not help.
+        // As if it had ended with the magic code: another try would not help.
         let Ok(mut child) = started else {
             return Ok(());
         };

@@ -85,7 +85,7 @@ fn listings_are_those_of_3_0_6() {
     );
     assert_eq!(out("ResourceManager otherkeys"), "good::x::y good::z \n");
     assert_eq!(out("ResourceManager listkeys"), "");
-    // Legacy takes the dot for any character.
+    // Legacy lets the dot match any character.
     assert_eq!(out("ResourceManager listkeys alph."), "");
 }
 
@@ -129,7 +129,7 @@ fn verifyallidle_counts_running_keys() {
     let scripts = tree();
     assert_eq!(call(&scripts, &[], "ResourceManager verifyallidle").code, 0);
     fs::write(scripts.file("state.good.x"), "").expect("state");
-    // Not the first of its group: not looked at.
+    // Not the first resource of its group: not checked.
     fs::write(scripts.file("state.good.b"), "").expect("state");
     let said = call(&scripts, &[], "ResourceManager verifyallidle");
     assert_eq!(said.code, 1);
@@ -192,12 +192,12 @@ fn without_haresources_no_group_was_started_or_stopped() {
         assert_eq!(said.code, 1, "{verb}");
         assert!(said.err.contains("haresources: "), "{}", said.err);
     }
-    // As legacy: there is nothing to list.
+    // As in legacy: there is nothing to list.
     let said = call(&scripts, &[], "ResourceManager allkeys");
     assert_eq!((said.code, said.out.as_str()), (0, ""));
 }
 
-/// Files that can be started with on this machine, whatever its name is.
+/// Files with which a start on this machine is possible, whatever its name is.
 pub(crate) fn configure(scripts: &Scripts, more: &str) {
     let ha_dir = &scripts.paths.ha_dir;
     let ha_cf = format!("logfacility none\nbcast lo\nnode alpha beta\nauto_failback off\n{more}");
@@ -416,7 +416,7 @@ fn a_guardian_at_work_is_never_worked_beside() {
         call(&scripts, &[], "mach_down beta");
     }
     assert!(scripts.all_calls().is_empty());
-    // Its work is done: nobody is there any more.
+    // Its work is done: there is no guardian any more.
     drop(lock);
     let said = call(&scripts, &[], "ResourceManager takegroup good::q");
     assert_eq!((said.code, said.err.as_str()), (0, ""));
@@ -429,7 +429,7 @@ fn standby_and_takeover_write_what_legacy_writes() {
     let fifo = scripts.paths.fifo();
     fs::create_dir_all(&scripts.paths.var_lib).expect("directory");
 
-    // Nobody reads: said so, and no file is made.
+    // There is no reader: a message says so, and no file is made.
     let said = call(&scripts, &[], "hb_standby");
     assert_eq!((said.code, fifo.exists()), (1, false));
     assert!(said.err.contains("heartbeat is not running"));
@@ -472,7 +472,7 @@ fn standby_and_takeover_write_what_legacy_writes() {
             format!(">>> t=hb_takeover rsc_hold={set} <<< ")
         );
     }
-    // From the hook of a takeover message, which the daemon has already obeyed.
+    // From the hook of a takeover message, which the daemon has already carried out.
     let hook = [("HA_t", "hb_takeover")];
     assert_eq!(call(&scripts, &hook, "hb_standby foreign").code, 0);
     nix::fcntl::fcntl(
@@ -533,7 +533,7 @@ fn changes_of_the_node_table_write_what_legacy_writes() {
 #[test]
 fn a_third_node_is_refused_beside_a_daemon_with_groups() {
     let scripts = beside_a_daemon(Scripts::new(), &[], |scripts| {
-        // This daemon's membership counts nobody yet.
+        // This daemon's membership has not counted a node yet.
         let said = call(scripts, &[], "hb_addnode beta gamma delta");
         assert_eq!(said.code, 1);
         assert!(said.err.contains("Pacemaker"), "{}", said.err);
@@ -553,7 +553,8 @@ fn who_waits_for_the_outcome_is_not_told_that_a_request_was_written() {
             said.err
         );
     }
-    // A daemon without another active node: nothing is written for it to refuse later.
+    // A daemon without another active node: no message is written that it would have to refuse
+    // later.
     let scripts = beside_a_daemon(Scripts::new(), &[], |scripts| {
         let said = call(scripts, &[], "hb_standby --wait");
         assert_eq!(said.code, 1);
@@ -614,7 +615,7 @@ fn script_output_is_copied_and_cut() {
     let text = fs::read_to_string(&file).expect("file");
     assert!(text.len() < 1024 * 1024 + 200, "{}", text.len());
     assert!(text.ends_with("[more output discarded: over 1 MiB within a minute]\n"));
-    // A file that cannot be written stops nobody.
+    // A file that cannot be written stops no writer.
     pump(
         &mut flood.as_slice(),
         Path::new("/nonexistent/x"),

@@ -14,8 +14,8 @@ use crate::net::own_addresses::{doubt_text, host_addresses, own_text};
 use crate::os::paths::Paths;
 use crate::process::host_addresses::{came, is_lenient};
 
-/// The addresses of haresources, `text`, that are this host's own or the other node's, and those that
-/// may be. Blocks.
+/// The addresses of haresources, `text`, that are this host's own or the other node's, and those
+/// that may be. Blocks.
 #[must_use]
 pub(super) fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>, Vec<Finding>) {
     // Without groups nothing is asked of the host.
@@ -41,7 +41,7 @@ struct Facts<'a> {
     media: &'a [MediumConfig],
 }
 
-/// What is refused, and what is in doubt.
+/// The refused addresses, and those in doubt.
 fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<Finding>) {
     let (mut refused, mut doubts) = (Vec::new(), Vec::new());
     for line in group_lines::logical(text) {

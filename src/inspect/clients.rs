@@ -1,4 +1,4 @@
-//! Programs that ha.cf starts, and what they need.
+//! Programs that ha.cf starts, and their requirements.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn children<'s>(
     })
 }
 
-/// Who decides by ping nodes, as `file:line: line`: a program, and our own ipfail.
+/// What decides by ping nodes, as `file:line: line`: a program, and our own ipfail.
 fn ipfails(subject: &Subject<'_>) -> Vec<(String, &'static str)> {
     let mut found: Vec<(String, &'static str)> = children(subject)
         .filter(|(_, _, name)| *name == "ipfail")
@@ -72,7 +72,7 @@ pub(super) fn ipfail_with_legacy_failback(subject: &Subject<'_>) -> Vec<Finding>
         .collect()
 }
 
-/// A program signs on under its own name, and only those whom `apiauth` names may do that.
+/// A program signs on under its own name, and only users whom `apiauth` names may do that.
 pub(super) fn shut_out_by_apiauth(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for (line, child, name) in children(subject) {

@@ -1,4 +1,4 @@
-//! Lines of haresources: would this host find and start what they name?
+//! Lines of haresources: would this host find and start the resources that they name?
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::protocol::group::ResourceGroup;
 /// Directory of the agents that `OCF::TYPE::INSTANCE` names.
 const OCF_AGENTS: &str = "/usr/lib/ocf/resource.d";
 
-/// A resource word and where it stands.
+/// A resource word and its place.
 struct Word {
     place: String,
     text: String,
@@ -57,7 +57,7 @@ fn words(subject: &Subject<'_>) -> Vec<Word> {
 enum Runs {
     /// By this process.
     Address(AddressResource),
-    /// By this process, and it cannot be read.
+    /// By this process, but the address cannot be read.
     BadAddress(String),
     /// By a script.
     Script(ScriptCall),
@@ -90,7 +90,7 @@ fn locate(subject: &Subject<'_>, call: &ScriptCall) -> Option<PathBuf> {
     call.locate(&directories, |path| subject.host.is_executable(path))
 }
 
-/// The words that a script carries out, each with its script if there is one.
+/// The words that a script carries out, each with the script if it exists.
 fn scripts(subject: &Subject<'_>) -> Vec<(Word, ScriptCall, Option<PathBuf>)> {
     words(subject)
         .into_iter()
@@ -104,7 +104,7 @@ fn scripts(subject: &Subject<'_>) -> Vec<(Word, ScriptCall, Option<PathBuf>)> {
         .collect()
 }
 
-/// What is meant by a word that names no script.
+/// What the author probably meant by a word that names no script.
 fn meant(name: &str, word: &str) -> Option<String> {
     if let Some((script, rest)) = name.split_once(':') {
         if word.split('/').next().is_some_and(is_ipv6) {
@@ -116,7 +116,7 @@ fn meant(name: &str, word: &str) -> Option<String> {
             "one colon: script and argument are separated by two: {script}::{rest}"
         ));
     }
-    // `fd00::1` without more is taken for a script `fd00` and its argument.
+    // A bare `fd00::1` is read as a script `fd00` with an argument.
     word.split('/').next().is_some_and(is_ipv6).then(|| {
         format!("an IPv6 address is written IPv6addr::{word}: nothing is done for this word")
     })
@@ -219,7 +219,7 @@ pub(super) fn addresses_in_doubt(subject: &Subject<'_>) -> Vec<Finding> {
     host.own_addresses(subject.paths, subject.config, text).1
 }
 
-/// As the legacy script of that name, ours refuses every operation without the file.
+/// Like the legacy script of that name, ours refuses every operation without the file.
 pub(super) fn ocf_without_configuration(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for (word, call, path) in scripts(subject) {
@@ -249,7 +249,7 @@ pub(super) fn ocf_without_configuration(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-/// An init script that is started at boot as well runs on the standby, too.
+/// An init script that is started at boot as well runs on the standby node, too.
 pub(super) fn started_at_boot(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for (word, call, path) in scripts(subject) {

@@ -1,4 +1,4 @@
-//! What the checks ask of the host, beside what reading the files asks.
+//! Questions of the checks to the host, in addition to those of reading the files.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::net::netlink::Netlink;
 use crate::net::placement::{Assigned, Interface, Route};
 use crate::os::paths::Paths;
 
-/// Interfaces, addresses and routes, as the kernel has them.
+/// Interfaces, addresses and routes, from the kernel.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
     /// All interfaces.
@@ -43,16 +43,17 @@ impl Network {
     }
 }
 
-/// The host, as far as a check looks at it.
+/// The parts of the host that a check looks at.
 pub trait HostView: Environment {
-    /// The network, with the routes to each of `towards`. `None`: the kernel does not tell. Blocks.
+    /// The network, with the routes to each of `towards`. `None`: the kernel does not answer.
+    /// Blocks.
     fn network(&self, towards: &[IpAddr]) -> Option<Network>;
     /// Number of the group that programs of a user run as.
     fn primary_group(&self, user: &str) -> Option<u32>;
-    /// What starts the init script `name` at boot, beside us.
+    /// The link by which the init script `name` is started at boot, besides by heartbeat.
     fn started_at_boot(&self, name: &str) -> Option<PathBuf>;
-    /// Addresses of haresources, `text`, that are no service addresses but a node's own; then those
-    /// that may be. Blocks.
+    /// Addresses of haresources, `text`, that are a node's own and not service addresses; then
+    /// those that may be. Blocks.
     fn own_addresses(
         &self,
         paths: &Paths,
@@ -61,7 +62,7 @@ pub trait HostView: Environment {
     ) -> (Vec<Finding>, Vec<Finding>);
 }
 
-/// Only what is needed to go on is noted: what is looked at here does not keep a successor from it.
+/// Only answers that a successor needs are recorded; these are not.
 impl HostView for Recorder {
     fn network(&self, towards: &[IpAddr]) -> Option<Network> {
         Machine.network(towards)
@@ -140,7 +141,7 @@ async fn ask(towards: &[IpAddr]) -> Option<Network> {
         ..Network::default()
     };
     for family in [IpAddr::from([0; 4]), IpAddr::from([0_u16; 8])] {
-        // A kernel without IPv6 has none of its addresses.
+        // A kernel without IPv6 has no IPv6 addresses.
         network
             .assigned
             .extend(netlink.addresses(family).await.unwrap_or_default());

@@ -29,7 +29,7 @@ pub(super) fn impossible_node_names(subject: &Subject<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Why no host has this name.
+/// Why no host can have this name.
 fn impossible(name: &str) -> Option<&'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.len() > MAX_HOST_NAME_BYTES {
@@ -43,8 +43,8 @@ fn impossible(name: &str) -> Option<&'static str> {
     }
 }
 
-/// `udpport` counts for the lines after it. One that no line of its kind follows says something that
-/// does not happen, unless the port is used anyway.
+/// `udpport` applies to the lines after it. A line without such a medium after it has no effect,
+/// unless the port is used anyway.
 pub(super) fn late_udpport(subject: &Subject<'_>) -> Vec<Finding> {
     let lines = &subject.sources.ha_cf;
     let takes_port = |line: &&Written| WITH_UDPPORT.contains(&line.directive);
@@ -123,8 +123,8 @@ pub(super) fn ttl_zero(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-/// Files that list the addresses of both nodes are usual: only a file whose every target is this
-/// host is a mistake.
+/// Files that list the addresses of both nodes are usual: it is a mistake only if every target in
+/// the file is this host.
 pub(super) fn ucast_to_itself(subject: &Subject<'_>) -> Vec<Finding> {
     let targets: Vec<(&str, IpAddr)> = subject.config.media.iter().filter_map(ucast).collect();
     let Some(network) = subject.host.network(&[]) else {
@@ -165,7 +165,7 @@ pub(super) fn interface_down(subject: &Subject<'_>) -> Vec<Finding> {
     for line in subject.lines(&["bcast", "mcast", "mcast6", "ucast", "ucast6"]) {
         let words = line.value.split([' ', '\t', ',']);
         let words = words.filter(|word| !word.is_empty());
-        // Every word of a bcast line is an interface, of the others the first.
+        // Every word of a bcast line is an interface; of the other lines only the first.
         let count = if line.directive == "bcast" {
             usize::MAX
         } else {
@@ -188,8 +188,8 @@ pub(super) fn interface_down(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-/// A ping node tells whether the network is there: the other node, this host or a service address
-/// tell something else.
+/// A ping node shows whether the network works: the other node, this host or a service address do
+/// not show that.
 pub(super) fn ping_of_a_node(subject: &Subject<'_>) -> Vec<Finding> {
     let network = subject.host.network(&[]).unwrap_or_default();
     let targets: Vec<IpAddr> = subject

@@ -1,8 +1,9 @@
-//! Looks at a configuration that can be read: would this host run it, and does it say what its writer
-//! meant? One table of checks; each is pure over the files and what a [`HostView`] shows of the host.
+//! Checks a configuration that was read without errors: would this host run it, and does it say
+//! what its author meant? There is one table of checks; each check is a pure function of the files
+//! and of the [`HostView`].
 //!
-//! [`load`] is [`config::load`](crate::config::load::load) and this table after it.
-//! `docs/reference/checks.md` holds the table.
+//! [`load`] is [`config::load`](crate::config::load::load) followed by this table.
+//! `docs/reference/checks.md` contains the table.
 
 mod addresses;
 mod clients;
@@ -23,19 +24,20 @@ use crate::config::types::{Sources, Written};
 use crate::notice::Severity;
 use crate::os::paths::Paths;
 
-/// What a finding means.
+/// The consequence of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// One INFO line, at every start and in `-t`.
     Informs,
     /// One WARN line of `-t`. The start goes on.
     Warns,
-    /// One ERROR line at every start but a restart in place; in `-t` a warning.
+    /// One ERROR line at every start except a restart in place; in `-t` a warning.
     Doubts,
-    /// Start, `-r` and `-t` are refused. A restart in place does not look: it leaves alone what it finds.
+    /// Start, `-r` and `-t` are refused. A restart in place does not check this: it changes nothing
+    /// that it finds.
     RefusesStart,
-    /// Start, `-r` and `-t` are refused. What runs already goes on after a restart in place, with an
-    /// ERROR line: unmanaged it would be worse off.
+    /// Start, `-r` and `-t` are refused. After a restart in place running groups go on, with an
+    /// ERROR line: if it were refused, they would run on unmanaged.
     Refuses,
 }
 
@@ -51,12 +53,12 @@ impl Weight {
     }
 }
 
-/// One thing that a check has seen.
+/// One result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// `file:line`, or the file.
     pub place: String,
-    /// What is wrong there and what to do.
+    /// What is wrong there, and what to do.
     pub text: String,
 }
 
@@ -69,13 +71,13 @@ impl Finding {
     }
 }
 
-/// What the checks look at.
+/// The input of the checks.
 pub struct Subject<'a> {
-    /// What the files say.
+    /// The content of the files.
     pub config: &'a Config,
-    /// Where they say it.
+    /// The lines that it comes from.
     pub sources: &'a Sources,
-    /// Where everything lies.
+    /// The places of all files.
     pub paths: &'a Paths,
     /// The host.
     pub host: &'a dyn HostView,
@@ -88,7 +90,7 @@ impl Subject<'_> {
         lines.filter(move |line| directives.contains(&line.directive))
     }
 
-    /// Where the last line of a directive stands; without one the file.
+    /// Place of the last line of a directive; without one the file.
     fn place_of(&self, directive: &str) -> String {
         let directives = [directive];
         self.lines(&directives).last().map_or_else(
@@ -102,11 +104,11 @@ impl Subject<'_> {
 pub struct Check {
     /// Its name.
     pub name: &'static str,
-    /// What it looks at, and finds.
+    /// What it finds.
     pub finds: &'static str,
-    /// What a finding means.
+    /// The consequence of a finding.
     pub weight: Weight,
-    /// Looks.
+    /// The check itself.
     pub look: fn(&Subject<'_>) -> Vec<Finding>,
 }
 
@@ -179,7 +181,7 @@ pub const CHECKS: &[Check] = &[
         "a word in `accept_without` that is not needed"),
 ];
 
-/// All findings of the table, or of those rows that `wanted` takes, with the row of each.
+/// All findings of the table, or of the rows that `wanted` selects, with the row of each.
 #[must_use]
 pub fn look(
     subject: &Subject<'_>,
@@ -195,10 +197,11 @@ pub fn look(
         .collect()
 }
 
-/// Reads and checks all files, then looks by the table as far as `options.purpose` asks for it. Blocks.
+/// Reads and checks all files, then applies the rows of the table that `options.purpose` needs.
+/// Blocks.
 ///
 /// # Errors
-/// [`ConfigFailure`] with every complaint and the exit code.
+/// [`ConfigFailure`] with every error and the exit code.
 pub fn load(
     paths: &Paths,
     host: &dyn HostView,

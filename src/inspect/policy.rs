@@ -1,4 +1,4 @@
-//! What this program does not do (yet), and files that rely on it.
+//! Features that this program does not support (yet), and files that rely on them.
 
 use super::{Finding, Subject};
 use crate::config::settings::Loss;
@@ -17,8 +17,8 @@ fn or_accept(subject: &Subject<'_>, loss: Loss) -> String {
     )
 }
 
-/// The lines by which this node would fence. A `stonith_host` line counts on the host it names; without
-/// haresources the daemon never fences, legacy neither.
+/// The lines by which this node would fence. A `stonith_host` line counts on the host that it
+/// names; without haresources the daemon never fences, and legacy does not either.
 fn fencing_lines<'s>(subject: &'s Subject<'_>) -> Vec<&'s Written> {
     if !subject.config.manage_resources {
         return Vec::new();
@@ -49,7 +49,7 @@ pub(super) fn fencing(subject: &Subject<'_>) -> Vec<Finding> {
     fencing_lines(subject).into_iter().map(finding).collect()
 }
 
-/// The serial lines, when there is nothing else to beat over.
+/// The serial lines, if heartbeats have no other medium.
 fn only_serial_lines<'s>(subject: &'s Subject<'_>) -> Option<&'s Written> {
     let is_serial = |medium: &MediumConfig| matches!(medium, MediumConfig::Serial { .. });
     let first = subject.lines(&["serial"]).next()?;

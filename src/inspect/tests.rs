@@ -1,4 +1,5 @@
-//! Each row of the table finds its mistake, names the line, and finds nothing in a good pair of files.
+//! Each row of the table finds its mistake and names the line; a good pair of files has no
+//! findings.
 
 mod damaged;
 
@@ -234,7 +235,7 @@ fn a_good_pair_of_files_costs_no_line() {
     }
 }
 
-/// Lines behind [`GOOD`], and what `-t` says.
+/// Lines after [`GOOD`], and the output of `-t`.
 const MISTAKES_OF_HA_CF: &[(&str, &str)] = &[
     (
         "node 10.0.0.7\n",
@@ -310,7 +311,7 @@ const MISTAKES_OF_HA_CF: &[(&str, &str)] = &[
 fn each_mistake_of_ha_cf_is_one_warning_with_its_line() {
     for (lines, wanted) in MISTAKES_OF_HA_CF {
         let haresources = if lines.contains("node") {
-            // Two mistakes would be named.
+            // The file contains two mistakes.
             "\n"
         } else {
             "alpha 10.0.0.100\n"
@@ -323,7 +324,7 @@ fn each_mistake_of_ha_cf_is_one_warning_with_its_line() {
     }
 }
 
-/// haresources, and what `-t` says.
+/// haresources, and the output of `-t`.
 const MISTAKES_OF_HARESOURCES: &[(&str, &str)] = &[
     ("# nothing\n", "/etc/ha.d/haresources: no resource group"),
     (
@@ -404,7 +405,7 @@ fn a_backslash_with_blanks_behind_it_is_blamed_not_the_next_line() {
     let wanted = "ERROR: Bad nodename in /etc/ha.d//haresources [web] \
                   (/etc/ha.d/haresources:1: blanks behind the backslash: the line does not continue)";
     assert_eq!(found[0], wanted);
-    // Where the next line could begin a group the file is accepted, as by legacy.
+    // Where the next line could begin a group, the file is accepted, as by legacy.
     let found = check(GOOD, "alpha 10.0.0.100 \\\t\nbeta web\n", "");
     assert!(
         found[0].starts_with("WARN: /etc/ha.d/haresources:1: blanks behind the backslash"),
@@ -564,7 +565,7 @@ fn an_own_address_is_refused_at_a_start_and_left_alone_later() {
     }
 }
 
-/// The groups run already: refused, they would run on unmanaged.
+/// The groups run already: after a refusal they would run on unmanaged.
 #[test]
 fn a_restart_in_place_says_it_and_goes_on() {
     let ha_cf = format!("{GOOD}node gamma\nstonith_host * null beta\n");
@@ -580,7 +581,7 @@ fn a_restart_in_place_says_it_and_goes_on() {
     }
 }
 
-/// A start says nothing of what `-t` only warns of.
+/// A start does not log the findings that are only warnings of `-t`.
 #[test]
 fn a_start_leaves_warnings_to_the_check() {
     let host = Host::new(GOOD, "alpha nosuch\n", "");

@@ -24,7 +24,7 @@ pub(super) fn failback_legacy(subject: &Subject<'_>) -> Vec<Finding> {
     if !config.manage_resources || config.auto_failback != AutoFailback::Legacy {
         return Vec::new();
     }
-    // It says itself what it means.
+    // Its own line explains what it means.
     if subject.lines(&["nice_failback"]).next().is_some() {
         return Vec::new();
     }
@@ -36,7 +36,7 @@ pub(super) fn failback_legacy(subject: &Subject<'_>) -> Vec<Finding> {
     vec![Finding::new(subject.place_of("auto_failback"), text)]
 }
 
-/// A log file is made when it is not there, its directory is not.
+/// A missing log file is created, a missing directory is not.
 pub(super) fn log_directory(subject: &Subject<'_>) -> Vec<Finding> {
     let log = &subject.config.log;
     let files = [("logfile", &log.logfile), ("debugfile", &log.debugfile)];

@@ -1,4 +1,4 @@
-//! Service addresses as haresources writes them, and who handles them: this process or a script.
+//! Service addresses as haresources writes them, and whether this process or a script handles them.
 //!
 //! Pure: text and file contents in, decisions out. `net::service_address` carries them out.
 //! Spec: docs/protocol/resources.md, 2 and 15.
@@ -13,7 +13,7 @@ use crate::config::settings::NativeAddresses;
 /// Longest interface name or label in bytes: the kernel's `IFNAMSIZ` without its NUL.
 pub const MAX_INTERFACE_BYTES: usize = 15;
 
-/// Which resource script the administrator named; it decides the label.
+/// The resource script that the administrator named; it decides the label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AddressStyle {
     /// A word that is only an address; legacy runs `IPaddr` for it.
@@ -44,7 +44,7 @@ impl AddressStyle {
     }
 }
 
-/// One service address, as far as haresources says. What it leaves open, the routing table says.
+/// One service address as haresources names it. The routing table completes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressResource {
     /// The address itself.
@@ -116,13 +116,13 @@ pub enum AddressWordError {
     },
 }
 
-/// Reads a resource word. `Ok(None)`: it names no address, a script runs it.
+/// Reads a resource word. `Ok(None)`: it names no address, so a script runs it.
 ///
 /// Beyond legacy, which splits at every `::`, an IPv6 address may be written in its short form:
-/// `IPv6addr::fd00::1/64/eth0` can mean nothing else.
+/// `IPv6addr::fd00::1/64/eth0` has only one meaning.
 ///
 /// # Errors
-/// The word names one of the address scripts but what follows is no address of that form.
+/// The word names one of the address scripts, but the rest is no address of that form.
 pub fn parse_word(word: &str) -> Result<Option<AddressResource>, AddressWordError> {
     let (style, argument) = match word.split_once("::") {
         _ if looks_like_address(word) => (AddressStyle::Bare, word),
@@ -143,8 +143,8 @@ pub fn names_address(word: &str) -> bool {
 /// Whether legacy takes a bare word for an address: it starts like a dotted quad.
 #[must_use]
 pub fn looks_like_address(word: &str) -> bool {
-    // The legacy test is the shell pattern [0-9]*.[0-9]*.[0-9]*.[0-9]* on the whole word: a digit
-    // first, then three times a dot with a digit behind it, whatever stands between.
+    // Legacy uses the shell pattern [0-9]*.[0-9]*.[0-9]*.[0-9]* on the whole word: a digit first,
+    // then three times a dot with a digit after it, with anything in between.
     let bytes = word.as_bytes();
     let dotted = bytes
         .iter()
@@ -153,7 +153,7 @@ pub fn looks_like_address(word: &str) -> bool {
     bytes.first().is_some_and(u8::is_ascii_digit) && dotted.count() >= 3
 }
 
-/// A word in hand, for the errors.
+/// The word being parsed, for the errors.
 struct Form<'w> {
     word: &'w str,
     style: AddressStyle,
@@ -216,7 +216,7 @@ impl Form<'_> {
                 address,
             });
         }
-        // An address that no host can own would be refused by the kernel at takeover: say it now.
+        // The kernel would refuse an address that no host can own at the takeover: report it now.
         if address.is_unspecified() || address.is_multicast() {
             return Err(AddressWordError::Address {
                 word: self.word.to_owned(),
@@ -232,7 +232,7 @@ impl Form<'_> {
             IpAddr::V4(_) => text.parse().ok().filter(|bits| *bits <= 32),
             IpAddr::V6(_) => text.parse().ok().filter(|bits| *bits <= 128),
         };
-        // A service address of prefix 0 would capture the whole Internet's connected route.
+        // A service address with prefix 0 would attract all traffic by its connected route.
         bits.filter(|bits| *bits > 0)
             .ok_or_else(|| AddressWordError::Prefix {
                 word: self.word.to_owned(),
@@ -274,7 +274,7 @@ impl Form<'_> {
     }
 }
 
-/// Prefix length of a dotted netmask, when its ones are contiguous.
+/// Prefix length of a dotted netmask, if its ones are contiguous.
 fn netmask_prefix(mask: Ipv4Addr) -> Option<u8> {
     let bits = mask.to_bits();
     let ones = bits.leading_ones();
@@ -299,7 +299,7 @@ pub fn covers(network: IpAddr, prefix: u8, address: IpAddr) -> bool {
     }
 }
 
-/// The last address of the network that `address`/`prefix` lies in.
+/// The last address of the network of `address`/`prefix`.
 #[must_use]
 pub fn broadcast_of(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
     Ipv4Addr::from_bits(address.to_bits() | !mask_v4(prefix))
@@ -315,7 +315,7 @@ fn mask_v6(prefix: u8) -> u128 {
     u128::MAX.checked_shl(host_bits).unwrap_or(0)
 }
 
-/// Whether an IPv6 address means something only together with an interface.
+/// Whether an IPv6 address is meaningful only together with an interface.
 #[must_use]
 pub fn is_link_local(address: Ipv6Addr) -> bool {
     covers(
@@ -325,7 +325,7 @@ pub fn is_link_local(address: Ipv6Addr) -> bool {
     )
 }
 
-/// What the file is that legacy would run for an address.
+/// The kind of the file that legacy would run for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScriptFile {
     /// No executable of that name.
@@ -338,7 +338,7 @@ pub enum ScriptFile {
     Administrators,
 }
 
-/// Line that marks our own wrappers; who changes such a file takes the line out.
+/// Line that marks our own wrappers; an administrator who changes such a file removes the line.
 pub const OUR_WRAPPER_MARK: &str = "# systole: address wrapper, handled in the daemon";
 
 /// SHA-256 of the wrappers that Debian's heartbeat 1:3.0.6-13 installs in resource.d, by name.
@@ -358,7 +358,7 @@ const DISTRIBUTED: [(&str, &str); 3] = [
 ];
 
 impl ScriptFile {
-    /// Judges the contents of the executable called `name`; `None` when there is none.
+    /// Classifies the executable `name` by its contents; `None` if there is none.
     #[must_use]
     pub fn classify(name: &str, contents: Option<&[u8]>) -> Self {
         let Some(contents) = contents else {
@@ -382,7 +382,7 @@ impl ScriptFile {
     }
 }
 
-/// Who carries out start, stop and status of an address.
+/// Whether this process or a script carries out start, stop and status of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handling {
     /// This process.
@@ -391,7 +391,7 @@ pub enum Handling {
     Script,
 }
 
-/// Decides who handles addresses whose script file is `script`.
+/// Decides this for an address with the script file `script`.
 #[must_use]
 pub const fn handling(setting: NativeAddresses, script: ScriptFile) -> Handling {
     match (setting, script) {

@@ -1,11 +1,12 @@
-//! Which addresses our runs have put on this host, in memory (`/run`): whoever starts after a crash tells them
-//! from the host's own by it.
+//! Records in memory (`/run`) which addresses our runs have put on this host. A process that starts
+//! after a crash distinguishes them by it from the host's own addresses.
 //!
-//! `/run/heartbeat.addresses` has one file per address, named after it: so the daemon, its
-//! guardian and the helper programs need no lock. It holds the boot and the mark. Addresses do not
-//! outlive a boot, so a file of another boot means nothing (a container may keep its `/run`), and
-//! nothing needs a sync: a killed process loses no write. A disk would be in the way: a successor
-//! after a sudden death and a release read the record before they do anything else. The file `kept_by` names the last daemon that kept the record.
+//! `/run/heartbeat.addresses` has one file per address, named after it, so the daemon, its guardian
+//! and the helper programs need no lock. The file contains the boot and the mark. Addresses do not
+//! survive a reboot, so a file of another boot means nothing (a container may keep its `/run`), and
+//! no sync is needed: a killed process loses no write. A disk would be in the way: a successor
+//! after a sudden death and a release read the record before they do anything else. The file
+//! `kept_by` names the last daemon that kept the record.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -21,13 +22,14 @@ use tracing::warn;
 
 use crate::net::own_address::Mark;
 
-/// How long a disk may take before an address goes up without its record: the service counts more.
+/// How long a disk may take before an address goes up without its record: the service is more
+/// important.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Entries read at most: more addresses than any node serves.
+/// Most entries read: more addresses than any node serves.
 const MAX_ENTRIES: usize = 16_384;
 
-/// Bytes read of an entry: a true one has some forty.
+/// Bytes read of an entry: a real one has some forty.
 const MAX_ENTRY_BYTES: u64 = 256;
 
 /// Names the daemon that keeps the record.
@@ -40,7 +42,7 @@ const UNKNOWN: &str = "unknown";
 #[derive(Debug)]
 pub struct AddressRecord {
     directory: PathBuf,
-    /// Names this boot.
+    /// Identifies this boot.
     boot: String,
     state: Mutex<State>,
 }
@@ -48,12 +50,13 @@ pub struct AddressRecord {
 #[derive(Debug, Default)]
 struct State {
     marks: BTreeMap<IpAddr, Mark>,
-    /// A write failed, which was said.
+    /// A write failed, and a line about it was logged.
     complained: bool,
 }
 
 impl AddressRecord {
-    /// Reads what is there in `directory`, see [`Paths::addresses`](crate::os::paths::Paths::addresses).
+    /// Reads the record in `directory`, see
+    /// [`Paths::addresses`](crate::os::paths::Paths::addresses).
     #[must_use]
     pub fn read(directory: &Path) -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -98,13 +101,13 @@ impl AddressRecord {
         format!("{} {pid}\n", self.boot)
     }
 
-    /// What the record says of an address.
+    /// The mark of an address.
     #[must_use]
     pub fn mark(&self, address: IpAddr) -> Option<Mark> {
         self.state().marks.get(&address).copied()
     }
 
-    /// Drops the entries of addresses that are not here any more, those of other boots too. Blocks.
+    /// Drops the entries of addresses that are not here any more, and those of other boots. Blocks.
     pub fn retain(&self, is_here: impl Fn(IpAddr) -> bool) {
         self.state().marks.retain(|address, _| is_here(*address));
         let entries = fs::read_dir(&self.directory).into_iter().flatten();
@@ -113,7 +116,7 @@ impl AddressRecord {
             let address = name.to_str().and_then(|name| name.parse().ok());
             let kept = address.is_some_and(|address| self.mark(address).is_some());
             if !kept && name != KEPT_BY {
-                // Whatever a write left that was interrupted goes too.
+                // Files left by an interrupted write are removed too.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -127,7 +130,7 @@ impl AddressRecord {
         }
     }
 
-    /// Marks addresses as ours before they go up; returns when they are on disk, or when the disk
+    /// Marks addresses as ours before they go up; returns when they are written, or when the disk
     /// takes too long.
     pub async fn add(self: &Arc<Self>, addresses: Vec<IpAddr>) {
         let mut new = addresses;
@@ -149,7 +152,7 @@ impl AddressRecord {
         }
     }
 
-    /// Forgets an address that is gone; the disk follows by itself.
+    /// Forgets an address that is gone; the file is removed later.
     pub fn forget(self: &Arc<Self>, address: IpAddr) {
         if self.state().marks.remove(&address).is_some() {
             let record = Arc::clone(self);
@@ -157,12 +160,12 @@ impl AddressRecord {
         }
     }
 
-    /// Makes the file of an address say what is to be said now, whichever of two orders comes to
-    /// the disk first.
+    /// Writes the present mark of an address to its file, whichever of two orders reaches the disk
+    /// first.
     fn put_on_disk(&self, address: IpAddr) {
         let path = place(&self.directory, address);
-        // The lock is held by a disk that hangs, so nobody else may need it for long: what is to be
-        // written is looked up again afterwards instead.
+        // A disk that hangs would hold the lock, so the lock is not held during the write: the mark
+        // is looked up again afterwards.
         loop {
             let wanted = self.mark(address);
             let done = match wanted {
@@ -223,7 +226,7 @@ fn read_mark(path: &Path, boot: &str) -> Option<Mark> {
 
 fn read_small(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    // A pipe in its place must not hold us up.
+    // A pipe in its place must not block us.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -232,7 +235,7 @@ fn read_small(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Whole or not at all. Two processes never write the same new file.
+/// Writes a file whole or not at all. Two processes never write the same new file.
 fn write(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -314,7 +317,7 @@ mod tests {
             record.forget(one);
         }
         record.add(vec![one]).await;
-        // The removals that are still under way find that it is wanted again.
+        // The removals that are still under way find that the entry is wanted again.
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(files(root.path()), ["10.0.0.1"]);
         record.forget(one);

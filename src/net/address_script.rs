@@ -8,11 +8,11 @@ use tracing::warn;
 
 use crate::net::address::ScriptFile;
 
-/// Larger files are nobody's wrapper.
+/// No wrapper is larger.
 const MAX_SCRIPT_BYTES: u64 = 64 * 1024;
 
-/// Judges the executable at `path`, the one that the name `name` leads to; `None` when there is
-/// none. A file that cannot be read counts as the administrator's. Blocks.
+/// Classifies the executable at `path`, found by the name `name`; `None` if there is none. A file
+/// that cannot be read counts as the administrator's. Blocks.
 #[must_use]
 pub fn examine(name: &str, path: Option<&Path>) -> ScriptFile {
     let Some(path) = path else {
@@ -28,7 +28,7 @@ pub fn examine(name: &str, path: Option<&Path>) -> ScriptFile {
     }
 }
 
-/// The contents; `None` when they are too many.
+/// The contents; `None` if they are too long.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut contents = Vec::new();
     let read = File::open(path)?

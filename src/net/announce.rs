@@ -1,4 +1,4 @@
-//! Tells the neighbours where a service address lives now: gratuitous ARP for IPv4, unsolicited
+//! Announces the place of a service address to the neighbours: gratuitous ARP for IPv4, unsolicited
 //! neighbour advertisements for IPv6.
 //!
 //! Frames and schedule are pure; [`Announcer`] sends. Spec: docs/protocol/resources.md, 15.
@@ -26,28 +26,28 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// The Ethernet group of [`ALL_NODES`].
 const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 
-/// Rounds at once, as `IPaddr2` sends them.
+/// Rounds sent at once, as by `IPaddr2`.
 const ROUNDS: u32 = 5;
-/// Between two rounds.
+/// Pause between two rounds.
 const ROUND_INTERVAL: Duration = Duration::from_millis(200);
-/// Between the request and the reply of an ARP round.
+/// Pause between the request and the reply of an ARP round.
 const REPLY_DELAY: Duration = Duration::from_millis(100);
-/// Rounds afterwards: a switch that was still learning, a neighbour that was rebooting.
+/// Later rounds: a switch may still have been learning, a neighbour rebooting.
 const LATE_ROUNDS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
-/// Rounds after a conflict, in seconds: the other side may take some time to let go.
+/// Rounds after a conflict, in seconds: the other host may take some time to release the address.
 const AFTER_CONFLICT_S: [u64; 7] = [0, 1, 2, 5, 10, 20, 30];
-/// Between two rounds from then on.
+/// Pause between two rounds from then on.
 const SLOWLY: Duration = Duration::from_secs(60);
 
-/// What a frame says.
+/// The content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// ARP request from the address for itself: refreshes entries that exist.
     ArpRequest,
-    /// ARP reply nobody asked for: some hosts learn from these only.
+    /// ARP reply without a request: some hosts learn only from these.
     ArpReply,
-    /// Neighbour advertisement nobody asked for.
+    /// Neighbour advertisement without a solicitation.
     NeighbourAdvertisement,
 }
 
@@ -69,7 +69,7 @@ pub fn schedule(address: IpAddr) -> impl Iterator<Item = Step> + Send {
 }
 
 /// The frames that announce `address` after a conflict: seven rounds within half a minute, then one
-/// a minute, without an end.
+/// a minute, without end.
 pub fn after_conflict(address: IpAddr) -> impl Iterator<Item = Step> + Send {
     let slowly = (1..).map(|minute| SLOWLY.saturating_mul(minute));
     let rounds = AFTER_CONFLICT_S.map(Duration::from_secs);
@@ -93,8 +93,9 @@ fn frames_of(
     })
 }
 
-/// The frame of `kind` that says `address` is at `mac`. Empty when kind and family do not fit.
-/// `router`: whether this host forwards IPv6; neighbours drop a router that stops saying so.
+/// The frame of `kind` that says that `address` is at `mac`. Empty if kind and family do not fit.
+/// `router`: whether this host forwards IPv6; neighbours drop a router that no longer announces
+/// that.
 #[must_use]
 pub fn frame(kind: Kind, mac: Mac, address: IpAddr, router: bool) -> Vec<u8> {
     let built = match (kind, address) {
@@ -108,8 +109,8 @@ pub fn frame(kind: Kind, mac: Mac, address: IpAddr, router: bool) -> Vec<u8> {
 
 /// Gratuitous ARP: sender and target are both the address.
 fn arp_frame(operation: ArpOperation, mac: Mac, address: Ipv4Addr) -> Option<Vec<u8>> {
-    // A request asks for the hardware address, so the field is zero; a reply to everybody
-    // repeats its own, as the legacy tool does.
+    // A request asks for the hardware address, so the field is zero; a reply to all hosts repeats
+    // its own, as the legacy tool does.
     let target = if operation == ArpOperations::Reply {
         mac
     } else {
@@ -142,7 +143,7 @@ fn advertisement_frame(mac: Mac, address: Ipv6Addr, router: bool) -> Option<Vec<
     })
 }
 
-/// Sends frames as they are on any interface. Receives nothing.
+/// Sends frames unchanged on any interface. Receives nothing.
 #[derive(Debug)]
 pub struct Announcer {
     socket: Socket,
@@ -154,7 +155,7 @@ impl Announcer {
     /// # Errors
     /// The capability `CAP_NET_RAW` is missing or the socket cannot be made.
     pub fn open() -> io::Result<Self> {
-        // Protocol 0: the kernel hands such a socket no frame at all.
+        // With protocol 0 the kernel delivers no frame to the socket.
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket })

@@ -1,6 +1,7 @@
 //! Ethernet frames of ARP and of IPv6 neighbour discovery, as bytes. Pure.
 //!
-//! Both end in `None` only if a buffer had not the size of its packet, which never happens.
+//! Both functions return `None` only if a buffer does not have the size of its packet, which never
+//! happens.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -20,7 +21,7 @@ pub(super) const ARP_BYTES: usize = 28;
 
 const EVERYBODY: Mac = [0xff; 6];
 
-/// A frame with room for `body_bytes` behind its header.
+/// A frame with room for `body_bytes` after its header.
 fn ethernet(from: Mac, to: Mac, kind: EtherType, body_bytes: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; ETHERNET_BYTES.checked_add(body_bytes)?];
     let mut ethernet = MutableEthernetPacket::new(&mut bytes)?;
@@ -30,7 +31,7 @@ fn ethernet(from: Mac, to: Mac, kind: EtherType, body_bytes: usize) -> Option<Ve
     Some(bytes)
 }
 
-/// An ARP message to everybody.
+/// An ARP message to all hosts.
 pub(super) fn arp(
     operation: ArpOperation,
     (sender_mac, sender): (Mac, Ipv4Addr),
@@ -50,7 +51,7 @@ pub(super) fn arp(
     Some(bytes)
 }
 
-/// A message of IPv6 neighbour discovery, `body_bytes` long, which `fill` writes but for its
+/// A message of IPv6 neighbour discovery, `body_bytes` long. `fill` writes it except for its
 /// checksum.
 pub(super) fn neighbour_discovery(
     (source_mac, source): (Mac, Ipv6Addr),

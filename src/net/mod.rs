@@ -1,5 +1,5 @@
-//! Addresses on interfaces: where they belong, netlink, announcements, and the manager that ties
-//! the three together for the group actors.
+//! Addresses on interfaces: where they go, netlink, announcements, and the manager that combines
+//! the three for the group actors.
 
 pub mod address;
 pub mod address_record;

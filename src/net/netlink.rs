@@ -1,5 +1,4 @@
-//! Route netlink: interfaces, addresses and routes as the kernel has them, each request bounded
-//! in time.
+//! Route netlink: interfaces, addresses and routes from the kernel, each request with a time limit.
 
 use std::io;
 use std::net::IpAddr;
@@ -22,12 +21,12 @@ use tokio::time::timeout;
 use crate::net::address::covers;
 use crate::net::placement::{Assigned, Interface, Route};
 
-/// How long the kernel may take for one request. It answers within microseconds; only a dump of
-/// a very large table takes longer.
+/// How long the kernel may take for one request. It answers within microseconds; only a dump of a
+/// very large table takes longer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(3);
 
-/// Entries taken from one dump. A host with more interfaces or addresses than this is not one
-/// that runs haresources; what lies beyond is not looked at.
+/// Most entries read from one dump. A host with more interfaces or addresses does not run
+/// haresources; the rest is ignored.
 const MAX_ENTRIES: usize = 65_536;
 
 /// Why a request to the kernel failed.
@@ -39,7 +38,7 @@ pub enum NetlinkError {
     /// No answer in time.
     #[error("no answer from the kernel within {} s", REQUEST_TIME.as_secs())]
     TimedOut,
-    /// The connection is gone.
+    /// The connection was closed.
     #[error("the netlink connection is closed")]
     Closed,
     /// The kernel refused.
@@ -60,7 +59,7 @@ impl NetlinkError {
         }
     }
 
-    /// Whether the connection is of no more use.
+    /// Whether the connection can no longer be used.
     #[must_use]
     pub const fn breaks_connection(&self) -> bool {
         matches!(self, Self::Open(_) | Self::TimedOut | Self::Closed)
@@ -96,7 +95,7 @@ impl Netlink {
     /// # Errors
     /// The socket cannot be made.
     pub fn open() -> Result<Self, NetlinkError> {
-        // Strict checking lets the kernel filter dumps; kernels before 4.20 do not know it, and
+        // Strict checking lets the kernel filter dumps; kernels before 4.20 do not support it, so
         // every answer is filtered here as well.
         let (connection, handle, _unsolicited) = rtnetlink::new_connection_with_strict_check()
             .or_else(|_| rtnetlink::new_connection())
@@ -152,7 +151,7 @@ impl Netlink {
                 .filter(|route| covers(route.destination, route.prefix, address))
         };
         match collect(self.handle.route().get(message).execute(), covering).await {
-            // So the kernel says that nothing was ever put into the table.
+            // With this error the kernel says that the table is empty.
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
             result => result,
         }
@@ -163,13 +162,13 @@ impl Netlink {
     /// # Errors
     /// The kernel refuses or does not answer.
     pub async fn add(&self, message: AddressMessage) -> Result<(), NetlinkError> {
-        // Index, address and prefix given here are replaced with the message's own.
+        // The message's own index, address and prefix replace these.
         let mut request = self.handle.address().add(0, IpAddr::from([0; 4]), 0);
         *request.message_mut() = message;
         within_time(request.execute()).await
     }
 
-    /// Takes an address away; refused with `EADDRNOTAVAIL` when it is not there.
+    /// Removes an address; refused with `EADDRNOTAVAIL` when it is not there.
     ///
     /// # Errors
     /// The kernel refuses or does not answer.
@@ -250,7 +249,7 @@ fn interface(message: LinkMessage) -> Option<Interface> {
     })
 }
 
-/// An address as the kernel names it, or as it will name one that was just added.
+/// An address as the kernel describes it, or will describe one that was just added.
 pub(super) fn assigned(message: AddressMessage) -> Option<Assigned> {
     let mut local = None;
     let mut peer = None;
@@ -278,7 +277,7 @@ pub(super) fn assigned(message: AddressMessage) -> Option<Assigned> {
     })
 }
 
-/// Flags of an address: the long form when the kernel sends it.
+/// Flags of an address: the long form if the kernel sends it.
 fn flags(message: &AddressMessage) -> AddressFlags {
     let long = message
         .attributes

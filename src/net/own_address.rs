@@ -1,18 +1,18 @@
 //! Whose is an address of this host that haresources names: the service's, or the host's own?
 //!
-//! Pure: what the host has and what is known of earlier runs in, a verdict out. Nothing is taken
-//! away from a host that is its own: without it heartbeats and the administrator are cut off.
+//! Pure: the addresses of the host and what is known of earlier runs in, a verdict out. The host's own
+//! addresses are never removed: without them heartbeats and the administrator are cut off.
 //!
-//! | | recorded | label of a script | goes out on a medium | first of its network | any other |
+//! | | recorded | label of a script | source of heartbeats | first of its network | any other |
 //! |---|---|---|---|---|---|
 //! | no earlier run, or one with a record | service | service | own | own | doubt |
 //! | an earlier run without a record has ended | service | service | own | doubt | service |
 //! | a daemon without a record runs | service | service | own | service | service |
 //! | it came after our start | service | service | own | doubt | service |
 //!
-//! The first column that applies counts. Where the administrator looks after strays himself, "first of
-//! its network" is in doubt at most. A label on the address that heartbeats go out with is in
-//! doubt, and so is what was in doubt before in the same boot.
+//! The first column that applies counts. With `stray_addresses = "ignore"` the first address of a network
+//! is in doubt at most. A source address of heartbeats with a label is in doubt, and so is an address that
+//! was in doubt before in the same boot.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ use crate::net::address::{AddressResource, AddressStyle, covers, is_link_local};
 pub struct HostAddress {
     /// Interface without label.
     pub interface: String,
-    /// IPv4 label, when it is not the interface itself.
+    /// IPv4 label, if it is not the name of the interface.
     pub label: Option<String>,
     /// The address.
     pub address: IpAddr,
@@ -35,47 +35,48 @@ pub struct HostAddress {
     pub answers: bool,
 }
 
-/// What the record says of an address in this boot.
+/// The mark of an address in this boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// Put on an interface by a daemon of ours, or started by one.
     Ours,
-    /// It was there before, and nobody knows who had put it there.
+    /// It was there before, and it is not known what put it there.
     Unknown,
 }
 
-/// How the address may have come to where it is.
+/// How the address may have come to this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Came {
     /// It was there at our start, and the run before has left nothing or has kept a record.
     Before,
-    /// The same, and the run before kept no record: a legacy one, or one of our first version.
+    /// The same, and the run before kept no record: a legacy run, or one of our first version.
     AfterCrash,
     /// A daemon that keeps no record runs now.
     OfRunning,
-    /// It was not there when this daemon began.
+    /// It was not there when this daemon started.
     Since,
 }
 
 /// Why an address is the host's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// Heartbeats go out with it, by this medium.
+    /// Heartbeats on this medium use it as their source.
     Source(String),
     /// It is the first of its network on an interface, and no run has put it there.
     First,
 }
 
-/// Whose an address is.
+/// Whose address it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It is not on this host.
     Absent,
-    /// A run of ours or a legacy one has put it there: it may be taken away.
+    /// One of our runs or a legacy run has put it there: it may be removed.
     Service,
-    /// The host's own: it must never be taken away.
+    /// The host's own: it must never be removed.
     Own(HostAddress, Why),
-    /// Nobody knows: neither refused nor taken away unless a group is stopped here.
+    /// It is not known: the start is not refused, and the address is removed only when its group is
+    /// stopped here.
     Doubt(HostAddress),
 }
 
@@ -100,14 +101,14 @@ impl fmt::Display for Why {
 #[derive(Debug, Clone, Default)]
 pub struct OwnAddresses {
     addresses: Vec<HostAddress>,
-    /// Addresses that heartbeats go out with, and the media.
+    /// Source addresses of heartbeats, with their media.
     sources: Vec<(HostAddress, String)>,
-    /// The administrator looks after addresses that nobody is known to have put there.
+    /// The administrator is responsible for addresses of unknown origin.
     lenient: bool,
 }
 
 impl OwnAddresses {
-    /// Of the addresses of the host, in the kernel's order, and the configured media.
+    /// From the addresses of the host, in the kernel's order, and the configured media.
     #[must_use]
     pub fn new(addresses: Vec<HostAddress>, media: &[MediumConfig]) -> Self {
         let sources = media
@@ -121,14 +122,15 @@ impl OwnAddresses {
         }
     }
 
-    /// With `stray_addresses = "ignore"`: the first of its network is in doubt, not the host's own.
+    /// With `stray_addresses = "ignore"`: the first address of a network is in doubt, not the
+    /// host's own.
     #[must_use]
     pub fn lenient(mut self, lenient: bool) -> Self {
         self.lenient = lenient;
         self
     }
 
-    /// Whether the host has the address, on whatever interface.
+    /// Whether the host has the address, on any interface.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|it| it.address == address)
@@ -186,7 +188,8 @@ const fn care(standing: &Standing) -> u8 {
     }
 }
 
-/// Whether the label is what the resource script, or we in its place, would have given.
+/// Whether the label is the one that the resource script, or this program instead of it, would have
+/// set.
 fn is_script_label(copy: &HostAddress, resource: &AddressResource) -> bool {
     let Some(label) = &copy.label else {
         return false;
@@ -203,7 +206,7 @@ fn is_script_label(copy: &HostAddress, resource: &AddressResource) -> bool {
     }
 }
 
-/// IPv4: the kernel's primary one of its network on its interface. IPv6, which knows no such thing:
+/// IPv4: the kernel's primary address of its network on its interface. IPv6 has no primary address:
 /// the only one.
 fn is_first(addresses: &[HostAddress], copy: &HostAddress) -> bool {
     let of_network = |it: &&HostAddress| {
@@ -216,8 +219,8 @@ fn is_first(addresses: &[HostAddress], copy: &HostAddress) -> bool {
     first && (copy.address.is_ipv4() || network.next().is_none())
 }
 
-/// The address that heartbeats of `medium` go out with, as the kernel chooses it; of IPv6 only
-/// where there is no choice.
+/// The source address of heartbeats on `medium`, as the kernel chooses it; for IPv6 only if there
+/// is no choice.
 fn source<'a>(addresses: &'a [HostAddress], medium: &MediumConfig) -> Option<&'a HostAddress> {
     let (interface, peer, v4): (&str, Option<IpAddr>, bool) = match medium {
         MediumConfig::Bcast { interface, .. } | MediumConfig::Mcast { interface, .. } => {

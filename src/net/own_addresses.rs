@@ -1,5 +1,6 @@
-//! Keeps the host's own addresses on it: what the host has now, what our runs have put there, and
-//! whether an order may touch an address. The verdict is [`crate::net::own_address`]'s.
+//! Protects the host's own addresses: the addresses that the host has now, those that our runs have
+//! put there, and whether an order may touch an address. [`crate::net::own_address`] makes the
+//! verdict.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,7 +16,7 @@ use crate::net::address::AddressResource;
 use crate::net::address_record::AddressRecord;
 use crate::net::own_address::{Came, HostAddress, Mark, OwnAddresses, Standing, Why};
 
-/// All addresses of this host, in the kernel's order. One question to the kernel.
+/// All addresses of this host, in the kernel's order. One request to the kernel.
 ///
 /// # Errors
 /// The kernel does not answer.
@@ -33,7 +34,7 @@ fn host_address(entry: InterfaceAddress) -> Option<HostAddress> {
         IpAddr::V4(mask) => mask.to_bits().leading_ones(),
         IpAddr::V6(mask) => mask.to_bits().leading_ones(),
     };
-    // An IPv4 address comes under its label.
+    // The kernel lists an IPv4 address under its label.
     let name = entry.interface_name;
     let interface = name.split(':').next().unwrap_or_default().to_owned();
     let silent = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_NOARP;
@@ -46,12 +47,12 @@ fn host_address(entry: InterfaceAddress) -> Option<HostAddress> {
     })
 }
 
-/// What may be done with a service address that is not to be here.
+/// What may be done with a service address that should not be here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stray {
-    /// It may go.
+    /// It may be removed.
     Removable,
-    /// It stays. The reason comes once for each address.
+    /// It stays. The reason is given once for each address.
     Kept(Option<String>),
 }
 
@@ -60,18 +61,18 @@ pub enum Stray {
 pub struct Guard {
     record: Arc<AddressRecord>,
     media: Vec<MediumConfig>,
-    /// What the host had at our start; `None`: it could not be read.
+    /// The addresses of the host at our start; `None`: they could not be read.
     at_start: Option<BTreeSet<IpAddr>>,
-    /// How that may have come there.
+    /// How they may have come there.
     came: Came,
     /// See [`OwnAddresses::lenient`].
     lenient: bool,
-    /// Addresses of which the log has been told why they stay.
+    /// Addresses for which the log says why they stay.
     told: Mutex<BTreeSet<IpAddr>>,
 }
 
 impl Guard {
-    /// Begins now: what is on the host by now came as `came` says. Blocks.
+    /// Begins now: the present addresses of the host came as `came` says. Blocks.
     #[must_use]
     pub fn begin(record: Arc<AddressRecord>, media: &[MediumConfig], came: Came) -> Self {
         let here = host_addresses()
@@ -87,16 +88,17 @@ impl Guard {
         }
     }
 
-    /// What a start lets pass is no obstacle to its group either. See [`OwnAddresses::lenient`].
+    /// An address that a start accepts must not block its group either. See
+    /// [`OwnAddresses::lenient`].
     #[must_use]
     pub fn lenient(mut self, lenient: bool) -> Self {
         self.lenient = lenient;
         self
     }
 
-    /// For a daemon that begins as process `pid`: what was left here by an earlier run, and what is
-    /// in doubt, is written down, so that the next start knows it too. `resources`: all that
-    /// haresources names, and whether its group runs on from an earlier life. Blocks.
+    /// For a daemon that begins as process `pid`: records addresses that an earlier run left here,
+    /// and those in doubt, so that the next start knows them too. `resources`: all addresses in
+    /// haresources, and whether the group runs on from an earlier process. Blocks.
     pub fn take_over(&self, pid: i32, resources: &[(AddressResource, bool)]) {
         if let Some(here) = &self.at_start {
             self.record.retain(|address| here.contains(&address));
@@ -112,7 +114,7 @@ impl Guard {
                 Standing::Own(..) | Standing::Absent => continue,
             };
             if new == Mark::Unknown {
-                // Who started us has said it.
+                // The process that started us has logged it.
                 self.told().insert(address);
             }
             if mark != Some(new) {
@@ -123,7 +125,8 @@ impl Guard {
         self.record.keep(pid);
     }
 
-    /// Before addresses are put up, or served where they are: they are the service's from now on.
+    /// Called before addresses are put up, or served where they are: from now on they are the
+    /// service's.
     ///
     /// # Errors
     /// The place of the first that is the host's own, and why. Those before it are admitted.
@@ -148,7 +151,7 @@ impl Guard {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Whether a stop may take the address away; if not, why.
+    /// Whether a stop may remove the address; if not, why.
     ///
     /// # Errors
     /// It is the host's own.
@@ -162,7 +165,7 @@ impl Guard {
         }
     }
 
-    /// Whether an address that is not to be here may go.
+    /// Whether an address that should not be here may be removed.
     pub async fn stray(&self, resource: &AddressResource) -> Stray {
         if self.record.mark(resource.address) == Some(Mark::Ours) {
             return Stray::Removable;
@@ -189,7 +192,7 @@ impl Guard {
         own.standing(resource, self.record.mark(resource.address), came)
     }
 
-    /// A host that cannot be read has nothing of its own: an order is carried out.
+    /// If the host's addresses cannot be read, none counts as its own: an order is carried out.
     fn own_addresses(&self) -> OwnAddresses {
         self.own_of(host_addresses().unwrap_or_default())
     }
@@ -215,7 +218,7 @@ pub fn own_text(copy: &HostAddress, why: &Why) -> String {
     format!("{copy} is this host's own address ({why}) and no service address")
 }
 
-/// What is to be done about an address of which nothing is known.
+/// What to do about an address of unknown origin.
 #[must_use]
 pub fn doubt_text(copy: &HostAddress) -> String {
     let HostAddress {
@@ -235,7 +238,7 @@ mod tests {
     use super::*;
     use crate::net::address::parse_word;
 
-    /// What lets the daemon start must let its group start and stop.
+    /// An address with which the daemon may start must not block the start and stop of its group.
     #[tokio::test]
     async fn an_address_that_the_administrator_looks_after_may_be_served() {
         let word = parse_word("IPaddr2::127.0.0.1/8/lo");

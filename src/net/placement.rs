@@ -1,4 +1,4 @@
-//! Where a service address belongs: interface, prefix, label, broadcast. Pure.
+//! Where a service address goes: interface, prefix, label, broadcast. Pure.
 //!
 //! Spec: docs/protocol/resources.md, 15.
 
@@ -24,7 +24,7 @@ pub struct Interface {
     pub name: String,
     /// Administratively up.
     pub up: bool,
-    /// Something is at the other end of the cable.
+    /// The link has a carrier.
     pub carrier: bool,
     /// The loopback interface.
     pub loopback: bool,
@@ -35,8 +35,8 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Whether other hosts are told where an address on this interface lives. Addresses parked
-    /// on the others (real servers of a load balancer do that) are none of our business.
+    /// Whether other hosts learn the place of an address on this interface. Addresses on other
+    /// interfaces (real servers of a load balancer have them) are not ours.
     #[must_use]
     pub const fn answers(&self) -> bool {
         !self.loopback && !self.no_arp
@@ -54,11 +54,11 @@ pub struct Assigned {
     pub prefix: u8,
     /// IPv4 label; the interface name when it has no other.
     pub label: Option<String>,
-    /// IPv4: goes away together with the first address of its network.
+    /// IPv4: removed together with the first address of its network.
     pub secondary: bool,
     /// IPv6: duplicate address detection runs or has failed.
     pub unusable: bool,
-    /// As the kernel told it, to take it away or put it back exactly.
+    /// The kernel's message, to remove or restore the address exactly.
     pub message: AddressMessage,
 }
 
@@ -77,7 +77,7 @@ pub struct Route {
     pub dead: bool,
 }
 
-/// Where an address goes.
+/// The place for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<'i> {
     /// The interface.
@@ -95,10 +95,10 @@ pub enum PlaceError {
         /// Its name.
         interface: String,
     },
-    /// Nothing leads there.
+    /// No route leads to the address.
     #[error("no route leads to it: name an interface")]
     NoRoute,
-    /// No route says how large the network is.
+    /// No route tells the size of the network.
     #[error("no route but the default one leads to it: give its prefix length")]
     NoPrefix,
     /// fe80::/10 is on every interface.
@@ -106,8 +106,8 @@ pub enum PlaceError {
     LinkLocal,
 }
 
-/// Finds interface and prefix of `resource` where it leaves them open: the most specific route
-/// that covers the address; the default route gives an interface but never a prefix.
+/// Completes interface and prefix of `resource`: from the most specific route that covers the
+/// address; the default route gives an interface but never a prefix.
 ///
 /// # Errors
 /// The interface does not exist, or the routes do not tell.
@@ -159,9 +159,9 @@ pub fn place<'i>(
     }
 }
 
-/// `resource` with its interface named where the routes lead to one that never answers, a tunnel
-/// for instance: what was started there must be found there, and nowhere but there are such
-/// interfaces looked at.
+/// `resource` with its interface named if the routes lead to one that never answers, for example a
+/// tunnel: an address that was started there must be found there, and such interfaces are otherwise
+/// ignored.
 #[must_use]
 pub fn settled(
     resource: &AddressResource,
@@ -184,8 +184,8 @@ pub const fn needs_routes(resource: &AddressResource) -> bool {
     resource.interface.is_none() || resource.prefix.is_none()
 }
 
-/// The address as it is now, when it is where `resource` wants it: on the interface and with the
-/// prefix that the word names, on any interface that answers for it when it names none.
+/// The address as it is now, if it is where `resource` wants it: on the interface and with the
+/// prefix that the word names, or on any interface that answers for it if the word names none.
 #[must_use]
 pub fn carried<'a>(
     resource: &AddressResource,
@@ -206,8 +206,8 @@ pub fn carried<'a>(
     })
 }
 
-/// Every copy of the address that stopping `resource` takes away: whoever set it, whatever its
-/// label and prefix, on each interface that answers for it and on the one the word names.
+/// Every copy of the address that a stop of `resource` removes: whatever put it there, with any
+/// label and prefix, on each interface that answers for it and on the one that the word names.
 #[must_use]
 pub fn copies<'a>(
     resource: &AddressResource,
@@ -224,8 +224,8 @@ pub fn copies<'a>(
     assigned.iter().filter(ours).collect()
 }
 
-/// Label of a new IPv4 address: `IPaddr` takes the lowest free number, `IPaddr2` what is given.
-/// `None` when it has none or it would be too long for the kernel.
+/// Label of a new IPv4 address: `IPaddr` uses the lowest free number, `IPaddr2` the given label.
+/// `None` if it has none or it would be too long for the kernel.
 #[must_use]
 pub fn label(resource: &AddressResource, interface: &str, assigned: &[Assigned]) -> Option<String> {
     if resource.address.is_ipv6() {
@@ -241,8 +241,8 @@ pub fn label(resource: &AddressResource, interface: &str, assigned: &[Assigned])
         .filter(|label| label.len() <= MAX_INTERFACE_BYTES)
 }
 
-/// Broadcast address of a new IPv4 address. `IPaddr` always sets one, `IPaddr2` only where the
-/// network has room for it.
+/// Broadcast address of a new IPv4 address. `IPaddr` always sets one, `IPaddr2` only if the network
+/// is large enough.
 #[must_use]
 pub fn broadcast(resource: &AddressResource, address: Ipv4Addr, prefix: u8) -> Option<Ipv4Addr> {
     let computed = match resource.style {
@@ -254,8 +254,8 @@ pub fn broadcast(resource: &AddressResource, address: Ipv4Addr, prefix: u8) -> O
     resource.broadcast.or(computed)
 }
 
-/// The request that puts `resource` at `place`. Lifetimes are left out, which means for ever;
-/// IPv6 skips duplicate address detection: at a takeover the old owner may still answer.
+/// The request that puts `resource` at `place`. Without lifetimes the address stays for ever. IPv6
+/// skips duplicate address detection: at a takeover the old owner may still answer.
 #[must_use]
 pub fn addition(
     resource: &AddressResource,
@@ -294,7 +294,7 @@ pub fn addition(
     message
 }
 
-/// The request that takes `assigned` away and nothing else.
+/// The request that removes `assigned` and nothing else.
 #[must_use]
 pub fn removal(assigned: &Assigned) -> AddressMessage {
     let mut message = AddressMessage::default();
@@ -314,8 +314,8 @@ pub fn removal(assigned: &Assigned) -> AddressMessage {
     message
 }
 
-/// Addresses that the kernel may take away together with `removed`: the secondary ones of its
-/// network, unless the interface promotes them.
+/// Addresses that the kernel may remove together with `removed`: the secondary ones of its network,
+/// unless the interface promotes them.
 #[must_use]
 pub fn dependents<'a>(removed: &Assigned, assigned: &'a [Assigned]) -> Vec<&'a Assigned> {
     if removed.secondary || removed.address.is_ipv6() {
@@ -332,11 +332,11 @@ pub fn dependents<'a>(removed: &Assigned, assigned: &'a [Assigned]) -> Vec<&'a A
         .collect()
 }
 
-/// The request that puts `lost` back as it was.
+/// The request that restores `lost`.
 #[must_use]
 pub fn restoration(lost: &Assigned) -> AddressMessage {
     let mut message = lost.message.clone();
-    // Which one is secondary is for the kernel to say.
+    // The kernel decides which address is secondary.
     message.header.flags.remove(AddressHeaderFlags::Secondary);
     for attribute in &mut message.attributes {
         if let AddressAttribute::Flags(flags) = attribute {

@@ -1,14 +1,14 @@
 //! Asks the neighbours whether one of them has an address: ARP probes for IPv4, neighbour
-//! solicitations without a source for IPv6. Nobody learns anything wrong from either.
+//! solicitations without a source for IPv6. Neither changes the tables of another host.
 //!
 //! | Sent | From | To |
 //! |---|---|---|
-//! | ARP request | sender address 0.0.0.0, our hardware address | everybody |
+//! | ARP request | sender address 0.0.0.0, our hardware address | all hosts |
 //! | neighbour solicitation | `::` | the solicited-node group of the address |
 //!
-//! An answer counts when it says that the address is at a hardware address that is none of ours: a
-//! host with two interfaces in one network answers itself. Frames and their reading are pure; the
-//! sockets are [`Prober`]'s. Spec: docs/protocol/resources.md, 15, [D].
+//! An answer counts when it names a hardware address that is not one of ours: a host with two
+//! interfaces in one network answers itself. Building and reading frames is pure; [`Prober`] owns the
+//! sockets. Spec: docs/protocol/resources.md, 15, [D].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,19 +32,19 @@ use crate::net::frames::{self, Mac};
 /// A neighbour solicitation without options.
 const SOLICITATION_BYTES: usize = 24;
 
-/// How often each question is put: one may be lost, and a switch port may be slow.
+/// How often each question is sent: one may be lost, and a switch port may be slow.
 const ROUNDS: u32 = 3;
 
-/// Between two rounds.
+/// Pause between two rounds.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long answers are waited for in all.
+/// How long to wait for answers in total.
 const WINDOW: Duration = Duration::from_millis(800);
 
-/// Largest answer that is of interest.
+/// Largest answer that is read.
 const ANSWER_BYTES: usize = 1600;
 
-/// A question: who has `address`, asked by an interface of ours?
+/// The question which host has `address`, asked from one of our interfaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
     /// The address.
@@ -53,7 +53,7 @@ pub struct Question {
     pub index: u32,
     /// Its hardware address.
     pub mac: Mac,
-    /// Something is at the other end of its cable.
+    /// The link has a carrier.
     pub carrier: bool,
 }
 
@@ -87,8 +87,8 @@ fn solicitation(mac: Mac, address: Ipv6Addr) -> Option<Vec<u8>> {
     })
 }
 
-/// What an Ethernet frame with an ARP packet says of who has what: a request tells it as well as a
-/// reply.
+/// The address and its hardware address in an Ethernet frame with an ARP packet: a request contains
+/// them as well as a reply.
 #[must_use]
 pub fn read_arp(frame: &[u8]) -> Option<(IpAddr, Mac)> {
     let ethernet = EthernetPacket::new(frame)?;
@@ -105,8 +105,8 @@ pub fn read_arp(frame: &[u8]) -> Option<(IpAddr, Mac)> {
         .then(|| (IpAddr::V4(sender), arp.get_sender_hw_addr().octets()))
 }
 
-/// What an ICMPv6 message says of who has what: a neighbour advertisement that names a hardware
-/// address.
+/// The address and its hardware address in an ICMPv6 message: a neighbour advertisement that names
+/// a hardware address.
 #[must_use]
 pub fn read_advertisement(message: &[u8]) -> Option<(IpAddr, Mac)> {
     let advertisement = NeighborAdvertPacket::new(message)?;
@@ -121,10 +121,10 @@ pub fn read_advertisement(message: &[u8]) -> Option<(IpAddr, Mac)> {
     Some((IpAddr::V6(advertisement.get_target_addr()), mac))
 }
 
-/// Asks, and hears the answers.
+/// Asks, and receives the answers.
 struct Prober {
     speaker: Announcer,
-    /// ARP frames of all interfaces; only when IPv4 addresses are asked for.
+    /// ARP frames of all interfaces; only if IPv4 addresses are asked for.
     arp: Option<UdpSocket>,
     /// ICMPv6 messages to this host.
     icmp: Option<UdpSocket>,
@@ -136,7 +136,7 @@ impl Prober {
         let listen = |domain, kind, protocol| -> io::Result<_> {
             let socket = Socket::new(domain, kind, Some(protocol))?;
             socket.set_nonblocking(true)?;
-            // Any datagram socket will do: it is only read from.
+            // Any datagram socket works: it is only read from.
             UdpSocket::from_std(socket.into())
         };
         let ethertype = i32::from(EtherTypes::Arp.0.to_be());
@@ -151,7 +151,7 @@ impl Prober {
         })
     }
 
-    /// The next thing that somebody says.
+    /// The next answer of a host.
     async fn hear(&self) -> io::Result<Option<(IpAddr, Mac)>> {
         tokio::select! {
             frame = receive(self.arp.as_ref()) => Ok(read_arp(&frame?)),
@@ -160,7 +160,7 @@ impl Prober {
     }
 }
 
-/// One datagram; never comes without a socket.
+/// One datagram; without a socket never returns.
 async fn receive(socket: Option<&UdpSocket>) -> io::Result<Vec<u8>> {
     let Some(socket) = socket else {
         return std::future::pending().await;
@@ -170,8 +170,8 @@ async fn receive(socket: Option<&UdpSocket>) -> io::Result<Vec<u8>> {
     Ok(buffer.get(..count).unwrap_or_default().to_vec())
 }
 
-/// Puts all questions three times and gives the addresses that somebody else has, with where. Takes
-/// 0.8 s, less when all are answered.
+/// Sends all questions three times and returns the addresses that another host has, with its
+/// hardware address. Takes 0.8 s, less when all are answered.
 ///
 /// # Errors
 /// No packet socket, or none of the interfaces can send: then nothing is known.
@@ -200,7 +200,7 @@ pub async fn ask(questions: &[Question], own: &[Mac]) -> io::Result<BTreeMap<IpA
     };
     let listen = async {
         while claims.len() < questions.len() {
-            // A socket that fails hears nothing more; the window ends all the same.
+            // A socket that fails receives nothing more; the window ends all the same.
             let Ok(heard) = prober.hear().await else {
                 return std::future::pending().await;
             };
@@ -225,7 +225,7 @@ pub async fn ask(questions: &[Question], own: &[Mac]) -> io::Result<BTreeMap<IpA
     }
 }
 
-/// `mac` as people write it.
+/// `mac` in the usual notation.
 #[must_use]
 pub fn written(mac: Mac) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
@@ -298,7 +298,7 @@ mod tests {
         for length in 0..message.len() {
             assert_eq!(read_advertisement(&message[..length]), None, "{length}");
         }
-        // An option of length zero must not hold anybody up.
+        // An option of length zero must not cause an endless loop.
         let mut endless = message.to_vec();
         endless[25] = 0;
         assert_eq!(read_advertisement(&endless), None);

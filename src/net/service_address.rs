@@ -1,9 +1,8 @@
-//! Starts, stops and looks at service addresses: what the address scripts do, in the process.
+//! Starts, stops and checks service addresses: the work of the address scripts, in the process.
 //!
-//! Every operation is idempotent and bounded in time. One [`AddressManager`] serves all groups of
-//! a node; operations run one after another, each a few netlink requests.
-//! Spec: docs/protocol/resources.md,
-//! 15.
+//! Every operation is idempotent and has a time limit. One [`AddressManager`] serves all groups of
+//! a node; operations run one after another, each with a few netlink requests.
+//! Spec: docs/protocol/resources.md, 15.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,16 +29,16 @@ mod removal;
 pub use conflict::{Claim, Removed};
 use removal::{remove, stop_with};
 
-/// From here on an announcement is repeated only while the address is still there: somebody else
-/// may have taken it away, and it may answer on another node by now.
+/// From here on an announcement is repeated only while the address is still there: it may have been
+/// removed by hand, and may answer on another node now.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What a start or stop did.
+/// The result of a start or stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The address was added.
     Started,
-    /// It was there.
+    /// It was already there.
     AlreadyRunning,
     /// It was removed.
     Stopped,
@@ -58,7 +57,7 @@ pub enum AddressError {
         /// Why.
         source: PlaceError,
     },
-    /// What is there cannot be read.
+    /// The present state cannot be read.
     #[error("{address}: cannot read {what}: {source}")]
     Read {
         /// The address.
@@ -106,14 +105,14 @@ impl AddressError {
 #[derive(Debug, Clone, Default)]
 pub struct AddressManager {
     shared: Arc<Shared>,
-    /// Keeps the host's own addresses; without one every address is a service's.
+    /// Protects the host's own addresses; without it every address is a service's.
     guard: Option<Arc<Guard>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// One connection, opened at first use; locked for a whole operation, so that two groups
-    /// never choose the same label.
+    /// One connection, opened at first use; locked for a whole operation, so that two groups never
+    /// choose the same label.
     netlink: tokio::sync::Mutex<Option<Netlink>>,
     announcer: OnceLock<Announcer>,
     /// Announcements under way: at most one for each address that runs.
@@ -121,13 +120,14 @@ struct Shared {
 }
 
 impl AddressManager {
-    /// A manager that has touched nothing yet.
+    /// A manager that has no connection yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, which leaves this host's own addresses alone and records what it puts up.
+    /// The same, but it leaves this host's own addresses unchanged and records the addresses that
+    /// it puts up.
     #[must_use]
     pub fn guarded(guard: Arc<Guard>) -> Self {
         Self {
@@ -136,13 +136,13 @@ impl AddressManager {
         }
     }
 
-    /// What stands between orders and the host's own addresses.
+    /// The guard of the host's own addresses.
     #[must_use]
     pub const fn guard(&self) -> Option<&Arc<Guard>> {
         self.guard.as_ref()
     }
 
-    /// Records addresses before they go up; the place of one that is the host's own.
+    /// Records addresses before they go up. `Err`: the place of one that is the host's own.
     async fn admit(&self, resources: &[AddressResource]) -> Result<(), (usize, AddressError)> {
         match &self.guard {
             None => Ok(()),
@@ -168,8 +168,8 @@ impl AddressManager {
         result
     }
 
-    /// Takes the address away wherever it answers, whoever put it there; other addresses stay, and
-    /// so does one that is the host's own.
+    /// Removes the address on every interface that answers for it, whatever put it there; other
+    /// addresses stay, and so does one that is the host's own.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -181,10 +181,10 @@ impl AddressManager {
             error!("{text}: it stays");
             return Ok(Outcome::AlreadyStopped);
         }
-        // Not one more announcement, even when the removal fails: the other node may serve next.
+        // No further announcement, even if the removal fails: the other node may serve next.
         self.shared.silence(resource.address);
         let mut held = self.shared.netlink.lock().await;
-        // A start that was still under way has begun one since.
+        // A start that was still under way has begun one meanwhile.
         self.shared.silence(resource.address);
         let netlink = connected(held.take(), resource.address)?;
         let result = stop_with(&netlink, resource).await;
@@ -213,11 +213,11 @@ impl AddressManager {
         result
     }
 
-    /// Starts those that do not run, in their order, after one look at what is there. `each` is
-    /// told of every one that is to be added, by its place.
+    /// Starts those that do not run, in their order, after one look at the present state. `each` is
+    /// called for every one that is to be added, with its place.
     ///
     /// # Errors
-    /// As [`start`](Self::start), with the place of the one that failed; those behind it are not
+    /// As [`start`](Self::start), with the place of the one that failed; those after it are not
     /// tried.
     pub async fn start_all(
         &self,
@@ -258,8 +258,8 @@ impl AddressManager {
         }
     }
 
-    /// One of [`start_all`](Self::start_all). `seen` is what an earlier one of the same family and
-    /// without need of routes has read, our own additions included.
+    /// One of [`start_all`](Self::start_all). `seen` is the state that an earlier one of the same
+    /// family and without need of routes has read, our own additions included.
     async fn start_seen(
         &self,
         netlink: &Netlink,
@@ -323,7 +323,7 @@ impl AddressManager {
         } else {
             let place = place(resource, interfaces, routes)
                 .map_err(|source| AddressError::Place { address, source })?;
-            // A copy that failed duplicate address detection answers nobody: it makes room.
+            // A copy that failed duplicate address detection does not answer: it is replaced.
             let on_place =
                 |it: &Assigned| it.address == address && it.index == place.interface.index;
             for failed in assigned.iter().filter(|it| on_place(it) && it.unusable) {
@@ -355,8 +355,8 @@ impl AddressManager {
         Ok(outcome)
     }
 
-    /// Sends the first frame at once and leaves the others to a task. What cannot be announced
-    /// still serves: neighbours without an old entry ask anyway.
+    /// Sends the first frame at once and leaves the others to a task. An address that cannot be
+    /// announced still serves: neighbours without an old entry ask anyway.
     fn announce(
         &self,
         address: IpAddr,
@@ -395,7 +395,7 @@ impl Shared {
         if self.announcer.get().is_none() {
             match Announcer::open() {
                 Ok(announcer) => {
-                    // Losing a race means that another one is there, which serves as well.
+                    // If this fails, another thread has set one, which works as well.
                     let _ = self.announcer.set(announcer);
                 }
                 Err(error) => warn!(%error, "addresses are not announced: no packet socket"),
@@ -451,7 +451,7 @@ impl Shared {
     }
 }
 
-/// What an announcement says, and by which interface.
+/// The frames of an announcement, and the interface for them.
 #[derive(Debug, Clone, Copy)]
 struct Voice {
     address: IpAddr,
@@ -469,7 +469,7 @@ impl Voice {
     }
 }
 
-/// The connection in hand if it lives, else a new one.
+/// The open connection if it works, else a new one.
 fn connected(held: Option<Netlink>, address: IpAddr) -> Result<Netlink, AddressError> {
     match held.filter(|netlink| !netlink.is_closed()) {
         Some(netlink) => Ok(netlink),
@@ -504,13 +504,13 @@ fn change(
     }
 }
 
-/// What the kernel says before anything is done.
+/// The state in the kernel before anything is done.
 struct Found {
     /// The family of the addresses.
     v4: bool,
     interfaces: Vec<Interface>,
     assigned: Vec<Assigned>,
-    /// Empty where the word leaves nothing open.
+    /// Empty if the word leaves nothing open.
     routes: Vec<Route>,
 }
 

@@ -1,5 +1,5 @@
-//! The two accounts that the legacy package makes, and those of respawned clients. Looked up once, at
-//! start: the name service may hang later, and those who ask then may not wait.
+//! The two accounts that the legacy package makes, and those of respawned clients. Looked up once,
+//! at the start: the name service may hang later, and later callers must not wait.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -28,7 +28,7 @@ fn look_up() -> Option<(u32, u32)> {
     Some((user.uid.as_raw(), group.gid.as_raw()))
 }
 
-/// Whom a client runs as.
+/// The identity as which a client runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// User.
@@ -40,10 +40,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// Looks a user up. Reads files and perhaps asks a server: at start only.
+    /// Looks a user up. Reads files and perhaps asks a server: only at the start.
     ///
     /// # Errors
-    /// What the system said; [`io::ErrorKind::NotFound`] when there is no such user.
+    /// The error of the system; [`io::ErrorKind::NotFound`] if there is no such user.
     pub fn of(user: &str) -> io::Result<Self> {
         let found = User::from_name(user)?.ok_or(io::ErrorKind::NotFound)?;
         let groups = getgrouplist(&CString::new(user)?, found.gid)?;
@@ -55,8 +55,8 @@ impl Account {
     }
 }
 
-/// Users by their names; `None`: there is no such user. A successor after a sudden death goes by what
-/// was looked up before: a name service that hangs must not keep it from beating.
+/// Users by their names; `None`: there is no such user. A successor after a sudden death uses what
+/// was looked up before: a name service that hangs must not keep it from sending heartbeats.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts(BTreeMap<String, Option<Account>>);
 
@@ -70,7 +70,7 @@ impl Accounts {
         }
     }
 
-    /// What is known of a user.
+    /// The known data of a user.
     #[must_use]
     pub fn of(&self, user: &str) -> Option<&Account> {
         self.0.get(user)?.as_ref()
@@ -81,7 +81,7 @@ impl Accounts {
 mod tests {
     use super::*;
 
-    /// Also that there is no such user: to ask again may hang.
+    /// The answer that there is no such user is kept too: asking again may hang.
     #[test]
     fn nobody_is_looked_up_twice() {
         let mut before = Accounts::default();

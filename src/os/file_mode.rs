@@ -1,6 +1,6 @@
-//! Modes of what lies in a directory that somebody else may write to: the run-time directory
-//! belongs to the user of the legacy package, and what is done there by name alone can be led
-//! elsewhere by a link put in its place.
+//! Modes of files in a directory in which another user may write: the run-time directory belongs to
+//! the user of the legacy package, and a link in the place of a file could redirect an operation by
+//! name.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// What was just made.
+/// The kind of the file that was just made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {
     /// A local socket.
@@ -17,13 +17,14 @@ pub enum Made {
     Directory,
 }
 
-/// Sets the mode of something we have just made: of that alone, whatever has taken its name since.
+/// Sets the mode of a file that we have just made, and only of that one, even if another has taken
+/// its name since.
 ///
 /// # Errors
-/// It is gone, or what has its name now is of another kind, of another user, or has a second
-/// name: nothing was changed then.
+/// It is gone, or the file with its name is of another kind, of another user, or has a second name:
+/// then nothing was changed.
 pub fn set_mode(path: &Path, made: Made, mode: u32) -> io::Result<()> {
-    // The file itself, opened for nothing: what is asked and changed below is this one.
+    // Opens the file itself without access: all checks and changes below concern this one.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
@@ -41,7 +42,7 @@ pub fn set_mode(path: &Path, made: Made, mode: u32) -> io::Result<()> {
         let text = format!("{} is not what was made there", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    // Linux changes the mode of a file opened like this only by its name here.
+    // Linux changes the mode of a file opened like this only through its name here.
     let name = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     fs::set_permissions(name, Permissions::from_mode(mode))
 }
@@ -57,7 +58,7 @@ mod tests {
         fs::symlink_metadata(path).unwrap().mode() & 0o7777
     }
 
-    /// Each way to put something else in the place of a socket between its making and the change.
+    /// Each way to replace a socket between its making and the change.
     #[test]
     fn what_took_the_place_of_a_socket_keeps_its_mode() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,28 +1,29 @@
-//! Work on a disk or a name service that may hang, where whoever asks may not wait for it.
+//! Work on a disk or a name service that may hang, for callers that must not wait for it.
 
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Does `work` on a thread of its own; `None`: it takes longer than `limit`, it panicked, or there is no
-/// thread to be had. The thread stays as long as the work hangs. Blocks for `limit` at most.
+/// Does `work` on another thread; `None`: it takes longer than `limit`, it panicked, or no thread
+/// can be made. The thread stays as long as the work hangs. Blocks for `limit` at most.
 pub fn in_time<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (tell, told) = mpsc::channel();
     let working = std::thread::Builder::new().spawn(move || {
-        // Nobody there: it took too long.
+        // If the caller has gone, it took too long.
         let _ = tell.send(work());
     });
     working.ok()?;
     told.recv_timeout(limit).ok()
 }
 
-/// How long a disk may take to show whether a directory is there.
+/// How long a disk may take to answer whether a directory exists.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Whether `path` is a directory. Where the disk does not answer in time it is one, as it should be.
+/// Whether `path` is a directory. If the disk does not answer in time, the answer is yes, as it
+/// should be.
 #[must_use]
 pub fn is_directory(path: &Path) -> bool {
     let path = path.to_owned();

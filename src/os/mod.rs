@@ -1,4 +1,4 @@
-//! What the operating system is asked for: places, accounts, time limits, system calls.
+//! The operating system: paths, accounts, time limits, system calls.
 
 pub mod accounts;
 pub mod file_mode;

@@ -1,4 +1,4 @@
-//! Where everything lies. One value of [`Paths`] is handed to whoever opens a file.
+//! The places of all files. One value of [`Paths`] is passed to all code that opens a file.
 
 use std::path::{Path, PathBuf};
 
@@ -114,7 +114,7 @@ impl Paths {
         self.run_dir.join("register")
     }
 
-    /// Where `ccm`, if it runs, tells its clients who is a member.
+    /// Socket of `ccm`, which, if it runs, tells its clients the members.
     #[must_use]
     pub fn ccm(&self) -> PathBuf {
         self.run_dir.join("ccm/ccm")
@@ -126,15 +126,15 @@ impl Paths {
         self.run_dir.join("systole.ctl")
     }
 
-    /// What the running daemon holds, for its guardian. Beside the pid file: gone after a reboot, and
-    /// in a directory that only root may write.
+    /// The sets and groups that the running daemon holds, for its guardian. It lies beside the pid
+    /// file: gone after a reboot, and in a directory that only root may write.
     #[must_use]
     pub fn held(&self) -> PathBuf {
         self.pid_file.with_extension("held")
     }
 
-    /// What the configuration said when the daemon began, for a successor after a sudden death. The
-    /// keys stand in it.
+    /// The configuration when the daemon began, for a successor after a sudden death. It contains
+    /// the keys.
     #[must_use]
     pub fn last_good(&self) -> PathBuf {
         self.pid_file.with_extension("good")
@@ -146,17 +146,17 @@ impl Paths {
         self.pid_file.with_extension("identity")
     }
 
-    /// Everything that a daemon leaves for its guardian and its successors. Nobody needs it any more after an
-    /// end that is meant, or a release.
+    /// Everything that a daemon leaves for its guardian and its successors. It is not needed after
+    /// an orderly end or a release.
     #[must_use]
     pub fn left_behind(&self) -> [PathBuf; 4] {
-        // Earlier versions noted their last heartbeat in the last one.
+        // Earlier versions wrote the time of their last heartbeat to the last one.
         let beat = self.pid_file.with_extension("beat");
         [self.held(), self.last_good(), self.identity(), beat]
     }
 
-    /// Directory of the record of addresses that our runs have put on this host. In memory, where it
-    /// never hangs; addresses outlive no boot either.
+    /// Directory of the record of addresses that our runs have put on this host. In memory, where
+    /// it never hangs; addresses do not survive a reboot either.
     #[must_use]
     pub fn addresses(&self) -> PathBuf {
         self.pid_file.with_extension("addresses")

@@ -1,7 +1,7 @@
-//! Tells the service manager (systemd, `Type=notify`) how far the daemon is.
+//! Reports the state of the daemon to the service manager (systemd, `Type=notify`).
 //!
-//! A few lines of our own, because nothing here may wait: the message is dropped when the manager
-//! does not take it at once.
+//! This is our own code instead of a crate, because nothing here may wait: the message is dropped
+//! if the manager does not receive it at once.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -12,52 +12,54 @@ use std::time::Duration;
 /// Names the manager's socket.
 const SOCKET: &str = "NOTIFY_SOCKET";
 
-/// Says that signs of life are expected, and after what silence, in microseconds.
+/// If set, signs of life are expected; the value is the longest silence, in microseconds.
 const WATCHDOG: &str = "WATCHDOG_USEC";
 
 /// The manager's variables. Children never get them: a service that a resource script starts would
-/// speak in our name.
+/// report in our name.
 pub const VARIABLES: [&str; 3] = [SOCKET, WATCHDOG, "WATCHDOG_PID"];
 
 /// Pause between two signs of life.
 pub const ALIVE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The media are open, and this process is the daemon: another one than before when the guardian
-/// started it.
+/// Reports that the media are open and that this process is the daemon: another process than before
+/// if the guardian started it.
 pub fn ready() {
     adopt(std::process::id());
 }
 
-/// The daemon is process `pid`: it ran already when the manager wanted to start one.
+/// Reports that the daemon is process `pid`, which already ran when the manager wanted to start
+/// one.
 pub fn adopt(pid: u32) {
     tell(&format!("READY=1\nMAINPID={pid}\n"));
 }
 
-/// Whether the manager wants signs of life. When they end, daemon and guardian are gone: resources
-/// may live on in the service's control group, so that their end alone would not show it.
+/// Whether the manager wants signs of life. When they end, daemon and guardian are gone. Resources
+/// may live on in the service's control group, so that the end of the processes alone would not
+/// show it.
 #[must_use]
 pub fn wants_signs_of_life() -> bool {
     std::env::var_os(WATCHDOG).is_some()
 }
 
-/// A sign of life.
+/// Sends a sign of life.
 pub fn alive() {
     tell("WATCHDOG=1\n");
 }
 
-/// A stop has begun.
+/// Reports that a stop has begun.
 pub fn stopping() {
     tell("STOPPING=1\n");
 }
 
 fn tell(text: &str) {
-    // Without a manager there is nobody to tell; a manager that does not listen is none.
+    // Without a manager there is no receiver.
     if let Some(name) = std::env::var_os(SOCKET) {
         let _ = send(name.as_bytes(), text);
     }
 }
 
-/// `name`: a path, or an abstract name behind `@`.
+/// `name`: a path, or an abstract name after `@`.
 fn send(name: &[u8], text: &str) -> io::Result<usize> {
     let address = match name.strip_prefix(b"@") {
         Some(rest) => SocketAddr::from_abstract_name(rest)?,
@@ -92,7 +94,7 @@ mod tests {
         send(format!("@{name}").as_bytes(), "STOPPING=1\n").unwrap();
         assert_eq!(heard(&abstracted), "STOPPING=1\n");
 
-        // Nobody reads: at last it is refused, not waited for.
+        // There is no reader: in the end the message is refused, not waited for.
         let full = (0..100_000).any(|_| send(path.as_os_str().as_bytes(), "x").is_err());
         assert!(full);
         assert!(send(b"/nonexistent/socket", "x").is_err());

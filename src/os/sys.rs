@@ -1,8 +1,9 @@
-//! What the system offers and the safe crates do not: the only place for `unsafe`, with its folder.
+//! Functions of the system that the safe crates do not offer: the only place for `unsafe`, with its
+//! folder.
 //!
-//! Memory and scheduling for the thread that beats
-//! (Spec: docs/protocol/membership.md, 13), and local
-//! time. Nothing here is fatal: a node that may not lock its memory still runs, and says so.
+//! Memory and scheduling for the thread that sends heartbeats (Spec: docs/protocol/membership.md,
+//! 13), and local time. No failure here is fatal: a node that may not lock its memory still runs,
+//! and logs that.
 
 #![allow(unsafe_code, reason = "each block says why it is sound")]
 
@@ -27,7 +28,7 @@ use smallvec::SmallVec;
 
 use crate::clock::LocalTime;
 
-/// Stack that is touched, and so resident, before the cluster thread begins to beat.
+/// Stack that is touched, and so resident, before the cluster thread sends its first heartbeat.
 pub const TOUCHED_STACK_BYTES: usize = 128 * 1024;
 
 /// Bit of `CAP_IPC_LOCK` in the capability sets.
@@ -37,7 +38,7 @@ const CAP_IPC_LOCK: u32 = 14;
 /// they come from the arena that later allocations use.
 const RESERVE_PIECE_BYTES: usize = 64 * 1024;
 
-/// Upper bound of `memreserve`, in kB: a gigabyte is certainly a slip of the pen.
+/// Upper bound of `memreserve`, in kB: a gigabyte is certainly a typing error.
 pub const MAX_RESERVE_KB: u64 = 1024 * 1024;
 
 /// Why memory is not locked.
@@ -86,26 +87,26 @@ fn effective_capabilities(status: &str) -> Option<u64> {
     u64::from_str_radix(set.trim(), 16).ok()
 }
 
-/// Takes the signal of a child's end as it is by default. A caller that ignores it hands that down, and then
-/// nobody learns how a script ended: each start would count as failed, and each stop, until the machine is
-/// rebooted for it. Each program that runs scripts calls it first.
+/// Resets the signal for the end of a child to its default. A caller that ignores the signal passes
+/// that on, and then the exit codes of scripts are lost: each start would count as failed, and each
+/// stop too, until the machine is rebooted for it. Each program that runs scripts calls this first.
 pub fn hear_of_children() {
     // SAFETY: the default action runs no code of ours; the call changes nothing else.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// TERM does not end this process from now on, for one whose end would leave running what it is there to stop. Its
-/// children take the signal as usual.
+/// From now on TERM does not end this process. For a process that must stop resources, and whose
+/// end would leave them running. Its children receive the signal as usual.
 pub fn outlive_terminate() {
     extern "C" fn go_on(_: libc::c_int) {}
-    // SAFETY: the handler does nothing at all, and has the type that a handler has. It is not kept across the
-    // start of another program, as an ignored signal would be.
+    // SAFETY: the handler does nothing, and has the type of a handler. Unlike an ignored signal it
+    // is not inherited by another program.
     unsafe { libc::signal(libc::SIGTERM, go_on as *const () as libc::sighandler_t) };
 }
 
 /// Limits malloc to two arenas: one for the cluster thread, one for all others. Call it first.
 ///
-/// Says whether malloc agreed.
+/// Returns whether malloc agreed.
 pub fn limit_arenas() -> bool {
     #[cfg(target_env = "gnu")]
     {
@@ -133,8 +134,8 @@ pub fn reserve_heap(kb: u64) {
     black_box(&pieces);
 }
 
-/// Touches [`TOUCHED_STACK_BYTES`] of the calling thread's stack, so that a page fault does not
-/// come in the middle of a beat.
+/// Touches [`TOUCHED_STACK_BYTES`] of the calling thread's stack, so that no page fault delays a
+/// heartbeat.
 #[inline(never)]
 pub fn touch_stack() {
     let mut stack = [0_u8; TOUCHED_STACK_BYTES];
@@ -146,11 +147,11 @@ pub fn touch_stack() {
 
 /// Gives the calling thread the round-robin realtime class; its children start at normal priority.
 ///
-/// `priority`: `rtprio`, clamped to what the kernel allows; without one the class's minimum. Returns
-/// the priority set.
+/// `priority`: `rtprio`, clamped to the range that the kernel allows; without one the minimum of
+/// the class. Returns the priority set.
 ///
 /// # Errors
-/// What the kernel said; usually that the privilege is missing. The thread stays as it was.
+/// The error of the kernel; usually the privilege is missing. The thread is unchanged.
 pub fn set_realtime(priority: Option<u8>) -> io::Result<i32> {
     // SAFETY: both take an integer and return one.
     let (min, max) = unsafe {
@@ -209,13 +210,13 @@ pub fn local_time(unix_s: u64) -> LocalTime {
     }
 }
 
-/// Marks every descriptor but standard input, output and error as not to be inherited by children.
+/// Marks every descriptor except standard input, output and error as not inherited by children.
 ///
-/// Ours are marked when they are opened; this is for those that the program was started with. Call
-/// once at start.
+/// Ours are marked when they are opened; this is for descriptors with which the program was
+/// started. Call once at the start.
 ///
 /// # Errors
-/// The kernel refuses; Linux before 5.11 does not know the call.
+/// The kernel refuses; Linux before 5.11 does not have the call.
 pub fn inherit_nothing() -> io::Result<()> {
     // SAFETY: the call only sets a flag on descriptors; it touches no memory.
     let done = unsafe {
@@ -233,9 +234,9 @@ pub fn inherit_nothing() -> io::Result<()> {
     }
 }
 
-/// Makes `command` run as another user, with these groups, and get TERM when we end.
+/// Makes `command` run as another user, with these groups, and receive TERM when this process ends.
 ///
-/// Without the privilege to change it, a process that shall run as ourselves keeps our groups.
+/// Without the privilege to change it, a process that shall run as our own user keeps our groups.
 /// SIGALRM is ignored in it. Spec: docs/protocol/membership.md, 9.1.
 pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
     let change = move || {
@@ -254,8 +255,8 @@ pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
                 done(libc::setgid(gid))?;
             }
             done(libc::setuid(uid))?;
-            // After the change of user, which takes it back. No client may outlive the daemon: its
-            // successor starts its own.
+            // After the change of user, which cancels it. No client may outlive the daemon, because
+            // its successor starts its own.
             done(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;
             libc::signal(libc::SIGALRM, libc::SIG_IGN);
         }
@@ -281,8 +282,8 @@ pub fn packet_address(interface_index: u32) -> socket2::SockAddr {
     unsafe { socket2::SockAddr::new(storage, length) }
 }
 
-/// Gives back the pages of program and libraries that were used until now: what is needed again
-/// comes from the file. For a process that will sleep for months.
+/// Gives back the pages of program and libraries that were used until now: later accesses read the
+/// file again. For a process that will sleep for months.
 ///
 /// Only mappings of files of which this process has no page of its own: a relocated or written page
 /// exists nowhere else.
@@ -297,8 +298,8 @@ pub fn shed_file_pages() {
     }
 }
 
-/// The private mappings of files in the text of `/proc/self/smaps` that cannot be written and hold
-/// no page of the process's own.
+/// The private mappings of files in the text of `/proc/self/smaps` that cannot be written and
+/// contain no page of the process's own.
 fn unmodified_file_mappings(smaps: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut candidate = None;
@@ -336,11 +337,11 @@ pub fn process_descriptor(pid: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// Waits until one of two descriptors can be read or is at its end, and says which: neither when
-/// `limit` has passed. Without a descriptor or a limit, `None`, it waits for ever.
+/// Waits until one of two descriptors can be read or is at its end, and returns which: neither when
+/// `limit` has passed. Without a descriptor or a limit (`None`) it waits for ever.
 ///
 /// # Errors
-/// What the kernel said; an interruption by a signal is not an error.
+/// The error of the kernel; an interruption by a signal is not an error.
 pub fn wait_for_either(
     first: Option<BorrowedFd<'_>>,
     second: Option<BorrowedFd<'_>>,
@@ -393,7 +394,7 @@ mod tests {
         assert_eq!(effective_capabilities("CapEff:\tzz\n"), None);
     }
 
-    /// What is resident of the mapping that an address is in, in kB.
+    /// How much of the mapping that contains an address is resident, in kB.
     fn resident_around(address: usize) -> Option<u64> {
         let smaps = std::fs::read_to_string("/proc/self/smaps").ok()?;
         let mut lines = smaps.lines().skip_while(|line| {
@@ -410,13 +411,14 @@ mod tests {
         resident.trim_end_matches("kB").trim().parse().ok()
     }
 
-    /// Of one mapping: what the process has in all also changes with the other tests.
+    /// Of one mapping: the total of the process also changes with the other tests.
     #[test]
     fn reserved_heap_stays_resident() {
         let resident = std::thread::spawn(move || {
             touch_stack();
             reserve_heap(8_000);
-            // Too large for malloc's cache of small pieces, where those of other heaps lie, too.
+            // Too large for malloc's cache of small pieces, which may contain pieces of other heaps
+            // too.
             let piece = black_box(vec![1_u8; 8_192]);
             resident_around(piece.as_ptr().addr())
         });

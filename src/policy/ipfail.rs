@@ -204,8 +204,8 @@ impl Ipfail {
 
     /// The same without the pause before a change is told, as legacy does it. Legacy moves
     /// resources when two nodes lose a ping node some tenths of a second apart.
-    #[must_use]
-    pub fn hasty(who: Identity) -> Self {
+    #[cfg(test)]
+    pub(crate) fn hasty(who: Identity) -> Self {
         Self {
             both_notice: false,
             ..Self::new(who)

@@ -250,8 +250,8 @@ impl KeyRing {
     }
 
     /// Method of the entry that signs.
-    #[must_use]
-    pub const fn sign_method(&self) -> Method {
+    #[cfg(test)]
+    pub(crate) const fn sign_method(&self) -> Method {
         self.signer.method()
     }
 

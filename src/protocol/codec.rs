@@ -70,21 +70,6 @@ pub enum BadToken {
     Refused(#[from] TokenError),
 }
 
-impl DecodeError {
-    /// Whether the bytes are dropped and counted without a log line.
-    /// Spec: docs/protocol/wire.md, 12.
-    #[must_use]
-    pub const fn is_silent(&self) -> bool {
-        matches!(self, Self::NotAMessage)
-    }
-
-    /// Whether the message was refused for its authentication alone.
-    #[must_use]
-    pub const fn is_bad_auth(&self) -> bool {
-        matches!(self, Self::NotAuthentic { .. })
-    }
-}
-
 /// Reads one datagram or one framed serial message: tells the form, verifies, interprets, and
 /// takes the message out of a compression wrapper.
 ///

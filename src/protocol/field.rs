@@ -165,7 +165,7 @@ pub mod kind {
     pub const UNSEQUENCED_PREFIX: &str = "NS_";
 
     /// Whether only membership may send messages of this type, and no local program.
-/// Spec: docs/protocol/client-api.md, 7.
+    /// Spec: docs/protocol/client-api.md, 7.
     #[must_use]
     pub fn is_of_membership(kind: &str) -> bool {
         kind.starts_with(UNSEQUENCED_PREFIX) || matches!(kind, STATUS | REQ_NODES | REP_NODES)

@@ -1,4 +1,5 @@
-//! The process of a respawned client: another user, no descriptor of ours, and it ends when we do.
+//! The process of a respawned client: it runs as another user, has none of our descriptors, and
+//! ends when we end.
 //! Spec: docs/protocol/membership.md, 9.1.
 
 use std::io;
@@ -12,14 +13,14 @@ use crate::os::accounts::Account;
 use crate::os::sd_notify;
 use crate::os::sys;
 
-/// Starts a command line through a shell, as the leader of a process group of its own.
+/// Starts a command line through a shell, as the leader of its own process group.
 ///
-/// Working directory, session and environment are ours, `environment` on top. Normal scheduling:
-/// only the cluster thread has another class, and it starts no process. Whoever takes the child
-/// must wait for it.
+/// Working directory, session and environment are ours, plus `environment`. Normal scheduling: only
+/// the cluster thread has another class, and it starts no process. The caller must wait for the
+/// child.
 ///
 /// # Errors
-/// What the system said.
+/// The error of the system.
 pub fn start(
     command: &str,
     environment: &Arc<Environment>,

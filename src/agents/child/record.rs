@@ -1,10 +1,11 @@
-//! Which resource script runs, on disk: a daemon that is killed leaves its scripts running, and
-//! whoever comes next must not run another of the same group beside them.
+//! Records which resource script runs. A daemon that is killed leaves its scripts running, and its
+//! successor must not run another script of the same group beside them.
 //!
-//! One file per group in memory (`/run`), there while a script of the group is being started or
-//! stopped: the number of its process and when that began. The number alone may belong to somebody
-//! else by then. Beside it stands what the script does, and at its end its code. The process beside the
-//! script writes it before the script begins ([`super::shim`]), and the daemon where there is none.
+//! There is one file per group in memory (`/run`) while a script of the group is being started or
+//! stopped. It contains the number of the script's process and the time when that began, because
+//! the number alone may belong to another process later. It also contains what the script does, and
+//! at its end its exit code. The process beside the script writes it before the script begins
+//! ([`super::shim`]); where there is none, the daemon writes it.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -19,13 +20,13 @@ use tracing::{debug, info, warn};
 
 use super::signal;
 
-/// How often an earlier script is looked at.
+/// How often an earlier script is checked.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Longest name of a file, of 255 that the kernel allows.
 const MAX_NAME_BYTES: usize = 200;
 
-/// Place of a group's record in `directory`. Of very long keys only the beginning counts: such
+/// Path of a group's record in `directory`. Of very long keys only the beginning counts: such
 /// groups wait for each other.
 #[must_use]
 pub fn place(directory: &Path, key: &str) -> PathBuf {
@@ -43,20 +44,20 @@ pub fn place(directory: &Path, key: &str) -> PathBuf {
     directory.join(name)
 }
 
-/// What is written down of a running script.
+/// What is recorded of a running script.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// The file, see [`place`].
     pub place: PathBuf,
     /// What it does.
     pub operation: String,
-    /// The resource word that it does it for.
+    /// The resource word for which it runs.
     pub word: String,
-    /// The program that writes down its code; `None`: nobody does.
+    /// The program that records its exit code; `None`: the code is not recorded.
     pub shim: Option<PathBuf>,
 }
 
-/// What became of a script that an earlier daemon has left running.
+/// The result of a script that an earlier daemon left running.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Earlier {
     operation: String,
@@ -65,7 +66,7 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    /// With what code it ended, if it did this for that resource word.
+    /// Its exit code, if it did this operation for that resource word.
     #[must_use]
     pub fn code_of(&self, operation: &str, word: &str) -> Option<i32> {
         (self.operation == operation && self.word == word).then_some(self.code)
@@ -78,18 +79,18 @@ fn beside(place: &Path, what: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Where the code is to stand. No key has a dot in its file name.
+/// Path of the file with the exit code. No key has a dot in its file name.
 pub(super) fn code_place(place: &Path) -> PathBuf {
     beside(place, ".code")
 }
 
-/// Where the process beside a script says that it is not the script itself.
+/// Path of the file by which the process beside a script says that it is not the script itself.
 fn beside_place(place: &Path) -> PathBuf {
     beside(place, ".beside")
 }
 
-/// The process of that number stands beside its script. Without this a successor would take the script
-/// for ended when it is killed.
+/// Notes that the process with this number stands beside its script. Otherwise a successor would
+/// conclude that the script has ended when that process is killed.
 pub(super) fn note_beside(place: &Path, pid: u32) {
     let _ = fs::write(beside_place(place), format!("{pid}\n"));
 }
@@ -98,7 +99,7 @@ fn what_place(place: &Path) -> PathBuf {
     beside(place, ".what")
 }
 
-/// Takes away the code of a script of before.
+/// Removes the exit code of an earlier script.
 pub(super) fn forget_code(place: &Path) {
     let _ = directory_of(place);
     let _ = fs::remove_file(code_place(place));
@@ -120,27 +121,27 @@ fn forget(place: &Path) {
 pub(super) struct Record(PathBuf);
 
 impl Record {
-    /// Of a script that is recorded by somebody else.
+    /// The record of a script that another process has written.
     pub(super) fn of(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// Whether it was written down how the script ended.
+    /// Whether the end of the script is recorded.
     pub(super) fn knows_the_end(&self) -> bool {
         ended(&self.0).is_some()
     }
 
-    /// Stays on disk.
+    /// Leaves the record in place.
     pub(super) fn keep(self) {
         std::mem::forget(self);
     }
 
-    /// Writes down the process with that number. `None`: it could not be written.
+    /// Records the process with that number. `None`: it could not be written.
     pub(super) fn write(what: &Recorded, pid: u32) -> Option<Self> {
         let path = &what.place;
         let begun = begin_of(pid)?;
         let does = format!("{pid} {} {}\n", what.operation, what.word);
-        // An earlier version reads this one.
+        // An earlier version reads this format.
         let text = format!("{pid} {begun}\n");
         let new = beside(path, ".new");
         let written = directory_of(path)
@@ -173,12 +174,13 @@ fn directory_of(path: &Path) -> io::Result<()> {
         .create(directory)
 }
 
-/// When a process began, in ticks since the start of the machine; `None`: it is gone.
+/// When a process began, in ticks since the start of the machine; `None`: it does not exist any
+/// more.
 fn begin_of(pid: u32) -> Option<u64> {
     begin_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The same in the text of `/proc/PID/stat`. The name in it may hold anything.
+/// The same from the text of `/proc/PID/stat`. The name in it may contain any character.
 fn begin_in(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut words = rest.split_whitespace();
@@ -203,7 +205,7 @@ fn running(path: &Path) -> Option<u32> {
     (begin_of(pid) == Some(begun)).then_some(pid)
 }
 
-/// How the script of the record ended, if that was written down.
+/// How the script of the record ended, if that was recorded.
 fn ended(path: &Path) -> Option<Earlier> {
     let (pid, _) = recorded(path)?;
     let of_pid = |text: String| {
@@ -220,8 +222,9 @@ fn ended(path: &Path) -> Option<Earlier> {
     })
 }
 
-/// Waits for the end of a script that an earlier daemon has left running; after `limit` it gets
-/// TERM, and `kill_after` later KILL. What became of it; `None`: there was none, or nobody knows.
+/// Waits for the end of a script that an earlier daemon left running; after `limit` it gets TERM,
+/// and `kill_after` later KILL. Returns its result; `None`: there was no script, or its end is not
+/// known.
 pub async fn wait_for_earlier(
     path: &Path,
     limit: Duration,
@@ -246,8 +249,9 @@ pub async fn wait_for_earlier(
     ended
 }
 
-/// The process group of a script whose process beside it is gone without a word. While anybody is in it
-/// its number belongs to nobody else; a process of that number that began later says that it does.
+/// The process group of a script whose process beside it has ended without recording the end. While
+/// a process is in the group, its number belongs to no other process; if a process with that number
+/// began later, the group is another one.
 fn script_without_its_shim(path: &Path) -> Option<Pid> {
     let (pid, _) = recorded(path)?;
     let noted = fs::read_to_string(beside_place(path)).ok()?;
@@ -314,14 +318,14 @@ mod tests {
         let path = directory.path().join("a");
         let long = Duration::from_secs(60);
         for (of, expected) in [(0, Some(3)), (1, None)] {
-            // It ends with its input, not before it is recorded.
+            // The process ends with its input, so not before it is recorded.
             let mut child = tokio::process::Command::new("cat")
                 .stdin(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();
             let pid = child.id().unwrap();
             let record = Record::write(&start_at(&path), pid);
-            // An earlier daemon's: nobody removes it.
+            // Left by an earlier daemon: not removed.
             record.unwrap().keep();
             drop(child.stdin.take());
             child.wait().await.unwrap();
@@ -366,7 +370,7 @@ mod tests {
                 .spawn()
                 .unwrap();
             let record = Record::write(&start_at(&path), child.id().unwrap()).unwrap();
-            // An earlier daemon's: nobody removes it.
+            // Left by an earlier daemon: not removed.
             record.keep();
             assert_eq!(wait_for_earlier(&path, limit, short).await, None);
             assert!(child.try_wait().unwrap().is_some() || running(&path).is_none());
@@ -375,8 +379,8 @@ mod tests {
         }
     }
 
-    /// The process beside a script was killed, and with it a daemon: the script is waited for, but not
-    /// what a script of another kind has left in its group.
+    /// The process beside a script was killed, and a daemon too: the successor waits for the
+    /// script, but not for other processes in its group that the script left running.
     #[actix::test]
     async fn a_script_whose_process_beside_it_is_gone_is_waited_for() {
         let directory = tempfile::tempdir().unwrap();

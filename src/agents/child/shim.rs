@@ -1,9 +1,9 @@
 //! A process between the daemon and a resource script: it outlives a daemon that is killed. For a
-//! successor it writes down that the script runs, before it begins, and with what code it ended. It
-//! lives in the script's process group.
+//! successor it records that the script runs, before the script begins, and with which exit code it
+//! ended. It lives in the script's process group.
 //!
-//! A daemon that is gone before the record stands has a successor that may have looked for it already:
-//! then the script is not run.
+//! If the daemon ends before the record is written, its successor may already have looked for the
+//! record: then the script is not run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,10 +18,10 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use super::BUSY_ATTEMPTS;
 use super::record::{self, Record, Recorded};
 
-/// The first word of its command line: it tells the program what to be.
+/// The first word of its command line, by which the program knows its task.
 pub const TITLE: &str = "heartbeat: resource script";
 
-/// What asks a process to end. They are for the script.
+/// Signals that ask a process to end. They are meant for the script.
 const FOR_THE_SCRIPT: [Signal; 4] = [
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -29,8 +29,8 @@ const FOR_THE_SCRIPT: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
-/// The words behind the title: who asks for the script, what is to be recorded of it, the script and
-/// its words.
+/// The words after the title: the process that wants the script, what to record, the script and its
+/// arguments.
 pub(super) fn words(what: &Recorded, script: &Path, args: &[String]) -> Vec<OsString> {
     let asks = std::process::id().to_string();
     let mut words = vec![
@@ -44,7 +44,7 @@ pub(super) fn words(what: &Recorded, script: &Path, args: &[String]) -> Vec<OsSt
     words
 }
 
-/// Runs the script of the `words`, writes down its code and ends as it did.
+/// Runs the script of the `words`, records its exit code and ends in the same way.
 #[must_use]
 pub fn run(words: &[OsString]) -> u8 {
     let _ = nix::sys::prctl::set_name(c"hb-script");
@@ -61,16 +61,16 @@ pub fn run(words: &[OsString]) -> u8 {
     let record = Record::write(&what, std::process::id());
     let asks: Option<u32> = asks.to_str().and_then(|text| text.parse().ok());
     if asks.is_some_and(|asks| asks != std::os::unix::process::parent_id()) {
-        // The record goes with this.
+        // The record is removed with this.
         return 127;
     }
-    // Who asked for it takes it away, or a successor does.
+    // The process that wanted the script removes it, or a successor does.
     if let Some(record) = record {
         record.keep();
     }
     let code = record::code_place(&what.place);
     let code = code.as_path();
-    // A child begins without any of it.
+    // A child begins without blocked signals.
     let mut held_back = SigSet::empty();
     for signal in FOR_THE_SCRIPT {
         held_back.add(signal);
@@ -118,7 +118,7 @@ fn start(script: &OsStr, args: &[OsString]) -> io::Result<ExitStatus> {
     }
 }
 
-/// The process number shows whose code it is.
+/// The process number shows to which run the code belongs.
 fn note(path: &Path, code: u8) {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
@@ -131,7 +131,7 @@ fn note(path: &Path, code: u8) {
 mod tests {
     use super::*;
 
-    /// A script that writes down what is recorded of it, run as asked for by the process `asks`.
+    /// A script that prints its record, run for the process `asks`.
     fn run_for(asks: u32, directory: &Path) -> (u8, Option<String>) {
         let (place, seen) = (directory.join("group"), directory.join("seen"));
         let what = Recorded {
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(code, format!("{own} 3\n"));
     }
 
-    /// Its successor has looked for the record already, and runs the script itself.
+    /// The successor has already looked for the record, and runs the script itself.
     #[test]
     fn a_script_whose_daemon_is_gone_before_it_is_recorded_is_not_run() {
         let directory = tempfile::tempdir().unwrap();

@@ -27,7 +27,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
 
 fn alive(pid: &str) -> bool {
     let pid: i32 = pid.trim().parse().expect("the script wrote its pid");
-    // A zombie whose parent is someone else's init counts as gone.
+    // A zombie whose parent is another init counts as ended.
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -153,7 +153,7 @@ async fn output_is_appended_to_the_file() {
     let mut spec = spec(&directory, "echo out; echo err >&2");
     spec.capture = false;
     spec.output.file = Some(log.clone());
-    // An output program that is not installed is not missed.
+    // A missing output program is no error.
     spec.output.pump = Some(directory.path().join("no-pump"));
     let report = run(spec, None).await;
     assert!(report.success() && report.stdout.is_empty());
@@ -172,7 +172,7 @@ async fn the_turn_ends_with_the_child_not_with_the_waiter() {
     assert!(directory.path().join("end").exists());
 }
 
-/// What is not there needs no stop; of a disk that fails nobody knows that.
+/// A missing script needs no stop; a disk that fails leaves open whether there is one.
 #[test]
 fn what_cannot_be_looked_at_counts_as_a_program() {
     let error = |number: Errno| is_program_by(&Err(io::Error::from(number)));

@@ -1,4 +1,4 @@
-//! Files that something has damaged: whatever stands in them, a check ends with a verdict that names a file.
+//! Damaged files: whatever they contain, a check ends with a verdict that names a file.
 
 use proptest::prelude::*;
 
@@ -18,11 +18,11 @@ const SETTINGS: &str =
 enum Damage {
     /// A byte becomes another.
     Byte(u8),
-    /// Bytes are put in.
+    /// Bytes are inserted.
     Put(Vec<u8>),
-    /// So many bytes are lost.
+    /// A number of bytes is lost.
     Lose(usize),
-    /// So many bytes are there twice.
+    /// A number of bytes occurs twice.
     Twice(usize),
 }
 

@@ -50,7 +50,7 @@ fn bare_forms() {
             ..with_prefix
         }
     );
-    // Empty parts are parts not given.
+    // Empty parts count as parts not given.
     assert_eq!(
         parsed("10.0.0.1//eth0"),
         AddressResource {
@@ -228,7 +228,8 @@ fn scripts_are_told_apart() {
     );
 }
 
-/// Where Debian's package is installed, its untouched wrappers are known and a changed byte shows.
+/// If Debian's package is installed, its unchanged wrappers are known and a changed byte is
+/// noticed.
 #[test]
 fn installed_debian_wrappers_are_known() {
     for name in ["IPaddr", "IPaddr2", "IPv6addr"] {

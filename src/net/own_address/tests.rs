@@ -22,8 +22,8 @@ fn bcast(interface: &str) -> MediumConfig {
     }
 }
 
-/// What a node of a usual pair has: an own address and two service addresses in its network, three
-/// alone in networks of their own.
+/// The addresses of a node of a usual pair: its own and two service addresses in the same network,
+/// three others alone in their networks.
 fn host() -> Vec<HostAddress> {
     vec![
         at("lo", "127.0.0.1", 8),

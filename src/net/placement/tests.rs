@@ -65,7 +65,7 @@ fn the_most_specific_route_decides() {
     assert_eq!(placed("10.77.0.100", &routes), Ok(("eth0".into(), 24)));
     assert_eq!(placed("10.78.0.100", &routes), Ok(("eth0".into(), 16)));
     assert_eq!(placed("10.9.9.9", &routes), Ok(("eth1".into(), 8)));
-    // A prefix that is given stays; the route gives the interface.
+    // A given prefix stays; the route gives the interface.
     assert_eq!(placed("10.77.0.100/25", &routes), Ok(("eth0".into(), 25)));
     assert_eq!(placed("10.77.0.100//eth1", &routes), Ok(("eth1".into(), 8)));
 }
@@ -244,8 +244,8 @@ fn stopping_takes_every_copy_that_answers() {
     assert!(taken("10.77.0.102").is_empty());
 }
 
-/// A route that leads to a tunnel or dummy interface puts the address there: it must then be found
-/// there, and be taken away from there.
+/// A route that leads to a tunnel or dummy interface puts the address there: it must be found and
+/// removed there.
 #[test]
 fn where_the_routes_put_an_address_it_is_found_again() {
     let interfaces = interfaces();
@@ -256,7 +256,7 @@ fn where_the_routes_put_an_address_it_is_found_again() {
     let settled = |routes: &[Route]| settled(&word, &interfaces, routes);
     assert!(carried(&settled(&to_dummy), &interfaces, &there).is_some());
     assert_eq!(copies(&settled(&to_dummy), &interfaces, &there).len(), 1);
-    // Parked by somebody else: the routes lead to where it is served.
+    // Parked there by an administrator: the routes lead to the interface where it is served.
     let both = [route("10.79.0.0", 24, 4), route("10.79.0.0", 24, 2)];
     assert_eq!(placed("10.79.0.100", &both), Ok(("eth0".into(), 24)));
     assert_eq!(settled(&both), word);

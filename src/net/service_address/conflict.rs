@@ -1,4 +1,5 @@
-//! Other hosts that have our addresses: asks for them, and announces again after a conflict.
+//! Other hosts that have our addresses: asks for them, and announces our addresses again after a
+//! conflict.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,18 +20,18 @@ use crate::net::probe::{self, Question};
 pub struct Claim {
     /// The address.
     pub address: IpAddr,
-    /// Where it is, for the other host.
+    /// Hardware address of the other host.
     pub mac: Mac,
 }
 
-/// What became of an address that is not to be here.
+/// The result for an address that should not be here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone.
+    /// It was removed.
     Yes,
-    /// There was none.
+    /// It was not there.
     WasNotThere,
-    /// It may be the host's own; why, when it is to be said.
+    /// It may be the host's own; with the reason, if it is to be logged.
     Kept(Option<String>),
 }
 
@@ -41,8 +42,9 @@ impl fmt::Display for Claim {
 }
 
 impl AddressManager {
-    /// Asks the network for the addresses, each by the interface where it is or would be. What has
-    /// no place, or no Ethernet interface, cannot be asked for and is not claimed.
+    /// Asks the network for the addresses, each from the interface where it is or would be. An
+    /// address without a place, or without an Ethernet interface, cannot be asked for and is not
+    /// claimed.
     ///
     /// # Errors
     /// The kernel does not answer, or no question could be sent: nothing is known.
@@ -62,8 +64,8 @@ impl AddressManager {
             .collect())
     }
 
-    /// For which of the addresses nobody answers. One that cannot be asked for, or is asked for on a
-    /// cable without an end, is not among them.
+    /// The addresses for which no host answers. An address that cannot be asked for, or only on an
+    /// interface without carrier, is not among them.
     ///
     /// # Errors
     /// The kernel does not answer, or no question could be sent: nothing is known.
@@ -85,8 +87,8 @@ impl AddressManager {
         Ok(asked.filter(|it| !claims.contains_key(it)).collect())
     }
 
-    /// Where to ask for what, and our own hardware addresses. The connection is free again when
-    /// the network is asked.
+    /// From which interface to ask for which address, and our own hardware addresses. The
+    /// connection is free again when the network is asked.
     async fn questions(
         &self,
         resources: &[AddressResource],
@@ -101,7 +103,7 @@ impl AddressManager {
         result
     }
 
-    /// Which of the addresses are on some interface, whichever it is: one look for all of them.
+    /// The addresses that are on any interface, found with one look for all of them.
     ///
     /// # Errors
     /// The kernel does not answer.
@@ -122,7 +124,7 @@ impl AddressManager {
         Ok(wanted.filter(is_there).collect())
     }
 
-    /// Takes away an address that is not to be here, unless it may be the host's own.
+    /// Removes an address that should not be here, unless it may be the host's own.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -140,8 +142,8 @@ impl AddressManager {
         })
     }
 
-    /// Announces an address that runs here, at once and then again and again, ever more slowly,
-    /// until it is stopped: after a conflict nobody knows who has learnt what.
+    /// Announces an address that runs here, at once and then at growing intervals, until it is
+    /// stopped: after a conflict it is not known which hosts have learnt which place.
     ///
     /// # Errors
     /// The kernel does not answer.
@@ -167,7 +169,7 @@ impl AddressManager {
     }
 }
 
-/// All addresses of the host, of the families that `resources` have.
+/// All addresses of the host, of the families in `resources`.
 async fn assigned_like(
     netlink: &Netlink,
     resources: &[AddressResource],
@@ -188,7 +190,7 @@ async fn assigned_like(
     Ok(assigned)
 }
 
-/// Where to ask for what, and our own hardware addresses.
+/// From which interface to ask for which address, and our own hardware addresses.
 async fn questions_of(
     netlink: &Netlink,
     resources: &[AddressResource],

@@ -1,4 +1,4 @@
-//! Takes addresses away, and only those.
+//! Removes addresses, and only those.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::net::placement::{
     Assigned, Interface, copies, dependents, removal, restoration, settled,
 };
 
-/// Takes every copy of the address away that a stop takes.
+/// Removes every copy of the address that a stop removes.
 pub(super) async fn stop_with(
     netlink: &Netlink,
     resource: &AddressResource,
@@ -29,7 +29,7 @@ pub(super) async fn stop_with(
         let Some(interface) = interfaces.iter().find(|it| it.index == copy.index) else {
             continue;
         };
-        // One copy that cannot be removed is no reason to leave the others.
+        // If one copy cannot be removed, the others still are.
         match remove(netlink, copy, interface, &assigned).await {
             Ok(()) => {
                 let (address, prefix) = (copy.address, copy.prefix);
@@ -42,7 +42,7 @@ pub(super) async fn stop_with(
     failure.map_or(Ok(outcome), Err)
 }
 
-/// Removes one address and puts back those of its network that the kernel dropped with it.
+/// Removes one address and restores those of its network that the kernel dropped with it.
 pub(super) async fn remove(
     netlink: &Netlink,
     copy: &Assigned,
@@ -51,7 +51,8 @@ pub(super) async fn remove(
 ) -> Result<(), AddressError> {
     let address = copy.address;
     let dependents = dependents(copy, assigned);
-    // With promotion on, the others stay without a blink; restored when this goes out of scope.
+    // With promotion on, the others stay without interruption; restored when this goes out of
+    // scope.
     let promotion = (!dependents.is_empty()).then(|| Promotion::turn_on(&interface.name));
     let deleted = netlink.delete(removal(copy)).await;
     drop(promotion);
@@ -90,8 +91,8 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// `promote_secondaries` of an interface, on for as long as this lives. Where it cannot be written,
-/// in a container for instance, nothing changes: what is lost is put back afterwards.
+/// Switches `promote_secondaries` of an interface on for the lifetime of this value. If it cannot
+/// be written, for example in a container, nothing changes: lost addresses are restored afterwards.
 struct Promotion {
     path: PathBuf,
     was: Option<Vec<u8>>,

@@ -1,13 +1,13 @@
-//! A timer of the kernel that interrupts whatever the process does: for what must happen at its time
-//! where no thread can be had to wait for it.
+//! A timer of the kernel that interrupts the process whatever it does: for work that must happen at
+//! its time when no thread can be made to wait for it.
 
 use std::io;
 use std::time::Duration;
 
-/// Calls `what` when `left` has passed, whatever any thread does or waits for. There is one such timer
-/// in a process. Not inherited by children.
+/// Calls `what` after `left`, whatever any thread does or waits for. There is one such timer in a
+/// process. Children do not inherit it.
 ///
-/// `what` runs as a signal handler: it may call the kernel and read atomic values, and neither
+/// `what` runs as a signal handler: it may call the kernel and read atomic values, but neither
 /// allocate nor lock.
 ///
 /// # Errors
@@ -20,11 +20,11 @@ pub fn set(left: Duration, what: extern "C" fn(libc::c_int)) -> io::Result<()> {
     if unsafe { libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // Nothing at all would mean never.
+    // Zero would mean never.
     arm(left.max(Duration::from_micros(1)))
 }
 
-/// Takes [`set`] back.
+/// Cancels [`set`].
 pub fn clear() {
     let _ = arm(Duration::ZERO);
 }

@@ -1,5 +1,5 @@
-//! Several datagrams with one system call: `recvmmsg`. The safe wrapper that exists sets the
-//! lengths in its headers only once, so that a second call with them finds no room for control data.
+//! Several datagrams with one system call: `recvmmsg`. The existing safe wrapper sets the lengths
+//! in its headers only once, so that a second call with them finds no room for control data.
 
 use std::io;
 use std::mem;
@@ -7,13 +7,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
-/// Datagrams that one call takes at most.
+/// Datagrams that one call reads at most.
 pub const SLOTS: usize = 16;
 
 /// More than any UDP datagram holds.
 const SLOT_BYTES: usize = 65_536;
 
-/// Bytes of control data: one count of drops takes 24 on every 64-bit machine.
+/// Bytes of control data: one count of drops needs 24 on every 64-bit machine.
 const CONTROL_BYTES: usize = 64;
 
 /// Room for [`SLOTS`] datagrams of any size. Memory that no datagram has reached is not touched.
@@ -22,7 +22,7 @@ pub struct DatagramBuffer {
     filled: [Filled; SLOTS],
 }
 
-/// What a call has put into one slot.
+/// The result of a call for one slot.
 #[derive(Clone, Copy, Default)]
 struct Filled {
     length: usize,
@@ -56,11 +56,11 @@ impl Default for DatagramBuffer {
 }
 
 impl DatagramBuffer {
-    /// Takes what waits in `socket`, at most [`SLOTS`] datagrams, without waiting. Fewer means that
-    /// nothing more waited.
+    /// Reads the datagrams that wait in `socket`, at most [`SLOTS`], without waiting. A smaller
+    /// number means that no more waited.
     ///
     /// # Errors
-    /// What the kernel said; `WouldBlock` when nothing waits.
+    /// The error of the kernel; `WouldBlock` when nothing waits.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         // SAFETY: plain data, for which all bytes zero is a valid value.
         let (mut headers, mut names): ([libc::mmsghdr; SLOTS], [libc::sockaddr_storage; SLOTS]) =

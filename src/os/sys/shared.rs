@@ -1,7 +1,8 @@
-//! Two numbers in a page of memory that another process can read, and how it gets that page.
+//! Two numbers in a page of memory that another process can read, and how that process gets the
+//! page.
 //!
-//! Writing one is a store into memory: no call, no file system, nothing that could wait. Where memory is locked
-//! ([`lock_memory`](super::lock_memory)) the page is never swapped out either.
+//! Writing one is a store into memory: no call, no file system, nothing that could wait. If memory
+//! is locked ([`lock_memory`](super::lock_memory)), the page is never swapped out either.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -25,8 +26,9 @@ pub const NUMBERS: usize = 2;
 
 const BYTES: usize = NUMBERS * size_of::<u64>();
 
-/// Not to be executed, ever. Where the administrator wants that of all files in memory
-/// (`vm.memfd_noexec`) the first kernels with that setting give none without this word; later ones add it.
+/// The file is never to be executed. If the administrator requires that for all files in memory
+/// (`vm.memfd_noexec`), the first kernels with that setting make none without this flag; later ones
+/// add it.
 const NOEXEC_SEAL: MFdFlags = MFdFlags::from_bits_retain(8);
 
 /// A file in memory.
@@ -38,7 +40,7 @@ pub fn memory_file(name: &CStr, flags: MFdFlags) -> io::Result<File> {
     Ok(File::from(made))
 }
 
-/// Leaves out a word that the kernel does not know: Linux before 6.3.
+/// Tries without the flag if the kernel does not know it: Linux before 6.3.
 fn with_or_without<T>(word: MFdFlags, make: impl Fn(MFdFlags) -> nix::Result<T>) -> nix::Result<T> {
     match make(word) {
         Err(Errno::EINVAL) => make(MFdFlags::empty()),
@@ -46,7 +48,7 @@ fn with_or_without<T>(word: MFdFlags, make: impl Fn(MFdFlags) -> nix::Result<T>)
     }
 }
 
-/// The numbers, as their writer has them; both are zero at first.
+/// The numbers, on the side of their writer; both are zero at first.
 #[derive(Debug)]
 pub struct SharedNumbers {
     file: File,
@@ -59,7 +61,7 @@ unsafe impl Send for SharedNumbers {}
 unsafe impl Sync for SharedNumbers {}
 
 impl SharedNumbers {
-    /// `name` is for people who look at `/proc`. Nobody can change the size of the page later: an access
+    /// `name` is for people who look at `/proc`. The size of the page can never change: an access
     /// beyond the end of the file would end the process.
     ///
     /// # Errors
@@ -67,7 +69,7 @@ impl SharedNumbers {
     pub fn new(name: &CStr) -> io::Result<Self> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let file = memory_file(name, flags)?;
-        // Not `set_len` alone: here it is found out that there is no memory.
+        // `set_len` alone would not show that there is no memory.
         file.write_all_at(&[0; BYTES], 0)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
@@ -82,7 +84,7 @@ impl SharedNumbers {
         })
     }
 
-    /// Writes one of them; a number that does not exist is not written.
+    /// Writes one of them; an index that does not exist is ignored.
     pub fn set(&self, index: usize, value: u64) {
         // SAFETY: mapped, aligned and initialised since `new`, and until the drop.
         let numbers = unsafe { self.numbers.as_ref() };
@@ -91,10 +93,10 @@ impl SharedNumbers {
         }
     }
 
-    /// Sends `word` over `socket`, and with it the way to read the numbers.
+    /// Sends `word` over `socket`, and with it the descriptor of the page.
     ///
     /// # Errors
-    /// What the system said.
+    /// The error of the system.
     pub fn send(&self, socket: &UnixStream, word: u8) -> io::Result<()> {
         let descriptors = [self.file.as_raw_fd()];
         let with = [ControlMessage::ScmRights(&descriptors)];
@@ -129,7 +131,7 @@ pub fn numbers_in(file: &File) -> Option<[u64; NUMBERS]> {
 /// Reads one byte, and the file that came with it; `None`: nothing will follow.
 ///
 /// # Errors
-/// What the system said.
+/// The error of the system.
 pub fn receive(socket: &UnixStream) -> io::Result<Option<(u8, Option<File>)>> {
     let mut byte = [0; 1];
     let mut with = cmsg_space!([std::os::fd::RawFd; 1]);
@@ -174,9 +176,9 @@ mod tests {
         numbers.set(1, u64::MAX);
         numbers.set(2, 9);
         assert_eq!(numbers_in(&file), Some([7, u64::MAX]));
-        // Whoever has it cannot cut it off below its writer.
+        // The reader cannot shorten it below what its writer uses.
         assert!(file.set_len(0).is_err() && file.set_len(8192).is_err());
-        // It outlives the one who writes it.
+        // It survives its writer.
         drop(numbers);
         assert_eq!(numbers_in(&file), Some([7, u64::MAX]));
         drop(own);
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(with_or_without(NOEXEC_SEAL, forbidden), Err(Errno::EACCES));
     }
 
-    /// As an older guardian does.
+    /// An older guardian reads like this.
     #[test]
     fn whoever_reads_bytes_alone_reads_them_all() {
         use std::io::Read as _;

@@ -136,8 +136,8 @@ impl Membership {
     }
 
     /// Members that are `up` or `active`, ourselves included.
-    #[must_use]
-    pub fn living_nodes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn living_nodes(&self) -> usize {
         self.nodes.living()
     }
 
@@ -150,18 +150,6 @@ impl Membership {
                 .find(node.as_str())
                 .and_then(|index| self.nodes.get(index))
                 .is_some_and(|node| node.capabilities.contains(word))
-    }
-
-    /// Whether every member that is not dead advertises the word, ourselves included. A member from
-    /// which nothing was received does not: nothing is known of it.
-    #[must_use]
-    pub fn all_living_advertise(&self, word: &str) -> bool {
-        self.capabilities.contains(word)
-            && self
-                .nodes
-                .iter()
-                .filter(|node| node.kind == NodeKind::Peer && node.status != NodeStatus::Dead)
-                .all(|node| node.capabilities.contains(word))
     }
 
     /// Whether client traffic is held back.
