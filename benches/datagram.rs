@@ -1,4 +1,4 @@
-//! What one heartbeat costs: signing, verifying, decoding, and one step of the core.
+//! The cost of one heartbeat: signing, verifying, decoding, and one step of the core.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;

@@ -31,7 +31,7 @@ use systole::protocol::wire::MessageFormat;
 
 const SOCKET: &str = "/run/heartbeat/register";
 
-/// Messages on their way at once: below the 64 that a daemon queues for a client.
+/// Messages on their way at the same time: fewer than the 64 that a daemon queues for a client.
 const WINDOW: usize = 32;
 
 fn main() {
@@ -95,7 +95,8 @@ fn times(count: usize, mut what: impl FnMut()) -> Value {
     })
 }
 
-/// Sends cluster messages of 100 bytes, a few at a time, until `count` came round or time is up.
+/// Sends cluster messages of 100 bytes, a few at a time, until `count` have come back or time is
+/// up.
 fn messages(count: usize, limit: Duration) -> u64 {
     let mut stream = UnixStream::connect(SOCKET).unwrap();
     stream

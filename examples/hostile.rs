@@ -18,10 +18,10 @@ use systole::protocol::codec::encode_datagram;
 use systole::protocol::message::Message;
 use systole::protocol::wire::MessageFormat;
 
-/// Different datagrams where the rate is given.
+/// Number of different datagrams when the rate is given.
 const POOL: usize = 10_000;
 
-/// Sent in one go: the default rate makes ten milliseconds of them.
+/// Datagrams sent at once: with the default rate, those of ten milliseconds.
 const BURST: usize = 200;
 
 fn template(sequence: u64) -> Message {
@@ -54,12 +54,12 @@ fn datagram(kind: usize, rng: &mut StdRng, keys: &KeyRing) -> Vec<u8> {
             bytes[place] ^= rng.random_range(1..=255_u8);
             bytes
         }
-        // Lengths that lie.
+        // Wrong lengths.
         3 => {
             let length: u64 = rng.random();
             format!("###\n{length}:(0)t=status,%%%\n").into_bytes()
         }
-        // Types that do not exist, items without a type.
+        // Types that do not exist, and items without a type.
         4 => b"###\n12:(7)t=status,11:t=status,,%%%\n10:1 29786cc5,".to_vec(),
         // A trailer without end.
         5 => {
@@ -77,7 +77,7 @@ fn datagram(kind: usize, rng: &mut StdRng, keys: &KeyRing) -> Vec<u8> {
             bytes.resize(length, b'9');
             bytes
         }
-        // Classic text with everything wrong.
+        // Classic text with several errors.
         7 => b">>>\n(0)t=status\n(1)u=AAA\n=\nst\n<<<\n".to_vec(),
         // Nested without end.
         8 => {
@@ -98,7 +98,7 @@ fn datagram(kind: usize, rng: &mut StdRng, keys: &KeyRing) -> Vec<u8> {
     }
 }
 
-/// Sends the files of a folder whose names begin with `prefix`; says how many.
+/// Sends the files of a folder whose names begin with `prefix`; returns how many.
 fn send_files(
     target: &str,
     port: u16,
@@ -154,7 +154,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 &made
             }
         };
-        // Refused by the own kernel (too large, buffer full): the next one.
+        // Refused by this host's kernel (too large, buffer full): go on with the next one.
         if socket.send(bytes).is_ok() {
             sent += 1;
         }

@@ -49,10 +49,10 @@ fn probe(sequence: u16) -> Vec<u8> {
     bytes
 }
 
-/// Status messages of all nodes: when, and who.
+/// Status messages of all nodes: time and node.
 type Beats = Arc<Mutex<Vec<(f64, String)>>>;
 
-/// The name behind `src=` in a netstring message.
+/// The name after `src=` in a netstring message.
 fn source(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let (_, behind) = text.split_once("src=")?;
@@ -78,7 +78,7 @@ fn listen_for_beats(port: u16, beats: Beats) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Addresses that were announced at a hardware address they were not at before.
+/// Addresses that were announced at a new hardware address.
 struct Move {
     mac: String,
     addresses: usize,
@@ -100,7 +100,7 @@ fn listen_for_moves(moves: Arc<Mutex<Vec<Move>>>) -> std::io::Result<()> {
             };
             let (address, mac) = (arp.get_sender_proto_addr(), arp.get_sender_hw_addr());
             let mac = mac.to_string();
-            // Announcements alone: an address for itself.
+            // Announcements only: an address that asks for itself.
             if arp.get_target_proto_addr() != address
                 || places.insert(address, mac.clone()).as_ref() == Some(&mac)
             {
@@ -124,7 +124,7 @@ fn listen_for_moves(moves: Arc<Mutex<Vec<Move>>>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// First, last and the longest pause of every node's beats.
+/// First, last and the longest pause of every node's heartbeats.
 fn summary(beats: &[(f64, String)]) -> serde_json::Value {
     let mut nodes: BTreeMap<&str, (f64, f64, f64, u64)> = BTreeMap::new();
     for (at, node) in beats {
@@ -168,7 +168,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut sequence = 0_u16;
         let mut next = start;
         while Instant::now() < end {
-            // An unreachable address is an answer too: silence.
+            // An unreachable address is a result too: silence.
             let _ = sender.send_to(&probe(sequence), &target);
             sequence = sequence.wrapping_add(1);
             next += PROBE_EVERY;

@@ -21,10 +21,10 @@ use systole::protocol::codec::{decode_datagram, encode_datagram};
 use systole::protocol::message::{Message, Value};
 use systole::protocol::wire::MessageFormat;
 
-/// After the fast ones, so that the last of them can be acknowledged.
+/// Number of slow heartbeats after the fast ones, so that the last of these can be acknowledged.
 const SLOW_BEATS: u64 = 20;
 
-/// What the others said of our messages.
+/// Requests and acknowledgements of the other nodes for our messages.
 #[derive(Default)]
 struct Heard {
     asked_again: BTreeSet<u64>,
@@ -111,7 +111,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         socket.send(&next(status)?)?;
         sleep(Duration::from_millis(300));
     }
-    // Made before: only sending is to be in the way while it counts.
+    // Made beforehand: only the sending shall count.
     let bursts = rate * seconds / burst;
     let datagrams: Vec<_> = (0..bursts * burst)
         .map(|_| next("active"))

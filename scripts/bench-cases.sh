@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # The cases of scripts/bench. Sourced, never run. A figure is a line "ROW<TAB>KIND<TAB>NUMBER" in $figures; `table` makes
-# one markdown row of each ROW and KIND: number of runs, least, median, 95th of a hundred, greatest.
+# one markdown row of each ROW and KIND: number of runs, minimum, median, 95th percentile, maximum.
 
 ADDRESS=10.77.0.100
 LABS=()
@@ -22,7 +22,7 @@ table() { # table TITLE ROW...
   done
 }
 
-# files LAB KIND DEADTIME-MS RESOURCES: the files of both nodes; what is not said has its default (realtime is on).
+# files LAB KIND DEADTIME-MS RESOURCES: the files of both nodes; everything else has its default (realtime is on).
 files() {
   local node dir
   for node in node1 node2; do
@@ -43,7 +43,7 @@ reset_nodes() {
     lab sh "$1" $node 'rm -rf /run/heartbeat.* /run/heartbeat/*.pid /var/log/ha-log; mkdir -p /run/heartbeat'
   done
 }
-# measure LAB SECONDS NODE COMMAND...: the third host watches, a second later COMMAND is run; prints the meter's object.
+# measure LAB SECONDS NODE COMMAND...: the third host measures, a second later COMMAND is run; prints the meter's object.
 measure() {
   local name=$1 seconds=$2 node=$3 out; out=$(mktemp "$LAB_ROOT/meter.XXXXXX"); shift 3
   lab exec "$name" client chrt -r 20 "$target/examples/meter" $ADDRESS "$seconds" "$node" >"$out" &
@@ -92,7 +92,7 @@ case_failover() {
   table "silence, ms (failover: beyond deadtime)" "failover, deadtime 1000" "failover, deadtime 200" "planned hand-over" "cold start"
 }
 
-# Nanoseconds that all threads of the daemon's processes ran.
+# Nanoseconds for which all threads of the daemon's processes ran.
 cpu_ns() { lab sh "$1" node1 'for p in $(pgrep -x heartbeat); do cat /proc/$p/task/*/schedstat; done' | awk '{n += $1} END {printf "%.0f", n}'; }
 kernel_drops() { lab sh "$1" node1 'cat /proc/net/udp' | awk '$2 ~ /:02B6$/ {n += $NF} END {print n + 0}'; }
 case_load() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# What lies where: common to scripts/install, scripts/uninstall and scripts/package. Sourced, never run.
+# The list of installed files, for scripts/install, scripts/uninstall and scripts/package. Sourced, never run.
 
 TEMPLATES=/usr/share/systole/ha.d
 HELPER=/usr/libexec/systole/ha_helper
@@ -38,7 +38,7 @@ FILES=(
   "644 README.md /usr/share/doc/systole/README.md"
   "644 conf/debian/copyright /usr/share/doc/systole/copyright"
 )
-# As they lie here, so that their links lead somewhere (tests/layout.rs).
+# The folders are the same as in the repository, so that the links among the pages work (tests/layout.rs).
 for page in docs/*.md docs/*/*.md; do FILES+=("644 $page /usr/share/doc/systole/$page"); done
 unset page
 ADDRESS_WRAPPERS=(IPaddr IPaddr2 IPv6addr)

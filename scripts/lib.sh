@@ -8,7 +8,7 @@ say() { printf '%s\n' "$*"; }
 skipped() { printf 'SKIPPED %s: %s\n' "$1" "$2"; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
-# Under plain `sudo` the toolchain is the calling user's, and so are the files that it writes.
+# Under plain `sudo` the toolchain of the calling user is used, and the files that it writes belong to that user.
 as_caller() {
   if is_root && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
     sudo -u "$SUDO_USER" -H env PATH="$PATH" ${CARGO_TARGET_DIR:+CARGO_TARGET_DIR="$CARGO_TARGET_DIR"} "$@"
@@ -20,7 +20,7 @@ as_caller() {
 find_cargo() {
   local home
   home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
-  # CARGO, as cargo itself names itself to what it runs.
+  # Cargo sets CARGO for the programs that it runs.
   for place in ${CARGO:+"${CARGO%/*}"} "${CARGO_HOME:-}/bin" "$home/.cargo/bin" /usr/local/cargo/bin /root/.cargo/bin; do
     [ -x "$place/cargo" ] && PATH=$place:$PATH && break
   done
@@ -28,7 +28,7 @@ find_cargo() {
   as_caller cargo --version >/dev/null 2>&1 || { say "no Rust toolchain: cargo was not found for ${SUDO_USER:-$(id -un)}"; exit 1; }
 }
 
-# Finds the program that packs scripts/package's package, or installs that version of it: some minutes, once.
+# Finds the program that packs the package of scripts/package, or installs it, which takes some minutes the first time.
 CARGO_DEB_VERSION=3.8.0
 find_cargo_deb() {
   local tools=${CARGO_TARGET_DIR:-$ROOT/target}/tools
@@ -53,7 +53,7 @@ need() {
   command -v apt-get >/dev/null || { say "no apt-get: cannot install ${missing[*]}"; return 1; }
   say "installing: ${missing[*]}"
   local code=0
-  # A shell of its own, whose trap is nobody else's: whatever ends it, no other package's service stays forbidden.
+  # In a subshell with its own trap: however it ends, the services of other packages are not left forbidden.
   (
     if [ ! -e "$guard" ]; then
       trap 'rm -f "$guard"' EXIT

@@ -29,7 +29,7 @@ const INSIDE: &str = "SYSTOLE_ADDRESS_TEST";
 const PEER: &str = "SYSTOLE_ADDRESS_PEER";
 const RESOURCE_D: &str = "/etc/ha.d/resource.d";
 
-/// Two namespaces and their cable; gone when dropped, even when the test fails.
+/// Two namespaces and their cable; removed when dropped, also when the test fails.
 struct Network {
     here: String,
     there: String,
@@ -147,7 +147,8 @@ fn on_peer(command_line: &str) -> String {
     ))
 }
 
-/// What `ip` says about an address, from the address on: one string for each interface with it.
+/// The output of `ip` for an address, from the address on: one string for each interface that has
+/// it.
 fn shown(address: &str) -> Vec<String> {
     run("ip -o addr show")
         .lines()
@@ -196,8 +197,9 @@ struct Output {
     text: String,
 }
 
-/// Whether the agents are there; else says so. Their state files become this test's own: `ip netns
-/// exec` gave it a private view of the mounts, and another test's labels must not be in the way.
+/// Whether the agents are installed; if not, says so. Their state files become this test's own: `ip
+/// netns exec` gave it a private view of the mounts, and the labels of another test must not
+/// disturb it.
 fn have_legacy(name: &str) -> bool {
     let there = ["IPaddr", "IPaddr2", "IPv6addr"]
         .iter()
@@ -248,7 +250,7 @@ fn an_address_is_started_and_stopped_once() {
             Outcome::AlreadyRunning
         );
         assert_eq!(shown("10.77.0.100"), expected);
-        // The next takes the next number; a number set free is used again.
+        // The next address uses the next number; a number that becomes free is used again.
         started(&manager, "10.77.0.101").await;
         assert!(shown("10.77.0.101")[0].ends_with("secondary eth0:1"));
         stopped(&manager, "10.77.0.100").await;
@@ -333,7 +335,7 @@ fn what_the_legacy_agent_left_is_recognised_and_removed_and_the_reverse() {
             assert_eq!(shown(address), left, "{word}");
             stopped(&manager, word).await;
             assert!(shown(address).is_empty(), "{word}");
-            // Going back to legacy: it sees and removes what we started.
+            // Back to legacy: it finds and removes what we started.
             started(&manager, word).await;
             let outcome = legacy(word, "status");
             assert!(
@@ -348,7 +350,7 @@ fn what_the_legacy_agent_left_is_recognised_and_removed_and_the_reverse() {
         assert!(legacy("IPaddr2::10.77.0.100/24/eth0", "start").success);
         stopped(&manager, "10.77.0.100").await;
         assert!(shown("10.77.0.100").is_empty());
-        // The scripts themselves are known for what they are.
+        // The scripts themselves are recognised.
         for script in ["IPaddr", "IPaddr2", "IPv6addr"] {
             let path = Path::new(RESOURCE_D).join(script);
             assert_eq!(examine(script, Some(&path)), ScriptFile::Distributed);
@@ -370,7 +372,7 @@ fn ipv6_serves_at_once_without_duplicate_address_detection() {
             assert!(run("ip -o -6 addr show to fd77::100").contains("valid_lft forever"));
             stopped(&manager, "IPv6addr::fd77::100/64/eth0").await;
             assert!(shown("fd77::100").is_empty());
-            // Interface and prefix by the routing table.
+            // Interface and prefix from the routing table.
             started(&manager, "IPv6addr::fd77::101").await;
             assert_eq!(shown("fd77::101"), ["eth0 fd77::101/64 scope global nodad"]);
             stopped(&manager, "IPv6addr::fd77::101").await;
@@ -472,15 +474,15 @@ fn announcements_are_repeated_until_the_address_is_stopped() {
             assert!(Instant::now() < deadline, "{:?}", all());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // Stopped before the round at two seconds, which must not be heard any more; the other
-        // is taken away behind our back, which ends its announcement as well.
+        // Stopped before the round at two seconds, which must not be received any more. The other
+        // address is removed by hand, which ends its announcement as well.
         stopped(&manager, "10.77.0.100").await;
         run("ip addr del fd77::100/64 dev eth0");
         tokio::time::sleep(Duration::from_millis(200)).await;
         let heard = all();
         tokio::time::sleep(Duration::from_millis(2000)).await;
         assert_eq!(all(), heard);
-        // Started again it is announced again, the later round included.
+        // Started again, it is announced again, also in the later round.
         started(&manager, "10.77.0.100").await;
         let deadline = Instant::now() + Duration::from_secs(20);
         while [counted(request), counted(reply)] != [heard[0] + 6, heard[1] + 6] {
@@ -499,7 +501,8 @@ fn removing_the_first_address_of_a_network_keeps_the_others() {
         "removing_the_first_address_of_a_network_keeps_the_others",
         || async {
             let manager = AddressManager::new();
-            // As the host is set, promoting or not; at last where the setting cannot be changed.
+            // With the host's setting, promoting or not; finally where the setting cannot be
+            // changed.
             for (promote, writable) in [("1", true), ("0", true), ("0", false)] {
                 if writable {
                     for scope in ["all", "eth0"] {
@@ -664,8 +667,8 @@ fn a_group_of_256_addresses_is_quick() {
     });
 }
 
-/// The host's own address is neither started nor taken away; a service address is on record while it
-/// is up.
+/// The host's own address is neither started nor removed; a service address is recorded while it is
+/// up.
 #[test]
 #[ignore = "needs root: run by scripts/test"]
 fn the_hosts_own_address_stays() {
@@ -700,7 +703,7 @@ fn the_hosts_own_address_stays() {
         assert!(matches!(kept, Removed::Kept(Some(_))), "{kept:?}");
         let kept = manager.remove_stray(&own).await.unwrap();
         assert_eq!(kept, Removed::Kept(None), "said once");
-        // With the label of its script it was left by an earlier run.
+        // With the label of its script it counts as left by an earlier run.
         let left = resource("10.78.1.9/32/eth0");
         assert_eq!(manager.remove_stray(&left).await.unwrap(), Removed::Yes);
         let there = run("ip -o addr show dev eth0");

@@ -1,4 +1,4 @@
-//! The `heartbeat` program as a caller sees it, as far as it goes without a network.
+//! The `heartbeat` program from the view of its caller, as far as it works without a network.
 //! Recorded from Debian's heartbeat 3.0.6: cases `cmd-*` of the configuration vectors.
 #![allow(
     clippy::disallowed_methods,

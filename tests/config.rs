@@ -1,5 +1,6 @@
 //! Every recorded configuration case gets the legacy verdict, exit code, messages and parameters,
-//! except where we are stricter or kinder on purpose: those stand in [`OURS`] with the reason.
+//! except where Systole is stricter or more tolerant on purpose: those cases are listed in [`OURS`]
+//! with the reason.
 //!
 //! Spec: docs/protocol/config.md. Vectors: `tests/vectors/config`, `tests/vectors/field`.
 
@@ -18,16 +19,16 @@ use systole::inspect::{Finding, HostView, Network, load};
 use systole::notice::Notice;
 use systole::os::paths::Paths;
 
-/// What we make of a case that legacy handles otherwise.
+/// Our verdict on a case that legacy handles differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Our {
     /// It starts.
     Accepts,
-    /// Exit code 6, with a line that holds this.
+    /// Exit code 6, with a line that contains this.
     Refuses(&'static str),
 }
 
-/// Cases whose verdict is ours on purpose, with the page's reason.
+/// Cases whose verdict differs on purpose, with the reason of the page.
 const OURS: &[(&str, Our, &str)] = &[
     (
         "crm_daemon_dir-alone",
@@ -118,8 +119,9 @@ const OURS: &[(&str, Our, &str)] = &[
     ),
 ];
 
-/// Cases that start, and of which something other than the files fails in the background. We open
-/// the media before success is reported: tests of the media. Their files must be accepted.
+/// Cases that start, and in which something other than the files fails in the background. Systole
+/// opens the media before it reports success: see the tests of the media. Their files must be
+/// accepted.
 const FAIL_LATER: &[&str] = &["port-in-use", "ucast-badif"];
 
 /// Cases about running processes, the command line or scripts, and where they are tested. Their
@@ -390,9 +392,10 @@ fn shown(lines: &[Notice]) -> Vec<String> {
         .collect()
 }
 
-/// A line of the legacy program as ours must have it, or nothing where ours has none.
+/// The form that a line of the legacy program must have in our log; nothing if ours has no such
+/// line.
 fn expected(line: &str) -> Option<String> {
-    // Printed right or wrong, without a newline; nobody depends on them (4.3).
+    // Printed with or without error, without a newline; nothing depends on them (4.3).
     let mut line = line;
     for noise in [
         "heartbeat: udpport setting must precede media statements",
@@ -402,14 +405,14 @@ fn expected(line: &str) -> Option<String> {
             line = rest;
         }
     }
-    // Key material is never logged (5.2). The legacy line holds the newline of the file.
+    // Key material is never logged (5.2). The legacy line contains the newline of the file.
     if line.starts_with("ERROR: Auth line [") {
         return Some("ERROR: Auth line [***] is invalid.".to_owned());
     }
     if line.starts_with("ERROR: Invalid auth line [") {
         return Some("ERROR: Invalid auth line [***] in /etc/ha.d//authkeys".to_owned());
     }
-    // Warnings of legacy that nobody can act on are information here.
+    // Warnings of legacy about which nothing can be done are information here.
     for advice in [
         "Core dumps could be lost if multiple dumps occur.",
         "Consider setting non-default value in /proc/sys/kernel/core_pattern",
@@ -425,7 +428,7 @@ fn expected(line: &str) -> Option<String> {
         .iter()
         .any(|level| line.starts_with(&format!("{level}: ")));
     if is_level {
-        // Addresses in the legacy program's memory, its build, and its STONITH library's talk.
+        // Addresses in the legacy program's memory, its build, and messages of its STONITH library.
         let foreign = [
             "info: AUTH: i=",
             "info: Heartbeat Hg Version: ",
@@ -434,7 +437,7 @@ fn expected(line: &str) -> Option<String> {
         let own = !foreign.iter().any(|start| line.starts_with(start));
         return own.then(|| line.to_owned());
     }
-    // On stderr alone in legacy; an error line of ours.
+    // On stderr only in legacy; an error line of ours.
     let alone = line.starts_with("heartbeat: ") || line.starts_with("Warn time [");
     alone.then(|| format!("ERROR: {line}"))
 }
@@ -448,7 +451,7 @@ fn says(ours: &str, legacy: &str) -> bool {
     }
 }
 
-/// What is information mostly may be a warning to those who ask for it.
+/// A line that is usually information may be a warning where the feature is switched on.
 fn says_or_warns(ours: &str, legacy: &str) -> bool {
     let texts = ours
         .strip_prefix("WARN: ")
@@ -456,7 +459,7 @@ fn says_or_warns(ours: &str, legacy: &str) -> bool {
     says(ours, legacy) || texts.is_some_and(|(ours, legacy)| says(ours, legacy))
 }
 
-/// Legacy lines, of all levels but debug, that ours do not have.
+/// Legacy lines, of all levels except debug, that ours does not have.
 fn missing(case: &Value, ours: &[String]) -> Vec<String> {
     let legacy = case.get("stderr").and_then(Value::as_array);
     legacy
@@ -564,7 +567,7 @@ fn where_we_differ_the_verdict_is_the_one_of_the_page() {
     }
 }
 
-/// With the loss accepted, or as a messaging layer, the legacy verdict and every line of it come back.
+/// With the loss accepted, or as a messaging layer, the legacy verdict and all of its lines return.
 #[test]
 fn what_is_refused_for_now_is_taken_when_it_is_accepted() {
     let cases = cases();
@@ -649,8 +652,8 @@ fn with_ha_cf(lines: &str) -> Result<Loaded, Box<ConfigFailure>> {
 const GOOD: &str =
     "logfile /var/log/ha-log\nkeepalive 1\ndeadtime 10\nnode node1 node2\nauto_failback on\n";
 
-/// Lines behind [`GOOD`] and `bcast eth0`, and what 3.0.6 said of them before it went to the
-/// background, observed beside the recorded cases. No text: accepted without an error line.
+/// Lines after [`GOOD`] and `bcast eth0`, and the lines of 3.0.6 about them before it went to the
+/// background, observed in addition to the recorded cases. No text: accepted without an error line.
 const OBSERVED: &[(&str, &[&str])] = &[
     ("mcast6", &["glib: mcast6 statement without device"]),
     ("ucast6", &["glib: ucast6 statement without device"]),
@@ -816,7 +819,7 @@ fn log_targets_decide_about_the_logging_daemon() {
         let loaded = with_ha_cf(&format!("{base}{lines}")).expect("accepted");
         (shown(&loaded.config.remarks).join("\n"), loaded.config)
     };
-    // "none" is no target.
+    // "none" is not a target.
     let (lines, config) = with("logfacility none\n");
     assert!(lines.contains("No log entry found in ha.cf -- use logd"));
     assert!(config.log.use_logd);
@@ -885,7 +888,7 @@ fn files_on_disk_are_read_from_any_directory() {
 }
 
 proptest::proptest! {
-    /// Whatever stands in the files, reading them ends with a verdict.
+    /// Whatever the files contain, reading them ends with a verdict.
     #[test]
     fn no_bytes_stop_the_reader(
         ha_cf: Vec<u8>,
@@ -904,7 +907,7 @@ proptest::proptest! {
             env.files.insert(path, Ok(FileText { bytes, mode: 0o600, owner: 0 }));
         }
         let _ = load(&paths, &env, &LoadOptions::default());
-        // And once with good files around each bad one.
+        // And once with good files beside each bad one.
         for path in [paths.ha_cf(), paths.authkeys(), paths.haresources()] {
             let good = serde_json::json!({ "ha.cf": format!("{GOOD}bcast eth0\n") });
             let mut one = surroundings(&good);
@@ -1111,7 +1114,7 @@ fn the_settings_file_is_optional_and_its_errors_refuse() {
     );
 }
 
-/// A host that has whatever the field files name.
+/// A host that has everything that the field files name.
 struct FieldHost(Recorded);
 
 impl Environment for FieldHost {

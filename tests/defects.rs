@@ -1,6 +1,7 @@
 //! The defects of the legacy program that endanger data, one test per row of the table in
-//! `docs/defects.md`, each with what we do instead. Whole nodes in virtual time; rows that need a
-//! real process are in `tests/lab/defects.rs`, the smallest cases in `src/resources/tests/defects.rs`.
+//! `docs/defects.md`, each with what Systole does instead. Whole nodes in virtual time; rows that
+//! need a real process are in `tests/lab/defects.rs`, the smallest cases in
+//! `src/resources/tests/defects.rs`.
 
 mod common;
 
@@ -63,14 +64,14 @@ fn defect_02_node_dies_while_releasing() {
     cluster.kill("node1");
     cluster.run(30_000);
     assert_eq!(cluster.holdings(), ["node2 all: a b"]);
-    // It may have died because a stop failed: fencing is asked for, not found unneeded.
+    // It may have died because a stop failed: fencing is requested, not reported as unneeded.
     assert_eq!(
         said(&cluster, "node2", "stonith"),
         ["stonith node1 n_stnth"]
     );
 }
 
-/// We drive no fencing device: nothing is tried again that could hit a node that is back.
+/// We use no fencing device: nothing is tried again that could hit a node that is back.
 #[test]
 fn defect_03_node_returns_while_fencing_is_retried() {
     let mut cluster = Cluster::settled_pair(ON);
@@ -89,8 +90,8 @@ fn defect_03_node_returns_while_fencing_is_retried() {
     assert_eq!(cluster.reboots, [""; 0]);
 }
 
-/// Groups of three nodes are refused: a start, `-r` and the daemon's own reading of the files. As a
-/// messaging layer the same nodes are welcome.
+/// Groups of three nodes are refused: at a start, by `-r` and when the daemon reads the files
+/// itself. As a messaging layer the same nodes are accepted.
 #[test]
 fn defect_04_three_or_more_nodes() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -150,8 +151,8 @@ fn defect_05_own_group_fails_to_start() {
     assert_eq!(cluster.run_by("node2"), ["start b", "start a"]);
 }
 
-/// Down on both: it stays with the second, the other groups run on, each node says once that it
-/// failed, and a takeover tries it again when it is mended.
+/// Down on both: it stays with the second node, the other groups run on, each node reports the
+/// failure once, and a takeover tries it again when it is repaired.
 #[test]
 fn defect_05_a_group_that_starts_nowhere_is_not_thrown_back_and_forth() {
     let mut cluster = Cluster::new(&["node1", "node2"], ON);
@@ -183,7 +184,8 @@ fn defect_05_a_group_that_starts_nowhere_is_not_thrown_back_and_forth() {
     assert_eq!(cluster.holdings(), HOME);
 }
 
-/// It ran well on the giver: what the operator moved to a node that cannot run it comes back, once.
+/// It ran well on the giver: a group that the operator moved to a node that cannot run it comes
+/// back, once.
 #[test]
 fn defect_05_what_fails_only_on_the_taker_comes_back() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -196,8 +198,8 @@ fn defect_05_what_fails_only_on_the_taker_comes_back() {
     assert_eq!(cluster.holdings(), HOME);
 }
 
-/// Every hand-over is a case of its own: it ran on the giver each time, and is back at once, not after
-/// half a minute.
+/// Every hand-over counts separately: the group ran on the giver each time, and is back at once,
+/// not after half a minute.
 #[test]
 fn defect_05_what_fails_on_the_taker_comes_back_at_once_and_every_time() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -210,7 +212,7 @@ fn defect_05_what_fails_on_the_taker_comes_back_at_once_and_every_time() {
         assert_eq!(cluster.holdings(), HOME, "round {round}");
     }
     assert_eq!(complaints(&cluster, "node2", "starts on neither node"), 0);
-    // It has failed on both now, and stays where it was given last.
+    // It has failed on both nodes now, and stays where it was given last.
     cluster.break_group("node1", "a");
     cluster.standby("node1", "local");
     cluster.run(60_000);
@@ -236,7 +238,7 @@ fn defect_06_late_standby_request() {
         !holdings.iter().any(|line| line.contains("transition")),
         "{holdings:?}"
     );
-    // And whoever was asked can stop.
+    // And the node that was asked can stop.
     cluster.stop("node2");
     cluster.run(10_000);
     assert!(!cluster.is_up("node2"));
@@ -282,7 +284,8 @@ fn defect_09_frozen_node_wakes_up() {
     }
 }
 
-/// What a watchdog lives on goes round until everything is released, and so long a hang is caught.
+/// The heartbeat that feeds a watchdog goes round until everything is released, so a hang is
+/// noticed until then.
 #[test]
 fn defect_11_watchdog_is_fed_until_all_is_released() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -316,7 +319,7 @@ fn defect_12_silent_within_its_announced_dead_time() {
     cluster.announce_silence("node1", Duration::from_secs(20));
     cluster.run(1_000);
     cluster.freeze("node1");
-    // Longer than the dead time of node2, within what was announced.
+    // Longer than the dead time of node2, but not longer than announced.
     cluster.run(6_000);
     cluster.thaw("node1");
     cluster.run(60_000);
@@ -340,7 +343,7 @@ fn defect_13_peer_alive_but_without_reports() {
     );
     assert_eq!(cluster.run_by("node1"), ["start a"]);
     assert_eq!(cluster.run_by("node2"), ["start b"]);
-    // Nor does it hold a stop up for an hour.
+    // Nor does it delay a stop for an hour.
     cluster.stop("node1");
     cluster.run(40_000);
     assert!(!cluster.is_up("node1"));

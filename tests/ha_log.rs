@@ -1,4 +1,4 @@
-//! Golden lines of the legacy log. `docs/reference/log.md` lists who matches on them.
+//! Golden lines of the legacy log. `docs/reference/log.md` lists which suites match on them.
 
 use std::fs;
 use std::path::Path;
@@ -103,7 +103,7 @@ fn syslog_datagram_has_priority_and_final_nul() {
     assert_eq!(line::facility_number("LOCAL7"), None);
 }
 
-/// Level and text of each row of the catalogue that a suite or an administrator matches on.
+/// Level and text of each row of the catalogue on which a suite or an administrator matches.
 /// Spec: docs/protocol/tools.md, 6.5.
 #[test]
 fn catalogue_keeps_its_words() {

@@ -59,7 +59,7 @@ fn rewrite(cluster: &mut Cluster, hosts: &[&str], file: &[(&str, &str)]) {
     }
 }
 
-/// Both nodes went by `file` and are settled.
+/// `file` was in force on both nodes, and they are settled.
 fn settled(model: AutoFailback, file: &[(&str, &str)]) -> Cluster {
     let mut cluster = Cluster::new(&["node1", "node2"], model);
     rewrite(&mut cluster, &["node1", "node2"], file);
@@ -70,7 +70,7 @@ fn settled(model: AutoFailback, file: &[(&str, &str)]) -> Cluster {
     cluster
 }
 
-/// How the changed file is taken up.
+/// How the changed file is put in force.
 #[derive(Debug, Clone, Copy)]
 enum Cure {
     ReloadBoth,
@@ -111,7 +111,7 @@ fn cure(cluster: &mut Cluster, cure: Cure) {
     }
 }
 
-/// The only group goes from node1 to node2, whichever way the file is taken up.
+/// The only group goes from node1 to node2, however the file is put in force.
 #[test]
 fn a_group_that_changes_its_owner_has_one_owner_all_the_time() {
     for model in [ON, OFF] {
@@ -131,7 +131,7 @@ fn a_group_that_changes_its_owner_has_one_owner_all_the_time() {
                 "node1"
             };
             assert_eq!(owners, [expected], "{model:?} {way:?}: {seen:?}");
-            // Whoever dies, the other takes it.
+            // When either node dies, the other takes over.
             let (dead, left) = match owners[0].as_str() {
                 "node1" => ("node1", "node2"),
                 _ => ("node2", "node1"),
@@ -143,8 +143,8 @@ fn a_group_that_changes_its_owner_has_one_owner_all_the_time() {
     }
 }
 
-/// One of several groups goes over, one stays, and the other node has one of its own: no outage of those
-/// that stay.
+/// One of several groups goes to the other node, one stays, and the other node has one of its own:
+/// those that stay have no outage.
 #[test]
 fn one_group_of_several_goes_to_its_new_owner_and_the_others_run_on() {
     let before = [("node1", "a"), ("node1", "c"), ("node2", "b")];
@@ -158,7 +158,7 @@ fn one_group_of_several_goes_to_its_new_owner_and_the_others_run_on() {
             let seen = (cluster.holdings(), &cluster.complaints);
             assert_eq!(cluster.doubles, [], "{model:?} {way:?}: {seen:?}");
             assert_eq!(cluster.owners("c"), ["node1"], "{model:?} {way:?}");
-            // What was taken over meanwhile goes back when both count by the same owners.
+            // Groups that were taken over meanwhile go back when both nodes use the same owners.
             let b = if matches!(way, Cure::RestartNew) {
                 "node1"
             } else {
@@ -182,8 +182,8 @@ fn one_group_of_several_goes_to_its_new_owner_and_the_others_run_on() {
     }
 }
 
-/// What is left to its owner is still that after another restart in place, and after a death of the
-/// daemon.
+/// A group that is left to its owner is still left to it after another restart in place, and after
+/// a death of the daemon.
 #[test]
 fn a_group_that_is_left_to_its_owner_is_kept_through_another_restart() {
     let mut cluster = settled(ON, &[("node1", "a"), ("node1", "c"), ("node2", "b")]);
@@ -200,7 +200,7 @@ fn a_group_that_is_left_to_its_owner_is_kept_through_another_restart() {
     assert_eq!(cluster.doubles, []);
 }
 
-/// The owners of two groups change places.
+/// The owners of two groups are exchanged.
 #[test]
 fn two_groups_that_change_places_have_one_owner_each() {
     for model in [ON, OFF] {
@@ -223,8 +223,8 @@ fn two_groups_that_change_places_have_one_owner_each() {
     }
 }
 
-/// Each file gives the group to its own node. Nobody is asked which file is right, but it runs once; and
-/// making the files alike cures it.
+/// Each file assigns the group to its own node. It is not decided which file is right, but the
+/// group runs once; making the files alike repairs it.
 #[test]
 fn files_that_give_a_group_to_both_end_with_one_owner_and_are_cured() {
     for (right, wrong) in [("node1", "node2"), ("node2", "node1")] {
@@ -256,7 +256,7 @@ fn files_that_give_a_group_to_both_end_with_one_owner_and_are_cured() {
     }
 }
 
-/// The other node does not say which groups it runs, as a legacy node and the version before.
+/// The other node does not report which groups it runs, as a legacy node and the version before.
 #[test]
 fn a_group_is_not_started_beside_a_node_that_does_not_tell_while_the_network_has_its_address() {
     for way in [Cure::ReloadNew, Cure::KillNew] {
@@ -271,14 +271,14 @@ fn a_group_is_not_started_beside_a_node_that_does_not_tell_while_the_network_has
         let seen = (cluster.holdings(), &cluster.complaints);
         assert_eq!(cluster.owners(ADDRESS), ["node1"], "{way:?}: {seen:?}");
         assert_eq!(cluster.doubles, [], "{way:?}: {seen:?}");
-        // When it dies, it is taken.
+        // When it dies, the group is taken over.
         cluster.kill("node1");
         cluster.run(30_000);
         assert_eq!(cluster.owners(ADDRESS), ["node2"], "{way:?}");
     }
 }
 
-/// The same, and the group has no address to ask for.
+/// The same, and the group has no address that could be asked for.
 #[test]
 fn a_group_without_an_address_waits_for_a_person_beside_a_node_that_does_not_tell() {
     let mut cluster = settled(OFF, &[("node1", "a")]);
@@ -297,13 +297,13 @@ fn a_group_without_an_address_waits_for_a_person_beside_a_node_that_does_not_tel
         remarks.iter().any(|it| it.contains("hb_takeover local")),
         "{remarks:?}"
     );
-    // It begins anew: what it ran is gone.
+    // It begins a new generation: what it ran has ended.
     cluster.stop("node1");
     cluster.run(20_000);
     assert_eq!(cluster.owners("a"), ["node2"], "{:?}", cluster.complaints);
 }
 
-/// The file on disk is alike on both nodes, and in force on one: no reason for alarm.
+/// The file on disk is alike on both nodes, but in force on one only: no alarm.
 #[test]
 fn no_alarm_where_the_files_on_disk_are_alike() {
     for way in CURES {
@@ -341,7 +341,7 @@ fn with_more(cluster: &mut Cluster, host: &str, more: &str) {
     cluster.more.insert(host.to_owned(), more.to_owned());
 }
 
-/// The lines have the same owner and first resource, and differ in the others.
+/// The lines have the same owner and first resource, but different further resources.
 #[test]
 fn a_group_with_other_further_resources_is_told_of_and_not_handed_over() {
     let mut cluster = Cluster::new(&["node1", "node2"], ON);
@@ -382,7 +382,7 @@ fn a_group_with_other_further_resources_is_told_of_and_not_handed_over() {
     assert_eq!(cluster.owners("a"), ["node2"], "{:?}", cluster.complaints);
 }
 
-/// A takeover that a person forces takes what differs, too.
+/// A takeover that a person forces also takes groups that differ.
 #[test]
 fn a_forced_takeover_takes_a_group_that_differs() {
     let mut cluster = Cluster::new(&["node1", "node2"], OFF);
@@ -395,7 +395,7 @@ fn a_forced_takeover_takes_a_group_that_differs() {
     assert_eq!(cluster.owners("a"), ["node2"], "{:?}", cluster.complaints);
 }
 
-/// The version before sends its mark of owners, and nothing of further resources.
+/// The version before sends its mark of owners, and no mark of further resources.
 #[test]
 fn a_node_of_the_version_before_raises_no_alarm() {
     let mut cluster = Cluster::new(&["node1", "node2"], ON);
@@ -423,7 +423,7 @@ fn a_node_of_the_version_before_with_other_owners_is_told_of() {
     assert_eq!(told(&cluster, "node1"), 1, "{:?}", cluster.complaints);
 }
 
-/// Each file gives the group to its own node, and it does not start on the one that keeps it.
+/// Each file assigns the group to its own node, and it does not start on the node that keeps it.
 #[test]
 fn a_group_that_does_not_start_where_it_is_kept_is_started_on_the_other_node() {
     let mut cluster = Cluster::new(&["node1", "node2"], OFF);

@@ -1,4 +1,4 @@
-//! The installed helper program: told apart by its name, and as the way of script output into the
+//! The installed helper program: selected by its name, and as the output program of scripts for the
 //! debug log. Spec: docs/protocol/resources.md, 9; docs/protocol/tools.md, 4.
 
 use std::fs;
@@ -64,7 +64,7 @@ fn cl_respawn_starts_again_until_the_magic_code_and_ends_with_its_child() {
     let ended = call(&program, &["-m", "7", "sh", "-c", &body]);
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     assert_eq!(fs::read_to_string(at("runs")).expect("runs"), "run\nrun\n");
-    // What cannot be started is not tried for ever.
+    // A program that cannot be started is not tried for ever.
     assert_eq!(call(&program, &[&at("nonexistent")]).status.code(), Some(0));
 
     let pid_file = at("pid");
@@ -96,7 +96,7 @@ fn cl_respawn_starts_again_until_the_magic_code_and_ends_with_its_child() {
     assert!(!Path::new(&pid_file).exists());
 }
 
-/// A caller that wants to hear of no child hands that down. The code of a child counts all the same.
+/// A caller that ignores SIGCHLD passes that on. The exit code of a child counts all the same.
 #[test]
 fn a_caller_that_ignores_its_children_changes_nothing() {
     let directory = TempDir::new().expect("tempdir");
@@ -155,7 +155,7 @@ impl Script {
         actix_rt::System::new().block_on(run(self.spec.clone(), None))
     }
 
-    /// The debug log once it holds `text`; after ten seconds as it is.
+    /// The debug log once it contains `text`; after ten seconds as it is.
     #[expect(clippy::disallowed_methods, reason = "a test may wait")]
     fn log_with(&self, text: &str) -> String {
         let path = self.directory.path().join("debug");
@@ -183,7 +183,7 @@ fn a_flood_fills_no_disk_and_holds_up_nobody() {
     );
 }
 
-/// Whatever else it wrote, also when something that it left behind holds its output open.
+/// Also if it wrote much more, or if a process that it left behind holds its output open.
 #[test]
 fn the_last_words_of_a_failure_are_in_the_report() {
     let mut script = Script::new(
@@ -238,7 +238,7 @@ fn output_follows_a_renamed_log() {
     assert_eq!(fs::read_to_string(old).expect("old log"), "first\n");
 }
 
-/// As legacy: without the file nobody knows what to start or stop.
+/// As in legacy: without the file it is not known what to start or stop.
 #[test]
 #[expect(
     clippy::disallowed_methods,
@@ -272,7 +272,7 @@ fn an_ocf_agent_without_the_file_of_its_instance_is_not_called() {
         assert!(said.contains(file), "{operation}: {said}");
         assert!(!called.exists(), "{operation} called the agent");
     }
-    // An agent that needs no such file is.
+    // An agent that needs no such file is called.
     assert_eq!(call(&["Delay", "start"]).status.code(), Some(0));
     assert!(called.exists());
 }

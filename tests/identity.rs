@@ -34,7 +34,7 @@ fn a_node_that_joins_with_the_uuid_of_a_settled_one_takes_nothing_from_it() {
         cluster.run(60_000);
         assert_eq!(cluster.doubles, [], "{failback:?}");
         assert_eq!(cluster.owners("a"), ["node1"], "{failback:?}");
-        // What is addressed to one of them arrives there, and there alone.
+        // A message to one of them reaches that node, and only that one.
         cluster.standby("node1", "all");
         cluster.run(30_000);
         assert_eq!(cluster.owners("a"), ["node2"], "{failback:?}");

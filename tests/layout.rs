@@ -1,4 +1,4 @@
-//! What `scripts/layout.sh` lays where.
+//! Which file `scripts/layout.sh` installs where.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -58,7 +58,7 @@ fn links_between_the_installed_documents_lead_somewhere() {
     assert!(links > 10, "{links}");
 }
 
-/// What a setting of the unit is there for.
+/// The purpose of each setting of the unit.
 const UNIT: [(&str, &str, &str); 11] = [
     ("Type", "notify", "ready means that the media are open"),
     ("NotifyAccess", "all", "a successor says its own number"),
@@ -106,7 +106,7 @@ fn the_unit_says_what_a_node_needs_of_systemd() {
             .collect();
         assert_eq!(values, [value], "{setting}: {why}");
     }
-    // Death by a signal is what the guardian is for.
+    // The guardian handles death by a signal.
     let signals = service
         .lines()
         .find_map(|line| line.strip_prefix("SuccessExitStatus="));
@@ -116,7 +116,7 @@ fn the_unit_says_what_a_node_needs_of_systemd() {
     ] {
         assert!(signals.contains(&signal), "{signal}");
     }
-    // After both are gone, what is left is released.
+    // After both are gone, what they held is released.
     assert!(service.contains(
         "ExecStopPost=@/usr/libexec/heartbeat/heartbeat \"heartbeat: releasing resources\" orphaned"
     ));

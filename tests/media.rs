@@ -24,7 +24,7 @@ use systole::protocol::wire::MessageFormat;
 
 const PORT: u16 = 694;
 
-/// A thread with a network namespace of its own.
+/// A thread with its own network namespace.
 struct Host {
     arbiter: Arbiter,
     /// Its thread id, by which `ip` finds the namespace.
@@ -162,7 +162,7 @@ async fn pair() -> (Host, Host) {
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Beats on `from` until `to` hears one that was sent after this call.
+/// Sends heartbeats on `from` until `to` receives one that was sent after this call.
 async fn gets_through(from: &[Addr<MediumActor>], to: &Host) -> bool {
     let first = NEXT.load(SeqCst);
     for _ in 0..100 {
@@ -248,7 +248,8 @@ async fn every_kind_of_medium_goes_from_host_to_host() {
         let from_beta = beta.media(&[there]).await;
         assert!(gets_through(&from_alpha, &beta).await, "{name} from alpha");
         assert!(gets_through(&from_beta, &alpha).await, "{name} from beta");
-        // While an interface is new its IPv6 address may not send yet. Once all is open nothing fails.
+        // While an interface is new its IPv6 address may not send yet. Once everything is open
+        // nothing fails.
         let failures = |counters: Counters| counters.send_errors + counters.would_block;
         let first = failures(counters(&from_alpha[0]).await);
         assert!(gets_through(&from_alpha, &beta).await, "{name} again");
@@ -265,8 +266,8 @@ async fn bcast_and_ucast_lines_of_one_interface_share_their_socket() {
     let _from_beta = beta.media(&media).await;
     assert_eq!(from_alpha.len(), 2);
     assert!(gets_through(&from_alpha, &beta).await);
-    // One of the media may still be opening: once all are open, each message comes in just as many
-    // copies.
+    // One of the media may still be opening: once all are open, each message arrives in exactly
+    // this number of copies.
     let mut seen = (0, 0);
     for _ in 0..10 {
         let sequence = NEXT.fetch_add(1, SeqCst);
@@ -286,8 +287,8 @@ async fn bcast_and_ucast_lines_of_one_interface_share_their_socket() {
             break;
         }
     }
-    // At home our own broadcast and the line to ourselves; there one by broadcast, one of two
-    // lines, one by multicast.
+    // On the sending host our own broadcast and the line to ourselves; on the other host one by
+    // broadcast, one of two lines, one by multicast.
     assert_eq!(seen, (2, 3));
 }
 
@@ -355,7 +356,7 @@ async fn a_medium_opens_again_whatever_happens_to_its_interface() {
         both("after it was made anew").await;
 
         if name != "ucast" {
-            // Another network: another broadcast address, another address to multicast from.
+            // Another network: another broadcast address, another source address for multicast.
             for (host, last) in [(&alpha, 1), (&beta, 2)] {
                 host.ip("address flush dev eth0").await;
                 host.ip(&format!("address add 172.29.3.{last}/28 brd + dev eth0"))
@@ -417,6 +418,6 @@ async fn a_flood_stops_no_timer() {
     let taken = counters.not_authentic + counters.malformed;
     assert!(taken > 10_000, "{counters:?}");
     assert!(ticks > 100, "{ticks} ticks in 3 s");
-    // Shut out, the timer would come when the flood is over.
+    // If it were starved, the timer would come only after the flood.
     assert!(worst < Duration::from_millis(1500), "{worst:?} late");
 }

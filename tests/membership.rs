@@ -92,7 +92,7 @@ impl Conversation {
         out
     }
 
-    /// A message of the script that is not in the vectors.
+    /// A message of the script that is not among the vectors.
     fn beta(&mut self, kind: &str, seq: Option<u64>) -> Message {
         let mut message = Message::new(kind)
             .with("src", "beta")
@@ -141,7 +141,7 @@ impl Conversation {
         decoded
     }
 
-    /// One vector from the wire; its number is noted as said by beta.
+    /// One vector from the wire; its number counts as sent by beta.
     fn vector(&mut self, file: &str) -> Vec<Output> {
         let message = self
             .decode(file)
@@ -222,7 +222,7 @@ fn sent_of<'a>(out: &'a [Output], kind: &str) -> Vec<&'a Message> {
         .collect()
 }
 
-/// Numbers asked for: decimal, as only in `NS_rexmit`.
+/// Numbers that were asked for: decimal, as only in `NS_rexmit`.
 fn requests(out: &[Output]) -> Vec<u64> {
     sent_of(out, "NS_rexmit")
         .into_iter()
@@ -252,7 +252,7 @@ fn treatments(out: &[Output]) -> Vec<Treatment> {
         .collect()
 }
 
-/// Accepted as a status that says what is known: the verdict `accept`.
+/// Accepted as a status that changes nothing: the verdict `accept`.
 fn assert_accepted(out: &[Output]) {
     assert_eq!(treatments(out), [Treatment::NoChange]);
     assert!(notices(out).is_empty(), "{:?}", notices(out));
@@ -312,7 +312,8 @@ fn start(talk: &mut Conversation) {
     assert_eq!(answer.text("delnodelist"), Some(" "));
 }
 
-/// Steps 3 and 4: classic form, other keys. Where legacy takes the wrong key, we take the right.
+/// Steps 3 and 4: classic form, other keys. Where legacy uses the wrong key, Systole uses the right
+/// one.
 fn keys(talk: &mut Conversation) {
     for (seq, file) in [
         (0x10, "classic_status_active"),
@@ -445,7 +446,7 @@ fn bad_input(talk: &mut Conversation) {
             &Notice::BadNode {
                 node: "gamma".to_owned()
             },
-            // Ours: what it means.
+            // A line of ours that explains it.
             &Notice::StrangerHeard {
                 node: "gamma".to_owned(),
                 medium: "eth0".to_owned()
@@ -463,7 +464,7 @@ fn bad_input(talk: &mut Conversation) {
         );
     }
     assert!(talk.vector("ts_zero").is_empty(), "ignored silently");
-    // None of these numbers was taken.
+    // None of these numbers was accepted.
     talk.beta_seq = 0x29;
     talk.beta_to(0x2e);
     let out = talk.vector("unknown_type");
@@ -520,7 +521,7 @@ fn restart_and_return(talk: &mut Conversation) {
     assert_eq!(sent_of(&out, "status").len(), 1, "our own status at once");
 }
 
-/// A second run: 742 messages that nobody acknowledged, and large gaps.
+/// A second run: 742 messages without acknowledgement, and large gaps.
 fn long_histories(talk: &mut Conversation) {
     talk.restart_alpha();
     talk.beta_generation = 0x1000;

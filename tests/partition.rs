@@ -1,5 +1,5 @@
-//! What two nodes do when they hear each other again and one of them is being stopped, with whole
-//! nodes in virtual time. Spec: docs/protocol/membership.md, 16.3; docs/protocol/resources.md, 11.
+//! Two nodes receive each other again while one of them is being stopped, with whole nodes in
+//! virtual time. Spec: docs/protocol/membership.md, 16.3; docs/protocol/resources.md, 11.
 
 mod common;
 
@@ -10,8 +10,8 @@ use systole::protocol::settings::AutoFailback;
 
 const OFF: AutoFailback = AutoFailback::Off;
 
-/// A node that is being stopped and was frozen for longer than its dead time, or learns in another
-/// way that it was given up: its addresses go at once, whatever its scripts take.
+/// A node that is being stopped was frozen for longer than its dead time, or learns in another way
+/// that it was declared dead: it removes its addresses at once, however long its scripts take.
 #[test]
 fn a_stopping_node_that_stood_still_takes_its_addresses_away_at_once() {
     for stops in [false, true] {
@@ -51,8 +51,8 @@ fn a_stopping_node_that_hears_it_was_given_up_takes_its_addresses_away_at_once()
     assert_eq!(cluster.withdrawn[0].1, "node2");
 }
 
-/// The node that has to yield after a cut is just being stopped: it cannot begin a new run, and
-/// what it said of the stop was lost. The other one serves on.
+/// The node that must yield after a cut is just being stopped: it cannot begin a new run, and its
+/// messages about the stop were lost. The other node serves on.
 #[test]
 fn who_keeps_after_a_cut_waits_for_the_stop_of_the_other() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -69,7 +69,7 @@ fn who_keeps_after_a_cut_waits_for_the_stop_of_the_other() {
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
 }
 
-/// The same where the one that is being stopped served, and would keep by the rule.
+/// The same where the node that is being stopped served, and would keep its groups by the rule.
 #[test]
 fn who_is_being_stopped_keeps_nothing_after_a_cut() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -89,7 +89,7 @@ fn who_is_being_stopped_keeps_nothing_after_a_cut() {
     assert_eq!(cluster.holdings(), ["node2 all: a b"]);
 }
 
-/// It says `shutdone` right after the heal: nothing is contested any more.
+/// It sends `shutdone` right after the heal: then nothing is contested any more.
 #[test]
 fn who_keeps_after_a_cut_goes_on_when_the_other_has_left() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -107,7 +107,7 @@ fn who_keeps_after_a_cut_goes_on_when_the_other_has_left() {
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
 }
 
-/// One group of `node1`, `auto_failback on`; the nodes beat `apart` ms apart.
+/// One group of `node1`, `auto_failback on`; the heartbeats of the nodes are `apart` ms apart.
 fn pair_of_one_group(apart: u64) -> Cluster {
     let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
     for host in ["node1", "node2"] {
@@ -122,8 +122,9 @@ fn pair_of_one_group(apart: u64) -> Cluster {
     cluster
 }
 
-/// Both are cut off for about the dead time, so that only one may have declared the other dead, and
-/// hear each other again at all moments of the takeover. A new generation has a cause: one heal is one.
+/// Both are cut off for about the dead time, so that perhaps only one has declared the other dead,
+/// and receive each other again at every moment of the takeover. A new generation needs a cause:
+/// one heal is one cause.
 #[test]
 fn a_heal_costs_each_node_at_most_one_generation() {
     let mut many = Vec::new();
@@ -154,8 +155,9 @@ fn a_heal_costs_each_node_at_most_one_generation() {
     assert_eq!(many, [""; 0]);
 }
 
-/// The standby does not hear the owner, takes over, and the group does not start there. The owner let
-/// go when it heard that it was given up; nobody serves, and it hears so with every beat.
+/// The standby node does not receive the owner, takes over, and the group does not start there. The
+/// owner released the group when it learned that it was declared dead; no node serves, and each
+/// heartbeat tells the owner so.
 #[test]
 fn an_owner_that_is_not_heard_takes_again_what_does_not_start_at_the_deaf_node() {
     for heals_early in [false, true] {
@@ -173,7 +175,8 @@ fn an_owner_that_is_not_heard_takes_again_what_does_not_start_at_the_deaf_node()
         let (owners, why) = seen(&cluster);
         assert_eq!(owners, [["node1"], ["node2"]], "{why}");
         if !heals_early {
-            // The deaf node's next attempt succeeds: one owner again, the one that does not hear.
+            // The next attempt of the deaf node succeeds: one owner again, the node that does not
+            // receive.
             cluster.mend_group("node2", "a");
             cluster.run(60_000);
             let (owners, why) = seen(&cluster);
@@ -192,7 +195,7 @@ fn an_owner_that_is_not_heard_takes_again_what_does_not_start_at_the_deaf_node()
     }
 }
 
-/// The same, and the owner ran everything: of both halves nothing starts at the deaf node.
+/// The same, and the owner ran everything: nothing of either half starts at the deaf node.
 #[test]
 fn an_owner_of_everything_that_is_not_heard_takes_everything_again() {
     let mut cluster = Cluster::settled_pair(OFF);

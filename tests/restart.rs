@@ -1,5 +1,5 @@
-//! A daemon that begins anew in place, because it was told to or because its guardian started it
-//! again, with whole nodes in virtual time. Spec: docs/protocol/membership.md, 9.3.
+//! A daemon that begins a new generation in place, because it was told to or because its guardian
+//! started it again, with whole nodes in virtual time. Spec: docs/protocol/membership.md, 9.3.
 
 mod common;
 
@@ -9,8 +9,8 @@ use systole::protocol::settings::AutoFailback;
 const ON: AutoFailback = AutoFailback::On;
 const OFF: AutoFailback = AutoFailback::Off;
 
-/// A group does not start; before it is moved or tried again the daemon restarts in place. What
-/// kept it from starting is mended meanwhile.
+/// A group does not start; before it is moved or tried again the daemon restarts in place. The
+/// cause of the failure is removed meanwhile.
 #[test]
 fn a_group_that_failed_is_tried_again_after_a_restart_in_place() {
     let mut cluster = Cluster::new(&["node1", "node2"], ON);
@@ -80,7 +80,8 @@ fn cut_off_pair() -> Cluster {
     cluster
 }
 
-/// A node has let go because it is cut off. Its daemon restarts in place, or is started again.
+/// A node has released everything because it is cut off. Its daemon restarts in place, or is
+/// started again.
 #[test]
 fn a_node_that_is_cut_off_takes_nothing_after_a_restart_in_place() {
     let mut cluster = cut_off_pair();
@@ -90,7 +91,7 @@ fn a_node_that_is_cut_off_takes_nothing_after_a_restart_in_place() {
     assert_eq!(cluster.doubles, []);
     assert_eq!(cluster.holdings(), ["node1 none:", "node2 all: a b"]);
     assert!(cluster.node("node1").is_cut_off());
-    // It comes back as it would have without the restart.
+    // It takes part again as it would have without the restart.
     cluster.heal();
     run_with_gateway(&mut cluster, 60, &["node1", "node2"]);
     assert_eq!(cluster.doubles, []);
@@ -112,9 +113,9 @@ fn a_node_that_was_cut_off_and_restarted_takes_everything_when_a_ping_node_answe
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
 }
 
-/// A daemon begins anew within a cut that ends when the other node has taken its groups. No ping node
-/// answers it: only the other node can tell whose they are, so it waits for that one alone. Whichever of
-/// the two is heard first.
+/// A daemon begins a new generation during a cut, which ends after the other node has taken its
+/// groups. No ping node answers it. Only the other node can report who holds the groups, so the
+/// daemon waits for that node alone. Either of the two may be received first.
 #[test]
 fn a_node_that_goes_on_with_its_groups_asks_whoever_has_taken_them_and_waits_for_no_ping_node() {
     for later in 0..5 {
@@ -135,7 +136,7 @@ fn a_node_that_goes_on_with_its_groups_asks_whoever_has_taken_them_and_waits_for
     }
 }
 
-/// A node that serves alone, its peer and its ping node gone for long, serves on.
+/// A node that serves alone, its peer and its ping node dead for long, serves on.
 #[test]
 fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {
     let mut cluster = Cluster::new(&["node1", "node2"], OFF);
@@ -154,7 +155,7 @@ fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {
     assert_eq!(cluster.run_by("node1"), [""; 0]);
 }
 
-/// One direction is cut, and the daemon that is not heard is killed and started again by its
+/// One direction is cut, and the daemon that is not received is killed and started again by its
 /// guardian, before the other takes over and long after.
 #[test]
 fn a_restarted_node_that_is_not_heard_and_hears_it_was_given_up_lets_go() {
@@ -174,8 +175,8 @@ fn a_restarted_node_that_is_not_heard_and_hears_it_was_given_up_lets_go() {
     }
 }
 
-/// Both run the three groups of node1, which was cut off; joined again, one lets go: its first group is
-/// being stopped.
+/// Both run the three groups of node1, which was cut off; when they are connected again, one
+/// yields: its first group is being stopped.
 fn pair_that_yields(model: AutoFailback, panics: bool) -> (Cluster, &'static str) {
     let mut cluster = Cluster::new(&["node1", "node2"], model);
     let lines = ["a", "b", "c"].map(|group| ("node1".to_owned(), group.to_owned()));
@@ -204,7 +205,7 @@ fn pair_that_yields(model: AutoFailback, panics: bool) -> (Cluster, &'static str
     (cluster, yields.expect("one of them lets go"))
 }
 
-/// It dies there: its successor stops what was to follow.
+/// It dies there: its successor stops the remaining groups.
 #[test]
 fn a_daemon_that_is_killed_in_the_middle_of_a_release_releases_everything() {
     for model in [ON, OFF, AutoFailback::Legacy] {
@@ -223,7 +224,7 @@ fn a_daemon_that_is_killed_in_the_middle_of_a_release_releases_everything() {
     }
 }
 
-/// The core panics in the call that decides it: what it would have ordered is lost.
+/// The core panics in the call that decides it: its orders are lost.
 #[test]
 fn a_core_that_panics_when_it_begins_a_release_releases_everything() {
     for model in [ON, OFF, AutoFailback::Legacy] {

@@ -1,4 +1,4 @@
-//! Lost messages between whole nodes, and what waits for them.
+//! Lost messages between whole nodes, and messages that wait for them.
 
 mod common;
 
@@ -6,12 +6,12 @@ use common::cluster::{Cluster, name};
 use systole::protocol::field;
 use systole::protocol::settings::AutoFailback;
 
-/// A run that begins in place says `up` and, some milliseconds later, `active`. Both get lost once,
-/// so that the others know it as `init` when the first requests are due.
+/// A run that begins in place sends `up` and, some milliseconds later, `active`. Both are lost
+/// once, so that the other nodes know it as `init` when the first requests are due.
 #[test]
 fn status_messages_lost_at_the_beginning_of_a_run_are_asked_for() {
     let mut cluster = Cluster::settled_pair(AutoFailback::Off);
-    // node1 stands still for longer than its dead time: it begins a new run.
+    // node1 is suspended for longer than its dead time: it begins a new run.
     cluster.freeze("node1");
     cluster.run(6_000);
     let mut lost = [false; 2];

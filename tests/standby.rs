@@ -79,7 +79,7 @@ fn a_stop_waits_for_the_start_in_progress() {
     assert_eq!(cluster.holdings(), ["node2 all: a b"]);
 }
 
-/// Whatever is done to a pair, in the end every group runs on exactly one node.
+/// Whatever happens to a pair, in the end every group runs on exactly one node.
 #[test]
 fn random_histories_end_with_one_owner() {
     let seeds: u64 = std::env::var("PAIR_SEEDS")
@@ -160,8 +160,8 @@ fn random_history(seed: u64) {
         let known = cluster.doubles.len();
         cluster.run(ms);
         for (at, group) in cluster.doubles.iter().skip(known) {
-            // An overlap may begin only while the two did not hear each other, or had not yet
-            // found out; scripts that were running then come to their end.
+            // An overlap may begin only while the two did not receive each other, or had not yet
+            // noticed that they do; scripts that were running then come to their end.
             let excused = cut || at.since(heard_since) < Duration::from_secs(25);
             assert!(excused, "{group} twice at {at:?}\n{}", history.join("\n"));
         }

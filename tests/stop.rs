@@ -1,4 +1,4 @@
-//! Stops that do not go smoothly, with whole nodes in virtual time.
+//! Stops with obstacles, with whole nodes in virtual time.
 //! Spec: docs/protocol/resources.md, 11.
 
 mod common;
@@ -11,8 +11,8 @@ use systole::protocol::settings::AutoFailback;
 const OFF: AutoFailback = AutoFailback::Off;
 const HOUR: u64 = 3_600_000;
 
-/// The script is ended after `script_time_limit_s`, an hour by default, which is also when legacy
-/// cuts a stop off; the next attempt succeeds. Ended at the limit, the node would leave the group
+/// The script is ended after `script_time_limit_s`, an hour by default; at that time legacy cuts a
+/// stop off. The next attempt succeeds. If the node ended at the limit, it would leave the group
 /// running and the peer would start it as well.
 #[test]
 fn a_stop_script_that_hangs_for_an_hour_is_waited_for() {
@@ -30,7 +30,8 @@ fn a_stop_script_that_hangs_for_an_hour_is_waited_for() {
     assert_eq!(cluster.holdings(), ["node1 all: a b"]);
 }
 
-/// Nobody may take what a node still runs: it says so every hour, and goes on beating.
+/// No other node may take what a node still runs: it logs that every hour, and goes on sending
+/// heartbeats.
 #[test]
 fn a_node_that_cannot_stop_its_groups_never_falls_silent() {
     let mut cluster = Cluster::settled_pair(OFF);
@@ -52,7 +53,7 @@ fn a_node_that_cannot_stop_its_groups_never_falls_silent() {
 }
 
 /// A stop is requested while a takeover of slow groups runs: the start in hand comes to its end,
-/// those that follow are not begun, and nothing is left running.
+/// those after it are not begun, and nothing is left running.
 #[test]
 fn a_stop_during_a_slow_takeover_starts_nothing_more_and_leaves_nothing() {
     let lines = [
@@ -90,8 +91,8 @@ fn a_stop_during_a_slow_takeover_starts_nothing_more_and_leaves_nothing() {
     );
 }
 
-/// The node hears its peer and is not heard: communication does not come up, and the stop ends all
-/// the same, after initdead and half a minute.
+/// The node receives its peer and is not received: communication does not come up, and the stop
+/// ends all the same, after initdead and half a minute.
 #[test]
 fn a_stop_of_a_node_that_hears_and_is_not_heard_comes_to_its_end() {
     let mut cluster = Cluster::settled_pair(OFF);

@@ -141,7 +141,7 @@ fn every_command_of_the_definition_is_understood() {
     }
 }
 
-/// What a renderer writes, without the lines that stand before everything it writes.
+/// The output of a renderer, without the lines before every page.
 fn rendered(render: impl Fn(&mut dyn Write) -> io::Result<()>) -> String {
     let mut text = Vec::new();
     render(&mut text).unwrap();
@@ -156,7 +156,8 @@ fn before() -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The sections behind the description, as they are. Every line is a heading or begins with two spaces.
+/// The sections after the description, unchanged. Every line is a heading or begins with two
+/// spaces.
 fn sections(command: &clap::Command) -> Roff {
     let text = command.get_after_long_help().unwrap().to_string();
     let mut roff = Roff::new();

@@ -1,5 +1,5 @@
-//! A few whole nodes on one wire, in virtual time. Nothing is random: for faults there is the
-//! simulator.
+//! A few whole nodes on one wire, in virtual time. Nothing is random: the simulator has random
+//! faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,27 +21,27 @@ use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
 use systole::protocol::settings::{AutoFailback, NodeSettings, Timing};
 use systole::resources::owners::{Before, Whose};
 
-/// How long a datagram travels.
+/// Delay of a datagram.
 const TRAVEL: Duration = Duration::from_millis(1);
-/// How long a script runs, unless a test says otherwise.
+/// Run time of a script, unless a test sets another.
 const SCRIPT: Duration = Duration::from_millis(20);
 
 pub(crate) fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
-/// One host: its disk and what runs on it outlive the node's process.
+/// One host: its disk and its running resources survive the node's process.
 struct Host {
     node: Option<Node>,
     generation: u64,
-    /// What the daemon goes by.
+    /// The groups that are in force in the daemon.
     groups: Vec<ResourceGroup>,
     running: BTreeSet<String>,
     fails: BTreeSet<String>,
-    /// Kinds of messages that the others do not get to hear.
+    /// Types of messages of this host that do not reach the others.
     mute: BTreeSet<String>,
     next_tick: Option<Monotonic>,
-    /// The whole machine stands still: what would have happened on it.
+    /// The whole machine is suspended: the events that wait for it.
     frozen: Option<Vec<Pending>>,
 }
 
@@ -83,19 +83,20 @@ pub(crate) struct Cluster {
     cut: bool,
     /// The same uuid on every host, as on cloned machines.
     pub(crate) cloned: bool,
-    /// There is a ping node, and nodes that are cut off let go.
+    /// There is a ping node, and nodes that are cut off release everything.
     pub(crate) gateway: bool,
-    /// When addresses were to be taken away, and by whom.
+    /// When addresses were withdrawn, and on which host.
     pub(crate) withdrawn: Vec<(Monotonic, String)>,
     /// Which datagrams are lost: sender, receiver, message.
     pub(crate) lose: Loses,
-    /// Hosts whose core panics in the next call that would order something of a group.
+    /// Hosts whose core panics in the next call that would give an order for a group.
     pub(crate) panics: BTreeSet<String>,
-    /// Hosts whose messages lack what only the present version says: which groups run, by which owners.
+    /// Hosts whose messages lack the fields of the present version: which groups run, under which
+    /// owners.
     pub(crate) older: BTreeSet<String>,
     /// Further resources of all groups in the file of a host.
     pub(crate) more: BTreeMap<String, String>,
-    /// haresources of a host, when it is not that of the others: owner and group.
+    /// haresources of a host, if it differs from that of the others: owner and group.
     pub(crate) haresources: BTreeMap<String, Vec<(String, String)>>,
     pub(crate) script_time: BTreeMap<String, Duration>,
     /// `node message`, as [`text_of`] writes it.
@@ -104,7 +105,7 @@ pub(crate) struct Cluster {
     pub(crate) scripts: Vec<(String, String)>,
     pub(crate) complaints: Vec<String>,
     pub(crate) reboots: Vec<String>,
-    /// When a node's own heartbeat came round: what a watchdog would live on.
+    /// When a node's own heartbeat came back: this would feed a watchdog.
     pub(crate) own_beats: Vec<(Monotonic, String)>,
     /// Instants at which a group ran on two hosts.
     pub(crate) doubles: Vec<(Monotonic, String)>,
@@ -214,15 +215,15 @@ impl Cluster {
         self.boot_with(host, None);
     }
 
-    /// The daemon alone is killed, its guardian starts it again with what it held. Scripts that run
-    /// meanwhile change nothing: the orders are given again.
+    /// The daemon alone is killed, and its guardian starts it again with what it held. Scripts that
+    /// run meanwhile change nothing: the orders are given again.
     pub(crate) fn revive(&mut self, host: &str) {
         let at = self.index(host);
         let before = self.before(at);
         self.boot_with(host, Some(before));
     }
 
-    /// Takes the scripts of a host that still run off the list.
+    /// Removes the running scripts of a host from the list.
     fn unfinished(&mut self, host: usize) -> Vec<GroupKey> {
         let mut groups = Vec::new();
         self.pending.retain(|_, what| match what {
@@ -238,7 +239,7 @@ impl Cluster {
         groups
     }
 
-    /// What the daemon of a host leaves to a successor.
+    /// The state that the daemon of a host leaves to a successor.
     fn before(&self, at: usize) -> Before {
         let node = self.hosts[at].node.as_ref().unwrap();
         let left: Vec<_> = node.left_groups().collect();
@@ -311,7 +312,7 @@ impl Cluster {
         self.feed(at, Event::MediaOpened);
     }
 
-    /// Power loss: nothing runs any more and nothing was said.
+    /// Power loss: nothing runs any more and nothing was reported.
     pub(crate) fn kill(&mut self, host: &str) {
         let at = self.index(host);
         self.hosts[at].node = None;
@@ -319,13 +320,13 @@ impl Cluster {
         self.hosts[at].running.clear();
     }
 
-    /// The machine stands still, as a virtual one that is paused.
+    /// The machine is suspended, as a paused virtual machine.
     pub(crate) fn freeze(&mut self, host: &str) {
         let at = self.index(host);
         self.hosts[at].frozen = Some(Vec::new());
     }
 
-    /// It goes on: the timer that is overdue comes first, then everything that waited.
+    /// It goes on: the overdue timer comes first, then the events that waited.
     pub(crate) fn thaw(&mut self, host: &str) {
         let at = self.index(host);
         for what in self.hosts[at].frozen.take().unwrap_or_default() {
@@ -333,13 +334,13 @@ impl Cluster {
         }
     }
 
-    /// The others do not get to hear messages of this kind from the host.
+    /// Messages of this type from the host do not reach the others.
     pub(crate) fn mute(&mut self, host: &str, kind: &str) {
         let at = self.index(host);
         self.hosts[at].mute.insert(kind.to_owned());
     }
 
-    /// The node announces that it may be silent for longer.
+    /// The node announces a longer dead time.
     pub(crate) fn announce_silence(&mut self, host: &str, extra: Duration) {
         let at = self.index(host);
         let clock = self.clock();
@@ -384,7 +385,7 @@ impl Cluster {
         self.inject(host, message);
     }
 
-    /// Every daemon looks at its file, as it does each few seconds.
+    /// Every daemon reads its file, as it does every few seconds.
     pub(crate) fn look_at_haresources(&mut self) {
         for host in 0..self.hosts.len() {
             let marks = FileMarks::of(&self.settings(host).groups);
@@ -399,7 +400,7 @@ impl Cluster {
         self.cut = true;
     }
 
-    /// Joins it again.
+    /// Connects it again.
     pub(crate) fn heal(&mut self) {
         self.cut = false;
     }
@@ -687,7 +688,7 @@ impl Cluster {
         self.hosts[self.index(host)].node.as_ref().unwrap()
     }
 
-    /// Who runs a group.
+    /// The hosts on which a group runs.
     pub(crate) fn owners(&self, group: &str) -> Vec<String> {
         let on = self.names.iter().zip(&self.hosts);
         on.filter(|(_, host)| host.running.contains(group))
@@ -726,18 +727,18 @@ impl Cluster {
         self.doubles.clear();
     }
 
-    /// What one node said.
+    /// The messages of one node.
     pub(crate) fn said_by(&self, host: &str) -> Vec<String> {
         of(&self.messages, host)
     }
 
-    /// What one node ran.
+    /// The scripts of one node.
     pub(crate) fn run_by(&self, host: &str) -> Vec<String> {
         of(&self.scripts, host)
     }
 }
 
-/// What is left of a message between two nodes of which one is of the version before.
+/// The part of a message that two nodes exchange when one of them is of the version before.
 fn as_heard_by_older(message: &Message) -> Message {
     let mut message = message.clone();
     for name in [field::NAMES, field::LINES, field::EACH_LINE] {
@@ -758,7 +759,7 @@ pub(crate) fn of(entries: &[(String, String)], host: &str) -> Vec<String> {
         .collect()
 }
 
-/// A message of the handshake as tests compare it: type and the fields that matter.
+/// A message of the handshake in the form that tests compare: type and important fields.
 pub(crate) fn text_of(message: &Message) -> Option<String> {
     let kind = message.kind()?;
     let kinds = [

@@ -1,5 +1,5 @@
-//! Replays what was done in a recorded run of two legacy nodes and compares who said and ran
-//! what, in order. Format: `tests/vectors/timelines/README.md`.
+//! Replays the actions of a recorded run of two legacy nodes and compares the messages and scripts
+//! of each node, in order. Format: `tests/vectors/timelines/README.md`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use systole::protocol::settings::AutoFailback;
 
 use super::cluster::{Cluster, of};
 
-/// What was done from outside, and what the legacy nodes did until the next time.
+/// The actions from outside, and what the legacy nodes did until the next ones.
 #[derive(Debug, Default)]
 struct Chapter {
     actions: Vec<String>,
@@ -67,7 +67,7 @@ fn read(file: &str) -> Vec<Chapter> {
     chapters
 }
 
-/// Legacy puts a message on the wire after what it causes: the numbers have the true order.
+/// Legacy puts a message on the wire after its consequences: the numbers have the true order.
 fn close(chapters: &mut [Chapter], numbered: &mut Vec<(u64, String, String)>, lasts_ms: u64) {
     numbered.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     if let Some(chapter) = chapters.last_mut() {
@@ -109,7 +109,7 @@ fn message(text: &str) -> Option<(u64, String)> {
     Some((seq, words.join(" ")))
 }
 
-/// A group starts with its first resource and has stopped with it.
+/// A group is started with its first resource and stopped when that is stopped.
 fn group_script(text: &str) -> Option<String> {
     let mut words = text.split(' ');
     let (resource, operation) = (words.next()?, words.next()?);
@@ -135,8 +135,8 @@ fn status(node: &str, text: &str) -> Option<String> {
     )
 }
 
-/// What must be the same: what each report says, without the helpers' own words and repetitions;
-/// the first `starting`; everything else as it is.
+/// The part that must be the same: the content of each report, without the helpers' own messages
+/// and without repetitions; the first `starting`; everything else unchanged.
 fn essence(messages: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     let mut started = false;
@@ -190,7 +190,8 @@ pub(crate) fn replay(file: &str, model: AutoFailback, until: Option<&str>) {
         }
         cluster.run(chapter.lasts_ms);
         for host in ["node1", "node2"] {
-            // A third opinion that only legacy sends. Spec: docs/protocol/resources.md, 10.4, [D].
+            // A third `stonith` result that only legacy sends. Spec: docs/protocol/resources.md,
+            // 10.4, [D].
             let mut expected = essence(&of(&chapter.messages, host));
             if chapter.actions.iter().any(|action| action.contains(" -k")) {
                 expected.retain(|message| message != "ask_resources all done");
@@ -207,7 +208,7 @@ pub(crate) fn replay(file: &str, model: AutoFailback, until: Option<&str>) {
                 "{place}: {host} ran"
             );
         }
-        // A lone node needs no ten seconds to be sure of itself: legacy says `transition`.
+        // A lone node needs no ten seconds to settle: legacy reports `transition`.
         if !chapter.status.is_empty() && !chapter.status.iter().any(|s| s.contains("transition")) {
             assert_eq!(cluster.holdings(), chapter.status, "{place}");
         }

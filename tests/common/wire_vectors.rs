@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::message::{Message, Value};
 
-/// What the codec has to do with a vector.
+/// What the codec must do with a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codec {
-    /// Decodes and verifies. What happens then is for membership (see [`Vector::verdict`]).
+    /// Decodes and verifies it. The rest is for membership (see [`Vector::verdict`]).
     Accepts,
     /// Decodes without a signature: parser and library vectors.
     Parses,
@@ -29,7 +29,7 @@ pub(crate) struct Vector {
     pub(crate) file: String,
     /// `ucast`, `serial`, `parser only`, ...
     pub(crate) medium: String,
-    /// The whole verdict; of a `made_` vector within the conversation of the README.
+    /// The whole verdict; for a `made_` vector, within the conversation of the README.
     pub(crate) verdict: String,
     /// `netstring`, `classic` or `none`.
     pub(crate) format: String,
@@ -41,9 +41,9 @@ pub(crate) struct Vector {
     pub(crate) trailer: Option<String>,
     /// Whether the inner `auth` field is there and right.
     pub(crate) auth_field_valid: Option<bool>,
-    /// Decoded fields as the index has them.
+    /// Decoded fields, as in the index.
     fields: Option<Json>,
-    /// What comes out of compression.
+    /// The message after decompression.
     pub(crate) inner: Option<Json>,
     /// `(number, method, key)` of the receiver.
     keys: Vec<(u8, Method, Vec<u8>)>,
@@ -63,7 +63,7 @@ impl Vector {
         index.unwrap_or(self.keys[0].0)
     }
 
-    /// What the codec has to do.
+    /// What the codec must do.
     pub(crate) fn codec(&self) -> Codec {
         match self.verdict.as_str() {
             "accept" if self.medium == "library" => Codec::Parses,
@@ -75,7 +75,7 @@ impl Vector {
             | "unknown node"
             | "tracked, then dropped" => Codec::Accepts,
             "ignored silently" if self.format == "none" => Codec::DropsSilently,
-            // A `ts` of zero: authentic, so it is membership that ignores it.
+            // A `ts` of zero: the message is authentic, so membership ignores it.
             "ignored silently" => Codec::Accepts,
             "malformed" => Codec::RefusesForm,
             "parse" => Codec::Parses,
@@ -217,7 +217,7 @@ pub(crate) fn assert_fields(file: &str, expected: &Json, message: &Message) {
     }
 }
 
-/// Long binary values stand in the index by length and SHA-256.
+/// Long binary values are given in the index by length and SHA-256.
 fn assert_bytes(place: &str, value: &Json, bytes: &[u8]) {
     if let Some(length) = value["hex_len"].as_u64() {
         let digest = ring::digest::digest(&ring::digest::SHA256, bytes);

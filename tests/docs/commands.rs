@@ -1,7 +1,7 @@
-//! Command lines of ours in the documents can be given.
+//! The command lines in the documents that use our programs are valid.
 //!
-//! Not checked: commands of other programs, what follows `lab sh`, words in capitals or brackets (placeholders), and
-//! `docs/protocol`, which is about the legacy programs.
+//! Not checked: commands of other programs, the rest of a line after `lab sh`, words in capitals or
+//! brackets (placeholders), and `docs/protocol`, which is about the legacy programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,8 @@ use std::process::Command;
 
 use super::{ROOT, pages, parts, spans, text};
 
-/// What our programs say of themselves: to what they print when they are asked for help or called wrongly comes the manual
-/// page. None of these calls needs a daemon or changes anything.
+/// The options and words that our programs know: their output when they are asked for help or
+/// called wrongly, and the manual page. None of these calls needs a daemon or changes anything.
 #[expect(clippy::disallowed_methods, reason = "a test runs the programs")]
 fn knows() -> BTreeMap<&'static str, String> {
     let said = |program: &str, words: &[&str], manual: &str| {
@@ -50,13 +50,13 @@ fn knows() -> BTreeMap<&'static str, String> {
     knows
 }
 
-/// Whether a word stands in a text, and not as a part of another one.
+/// Whether a word occurs in a text, and not as a part of another word.
 fn has(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     text.split(|c| !part(c)).any(|it| it == word)
 }
 
-/// Why a command line is not true; `None` for one that is, or is no command of ours.
+/// Why a command line is not valid; `None` for a valid one, or for a command of another program.
 fn fault_of(line: &str, knows: &BTreeMap<&str, String>) -> Option<String> {
     let line = line.split(" #").next().unwrap_or_default();
     let line = line.split(" | ").next().unwrap_or_default();

@@ -1,5 +1,6 @@
-//! Who imports whom, read from the source and held against the table "Folders" of docs/architecture.md: a part imports what
-//! its row says, and no row says more. The circles that are left stand below the table, by name.
+//! The imports among the parts of `src`, read from the source and compared with the table "Folders"
+//! of docs/architecture.md: a part imports what its row says, and no row says more. The remaining
+//! circles are listed below the table, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +9,7 @@ use crate::{files, text};
 
 const PAGE: &str = "docs/architecture.md";
 
-/// The parts of the core, and what their code never names.
+/// The parts of the core, and names that their code never uses.
 const CORE: [&str; 6] = ["clock", "node", "notice", "policy", "protocol", "resources"];
 const NEVER_IN_THE_CORE: [&str; 11] = [
     "actix",
@@ -24,7 +25,7 @@ const NEVER_IN_THE_CORE: [&str; 11] = [
     "UnixStream",
 ];
 
-/// What each part uses, with the first place where it does.
+/// What each part uses, with the first place where it does so.
 type Edges = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The code of a file: without comments, and without the tests at its end.
@@ -45,7 +46,7 @@ fn code(text: &str) -> String {
     kept.join("\n")
 }
 
-/// The part that a file of `src` belongs to. A program belongs to none: it may use everything.
+/// The part to which a file of `src` belongs. A program belongs to none: it may use everything.
 fn part(path: &Path) -> Option<String> {
     let first = path.strip_prefix("src").ok()?.components().next()?;
     let name = first.as_os_str().to_str()?.trim_end_matches(".rs");
@@ -59,7 +60,7 @@ fn word(text: &str) -> String {
         .collect()
 }
 
-/// The names that follow `crate::`, each with its line; those of `crate::{a, b::c}` too.
+/// The names after `crate::`, each with its line; also those of `crate::{a, b::c}`.
 fn used(code: &str) -> Vec<(usize, String)> {
     let mut used = Vec::new();
     for (at, found) in code.match_indices("crate::") {
@@ -85,7 +86,7 @@ fn used(code: &str) -> Vec<(usize, String)> {
     used
 }
 
-/// Where the brace closes that stands before `group`.
+/// Where the brace that stands before `group` is closed.
 fn closing(group: &str) -> usize {
     let mut depth = 1;
     for (at, letter) in group.char_indices() {
@@ -141,7 +142,7 @@ fn edges() -> Edges {
     edges
 }
 
-/// The rows of the table: a part in `code` first, what it uses last.
+/// The rows of the table: a part in `code` first, the parts that it uses last.
 fn rows() -> BTreeMap<String, BTreeSet<String>> {
     let page = text(Path::new(PAGE));
     let table = page
@@ -197,7 +198,7 @@ fn each_part_imports_what_its_row_says_and_no_row_says_more() {
     );
 }
 
-/// Everything that a part needs, directly or not.
+/// Everything that a part needs, directly or indirectly.
 fn needs(from: &str, edges: &Edges) -> BTreeSet<String> {
     let mut needs = BTreeSet::new();
     let mut open = vec![from.to_owned()];
@@ -241,7 +242,7 @@ fn the_core_opens_nothing() {
         }
         let code = code(&text(&path));
         for word in NEVER_IN_THE_CORE {
-            // The clock is where the time comes from.
+            // Only the clock may read the time.
             let exempt = path.ends_with("clock.rs");
             assert!(exempt || !code.contains(word), "{}: {word}", path.display());
         }

@@ -1,5 +1,5 @@
-//! The documents are true to the tree. Here: links lead somewhere (other sites are not asked), the book lists every page,
-//! and pages that the tree names are there.
+//! The documents agree with the tree. Here: links have a target (other sites are not checked), the
+//! book lists every page, and pages that the tree names exist.
 
 mod commands;
 mod layers;
@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Files below `place` with one of these endings, relative to the tree; none for all.
+/// Files below `place` with one of these endings, relative to the tree; without endings all files.
 fn files(place: &str, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut places = vec![PathBuf::from(place)];
@@ -36,7 +36,7 @@ fn files(place: &str, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// Empty for a file that is no text.
+/// Empty for a file that is not text.
 fn text(path: &Path) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_default()
 }
@@ -47,7 +47,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Paragraphs of a page outside fenced blocks, and lines inside blocks of shell commands.
+/// Paragraphs of a page outside fenced blocks, and lines in blocks of shell commands.
 fn parts(page: &str) -> (Vec<String>, Vec<&str>) {
     let (mut prose, mut shell) = (String::new(), Vec::new());
     let mut fence: Option<&str> = None;
@@ -63,7 +63,7 @@ fn parts(page: &str) -> (Vec<String>, Vec<&str>) {
     (prose.split("\n\n").map(str::to_owned).collect(), shell)
 }
 
-/// The spans between backticks, and what is left without them.
+/// The spans between backticks, and the rest without them.
 fn spans(paragraph: &str) -> (Vec<String>, String) {
     let parts: Vec<&str> = paragraph.split('`').collect();
     let code = parts.iter().skip(1).step_by(2);
@@ -71,7 +71,7 @@ fn spans(paragraph: &str) -> (Vec<String>, String) {
     (code, parts.iter().step_by(2).copied().collect())
 }
 
-/// The name of a heading in a link.
+/// The anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
     let plain = heading.trim_start_matches('#').trim();
@@ -83,7 +83,7 @@ fn anchor(heading: &str) -> String {
         .replace(' ', "-")
 }
 
-/// Lines that begin with `#`, which no code of ours in a page does outside a block.
+/// Lines that begin with `#`. In code they occur only in fenced blocks.
 fn heading_lines(page: &Path) -> Vec<String> {
     let page = text(page);
     let (prose, _) = parts(&page);
@@ -162,7 +162,7 @@ fn the_summary_lists_every_page_once() {
     assert_eq!(listed, pages);
 }
 
-/// Everything that names documents.
+/// All files that may name documents.
 fn sources() -> Vec<PathBuf> {
     let places = [
         "src",

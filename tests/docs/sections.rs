@@ -1,4 +1,4 @@
-//! A comment that names a section of `docs/protocol` names one that is there.
+//! A comment that names a section of `docs/protocol` names one that exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The reference has every directive and every line of the catalogue, log lines read as it says, and the tests that the
-//! defects name exist.
+//! The reference contains every directive and every line of the catalogue, log lines are worded as
+//! it says, and the tests named in the list of defects exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn every_directive_is_in_the_reference() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The lines that are legacy's are held to their words by `tests/ha_log.rs`.
+/// `tests/ha_log.rs` checks the texts of the legacy lines.
 #[test]
 fn log_lines_of_our_own_read_as_the_reference_says() {
     let code = files("src", &["rs"])
@@ -66,7 +66,7 @@ fn every_line_of_the_catalogue_is_in_the_reference() {
     let page = text(Path::new("docs/reference/log.md"));
     let rows = catalogue.lines().filter(|line| line.ends_with("\";"));
     let texts = rows.filter_map(|row| row.split_once('"')?.1.strip_suffix("\";"));
-    // Long ones are cut short there; what is named by a number or a name stands in capitals.
+    // Long texts are shortened on the page; numbers and names are replaced by words in capitals.
     let described = |text: &&str| {
         let mut fixed = text
             .split(['{', '}'])

@@ -1,4 +1,4 @@
-//! Nobody else's address: what a node does when another host has its service address, when an
+//! Addresses of other hosts: what a node does when another host has its service address, when an
 //! address is where it must not be, and after such a conflict.
 
 use std::fs;
@@ -13,10 +13,10 @@ use super::{OURS_OURS, SYSTOLE_OWNER, run};
 /// Service address of a third group, on IPv6.
 const ADDRESS_6: &str = "fd77::64";
 
-/// What the log says of a group that is not started.
+/// The log text for a group that is not started.
 const REFUSED: &str = "is not started: another host has its address";
 
-/// What it says of every further try.
+/// The log text for every further attempt.
 const ASKED_AGAIN: &str = "failed to start: trying again";
 
 fn quick(kinds: [Kind; 2]) -> PairConfig {
@@ -25,7 +25,7 @@ fn quick(kinds: [Kind; 2]) -> PairConfig {
     config
 }
 
-/// An administrator's, or a stranger's, `ip address`.
+/// An `ip address` command, as an administrator or another host would run it.
 fn address(pair: &Pair, host: &str, verb: &str, address: &str) {
     let nodad = if address.contains(':') { "nodad" } else { "" };
     let length = if address.contains(':') { 64 } else { 24 };
@@ -41,7 +41,7 @@ fn mac(pair: &Pair, host: &str) -> String {
         .to_owned()
 }
 
-/// The third host writes down who announces the address.
+/// The third host records which hosts announce the address.
 struct Ears {
     file: std::path::PathBuf,
 }
@@ -57,7 +57,7 @@ impl Ears {
         Self { file }
     }
 
-    /// How often the host of that hardware address has said that the address is its own.
+    /// How often the host with that hardware address has announced the address as its own.
     fn heard(&self, mac: &str) -> usize {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         let own = format!("Request who-has {ADDRESS_1} ");
@@ -68,7 +68,8 @@ impl Ears {
     }
 }
 
-/// A lone node asks before it takes: what a stranger has is not started, the rest is.
+/// A lone node asks before it takes: a group whose address another host has is not started, the
+/// others are.
 fn lone_start(kinds: [Kind; 2]) {
     let mut config = quick(kinds).with_second_group();
     let line = format!("node1 IPv6addr::{ADDRESS_6}/64/eth0 dummy::c\n");
@@ -107,8 +108,9 @@ fn a_lone_start_takes_nobodys_address() {
     run("addresses::lone_start", OURS_OURS, lone_start);
 }
 
-/// A node that hears nothing finds the address at the other, which hears it: the one that runs
-/// nothing says so, and the one that serves goes on, now and when both hear each other.
+/// A node that receives nothing finds the address at the other node, which receives it. The node
+/// that runs nothing reports so, and the node that serves goes on, also when both receive each
+/// other.
 fn deaf_start(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds));
     pair.start_settled();
@@ -131,7 +133,7 @@ fn deaf_start(kinds: [Kind; 2]) {
             &format!("{} rscstatus", env!("CARGO_BIN_EXE_cl_status")),
         )
     };
-    // While it asks once more it is in transition.
+    // While it asks again it is in transition.
     wait_until(LONG, "cl_status says none", || {
         cl_status("node1").trim() == "none"
     });
@@ -163,7 +165,7 @@ fn long_a_deaf_start_beside_legacy() {
     );
 }
 
-/// Where the administrator says so, nobody is asked.
+/// If the administrator has set it so, the network is not asked.
 fn lone_start_unasked(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds));
     let settings = pair.lab.dir("node1").join("ha.d/systole.toml");
@@ -184,8 +186,8 @@ fn a_lone_start_that_must_not_ask() {
     );
 }
 
-/// A stranger takes the address that is served: that is noticed, and answered when it is over. A
-/// takeover does not ask, whoever has the address.
+/// Another host takes the address that is served: the node notices it, and announces the address
+/// when the conflict is over. A takeover does not ask, whichever host has the address.
 fn rival(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds));
     pair.start_settled();
@@ -200,7 +202,7 @@ fn rival(kinds: [Kind; 2]) {
     let defended = ears.heard(&owner);
     address(&pair, "client", "del", ADDRESS_1);
     pair.wait_log("node1", "is the only owner of its addresses again");
-    // At once, and again more slowly.
+    // At once, and again at growing intervals.
     wait_until(LONG, "the owner announces again", || {
         ears.heard(&owner) >= defended + 4
     });
@@ -217,7 +219,8 @@ fn a_rival_is_noticed_and_answered() {
     run("addresses::rival", OURS_OURS, rival);
 }
 
-/// What was added by hand on a node that does not hold the group goes; what it holds stays.
+/// An address that was added by hand on a node that does not hold the group is removed; addresses
+/// of held groups stay.
 fn added_by_hand(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds).with_second_group());
     pair.start_both();
@@ -236,7 +239,7 @@ fn added_by_hand(kinds: [Kind; 2]) {
     );
     let changes = address_changes(&pair.lab, ours, ADDRESS_1);
     assert_eq!(changes.len(), 1, "{changes:?}");
-    // Where the administrator wants to hear of it only.
+    // If the administrator only wants a report.
     pair.stop(ours);
     wait_until(LONG, "the end of the process", || {
         pair.lab
@@ -252,7 +255,7 @@ fn added_by_hand(kinds: [Kind; 2]) {
     let before = pair.log_count(ours, &line);
     address(&pair, ours, "add", ADDRESS_2);
     pair.wait_log_count(ours, &line, before + 1);
-    // Three more looks.
+    // Three more checks.
     std::thread::sleep(Duration::from_secs(15));
     assert_eq!(pair.log_count(ours, &line), before + 1);
     assert!(pair.has_address(ours, ADDRESS_2));
@@ -265,7 +268,7 @@ fn an_address_added_by_hand_goes() {
 }
 
 /// Daemon and guardian are killed at once and the other node takes over: the address that is left
-/// goes when the node is started again, and stays with the other.
+/// is removed when the node is started again, and stays on the other.
 fn left_behind(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds));
     pair.start_settled();
@@ -293,7 +296,8 @@ fn an_address_left_behind_goes() {
     run("addresses::left_behind", OURS_OURS, left_behind);
 }
 
-/// The same where nobody took over: what is left serves on until the node holds it again.
+/// The same where no node took over: the address that is left serves on until the node holds it
+/// again.
 fn left_behind_alone(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds));
     pair.start("node1");
@@ -316,7 +320,7 @@ fn an_address_left_behind_alone_serves_on() {
 }
 
 /// Heartbeats are lost for longer than the dead time while the network works, so both serve. When
-/// they hear each other again one is left, and it announces the address.
+/// they receive each other again one of them remains, and announces the address.
 fn split_brain(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(kinds));
     pair.start_settled();

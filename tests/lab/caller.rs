@@ -1,12 +1,12 @@
-//! What whoever starts the daemon hands down to it.
+//! Signal settings that the daemon inherits from the program that starts it.
 
 use super::history::count;
 use super::host::Kind;
 use super::pair::{ADDRESS_1, Pair, PairConfig};
 use super::{OURS_OURS, run};
 
-/// The caller wants to hear of no child. The daemon does: else nobody learns how a script ended, and every
-/// start and stop has failed, until the machine is rebooted.
+/// The caller ignores SIGCHLD. The daemon must not: else exit codes of scripts are lost, and every
+/// start and stop counts as failed, until the machine is rebooted.
 fn ignores_its_children(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     let program = pair.daemon("node1");

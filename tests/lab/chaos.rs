@@ -1,6 +1,6 @@
-//! Random trouble for a pair of two groups with slow scripts on two cables: one to four things go wrong
-//! at once, then there is peace, and each group has to have one owner again. What happens is drawn from a
-//! printed seed (`CHAOS_SEED`); the times are those of real processes, so a seed repeats the plan, not the
+//! Random trouble for a pair of two groups with slow scripts on two cables: one to four faults at
+//! once, then peace, and each group must have one owner again. The acts are drawn from a printed
+//! seed (`CHAOS_SEED`); the times are those of real processes, so a seed repeats the plan, not the
 //! run.
 
 use std::collections::BTreeMap;
@@ -19,31 +19,33 @@ use super::partition::signal_all;
 /// The groups: address and name of the script.
 const GROUPS: [(&str, &str); 2] = [(ADDRESS_1, "a"), (ADDRESS_2, "b")];
 const CABLES: [&str; 2] = ["eth0", "eth1"];
-/// Of the configuration, in milliseconds.
+/// In the configuration, in milliseconds.
 const DEADTIME_MS: u64 = 2_000;
-/// A new start takes initdead and ten seconds of agreement, a hand-over behind it the scripts.
+/// A new start takes initdead and ten seconds of agreement; a hand-over after it takes the time of
+/// the scripts.
 const PEACE: Duration = Duration::from_secs(75);
-/// How long what is settled has to stay so: a restart of a legacy node begins seconds later.
+/// How long a settled state must last: a restart of a legacy node begins seconds later.
 const CALM: Duration = Duration::from_secs(4);
 /// A stop that takes longer than this hangs: a person would cut the power.
 const STOP: Duration = Duration::from_secs(60);
-/// After the third death within a minute our node gives everything up and stays down, as documented.
+/// After the third death within a minute a Systole node releases everything and stays down, as
+/// documented.
 const DEATHS_APART: Duration = Duration::from_secs(35);
 
-/// One thing that goes wrong, or that a person does.
+/// One fault, or one act of a person.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Act {
     /// One cable of a node is unplugged until the peace.
     Unplugged(usize, usize),
-    /// Every cable of a node is.
+    /// Every cable of a node is unplugged.
     CutOff(usize),
-    /// What a node sends over one cable is lost.
+    /// Messages that a node sends over one cable are lost.
     MuteOn(usize, usize),
-    /// What a node sends is lost.
+    /// Messages that a node sends are lost.
     Mute(usize),
-    /// A share of all that a node sends is lost, in percent.
+    /// A share of the messages that a node sends is lost, in percent.
     Loss(usize, u32),
-    /// All processes of a node stand still, in milliseconds.
+    /// All processes of a node are suspended, in milliseconds.
     Frozen(usize, u64),
     /// An interface goes down and comes back, in milliseconds.
     Flaps(usize, usize, u64),
@@ -55,16 +57,16 @@ enum Act {
     Restarted(usize),
     /// `heartbeat -r` after a change of `ha.cf`.
     Reloaded(usize),
-    /// The power goes, and comes back with the peace.
+    /// Power is cut, and returns with the peace.
     PowerCut(usize),
     /// The daemon alone is killed.
     Killed(usize),
-    /// A node gives everything away, and one daemon is killed so many milliseconds later.
+    /// A node gives everything away, and one daemon is killed this many milliseconds later.
     KilledInHandOver(usize, usize, u64),
 }
 
-/// Draws one. Only our daemon is killed alone: a legacy node whose main process dies leaves what it runs
-/// behind, unguarded, and nothing beside it can help.
+/// Draws one. Only our daemon is killed alone: when the main process of a legacy node dies, its
+/// resources run on unguarded, and no other node can help.
 fn draw(rng: &mut StdRng, kinds: [Kind; 2]) -> Act {
     let node = rng.random_range(0..2);
     let cable = rng.random_range(0..2);
@@ -99,7 +101,7 @@ impl Act {
         }
     }
 
-    /// Does it. What lasts until the peace is undone by [`make_peace`].
+    /// Carries it out. [`make_peace`] undoes effects that last until then.
     fn carry_out(self, pair: &Pair) {
         let lab = &pair.lab;
         let silence = |node: usize, cable: usize| {
@@ -153,7 +155,7 @@ fn pass(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }
 
-/// A command of a person; a node that is down or stands still refuses it, which is nobody's fault.
+/// A command of a person. A node that is down or suspended refuses it, which is no fault.
 fn ask(pair: &Pair, node: &str, command: &str) {
     let script = format!("timeout 10 /usr/share/heartbeat/{command}");
     pair.lab.sh(node, &script);
@@ -167,7 +169,7 @@ fn is_up(pair: &Pair, node: &str) -> bool {
     !pair.lab.sh(node, "pgrep -x heartbeat").is_empty()
 }
 
-/// Waits for the end of a stop; one that hangs is ended as a person would.
+/// Waits for the end of a stop; a stop that hangs is ended as a person would.
 fn wait_gone(pair: &Pair, node: &str) {
     let begin = Instant::now();
     while is_up(pair, node) {
@@ -178,7 +180,7 @@ fn wait_gone(pair: &Pair, node: &str) {
     }
 }
 
-/// Everything is mended and both nodes are there.
+/// Every fault is ended and both nodes run.
 fn make_peace(pair: &Pair) {
     let lab = &pair.lab;
     for node in NODES {
@@ -197,7 +199,7 @@ fn make_peace(pair: &Pair) {
     }
 }
 
-/// What is wrong now, if anything is.
+/// The present fault, if there is one.
 fn complaint(pair: &Pair) -> Option<String> {
     let mut owned: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (address, script) in GROUPS {
@@ -227,7 +229,7 @@ fn complaint(pair: &Pair) -> Option<String> {
     None
 }
 
-/// Waits until nothing is wrong and stays so.
+/// Waits until there is no fault and none follows.
 fn calm(pair: &Pair) -> Result<(), String> {
     let begin = Instant::now();
     let mut since = None;
@@ -246,8 +248,8 @@ fn calm(pair: &Pair) -> Result<(), String> {
     }
 }
 
-/// A legacy node may be stuck beyond anybody's help but a person's: what our node says of it within a minute
-/// names the command, and that has to help. `None`: nothing is said, or both nodes are ours.
+/// A legacy node may be blocked so that only a person can help: within a minute our node's log
+/// names the command, and that must help. `None`: no line was logged, or both nodes are Systole.
 fn as_told(pair: &Pair) -> Option<String> {
     let node = |kind: Kind| NODES.into_iter().find(|node| pair.kind(node) == kind);
     let (ours, legacy) = (node(Kind::Systole)?, node(Kind::Legacy)?);
@@ -273,20 +275,20 @@ fn as_told(pair: &Pair) -> Option<String> {
             && line.contains("may not report it")
     });
     if stays && pair.holds(ours) == "none" {
-        // It runs what it does not report. The line in our log names the command.
+        // It runs groups that it does not report. The line in our log names the command.
         ask(pair, ours, "hb_takeover");
         return Some(format!("hb_takeover on {ours}"));
     }
     if pair.holds(legacy) != "transition" {
         return None;
     }
-    // It waits for the end of a standby that the other side's new run knows nothing of.
+    // It waits for the end of a standby that the other node's new run does not know.
     Act::Reloaded(usize::from(legacy == NODES[1])).carry_out(pair);
     Some(format!("heartbeat -r on {legacy}"))
 }
 
-/// How often the other node has seen each of our nodes begin a new generation; a legacy node begins one for
-/// reasons of its own.
+/// How often the other node has seen each of our nodes begin a new generation; a legacy node also
+/// begins them for its own reasons.
 fn generations(pair: &Pair) -> [usize; 2] {
     NODES.map(|node| {
         let seen = format!("Heartbeat restart on node {node}");
@@ -299,7 +301,7 @@ fn generations(pair: &Pair) -> [usize; 2] {
     })
 }
 
-/// Each trouble may cost a node one generation when it begins and one when it is over.
+/// Each fault may cost a node one generation when it begins and one when it ends.
 fn assert_few_generations(before: [usize; 2], after: [usize; 2], acts: usize) {
     let allowed = 2 * acts + 2;
     for (before, after) in before.into_iter().zip(after) {
@@ -308,7 +310,7 @@ fn assert_few_generations(before: [usize; 2], after: [usize; 2], acts: usize) {
     }
 }
 
-/// How long the trouble goes on: `CHAOS_SECONDS`, or as long as the tier gives it.
+/// How long the faults go on: `CHAOS_SECONDS`, or the time of the tier.
 fn length(default: u64) -> Duration {
     let seconds = std::env::var("CHAOS_SECONDS")
         .ok()
@@ -329,7 +331,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "chaos: {text}");
 }
 
-/// Rounds of trouble and peace for so many seconds.
+/// Rounds of faults and peace for this many seconds.
 pub fn run(name: &str, kinds: [Kind; 2], failback: &'static str, seconds: u64) {
     let seed = seed();
     say(&format!("{name}: seed {seed}, auto_failback {failback}"));
@@ -358,7 +360,7 @@ pub fn run(name: &str, kinds: [Kind; 2], failback: &'static str, seconds: u64) {
             .map(|_| (rng.random_range(0..3_000), draw(&mut rng, kinds)))
             .collect();
         let lasts = rng.random_range(500..8_000);
-        // One death a round, and not another one soon.
+        // One death in a round, and no other soon after.
         let mut killed = false;
         acts.retain(|(_, act)| {
             let Some(node) = act.kills() else { return true };

@@ -10,7 +10,7 @@ use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 const LEGACY_CL_STATUS: &str = "/usr/bin/cl_status";
 const OUR_CL_STATUS: &str = env!("CARGO_BIN_EXE_cl_status");
 
-/// Who asks: words before the command.
+/// The users who ask: words before the command.
 const USERS: [(&str, &str); 3] = [
     ("root", ""),
     (
@@ -218,7 +218,7 @@ fn install_setgid(pair: &Pair) -> String {
     place.to_owned()
 }
 
-/// Clients that break every rule: the node beats on, others are served, the log stays small.
+/// Clients that break every rule: heartbeats go on, other clients are served, the log stays small.
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn clients_hostile() {
@@ -314,8 +314,8 @@ print('survived')
     assert!(log.len() < 200_000, "the log grew to {} bytes", log.len());
 }
 
-/// As many clients at once, each with every heartbeat to read and a question now and then: no beat
-/// of ours is late, here or there, and everyone is answered.
+/// As many clients at once, each reading every heartbeat and asking a question now and then: no
+/// heartbeat of ours is late, here or there, and every client gets its answers.
 fn two_hundred_clients(pair: &Pair) {
     let file = pair.lab.shared().join("many.py");
     std::fs::write(&file, include_str!("programs/many.py")).expect("script");
@@ -329,8 +329,8 @@ fn two_hundred_clients(pair: &Pair) {
     }
 }
 
-/// Legacy `ipfail`, `ccm` and `dopd`, respawned by our daemon beside a legacy node, find each other;
-/// `ipfail` moves the group when the owner loses the ping node.
+/// Legacy `ipfail`, `ccm` and `dopd`, respawned by our daemon beside a legacy node, find each
+/// other; `ipfail` moves the group when the owner loses the ping node.
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn clients_legacy_programs() {

@@ -1,6 +1,6 @@
-//! One host's clocks jump while the pair runs: its wall clock is set an hour either way, or it was
-//! suspended. Nothing of the machine's own clocks is touched: a library that is loaded before the
-//! daemon answers for them.
+//! One host's clocks jump while the pair runs: its wall clock is set an hour ahead or back, or the
+//! host was suspended. The machine's own clocks are not changed: a library that is loaded before
+//! the daemon answers instead of them.
 
 use std::fs;
 use std::path::Path;
@@ -13,23 +13,23 @@ use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::partition::signal_all;
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
-/// Of the pair's configuration.
+/// In the pair's configuration.
 const DEADTIME: Duration = Duration::from_secs(2);
-/// What the clock is set by, in seconds.
+/// By how many seconds the clock is set.
 const STEP: i64 = 3_600;
-/// No lateness in these tests is as long as this, but for one that comes of a stepped clock.
+/// No lateness in these tests is as long as this, except one caused by a stepped clock.
 const LATE_MS: u64 = 60_000;
-/// Debian's libfaketime: reads what to add to the wall clock from a file, at every question.
+/// Debian's libfaketime: at every question it reads from a file what to add to the wall clock.
 const LIBRARY: &str = "/usr/lib/*/faketime/libfaketimeMT.so.1";
 
-/// The pair starts, with the clock of `node` in our hands.
+/// Starts the pair so that the test controls the clock of `node`.
 fn start(pair: &Pair, node: &str, library: &str, more: &[&str]) {
     for name in NODES {
         if name != node {
             pair.start(name);
             continue;
         }
-        // The library keeps files there, named by process ids, which are those of other hosts too.
+        // The library keeps files there, named after process ids, which other hosts use too.
         pair.lab.sh(name, "mount -t tmpfs shm /dev/shm");
         let preload = format!("LD_PRELOAD={library}");
         let daemon = pair.daemon(name);
@@ -46,7 +46,7 @@ fn start(pair: &Pair, node: &str, library: &str, more: &[&str]) {
         "cd /proc; for p in [0-9]*; do grep -q '^heartbeat: ' $p/cmdline && \
          echo $p $(grep -c -e faketime -e suspend $p/maps); done; true",
     );
-    // Ours and its guardian; the legacy program is more.
+    // Our daemon and its guardian; the legacy program has more processes.
     assert!(daemons.lines().count() >= 2, "{daemons}");
     let missed = daemons.lines().filter(|line| line.ends_with(" 0")).count();
     assert_eq!(missed, 0, "the library is not loaded by all: {daemons}");
@@ -58,7 +58,7 @@ fn wall() -> i64 {
 }
 
 /// By how many seconds the time in a node's status messages differs from the real one, as a third
-/// host reads it on the wire.
+/// host receives them.
 fn offset_on_the_wire(pair: &Pair, node: &str) -> i64 {
     let from = if node == NODES[0] {
         "10.77.0.1"
@@ -75,7 +75,7 @@ fn offset_on_the_wire(pair: &Pair, node: &str) -> i64 {
     i64::from_str_radix(stamp, 16).expect("hex") - wall()
 }
 
-/// Lateness of that many milliseconds or more that a node has logged.
+/// Logged lateness of a node of that many milliseconds or more.
 fn late(pair: &Pair, node: &str, least_ms: u64) -> Vec<String> {
     let log = pair.lab.log(node);
     let lines = log.lines().filter(|line| {
@@ -88,7 +88,7 @@ fn late(pair: &Pair, node: &str, least_ms: u64) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// The clock of `node` is an hour ahead, then right, then an hour behind.
+/// The clock of `node` is an hour ahead, then correct, then an hour behind.
 fn stepped(kinds: [Kind; 2], node: &str) {
     let pair = Pair::new(PairConfig::new(kinds));
     let library = pair.lab.sh("client", &format!("echo {LIBRARY}"));
@@ -96,7 +96,7 @@ fn stepped(kinds: [Kind; 2], node: &str) {
     assert!(Path::new(library).exists(), "libfaketime is not installed");
     let file = pair.lab.dir(node).join("wall-clock");
     let set = |offset: i64| {
-        // In one piece: it may be read at any moment.
+        // Replaced as a whole: it may be read at any moment.
         let new = file.with_extension("new");
         fs::write(&new, format!("{offset:+}\n")).expect("the offset");
         fs::rename(new, &file).expect("the offset");
@@ -107,7 +107,7 @@ fn stepped(kinds: [Kind; 2], node: &str) {
         place.as_str(),
         "FAKETIME_NO_CACHE=1",
         "FAKETIME_DONT_FAKE_MONOTONIC=1",
-        // It breaks their sleeping.
+        // The library breaks their sleeping.
         "FAKETIME_SKIP_CMDS=sleep,bash,sh,date",
     ];
     start(&pair, node, library, &words);
@@ -115,7 +115,7 @@ fn stepped(kinds: [Kind; 2], node: &str) {
     let before = NODES.map(|node| (calls(node), address_changes(&pair.lab, node, ADDRESS_1)));
     for offset in [STEP, 0, -STEP] {
         set(offset);
-        // As long as it takes to believe a node dead whose messages do not count.
+        // Long enough to declare a node dead whose messages do not count.
         std::thread::sleep(DEADTIME * 2);
         let seen = offset_on_the_wire(&pair, node);
         assert!((seen - offset).abs() < 60, "{seen} s, not {offset} s");
@@ -131,7 +131,7 @@ fn stepped(kinds: [Kind; 2], node: &str) {
         assert_eq!(late(&pair, node, LATE_MS), [""; 0]);
         assert_eq!(pair.holds(node), "local");
     }
-    // Both still listen to each other, for more than beats.
+    // The nodes still receive each other's other messages, not only heartbeats.
     pair.operator("node1", "hb_standby all");
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.wait_holds("node2", "all");
@@ -158,7 +158,7 @@ steps! {
     long_legacy_standby_beside_ours_is_set: SYSTOLE_OWNER "node2";
 }
 
-/// A host is suspended for five dead times: its processes stand still, and afterwards their
+/// A host is suspended for five dead times: its processes are stopped, and afterwards their
 /// monotonic clock is behind while the boot clock is not.
 fn suspended(kinds: [Kind; 2], node: &str) {
     let pair = Pair::new(PairConfig::new(kinds));
@@ -174,7 +174,7 @@ fn suspended(kinds: [Kind; 2], node: &str) {
     let file = pair.lab.dir(node).join("suspended");
     let place = format!("SUSPENDED_FILE={}", file.display());
     start(&pair, node, &library.display().to_string(), &[&place]);
-    // A node announces a longer dead time in its first five seconds.
+    // A node announces a longer dead time for its first five seconds.
     std::thread::sleep(Duration::from_secs(6));
     let starts = count(&pair.lab, node, "start", "a");
     let time = DEADTIME * 5;
@@ -182,10 +182,10 @@ fn suspended(kinds: [Kind; 2], node: &str) {
     std::thread::sleep(time);
     fs::write(&file, time.as_secs().to_string()).expect("the time");
     signal_all(&pair, node, "CONT");
-    // `the machine was suspended`, unless the signal stopped the thread between its looks at the two
-    // clocks: then it takes the stop for the cause.
+    // `the machine was suspended`, unless the signal stopped the thread between its readings of the
+    // two clocks: then it logs the stop as the cause.
     pair.wait_log(node, "cause of the delay: ");
-    // It was given up, whatever it held.
+    // It was declared dead, whatever it held.
     pair.wait_log(node, "giving up everything");
     pair.wait_owner(peer, ADDRESS_1, "a");
     for name in NODES {
@@ -204,7 +204,7 @@ fn suspended(kinds: [Kind; 2], node: &str) {
         starts,
         "it took something"
     );
-    // The whole time counts, less the moments at its ends.
+    // The whole time counts, except the moments at its ends.
     let most = u64::try_from(time.as_millis()).expect("ms") * 9 / 10;
     assert!(!late(&pair, node, most).is_empty());
 }

@@ -1,5 +1,5 @@
-//! Beside a node that is deaf or has lost track of itself: one owner all the same, and the one that
-//! can still speak says what is wrong.
+//! Beside a node that receives nothing or has a wrong view of itself: one owner all the same, and
+//! the log of the other node says what is wrong.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
 const OLDER_OLDER: [Kind; 2] = [Kind::Older, Kind::Older];
 
-/// Nothing happens for some time: the only way to see that something does *not* come.
+/// Waits: the only way to see that something does *not* happen.
 fn let_pass(time: Duration) {
     std::thread::sleep(time);
 }
@@ -23,8 +23,8 @@ fn owners(pair: &Pair) -> [Vec<&'static str>; 2] {
     [ADDRESS_1, ADDRESS_2].map(|address| pair.owners(address))
 }
 
-/// All is cut, both take everything; then ours (node1) hears the legacy node, which does not hear it
-/// yet; then that hears as well.
+/// Everything is cut, both take everything; then ours (node1) receives the legacy node, which does
+/// not receive it yet; then that receives as well.
 fn heals_in_one_direction_first(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start_settled();
@@ -48,8 +48,8 @@ fn heals_in_one_direction_first(kinds: [Kind; 2]) {
     assert_eq!(owners(&pair), [["node2"], ["node2"]]);
 }
 
-/// A legacy giver is asked for everything while it gives back what it had taken: it sends that on and
-/// ignores it itself.
+/// A legacy giver is asked for everything while it gives back what it had taken: it forwards the
+/// request and ignores it itself.
 fn asked_for_all_while_it_gives_back(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds).with_failback("on");
     config.resources =
@@ -73,8 +73,8 @@ fn asked_for_all_while_it_gives_back(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// The legacy node takes everything and is executed anew while its script starts it: its new process
-/// does not report what the script goes on to start.
+/// The legacy node takes everything and is restarted in place while its script starts it: its new
+/// process does not report what the script goes on to start.
 fn begins_anew_while_it_takes(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources =
@@ -102,8 +102,9 @@ fn begins_anew_while_it_takes(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// Our daemon is killed while it gives to the legacy node, and nobody knows of the standby any more: it
-/// waits for an hour then, and ignores what its operator and we say.
+/// Our daemon is killed while it gives to the legacy node, and its successor does not know the
+/// standby: the legacy node then waits for an hour, and ignores the commands of its operator and of
+/// our node.
 fn hangs_in_a_standby(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources =
@@ -145,8 +146,8 @@ fn hangs_in_a_standby(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// The legacy node stops for half a minute what it gives us, and we lose our power meanwhile: back within its
-/// dead time, we hear that it holds nothing.
+/// The legacy node stops for half a minute the groups that it gives us, and we lose our power
+/// meanwhile: we are back within its dead time, and it reports that it holds nothing.
 fn back_at_once_while_it_gives(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources =
@@ -170,8 +171,8 @@ fn back_at_once_while_it_gives(kinds: [Kind; 2]) {
     assert_eq!(count(&pair.lab, "node2", "start", "a"), 1);
 }
 
-/// The legacy node is executed anew while it is cut off, and goes on holding its own, which we have taken
-/// meanwhile.
+/// The legacy node is restarted in place while it is cut off, and goes on holding its own groups,
+/// which we have taken meanwhile.
 fn begins_anew_in_a_cut(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start_settled();
@@ -185,7 +186,7 @@ fn begins_anew_in_a_cut(kinds: [Kind; 2]) {
         pair.has_address("node2", ADDRESS_1) && pair.runs("node2", "a")
     });
     pair.lab.link("node1", "eth0", true);
-    // It may take everything just before it hears us again.
+    // It may take everything just before it receives us again.
     let settled = || {
         let groups = [(ADDRESS_1, "a"), (ADDRESS_2, "b")];
         let one = groups.into_iter().all(|(address, name)| {
@@ -201,16 +202,16 @@ fn begins_anew_in_a_cut(kinds: [Kind; 2]) {
     let_pass(Duration::from_secs(5));
     assert!(settled());
     if owners(&pair) == [["node1"], ["node2"]] {
-        // What runs where it belongs was not touched.
+        // Groups that ran on their owner were not touched.
         assert_eq!(count(&pair.lab, "node2", "stop", "b"), 0);
     }
 }
 
-/// A message that begins with `###`, `11:(0)t=stat`: as far as a filter of the host can look.
+/// A message that begins with `###`, `11:(0)t=stat`: as much as a filter of the host can match.
 const STATUS: &str = "udp dport 694 @th,64,128 0x2323230a31313a283029743d73746174";
 
-/// Both hold everything, and what node1 says of that comes before its next status: to node2 it still
-/// counts as dead. Gives how many generations node2 has begun.
+/// Both hold everything, and node1's report about it comes before its next status: to node2 it
+/// still counts as dead. Returns how many generations node2 has begun.
 fn reports_before_a_status(kinds: [Kind; 2]) -> usize {
     let mut config = PairConfig::new(kinds).with_failback("on");
     config.times = "keepalive 200ms\nwarntime 500ms\ndeadtime 1\ninitdead 10\n".into();
@@ -222,7 +223,7 @@ fn reports_before_a_status(kinds: [Kind; 2]) -> usize {
     let acquisitions = pair.log_count("node1", acquired);
     let begun = || pair.log_count("node2", "info: Heartbeat generation:");
     let before = begun();
-    // What it holds is gone, so that it starts it once more when it is alone.
+    // Its resource is removed, so that it starts it again when it is alone.
     pair.lab.sh(
         "node1",
         &format!("ip addr del {ADDRESS_1}/24 dev eth0; rm /run/dummy-a"),
@@ -256,13 +257,14 @@ fn a_report_before_a_status_often(kinds: [Kind; 2]) {
     }
 }
 
-/// What the version before does is counted, not judged: it releases and takes at every word.
+/// The behaviour of the version before is counted, not judged: it releases and takes at every
+/// message.
 fn a_report_before_a_status_counted(kinds: [Kind; 2]) {
     let begun: Vec<usize> = (0..5).map(|_| reports_before_a_status(kinds)).collect();
     let _ = writeln!(std::io::stderr(), "{kinds:?}: generations begun {begun:?}");
 }
 
-/// Its own address is gone, and it holds the group all the same: nobody answers.
+/// Its own address is gone, and it still holds the group: no host answers.
 fn claims_and_runs_nothing(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start_settled();
@@ -283,7 +285,7 @@ fn claims_and_runs_nothing(kinds: [Kind; 2]) {
     assert!(!ask("status").contains("NOBODY ANSWERS"));
 }
 
-/// The legacy node has the address of our group, which it does not claim: a run before left it there.
+/// The legacy node has the address of our group, which it does not claim: left by an earlier run.
 fn has_what_it_does_not_claim(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     let address = format!("{ADDRESS_2}/24 dev eth0");
@@ -300,8 +302,8 @@ fn has_what_it_does_not_claim(kinds: [Kind; 2]) {
     }
 }
 
-/// The owner's address was removed by hand, then its interface goes down for about a dead time: it comes
-/// back in the moment in which it is declared dead.
+/// The owner's address was removed by hand, then its interface goes down for about a dead time: it
+/// comes back at the moment when it is declared dead.
 fn flapping_interface(kinds: [Kind; 2]) {
     begin_anew_once_at_most(kinds, 2, CALM_MS);
 }
@@ -316,8 +318,9 @@ fn begin_anew_once_at_most(kinds: [Kind; 2], times: u32, calm: u32) {
     }
 }
 
-/// What the version before does is counted, not judged: more than one generation of a node shows that its
-/// heal was hit in the moment in which nodes that answer every word release and take in turn.
+/// The behaviour of the version before is counted, not judged: more than one generation of a node
+/// shows that the heal came at the moment when nodes that answer every message release and take in
+/// turn.
 fn flapping_interface_counted(kinds: [Kind; 2]) {
     let flaps_wanted = std::env::var("FLAPS")
         .ok()
@@ -332,7 +335,7 @@ fn flapping_interface_counted(kinds: [Kind; 2]) {
 
 /// Shortest time for which the interface is down.
 const DOWN_MS: u32 = 700;
-/// Shortest time between the loss of the address and that.
+/// Shortest time between the removal of the address and that.
 const CALM_MS: u32 = 2_000;
 
 /// The most generations that a node has begun, for each flap.
@@ -355,8 +358,8 @@ fn flaps(kinds: [Kind; 2], times: u32, calm: u32) -> Vec<usize> {
         let begun = || NODES.map(|node| pair.log_count(node, "info: Heartbeat generation:"));
         let before = begun();
         let owner = pair.owners(ADDRESS_1)[0];
-        // The moments of the two heartbeats move against each other, and the length against the dead time,
-        // which is counted from the last heartbeat.
+        // The moments of the two heartbeats shift against each other, and the length against the
+        // dead time, which is counted from the last heartbeat.
         let (calm, down) = (calm + 37 * time, DOWN_MS + 47 * time % 700);
         let script = format!(
             "ip addr del {ADDRESS_1}/24 dev eth0; sleep {}; ip link set eth0 down; sleep {}; ip link set eth0 up",
@@ -371,7 +374,7 @@ fn flaps(kinds: [Kind; 2], times: u32, calm: u32) -> Vec<usize> {
             .zip(before)
             .map(|(after, before)| after - before);
         most.extend(new.max());
-        // The address that was removed by hand is nobody's business; a takeover brings it back.
+        // An address that was removed by hand is not restored; a takeover brings it back.
         pair.operator(Pair::peer(owner), "hb_takeover all");
         one_owner();
     }
@@ -405,8 +408,9 @@ tests! {
     long_flapping_interface_of_the_version_before: OLDER_OLDER flapping_interface_counted;
 }
 
-/// The legacy node has begun a moment before ours, at a keepalive of two seconds: its `starting` comes before
-/// ours can hear it, and by our question it knows that both start. Then it waits for our report.
+/// The legacy node started a moment before ours, at a keepalive of two seconds: its `starting`
+/// comes before ours can receive, and from our question it knows that both start. Then it waits for
+/// our report.
 fn start_together(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds).with_second_group();
     config.times = "keepalive 2\nwarntime 5\ndeadtime 8\ninitdead 16\n".into();

@@ -28,7 +28,7 @@ pub(super) fn wait_guardian(pair: &Pair, node: &str, not: &[String]) -> String {
     found.remove(0)
 }
 
-/// A pair whose first node is ours and owns the address, and what must not change.
+/// A pair whose first node is Systole and owns the address, with the values that must not change.
 pub(super) struct Watched {
     pub(super) pair: Pair,
     pub(super) restarts: usize,
@@ -62,7 +62,7 @@ impl Watched {
         }
     }
 
-    /// Ends the daemon of node1 by `signal`; another is there and the peer saw a restart.
+    /// Ends the daemon of node1 with `signal`; another one runs and the peer logged a restart.
     pub(super) fn kill_daemon(&mut self, signal: &str) {
         self.daemon_dies(|pair, pid| {
             pair.lab.sh("node1", &format!("kill -{signal} {pid}"));
@@ -84,13 +84,13 @@ impl Watched {
         pair.wait_log_count("node2", "Heartbeat restart on node node1", self.restarts);
     }
 
-    /// As at the beginning, in everything that clients and the peer can see.
+    /// Everything that clients and the peer can see is as at the beginning.
     pub(super) fn nothing_moved(&mut self) {
         let pair = &self.pair;
         for node in NODES {
             pair.wait_holds(node, "local");
         }
-        // Longer than the dead time: what would come late comes now.
+        // Longer than the dead time: a late consequence would show now.
         std::thread::sleep(Duration::from_secs(4));
         self.asked.never_without_answer(pair);
         assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
@@ -111,7 +111,7 @@ impl Watched {
         assert_eq!(guardians(pair, "node1").len(), 1);
     }
 
-    /// It still obeys: an orderly stop hands over, and its guardian goes with it.
+    /// It still works: an orderly stop hands over, and its guardian ends with it.
     pub(super) fn stops_in_order(&self) {
         let pair = &self.pair;
         pair.stop("node1");
@@ -138,7 +138,7 @@ impl Asked {
         }
     }
 
-    /// Ends it: each question was answered. The last may still have been on its way.
+    /// Ends it: each question was answered. The answer to the last may still have been on its way.
     fn never_without_answer(&self, pair: &Pair) {
         pair.lab.sh("client", &format!("kill -INT {}", self.pid));
         let file = pair.lab.shared().join("asked");
@@ -173,7 +173,7 @@ pub fn killed(kinds: [Kind; 2]) {
     watched.nothing_moved();
     let guardian = guardians(&watched.pair, "node1").remove(0);
     let resident = resident_kb(&watched.pair, "node1", &guardian);
-    // 1.5 MB; a program that is not optimised has larger and more scattered code.
+    // 1.5 MB; a program without optimisation has larger and more scattered code.
     let limit = if cfg!(debug_assertions) { 3584 } else { 1536 };
     assert!(resident <= limit, "the guardian has {resident} kB");
     watched.stops_in_order();
@@ -223,7 +223,7 @@ pub fn after_reload(kinds: [Kind; 2]) {
     watched.stops_in_order();
 }
 
-/// At the third death within a minute all is released; the peer serves after the dead time.
+/// At the third death within a minute everything is released; the peer serves after the dead time.
 pub fn too_often(kinds: [Kind; 2]) {
     let mut watched = watched(PairConfig::new(kinds));
     watched.kill_daemon("KILL");
@@ -245,14 +245,15 @@ pub fn too_often(kinds: [Kind; 2]) {
     pair.wait_holds("node2", "all");
 }
 
-/// A release that does not know everything says so, and leaves to the next one what to do.
+/// A release that does not know all resources reports that, and leaves to the next start what to
+/// do.
 pub fn release_without_haresources(kinds: [Kind; 2]) {
     let mut watched = watched(PairConfig::new(kinds));
     watched.kill_daemon("KILL");
     watched.kill_daemon("KILL");
     let pair = &watched.pair;
     let (last, daemon) = (pid(pair, "node1"), pair.daemon("node1"));
-    // Neither the file nor what it said when the daemon began.
+    // Neither the file nor its content at the daemon's start.
     let script =
         format!("rm /run/heartbeat.good; mv /etc/ha.d/haresources /etc/ha.d/away; kill -9 {last}");
     pair.lab.sh("node1", &script);
@@ -284,7 +285,7 @@ pub fn while_stopping(kinds: [Kind; 2]) {
     pair.start_settled();
     wait_guardian(&pair, "node1", &[]);
     let before = pid(&pair, "node1");
-    // Whoever asked for the stop hears of its end, not of the death.
+    // The caller of the stop waits for its end, not for the death.
     let (daemon, file) = (pair.daemon("node1"), pair.lab.shared().join("stopped"));
     let ask = format!(
         "(setsid {daemon} -k; echo $? >{}) </dev/null >/dev/null 2>&1 &",
@@ -321,14 +322,14 @@ pub fn in_foreground(kinds: [Kind; 2]) {
     }
     watched.kill_daemon("KILL");
     watched.nothing_moved();
-    // Whoever starts it again beside the new one finds it running.
+    // Another start beside the new daemon finds it running.
     let again = watched.pair.lab.exec("node1", &[&daemon, "-f"]);
     assert_eq!(again.status.code(), Some(0), "{again:?}");
     watched.stops_in_order();
 }
 
-/// A daemon that dies in the middle of a start: the script runs to its end, and the successor goes on
-/// behind it.
+/// A daemon that dies in the middle of a start: the script runs to its end, and the successor
+/// continues after it.
 pub fn while_starting(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4 dummy::z\n");
@@ -347,7 +348,7 @@ pub fn while_starting(kinds: [Kind; 2]) {
     for node in NODES {
         pair.wait_holds(node, "local");
     }
-    // Nothing twice, and nothing moved.
+    // No script ran twice, and nothing moved.
     for (node, resource, starts) in [("node1", "a", 1), ("node1", "z", 1), ("node2", "a", 0)] {
         assert_eq!(
             count(&pair.lab, node, "start", resource),
@@ -360,8 +361,8 @@ pub fn while_starting(kinds: [Kind; 2]) {
     assert!(address_changes(&pair.lab, "node2", ADDRESS_1).is_empty());
 }
 
-/// The process beside a start script is killed alone: the script must not go on, since the group is stopped
-/// and started on the other node.
+/// The process beside a start script is killed alone: the script must not go on, because the group
+/// is stopped and started on the other node.
 fn without_the_process_beside_it(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4\n");
@@ -374,7 +375,7 @@ fn without_the_process_beside_it(kinds: [Kind; 2]) {
     wait_until(LONG, "the group is stopped", || {
         count(&pair.lab, "node1", "stop", "a") == 1
     });
-    // Longer than the script would have taken.
+    // Longer than the script would have run.
     std::thread::sleep(Duration::from_secs(5));
     assert!(!pair.runs("node1", "a"), "the script went on");
     let all = "the process beside a script was killed";
@@ -415,14 +416,14 @@ pub fn while_giving(kinds: [Kind; 2]) {
         }
         settled && pair.owners(ADDRESS_1) == [owner] && pair.runs(owner, "a")
     });
-    // It stays so.
+    // The state must last.
     std::thread::sleep(Duration::from_secs(4));
     pair.wait_owner(owner, ADDRESS_1, "a");
     assert_never_two_owners(&pair.lab);
 }
 
-/// A taker that dies in the middle of a start keeps what the script starts: it is neither stopped nor
-/// started a second time, and comes back to nobody.
+/// A taker that dies in the middle of a start keeps what the script starts: the group is neither
+/// stopped nor started a second time, and does not go back.
 pub fn while_taking(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources =
@@ -444,7 +445,7 @@ pub fn while_taking(kinds: [Kind; 2]) {
     for (address, name) in [(ADDRESS_1, "a"), (ADDRESS_2, "b")] {
         pair.wait_owner("node1", address, name);
     }
-    // It stays so.
+    // The state must last.
     std::thread::sleep(Duration::from_secs(4));
     for (address, name) in [(ADDRESS_1, "a"), (ADDRESS_2, "b")] {
         pair.wait_owner("node1", address, name);

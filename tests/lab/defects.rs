@@ -22,7 +22,7 @@ fn row_8(name: &str, kinds: [Kind; 2]) {
     run(name, kinds, death::killed);
 }
 
-/// node1 loses its power and is back, a full member, while node2 still takes over slowly.
+/// node1 loses its power and is back, a full member, while node2's slow takeover still runs.
 fn back_within_the_takeover(kinds: [Kind; 2]) -> Pair {
     let mut config = PairConfig::new(kinds).with_failback("on");
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::8\n");
@@ -38,7 +38,7 @@ fn back_within_the_takeover(kinds: [Kind; 2]) -> Pair {
     pair
 }
 
-/// A node that is back before its slow takeover has come to its end.
+/// A node that is back before its slow takeover has ended.
 fn row_1(kinds: [Kind; 2]) {
     let pair = back_within_the_takeover(kinds);
     assert!(!pair.runs("node2", "a"), "it returned in time");
@@ -52,8 +52,8 @@ fn row_1(kinds: [Kind; 2]) {
     assert_eq!(count(&pair.lab, "node2", "stop", "a"), 1);
 }
 
-/// The survivor is legacy and has the defect: both run the group when its slow start ends. Two legacy
-/// nodes stay so; we notice, let go and come back.
+/// The survivor is legacy and has the defect: both run the group when its slow start ends. Two
+/// legacy nodes stay in this state; Systole notices it, releases and acquires its groups again.
 fn row_1_legacy_survivor(kinds: [Kind; 2]) {
     let pair = back_within_the_takeover(kinds);
     wait_until(LONG, "the slow start has ended", || {
@@ -70,7 +70,7 @@ fn row_1_legacy_survivor(kinds: [Kind; 2]) {
     assert!(!pair.runs("node2", "a"));
 }
 
-/// The giver of a standby dies while it releases: what it had announced is not believed.
+/// The giver of a standby dies while it releases: its announcement does not count as a release.
 fn row_2(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::9\n");
@@ -102,7 +102,8 @@ fn row_5(kinds: [Kind; 2]) {
     undisturbed(&pair);
 }
 
-/// It starts nowhere: it stays down, once told of by each, until a takeover finds it mended.
+/// It starts nowhere: it stays down, and each node reports that once, until a takeover finds it
+/// repaired.
 fn row_5_nowhere(kinds: [Kind; 2]) {
     let pair = with_failing_group(kinds, &NODES);
     pair.wait_log("node2", "starts on neither node");
@@ -110,7 +111,7 @@ fn row_5_nowhere(kinds: [Kind; 2]) {
     pair.wait_holds("node1", "none");
     undisturbed(&pair);
     for node in NODES {
-        // Beside the line that the script's run has in legacy.
+        // In addition to the line that legacy logs for the run of the script.
         let log = pair.lab.log(node);
         let told = log
             .lines()
@@ -129,7 +130,7 @@ fn row_5_nowhere(kinds: [Kind; 2]) {
     undisturbed(&pair);
 }
 
-/// It ran on the giver and fails on the taker: back each time, not after the first only.
+/// It ran on the giver and fails on the taker: it comes back each time, not only the first time.
 fn row_5_back(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     let flag = pair.lab.shared().join("fail-a-node2");
@@ -162,7 +163,7 @@ fn with_failing_group(kinds: [Kind; 2], on: &[&str]) -> Pair {
     pair
 }
 
-/// The other node's group went on all the time.
+/// The other node's group ran all the time.
 fn undisturbed(pair: &Pair) {
     assert_eq!(pair.owners(ADDRESS_2), ["node2"]);
     assert!(pair.runs("node2", "b"));
@@ -171,8 +172,8 @@ fn undisturbed(pair: &Pair) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// Legacy gives its own group away while it still takes ours over, and starts it again behind that: it
-/// does not say so. We give it back.
+/// Legacy gives its own group away while it still takes ours over, and starts it again after that
+/// without reporting it. We give it back.
 fn starts_behind_a_takeover(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources =
@@ -184,7 +185,7 @@ fn starts_behind_a_takeover(kinds: [Kind; 2]) {
     });
     pair.start("node2");
     pair.wait_holds("node2", "none");
-    // An `hb_takeover` here would wait behind the same scripts.
+    // An `hb_takeover` here would wait for the same scripts.
     pair.operator("node1", "hb_standby local");
     pair.wait_owner("node2", ADDRESS_1, "a");
     assert!(!pair.runs("node1", "b"), "the takeover goes on");

@@ -14,7 +14,7 @@ use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER};
 /// These files have dead times of up to 30 s.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// One folder of `tests/vectors/field` and the surroundings that it needs.
+/// One folder of `tests/vectors/field` and the environment that it needs.
 struct Site {
     folder: &'static str,
     nodes: [&'static str; 2],
@@ -22,7 +22,7 @@ struct Site {
     nets: u32,
     /// Interface and address of a host; `#` stands for 1 or 2.
     addresses: &'static [(&'static str, &'static str)],
-    /// Bridge and address of what else is on the LAN: ping nodes.
+    /// Bridge and address of other hosts on the LAN: ping nodes.
     around: &'static [(u32, &'static str)],
     /// Names that must resolve.
     names: &'static str,
@@ -143,7 +143,7 @@ esac
 exit 0
 "#;
 
-/// What a script does beside its flag: the disk of the database is mounted first.
+/// What a script does in addition to its flag: the disk of the database is mounted first.
 fn work(script: &str) -> (&'static str, &'static str) {
     match script {
         "mysql_umount" => (
@@ -165,8 +165,8 @@ struct Field<'a> {
     kinds: [Kind; 2],
 }
 
-/// A `/dev` of its own with a serial port that leads nowhere and no watchdog: nothing that the
-/// tested programs open is the machine's own.
+/// A separate `/dev` with a serial port that leads nowhere and no watchdog: the tested programs
+/// open no device of the machine.
 const OWN_DEVICES: &str = r#"set -e
 mkdir -p /run/dev; mount --rbind /dev /run/dev; mount -t tmpfs -o mode=755 dev /dev
 for f in null zero full random urandom tty; do touch /dev/$f; mount --bind /run/dev/$f /dev/$f; done
@@ -206,7 +206,7 @@ impl<'a> Field<'a> {
         script.push_str(&format!("mount --bind {} /etc/hosts\n", hosts.display()));
         for (directory, client) in self.site.clients {
             let below = directory.split('/').take(3).collect::<Vec<_>>().join("/");
-            // What is there stays visible below what is added.
+            // Existing files stay visible below the added ones.
             script.push_str(&format!(
                 "if [ ! -d {directory} ] || [ ! -w {directory} ] || ! mountpoint -q {below}; then
                    u=/run/over{over}; mkdir -p $u/up $u/work
@@ -253,7 +253,7 @@ impl<'a> Field<'a> {
         self.kinds[usize::from(node == self.site.nodes[1])]
     }
 
-    /// Starts both, and checks what the start says about lines without effect.
+    /// Starts both, and checks the log lines about directives without effect.
     fn start(&self) {
         for node in self.site.nodes {
             let daemon = daemon_of(self.kind(node));
@@ -317,8 +317,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Gives a command until it was obeyed: ipfail may just be asking for something itself, and a
-    /// legacy node refuses within its first ten seconds.
+    /// Repeats a command until it was carried out: ipfail may be making a request at the same time,
+    /// and a legacy node refuses within its first ten seconds.
     fn command(&self, node: &str, command: &[&str], obeyed: impl Fn() -> bool) {
         let mut given: Option<Instant> = None;
         wait_until(PATIENCE, &format!("{command:?} on {node}"), || {
@@ -333,7 +333,7 @@ impl<'a> Field<'a> {
         });
     }
 
-    /// The owner is asked to go, takes its groups back, and then loses its power.
+    /// The owner is asked to give its groups away, gets them back, and then loses its power.
     fn moves(&self) {
         let [first, second] = self.site.nodes;
         let standby = ["/usr/share/heartbeat/hb_standby", "all"];
@@ -354,7 +354,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Runs it where it can run: all of them name programs of Debian's package.
+/// Runs it where possible: all of them name programs of Debian's package.
 fn run(name: &str, kinds: [Kind; 2], scenario: impl FnOnce([Kind; 2])) {
     match legacy_obstacle() {
         Some(reason) => skip(&format!("field::{name}"), &reason),
@@ -377,7 +377,7 @@ fn alone(site: &'static Site, kinds: [Kind; 2]) {
     }
 }
 
-/// Both multicast pairs on one LAN: the one fails over, the other does not hear of it.
+/// Both multicast pairs on one LAN: one fails over, the other is not affected.
 fn neighbours(db: [Kind; 2], web: [Kind; 2]) {
     let hosts = [MCAST_DB.nodes, MCAST_WEB.nodes].concat();
     let lab = Lab::up(&hosts, 2);

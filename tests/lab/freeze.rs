@@ -1,4 +1,4 @@
-//! Maintenance: a frozen node of ours beside a legacy node moves nothing, whoever wants it.
+//! Maintenance: a frozen Systole node beside a legacy node moves nothing, whatever is requested.
 
 use super::SYSTOLE_OWNER;
 use super::history::assert_never_two_owners;
@@ -27,8 +27,8 @@ fn settled_frozen(pair: &Pair, what: &str) {
     assert_eq!(pair.log_count("node1", "Resources being acquired"), 0);
 }
 
-/// Freeze, thaw and why; over a kill, a restart in place, requests of people here and there, and
-/// the death of the other node.
+/// Freeze, thaw and why; over a kill, a restart in place, requests of people on both nodes, and the
+/// death of the other node.
 fn maintenance(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start_settled();
@@ -110,7 +110,7 @@ fn maintenance(kinds: [Kind; 2]) {
     }
     assert!(systole(&pair, NOBODY, "why").ends_with("code 1\n"));
 
-    // A person's order to stop counts.
+    // An order to stop ends the freeze.
     systole(&pair, "", "freeze");
     pair.stop("node1");
     assert!(pair.owners(ADDRESS_1).is_empty());

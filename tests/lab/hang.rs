@@ -1,4 +1,5 @@
-//! What hangs without dying: the thread that beats, and the disk with the programs that reboot.
+//! Processes that hang without dying: the thread that sends heartbeats, and the disk with the
+//! programs that reboot.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,7 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
 
-/// This actor of node1 never comes back, and with it its thread.
+/// This actor of node1 never returns, and its thread with it.
 pub fn hang(pair: &Pair, actor: &str) {
     let path = pair.lab.dir("node1").join("run/systole.ctl");
     let mut control = UnixStream::connect(path).expect("the control socket");
@@ -19,7 +20,7 @@ pub fn hang(pair: &Pair, actor: &str) {
     control
         .write_all(format!("{request}\n").as_bytes())
         .expect("the request");
-    // Of whoever does not wait for the answer, the request may be dropped.
+    // A request may be dropped if its sender does not wait for the answer.
     let _ = control.set_read_timeout(Some(Duration::from_secs(5)));
     let _ = control.read(&mut [0; 1]);
 }
@@ -34,7 +35,8 @@ fn cluster_thread_hangs(kinds: [Kind; 2]) {
         let now = pid(&pair, "node1");
         !now.is_empty() && now != before
     });
-    // The other node took over while node1 was silent, and keeps it: the new daemon only stops.
+    // The other node took over while node1 was silent, and keeps the group: the new daemon only
+    // stops.
     let added = || {
         let changes = address_changes(&pair.lab, "node1", ADDRESS_1);
         changes.iter().filter(|(_, added)| *added).count()
@@ -77,8 +79,8 @@ fn long_a_cluster_thread_that_hangs_is_replaced_beside_legacy() {
     );
 }
 
-/// The daemon is stopped while the first of two scripts of a start runs, and runs again when the
-/// other node has taken over: the second script is not begun.
+/// The daemon is stopped while the first of two scripts of a start runs, and goes on when the other
+/// node has taken over: the second script is not begun.
 fn daemon_stopped_in_a_start(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = "node1 dummy::a::3 dummy::b\n".into();
@@ -157,19 +159,19 @@ fn long_no_restart_beside_a_client_that_hangs() {
     );
 }
 
-/// The name of the PID namespace that a process sees itself in.
+/// The name of the PID namespace in which a process lives.
 fn pid_namespace(pair: &Pair, node: &str) -> String {
     let name = pair.lab.sh(node, "readlink /proc/self/ns/pid");
     name.trim().to_owned()
 }
 
-/// Hosts whose programs that reboot never come back, as from a dead disk, and whose dummy resources
-/// do not stop while the shared directory has `stuck-NAME-NODE`.
+/// Hosts whose programs that reboot never return, as on a dead disk, and whose dummy resources do
+/// not stop while the shared directory contains `stuck-NAME-NODE`.
 pub(super) fn stuck_without_programs(config: PairConfig) -> Pair {
     stuck_with_programs(config, "exec sleep 1000")
 }
 
-/// The same with programs that reboot by a shell's command.
+/// The same with programs that reboot by a shell command.
 fn stuck_with_programs(config: PairConfig, does: &str) -> Pair {
     let pair = Pair::new(config);
     // The system call ends a PID namespace: it must not be that of the machine.
@@ -194,7 +196,7 @@ fn stuck_with_programs(config: PairConfig, does: &str) -> Pair {
     pair
 }
 
-/// The first process of node1: it is there as long as the host lives.
+/// The first process of node1, which exists as long as the host lives.
 fn machine_of_node1(pair: &Pair) -> PathBuf {
     let first = std::fs::read_to_string(pair.lab.dir("node1").join("holder.pid"));
     let first = first.expect("the host's first process").trim().to_owned();
@@ -203,8 +205,8 @@ fn machine_of_node1(pair: &Pair) -> PathBuf {
     machine
 }
 
-/// A settled pair, and a trouble in which the host of node1, of which the path is there as long as it
-/// lives, has to go. The other node serves in the end.
+/// A settled pair, and a fault after which the host of node1 must end; its path exists as long as
+/// it lives. The other node serves in the end.
 pub(super) fn machine_goes_with(config: PairConfig, trouble: impl FnOnce(&Pair, &Path)) {
     let pair = stuck_without_programs(config);
     pair.start_settled();
@@ -213,7 +215,7 @@ pub(super) fn machine_goes_with(config: PairConfig, trouble: impl FnOnce(&Pair, 
     pair.wait_owner("node2", ADDRESS_1, "a");
 }
 
-/// Lets `begin` try to stop the resource of node1 that does not stop: the machine goes.
+/// Lets `begin` try to stop the resource of node1 that does not stop: the machine is rebooted.
 pub(super) fn machine_goes(pair: &Pair, begin: impl FnOnce()) {
     std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
     let machine = machine_of_node1(pair);
@@ -244,7 +246,7 @@ fn accepted(kinds: [Kind; 2]) {
     wait_until(LONG, "the reboot is accepted", || {
         accepted().status.success()
     });
-    // Three dead times, and a part of what the machine has.
+    // Three dead times, which is only a part of the machine's time limit.
     std::thread::sleep(Duration::from_secs(6));
     assert!(pair.runs("node1", "a"));
     assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);

@@ -1,4 +1,5 @@
-//! haresources is changed while the nodes run, and taken up in every way there is: one owner all the time.
+//! haresources is changed while the nodes run, and put in force in every possible way: one owner
+//! all the time.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,16 +10,16 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
-/// How the change is taken up; the group goes from node1 to node2.
+/// How the change is put in force; the group goes from node1 to node2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// `heartbeat -r` on both, the old owner first.
     ReloadBoth,
     /// The same, the new owner first, and ha.cf touched.
     TouchBoth,
-    /// `heartbeat -r` on the new owner alone.
+    /// `heartbeat -r` on the new owner only.
     ReloadNew,
-    /// On the old one alone.
+    /// On the old owner only.
     ReloadOld,
     /// A stop and start of the new owner.
     RestartNew,
@@ -35,7 +36,7 @@ const WAYS: [Way; 6] = [
     Way::KillNew,
 ];
 
-/// How long what follows is watched.
+/// How long the consequences are watched.
 const WATCHED: Duration = Duration::from_secs(25);
 
 fn rewrite(pair: &Pair, nodes: &[&str], text: &str) {
@@ -47,7 +48,7 @@ fn rewrite(pair: &Pair, nodes: &[&str], text: &str) {
 
 fn reload(pair: &Pair, node: &str) {
     if pair.kind(node) == Kind::Legacy {
-        // It looks at ha.cf alone.
+        // It compares ha.cf only.
         pair.lab.sh(node, "touch -d '10 seconds' /etc/ha.d/ha.cf");
     }
     let output = pair.lab.exec(node, &["setsid", &pair.daemon(node), "-r"]);
@@ -81,23 +82,23 @@ fn take_up(pair: &Pair, way: Way) {
     }
 }
 
-/// Who serves in the end.
+/// Which node serves in the end.
 fn expected(kinds: [Kind; 2], way: Way, failback: &str) -> &'static str {
     let (on, both) = (
         failback == "on",
         matches!(way, Way::ReloadBoth | Way::TouchBoth),
     );
     let goes_home = match kinds {
-        // A legacy giver reads its file anew, and gives what is node2's by it.
+        // A legacy giver reads its file again, and gives the groups that node2 owns by it.
         [Kind::Legacy, _] => way == Way::RestartNew,
-        // So does a legacy taker.
+        // A legacy taker does so too.
         [_, Kind::Legacy] => both || way == Way::ReloadOld,
         _ => both,
     };
     if on && goes_home { "node2" } else { "node1" }
 }
 
-/// The address and its script are on one node alone, and the same, or on none, for as long as it is watched.
+/// The address and its script are on the same single node, or on none, as long as they are watched.
 fn watch(pair: &Pair, what: &str) {
     let end = Instant::now() + WATCHED;
     while Instant::now() < end {
@@ -123,13 +124,13 @@ fn cell(kinds: [Kind; 2], way: Way, failback: &'static str) {
     assert_never_two_owners(&pair.lab);
     for node in NODES {
         if kinds.contains(&Kind::Older) {
-            // It says only what it goes by, not what its file says by now.
+            // Its report covers only what is in force, not its changed file.
             continue;
         }
         let alarms = pair.log_count(node, " differ: ");
         assert_eq!(alarms, 0, "{what}: {}", pair.lab.log(node));
     }
-    // Whoever dies, the other takes it.
+    // When either node dies, the other takes over.
     let other = Pair::peer(owner);
     pair.lab.power_off(owner);
     wait_until(LONG, &format!("{what}: {other} takes over"), || {
@@ -153,11 +154,11 @@ cells! {
     an_owner_is_changed_and_the_daemon_of_the_new_one_is_killed OURS_OURS KillNew "off";
 }
 
-/// Every way of taking it up, one after the other.
+/// Every way, one after the other.
 fn every_way(kinds: [Kind; 2], failback: &'static str) {
     for way in WAYS {
         let [_, new] = kinds;
-        // Nobody starts a legacy daemon again.
+        // No guardian starts a legacy daemon again.
         if new != Kind::Legacy || way != Way::KillNew {
             cell(kinds, way, failback);
         }
@@ -183,7 +184,7 @@ every_way! {
     long_every_way_legacy_owner_off LEGACY_OWNER "off";
 }
 
-/// The version before does not say what it runs, and goes by its old file until it is reloaded.
+/// The version before does not report what it runs, and uses its old file until it is reloaded.
 #[test]
 #[ignore = "lab: long tier, builds the version before"]
 fn long_an_owner_is_changed_beside_the_version_before() {
@@ -202,7 +203,8 @@ fn long_an_owner_is_changed_beside_the_version_before() {
     );
 }
 
-/// Each file gives the group to its own node. The log says so on both; making the files alike cures it.
+/// Each file assigns the group to its own node. The log of both says so; making the files alike
+/// repairs it.
 fn differing_owners_are_cured(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_failback("on"));
     rewrite(
@@ -240,7 +242,7 @@ fn long_files_that_differ_in_owners_are_cured_by_making_them_alike() {
     );
 }
 
-/// The same owner and address, and other scripts behind it.
+/// The same owner and address, but other scripts after it.
 fn differing_resources(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     rewrite(&pair, &["node2"], &format!("node1 {ADDRESS_1}/24/eth0\n"));
@@ -270,8 +272,8 @@ fn long_a_group_that_differs_is_not_handed_over_unless_forced() {
     );
 }
 
-/// A legacy node runs what is ours by now, with an address and without: nothing is started beside it, and
-/// `hb_takeover local` brings it home.
+/// A legacy node runs groups that are ours now, with an address and without: nothing is started
+/// beside it, and `hb_takeover local` brings them here.
 fn brought_home(kinds: [Kind; 2]) {
     let lines = |owner: &str| format!("{owner} {ADDRESS_1}/24/eth0 dummy::a\n{owner} dummy::z\n");
     let mut config = PairConfig::new(kinds);

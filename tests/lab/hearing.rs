@@ -1,4 +1,4 @@
-//! One-way links are said on both sides, and a healthy pair is not alarmed by its own links.
+//! One-way links are logged on both nodes, and a healthy pair logs no warning about its links.
 
 use std::fs;
 
@@ -6,13 +6,13 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
-/// What `systole` says on a node.
+/// The output of `systole` on a node.
 fn systole(pair: &Pair, node: &str, verb: &str) -> String {
     let program = env!("CARGO_BIN_EXE_systole");
     pair.lab.sh(node, &format!("{program} {verb} 2>&1; true"))
 }
 
-/// node1 sends to itself, to nobody, or is not configured on node2: the words of both.
+/// node1 sends to itself, to no node, or is not configured on node2: the lines of both.
 fn is_not_heard(pair: &Pair) {
     if pair.kind("node1") == Kind::Systole {
         pair.wait_log("node1", "node node2 does not hear this node");
@@ -43,7 +43,7 @@ fn is_not_heard(pair: &Pair) {
     }
 }
 
-/// A firewall on node2 drops all heartbeats, its own that come back included.
+/// A firewall on node2 drops all heartbeats, including its own that come back.
 fn behind_a_firewall(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     let block = |what| {
@@ -145,7 +145,7 @@ fn a_healthy_pair_shows_no_dead_link() {
                     !status.contains("dead") && !status.contains("WARNING"),
                     "{status}"
                 );
-                // As legacy: it says what it heard.
+                // As legacy: it prints the status that it received.
                 let program = env!("CARGO_BIN_EXE_cl_status");
                 let link = pair
                     .lab
@@ -164,7 +164,7 @@ fn a_healthy_pair_shows_no_dead_link() {
     });
 }
 
-/// A new log and a line that nothing compares, in one edit.
+/// In one edit, a new log file and a line that has no effect.
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn a_new_log_reaches_clients_and_scripts() {

@@ -1,4 +1,4 @@
-//! Who ran what and when: the calls of the dummy scripts and the changes of addresses.
+//! Which host ran what and when: the calls of the dummy scripts and the changes of addresses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ pub struct Span {
     pub to: f64,
 }
 
-/// The dummy resource: keeps a flag file, logs each call's begin and end, takes `name [seconds]`.
+/// The dummy resource: keeps a flag file, logs begin and end of each call, takes `name [seconds]`.
 pub const DUMMY: &str = r#"#!/bin/sh
 # dummy NAME [START-SECONDS [STOP-SECONDS]] start|stop|status
 name=$1; for last; do :; done; op=$last
@@ -68,7 +68,7 @@ pub fn calls(lab: &Lab) -> Vec<Call> {
     calls
 }
 
-/// For each resource, when which host had it: from the begin of a start to the end of the stop.
+/// For each resource, when each host had it: from the begin of a start to the end of the stop.
 pub fn spans(calls: &[Call]) -> BTreeMap<String, Vec<Span>> {
     let mut open: BTreeMap<(String, String), f64> = BTreeMap::new();
     let mut done: BTreeMap<String, Vec<Span>> = BTreeMap::new();

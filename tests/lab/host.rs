@@ -1,4 +1,5 @@
-//! Hosts in namespaces: what `tests/lab/lab` offers, as Rust values that clean up after themselves.
+//! Hosts in namespaces: the functions of `tests/lab/lab`, as Rust values that clean up after
+//! themselves.
 
 use std::fs;
 use std::io::Write as _;
@@ -53,7 +54,7 @@ pub fn legacy_obstacle() -> Option<String> {
     })
 }
 
-/// Says that a test does not run. Not by a print macro, which the test harness keeps to itself.
+/// Reports that a test does not run. A print macro would not show: the test harness captures it.
 pub fn skip(name: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
 }
@@ -115,13 +116,13 @@ impl Lab {
         }
     }
 
-    /// Runs one verb of the lab script and returns its standard output.
+    /// Runs one command of the lab script and returns its standard output.
     pub fn command(&self, args: &[&str]) -> String {
         self.attempt(args)
             .unwrap_or_else(|error| panic!("lab {args:?}: {error}"))
     }
 
-    /// Runs a verb that not every machine can do. `Err`: why it failed.
+    /// Runs a command that not every machine can carry out. `Err`: why it failed.
     pub fn attempt(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new(&self.script)
             .args(args)
@@ -135,7 +136,7 @@ impl Lab {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// What the lab script knows it by.
+    /// The name by which the lab script knows it.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -150,7 +151,7 @@ impl Lab {
         self.root.join(&self.name).join(host)
     }
 
-    /// Runs a command on a host and returns everything about its end.
+    /// Runs a command on a host and returns its exit status and output.
     pub fn exec(&self, host: &str, command: &[&str]) -> Output {
         let pid = fs::read_to_string(self.dir(host).join("holder.pid")).expect("the host is up");
         Command::new("nsenter")
@@ -161,7 +162,7 @@ impl Lab {
             .expect("nsenter runs")
     }
 
-    /// Runs a shell script on a host; its output, standard error behind it.
+    /// Runs a shell script on a host; returns its output, then its standard error.
     pub fn sh(&self, host: &str, script: &str) -> String {
         let output = self.exec(host, &["bash", "-c", script]);
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -176,7 +177,7 @@ impl Lab {
             .unwrap_or_default()
     }
 
-    /// Plugs a cable in or out.
+    /// Plugs a cable in or unplugs it.
     pub fn link(&self, host: &str, device: &str, plugged: bool) {
         let state = if plugged { "up" } else { "down" };
         self.command(&["link", &self.name, host, device, state]);
@@ -201,12 +202,12 @@ impl Lab {
         self.command(&["poweron", &self.name, host]);
     }
 
-    /// Removes the legacy programs and `/etc/ha.d` from the sight of one host.
+    /// Hides the legacy programs and `/etc/ha.d` from one host.
     pub fn bare(&self, host: &str) {
         self.command(&["bare", &self.name, host]);
     }
 
-    /// Adds a line of our own to the common record of script calls.
+    /// Adds a line of the test to the common record of script calls.
     pub fn remark(&self, host: &str, text: &str) {
         use std::io::Write as _;
         let path = self.shared().join("calls");
@@ -238,7 +239,7 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// Copies logs of a failed test to a place that outlives the lab.
+    /// Copies logs of a failed test to a place that is kept.
     fn keep_evidence(&self) {
         let test = std::thread::current()
             .name()
@@ -260,7 +261,7 @@ impl Lab {
     }
 }
 
-/// Waits until `condition` holds, looking every 20 ms; the clock only bounds the wait.
+/// Waits until `condition` holds, checking every 20 ms; the clock only limits the wait.
 pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {

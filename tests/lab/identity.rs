@@ -17,15 +17,15 @@ fn copied(kinds: [Kind; 2]) -> Pair {
     pair
 }
 
-/// A legacy node may stay confused, and then holds too little. It is told of here, and no group has
+/// A legacy node may stay confused, and then holds too little. The log says so, and no group has
 /// two owners.
 fn beside_legacy(kinds: [Kind; 2], seconds: u64) {
     let pair = copied(kinds);
     pair.start_both();
     let ours = if kinds == SYSTOLE_OWNER { 0 } else { 1 };
     pair.wait_log(NODES[ours], "was hb_uuid copied to another machine?");
-    // Beyond initdead, and some dead times more. A confused legacy node does not answer, so ours need
-    // not even become active.
+    // Beyond initdead, and some dead times more. A confused legacy node does not answer, so ours
+    // may not even become active.
     std::thread::sleep(Duration::from_secs(seconds));
     assert_never_two_owners(&pair.lab);
     for address in [ADDRESS_1, ADDRESS_2] {
@@ -53,7 +53,7 @@ fn long_one_uuid_on_both_hosts_legacy_first() {
     );
 }
 
-/// What two legacy nodes do of it.
+/// The same with two legacy nodes.
 #[test]
 #[ignore = "lab: long tier, records what legacy does"]
 fn long_one_uuid_on_both_hosts_legacy_legacy() {
@@ -72,7 +72,8 @@ fn long_one_uuid_on_both_hosts_legacy_legacy() {
     );
 }
 
-/// The generation file comes from a backup: to whoever knew the node, an old number is a replay.
+/// The generation file comes from a backup: to a node that knew a higher number, messages with the
+/// old one are a replay.
 fn generation_from_a_backup(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     pair.start_settled();

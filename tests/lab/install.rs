@@ -1,4 +1,4 @@
-//! The init script, the service unit's promises, and installing without a package.
+//! The init script, the guarantees of the service unit, and installing without a package.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -10,7 +10,7 @@ use super::host::{Kind, Lab, skip, wait_until};
 use super::installed::{self, script};
 use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
 
-/// Lays everything below a directory, and takes it away: nothing is left.
+/// Installs everything below a directory, and removes it: nothing is left.
 pub fn into_a_directory() {
     let place = tempfile::tempdir().expect("directory");
     let dest = place.path().display().to_string();
@@ -48,7 +48,7 @@ pub fn into_a_directory() {
         let here = at(path.trim_start_matches('/'));
         assert!(!here.is_file(), "{path} belongs to resource-agents");
     }
-    // What is the administrator's stays, whatever it is; what is ours goes.
+    // Files of the administrator stay, whatever they are; ours are removed.
     fs::write(at("etc/ha.d/ha.cf"), "node a b\n").expect("write");
     fs::write(at("etc/ha.d/rc.d/status"), "#!/bin/sh\n# my own\n").expect("write");
     let again = script("install", &[&dest], "0");
@@ -82,8 +82,8 @@ fn files(root: &Path) -> Vec<String> {
     files
 }
 
-/// The part of a line before a date, `Nov 21 14:13:32`: what follows is a log line that went to
-/// standard error in the middle of it.
+/// The part of a line before a date, `Nov 21 14:13:32`: a log line follows that went to standard
+/// error in the middle of the output.
 fn before_date(line: &str) -> Option<&str> {
     let shape = |window: &[u8]| {
         window
@@ -100,7 +100,7 @@ fn before_date(line: &str) -> Option<&str> {
     line.get(..at)
 }
 
-/// What a verb did: exit code and the words, without log lines, process ids and empty lines.
+/// The result of a verb: exit code and output, without log lines, process ids and empty lines.
 fn plain((code, said): (i32, String)) -> (i32, String) {
     let mut text = String::new();
     for line in said.lines().filter(|line| !line.is_empty()) {
@@ -194,7 +194,7 @@ fn verbs(kind: Kind) -> Vec<(&'static str, (i32, String))> {
     seen
 }
 
-/// What ours does otherwise, on purpose: docs/reference/compatibility.md.
+/// The intended differences of ours: docs/reference/compatibility.md.
 const OTHERWISE: [(&str, i32); 6] = [
     // LSB: not configured.
     ("start without ha.cf", 6),
@@ -203,12 +203,12 @@ const OTHERWISE: [(&str, i32); 6] = [
     ("status, stopped", 3),
     // The outcome, not always 0.
     ("restart with a bad file", 6),
-    // The bad file's start has not been: nothing ran before.
+    // The start with the bad file has not happened yet: nothing ran before.
     ("status before any start", 3),
     ("stop, stale pid file", 0),
 ];
 
-/// The init script against legacy's on a host like it.
+/// The init script compared with legacy's on a similar host.
 pub fn init_script() {
     let (ours, legacy) = std::thread::scope(|scope| {
         let legacy = scope.spawn(|| verbs(Kind::Legacy));
@@ -226,8 +226,8 @@ pub fn init_script() {
     assert_eq!(ours.len(), legacy.len());
 }
 
-/// `-t` on a host with good files: one line, no warning, nothing in any log. On one with mistakes that
-/// only this host can see: a warning each, and exit code 0 as a start would go on.
+/// `-t` on a host with good files: one line, no warning, nothing in any log. With mistakes that
+/// only this host can find: a warning each, and exit code 0, because a start would go on.
 pub fn check() {
     let lab = Lab::up(&["node1"], 1);
     let dir = lab.dir("node1").join("ha.d");
@@ -269,7 +269,7 @@ pub fn check() {
     assert_eq!(lab.log("node1"), "", "a check writes to no log");
 }
 
-/// The datagrams that came to the service manager's socket so far.
+/// The datagrams that the service manager's socket has received so far.
 fn heard(socket: &UnixDatagram) -> Vec<String> {
     let mut words = Vec::new();
     let mut bytes = [0; 200];
@@ -280,8 +280,8 @@ fn heard(socket: &UnixDatagram) -> Vec<String> {
     words
 }
 
-/// What the unit relies on: readiness, the process id after a death, no word to scripts, and the
-/// release of what nobody looks after any more.
+/// What the unit relies on: readiness, the process id after a death, no message from scripts, and
+/// the release of resources when daemon and guardian are gone.
 pub fn service_manager() {
     let mut config = PairConfig::new([Kind::Systole, Kind::Systole]);
     config.resources.push_str("node1 environment\n");
@@ -335,7 +335,7 @@ pub fn service_manager() {
     assert!(!environment.contains("WATCHDOG"), "{environment}");
     pair.wait_holds("node1", "local");
 
-    // The daemon is killed: the guardian's business, and the manager learns the new number.
+    // The daemon is killed: the guardian starts another, and the manager learns the new number.
     let first = pid();
     pair.lab.sh("node1", &format!("kill -9 {first}; {release}"));
     wait_until(LONG, "the new daemon says its number", || {
@@ -346,7 +346,7 @@ pub fn service_manager() {
     assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
     assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
 
-    // It shows life, and who would start another is told of it.
+    // It sends signs of life, and another start is told that it runs.
     heard(&manager);
     words.clear();
     wait_until(LONG, "signs of life", || {
@@ -362,8 +362,8 @@ pub fn service_manager() {
         words.contains(&format!("MAINPID={}", pid()))
     });
 
-    // Both are killed: nobody looks after the resources but the unit. A stopped daemon cannot start
-    // another guardian between the two.
+    // Both are killed: only the unit can release the resources. A stopped daemon cannot start
+    // another guardian between the two kills.
     let (daemon, watcher) = (pid(), guardian());
     let script = format!("kill -STOP {daemon}; kill -9 {watcher} {daemon}");
     pair.lab.sh("node1", &script);
@@ -378,7 +378,7 @@ pub fn service_manager() {
     assert_eq!(again.status.code(), Some(0), "{again:?}");
     assert_eq!(count(&pair.lab, "node1", "stop", "a"), stops);
 
-    // An orderly stop says so.
+    // An orderly stop reports itself.
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.lab.sh("node1", &start);
     words.clear();

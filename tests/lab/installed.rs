@@ -1,5 +1,5 @@
-//! Hosts with files of their own, so that packages can be installed on one of them: what is laid
-//! there, what the package database says, and a client that asks all the while.
+//! Hosts with their own files, so that packages can be installed on one of them: which files are
+//! installed, what the package database says, and a client that asks all the time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use super::host::{LEGACY_DAEMON, Lab};
 
-/// Copies our programs to `place`, without the tables that nobody reads in a test.
+/// Copies our programs to `place`, without debug tables.
 fn programs(place: &Path) {
     let built = Path::new(env!("CARGO_BIN_EXE_heartbeat"));
     let built = built.parent().expect("a directory");
@@ -39,14 +39,15 @@ pub fn script(name: &str, args: &[&str], version: &str) -> Output {
     .env("SYSTOLE_BIN", bin.path())
     .env("SYSTOLE_VERSION", version)
     .env("SYSTOLE_DEB_FAST", "1")
-    // Not rustup's stand-in, which looks for the toolchain in root's home.
+    // Not rustup's proxy, which looks for the toolchain in root's home.
     .env("CARGO", env!("CARGO"))
     .stdin(Stdio::null())
     .output()
     .expect("the script runs")
 }
 
-/// Builds our package of some version into `place`. `None`: what packs it cannot be had here.
+/// Builds our package of some version into `place`. `None`: the packing program is not available
+/// here.
 pub fn package(place: &Path, version: &str) -> Option<String> {
     let made = script("package", &[&place.display().to_string()], version);
     if made.status.code() == Some(3) {
@@ -58,7 +59,7 @@ pub fn package(place: &Path, version: &str) -> Option<String> {
     Some(name)
 }
 
-/// The preinst that our package would have, of this build.
+/// The preinst of our package, with this build.
 pub fn preinst_of_this_build() -> Vec<u8> {
     let bin = tempfile::tempdir().expect("directory");
     programs(bin.path());
@@ -72,7 +73,7 @@ pub fn preinst_of_this_build() -> Vec<u8> {
     made.stdout
 }
 
-/// Debian's own package, from its archive. `None`: it cannot be had here.
+/// Debian's own package, from its archive. `None`: it is not available here.
 pub fn legacy_package(place: &Path) -> Option<String> {
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -88,7 +89,7 @@ pub fn legacy_package(place: &Path) -> Option<String> {
     if let (Some(path), _) = fetched() {
         return Some(path);
     }
-    // The lists are not here or too old.
+    // The package lists are missing or too old.
     let _ = apt(&["update"]);
     let (path, tried) = fetched();
     if path.is_none() {
@@ -112,7 +113,7 @@ impl Lab {
         self.command(&["private", self.name(), host]);
     }
 
-    /// Lays our files over whatever the host has, as `scripts/install` does on a bare machine.
+    /// Installs our files over those of the host, as `scripts/install` does on a bare machine.
     pub fn lay(&self, host: &str) {
         let stage = self.dir(host).join("stage");
         let made = script("install", &[&stage.display().to_string()], "0");
@@ -125,7 +126,7 @@ impl Lab {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Runs `dpkg` on a host; its exit code and all that it said.
+    /// Runs `dpkg` on a host; returns its exit code and output.
     pub fn dpkg(&self, host: &str, words: &[&str]) -> (i32, String) {
         let mut command = vec![
             "env",
@@ -183,7 +184,7 @@ impl Client {
         Self { process, record }
     }
 
-    /// Ends, and gives the times of all answers.
+    /// Ends, and returns the times of all answers.
     pub fn answers(mut self) -> Vec<f64> {
         let _ = self.process.kill();
         let _ = self.process.wait();

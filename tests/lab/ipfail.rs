@@ -12,7 +12,7 @@ use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 const GATE: &str = "10.77.0.254";
 const LEGACY_IPFAIL: &str = "/usr/libexec/heartbeat/ipfail";
 
-/// Who decides on a node.
+/// The `ipfail` on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ipfail {
     /// Debian's program, respawned.
@@ -32,7 +32,7 @@ const WITH_LEGACY: Side = (Kind::Systole, Ipfail::Legacy);
 const WITH_OURS: Side = (Kind::Systole, Ipfail::Ours);
 const INSIDE: Side = (Kind::Systole, Ipfail::Inside);
 
-/// A pair that pings the gate, with these deciding.
+/// A pair that pings the gate, with these programs.
 fn pair(sides: [Side; 2], failback: &'static str) -> Pair {
     pair_with(
         sides,
@@ -66,7 +66,7 @@ fn pair_with(sides: [Side; 2], failback: &'static str, times: &str) -> Pair {
     pair
 }
 
-/// Makes the gate answer a node, or not.
+/// Makes the gate answer a node, or not answer it.
 fn gate_answers(pair: &Pair, node: &str, answer: bool) {
     let rule = if answer { "" } else { "ip saddr 10.77.0.254" };
     pair.lab
@@ -116,13 +116,13 @@ fn let_pass(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// The owner loses the gate: its group moves. The gate comes back: balanced; with `auto_failback`
-/// the group returns. Both lose it: nothing moves.
+/// The owner loses the gate: its group moves. The gate answers again: balanced; with
+/// `auto_failback` the group returns. Both lose it: nothing moves.
 fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
     let pair = pair(sides, failback);
     pair.start_settled();
     wait_online(&pair);
-    // Who joined second was compared by the first.
+    // The first to sign on compared the second when that joined.
     wait_until(LONG, "the first comparison", || {
         let balanced = |line: &String| line.contains("Ping node count is balanced.");
         NODES
@@ -148,7 +148,8 @@ fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
     };
     pair.wait_owner(home, ADDRESS_1, "a");
     let seen = NODES.map(|node| lines(&pair, node).len());
-    // At once for both: who learns of it two keepalives later than the other would take.
+    // At the same time for both nodes: one that learned it two keepalives late would take the
+    // groups.
     let silence = ["sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1"];
     let name = pair.lab.name();
     pair.lab
@@ -167,7 +168,7 @@ fn owner_loses_the_gate(sides: [Side; 2], failback: &'static str) {
     }
 }
 
-/// Both lose the gate at once, and get it back at once, again and again: nothing moves. Then one
+/// Both lose the gate at once, and receive it again at once, many times: nothing moves. Then one
 /// loses it, and the group moves in time.
 fn both_lose_the_gate(sides: [Side; 2], times: usize) {
     let pair = pair_with(sides, "off", "keepalive 200ms\nwarntime 1\ndeadtime 2\n");
@@ -206,8 +207,8 @@ fn both_lose_the_gate(sides: [Side; 2], times: usize) {
     pair.wait_owner("node2", ADDRESS_1, "a");
 }
 
-/// Our program on a Systole and on a legacy daemon, told to stop, told twice, without a daemon: the
-/// lines and exit codes of the legacy program in the same place.
+/// Our program with a Systole and with a legacy daemon, asked to stop, started twice, without a
+/// daemon: the lines and exit codes of the legacy program in the same situation.
 fn program_as_legacy(_: [Side; 2]) {
     let pair = pair([LEGACY, WITH_OURS], "off");
     pair.start_settled();
@@ -237,7 +238,7 @@ fn program_as_legacy(_: [Side; 2]) {
             assert_eq!(run(node, program), duplicate, "{program} twice on {node}");
         }
     }
-    // Told to stop it ends with 0, and is started again.
+    // When asked to stop it ends with 0, and is started again.
     for node in NODES {
         pair.lab.sh(node, "kill -TERM $(pidof ipfail)");
         pair.wait_log(node, "exited with return code 0");
@@ -253,8 +254,8 @@ fn program_as_legacy(_: [Side; 2]) {
     assert_eq!(run("node1", ours), absent);
 }
 
-/// The legacy program signs on beside the built-in one: it takes over; when it goes, the built-in one
-/// comes back. The partner hears of each.
+/// The legacy program signs on beside the built-in one and replaces it; when it ends, the built-in
+/// one signs on again. The partner is told of each.
 fn outside_wins(_: [Side; 2]) {
     let pair = pair([INSIDE, LEGACY], "off");
     pair.start_settled();
@@ -272,7 +273,7 @@ fn outside_wins(_: [Side; 2]) {
     );
     pair.lab.sh("node1", &script);
     wait_until(LONG, "the partner hears of it", || joins() > before);
-    // It decides: what it logs is its own.
+    // The program decides: the lines are its own.
     gate_answers(&pair, "node1", false);
     pair.wait_owner("node2", ADDRESS_1, "a");
     let outside = pair.lab.sh("node1", "cat /var/log/outside /var/log/ha-log");

@@ -1,4 +1,5 @@
-//! Isolation release: who is cut off from its peer and from the ping node lets go.
+//! Isolation release: a node that is cut off from its peer and from the ping node releases
+//! everything.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ const GATE: &str = "10.77.0.254";
 /// Seconds: the margin before the dead time.
 const KEEPALIVE: f64 = 0.5;
 
-/// A settled pair that pings the gate and lets go when it is cut off, where it is ours.
+/// A settled pair that pings the gate and, where it is Systole, releases when it is cut off.
 fn settled(kinds: [Kind; 2], resources: &str) -> Pair {
     let mut config = PairConfig::new(kinds);
     config.media = format!("bcast eth0\nping {GATE}");
@@ -84,8 +85,8 @@ fn assert_short_overlap(pair: &Pair) {
     assert!(seconds <= KEEPALIVE + 0.1, "two owners for {seconds} s");
 }
 
-/// One owner of each address and nobody in transition, for some beats. A legacy node that returns
-/// stops and starts by itself once more meanwhile.
+/// One owner of each address and no node in transition, for some keepalives. A legacy node that
+/// returns stops and starts itself once more meanwhile.
 fn assert_one_owner(pair: &Pair) {
     let mut since = None;
     wait_until(LONG, "one owner of each address, for good", || {
@@ -103,8 +104,8 @@ fn assert_one_owner(pair: &Pair) {
     }
 }
 
-/// The cable of the owner is pulled: it lets go in time, the other takes; the cable is back: one
-/// owner without a person.
+/// The cable of the owner is unplugged: it releases in time, the other acquires; the cable is
+/// connected again: one owner without a person.
 fn owner_cut_off(kinds: [Kind; 2]) {
     let pair = settled(kinds, &addresses_only());
     pair.lab.link("node1", "eth0", false);
@@ -118,14 +119,15 @@ fn owner_cut_off(kinds: [Kind; 2]) {
     pair.lab.link("node1", "eth0", true);
     pair.wait_log("node1", "no longer isolated");
     assert_one_owner(&pair);
-    // At the return a legacy node takes what it served for its own and lets go of it later.
+    // At its return a legacy node treats the groups that it served as its own and releases them
+    // later.
     if pair.config.kinds == OURS_OURS {
         assert_short_overlap(&pair);
     }
 }
 
-/// The switch dies: nobody serves. It comes back: one owner. It dies again, and meanwhile the other
-/// node: who is left takes everything once the ping node has answered for a while.
+/// The switch dies: no node serves. It works again: one owner. It dies again, and meanwhile the
+/// other node too: the remaining node takes everything once the ping node has answered for a while.
 fn all_lost_and_back(kinds: [Kind; 2]) {
     let pair = settled(kinds, &addresses_only());
     switch(&pair, false);
@@ -152,7 +154,7 @@ fn all_lost_and_back(kinds: [Kind; 2]) {
     pair.wait_holds("node1", "all");
     assert_eq!(pair.owners(ADDRESS_2), ["node1"]);
     pair.wait_log("node1", "a ping node answers, node2 is still dead");
-    // The ping node is lost while the peer is dead already: nothing is given up.
+    // The ping node is lost while the peer is already dead: nothing is released.
     let seen = pair.log_count("node1", "isolated: ");
     switch(&pair, false);
     pair.wait_log_count("node1", &format!("node {GATE}: is dead"), 3);
@@ -161,8 +163,8 @@ fn all_lost_and_back(kinds: [Kind; 2]) {
     assert_eq!(pair.log_count("node1", "isolated: "), seen);
 }
 
-/// Only the way between the two is cut: both still see the ping node, so nothing can be told from a
-/// death. Both take everything, as documented; together again, one lets go.
+/// Only the path between the two is cut: both still reach the ping node, so the situation looks
+/// like a death. Both take everything, as documented; when they are connected again, one releases.
 fn only_the_peer_lost(kinds: [Kind; 2]) {
     let pair = settled(kinds, &addresses_only());
     for node in NODES {
@@ -181,7 +183,7 @@ fn only_the_peer_lost(kinds: [Kind; 2]) {
     assert_one_owner(&pair);
 }
 
-/// A group whose script takes 10 s to stop: its address is gone in time, the script overlaps.
+/// A group whose script takes 10 s to stop: its address is removed in time, the script overlaps.
 fn slow_stop(kinds: [Kind; 2]) {
     let resources =
         format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::10\nnode2 {ADDRESS_2}/24/eth0\n");
@@ -200,8 +202,8 @@ fn slow_stop(kinds: [Kind; 2]) {
     assert!((5.0..15.0).contains(&seconds), "{seconds}");
 }
 
-/// The owner hears nobody, but the other hears it: it lets go and says so, and the other takes over
-/// although nobody is dead to it.
+/// The owner receives no node, but the other receives it: it releases and reports that, and the
+/// other takes over although it has declared no node dead.
 fn deaf_owner(kinds: [Kind; 2]) {
     let pair = settled(kinds, &addresses_only());
     let rule = "ip saddr 10.77.0.0/24";
@@ -216,7 +218,7 @@ fn deaf_owner(kinds: [Kind; 2]) {
     assert_one_owner(&pair);
 }
 
-/// The setting is off: as ever.
+/// The setting is off: as in legacy.
 fn off_by_default(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.media = format!("bcast eth0\nping {GATE}");
@@ -230,7 +232,7 @@ fn off_by_default(kinds: [Kind; 2]) {
     drop(pair);
 }
 
-/// One cable of two is lost, and the ping node: the peer is heard, nothing is withdrawn.
+/// One cable of two is lost, and the ping node: the peer is received, nothing is withdrawn.
 fn peer_still_heard(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds).with_two_cables();
     config.media = format!("bcast eth0 eth1\nping {GATE}");

@@ -1,4 +1,4 @@
-//! Much traffic and large groups: the beats must not notice.
+//! Much traffic and large groups: heartbeats must not be delayed.
 
 use std::fs;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn resident_kb(pair: &Pair, node: &str) -> u64 {
 }
 
 /// Sends `count` hostile datagrams to node1 over the first network, `rate` a second (0: as fast as
-/// they go). Says how many left.
+/// possible). Returns how many were sent.
 fn attack(pair: &Pair, count: u64, rate: u64) -> u64 {
     let (count, rate) = (count.to_string(), rate.to_string());
     let hostile = example("hostile");
@@ -43,7 +43,7 @@ fn attack(pair: &Pair, count: u64, rate: u64) -> u64 {
     sent.trim().parse().expect("a number")
 }
 
-/// Nobody was late or dead, in either log, and node1 serves as before.
+/// No node was late or dead, in either log, and node1 serves as before.
 fn undisturbed(pair: &Pair) {
     for node in NODES {
         let log = pair.lab.log(node);
@@ -60,12 +60,12 @@ fn undisturbed(pair: &Pair) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// 100 000 hostile datagrams at 20 000 a second on the one medium that the peer beats on: no beat is
-/// late on either side, and the daemon keeps its size.
+/// 100 000 hostile datagrams at 20 000 a second on the only medium of the peer: no heartbeat is
+/// late on either side, and the daemon does not grow.
 fn hostile_on_the_only_medium(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     pair.start_settled();
-    // Whatever a flood needs is there after the first part.
+    // The memory that a flood needs is allocated after the first part.
     assert!(attack(&pair, 10_000, 20_000) > 9_000);
     let before = resident_kb(&pair, "node1");
     assert!(attack(&pair, 100_000, 20_000) > 90_000);
@@ -84,7 +84,7 @@ fn hostile_on_the_only_medium_ours_ours() {
     );
 }
 
-/// As many as the wire takes on one medium: a second one keeps both nodes alive.
+/// As many as the wire carries on one medium: a second one keeps both nodes alive.
 fn full_speed_on_one_of_two_media(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_two_cables());
     pair.start_settled();
@@ -116,8 +116,8 @@ fn wait_addresses(pair: &Pair, node: &str, count: usize) {
     wait_until(LONG, &what, || addresses(pair, node) == count);
 }
 
-/// A group of 256 addresses is handed over and then taken from a dead node: no beat of the taker or
-/// the giver is late.
+/// A group of 256 addresses is handed over and then taken over from a dead node: no heartbeat of
+/// the taker or the giver is late.
 fn large_group(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 600ms\ndeadtime 3\ninitdead 10\n".into();
@@ -134,7 +134,7 @@ fn large_group(kinds: [Kind; 2]) {
     wait_addresses(&pair, "node2", ADDRESSES);
     wait_addresses(&pair, "node1", 0);
     pair.wait_holds("node2", "all");
-    // Each has heard the other all the while.
+    // Each has received the other all the time.
     for node in NODES {
         let log = pair.lab.log(node);
         assert_eq!(pair.log_count(node, "Late heartbeat"), 0, "{node}:\n{log}");

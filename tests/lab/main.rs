@@ -210,7 +210,7 @@ cells! {
     long_legacy_legacy_ucast_sha1: LEGACY_LEGACY "ucast" "sha1";
 }
 
-/// Makes a test of random trouble per line, of so many seconds.
+/// Makes a test of random faults per line, of this many seconds.
 macro_rules! chaos {
     ($($name:ident: $kinds:ident $failback:literal $seconds:literal;)*) => {
         mod random_trouble {
@@ -359,7 +359,7 @@ mod installation {
     }
 }
 
-/// Makes one test of a trouble per line.
+/// Makes one test of a fault per line.
 macro_rules! troubles {
     ($($name:ident: $kinds:ident $trouble:expr;)*) => {
         mod trouble {

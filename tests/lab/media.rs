@@ -19,7 +19,8 @@ fn start_with(kinds: [Kind; 2], media: &str, prepare: &str) -> (Pair, Output) {
     (pair, output)
 }
 
-/// The start fails with 1, says why on standard error and in the log, and leaves nothing behind.
+/// The start fails with 1, reports the reason on standard error and in the log, and leaves nothing
+/// behind.
 fn fails(media: &str, prepare: &str, why: &str) {
     let (pair, output) = start_with(OURS_OURS, media, prepare);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -63,8 +64,7 @@ fn a_start_that_says_0_has_its_media_open() {
     });
 }
 
-/// The daemon has no descriptor left to ask for its interfaces with. That says nothing of the media that are
-/// open.
+/// The daemon has no descriptor left to look at its interfaces. The open media are not affected.
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn without_a_descriptor_the_media_stay_open() {
@@ -78,9 +78,9 @@ fn without_a_descriptor_the_media_stay_open() {
         };
         // Fewer than are open: each further one is refused.
         limit(3);
-        // Several looks, and longer than the dead time.
+        // Several checks, and longer than the dead time.
         std::thread::sleep(std::time::Duration::from_secs(4));
-        // Whoever asks the daemon needs one.
+        // A client of the daemon needs one.
         limit(1024);
         assert_eq!(pair.log_count("node1", "opening it again"), 0);
         for node in NODES {

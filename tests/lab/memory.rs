@@ -19,7 +19,7 @@ use super::pair::{LONG, Pair, PairConfig};
 /// Programs that make the daemon need memory, of a quarter of a megabyte each.
 const CLIENTS: usize = 60;
 
-/// Memory of a group of processes: room for a process whose pages are counted elsewhere, and for
+/// Memory of a group of processes: enough for a process whose pages are counted elsewhere, and for
 /// nothing more.
 const LIMIT_BYTES: &str = "8388608";
 
@@ -33,7 +33,7 @@ struct Limited {
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Limited {
-    /// Why there can be none, if so.
+    /// Why the group cannot be made, if so.
     fn new() -> Result<Self, String> {
         let name = format!(
             "systole-lab-{}-{}",
@@ -88,8 +88,8 @@ impl Limited {
         count.trim().parse().expect("a number")
     }
 
-    /// Puts a process of node1 into the group, as the one that the kernel takes first, beside one
-    /// that asks for more and more memory.
+    /// Puts a process of node1 into the group, as the one that the kernel kills first, beside one
+    /// that allocates more and more memory.
     fn starve(&self, pair: &Pair, pid: &str) {
         let before = self.kills();
         let members = self.path.join("cgroup.procs");
@@ -156,10 +156,10 @@ pub fn out_of_memory(kinds: [Kind; 2]) {
     watched.stops_in_order();
 }
 
-/// The kernel refuses more memory: the program aborts, as every Rust program does then.
+/// The kernel refuses more memory: the program aborts, as every Rust program then does.
 pub fn allocation_fails(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
-    // What is reserved would have to be used up first.
+    // Otherwise the reserve would have to be used up first.
     config.times.push_str("memreserve 1\n");
     for number in 0..CLIENTS {
         let line = format!("apiauth hog{number} uid=root\n");
@@ -178,7 +178,7 @@ fn refuse_memory(pair: &Pair, pid: &str) {
     // into what it has reserved.
     let limit = format!("prlimit --pid {pid} --data=1048576");
     assert_eq!(pair.lab.sh("node1", &limit), "");
-    // Programs that sign on and begin a long message: the daemon keeps what it has of each.
+    // Programs that sign on and begin a long message: the daemon keeps the bytes of each.
     let mut clients = Vec::new();
     wait_until(LONG, "the daemon ends", || {
         if clients.len() < CLIENTS
@@ -208,7 +208,7 @@ fn sign_on(name: &str, pid: &str) -> Vec<u8> {
     frame.expect("a short message").to_vec()
 }
 
-/// All but the last byte of a frame of the greatest length.
+/// All bytes except the last of a frame of the greatest length.
 fn begin_of_a_frame() -> Vec<u8> {
     let mut bytes = Vec::new();
     let length = u32::try_from(frame::MAX_BODY_BYTES).expect("256 KiB");

@@ -1,6 +1,6 @@
-//! The version before this one beside today's, in either role, and one in the place of the other: a pair is
-//! upgraded node by node, and may stay half done for days. The older programs are built from the
-//! repository's history, once.
+//! The version before this one beside today's, in either role, and one in the place of the other: a
+//! pair is upgraded node by node, and may stay half upgraded for days. The older programs are built
+//! once from the repository's history.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
 use super::{OURS_OURS, death, partition, scenario};
 
-/// The newest version whose nodes are out there.
+/// The newest released version.
 const REVISION: &str = "381d4ec";
 
-/// Known by its name: the pid file of another program counts for nothing.
+/// It must have this name: the pid file of a program with another name does not count.
 const PROGRAM: &str = "/run/program/heartbeat";
 
 const OLDER_OWNER: [Kind; 2] = [Kind::Older, Kind::Systole];
@@ -105,7 +105,7 @@ beside! {
     killed_while_giving: death::while_giving;
 }
 
-/// Lays a program of a version where the daemon of node1 was started from, as a package does.
+/// Installs a program of a version where the daemon of node1 was started from, as a package does.
 fn exchange(pair: &Pair, kind: Kind) {
     let program = pair.program(kind, "heartbeat");
     let script = format!(
@@ -116,8 +116,9 @@ fn exchange(pair: &Pair, kind: Kind) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// The program is exchanged under a running daemon, there and back: each time the process begins anew as
-/// the other version, and as what its guardian starts after a sudden death. The group runs on.
+/// The program is exchanged under a running daemon, there and back: each time `heartbeat -r`
+/// changes to the other version, and so does the daemon that its guardian starts after a sudden
+/// death. The group runs on.
 fn in_place(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     exchange(&pair, Kind::Older);
@@ -145,7 +146,8 @@ fn in_place(kinds: [Kind; 2]) {
         pair.wait_log_count("node1", active, times + 1);
         pair.wait_holds("node1", "local");
         if kind == Kind::Systole {
-            // The program of before left a guardian of its own behind, which would start that again.
+            // The earlier program left its own guardian behind, which would start that program
+            // again.
             let mut runs = String::new();
             wait_until(LONG, "a guardian of the program that came", || {
                 let all = guardians(&pair, "node1");

@@ -1,5 +1,5 @@
-//! The host's own addresses: a service address that is one is refused, what a run has left behind
-//! is told from it, and what is in doubt stays.
+//! The host's own addresses: a service address that is one is refused, addresses left by a run are
+//! distinguished from it, and addresses in doubt stay.
 
 use super::history::{address_changes, count};
 use super::host::{Kind, wait_until};
@@ -12,10 +12,10 @@ const ALONE: &str = "10.99.0.1";
 /// One with a label, alone in its network as well.
 const LABELLED: &str = "10.98.0.1";
 
-/// What the log says of a service address that is a host's own.
+/// The log text for a service address that is a host's own.
 const OWN: &str = "is this host's own address";
 
-/// What it says of an address of which nothing is known.
+/// The log text for an address of unknown origin.
 const DOUBT: &str = "is there and nobody knows who put it there";
 
 fn quick(kinds: [Kind; 2], resources: &str) -> PairConfig {
@@ -31,7 +31,7 @@ fn crash(pair: &Pair, node: &str) {
     pair.lab.sh(node, "rm -f /run/dummy-*");
 }
 
-/// Starts our daemon on a host, whatever ran there before; its exit code and what it says.
+/// Starts our daemon on a host, whatever ran there before; returns its exit code and output.
 fn start_ours(pair: &Pair, node: &str, option: &str) -> (Option<i32>, String) {
     let daemon = daemon_of(Kind::Systole);
     let mut words = vec!["setsid", "-w", &daemon];
@@ -81,13 +81,13 @@ fn a_fixed_address_of_a_node_is_refused() {
 }
 
 /// Daemon and guardian are killed at once; the address is the only one of its network. The node is
-/// started again, and takes it away because the other has taken over.
+/// started again, and removes it because the other has taken over.
 fn left_behind(kinds: [Kind; 2]) {
     let resources = format!("node1 IPaddr2::{ALONE}/24/eth0 dummy::a\n");
     let pair = Pair::new(quick(kinds, &resources));
     pair.start("node1");
     pair.wait_owner("node1", ALONE, "a");
-    // Alone: what is left serves on, and the start is not refused.
+    // Alone: the address that is left serves on, and the start is not refused.
     crash(&pair, "node1");
     let started = pair.log_count("node1", "Local Resource acquisition completed");
     pair.start("node1");
@@ -115,8 +115,9 @@ fn what_a_killed_daemon_left_alone_in_its_network_goes() {
     run("own_addresses::left_behind", OURS_OURS, left_behind);
 }
 
-/// A legacy node is killed with three addresses up, and ours takes its place: what only a run can
-/// have put there goes, the one that may be the host's own stays, and no start is refused.
+/// A legacy node is killed with three addresses up, and ours takes its place: addresses that only a
+/// run can have put there are removed, the one that may be the host's own stays, and no start is
+/// refused.
 fn left_by_legacy(kinds: [Kind; 2]) {
     let resources = format!(
         "node1 {LABELLED}/24/eth0 IPaddr2::{ADDRESS_1}/24/eth0 IPaddr2::{ALONE}/24/eth0 dummy::a\n"
@@ -127,7 +128,7 @@ fn left_by_legacy(kinds: [Kind; 2]) {
     for address in [LABELLED, ADDRESS_1, ALONE] {
         pair.wait_owner("node1", address, "a");
     }
-    // A check beside the legacy node that serves them has nothing to say of them.
+    // A check beside the legacy node that serves them reports nothing about them.
     let (code, text) = start_ours(&pair, "node1", "-t");
     assert_eq!(code, Some(0), "{text}");
     assert!(!text.contains(DOUBT), "{text}");
@@ -143,11 +144,11 @@ fn left_by_legacy(kinds: [Kind; 2]) {
     }
     let line = format!("haresources:1: IPaddr2::{ALONE}/24/eth0: {ALONE}/24 on eth0 {DOUBT}");
     pair.wait_log("node1", &line);
-    // Two more looks.
+    // Two more checks.
     std::thread::sleep(std::time::Duration::from_secs(11));
     assert_eq!(pair.owners(ALONE), ["node1", "node2"]);
     assert_eq!(pair.log_count("node1", DOUBT), 1);
-    // What was in doubt once is so at the next start, after an orderly end too.
+    // An address in doubt is in doubt again at the next start, after an orderly end too.
     pair.begin_stop("node1");
     wait_until(LONG, "the end of the process", || {
         pair.lab
@@ -183,7 +184,7 @@ fn long_what_a_killed_legacy_node_left_beside_legacy() {
 }
 
 /// Added by hand before the start, in the network of the node: it stays while the node does not
-/// serve it, and goes when the node has served it and gives it away.
+/// serve it, and is removed when the node has served it and gives it away.
 fn added_before(kinds: [Kind; 2]) {
     let pair = Pair::new(quick(
         kinds,
@@ -208,7 +209,7 @@ fn what_was_there_before_goes_when_it_is_given_away() {
     run("own_addresses::added_before", OURS_OURS, added_before);
 }
 
-/// A version without a record ran here before: what it put there is not refused, whether it is
+/// A version without a record ran here before: its addresses are not refused, whether it is
 /// replaced in place or killed together with its guardian.
 fn before_the_record(kinds: [Kind; 2]) {
     let resources = format!("node1 IPaddr2::{ALONE}/24/eth0 dummy::a\n");
@@ -231,7 +232,7 @@ fn before_the_record(kinds: [Kind; 2]) {
     let (code, text) = start_ours(&pair, "node1", "");
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains(DOUBT), "{text}");
-    // It serves it again, so it is the service's.
+    // The node serves it again, so it is the service's.
     pair.wait_owner("node1", ALONE, "a");
     wait_until(LONG, "it is on record", || recorded().ends_with(" ours\n"));
     assert_eq!(address_changes(&pair.lab, "node1", ALONE).len(), 1);

@@ -9,8 +9,8 @@ use super::host::{Kind, LEGACY_DAEMON, Lab, skip, wait_until};
 use super::installed::{Client, legacy_package, longest_silence, package, preinst_of_this_build};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
-/// Our package in two versions, the older one first, made once for all tests. `None`: what packs it
-/// cannot be had here.
+/// Our package in two versions, the older one first, made once for all tests. `None`: the packing
+/// program is not available here.
 fn packages() -> Option<&'static [String; 2]> {
     static MADE: OnceLock<Option<[String; 2]>> = OnceLock::new();
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
@@ -52,7 +52,7 @@ fn swap(pair: &Pair, node: &str, install: impl FnOnce()) {
     let lab = &pair.lab;
     let peer = Pair::peer(node);
     if pair.has_address(node, ADDRESS_1) {
-        // Legacy knows no --wait.
+        // Legacy does not know --wait.
         let ours = lab
             .exec(node, &["test", "-e", "/usr/sbin/systole"])
             .status
@@ -92,8 +92,8 @@ fn swap(pair: &Pair, node: &str, install: impl FnOnce()) {
     });
 }
 
-/// A legacy pair becomes ours node by node, is upgraded, and becomes legacy again. A client asks
-/// all the while.
+/// A legacy pair becomes Systole node by node, is upgraded, and becomes legacy again. A client asks
+/// all the time.
 pub fn there_and_back() {
     let pair = Pair::new(PairConfig::new([Kind::Legacy, Kind::Legacy]));
     let lab = &pair.lab;
@@ -119,7 +119,7 @@ pub fn there_and_back() {
     }
     let client = Client::ask(lab, ADDRESS_1);
 
-    // Beside a running legacy daemon it is refused, and the daemon runs on.
+    // Beside a running legacy daemon the installation is refused, and the daemon runs on.
     nothing_moves(&pair, "a refused installation", || {
         let pid = running(lab, "node1");
         let (code, said) = lab.dpkg("node1", &["-i", first]);
@@ -130,7 +130,7 @@ pub fn there_and_back() {
         assert_eq!(status, "install ok installed");
     });
 
-    // node2 holds its own, empty set: it gives nothing away and has to be told nothing.
+    // node2 holds its own, empty set: it has nothing to give away.
     let install = |node: &'static str, deb: &str| {
         let (code, said) = lab.dpkg(node, &["-i", deb]);
         assert_eq!(code, 0, "{said}");
@@ -201,7 +201,7 @@ pub fn there_and_back() {
     assert_never_two_owners(lab);
 }
 
-/// What the package refuses, keeps and takes along, on one host.
+/// What the package refuses, keeps and removes, on one host.
 pub fn alone() {
     let lab = Lab::up(&["node1"], 1);
     let Some(legacy) = legacy_package(&lab.shared()) else {
@@ -219,7 +219,7 @@ pub fn alone() {
             &format!("dpkg-query -W -f '${{db:Status-Status}}' {name} 2>/dev/null"),
         )
     };
-    // A program that would vanish: its line is named, the legacy package stays.
+    // A program that would be removed: its line is named, the legacy package stays.
     let ha_cf = "keepalive 1\n# respawn hacluster /usr/libexec/heartbeat/dopd\n\
         respawn hacluster /bin/cat\nrespawn root /usr/libexec/heartbeat/ccm -v\n\
         respawn hacluster /usr/libexec/heartbeat/ipfail\nnode node1\n";
@@ -242,7 +242,7 @@ pub fn alone() {
     );
     std::fs::write(lab.dir("node1").join("ha.d/ha.cf"), "node node1\n").expect("write");
 
-    // In its place: nothing of /etc/ha.d changes.
+    // Instead of the legacy package: nothing in /etc/ha.d changes.
     let before = lab.configuration("node1");
     let (code, said) = lab.dpkg("node1", &["-i", deb]);
     assert_eq!(code, 0, "{said}");
@@ -259,14 +259,14 @@ pub fn alone() {
             .count(),
         1
     );
-    // The digests that the package does not bring are made here.
+    // Digests that the package does not contain are made here.
     let digests = lab.sh("node1", "wc -l </var/lib/dpkg/info/systole.md5sums");
     assert!(
         digests.trim().parse().is_ok_and(|lines: u32| lines > 40),
         "{digests}"
     );
     assert_eq!(lab.sh("node1", "dpkg -V systole"), "");
-    // The same calls as before by the old spellings.
+    // The same calls as before under the old names.
     for path in [
         "/usr/lib/heartbeat/heartbeat",
         "/usr/lib64/heartbeat/heartbeat",
@@ -278,7 +278,8 @@ pub fn alone() {
         );
     }
 
-    // The legacy package is purged: its scripts went, ours take their place; the init script is ours.
+    // The legacy package is purged: its scripts are gone, ours are installed instead; the init
+    // script is ours.
     let (code, said) = lab.dpkg("node1", &["--purge", "heartbeat"]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(lab.sh("node1", ours).lines().count(), 2);
@@ -301,7 +302,7 @@ pub fn alone() {
         1
     );
 
-    // An upgrade renews what is as we laid it, and nothing else.
+    // An upgrade renews unchanged files of ours, and nothing else.
     lab.sh("node1", "echo '# mine' >>/etc/ha.d/rc.d/status; echo '# old' | tee -a /usr/share/systole/ha.d/harc >>/etc/ha.d/harc");
     let changed = lab.sh("node1", "dpkg -V systole");
     assert_eq!(changed.trim(), "??5??????   /usr/share/systole/ha.d/harc");
@@ -313,7 +314,7 @@ pub fn alone() {
     );
     assert!(!lab.sh("node1", "tail -1 /etc/ha.d/harc").contains("old"));
 
-    // Away: what we laid goes, what is the administrator's stays. Then legacy again.
+    // Removed: our unchanged files are removed, the administrator's stay. Then legacy again.
     let (code, said) = lab.dpkg("node1", &["-r", "systole"]);
     assert_eq!(code, 0, "{said}");
     let left = lab.configuration("node1");
@@ -322,7 +323,7 @@ pub fn alone() {
         .filter_map(|line| line.split(" ./").nth(1))
         .collect();
     assert_eq!(left, ["ha.cf", "rc.d/status", "shellfuncs"]);
-    // An empty directory that is no other package's goes as well.
+    // An empty directory that belongs to no other package is removed as well.
     let empty = "find /etc/ha.d -mindepth 1 -type d -empty";
     assert_eq!(lab.sh("node1", empty), "");
     lab.sh("node1", "rm /etc/ha.d/rc.d/status /etc/ha.d/ha.cf");
@@ -335,8 +336,9 @@ pub fn alone() {
 const CHECKED: &str = "logfile /var/log/ha-log\nrealtime off\nkeepalive 200ms\ndeadtime 2\ninitdead 10\n\
     auto_failback on\nbcast eth0\nnode node1 node2\n";
 
-/// The preinst alone, with the program in it, beside Debian's installed package: what would not start
-/// is refused before anything is exchanged; what only looks wrong is said and goes on.
+/// The preinst alone, with the program in it, beside Debian's installed package: files with which a
+/// start would fail are refused before anything is exchanged; files that only look wrong cause a
+/// message, and it goes on.
 pub fn refusals() {
     let lab = Lab::up(&["node1"], 1);
     lab.private("node1");
@@ -393,7 +395,7 @@ pub fn refusals() {
     }
     // A check leaves no trace.
     assert_eq!(lab.log("node1"), "");
-    // Nothing to check: nobody could have started with it.
+    // Nothing to check: no program could have started without the file.
     std::fs::remove_file(dir.join("authkeys")).expect("remove");
     let (code, said) = install("bogus yes\n", address, "");
     assert_eq!((code, said.as_str()), (Some(0), ""));

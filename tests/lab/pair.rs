@@ -1,4 +1,4 @@
-//! Two nodes of a given kind with a common configuration, and what an operator does to them.
+//! Two nodes of a given kind with a common configuration, and the commands of an operator.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,10 +14,10 @@ pub const NODES: [&str; 2] = ["node1", "node2"];
 pub const ADDRESS_1: &str = "10.77.0.100";
 /// Service address of the group that node2 owns.
 pub const ADDRESS_2: &str = "10.77.0.101";
-/// The bound for anything that takes at most initdead plus the ten seconds of agreement.
+/// The limit for anything that takes at most initdead and the ten seconds of agreement.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// What the two nodes run with.
+/// The configuration of the two nodes.
 #[derive(Debug, Clone)]
 pub struct PairConfig {
     /// Programs on node1 and node2.
@@ -93,13 +93,13 @@ impl Pair {
         pair
     }
 
-    /// Lays our helper programs on a host.
+    /// Installs our helper programs on a host.
     pub fn install_helpers(&self, node: &str) {
         let helper = self.program(self.kind(node), "ha_helper");
         install_helpers(&self.lab, node, &helper);
     }
 
-    /// Where a program of ours lies; a legacy node gets today's helpers.
+    /// The path of a program of ours; a legacy node gets today's helpers.
     pub fn program(&self, kind: Kind, name: &str) -> PathBuf {
         program_of(kind, name)
     }
@@ -283,7 +283,7 @@ impl Pair {
         }
     }
 
-    /// What a node says it holds: `none local foreign all transition`.
+    /// The set that a node reports: `none local foreign all transition`.
     pub fn holds(&self, node: &str) -> String {
         rscstatus(&self.lab, node, self.kind(node))
     }
@@ -295,7 +295,7 @@ impl Pair {
         });
     }
 
-    /// Starts both and waits until node1 holds its group and nobody is in transition.
+    /// Starts both and waits until node1 holds its group and neither is in transition.
     pub fn start_settled(&self) {
         self.start_both();
         self.wait_active();
@@ -305,8 +305,8 @@ impl Pair {
     }
 }
 
-/// Lays our helper programs where the daemon offers them to hooks (`/usr/libexec/systole`),
-/// beside whatever else the host has there.
+/// Installs our helper programs where the daemon offers them to hooks (`/usr/libexec/systole`),
+/// beside the other files of the host.
 pub fn install_helpers(lab: &Lab, node: &str, helper: &Path) {
     let helper = helper.display();
     let script = format!(
@@ -327,7 +327,7 @@ pub fn daemon_of(kind: Kind) -> String {
     }
 }
 
-/// A program of ours, of today or of the version before.
+/// A program of ours, of the present version or of the version before.
 pub fn program_of(kind: Kind, name: &str) -> PathBuf {
     match kind {
         Kind::Older => super::older::program(name),
@@ -337,7 +337,7 @@ pub fn program_of(kind: Kind, name: &str) -> PathBuf {
     }
 }
 
-/// What a node of that kind says it holds: `none local foreign all transition`.
+/// The set that a node of that kind reports: `none local foreign all transition`.
 pub fn rscstatus(lab: &Lab, node: &str, kind: Kind) -> String {
     match kind {
         Kind::Legacy => lab.sh(node, "cl_status rscstatus").trim().to_owned(),

@@ -1,4 +1,4 @@
-//! A fault in each kind of actor: it begins anew in place, the process lives on, nothing moves.
+//! A fault in each kind of actor: the actor restarts in place, the process lives on, nothing moves.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,8 @@ use super::history::count;
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
-/// First words of the names of our supervised actors; what follows says which of that kind.
+/// First words of the names of our supervised actors; the rest of the name tells which of that
+/// kind.
 const ACTORS: [&str; 13] = [
     "client /",
     "client socket",
@@ -27,7 +28,7 @@ const ACTORS: [&str; 13] = [
     "root",
 ];
 
-/// Asks the daemon of node1 to let an actor panic; the names of all actors.
+/// Asks the daemon of node1 to let an actor panic; returns the names of all actors.
 fn fail(pair: &Pair, actor: Option<&str>) -> Option<Vec<String>> {
     let path = pair.lab.dir("node1").join("run/systole.ctl");
     let mut control = UnixStream::connect(path).ok()?;
@@ -43,11 +44,11 @@ fn fail(pair: &Pair, actor: Option<&str>) -> Option<Vec<String>> {
     Some(names.lines().map(str::to_owned).collect())
 }
 
-/// Takes a while to end.
+/// Takes some time to end.
 const SLOW: &str = "#!/bin/sh\ntrap 'sleep 3; exit 0' TERM\nwhile :; do sleep 0.05; done\n";
 
-/// The main actor begins anew while it waits for a client that takes a while to end. The end was
-/// lost with what it waited in, and the stop never came to its own.
+/// The main actor restarts while it waits for a client that takes some time to end. The end was
+/// lost with the waiting actor, and the stop never completed.
 pub fn main_actor_panics_in_a_stop(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config
@@ -82,8 +83,8 @@ fn membership_gives_up(pair: &Pair) {
     pair.wait_log("node1", "membership failed too often");
 }
 
-/// The start's own outcome was taken for that of the stop behind it: the daemon ended, and the group
-/// ran on.
+/// The outcome of the start was taken for that of the stop after it: the daemon ended, and the
+/// group ran on.
 pub fn membership_gives_up_in_a_start(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::5\n");
@@ -93,7 +94,7 @@ pub fn membership_gives_up_in_a_start(kinds: [Kind; 2]) {
         count(&pair.lab, "node1", "start", "a") == 1
     });
     membership_gives_up(&pair);
-    // Another daemon beats meanwhile.
+    // Another daemon sends heartbeats meanwhile.
     pair.wait_log("node1", "guardian: all resources are released");
     assert!(!pair.runs("node1", "a"), "{}", pair.lab.log("node1"));
     assert!(!pair.has_address("node1", ADDRESS_1));
@@ -101,14 +102,14 @@ pub fn membership_gives_up_in_a_start(kinds: [Kind; 2]) {
     pair.wait_owner("node2", ADDRESS_1, "a");
 }
 
-/// Nobody else would restart the machine by then.
+/// No other process would reboot the machine by then.
 pub fn membership_gives_up_and_a_stop_fails(kinds: [Kind; 2]) {
     let pair = stuck_without_programs(PairConfig::new(kinds));
     pair.start_settled();
     machine_goes(&pair, || membership_gives_up(&pair));
 }
 
-/// Each in turn, and the next only when the last has begun anew.
+/// Each in turn, and the next only when the last has restarted.
 pub fn every_actor_panics(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config
@@ -122,7 +123,7 @@ pub fn every_actor_panics(kinds: [Kind; 2]) {
         let known = names.iter().any(|name| name.starts_with(kind));
         assert!(known, "no {kind} in {names:?}");
     }
-    // A new kind of actor is to be named above, so that somebody thinks of what its panic does.
+    // A new kind of actor must be named above, so that its author thinks about its panic.
     for name in &names {
         let known = ACTORS.iter().any(|kind| name.starts_with(kind));
         assert!(known, "{name} is new");
@@ -147,6 +148,6 @@ pub fn every_actor_panics(kinds: [Kind; 2]) {
     pair.wait_log_count("node2", "Heartbeat restart on node node1", watched.restarts);
     assert_eq!(pid(pair, "node1"), before);
     watched.nothing_moved();
-    // The orders still find their way through all of them.
+    // Orders still pass through all of them.
     watched.stops_in_order();
 }

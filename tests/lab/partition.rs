@@ -1,6 +1,6 @@
-//! Cut cables, cut directions and frozen nodes: how long the service address has two owners and how
-//! long none, and that one is left without a person. Each test prints its line of the table in
-//! `docs/partitions.md`.
+//! Cut cables, cut directions and frozen nodes: for how long the service address has two owners and
+//! for how long none, and that one owner remains without a person. Each test prints its line of the
+//! table in `docs/partitions.md`.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,19 +12,19 @@ use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
 /// Of the pair's configuration.
 const DEADTIME: Duration = Duration::from_secs(2);
 
-/// Longest that two owners may be seen after a heal when one of them has only to hear a beat and to
-/// take its address away: much longer than that takes, much shorter than legacy's two seconds and
+/// Longest time with two owners after a heal when one of them only has to receive a heartbeat and
+/// to remove its address: much longer than that takes, much shorter than legacy's two seconds and
 /// restart.
 const AT_ONCE_S: f64 = 1.5;
 
-/// What goes wrong.
+/// The fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Trouble {
-    /// Nothing comes through either way.
+    /// No message gets through in either direction.
     Cut,
-    /// Nothing that this node sends comes through.
+    /// No message of this node gets through.
     Mute(&'static str),
-    /// Every process of this node is stopped for so many tenths of the dead time.
+    /// Every process of this node is stopped for this many tenths of the dead time.
     Frozen(&'static str, u32),
 }
 
@@ -43,7 +43,7 @@ impl Trouble {
     }
 }
 
-/// Now, as `ip monitor` stamps it: seconds of the day.
+/// The present time, as `ip monitor` prints it: seconds of the day.
 fn stamp() -> f64 {
     let output = Command::new("date")
         .arg("+%Y-%m-%dT%H:%M:%S.%6N")
@@ -52,7 +52,7 @@ fn stamp() -> f64 {
     seconds_of_day(String::from_utf8_lossy(&output.stdout).trim()).expect("a time")
 }
 
-/// Seconds in which two nodes had the address and in which none had it, between two stamps.
+/// Seconds in which two nodes had the address and in which none had it, between two times.
 fn owned(pair: &Pair, from: f64, to: f64) -> (f64, f64) {
     let histories: Vec<Vec<(f64, bool)>> = NODES
         .iter()
@@ -77,8 +77,9 @@ fn owned(pair: &Pair, from: f64, to: f64) -> (f64, f64) {
     (two, none)
 }
 
-/// Sends a signal to every process of the host, as often as it finds new ones; not to its first and to those
-/// that came from outside: whoever waits for one there would be stopped with it, and not be woken again.
+/// Sends a signal to every process of the host, until it finds no new ones. Not to its first
+/// process and not to those that came from outside: a process that waits for them would be stopped
+/// too, and not be continued.
 pub fn signal_all(pair: &Pair, node: &str, signal: &str) {
     pair.lab.sh(
         node,
@@ -89,7 +90,7 @@ pub fn signal_all(pair: &Pair, node: &str, signal: &str) {
     );
 }
 
-/// Drops what a node says before the other hears it.
+/// Drops messages of a node before the other receives them.
 pub fn mute(pair: &Pair, node: &str, is_mute: bool) {
     let what = if is_mute { "udp dport 694" } else { "" };
     let (lab, peer) = (pair.lab.name(), Pair::peer(node));
@@ -112,8 +113,8 @@ fn settled(pair: &Pair) -> bool {
             .all(|node| !matches!(&*pair.holds(node), "transition" | "unknown" | ""))
 }
 
-/// Waits for one owner and nobody in transition. A restart of legacy begins seconds later: what is
-/// settled has to stay so.
+/// Waits for one owner and no node in transition. A restart of legacy begins seconds later, so the
+/// settled state must last.
 fn quiet_within(pair: &Pair, limit: Duration) -> bool {
     let begin = Instant::now();
     let mut quiet = 0;
@@ -124,7 +125,7 @@ fn quiet_within(pair: &Pair, limit: Duration) -> bool {
     quiet > 20
 }
 
-/// A pair goes through one trouble.
+/// A pair goes through one fault.
 pub fn run(kinds: [Kind; 2], trouble: Trouble) {
     let pair = Pair::new(PairConfig::new(kinds));
     pair.start_settled();
@@ -148,7 +149,7 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
             mute(&pair, node, true);
             pair.wait_log(Pair::peer(node), &format!("node {node}: is dead"));
             if ours(node) {
-                // It hears that it was given up, and lets go if it has anything.
+                // The node learns that it was declared dead, and releases if it holds anything.
                 pair.wait_log(node, "giving up everything");
                 wait_until(LONG, "one owner while it lasts", || one_owner(&pair));
             } else {
@@ -166,7 +167,7 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
     }
     let over = stamp();
     let end = quiet_within(&pair, LONG);
-    // What the legacy pair does is written down, not judged.
+    // The result of the legacy pair is recorded, not judged.
     assert!(
         end || kinds == [Kind::Legacy; 2],
         "no end with one owner and nobody in transition"
@@ -202,7 +203,7 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
             assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
             assert!(two_after < AT_ONCE_S, "two owners for {two_after} s");
         }
-        // Ours yields, and the legacy node neither restarts nor stops what it runs.
+        // The Systole node yields, and the legacy node neither restarts nor stops what it runs.
         Trouble::Cut if kinds.iter().any(|kind| kind.is_ours()) => {
             let legacy = usize::from(kinds[1] == Kind::Legacy);
             let node = NODES[legacy];
@@ -220,8 +221,8 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
                 pair.wait_log(node, cause);
             }
             assert_eq!(pair.log_count(node, ": is dead"), 0, "{node} judged");
-            // What it let go of it may start again, agreed with the other: one that stood still for
-            // hardly more than its dead time may not have been given up.
+            // It may start the released groups again, when the nodes have agreed: a node that was
+            // frozen for hardly more than its dead time may not have been declared dead.
             let frozen = usize::from(node == NODES[1]);
             let takeovers = pair.log_count(node, "Resources being acquired from");
             assert!(
@@ -234,9 +235,9 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
     }
 }
 
-/// The legacy standby, which runs nothing, is not heard by our node, which runs everything: the
-/// legacy node's own group too. It hears us all the while and takes nothing; afterwards each group
-/// has one owner again.
+/// The legacy standby, which runs nothing, is not received by our node, which runs everything,
+/// including the legacy node's own group. The legacy node receives us all the time and takes
+/// nothing; afterwards each group has one owner again.
 pub fn standby_of_everything_not_heard(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start_settled();
@@ -258,7 +259,7 @@ pub fn standby_of_everything_not_heard(kinds: [Kind; 2]) {
     wait_until(LONG, "one owner of each, nobody in transition", || {
         settled(&pair) && pair.owners(ADDRESS_2).len() == 1
     });
-    // It is asked and answers; the wait for what nobody may claim is for other cases.
+    // It is asked and answers; the wait for groups without an owner is for other cases.
     assert_eq!(pair.log_count("node1", "nobody runs the"), 0);
     assert_eq!(["a", "b"].map(starts), before, "it took something");
     for (address, group) in [(ADDRESS_1, "a"), (ADDRESS_2, "b")] {

@@ -1,5 +1,6 @@
-//! Ping nodes: the bridge of the lab answers, or is made not to. Both nodes of a mixed pair are in
-//! the same situation at the same time, so what one logs is the measure for the other.
+//! Ping nodes: the bridge of the lab answers, or is made not to answer. Both nodes of a mixed pair
+//! are in the same situation at the same time, so the log of one is compared with that of the
+//! other.
 
 use std::fs;
 use std::time::Duration;
@@ -14,10 +15,10 @@ const BRIDGE: &str = "10.77.0.254";
 const BRIDGE_6: &str = "fd77:0::fe";
 /// A group of the bridge and a host that is not there.
 const GROUP: &str = "grp";
-/// An address that nobody has.
+/// An address that no host has.
 const NOBODY: &str = "10.77.0.98";
 
-/// Records what notification scripts are told of.
+/// Records the calls of notification scripts.
 const STATUS_HOOK: &str =
     "#!/bin/sh\necho \"$HA_src $HA_st $HA_info\" >>@SHARED@/$(uname -n).status\n";
 
@@ -48,8 +49,8 @@ fn answers(pair: &Pair, node: &str, answer: bool) {
         .command(&["block", pair.lab.name(), node, "eth0", rule]);
 }
 
-/// Log lines about a ping node without time, host and process; those about lateness left out:
-/// legacy takes the first answer after a silence for a late heartbeat and declares the node dead a
+/// Log lines about a ping node without time, host and process, and without those about lateness:
+/// legacy treats the first answer after a silence as a late heartbeat and declares the node dead a
 /// second time, see docs/reference/compatibility.md.
 fn lines_about(pair: &Pair, node: &str, ping: &str) -> Vec<String> {
     let log = pair.lab.log(node);
@@ -136,7 +137,7 @@ fn up_dead_up(kinds: [Kind; 2]) {
     }
 }
 
-/// `deadping` longer than `deadtime`: a ping node has that long.
+/// `deadping` longer than `deadtime`: a ping node may be silent for that long.
 fn deadping_counts(kinds: [Kind; 2]) {
     let pair = pair_with(kinds, &format!("ping {BRIDGE}"), 6);
     pair.start_settled();
@@ -153,7 +154,7 @@ fn deadping_counts(kinds: [Kind; 2]) {
     }
 }
 
-/// A ping node that does not answer holds the start up until `initdead`, on both alike.
+/// A ping node that does not answer delays the start until `initdead`, on both nodes alike.
 fn unreachable_at_start(kinds: [Kind; 2]) {
     let pair = pair_with(kinds, &format!("ping {NOBODY}"), 2);
     pair.start_both();

@@ -1,5 +1,5 @@
 //! Programs of the legacy package, and clients of every right and wrong kind, on the client socket
-//! of our daemon: each says and gets what it says and gets with a legacy daemon beside the same peer.
+//! of our daemon: each sends and receives the same as with a legacy daemon beside the same peer.
 
 use super::host::{Kind, wait_until};
 use super::pair::{LONG, NODES, Pair, PairConfig};
@@ -40,7 +40,7 @@ impl Sides {
         sides
     }
 
-    /// What a script says on node1 of each, legacy first.
+    /// The output of a script on node1 of each pair, legacy first.
     fn both(&self, script: &str) -> [String; 2] {
         std::thread::scope(|scope| {
             let sides = [&self.legacy, &self.ours];
@@ -49,7 +49,7 @@ impl Sides {
         })
     }
 
-    /// The same, of a script of ours.
+    /// The same for a Python script of ours.
     fn both_python(&self, name: &str, text: &str, words: &str) -> [String; 2] {
         for pair in [&self.legacy, &self.ours] {
             std::fs::write(pair.lab.shared().join(name), text).expect("script");
@@ -117,7 +117,7 @@ fn legacy_programs(_: [Kind; 2]) {
     }
     let call = format!("timeout 2 {AS_MEMBER} /usr/libexec/heartbeat/ccm_testclient 2>&1");
     let mut said = sides.both(&call);
-    // How often the membership changed while the daemons started is not the daemon's.
+    // How often the membership changed while the daemons started does not depend on the daemon.
     for text in &mut said {
         let known: Vec<_> = text
             .lines()
@@ -138,7 +138,7 @@ fn legacy_programs(_: [Kind; 2]) {
 
     let call = format!("timeout 10 {AS_MEMBER} /usr/libexec/heartbeat/api_test 2>&1");
     let said = sides.both(&call);
-    // Legacy answers too late for its own client, which then finds the answer among messages.
+    // Legacy answers too late for its own client, which then finds the answer among other messages.
     let statuses = |text: &str| {
         let of = |line: &&str| line.contains("/api_test status: [");
         text.lines().filter(of).map(plain).collect::<Vec<_>>()
@@ -160,7 +160,7 @@ fn legacy_programs(_: [Kind; 2]) {
     }
     assert_same_lines("api_test", &rest);
 
-    // This dopd dies of the question, with either daemon, which starts it again.
+    // This dopd crashes at the question, with either daemon, which starts it again.
     for words in ["-p node2 -r r0 -t 5", "-p nope -r r0 -t 3", ""] {
         for pair in [&sides.legacy, &sides.ours] {
             let call = "cl_status clientstatus node1 dopd 2000; ls /run/heartbeat/dopd/outdater";
@@ -203,15 +203,15 @@ fn legacy_programs(_: [Kind; 2]) {
     assert_eq!(said[0], said[1]);
 }
 
-/// `hbstatus -v`: the legacy program and ours on one host, with the ccm there, and with a program in
-/// its place that says something else.
+/// `hbstatus -v`: the legacy program and ours on one host, with the real ccm, and with another
+/// program in its place that answers differently.
 fn members_of_ccm(sides: &Sides) {
     const OURS: &str = env!("CARGO_BIN_EXE_cl_status");
     for pair in [&sides.legacy, &sides.ours] {
         for words in ["hbstatus -v", "hbstatus -v -m"] {
             let ours = pair.lab.sh("node1", &format!("{OURS} {words}"));
             assert!(ours.contains("members 2"), "{ours}");
-            // Legacy reads once and goes without the membership when it came a moment later.
+            // Legacy reads once and leaves the membership out if it came a moment later.
             wait_until(LONG, "the legacy program to say the same", || {
                 pair.lab.sh("node1", &format!("/usr/bin/cl_status {words}")) == ours
             });
@@ -229,7 +229,7 @@ fn members_of_ccm(sides: &Sides) {
     }
 }
 
-/// Every `apiauth` rule, built-in and written, with every kind of user; forged claims and names;
+/// Every `apiauth` rule, built-in and configured, with every kind of user; forged claims and names;
 /// types that a client may not send.
 fn who_may_what(_: [Kind; 2]) {
     let sides = Sides::new(RULES);
@@ -254,7 +254,7 @@ fn who_may_what(_: [Kind; 2]) {
     assert!(different.is_empty(), "{different:#?}");
     assert_eq!(legacy, ours);
 
-    // A legacy daemon sends them all: only ours is asked.
+    // A legacy daemon sends them all: only ours is tested.
     let pair = &sides.ours;
     let place = pair.lab.shared().join("forged.py");
     std::fs::write(&place, include_str!("programs/forged.py")).expect("script");
@@ -271,7 +271,7 @@ fn who_may_what(_: [Kind; 2]) {
         assert_eq!(pair.log_count(node, "Adding new node"), 0);
     }
 
-    // With a rule for the rest.
+    // With a rule for all other names.
     for pair in [&sides.legacy, &sides.ours] {
         let script = format!(
             "sleep 1; echo 'apiauth default uid=games gid=daemon' >>/etc/ha.d/ha.cf; {} -r",

@@ -1,4 +1,4 @@
-//! The daemon that lets go of three groups is killed in the middle: nothing of them runs on beside the
+//! The daemon that releases three groups is killed in the middle: none of them runs on beside the
 //! node that keeps them.
 
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const AFTER_MS: [u64; 6] = [200, 1300, 700, 1900, 400, 1600];
 /// Pause between two deaths: a third within a minute would be another case.
 const APART: Duration = Duration::from_secs(32);
 
-/// How long it has to stay as it is.
+/// How long the state must last.
 const STAYS: Duration = Duration::from_secs(3);
 
 /// Three rounds.
@@ -65,8 +65,8 @@ fn rounds(kinds: [Kind; 2], count: usize) {
     println!("{kinds:?}: {killed} kills in {tries} rounds");
 }
 
-/// Cut, both run all, joined: the first daemon that lets go dies. `false`: it was a legacy one, which
-/// begins anew by itself.
+/// Cut, both run everything, connected again: the first daemon that releases dies. `false`: it was
+/// a legacy one, which restarts itself.
 fn round(pair: &Pair, delay: u64) -> bool {
     pair.lab.link("node1", "eth0", false);
     wait_until(LONG, "both run everything", || {
@@ -97,7 +97,8 @@ fn round(pair: &Pair, delay: u64) -> bool {
     true
 }
 
-/// The node that runs everything, if just one does: addresses, marker files, and no script at work.
+/// The node that runs everything, if exactly one does: addresses, marker files, and no running
+/// script.
 fn owner(pair: &Pair) -> Option<&'static str> {
     let owners = pair.owners(GROUPS[0].0);
     let &[owner] = owners.as_slice() else {
@@ -111,7 +112,8 @@ fn owner(pair: &Pair) -> Option<&'static str> {
     (alone && !NODES.iter().any(at_work)).then_some(owner)
 }
 
-/// Waits until one node has everything and none of ours is in transition, and sees that it stays so.
+/// Waits until one node has everything and no Systole node is in transition, and checks that this
+/// lasts.
 fn settle(pair: &Pair, when: &str) {
     let ours = |node: &&&str| pair.kind(node).is_ours();
     let at_rest = || {
@@ -127,7 +129,8 @@ fn settle(pair: &Pair, when: &str) {
     });
 }
 
-/// The program that releases everything is told to end, as by a machine that goes down: it goes on.
+/// The program that releases everything is asked to end, as by a machine that shuts down: it goes
+/// on.
 fn release_is_told_to_end(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 4\ndeadtime 12\ninitdead 12\n".into();

@@ -1,5 +1,5 @@
-//! Respawned clients. Both nodes of a mixed pair have the same lines, so what the legacy node logs
-//! and gives its clients is the measure for ours.
+//! Respawned clients. Both nodes of a mixed pair have the same lines, so the log of the legacy node
+//! and the environment of its clients are the reference for ours.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,8 +54,7 @@ fn pair_with(kinds: [Kind; 2], lines: &str) -> Pair {
     pair
 }
 
-/// What the log says of clients: the lines without time, host and process, numbers of processes
-/// left out, by client.
+/// Log lines about clients, by client: without time, host and process numbers.
 fn lines_about(pair: &Pair, node: &str, client: &str) -> Vec<String> {
     let log = pair.lab.log(node);
     let of_client = |line: &&str| line.contains(client) && !line.contains("without effect");
@@ -91,7 +90,7 @@ fn ends(kinds: [Kind; 2]) {
                  respawn hacluster /etc/ha.d/plain";
     let pair = pair_with(kinds, lines);
     for node in NODES {
-        // Executable when the files are checked, not any more when it is started.
+        // Executable when the files are checked, but no longer when it is started.
         let plain = pair.lab.dir(node).join("ha.d/plain");
         fs::write(&plain, EXITS).expect("script");
         fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).expect("mode");
@@ -110,8 +109,8 @@ fn ends(kinds: [Kind; 2]) {
         let client = format!("/etc/ha.d/{client}");
         let [one, two] = NODES.map(|node| {
             let mut lines = lines_about(&pair, node, &client);
-            // Legacy has the line of the client's death, beside the one of its process, with
-            // `debug 1` only.
+            // Legacy logs the line of the client's death, in addition to the one of its process,
+            // only with `debug 1`.
             lines.retain(|line| {
                 !line.contains("respawn ") && !line.starts_with("ERROR: Client ")
                     || line.contains("too fast")
@@ -138,7 +137,7 @@ fn ends(kinds: [Kind; 2]) {
     }
 }
 
-/// Environment, user, directory and everything else that a client is given.
+/// Environment, user, directory and everything else that a client gets.
 fn same_surroundings(kinds: [Kind; 2]) {
     let pair = pair_with(kinds, "respawn hacluster /etc/ha.d/dump one  'two three'");
     pair.start_both();
@@ -164,7 +163,8 @@ fn same_surroundings(kinds: [Kind; 2]) {
         lines.iter().map(split).collect()
     };
     let [mut ours, mut legacy] = [by_name(&ours), by_name(&legacy)];
-    // Legacy leaks what it has open at that moment. 10 and 11 are the shell's own, 3 is ls's.
+    // Legacy leaks the descriptors that are open at that moment. 10 and 11 are the shell's own, 3
+    // is ls's.
     let open = |of: &mut BTreeMap<String, String>| {
         let numbers = of.remove("fds").expect("the script lists them");
         let mut numbers: Vec<u32> = numbers
@@ -179,7 +179,7 @@ fn same_surroundings(kinds: [Kind; 2]) {
     assert_eq!(ours, legacy);
 }
 
-/// The last client first, each waited for; after the resources; and all are gone.
+/// The last client first, waiting for each; after the resources; and all have ended.
 fn stop_order(kinds: [Kind; 2]) {
     let lines = "respawn root /etc/ha.d/slow a\nrespawn hacluster /etc/ha.d/slow b\n\
                  respawn root /etc/ha.d/slow c";
@@ -205,7 +205,7 @@ fn stop_order(kinds: [Kind; 2]) {
     }
 }
 
-/// A restart in place stops the clients and starts them anew, once; a killed daemon leaves none.
+/// A restart in place stops the clients and starts them again, once; a killed daemon leaves none.
 fn no_twin_and_no_orphan(kinds: [Kind; 2]) {
     let pair = pair_with(kinds, "respawn root /etc/ha.d/dump one");
     pair.start_settled();
@@ -215,7 +215,7 @@ fn no_twin_and_no_orphan(kinds: [Kind; 2]) {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    // The lab's own sleeper has the same name.
+    // The lab's own sleeping process has the same name.
     let clients = |node: &str| {
         let text = pair.lab.sh(
             node,

@@ -1,4 +1,4 @@
-//! What administrators do to a pair, and what must come out. Order and state are asserted, never
+//! Acts of administrators on a pair, and the required results. Order and state are asserted, never
 //! durations.
 
 use std::fs;
@@ -15,7 +15,7 @@ fn settled(config: PairConfig) -> Pair {
     pair
 }
 
-/// Nothing happens for some beats: the only way to see that something does *not* come.
+/// Waits for some keepalives: the only way to see that something does *not* happen.
 fn let_pass(time: Duration) {
     std::thread::sleep(time);
 }
@@ -31,7 +31,7 @@ fn no_conflict_logged(pair: &Pair) {
     }
 }
 
-/// The dead owner's group is served by the other, after it was declared dead and not before.
+/// The other node serves the dead owner's group, after the owner was declared dead and not before.
 pub fn power_loss_of_the_owner(kinds: [Kind; 2]) {
     let pair = settled(PairConfig::new(kinds));
     assert!(address_changes(&pair.lab, "node2", ADDRESS_1).is_empty());
@@ -50,7 +50,7 @@ pub fn power_loss_of_the_owner(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// A stop hands over at once: the other serves while the stopping node still beats.
+/// A stop hands over at once: the other serves while the stopping node still sends heartbeats.
 pub fn graceful_stop(kinds: [Kind; 2]) {
     let pair = settled(PairConfig::new(kinds));
     pair.begin_stop("node1");
@@ -90,13 +90,13 @@ pub fn reload_in_place(kinds: [Kind; 2]) {
     assert_eq!(pair.log_count("node2", "node node1: is dead"), 0);
     assert_eq!(pair.lab.sh("node1", "cat /run/heartbeat.pid"), pid);
     no_conflict_logged(&pair);
-    // The new image obeys, and still knows what it holds.
+    // The new image works, and still knows what it holds.
     pair.stop("node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
     assert_never_two_owners(&pair.lab);
 }
 
-/// Whatever is written into the files of a running Systole node, it goes on as it is.
+/// Whatever is written into the files of a running Systole node, it goes on unchanged.
 pub fn bad_files_stop_nothing(kinds: [Kind; 2]) {
     let Some(node) = NODES
         .into_iter()
@@ -217,7 +217,7 @@ fn obeys(kinds: [Kind; 2], orders: &[(&str, &str, [&'static str; 2])]) {
     no_conflict_logged(&pair);
 }
 
-/// Every word of `hb_standby`, by the unmodified legacy script, from either side.
+/// Every word of `hb_standby`, by the unmodified legacy script, on either node.
 pub fn standby(kinds: [Kind; 2]) {
     let orders = [
         ("node1", "hb_standby local", ["node2", "node2"]),
@@ -230,7 +230,7 @@ pub fn standby(kinds: [Kind; 2]) {
     obeys(kinds, &orders);
 }
 
-/// `hb_takeover`, by the unmodified legacy script, from either side.
+/// `hb_takeover`, by the unmodified legacy script, on either node.
 pub fn takeover_command(kinds: [Kind; 2]) {
     let orders = [
         ("node2", "hb_takeover all", ["node2", "node2"]),
@@ -241,7 +241,7 @@ pub fn takeover_command(kinds: [Kind; 2]) {
     obeys(kinds, &orders);
 }
 
-/// Both stop at once: clean, and nobody keeps or takes anything.
+/// Both stop at once: in order, and no node keeps or takes anything.
 pub fn both_stop_at_once(kinds: [Kind; 2]) {
     let pair = settled_with_two_groups(kinds);
     for node in NODES {
@@ -257,7 +257,8 @@ pub fn both_stop_at_once(kinds: [Kind; 2]) {
             "dummy::{dummy} left behind"
         );
     }
-    // The signals cannot come at the same instant: what was taken before the own one is fine.
+    // The signals cannot arrive at the same instant: groups taken before the own signal are
+    // allowed.
     for node in NODES {
         let log = pair.lab.log(node);
         let told = ["Shutdown delayed", "Heartbeat shutdown in progress"];
@@ -282,7 +283,8 @@ pub fn both_start_at_once(kinds: [Kind; 2]) {
     no_conflict_logged(&pair);
 }
 
-/// A lone start waits for initdead and then serves everything; the late peer joins in peace.
+/// A lone start waits for initdead and then serves everything; the late peer joins, and nothing
+/// moves.
 pub fn lone_start(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start("node1");
@@ -364,7 +366,7 @@ pub fn one_of_two_cables(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// Every cable pulled and plugged again: one owner at the end, without a person.
+/// Every cable unplugged and connected again: one owner at the end, without a person.
 pub fn all_cables(kinds: [Kind; 2]) {
     let pair = settled(PairConfig::new(kinds).with_two_cables());
     for device in ["eth0", "eth1"] {
@@ -400,11 +402,11 @@ pub fn all_cables(kinds: [Kind; 2]) {
     assert_eq!(pair.owners(ADDRESS_1).len(), 1, "it did not last");
 }
 
-/// A notification script that records which node heard which mark.
+/// A notification script that records which node received which mark.
 const MARK_HOOK: &str = "#!/bin/sh\necho \"$(uname -n) $HA_src $HA_mark\" >>@SHARED@/marks\n";
 
-/// 30 % loss on both sides for 20 s at deadtime = 12 x keepalive: nobody dies, every message
-/// arrives, each once.
+/// 30 % loss on both sides for 20 s at deadtime = 12 x keepalive: no node is declared dead, every
+/// message arrives, each once.
 pub fn thirty_percent_loss(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 1\ndeadtime 2400ms\ninitdead 10\n".into();
@@ -456,7 +458,7 @@ pub fn thirty_percent_loss(kinds: [Kind; 2]) {
 }
 
 /// Unmodified legacy `/etc/ha.d`, a start script of three seconds, the owner dies: each script is
-/// called once, by one of us.
+/// called once, by one of the two.
 pub fn slow_start_is_called_once(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::3 dummy::c\n");
@@ -503,11 +505,11 @@ case $2$1 in
 esac
 "#;
 
-/// A script hangs, floods its output and ignores TERM: no heartbeat is late, no peer notices, and
-/// after the limit the script is killed and the group is given up.
+/// A script hangs, floods its output and ignores TERM: no heartbeat is late, the peer notices
+/// nothing, and after the limit the script is killed and the group is released.
 pub fn beats_while_scripts_misbehave(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
-    // A legacy observer looks at its input only every keepalive, so it sees two intervals at times.
+    // A legacy node reads its input only every keepalive, so it sometimes sees two intervals.
     let warntime = if kinds[1] == Kind::Legacy {
         "900ms"
     } else {
@@ -577,7 +579,7 @@ pub fn hostile_datagrams(kinds: [Kind; 2]) {
             .expect("a number");
         assert!(sent > 45_000, "only {sent} were sent");
     }
-    // The hand-made vectors, well signed: of strangers here, whatever they ask for.
+    // The hand-made vectors, well signed: of unknown nodes here, whatever they request.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/wire");
     let output = pair
         .lab

@@ -1,5 +1,6 @@
-//! Our daemon is killed in the middle of a standby, and its guardian starts it again: the standby goes on
-//! where it was. A legacy node waits for the next word of it for an hour, and does nothing else meanwhile.
+//! Our daemon is killed in the middle of a standby, and its guardian starts it again: the standby
+//! continues. A legacy node waits for the next message of it for an hour, and does nothing else
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -11,18 +12,18 @@ use super::pair::{ADDRESS_1, ADDRESS_2, LONG, NODES, Pair, PairConfig};
 /// The groups: owner, address and name of the script.
 const GROUPS: [(&str, &str, &str); 2] = [("node1", ADDRESS_1, "a"), ("node2", ADDRESS_2, "b")];
 
-/// How long it has to stay as it is.
+/// How long the state must last.
 const STAYS: Duration = Duration::from_secs(4);
 
-/// What our node, the one that is killed, does in the standby.
+/// The role of our node, the one that is killed, in the standby.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
     Gives,
     Takes,
 }
 
-/// A pair in which one of ours (its name comes with it) is to be killed. Starts and stops of the slow
-/// group take so many seconds, and its address comes last and goes first.
+/// A pair in which a Systole node (its name is returned too) is to be killed. Starts and stops of
+/// the slow group take this many seconds, and its address comes up last and is removed first.
 fn pair(kinds: [Kind; 2], part: Part, start: u32, stop: u32) -> (Pair, &'static str) {
     pair_with(kinds, part, start, stop, 2)
 }
@@ -59,7 +60,7 @@ fn pair_with(
     (pair, NODES[ours])
 }
 
-/// The script of the group that is on the move.
+/// The script of the group that moves.
 fn moving(giver: &str) -> &'static str {
     if giver == "node1" { "a" } else { "b" }
 }
@@ -74,8 +75,8 @@ fn kill(pair: &Pair, victim: &str, [host, operation, name]: [&str; 3]) {
     pair.wait_log(victim, "started again by its guardian");
 }
 
-/// The standby has come to its end, `taker` has everything, and nobody waits. Two nodes of ours may leave
-/// it at that: the one that lives sees the other begin anew.
+/// The standby has ended, `taker` has everything, and neither node waits. Two Systole nodes may end
+/// the standby instead: the node that lives sees the other begin a new generation.
 fn ended(pair: &Pair, giver: &str, taker: &str) {
     let legacy = NODES.iter().any(|node| !pair.kind(node).is_ours());
     if legacy {
@@ -105,7 +106,7 @@ fn ended(pair: &Pair, giver: &str, taker: &str) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// The taker, in its start.
+/// The taker, during its start.
 pub fn taker_starts(kinds: [Kind; 2]) {
     let (pair, taker) = pair(kinds, Part::Takes, 4, 0);
     let giver = Pair::peer(taker);
@@ -114,7 +115,7 @@ pub fn taker_starts(kinds: [Kind; 2]) {
     ended(&pair, giver, taker);
 }
 
-/// The taker, while the giver stops what it gives.
+/// The taker, while the giver stops the groups.
 pub fn taker_waits(kinds: [Kind; 2]) {
     let (pair, taker) = pair(kinds, Part::Takes, 0, 4);
     let giver = Pair::peer(taker);
@@ -123,7 +124,7 @@ pub fn taker_waits(kinds: [Kind; 2]) {
     ended(&pair, giver, taker);
 }
 
-/// The taker, and what the giver says in the moment in which nobody listens is heard later.
+/// The taker, and a message that the giver sends while no daemon receives is received later.
 pub fn taker_misses_the_word(kinds: [Kind; 2]) {
     // The other node waits from the last heartbeat, however late the guardian notices the death.
     let (pair, taker) = pair_with(kinds, Part::Takes, 0, 1, 6);
@@ -132,7 +133,7 @@ pub fn taker_misses_the_word(kinds: [Kind; 2]) {
     wait_until(LONG, "the stop script runs", || {
         count(&pair.lab, giver, "stop", moving(giver)) > 0
     });
-    // The guardian's start of another one takes until the giver is done.
+    // The guardian's start of a successor takes until the giver is done.
     let (guardian, daemon) = (
         super::death::guardians(&pair, taker).remove(0),
         pid(&pair, taker),
@@ -145,7 +146,7 @@ pub fn taker_misses_the_word(kinds: [Kind; 2]) {
     ended(&pair, giver, taker);
 }
 
-/// The giver, while it stops what it gives.
+/// The giver, while it stops the groups.
 pub fn giver_stops(kinds: [Kind; 2]) {
     let (pair, giver) = pair(kinds, Part::Gives, 0, 4);
     pair.operator(giver, "hb_standby all");
@@ -153,7 +154,7 @@ pub fn giver_stops(kinds: [Kind; 2]) {
     ended(&pair, giver, Pair::peer(giver));
 }
 
-/// The giver, while the taker starts what it was given: longer than nodes wait for an agreement.
+/// The giver, while the taker starts the groups: longer than nodes wait for an agreement.
 pub fn giver_waits(kinds: [Kind; 2]) {
     let (pair, giver) = pair(kinds, Part::Gives, 15, 0);
     let taker = Pair::peer(giver);

@@ -1,5 +1,6 @@
-//! Everything is released because the daemon cannot go on: the other node waits for it, or the machine
-//! goes first. And a successor after a sudden death beats in time, whatever became of the files.
+//! Everything is released because the daemon cannot go on: the other node waits for it, or the
+//! machine is rebooted first. And a successor after a sudden death sends heartbeats in time,
+//! whatever has happened to the files.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,7 @@ fn kill(pair: &Pair) {
     pair.wait_log_count("node1", "Local status now set to: 'active'", active + 1);
 }
 
-/// Kills it for the third time within a minute; waits for the one that only releases.
+/// Kills it for the third time within a minute; waits for the daemon that only releases.
 pub(super) fn kill_for_the_third_time(pair: &Pair) -> String {
     kill(pair);
     kill(pair);
@@ -88,8 +89,8 @@ fn three_deaths_and_a_slow_stop_beside_legacy() {
     );
 }
 
-/// The one that releases dies as well, and the stop script takes longer than the dead time: the
-/// machine goes before the other node takes over.
+/// The daemon that releases dies as well, and the stop script takes longer than the dead time: the
+/// machine is rebooted before the other node takes over.
 fn nothing_can_beat(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 3\ndeadtime 8\ninitdead 12\n".into();
@@ -119,7 +120,7 @@ fn what_cannot_be_stopped_in_time_goes_with_the_machine() {
     );
 }
 
-/// The files on disk are worthless when the daemon dies: broken, gone, or on a disk that hangs.
+/// The files on disk are unusable when the daemon dies: broken, missing, or on a disk that hangs.
 fn worthless_files(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.media = "ucast eth0 peer.example\nbcast eth0".into();
@@ -142,7 +143,7 @@ fn worthless_files(kinds: [Kind; 2]) {
         let text = fs::read(&path).expect("a file");
         (path, text)
     });
-    // A pipe without a writer hangs whoever opens it; the name is known to nobody any more.
+    // Opening a pipe without a writer blocks; the name cannot be resolved any more.
     watched.pair.lab.sh(
         "node1",
         "cd /etc/ha.d && rm ha.cf haresources && mkfifo ha.cf && echo nonsense >authkeys && : >hosts",
@@ -220,9 +221,9 @@ fn three_deaths_with_no_room_in_run() {
     );
 }
 
-/// The file of the program is exchanged under a running daemon, and nobody tells it. What lies there now
-/// knows none of our words and ends well whatever it is told: no script may be run by it, and no
-/// successor.
+/// The file of the program is replaced under a running daemon, without a reload. The new file is a
+/// program that knows none of our arguments and ends with 0 whatever it is told: it must run no
+/// script, and no successor.
 fn another_program(kinds: [Kind; 2]) {
     const PROGRAM: &str = "/run/program/heartbeat";
     let pair = Pair::new(PairConfig::new(kinds));
@@ -241,7 +242,7 @@ fn another_program(kinds: [Kind; 2]) {
     pair.wait_active();
     pair.wait_owner("node1", ADDRESS_1, "a");
     pair.wait_holds("node1", "local");
-    // With another file begins another guardian.
+    // The guardian of another program file is another guardian.
     let first = wait_guardian(&pair, "node1", &[]);
     lay(&ours.display().to_string());
     pair.lab
@@ -273,7 +274,7 @@ fn an_exchanged_file_runs_nothing() {
     );
 }
 
-/// A successor is told to stop in the moment in which it can be found: it must not die of it.
+/// A successor is stopped at the first moment when it can be found: this must not kill it.
 fn stopped_at_once(kinds: [Kind; 2]) {
     let watched = watched(PairConfig::new(kinds));
     let pair = &watched.pair;
@@ -302,13 +303,13 @@ fn a_successor_that_is_stopped_at_once_stops() {
     );
 }
 
-/// Nobody knows what the files said, and their disk hangs: the daemon that was started again never
-/// beats. It is noticed before the other node takes over.
+/// The content of the files is not recorded, and their disk hangs: the daemon that was started
+/// again never sends a heartbeat. This is noticed before the other node takes over.
 fn never_beats(kinds: [Kind; 2]) {
     never_beats_after(kinds, 0);
 }
 
-/// The last daemon hung for so many seconds before it died.
+/// The last daemon hung for this many seconds before it died.
 fn never_beats_after(kinds: [Kind; 2], hung: u32) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 3\ndeadtime 8\ninitdead 12\n".into();
@@ -351,7 +352,7 @@ fn a_successor_of_one_that_hung_is_noticed_in_time() {
     );
 }
 
-/// The same on a node that is alone: nobody takes over from it, so it has the time that it needs.
+/// The same on a node that is alone: no node takes over from it, so it has the time that it needs.
 fn alone(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 1\ndeadtime 2\ninitdead 3\n".into();
@@ -367,7 +368,7 @@ fn alone(kinds: [Kind; 2]) {
     );
     pair.lab.sh("node1", &script);
     assert!(pair.runs("node1", "a") && pair.has_address("node1", ADDRESS_1));
-    // Whoever reads the pipe gets the file.
+    // A reader of the pipe gets the file.
     pair.lab.sh(
         "node1",
         "cd /etc/ha.d && timeout 60 cp kept ha.cf; mv kept ha.cf",
@@ -399,8 +400,8 @@ fn killed_in_a_start(pair: &Pair) {
     pair.wait_log("node1", "a script of an earlier daemon still runs");
 }
 
-/// The script's status says nothing: what the start that outlived the daemon came to is known by its
-/// code alone.
+/// The script's status gives no answer: only the exit code tells the result of the start that
+/// outlived the daemon.
 fn start_succeeds_after_the_death(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4 dummy::z\n");
@@ -431,7 +432,7 @@ fn a_start_that_outlives_the_daemon_is_not_called_again() {
     );
 }
 
-/// It fails: that counts as in the daemon's life, and it is not called a second time.
+/// It fails: that counts as during the daemon's life, and it is not called a second time.
 fn start_fails_after_the_death(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::4\n");
@@ -454,8 +455,8 @@ fn a_start_that_fails_after_the_death_has_failed() {
     );
 }
 
-/// Daemon, guardian and the process beside the script die at once, as when an administrator kills all that
-/// is ours. Whoever starts the node again finds the script at work: no other one is begun beside it.
+/// Daemon, guardian and the process beside the script die at once, as when an administrator kills
+/// all of them. The next start finds the running script: no other one is begun beside it.
 fn all_die_in_a_start(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 1\ndeadtime 2\ninitdead 3\n".into();

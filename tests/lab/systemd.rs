@@ -22,7 +22,7 @@ esac
 struct Managed(Pair);
 
 impl Managed {
-    /// The exit code of `systemctl WORDS`, and what it said.
+    /// The exit code of `systemctl WORDS`, and its output.
     fn systemctl(&self, words: &str) -> (Option<i32>, String) {
         let script = format!("systemctl {words} 2>&1");
         let output = self.0.lab.exec("node1", &["sh", "-c", &script]);
@@ -76,8 +76,8 @@ impl Managed {
     }
 }
 
-/// Start, sudden death, reload, two ways of losing daemon and guardian, a main thread that hangs, and
-/// an orderly stop.
+/// Start, sudden death, reload, two ways of losing daemon and guardian, a main thread that hangs,
+/// and an orderly stop.
 pub fn unit() {
     let mut config = PairConfig::new([Kind::Systole, Kind::Systole]).with_failback("on");
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a sleeper\n");
@@ -121,7 +121,7 @@ pub fn unit() {
     assert_eq!(managed.shows("TimeoutStopUSec"), "infinity");
     assert_eq!(managed.shows("OOMPolicy"), "continue");
 
-    // The daemon is killed: the guardian's business, and the unit's only that it learns the number.
+    // The daemon is killed: the guardian starts another, and the unit learns the new number.
     let first = pid(pair, "node1");
     lab.sh("node1", &format!("kill -9 {first}"));
     wait_until(LONG, "another daemon", || {
@@ -132,7 +132,7 @@ pub fn unit() {
     pair.wait_holds("node1", "local");
     managed.goes_on(&invocation);
 
-    // A changed file: the daemon replaces itself, and is the same process.
+    // A changed file: the daemon replaces itself, and stays the same process.
     let second = pid(pair, "node1");
     fs::write(&place, good.replace("warntime 1\n", "warntime 900ms\n")).expect("ha.cf");
     let (code, said) = managed.systemctl("reload heartbeat");
@@ -141,7 +141,7 @@ pub fn unit() {
     pair.wait_holds("node1", "local");
     managed.goes_on(&invocation);
     assert_eq!(pid(pair, "node1"), second);
-    // A bad file is refused, and that is what systemctl says.
+    // A bad file is refused, and systemctl reports that.
     fs::write(&place, format!("bogus yes\n{good}")).expect("ha.cf");
     let (code, said) = managed.systemctl("reload heartbeat");
     assert_eq!(code, Some(1), "{said}");
@@ -151,8 +151,8 @@ pub fn unit() {
     assert_eq!(count(lab, "node1", "stop", "a"), 0);
     assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
 
-    // Everything in the control group is killed, the resource's process with it: the unit releases
-    // what is left, and shows that this was no orderly end.
+    // Everything in the control group is killed, including the resource's process: the unit
+    // releases the rest, and shows that this was no orderly end.
     let (code, said) = managed.systemctl("kill -s KILL heartbeat");
     assert_eq!(code, Some(0), "{said}");
     managed.is_over("exit-code");
@@ -160,8 +160,8 @@ pub fn unit() {
     assert_eq!(count(lab, "node1", "stop", "a"), 1);
     assert_never_two_owners(lab);
 
-    // Daemon and guardian are gone, and a process of a resource lives on: no sign of life shows it.
-    // A minute is long for a test.
+    // Daemon and guardian are gone, and a process of a resource lives on: the missing signs of life
+    // show it. A minute is long for a test.
     lab.sh(
         "node1",
         "mkdir -p /run/units/heartbeat.service.d; printf '[Service]\\nWatchdogSec=8s\\n' >/run/units/heartbeat.service.d/lab.conf; systemctl daemon-reload",
@@ -176,8 +176,8 @@ pub fn unit() {
     managed.is_over("watchdog");
     assert_eq!(count(lab, "node1", "stop", "a"), 2);
 
-    // The main thread hangs: systemd aborts the daemon, the guardian starts another and the node runs
-    // on. For systemd the unit is on its way to its end by now; a stop is an orderly one all the same.
+    // The main thread hangs: systemd aborts the daemon, the guardian starts another and the node
+    // runs on. For systemd the unit is already ending; a stop is an orderly one all the same.
     managed.start();
     let hung = pid(pair, "node1");
     hang(pair, "root");

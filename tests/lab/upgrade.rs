@@ -10,7 +10,7 @@ use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::poll::{Poll, now};
 use super::{LEGACY_LEGACY, run};
 
-/// A pair on its way, and what must not change or go back.
+/// A pair during its upgrade, and the values that must not change or decrease.
 struct Roll {
     pair: Pair,
     poll: Poll,
@@ -20,7 +20,7 @@ struct Roll {
     uuids: [Vec<u8>; 2],
 }
 
-/// What the node keeps on its disk: generation and uuid.
+/// The state of the node on its disk: generation and uuid.
 fn kept(pair: &Pair, node: &str) -> (u64, Vec<u8>) {
     let lib = pair.lab.dir(node).join("lib");
     let text = fs::read_to_string(lib.join("hb_generation")).expect("hb_generation");
@@ -35,7 +35,7 @@ fn place(node: &str) -> usize {
 
 impl Roll {
     fn begin(mut config: PairConfig) -> Self {
-        // Longer than any hand-over: a death that was waited for shows.
+        // Longer than any hand-over, so that a wait for a death would show.
         config.times = "keepalive 200ms\nwarntime 2\ndeadtime 5\ninitdead 15\n".into();
         let pair = Pair::new(config);
         for node in NODES {
@@ -55,7 +55,7 @@ impl Roll {
         }
     }
 
-    /// `hb_standby all` on the owner, and how long nobody answered.
+    /// `hb_standby all` on the owner, and how long no host answered.
     fn hand_over(&mut self, from: &'static str) {
         let to = Pair::peer(from);
         let begun = now();
@@ -99,7 +99,7 @@ impl Roll {
         assert_eq!(self.pair.owners(ADDRESS_1), [peer]);
         let silence = self.poll.longest_silence(begun, now());
         self.report(&format!("{node} becomes {kind:?}: {silence:.3} s"));
-        // One planned hand-over, and what a busy machine adds to it.
+        // One planned hand-over, and the delay that a busy machine adds.
         let allowed = self.measured * 3.0 + 1.0;
         assert!(
             silence <= allowed,
@@ -130,7 +130,7 @@ fn there_and_back(config: PairConfig) {
     let mut roll = Roll::begin(config);
     roll.hand_over("node1");
     roll.hand_over("node2");
-    // Upwards: the node that holds nothing first, then the other.
+    // Upgrade: the node that holds nothing first, then the other.
     roll.exchange("node2", Kind::Systole);
     roll.exchange("node1", Kind::Systole);
     roll.hand_over("node2");
@@ -139,7 +139,7 @@ fn there_and_back(config: PairConfig) {
     roll.exchange("node1", Kind::Legacy);
     roll.exchange("node2", Kind::Legacy);
     roll.hand_over("node1");
-    // The legacy pair does all it did before.
+    // The legacy pair works as before.
     roll.pair.lab.power_off("node2");
     roll.pair.wait_owner("node1", ADDRESS_1, "a");
     assert_never_two_owners(&roll.pair.lab);

@@ -1,4 +1,4 @@
-//! What a script that fails said last, where people look for it.
+//! The last output lines of a script that fails, where people look for them.
 
 use super::host::{Kind, wait_until};
 use super::pair::{LONG, Pair, PairConfig};

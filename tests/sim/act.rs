@@ -1,8 +1,8 @@
-//! What happens to a pair from outside: faults, and what people do.
+//! Events from outside a pair: faults, and actions of people.
 
 use std::fmt;
 
-/// One fault or one act of a person.
+/// One fault or one action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// The daemon is started, unless it runs.
@@ -11,13 +11,14 @@ pub enum Act {
     Crash { host: usize },
     /// The daemon is asked to stop.
     Stop { host: usize },
-    /// The daemon alone is killed; its guardian starts it again after so many microseconds.
+    /// The daemon alone is killed; its guardian starts it again after this many microseconds.
     Kill { host: usize, pause: u64 },
-    /// `heartbeat -r`: restart in place, as soon as the node is ready; the new process needs so long.
+    /// `heartbeat -r`: restart in place, as soon as the node is ready; the new process needs this
+    /// long.
     Reload { host: usize, pause: u64 },
     /// The core panics in the next call that has something to do: its actions are lost.
     Panic { host: usize },
-    /// The daemon gets no time for so many milliseconds; 1: nor does the machine.
+    /// The daemon gets no processor for this many milliseconds; with 1 the whole machine does not.
     Freeze { host: usize, ms: u64, machine: u64 },
     /// One direction of one cable; 1: is cut.
     Cut {
@@ -27,7 +28,7 @@ pub enum Act {
     },
     /// All cables of a host.
     Cable { host: usize, cut: u64 },
-    /// Everything about the network is well again.
+    /// All faults of the network end.
     Heal,
     /// Share of datagrams lost in one direction on one medium.
     Loss {
@@ -37,7 +38,7 @@ pub enum Act {
     },
     /// The same in all directions and on all media.
     LossAll { percent: u64 },
-    /// All datagrams of one direction on one medium are lost for so long.
+    /// All datagrams of one direction on one medium are lost for this long.
     Burst { from: usize, medium: usize, ms: u64 },
     /// Longest delay in one direction on one medium.
     Delay {
@@ -53,7 +54,7 @@ pub enum Act {
     },
     /// Both of these, everywhere.
     Noisy { percent: u64, micros: u64 },
-    /// A direction that carries so many bytes in a second, and queues the rest, as a serial line.
+    /// A direction with this rate in bytes per second, which queues the rest, as a serial line.
     Line {
         from: usize,
         medium: usize,
@@ -65,13 +66,13 @@ pub enum Act {
     Standby { host: usize, set: usize },
     /// `hb_takeover`.
     Takeover { host: usize, set: usize },
-    /// 1: starts of the group fail here.
+    /// 1: starts of the group fail on this host.
     Broken { host: usize, group: usize, on: u64 },
-    /// 1: another machine has an address of the group: it is not started here.
+    /// 1: another machine has an address of the group: it is not started on this host.
     Taken { host: usize, group: usize, on: u64 },
-    /// The next script of the group takes so long.
+    /// The next script of the group takes this long.
     Slow { host: usize, group: usize, ms: u64 },
-    /// Timers come so much later than asked for.
+    /// Timers come this much later than requested.
     Late { host: usize, micros: u64 },
     /// Share of datagrams with a bit that has changed, in one direction on one medium.
     Corrupt {
@@ -79,25 +80,25 @@ pub enum Act {
         medium: usize,
         percent: u64,
     },
-    /// What the host has sent so long ago is heard once more.
+    /// Messages that the host sent this long ago are received once more.
     Replay { from: usize, medium: usize, ms: u64 },
-    /// The root actor panics over its next message.
+    /// The root actor panics at its next message.
     Root { host: usize },
-    /// Something happens to the generation file, see `generations.rs`.
+    /// An event of the generation file, see `generations.rs`.
     Disk { host: usize, how: usize },
     /// The host signs with its other key.
     Rotate { host: usize },
-    /// Everything must have come to rest: 0: in the same place as at the last rest.
+    /// Everything must have settled; 0: in the same place as at the last rest.
     Rest { moved: u64 },
-    /// The next stop of the group fails here for good.
+    /// The next stop of the group on this host fails for good.
     Unstoppable { host: usize, group: usize },
-    /// A message that the other node has to handle once.
+    /// A message that the other node must handle exactly once.
     Mark { host: usize },
-    /// Maintenance: 1: nothing is started or stopped.
+    /// Maintenance: 1: the node is frozen.
     Maintenance { host: usize, on: u64 },
-    /// The way to the ping node; 1: is cut.
+    /// The path to the ping node; 1: is cut.
     Gate { host: usize, cut: u64 },
-    /// Everything that is broken is mended, and chance loses and delays nothing any more.
+    /// Everything that is broken is repaired, and random losses and delays end.
     Peace,
 }
 

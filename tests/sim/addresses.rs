@@ -1,6 +1,7 @@
-//! Service addresses. Before some starts the network is asked whether another host answers for them,
-//! as the program's root and its groups do it. Every group has one, but where the plan
-//! says that none does, and the other host is asked for it on the cables that the nodes hear each other by.
+//! Service addresses. Before some starts the network is asked whether another host answers for
+//! them, as root and the groups of the program do it. Every group has an address, unless the plan
+//! says that none does, and the other host is asked for it on the cables over which the nodes
+//! receive each other.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +10,25 @@ use systole::protocol::event::{GroupOrder, GroupOutcome};
 use super::draws::{Chance, within};
 use super::world::{Happening, Micros, Ordered, SECOND, World, group_key};
 
-/// So often the network is asked, and how long it is in between.
+/// How often the network is asked, with a pause between.
 const ROUNDS: u32 = 3;
 const ROUND_PAUSE: Micros = 200_000;
-/// How long answers are waited for in all.
+/// How long to wait for answers in total.
 const WINDOW: Micros = 800_000;
-/// A start that was refused is tried again after ten seconds; the question and what is in hand take time.
+/// A refused start is tried again after ten seconds; the question and the order in hand take time.
 const TRIED_AGAIN: Micros = 15 * SECOND;
 
 /// What a process knows of other nodes and of refused starts.
 #[derive(Debug, Default)]
 pub struct Asks {
-    /// Some other node was heard in its life, or groups ran on from an earlier one.
+    /// Another node was received during its life, or groups ran on from an earlier process.
     heard: bool,
     /// Groups whose last start was refused, and when.
     refused: BTreeMap<usize, Micros>,
 }
 
 impl Asks {
-    /// Of a process that begins; `ran`: groups ran on from an earlier one.
+    /// A process that begins; `ran`: groups ran on from an earlier one.
     pub fn new(ran: bool) -> Self {
         Self {
             heard: ran,
@@ -38,14 +39,14 @@ impl Asks {
     /// The status of the other node.
     pub fn status(&mut self, dead: bool) {
         if dead {
-            // What it held is taken without a delay.
+            // Groups that it held are taken without a delay.
             self.refused.clear();
         } else {
             self.heard = true;
         }
     }
 
-    /// An order has come out so.
+    /// The outcome of an order.
     pub fn done(&mut self, group: usize, outcome: &GroupOutcome, now: Micros) {
         if matches!(outcome, GroupOutcome::AddressTaken { .. }) {
             self.refused.insert(group, now);
@@ -65,7 +66,7 @@ impl Asks {
         self.refused.contains_key(&group)
     }
 
-    /// Whether the network is asked before a start that the core did not ask it for.
+    /// Whether the network is asked before a start although the core did not request it.
     pub fn is_careful(&self, group: usize) -> bool {
         !self.heard || self.refused.contains_key(&group)
     }
@@ -94,7 +95,8 @@ impl World {
         self.at(self.now + pause, asked);
     }
 
-    /// Whether the other host answers for a group's address now. Its kernel does that, not its daemon.
+    /// Whether the other host answers for a group's address now. Its kernel answers, not its
+    /// daemon.
     fn is_answered(&mut self, host: usize, group: usize) -> bool {
         let other = &self.hosts[1 - host];
         if self.plan.features.mute || !other.groups[group].address || other.machine_frozen {
@@ -113,7 +115,7 @@ impl World {
             return self.next_start(host, ordered.group);
         }
         let group = ordered.group;
-        // What is left of it here goes: two have it.
+        // The rest of it here is removed: two hosts have it.
         self.address(host, group, false);
         self.note(format_args!(
             "node{} g{group}: another host has its address",
@@ -123,7 +125,7 @@ impl World {
         self.undo(host, group, GroupOutcome::AddressTaken { claim });
     }
 
-    /// Whether the network is to be asked before this order, as far as the process knows.
+    /// Whether the network must be asked before this order, as far as the process knows.
     pub fn asks_first(&self, host: usize, ordered: &Ordered) -> bool {
         let careful = ordered.careful || self.hosts[host].asks.is_careful(ordered.group);
         ordered.what == GroupOrder::Start && careful && !self.plan.is_legacy(host)

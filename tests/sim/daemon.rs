@@ -10,7 +10,7 @@ use systole::resources::left_open::OpenStandby;
 
 use super::legacy::LegacyNode;
 
-/// One of ours, or the model of a legacy one.
+/// A Systole node, or the model of a legacy node.
 pub enum Daemon {
     Ours(Box<systole::node::Node>),
     Legacy(Box<LegacyNode>),
@@ -80,11 +80,12 @@ impl Daemon {
     pub fn start_asks_network(&self, order: OrderId) -> bool {
         matches!(self, Self::Ours(node) if node.start_asks_network(order))
     }
-    /// Whether it tells people that a legacy node holds the group, if its addresses are not answered for.
+    /// Whether its log names the group as held by a legacy node, if no host answers for the
+    /// addresses.
     pub fn leaves_to_legacy(&self, key: &GroupKey) -> bool {
         matches!(self, Self::Ours(node) if node.held_by_legacy().any(|(held, _)| held == key))
     }
-    /// Whether it is a legacy node that runs a group which it has given, unknown to itself.
+    /// Whether it is a legacy node that runs a group which it has given away, and does not know it.
     pub fn strays(&self, key: &GroupKey) -> bool {
         matches!(self, Self::Legacy(node) if node.strays(key))
     }

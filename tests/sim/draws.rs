@@ -1,11 +1,11 @@
-//! Random numbers without a crate: the same seed gives the same numbers for ever, so that what a
-//! history leaves to chance is the same at every replay.
+//! Random numbers without a crate: the same seed always gives the same numbers, so that the random
+//! parts of a history are the same at every replay.
 
 use std::ops::Range;
 
 use super::world::Micros;
 
-/// A generator of 64-bit numbers: counts, and stirs the count.
+/// A generator of 64-bit numbers: counts, and mixes the count.
 #[derive(Debug, Clone)]
 pub struct Draws(u64);
 
@@ -25,12 +25,12 @@ impl Draws {
         within(self.next(), range)
     }
 
-    /// One of so many, as an index.
+    /// One index below this number.
     pub fn index(&mut self, count: usize) -> usize {
         self.range(0..count as u64) as usize
     }
 
-    /// True in so many of a hundred.
+    /// True in this many of a hundred cases.
     pub fn percent(&mut self, share: u64) -> bool {
         self.range(0..100) < share
     }
@@ -55,7 +55,7 @@ pub fn within(number: u64, range: Range<u64>) -> u64 {
     range.start + number % width
 }
 
-/// What chance decides while a history runs.
+/// The random decisions while a history runs.
 #[derive(Debug, Clone, Copy)]
 pub enum Chance {
     Lost,
@@ -74,14 +74,14 @@ pub enum Chance {
 }
 
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message
-/// changes what is drawn in its own stretch and nothing behind it.
+/// changes the draws of its own stretch and nothing after it.
 const STRETCH: u32 = 17;
 
-/// Draws that depend on the seed, the place, and the time, and on nothing that was drawn elsewhere.
+/// Draws that depend on the seed, the place, and the time, and not on other draws.
 #[derive(Debug, Clone)]
 pub struct Noise {
     seed: u64,
-    /// Stretch and how many were drawn in it, of each place.
+    /// The stretch and the number of draws in it, for each place.
     drawn: Vec<(u64, u64)>,
 }
 

@@ -7,21 +7,21 @@ use super::history::{FAULTS_END, History};
 use super::plan::Plan;
 use super::world::{Micros, SECOND};
 
-/// What is drawn.
+/// The kinds of histories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A pair of ours; machines, cables and people.
+    /// A pair of Systole nodes; machines, cables and people.
     Pure,
     /// Beside the legacy model.
     Mixed,
-    /// A ping node that is lost and found, and nodes that let go when they are cut off.
+    /// A ping node that is lost and found, and nodes that release when they are cut off.
     Isolation,
     /// People freeze and thaw the nodes.
     Maintenance,
     /// `auto_failback legacy`, and daemons that die.
     LegacyFailback,
-    /// Daemons that die alone and are revived, restarts in place, panics; one direction of a path
-    /// loses and delays; times that differ.
+    /// Daemons that die alone and are revived, restarts in place, panics; losses and delays in one
+    /// direction of a path; different times on the nodes.
     Revived,
     /// One fault at a time, each followed by a rest.
     Single,
@@ -82,7 +82,7 @@ impl Kind {
             drawn.fault();
             drawn.now += drawn.draws.range(SECOND / 5..8 * SECOND);
         }
-        // What was planned for later does not come any more.
+        // Acts planned for later are dropped.
         drawn.acts.retain(|(when, _)| *when < FAULTS_END);
         let more = drawn.plan.features.acts(self, seed, &drawn.plan);
         drawn.acts.extend(more);
@@ -120,7 +120,7 @@ impl Drawn {
         self.acts.push((self.now + after, act));
     }
 
-    /// Some come late, or not before somebody starts them.
+    /// Some hosts start late, or only when a person starts them.
     fn begin(&mut self) {
         for host in 0..self.plan.nodes() {
             match self.draws.range(0..10) {
@@ -134,7 +134,7 @@ impl Drawn {
         }
     }
 
-    /// What people and the ping node do in some kinds.
+    /// Actions of people and of the ping node in some kinds.
     fn people(&mut self) {
         for host in 0..self.plan.nodes() {
             let mut when = self.draws.range(16 * SECOND..60 * SECOND);
@@ -150,7 +150,7 @@ impl Drawn {
                         _ => return,
                     }
                 }
-                // Cut off from everything, or the ping node alone is lost.
+                // Cut off from everything, or only the ping node is lost.
                 if self.kind == Kind::Isolation && self.draws.percent(50) {
                     self.acts.push((when, Act::Cable { host, cut: 1 }));
                     self.acts.push((end, Act::Cable { host, cut: 0 }));
@@ -215,7 +215,7 @@ impl Drawn {
             }
             16 | 17 => self.act(Act::Standby { host, set }),
             18 => self.act(Act::Takeover { host, set }),
-            // A legacy node tries nothing again.
+            // A legacy node does not try again.
             19 if self.plan.has_legacy() => {}
             19 => {
                 self.broken[host] ^= 1 << group;
@@ -266,7 +266,7 @@ impl Drawn {
                 });
             }
             2 => {
-                // Nine queued beats still come before the dead time is over.
+                // Nine queued heartbeats still arrive before the dead time is over.
                 let rate = self.draws.pick(&[960, 1_920, 11_520]);
                 self.act(Act::Line { from, medium, rate });
             }
@@ -283,7 +283,7 @@ impl Drawn {
         }
     }
 
-    /// Scripts and timers; beside legacy only what a legacy node gets over.
+    /// Scripts and timers; beside a legacy node only faults that a legacy node survives.
     fn script_fault(&mut self) {
         let host = self.draws.index(2);
         let group = self.draws.index(self.plan.groups.len());
@@ -352,8 +352,8 @@ impl Drawn {
         }
     }
 
-    /// How long the guardian and the new process take; now and then a bad file or an interface
-    /// that is not there holds them up.
+    /// How long the guardian and the new process take; sometimes a bad file or a missing interface
+    /// delays them.
     fn revival(&mut self, host: usize) -> Micros {
         if self.draws.percent(85) {
             self.draws.range(20_000..300_000)

@@ -1,5 +1,5 @@
-//! What some plans have beyond the rest. Each feature is drawn from a stream of its own, so that a
-//! new one changes nothing about the seeds that do not have it.
+//! Features that only some plans have. Each feature is drawn from its own stream, so that a new one
+//! changes nothing for the seeds that do not have it.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use super::history::FAULTS_END;
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND};
 
-/// Fields between Systole nodes that the version before did not have: it does not send them and does
-/// not see them.
+/// Fields between Systole nodes that the version before did not have: it does not send them and
+/// ignores them.
 pub const NEW_FIELDS: [&str; 6] = [
     "systole_deaf",
     "systole_runs_foreign",
@@ -23,18 +23,19 @@ pub const NEW_FIELDS: [&str; 6] = [
     "systole_names",
 ];
 
-/// What a plan has of them; the default is nothing.
+/// The features of a plan; by default none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Features {
-    /// The resources of a group are started and stopped one by one, the first is its address.
+    /// The resources of a group are started and stopped one by one; the first is its address.
     pub steps: bool,
     /// A bit for each of [`NEW_FIELDS`] that a host does not know.
     pub lacks: [u64; 2],
     /// Commands in quick succession, on both nodes.
     pub operators: bool,
-    /// Generation files that are late, lost or rolled back, and frames of earlier runs heard again.
+    /// Generation files that are late, lost or rolled back, and frames of earlier runs that are
+    /// received again.
     pub generations: bool,
-    /// By so many millionths the monotonic clock of each host runs too fast.
+    /// By this many millionths the monotonic clock of each host runs too fast.
     pub drift: [i64; 2],
     /// The root actor panics.
     pub root: bool,
@@ -72,7 +73,7 @@ impl Features {
         }
     }
 
-    /// What happens beside the rest.
+    /// The additional acts.
     pub fn acts(&self, kind: Kind, seed: u64, plan: &Plan) -> Vec<(Micros, Act)> {
         let mut acts = Vec::new();
         if self.operators {
@@ -88,7 +89,7 @@ impl Features {
             let mut draws = stream(kind, seed, "which");
             let (host, group) = (draws.index(2), draws.index(plan.groups.len()));
             let when = draws.range(10 * SECOND..FAULTS_END);
-            // A hand-over is waited for as long as an hour.
+            // A node waits for a hand-over for as long as an hour.
             let ms = 2_400_000;
             acts.push((when, Act::Slow { host, group, ms }));
         }
@@ -96,13 +97,13 @@ impl Features {
         acts
     }
 
-    /// What does not happen with it: without its file and with a clock that went back nobody could
-    /// know which number is new.
+    /// Acts that are excluded with it: without its file and with a clock that was set back no node
+    /// could know which number is new.
     pub fn forbids(&self, act: &Act) -> bool {
         self.generations && matches!(act, Act::Clock { seconds, .. } if *seconds < 0)
     }
 
-    /// Takes one word of a plan; `None`: it is none of these.
+    /// Reads one word of a plan; `None`: it is none of these.
     pub fn parse(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "steps" => self.steps = value == "yes",
@@ -125,7 +126,7 @@ impl Features {
         Some(())
     }
 
-    /// Takes away what a host does not know.
+    /// Removes the fields that a host does not know.
     pub fn strip(&self, host: usize, message: &mut Message) {
         let lacks = self.lacks.get(host).copied().unwrap_or(0);
         for (bit, field) in NEW_FIELDS.iter().enumerate() {
@@ -136,7 +137,8 @@ impl Features {
     }
 }
 
-/// It panics over whatever comes next; often a hand-over, and now and then the daemon dies behind it.
+/// Root panics at the next message; often this is a hand-over, and sometimes the daemon dies after
+/// it.
 fn roots(draws: &mut Draws, acts: &mut Vec<(Micros, Act)>) {
     let mut when = draws.range(2 * SECOND..30 * SECOND);
     while when < FAULTS_END {
@@ -156,7 +158,7 @@ fn roots(draws: &mut Draws, acts: &mut Vec<(Micros, Act)>) {
     }
 }
 
-/// At most one percent between the two.
+/// The two clocks differ by at most one percent.
 fn drift(draws: &mut Draws) -> [i64; 2] {
     if !draws.percent(10) {
         return [0; 2];
@@ -164,7 +166,7 @@ fn drift(draws: &mut Draws) -> [i64; 2] {
     [0, 1].map(|_| draws.range(0..10_001) as i64 - 5_000)
 }
 
-/// What becomes of the generation files, and what is heard again.
+/// Events of the generation files, and frames that are received again.
 fn files(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
     let mut when = draws.range(10 * SECOND..40 * SECOND);
     while when < FAULTS_END {
@@ -187,7 +189,7 @@ fn files(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
     }
 }
 
-/// One host, or now and then both, knows none of the new fields, or not all of them.
+/// One host, or sometimes both, knows none of the new fields, or not all of them.
 fn lacks(draws: &mut Draws, pure: bool) -> [u64; 2] {
     let mut lacks = [0; 2];
     if !pure || !draws.percent(20) {
@@ -206,7 +208,7 @@ fn lacks(draws: &mut Draws, pure: bool) -> [u64; 2] {
     lacks
 }
 
-/// People who are in a hurry, on one node or on both.
+/// Operators in a hurry, on one node or on both.
 fn operators(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
     let mut when = draws.range(20 * SECOND..60 * SECOND);
     while when < FAULTS_END {

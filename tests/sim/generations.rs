@@ -1,29 +1,29 @@
-//! The generation file of a host, and what becomes of it: written late, lost, or rolled back to what it
-//! was before. A run begins behind what the file and the clock say, as the program has it.
+//! The generation file of a host and its faults: written late, lost, or rolled back to an earlier
+//! content. A run begins after the file and the clock, as in the program.
 
 use systole::protocol::identity::{StoredGeneration, next_generation};
 use systole::protocol::name::Generation;
 
 use super::world::{Micros, SECOND, World};
 
-/// So many numbers the file is ahead of those in use.
+/// The file is ahead of the numbers in use by this many.
 const AHEAD: u64 = 3;
-/// A machine needs so long to come up again.
+/// A machine needs this long to boot.
 const BOOT: Micros = 3 * SECOND;
 
-/// What a host keeps of its generations.
+/// The stored generations of a host.
 #[derive(Debug, Default)]
 pub struct Disk {
     /// The number in the file.
     file: Option<u64>,
-    /// What the file should say is not written.
+    /// New content of the file is not written.
     late: bool,
-    /// When the host or its daemon went down last.
+    /// When the host or its daemon last went down.
     down_since: Option<Micros>,
 }
 
 impl Disk {
-    /// 0: written late from now on, 1: lost, 2: rolled back, 3: well again.
+    /// 0: written late from now on, 1: lost, 2: rolled back, 3: normal again.
     pub fn happens(&mut self, how: usize) {
         match how {
             0 => self.late = true,
@@ -45,7 +45,7 @@ impl Disk {
 }
 
 impl World {
-    /// When the daemon can be started at the earliest.
+    /// The earliest time at which the daemon can be started.
     pub fn boots_at(&self, host: usize) -> Option<Micros> {
         let down = self.hosts[host].disk.down_since?;
         let when = down + BOOT;
@@ -68,7 +68,7 @@ impl World {
         h.disk.file = Some(taken + AHEAD);
     }
 
-    /// A successor goes on behind the numbers that its predecessor may have used.
+    /// A successor continues after the numbers that its predecessor may have used.
     pub fn take_generation_after(&mut self, host: usize) {
         if self.plan.features.generations {
             self.hosts[host].generation += AHEAD;

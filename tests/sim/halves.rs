@@ -1,4 +1,4 @@
-//! Groups that are left half started, told step by step.
+//! Groups that are left half started, step by step.
 
 use super::features::Features;
 use super::plan::Plan;

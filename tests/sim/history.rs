@@ -1,6 +1,6 @@
-//! A history: the plan, and what happens when. It is drawn from a seed or read from a file, and is
-//! run in the same way, so that a history once kept stays the same whatever the generator draws
-//! later. What chance does to single messages and scripts comes from the plan's own noise.
+//! A history: the plan, and the acts with their times. It is drawn from a seed or read from a file,
+//! and both run in the same way, so that a kept history stays the same when the generator changes.
+//! The random fate of single messages and scripts comes from the plan's own noise.
 
 use std::fmt::{self, Write as _};
 
@@ -12,7 +12,7 @@ use super::world::{Micros, SECOND, World};
 /// A plan, the seed of the noise, and the acts in the order of their times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// What is to be known about it, for people.
+    /// A remark for people.
     pub remark: String,
     pub plan: Plan,
     pub noise: u64,
@@ -23,7 +23,7 @@ pub struct History {
 pub const FAULTS_END: Micros = 200 * SECOND;
 
 impl History {
-    /// Runs it to its end, which comes long after the last act: all must be right by then.
+    /// Runs it to its end, long after the last act: everything must be right by then.
     pub fn run(&self) -> World {
         let mut world = World::new(self.plan.clone(), self.noise);
         for (when, act) in &self.acts {
@@ -31,7 +31,7 @@ impl History {
         }
         let last = self.acts.last().map_or(0, |(when, _)| *when);
         world.run(last);
-        // Stops that are under way come to their end; then everybody is there.
+        // Stops that are under way come to their end; after that both nodes run.
         world.run(last + 60 * SECOND);
         let ends = |host: &super::host::Host| host.stopping && host.node.is_some();
         while world.hosts.iter().any(ends) && world.now < last + 300 * SECOND {
@@ -52,15 +52,16 @@ impl History {
         let scripts = self.plan.slow_script_ms * 1_000;
         let quiet = 60 * SECOND + self.plan.initdead_ms * 1_000 + 8 * scripts;
         world.run(world.now + quiet);
-        // What failed for long is tried again late.
+        // Groups that failed for long are tried again late.
         let latest = world.now + LONGEST_PAUSE + 60 * SECOND;
         while world.judge.waits_for_retry() && world.now < latest && !world.judge.failed() {
             world.run(world.now + 20 * SECOND);
         }
         // The scripts of the last attempt take their time.
         world.run(world.now + 20 * SECOND);
-        // So does a question to the network about what it has refused before: it comes every ten seconds as long
-        // as another host answers, and a node is in transition while it waits for the answer.
+        // A question to the network about a refused address does so too: it comes every ten seconds
+        // as long as another host answers, and a node is in transition while it waits for the
+        // answer.
         let rest = world.now + 10 * SECOND;
         while world.only_asks_again() && world.now < rest && !world.judge.failed() {
             world.run(world.now + SECOND / 4);
@@ -71,7 +72,7 @@ impl History {
         world
     }
 
-    /// Runs it and says what went wrong.
+    /// Runs it and judges it.
     ///
     /// # Errors
     /// The judge's first finding.
@@ -95,7 +96,7 @@ impl History {
                 let mut fewer = best.clone();
                 let until = (from + chunk).min(fewer.acts.len());
                 fewer.acts.drain(from..until);
-                // The quiet time begins behind the last act.
+                // The quiet time begins after the last act.
                 let keeps_peace = fewer.acts.last().is_some_and(|(_, act)| *act == Act::Peace);
                 tries -= 1;
                 if keeps_peace && fewer.fails_as(&failure) {
@@ -109,17 +110,17 @@ impl History {
         best
     }
 
-    /// Whether it fails in this way, be it at another time or with another group.
+    /// Whether it fails in this way, perhaps at another time or with another group.
     fn fails_as(&self, failure: &str) -> bool {
         let way = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "");
         self.verdict()
             .is_err_and(|other| way(&other) == way(failure))
     }
 
-    /// The history that [`fmt::Display`] has written.
+    /// Reads a history that [`fmt::Display`] has written.
     ///
     /// # Errors
-    /// The line that makes no sense.
+    /// The line that cannot be read.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut history = Self {
             remark: String::new(),

@@ -1,4 +1,4 @@
-//! One machine: its daemon, and what of it outlives a death.
+//! One machine: its daemon, and the state that survives the daemon's death.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,13 +23,13 @@ use super::root::{End, Root};
 use super::steps::GroupModel;
 use super::world::{Happening, Life, Micros, Ordered, SECOND, World, group_key};
 
-/// What stands in the file of what is held, and what the actors know beside the core.
+/// The content of the file about what is held, and what the actors know in addition to the core.
 #[derive(Debug, Default)]
 pub struct Kept {
     pub may_run: BTreeSet<usize>,
     pub in_hand: BTreeMap<usize, usize>,
     pub owed: BTreeSet<usize>,
-    /// Groups whose addresses were taken away without an order since.
+    /// Groups whose addresses were withdrawn without an order since.
     pub bare: BTreeSet<usize>,
     pub holding: HoldingSet,
     pub standby: Option<OpenStandby>,
@@ -39,7 +39,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// What a successor has to find out: orders in hand, and what may run without its addresses.
+    /// What a successor must clarify: orders in hand, and groups that may run without their
+    /// addresses.
     pub fn unfinished(&self) -> BTreeSet<usize> {
         let bare = self.bare.intersection(&self.may_run);
         let left = self.in_hand.keys().chain(&self.owed).chain(bare);
@@ -51,7 +52,7 @@ impl Kept {
 pub struct Host {
     pub name: NodeName,
     pub node: Option<Daemon>,
-    /// What belongs to an older life is dropped.
+    /// Events of an older life are dropped.
     pub life: Life,
     /// Counts power cuts.
     pub machine: u32,
@@ -64,15 +65,15 @@ pub struct Host {
     pub disk: Disk,
     pub root: Root,
     pub frozen_until: Option<Micros>,
-    /// The whole machine stands: scripts do not go on either.
+    /// The whole machine is suspended: scripts do not run either.
     pub machine_frozen: bool,
-    /// What waits for a node that stands still.
+    /// Events that wait for a suspended node.
     pub deferred: Vec<Happening>,
     pub wall_offset: i64,
     pub arm: u64,
     pub armed_at: Option<Micros>,
     pub groups: Vec<GroupModel>,
-    /// Orders of the core that are not answered.
+    /// Orders of the core without an answer.
     pub outstanding: BTreeMap<usize, GroupOrder>,
     /// Groups whose start fails here.
     pub broken: BTreeSet<usize>,
@@ -84,21 +85,21 @@ pub struct Host {
     /// When it last lost its power.
     pub powered_at: Micros,
     pub thawed_at: Micros,
-    /// When the other node's last word on groups came.
+    /// When the other node's last report on groups came.
     pub told_at: Option<Micros>,
     pub client: Option<Client>,
     /// Groups whose stop fails here for good.
     pub unstoppable: BTreeSet<usize>,
     /// How long the next script of a group takes, in milliseconds.
     pub slow: BTreeMap<usize, u64>,
-    /// How much later than asked for timers come.
+    /// By how much timers come later than requested.
     pub late: Micros,
     /// When its run began.
     pub up_since: Micros,
     /// The key that it signs with.
     pub key: u8,
     pub stopping: bool,
-    /// Somebody wanted to start it while it was being stopped.
+    /// A person wanted to start it while it was being stopped.
     pub awaited: bool,
     /// Generation and number of the newest heartbeat sent.
     pub newest_beat: (u64, u64),
@@ -161,7 +162,7 @@ impl World {
     /// Starts the daemon; nothing runs on the host before.
     pub fn start(&mut self, host: usize) {
         if self.hosts[host].node.is_some() || self.hosts[host].reviving {
-            // In vain while it stops. In peace people try again.
+            // This has no effect while it stops. In peace people try again.
             self.hosts[host].awaited = self.hosts[host].stopping;
             return;
         }
@@ -224,7 +225,7 @@ impl World {
         self.perform(host, actions);
     }
 
-    /// A power cut: processes, scripts and what they ran are gone.
+    /// A power cut: processes, scripts and resources have ended.
     pub fn crash(&mut self, host: usize) {
         self.note(format_args!("node{} loses power", host + 1));
         self.judge.ended(host, self.now);
@@ -247,7 +248,8 @@ impl World {
         h.slow.clear();
     }
 
-    /// The daemon gets no time until then. Its scripts go on, unless the whole machine stands.
+    /// The daemon gets no processor until then. Its scripts go on, unless the whole machine is
+    /// suspended.
     pub fn freeze(&mut self, host: usize, until: Micros, machine: bool) {
         let h = &mut self.hosts[host];
         if h.node.is_none() || h.frozen_until.is_some() {
@@ -269,7 +271,7 @@ impl World {
         h.thawed_at = self.now;
         let waiting = std::mem::take(&mut h.deferred);
         self.note(format_args!("node{} thaws", host + 1));
-        // Timers first: the worst order for a node that judges by its timer.
+        // Timers first: the worst order for a node that decides by its timer.
         let timer = |what: &Happening| matches!(what, Happening::Timer { .. });
         let (timers, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(timer);
         for what in timers.into_iter().chain(rest) {
@@ -303,7 +305,7 @@ impl World {
         self.perform(host, actions);
     }
 
-    /// What the FIFO would bring.
+    /// A message from the FIFO.
     pub fn inject(&mut self, host: usize, message: Message) {
         let origin = Origin::Fifo;
         let process = self.hosts[host].life.process;

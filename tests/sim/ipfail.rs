@@ -1,5 +1,5 @@
-//! `ipfail` on a node: the real decisions and the real client registry, in the daemon's process. The two
-//! exchange their messages over the modelled network.
+//! `ipfail` on a node: the real decisions and the real client registry, in the daemon's process.
+//! The two nodes exchange their messages over the modelled network.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,12 +27,12 @@ pub struct Client {
     ipfail: Ipfail,
     /// When its timer fires.
     armed_at: Option<Micros>,
-    /// What it says comes to the core in this order.
+    /// Its messages reach the core in this order.
     last_said: Micros,
 }
 
 impl World {
-    /// A process has begun: its `ipfail` follows, and is there before much happens.
+    /// A process has begun: its `ipfail` follows, soon after.
     pub fn ipfail_begins(&mut self, host: usize) {
         let process = self.hosts[host].life.process;
         let ours = matches!(self.hosts[host].node, Some(Daemon::Ours(_)));
@@ -116,7 +116,7 @@ impl World {
         self.ipfail_works(host, Vec::new(), out.into());
     }
 
-    /// Both work until neither has anything to say to the other.
+    /// Both work until neither has more messages for the other.
     fn ipfail_works(
         &mut self,
         host: usize,
@@ -201,7 +201,7 @@ impl World {
         );
     }
 
-    /// The daemon starts it again, unless it is not wanted.
+    /// The daemon starts it again, unless it asked not to be.
     fn ipfail_ends(&mut self, host: usize, end: End) {
         self.hosts[host].client = None;
         if end == End::Failed {

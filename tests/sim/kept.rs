@@ -1,12 +1,13 @@
-//! Histories that once failed, replayed as they were.
+//! Histories that once failed, replayed unchanged.
 
 use std::path::Path;
 
 use super::history::History;
 use super::prints;
 
-/// Those that fail until a fault is mended, of a core, the legacy model or the judge: the file, and what is
-/// seen. Nobody knows yet whose fault it is where only that is said.
+/// Histories that fail until a fault is mended, of a core, the legacy model or the judge: the file,
+/// and the finding. If only the finding is given, it is not known yet which of the three is at
+/// fault.
 const NOT_MENDED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is mended.

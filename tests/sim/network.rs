@@ -1,4 +1,4 @@
-//! Cables: each direction of each loses, delays, repeats and queues for itself.
+//! Cables: each direction of each cable loses, delays, repeats and queues independently.
 
 use std::collections::VecDeque;
 
@@ -12,11 +12,11 @@ use super::act::Act;
 use super::draws::{Chance, within};
 use super::world::{Happening, Micros, SECOND, World, medium_name};
 
-/// The least that a datagram needs.
+/// Shortest delay of a datagram.
 const LEAST_DELAY: Micros = 200;
-/// Longest delay of a cable that is well.
+/// Longest delay of a normal cable.
 const DELAY: Micros = 2_000;
-/// A line holds what it sends in so long, and drops the rest.
+/// A line queues what it can send within this time, and drops the rest.
 const LINE_QUEUE: Micros = 3 * SECOND;
 
 /// One direction of one cable.
@@ -35,13 +35,13 @@ pub struct Path {
     pub delay: Micros,
     /// Bytes in a second; 0: no bound.
     rate: u64,
-    /// When the line has sent what it holds.
+    /// When the line has sent its queue.
     free_at: Micros,
     /// Share of datagrams with a bit that has changed, in percent.
     corrupt: u64,
 }
 
-/// So many datagrams of each host can be heard once more.
+/// How many datagrams of each host can be received once more.
 const RECORDED: usize = 4_000;
 
 /// What was on a cable, and when.
@@ -64,13 +64,13 @@ impl Path {
         }
     }
 
-    /// Whether something short comes through now; `roll`: what chance says, below 100.
+    /// Whether a short datagram gets through now; `roll`: a random number below 100.
     pub fn carries(&self, roll: u64, now: Micros) -> bool {
         !self.cut && now >= self.burst_until && roll >= self.loss
     }
 }
 
-/// What is on its way.
+/// A frame on its way.
 #[derive(Debug, Clone)]
 pub enum Frame {
     /// As it is.
@@ -126,7 +126,7 @@ impl World {
                 recording.pop_front();
             }
         }
-        // A status that is sent again is no heartbeat: nobody lives longer by it.
+        // A status that is sent again is no heartbeat: it does not prolong the life of its sender.
         let number = number_of(message);
         let beat = message.kind() == Some("status") && number > self.hosts[host].newest_beat;
         if beat {
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// To the other node on one medium. Whether it comes there, and whole.
+    /// Sends to the other node on one medium. Whether it arrives there, and intact.
     fn send(&mut self, host: usize, medium: usize, frame: &Frame, beat: bool, bytes: u64) -> bool {
         let (now, place) = (self.now, [host, medium, 0]);
         let roll = within(self.noise.draw(Chance::Lost, place, now), 0..100);
@@ -208,7 +208,7 @@ impl World {
             let mut when = now + queued + on_wire + self.hops(host);
             let to = 1 - host;
             if self.plan.is_legacy(to) {
-                // It acts at its ticks.
+                // A legacy node acts at its ticks.
                 let tick = self.plan.keepalive(to).min(500_000);
                 when = when.div_ceil(tick) * tick;
             }
@@ -260,8 +260,8 @@ impl World {
         }
     }
 
-    /// Frames of so long ago are heard once more: a second's worth of them. Only those that the
-    /// hearer may have heard in its present run; it cannot know others for what they are.
+    /// Frames of that time are received once more: a second's worth of them. Only those that the
+    /// receiver may have received in its present run; it cannot recognise others as old.
     fn replay(&mut self, from: usize, medium: usize, ms: u64) {
         let first = self.now.saturating_sub(ms * 1_000);
         let to = 1 - from;
@@ -270,7 +270,7 @@ impl World {
             node.nodes()
                 .any(|peer| peer.name == name && peer.generation.0 >= present)
         });
-        // Whoever has heard the present run knows every earlier one for what it is.
+        // A node that has received the present run recognises every earlier one.
         let up_since = if known && self.plan.features.generations {
             0
         } else {
@@ -293,7 +293,7 @@ impl World {
         }
     }
 
-    /// An act that is about cables.
+    /// An act that concerns cables.
     pub fn network_act(&mut self, act: Act) {
         let now = self.now;
         let media = self.plan.media;
@@ -355,7 +355,7 @@ impl World {
         }
     }
 
-    /// Pulls or plugs every cable. One of two hosts is cut off by that as well as both.
+    /// Cuts or connects every cable. Each of the two hosts is cut off by that.
     pub fn cut_all(&mut self, cut: bool) {
         for path in self.paths.iter_mut().flatten() {
             path.cut = cut;
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    /// Everything about the network is well again.
+    /// All faults of the network end.
     pub fn heal(&mut self) {
         for path in self.paths.iter_mut().flatten() {
             let longest_run = path.longest_run;

@@ -1,4 +1,4 @@
-//! What is done to a pair from outside.
+//! Acts from outside a pair.
 
 use systole::protocol::event::Event;
 use systole::protocol::membership::NodeView;
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// Everything that is broken is mended.
+    /// Everything that is broken is repaired.
     fn peace(&mut self) {
         self.calm = true;
         self.heal();
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// Everything has come to rest; if nothing should have moved, each group is where it was.
+    /// Everything has settled; if nothing should have moved, each group is where it was.
     fn rest(&mut self, moved: bool) {
         self.settled();
         let owners = self.all_owners();
@@ -139,7 +139,7 @@ impl World {
         self.rested = Some(owners);
     }
 
-    /// Whoever moves groups that a node cannot start has to move them again.
+    /// A person who moves groups that a node cannot start must move them again.
     fn excuse(&mut self) {
         for group in 0..self.plan.groups.len() {
             if self.hosts.iter().any(|host| host.broken.contains(&group)) {
@@ -148,23 +148,23 @@ impl World {
         }
     }
 
-    /// A message that every node must handle once.
+    /// A message that every node must handle exactly once.
     pub fn mark(&mut self, host: usize) {
         if self.hosts[host].node.is_none() {
             return;
         }
         self.marks += 1;
         let message = Message::new("labmark").with("mark", &self.marks.to_string());
-        // One that stands still sends it later, perhaps by another run.
+        // A suspended node sends it later, perhaps in another run.
         let stands = self.hosts[host].frozen_until.is_some();
         let known = !stands && self.know_each_other();
         self.judge.mark_sent(host, self.marks, known);
         self.inject(host, message);
     }
 
-    /// Each is active for each.
+    /// Each node is active for the other.
     fn know_each_other(&self) -> bool {
-        // In its present run: of an earlier one, the hearer has no numbers to miss.
+        // In its present run: the receiver misses no numbers of an earlier one.
         let run = |name: &NodeName| {
             let host = self.hosts.iter().find(|host| host.name == *name)?;
             let node = host.node.as_ref()?;

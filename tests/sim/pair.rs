@@ -15,8 +15,9 @@ pub fn started_pair(plan: Plan, noise: u64) -> World {
     world
 }
 
-/// One node loses its peer and the ping node: it lets go, the other takes everything, and together
-/// again each has its own. Then both lose everything: nobody runs anything, until both are back.
+/// One node loses its peer and the ping node: it releases everything, the other takes everything,
+/// and when they are connected again each has its own. Then both lose everything: no node runs
+/// anything, until both are back.
 #[test]
 fn a_node_that_is_cut_off_lets_go() {
     for seed in 0..20 {
@@ -55,8 +56,8 @@ fn a_node_that_is_cut_off_lets_go() {
     }
 }
 
-/// 30 % of the beats are lost for an hour, never five in a row: at deadtime = 5 x keepalive nobody
-/// dies, no number is missing afterwards and every message was handled once.
+/// 30 % of the heartbeats are lost for an hour, never five in a row: at deadtime = 5 x keepalive no
+/// node is declared dead, no number is missing afterwards and every message was handled once.
 #[test]
 fn an_hour_of_loss_without_five_in_a_row() {
     let mut world = started_pair(Plan::quiet(), 7);
@@ -88,7 +89,7 @@ fn an_hour_of_loss_without_five_in_a_row() {
     assert_eq!(world.judge.overlaps, 0);
 }
 
-/// A lone start takes everything after initdead; a late peer changes nothing by itself.
+/// A lone start takes everything after initdead; a late peer changes nothing.
 #[test]
 fn a_lone_start_and_a_late_peer() {
     let mut world = World::new(Plan::quiet(), 3);
@@ -104,7 +105,7 @@ fn a_lone_start_and_a_late_peer() {
     assert_eq!(world.all_owners(), [[0], [0]]);
 }
 
-/// Failover comes at deadtime, not a check interval later.
+/// The failover comes at deadtime, not a check interval later.
 #[test]
 fn a_power_cut_is_taken_over_at_deadtime() {
     let mut world = started_pair(Plan::quiet(), 5);
@@ -118,8 +119,8 @@ fn a_power_cut_is_taken_over_at_deadtime() {
     assert_eq!(world.judge.overlaps, 0);
 }
 
-/// Both nodes frozen: cables are cut and come back, a node dies and returns, and nothing moves.
-/// Frozen on one side only: after the partition the other side lets go of what it took.
+/// Both nodes are frozen: cables are cut and connected again, a node dies and returns, and nothing
+/// moves. Only one node is frozen: after the partition the other node releases what it took.
 #[test]
 fn frozen_nodes_move_nothing() {
     let mut world = started_pair(Plan::quiet(), 9);
@@ -150,7 +151,7 @@ fn frozen_nodes_move_nothing() {
         "the frozen side kept its own"
     );
     assert!(world.hosts[0].node.as_ref().expect("runs").frozen());
-    // The other dies and stays dead: taken at the thaw.
+    // The other node dies and stays dead: taken over at the thaw.
     world.crash(1);
     world.run(180 * SECOND);
     assert!(world.all_owners().iter().all(|of| *of != [1]));

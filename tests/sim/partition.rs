@@ -1,4 +1,4 @@
-//! Cuts and freezes one at a time, over many seeds: who has what during and after them.
+//! Cuts and freezes one at a time, over many seeds: which node has what during and after them.
 
 use systole::protocol::event::GroupOrder;
 use systole::protocol::settings::AutoFailback;
@@ -9,14 +9,14 @@ use super::pair::started_pair;
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND, World};
 
-/// What goes wrong.
+/// The trouble of a run.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
-    /// Nothing comes through either way.
+    /// No message gets through in either direction.
     Cut,
-    /// Nothing of this host comes through.
+    /// No message of this host gets through.
     Mute(usize),
-    /// This host stands still for so many tenths of the dead time.
+    /// This host is suspended for this many tenths of the dead time.
     Frozen(usize, u64),
 }
 
@@ -68,8 +68,8 @@ fn misplaced(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Runs it through: trouble, its end, and what must hold then. The hosts that stopped a group
-/// since the end of the trouble.
+/// Runs it through: the trouble, its end, and the state that must follow. Returns the hosts that
+/// stopped a group since the end of the trouble.
 fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
     let what = format!("seed {seed} {trouble:?} ignorant {ignorant:?}");
     let mut world = pair(seed, ignorant);
@@ -86,7 +86,7 @@ fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
             }
             world.run(until);
             if matches!(trouble, Trouble::Mute(_)) {
-                // Whoever hears learns what the other thinks, and one lets go.
+                // A node that receives the other learns its view, and one of them releases.
                 assert_eq!(misplaced(&world), [""; 0], "{what}: while it lasts");
             }
             for host in mutes {
@@ -126,7 +126,7 @@ fn after_a_cut_exactly_one_yields() {
     }
 }
 
-/// Who had the groups before the cut has them after it, whatever its name.
+/// The node that had the groups before the cut has them after it, whatever its name is.
 #[test]
 fn the_one_that_served_before_keeps() {
     for (seed, owner) in (1..4).flat_map(|seed| [(seed, 0), (seed, 1)]) {
@@ -141,7 +141,7 @@ fn the_one_that_served_before_keeps() {
         assert_eq!(world.owners(0), [0, 1]);
         world.cut_all(false);
         let healed = world.now;
-        // One beat and one stop, each way through our actors.
+        // One heartbeat and one stop, each through our actors.
         world.run(healed + SECOND);
         assert_eq!(world.owners(0), [owner], "seed {seed}");
         world.run(healed + 20 * SECOND);
@@ -164,7 +164,7 @@ fn after_a_cut_beside_a_node_without_the_rule_one_owner_is_left() {
     }
 }
 
-/// One direction only: one owner as soon as the one that hears has heard, and after the cut.
+/// One direction only: one owner as soon as the node that receives has received, and after the cut.
 #[test]
 fn a_mute_owner_and_a_mute_standby() {
     for seed in seeds() {
@@ -187,7 +187,7 @@ fn a_frozen_owner_and_a_frozen_standby() {
     }
 }
 
-/// An hour either way, with and without a cut that follows: no order is given for it.
+/// An hour in either direction, with and without a cut that follows: no order results from it.
 #[test]
 fn a_stepped_clock_moves_nothing() {
     for (seed, step) in (1..4).flat_map(|seed| [(seed, 3_600), (seed, -3_600)]) {

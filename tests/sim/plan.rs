@@ -1,4 +1,4 @@
-//! What a history is made of, beside what happens in it.
+//! The settings of a history, apart from its acts.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use super::features::Features;
 pub enum Program {
     /// This program.
     Ours,
-    /// This program without the word for who yields after a partition, as a release before it had.
+    /// This program without the capability by which one of two nodes yields after a partition, as
+    /// in an earlier release.
     Ignorant,
     /// The model of the legacy program.
     Legacy,
@@ -31,11 +32,11 @@ pub struct Plan {
     pub media: usize,
     /// Longest run of an ordinary script.
     pub script_ms: u64,
-    /// Longest run of a slow one.
+    /// Longest run of a slow script.
     pub slow_script_ms: u64,
     /// Longest delay of a message between our own actors.
     pub internal_ms: u64,
-    /// There is a ping node, and nodes that are cut off let go.
+    /// There is a ping node, and nodes that are cut off release everything.
     pub gate: bool,
     /// Messages go through the codec, signed.
     pub wire: bool,
@@ -43,7 +44,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A pair of ours with times that are easy to count with.
+    /// A pair of Systole nodes with round times.
     pub fn quiet() -> Self {
         Self {
             programs: vec![Program::Ours; 2],
@@ -120,7 +121,7 @@ impl Plan {
                 plan.deadtimes_ms = vec![draws.range(4..10) * 1_000; 2];
             }
             4 if plan.keepalives_ms[0] <= 200 => {
-                // More numbers than are asked for again fit into one dead time.
+                // More numbers fit into one dead time than are asked for again.
                 plan.deadtimes_ms = vec![plan.keepalives_ms[0] * 300; 2];
             }
             _ => {}
@@ -138,7 +139,7 @@ impl Plan {
         if plan.failback == AutoFailback::Legacy {
             plan.failback = AutoFailback::On;
         }
-        // As recommended beside legacy.
+        // The recommended value beside a legacy node.
         let keepalive_ms = draws.pick(&[100, 200, 500, 1_000]);
         let deadtime_ms = (keepalive_ms * draws.range(4..13)).max(1_000);
         plan.keepalives_ms = vec![keepalive_ms; 2];
@@ -147,7 +148,7 @@ impl Plan {
         plan
     }
 
-    /// So many parts of a group are started and stopped one by one.
+    /// How many parts of a group are started and stopped one by one.
     pub fn parts(&self, group: usize) -> usize {
         if self.features.steps {
             self.groups.get(group).map_or(1, |group| group.1)

@@ -1,5 +1,6 @@
-//! What the cores of a history say, folded into two numbers per seed. A change of the code that is to change no
-//! behaviour leaves every number as it is: `SIM_PRINTS=FILE` before it and after it, and the sorted files are the same.
+//! A digest of the outputs of the cores in a history: two numbers per seed. A change of the code
+//! that shall not change the behaviour leaves every number unchanged: run `SIM_PRINTS=FILE` before
+//! it and after it, and the sorted files are the same.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,13 +11,13 @@ use systole::protocol::event::Action;
 use super::draws::stir;
 use super::world::{Micros, World};
 
-/// Of every action with its time and its host.
+/// The digest of every action with its time and its host.
 #[derive(Debug, Clone, Copy)]
 pub struct Prints {
     wanted: bool,
-    /// All but notices.
+    /// All actions except notices.
     acts: u64,
-    /// Notices: they are worded and ordered as before.
+    /// Notices: their wording and their order.
     words: u64,
 }
 
@@ -31,7 +32,7 @@ impl Prints {
         }
     }
 
-    /// Folds one action in.
+    /// Adds one action.
     pub fn fold(&mut self, now: Micros, host: usize, action: &Action) {
         if !self.wanted {
             return;

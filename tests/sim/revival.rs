@@ -1,4 +1,4 @@
-//! Daemons that die alone, begin anew in place, or lose their core: what runs goes on.
+//! Daemons that die alone, restart in place, or lose their core: their resources run on.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::addresses::Asks;
 use super::daemon::Daemon;
 use super::world::{Happening, Micros, SECOND, World, group_key};
 
-/// What a restart in place adds to the dead time that the other uses.
+/// By how much a restart in place extends the dead time that the other node uses.
 const SILENCE: Duration = Duration::from_secs(30);
 
 impl World {
-    /// The daemon alone is killed: its scripts go on, and what it runs. Its guardian starts it again
-    /// after `pause`. A legacy node has none.
+    /// The daemon alone is killed: its scripts and its resources run on. Its guardian starts it
+    /// again after `pause`. A legacy node has no guardian.
     pub fn kill_daemon(&mut self, host: usize, pause: Micros) {
         let h = &mut self.hosts[host];
         if !matches!(h.node, Some(Daemon::Ours(_))) || h.frozen_until.is_some() {
@@ -39,7 +39,7 @@ impl World {
         self.at(self.now + pause, Happening::Revive { host, machine });
     }
 
-    /// As the program does it after a death.
+    /// As in the program after a death.
     pub fn revive(&mut self, host: usize) {
         let h = &mut self.hosts[host];
         h.reviving = false;
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// A half that is held and of which nothing runs is not held any more.
+    /// A half that is held, but of which nothing runs, is not held any more.
     fn hold_what_runs(&mut self, host: usize) {
         let settings = self.settings(host);
         let kept = &mut self.hosts[host].kept;
@@ -72,8 +72,8 @@ impl World {
         }
     }
 
-    /// A core that goes on where another one ended, with what is kept, and with the dead times that are
-    /// known of others.
+    /// A core that continues after another one has ended, with its kept state and the known dead
+    /// times of other nodes.
     fn resume(&mut self, host: usize, dead_times: Vec<(NodeName, Duration)>) {
         let settings = self.settings(host);
         let seed = self.seed(host);
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// The core has panicked: what it wanted done in this call is lost, the actors go on.
+    /// The core has panicked: the actions of this call are lost, the actors go on.
     pub fn panic(&mut self, host: usize) {
         let h = &mut self.hosts[host];
         h.panics = false;

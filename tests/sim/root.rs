@@ -1,6 +1,6 @@
-//! The root actor of a host, through which orders, their outcomes and moves of addresses go. After a
-//! panic the message in its hand is lost; it begins anew and is told again what matters. Whoever hears
-//! something twice knows it.
+//! The root actor of a host, through which orders, their outcomes and moves of addresses pass.
+//! After a panic its present message is lost; it restarts and the important messages are sent
+//! again. A receiver recognises a message that it gets twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,24 +9,24 @@ use systole::protocol::event::OrderId;
 use super::draws::{Chance, within};
 use super::world::{Happening, Micros, Ordered, World};
 
-/// It begins anew within so long.
+/// It restarts within this time.
 const RESTART: Micros = 50_000;
 
-/// What is told again.
+/// The messages that are sent again.
 #[derive(Debug, Default)]
 pub struct Root {
-    /// It panics over the next message.
+    /// It panics at the next message.
     pub panics: bool,
-    /// Orders that the core has not heard the outcome of, and those of them that were lost.
+    /// Orders whose outcome the core has not received, and those of them that were lost.
     orders: BTreeMap<usize, Ordered>,
     lost: BTreeSet<OrderId>,
-    /// Addresses that were moved without an order since: `true`: put back.
+    /// Addresses that were moved without an order since: `true`: restored.
     moved: BTreeMap<usize, bool>,
     clients_stop: bool,
     end: Option<End>,
 }
 
-/// What ends everything.
+/// Events that end everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Exit,
@@ -72,7 +72,7 @@ impl Root {
 }
 
 impl World {
-    /// Whether root panics over this message, which is lost.
+    /// Whether root panics at this message, which is then lost.
     pub fn root_loses_it(&mut self, host: usize) -> bool {
         if !std::mem::take(&mut self.hosts[host].root.panics) {
             return false;

@@ -1,4 +1,4 @@
-//! Faults that were found once, one history each, told step by step.
+//! Faults that were found once, one history each, step by step.
 
 use systole::protocol::event::GroupOrder;
 use systole::protocol::message::Message;
@@ -16,8 +16,8 @@ fn up(plan: Plan) -> World {
     world
 }
 
-/// A pair with short beats and a long dead time: more than 250 numbers are lost without a death.
-/// What the node said in that time is never asked for.
+/// A pair with a short keepalive and a long dead time: more than 250 numbers are lost without a
+/// death. Messages that the node sent in that time are never asked for.
 fn long_gap(what: impl FnOnce(&mut World)) -> World {
     let plan = Plan {
         keepalives_ms: vec![100; 2],
@@ -35,7 +35,7 @@ fn long_gap(what: impl FnOnce(&mut World)) -> World {
     world
 }
 
-/// The giver's `done` is lost in the gap: nobody runs its group for an hour.
+/// The giver's `done` is lost in the gap: no node runs its group for an hour.
 #[test]
 fn a_done_lost_in_a_long_gap() {
     let mut world = long_gap(|world| {
@@ -43,7 +43,7 @@ fn a_done_lost_in_a_long_gap() {
             .with("rsc_hold", "local")
             .with("info", "me");
         world.inject(0, message);
-        // `me`, `other` and the report of the giver come through; its `done` does not.
+        // `me`, `other` and the report of the giver get through; its `done` does not.
         let until = world.now + 20_000;
         world.run(until);
         world.cut_all(true);
@@ -63,7 +63,8 @@ fn a_done_lost_in_a_long_gap() {
     panic!("{:?}", world.all_owners());
 }
 
-/// node2 stands still for longer than twice node1's dead time and shorter than its own. node1 lives.
+/// node2 is suspended for longer than twice node1's dead time but shorter than its own. node1
+/// lives.
 #[test]
 fn who_stood_still_grants_the_other_its_dead_time() {
     let plan = Plan {
@@ -80,8 +81,8 @@ fn who_stood_still_grants_the_other_its_dead_time() {
     assert_eq!(world.judge.overlaps, 0);
 }
 
-/// `auto_failback legacy`: a cut, the owner's process begins anew in it (`heartbeat -r` or its
-/// guardian), and the cut ends.
+/// `auto_failback legacy`: during a cut the owner's process begins a new generation (`heartbeat -r`
+/// or its guardian), and the cut ends.
 #[test]
 fn legacy_model_the_owner_begins_anew_in_a_partition() {
     let plan = Plan {
@@ -133,8 +134,8 @@ fn a_daemon_is_killed_while_it_yields() {
     );
 }
 
-/// node2 is deaf and cannot start node1's group: node1 lets go of it all the same, for it may be about to
-/// start, and takes it again when it does not.
+/// node2 is deaf and cannot start node1's group. node1 releases the group all the same, because
+/// node2 may be about to start it, and takes it again when it does not.
 #[test]
 fn a_deaf_standby_on_which_the_group_does_not_start() {
     let plan = Plan {
@@ -153,9 +154,9 @@ fn a_deaf_standby_on_which_the_group_does_not_start() {
     }
 }
 
-/// Beside a legacy node: all is cut, both take everything; node1 (ours) hears again first and lets go, then
-/// takes its own groups after ten seconds without a report of the deaf node2, which runs them; then
-/// node2 hears as well.
+/// Beside a legacy node: everything is cut, both take everything. node1 (Systole) receives again
+/// first and releases, then takes its own groups after ten seconds without a report of the deaf
+/// node2, which runs them; then node2 receives as well.
 #[test]
 fn beside_a_legacy_node_that_stays_deaf_after_a_cut() {
     let plan = Plan {

@@ -1,4 +1,5 @@
-//! Groups: their orders, and what the judge sees of them. How one is carried out: `steps.rs`.
+//! Groups: their orders, and what the judge is told of them. How an order is carried out:
+//! `steps.rs`.
 
 use systole::protocol::event::{Event, GroupOrder, GroupOutcome};
 use systole::protocol::group::GroupKey;
@@ -10,7 +11,7 @@ use super::judge::Word;
 use super::world::{Happening, Ordered, World, group_key};
 
 impl World {
-    /// An order leaves the core.
+    /// The core gives an order.
     pub fn give_order(&mut self, host: usize, ordered: Ordered) {
         let (now, group) = (self.now, ordered.group);
         let h = &mut self.hosts[host];
@@ -22,7 +23,7 @@ impl World {
         self.hosts[host].ordered_at.insert(group, now);
         if ordered.what == GroupOrder::Start {
             let h = &self.hosts[host];
-            // What lay there while it stood still is old.
+            // Messages that waited there during the suspension are old.
             let told = h.told_at == Some(now) && h.thawed_at < now;
             let again = h.asks.was_refused(group);
             self.judge.ordered(host, group, again || told, now);
@@ -36,7 +37,7 @@ impl World {
         self.at(when, Happening::Order { host, ordered });
     }
 
-    /// What a successor has to know before the order is carried out.
+    /// What a successor must know before the order is carried out.
     pub fn write_order_down(&mut self, host: usize, ordered: Ordered) {
         let group = ordered.group;
         let kept = &mut self.hosts[host].kept;
@@ -49,7 +50,7 @@ impl World {
         }
     }
 
-    /// The core, or what is kept beside it, hears how an order came out.
+    /// The core, or the state kept beside it, receives the outcome of an order.
     pub fn done(&mut self, host: usize, ordered: Ordered, outcome: GroupOutcome) {
         let (life, group) = (ordered.life, ordered.group);
         if self.hosts[host].life.process != life.process || self.root_loses_it(host) {
@@ -57,7 +58,7 @@ impl World {
         }
         let h = &self.hosts[host];
         if h.life == life && !h.root.awaits(&ordered) {
-            // Told twice.
+            // Received twice.
             return;
         }
         let now = self.now;
@@ -89,7 +90,7 @@ impl World {
         );
     }
 
-    /// The addresses of groups are taken away at once, or put back.
+    /// The addresses of groups are withdrawn at once, or restored.
     pub fn addresses(&mut self, host: usize, groups: &[GroupKey], there: bool) {
         for group in 0..self.plan.groups.len() {
             if groups.contains(&group_key(group)) {
@@ -135,7 +136,7 @@ impl World {
         }
     }
 
-    /// Tells the judge which groups a host lets go of.
+    /// Tells the judge which groups a host releases.
     pub fn tell_yields(&mut self, host: usize) {
         let h = &self.hosts[host];
         let stops = h.outstanding.values().any(|what| *what == GroupOrder::Stop);
@@ -145,7 +146,7 @@ impl World {
         self.judge.acts(host, acts, self.now);
         for group in 0..self.plan.groups.len() {
             let side = self.side(host, group);
-            // Without reports no word tells it; a script in hand comes to its end first.
+            // Without reports no message tells it; a script in hand comes to its end first.
             let lets_go = if with_reports {
                 holding.is_some_and(|set| !set.has(side))
             } else {
@@ -156,7 +157,7 @@ impl World {
         }
     }
 
-    /// What the judge looks at every second.
+    /// The state that the judge checks every second.
     pub fn look(&mut self) {
         let now = self.now;
         for group in 0..self.plan.groups.len() {
@@ -180,7 +181,7 @@ impl World {
             let Some(node) = &self.hosts[by].node else {
                 continue;
             };
-            // Who is cut off says so of itself and not of the other.
+            // A node that is cut off reports only its own state, not the other's.
             let cut_off = node.is_cut_off();
             let dead: Vec<(usize, bool)> = node
                 .nodes()
@@ -195,21 +196,23 @@ impl World {
         }
     }
 
-    /// Whether a legacy node claims a group and runs nothing of it, for good. A real one comes to that: the
-    /// helper of a standby that a death has cancelled goes on stopping what the node has kept by its word,
-    /// and found running when it took everything. Nothing in its protocol tells. Our node must not take the
-    /// group unasked, and must name it among those whose addresses it looks for, so that people are told.
-    /// Whether a legacy node runs a group behind its word that it has given it. A true one comes to that: the
-    /// starts of its own groups wait behind a script of an hour, it gives everything meanwhile, says so, and
-    /// works them off. No word of it tells, then or later. Nor that it takes what it was given, before it is
-    /// done.
+    /// Whether a legacy node claims a group and runs nothing of it, for good. A real one comes to
+    /// that: the helper of a standby that a death has cancelled goes on stopping groups that the
+    /// node has kept by its report, and that it found running when it took everything. No message
+    /// of its protocol tells this. Our node must not take the group without an order, and must name
+    /// it among those whose addresses it asks for, so that a log line results.
+    /// Whether a legacy node runs a group although it has reported it as given. A real one comes to
+    /// that: the starts of its own groups wait behind a script of an hour; meanwhile it gives
+    /// everything, reports that, and then carries out the starts. No message tells this, then or
+    /// later. Nor does it report that it takes what it was given, before it is done.
     fn is_strayed(&self, group: usize) -> bool {
         let key = group_key(group);
         (0..self.hosts.len()).any(|host| {
             let h = &self.hosts[host];
             let Some(node) = &h.node else { return false };
             let ordered = h.ordered_at.get(&group).copied().unwrap_or(0);
-            // The other one knew it, has lost that with its power, and is back within its dead time.
+            // The other node knew it, has lost that with its power, and is back within its dead
+            // time.
             let forgotten = ordered < self.hosts[1 - host.min(1)].powered_at;
             node.strays(&key) || node.takes(&key) && forgotten
         })
@@ -255,7 +258,8 @@ impl World {
         }
     }
 
-    /// Whether some host has orders in hand, and all of them are starts that the network refused before.
+    /// Whether some host has orders in hand, and all of them are starts that the network refused
+    /// before.
     pub fn only_asks_again(&self) -> bool {
         let mut asks = false;
         self.hosts.iter().all(|h| {
@@ -265,7 +269,7 @@ impl World {
         }) && asks
     }
 
-    /// Each group has one owner, both nodes are active and nobody is in transition.
+    /// Each group has one owner, both nodes are active and neither is in transition.
     pub fn settled(&mut self) {
         let now = self.now;
         for group in 0..self.plan.groups.len() {
@@ -278,7 +282,7 @@ impl World {
         }
         for host in 0..self.hosts.len() {
             if self.plan.is_legacy(host) {
-                // Its own affair: it waits for hours in some states.
+                // A defect of legacy: it waits for hours in some states.
                 continue;
             }
             let (status, holds) = match &self.hosts[host].node {

@@ -1,5 +1,5 @@
-//! One fault at a time, each followed by a rest: then it is known how long a group may run nowhere, and
-//! where it must run afterwards.
+//! One fault at a time, each followed by a rest: then it is known for how long a group may run
+//! nowhere, and where it must run afterwards.
 
 use systole::protocol::settings::AutoFailback;
 
@@ -50,7 +50,7 @@ pub fn history(seed: u64) -> History {
     }
 }
 
-/// One fault and its end. Whether groups may move by it.
+/// One fault and its end. Whether groups may move because of it.
 fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Act)>) -> u64 {
     let host = draws.index(2);
     let medium = draws.index(plan.media);
@@ -154,7 +154,7 @@ fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Ac
             act(0, Act::Freeze { host, ms, machine });
         }
         14 | 15 if plan.failback == AutoFailback::Off => {
-            // Given to a node on which one of them does not start: it comes back, and each time.
+            // Given to a node on which one of them does not start: it comes back, each time.
             let group = draws.index(plan.groups.len());
             let (giver, set) = (1 - host, draws.index(3));
             act(0, Act::Broken { host, group, on: 1 });

@@ -15,30 +15,30 @@ use systole::protocol::event::{Event, GroupOrder, GroupOutcome};
 use super::draws::{Chance, within};
 use super::world::{Happening, Ordered, World, group_key};
 
-/// What a group's actor is doing.
+/// The state of a group's actor.
 #[derive(Debug, Default)]
 pub struct GroupModel {
-    /// Which parts run, in the order of their starts.
+    /// The parts that run, in the order of their starts.
     pub up: Vec<bool>,
     /// Its service addresses are there.
     pub address: bool,
-    /// They are to stay away until the next order to start, or until they are put back.
+    /// The addresses stay away until the next order to start, or until they are restored.
     pub bare: bool,
     busy: Option<Ordered>,
-    /// A script of it runs: a start is asked about first.
+    /// A script of it runs: before a start the core is asked.
     begun: bool,
-    /// Another machine had its address when the part in hand was begun.
+    /// Another machine had its address when the present part was begun.
     taken: bool,
     /// The part in hand.
     at: usize,
-    /// What is reported when everything is stopped; `None`: it is being started.
+    /// What is reported when everything is stopped; `None`: the group is being started.
     ends_as: Option<GroupOutcome>,
     /// The part whose script fails in this order, if one does.
     weak: usize,
-    /// The script in hand is of a daemon that is gone.
+    /// The script in hand belongs to a daemon that has died.
     orphan: bool,
     waiting: VecDeque<Ordered>,
-    /// The last order that was carried out, and what it came to.
+    /// The last order that was carried out, and its outcome.
     told: Option<(Ordered, GroupOutcome)>,
 }
 
@@ -50,12 +50,12 @@ impl GroupModel {
         }
     }
 
-    /// Power is gone.
+    /// Power is lost.
     pub fn clear(&mut self) {
         *self = Self::of(self.up.len());
     }
 
-    /// Something of it runs.
+    /// A part of it runs.
     pub fn runs(&self) -> bool {
         self.up.contains(&true)
     }
@@ -65,13 +65,13 @@ impl GroupModel {
         !self.up.contains(&false)
     }
 
-    /// Nothing is in hand and nothing waits.
+    /// No order is in hand and none waits.
     pub fn idle(&self) -> bool {
         self.busy.is_none() && self.waiting.is_empty()
     }
 
-    /// The process has died: the script in hand goes on, nothing follows it. A start that was still
-    /// being asked about ends with the process.
+    /// The process has died: the script in hand goes on, nothing follows it. A start for which the
+    /// core was still being asked ends with the process.
     pub fn lose_actor(&mut self) {
         self.waiting.clear();
         self.bare = false;
@@ -99,7 +99,7 @@ impl World {
         }
         ordered.careful = self.asks_first(host, &ordered);
         let model = &mut self.hosts[host].groups[ordered.group];
-        // Told again: it is known, or its outcome is.
+        // Received again: the order is known, or its outcome is.
         let mut known = model.busy.iter().chain(&model.waiting);
         if known.any(|known| known.is(&ordered)) {
             return;
@@ -129,7 +129,7 @@ impl World {
     }
 
     pub fn next_order(&mut self, host: usize, group: usize) {
-        // While the daemon stands still nothing is begun; the thaw comes back to it.
+        // A suspended daemon begins nothing; the thaw continues here.
         let stands = self.hosts[host].frozen_until.is_some();
         let parts = self.plan.parts(group);
         let model = &mut self.hosts[host].groups[group];
@@ -168,7 +168,7 @@ impl World {
         }
     }
 
-    /// The next part that is not up; the core is asked first. Where all are up, that is found out.
+    /// The next part that is not up; the core is asked first. If all are up, the order is done.
     pub fn next_start(&mut self, host: usize, group: usize) {
         let model = &mut self.hosts[host].groups[group];
         let Some(ordered) = model.busy else { return };
@@ -185,7 +185,7 @@ impl World {
         self.at(when, Happening::MayStart { host, group });
     }
 
-    /// Whether an order that has begun no script is still to be carried out.
+    /// Whether an order that has begun no script must still be carried out.
     pub fn waits_to_begin(&self, host: usize, machine: u32, ordered: &Ordered) -> bool {
         let h = &self.hosts[host];
         h.machine == machine
@@ -193,7 +193,7 @@ impl World {
             && h.groups[ordered.group].asks(ordered)
     }
 
-    /// The question is there: the answer goes back.
+    /// The question reached the core: the answer goes back.
     pub fn may_start(&mut self, host: usize, group: usize) {
         let Some(ordered) = self.hosts[host].groups[group].busy else {
             return;
@@ -212,7 +212,7 @@ impl World {
         );
     }
 
-    /// The answer is there.
+    /// The answer arrived.
     pub fn begin_start(&mut self, host: usize, group: usize, stands: bool) {
         if !stands {
             self.note(format_args!("node{} g{group}: start withdrawn", host + 1));
@@ -224,7 +224,7 @@ impl World {
         self.begin_script(host, group);
     }
 
-    /// An address is there at once when its turn comes. A start puts it back if it is gone.
+    /// An address is up at once when its turn comes. A start restores it if it is gone.
     fn address_comes(&mut self, host: usize, group: usize) {
         let part = self.plan.address_part(group);
         let h = &mut self.hosts[host];
@@ -255,12 +255,12 @@ impl World {
     fn start_stands(&mut self, host: usize, ordered: Ordered) -> bool {
         self.feed(host, Event::Tick);
         let h = &self.hosts[host];
-        // The number says nothing to another core.
+        // Another core does not know the number.
         let order = (h.life == ordered.life).then_some(ordered.order);
         h.node.as_ref().is_some_and(|node| node.start_stands(order))
     }
 
-    /// A start comes to nothing: what is up is stopped.
+    /// A start fails: the parts that are up are stopped.
     pub fn undo(&mut self, host: usize, group: usize, outcome: GroupOutcome) {
         let address = self.plan.address_part(group);
         if !self.hosts[host].groups[group].up[address] {
@@ -281,7 +281,7 @@ impl World {
         self.begin_script(host, group);
     }
 
-    /// The order is carried out. Without an outcome it is reported already.
+    /// The order is carried out. Without an outcome it was reported already.
     fn finish(&mut self, host: usize, group: usize, outcome: Option<GroupOutcome>) {
         let model = &mut self.hosts[host].groups[group];
         let Some(ordered) = model.busy.take() else {
@@ -385,7 +385,7 @@ impl World {
         let h = &mut self.hosts[host];
         let unstoppable = h.unstoppable.contains(&group);
         let model = &mut h.groups[group];
-        // Where all resources are one part, a dead daemon's stop ends after the first of them.
+        // If all resources are one part, a dead daemon's stop ends after the first of them.
         let half_done = orphan && resources > 1 && model.up.len() == 1;
         if half_done && model.runs() {
             return Ok(None);
@@ -396,7 +396,7 @@ impl World {
             if orphan {
                 return Ok(None);
             }
-            // The others are stopped after it; the machine is restarted long before that is done.
+            // The others are stopped after it; the machine is rebooted long before that is done.
             return Ok(Some(Some(outcome)));
         }
         model.up[at] = false;

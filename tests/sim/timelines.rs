@@ -1,6 +1,7 @@
-//! The legacy model beside what was recorded of the true program: two models do what was done to
-//! two legacy nodes, and say and run the same, chapter by chapter. A chapter is what one action
-//! causes. Format: `tests/vectors/timelines/README.md`.
+//! The legacy model compared with recordings of the real program: the same actions are applied to
+//! two models as to two legacy nodes, and their messages and scripts must be the same, chapter by
+//! chapter. A chapter is the consequence of one action. Format:
+//! `tests/vectors/timelines/README.md`.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use super::world::{Micros, SECOND, World};
 /// Actions closer together than this belong to one chapter.
 const SAME_MOMENT: Micros = SECOND;
 
-/// What was done from outside, and what the nodes did until the next time.
+/// The actions from outside, and what the nodes did until the next ones.
 #[derive(Debug, Default)]
 struct Chapter {
     actions: Vec<(Micros, String)>,
@@ -64,7 +65,7 @@ fn read(file: &str) -> (Vec<Chapter>, AutoFailback) {
             _ => {}
         }
     }
-    // Legacy puts a message on the wire after what it causes: the numbers have the true order.
+    // Legacy puts a message on the wire after its consequences: the numbers have the true order.
     for chapter in &mut chapters {
         chapter
             .said
@@ -91,7 +92,7 @@ fn essence_of(text: &str) -> Option<(u64, String)> {
     Some((number, essence(get)?))
 }
 
-/// What a message says about resources, if it does.
+/// The part of a message that concerns resources, if there is one.
 pub fn essence<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
     let kinds = [
         "starting",
@@ -107,7 +108,7 @@ pub fn essence<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
     Some(words.collect::<Vec<_>>().join(" "))
 }
 
-/// A group starts with its first resource and has stopped with it.
+/// A group is started with its first resource and stopped when that is stopped.
 fn ran(text: &str) -> Option<String> {
     let mut words = text.split(' ');
     let (resource, operation) = (words.next()?, words.next()?);
@@ -119,7 +120,7 @@ fn ran(text: &str) -> Option<String> {
     matches!(operation, "start" | "stop").then(|| format!("{operation} g{group}"))
 }
 
-/// Without repetitions, and without the helpers' own words.
+/// Without repetitions, and without the helpers' own messages.
 fn told(said: impl Iterator<Item = String>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for message in said {
@@ -189,7 +190,7 @@ fn replay(file: &str, until: Option<&str>) {
             world.run(begun + when);
             world.act(act(action));
         }
-        // The recording ends with the last line of the chapter: what is due at that tick is there.
+        // The recording ends with the last line of the chapter: work due at that tick is included.
         let next = chapters
             .get(number + 1)
             .and_then(|next| next.actions.first());

@@ -1,4 +1,4 @@
-//! A pair in one thread and in virtual time: real cores, a network and scripts that are modelled.
+//! A pair in one thread and in virtual time: real cores, and a model of the network and of scripts.
 //! The same history gives the same run, bit for bit.
 
 use std::cmp::Reverse;
@@ -25,7 +25,7 @@ pub type Micros = u64;
 /// One second.
 pub const SECOND: Micros = 1_000_000;
 
-/// Which run of a host's process and of its core something belongs to.
+/// To which run of a host's process, and of its core, an event belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
     /// Counts starts and deaths of the process.
@@ -46,13 +46,13 @@ pub struct Ordered {
 }
 
 impl Ordered {
-    /// The same order, however it is carried out.
+    /// Whether it is the same order, however it is carried out.
     pub fn is(&self, other: &Self) -> bool {
         self.life == other.life && self.order == other.order
     }
 }
 
-/// Something that will happen.
+/// An event in the future.
 #[derive(Debug, Clone)]
 pub enum Happening {
     Timer {
@@ -186,19 +186,19 @@ pub struct World {
     /// `paths[from][medium]`: to the other node.
     pub paths: Vec<Vec<Path>>,
     pub judge: Judge,
-    /// Scripts and timers are as fast as they can be.
+    /// Scripts and timers are as fast as possible.
     pub calm: bool,
     /// Every order that a core gave.
     pub orders: Vec<(Micros, usize, usize, GroupOrder)>,
-    /// What each host has sent, where messages are signed and encoded.
+    /// The frames that each host has sent, where messages are signed and encoded.
     pub recordings: Vec<Recording>,
-    /// Who ran what at the last rest.
+    /// Which host ran what at the last rest.
     pub rested: Option<Vec<Vec<usize>>>,
     pub marks: u64,
     digest: u64,
     pub prints: Prints,
     pub trace: bool,
-    /// What nodes say and run is kept in these two.
+    /// Messages and scripts of the nodes are kept in these two.
     pub listens: bool,
     pub said: Vec<(usize, String)>,
     pub ran: Vec<(usize, String)>,
@@ -210,7 +210,7 @@ pub fn group_key(group: usize) -> GroupKey {
 }
 
 impl World {
-    /// Hosts that are all off, and nothing is left to chance until the first act.
+    /// Hosts that are all off; nothing is random until the first act.
     pub fn new(plan: Plan, noise: u64) -> Self {
         let nodes = plan.nodes();
         let mut world = Self {
@@ -238,7 +238,7 @@ impl World {
         world
     }
 
-    /// An act of a history: with it chance begins to play.
+    /// An act of a history: with it the random events begin.
     pub fn plan_act(&mut self, when: Micros, act: Act) {
         self.calm = false;
         self.at(when, Happening::Act(act));
@@ -307,13 +307,13 @@ impl World {
         }
     }
 
-    /// The monotonic clock of a host at that moment: it may run a little faster or slower.
+    /// The monotonic clock of a host at that moment: it may run a little too fast or too slowly.
     fn local(&self, host: usize, when: Micros) -> Micros {
         let drift = self.plan.features.drift.get(host).copied().unwrap_or(0);
         when.saturating_add_signed(when as i64 * drift / 1_000_000)
     }
 
-    /// The first moment at which the clock of a host says so much.
+    /// The first moment at which the clock of a host shows this time.
     pub fn moment(&self, host: usize, local: Micros) -> Micros {
         let drift = self.plan.features.drift.get(host).copied().unwrap_or(0);
         let mut when = (i128::from(local) * 1_000_000 / i128::from(1_000_000 + drift)) as Micros;
@@ -329,7 +329,7 @@ impl World {
         within(drawn, 0..self.plan.internal_ms * 1_000 + 1)
     }
 
-    /// Runs until `until`, or until something is wrong.
+    /// Runs until `until`, or until the judge finds a fault.
     pub fn run(&mut self, until: Micros) {
         while let Some(Queued(Reverse((when, _)), _)) = self.queue.peek() {
             if *when > until || self.judge.failed() {
@@ -345,7 +345,7 @@ impl World {
         self.now = self.now.max(until);
     }
 
-    /// What waits for a host that stands still.
+    /// Events that wait for a suspended host.
     fn belongs_to(what: &Happening) -> Option<(usize, bool)> {
         match what {
             Happening::Timer { host, .. }
@@ -378,7 +378,7 @@ impl World {
             let h = &mut self.hosts[host];
             let stands = h.frozen_until.is_some_and(|until| self.now < until);
             if stands && (!of_machine || h.machine_frozen) {
-                // A socket buffer holds so much and no more.
+                // A socket buffer holds this much and no more.
                 let datagram = matches!(what, Happening::Datagram { .. });
                 if h.deferred.len() < 400 || !datagram {
                     h.deferred.push(what);

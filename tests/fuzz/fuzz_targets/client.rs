@@ -1,5 +1,5 @@
 //! Any bytes on the client socket, in any pieces. How they are cut changes nothing, no frame is
-//! longer than its limit, and what reads as a message is written so that it reads the same.
+//! longer than its limit, and a decoded message is the same when it is written and read again.
 #![no_main]
 
 use bytes::BytesMut;
@@ -31,7 +31,7 @@ fuzz_target!(|input: (usize, &[u8])| {
     let (first, second) = bytes.split_at(cut.checked_rem(bytes.len()).unwrap_or(0));
     let whole = bodies(&[bytes], MAX_STRANGER_BYTES);
     assert_eq!(whole, bodies(&[first, second], MAX_STRANGER_BYTES));
-    // Bodies alone too: random bytes seldom make a frame.
+    // Also as bodies alone: random bytes seldom make a frame.
     for body in whole.0.iter().map(Vec::as_slice).chain([bytes]) {
         let Ok(message) = decode(body) else {
             continue;

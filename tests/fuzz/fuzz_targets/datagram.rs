@@ -1,5 +1,5 @@
-//! Any bytes as a datagram. They never verify under a key they were not made with, and a message
-//! that parses is written so that it parses to the same again.
+//! Any bytes as a datagram. They never verify under a key with which they were not made, and a
+//! message that parses is the same when it is written and parsed again.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     message.remove("auth");
-    // Neither wrapped again nor taken out of a wrapper, so that the fields stay comparable.
+    // Without a wrapper, so that the fields stay comparable.
     message.remove("_compressed_payload");
     if let Ok(wire) = encode_datagram(&message, &KEYS, MessageFormat::Netstring) {
         assert_eq!(decode_datagram(&wire, &KEYS).as_ref(), Ok(&message));

@@ -1,4 +1,4 @@
-//! Any bytes as `ha.cf`, `authkeys` and `haresources`: lines for people, never a panic.
+//! Any bytes as `ha.cf`, `authkeys` and `haresources`: error lines, never a panic.
 #![no_main]
 
 use std::io;
@@ -12,7 +12,7 @@ use systole::config::report::Report;
 use systole::config::{authkeys, haresources};
 use systole::os::paths::Paths;
 
-/// A host that answers everything at once and the same.
+/// A host that gives the same answer to everything at once.
 struct Host;
 
 impl Environment for Host {

@@ -1,5 +1,5 @@
-//! Any bytes on a serial line or in the FIFO, in any pieces. How they are cut changes nothing,
-//! and afterwards a good message is still found.
+//! Any bytes on a serial line or in the FIFO, in any pieces. How they are cut changes nothing, and
+//! a good message after them is still found.
 #![no_main]
 
 use bytes::BytesMut;
@@ -26,7 +26,7 @@ fn decode(mut decoder: StreamDecoder, pieces: &[&[u8]]) -> Vec<Option<Message>> 
 fuzz_target!(|input: (usize, &[u8])| {
     let (cut, bytes) = input;
     let (first, second) = bytes.split_at(cut.checked_rem(bytes.len()).unwrap_or(0));
-    // A message over the limit is given up wherever its read ends.
+    // A message over the limit is dropped wherever its read ends.
     if bytes.len() > 100_000 {
         return;
     }

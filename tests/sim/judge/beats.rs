@@ -3,16 +3,16 @@
 use super::super::plan::{Plan, Program};
 use super::{Micros, SECOND};
 
-/// Who has heard whom when.
+/// When each node received which other node.
 #[derive(Debug)]
 pub struct Beats {
     keepalives: Vec<Micros>,
     legacy: Vec<bool>,
     initdead: Micros,
-    /// How much later than asked for timers may come.
+    /// By how much timers may come later than requested.
     late: Vec<Micros>,
     deadtimes: Vec<Micros>,
-    /// Clocks run apart, by at most one percent.
+    /// The clocks differ by at most one percent.
     drifts: bool,
     /// `announced[by][of]`: the dead time in the newest heartbeat that came through.
     announced: Vec<Vec<Micros>>,
@@ -20,22 +20,22 @@ pub struct Beats {
     heard: Vec<Vec<Micros>>,
     /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
     newest: Vec<Vec<(u64, u64)>>,
-    /// `dead_since[by][of]`: since when a node holds the other for dead.
+    /// `dead_since[by][of]`: since when a node has declared the other dead.
     dead_since: Vec<Vec<Option<Micros>>>,
-    /// The generation in which a node was heard to leave in order.
+    /// The generation of a node that was received to leave in order.
     left: Vec<Vec<Option<u64>>>,
     sent: Vec<Option<Micros>>,
-    /// When the ping node answered each last; none: there is no ping node.
+    /// When the ping node last answered each; `None`: there is no ping node.
     gate: Vec<Option<Micros>>,
     /// Since when a node is neither frozen by people nor about to end.
     acts: Vec<Option<Micros>>,
     up_since: Vec<Option<Micros>>,
     frozen_until: Vec<Micros>,
-    /// Since when and until when each host was frozen last.
+    /// The last freeze of each host: begin and end.
     freezes: Vec<Option<(Micros, Micros)>>,
-    /// When a message of a host last was lost whole, on the way to the other.
+    /// When a message of a host to the other was last lost on all media.
     lost: Vec<Vec<Micros>>,
-    /// When the two last could not hear each other, or one was frozen.
+    /// When the two last did not receive each other, or one was frozen.
     bad_at: Micros,
     /// What slow paths add to every exchange.
     slack: Micros,
@@ -78,12 +78,12 @@ impl Beats {
 
     pub fn started(&mut self, host: usize, now: Micros) {
         self.up_since[host] = Some(now);
-        // Until now it has heard nobody, be the last event before long ago.
+        // It has received no node yet, however long ago the last event was.
         self.bad_at = now;
         self.sent[host] = None;
         self.gate[host] = None;
         self.frozen_until[host] = 0;
-        // Nobody is judged before he was heard, or the first dead time is over.
+        // No node is judged before it was received, or before the first dead time is over.
         for of in 0..self.heard.len() {
             self.heard[host][of] = now;
             self.newest[host][of] = (0, 0);
@@ -93,7 +93,7 @@ impl Beats {
         }
     }
 
-    /// The longer time counts until the other says it again.
+    /// The longer time counts until the other node announces it again.
     pub fn knows_dead_time(&mut self, by: usize, of: usize, time: Micros) {
         self.announced[by][of] = self.announced[by][of].max(time);
     }
@@ -120,7 +120,7 @@ impl Beats {
         self.slack = self.slack.max(6 * late);
     }
 
-    /// How much longer or shorter a time may be by another clock.
+    /// By how much a time may differ by another clock.
     fn apart(&self, time: Micros) -> Micros {
         if self.drifts { time / 50 } else { 0 }
     }
@@ -129,7 +129,7 @@ impl Beats {
         self.lost[from][to] = now;
     }
 
-    /// A heartbeat is never late: the gap is bounded whatever scripts, clients and peers do.
+    /// A heartbeat is never late: the gap is bounded, whatever scripts, clients and peers do.
     pub fn sent(&mut self, host: usize, now: Micros) -> Option<String> {
         let last = self.sent[host].replace(now)?;
         let frozen = self.frozen_until[host] > last;
@@ -166,8 +166,8 @@ impl Beats {
         self.acts[host] = acts.then(|| self.acts[host].unwrap_or(now));
     }
 
-    /// A node that heard the other and the ping node until a moment, and nothing for a dead time since:
-    /// it must have taken its addresses away before that was over.
+    /// A node that received the other node and the ping node until some moment, and nothing for a
+    /// dead time since, must have withdrawn its addresses before that time was over.
     pub fn cut_off(&self, host: usize, now: Micros) -> bool {
         let other = 1 - host.min(1);
         let (heard, deadtime) = (self.heard[host][other], self.announced[host][other]);
@@ -175,24 +175,26 @@ impl Beats {
             return false;
         };
         let last = heard.max(gate);
-        // Until then the ping node counts as one that answers.
+        // Until then the ping node counts as answering.
         let answers = gate + (self.keepalives[host] * 3 / 2).max(self.deadtimes[host] / 2);
         let patience = deadtime + self.late[host] + 100_000;
         !self.legacy[host]
-            // A heartbeat that comes late and out of order revives nobody: that node died alone, while the ping node
-            // answered, and this one took over rightly.
+            // A heartbeat that comes late and out of order does not revive a node: that node died
+            // alone, while the ping node answered, and this node took over rightly.
             && self.dead_since[host][other].is_none_or(|since| since > gate)
             && self.acts[host].is_some_and(|since| since < last)
             && self.newest[host][other] != (0, 0)
-            // Who has gone takes nothing before somebody starts it again: no reason to let go.
+            // A node that has left takes nothing before it is started again: no reason to release.
             && self.left[host][other] != Some(self.newest[host][other].0)
-            // By its own dead time, as it tells two failures apart, however long the other may be silent.
+            // By its own dead time, by which it distinguishes two failures, however long the other
+            // may be silent.
             && heard.abs_diff(gate) < self.deadtimes[host]
             && answers + self.late[host] < heard + deadtime
             && now > last + patience
             && last > up + self.initdead
             && self.frozen_until[host] <= now
-            // Who stood still may begin anew by that, and then knows nobody yet.
+            // A node that was suspended may begin a new generation for that reason, and then knows
+            // no node yet.
             && self.freezes[host].is_none_or(|(_, until)| last > until + deadtime)
     }
 
@@ -204,21 +206,22 @@ impl Beats {
             .then(|| format!("node{} calls node{} dead after {silent} us", by + 1, of + 1))
     }
 
-    /// A node that nobody hears is declared dead when its dead time is over, not much later.
+    /// A node that is not received is declared dead when its dead time is over, not much later.
     pub fn look(&mut self, by: usize, of: usize, dead: bool, now: Micros) -> Option<String> {
         if !dead {
             self.dead_since[by][of] = None;
         }
-        // Who has begun waits longer for all.
+        // A node that has begun waits longer for all others.
         let begun = self.up_since[by].map(|up| match self.freezes[by] {
             Some((since, until)) if since < up + self.initdead => until,
             _ => up,
         });
-        // Whose timers are late grants the other as much again, and so it does while it starts.
+        // A node whose timers are late gives the other as much time again, and does so while it
+        // starts.
         let patience = if self.late[by] > 0 { 2 } else { 1 };
         let judges = begun.is_some_and(|begun| now > begun + patience * self.initdead)
             && self.frozen_until[by] <= now;
-        // Who stood still listens for a whole dead time again.
+        // A node that was suspended waits for a whole dead time again.
         let listens = self.freezes[by].map_or(0, |(_, until)| until);
         let silent = now.saturating_sub(self.heard[by][of].max(listens));
         let late = silent
@@ -241,7 +244,7 @@ impl Beats {
         })
     }
 
-    /// A takeover by a node that stood still and has not listened for a whole dead time since.
+    /// A takeover by a node that was suspended and has not waited for a whole dead time since.
     pub fn judges_too_early(&self, by: usize, of: usize, now: Micros) -> Option<String> {
         let (since, until) = self.freezes[by]?;
         let owner_froze = self.freezes[of];
@@ -254,7 +257,7 @@ impl Beats {
         .then(|| format!("node{} was frozen and takes", by + 1))
     }
 
-    /// How long the two have heard each other.
+    /// For how long the two have received each other.
     pub fn good_for(&self, _: usize, _: usize, now: Micros) -> Micros {
         now.saturating_sub(self.bad_at)
     }
@@ -265,7 +268,7 @@ impl Beats {
         (!self.legacy[by]).then_some(2 * slowest + self.slack)
     }
 
-    /// When the two last could not hear each other, or something between them was lost.
+    /// When the two last did not receive each other, or a message between them was lost.
     pub fn bad_until(&self) -> Micros {
         let lost = self.lost.iter().flatten().copied().max().unwrap_or(0);
         self.bad_at.max(lost)
@@ -288,12 +291,12 @@ impl Beats {
         })
     }
 
-    /// Looked at after every event.
+    /// Checked after every event.
     pub fn step(&mut self, now: Micros) -> Option<String> {
         if !self.hear_each_other(now) {
             self.bad_at = now;
         }
-        // A beat that never comes is late too.
+        // A heartbeat that never comes is late too.
         (0..self.sent.len()).find_map(|host| {
             let last = self.sent[host].filter(|_| self.up_since[host].is_some())?;
             (self.frozen_until[host] <= last

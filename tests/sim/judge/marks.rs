@@ -1,9 +1,9 @@
-//! Messages that every node must handle once: never twice, and not lost while the two know each
-//! other.
+//! Messages that every node must handle exactly once: never twice, and not lost while the two know
+//! each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was sent and what was heard.
+/// The messages sent and received.
 #[derive(Debug)]
 pub struct Marks {
     /// Lives of each host so far.
@@ -11,7 +11,7 @@ pub struct Marks {
     /// `verdicts[by][of]`: how often a node has called another dead.
     verdicts: Vec<Vec<u64>>,
     heard: BTreeSet<(usize, u64)>,
-    /// Mark, sender, and what was so when it was sent.
+    /// Mark, sender, and the situation when it was sent.
     owed: BTreeMap<u64, Owed>,
 }
 
@@ -37,7 +37,7 @@ impl Marks {
         self.heard.retain(|(by, _)| *by != host);
     }
 
-    /// What the other one misses of the run before can no longer be asked for.
+    /// Messages of the run before that the other node misses can no longer be asked for.
     pub fn renumbered(&mut self, host: usize) {
         self.lives[host] += 1;
     }
@@ -66,7 +66,7 @@ impl Marks {
         (!first).then(|| format!("node{} heard mark {mark} twice", host + 1))
     }
 
-    /// A mark whose sender and hearer have known each other ever since.
+    /// A mark whose sender and receiver have known each other ever since.
     pub fn missed(&self) -> Option<String> {
         self.owed.iter().find_map(|(mark, owed)| {
             let known = owed.lives == self.lives && owed.verdicts == self.verdicts;

@@ -1,4 +1,4 @@
-//! What must hold at every moment of every run. A rule that fails is a finding: it is never
+//! Rules that must hold at every moment of every run. A rule that fails is a finding: it is never
 //! widened to make a run pass.
 
 mod beats;
@@ -20,20 +20,21 @@ use words::Words;
 /// Longest pause between two attempts to start a group that has failed.
 pub const LONGEST_PAUSE: Micros = 600 * SECOND;
 
-/// Watches a run. Hosts and groups are told by their numbers.
+/// Watches a run. Hosts and groups are identified by their numbers.
 #[derive(Debug)]
 pub struct Judge {
     failure: Option<String>,
-    /// Who hears whom.
+    /// Which node receives which.
     beats: Beats,
-    /// Who runs what.
+    /// Which host runs which group.
     owners: Owners,
-    /// Who has the addresses of what.
+    /// Which host has the addresses of which group.
     addresses: Owners,
     marks: Marks,
     words: Words,
     generations: Vec<Generations>,
-    /// When the reason why a group did not start went away: it is tried again in the end.
+    /// When the cause why a group did not start was removed: the group must be tried again in the
+    /// end.
     mended: BTreeMap<usize, Micros>,
     /// Longest time with two owners seen.
     pub longest_overlap: Micros,
@@ -41,15 +42,15 @@ pub struct Judge {
     pub overlaps: u64,
 }
 
-/// Generations that a living process has begun, and what may cause one.
+/// Generations that a living process has begun, and their possible causes.
 #[derive(Debug, Default, Clone)]
 struct Generations {
-    /// Deaths declared by either node, and begun runs of the other, that no generation answers yet.
+    /// Declared deaths, and begun runs of the other node, for which no generation was begun yet.
     causes: u64,
     begun_without: u64,
 }
 
-/// As many generations may be begun without a new cause: a yield that is broken off and begun again.
+/// Generations that may be begun without a new cause: a yield that is interrupted and begun again.
 const SPARE_GENERATIONS: u64 = 2;
 
 impl Judge {
@@ -94,8 +95,8 @@ impl Judge {
         self.owners.disturbed(now);
     }
 
-    /// Something that makes a node begin a generation, once each: a death declared by either node, a
-    /// new run of either, a link that works again.
+    /// A cause for a node to begin a generation, once each: a death declared by either node, a new
+    /// run of either, a link that works again.
     pub fn cause(&mut self) {
         for host in &mut self.generations {
             host.causes = (host.causes + 1).min(4);
@@ -110,7 +111,7 @@ impl Judge {
         self.cause();
     }
 
-    /// What an earlier core of the same process knew.
+    /// A dead time that an earlier core of the same process knew.
     pub fn knows_dead_time(&mut self, by: usize, of: usize, time: Micros) {
         self.beats.knows_dead_time(by, of, time);
     }
@@ -127,7 +128,7 @@ impl Judge {
         }
     }
 
-    /// The daemon alone has died: what runs goes on.
+    /// The daemon alone has died: its resources run on.
     pub fn daemon_died(&mut self, host: usize, now: Micros) {
         self.beats.ended(host, now);
         self.words.forget(host);
@@ -138,19 +139,19 @@ impl Judge {
         self.beats.frozen(host, now, until);
     }
 
-    /// One script takes so long, and what waits behind it.
+    /// One script takes this long, and so does the work that waits for it.
     pub fn slow_script(&mut self, lasts: Micros) {
         self.owners.slow_script(lasts);
         self.addresses.slow_script(lasts);
         self.words.slow_script(lasts);
     }
 
-    /// Timers of a host come so much later than asked for.
+    /// Timers of a host come this much later than requested.
     pub fn late_timers(&mut self, host: usize, late: Micros) {
         self.beats.late_timers(host, late);
     }
 
-    /// A path may add so much to every exchange.
+    /// A path may add this much to every exchange.
     pub fn slow_path(&mut self, from: usize, delay: Micros) {
         self.beats.slow_path(from, delay);
     }
@@ -172,7 +173,7 @@ impl Judge {
         self.beats.heard(by, of, number, deadtime, now);
     }
 
-    /// A node was heard to leave in order.
+    /// A node was received to leave in order.
     pub fn left_heard(&mut self, by: usize, of: usize, number: (u64, u64)) {
         self.beats.left(by, of, number);
     }
@@ -184,7 +185,7 @@ impl Judge {
         self.cause();
     }
 
-    /// Whether a node counts another as dead, now and then.
+    /// Whether a node has declared another dead, checked at intervals.
     pub fn look_at_death(&mut self, by: usize, of: usize, dead: bool, now: Micros) {
         let finding = self.beats.look(by, of, dead, now);
         self.found(now, finding);
@@ -211,7 +212,7 @@ impl Judge {
         }
     }
 
-    /// A message that both have to handle once is sent.
+    /// A message was sent that both must handle exactly once.
     pub fn mark_sent(&mut self, host: usize, mark: u64, known: bool) {
         self.marks.sent(host, mark, known);
     }
@@ -221,18 +222,18 @@ impl Judge {
         self.found(now, finding);
     }
 
-    /// At the end, when everything lost has been sent again.
+    /// At the end, when all lost messages have been sent again.
     pub fn check_marks(&mut self, now: Micros) {
         let finding = self.marks.missed();
         self.found(now, finding);
     }
 
-    /// How many hosts heard a mark.
+    /// How many hosts received a mark.
     pub fn hearers(&self, mark: u64) -> usize {
         self.marks.hearers(mark)
     }
 
-    /// A group can be started again where it could not.
+    /// A group can be started again where it could not before.
     pub fn mended(&mut self, group: usize, now: Micros) {
         self.mended.insert(group, now);
         self.words.mended(group, now);
@@ -243,15 +244,16 @@ impl Judge {
         self.owners.excuse(group);
     }
 
-    /// Whether a group is not up yet only because its next attempt is due later.
+    /// Whether a group is not up only because its next attempt is due later.
     pub fn waits_for_retry(&self) -> bool {
         !self.mended.is_empty()
     }
 
-    /// The core decided to start a group. `not_silent`: the order follows from no silence of the other node, so it
-    /// says nothing of how long that was listened for. The network has refused the start before, and is asked
-    /// before this one as well, or a word of the other node on its groups has come in this moment. Whether it
-    /// begins beside the owner is judged all the same.
+    /// The core decided to start a group. `not_silent`: the order follows from no silence of the
+    /// other node, so it does not matter for how long this node waited. Either the network has
+    /// refused the start before, and is asked before this one as well, or a report of the other
+    /// node on its groups has come at this moment. Whether the start runs beside the owner is
+    /// judged all the same.
     pub fn ordered(&mut self, host: usize, group: usize, not_silent: bool, now: Micros) {
         let owner = self.owners.other(host, group);
         if let Some(owner) = owner {
@@ -275,7 +277,7 @@ impl Judge {
         self.found(now, finding);
     }
 
-    /// It is gone there.
+    /// The address is no longer there.
     pub fn address_ends(&mut self, host: usize, group: usize, now: Micros) {
         self.addresses.ends(host, group, now);
     }
@@ -305,19 +307,19 @@ impl Judge {
         }
     }
 
-    /// Whether a host has a stop of the group in hand, or has said that it does not hold it.
+    /// Whether a host is stopping the group, or has reported that it does not hold it.
     pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
         self.owners.yields(host, group, yields, now);
         self.addresses.yields(host, group, yields, now);
     }
 
-    /// Whether a legacy node runs a group that it has given by its word: nobody can know.
+    /// Whether a legacy node runs a group that it has reported as given: no node can know that.
     pub fn strays(&mut self, group: usize, strays: bool) {
         self.owners.strays(group, strays);
         self.addresses.strays(group, strays);
     }
 
-    /// Checked after every single event.
+    /// Checked after every event.
     pub fn step(&mut self, now: Micros) {
         let finding = self.beats.step(now);
         self.found(now, finding);
@@ -327,20 +329,20 @@ impl Judge {
         self.found(now, finding);
     }
 
-    /// After one fault everything has come to rest. If nothing should have moved, no group was down
-    /// for a moment; else none for longer than a death and the scripts take.
+    /// After one fault everything has settled. If nothing should have moved, no group was down for
+    /// a moment; else no group for longer than a death and the scripts take.
     pub fn rested(&mut self, moved: bool, now: Micros) {
         let finding = self.owners.rested(moved, now);
         self.found(now, finding);
     }
 
-    /// What a node says about a group and what is so.
+    /// The report of a node about a group, and the truth.
     pub fn look_at_word(&mut self, host: usize, group: usize, word: Word, now: Micros) {
         let finding = self.words.look(host, group, word, now);
         self.found(now, finding);
     }
 
-    /// Whether a living, capable node should run a group: none stays unowned for long.
+    /// Whether a living, capable node should run a group: no group stays unowned for long.
     pub fn look_at_group(&mut self, group: usize, capable: bool, now: Micros) {
         if self.owners.any(group) {
             self.mended.remove(&group);

@@ -1,4 +1,4 @@
-//! Never two owners while the nodes can talk, never none for longer than it takes.
+//! Never two owners while the nodes can talk, never no owner for longer than necessary.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +8,31 @@ use super::super::plan::Plan;
 use super::beats::Beats;
 use super::{Micros, SECOND};
 
-/// Who runs what, or who has the addresses of what, and since when.
+/// Which hosts run which groups, or have their addresses, and since when.
 #[derive(Debug)]
 pub struct Owners {
-    /// Of its addresses alone.
+    /// Only addresses are judged.
     of_addresses: bool,
     owned: Vec<BTreeMap<usize, Micros>>,
     overlap_since: Vec<Option<Micros>>,
-    /// Hosts that let go of a group, and since when none of two owners did.
+    /// Hosts that release a group, and since when neither of two owners did.
     yielding: Vec<Vec<bool>>,
     nobody_yields_since: Vec<Micros>,
     unowned_since: Vec<Option<Micros>>,
-    /// Since when a group that has run runs nowhere, and the longest of that since the last rest.
+    /// Since when a group that has run runs nowhere, and the longest such time since the last rest.
     gap_since: Vec<Option<Micros>>,
     longest_gap: Micros,
     longest_gap_allowed: Micros,
-    /// How long both had heard each other when a start was ordered.
+    /// For how long both had received each other when a start was ordered.
     ordered: BTreeMap<(usize, usize), Micros>,
     /// Groups that an operator moved although one node could not start them.
     excused: BTreeSet<usize>,
-    /// Groups that a legacy node runs behind its word that it has given them.
+    /// Groups that a legacy node runs although it has reported them as given.
     strays: BTreeSet<usize>,
-    /// The longest that releasing everything can take: the start in hand, then every stop one
-    /// after another, and the delays between our actors.
+    /// The longest time for releasing everything: the start in hand, then every stop one after
+    /// another, and the delays between our actors.
     longest_release: Micros,
-    /// Without reports a lost request is the only way to find out: it is repeated.
+    /// Without reports a lost request is the only evidence: it is repeated.
     repeat: Micros,
     disturbed_at: Micros,
     patience: Micros,
@@ -56,7 +56,7 @@ impl Owners {
             unowned_since: vec![None; groups],
             gap_since: vec![None; groups],
             longest_gap: 0,
-            // The death, then what is being stopped there, and a second for whoever finds out.
+            // The death, then the stops that run there, and a second until it is noticed.
             longest_gap_allowed: plan.longest_deadtime()
                 + 3 * plan.longest_keepalive()
                 + 2 * script * all
@@ -77,8 +77,8 @@ impl Owners {
         }
     }
 
-    /// The same for addresses: whoever lets go takes them away before any script of a stop, but a
-    /// script that brings one up comes to its end first. A legacy node does not.
+    /// The same for addresses: a node that releases removes them before any script of a stop, but a
+    /// script that brings one up comes to its end first. A legacy node does not do this.
     pub fn of_addresses(plan: &Plan) -> Self {
         let mut owners = Self::new(plan);
         owners.of_addresses = true;
@@ -129,7 +129,7 @@ impl Owners {
             .collect()
     }
 
-    /// Who else has a group.
+    /// The other host that has a group.
     pub fn other(&self, host: usize, group: usize) -> Option<usize> {
         self.owned[group]
             .keys()
@@ -148,8 +148,8 @@ impl Owners {
         }
     }
 
-    /// Whether an overlap begins, and whether it is one that must not begin: one exchange after
-    /// the two hear each other, everybody knows. `exchange`: how long that takes, if it is judged.
+    /// Whether an overlap begins, and whether it was forbidden: one exchange after the two receive
+    /// each other, both know the state. `exchange`: the length of that exchange, if it is judged.
     pub fn begins(
         &mut self,
         host: usize,
@@ -193,8 +193,8 @@ impl Owners {
         self.overlap_since[group].take().map(|since| now - since)
     }
 
-    /// Looked at after every event: an overlap ends soon after both hear each other, and while it
-    /// lasts one of them lets go.
+    /// Checked after every event: an overlap ends soon after both receive each other, and while it
+    /// lasts one of them releases.
     pub fn step(&mut self, now: Micros, beats: &Beats) -> Option<String> {
         let bad = beats.bad_until();
         for group in 0..self.owned.len() {
@@ -202,7 +202,7 @@ impl Owners {
                 continue;
             };
             if self.strays.contains(&group) {
-                // It counts from the moment in which the node knows of it.
+                // It counts from the moment at which the node knows of it.
                 self.overlap_since[group] = Some(now);
                 continue;
             }

@@ -1,14 +1,14 @@
-//! What a settled node says it holds is what it runs.
+//! A settled node reports that it holds exactly what it runs.
 
 use super::super::plan::Plan;
 use super::{LONGEST_PAUSE, Micros, SECOND};
 
-/// What was seen of a node and a group.
+/// The observed state of a node and a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// The node is in transition, frozen, starting or ending, or the group has something in hand.
+    /// The node is in transition, frozen, starting or ending, or an order for the group is in hand.
     Moves,
-    /// It says that it holds the group's side.
+    /// It reports that it holds the group's half.
     Settled {
         holds: bool,
         runs: bool,
@@ -19,15 +19,15 @@ pub enum Word {
     },
 }
 
-/// A difference may last so long: the looks are a second apart, and a report comes after the work.
+/// How long a difference may last: checks are a second apart, and a report comes after the work.
 const GRACE: Micros = 3 * SECOND;
 
-/// Since when word and truth differ.
+/// Since when report and truth differ.
 #[derive(Debug)]
 pub struct Words {
     differ_since: Vec<Vec<Option<Micros>>>,
     mended: Vec<Micros>,
-    /// What may pass until it is tried again.
+    /// How long until it is tried again.
     patience: Micros,
     judged: bool,
 }

@@ -1,7 +1,7 @@
 //! A legacy node: our membership without our capabilities, and the resource machine of
-//! docs/protocol/resources.md, with its defects. Only `auto_failback on` and `off`. Start and stop of
-//! one group never overlap here, which the true one does not guarantee. Not modelled: fencing,
-//! restart in place, a master process that dies alone.
+//! docs/protocol/resources.md, with its defects. Only `auto_failback on` and `off`. Start and stop
+//! of one group never overlap here, which the real program does not guarantee. Not modelled:
+//! fencing, restart in place, a master process that dies alone.
 
 mod helpers;
 mod reports;
@@ -37,7 +37,7 @@ enum Phase {
     Shutdown,
 }
 
-/// Where it stands in a standby. Spec: docs/protocol/resources.md, 7.
+/// Its state in a standby. Spec: docs/protocol/resources.md, 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standby {
     Not,
@@ -74,7 +74,7 @@ pub struct LegacyNode {
     mine: HoldingSet,
     theirs: HoldingSet,
     other_stable: bool,
-    /// Answers to `starting` that have not come round yet.
+    /// Answers to `starting` that have not come back yet.
     answers_come_round: u32,
     takeover: bool,
     standby: Standby,
@@ -89,10 +89,10 @@ pub struct LegacyNode {
     exit_at: Option<Monotonic>,
     helpers: Vec<Helper>,
     queue: VecDeque<Helper>,
-    /// What a script's `status` would call running.
+    /// Groups that a script's `status` would report as running.
     runs: BTreeSet<GroupKey>,
-    /// Groups of its own that it starts, or runs, behind its word that it has given them: their starts were
-    /// queued when it gave.
+    /// Groups of its own that it starts, or runs, although it has reported them as given: their
+    /// starts were queued when it gave them.
     strays: BTreeSet<GroupKey>,
     acquired: bool,
     shutting: bool,
@@ -159,7 +159,7 @@ impl LegacyNode {
         self.work_off(now, out);
     }
 
-    /// Whether it ends to begin anew.
+    /// Whether it ends in order to start again.
     pub fn wants_restart(&self) -> bool {
         self.wants_restart
     }
@@ -176,12 +176,13 @@ impl LegacyNode {
         self.mine
     }
 
-    /// Whether it runs a group that it has given, and holds it by none of its words.
+    /// Whether it runs a group that it has given, and reports it as held in no message.
     pub fn strays(&self, key: &GroupKey) -> bool {
         self.strays.contains(key) && !self.mine.has(LOCAL)
     }
 
-    /// Whether a script starts this group for a standby: it names it only when that is done.
+    /// Whether a script starts this group for a standby: the node reports the group only when that
+    /// is done.
     pub fn takes(&self, key: &GroupKey) -> bool {
         let takes = self.helpers.iter().filter(|it| it.work == Work::Take);
         takes
@@ -395,7 +396,7 @@ impl LegacyNode {
                     self.restart_at = Some(self.now + Duration::from_secs(2));
                 }
             }
-            // Woken up: to it the other one is late.
+            // Woken up: to this node the other one is late.
             ResourceEvent::OwnHeartbeatLost { .. } => {
                 if self.comm_up {
                     self.node_dead(true, now);
@@ -432,7 +433,7 @@ impl LegacyNode {
                     Some("foreign") => LOCAL,
                     _ => ALL,
                 };
-                // Seen of the true program: it waits behind the scripts that run.
+                // Observed on the real program: it waits for the scripts that run.
                 let script = Self::helper(Work::Offer(set), Vec::new(), GroupOrder::Start);
                 self.queue.push_back(script);
             }

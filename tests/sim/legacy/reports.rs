@@ -1,4 +1,4 @@
-//! What the other node says, and its end.
+//! Reports of the other node, and its death.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ impl LegacyNode {
         match self.rstate {
             Phase::Init | Phase::BothStarting => {}
             Phase::Starting => {
-                // Its own answer comes round first: its ten seconds begin, and then only the other's report
-                // takes it on.
+                // Its own answer comes back first: its ten seconds begin, and then only the other
+                // node's report advances it.
                 self.answer(now);
                 self.answers_come_round += 1;
                 self.t_local
@@ -92,7 +92,7 @@ impl LegacyNode {
             return;
         }
         self.mine = self.mine.with(LOCAL);
-        // `req_resource` asks for the status of each, and is content with what runs.
+        // `req_resource` asks for the status of each group, and does nothing for those that run.
         // Spec: docs/protocol/resources.md, 5.3.
         let keys = self.keys(LOCAL).into_iter();
         let down: Vec<_> = keys.filter(|key| !self.runs.contains(key)).collect();
@@ -100,7 +100,7 @@ impl LegacyNode {
             let script = Self::helper(Work::TakeGroup, vec![key], GroupOrder::Start);
             self.queue.push_back(script);
         }
-        // A helper says it, behind what is being said now.
+        // A helper reports it, after the present message.
         self.acquired = true;
     }
 
