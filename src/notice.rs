@@ -151,17 +151,17 @@ notices! {
     /// A sender that is not configured.
     BadNode { node: String } Error "process_status_message: bad node [{node}] in message";
     /// Explains it, once for each name.
-    StrangerHeard { node: String, medium: String } Error "node {node} is heard on {medium}, but no node line here names it: it may wait for us. Make the node lines alike; another cluster needs another port or multicast group, and another key";
+    StrangerHeard { node: String, medium: String } Error "node {node} is received on {medium}, but no node line here names it: it may wait for us. Make the node lines alike; another cluster needs another port or multicast group, and another key";
     /// Another node's list or an operator names a node beside the two that groups run on.
-    ThirdNode { node: String, by: String } Error "node {node} is named by node {by}, but no node line here names it: not added, nobody waits for it. haresources has groups, and they run on two nodes: make the node lines alike (more nodes: heartbeat -M and a cluster manager)";
+    ThirdNode { node: String, by: String } Error "node {node} is named by node {by}, but no node line here names it: not added, and not waited for. haresources has groups, and they run on two nodes: make the node lines alike (more nodes: heartbeat -M and a cluster manager)";
     /// A peer that is received does not receive us.
-    NotHeard { node: String } Warn "node {node} does not hear this node, which hears it: check that no firewall there drops our messages, that a node line there names us, that our ucast line has its address, and that udpport, multicast group and ttl are alike";
+    NotHeard { node: String } Warn "node {node} does not receive this node, which receives it: check that no firewall there drops our messages, that a node line there names us, that our ucast line has its address, and that udpport, multicast group and ttl are alike";
     /// It receives us again.
-    HeardAgain { node: String } Info "node {node} hears this node again";
+    HeardAgain { node: String } Info "node {node} receives this node again";
     /// A peer from which nothing was received is declared dead.
-    NeverHeard { node: String } Warn "nothing was heard of node {node} since the start: it is down, or its messages do not arrive. Check that no firewall here drops them, that its ucast line has our address, and that udpport and multicast group are alike";
+    NeverHeard { node: String } Warn "nothing was received of node {node} since the start: it is down, or its messages do not arrive. Check that no firewall here drops them, that its ucast line has our address, and that udpport and multicast group are alike";
     /// A medium that never carried a message of a node that is received over another one.
-    LinkNeverUp { node: String, medium: String } Warn "node {node} was never heard on {medium}, only on another medium: redundancy is lost. Check cable, interface and firewall on both nodes, and that both have that line";
+    LinkNeverUp { node: String, medium: String } Warn "node {node} was never received on {medium}, only on another medium: redundancy is lost. Check cable, interface and firewall on both nodes, and that both have that line";
     /// Own messages are lost on a medium that should bring them back.
     OwnNotHeard { medium: String } Warn "our own messages on {medium} do not come back: it is down, or a firewall of this host drops what arrives there (nft list ruleset)";
     /// Own messages come back on a medium that should not bring them.
@@ -175,7 +175,7 @@ notices! {
     /// The files of two nodes differ.
     HaresourcesDiffer { node: String, lines: String } Crit "haresources here and on node {node} differ: {lines}. A group may run on none of the nodes, or without some of its resources: these are not handed over unless forced (hb_standby --force). Make the files alike, then heartbeat -r on both";
     /// They are alike, but a change of them is not in force on both.
-    HaresourcesPending { node: String } Info "haresources here and on node {node} are alike, but do not count on both yet: heartbeat -r takes the change up";
+    HaresourcesPending { node: String } Info "haresources here and on node {node} are alike, but not in force on both yet: heartbeat -r puts the change in force";
     /// The files no longer differ.
     HaresourcesAgree { node: String } Info "haresources here and on node {node} agree";
     /// Two configured nodes have one uuid.

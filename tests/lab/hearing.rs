@@ -15,17 +15,17 @@ fn systole(pair: &Pair, node: &str, verb: &str) -> String {
 /// node1 sends to itself, to no node, or is not configured on node2: the lines of both.
 fn is_not_heard(pair: &Pair) {
     if pair.kind("node1") == Kind::Systole {
-        pair.wait_log("node1", "node node2 does not hear this node");
+        pair.wait_log("node1", "node node2 does not receive this node");
         let status = systole(pair, "node1", "status");
         assert!(status.starts_with("node1 is up, in transition"), "{status}");
         assert!(
-            status.contains("WARNING: node node2 does not hear this node"),
+            status.contains("WARNING: node node2 does not receive this node"),
             "{status}"
         );
         // The client socket is not open yet.
         let why = systole(pair, "node1", "why");
         assert!(
-            why.contains("node2 is heard here, but does not hear this node"),
+            why.contains("node2 is received here, but does not receive this node"),
             "{why}"
         );
         assert!(
@@ -34,10 +34,10 @@ fn is_not_heard(pair: &Pair) {
         );
     }
     if pair.kind("node2") == Kind::Systole {
-        pair.wait_log("node2", "nothing was heard of node node1 since the start");
+        pair.wait_log("node2", "nothing was received of node node1 since the start");
         let status = systole(pair, "node2", "status");
         assert!(
-            status.contains("WARNING: nothing was heard of node node1"),
+            status.contains("WARNING: nothing was received of node node1"),
             "{status}"
         );
     }
@@ -113,14 +113,14 @@ fn a_node_that_the_other_node_line_lacks_is_said() {
         let group = format!("node2 {ADDRESS_2}/24/eth0 dummy::b\n");
         fs::write(dir.join("haresources"), group).expect("haresources");
         pair.start_both();
-        pair.wait_log("node1", "node node2 does not hear this node");
+        pair.wait_log("node1", "node node2 does not receive this node");
         pair.wait_log(
             "node2",
-            "node node1 is heard on eth0, but no node line here names it",
+            "node node1 is received on eth0, but no node line here names it",
         );
         let status = systole(&pair, "node2", "status");
         assert!(
-            status.contains("WARNING: node node1 is heard, but no node line"),
+            status.contains("WARNING: node node1 is received, but no node line"),
             "{status}"
         );
     });
@@ -156,7 +156,7 @@ fn a_healthy_pair_shows_no_dead_link() {
                     "dead"
                 };
                 assert_eq!(link.trim(), heard, "{media}");
-                for text in ["does not hear", "nothing was heard", "own messages"] {
+                for text in ["does not receive", "nothing was received", "own messages"] {
                     assert_eq!(pair.log_count(node, text), 0, "{node}: {text}");
                 }
             }

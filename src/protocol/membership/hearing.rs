@@ -147,12 +147,12 @@ impl Membership {
         let name = node.name.to_string();
         out.push(Output::Decided {
             what: match (deaf, up) {
-                (false, _) => format!("is heard by {name} again"),
+                (false, _) => format!("is received by {name} again"),
                 (true, true) => "goes on as it is".to_owned(),
                 (true, false) => "waits, and does not become active".to_owned(),
             },
             cause: if deaf {
-                format!("{name} is heard here, but does not hear this node")
+                format!("{name} is received here, but does not receive this node")
             } else {
                 format!("{name} answers")
             },
@@ -229,7 +229,7 @@ impl Membership {
                 let initdead = self.opened_at? + self.settings.timing.initdead;
                 let left = initdead.since(now).as_secs().saturating_add(1);
                 Some(format!(
-                    "waits to hear {}, at most {left} s more (initdead)",
+                    "waits to receive {}, at most {left} s more (initdead)",
                     names.join(", ")
                 ))
             }
@@ -264,7 +264,7 @@ impl Membership {
         }
         for node in &self.said.strangers {
             troubles.push(format!(
-                "node {node} is heard, but no node line here names it"
+                "node {node} is received, but no node line here names it"
             ));
         }
         troubles

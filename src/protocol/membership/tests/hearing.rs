@@ -12,8 +12,8 @@ use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
 
 const GEN: u64 = 0x1000;
-const NO_ANSWER: &str = "node beta does not hear this node";
-const AGAIN: &str = "node beta hears this node again";
+const NO_ANSWER: &str = "node beta does not receive this node";
+const AGAIN: &str = "node beta receives this node again";
 
 fn said(out: &[Output], text: &str) -> usize {
     notices(out)
@@ -40,7 +40,7 @@ fn both_sides_of_a_one_way_link_say_so_within_initdead() {
         alpha.core.waits_for(at(12_100).instant).as_deref(),
         Some("waits for the node list of beta")
     );
-    let decided = |output: &Output| matches!(output, Output::Decided { cause, .. } if cause.contains("does not hear"));
+    let decided = |output: &Output| matches!(output, Output::Decided { cause, .. } if cause.contains("does not receive"));
     assert_eq!(alpha.when(decided).len(), 1);
     let beta = cluster.host("beta");
     let never = |notice: &Notice| matches!(notice, Notice::NeverHeard { node } if node == "alpha");
@@ -171,7 +171,7 @@ fn a_medium_that_does_not_bring_our_own_messages_back_is_named() {
 /// `Link ... dead` is never logged for it: it was not up.
 #[test]
 fn a_second_medium_that_never_came_up_is_named() {
-    let text = "node beta was never heard on eth1";
+    let text = "node beta was never received on eth1";
     let mut settings = settings("alpha", &["alpha", "beta"]);
     settings.media.push(MediumName::new("eth1"));
     for (heard_on_it, lines) in [(None, 1), (Some(3), 0)] {
@@ -223,7 +223,7 @@ fn who_sends_to_itself_is_told() {
 #[test]
 fn a_node_that_no_line_names_is_explained_once() {
     let mut alone = Alone::active();
-    let text = "node gamma is heard on eth0, but no node line here names it";
+    let text = "node gamma is received on eth0, but no node line here names it";
     let mut stranger = beta_status("active", GEN, 7);
     stranger.set_text(SRC, "gamma");
     let lines: Vec<Output> = (0..5).flat_map(|_| alone.hear(stranger.clone())).collect();
