@@ -308,8 +308,8 @@ fn each_form_looks_as_the_legacy_agent_leaves_it() {
 
 #[test]
 #[ignore = "needs root: run by scripts/test"]
-fn what_the_legacy_agent_left_is_recognised_and_removed_and_the_reverse() {
-    let name = "what_the_legacy_agent_left_is_recognised_and_removed_and_the_reverse";
+fn an_address_of_the_legacy_agent_is_recognised_and_removed_and_the_reverse() {
+    let name = "an_address_of_the_legacy_agent_is_recognised_and_removed_and_the_reverse";
     on_a_network(name, || async {
         if !have_legacy(name) {
             return;

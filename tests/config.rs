@@ -569,7 +569,7 @@ fn where_we_differ_the_verdict_is_the_one_of_the_page() {
 
 /// With the loss accepted, or as a messaging layer, the legacy verdict and all of its lines return.
 #[test]
-fn what_is_refused_for_now_is_taken_when_it_is_accepted() {
+fn a_refused_feature_is_accepted_with_its_loss() {
     let cases = cases();
     for (name, command) in [
         ("serial-null", "heartbeat"),

@@ -20,7 +20,7 @@ fn told(cluster: &Cluster, node: &str) -> usize {
 }
 
 #[test]
-fn files_that_name_different_owners_are_told_of_on_both_nodes_once() {
+fn files_that_name_different_owners_are_logged_on_both_nodes_once() {
     let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
     cluster
         .haresources
@@ -37,7 +37,7 @@ fn files_that_name_different_owners_are_told_of_on_both_nodes_once() {
 }
 
 #[test]
-fn files_that_agree_are_not_told_of_whatever_their_order() {
+fn files_that_agree_are_not_logged_in_any_order() {
     let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
     cluster
         .haresources
@@ -343,7 +343,7 @@ fn with_more(cluster: &mut Cluster, host: &str, more: &str) {
 
 /// The lines have the same owner and first resource, but different further resources.
 #[test]
-fn a_group_with_other_further_resources_is_told_of_and_not_handed_over() {
+fn a_group_with_other_further_resources_is_logged_and_not_handed_over() {
     let mut cluster = Cluster::new(&["node1", "node2"], ON);
     with_more(&mut cluster, "node1", "squid");
     cluster.boot("node1");
@@ -412,7 +412,7 @@ fn a_node_of_the_version_before_raises_no_alarm() {
 
 /// Its owners are compared as before.
 #[test]
-fn a_node_of_the_version_before_with_other_owners_is_told_of() {
+fn a_node_of_the_version_before_with_other_owners_is_logged() {
     let mut cluster = Cluster::new(&["node1", "node2"], ON);
     cluster.older.insert("node2".to_owned());
     rewrite(&mut cluster, &["node1"], &[("node1", "a")]);

@@ -172,7 +172,7 @@ impl Script {
 }
 
 #[test]
-fn a_flood_fills_no_disk_and_holds_up_nobody() {
+fn a_flood_fills_no_disk_and_delays_no_process() {
     let script = Script::new("head -c 50000000 /dev/zero | tr '\\0' x; exit 3");
     assert_eq!(script.run().code(), 3);
     let log = script.log_with("discarded");

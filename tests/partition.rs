@@ -13,7 +13,7 @@ const OFF: AutoFailback = AutoFailback::Off;
 /// A node that is being stopped was frozen for longer than its dead time, or learns in another way
 /// that it was declared dead: it removes its addresses at once, however long its scripts take.
 #[test]
-fn a_stopping_node_that_stood_still_takes_its_addresses_away_at_once() {
+fn a_stopping_node_that_was_suspended_removes_its_addresses_at_once() {
     for stops in [false, true] {
         let mut cluster = Cluster::settled_pair(OFF);
         let slow = Duration::from_secs(600);
@@ -39,7 +39,7 @@ fn a_stopping_node_that_stood_still_takes_its_addresses_away_at_once() {
 }
 
 #[test]
-fn a_stopping_node_that_hears_it_was_given_up_takes_its_addresses_away_at_once() {
+fn a_stopping_node_that_learns_that_it_was_declared_dead_removes_its_addresses_at_once() {
     let mut cluster = Cluster::settled_pair(OFF);
     let slow = Duration::from_secs(600);
     cluster.script_time.insert("b".to_owned(), slow);
@@ -54,7 +54,7 @@ fn a_stopping_node_that_hears_it_was_given_up_takes_its_addresses_away_at_once()
 /// The node that must yield after a cut is just being stopped: it cannot begin a new run, and its
 /// messages about the stop were lost. The other node serves on.
 #[test]
-fn who_keeps_after_a_cut_waits_for_the_stop_of_the_other() {
+fn the_node_that_keeps_after_a_cut_waits_for_the_stop_of_the_other() {
     let mut cluster = Cluster::settled_pair(OFF);
     let slow = Duration::from_secs(20);
     cluster.script_time.insert("b".to_owned(), slow);
@@ -71,7 +71,7 @@ fn who_keeps_after_a_cut_waits_for_the_stop_of_the_other() {
 
 /// The same where the node that is being stopped served, and would keep its groups by the rule.
 #[test]
-fn who_is_being_stopped_keeps_nothing_after_a_cut() {
+fn a_node_that_is_being_stopped_keeps_nothing_after_a_cut() {
     let mut cluster = Cluster::settled_pair(OFF);
     cluster.standby("node2", "all");
     cluster.run(10_000);
@@ -91,7 +91,7 @@ fn who_is_being_stopped_keeps_nothing_after_a_cut() {
 
 /// It sends `shutdone` right after the heal: then nothing is contested any more.
 #[test]
-fn who_keeps_after_a_cut_goes_on_when_the_other_has_left() {
+fn the_node_that_keeps_after_a_cut_goes_on_when_the_other_has_left() {
     let mut cluster = Cluster::settled_pair(OFF);
     let slow = Duration::from_millis(700);
     cluster.script_time.insert("b".to_owned(), slow);
@@ -159,7 +159,7 @@ fn a_heal_costs_each_node_at_most_one_generation() {
 /// owner released the group when it learned that it was declared dead; no node serves, and each
 /// heartbeat tells the owner so.
 #[test]
-fn an_owner_that_is_not_heard_takes_again_what_does_not_start_at_the_deaf_node() {
+fn an_owner_that_is_not_received_takes_again_groups_that_do_not_start_at_the_deaf_node() {
     for heals_early in [false, true] {
         let mut cluster = Cluster::settled_pair(OFF);
         cluster.break_group("node2", "a");
@@ -197,7 +197,7 @@ fn an_owner_that_is_not_heard_takes_again_what_does_not_start_at_the_deaf_node()
 
 /// The same, and the owner ran everything: nothing of either half starts at the deaf node.
 #[test]
-fn an_owner_of_everything_that_is_not_heard_takes_everything_again() {
+fn an_owner_of_everything_that_is_not_received_takes_everything_again() {
     let mut cluster = Cluster::settled_pair(OFF);
     cluster.standby("node2", "all");
     cluster.run(5_000);

@@ -117,7 +117,8 @@ fn a_node_that_was_cut_off_and_restarted_takes_everything_when_a_ping_node_answe
 /// groups. No ping node answers it. Only the other node can report who holds the groups, so the
 /// daemon waits for that node alone. Either of the two may be received first.
 #[test]
-fn a_node_that_goes_on_with_its_groups_asks_whoever_has_taken_them_and_waits_for_no_ping_node() {
+fn a_node_that_goes_on_with_its_groups_asks_the_node_that_has_taken_them_and_waits_for_no_ping_node()
+ {
     for later in 0..5 {
         let mut cluster = Cluster::new(&["node1", "node2"], OFF);
         cluster.gateway = true;
@@ -158,7 +159,7 @@ fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {
 /// One direction is cut, and the daemon that is not received is killed and started again by its
 /// guardian, before the other takes over and long after.
 #[test]
-fn a_restarted_node_that_is_not_heard_and_hears_it_was_given_up_lets_go() {
+fn a_restarted_node_that_is_not_received_and_learns_that_it_was_declared_dead_releases() {
     for taken in [false, true] {
         let mut cluster = Cluster::settled_pair(OFF);
         if taken {

@@ -80,7 +80,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(29_999);
 
     #[test]
-    fn what_follows_an_end() {
+    fn the_consequence_of_each_end() {
         let start = |after| Next::Start(after);
         let cases = [
             (How::Exited(0), SHORT, false, start(PAUSE)),

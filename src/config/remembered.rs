@@ -285,7 +285,7 @@ mod tests {
     use crate::process::files::{keep, recall};
 
     #[test]
-    fn what_was_answered_is_answered_again_whatever_has_become_of_it() {
+    fn recorded_answers_are_given_again_whatever_has_changed() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("ha.cf");
         fs::write(&file, "node alpha\n").unwrap();

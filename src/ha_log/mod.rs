@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_holds_up_nobody_and_the_latest_targets_count() {
+    fn a_full_queue_delays_no_caller_and_the_latest_targets_count() {
         let directory = tempfile::tempdir().unwrap();
         let files = ["start", "old", "older", "new"].map(|name| directory.path().join(name));
         let (log, records) = stuck(2);

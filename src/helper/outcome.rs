@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_begins_or_ends_elsewhere_has_failed() {
+    fn a_request_that_never_begins_or_ends_differently_has_failed() {
         let all = Goal::Given(HoldingSet::ALL);
         assert_eq!(looks(all, &[("local", 0), ("local", 4)]), Verdict::Open);
         assert_eq!(looks(all, &[("local", 0), ("local", 5)]), Verdict::Failed);

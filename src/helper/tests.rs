@@ -542,7 +542,7 @@ fn a_third_node_is_refused_beside_a_daemon_with_groups() {
 }
 
 #[test]
-fn who_waits_for_the_outcome_is_not_told_that_a_request_was_written() {
+fn a_caller_that_waits_gets_no_message_that_the_request_was_written() {
     let scripts = tree();
     for words in ["hb_standby --wait", "hb_takeover local --wait"] {
         let said = call(&scripts, &[], words);

@@ -444,7 +444,7 @@ fn core_files_are_a_matter_for_those_who_ask_for_them() {
 }
 
 #[test]
-fn what_ipfail_needs_counts_for_our_own_too() {
+fn requirements_of_ipfail_apply_to_the_built_in_one_too() {
     let found = check(
         GOOD,
         "alpha web\n",

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_recorded_is_known_to_the_next_process_of_the_same_boot() {
+    async fn a_record_is_known_to_the_next_process_of_the_same_boot() {
         let root = tempfile::tempdir().unwrap();
         let read = |boot: &str| {
             Arc::new(AddressRecord::read_of_boot(
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_gone_is_forgotten_and_the_last_word_counts() {
+    async fn a_removed_address_is_forgotten_and_the_last_mark_counts() {
         let root = tempfile::tempdir().unwrap();
         let record = Arc::new(AddressRecord::read_of_boot(
             &root.path().join("addresses"),

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hosts_announce_is_a_claim() {
+    fn announcements_of_hosts_are_claims() {
         for kind in [Kind::ArpRequest, Kind::ArpReply] {
             assert_eq!(read_arp(&frame(kind, MAC, V4, false)), Some((V4, MAC)));
         }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_something_else_is_none() {
+    fn truncated_or_other_packets_are_no_claims() {
         let arp = frame(Kind::ArpReply, MAC, V4, false);
         for length in 0..arp.len() {
             assert_eq!(read_arp(&arp[..length]), None, "{length}");

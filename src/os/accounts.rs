@@ -83,7 +83,7 @@ mod tests {
 
     /// The answer that there is no such user is kept too: asking again may hang.
     #[test]
-    fn nobody_is_looked_up_twice() {
+    fn no_user_is_looked_up_twice() {
         let mut before = Accounts::default();
         before.look_up(["root", "no such user"]);
         let root = before.of("root").cloned();

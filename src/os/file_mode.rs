@@ -60,7 +60,7 @@ mod tests {
 
     /// Each way to replace a socket between its making and the change.
     #[test]
-    fn what_took_the_place_of_a_socket_keeps_its_mode() {
+    fn a_file_that_replaced_a_socket_keeps_its_mode() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let secret = at("secret");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_made_gets_its_mode_whatever_the_umask() {
+    fn our_file_gets_its_mode_with_any_umask() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
         let _listener = UnixListener::bind(&path).unwrap();

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_hangs_is_not_waited_for() {
+    fn work_that_hangs_is_not_waited_for() {
         assert_eq!(in_time(Duration::from_secs(60), || 7), Some(7));
         let (hold, held) = mpsc::channel::<()>();
         let hangs = move || held.recv().is_ok();

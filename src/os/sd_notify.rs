@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_abstract_names_are_reached_and_nobody_is_waited_for() {
+    fn paths_and_abstract_names_are_reached_without_waiting() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_says_nothing_of_single_groups() {
+    fn a_text_that_is_no_list_names_no_single_groups() {
         let here = FileMarks::of(&groups(&[("node1", "a")]));
         for bad in [
             None,

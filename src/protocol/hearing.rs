@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_word_counts_from_the_first_time() {
+    fn its_own_report_counts_from_the_first_time() {
         let mut ears = Ears::default();
         ears.status(true, Sequence(1), at(5));
         ears.status(true, Sequence(2), at(9));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn who_acknowledges_nothing_for_long_is_deaf() {
+    fn a_node_that_acknowledges_nothing_for_long_counts_as_deaf() {
         let mut ears = Ears::default();
         assert_eq!(ears.deaf_since(Some(Sequence(1_000))), None, "never heard");
         (0..40).for_each(|_| ears.status(false, Sequence(10), at(1)));

@@ -586,7 +586,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_for_later_is_bounded_in_bytes() {
+    fn kept_messages_are_bounded_in_bytes() {
         let mut table = table();
         let index = table.find("beta").unwrap();
         let node = table.get_mut(index).unwrap();

@@ -104,7 +104,7 @@ fn lone_start(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn a_lone_start_takes_nobodys_address() {
+fn a_lone_start_takes_no_address_of_another_host() {
     run("addresses::lone_start", OURS_OURS, lone_start);
 }
 
@@ -151,7 +151,7 @@ fn deaf_start(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn a_deaf_start_takes_nobodys_address() {
+fn a_deaf_start_takes_no_address_of_another_host() {
     run("addresses::deaf_start", OURS_OURS, deaf_start);
 }
 

@@ -255,9 +255,9 @@ fn accepted(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn a_node_beats_until_an_accepted_reboot_comes() {
+fn a_node_sends_heartbeats_until_an_accepted_reboot_comes() {
     run(
-        "hang::a_node_beats_until_an_accepted_reboot_comes",
+        "hang::a_node_sends_heartbeats_until_an_accepted_reboot_comes",
         OURS_OURS,
         accepted,
     );

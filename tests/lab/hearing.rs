@@ -34,7 +34,10 @@ fn is_not_heard(pair: &Pair) {
         );
     }
     if pair.kind("node2") == Kind::Systole {
-        pair.wait_log("node2", "nothing was received of node node1 since the start");
+        pair.wait_log(
+            "node2",
+            "nothing was received of node node1 since the start",
+        );
         let status = systole(pair, "node2", "status");
         assert!(
             status.contains("WARNING: nothing was received of node node1"),

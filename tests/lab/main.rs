@@ -150,7 +150,7 @@ macro_rules! only_ours {
 }
 
 only_ours! {
-    beats_while_scripts_misbehave: systole_owner SYSTOLE_OWNER, ours_ours OURS_OURS;
+    heartbeats_while_scripts_misbehave: systole_owner SYSTOLE_OWNER, ours_ours OURS_OURS;
     hostile_datagrams: systole_owner SYSTOLE_OWNER, legacy_owner LEGACY_OWNER, ours_ours OURS_OURS;
     bare_hosts: ours_ours OURS_OURS;
 }
@@ -367,11 +367,11 @@ macro_rules! troubles {
             use partition::Trouble::{Cut, Frozen, Mute};
             #[test]
             #[ignore = "lab: run by scripts/test"]
-            fn legacy_standby_of_everything_not_heard() {
+            fn legacy_standby_of_everything_not_received() {
                 run(
-                    "trouble::legacy_standby_of_everything_not_heard",
+                    "trouble::legacy_standby_of_everything_not_received",
                     SYSTOLE_OWNER,
-                    partition::standby_of_everything_not_heard,
+                    partition::standby_of_everything_not_received,
                 );
             }
             $(

@@ -111,7 +111,7 @@ fn left_behind(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn what_a_killed_daemon_left_alone_in_its_network_goes() {
+fn an_address_left_alone_in_its_network_by_a_killed_daemon_is_removed() {
     run("own_addresses::left_behind", OURS_OURS, left_behind);
 }
 
@@ -164,7 +164,7 @@ fn left_by_legacy(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn what_a_killed_legacy_node_left_is_not_refused() {
+fn addresses_left_by_a_killed_legacy_node_are_not_refused() {
     run(
         "own_addresses::left_by_legacy",
         LEGACY_OWNER,
@@ -205,7 +205,7 @@ fn added_before(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn what_was_there_before_goes_when_it_is_given_away() {
+fn an_address_added_before_is_removed_when_the_group_is_given_away() {
     run("own_addresses::added_before", OURS_OURS, added_before);
 }
 
@@ -245,7 +245,7 @@ fn before_the_record(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn what_a_version_without_a_record_left_is_not_refused() {
+fn addresses_left_by_a_version_without_a_record_are_not_refused() {
     run(
         "own_addresses::before_the_record",
         OURS_OURS,

@@ -238,7 +238,7 @@ pub fn run(kinds: [Kind; 2], trouble: Trouble) {
 /// The legacy standby, which runs nothing, is not received by our node, which runs everything,
 /// including the legacy node's own group. The legacy node receives us all the time and takes
 /// nothing; afterwards each group has one owner again.
-pub fn standby_of_everything_not_heard(kinds: [Kind; 2]) {
+pub fn standby_of_everything_not_received(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds).with_second_group());
     pair.start_settled();
     pair.operator("node2", "hb_standby all");

@@ -231,7 +231,7 @@ fn members_of_ccm(sides: &Sides) {
 
 /// Every `apiauth` rule, built-in and configured, with every kind of user; forged claims and names;
 /// types that a client may not send.
-fn who_may_what(_: [Kind; 2]) {
+fn every_rule_with_every_user(_: [Kind; 2]) {
     let sides = Sides::new(RULES);
     let text = include_str!("programs/sign_on.py");
     let [legacy, ours] = sides.both_python("sign_on.py", text, "");
@@ -302,5 +302,5 @@ macro_rules! tests {
 
 tests! {
     programs_as_with_legacy: legacy_programs;
-    programs_who_may_what: who_may_what;
+    programs_who_may_what: every_rule_with_every_user;
 }

@@ -131,7 +131,7 @@ fn settle(pair: &Pair, when: &str) {
 
 /// The program that releases everything is asked to end, as by a machine that shuts down: it goes
 /// on.
-fn release_is_told_to_end(kinds: [Kind; 2]) {
+fn release_is_asked_to_end(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 4\ndeadtime 12\ninitdead 12\n".into();
     config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::4\n");
@@ -154,10 +154,10 @@ fn release_is_told_to_end(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn a_release_that_is_told_to_end_goes_on() {
+fn a_release_that_is_asked_to_end_goes_on() {
     run(
-        "release::a_release_that_is_told_to_end_goes_on",
+        "release::a_release_that_is_asked_to_end_goes_on",
         OURS_OURS,
-        release_is_told_to_end,
+        release_is_asked_to_end,
     );
 }

@@ -507,7 +507,7 @@ esac
 
 /// A script hangs, floods its output and ignores TERM: no heartbeat is late, the peer notices
 /// nothing, and after the limit the script is killed and the group is released.
-pub fn beats_while_scripts_misbehave(kinds: [Kind; 2]) {
+pub fn heartbeats_while_scripts_misbehave(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
     // A legacy node reads its input only every keepalive, so it sometimes sees two intervals.
     let warntime = if kinds[1] == Kind::Legacy {

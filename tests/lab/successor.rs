@@ -112,9 +112,9 @@ fn nothing_can_beat(kinds: [Kind; 2]) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn what_cannot_be_stopped_in_time_goes_with_the_machine() {
+fn a_resource_that_does_not_stop_in_time_reboots_the_machine() {
     run(
-        "successor::what_cannot_be_stopped_in_time_goes_with_the_machine",
+        "successor::a_resource_that_does_not_stop_in_time_reboots_the_machine",
         OURS_OURS,
         nothing_can_beat,
     );
@@ -305,12 +305,12 @@ fn a_successor_that_is_stopped_at_once_stops() {
 
 /// The content of the files is not recorded, and their disk hangs: the daemon that was started
 /// again never sends a heartbeat. This is noticed before the other node takes over.
-fn never_beats(kinds: [Kind; 2]) {
-    never_beats_after(kinds, 0);
+fn sends_no_heartbeat(kinds: [Kind; 2]) {
+    sends_no_heartbeat_after(kinds, 0);
 }
 
 /// The last daemon hung for this many seconds before it died.
-fn never_beats_after(kinds: [Kind; 2], hung: u32) {
+fn sends_no_heartbeat_after(kinds: [Kind; 2], hung: u32) {
     let mut config = PairConfig::new(kinds);
     config.times = "keepalive 200ms\nwarntime 3\ndeadtime 8\ninitdead 12\n".into();
     let watched = watched(config);
@@ -333,11 +333,11 @@ fn never_beats_after(kinds: [Kind; 2], hung: u32) {
 
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn a_successor_that_never_beats_is_noticed() {
+fn a_successor_that_sends_no_heartbeat_is_noticed() {
     run(
-        "successor::a_successor_that_never_beats_is_noticed",
+        "successor::a_successor_that_sends_no_heartbeat_is_noticed",
         SYSTOLE_OWNER,
-        never_beats,
+        sends_no_heartbeat,
     );
 }
 
@@ -348,7 +348,7 @@ fn a_successor_of_one_that_hung_is_noticed_in_time() {
     run(
         "successor::a_successor_of_one_that_hung_is_noticed_in_time",
         OURS_OURS,
-        |kinds| never_beats_after(kinds, 5),
+        |kinds| sends_no_heartbeat_after(kinds, 5),
     );
 }
 

@@ -19,7 +19,7 @@ pub fn started_pair(plan: Plan, noise: u64) -> World {
 /// and when they are connected again each has its own. Then both lose everything: no node runs
 /// anything, until both are back.
 #[test]
-fn a_node_that_is_cut_off_lets_go() {
+fn a_node_that_is_cut_off_releases() {
     for seed in 0..20 {
         let plan = Plan {
             gate: true,

@@ -66,7 +66,7 @@ fn a_done_lost_in_a_long_gap() {
 /// node2 is suspended for longer than twice node1's dead time but shorter than its own. node1
 /// lives.
 #[test]
-fn who_stood_still_grants_the_other_its_dead_time() {
+fn a_suspended_node_grants_the_other_its_dead_time() {
     let plan = Plan {
         deadtimes_ms: vec![1_000, 4_000],
         ..Plan::quiet()

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_became_of_an_earlier_script_is_known_by_its_process() {
+    async fn the_end_of_an_earlier_script_is_known_by_its_process() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         let long = Duration::from_secs(60);

@@ -104,7 +104,7 @@ async fn a_script_that_ignores_term_is_killed() {
 }
 
 #[actix::test]
-async fn what_outlives_a_terminated_leader_is_killed() {
+async fn processes_that_outlive_a_terminated_leader_are_killed() {
     let directory = TempDir::new().expect("tempdir");
     let mut spec = spec(
         &directory,
@@ -174,7 +174,7 @@ async fn the_turn_ends_with_the_child_not_with_the_waiter() {
 
 /// A missing script needs no stop; a disk that fails leaves open whether there is one.
 #[test]
-fn what_cannot_be_looked_at_counts_as_a_program() {
+fn a_file_that_cannot_be_looked_at_counts_as_a_program() {
     let error = |number: Errno| is_program_by(&Err(io::Error::from(number)));
     for there in [Errno::EIO, Errno::ESTALE, Errno::ENOMEM, Errno::EMFILE] {
         assert!(error(there), "{there}");

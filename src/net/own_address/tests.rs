@@ -56,7 +56,7 @@ fn standing(word: &str, mark: Option<Mark>, came: Came) -> String {
 const CAME: [Came; 4] = [Came::Before, Came::AfterCrash, Came::OfRunning, Came::Since];
 
 #[test]
-fn the_source_of_a_medium_is_the_hosts_own_whoever_ran_before() {
+fn the_source_of_a_medium_is_the_hosts_own_after_any_earlier_run() {
     for came in CAME {
         for word in [
             "10.77.0.1",
@@ -99,7 +99,7 @@ fn another_one_of_a_network_is_never_refused() {
 }
 
 #[test]
-fn a_label_that_the_script_of_the_word_gives_says_who_has_put_it_there() {
+fn the_label_of_its_script_shows_what_put_an_address_there() {
     for came in CAME {
         assert_eq!(standing("10.77.0.100", None, came), "service");
         assert_eq!(standing("IPaddr::10.98.0.1", None, came), "service");
@@ -127,7 +127,7 @@ fn a_labelled_source_is_in_doubt() {
 }
 
 #[test]
-fn what_is_not_here_or_parked_where_no_stop_takes_it_is_absent() {
+fn an_address_not_here_or_on_an_ignored_interface_is_absent() {
     assert_eq!(standing("10.77.0.9", None, Came::Before), "absent");
     assert_eq!(standing("127.0.0.1", None, Came::Before), "absent");
     assert_eq!(

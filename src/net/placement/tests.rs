@@ -81,7 +81,7 @@ fn the_default_route_gives_an_interface_but_no_prefix() {
 }
 
 #[test]
-fn what_is_named_needs_no_route() {
+fn a_named_interface_and_prefix_need_no_route() {
     assert_eq!(placed("192.168.5.5/24/eth1", &[]), Ok(("eth1".into(), 24)));
     assert_eq!(
         placed("192.168.5.5/24/eth7", &[]),

@@ -29,7 +29,7 @@ fn errors_name_what_failed_and_where() {
 }
 
 #[tokio::test]
-async fn a_connection_that_timed_out_serves_nobody_any_more() {
+async fn a_connection_that_timed_out_is_not_used_again() {
     let failed = |source| {
         Err::<(), _>(AddressError::Read {
             address: IpAddr::from([10, 0, 0, 1]),

@@ -62,7 +62,7 @@ mod tests {
     /// One test: the process has one such timer.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "nothing else is tested here")]
-    fn it_interrupts_unless_it_is_cleared() {
+    fn the_timer_interrupts_unless_it_is_cleared() {
         set(Duration::from_secs(3600), note).unwrap();
         clear();
         set(Duration::ZERO, note).unwrap();

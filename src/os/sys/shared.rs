@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_writes_the_other_reads() {
+    fn numbers_written_by_one_process_are_read_by_the_other() {
         let (own, theirs) = UnixStream::pair().unwrap();
         let numbers = SharedNumbers::new(c"test").unwrap();
         (&own).write_all(b"a").unwrap();
@@ -209,7 +209,7 @@ mod tests {
 
     /// An older guardian reads like this.
     #[test]
-    fn whoever_reads_bytes_alone_reads_them_all() {
+    fn a_reader_of_bytes_alone_reads_all_of_them() {
         use std::io::Read as _;
         let (own, mut theirs) = UnixStream::pair().unwrap();
         let numbers = SharedNumbers::new(c"test").unwrap();

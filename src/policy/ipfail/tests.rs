@@ -462,7 +462,7 @@ fn a_flood_behind_a_question_ends_it() {
 }
 
 #[test]
-fn a_change_is_told_when_the_partner_had_time_to_see_it() {
+fn a_change_is_told_when_the_partner_had_time_to_notice_it() {
     let dead = [
         ("t", "ifstat"),
         ("node", "gate"),
@@ -496,7 +496,7 @@ fn a_change_is_told_when_the_partner_had_time_to_see_it() {
 }
 
 #[test]
-fn what_we_lose_a_moment_after_the_partner_is_not_held_against_it() {
+fn a_loss_just_after_the_partners_loss_moves_nothing() {
     let mut stage = Stage::started("off");
     stage.count("0");
     stage.pass(500);
@@ -506,7 +506,7 @@ fn what_we_lose_a_moment_after_the_partner_is_not_held_against_it() {
 }
 
 #[test]
-fn what_we_get_back_as_the_partner_did_calls_our_giving_off() {
+fn a_ping_node_that_both_receive_again_cancels_the_move() {
     let mut stage = Stage::started("off");
     stage.pings = vec![("gate", "dead")];
     stage.count("1");
@@ -523,7 +523,7 @@ fn what_we_get_back_as_the_partner_did_calls_our_giving_off() {
 }
 
 #[test]
-fn a_word_about_an_old_number_is_answered_with_the_new_one() {
+fn a_report_about_an_old_number_is_answered_with_the_new_one() {
     let mut stage = Stage::started("off");
     stage.hear(&[("t", "NS_st"), ("src", "gate"), ("st", "ping")]);
     stage.pass(100);

@@ -153,7 +153,7 @@ fn a_call_that_comes_late_waits_for_what_is_unread_once() {
 }
 
 #[test]
-fn who_is_heard_after_a_late_call_loses_no_address() {
+fn a_peer_received_after_a_late_call_costs_no_address() {
     let mut scene = Scene::new();
     assert_eq!(scene.at(13_800), None);
     scene.pings = vec![Some(13_850)];
@@ -200,7 +200,7 @@ fn an_hour_after_the_death_of_the_peer_nothing_is_given_up() {
 }
 
 #[test]
-fn who_is_heard_in_time_gets_the_addresses_back() {
+fn a_peer_received_in_time_restores_the_addresses() {
     let mut scene = Scene::new();
     assert_eq!(scene.at(13_500), Some(Step::Withdraw));
     assert_eq!(scene.at(13_600), None);
@@ -241,7 +241,7 @@ fn takes_everything_again_when_a_ping_node_is_back_for_a_dead_time() {
 }
 
 #[test]
-fn a_peer_that_is_heard_again_ends_it() {
+fn a_peer_that_is_received_again_ends_it() {
     let mut scene = Scene::new();
     assert_eq!(scene.silence(), (Some(Step::Withdraw), Ok(None)));
     scene.peer = (NodeStatus::Active, Some(60_000));
@@ -267,7 +267,7 @@ fn never_asks_to_be_called_in_the_past() {
 
 /// The process was restarted in place with nothing at 10 s, and has received no node since.
 #[test]
-fn a_successor_that_hears_nobody_is_cut_off_as_its_predecessor_may_have_been() {
+fn a_successor_that_receives_no_node_is_cut_off_as_its_predecessor_may_have_been() {
     let mut scene = Scene::new();
     scene.peer = (NodeStatus::Init, None);
     scene.pings = vec![None];

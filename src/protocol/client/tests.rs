@@ -447,7 +447,7 @@ fn every_reason_to_refuse_a_sign_on_in_its_order() {
 }
 
 #[test]
-fn a_sign_on_without_a_pid_is_refused_and_kills_nobody() {
+fn a_sign_on_without_a_pid_is_refused_and_ends_nothing() {
     let mut bench = Bench::new(settings());
     let client = bench.connect(1, 5, 0, 0);
     let mut message = sign_on(Some("foo"), 5, 0, 0);
@@ -489,7 +489,7 @@ fn apiauth_rules_named_default_and_anon() {
 }
 
 #[test]
-fn what_is_no_sign_on_gets_no_answer_and_may_try_again() {
+fn a_message_that_is_no_sign_on_gets_no_answer_and_the_client_may_try_again() {
     let mut bench = Bench::new(settings());
     let client = bench.connect(1, 5, 0, 0);
     bench.say(client, request("nodelist", 5));
@@ -514,7 +514,7 @@ fn a_client_cannot_ask_as_another() {
 }
 
 #[test]
-fn messages_reach_namesakes_only_and_leaves_are_told() {
+fn messages_reach_clients_of_the_same_name_only_and_leaves_are_announced() {
     let mut bench = Bench::new(settings());
     let one = bench.sign_on(1, "ipfail", 5, HACLUSTER, 0);
     let other = bench.sign_on(2, "ccm", 6, HACLUSTER, 0);
@@ -873,7 +873,7 @@ fn maintenance_is_for_root_and_haclient() {
 }
 
 #[test]
-fn what_was_missing_at_the_sign_on_is_not_heard_later() {
+fn messages_missing_at_the_sign_on_are_not_delivered_later() {
     use super::super::name::{Generation, Sequence};
     let mut bench = Bench::new(settings());
     let early = bench.sign_on(1, "early", 11, 0, 0);

@@ -145,7 +145,7 @@ fn fields_are_bounded() {
 }
 
 #[test]
-fn what_no_one_could_read_is_not_written() {
+fn messages_that_no_receiver_can_read_are_not_written() {
     let one = |name: &str, value: Value| {
         let mut message = Message::empty();
         message.push(name, value);

@@ -97,7 +97,7 @@ fn a_group_lives_by_its_first_answer_and_knows_its_hosts() {
 }
 
 #[test]
-fn what_was_not_asked_lately_does_not_count() {
+fn replies_to_old_requests_do_not_count() {
     let mut pinger = router();
     let question = ask(&mut pinger, 0);
     let good = reply_to(&question);
@@ -133,7 +133,7 @@ fn what_was_not_asked_lately_does_not_count() {
 }
 
 #[test]
-fn what_is_remembered_is_bounded() {
+fn the_list_of_open_requests_is_bounded() {
     let mut pinger = router();
     let first = ask(&mut pinger, 0);
     for _ in 0..MAX_OUTSTANDING {
@@ -205,7 +205,7 @@ fn reads_replies_and_nothing_else() {
 
 proptest! {
     #[test]
-    fn nothing_heard_can_hurt(heard in proptest::collection::vec(any::<u8>(), 0..120)) {
+    fn no_received_packet_does_harm(heard in proptest::collection::vec(any::<u8>(), 0..120)) {
         let mut pinger = router();
         ask(&mut pinger, 0);
         for family in [Family::V4, Family::V6] {
@@ -216,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_asked_can_be_read_back(payload in proptest::collection::vec(any::<u8>(), 0..300), sequence: u16) {
+    fn the_message_in_a_request_can_be_read_back(payload in proptest::collection::vec(any::<u8>(), 0..300), sequence: u16) {
         let mut bytes = request(Family::V6, US, sequence, &payload).expect("fits");
         bytes[0] = 129;
         let expected = Reply { identifier: US, sequence, payload: &payload };

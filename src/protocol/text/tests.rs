@@ -106,7 +106,7 @@ fn ends_are_strict() {
 }
 
 #[test]
-fn what_would_be_read_otherwise_is_not_written() {
+fn text_that_would_be_read_differently_is_not_written() {
     let refused = |message: Message| match emitted(&message) {
         Err(EncodeError::NotInClassic(name)) => name,
         other => panic!("{other:?}"),

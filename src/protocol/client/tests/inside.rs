@@ -32,7 +32,7 @@ fn no_rule_concerns_it() {
 }
 
 #[test]
-fn gives_way_to_one_from_outside_that_is_let_in() {
+fn an_admitted_client_from_outside_replaces_it() {
     let mut bench = Bench::new(settings());
     let inside = sign_on_inside(&mut bench, 1);
     bench.heard(inside);

@@ -74,7 +74,7 @@ fn a_healthy_pair_says_nothing_of_it() {
 
 /// Later, when all nodes are active: a legacy node that does not receive us does not report that.
 #[test]
-fn who_acknowledges_nothing_any_more_does_not_hear_us() {
+fn a_node_that_stops_acknowledging_does_not_receive_us() {
     let mut alone = Alone::active();
     let mut lines = Vec::new();
     for beat in 0..200 {
@@ -197,7 +197,7 @@ fn a_second_medium_that_never_came_up_is_named() {
 }
 
 #[test]
-fn who_sends_to_itself_is_told() {
+fn a_node_that_sends_to_itself_is_logged() {
     let text = "our own messages come back on eth0";
     for (returns, lines) in [(false, 1), (true, 0)] {
         let mut alone = Alone::started(&with_medium(returns));

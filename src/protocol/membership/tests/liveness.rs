@@ -124,7 +124,7 @@ fn the_silent_node_decides_how_long_it_may_be_silent() {
 }
 
 #[test]
-fn defect_12_late_heartbeats_are_logged_and_kill_nobody() {
+fn defect_12_late_heartbeats_are_logged_and_declare_no_node_dead() {
     let mut alone = Alone::active();
     alone.hear(
         from_beta("status", 0x1000, 4)
@@ -218,7 +218,7 @@ fn a_link_lives_as_long_as_its_own_node_may_be_silent() {
 }
 
 #[test]
-fn beats_keep_their_schedule() {
+fn heartbeats_keep_their_schedule() {
     let mut alone = Alone::active();
     let beats = |out: &[Output]| sent(out, &[ST]).len();
     assert_eq!(beats(&alone.run_to(499)), 0);
@@ -310,7 +310,7 @@ fn a_ping_node_lives_by_its_own_medium_alone() {
 }
 
 #[test]
-fn a_healed_partition_is_noticed_by_both_and_kills_nobody_twice() {
+fn a_healed_partition_is_noticed_by_both_and_declares_no_node_dead_twice() {
     let mut cluster = Cluster::new(&["alpha", "beta"]);
     cluster.start_all();
     cluster.run_to(10_000);
@@ -364,7 +364,7 @@ fn a_new_generation_after_the_partition_is_a_plain_restart() {
 }
 
 #[test]
-fn a_node_that_was_frozen_declares_nobody_dead() {
+fn a_node_that_was_frozen_declares_no_node_dead() {
     for deadtimes in [1_u64, 2, 4, 10, 40] {
         let half = 2_000 * deadtimes;
         let mut cluster = Cluster::new(&["alpha", "beta"]);
@@ -416,7 +416,7 @@ fn the_loss_of_our_own_heartbeat_is_said_before_the_next_one_leaves() {
 
 /// The peer has the shorter dead time, for example because it was changed on one node first.
 #[test]
-fn who_stood_still_grants_each_node_its_own_dead_time() {
+fn a_suspended_node_grants_each_node_its_own_dead_time() {
     // From just below half of the peer's dead time to beyond ours.
     for paused in [450, 550, 950, 1_100, 2_000, 3_200, 4_500] {
         let mut cluster = Cluster::with(&["alpha", "beta"], |settings| {
@@ -521,7 +521,7 @@ fn raised_dead_times_nest() {
 }
 
 #[test]
-fn half_an_hour_of_loss_kills_nobody_and_leaves_no_gap() {
+fn half_an_hour_of_loss_declares_no_node_dead_and_leaves_no_gap() {
     use rand::{RngExt, SeedableRng};
     let mut cluster = Cluster::new(&["alpha", "beta"]);
     let mut rng = rand::rngs::StdRng::seed_from_u64(4);

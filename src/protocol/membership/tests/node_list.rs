@@ -201,7 +201,7 @@ fn weights_and_sites_are_kept() {
 }
 
 #[test]
-fn autojoin_adds_whoever_speaks_and_announces_it_at_its_second_word() {
+fn autojoin_adds_any_sender_and_announces_it_at_its_second_status() {
     let mut settings = settings("alpha", &["alpha"]);
     settings.autojoin = Autojoin::Any;
     let mut alone = Alone::started(&settings);

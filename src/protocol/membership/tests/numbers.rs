@@ -131,7 +131,7 @@ fn behind_an_earlier_process(run: u64, first: u64) -> (Alone, Vec<Output>) {
 }
 
 #[test]
-fn what_was_sent_while_no_process_listened_is_asked_for() {
+fn messages_sent_while_no_process_received_are_asked_for() {
     let (mut alone, out) = behind_an_earlier_process(GEN, 8);
     assert_eq!(losses(&out), 0);
     assert_eq!(requests(&alone.run_to(250)).len(), 3, "5 to 7");
@@ -172,7 +172,7 @@ fn refusal(seq: u64) -> Message {
 }
 
 #[test]
-fn what_is_lost_for_good_is_told_to_the_owner() {
+fn messages_lost_for_good_are_reported_to_the_owner() {
     let mut alone = Alone::active();
     assert_eq!(losses(&next(&mut alone, 254)), 0, "250 can be asked for");
     assert_eq!(losses(&next(&mut alone, 254 + 252)), 1, "251 cannot");
@@ -190,7 +190,7 @@ fn what_is_lost_for_good_is_told_to_the_owner() {
 }
 
 #[test]
-fn many_losses_are_told_once_a_second_and_the_last_one_is_told() {
+fn many_losses_are_reported_once_a_second_and_the_last_one_is_reported() {
     let mut alone = Alone::active();
     next(&mut alone, 204);
     let out: Vec<Output> = (4..=203).flat_map(|seq| alone.hear(refusal(seq))).collect();
@@ -284,7 +284,7 @@ fn of_a_batch_only_the_last_acknowledgement_due_is_sent() {
 }
 
 #[test]
-fn what_an_ended_run_is_owed_is_not_acknowledged_in_the_next() {
+fn an_acknowledgement_of_an_ended_run_is_not_sent_in_the_next() {
     let mut alone = Alone::active();
     let mut out = Vec::new();
     alone.core.begin_batch(at(alone.now_ms), &mut out);
@@ -418,7 +418,7 @@ fn clients_wait_for_a_peer_that_never_acknowledges() {
 }
 
 #[test]
-fn a_cluster_that_runs_for_long_pauses_nobody_and_releases_its_history() {
+fn a_cluster_that_runs_for_long_pauses_no_client_and_releases_its_history() {
     let mut cluster = Cluster::new(&["alpha", "beta", "gamma"]);
     cluster.start_all();
     cluster.run_to(600_000);
@@ -491,7 +491,7 @@ fn a_higher_generation_counts_with_a_status_only() {
 }
 
 #[test]
-fn what_a_new_run_says_ahead_of_its_first_status_is_heard_after_it() {
+fn messages_before_the_first_status_of_a_run_are_handled_after_it() {
     use crate::protocol::output::ResourceEvent::{Message as Heard, NodeRestarted};
     for killed in [false, true] {
         let mut alone = Alone::active();
@@ -531,7 +531,7 @@ fn what_a_new_run_says_ahead_of_its_first_status_is_heard_after_it() {
 /// Types that are handled before their run is known must not be handled again when their number
 /// seems to be missing in it.
 #[test]
-fn what_was_handled_ahead_of_its_run_is_not_handled_again() {
+fn messages_handled_before_their_run_is_known_are_not_handled_again() {
     let handled = |out: &[Output]| {
         out.iter()
             .any(|output| matches!(output, Output::Resource(ResourceEvent::Message { .. })))
@@ -564,7 +564,7 @@ fn a_copy_that_comes_after_the_death_is_not_handled_again() {
 }
 
 #[test]
-fn what_came_early_is_bounded_and_forgotten_with_another_run() {
+fn early_messages_are_bounded_and_forgotten_with_another_run() {
     let mut alone = Alone::active();
     for seq in 1..=100 {
         alone.hear(from_beta("resource", 0x1001, seq));
@@ -584,7 +584,7 @@ fn what_came_early_is_bounded_and_forgotten_with_another_run() {
 }
 
 #[test]
-fn what_is_incomplete_is_dropped() {
+fn incomplete_messages_are_dropped() {
     let mut alone = Alone::active();
     let whole = beta_status("active", GEN, 4);
     let without = |field: &str| {
@@ -659,7 +659,7 @@ fn accepted(out: &[Output]) -> bool {
 }
 
 #[test]
-fn nobody_takes_over_a_name_or_a_uuid() {
+fn no_node_can_take_a_name_or_uuid_of_another() {
     let mut alone = Alone::active();
     let mut as_beta = beta_status("active", GEN, 4);
     as_beta.set(SRC_UUID, Value::Binary(vec![0xbb; 16]));
@@ -877,7 +877,7 @@ fn a_notice_does_not_wait_for_what_never_comes() {
 /// The resource core forgets it with the run, and is told again; a legacy node that follows sends
 /// nothing about it.
 #[test]
-fn how_the_files_differ_and_what_the_node_can_do_is_told_of_each_run() {
+fn differences_of_files_and_capabilities_are_reported_for_each_run() {
     use crate::protocol::field::{HARESOURCES, LINES, SYSTOLE};
     let mut alone = Alone::active();
     let ours = |generation, seq| {

@@ -161,7 +161,7 @@ fn an_unasked_list_without_dest_is_fine() {
 
 /// Its statuses are lost, so its dead time is not known.
 #[test]
-fn who_is_heard_without_a_status_has_not_been_silent_since_the_start() {
+fn a_node_received_without_a_status_has_not_been_silent_since_the_start() {
     let mut alone = super::harness::Alone::started(&settings("alpha", &["alpha", "beta"]));
     let died = |out: &[Output]| {
         out.iter()
