@@ -264,9 +264,9 @@ notices! {
     BothOwnOurs { } Error "Both machines own our resources!";
     /// Both sides claim.
     BothOwnForeign { } Error "Both machines own foreign resources!";
-    /// Nobody claims.
+    /// No node claims the set.
     NobodyOwnsLocal { } Error "No one owns our local resources!";
-    /// Nobody claims.
+    /// No node claims the set.
     NobodyOwnsForeign { } Error "No one owns foreign resources!";
     /// Stop begins.
     ShutdownInProgress { pid: u32 } Info "Heartbeat shutdown in progress. ({pid})";

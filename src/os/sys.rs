@@ -293,7 +293,7 @@ pub fn shed_file_pages() {
         let start = std::ptr::without_provenance_mut(range.start);
         // SAFETY: the range is a private mapping of a file, not writable, without a page that
         // differs from the file, so every later access reads the same bytes again from the file.
-        // This process has one thread: nobody changes the mapping between the look and the call.
+        // This process has one thread: the mapping does not change between the check and the call.
         unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) };
     }
 }

@@ -74,7 +74,7 @@ pub enum Event {
     },
     /// A local program wants a message sent.
     Injected {
-        /// Who asks.
+        /// Where it comes from.
         origin: Origin,
         /// Without control fields.
         message: Message,

@@ -52,8 +52,8 @@ enum Line {
     TooLong,
 }
 
-/// Decoder for one serial line or for the FIFO. It belongs to one buffer: whoever reads appends to it, and nobody but the
-/// decoder takes bytes out. When it asks for more, less than one line is left there.
+/// Decoder for one serial line or for the FIFO. It belongs to one buffer: the reader appends bytes, and only the decoder takes
+/// bytes out. When it asks for more, less than one line is left in the buffer.
 #[derive(Debug)]
 pub struct StreamDecoder {
     /// Longest line, newline included.
@@ -61,8 +61,8 @@ pub struct StreamDecoder {
     /// Whether `###` starts a message too.
     netstrings: bool,
     state: State,
-    /// How many bytes at the front of the buffer are known to hold no newline; in a netstring, how many places of the
-    /// message at which no classic one starts.
+    /// How many bytes at the front of the buffer are known to contain no newline; in a netstring, at how many places of the
+    /// message no classic message starts.
     searched: usize,
     /// The beginning of the current line was over the limit and was dropped.
     overlong: bool,
@@ -157,7 +157,7 @@ impl StreamDecoder {
             });
         }
         self.searched = input.len();
-        // With its newline it would be over the limit. Noise without an end must not pile up.
+        // With its newline the line would be over the limit. Noise without an end must not accumulate.
         if self.searched >= self.line_limit {
             input.clear();
             self.searched = 0;

@@ -110,7 +110,7 @@ impl SharedNumbers {
 
 impl Drop for SharedNumbers {
     fn drop(&mut self) {
-        // SAFETY: the mapping of `new`, which nobody uses any more.
+        // SAFETY: the mapping of `new`, which is not used any more.
         let _ = unsafe { munmap(self.numbers.cast(), BYTES) };
     }
 }
@@ -145,7 +145,7 @@ pub fn receive(socket: &UnixStream) -> io::Result<Option<(u8, Option<File>)>> {
             continue;
         };
         for descriptor in descriptors {
-            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+            // SAFETY: the kernel has just made this descriptor for us; no other code has it.
             let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
             file = Some(File::from(owned));
         }
