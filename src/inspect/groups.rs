@@ -288,7 +288,7 @@ pub(super) fn owned_by_a_ping_node(subject: &Subject<'_>) -> Vec<Finding> {
             let owner = line.words.first()?;
             let is_ping = |name: &str| name.eq_ignore_ascii_case(owner);
             let ping = config.pings.iter().any(|ping| is_ping(ping.name.as_str()));
-            let text = format!("{owner} is a ping node: nobody starts the group at first");
+            let text = format!("{owner} is a ping node: no node starts the group at first");
             ping.then(|| Finding::new(format!("{file}:{}", line.number), text))
         })
         .collect()

@@ -228,8 +228,8 @@ pub fn doubt_text(copy: &HostAddress) -> String {
         ..
     } = copy;
     format!(
-        "{copy} is there and nobody knows who put it there: it stays while this node does not serve it. If it was left \
-         behind, take it away by hand: ip addr del {address}/{prefix} dev {interface}"
+        "{copy} is on this host and its origin is unknown: it stays while this node does not serve it. If it was left \
+         behind, remove it by hand: ip addr del {address}/{prefix} dev {interface}"
     )
 }
 

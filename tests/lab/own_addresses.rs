@@ -16,7 +16,7 @@ const LABELLED: &str = "10.98.0.1";
 const OWN: &str = "is this host's own address";
 
 /// The log text for an address of unknown origin.
-const DOUBT: &str = "is there and nobody knows who put it there";
+const DOUBT: &str = "is on this host and its origin is unknown";
 
 fn quick(kinds: [Kind; 2], resources: &str) -> PairConfig {
     let mut config = PairConfig::new(kinds);
