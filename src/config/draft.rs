@@ -10,8 +10,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::report::{Refusal, Report};
 use super::types::{
-    Compression, CompressionConfig, GenerationMethod, LogConfig, MediumConfig, PingConfig,
-    RespawnConfig, UuidFrom, Written,
+    GenerationMethod, LogConfig, MediumConfig, PingConfig, RespawnConfig, UuidFrom, Written,
 };
 use crate::notice::Severity;
 use crate::os::paths::Paths;
@@ -67,7 +66,6 @@ pub struct Draft<'a> {
     pub(super) message_format: MessageFormat,
     pub(super) generation_method: GenerationMethod,
     pub(super) uuid_from: UuidFrom,
-    pub(super) compression: CompressionConfig,
     pub(super) log: LogConfig,
     pub(super) use_logd: Option<bool>,
     pub(super) log_bad_packets: bool,
@@ -117,11 +115,6 @@ impl<'a> Draft<'a> {
             message_format: MessageFormat::Classic,
             generation_method: GenerationMethod::File,
             uuid_from: UuidFrom::File,
-            compression: CompressionConfig {
-                method: Compression::Zlib,
-                threshold_kb: 2,
-                traditional: false,
-            },
             log: LogConfig {
                 syslog_format: true,
                 debug,

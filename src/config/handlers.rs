@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::draft::{Draft, Verdict};
 use super::report::Refusal;
-use super::types::{Compression, GenerationMethod, UuidFrom};
+use super::types::{GenerationMethod, UuidFrom};
 use super::values::{self, NOT_A_BOOLEAN, NOT_A_TIME};
 use crate::notice::Severity;
 use crate::protocol::boolean::boolean;
@@ -318,38 +318,33 @@ pub(super) fn uuidfrom(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-pub(super) fn compression(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    draft.compression.method = match word {
-        "zlib" => Compression::Zlib,
-        "bz2" => Compression::Bzip2,
-        _ => {
-            return Err(Refusal::legacy(
-                format!("Compression module({word}) not found"),
-                "must be zlib or bz2",
-            ));
-        }
-    };
-    Ok(())
+/// Only checked, like the next two: what is too large for a datagram goes out compressed by zlib.
+pub(super) fn compression(_: &mut Draft<'_>, word: &str) -> Verdict {
+    if matches!(word, "zlib" | "bz2") {
+        return Ok(());
+    }
+    Err(Refusal::legacy(
+        format!("Compression module({word}) not found"),
+        "must be zlib or bz2",
+    ))
 }
 
-pub(super) fn compression_threshold(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    draft.compression.threshold_kb = positive(word).ok_or_else(|| {
+pub(super) fn compression_threshold(_: &mut Draft<'_>, word: &str) -> Verdict {
+    positive(word).map(|_| ()).ok_or_else(|| {
         Refusal::legacy(
             format!("set_compression_threshold: compress_threshhold({word}) invalid"),
             "must be a number of kB above 0",
         )
-    })?;
-    Ok(())
+    })
 }
 
-pub(super) fn traditional_compression(draft: &mut Draft<'_>, word: &str) -> Verdict {
-    draft.compression.traditional = boolean(word).ok_or_else(|| {
+pub(super) fn traditional_compression(_: &mut Draft<'_>, word: &str) -> Verdict {
+    boolean(word).map(|_| ()).ok_or_else(|| {
         Refusal::legacy(
             format!("set_traditional_compression:Invalid directive value {word}"),
             NOT_A_BOOLEAN,
         )
-    })?;
-    Ok(())
+    })
 }
 
 /// `NAME=VALUE`. Legacy reads beyond the end of a word without `=`; Systole refuses it.

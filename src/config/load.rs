@@ -164,7 +164,6 @@ pub fn load(
         message_format: draft.message_format,
         generation_method: draft.generation_method,
         uuid_from: draft.uuid_from,
-        compression: draft.compression,
         log: draft.log,
         log_bad_packets: draft.log_bad_packets,
         respawn: draft.respawn,

@@ -192,26 +192,6 @@ pub enum UuidFrom {
     NodeName,
 }
 
-/// Compression plugin of `compression`. Spec: docs/protocol/config.md, 4.7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// `zlib`.
-    Zlib,
-    /// `bz2`.
-    Bzip2,
-}
-
-/// How large messages of clients are compressed. Spec: docs/protocol/wire.md, 8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompressionConfig {
-    /// `compression`.
-    pub method: Compression,
-    /// `compression_threshold`, in kB.
-    pub threshold_kb: u64,
-    /// `traditional_compression`: the whole message instead of single fields.
-    pub traditional: bool,
-}
-
 /// An accepted directive of ha.cf, as in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -266,8 +246,6 @@ pub struct Config {
     pub generation_method: GenerationMethod,
     /// Uuid source.
     pub uuid_from: UuidFrom,
-    /// Compression of large messages.
-    pub compression: CompressionConfig,
     /// Log targets.
     pub log: LogConfig,
     /// `log_badpack`.
@@ -363,11 +341,6 @@ impl Config {
             message_format: MessageFormat::Netstring,
             generation_method: GenerationMethod::File,
             uuid_from: UuidFrom::File,
-            compression: CompressionConfig {
-                method: Compression::Zlib,
-                threshold_kb: 2,
-                traditional: false,
-            },
             log: LogConfig::default(),
             log_bad_packets: true,
             respawn: Vec::new(),
