@@ -68,17 +68,20 @@ pub fn take_orphans(paths: &Paths) -> Option<File> {
 /// Whether anything may run here, as the daemon wrote it down; also where nobody can read that.
 #[must_use]
 pub fn may_run(paths: &Paths) -> bool {
-    written_down(paths).map_or(true, |keys| !keys.is_empty())
+    written_down(paths).map_or(true, |(keys, _)| !keys.is_empty())
 }
 
-/// Groups that may run or have an order in hand, as the daemon wrote them down.
+/// Groups that may run or have an order in hand, as the daemon wrote them down; and what is wrong with
+/// that, if only a part of it can be used.
 ///
 /// # Errors
 /// Nobody can read that.
-fn written_down(paths: &Paths) -> io::Result<BTreeSet<GroupKey>> {
+fn written_down(paths: &Paths) -> io::Result<(BTreeSet<GroupKey>, Option<String>)> {
     let kept = handover::read(&paths.held())?;
+    let complaint = kept.complaint();
     let state = kept.into_state().map_err(io::Error::other)?;
-    Ok(state.may_run().chain(state.unfinished()).cloned().collect())
+    let keys = state.may_run().chain(state.unfinished()).cloned();
+    Ok((keys.collect(), complaint))
 }
 
 /// One release of everything.
@@ -355,7 +358,14 @@ impl Release<'_> {
     /// Keys of the groups that may run, as the daemon wrote them down.
     fn held(&self) -> BTreeSet<GroupKey> {
         match written_down(self.paths) {
-            Ok(keys) => keys,
+            Ok((keys, complaint)) => {
+                if let Some(complaint) = complaint {
+                    let path = self.paths.held();
+                    let text = format!("guardian: {}: {complaint}", path.display());
+                    self.say(Severity::Warn, text);
+                }
+                keys
+            }
             // Nothing was held, or it could not be written down; that was in the log then.
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => {

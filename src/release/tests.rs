@@ -99,6 +99,15 @@ fn everything_is_released_and_the_reason_is_said() {
     assert!(!beat.exists(), "nobody else removes it");
 }
 
+/// The older part of the file counts then, and that is said.
+#[test]
+fn a_state_that_cannot_be_used_is_said() {
+    let scripts = tree("-R\n-C\nall\nsystole: state {\n--\ngood::a\ngood::gone\n");
+    let seen = Seen::of(&scripts, None);
+    assert!(seen.says("held: the state in it cannot be used: EOF"));
+    assert!(scripts.calls().contains(&"good gone stop".to_owned()));
+}
+
 #[test]
 fn a_daemon_that_runs_is_left_alone() {
     let scripts = tree(HELD);

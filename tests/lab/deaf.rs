@@ -119,7 +119,7 @@ fn hangs_in_a_standby(kinds: [Kind; 2]) {
     let guardian = guardians(&pair, "node2").remove(0);
     let script = format!(
         "kill -STOP {guardian}; kill -9 $(cat /run/heartbeat.pid)
-        sed -i '/systole: standby/d' /run/heartbeat.held; kill -CONT {guardian}"
+        sed -i '/systole: standby/d; /systole: state/d' /run/heartbeat.held; kill -CONT {guardian}"
     );
     pair.lab.sh("node2", &script);
     pair.wait_log("node1", "Heartbeat restart on node node2");

@@ -179,3 +179,68 @@ fn long_in_place() {
     }
     super::run("older::long_in_place", OURS_OURS, in_place);
 }
+
+/// In the first seconds after an upgrade the guardian of the version before is still there. The daemon that
+/// came has written its state, and dies: that guardian starts it again with lines of which it understands
+/// nothing. After a downgrade it is the other way round.
+fn a_death_right_after(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    exchange(&pair, Kind::Older);
+    let output = pair.lab.exec("node1", &["setsid", PROGRAM]);
+    assert!(output.status.success(), "{output:?}");
+    pair.start("node2");
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node1", "local");
+    wait_guardian(&pair, "node1", &[]);
+    let before = address_changes(&pair.lab, "node1", ADDRESS_1);
+    let active = "Local status now set to: 'active'";
+    for kind in [Kind::Systole, Kind::Older] {
+        let times = pair.log_count("node1", active);
+        let guardian = guardians(&pair, "node1").remove(0);
+        exchange(&pair, kind);
+        // The file says which of them has written it. The guardian that is there must not be replaced before
+        // the death.
+        let written = match kind {
+            Kind::Systole => "grep -q 'systole: state'",
+            _ => "! grep -q 'systole: state'",
+        };
+        let script = format!(
+            "touch -d '10 seconds' /etc/ha.d/ha.cf; setsid {PROGRAM} -r || exit 1
+            for i in $(seq 600); do
+                {written} /run/heartbeat.held && break; sleep 0.01
+            done
+            {written} /run/heartbeat.held || exit 2
+            kill -9 $(cat /run/heartbeat.pid); kill -0 {guardian}"
+        );
+        let output = pair.lab.exec("node1", &["bash", "-c", &script]);
+        assert!(output.status.success(), "as {kind:?}: {output:?}");
+        pair.wait_log_count("node1", "started again by its guardian", 1);
+        wait_until(LONG, "it is active again", || {
+            pair.log_count("node1", active) > times
+        });
+        pair.wait_holds("node1", "local");
+        pair.wait_holds("node2", "local");
+        // That of the version before is replaced; who goes on with an older program has ours.
+        let gone = if kind == Kind::Systole {
+            vec![guardian]
+        } else {
+            vec![]
+        };
+        wait_guardian(&pair, "node1", &gone);
+    }
+    assert_eq!(address_changes(&pair.lab, "node1", ADDRESS_1), before);
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: long tier"]
+fn long_a_death_right_after_the_upgrade() {
+    let name = "older::long_a_death_right_after_the_upgrade";
+    if let Some(reason) = obstacle() {
+        return super::host::skip(name, &reason);
+    }
+    super::run(name, OURS_OURS, a_death_right_after);
+}

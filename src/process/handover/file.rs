@@ -31,6 +31,15 @@ impl Kept {
         }
     }
 
+    /// Why the state in the file cannot be used, where only the words are left.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        let why = self.json.as_ref()?.as_ref().err()?;
+        Some(format!(
+            "the state in it cannot be used: {why}: only what its other words say is known"
+        ))
+    }
+
     /// The words for whoever is started, of whatever version.
     #[must_use]
     pub fn into_words(self) -> Vec<String> {
@@ -78,17 +87,10 @@ pub fn handed_over(path: &Path, told: Vec<String>) -> (Option<NodeState>, Option
     let told = Kept::of(Lines::of(told).without_release());
     let kept = read(path).ok();
     let kept = kept.filter(|kept| kept.words == told.words && kept.json.is_some());
-    match kept.unwrap_or(told).json {
-        None => (None, None),
-        Some(Ok(state)) => (Some(state), None),
-        Some(Err(error)) => {
-            let text = format!(
-                "{}: the state in it cannot be used: {error}: only what its other words say is known",
-                path.display()
-            );
-            (None, Some(text))
-        }
-    }
+    let counts = kept.unwrap_or(told);
+    let complaint = counts.complaint();
+    let complaint = complaint.map(|text| format!("{}: {text}", path.display()));
+    (counts.json.and_then(Result::ok), complaint)
 }
 
 /// The file, and what stands in it.
