@@ -10,6 +10,7 @@ use crate::protocol::output::ResourceEvent;
 use crate::protocol::question::Position;
 use crate::resources::input::ResourceInput;
 use crate::resources::output::ResourceOutput;
+use crate::resources::parts::standby::table::Input;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
@@ -61,8 +62,8 @@ impl ResourceState {
             Purpose::AcquireLocal if self.nice() => self.local_acquired(),
             Purpose::TakeOver(node) => self.taken_over(&node),
             Purpose::Reclaim => self.reclaimed(),
-            Purpose::Give => self.released_for_standby(),
-            Purpose::Take => self.taken_in_standby(),
+            Purpose::Give => self.all_stopped(),
+            Purpose::Take => self.standby_on(Input::Started),
             Purpose::ReleaseAll => self.all_released(),
             Purpose::HandOver { to, key } => self.handed_over(&to, &key),
             Purpose::Retry | Purpose::LeaveToOwner => self.tell_what_runs(),
@@ -190,7 +191,7 @@ impl ResourceState {
     pub fn next_deadline(&self) -> Option<Monotonic> {
         [
             self.timers.next(),
-            self.waiting_requests_until(),
+            self.standby.requests_until(),
             self.unreported_deadline(),
             self.loose.deadline(self.now),
             self.loose.scripts().deadline(),

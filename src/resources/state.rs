@@ -2,12 +2,11 @@
 
 use crate::clock::Monotonic;
 use crate::protocol::haresources_mark::mark;
-use crate::protocol::name::NodeName;
-use crate::protocol::question::Position;
 use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::contest::Contest;
+use crate::resources::parts::conversation::Conversation;
 use crate::resources::parts::duty::Duty;
 use crate::resources::parts::failback::Failback;
 use crate::resources::parts::freeze::Freeze;
@@ -19,7 +18,6 @@ use crate::resources::parts::other::OtherSide;
 use crate::resources::parts::questions::Questions;
 use crate::resources::parts::run::Run;
 use crate::resources::parts::setup::Setup;
-use crate::resources::parts::standby::{Answer, Request, Standby};
 use crate::resources::parts::stop::Stopping;
 use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::unheard::Unheard;
@@ -47,23 +45,7 @@ pub struct ResourceState {
     pub(super) duty: Duty,
     pub(super) other: OtherSide,
 
-    pub(super) standby: Standby,
-    pub(super) sb_set: HoldingSet,
-    /// Request of a local program that waits for our own scripts.
-    pub(super) wanted: Option<Request>,
-    /// Request of another node that waits for our own scripts.
-    pub(super) offered: Option<(NodeName, Request)>,
-    /// The standby was begun by an earlier process or core, and nothing has come of it since, see
-    /// `left_open.rs`.
-    pub(super) went_on: bool,
-    /// Its newest report when we began to release for it.
-    pub(super) gives_since: Option<Position>,
-    /// The newest report of the other node when we said that everything is released.
-    pub(super) given_at: Option<Position>,
-    /// Our newest offer; `None`: it is on its way out.
-    pub(super) our_offer: Option<Position>,
-    /// The offer that we answered last.
-    pub(super) offer_answered: Option<Answer>,
+    pub(super) standby: Conversation,
 
     pub(super) isolation: Isolation,
     pub(super) unheard: Unheard,
@@ -97,15 +79,7 @@ impl ResourceState {
             out: Vec::new(),
             duty: Duty::default(),
             other: OtherSide::new(others.cloned()),
-            standby: Standby::Not,
-            sb_set: HoldingSet::ALL,
-            wanted: None,
-            offered: None,
-            our_offer: None,
-            went_on: false,
-            gives_since: None,
-            given_at: None,
-            offer_answered: None,
+            standby: Conversation::new(),
             isolation: Isolation::default(),
             unheard: Unheard::default(),
             names: Names::new(mark(&settings.groups)),

@@ -14,6 +14,7 @@ use crate::resources::parts::names::names_text;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::REPORT;
 use crate::resources::parts::run::Phase;
+use crate::resources::parts::standby::Answer;
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
@@ -212,19 +213,22 @@ impl ResourceState {
     }
 
     /// A word of the taker: between our nodes it names the offer.
-    pub(in crate::resources) fn answer_offer(&mut self, set: HoldingSet, info: &str) {
+    pub(in crate::resources) fn answer_offer(
+        &mut self,
+        set: HoldingSet,
+        info: &str,
+        answered: Option<&Answer>,
+    ) {
         let mut message = ask(set, info);
-        let giver = self.offer_answered.as_ref().map(|answer| &answer.giver);
-        let peer = giver.and_then(|giver| self.other.peer(giver));
-        if let (Some(answer), Some(true)) = (&self.offer_answered, peer.map(Peer::echoes)) {
-            message.set_text(field::HEARD, &answer.offer.to_text());
+        let echoes = |answer: &&Answer| self.other.echoes(answer.giver());
+        if let Some(answer) = answered.filter(echoes) {
+            message.set_text(field::HEARD, &answer.offer().to_text());
         }
         self.send(message);
     }
 
     /// Everything of the set is stopped: the taker may start it.
-    pub(in crate::resources) fn say_done(&mut self) {
-        let set = self.sb_set;
+    pub(in crate::resources) fn say_done(&mut self, set: HoldingSet) {
         let mut done = ask(set, "done");
         if let Some(failed) = self.failed_of(set) {
             done.set_text(field::FAILED, &failed);

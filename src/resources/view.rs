@@ -93,21 +93,21 @@ impl ResourceState {
     /// The standby in which this node is, for whoever goes on in its place.
     #[must_use]
     pub fn open_standby(&self) -> Option<OpenStandby> {
-        let part = match self.standby {
-            Standby::Not | Standby::Asked(_) => return None,
-            Standby::Giving => Part::Gives,
-            Standby::Given => Part::Given,
-            Standby::Answered { gives: false, .. } => Part::Ready,
-            Standby::Answered { .. } => Part::Awaits,
-            Standby::Taking => Part::Takes,
+        let state = self.standby.state();
+        let part = match state {
+            Standby::Idle { .. } | Standby::Offered { .. } => return None,
+            Standby::Giving { .. } => Part::Gives,
+            Standby::Given { .. } => Part::Given,
+            Standby::Accepted { gives: false, .. } => Part::Ready,
+            Standby::Accepted { .. } => Part::Awaits,
+            Standby::Taking { .. } => Part::Takes,
         };
         let mut peers = self.other.nodes();
         let (with, peer) = peers.next().filter(|_| peers.next().is_none())?;
-        let takes = !matches!(part, Part::Gives | Part::Given);
-        let answer = self.offer_answered.as_ref().filter(|_| takes);
+        let answer = state.answered();
         (!peer.is_systole()).then(|| OpenStandby {
             part,
-            set: self.sb_set,
+            set: state.set(),
             with: with.clone(),
             heard: answer.map_or(peer.newest_report(), Answer::offer),
         })
@@ -131,14 +131,7 @@ impl ResourceState {
     /// goes on in our place goes on with that.
     #[must_use]
     pub const fn holding(&self) -> HoldingSet {
-        match self.standby {
-            Standby::Taking => self.duty.held().with(self.sb_set.mirror()),
-            Standby::Not
-            | Standby::Asked(_)
-            | Standby::Giving
-            | Standby::Given
-            | Standby::Answered { .. } => self.duty.held(),
-        }
+        self.duty.held().with(self.standby.state().taken())
     }
 
     /// Whether an order to start a group is still wanted; `None`: one that an earlier core gave, and

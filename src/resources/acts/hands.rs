@@ -70,7 +70,7 @@ impl ResourceState {
     /// We begin anew: what a legacy node has in its hands by the standby that ends here, it may start or
     /// still run.
     pub(in crate::resources) fn leave_in_its_hands(&mut self) {
-        let set = self.in_its_hands();
+        let set = self.standby.state().in_its_hands();
         let until = self.after(COMPLETION);
         let pair = self.other.is_pair() && !set.is_none();
         let Some((name, peer)) = self.other.nodes_mut().next() else {
@@ -105,8 +105,9 @@ impl ResourceState {
 
     /// A node begins anew that may be starting what we gave it. One that was dead is no longer at it.
     pub(in crate::resources) fn note_unreported(&mut self, node: &NodeName, was_dead: bool) {
-        let given = self.standby == Standby::Given && !was_dead;
-        let given = given.then(|| self.sb_set.mirror());
+        let state = self.standby.state();
+        let given = matches!(state, Standby::Given { .. }) && !was_dead;
+        let given = given.then(|| state.given());
         let until = self.after(STARTS);
         let Some(peer) = self.other.peer_mut(node) else {
             return;

@@ -10,7 +10,6 @@ use crate::resources::messages::report;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::standby::Standby;
 use crate::resources::parts::stop::Stop;
 use crate::resources::parts::unowned::Unowned;
 use crate::resources::parts::work::Purpose;
@@ -160,11 +159,7 @@ impl ResourceState {
         self.duty.give_everything(self.groups.running_halves());
         self.contest.lets_go(false);
         self.run.releases();
-        self.standby = Standby::Not;
-        self.went_on = false;
-        self.offer_answered = None;
-        self.wanted = None;
-        self.offered = None;
+        self.standby.release();
         self.failback_settled();
         self.failback.disarm();
         self.groups.forget_all_trouble();
@@ -192,7 +187,6 @@ impl ResourceState {
         self.run.forget();
         self.duty.leave(HoldingSet::ALL);
         self.stop.forget();
-        self.sb_set = HoldingSet::ALL;
         self.audit = Audit::default();
         self.groups.take_back_given();
         self.questions.forget();

@@ -75,7 +75,7 @@ impl ResourceState {
         }
         let theirs = self.other.may_hold().has(HoldingSet::FOREIGN) && !self.counts_by_group();
         let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
-        let moves = self.in_other_hands().has(HoldingSet::LOCAL);
+        let moves = self.standby.state().in_other_hands().has(HoldingSet::LOCAL);
         if !forced && (theirs || moves || self.duty.holds(HoldingSet::LOCAL)) {
             self.notice(Notice::LocalAcquisitionNone {});
             return;
@@ -117,7 +117,7 @@ impl ResourceState {
 
     /// Starts them. The job is there in any case: the word of its end is owed.
     pub(in crate::resources) fn take_the_rest(&mut self, keys: Vec<GroupKey>) {
-        if self.standby != Standby::Taking {
+        if !matches!(self.standby.state(), Standby::Taking { .. }) {
             return;
         }
         for key in &keys {
@@ -243,7 +243,7 @@ impl ResourceState {
         if self.freeze.is_on() {
             return self.leave_for_thaw(node, dead);
         }
-        if self.standby == Standby::Not {
+        if self.standby.is_idle() {
             self.withdraw_stops();
         }
         let keys = self.groups.keys_owned_by(node);

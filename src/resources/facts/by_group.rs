@@ -41,7 +41,7 @@ impl ResourceState {
         set: HoldingSet,
     ) -> bool {
         let holds = self.at_rest() && self.duty.holds(set.mirror());
-        let takes = self.standby == Standby::Taking && self.sb_set.has(set);
+        let takes = matches!(self.standby.state(), Standby::Taking { set: it, .. } if it.has(set));
         self.other.is_legacy(from) && (holds || takes)
     }
 
@@ -128,9 +128,8 @@ impl ResourceState {
 
     /// Whether a Systole node is giving us the group: it has just stopped it.
     pub(in crate::resources) fn is_given_now(&self, key: &GroupKey) -> bool {
-        self.standby == Standby::Taking
-            && self.other.all_systole()
-            && self.groups.keys_of(self.sb_set.mirror()).contains(key)
+        let side = self.groups.side_of(key);
+        self.other.all_systole() && side.is_some_and(|side| self.standby.state().taken().has(side))
     }
 
     /// The groups that are still to be started for an open standby, those with an order in hand among
@@ -139,10 +138,7 @@ impl ResourceState {
         &self,
         in_hand: impl Fn(&GroupKey) -> bool,
     ) -> Vec<GroupKey> {
-        if self.standby != Standby::Taking {
-            return Vec::new();
-        }
-        let mut keys = self.groups.keys_of(self.sb_set.mirror());
+        let mut keys = self.groups.keys_of(self.standby.state().taken());
         keys.retain(|key| in_hand(key) || !self.groups.runs(key));
         keys
     }
@@ -155,7 +151,7 @@ impl ResourceState {
     pub(in crate::resources) fn may_let_go(&self) -> bool {
         self.other.is_pair()
             && self.run.phase() == Phase::Stable
-            && self.nothing_moves()
+            && !self.standby.state().moves()
             && !self.stopping()
             && !self.contested()
     }
@@ -168,13 +164,13 @@ impl ResourceState {
         set: HoldingSet,
         message: &Message,
     ) -> bool {
-        let follows = self.offer_answered.as_ref().is_some_and(|answer| {
-            answer.giver == *from && answer.set == set && answer.offer < Position::of(message)
-        });
+        let answered = self.standby.state().answered();
+        let follows =
+            answered.is_some_and(|answer| answer.is_followed_by(from, set, Position::of(message)));
         let reported = self.other.peer(from).map(Peer::newest_report);
         // It has been heard to run them since.
         let taken_back = reported > Some(Position::of(message)) && self.other.may_hold().has(set);
-        let wanted = self.standby != Standby::Not
+        let wanted = !self.standby.is_idle()
             || !(self.duty.holds(set.mirror()) || self.stopping() || self.freeze.is_on());
         follows && !taken_back && wanted
     }

@@ -24,7 +24,7 @@ impl ResourceState {
 
     /// A node is declared dead: what it has in its hands then.
     pub(in crate::resources) fn note_hands_at_death(&mut self, node: &NodeName) {
-        let set = self.in_its_hands();
+        let set = self.standby.state().in_its_hands();
         let until = self.after(COMPLETION);
         let pair = self.other.is_pair();
         if let Some(peer) = self.other.peer_mut(node) {

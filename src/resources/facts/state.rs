@@ -7,7 +7,6 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::parts::freeze::FreezeRefused;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
-use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
@@ -16,7 +15,7 @@ impl ResourceState {
     pub(in crate::resources) fn at_rest(&self) -> bool {
         self.nice()
             && self.run.phase() == Phase::Stable
-            && self.standby == Standby::Not
+            && self.standby.is_idle()
             && !self.groups.at_work()
             && !self.contested()
             && !self.freeze.is_on()
@@ -27,7 +26,7 @@ impl ResourceState {
     pub(in crate::resources) fn at_peace(&self) -> bool {
         self.nice()
             && self.run.phase() == Phase::Stable
-            && self.standby == Standby::Not
+            && self.standby.is_idle()
             && self.other.is_settled()
             && !self.groups.at_work()
             && !self.contested()
@@ -68,7 +67,7 @@ impl ResourceState {
     /// of ours waits for its end, and must not read that it has ended without it.
     pub(in crate::resources) fn announced_stable(&self) -> bool {
         let ours = self.other.all_systole();
-        let takes = ours && self.standby == Standby::Taking;
+        let takes = ours && matches!(self.standby.state(), Standby::Taking { .. });
         self.run.phase() == Phase::Stable && self.settled_here() && !takes
     }
 
@@ -123,8 +122,7 @@ impl ResourceState {
         }
         self.other.is_settled()
             && !self.contested()
-            && self.standby == Standby::Not
-            && !self.timers.is_set(Timer::Standby)
+            && self.standby.is_idle()
             && !self.groups.at_work()
             && matches!(
                 self.run.phase(),

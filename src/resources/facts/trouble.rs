@@ -43,7 +43,7 @@ impl ResourceState {
     pub(in crate::resources) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
         // Whatever fails there, a legacy node gives what it holds of ours for that.
         let legacy = !self.other.all_systole();
-        let for_a_failure = legacy && self.sb_set == HoldingSet::FOREIGN;
+        let for_a_failure = legacy && set == HoldingSet::LOCAL;
         let list = message.text(field::FAILED).unwrap_or_default();
         let words: BTreeSet<&str> = list.split(' ').collect();
         let failed =

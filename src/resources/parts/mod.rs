@@ -2,6 +2,7 @@
 
 pub(in crate::resources) mod behind_scripts;
 pub(in crate::resources) mod contest;
+pub(in crate::resources) mod conversation;
 pub(in crate::resources) mod duty;
 pub(in crate::resources) mod failback;
 pub(in crate::resources) mod freeze;

@@ -6,7 +6,7 @@ use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::standby::{Standby, Wish};
+use crate::resources::parts::standby::Wish;
 use crate::resources::parts::trouble::{LONGEST_PAUSE, MOVE_AFTER, TRY_SOON};
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
@@ -210,7 +210,7 @@ impl ResourceState {
                 || self.must_be_confirmed(key)
                 || (self.other.is_pair() && !self.other.all_gone() && claimed));
         !self.groups.at_work()
-            && self.standby == Standby::Not
+            && self.standby.is_idle()
             && self.run.phase() == Phase::Stable
             && !self.contested()
             && !theirs
@@ -239,7 +239,7 @@ impl ResourceState {
         let at_rest = self.nice()
             && !self.other.is_many()
             && self.run.phase() == Phase::Stable
-            && self.standby == Standby::Not
+            && self.standby.is_idle()
             && !self.groups.at_work()
             && !self.freeze.is_on()
             && !self.stopping();

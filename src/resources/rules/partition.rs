@@ -142,7 +142,7 @@ impl ResourceState {
             self.other.holds().has(HoldingSet::FOREIGN) && self.duty.holds(HoldingSet::LOCAL);
         let conflict = self.other.is_pair()
             && ours_taken
-            && self.nothing_moves()
+            && !self.standby.state().moves()
             && self.run.phase() != Phase::Shutdown;
         if !conflict {
             return false;

@@ -14,7 +14,7 @@ use crate::protocol::name::NodeName;
 use crate::protocol::settings::AutoFailback;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::standby::{Standby, Wish};
+use crate::resources::parts::standby::Wish;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unowned::ANSWER;
 use crate::resources::state::{Audit, ResourceState};
@@ -232,7 +232,7 @@ impl ResourceState {
             && !self.counts_by_group()
             && !self.failback.is_by_file();
         let quiet = !self.freeze.is_on()
-            && self.standby == Standby::Not
+            && self.standby.is_idle()
             && self.other.is_settled()
             && !self.contested()
             && !claimed

@@ -9,11 +9,10 @@ use crate::protocol::question::Position;
 use crate::protocol::settings::AutoFailback;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
-use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::standby::{DONE_FOLLOWS, Standby};
+use crate::resources::parts::standby::Answer;
+use crate::resources::parts::standby::table::Input;
 use crate::resources::parts::timers::Timer;
-use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -23,9 +22,12 @@ impl ResourceState {
         from: &NodeName,
         report: &Message,
     ) {
-        let giving = matches!(&self.standby, Standby::Answered { giver, .. } if giver == from);
-        if giving && self.other.is_legacy(from) && self.is_of_answered_offer(Position::of(report)) {
-            self.giver_gives(report.text(field::INFO));
+        let state = self.standby.state();
+        let offer = state.answered().map(Answer::offer);
+        let after = offer.is_some_and(|offer| offer < Position::of(report));
+        let gives = report.text(field::INFO) == Some("standby");
+        if gives && after && state.waits_for_giver(from) && self.other.is_legacy(from) {
+            self.standby_on(Input::Gives);
         }
     }
 
@@ -41,12 +43,12 @@ impl ResourceState {
         if self.conflicts(from, None) {
             return true;
         }
-        let taking = self.standby == Standby::Taking && self.other.is_pair();
-        if taking && self.sb_set.has(HoldingSet::FOREIGN) {
+        let taken = self.standby.state().taken();
+        if self.other.is_pair() && taken.has(HoldingSet::LOCAL) {
             self.give_way("the other node has started what it gave us, behind its own word");
             return true;
         }
-        let takes = taking && self.sb_set.has(HoldingSet::LOCAL);
+        let takes = self.other.is_pair() && taken.has(HoldingSet::FOREIGN);
         if self.duty.holds(HoldingSet::FOREIGN) || takes {
             self.loose.may_have_started_its_own(self.now);
         }
@@ -122,7 +124,9 @@ impl ResourceState {
                 if matches!(info, Some("standby" | "shutdown")) {
                     // Announced, not done. Spec: docs/protocol/resources.md, 10.1, [D].
                     self.other.may_still_hold(before);
-                    self.giver_gives(info);
+                    if info == Some("standby") {
+                        self.standby_on(Input::Gives);
+                    }
                 } else if self.conflicts(from, weight) {
                     return self.answer_beside_a_conflict(asked || owner);
                 }
@@ -133,7 +137,7 @@ impl ResourceState {
         if full {
             self.names_its_own(from);
             self.names_what_it_took(from, set, position);
-            self.heard_in_a_standby();
+            self.standby_on(Input::Heard);
             self.look_at_held_takeovers();
         }
         if owner {
@@ -147,7 +151,7 @@ impl ResourceState {
         }
         if full {
             self.orphans_answered(from, message);
-            self.taken_by_report(from, position);
+            self.standby_on(Input::Reports(from, position));
             self.released_before_our_run(from, message);
         }
         // The ten seconds are only patience: a peer that has just started, holds nothing of
@@ -225,40 +229,6 @@ impl ResourceState {
         self.answer();
         self.failback.other_settled();
         self.groups.somebody_can_take(self.now);
-    }
-
-    /// The other node has reported: it hears this process.
-    pub(in crate::resources) fn heard_in_a_standby(&mut self) {
-        if !self.went_on {
-            return;
-        }
-        match self.standby {
-            Standby::Giving if !self.groups.has_job(|purpose| *purpose == Purpose::Give) => {
-                self.released_for_standby();
-            }
-            Standby::Taking if !self.groups.has_job(|purpose| *purpose == Purpose::Take) => {
-                self.taken_in_standby();
-            }
-            Standby::Not
-            | Standby::Asked(_)
-            | Standby::Giving
-            | Standby::Given
-            | Standby::Answered { .. }
-            | Standby::Taking => {}
-        }
-    }
-
-    /// The taker reports: when it holds the set and is settled it is done, and its word of that may be
-    /// lost.
-    pub(in crate::resources) fn taken_by_report(&mut self, taker: &NodeName, report: Position) {
-        let holds = self.other.peer(taker).map(Peer::holds);
-        let taken = self.standby == Standby::Given
-            && self.other.is_settled()
-            && self.given_at.is_some_and(|given| report > given)
-            && holds.is_some_and(|holds| holds.has(self.sb_set.mirror()));
-        if taken && !self.timers.is_set(Timer::Taken) {
-            self.timers.set(Timer::Taken, self.after(DONE_FOLLOWS));
-        }
     }
 
     /// A node says that it is being stopped: no other yielding is to be expected of it.

@@ -28,7 +28,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::{OpenStandby, Part};
-use crate::resources::parts::standby::Standby;
+use crate::resources::parts::standby::{Answer, Standby};
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
@@ -86,32 +86,37 @@ impl ResourceState {
             format!("goes on with the standby of {set} with {with}"),
             "it was open when the process or its core began anew",
         );
-        self.sb_set = set;
-        self.went_on = true;
-        self.standby = match part {
-            Part::Gives => Standby::Giving,
-            Part::Given => Standby::Given,
-            Part::Ready | Part::Awaits => Standby::Answered {
-                giver: with.clone(),
+        let answered = Some(Answer::new(with.clone(), set, heard));
+        self.standby.continues(match part {
+            Part::Gives => Standby::Giving {
+                set,
+                sent: None,
+                since: None,
+            },
+            Part::Given => Standby::Given {
+                set,
+                sent: None,
+                at: Some(Position::default()),
+            },
+            Part::Ready | Part::Awaits => Standby::Accepted {
+                giver: with,
+                set,
+                answered,
                 open_until: self.now,
                 gives: part == Part::Awaits,
             },
-            Part::Takes => Standby::Taking,
-        };
+            Part::Takes => Standby::Taking { set, answered },
+        });
         // What the other node may run.
         self.other.may_still_hold(match part {
             Part::Gives | Part::Given => set.mirror(),
             Part::Ready | Part::Awaits => set,
             Part::Takes => HoldingSet::NONE,
         });
-        self.given_at = (part == Part::Given).then(Position::default);
         match part {
             Part::Gives | Part::Given => self.duty.leave(set),
             Part::Ready | Part::Awaits => {}
             Part::Takes => self.duty.take(set.mirror()),
-        }
-        if !matches!(part, Part::Gives | Part::Given) {
-            self.remember_answer(&with, set, heard);
         }
     }
 

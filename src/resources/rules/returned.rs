@@ -21,6 +21,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
+use crate::resources::parts::standby::table::Input;
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
@@ -105,7 +106,7 @@ impl ResourceState {
 
     /// Messages of a living node were lost for good.
     pub(in crate::resources) fn words_lost(&mut self, node: &NodeName) {
-        self.lost_in_a_standby();
+        self.standby_on(Input::WordsLost);
         self.lost_with_full_hands(node);
         self.lost_behind_scripts(node);
         let listens = matches!(

@@ -25,7 +25,7 @@ use crate::resources::parts::questions::{
     AGREEMENT, ASK_ON, ASK_ONE_THAT_ECHOES, ASK_WHEN_STABLE, REPORT,
 };
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::standby::Standby;
+use crate::resources::parts::standby::table::Input;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
@@ -44,7 +44,8 @@ impl ResourceState {
         if !self.setup.manages() {
             return;
         }
-        self.standby_goes_on();
+        // The clock of this process counts from here.
+        self.standby_on(Input::CommUp);
         // A new generation may be active before the old one's groups are released.
         if self.run.phase() == Phase::Init {
             self.begin_handshake();
@@ -130,7 +131,7 @@ impl ResourceState {
         if !self.ask_before_answer(from) {
             self.answer();
         }
-        self.say_done_again(from);
+        self.standby_on(Input::Asks(from));
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         // Ours was lost if it went out before the other was active.
         // Spec: docs/protocol/membership.md, 16.2.
@@ -173,17 +174,6 @@ impl ResourceState {
         if !self.other.all_gone() {
             // What runs on from an earlier process the other node may have taken while we were not heard.
             self.ask_for_own();
-        }
-    }
-
-    /// The taker asks what we hold: it may have missed that we are done.
-    pub(in crate::resources) fn say_done_again(&mut self, taker: &NodeName) {
-        let ours = self.other.echoes(taker);
-        if self.standby == Standby::Given && ours {
-            self.info(format!(
-                "node {taker} asks: saying again that the set is released"
-            ));
-            self.say_done();
         }
     }
 

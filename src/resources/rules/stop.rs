@@ -55,8 +55,7 @@ impl ResourceState {
         }
         self.lift_freeze("the node is being stopped");
         self.stop_when_cut_off();
-        self.wanted = None;
-        self.offered = None;
+        self.standby.forget_requests();
         self.groups.forget_all_trouble();
         self.groups.forget_all_asked();
         // What is being started comes to its end; nothing else begins.

@@ -249,7 +249,7 @@ fn nothing_is_kept_beside_one_of_ours() {
     assert_eq!(core.state.open_standby(), None);
     let strange = OpenStandby::from_text("gives local c 1.1");
     core.state.keep_standby(strange.unwrap());
-    assert!(!core.state.went_on);
+    assert!(!core.state.standby.is_continued());
 }
 
 /// Nobody hears the successor yet, and the giver is done meanwhile. Lab: random trouble, seed 1795926816732.

@@ -1,0 +1,199 @@
+//! The taker of a standby: it answers an offer, waits for the giver, starts the groups and says so.
+
+use crate::notice::Notice;
+use crate::protocol::event::GroupOrder;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::hooks;
+use crate::resources::parts::conversation::Request;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::run::Phase;
+use crate::resources::parts::standby::table::Word;
+use crate::resources::parts::standby::{
+    Answer, COMPLETION, FIRST_ANSWER, GIVER_SHOWS, LEGACY_GIVER_SHOWS, OFFER_WAITS, Standby,
+};
+use crate::resources::parts::timers::Timer;
+use crate::resources::parts::work::Purpose;
+use crate::resources::state::ResourceState;
+
+impl ResourceState {
+    /// Another node offers a set, and none is open.
+    pub(in crate::resources) fn consider(&mut self, word: Word<'_>) {
+        let (from, set) = (word.from(), word.set());
+        let forced = hooks::is_forced(word.message());
+        let request = Request::new(set, self.after(OFFER_WAITS), forced);
+        if self.stopping() {
+            // A stop that waits lets a running standby end, but begins none.
+        } else if self.groups.at_work() {
+            if self.other.is_systole(from) {
+                self.standby.answer_later(from, request);
+            } else {
+                self.standby.answer_first_later(from, request, self.now);
+            }
+        } else if self.waits_for_report(from) {
+            // Its own question has made it unsettled to us, and its report follows.
+            self.standby.answer_later(from, request);
+        } else {
+            self.answer_or_refuse(from, set);
+        }
+    }
+
+    /// Our offer, which nobody asked for, ends for one that crosses it.
+    pub(in crate::resources) fn give_way_to_offer(&mut self, from: &NodeName, set: HoldingSet) {
+        self.decide(
+            format!("offers {} later", self.standby.state().set()),
+            format!("{from} offers {set} in the same moment"),
+        );
+        self.withdraw_offer();
+        self.answer_or_refuse(from, set);
+    }
+
+    /// An offer for which the time is right: it is answered, if both nodes are settled.
+    pub(in crate::resources) fn answer_or_refuse(&mut self, from: &NodeName, set: HoldingSet) {
+        let (info, node) = ("me".to_owned(), from.to_string());
+        if !self.other.is_settled() || self.contested() {
+            self.notice(Notice::StandbyOtherFlux { info, node });
+        } else if self.run.phase() != Phase::Stable {
+            self.notice(Notice::StandbyLocalFlux { info, node });
+        } else {
+            self.answer_giver(from, set);
+        }
+    }
+
+    pub(in crate::resources) fn answer_giver(&mut self, from: &NodeName, set: HoldingSet) {
+        self.notice(Notice::WantsStandby {
+            node: from.to_string(),
+            set: set.to_string(),
+        });
+        self.decide(
+            format!("is ready to take {set} of {from}"),
+            format!("{from} offers them"),
+        );
+        self.other.moves();
+        let giver = from.clone();
+        let offer = self.other.peer(from).and_then(Peer::offer);
+        let answered = offer.map(|offer| Answer::new(from.clone(), set, offer));
+        self.answer_offer(set, "other", answered.as_ref());
+        let accepted = Standby::Accepted {
+            giver,
+            set,
+            answered,
+            open_until: self.after(FIRST_ANSWER),
+            gives: false,
+        };
+        let ours = self.other.is_systole(from);
+        let patience = if ours {
+            GIVER_SHOWS
+        } else {
+            LEGACY_GIVER_SHOWS
+        };
+        self.enter(accepted, Some(patience));
+    }
+
+    /// The giver shows that it gives.
+    pub(in crate::resources) fn giver_gives(&mut self) {
+        self.standby.shows(true);
+        self.timers.set(Timer::Standby, self.after(COMPLETION));
+    }
+
+    /// What the giver said while nobody listened here is lost for good, its `done` perhaps among it: it is
+    /// not waited for as long.
+    pub(in crate::resources) fn giver_shows_again(&mut self) {
+        self.standby.shows(false);
+        self.timers.clear(Timer::Standby);
+        if self.run.comm_up() {
+            self.timers
+                .set(Timer::Standby, self.after(LEGACY_GIVER_SHOWS));
+        }
+    }
+
+    /// This process hears from now on, and the giver has as long as if it were answered now.
+    pub(in crate::resources) fn wait_for_giver(&mut self) {
+        self.standby.offer_is_open(self.after(FIRST_ANSWER));
+        let shown = matches!(self.standby.state(), Standby::Accepted { gives: true, .. });
+        let patience = if shown {
+            COMPLETION
+        } else {
+            LEGACY_GIVER_SHOWS
+        };
+        self.timers.set(Timer::Standby, self.after(patience));
+    }
+
+    /// The giver is done: what it gave is started.
+    pub(in crate::resources) fn take(
+        &mut self,
+        from: &NodeName,
+        set: HoldingSet,
+        message: &Message,
+    ) {
+        self.decide(
+            format!("starts what was {set} of {from}"),
+            format!("{from} has released it"),
+        );
+        let ours = set.mirror();
+        if ours.has(HoldingSet::FOREIGN) {
+            self.failback_settled();
+        }
+        self.note_failed_there(message, ours);
+        self.other.is_believed();
+        if let Some(peer) = self.other.peer_mut(from) {
+            peer.hands_mut().gives(set);
+        }
+        self.info(format!("standby: acquire [{set}] resources from {from}"));
+        self.notice(Notice::StandbyAcquiring {
+            set: ours.to_string(),
+        });
+        let keys = self.groups.keys_of(ours);
+        for key in &keys {
+            // Who has stopped it says so.
+            self.groups.confirmed(key);
+        }
+        let keys = self.not_elsewhere(keys);
+        self.groups.begin(Purpose::Take, keys, GroupOrder::Start);
+        let answered = self.standby.state().answered().cloned();
+        self.enter(Standby::Taking { set, answered }, Some(COMPLETION));
+    }
+
+    /// Everything of the set is started, or was tried. `done` goes out in any case: without it
+    /// the giver would wait for an hour.
+    pub(in crate::resources) fn say_taken(&mut self) {
+        let set = self.standby.state().set();
+        let answered = self.standby.state().answered().cloned();
+        self.duty.take(set.mirror());
+        self.notice(Notice::StandbyAcquireDone {
+            set: set.to_string(),
+        });
+        self.enter(Standby::Idle { answered: None }, None);
+        self.answer_offer(set, "done", answered.as_ref());
+        self.answer();
+        self.run.local_done();
+        self.run.foreign_done();
+        self.acquisition_complete("auto_failback");
+    }
+
+    /// A legacy node is done, and nobody waits for that.
+    pub(in crate::resources) fn note_late_done(
+        &mut self,
+        from: &NodeName,
+        set: HoldingSet,
+        message: &Message,
+    ) {
+        self.decide(
+            format!("asks {from} what it holds"),
+            format!("it says that it has released or taken {set}, and nobody waited for that"),
+        );
+        self.loose.keep_late_done(from, set, message.clone());
+        self.ask();
+    }
+
+    /// A script of an earlier standby has ended there.
+    pub(in crate::resources) fn note_older_start(&mut self, from: &NodeName, set: HoldingSet) {
+        let ours = set.mirror();
+        self.warn(format!(
+            "a script of an earlier standby has ended on node {from}, and may have started the {ours} \
+             resources beside us: offering them to it"
+        ));
+        self.loose.note_older_start(ours);
+    }
+}

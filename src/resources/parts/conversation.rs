@@ -1,0 +1,262 @@
+//! The standby of this node, and the requests that wait for the end of our own work.
+//! Spec: docs/protocol/resources.md, 6, [D] (a), and 7.
+
+use crate::clock::Monotonic;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::resources::holding::HoldingSet;
+use crate::resources::parts::standby::Standby;
+
+/// A request that waits for our own scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::resources) struct Request {
+    set: HoldingSet,
+    until: Monotonic,
+    forced: bool,
+}
+
+impl Request {
+    /// For `set`, from the view of the giver; it waits so long. `forced`: although haresources differ.
+    pub(in crate::resources) const fn new(set: HoldingSet, until: Monotonic, forced: bool) -> Self {
+        Self { set, until, forced }
+    }
+
+    /// What is to be given, from the view of the giver.
+    pub(in crate::resources) const fn set(&self) -> HoldingSet {
+        self.set
+    }
+
+    /// Whether a person wants it although haresources differ.
+    pub(in crate::resources) const fn forced(&self) -> bool {
+        self.forced
+    }
+}
+
+/// The standby of this node, and the requests for the next one.
+#[derive(Debug)]
+pub(in crate::resources) struct Conversation {
+    state: Standby,
+    continued: bool,
+    wanted: Option<Request>,
+    offered: Option<(NodeName, Request)>,
+}
+
+impl Conversation {
+    /// None is open, nothing is asked.
+    pub(in crate::resources) const fn new() -> Self {
+        Self {
+            state: Standby::Idle { answered: None },
+            continued: false,
+            wanted: None,
+            offered: None,
+        }
+    }
+
+    /// Where it stands.
+    pub(in crate::resources) const fn state(&self) -> &Standby {
+        &self.state
+    }
+
+    /// Whether none is open.
+    pub(in crate::resources) const fn is_idle(&self) -> bool {
+        matches!(self.state, Standby::Idle { .. })
+    }
+
+    /// It comes to this state, by a word or by work of this process.
+    pub(in crate::resources) fn enters(&mut self, state: Standby) {
+        self.state = state;
+        self.continued = false;
+    }
+
+    /// An earlier process or core began it, see `left_open.rs`.
+    pub(in crate::resources) fn continues(&mut self, state: Standby) {
+        self.state = state;
+        self.continued = true;
+    }
+
+    /// Whether that is so, and nothing has come of it since.
+    pub(in crate::resources) const fn is_continued(&self) -> bool {
+        self.continued
+    }
+
+    /// Everything is released: it is over, and nothing is asked any more.
+    pub(in crate::resources) fn release(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Our offer was sent.
+    pub(in crate::resources) const fn offer_sent(&mut self, position: Position) {
+        match &mut self.state {
+            Standby::Offered { sent, .. }
+            | Standby::Giving { sent, .. }
+            | Standby::Given { sent, .. } => *sent = Some(position),
+            Standby::Idle { .. } | Standby::Accepted { .. } | Standby::Taking { .. } => {}
+        }
+    }
+
+    /// Whether the giver has shown that it gives: it has not, when its words are lost.
+    pub(in crate::resources) const fn shows(&mut self, shown: bool) {
+        if let Standby::Accepted { gives, .. } = &mut self.state {
+            *gives = shown;
+        }
+    }
+
+    /// The giver has its offer open so long.
+    pub(in crate::resources) const fn offer_is_open(&mut self, until: Monotonic) {
+        if let Standby::Accepted { open_until, .. } = &mut self.state {
+            *open_until = until;
+        }
+    }
+
+    /// The other side has no memory of what it offered.
+    pub(in crate::resources) fn forget_answer(&mut self) {
+        match &mut self.state {
+            Standby::Idle { answered }
+            | Standby::Accepted { answered, .. }
+            | Standby::Taking { answered, .. } => *answered = None,
+            Standby::Offered { .. } | Standby::Giving { .. } | Standby::Given { .. } => {}
+        }
+    }
+
+    /// A local program asks for one, and our own scripts run.
+    pub(in crate::resources) const fn ask_later(&mut self, request: Request) {
+        self.wanted = Some(request);
+    }
+
+    /// The other node offers something, and our own scripts run.
+    pub(in crate::resources) fn answer_later(&mut self, from: &NodeName, request: Request) {
+        self.offered = Some((from.clone(), request));
+    }
+
+    /// The same of a node that ignores its own second offer while the first is open.
+    pub(in crate::resources) fn answer_first_later(
+        &mut self,
+        from: &NodeName,
+        request: Request,
+        now: Monotonic,
+    ) {
+        let open = |(_, first): &(NodeName, Request)| now < first.until;
+        if !self.offered.as_ref().is_some_and(open) {
+            self.answer_later(from, request);
+        }
+    }
+
+    /// What has waited too long is forgotten.
+    pub(in crate::resources) fn forget_late_requests(&mut self, now: Monotonic) {
+        self.wanted = self.wanted.filter(|request| request.until > now);
+        self.offered.take_if(|(_, request)| request.until <= now);
+    }
+
+    /// The other side has no memory of what it asked.
+    pub(in crate::resources) fn forget_offered(&mut self) {
+        self.offered = None;
+    }
+
+    /// Nothing is begun any more.
+    pub(in crate::resources) fn forget_requests(&mut self) {
+        self.wanted = None;
+        self.offered = None;
+    }
+
+    /// Who waits for an answer.
+    pub(in crate::resources) fn offered_by(&self) -> Option<&NodeName> {
+        self.offered.as_ref().map(|(from, _)| from)
+    }
+
+    /// The offer of another node that waits.
+    pub(in crate::resources) const fn take_offered(&mut self) -> Option<(NodeName, Request)> {
+        self.offered.take()
+    }
+
+    /// The request of a local program that waits.
+    pub(in crate::resources) const fn take_wanted(&mut self) -> Option<Request> {
+        self.wanted.take()
+    }
+
+    /// When the first of them has waited too long.
+    pub(in crate::resources) fn requests_until(&self) -> Option<Monotonic> {
+        let wanted = self.wanted.map(|request| request.until);
+        let offered = self.offered.as_ref().map(|(_, request)| request.until);
+        [wanted, offered].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_millis(seconds * 1000)
+    }
+
+    fn request(until: u64) -> Request {
+        Request::new(HoldingSet::LOCAL, at(until), false)
+    }
+
+    fn node() -> NodeName {
+        NodeName::new("node2").unwrap()
+    }
+
+    #[test]
+    fn a_legacy_giver_keeps_its_first_offer_while_that_is_open() {
+        let mut standby = Conversation::new();
+        for (now, until) in [(0, 9), (5, 14)] {
+            standby.answer_first_later(&node(), request(until), at(now));
+            assert_eq!(standby.requests_until(), Some(at(9)));
+        }
+        standby.answer_first_later(&node(), request(18), at(9));
+        assert_eq!(standby.take_offered(), Some((node(), request(18))));
+        assert_eq!(standby.offered_by(), None);
+    }
+
+    #[test]
+    fn requests_wait_no_longer_than_their_time() {
+        let mut standby = Conversation::new();
+        standby.ask_later(request(60));
+        standby.answer_later(&node(), request(9));
+        standby.forget_late_requests(at(9));
+        assert_eq!(standby.offered_by(), None);
+        assert_eq!(standby.requests_until(), Some(at(60)));
+        standby.forget_late_requests(at(60));
+        assert_eq!(standby.take_wanted(), None);
+    }
+
+    #[test]
+    fn a_state_that_is_entered_is_of_this_process() {
+        let mut standby = Conversation::new();
+        let (set, answered) = (HoldingSet::LOCAL, None);
+        standby.continues(Standby::Taking { set, answered });
+        assert!(standby.is_continued() && !standby.is_idle());
+        standby.enters(Standby::Idle { answered: None });
+        assert!(!standby.is_continued() && standby.is_idle());
+    }
+
+    #[test]
+    fn a_release_leaves_nothing_open() {
+        let mut standby = Conversation::new();
+        standby.ask_later(request(60));
+        standby.answer_later(&node(), request(9));
+        let (set, answered) = (HoldingSet::LOCAL, None);
+        standby.continues(Standby::Taking { set, answered });
+        standby.release();
+        assert!(standby.is_idle() && !standby.is_continued());
+        assert_eq!(standby.requests_until(), None);
+    }
+
+    /// It is numbered when it comes back to us: only a state that may still hear of it keeps that.
+    #[test]
+    fn an_offer_is_known_by_its_place() {
+        let mut standby = Conversation::new();
+        let place = Position::from_text("1.5").unwrap();
+        standby.offer_sent(place);
+        assert_eq!(standby.state().offer(), None);
+        let (set, sent) = (HoldingSet::LOCAL, None);
+        standby.enters(Standby::Giving {
+            set,
+            sent,
+            since: None,
+        });
+        standby.offer_sent(place);
+        assert_eq!(standby.state().offer(), Some(place));
+    }
+}
