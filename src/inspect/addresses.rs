@@ -142,7 +142,12 @@ mod tests {
             "{refused:?}"
         );
         assert_eq!(doubts.len(), 1, "{doubts:?}");
-        assert!(doubts[0].starts_with("/h:6: IPaddr2::10.77.0.7: 10.77.0.7/24 on eth0 is there"));
+        assert!(
+            doubts[0].starts_with(
+                "/h:6: IPaddr2::10.77.0.7: 10.77.0.7/24 on eth0 is on this host and its origin is unknown"
+            ),
+            "{doubts:?}"
+        );
         assert!(doubts[0].ends_with("ip addr del 10.77.0.7/24 dev eth0"));
     }
 
