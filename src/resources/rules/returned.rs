@@ -14,6 +14,7 @@
 use crate::notice::Notice;
 use crate::protocol::event::Action;
 use crate::protocol::field;
+use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
@@ -27,10 +28,21 @@ use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
-    /// has not released yet, a node that was not heard may have taken.
-    pub(in crate::resources) fn has_run_unheard(&mut self, node: &NodeName) {
+    /// has not released yet, a node may have taken that was not heard, or that goes on with what an
+    /// earlier process of it took.
+    pub(in crate::resources) fn may_run_ours(&mut self, node: &NodeName) {
         if !self.nice() && self.stopping() {
-            self.others_may_run_them(&format!("node {node} may have run all along"));
+            self.others_may_run_them(&format!("node {node} may run them as well"));
+        }
+    }
+
+    /// The same when a stop is asked for, or communication comes up after that: `unknown` groups run here,
+    /// and nobody has said whether another node runs them.
+    pub(in crate::resources) fn others_may_run(&mut self, unknown: &[GroupKey]) {
+        let any = unknown.iter().any(|key| self.groups.runs(key));
+        if any && !self.nice() && !self.other.all_gone() {
+            let why = "the other node has not said that it does not run them";
+            self.others_may_run_them(why);
         }
     }
 
@@ -50,9 +62,10 @@ impl ResourceState {
             peer.understands(message.text(field::SYSTOLE));
             peer.counts_by(&message);
             self.peer_status(node, old, new);
-            // To a process that was begun anew while its groups ran, the other node has no status yet.
-            if matches!(old, NodeStatus::Dead | NodeStatus::Init) && new == NodeStatus::Active {
-                self.has_run_unheard(node);
+            // Whatever its status was: to a process that was begun anew while its groups ran, the other node
+            // has none yet; and the other one may be such a process, and run on what it had taken.
+            if old != NodeStatus::Active && new == NodeStatus::Active {
+                self.may_run_ours(node);
             }
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy();
@@ -176,13 +189,15 @@ impl ResourceState {
         self.way_given(node);
         if was_dead {
             self.hold_takeovers(node);
-            self.has_run_unheard(node);
         }
         self.note_unreported(node, was_dead);
         // Its status stays until a change is told: when the first word heard of the new run is
         // the one we knew, there is none. Spec: docs/protocol/membership.md, 16.3.
         let active = self.other.peer(node).is_some_and(Peer::is_active);
         self.other.begins_run(node);
+        if was_dead || active {
+            self.may_run_ours(node);
+        }
         self.take_back_given();
         // What failed there may start in its new run.
         self.groups.forget_passed_on();

@@ -159,7 +159,8 @@ impl ResourceState {
     pub(in crate::resources) fn begin_legacy(&mut self) {
         self.run.enters(Phase::Stable);
         if self.stopping() {
-            return;
+            // Asked for now nothing can be: what an earlier process started may run there as well.
+            return self.others_may_run(&self.groups.keys_of(HoldingSet::ALL));
         }
         let left: Vec<NodeName> = self
             .other

@@ -57,6 +57,7 @@ impl ResourceState {
         self.stop_when_cut_off();
         self.standby.forget_requests();
         self.groups.forget_all_trouble();
+        let asked = self.groups.all_asked();
         self.groups.forget_all_asked();
         // What is being started comes to its end; nothing else begins.
         self.groups.refuse_starts();
@@ -69,6 +70,7 @@ impl ResourceState {
         if reason == StopReason::Release {
             self.stop_without_waiting();
         }
+        self.others_may_run(&asked);
     }
 
     /// Begins a wanted stop as soon as nothing is in the way.

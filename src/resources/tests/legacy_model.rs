@@ -290,3 +290,84 @@ fn a_stop_does_not_wait_beside_a_node_that_was_not_heard() {
         "{said:?}"
     );
 }
+
+/// `a` began anew in place with both groups running; the script of `b` has an order of before in hand. It is
+/// stopped, and asks for nothing any more.
+fn successor_with_a_script_in_hand() -> Core {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.state
+        .resume(HoldingSet::NONE, ["a", "b"].map(GroupKey::new));
+    core.state.finish([GroupKey::new("b")]);
+    core.wait(1);
+    assert!(core.said().contains(&"start b".to_owned()));
+    core
+}
+
+fn releases_at_once(core: &mut Core) {
+    let said = core.said();
+    for line in ["drop addresses", "stop a"] {
+        assert!(said.iter().any(|it| it == line), "{line}: {said:?}");
+    }
+}
+
+/// The other node took our groups while we did not run, and began anew in place as well: it comes by `init`
+/// and `up`, and never was dead to us. It asks for its own groups only. Simulator: legacy-failback, seed
+/// 90001209.
+#[test]
+fn a_stop_does_not_wait_beside_a_node_that_goes_on_with_what_it_took() {
+    let mut core = successor_with_a_script_in_hand();
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request-resp a no");
+    // That of `a` comes to its end at once.
+    core.in_flight.rotate_left(1);
+    core.end(GroupOutcome::Started);
+    core.stop();
+    assert!(!core.said().contains(&"stop a".to_owned()));
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: false,
+    });
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    releases_at_once(&mut core);
+}
+
+/// The same, and the other node was active before we could ask it.
+#[test]
+fn a_stop_before_communication_is_up_does_not_wait_after_that() {
+    let mut core = successor_with_a_script_in_hand();
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.stop();
+    core.said();
+    core.input(ResourceInput::CommUp);
+    releases_at_once(&mut core);
+}
+
+/// The same, and our request is not answered when the stop comes: nobody would repeat it.
+#[test]
+fn a_stop_does_not_wait_behind_a_request_without_an_answer() {
+    let mut core = successor_with_a_script_in_hand();
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    assert!(core.said().contains(&"ip-request a".to_owned()));
+    core.stop();
+    releases_at_once(&mut core);
+}
+
+/// With an answer it waits for the script in hand, as legacy does.
+#[test]
+fn a_stop_waits_for_scripts_when_the_other_node_runs_nothing_of_ours() {
+    let mut core = successor_with_a_script_in_hand();
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request-resp a no");
+    core.in_flight.rotate_left(1);
+    core.end(GroupOutcome::Started);
+    core.said();
+    core.stop();
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("stop ")),
+        "{said:?}"
+    );
+}
