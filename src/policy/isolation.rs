@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | Linked | shortly before the peer's dead time, isolated | withdraw addresses, to Withdrawn |
 //! | Linked | the same, and the call comes late | to Doubting: unread messages may be from the peer |
-//! | Doubting | half the margin is over | withdraw addresses, to Withdrawn |
+//! | Doubting | half the margin is over, or the peer's dead time is, whichever comes first | withdraw addresses, to Withdrawn |
 //! | Doubting | the peer or a ping node is received | to Linked |
 //! | Withdrawn | the peer or a ping node is received | restore addresses, to Linked |
 //! | Linked, Doubting | the peer's dead time is over, isolated | withdraw addresses, release, to Released |
@@ -16,7 +16,9 @@
 //!
 //! Only Doubting waits because we are late: the other node counts from the last message that it received,
 //! whether we are late or not. There is one doubt for each silence, so that a machine that is late all the
-//! time withdraws as well.
+//! time withdraws as well. A doubt does not last beyond the peer's dead time: the call that ends it may come
+//! as late as the one before, and the peer takes the addresses then. A node that is called only after that
+//! doubts all the same: it has stood still, and most likely messages of all nodes wait unread.
 //!
 //! A process that was restarted in place and holds nothing acts as if it had received all nodes at that
 //! moment: the process before it may have released because it was cut off, which is not recorded.
@@ -158,6 +160,8 @@ impl Isolation {
             (_, None) => (State::Linked, None),
             (State::Linked, Some(since)) if self.now.since(since) > read / 2 => {
                 let until = self.now + read;
+                let end = self.end_of_dead_time().filter(|end| *end > self.now);
+                let until = end.map_or(until, |end| until.min(end));
                 (State::Doubting { until }, None)
             }
             (State::Doubting { until }, Some(_)) if self.now < *until => (self.state.clone(), None),
@@ -224,6 +228,11 @@ impl Isolation {
             .filter_map(|ping| Some(ping.heard? + self.quiet()));
         let due = peer.due?;
         Some(silent.max().map_or(due, |silent| due.max(silent)))
+    }
+
+    /// From when on the peer, if it heard us as long as we heard it, holds us for dead.
+    fn end_of_dead_time(&self) -> Option<Monotonic> {
+        Some(self.peer()?.due? + margin(self.keepalive))
     }
 
     /// Since when this node may be cut off.

@@ -139,7 +139,7 @@ fn a_peer_that_has_left_or_is_dead_dies_as_ever() {
 /// them is over, once for each silence, however late further calls come.
 #[test]
 fn a_call_that_comes_late_waits_for_what_is_unread_once() {
-    for late in [200, 2_000, 30_000] {
+    for late in [200, 500, 2_000, 30_000] {
         let mut scene = Scene::new();
         let called = 13_500 + late;
         assert_eq!(scene.at(called), None, "{late}");
@@ -150,6 +150,25 @@ fn a_call_that_comes_late_waits_for_what_is_unread_once() {
     }
     let mut scene = Scene::new();
     assert_eq!(scene.at(13_600), Some(Step::Withdraw), "nearly in time");
+}
+
+/// The peer takes the addresses at 14 s, and the next call comes as late as this one. Simulator: isolation,
+/// seed 90003264.
+#[test]
+fn doubt_ends_with_the_dead_time_of_the_peer() {
+    for late in [260, 400, 499] {
+        let mut scene = Scene::new();
+        assert_eq!(scene.at(13_500 + late), None, "{late}");
+        assert_eq!(scene.watch.next_deadline(), Some(ms(14_000)), "{late}");
+        assert_eq!(scene.at(14_000 + late), Some(Step::Withdraw), "{late}");
+    }
+    // The ping node was heard longer: the peer does not wait for that.
+    let mut scene = Scene::new();
+    scene.pings = vec![Some(11_850)];
+    assert_eq!(scene.at(13_800), None, "it answers, for all we know");
+    assert_eq!(scene.watch.next_deadline(), Some(ms(13_850)));
+    assert_eq!(scene.at(13_990), None);
+    assert_eq!(scene.watch.next_deadline(), Some(ms(14_000)));
 }
 
 #[test]
