@@ -136,6 +136,10 @@ impl ResourceState {
             self.timers.clear(Timer::Own);
             self.run.takes_settling();
         }
+        if self.other.all_gone() {
+            // What is held, does not run here and waited for its word. It may be back in a moment, and silent.
+            self.groups.the_moment_is_good(self.now);
+        }
         if yields {
             // It may hear us, and shall know at once.
             self.tell_weight();

@@ -344,3 +344,22 @@ fn an_interrupted_start_may_fail() {
     core.fail_start();
     assert_eq!(core.state.held_groups().count(), 0);
 }
+
+/// A process that began anew holds a group that does not run, and waits for the report of the other node,
+/// which dies instead. It was looked at again up to a second later; by then the other node was back, and its
+/// messages were lost. Simulator: revived, seed 90006856.
+#[test]
+fn what_waits_for_the_report_of_a_node_that_dies_is_started_then() {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.state.resume(HoldingSet::ALL, [GroupKey::new("a")]);
+    core.state.finish([]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.wait(500);
+    core.said();
+    core.dies("b");
+    // The next input of all, long before a second is over.
+    core.wait(1);
+    let said = core.said();
+    assert!(said.contains(&"start b".to_owned()), "{said:?}");
+}
