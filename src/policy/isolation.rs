@@ -18,7 +18,7 @@
 //! whether we are late or not. There is one doubt for each silence, so that a machine that is late all the
 //! time withdraws as well. A doubt does not last beyond the peer's dead time: the call that ends it may come
 //! as late as the one before, and the peer takes the addresses then. A node that is called only after that
-//! doubts all the same: it has stood still, and most likely messages of all nodes wait unread.
+//! doubts all the same: it has stood still, and most likely messages are unread.
 //!
 //! A process that was restarted in place and holds nothing acts as if it had received all nodes at that
 //! moment: the process before it may have released because it was cut off, which is not recorded.

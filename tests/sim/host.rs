@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use systole::node::Node;
+use systole::notice::Notice;
 use systole::protocol::event::{Action, Event, GroupOrder, Origin};
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
@@ -432,6 +433,7 @@ impl World {
                     self.crash(host);
                 }
             }
+            Action::Notice(Notice::LostALot { .. }) => self.judge.mark_given_up(host),
             Action::Notice(_)
             | Action::RunHook(_)
             | Action::LinkChanged { .. }

@@ -274,6 +274,14 @@ impl Beats {
         self.bad_at.max(lost)
     }
 
+    /// Whether the other node runs, and one of the two could not hear the other, or lost something, less than an
+    /// exchange ago.
+    pub fn waits_for_word(&self, host: usize, now: Micros) -> bool {
+        let other = 1 - host.min(1);
+        let longest = self.exchange(host, other).unwrap_or(self.slack);
+        self.up_since[other].is_some() && now <= self.bad_until() + longest
+    }
+
     /// Two heartbeats, and what slow paths add.
     pub fn notice_time(&self) -> Micros {
         2 * self.keepalives.iter().copied().max().unwrap_or(0) + self.slack

@@ -11,6 +11,8 @@ pub struct Marks {
     /// `verdicts[by][of]`: how often a node has called another dead.
     verdicts: Vec<Vec<u64>>,
     heard: BTreeSet<(usize, u64)>,
+    /// What a host has given up, and said so.
+    given_up: BTreeSet<(usize, u64)>,
     /// Mark, sender, and the situation when it was sent.
     owed: BTreeMap<u64, Owed>,
 }
@@ -28,6 +30,7 @@ impl Marks {
             lives: vec![0; nodes],
             verdicts: vec![vec![0; nodes]; nodes],
             heard: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             owed: BTreeMap::new(),
         }
     }
@@ -35,6 +38,7 @@ impl Marks {
     pub fn started(&mut self, host: usize) {
         self.lives[host] += 1;
         self.heard.retain(|(by, _)| *by != host);
+        self.given_up.retain(|(by, _)| *by != host);
     }
 
     /// Messages of the run before that the other node misses can no longer be asked for.
@@ -66,12 +70,18 @@ impl Marks {
         (!first).then(|| format!("node{} heard mark {mark} twice", host + 1))
     }
 
+    /// More is missing there than can be asked for: it gives all of it up, as legacy does.
+    pub fn gives_up(&mut self, host: usize) {
+        let open = self.owed.iter().filter(|(_, owed)| owed.from != host);
+        self.given_up.extend(open.map(|(mark, _)| (host, *mark)));
+    }
+
     /// A mark whose sender and receiver have known each other ever since.
     pub fn missed(&self) -> Option<String> {
         self.owed.iter().find_map(|(mark, owed)| {
             let known = owed.lives == self.lives && owed.verdicts == self.verdicts;
-            let missing =
-                (0..self.lives.len()).find(|host| !self.heard.contains(&(*host, *mark)))?;
+            let there = |it: &(usize, u64)| self.heard.contains(it) || self.given_up.contains(it);
+            let missing = (0..self.lives.len()).find(|host| !there(&(*host, *mark)))?;
             known.then(|| {
                 let from = owed.from + 1;
                 format!("node{} never heard mark {mark} of node{from}", missing + 1)

@@ -222,6 +222,11 @@ impl Judge {
         self.found(now, finding);
     }
 
+    /// A host has said that it has lost a lot of messages.
+    pub fn mark_given_up(&mut self, host: usize) {
+        self.marks.gives_up(host);
+    }
+
     /// At the end, when all lost messages have been sent again.
     pub fn check_marks(&mut self, now: Micros) {
         let finding = self.marks.missed();
@@ -338,6 +343,11 @@ impl Judge {
 
     /// The report of a node about a group, and the truth.
     pub fn look_at_word(&mut self, host: usize, group: usize, word: Word, now: Micros) {
+        let word = if self.beats.waits_for_word(host, now) {
+            word.excused()
+        } else {
+            word
+        };
         let finding = self.words.look(host, group, word, now);
         self.found(now, finding);
     }

@@ -19,6 +19,28 @@ pub enum Word {
     },
 }
 
+impl Word {
+    /// The other host lives, may run the group, and cannot say so: it is not started beside that.
+    pub fn excused(self) -> Self {
+        match self {
+            Self::Settled {
+                holds,
+                runs,
+                whole,
+                address,
+                ..
+            } => Self::Settled {
+                holds,
+                runs,
+                whole,
+                address,
+                able: false,
+            },
+            Self::Moves => self,
+        }
+    }
+}
+
 /// How long a difference may last: checks are a second apart, and a report comes after the work.
 const GRACE: Micros = 3 * SECOND;
 
