@@ -14,7 +14,6 @@
 use crate::notice::Notice;
 use crate::protocol::event::Action;
 use crate::protocol::field;
-use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
@@ -27,25 +26,6 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
-    /// has not released yet, a node may have taken that was not heard, or that goes on with what an
-    /// earlier process of it took.
-    pub(in crate::resources) fn may_run_ours(&mut self, node: &NodeName) {
-        if !self.nice() && self.stopping() {
-            self.others_may_run_them(&format!("node {node} may run them as well"));
-        }
-    }
-
-    /// The same when a stop is asked for, or communication comes up after that: `unknown` groups run here,
-    /// and nobody has said whether another node runs them.
-    pub(in crate::resources) fn others_may_run(&mut self, unknown: &[GroupKey]) {
-        let any = unknown.iter().any(|key| self.groups.runs(key));
-        if any && !self.nice() && !self.other.all_gone() {
-            let why = "the other node has not said that it does not run them";
-            self.others_may_run_them(why);
-        }
-    }
-
     /// A status word changed.
     pub(in crate::resources) fn status_changed(
         &mut self,
