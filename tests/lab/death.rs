@@ -173,8 +173,9 @@ pub fn killed(kinds: [Kind; 2]) {
     watched.nothing_moved();
     let guardian = guardians(&watched.pair, "node1").remove(0);
     let resident = resident_kb(&watched.pair, "node1", &guardian);
-    // 1.5 MB; a program without optimisation has larger and more scattered code.
-    let limit = if cfg!(debug_assertions) { 3584 } else { 1536 };
+    // 1.5 MB. A program without optimisation has larger and more scattered code, of which the kernel maps 64 kB at each
+    // access: it varies with every change of the program.
+    let limit = if cfg!(debug_assertions) { 6144 } else { 1536 };
     assert!(resident <= limit, "the guardian has {resident} kB");
     watched.stops_in_order();
 }
