@@ -19,22 +19,25 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Kept {
     words: Vec<String>,
-    json: Option<Result<NodeState, BadState>>,
+    /// Not read before somebody wants the state. A guardian passes the words on and wants to stay small.
+    json: Option<String>,
 }
 
 impl Kept {
     fn of(lines: Lines) -> Self {
-        let json = lines.json.as_deref().map(NodeState::from_json);
-        Self {
-            words: lines.words,
-            json,
-        }
+        let Lines { words, json } = lines;
+        Self { words, json }
+    }
+
+    /// As JSON says it, where there is some.
+    fn state(&self) -> Option<Result<NodeState, BadState>> {
+        self.json.as_deref().map(NodeState::from_json)
     }
 
     /// Why the state in the file cannot be used, where only the words are left.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
-        let why = self.json.as_ref()?.as_ref().err()?;
+        let why = self.state()?.err()?;
         Some(format!(
             "the state in it cannot be used: {why}: only what its other words say is known"
         ))
@@ -51,7 +54,7 @@ impl Kept {
     /// # Errors
     /// [`NotOurs`]: nobody knows it.
     pub fn into_state(self) -> Result<NodeState, NotOurs> {
-        match self.json {
+        match self.state() {
             Some(Ok(state)) => Ok(state),
             _ => words::state_of(&self.words),
         }
@@ -70,7 +73,7 @@ pub fn read(path: &Path) -> io::Result<Kept> {
         let state = NodeState::from_json(&text).map_err(io::Error::other)?;
         return Ok(Kept {
             words: words::words(&state, None),
-            json: Some(Ok(state)),
+            json: Some(text),
         });
     }
     let Some(lines) = text.strip_suffix('\n') else {
@@ -90,7 +93,7 @@ pub fn handed_over(path: &Path, told: Vec<String>) -> (Option<NodeState>, Option
     let counts = kept.unwrap_or(told);
     let complaint = counts.complaint();
     let complaint = complaint.map(|text| format!("{}: {text}", path.display()));
-    (counts.json.and_then(Result::ok), complaint)
+    (counts.state().and_then(Result::ok), complaint)
 }
 
 /// The file, and what stands in it.
