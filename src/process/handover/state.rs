@@ -199,6 +199,20 @@ impl NodeState {
             .map(|(key, _)| key)
     }
 
+    /// Groups that were taken out of haresources while they ran, and are in it again: nobody gave an order for them
+    /// meanwhile, so that only their scripts know what became of them.
+    fn back_again<'a>(&'a self, now: &'a [ResourceGroup]) -> impl Iterator<Item = &'a GroupKey> {
+        // An older program does not say whose any group is.
+        let is_known = self.groups.values().any(|group| group.whose.is_some());
+        let groups = self.groups.iter();
+        groups
+            .filter(move |(key, group)| {
+                let is_back = group.whose.is_none() && now.iter().any(|it| it.key == **key);
+                is_known && group.may_run && is_back
+            })
+            .map(|(key, _)| key)
+    }
+
     /// What a successor goes on with, by the haresources that counts now.
     #[must_use]
     pub fn resume(&self, local: &NodeName, groups: &[ResourceGroup], road: Road) -> Resume {
@@ -209,7 +223,11 @@ impl NodeState {
                 .collect(),
             holding: self.holding,
             running: self.may_run().cloned().collect(),
-            unfinished: self.unfinished().cloned().collect(),
+            unfinished: self
+                .unfinished()
+                .chain(self.back_again(groups))
+                .cloned()
+                .collect(),
         };
         if road != Road::InPlace {
             before = before.after_death(local, groups);

@@ -212,3 +212,26 @@ fn only_what_is_named_is_unfinished_and_nothing_is_kept_of_a_group_that_is_gone(
     );
     assert!(state.groups.contains_key(&first), "it is in haresources");
 }
+
+/// While it was gone, a person stopped it by hand, as the log line about it says. It is not taken for running.
+#[test]
+fn a_group_that_is_back_in_haresources_is_looked_at() {
+    let alpha = NodeName::new("alpha").unwrap();
+    let both = [group("alpha", "a"), group("alpha", "b")];
+    let called = Called::default();
+    let mut state = NodeState::begin(called, &alpha, &both, None);
+    state.holding = HoldingSet::LOCAL;
+    state.group(&GroupKey::new("a")).may_run = true;
+    state.group(&GroupKey::new("b")).may_run = true;
+    let without = state.resume(&alpha, &both[..1], Road::InPlace);
+    assert_eq!(without.unfinished, []);
+    let state = NodeState::begin(called, &alpha, &both[..1], Some(&without));
+    let back = state.resume(&alpha, &both, Road::InPlace);
+    assert_eq!(keys(back.unfinished.iter()), ["b"]);
+    // Settled, it is like any other.
+    let state = NodeState::begin(called, &alpha, &both, Some(&back));
+    let mut settled = state.clone();
+    settled.group(&GroupKey::new("b")).unfinished = false;
+    let again = settled.resume(&alpha, &both, Road::InPlace);
+    assert_eq!(again.unfinished, []);
+}
