@@ -45,6 +45,10 @@ impl ResourceState {
             self.ask_for_own();
         }
         let result = message.text(field::RESULT);
+        let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
+        if ours && over {
+            self.may_run_ours(from);
+        }
         if ours && matches!(result, Some("bad" | "badhost")) {
             self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
@@ -54,7 +58,6 @@ impl ResourceState {
                 && peer.is_active()
                 && Position::of(message) > peer.newest_report()
         });
-        let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
         if ours && over && current && self.nice() && self.other.is_pair() && self.weight().runs > 0
         {
             // It takes them, and may not hear our next run for a while.

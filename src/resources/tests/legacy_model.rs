@@ -332,6 +332,21 @@ fn a_stop_does_not_wait_beside_a_node_that_goes_on_with_what_it_took() {
     releases_at_once(&mut core);
 }
 
+/// It answered every request and is active all along, and does not receive us any more: it declares us dead.
+#[test]
+fn a_stop_does_not_wait_beside_a_node_that_takes_ours() {
+    let mut core = successor_with_a_script_in_hand();
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request-resp a no");
+    core.in_flight.rotate_left(1);
+    core.end(GroupOutcome::Started);
+    core.stop();
+    assert!(!core.said().contains(&"stop a".to_owned()));
+    core.hear("b", "stonith a n_stnth");
+    releases_at_once(&mut core);
+}
+
 /// The same, and the other node was active before we could ask it.
 #[test]
 fn a_stop_before_communication_is_up_does_not_wait_after_that() {
