@@ -119,6 +119,8 @@ impl Reader {
                 if self.limiter.pass("broken messages in the FIFO", now) {
                     warn!(%path, %error, "broken message in the FIFO");
                 }
+                // One read may hold thousands of these, and each costs a search: other actors have their turn.
+                tokio::task::yield_now().await;
             }
         }
     }
