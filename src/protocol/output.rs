@@ -127,6 +127,14 @@ pub enum ResourceEvent {
         /// The message.
         message: Message,
     },
+    /// An `ip-request-resp` of a node to itself: it takes a group without asking anybody. With reports
+    /// of what runs where that is normal. Spec: docs/protocol/resources.md, 9.7.
+    AnswersItself {
+        /// Which node.
+        node: NodeName,
+        /// The message.
+        message: Message,
+    },
     /// A node was silent for its dead time and is declared dead. Spec: docs/protocol/membership.md,
     /// 5.
     NodeDead {

@@ -178,6 +178,9 @@ impl ResourceState {
                     peer.understands_in_new_run(words.as_deref());
                 }
             }
+            ResourceEvent::AnswersItself { node, message } => {
+                self.on_answer_to_itself(&node, &message);
+            }
             ResourceEvent::HaresourcesCompared { node, differing } => {
                 self.other.known(&node).file_compared(differing);
             }

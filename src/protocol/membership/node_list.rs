@@ -27,10 +27,16 @@ fn names(text: &str) -> Option<Vec<NodeName>> {
 }
 
 impl Membership {
-    /// `reqnodes`: answered in any state, else a legacy peer stays `up` for ever.
+    /// `reqnodes`: answered in any state, else a legacy peer stays `up` for ever. A legacy node hears
+    /// first that we are active: with the answer it becomes active, and with `auto_failback legacy` it
+    /// asks for its groups only if it knows of an active node then.
     pub(super) fn take_list_request(&mut self, heard: &Heard, now: Now, out: &mut Vec<Output>) {
         if heard.own {
             return;
+        }
+        let asker = self.nodes.get(heard.index);
+        if self.status == NodeStatus::Active && !asker.is_some_and(super::Node::is_systole_peer) {
+            self.emit_status(now, out);
         }
         let list: String = self
             .nodes

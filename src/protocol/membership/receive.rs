@@ -39,6 +39,20 @@ pub(super) struct Heard {
     pub(super) seq: Sequence,
 }
 
+/// A legacy owner that counts nobody else as active answers itself instead of asking: it takes that
+/// group now. Spec: docs/protocol/resources.md, 9.7.
+fn note_answer_to_itself(heard: &Heard, message: &Message, out: &mut Vec<Output>) {
+    let to_itself = message
+        .text(field::DEST)
+        .is_some_and(|dest| heard.name.as_str() == dest);
+    if message.kind() == Some(kind::IP_REQUEST_RESP) && to_itself {
+        out.push(Output::Resource(ResourceEvent::AnswersItself {
+            node: heard.name.clone(),
+            message: message.clone(),
+        }));
+    }
+}
+
 impl Membership {
     /// One verified message from a medium, from the required fields on.
     pub(super) fn take_message(
@@ -341,7 +355,11 @@ impl Membership {
         }
         match verdict {
             Verdict::Keep if self.is_for_us(message, true) => Verdict::Keep,
-            Verdict::Keep | Verdict::Drop => Verdict::Drop,
+            Verdict::Keep => {
+                note_answer_to_itself(heard, message, out);
+                Verdict::Drop
+            }
+            Verdict::Drop => Verdict::Drop,
             other @ (Verdict::Duplicate | Verdict::Early) => other,
         }
     }

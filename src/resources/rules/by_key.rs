@@ -40,20 +40,13 @@ impl ResourceState {
             self.warn(format!("request of {from} for group {key} ignored: {why}"));
             return self.decide(format!("does not give group {key} to {from}"), why);
         }
-        // It is the other node's now: no further attempt here.
+        if self.groups.runs(&key) {
+            return self.let_have(from, key, format!("{from} asks for it"));
+        }
         self.groups.forget_trouble(&key);
         self.groups.withdraw_starts(&key);
-        if !self.groups.runs(&key) {
-            self.note_given(&key);
-            self.answer_request(from, word, false);
-        } else if self.groups.admits_hand_over(from, &key) {
-            let purpose = Purpose::HandOver {
-                to: from.clone(),
-                key: key.clone(),
-            };
-            self.decide(format!("stops group {key}"), format!("{from} asks for it"));
-            self.groups.begin(purpose, [key], GroupOrder::Stop);
-        }
+        self.note_given(&key);
+        self.answer_request(from, word, false);
     }
 
     /// It may be started there from now on: not by us, although we hold its half.
@@ -61,6 +54,52 @@ impl ResourceState {
         let side = self.groups.side_of(key);
         if self.nice() && side.is_some_and(|side| self.duty.holds(side)) {
             self.groups.give_by_key(key);
+        }
+    }
+
+    /// A legacy owner that is back takes its group without asking: it counted us as not active. It
+    /// starts it now, so it is stopped here. With reports of what runs where, the same words are said at
+    /// each start and mean nothing. Spec: docs/protocol/resources.md, 9.7, [D].
+    pub(in crate::resources) fn on_answer_to_itself(&mut self, from: &NodeName, message: &Message) {
+        let granted = message.text(field::OK) == Some("OK");
+        let takes = granted && message.text(field::WEOWN) == Some("yes");
+        let Some(key) = message.text(field::IPADDR).map(GroupKey::new) else {
+            return;
+        };
+        let its_own = self.groups.keys_owned_by(from).contains(&key);
+        if self.nice() || !takes || !its_own || self.other.is_dead(from) {
+            return;
+        }
+        let nothing_left = self.stopping() && self.run.phase() == Phase::Shutdown;
+        if nothing_left || !self.groups.runs(&key) {
+            self.groups.withdraw_starts(&key);
+            return;
+        }
+        if self.freeze.is_on() {
+            let text = format!(
+                "{from} takes its group {key} without asking, and it runs here: frozen, so it is not \
+                 stopped and runs on both nodes (systole thaw ends the freeze)"
+            );
+            return self.error(text);
+        }
+        self.warn(format!(
+            "{from} takes its group {key} without asking: it is stopped here"
+        ));
+        self.let_have(from, key, format!("{from} takes it"));
+    }
+
+    /// Stops a group for another node, which is told when that is done.
+    fn let_have(&mut self, to: &NodeName, key: GroupKey, why: String) {
+        // It is the other node's now: no further attempt here.
+        self.groups.forget_trouble(&key);
+        self.groups.withdraw_starts(&key);
+        if self.groups.admits_hand_over(to, &key) {
+            let purpose = Purpose::HandOver {
+                to: to.clone(),
+                key: key.clone(),
+            };
+            self.decide(format!("stops group {key}"), why);
+            self.groups.begin(purpose, [key], GroupOrder::Stop);
         }
     }
 

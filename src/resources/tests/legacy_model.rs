@@ -72,6 +72,68 @@ fn a_group_is_handed_over_only_when_it_is_stopped() {
     );
 }
 
+/// A legacy owner that counted us as not active when it came back asks nobody: it answers itself, as it
+/// does when it is alone. In the lab this made two owners.
+#[test]
+fn an_owner_that_answers_itself_gets_its_group() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.returns("b");
+    core.said();
+    core.hear_answer_to_itself("b", "b", "yes");
+    let said = core.said();
+    assert!(said.contains(&"stop b".to_owned()), "{said:?}");
+    core.finish();
+    let said = core.said();
+    assert!(!said.contains(&"start b".to_owned()), "{said:?}");
+    assert!(
+        !core
+            .state
+            .held_groups()
+            .any(|key| *key == GroupKey::new("b"))
+    );
+}
+
+/// What a node says about a group that is ours by haresources, or that does not run here, stops nothing,
+/// and no word of a node that counts as dead does.
+#[test]
+fn an_answer_to_itself_stops_only_the_group_of_that_owner() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.said();
+    core.hear_answer_to_itself("b", "b", "yes");
+    core.returns("b");
+    core.said();
+    core.hear_answer_to_itself("b", "a", "yes");
+    core.hear_answer_to_itself("b", "b", "no");
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("stop")),
+        "{said:?}"
+    );
+}
+
+/// With reports of what runs where, the same words are said at each start: they mean nothing.
+#[test]
+fn an_answer_to_itself_means_nothing_beside_reports() {
+    let mut core = Core::with(&settings(&["a", "b"], AutoFailback::Off));
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    core.finish();
+    core.returns("b");
+    core.said();
+    core.hear_answer_to_itself("b", "b", "yes");
+    let said = core.said();
+    assert!(
+        !said.iter().any(|line| line.starts_with("stop")),
+        "{said:?}"
+    );
+}
+
 /// The node that is being taken over comes back in the middle. No report will ever say what it runs,
 /// so no pause ends in a start: the owner asks. Simulator: seed 218 with isolation.
 #[test]

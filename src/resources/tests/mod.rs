@@ -230,6 +230,19 @@ impl Core {
         }
     }
 
+    /// Feeds `ip-request-resp GROUP WEOWN` that `from` sends to itself.
+    pub(super) fn hear_answer_to_itself(&mut self, from: &str, group: &str, weown: &str) {
+        let message = Message::new("ip-request-resp")
+            .with(field::DEST, from)
+            .with(field::IPADDR, group)
+            .with(field::WEOWN, weown)
+            .with(field::OK, "OK");
+        self.event(ResourceEvent::AnswersItself {
+            node: name(from),
+            message,
+        });
+    }
+
     /// Feeds `kind [set] [isstable] [info]` as a message of `from`.
     pub(super) fn hear(&mut self, from: &str, text: &str) {
         let words: Vec<&str> = text.split(' ').collect();

@@ -403,6 +403,7 @@ impl LegacyNode {
                 }
             }
             ResourceEvent::Speaks { .. }
+            | ResourceEvent::AnswersItself { .. }
             | ResourceEvent::HaresourcesCompared { .. }
             | ResourceEvent::NodeStatusChanged { .. }
             | ResourceEvent::NodeRestarted { .. }

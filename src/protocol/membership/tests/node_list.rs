@@ -2,7 +2,7 @@
 
 use super::harness::{Alone, at, beta_status, from_beta, name, notices, sent, settings, silent};
 use crate::protocol::event::Origin;
-use crate::protocol::field::{DEL_NODE_LIST, DEST, NODE, NODE_LIST, SITE, SRC, WEIGHT};
+use crate::protocol::field::{DEL_NODE_LIST, DEST, NODE, NODE_LIST, SITE, SRC, ST, WEIGHT};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
@@ -55,6 +55,39 @@ fn the_list_is_given_in_any_state() {
             "{answer:?}"
         );
     }
+}
+
+/// A legacy node is `active` with the answer, and then counts who else is. Of us it had heard nothing
+/// yet: it took its groups without a question while we ran them.
+#[test]
+fn a_node_that_asks_for_the_list_hears_our_status_first() {
+    let mut active = Alone::active();
+    let answer = sent(
+        &active.hear(from_beta("reqnodes", GEN, 4).with(DEST, "alpha")),
+        &[ST],
+    );
+    let place = |kind: &str| answer.iter().position(|line| line.starts_with(kind));
+    let (status, list) = (place("status st=active"), place("repnodes"));
+    assert!(status.is_some() && status < list, "{answer:?}");
+}
+
+/// The only message to another node that counts here: an owner grants itself its group.
+#[test]
+fn an_answer_of_a_node_to_itself_is_reported() {
+    let answer = |seq, to: &str| from_beta("ip-request-resp", GEN, seq).with(DEST, to);
+    let told = |out: &[Output]| {
+        let of_beta = |output: &&Output| matches!(output, Output::Resource(ResourceEvent::AnswersItself { node, .. }) if *node == name("beta"));
+        out.iter().filter(of_beta).count()
+    };
+    let mut alone = Alone::active();
+    assert_eq!(told(&alone.hear(answer(4, "beta"))), 1);
+    assert_eq!(told(&alone.hear(answer(4, "beta"))), 0, "a second copy");
+    assert_eq!(told(&alone.hear(answer(5, "gamma"))), 0);
+    assert_eq!(
+        told(&alone.hear(answer(6, "alpha"))),
+        0,
+        "an ordinary answer"
+    );
 }
 
 #[test]
