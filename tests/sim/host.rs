@@ -433,7 +433,12 @@ impl World {
                     self.crash(host);
                 }
             }
-            Action::Notice(Notice::LostALot { .. }) => self.judge.mark_given_up(host),
+            Action::Notice(Notice::LostALot { node }) => {
+                let of = self.hosts.iter().position(|h| *h.name.as_str() == node);
+                if let Some(of) = of {
+                    self.judge.mark_given_up(host, of);
+                }
+            }
             Action::Notice(_)
             | Action::RunHook(_)
             | Action::LinkChanged { .. }

@@ -274,12 +274,15 @@ impl Beats {
         self.bad_at.max(lost)
     }
 
-    /// Whether the other node runs, and one of the two could not hear the other, or lost something, less than an
-    /// exchange ago.
+    /// Whether the other node runs, the node has not declared it dead, and one of the two could not hear the other,
+    /// or a message between them was lost, less than an exchange ago.
     pub fn waits_for_word(&self, host: usize, now: Micros) -> bool {
         let other = 1 - host.min(1);
         let longest = self.exchange(host, other).unwrap_or(self.slack);
-        self.up_since[other].is_some() && now <= self.bad_until() + longest
+        let lost = self.lost[host][other].max(self.lost[other][host]);
+        self.up_since[other].is_some()
+            && self.dead_since[host][other].is_none()
+            && now <= self.bad_at.max(lost) + longest
     }
 
     /// Two heartbeats, and what slow paths add.

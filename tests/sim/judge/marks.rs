@@ -70,9 +70,9 @@ impl Marks {
         (!first).then(|| format!("node{} heard mark {mark} twice", host + 1))
     }
 
-    /// More is missing there than can be asked for: it gives all of it up, as legacy does.
-    pub fn gives_up(&mut self, host: usize) {
-        let open = self.owed.iter().filter(|(_, owed)| owed.from != host);
+    /// More is missing there of another node than can be asked for: it gives all of that up, as legacy does.
+    pub fn gives_up(&mut self, host: usize, of: usize) {
+        let open = self.owed.iter().filter(|(_, owed)| owed.from == of);
         self.given_up.extend(open.map(|(mark, _)| (host, *mark)));
     }
 
@@ -94,5 +94,26 @@ impl Marks {
             .iter()
             .filter(|(_, heard)| *heard == mark)
             .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_of_one_node_is_owed_by_another() {
+        let mut marks = Marks::new(3);
+        for from in [1, 2] {
+            marks.sent(from, from as u64, true);
+        }
+        for (host, mark) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+            assert_eq!(marks.heard(host, mark), None);
+        }
+        marks.gives_up(0, 1);
+        let missed = marks.missed();
+        assert_eq!(missed.as_deref(), Some("node1 never heard mark 2 of node3"));
+        marks.gives_up(0, 2);
+        assert_eq!(marks.missed(), None);
     }
 }

@@ -222,9 +222,9 @@ impl Judge {
         self.found(now, finding);
     }
 
-    /// A host has said that it has lost a lot of messages.
-    pub fn mark_given_up(&mut self, host: usize) {
-        self.marks.gives_up(host);
+    /// A host has said that it has lost a lot of messages of another node.
+    pub fn mark_given_up(&mut self, host: usize, of: usize) {
+        self.marks.gives_up(host, of);
     }
 
     /// At the end, when all lost messages have been sent again.
