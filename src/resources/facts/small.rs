@@ -63,6 +63,12 @@ impl ResourceState {
         }
     }
 
+    /// The foreign groups are being offered to their owner.
+    pub(in crate::resources) fn failback_offered(&mut self) {
+        self.failback.offered();
+        self.timers.clear(Timer::Failback);
+    }
+
     /// Somebody has settled where the foreign groups are.
     pub(in crate::resources) fn failback_settled(&mut self) {
         self.failback.settled();
@@ -129,21 +135,21 @@ impl ResourceState {
         }
     }
 
-    /// Whether the foreign groups are to go back to their owner.
+    /// Whether the foreign groups are to go back to their owner, offered already or not.
     #[must_use]
     pub const fn failback_due(&self) -> bool {
-        self.failback.is_due()
+        self.failback.is_pending()
     }
 
     /// Whether they are to go back because haresources was changed.
     #[must_use]
     pub const fn goes_home_by_file(&self) -> bool {
-        self.failback.is_due() && self.failback.is_by_file()
+        self.failback.is_by_file()
     }
 
-    /// They were to go back when the core before this one ended.
+    /// They were to go back when the process or core before this one ended.
     pub const fn keep_failback(&mut self) {
-        self.failback.came();
+        self.failback.keep();
     }
 
     /// Everything was being released when the process or its core began anew. Call before

@@ -15,24 +15,52 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// So often an offer is repeated before the other side has turned stable again.
 const TRIES: u8 = 3;
 
+/// Why the foreign groups are to go home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Their owner was gone.
+    OwnerGone,
+    /// They were ours before haresources was changed.
+    File,
+}
+
+/// Whether the foreign groups are to go home.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// They are not.
+    #[default]
+    Stay,
+    /// They are.
+    Due(Cause),
+    /// They are offered. Due again when nobody answers.
+    Offered(Cause),
+}
+
 /// Whether the foreign groups are to go home, and when that is thought of.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Failback {
-    due: bool,
-    by_file: bool,
+    home: Home,
     armed: bool,
     tries: u8,
 }
 
 impl Failback {
-    /// Foreign groups came from a dead node and shall go back.
+    /// Foreign groups shall go back, and are not offered at this moment.
     pub(in crate::resources) const fn is_due(&self) -> bool {
-        self.due
+        matches!(self.home, Home::Due(_))
     }
 
-    /// They are due because haresources was changed.
+    /// They shall go back, offered or not: a successor has to know.
+    pub(in crate::resources) const fn is_pending(&self) -> bool {
+        !matches!(self.home, Home::Stay)
+    }
+
+    /// They shall go back because haresources was changed.
     pub(in crate::resources) const fn is_by_file(&self) -> bool {
-        self.by_file
+        matches!(
+            self.home,
+            Home::Due(Cause::File) | Home::Offered(Cause::File)
+        )
     }
 
     /// The other side has turned stable: time to think of it.
@@ -40,21 +68,31 @@ impl Failback {
         self.armed
     }
 
-    /// Foreign groups came here.
-    pub(in crate::resources) const fn came(&mut self) {
-        self.due = true;
+    /// Foreign groups came here because their owner is gone, or may soon come.
+    pub(in crate::resources) const fn owner_gone(&mut self) {
+        self.home = Home::Due(Cause::OwnerGone);
     }
 
-    /// Their owner is gone.
-    pub(in crate::resources) const fn owner_gone(&mut self) {
-        self.due = true;
-        self.by_file = false;
+    /// Their owner has left, so that they all come here: what is due is due for that reason.
+    pub(in crate::resources) const fn owner_left(&mut self) {
+        if self.is_pending() {
+            self.owner_gone();
+        }
+        self.armed = false;
+    }
+
+    /// They were to go home when the process or core before this one ended.
+    pub(in crate::resources) const fn keep(&mut self) {
+        if !self.is_pending() {
+            self.owner_gone();
+        }
     }
 
     /// A change of haresources made foreign what runs here.
     pub(in crate::resources) const fn file_changed(&mut self, to_go_home: bool) {
-        self.due |= to_go_home;
-        self.by_file = to_go_home;
+        if to_go_home {
+            self.home = Home::Due(Cause::File);
+        }
     }
 
     /// We have settled beside another side that is settled or is not.
@@ -73,21 +111,33 @@ impl Failback {
         self.armed = false;
     }
 
-    /// Nothing of it can be given.
+    /// Nothing of it can be given. What is offered may still be answered.
     pub(in crate::resources) const fn nothing_to_give(&mut self) {
-        self.due = false;
+        if self.is_due() {
+            self.home = Home::Stay;
+        }
+        self.armed = false;
+    }
+
+    /// They are being offered.
+    pub(in crate::resources) const fn offered(&mut self) {
+        if let Home::Due(cause) = self.home {
+            self.home = Home::Offered(cause);
+        }
         self.armed = false;
     }
 
     /// Somebody has settled where the foreign groups are.
     pub(in crate::resources) const fn settled(&mut self) {
-        self.due = false;
-        self.by_file = false;
+        self.home = Home::Stay;
     }
 
     /// An offer was not answered: after how long it is made again.
     pub(in crate::resources) fn unanswered(&mut self) -> Option<Duration> {
-        self.due = true;
+        self.home = match self.home {
+            Home::Due(cause) | Home::Offered(cause) => Home::Due(cause),
+            Home::Stay => Home::Due(Cause::OwnerGone),
+        };
         let again = self.tries < TRIES;
         let pause = AGAIN.saturating_mul(2_u32.saturating_pow(u32::from(self.tries)));
         self.tries = self.tries.saturating_add(u8::from(again));
@@ -96,7 +146,7 @@ impl Failback {
 
     /// That time has come.
     pub(in crate::resources) const fn again(&mut self) {
-        self.armed |= self.due;
+        self.armed |= self.is_due();
     }
 }
 
@@ -104,10 +154,17 @@ impl Failback {
 mod tests {
     use super::*;
 
+    fn by_file() -> Failback {
+        let mut failback = Failback::default();
+        failback.file_changed(true);
+        assert!(failback.is_due() && failback.is_by_file());
+        failback
+    }
+
     #[test]
     fn an_offer_is_repeated_more_rarely_and_then_not() {
         let mut failback = Failback::default();
-        failback.came();
+        failback.owner_gone();
         let pauses = [(); 5].map(|()| failback.unanswered().map(|pause| pause.as_secs()));
         assert_eq!(pauses, [Some(60), Some(120), Some(240), None, None]);
         failback.again();
@@ -118,10 +175,50 @@ mod tests {
 
     #[test]
     fn what_is_settled_is_not_thought_of_again() {
-        let mut failback = Failback::default();
-        failback.file_changed(true);
+        let mut failback = by_file();
         failback.settled();
         failback.again();
-        assert!(!failback.is_due() && !failback.is_by_file() && !failback.is_armed());
+        assert!(!failback.is_pending() && !failback.is_by_file() && !failback.is_armed());
+    }
+
+    #[test]
+    fn an_offer_that_is_not_answered_is_due_again_for_the_same_reason() {
+        let mut failback = by_file();
+        failback.offered();
+        assert!(!failback.is_due() && failback.is_pending() && failback.is_by_file());
+        // The other side turns stable meanwhile: nothing is to be offered twice.
+        failback.nothing_to_give();
+        failback.unanswered();
+        assert!(failback.is_due() && failback.is_by_file());
+    }
+
+    /// A reason that was true once does not come back with the next groups.
+    #[test]
+    fn a_changed_file_is_no_reason_after_its_end() {
+        type Event = fn(&mut Failback);
+        let ends: [(&str, Event); 4] = [
+            ("nothing to give", Failback::nothing_to_give),
+            ("settled", Failback::settled),
+            ("owner gone", Failback::owner_gone),
+            ("owner left", Failback::owner_left),
+        ];
+        for (what, end) in ends {
+            let mut failback = by_file();
+            end(&mut failback);
+            assert!(!failback.is_by_file(), "{what}");
+            failback.keep();
+            assert!(failback.is_due() && !failback.is_by_file(), "{what}");
+        }
+        let mut failback = by_file();
+        failback.keep();
+        assert!(failback.is_by_file(), "a successor keeps it");
+    }
+
+    #[test]
+    fn nothing_becomes_due_because_the_owner_left() {
+        let mut failback = Failback::default();
+        failback.other_settled();
+        failback.owner_left();
+        assert!(!failback.is_pending() && !failback.is_armed());
     }
 }

@@ -197,7 +197,7 @@ impl ResourceState {
         self.cancel_standby();
         self.way_given(from);
         self.go_on_with_takeovers();
-        self.failback.disarm();
+        self.failback.owner_left();
         self.other.holds_nothing();
         if self.stopping() || self.run.phase() == Phase::Shutdown {
             self.other.settles();

@@ -243,8 +243,7 @@ impl ResourceState {
             && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()
             && self.other.is_active();
         if quiet {
-            self.failback_settled();
-            self.failback.disarm();
+            self.failback_offered();
             let cause = "auto_failback on: their owner is back and settled";
             self.begin_standby(HoldingSet::FOREIGN, Wish::GoesHome, cause);
         }

@@ -244,7 +244,7 @@ impl ResourceState {
                 .with(field::INFO, "mach_down"),
         );
         self.duty.take(HoldingSet::FOREIGN);
-        self.failback.came();
+        self.failback.owner_gone();
         self.run.foreign_done();
         self.acquisition_complete("mach_down");
         // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:

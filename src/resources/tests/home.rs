@@ -62,6 +62,47 @@ fn a_failback_that_is_not_answered_is_tried_again_a_few_times() {
     assert_eq!(offers(&mut core), 0);
 }
 
+/// Haresources was changed beside a legacy node, which holds its own by the same word. It did not answer our first
+/// offer.
+#[test]
+fn what_goes_home_by_the_file_is_offered_again_beside_a_node_that_holds_its_own() {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.state.resume(HoldingSet::FOREIGN, [GroupKey::new("b")]);
+    core.state.note_changed_owners([], [], true);
+    core.state.finish([]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    assert_eq!(offers(&mut core), 1);
+    assert!(core.state.failback_due() && core.state.goes_home_by_file());
+    core.wait(11_000);
+    assert_eq!(offers(&mut core), 0);
+    core.wait(120_000);
+    assert_eq!(offers(&mut core), 1);
+    assert!(core.state.goes_home_by_file());
+    core.hear("b", "ask foreign other");
+    core.finish();
+    core.hear("b", "ask foreign done");
+    core.hear("b", "resource local 1");
+    assert!(!core.state.failback_due() && !core.state.goes_home_by_file());
+}
+
+/// It was by the file, until the owner of all that is foreign left. It comes back with what it took meanwhile.
+#[test]
+fn an_owner_that_has_left_ends_the_reason_of_a_changed_file() {
+    let mut core = Core::with(&settings(&["a", "b"], ON));
+    core.state.resume(HoldingSet::FOREIGN, [GroupKey::new("b")]);
+    core.state.note_changed_owners([], [], true);
+    core.state.finish([]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    assert!(core.state.goes_home_by_file());
+    core.hear("b", "shutdone");
+    core.finish();
+    assert!(core.state.failback_due() && !core.state.goes_home_by_file());
+}
+
 #[test]
 fn what_is_given_to_us_meanwhile_stays() {
     let mut core = offered();
