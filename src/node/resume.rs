@@ -24,8 +24,7 @@ pub struct Resume {
     pub came: Vec<GroupKey>,
     /// The other node's groups that are held were this node's before haresources was changed.
     pub to_go_home: bool,
-    /// The other node's groups that are held were to go back to it, whatever the reason. Only another core
-    /// of the same process knows that.
+    /// The other node's groups that are held were to go back to it, whatever the reason.
     pub failback_due: bool,
     /// The standby that was open at that end.
     pub standby: Option<OpenStandby>,
@@ -59,6 +58,8 @@ pub struct Duty {
     pub frozen: bool,
     /// The other node's groups that are held were this node's before haresources was changed.
     pub to_go_home: bool,
+    /// The other node's groups that are held are to go back to it, whatever the reason.
+    pub failback_due: bool,
 }
 
 impl From<&Resume> for Duty {
@@ -70,6 +71,7 @@ impl From<&Resume> for Duty {
             releases: resume.releases,
             frozen: resume.frozen,
             to_go_home: resume.to_go_home,
+            failback_due: resume.failback_due,
         }
     }
 }
@@ -136,6 +138,7 @@ impl Node {
             releases: self.resources.gives_everything_up(),
             frozen: self.resources.frozen(),
             to_go_home: self.resources.goes_home_by_file(),
+            failback_due: self.resources.failback_due(),
         }
     }
 }

@@ -253,6 +253,12 @@ fn a_failback_stays_due_for_the_reason_that_it_had() {
             capabilities: Vec::new(),
         };
         let node = Node::go_on(settings, identity, 1, &resume);
+        let duty = node.duty();
+        assert_eq!(
+            (duty.failback_due, duty.to_go_home),
+            (node.failback_due(), node.goes_home_by_file()),
+            "the next successor is told the same"
+        );
         (node.failback_due(), node.goes_home_by_file())
     };
     let none = Resume::default();

@@ -71,6 +71,9 @@ impl Daemon {
             Self::Legacy(_) => false,
         }
     }
+    pub fn failback_due(&self) -> bool {
+        matches!(self, Self::Ours(node) if node.failback_due())
+    }
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         match self {
             Self::Ours(node) => node.start_stands(order),

@@ -37,6 +37,7 @@ pub struct Kept {
     /// Everything is being released.
     pub releases: bool,
     pub frozen: bool,
+    pub failback_due: bool,
 }
 
 impl Kept {
@@ -340,7 +341,9 @@ impl World {
         if let Some(node) = &self.hosts[host].node {
             let (holding, frozen) = (node.holding(), node.frozen());
             let (standby, releases) = (node.open_standby(), node.releases_everything());
+            let failback_due = node.failback_due();
             let kept = &mut self.hosts[host].kept;
+            kept.failback_due = failback_due;
             kept.standby = standby;
             kept.releases = releases;
             kept.holding = holding;

@@ -90,6 +90,7 @@ impl World {
             standby: kept.standby.clone(),
             releases: kept.releases,
             frozen: kept.frozen,
+            failback_due: kept.failback_due,
             ..Resume::default()
         };
         let Resume {
@@ -122,6 +123,7 @@ impl World {
         h.kept.holding = node.holding();
         h.kept.releases = node.releases_everything();
         h.kept.frozen = node.frozen();
+        h.kept.failback_due = node.failback_due();
         let Daemon::Ours(node) = node else { return };
         let dead_times = node.dead_times();
         let dead_times = dead_times.map(|(of, time)| (of.clone(), time)).collect();

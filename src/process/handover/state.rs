@@ -12,7 +12,7 @@ use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::{Before, Whose};
 
 /// The version of what is written. To be raised when a field is added.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The lowest version whose reader is right about what is written. To be raised when a field that is
 /// there gets another meaning.
@@ -67,6 +67,8 @@ pub struct NodeState {
     /// The other node's groups that are held were this node's before haresources was changed: they belong
     /// there. Not to be seen in `groups` any more.
     pub to_go_home: bool,
+    /// The other node's groups that are held are to go back to it, whatever the reason. Since version 2.
+    pub failback_due: bool,
 }
 
 /// What a successor has to know of one group.
@@ -118,6 +120,7 @@ impl NodeState {
             releases: resume.releases,
             frozen: resume.frozen,
             to_go_home: resume.to_go_home,
+            failback_due: resume.failback_due,
             groups: BTreeMap::new(),
         };
         for group in groups {
@@ -151,12 +154,14 @@ impl NodeState {
             releases,
             frozen,
             to_go_home,
+            failback_due,
         } = duty;
         self.holding = holding;
         self.standby = standby;
         self.releases = releases;
         self.frozen = frozen;
         self.to_go_home = to_go_home;
+        self.failback_due = failback_due;
     }
 
     /// These groups are left to their owner, or ran on the other node, and no other.
@@ -237,16 +242,15 @@ impl NodeState {
             let was = before.owners.get(&group.key);
             group.owner != *local && was.is_some_and(|was| was.side() == HoldingSet::FOREIGN)
         });
-        let still = self.to_go_home && as_before && now.holding.has(HoldingSet::FOREIGN);
+        let theirs = as_before && now.holding.has(HoldingSet::FOREIGN);
         let resume = Resume {
             holding: now.holding,
             running: before.running.iter().cloned().collect(),
             unfinished: before.unfinished.iter().cloned().collect(),
             left: now.left.into_iter().collect(),
             came: now.came.into_iter().collect(),
-            to_go_home: now.to_go_home || still,
-            // A peer that is still gone is declared dead anew, which makes it due again.
-            failback_due: false,
+            to_go_home: now.to_go_home || (self.to_go_home && theirs),
+            failback_due: self.failback_due && theirs,
             standby: self.standby.clone(),
             releases: self.releases,
             frozen: self.frozen,

@@ -25,6 +25,7 @@ fn full() -> NodeState {
         releases: true,
         frozen: true,
         to_go_home: true,
+        failback_due: true,
         groups: BTreeMap::new(),
     };
     *state.group(&GroupKey::new("10.0.0.1")) = GroupState {
@@ -47,13 +48,28 @@ fn json_is_read_back() {
 
 /// The text itself, so that a change of it is seen: other versions read it.
 #[test]
-fn the_json_of_version_1_is_what_it_was() {
-    let text = "{\"version\":1,\"readable_by\":1,\"state\":{\"called\":{\"manage_resources\":true,\
+fn the_json_of_version_2_is_what_it_was() {
+    let text = "{\"version\":2,\"readable_by\":1,\"state\":{\"called\":{\"manage_resources\":true,\
         \"realtime\":false,\"foreground\":true,\"debug\":2},\"holding\":\"all\",\"groups\":{\"10.0.0.1\":\
         {\"whose\":\"left\",\"may_run\":true,\"unfinished\":true},\"gone \\\"é\\\"\":{\"may_run\":true}},\
-        \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true,\"to_go_home\":true}}";
+        \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true,\"to_go_home\":true,\
+        \"failback_due\":true}}";
     assert_eq!(NodeState::from_json(text).unwrap(), full());
     assert_eq!(full().to_json().unwrap(), text);
+}
+
+/// The program of yesterday wrote it.
+#[test]
+fn the_json_of_version_1_says_nothing_of_a_failback() {
+    let text = full().to_json().unwrap();
+    let text = text.replace("\"version\":2", "\"version\":1");
+    let text = text.replace(",\"failback_due\":true", "");
+    let state = NodeState::from_json(&text).unwrap();
+    let expected = NodeState {
+        failback_due: false,
+        ..full()
+    };
+    assert_eq!(state, expected);
 }
 
 #[test]
@@ -76,7 +92,7 @@ fn what_is_missing_has_a_default_and_what_is_unknown_is_ignored() {
 #[test]
 fn what_would_be_misunderstood_is_refused_with_a_reason() {
     let why = |text: &str| NodeState::from_json(text).unwrap_err().to_string();
-    assert!(why(r#"{"version":9,"readable_by":2,"state":[1]}"#).contains("only version 2"));
+    assert!(why(r#"{"version":9,"readable_by":3,"state":[1]}"#).contains("only version 3"));
     assert!(why(r#"{"readable_by":1,"state":{"holding":"most"}}"#).contains("no set: \"most\""));
     assert!(why(r#"{"readable_by":1}"#).contains("missing field `state`"));
     assert!(why(r#"{"state":{}}"#).contains("readable_by"));
@@ -195,6 +211,38 @@ fn what_is_to_go_home_is_so_after_a_second_death_and_a_restart_in_place() {
             .resume(&alpha, &[group("beta", "b")], Road::InPlace)
             .to_go_home
     );
+}
+
+/// Their owner has died and is back: nobody declares it dead again. So a successor has to be told.
+#[test]
+fn a_failback_is_due_after_a_restart_in_place_and_a_death() {
+    let alpha = NodeName::new("alpha").unwrap();
+    let groups = [group("alpha", "a"), group("beta", "b")];
+    let mut resume = Resume {
+        holding: HoldingSet::ALL,
+        running: vec![GroupKey::new("a"), GroupKey::new("b")],
+        failback_due: true,
+        ..Resume::default()
+    };
+    for road in [Road::InPlace, Road::Death] {
+        let state = NodeState::begin(Called::default(), &alpha, &groups, Some(&resume));
+        let text = state.to_json().unwrap();
+        resume = NodeState::from_json(&text)
+            .unwrap()
+            .resume(&alpha, &groups, road);
+        assert_eq!((resume.failback_due, resume.to_go_home), (true, false));
+    }
+    let mut state = NodeState::begin(Called::default(), &alpha, &groups, Some(&resume));
+    // They are this node's by now.
+    let after = [group("alpha", "a"), group("alpha", "b")];
+    assert!(!state.resume(&alpha, &after, Road::InPlace).failback_due);
+    // They were given back.
+    state.set_duty(Duty {
+        holding: HoldingSet::LOCAL,
+        failback_due: false,
+        ..Duty::from(&resume)
+    });
+    assert!(!state.resume(&alpha, &groups, Road::InPlace).failback_due);
 }
 
 #[test]
