@@ -207,6 +207,14 @@ impl Work {
         self.jobs.iter().any(|job| job.is_busy_with(key))
     }
 
+    /// Whether an order for the group is in flight or still to come.
+    pub(in crate::resources) fn concerns(&self, key: &GroupKey) -> bool {
+        let waits = |job: &Job| job.steps.iter().any(|(known, _)| known == key);
+        self.jobs
+            .iter()
+            .any(|job| job.is_busy_with(key) || waits(job))
+    }
+
     /// Whether its start is still to come.
     pub(in crate::resources) fn is_to_start(&self, key: &GroupKey) -> bool {
         let start =

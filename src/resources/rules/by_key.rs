@@ -28,7 +28,11 @@ impl ResourceState {
             return self.debug(format!("request of {from} ignored: it counts as dead"));
         }
         if self.stopping() && self.run.phase() == Phase::Shutdown {
-            // Everything is being stopped: `shutdone` says when, and no order may outlive us.
+            // Everything is being stopped: `shutdone` says when, and no order may outlive us. What is stopped
+            // already is served there meanwhile: a script of another group can take an hour.
+            if !self.nice() && self.groups.is_done_with(&key) {
+                self.answer_request(from, word, false);
+            }
             return;
         }
         if self.freeze.is_on() && self.groups.runs(&key) {

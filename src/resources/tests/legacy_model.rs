@@ -409,6 +409,52 @@ fn a_stop_does_not_wait_beside_a_node_that_takes_ours() {
     releases_at_once(&mut core);
 }
 
+/// The release goes on for as long as the script of `b2` takes, and the other node is back meanwhile: it serves what
+/// is stopped here already.
+#[test]
+fn a_release_lets_the_other_node_have_what_is_stopped() {
+    let mut settings = settings(&["a", "b"], LEGACY);
+    let b2 = ResourceGroup {
+        key: GroupKey::new("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    };
+    settings.groups.push(b2);
+    let mut core = Core::with(&settings);
+    core.dies("b");
+    core.input(ResourceInput::CommUp);
+    // `b2` is the last, and its script hangs.
+    core.end(GroupOutcome::Started);
+    core.end(GroupOutcome::Started);
+    core.returns("b");
+    core.stop();
+    let said = core.said();
+    assert!(said.contains(&"stop a".to_owned()), "{said:?}");
+    core.hear("b", "ip-request b");
+    assert!(
+        !core
+            .said()
+            .iter()
+            .any(|it| it.starts_with("ip-request-resp")),
+        "not stopped yet"
+    );
+    core.in_flight.rotate_left(1);
+    core.end(GroupOutcome::Stopped);
+    core.in_flight.rotate_left(1);
+    core.end(GroupOutcome::Stopped);
+    core.said();
+    core.hear("b", "ip-request b");
+    core.hear("b", "ip-request b2");
+    let said = core.said();
+    let answers: Vec<_> = said
+        .iter()
+        .filter(|it| it.starts_with("ip-request-resp"))
+        .collect();
+    assert_eq!(answers, ["ip-request-resp b b no"], "{said:?}");
+    core.finish();
+    assert!(core.said().contains(&"shutdone".to_owned()));
+}
+
 /// The same, and the other node was active before we could ask it.
 #[test]
 fn a_stop_before_communication_is_up_does_not_wait_after_that() {

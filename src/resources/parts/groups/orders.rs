@@ -19,6 +19,11 @@ impl GroupTable {
         self.runs(key) || self.work.is_to_start(key)
     }
 
+    /// Whether nothing of the group runs here, and no order for it is in flight or still to come.
+    pub(in crate::resources) fn is_done_with(&self, key: &GroupKey) -> bool {
+        !self.runs(key) && !self.work.concerns(key)
+    }
+
     /// The groups that run, work in flight and starts to come included, by their keys.
     pub(in crate::resources) fn taken(&self) -> impl Iterator<Item = &GroupKey> {
         self.rows.keys().filter(|key| self.takes(key))
