@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | Linked | shortly before the peer's dead time, isolated | withdraw addresses, to Withdrawn |
 //! | Linked | the same, and the call comes late | to Doubting: unread messages may be from the peer |
-//! | Doubting | half the margin is over, or the peer's dead time is, whichever comes first | withdraw addresses, to Withdrawn |
+//! | Doubting | half the margin is over, or the peer's dead time is, whichever comes first, but not before 25 ms are | withdraw addresses, to Withdrawn |
 //! | Doubting | the peer or a ping node is received | to Linked |
 //! | Withdrawn | the peer or a ping node is received | restore addresses, to Linked |
 //! | Linked, Doubting | the peer's dead time is over, isolated | withdraw addresses, release, to Released |
@@ -17,8 +17,9 @@
 //! Only Doubting waits because we are late: the other node counts from the last message that it received,
 //! whether we are late or not. There is one doubt for each silence, so that a machine that is late all the
 //! time withdraws as well. A doubt does not last beyond the peer's dead time: the call that ends it may come
-//! as late as the one before, and the peer takes the addresses then. A node that is called only after that
-//! doubts all the same: it has stood still, and most likely messages are unread.
+//! as late as the one before, and the peer takes the addresses then. A node that is called just before that or
+//! later doubts for 25 ms all the same: it has stood still, and most likely messages are unread, which takes
+//! a moment and not half the margin.
 //!
 //! A process that was restarted in place and holds nothing acts as if it had received all nodes at that
 //! moment: the process before it may have released because it was cut off, which is not recorded.
@@ -35,7 +36,7 @@ use crate::protocol::membership::Silence;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
 
-/// Shortest time between withdrawing addresses and the end of the dead time.
+/// Shortest time between withdrawing addresses and the end of the dead time. A doubt lasts half of it at least.
 const MIN_MARGIN: Duration = Duration::from_millis(50);
 
 /// How long before the end of its dead time a silent peer counts as silent here. The peer's clock
@@ -159,9 +160,9 @@ impl Isolation {
             (State::Withdrawn, None) => (State::Linked, Some(Step::Restore)),
             (_, None) => (State::Linked, None),
             (State::Linked, Some(since)) if self.now.since(since) > read / 2 => {
-                let until = self.now + read;
-                let end = self.end_of_dead_time().filter(|end| *end > self.now);
-                let until = end.map_or(until, |end| until.min(end));
+                let soonest = self.now + MIN_MARGIN / 2;
+                let end = self.end_of_dead_time().unwrap_or(soonest);
+                let until = (self.now + read).min(soonest.max(end));
                 (State::Doubting { until }, None)
             }
             (State::Doubting { until }, Some(_)) if self.now < *until => (self.state.clone(), None),
