@@ -22,6 +22,8 @@ pub struct Beats {
     newest: Vec<Vec<(u64, u64)>>,
     /// `dead_since[by][of]`: since when a node has declared the other dead.
     dead_since: Vec<Vec<Option<Micros>>>,
+    /// `verdicts[by][of]`: when a node has last declared the other dead in this run; 0: never.
+    verdicts: Vec<Vec<Micros>>,
     /// The generation of a node that was received to leave in order.
     left: Vec<Vec<Option<u64>>>,
     sent: Vec<Option<Micros>>,
@@ -61,6 +63,7 @@ impl Beats {
             heard: vec![vec![0; nodes]; nodes],
             newest: vec![vec![(0, 0); nodes]; nodes],
             dead_since: vec![vec![None; nodes]; nodes],
+            verdicts: vec![vec![0; nodes]; nodes],
             left: vec![vec![None; nodes]; nodes],
             sent: vec![None; nodes],
             gate: vec![None; nodes],
@@ -90,6 +93,7 @@ impl Beats {
             self.announced[host][of] = self.deadtimes[of];
             self.overdue[host][of] = None;
             self.dead_since[host][of] = None;
+            self.verdicts[host][of] = 0;
         }
     }
 
@@ -201,6 +205,7 @@ impl Beats {
     /// Dead only after the dead time of silence.
     pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) -> Option<String> {
         self.dead_since[by][of] = Some(now);
+        self.verdicts[by][of] = now;
         let silent = now.saturating_sub(self.heard[by][of]);
         (silent + self.apart(silent) < self.announced[by][of])
             .then(|| format!("node{} calls node{} dead after {silent} us", by + 1, of + 1))
@@ -283,6 +288,11 @@ impl Beats {
         self.up_since[other].is_some()
             && self.dead_since[host][other].is_none()
             && now <= self.bad_at.max(lost) + longest
+    }
+
+    /// When a node has last declared the other dead in this run; 0: never.
+    pub fn verdict(&self, host: usize) -> Micros {
+        self.verdicts[host][1 - host.min(1)]
     }
 
     /// Two heartbeats, and what slow paths add.

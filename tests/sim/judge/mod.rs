@@ -260,6 +260,7 @@ impl Judge {
     /// node on its groups has come at this moment. Whether the start runs beside the owner is
     /// judged all the same.
     pub fn ordered(&mut self, host: usize, group: usize, not_silent: bool, now: Micros) {
+        self.words.ordered(host, group, now);
         let owner = self.owners.other(host, group);
         if let Some(owner) = owner {
             let early = self.beats.judges_too_early(host, owner, now);
@@ -343,7 +344,8 @@ impl Judge {
 
     /// The report of a node about a group, and the truth.
     pub fn look_at_word(&mut self, host: usize, group: usize, word: Word, now: Micros) {
-        let word = if self.beats.waits_for_word(host, now) {
+        let missed = self.words.has_missed(host, group, self.beats.verdict(host));
+        let word = if self.beats.waits_for_word(host, now) && !missed {
             word.excused()
         } else {
             word

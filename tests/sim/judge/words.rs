@@ -48,6 +48,8 @@ const GRACE: Micros = 3 * SECOND;
 #[derive(Debug)]
 pub struct Words {
     differ_since: Vec<Vec<Option<Micros>>>,
+    /// When a node was last seen to move a group, or ordered its start, or had no reason to.
+    minded: Vec<Vec<Micros>>,
     mended: Vec<Micros>,
     /// How long until it is tried again.
     patience: Micros,
@@ -59,6 +61,7 @@ impl Words {
         let with_reports = plan.failback != systole::protocol::settings::AutoFailback::Legacy;
         Self {
             differ_since: vec![vec![None; plan.groups.len()]; plan.nodes()],
+            minded: vec![vec![0; plan.groups.len()]; plan.nodes()],
             mended: vec![0; plan.groups.len()],
             patience: LONGEST_PAUSE + 60 * SECOND,
             judged: with_reports,
@@ -78,6 +81,16 @@ impl Words {
         self.mended[group] = now;
     }
 
+    /// The start of the group is ordered.
+    pub fn ordered(&mut self, host: usize, group: usize, now: Micros) {
+        self.minded[host][group] = now;
+    }
+
+    /// Whether a node has done nothing for a group that it holds since it declared the other node dead.
+    pub fn has_missed(&self, host: usize, group: usize, verdict: Micros) -> bool {
+        self.minded[host][group] < verdict
+    }
+
     pub fn look(&mut self, host: usize, group: usize, word: Word, now: Micros) -> Option<String> {
         let Word::Settled {
             holds,
@@ -88,8 +101,12 @@ impl Words {
         } = word
         else {
             self.differ_since[host][group] = None;
+            self.minded[host][group] = now;
             return None;
         };
+        if runs || !holds {
+            self.minded[host][group] = now;
+        }
         // A group that failed to start is tried again after a while, and held meanwhile.
         let waits = !runs
             && (!able || (self.mended[group] > 0 && now < self.mended[group] + self.patience));
