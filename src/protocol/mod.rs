@@ -43,6 +43,7 @@ pub mod ping;
 pub mod question;
 pub mod retransmit;
 pub mod sequence;
+pub mod serial;
 pub mod settings;
 pub mod status;
 pub mod text;
