@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, Context, Handler};
 use actix_rt::Arbiter;
 use systole::actors::medium::{
-    Counters, GetCounters, MediumActor, MediumSetup, open_all, opener, plan, start,
+    Counters, GetCounters, MediumActor, MediumSetup, open, opener, plan, start,
 };
 use systole::actors::messages::{Outgoing, Received, Transmit};
 use systole::config::types::MediumConfig;
@@ -123,7 +123,10 @@ impl Host {
         let (tell, told) = tokio::sync::oneshot::channel();
         self.arbiter.spawn_fn(move || {
             actix_rt::spawn(async move {
-                let opened = open_all(&plans).await.expect("opens");
+                let opened: Vec<_> = plans
+                    .iter()
+                    .map(|plan| open(plan).expect("opens"))
+                    .collect();
                 let probe = Probe(heard).start();
                 // Its thread begins in this host's namespace.
                 let opener = opener();

@@ -70,7 +70,7 @@ impl Decoder for FifoCodec {
     }
 }
 
-/// Reads and writes a serial line: classic messages, verified and signed. No medium uses one yet.
+/// Reads and writes a serial line: classic messages, verified and signed.
 #[derive(Debug)]
 pub struct SerialCodec {
     stream: StreamDecoder,
@@ -85,6 +85,16 @@ impl SerialCodec {
             stream: StreamDecoder::serial(),
             keys,
         }
+    }
+
+    /// Verifies and signs by these from now on.
+    pub fn set_keys(&mut self, keys: Arc<KeyRing>) {
+        self.keys = keys;
+    }
+
+    /// How many lines of noise were skipped since the last call.
+    pub const fn take_noise(&mut self) -> u64 {
+        self.stream.take_noise()
     }
 }
 

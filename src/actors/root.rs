@@ -20,6 +20,7 @@
 mod care;
 mod held;
 mod last_resort;
+mod media;
 mod pulse;
 mod release;
 mod renew;
@@ -47,6 +48,7 @@ use crate::actors::guardian::GuardianActor;
 use crate::actors::hooks::HooksActor;
 use crate::actors::ipfail::{IpfailActor, StopIpfail};
 use crate::actors::medium::MediumActor;
+use crate::actors::medium::serial::{DRAIN, Drain, SerialActor};
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
     ClientsStopped, GroupCommand, GroupDone, LoadAverage, MayStart, MoveAddresses, RootEvent,
@@ -82,6 +84,9 @@ pub const GENERATIONS_AHEAD: u64 = 3;
 /// Pause between two looks at the load average, unless the keepalive is longer.
 const LOAD_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a serial medium may take to say that it has sent everything: its thread may hang.
+const DRAINED: Duration = DRAIN.saturating_add(Duration::from_millis(500));
+
 /// Exit code after a fault of our own.
 const EXIT_FAULT: u8 = 1;
 
@@ -109,6 +114,7 @@ pub struct RootActor {
     cluster: Arbiter,
     membership: Addr<MembershipActor>,
     media: Vec<Addr<MediumActor>>,
+    serials: Vec<Addr<SerialActor>>,
     pings: Vec<Addr<PingActor>>,
     /// Respawned clients.
     clients: Clients,
@@ -160,10 +166,32 @@ impl RootActor {
 
     /// Ends the process; only the first call counts.
     fn end_as(&mut self, ended: Ended) {
-        if let Some(exit) = self.exit.take() {
-            // What the media have in hand still goes out: their thread works off its queues first.
-            self.cluster.stop();
+        let Some(exit) = self.exit.take() else {
+            return;
+        };
+        // What the media have in hand still goes out: their thread works off its queues first.
+        self.cluster.stop();
+        if self.serials.is_empty() {
             let _ = exit.send(ended);
+            return;
+        }
+        let drained = self.drain_serial_lines(true);
+        actix_rt::spawn(async move {
+            drained.await;
+            let _ = exit.send(ended);
+        });
+    }
+
+    /// Waits until what was given for sending has left the serial lines, or cannot leave.
+    fn drain_serial_lines(&self, close: bool) -> impl Future<Output = ()> + 'static {
+        let asked: Vec<_> = self
+            .serials
+            .iter()
+            .map(|port| port.send(Drain { close }))
+            .collect();
+        async move {
+            let all = futures_util::future::join_all(asked);
+            let _ = tokio::time::timeout(DRAINED, all).await;
         }
     }
 

@@ -3,6 +3,7 @@
 //! | Thread | Lives there |
 //! |---|---|
 //! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
+//! | serial | one serial port, a thread for each: realtime class; the driver may let it wait |
 //! | media | looks at interfaces, opens sockets, closes those in a group: the kernel may let it wait |
 //! | clients | respawned clients: the disk with a client's program may hang |
 //! | local (main) | all others, see `docs/architecture.md` |
@@ -88,7 +89,19 @@ pub fn block_on<W: Future>(work: W) -> io::Result<W::Output> {
 /// # Errors
 /// What the system said when the thread or its runtime could not be made.
 pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
-    let name = c"cluster";
+    prompt(c"cluster", realtime, realtime.memreserve_kb)
+}
+
+/// Starts the thread of one serial port: heartbeats go out and come in there.
+///
+/// # Errors
+/// What the system said when the thread or its runtime could not be made.
+pub fn serial(realtime: Realtime) -> io::Result<Arbiter> {
+    prompt(c"serial", realtime, 0)
+}
+
+/// A thread on the way of heartbeats.
+fn prompt(name: &'static CStr, realtime: Realtime, reserve_kb: u64) -> io::Result<Arbiter> {
     Arbiter::try_with_tokio_rt(move || {
         // The closure runs on the new thread. A name that cannot be set is no loss.
         let _ = nix::sys::prctl::set_name(name);
@@ -97,7 +110,7 @@ pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
         let runtime = runtime()?;
         if realtime.enabled {
             sys::touch_stack();
-            sys::reserve_heap(realtime.memreserve_kb);
+            sys::reserve_heap(reserve_kb);
             match sys::set_realtime(realtime.priority) {
                 Ok(priority) => info!(%thread, priority, "thread runs in the realtime class"),
                 Err(error) => warn!(%thread, %error, "thread cannot run in the realtime class"),

@@ -44,7 +44,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
     words("initdead", set::initdead, None, "initial deadtime", Full),
     words("warntime", set::warntime, None, "warning time", Full),
     words("watchdog", set::watchdog, None, "watchdog device", NoEffect),
-    words("baud", media::baud, Some("19200"), "baud rate", NoEffect),
+    words("baud", media::baud, Some("19200"), "baud rate", Full),
     words("udpport", media::udpport, None, "UDP port number", Full),
     words(
         "logfacility",
@@ -243,7 +243,7 @@ const MEDIA: &[Row] = &[
     medium("mcast6", Line(media::mcast6), Full),
     medium("ucast", Line(media::ucast), Full),
     medium("ucast6", Line(media::ucast6), Full),
-    medium("serial", Words(media::serial), NoEffect),
+    medium("serial", Words(media::serial), Full),
     medium("ping", Words(pings::ping), Full),
     medium("ping6", Words(pings::ping6), Full),
     medium("ping_group", Line(pings::ping_group), Full),

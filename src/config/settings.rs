@@ -34,13 +34,22 @@ pub enum StrayAddresses {
     Ignore,
 }
 
-/// A legacy feature that Systole does not support yet: without the word in the file the start is
-/// refused.
+/// Which media of ha.cf must open for a node to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaRequired {
+    /// One of them. The others are opened when they can.
+    Any,
+    /// Each, as in legacy.
+    All,
+}
+
+/// A legacy feature that Systole does not support, or once did not: without the word in the file the
+/// start is refused as long as it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// Fencing by `stonith` and `stonith_host`.
     Stonith,
-    /// Heartbeats over serial lines.
+    /// Heartbeats over serial lines. They are supported: the word is not needed any more.
     Serial,
 }
 
@@ -79,6 +88,8 @@ pub struct Settings {
     pub stray_addresses: StrayAddresses,
     /// Whether a node that receives neither its peer nor a ping node releases its resources.
     pub isolation_release: bool,
+    /// Which media must open at a start.
+    pub media_required: MediaRequired,
     /// Features in ha.cf without which the administrator accepts a start.
     pub accept_without: Vec<Loss>,
 }
@@ -94,6 +105,7 @@ impl Default for Settings {
             address_probe: true,
             stray_addresses: StrayAddresses::Remove,
             isolation_release: false,
+            media_required: MediaRequired::Any,
             accept_without: Vec::new(),
         }
     }
@@ -198,15 +210,24 @@ pub const SETTINGS: &[SettingDoc] = &[
                  the peer, no node serves until the ping node answers again",
     },
     SettingDoc {
+        key: "media_required",
+        values: "`\"any\"`, `\"all\"`",
+        default: "\"any\"",
+        about: "Which media of ha.cf must open for a start: `any`: one; the others are opened as \
+                soon as they can be, and an ERROR line names each. `all`: each, as in legacy; else \
+                the start fails",
+        safety: "A node that starts without any medium would hold its peer for dead: it never \
+                 starts. With `any` a node starts with fewer media than the file names",
+    },
+    SettingDoc {
         key: "accept_without",
         values: "list of `\"stonith\"`, `\"serial\"`",
         default: "[]",
         about: "Accepts an ha.cf that names what this program does not support yet: fencing \
-                (`stonith`, `stonith_host` lines for this node) and serial lines (if no other \
-                medium is left). Without the word such a file refuses the start. A word that is \
-                not needed causes one INFO line",
-        safety: "`\"stonith\"`: no node turns off a node that hangs with its disks mounted. \
-                 `\"serial\"`: the nodes do not receive each other, and each serves everything",
+                (`stonith`, `stonith_host` lines for this node). Without the word such a file \
+                refuses the start. A word that is not needed causes one INFO line; `\"serial\"` \
+                is not needed any more",
+        safety: "`\"stonith\"`: no node turns off a node that hangs with its disks mounted",
     },
 ];
 
@@ -222,6 +243,7 @@ struct Raw {
     address_probe: Option<String>,
     stray_addresses: Option<String>,
     isolation_release: Option<String>,
+    media_required: Option<String>,
     accept_without: Option<Vec<String>>,
 }
 
@@ -345,6 +367,20 @@ impl Settings {
                 }
             };
         }
+        if let Some(word) = raw.media_required {
+            settings.media_required = match word.as_str() {
+                "any" => MediaRequired::Any,
+                "all" => MediaRequired::All,
+                _ => {
+                    return Err(SettingsError::Value {
+                        file: file.to_owned(),
+                        key: "media_required",
+                        value: word,
+                        expected: "\"any\" or \"all\"",
+                    });
+                }
+            };
+        }
         for word in raw.accept_without.unwrap_or_default() {
             let known = Loss::ALL.into_iter().find(|loss| loss.word() == word);
             let Some(loss) = known else {
@@ -454,6 +490,7 @@ mod tests {
             ("address_probe = 1", "address_probe"),
             ("address_probe = \"maybe\"", "address_probe"),
             ("stray_addresses = \"maybe\"", "stray_addresses"),
+            ("media_required = \"most\"", "media_required"),
             (
                 "accept_without = [\"fencing\"]",
                 "\"stonith\" and \"serial\"",

@@ -5,12 +5,52 @@ use std::net::IpAddr;
 use super::{Finding, Subject};
 use crate::config::types::{MediumConfig, Written};
 use crate::net::address;
+use crate::protocol::serial::{self, Speed};
 
 /// Longest host name of the kernel, in bytes.
 const MAX_HOST_NAME_BYTES: usize = 64;
 
+/// Directives of ping nodes.
+const PINGS: [&str; 3] = ["ping", "ping6", "ping_group"];
+
 /// Media whose port comes from `udpport`.
 const WITH_UDPPORT: [&str; 3] = ["bcast", "ucast", "ucast6"];
+
+/// Ping nodes are no medium: they only send back what this node says.
+pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
+    if !subject.config.media.is_empty() {
+        return Vec::new();
+    }
+    let place = subject.lines(&PINGS).next();
+    let place = place.map_or_else(|| subject.place_of("bcast"), |line| line.place.clone());
+    let text = "no line names a medium between the nodes: this node would hold the other for dead \
+                and take everything. Add a bcast, ucast, mcast or serial line";
+    vec![Finding::new(place, text)]
+}
+
+/// Each direction of a line carries the heartbeats of one node.
+pub(super) fn slow_serial(subject: &Subject<'_>) -> Vec<Finding> {
+    let keepalive = subject.config.timing.keepalive;
+    let bytes = serial::status_bytes(subject.config.local.as_str());
+    let slow = subject.config.media.iter().find_map(|medium| match medium {
+        MediumConfig::Serial { baud, .. } => {
+            let speed = Speed::new(*baud);
+            (speed.time_for(bytes) > keepalive).then_some(speed)
+        }
+        _ => None,
+    });
+    let finding = |speed: Speed| {
+        let takes = speed.time_for(bytes).as_millis();
+        let text = format!(
+            "serial: a heartbeat has {bytes} bytes of 10 bits and takes {takes} ms at {} baud, and \
+             keepalive is {} ms: the line cannot carry it. Write a longer keepalive or a higher baud",
+            speed.baud(),
+            keepalive.as_millis()
+        );
+        Finding::new(subject.place_of("serial"), text)
+    };
+    slow.map(finding).into_iter().collect()
+}
 
 pub(super) fn impossible_node_names(subject: &Subject<'_>) -> Vec<Finding> {
     let lines = subject.lines(&["node"]);

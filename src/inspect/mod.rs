@@ -131,8 +131,10 @@ const fn row(
 pub const CHECKS: &[Check] = &[
     row("fencing", Weight::Refuses, policy::fencing,
         "a `stonith` or `stonith_host` line that counts here: this program does not fence"),
-    row("serial", Weight::Refuses, policy::serial_only,
-        "serial lines and no other medium: this program does not use serial lines"),
+    row("no_medium", Weight::Refuses, media::no_medium,
+        "no line names a medium between nodes: the other node would never be received"),
+    row("slow_serial", Weight::Refuses, media::slow_serial,
+        "a serial line that is too slow for a heartbeat in each `keepalive`"),
     row("more_than_two_nodes", Weight::Refuses, policy::more_than_two_nodes,
         "haresources has groups and ha.cf more than two nodes"),
     row("own_addresses", Weight::RefusesStart, groups::own_addresses,

@@ -2,7 +2,7 @@
 
 use super::{Finding, Subject};
 use crate::config::settings::Loss;
-use crate::config::types::{MediumConfig, Written};
+use crate::config::types::Written;
 use crate::protocol::settings::GROUPS_NEED_A_PAIR;
 
 fn accepted(subject: &Subject<'_>, loss: Loss) -> bool {
@@ -49,31 +49,6 @@ pub(super) fn fencing(subject: &Subject<'_>) -> Vec<Finding> {
     fencing_lines(subject).into_iter().map(finding).collect()
 }
 
-/// The serial lines, if heartbeats have no other medium.
-fn only_serial_lines<'s>(subject: &'s Subject<'_>) -> Option<&'s Written> {
-    let is_serial = |medium: &MediumConfig| matches!(medium, MediumConfig::Serial { .. });
-    let first = subject.lines(&["serial"]).next()?;
-    subject.config.media.iter().all(is_serial).then_some(first)
-}
-
-pub(super) fn serial_only(subject: &Subject<'_>) -> Vec<Finding> {
-    if accepted(subject, Loss::Serial) {
-        return Vec::new();
-    }
-    let or = or_accept(subject, Loss::Serial);
-    let finding = |line: &Written| {
-        let text = format!(
-            "serial: this program does not use serial lines yet, and no other medium is there: the \
-             nodes would not hear each other. Add a bcast, ucast or mcast line {or}"
-        );
-        Finding::new(&line.place, text)
-    };
-    only_serial_lines(subject)
-        .map(finding)
-        .into_iter()
-        .collect()
-}
-
 pub(super) fn more_than_two_nodes(subject: &Subject<'_>) -> Vec<Finding> {
     let nodes = &subject.config.nodes;
     if subject.config.groups.is_empty() || nodes.len() <= 2 {
@@ -99,7 +74,8 @@ pub(super) fn more_than_two_nodes(subject: &Subject<'_>) -> Vec<Finding> {
 pub(super) fn accepted_in_vain(subject: &Subject<'_>) -> Vec<Finding> {
     let needed = |loss: &Loss| match loss {
         Loss::Stonith => !fencing_lines(subject).is_empty(),
-        Loss::Serial => only_serial_lines(subject).is_some(),
+        // Serial lines are used.
+        Loss::Serial => false,
     };
     let losses = subject.config.settings.accept_without.iter();
     losses

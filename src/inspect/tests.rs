@@ -481,18 +481,31 @@ fn fencing_is_refused_until_its_loss_is_accepted() {
 }
 
 #[test]
-fn serial_lines_are_refused_where_nothing_else_is_there() {
+fn a_serial_line_alone_is_a_medium_if_it_is_fast_enough() {
     let ha_cf = GOOD.replace("bcast eth0", "serial /dev/ttyS0");
-    let found = check(&ha_cf, "alpha 10.0.0.100\n", "");
-    let wanted = "ERROR: /etc/ha.d/ha.cf:7: serial: this program does not use serial lines yet";
-    assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
-    let accepted = check(
-        &ha_cf,
-        "alpha 10.0.0.100\n",
-        "accept_without = [\"serial\"]",
+    assert_eq!(
+        check(&ha_cf, "alpha 10.0.0.100\n", ""),
+        Vec::<String>::new()
     );
-    assert_eq!(accepted.len(), 1, "{accepted:#?}");
-    assert!(accepted[0].contains("without effect yet"), "{accepted:#?}");
+    let fast = ha_cf.replace("keepalive 1", "baud 9600\nkeepalive 250ms");
+    assert_ne!(fast, ha_cf);
+    let found = check(&fast, "alpha 10.0.0.100\n", "");
+    let wanted = "ERROR: /etc/ha.d/ha.cf:8: serial: a heartbeat has 265 bytes of 10 bits and takes \
+                  276 ms at 9600 baud, and keepalive is 250 ms";
+    assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
+    let faster = fast.replace("9600", "19200");
+    assert_eq!(
+        check(&faster, "alpha 10.0.0.100\n", ""),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_node_with_ping_nodes_alone_is_refused() {
+    let ha_cf = GOOD.replace("bcast eth0", "ping 10.0.0.254");
+    let found = check(&ha_cf, "alpha 10.0.0.100\n", "");
+    let wanted = "ERROR: /etc/ha.d/ha.cf:7: no line names a medium between the nodes";
+    assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Paths {
     pub helper_dir: PathBuf,
     /// `/etc/ha.d/systole.toml`: our own settings.
     pub settings: PathBuf,
+    /// `/var/lock`: lock files of serial ports.
+    pub lock_dir: PathBuf,
 }
 
 impl Default for Paths {
@@ -45,6 +47,7 @@ impl Paths {
             rsctmp: root.join("run/heartbeat/rsctmp"),
             helper_dir: root.join("usr/libexec/systole"),
             settings: root.join("etc/ha.d/systole.toml"),
+            lock_dir: root.join("var/lock"),
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod alarm;
 pub mod datagrams;
+pub mod serial;
 pub mod shared;
 
 use std::hint::black_box;

@@ -198,9 +198,7 @@ pub fn encode_compressed(
 }
 
 /// Makes the text for a serial line: classic form with `auth` as the last field, no NUL.
-///
-/// No medium sends it yet. Tests compare the lines recorded from legacy nodes with it; with a NUL
-/// at the end every classic datagram has this form.
+/// With a NUL at the end every classic datagram has this form.
 ///
 /// # Errors
 /// [`EncodeError`] with the reason.

@@ -68,11 +68,12 @@ pub struct StreamDecoder {
     overlong: bool,
     /// The message being collected, from its start marker on.
     message: Vec<u8>,
+    /// Lines that were skipped between messages.
+    noise: u64,
 }
 
 impl StreamDecoder {
-    /// A decoder for a serial line: classic messages, lines of any length. No medium reads one yet;
-    /// the streams recorded from legacy nodes and the fuzzer use it.
+    /// A decoder for a serial line: classic messages, lines of any length.
     #[must_use]
     pub fn serial() -> Self {
         Self::new(MAX_MESSAGE_BYTES, false)
@@ -92,7 +93,13 @@ impl StreamDecoder {
             searched: 0,
             overlong: false,
             message: Vec::new(),
+            noise: 0,
         }
+    }
+
+    /// How many lines between messages were skipped since the last call. Empty ones do not count.
+    pub const fn take_noise(&mut self) -> u64 {
+        std::mem::replace(&mut self.noise, 0)
     }
 
     /// The next message, verified, or what is wrong with it; `None`: more bytes are needed.
@@ -167,12 +174,17 @@ impl StreamDecoder {
     }
 
     fn skip(&mut self, line: Line) {
-        let Line::Whole(line) = line else { return };
+        let Line::Whole(line) = line else {
+            self.noise = self.noise.saturating_add(1);
+            return;
+        };
         if line == text::START {
             self.state = State::Classic;
         } else if self.netstrings && line == netstring::START {
             self.state = State::Netstring;
         } else {
+            let empty = line == b"\n"[..];
+            self.noise = self.noise.saturating_add(u64::from(!empty));
             return;
         }
         self.message = line.to_vec();

@@ -346,8 +346,7 @@ impl Outbox {
 
     fn drop_outdated(&mut self, now: Monotonic) {
         let deadtime = self.settings.deadtime;
-        let old =
-            |entry: &Entry| entry.class != Class::Status && now.since(entry.since) > deadtime;
+        let old = |entry: &Entry| entry.class != Class::Status && now.since(entry.since) > deadtime;
         while let Some(place) = self.waiting.iter().position(old) {
             self.remove(place);
             self.outdated = self.outdated.saturating_add(1);
@@ -356,8 +355,7 @@ impl Outbox {
 
     fn begin(&mut self, now: Monotonic) {
         let urgent = |entry: &Entry| {
-            entry.class == Class::Status
-                && now.since(entry.since) >= self.settings.keepalive / 2
+            entry.class == Class::Status && now.since(entry.since) >= self.settings.keepalive / 2
         };
         let status = if self.last_was_status {
             None

@@ -9,6 +9,7 @@ use crate::protocol::auth::TokenError;
 use crate::protocol::codec::{BadToken, DecodeError, Form};
 use crate::protocol::limiter::Limiter;
 use crate::protocol::name::MediumName;
+use crate::protocol::wire::EncodeError;
 
 /// Send errors in a row that are logged, per line of ha.cf. Spec: docs/protocol/wire.md, 18.
 const LOGGED_SEND_ERRORS: u32 = 10;
@@ -38,6 +39,8 @@ pub struct Counters {
     pub send_errors: u64,
     /// Datagrams not sent because the medium was closed.
     pub closed: u64,
+    /// Messages that a serial line was too slow for.
+    pub too_slow: u64,
     /// Times that the sockets were opened again.
     pub reopened: u64,
 }
@@ -136,6 +139,33 @@ impl Ledger {
                     "{}: {more} datagrams dropped by the kernel, buffer full",
                     self.name
                 ),
+            });
+        }
+    }
+
+    /// A serial line cannot carry that many messages in time.
+    pub(super) fn too_slow(&mut self, messages: u64, now: Monotonic) {
+        self.counters.too_slow += messages;
+        let kind = "messages dropped, the line is too slow";
+        if self.limiter.pass(kind, now) {
+            notice::log(&Notice::OtherWarn {
+                text: format!(
+                    "{}: {messages} messages dropped, the line is too slow",
+                    self.name
+                ),
+            });
+        }
+    }
+
+    /// A message that no serial line can carry.
+    pub(super) fn has_no_text(&mut self, error: &EncodeError, now: Monotonic) {
+        self.counters.send_errors += 1;
+        if self
+            .limiter
+            .pass("messages that have no text for a serial line", now)
+        {
+            notice::log(&Notice::OtherWarn {
+                text: format!("{}: a message is not sent: {error}", self.name),
             });
         }
     }

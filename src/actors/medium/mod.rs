@@ -14,6 +14,7 @@ mod opener;
 pub mod plan;
 mod reading;
 mod receive;
+pub mod serial;
 mod sockets;
 mod ucast;
 mod udp;
@@ -44,7 +45,7 @@ pub use opener::{Opener, opener};
 pub use plan::{Line, MediumPlan, Receive, plan};
 pub use receive::BATCH;
 pub(crate) use receive::is_passing;
-pub use sockets::{MediumError, OpenMedium, Sender, open, open_all, open_each};
+pub use sockets::{MediumError, OpenMedium, Sender, open};
 pub use udp::Step;
 
 use counters::{Ledger, SendErrors};

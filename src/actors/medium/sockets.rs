@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use super::interface::{self, InterfaceState};
 use super::plan::{Line, MediumPlan, Receive};
@@ -172,39 +171,4 @@ pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
         receive,
         send,
     })
-}
-
-/// Opens each medium once: a node that holds something beats on what opens.
-#[must_use]
-pub fn open_each(plans: &[MediumPlan]) -> Vec<Result<OpenMedium, MediumError>> {
-    plans.iter().map(open).collect()
-}
-
-/// Tries while a port is held by another process: the one that we replace may need a moment.
-const TRIES: u32 = 10;
-
-/// Pause between two tries.
-const BETWEEN_TRIES: Duration = Duration::from_secs(1);
-
-/// Opens all media of a configuration, or none: at start, before success is reported.
-///
-/// A port in use is tried again every second, ten times in all. Spec: docs/protocol/wire.md, 18.1.
-///
-/// # Errors
-/// [`MediumError`] of the first that cannot be opened.
-pub async fn open_all(plans: &[MediumPlan]) -> Result<Vec<OpenMedium>, MediumError> {
-    let mut opened = Vec::with_capacity(plans.len());
-    for plan in plans {
-        let mut tries = 1;
-        opened.push(loop {
-            match open(plan) {
-                Err(error) if error.may_pass() && tries < TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(BETWEEN_TRIES).await;
-                }
-                done => break done?,
-            }
-        });
-    }
-    Ok(opened)
 }

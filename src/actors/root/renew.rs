@@ -94,6 +94,9 @@ impl RootActor {
                 for medium in &self.media {
                     medium.do_send(UpdateKeys(Arc::clone(&keys)));
                 }
+                for port in &self.serials {
+                    port.do_send(UpdateKeys(Arc::clone(&keys)));
+                }
                 for ping in &self.pings {
                     ping.do_send(UpdateKeys(Arc::clone(&keys)));
                 }

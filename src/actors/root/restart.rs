@@ -125,7 +125,11 @@ impl RootActor {
             Ok(Readiness::Ready { duty, left, came }) => {
                 root.restart = Restart::Announced;
                 root.held.settled(&duty, &left, &came);
-                ctx.run_later(LEAVE, Self::replace);
+                let drained = root.drain_serial_lines(false);
+                let left = async move {
+                    tokio::join!(tokio::time::sleep(LEAVE), drained);
+                };
+                ctx.spawn(left.into_actor(root).map(|(), root, ctx| root.replace(ctx)));
             }
             Ok(Readiness::NotNow) => {
                 if first {

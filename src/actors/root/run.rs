@@ -13,9 +13,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use super::media::Media;
 use super::start::Parts;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
-use crate::actors::medium::{self, MediumError, MediumPlan, OpenMedium};
 use crate::actors::ping;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads::{self, Realtime};
@@ -23,7 +23,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::load::{LoadOptions, Loaded};
 use crate::config::remembered::Answers;
-use crate::config::types::{GenerationMethod, MediumConfig, UuidFrom};
+use crate::config::settings::MediaRequired;
+use crate::config::types::{GenerationMethod, UuidFrom};
 use crate::ha_log::{HaLog, Targets};
 use crate::net::address_record::AddressRecord;
 use crate::net::own_address::Came;
@@ -251,36 +252,6 @@ fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
     startup::prepare_core_files(paths, wanted, config.core_root.as_deref());
 }
 
-/// Opens all media, or after a sudden death those that open: the others follow when they can.
-async fn open_media(
-    plans: &[MediumPlan],
-    died: bool,
-) -> Result<Vec<Option<OpenMedium>>, MediumError> {
-    if !died {
-        let opened = medium::open_all(plans).await?;
-        return Ok(opened.into_iter().map(Some).collect());
-    }
-    let mut failed = None;
-    let mut opened = Vec::with_capacity(plans.len());
-    for tried in medium::open_each(plans) {
-        match tried {
-            Ok(medium) => opened.push(Some(medium)),
-            Err(error) => {
-                failed = Some(error);
-                opened.push(None);
-            }
-        }
-    }
-    match failed {
-        Some(error) if opened.iter().all(Option::is_none) => Err(error),
-        Some(error) => {
-            warn!(%error, "beginning without this medium");
-            Ok(opened)
-        }
-        None => Ok(opened),
-    }
-}
-
 /// Looks at what is on the host before anything is put there.
 fn guard_addresses(setup: &Setup) -> Arc<Guard> {
     let (config, resume) = (&setup.loaded.config, setup.resume.as_ref());
@@ -321,28 +292,22 @@ fn live(
             starting,
             came: _,
         } = setup;
-        for medium in &config.media {
-            if let MediumConfig::Serial { device, .. } = medium {
-                warn!(device = %device.display(), "serial media have no effect yet");
-            }
-        }
-        let plans = medium::plan(&config.media);
-        let mut tries = if resume.is_some() { RESUME_TRIES } else { 0 };
-        let pause = if died { DIED_PAUSE } else { RESUME_PAUSE };
-        if died {
+        let tries = if resume.is_some() { RESUME_TRIES } else { 0 };
+        let (tries, pause) = if died {
             // As long.
-            tries = tries.saturating_mul(10);
-        }
-        let opened = loop {
-            match open_media(&plans, died).await {
-                Ok(opened) => break opened,
-                Err(error) if tries == 0 => return Err(fail(&log, &error)),
-                // Groups run here: give an interface that goes and comes its time.
-                Err(error) => warn!(%error, "trying again"),
-            }
-            tries -= 1;
-            tokio::time::sleep(pause).await;
+            (tries.saturating_mul(10), DIED_PAUSE)
+        } else {
+            (tries, RESUME_PAUSE)
         };
+        let need = if died || config.settings.media_required == MediaRequired::Any {
+            MediaRequired::Any
+        } else {
+            MediaRequired::All
+        };
+        let mut media = Media::of(&config, &paths);
+        if let Err(error) = media.open(need, !died, tries, pause).await {
+            return Err(fail(&log, &error));
+        }
         // Nobody is heard during a release.
         let asked = config.pings.iter().filter(|_| !only_releases);
         let pings = asked.map(ping::open);
@@ -352,6 +317,10 @@ fn live(
         };
         let cluster = match threads::cluster(realtime) {
             Ok(cluster) => cluster,
+            Err(error) => return Err(fail(&log, &error)),
+        };
+        let serials = match media.serials_on_threads(realtime) {
+            Ok(serials) => serials,
             Err(error) => return Err(fail(&log, &error)),
         };
         let (exit, ended) = oneshot::channel();
@@ -371,7 +340,8 @@ fn live(
             guardian,
             log: log.clone(),
             cluster,
-            media: plans.into_iter().zip(opened).collect(),
+            media: media.network,
+            serials,
             pings,
             identity: prepared.identity,
             seed: prepared.seed,

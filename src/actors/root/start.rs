@@ -21,6 +21,7 @@ use crate::actors::guardian::GuardianActor;
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
 use crate::actors::ipfail;
+use crate::actors::medium::serial::{self, OpenPort, SerialPlan, SerialSetup};
 use crate::actors::medium::{self, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::{self, MembershipSetup, Outlets};
 use crate::actors::messages::MediaOpened;
@@ -64,6 +65,8 @@ pub(super) struct Parts {
     pub(super) log: HaLog,
     pub(super) cluster: Arbiter,
     pub(super) media: Vec<(MediumPlan, Option<OpenMedium>)>,
+    /// Each with the thread that it lives on.
+    pub(super) serials: Vec<(SerialPlan, Option<OpenPort>, Arbiter)>,
     /// In step with the configuration's ping nodes.
     pub(super) pings: Vec<OpenPing>,
     pub(super) identity: Identity,
@@ -92,6 +95,7 @@ impl RootActor {
             log,
             cluster,
             media,
+            serials,
             pings,
             identity,
             seed,
@@ -174,6 +178,20 @@ impl RootActor {
                 medium::start(&cluster.handle(), setup)
             })
             .collect();
+        let serials: Vec<_> = serials
+            .into_iter()
+            .map(|(plan, opened, thread)| {
+                let setup = SerialSetup {
+                    plan,
+                    opened,
+                    deaf: only_releases,
+                    keys: Arc::clone(&keys),
+                    log_bad_packets: config.log_bad_packets,
+                    to: membership.clone().recipient(),
+                };
+                serial::start(&thread.handle(), setup)
+            })
+            .collect();
         let pings: Vec<_> = config
             .pings
             .iter()
@@ -241,6 +259,7 @@ impl RootActor {
         let ipfail = (ipfail::is_wanted(&config) && !only_releases)
             .then(|| ipfail::start(client_socket.clone().recipient()));
         let senders = media.iter().map(|medium| medium.clone().recipient());
+        let senders = senders.chain(serials.iter().map(|port| port.clone().recipient()));
         let senders = senders.chain(pings.iter().map(|ping| ping.clone().recipient()));
         membership.do_send(MediaOpened(senders.collect()));
         Self {
@@ -259,6 +278,7 @@ impl RootActor {
             cluster,
             membership,
             media,
+            serials,
             pings,
             clients,
             clients_asked: ClientsAsked::default(),

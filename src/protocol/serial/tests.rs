@@ -106,7 +106,10 @@ fn only_the_newest_status_is_sent_and_it_keeps_the_place() {
     // Sent again because somebody asked: that is no newer status.
     push(&mut outbox, &status(4), "newest", 5_000);
     push(&mut outbox, &status(1), "again", 5_000);
-    assert_eq!(words(&carry(&mut outbox, 5_000, 9_000)), ["newest", "again"]);
+    assert_eq!(
+        words(&carry(&mut outbox, 5_000, 9_000)),
+        ["newest", "again"]
+    );
     // Another run counts from one.
     let next = Message::new("status").with("seq", "1").with("hg", "2");
     push(&mut outbox, &status(5), "before", 9_000);
@@ -153,9 +156,16 @@ fn nothing_starves_the_heartbeats() {
         let statuses = carried.iter().filter(|(_, word)| word == "status");
         heard.extend(statuses.map(|(then, _)| *then));
     }
-    assert!(heard.windows(2).all(|pair| pair[1] - pair[0] < 5_000), "{heard:?}");
+    assert!(
+        heard.windows(2).all(|pair| pair[1] - pair[0] < 5_000),
+        "{heard:?}"
+    );
     // Others are sent as well: the line never rests.
-    assert!(heard.len() >= 55 && sent > heard.len() + 55, "{} {sent}", heard.len());
+    assert!(
+        heard.len() >= 55 && sent > heard.len() + 55,
+        "{} {sent}",
+        heard.len()
+    );
 }
 
 #[test]
@@ -164,7 +174,10 @@ fn what_waited_too_long_is_dropped_and_the_daemon_comes_before_clients() {
     push(&mut outbox, &numbered("resource", 1), "old", 0);
     push(&mut outbox, &status(2), "status", 0);
     push(&mut outbox, &numbered("resource", 3), "young", 3_000);
-    assert_eq!(words(&carry(&mut outbox, 4_001, 9_000)), ["status", "young"]);
+    assert_eq!(
+        words(&carry(&mut outbox, 4_001, 9_000)),
+        ["status", "young"]
+    );
     assert_eq!(outbox.take_outdated(), 1);
 
     let client = |number| numbered("chatter", number).with("from_id", "1");
@@ -178,7 +191,10 @@ fn what_waited_too_long_is_dropped_and_the_daemon_comes_before_clients() {
         Queued::Waits
     );
     assert_eq!(outbox.take_outdated(), 1);
-    assert_eq!(push(&mut outbox, &client(99), "client", 9_000), Queued::NoRoom);
+    assert_eq!(
+        push(&mut outbox, &client(99), "client", 9_000),
+        Queued::NoRoom
+    );
     let huge = outbox.push(&client(100), text("huge", 961), at(9_000));
     assert_eq!(huge, Queued::TooLong);
     let needed = outbox.push(&numbered("resource", 101), text("needed", 961), at(9_000));
@@ -222,8 +238,15 @@ fn the_bytes_of_a_status_are_not_estimated_too_low() {
         .with("ts", "6b00c425")
         .with("ld", "100.04 100.93 100.36 10/1023 1234567")
         .with("ttl", "3");
-    status.push("srcuuid", crate::protocol::message::Value::Binary(vec![7; 16]));
+    status.push(
+        "srcuuid",
+        crate::protocol::message::Value::Binary(vec![7; 16]),
+    );
     let text = crate::protocol::codec::encode_serial(&status, &keys).unwrap();
     let estimate = status_bytes("alpha");
-    assert!((text.len()..text.len() + 40).contains(&estimate), "{}", text.len());
+    assert!(
+        (text.len()..text.len() + 40).contains(&estimate),
+        "{}",
+        text.len()
+    );
 }

@@ -1,0 +1,537 @@
+//! One serial port: reads and sends on a thread of its own. Spec: docs/protocol/wire.md, 18.4.
+//!
+//! It stands among the media as membership sees them: takes [`Transmit`], gives [`Received`]. What is sent, when and what is
+//! dropped is decided by [`Outbox`]. A port whose driver makes its thread wait holds up no other medium.
+//!
+//! | State | Event | Then |
+//! |---|---|---|
+//! | open | the port fails, or its device is gone | closed |
+//! | open | it takes no byte for half a second | what it holds is thrown away; open |
+//! | closed | a second has passed | it is opened again |
+
+mod lock;
+mod port;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use actix::prelude::SendError;
+use actix::{
+    Actor, ActorFuture, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message,
+    MessageResult, Recipient, ResponseFuture, SpawnHandle, Supervised,
+};
+use actix_rt::ArbiterHandle;
+use bytes::BytesMut;
+use futures_util::Stream as _;
+use tokio::sync::oneshot;
+use tokio_util::codec::{Encoder as _, FramedRead};
+use tracing::{Span, info_span};
+
+use super::GetCounters;
+use super::counters::Ledger;
+use crate::actors::codecs::{SerialCodec, WriteError};
+use crate::actors::messages::{Messages, Received, Transmit, UpdateKeys};
+use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::clock::{Clock, Monotonic};
+use crate::config::types::{Config, MediumConfig};
+use crate::notice::{self, Notice};
+use crate::protocol::auth::KeyRing;
+use crate::protocol::codec::DecodeError;
+use crate::protocol::message;
+use crate::protocol::name::MediumName;
+use crate::protocol::serial::{LineSettings, Outbox, Queued, Refused, Speed, Step};
+
+pub use port::{OpenPort, PortError, open};
+
+use port::{Port, PortReader};
+
+/// Messages that the mailbox holds; more are dropped. It is emptied at once unless the driver makes the thread wait.
+const MAILBOX: usize = 64;
+
+/// Pause between two tries to open a port. A device that comes back is used that soon.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Pause between two reports of lines that were held back.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Messages read before others have their turn.
+const BATCH: usize = 64;
+
+/// Pause between two warnings that a port takes nothing. Spec: docs/protocol/wire.md, 18.4.
+const STUCK_SAID: Duration = Duration::from_secs(3600);
+
+/// How long the last messages of a process that ends may take: some hundred bytes at the speed of the line.
+pub const DRAIN: Duration = Duration::from_millis(1500);
+
+/// Shortest pause of a timer.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What a serial line of ha.cf asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialPlan {
+    /// Name that its links carry.
+    pub name: MediumName,
+    /// Path of the port.
+    pub device: PathBuf,
+    /// Its speed, and the times of the node.
+    pub line: LineSettings,
+    /// Directory of the lock files.
+    pub lock_dir: PathBuf,
+}
+
+/// The serial lines of a configuration, each port once.
+#[must_use]
+pub fn plans(config: &Config, lock_dir: &Path) -> Vec<SerialPlan> {
+    let mut plans: Vec<SerialPlan> = Vec::new();
+    for medium in &config.media {
+        let MediumConfig::Serial { device, baud } = medium else {
+            continue;
+        };
+        if plans.iter().any(|plan| plan.device == *device) {
+            continue;
+        }
+        plans.push(SerialPlan {
+            name: MediumName::new(&medium.link_name()),
+            device: device.clone(),
+            line: LineSettings {
+                speed: Speed::new(*baud),
+                keepalive: config.timing.keepalive,
+                deadtime: config.timing.deadtime,
+            },
+            lock_dir: lock_dir.to_owned(),
+        });
+    }
+    plans
+}
+
+/// Asks to be told when everything has left that was given for sending, or cannot leave.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// The port is closed then: this process ends.
+    pub close: bool,
+}
+
+/// Everything that a serial medium needs to know.
+#[derive(Debug)]
+pub struct SerialSetup {
+    /// Its work.
+    pub plan: SerialPlan,
+    /// The port, opened at start so that the node can report success; `None`: it opens it when it can.
+    pub opened: Option<OpenPort>,
+    /// It only sends: what is read counts for nothing.
+    pub deaf: bool,
+    /// Keys to sign and to verify with.
+    pub keys: Arc<KeyRing>,
+    /// `log_badpack`.
+    pub log_bad_packets: bool,
+    /// Membership. Held, not upgraded for each message, as by other media.
+    pub to: Recipient<Received>,
+}
+
+/// Starts a serial medium on `arbiter`, supervised for ever.
+#[must_use]
+pub fn start(arbiter: &ArbiterHandle, setup: SerialSetup) -> Addr<SerialActor> {
+    let policy = RestartPolicy::new(format!("medium {}", setup.plan.name)).mailbox(MAILBOX);
+    supervise(arbiter, policy, move |_| SerialActor::new(setup))
+}
+
+/// One serial port.
+pub struct SerialActor {
+    plan: SerialPlan,
+    keys: Arc<KeyRing>,
+    to: Recipient<Received>,
+    /// Of the batch in hand.
+    heard: Messages,
+    clock: Clock,
+    ledger: Ledger,
+    outbox: Outbox,
+    /// Opened by somebody else, until `started` takes it.
+    opened: Option<OpenPort>,
+    deaf: bool,
+    state: State,
+    /// When the next bytes are to be written.
+    timer: Option<SpawnHandle>,
+    /// When it was last said that the port takes nothing.
+    stuck_said: Option<Monotonic>,
+    /// Who waits for everything to have left.
+    draining: Vec<(Drain, oneshot::Sender<()>)>,
+    /// Entered where something is said.
+    span: Span,
+}
+
+enum State {
+    Open {
+        port: Arc<Port>,
+        reader: FramedRead<PortReader, SerialCodec>,
+        reading: SpawnHandle,
+    },
+    Closed {
+        /// Logged last, so that a lasting error is logged once.
+        said: String,
+    },
+    /// For good: the process ends.
+    Ended,
+}
+
+impl SerialActor {
+    fn new(setup: SerialSetup) -> Self {
+        let name = setup.plan.name.clone();
+        Self {
+            span: info_span!("medium", %name),
+            outbox: Outbox::new(setup.plan.line),
+            plan: setup.plan,
+            keys: setup.keys,
+            to: setup.to,
+            heard: Messages::new(),
+            clock: Clock::start(),
+            ledger: Ledger::new(name, setup.log_bad_packets),
+            opened: setup.opened,
+            deaf: setup.deaf,
+            state: State::Closed {
+                said: String::new(),
+            },
+            timer: None,
+            stuck_said: None,
+            draining: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Monotonic {
+        self.clock.now().instant
+    }
+
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let _entered = self.span.clone().entered();
+        let now = self.now();
+        self.ledger.report(now);
+        ctx.run_later(WATCH, Self::watch);
+    }
+
+    /// Opens the port, or tries again in a moment.
+    fn open(&mut self, ctx: &mut Context<Self>) {
+        let State::Closed { said } = &self.state else {
+            return;
+        };
+        let said = said.clone();
+        let _entered = self.span.clone().entered();
+        let opened = match self.opened.take() {
+            Some(opened) => Ok(opened),
+            None => open(&self.plan).map_err(|error| error.to_string()),
+        };
+        let taken = opened.and_then(|port| Port::new(port).map_err(|error| error.to_string()));
+        match taken {
+            Ok(port) => self.take(port, ctx),
+            Err(error) => {
+                if error != said {
+                    notice::log(&Notice::OtherError {
+                        text: format!("{error} (trying again)"),
+                    });
+                }
+                self.state = State::Closed { said: error };
+                ctx.run_later(RETRY, Self::open);
+            }
+        }
+    }
+
+    fn take(&mut self, port: Port, ctx: &mut Context<Self>) {
+        let port = Arc::new(port);
+        let codec = SerialCodec::new(Arc::clone(&self.keys));
+        let reader = FramedRead::new(PortReader(Arc::clone(&port)), codec);
+        let reading = ctx.spawn(Reading.map(|error, medium, ctx| medium.lost(&error, ctx)));
+        let (device, baud) = (self.plan.device.display(), self.plan.line.speed.baud());
+        notice::log(&Notice::OtherInfo {
+            text: format!("glib: Starting serial heartbeat on tty {device} ({baud} baud)"),
+        });
+        self.state = State::Open {
+            port,
+            reader,
+            reading,
+        };
+        self.outbox.begin_anew();
+        self.ledger.counters.reopened += 1;
+        self.send_on(ctx);
+    }
+
+    /// The port failed.
+    fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        let _entered = self.span.clone().entered();
+        notice::log(&Notice::OtherError {
+            text: format!(
+                "serial {}: port failed: {error}",
+                self.plan.device.display()
+            ),
+        });
+        self.leave(
+            State::Closed {
+                said: String::new(),
+            },
+            ctx,
+        );
+        ctx.run_later(RETRY, Self::open);
+        // Nothing leaves before it is open again.
+        self.drained();
+    }
+
+    /// What was begun is lost; what waits is sent when the port is open again, if it is young enough then.
+    fn leave(&mut self, state: State, ctx: &mut Context<Self>) {
+        if let State::Open { reading, .. } = std::mem::replace(&mut self.state, state) {
+            ctx.cancel_future(reading);
+        }
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+    }
+
+    /// Writes what may be written now, and comes back when more may be.
+    fn send_on(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let again = loop {
+            let now = self.now();
+            let State::Open { port, .. } = &self.state else {
+                break None;
+            };
+            let piece = match self.outbox.next(now) {
+                Step::Idle => break None,
+                Step::Wait(then) => break Some(then),
+                Step::Write(piece) => piece,
+            };
+            let written = if port.holds() > self.outbox.may_hold() {
+                Ok(0)
+            } else {
+                port.write(&piece)
+            };
+            match written {
+                Ok(0) => {}
+                Ok(bytes) => {
+                    self.outbox.wrote(bytes, now);
+                    continue;
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return self.lost(&error, ctx),
+            }
+            match self.outbox.refused(now) {
+                Refused::Again(then) => break Some(then),
+                Refused::Flush => {
+                    port.discard();
+                    self.stuck(now);
+                }
+            }
+        };
+        self.count_outdated();
+        let now = self.now();
+        if self.outbox.is_drained(now) {
+            self.drained();
+        }
+        let again = match again {
+            None if !self.draining.is_empty() => Some(now),
+            again => again,
+        };
+        if let Some(then) = again {
+            let pause = then.since(now).max(TICK);
+            self.timer = Some(ctx.run_later(pause, Self::send_on));
+        }
+    }
+
+    fn drained(&mut self) {
+        let mut close = false;
+        for (asked, answer) in self.draining.drain(..) {
+            close |= asked.close;
+            let _ = answer.send(());
+        }
+        if close {
+            // The reading task ends with the port.
+            self.state = State::Ended;
+        }
+    }
+
+    fn stuck(&mut self, now: Monotonic) {
+        self.ledger.counters.would_block += 1;
+        let said = self.stuck_said;
+        if said.is_none_or(|said| now.since(said) >= STUCK_SAID) {
+            self.stuck_said = Some(now);
+            let _entered = self.span.enter();
+            notice::log(&Notice::OtherWarn {
+                text: format!(
+                    "glib: TTY write timeout on [{}] (no connection or bad cable?)",
+                    self.plan.device.display()
+                ),
+            });
+        }
+    }
+
+    fn count_outdated(&mut self) {
+        let outdated = self.outbox.take_outdated();
+        if outdated > 0 {
+            self.dropped(outdated);
+        }
+    }
+
+    fn dropped(&mut self, messages: u64) {
+        let _entered = self.span.enter();
+        let now = self.clock.now().instant;
+        self.ledger.too_slow(messages, now);
+    }
+
+    fn hear(&mut self, item: Result<message::Message, DecodeError>) {
+        match item {
+            _ if self.deaf => {}
+            Ok(message) => self.heard.push(message),
+            Err(error) => {
+                let _entered = self.span.enter();
+                let now = self.clock.now().instant;
+                self.ledger.bad_packet(&error, None, now);
+            }
+        }
+    }
+
+    fn pass_on(&mut self) {
+        if self.heard.is_empty() {
+            return;
+        }
+        let messages = std::mem::take(&mut self.heard);
+        let count = messages.len() as u64;
+        let medium = self.plan.name.clone();
+        match self.to.try_send(Received { medium, messages }) {
+            Ok(()) => self.ledger.counters.received += count,
+            // Closed: membership is gone, and this medium soon.
+            Err(SendError::Closed(_)) => {}
+            Err(SendError::Full(_)) => {
+                let _entered = self.span.enter();
+                let now = self.clock.now().instant;
+                self.ledger.mailbox_full(count, now);
+            }
+        }
+    }
+}
+
+/// Reads until the port fails.
+struct Reading;
+
+impl ActorFuture<SerialActor> for Reading {
+    type Output = io::Error;
+
+    fn poll(
+        self: Pin<&mut Self>,
+        medium: &mut SerialActor,
+        _: &mut Context<SerialActor>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<io::Error> {
+        let mut taken = 0;
+        let failed = loop {
+            let State::Open { reader, .. } = &mut medium.state else {
+                return Poll::Pending;
+            };
+            if taken == BATCH {
+                cx.waker().wake_by_ref();
+                break None;
+            }
+            let read = Pin::new(&mut *reader).poll_next(cx);
+            let noise = reader.decoder_mut().take_noise();
+            medium.ledger.counters.not_messages += noise;
+            match read {
+                Poll::Pending => break None,
+                Poll::Ready(Some(Ok(item))) => medium.hear(item),
+                Poll::Ready(Some(Err(error))) => break Some(error),
+                Poll::Ready(None) => break Some(io::ErrorKind::UnexpectedEof.into()),
+            }
+            taken += 1;
+        };
+        medium.pass_on();
+        failed.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Actor for SerialActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // A panic may have left some.
+        self.heard.clear();
+        self.timer = None;
+        self.state = State::Closed {
+            said: String::new(),
+        };
+        self.open(ctx);
+        self.watch(ctx);
+    }
+}
+
+impl Supervised for SerialActor {}
+
+impl Handler<Transmit> for SerialActor {
+    type Result = ();
+
+    fn handle(&mut self, Transmit(outgoing): Transmit, ctx: &mut Self::Context) {
+        let State::Open { reader, .. } = &mut self.state else {
+            self.ledger.counters.closed += 1;
+            return;
+        };
+        let mut text = BytesMut::new();
+        let encoded = reader.decoder_mut().encode(&outgoing.message, &mut text);
+        let now = self.clock.now().instant;
+        if let Err(WriteError::Message(error)) = encoded {
+            let _entered = self.span.enter();
+            return self.ledger.has_no_text(&error, now);
+        }
+        match self.outbox.push(&outgoing.message, text.freeze(), now) {
+            Queued::Waits => self.ledger.counters.sent += 1,
+            Queued::Twice => {}
+            Queued::NoRoom | Queued::TooLong => self.dropped(1),
+        }
+        self.send_on(ctx);
+    }
+}
+
+impl Handler<UpdateKeys> for SerialActor {
+    type Result = ();
+
+    fn handle(&mut self, UpdateKeys(keys): UpdateKeys, _: &mut Self::Context) {
+        if let State::Open { reader, .. } = &mut self.state {
+            reader.decoder_mut().set_keys(Arc::clone(&keys));
+        }
+        self.keys = keys;
+    }
+}
+
+impl Handler<Drain> for SerialActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, asked: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (answer, done) = oneshot::channel();
+        self.draining.push((asked, answer));
+        if asked.close {
+            // What the kernel holds of a line that takes nothing would hold up the end of the process.
+            ctx.run_later(DRAIN, |medium, _| medium.drained());
+        }
+        if matches!(self.state, State::Open { .. }) {
+            self.send_on(ctx);
+        } else {
+            self.drained();
+        }
+        Box::pin(async {
+            // Dropped with this actor's life: nothing more leaves either.
+            let _ = done.await;
+        })
+    }
+}
+
+impl Handler<GetCounters> for SerialActor {
+    type Result = MessageResult<GetCounters>;
+
+    fn handle(&mut self, _: GetCounters, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.ledger.counters)
+    }
+}

@@ -1,0 +1,166 @@
+//! An open serial port. Spec: docs/protocol/wire.md, 18.4.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustix::termios::{
+    InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr, tcsendbreak,
+    tcsetattr,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, ReadBuf};
+use tracing::warn;
+
+use super::SerialPlan;
+use super::lock::{LockError, PortLock};
+use crate::os::sys;
+
+/// Why a port is not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Another process uses it.
+    #[error("serial {device}: {reason}")]
+    Locked {
+        /// The port.
+        device: String,
+        /// The lock file, and whose it is.
+        reason: String,
+    },
+    /// The system refused.
+    #[error("serial {device}: cannot {step}: {source}")]
+    Refused {
+        /// The port.
+        device: String,
+        /// What was tried.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A port that is open and not yet read.
+#[derive(Debug)]
+pub struct OpenPort {
+    file: OwnedFd,
+    lock: Option<PortLock>,
+}
+
+/// Locks, opens and configures the port of a plan. Blocks while the driver does.
+///
+/// # Errors
+/// [`PortError`] with the step that failed.
+pub fn open(plan: &SerialPlan) -> Result<OpenPort, PortError> {
+    let device = || plan.device.display().to_string();
+    let lock = match PortLock::take(&plan.lock_dir, &plan.device) {
+        Ok(lock) => Some(lock),
+        Err(reason @ LockError::Held { .. }) => {
+            return Err(PortError::Locked {
+                device: device(),
+                reason: reason.to_string(),
+            });
+        }
+        // A full disk is no reason to be silent: the kernel still keeps other users out.
+        Err(error) => {
+            warn!(device = device(), %error, "serial port used without a lock file");
+            None
+        }
+    };
+    let at = |step| {
+        move |source| PortError::Refused {
+            device: device(),
+            step,
+            source,
+        }
+    };
+    let file = sys::serial::open(&plan.device, plan.line.speed.baud()).map_err(at("open it"))?;
+    configure(&file).map_err(at("set it up"))?;
+    Ok(OpenPort { file, lock })
+}
+
+/// As legacy has it: the eighth bit and carriage returns are dropped, a break ends a line; then nothing old is read or sent.
+fn configure(file: &OwnedFd) -> io::Result<()> {
+    let mut modes = tcgetattr(file)?;
+    modes.input_modes =
+        InputModes::INPCK | InputModes::ISTRIP | InputModes::IGNCR | InputModes::BRKINT;
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 1;
+    tcsetattr(file, OptionalActions::Now, &modes)?;
+    tcflush(file, QueueSelector::IOFlush)?;
+    rustix::io::ioctl_fionbio(file, true)?;
+    Ok(())
+}
+
+/// A port in use.
+#[derive(Debug)]
+pub(super) struct Port {
+    file: AsyncFd<OwnedFd>,
+    /// Given up with the port.
+    _lock: Option<PortLock>,
+}
+
+impl Port {
+    /// # Errors
+    /// It cannot be registered with the runtime.
+    pub(super) fn new(opened: OpenPort) -> io::Result<Self> {
+        // Without one the line is as good.
+        let _ = tcsendbreak(&opened.file);
+        Ok(Self {
+            file: sys::serial::watched(opened.file)?,
+            _lock: opened.lock,
+        })
+    }
+
+    /// Writes what the port takes at once.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.file, bytes)?)
+    }
+
+    /// Bytes that were written and have not left the port; 0 where the driver does not tell.
+    pub(super) fn holds(&self) -> usize {
+        let held = sys::serial::unsent(self.file.get_ref().as_fd());
+        usize::try_from(held.unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Throws away what has not left the port.
+    pub(super) fn discard(&self) {
+        let _ = tcflush(&self.file, QueueSelector::OFlush);
+    }
+}
+
+impl Drop for Port {
+    /// The kernel would wait half a minute for a line that takes nothing.
+    fn drop(&mut self) {
+        self.discard();
+    }
+}
+
+/// Reads a port.
+#[derive(Debug)]
+pub(super) struct PortReader(pub(super) Arc<Port>);
+
+impl AsyncRead for PortReader {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let port = &self.get_mut().0;
+        loop {
+            let mut guard = ready!(port.file.poll_read_ready(cx))?;
+            let room = buffer.initialize_unfilled();
+            let read = guard.try_io(|file| Ok(rustix::io::read(file.get_ref(), &mut *room)?));
+            match read {
+                Ok(Ok(bytes)) => {
+                    buffer.advance(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Poll::Ready(Err(error)),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Opens the media before the node begins: nothing starts deaf. Those that do not open are opened by their actors later.
+
+use std::fmt::Display;
+use std::io;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use tracing::{error, warn};
+
+use crate::actors::medium::serial::{self, OpenPort, PortError, SerialPlan};
+use crate::actors::medium::{self, MediumError, MediumPlan, OpenMedium};
+use crate::actors::threads::{self, Realtime};
+use crate::config::Config;
+use crate::config::settings::MediaRequired;
+use crate::os::paths::Paths;
+
+/// How long the driver of a serial port may take to open it.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Tries while a port is held by another process: the one that we replace may need a moment.
+/// Spec: docs/protocol/wire.md, 18.1.
+const TRIES: u32 = 10;
+
+/// Pause between two of them.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Why no medium is open, or not every one that has to be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    /// On a network.
+    #[error(transparent)]
+    Network(#[from] MediumError),
+    /// On a serial line.
+    #[error(transparent)]
+    Serial(#[from] PortError),
+    /// The driver of a serial port does not answer.
+    #[error("serial {0}: the driver does not answer")]
+    Hangs(String),
+}
+
+impl OpenError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Network(error) if error.may_pass())
+    }
+}
+
+/// The media of a configuration, each with what is open of it.
+pub(super) struct Media {
+    pub(super) network: Vec<(MediumPlan, Option<OpenMedium>)>,
+    serials: Vec<(SerialPlan, Option<OpenPort>)>,
+}
+
+impl Media {
+    pub(super) fn of(config: &Config, paths: &Paths) -> Self {
+        let network = medium::plan(&config.media).into_iter();
+        let serials = serial::plans(config, &paths.lock_dir).into_iter();
+        Self {
+            network: network.map(|plan| (plan, None)).collect(),
+            serials: serials.map(|plan| (plan, None)).collect(),
+        }
+    }
+
+    /// Opens them. `patient`: waits for a port that another process holds for a moment. Where that is not enough, tries so many
+    /// times more, with that pause.
+    ///
+    /// # Errors
+    /// What was wrong with one that does not open, if it is needed.
+    pub(super) async fn open(
+        &mut self,
+        need: MediaRequired,
+        patient: bool,
+        tries: u32,
+        pause: Duration,
+    ) -> Result<(), OpenError> {
+        let (mut passing, mut tries) = (if patient { TRIES } else { 1 }, tries);
+        loop {
+            let failed = self.open_each().await;
+            if failed.is_empty() || (need == MediaRequired::Any && self.any_is_open()) {
+                for error in &failed {
+                    say(error);
+                }
+                return Ok(());
+            }
+            let may_pass = failed.iter().any(OpenError::may_pass);
+            let Some(error) = failed.into_iter().next() else {
+                return Ok(());
+            };
+            if may_pass && passing > 1 {
+                passing -= 1;
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            } else if tries > 0 {
+                // Groups run here: give an interface that goes and comes its time.
+                tries -= 1;
+                warn!(%error, "trying again");
+                tokio::time::sleep(pause).await;
+            } else {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Opens what is not open, and says what does not open.
+    async fn open_each(&mut self) -> Vec<OpenError> {
+        let mut failed = Vec::new();
+        for (plan, opened) in self.network.iter_mut().filter(|(_, open)| open.is_none()) {
+            match medium::open(plan) {
+                Ok(medium) => *opened = Some(medium),
+                Err(error) => failed.push(error.into()),
+            }
+        }
+        for (plan, opened) in self.serials.iter_mut().filter(|(_, open)| open.is_none()) {
+            match open_port(plan).await {
+                Ok(port) => *opened = Some(port),
+                Err(error) => failed.push(error),
+            }
+        }
+        failed
+    }
+
+    fn any_is_open(&self) -> bool {
+        let network = self.network.iter().any(|(_, opened)| opened.is_some());
+        network || self.serials.iter().any(|(_, opened)| opened.is_some())
+    }
+
+    /// The serial lines, each with a thread of its own.
+    ///
+    /// # Errors
+    /// A thread cannot be made.
+    pub(super) fn serials_on_threads(
+        &mut self,
+        realtime: Realtime,
+    ) -> io::Result<Vec<(SerialPlan, Option<OpenPort>, Arbiter)>> {
+        let serials = std::mem::take(&mut self.serials).into_iter();
+        serials
+            .map(|(plan, opened)| Ok((plan, opened, threads::serial(realtime)?)))
+            .collect()
+    }
+}
+
+/// On a helper thread: a driver may hang.
+async fn open_port(plan: &SerialPlan) -> Result<OpenPort, OpenError> {
+    let (asked, device) = (plan.clone(), plan.device.display().to_string());
+    let work = tokio::task::spawn_blocking(move || serial::open(&asked));
+    match tokio::time::timeout(PORT_PATIENCE, work).await {
+        Ok(Ok(opened)) => Ok(opened?),
+        Ok(Err(_)) | Err(_) => Err(OpenError::Hangs(device)),
+    }
+}
+
+fn say(failed: &dyn Display) {
+    error!("{failed}: beginning without this medium, trying again");
+}
