@@ -2,15 +2,18 @@
 //! Spec: docs/protocol/wire.md, 18.4.
 //!
 //! A line carries about a thousand bytes a second, a network card a million times as many, and both get every message. So a
-//! line must choose. The [`Outbox`] sends in the order in which messages came, with these rules:
+//! line must choose. The [`Outbox`] knows four classes. Statuses and new messages of the daemon go first, in the order in which
+//! they came; then repairs, then the rest.
 //!
-//! | Message | Rule |
-//! |---|---|
-//! | newer status of this node | takes the place of the one that waits: only the newest counts. One that has waited for half a keepalive is next, but never twice in a row while others wait |
-//! | the same number again | is not queued twice: the receiver asks for a missing message until it has it |
-//! | without a number (acknowledgement, request to send again) | takes the place of an earlier one to the same node with the same beginning |
-//! | any but a status | dropped when it has waited for the dead time, or when it would have to. The receiver asks for it again |
-//! | from a client, and an old status that is sent again | gives way to the messages of the daemon; dropped if it alone takes longer than a quarter of the dead time |
+//! | Class | Messages | Rules |
+//! |---|---|---|
+//! | status | the newest status of this node | a newer one takes its place. One that has waited for half a keepalive is next, but never twice in a row while new messages wait |
+//! | new | of the daemon, with a new number; acknowledgements | a later acknowledgement takes the place of an earlier one. Dropped when it has waited for the dead time; the receiver asks for it then |
+//! | repair | what was asked for again; requests to send again | each once in the queue, one request at a time, half a second of the line in all, dropped after a second: the receiver asks again, four times a second, until it has what it misses |
+//! | low | of a client; an old status that was asked for | gives way to all others. Dropped if it alone takes longer than a quarter of the dead time |
+//!
+//! Without the third class two nodes that miss something keep a slow line busy with requests and answers for ever, lose more
+//! by that, and nothing new gets through.
 //!
 //! A message that is begun is finished, because a receiver loses both when one ends in the middle. Bytes are given out only as
 //! fast as the line takes them: what waits in the kernel can be neither replaced nor dropped.
@@ -41,6 +44,15 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Room in the queue, however slow the line is: a handful of messages.
 const LEAST_ROOM_BYTES: usize = 2048;
+
+/// Room for repairs, as time of the line.
+const REPAIR_ROOM: Duration = Duration::from_millis(500);
+
+/// The same, however slow the line is: a message or two.
+const LEAST_REPAIR_BYTES: usize = 512;
+
+/// Repairs that are older are asked for again.
+const REPAIR_AGE: Duration = Duration::from_secs(1);
 
 /// Ends what another program, or this one in an earlier life, has left unfinished on the line. For a receiver that waits for a
 /// start it is two lines of noise.
@@ -95,14 +107,16 @@ pub struct LineSettings {
     pub deadtime: Duration,
 }
 
-/// What a message is to the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a message is to the queue; the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     /// The newest status of this node.
     Status,
     /// Of the daemon.
-    Daemon,
-    /// Of a client, or a status that a newer one has followed.
+    New,
+    /// Sent again, or a request for that.
+    Repair,
+    /// Of a client, or an old status.
     Low,
 }
 
@@ -111,8 +125,8 @@ enum Class {
 enum Key {
     /// Generation and number.
     Number(u64, u64),
-    /// Type, node and first number of a range.
-    Unnumbered(String, String, u64),
+    /// Type and node.
+    Unnumbered(String, String),
 }
 
 impl Key {
@@ -125,8 +139,7 @@ impl Key {
             return Self::Number(message.hex(field::HG).unwrap_or_default(), number);
         }
         let text = |name| message.text(name).unwrap_or_default().to_owned();
-        let first = message.dec(field::FIRST_SEQ).unwrap_or_default();
-        Self::Unnumbered(text(field::T), text(field::DEST), first)
+        Self::Unnumbered(text(field::T), text(field::DEST))
     }
 }
 
@@ -146,6 +159,8 @@ pub enum Queued {
     Waits,
     /// It waits already.
     Twice,
+    /// Dropped: it will be asked for again.
+    AskedAgain,
     /// Dropped: its turn would come too late.
     NoRoom,
     /// Dropped: it alone would hold the line for too long.
@@ -182,8 +197,8 @@ pub struct Outbox {
     begun: Bytes,
     /// The message that was begun last is a status.
     last_was_status: bool,
-    /// Generation and number of the newest status.
-    newest_status: (u64, u64),
+    /// The highest generation and number so far.
+    newest: (u64, u64),
     /// When the line will have carried everything that was written.
     free_at: Monotonic,
     /// Since when the port takes nothing.
@@ -201,7 +216,7 @@ impl Outbox {
             waiting_bytes: 0,
             begun: Bytes::from_static(RESYNC),
             last_was_status: false,
-            newest_status: (0, 0),
+            newest: (0, 0),
             free_at: Monotonic::ZERO,
             refused_since: None,
             outdated: 0,
@@ -221,7 +236,8 @@ impl Outbox {
         self.waiting.is_empty() && self.begun.is_empty() && self.free_at <= now
     }
 
-    /// How many messages were dropped since the last call, because they waited for too long or gave way to others.
+    /// How many messages were dropped since the last call, because they waited for too long or gave way to others. Repairs do
+    /// not count.
     pub fn take_outdated(&mut self) -> u64 {
         std::mem::take(&mut self.outdated)
     }
@@ -234,13 +250,18 @@ impl Outbox {
         if class == Class::Low && text.len() > self.longest() {
             return Queued::TooLong;
         }
-        let status = |entry: &Entry| entry.class == Class::Status;
-        let place = match class {
-            Class::Status => self.waiting.iter().position(status),
-            Class::Daemon | Class::Low => self.waiting.iter().position(|entry| entry.key == key),
+        let same = |entry: &Entry| match class {
+            Class::Status => entry.class == Class::Status,
+            Class::New | Class::Repair | Class::Low => entry.key == key,
         };
+        let place = self.waiting.iter().position(same);
         if let Some(entry) = place.and_then(|place| self.waiting.get_mut(place)) {
-            if class != Class::Status && matches!(key, Key::Number(..)) {
+            let replaces = match class {
+                Class::Status => true,
+                Class::New => matches!(key, Key::Unnumbered(..)),
+                Class::Repair | Class::Low => false,
+            };
+            if !replaces {
                 return Queued::Twice;
             }
             self.waiting_bytes = self
@@ -250,8 +271,12 @@ impl Outbox {
             (entry.key, entry.text) = (key, text);
             return Queued::Waits;
         }
-        if class != Class::Status && !self.make_room(text.len(), class) {
-            return Queued::NoRoom;
+        if !self.make_room(text.len(), class) {
+            return if class == Class::Repair {
+                Queued::AskedAgain
+            } else {
+                Queued::NoRoom
+            };
         }
         self.waiting_bytes = self.waiting_bytes.saturating_add(text.len());
         self.waiting.push_back(Entry {
@@ -307,16 +332,21 @@ impl Outbox {
     }
 
     fn class_of(&mut self, message: &Message, key: &Key) -> Class {
-        match key {
-            Key::Number(generation, number) if message.kind() == Some(kind::STATUS) => {
-                if (*generation, *number) <= self.newest_status {
-                    return Class::Low;
-                }
-                self.newest_status = (*generation, *number);
-                Class::Status
+        let kind = message.kind().unwrap_or_default();
+        let new = match key {
+            Key::Unnumbered(..) => !matches!(kind, kind::NS_REXMIT | kind::NS_NAK_REXMIT),
+            Key::Number(generation, number) => {
+                let new = (*generation, *number) > self.newest;
+                self.newest = self.newest.max((*generation, *number));
+                new
             }
+        };
+        match (kind, new) {
             _ if message.text_bytes(field::FROM_ID).is_some() => Class::Low,
-            _ => Class::Daemon,
+            (kind::STATUS, true) => Class::Status,
+            (kind::STATUS, false) => Class::Low,
+            (_, true) => Class::New,
+            (_, false) => Class::Repair,
         }
     }
 
@@ -325,44 +355,72 @@ impl Outbox {
         self.settings.speed.bytes_in(self.settings.deadtime / 4)
     }
 
-    /// Whether so many bytes more can wait: those of clients give way.
+    /// Whether so many bytes more can wait: what is less urgent gives way, the newest of it first.
     fn make_room(&mut self, bytes: usize, class: Class) -> bool {
-        let room = self.settings.speed.bytes_in(self.settings.deadtime);
-        let room = room.max(LEAST_ROOM_BYTES);
-        let fits = |waiting: usize| waiting.saturating_add(bytes) <= room;
-        while !fits(self.waiting_bytes) {
-            let low = |entry: &Entry| entry.class == Class::Low;
-            let Some(place) = self.waiting.iter().rposition(low) else {
-                return false;
-            };
-            if class == Class::Low {
+        if class == Class::Status {
+            return true;
+        }
+        let speed = self.settings.speed;
+        if class == Class::Repair {
+            let of_repairs = self.waiting.iter().filter(|entry| entry.class == class);
+            let waiting =
+                of_repairs.fold(0_usize, |sum, entry| sum.saturating_add(entry.text.len()));
+            let room = speed.bytes_in(REPAIR_ROOM).max(LEAST_REPAIR_BYTES);
+            // One of any size.
+            if waiting > 0 && waiting.saturating_add(bytes) > room {
                 return false;
             }
-            self.remove(place);
-            self.outdated = self.outdated.saturating_add(1);
+        }
+        let room = speed.bytes_in(self.settings.deadtime).max(LEAST_ROOM_BYTES);
+        while self.waiting_bytes.saturating_add(bytes) > room {
+            let least = self.waiting.iter().map(|entry| entry.class).max();
+            let Some(least) = least.filter(|least| *least > class) else {
+                return false;
+            };
+            let place = self.waiting.iter().rposition(|entry| entry.class == least);
+            let Some(entry) = place.and_then(|place| self.remove(place)) else {
+                return false;
+            };
+            self.count_dropped(&entry);
         }
         true
     }
 
     fn drop_outdated(&mut self, now: Monotonic) {
         let deadtime = self.settings.deadtime;
-        let old = |entry: &Entry| entry.class != Class::Status && now.since(entry.since) > deadtime;
+        let old = |entry: &Entry| match entry.class {
+            Class::Status => false,
+            Class::New | Class::Low => now.since(entry.since) > deadtime,
+            Class::Repair => now.since(entry.since) > REPAIR_AGE,
+        };
         while let Some(place) = self.waiting.iter().position(old) {
-            self.remove(place);
+            if let Some(entry) = self.remove(place) {
+                self.count_dropped(&entry);
+            }
+        }
+    }
+
+    fn count_dropped(&mut self, entry: &Entry) {
+        if entry.class != Class::Repair {
             self.outdated = self.outdated.saturating_add(1);
         }
     }
 
     fn begin(&mut self, now: Monotonic) {
+        let class = |wanted: Class| move |entry: &Entry| entry.class == wanted;
         let urgent = |entry: &Entry| {
             entry.class == Class::Status && now.since(entry.since) >= self.settings.keepalive / 2
         };
-        let status = if self.last_was_status {
-            None
-        } else {
-            self.waiting.iter().position(urgent)
-        };
-        if let Some(entry) = self.remove(status.unwrap_or(0)) {
+        let mut place = None;
+        if !self.last_was_status {
+            place = self.waiting.iter().position(urgent);
+        }
+        let first = |entry: &Entry| entry.class <= Class::New;
+        let place = place
+            .or_else(|| self.waiting.iter().position(first))
+            .or_else(|| self.waiting.iter().position(class(Class::Repair)))
+            .unwrap_or(0);
+        if let Some(entry) = self.remove(place) {
             self.last_was_status = entry.class == Class::Status;
             self.begun = entry.text;
         }

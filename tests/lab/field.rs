@@ -125,7 +125,7 @@ const SERIAL_CCM: Site = Site {
     ],
     service: "192.168.85.3",
     scripts: &["httpd", "smb", "maid"],
-    no_effect: &["serial", "watchdog"],
+    no_effect: &["watchdog"],
 };
 
 /// Records its calls as the dummy resource does; runs while its flag is there.

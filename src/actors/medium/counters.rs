@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::notice::{self, Notice};
@@ -13,6 +14,9 @@ use crate::protocol::wire::EncodeError;
 
 /// Send errors in a row that are logged, per line of ha.cf. Spec: docs/protocol/wire.md, 18.
 const LOGGED_SEND_ERRORS: u32 = 10;
+
+/// Pause between two lines about a line that is too slow.
+const TOO_SLOW_SAID: Duration = Duration::from_secs(60);
 
 /// Totals since the medium's first opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +56,8 @@ pub(super) struct Ledger {
     name: MediumName,
     limiter: Limiter,
     log_bad_packets: bool,
+    /// How many messages too slow a line was said to have dropped, and when.
+    said_too_slow: (u64, Option<Monotonic>),
 }
 
 impl Ledger {
@@ -61,6 +67,7 @@ impl Ledger {
             name,
             limiter: Limiter::default(),
             log_bad_packets,
+            said_too_slow: (0, None),
         }
     }
 
@@ -143,18 +150,20 @@ impl Ledger {
         }
     }
 
-    /// A serial line cannot carry that many messages in time.
-    pub(super) fn too_slow(&mut self, messages: u64, now: Monotonic) {
-        self.counters.too_slow += messages;
-        let kind = "messages dropped, the line is too slow";
-        if self.limiter.pass(kind, now) {
-            notice::log(&Notice::OtherWarn {
-                text: format!(
-                    "{}: {messages} messages dropped, the line is too slow",
-                    self.name
-                ),
-            });
+    /// Says now and then how many messages a serial line was too slow for.
+    pub(super) fn too_slow(&mut self, now: Monotonic) {
+        let (said, at) = self.said_too_slow;
+        let more = self.counters.too_slow.saturating_sub(said);
+        if more == 0 || at.is_some_and(|at| now.since(at) < TOO_SLOW_SAID) {
+            return;
         }
+        self.said_too_slow = (self.counters.too_slow, Some(now));
+        notice::log(&Notice::OtherWarn {
+            text: format!(
+                "{}: {more} messages dropped, the line is too slow",
+                self.name
+            ),
+        });
     }
 
     /// A message that no serial line can carry.

@@ -211,6 +211,7 @@ impl SerialActor {
         let _entered = self.span.clone().entered();
         let now = self.now();
         self.ledger.report(now);
+        self.ledger.too_slow(now);
         ctx.run_later(WATCH, Self::watch);
     }
 
@@ -330,7 +331,7 @@ impl SerialActor {
                 }
             }
         };
-        self.count_outdated();
+        self.ledger.counters.too_slow += self.outbox.take_outdated();
         let now = self.now();
         if self.outbox.is_drained(now) {
             self.drained();
@@ -370,19 +371,6 @@ impl SerialActor {
                 ),
             });
         }
-    }
-
-    fn count_outdated(&mut self) {
-        let outdated = self.outbox.take_outdated();
-        if outdated > 0 {
-            self.dropped(outdated);
-        }
-    }
-
-    fn dropped(&mut self, messages: u64) {
-        let _entered = self.span.enter();
-        let now = self.clock.now().instant;
-        self.ledger.too_slow(messages, now);
     }
 
     fn hear(&mut self, item: Result<message::Message, DecodeError>) {
@@ -488,8 +476,8 @@ impl Handler<Transmit> for SerialActor {
         }
         match self.outbox.push(&outgoing.message, text.freeze(), now) {
             Queued::Waits => self.ledger.counters.sent += 1,
-            Queued::Twice => {}
-            Queued::NoRoom | Queued::TooLong => self.dropped(1),
+            Queued::Twice | Queued::AskedAgain => {}
+            Queued::NoRoom | Queued::TooLong => self.ledger.counters.too_slow += 1,
         }
         self.send_on(ctx);
     }

@@ -129,10 +129,39 @@ fn a_message_is_not_queued_twice() {
     assert_eq!(push(&mut outbox, &ack("beta"), "late", 2), Queued::Waits);
     let ask = |first: &str| Message::new("NS_rexmit").with("firstseq", first);
     push(&mut outbox, &ask("3"), "ask3", 2);
-    push(&mut outbox, &ask("4"), "ask4", 2);
-    push(&mut outbox, &ask("3"), "ask3", 2);
+    assert_eq!(push(&mut outbox, &ask("4"), "ask4", 2), Queued::Twice);
     let sent = carry(&mut outbox, 2, 9_000);
-    assert_eq!(words(&sent), ["once", "late", "other", "ask3", "ask4"]);
+    assert_eq!(words(&sent), ["once", "late", "other", "ask3"]);
+}
+
+/// What was asked for again waits behind what is new, and does not fill the queue.
+#[test]
+fn repairs_give_way_to_what_is_new() {
+    let mut outbox = outbox(9600, 1000, 10_000);
+    push(&mut outbox, &numbered("resource", 100), "new", 0);
+    assert_eq!(words(&carry(&mut outbox, 0, 999)), ["new"]);
+    let taken =
+        (1..50).map(|number| push(&mut outbox, &numbered("resource", number), "again", 1_000));
+    let taken = taken.filter(|queued| *queued == Queued::Waits).count();
+    assert_eq!(
+        taken, 5,
+        "half a second of the line is 480 bytes, and 512 the least"
+    );
+    push(
+        &mut outbox,
+        &Message::new("NS_rexmit").with("firstseq", "3"),
+        "ask",
+        1_001,
+    );
+    push(&mut outbox, &numbered("ask_resources", 101), "new", 1_001);
+    push(&mut outbox, &status(102), "status", 1_001);
+    let sent = carry(&mut outbox, 1_001, 3_000);
+    assert_eq!(words(&sent)[..2], ["new", "status"]);
+    assert_eq!(sent.len(), 7, "{sent:?}");
+    // Too old: they are asked for again.
+    push(&mut outbox, &numbered("resource", 1), "again", 3_000);
+    assert_eq!(carry(&mut outbox, 4_001, 5_000), []);
+    assert_eq!(outbox.take_outdated(), 0);
 }
 
 /// A node that is asked for a hundred messages again and again, whose clients write without an end, on a line of 96 bytes a

@@ -1,0 +1,265 @@
+//! Heartbeats over a serial line, alone and beside a network, through a null modem at the speed of the line.
+
+use std::time::{Duration, Instant};
+
+use super::history::{assert_never_two_owners, count};
+use super::host::{Kind, wait_until};
+use super::null_modem::{NullModem, PORT};
+use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
+
+/// At 9600 baud a heartbeat takes a quarter of a second.
+const TIMES: &str = "keepalive 500ms\nwarntime 1500ms\ndeadtime 3\ninitdead 10\n";
+
+fn pair(kinds: [Kind; 2], baud: u32, beside: &str) -> Pair {
+    let mut config = PairConfig::new(kinds).with_failback("on");
+    config.media = format!("baud {baud}\nserial {PORT}\n{beside}");
+    config.times = TIMES.into();
+    Pair::new(config)
+}
+
+fn start_settled(pair: &Pair) {
+    pair.start_settled();
+    for node in NODES {
+        let peer = Pair::peer(node);
+        pair.wait_log(node, &format!("Link {peer}:{PORT} up."));
+    }
+}
+
+fn deaths(pair: &Pair) -> usize {
+    NODES
+        .iter()
+        .map(|node| pair.log_count(node, "is dead"))
+        .sum()
+}
+
+/// A group moves by a command, by a stop and back, and by a power cut, with nothing but the line.
+fn alone(kinds: [Kind; 2], baud: u32) {
+    let pair = pair(kinds, baud, "");
+    let _modem = NullModem::between(&pair.lab, NODES, baud);
+    start_settled(&pair);
+    pair.operator("node1", "hb_standby all");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node1", "none");
+    pair.wait_holds("node2", "all");
+    pair.operator("node1", "hb_takeover local");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node1", "local");
+    pair.wait_holds("node2", "local");
+    pair.stop("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node2", "all");
+    assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node2"));
+    pair.start("node1");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node1", "local");
+    pair.wait_holds("node2", "local");
+    assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node2"));
+    pair.lab.power_off("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_log("node2", "node node1: is dead");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// Each medium pulled and plugged in turn: no takeover while one is left.
+fn beside_bcast(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 19_200, "bcast eth0");
+    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    start_settled(&pair);
+    let links = |device: &str, state: &str, times: usize| {
+        for node in NODES {
+            let peer = Pair::peer(node);
+            pair.wait_log_count(node, &format!("Link {peer}:{device} {state}."), times);
+        }
+    };
+    modem.plug(false);
+    links(PORT, "dead", 1);
+    modem.plug(true);
+    links(PORT, "up", 2);
+    pair.lab.link("node2", "eth0", false);
+    links("eth0", "dead", 1);
+    pair.lab.link("node2", "eth0", true);
+    links("eth0", "up", 2);
+    assert_eq!(deaths(&pair), 0);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+    // Then the owner dies, and the other node sees it on both.
+    pair.lab.power_off("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// An adapter is pulled and comes back under the old name, with another device behind it.
+fn port_goes_and_comes(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 19_200, "bcast eth0");
+    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    start_settled(&pair);
+    modem.pull_port(1);
+    pair.wait_log("node2", &format!("serial {PORT}: port failed"));
+    pair.wait_log("node1", &format!("Link node2:{PORT} dead."));
+    modem.plug_port(1);
+    for node in NODES {
+        let peer = Pair::peer(node);
+        pair.wait_log_count(node, &format!("Link {peer}:{PORT} up."), 2);
+    }
+    assert_eq!(deaths(&pair), 0);
+}
+
+/// A line that takes nothing: heartbeats on the network are not late, commands are obeyed, and the line works afterwards.
+fn stuck_line(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 9600, "bcast eth0");
+    let modem = NullModem::between(&pair.lab, NODES, 9600);
+    start_settled(&pair);
+    modem.take(false);
+    for node in NODES {
+        let peer = Pair::peer(node);
+        pair.wait_log(node, &format!("Link {peer}:{PORT} dead."));
+    }
+    pair.operator("node1", "hb_standby all");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node2", "all");
+    modem.take(true);
+    for node in NODES {
+        let peer = Pair::peer(node);
+        pair.wait_log_count(node, &format!("Link {peer}:{PORT} up."), 2);
+        assert_eq!(
+            pair.log_count(node, "Late heartbeat"),
+            0,
+            "{}",
+            pair.lab.log(node)
+        );
+    }
+    assert_eq!(deaths(&pair), 0);
+    assert_never_two_owners(&pair.lab);
+}
+
+/// What a node of ours may say about a bad line, at a limited rate.
+fn is_about_the_line(text: &str) -> bool {
+    [
+        "bad packet",
+        "string2msg_ll",
+        "auth token",
+        "Invalid authentication",
+        "lines suppressed",
+    ]
+    .iter()
+    .any(|known| text.contains(known))
+}
+
+fn nothing_but_counted_lines(pair: &Pair) {
+    for node in NODES.into_iter().filter(|node| pair.kind(node).is_ours()) {
+        let log = pair.lab.log(node);
+        let loud = log
+            .lines()
+            .filter(|line| line.contains(" ERROR: ") || line.contains(" CRIT: "));
+        let loud: Vec<_> = loud.filter(|line| !is_about_the_line(line)).collect();
+        assert!(loud.is_empty(), "{node}: {loud:#?}");
+        let about = log.lines().filter(|line| is_about_the_line(line)).count();
+        assert!(about < 200, "{node}: {about} lines");
+    }
+}
+
+/// Random bytes at the speed of the line beside what the nodes send, while a network is there.
+fn noise(kinds: [Kind; 2], time: Duration) {
+    let pair = pair(kinds, 19_200, "bcast eth0");
+    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    start_settled(&pair);
+    let before = modem.carried(0);
+    modem.noise(true);
+    std::thread::sleep(time);
+    modem.noise(false);
+    let noise = modem.carried(0) - before;
+    assert!(noise > 1000 * time.as_secs(), "{noise} bytes");
+    assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node1"));
+    // The line is as good as before.
+    pair.lab.link("node2", "eth0", false);
+    pair.wait_log("node1", "Link node2:eth0 dead.");
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node1"));
+    nothing_but_counted_lines(&pair);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+}
+
+/// One message after another is cut in the middle; the one behind it arrives.
+fn cut_in_the_middle(kinds: [Kind; 2], times: u32) {
+    let pair = pair(kinds, 19_200, "");
+    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    start_settled(&pair);
+    let begin = Instant::now();
+    for _ in 0..times {
+        modem.cut_messages(1);
+        wait_until(LONG, "a message of each node is cut", || {
+            modem.cuts_left() == 0
+        });
+        // A heartbeat gets through before the next one is cut.
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    assert_eq!(
+        deaths(&pair),
+        0,
+        "after {:?}: {}",
+        begin.elapsed(),
+        pair.lab.log("node1")
+    );
+    nothing_but_counted_lines(&pair);
+    pair.stop("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(deaths(&pair), 0);
+    assert_never_two_owners(&pair.lab);
+}
+
+/// Clients write more than the line carries for ten seconds: the heartbeats arrive.
+fn flood(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 9600, "");
+    let _modem = NullModem::between(&pair.lab, NODES, 9600);
+    start_settled(&pair);
+    let ours = NODES.into_iter().find(|node| pair.kind(node).is_ours());
+    let node = ours.expect("one is ours");
+    // The pipe for scripts: a message of two kilobytes, fifty times a second.
+    let filler = "x".repeat(400);
+    let script = format!(
+        "for i in $(seq 500); do printf '>>>\\nt=chatter\\nfrom_id=1\\nn='$i'\\na={filler}\\nb={filler}\\nc={filler}\\nd={filler}\\n<<<\\n' \
+         >/var/lib/heartbeat/fifo; sleep 0.02; done"
+    );
+    assert_eq!(pair.lab.sh(node, &script), "");
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(deaths(&pair), 0, "{}", pair.lab.log(Pair::peer(node)));
+    pair.stop("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_never_two_owners(&pair.lab);
+}
+
+/// Makes a test of each line.
+macro_rules! lines {
+    ($($name:ident: $kinds:ident |$pair:ident| $scenario:expr;)*) => { $(
+        #[test]
+        #[ignore = "lab: run by scripts/test"]
+        fn $name() {
+            run(concat!("serial::", stringify!($name)), $kinds, |$pair| $scenario);
+        }
+    )* };
+}
+
+lines! {
+    alone_9600_systole_owner: SYSTOLE_OWNER |kinds| alone(kinds, 9600);
+    alone_19200_legacy_owner: LEGACY_OWNER |kinds| alone(kinds, 19_200);
+    alone_9600_ours_ours: OURS_OURS |kinds| alone(kinds, 9600);
+    long_alone_19200_systole_owner: SYSTOLE_OWNER |kinds| alone(kinds, 19_200);
+    long_alone_9600_legacy_owner: LEGACY_OWNER |kinds| alone(kinds, 9600);
+    long_alone_19200_ours_ours: OURS_OURS |kinds| alone(kinds, 19_200);
+    beside_bcast_systole_owner: SYSTOLE_OWNER |kinds| beside_bcast(kinds);
+    long_beside_bcast_legacy_owner: LEGACY_OWNER |kinds| beside_bcast(kinds);
+    beside_bcast_ours_ours: OURS_OURS |kinds| beside_bcast(kinds);
+    port_goes_and_comes_ours_ours: OURS_OURS |kinds| port_goes_and_comes(kinds);
+    long_port_goes_and_comes_legacy_owner: LEGACY_OWNER |kinds| port_goes_and_comes(kinds);
+    stuck_line_ours_ours: OURS_OURS |kinds| stuck_line(kinds);
+    noise_for_a_while_ours_ours: OURS_OURS |kinds| noise(kinds, Duration::from_secs(5));
+    long_noise_for_a_minute_ours_ours: OURS_OURS |kinds| noise(kinds, Duration::from_secs(60));
+    long_noise_for_a_minute_systole_owner: SYSTOLE_OWNER |kinds| noise(kinds, Duration::from_secs(60));
+    long_noise_for_a_minute_legacy_owner: LEGACY_OWNER |kinds| noise(kinds, Duration::from_secs(60));
+    cut_in_the_middle_ours_ours: OURS_OURS |kinds| cut_in_the_middle(kinds, 5);
+    long_cut_in_the_middle_ours_ours: OURS_OURS |kinds| cut_in_the_middle(kinds, 100);
+    long_cut_in_the_middle_systole_owner: SYSTOLE_OWNER |kinds| cut_in_the_middle(kinds, 100);
+    long_cut_in_the_middle_legacy_owner: LEGACY_OWNER |kinds| cut_in_the_middle(kinds, 100);
+    flood_ours_ours: OURS_OURS |kinds| flood(kinds);
+}
