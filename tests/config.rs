@@ -88,6 +88,11 @@ const OURS: &[(&str, Our, &str)] = &[
         "4.3: two nodes in one",
     ),
     (
+        "ping-only",
+        Our::Refuses("no line names a medium between the nodes"),
+        "the other node would never be received, and everything be taken",
+    ),
+    (
         "stonith_host-external-ssh",
         Our::Refuses("does not fence yet"),
         "fencing would be lost; accept_without takes it",
