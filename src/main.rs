@@ -24,8 +24,8 @@ fn main() -> ExitCode {
         return ExitCode::from(shim::run(&arguments));
     }
     daemonize::set_process_name();
-    // Whatever the caller had open is nothing to the daemon and its scripts. A kernel that cannot
-    // do this leaves things as they are.
+    // Whatever the caller had open is nothing to the daemon and its scripts. Where neither the kernel nor
+    // /proc can do this, things stay as they are.
     let _ = sys::inherit_nothing();
     let program = program.to_string_lossy();
     ExitCode::from(match &*program {

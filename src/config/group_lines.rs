@@ -11,6 +11,10 @@ use crate::protocol::group::GroupKey;
 /// Most bytes of the file that are read; far above any real one.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// What is wrong with a line whose words no program can be given: neither a script nor a successor of the
+/// daemon, which is told the group.
+pub const NUL: &str = "a NUL byte outside a comment";
+
 /// One group, as in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupLine {
@@ -45,6 +49,14 @@ pub struct Logical {
     pub kept_hash: bool,
     /// The file ended after its last backslash.
     pub open_end: bool,
+}
+
+impl Logical {
+    /// Whether [`NUL`] is wrong with it.
+    #[must_use]
+    pub fn holds_nul(&self) -> bool {
+        self.words.iter().any(|word| word.contains('\0'))
+    }
 }
 
 /// Physical lines and their numbers, without the empty one after the last newline.
@@ -103,7 +115,11 @@ pub fn logical(text: &str) -> Vec<Logical> {
 /// Reads the whole file.
 #[must_use]
 pub fn read(text: &str) -> Vec<GroupLine> {
-    logical(text)
+    groups_of(logical(text))
+}
+
+fn groups_of(lines: Vec<Logical>) -> Vec<GroupLine> {
+    lines
         .into_iter()
         .filter_map(|line| {
             let mut words = line.words.into_iter();
@@ -118,15 +134,20 @@ pub fn read(text: &str) -> Vec<GroupLine> {
 /// Reads the whole file at `path`.
 ///
 /// # Errors
-/// It cannot be read, or is longer than [`MAX_FILE_BYTES`].
+/// It cannot be read, is longer than [`MAX_FILE_BYTES`], or a line holds a NUL byte outside a comment: the
+/// file is no text then, and nothing of it counts.
 pub fn load(path: &Path) -> io::Result<Vec<GroupLine>> {
-    Ok(read(&load_text(path)?))
+    let lines = logical(&load_text(path)?);
+    match lines.iter().find(|line| line.holds_nul()) {
+        Some(line) => Err(io::Error::other(format!("line {}: {NUL}", line.number))),
+        None => Ok(groups_of(lines)),
+    }
 }
 
 /// The text of the whole file at `path`.
 ///
 /// # Errors
-/// As [`load`].
+/// It cannot be read, or is longer than [`MAX_FILE_BYTES`].
 pub fn load_text(path: &Path) -> io::Result<String> {
     if fs::metadata(path)?.len() > MAX_FILE_BYTES {
         return Err(io::Error::other("the file is too long"));
@@ -181,6 +202,17 @@ mod tests {
         assert_eq!(shown("a"), ["a: "]);
         // The backslash stands before the CR, not before the newline.
         assert_eq!(shown("a x \\\r\nb y\r\n"), ["a: x|\\", "b: y"]);
+    }
+
+    #[test]
+    fn a_file_with_a_nul_byte_outside_a_comment_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("haresources");
+        fs::write(&path, "a x # \0\n").unwrap();
+        assert_eq!(load(&path).unwrap().len(), 1);
+        fs::write(&path, "a x\nb y\0\n").unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert_eq!(error, "line 2: a NUL byte outside a comment");
     }
 
     #[test]

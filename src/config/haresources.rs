@@ -85,6 +85,10 @@ pub fn groups(report: &mut Report, file: &str, text: &str) -> Vec<ResourceGroup>
             report.refuse(&place, Refusal::silent("not UTF-8 outside a comment"));
             continue;
         }
+        if line.holds_nul() {
+            report.refuse(&place, Refusal::silent(group_lines::NUL));
+            continue;
+        }
         let owner = match NodeName::new(node) {
             Ok(owner) => owner,
             Err(error) => {
@@ -204,6 +208,14 @@ mod tests {
         let (groups, lines) = read(&lossy(b"node1 a\nnode2 b::caf\xe9\n"));
         assert_eq!(groups, ["node1 a"]);
         assert_eq!(lines, ["haresources:2: not UTF-8 outside a comment"]);
+    }
+
+    /// No program can be started with such a word: no script, and no successor that is told the group.
+    #[test]
+    fn a_nul_byte_is_refused_with_its_line() {
+        let (groups, lines) = read("# a\0b\nnode1 a # \0\nnode2 b \\\nc::\0 d\nnode2 e\n");
+        assert_eq!(groups, ["node1 a", "node2 e"]);
+        assert_eq!(lines, ["haresources:3: a NUL byte outside a comment"]);
     }
 
     #[test]

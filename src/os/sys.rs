@@ -214,10 +214,11 @@ pub fn local_time(unix_s: u64) -> LocalTime {
 /// Marks every descriptor except standard input, output and error as not inherited by children.
 ///
 /// Ours are marked when they are opened; this is for descriptors with which the program was
-/// started. Call once at the start.
+/// started: whatever its caller had open, and the guardian's lock, which a script of a release must not
+/// carry on. Call once at the start, before there is a second thread.
 ///
 /// # Errors
-/// The kernel refuses; Linux before 5.11 does not have the call.
+/// The kernel refuses, and there is no `/proc`.
 pub fn inherit_nothing() -> io::Result<()> {
     // SAFETY: the call only sets a flag on descriptors; it touches no memory.
     let done = unsafe {
@@ -229,10 +230,23 @@ pub fn inherit_nothing() -> io::Result<()> {
         )
     };
     if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+        return Ok(());
     }
+    // Linux before 5.11, or a container that does not know the call.
+    mark_each()
+}
+
+/// The same, one after the other.
+fn mark_each() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number: &libc::c_int| *number > 2) {
+            // SAFETY: the call only sets a flag of a descriptor; of one that is closed by now it sets none.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 /// Makes `command` run as another user, with these groups, and receive TERM when this process ends.
@@ -385,6 +399,21 @@ mod tests {
                      Anonymous:             0 kB\n";
         let mappings = unmodified_file_mappings(smaps);
         assert_eq!(mappings, [0x1000..0x2000, 0x6000..0x8000]);
+    }
+
+    #[test]
+    fn descriptors_are_marked_by_older_kernels_too() {
+        use std::os::fd::{AsRawFd as _, FromRawFd as _};
+        let file = std::fs::File::open("/dev/null").expect("a file");
+        let marked = |fd: &OwnedFd| {
+            // SAFETY: reads the flags of an open descriptor.
+            unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) & libc::FD_CLOEXEC != 0 }
+        };
+        // SAFETY: the descriptor is new, and nobody else has it.
+        let inherited = unsafe { OwnedFd::from_raw_fd(libc::dup(file.as_raw_fd())) };
+        assert!(!marked(&inherited));
+        mark_each().expect("/proc");
+        assert!(marked(&inherited));
     }
 
     #[test]
