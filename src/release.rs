@@ -14,7 +14,7 @@ pub mod program;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -35,6 +35,7 @@ use crate::notice::Severity;
 use crate::os::in_time::in_time;
 use crate::os::paths::Paths;
 use crate::process::EXIT_GENERIC;
+use crate::process::files;
 use crate::process::guardian::Why;
 use crate::process::handover;
 use crate::process::host_addresses;
@@ -56,32 +57,48 @@ const WITHDRAW: Duration = Duration::from_millis(500);
 /// lives, and no orderly end has taken the file of what is held away.
 #[must_use]
 pub fn take_orphans(paths: &Paths) -> Option<File> {
-    if !paths.held().exists() {
+    if !paths.is_anything_left() {
         return None;
     }
     let guardian = take_lock(&paths.guardian_lock()).ok().flatten()?;
     // A daemon that has just lost its guardian and has not yet started another.
     let _daemon = take_lock(&paths.daemon_lock()).ok().flatten()?;
-    paths.held().exists().then_some(guardian)
+    paths.is_anything_left().then_some(guardian)
 }
 
 /// Whether anything may run here, as the daemon wrote it down; also where nobody can read that.
 #[must_use]
 pub fn may_run(paths: &Paths) -> bool {
-    written_down(paths).map_or(true, |(keys, _)| !keys.is_empty())
+    written_down(paths).map_or(true, |held| !held.keys.is_empty() || held.unknown)
 }
 
-/// Groups that may run or have an order in hand, as the daemon wrote them down; and what is wrong with
-/// that, if only a part of it can be used.
+/// What the daemon wrote down.
+#[derive(Default)]
+struct Held {
+    /// Groups that may run or have an order in hand.
+    keys: BTreeSet<GroupKey>,
+    /// Something else may run.
+    unknown: bool,
+    /// What is wrong with the file, if not all of it can be used.
+    complaint: Option<String>,
+}
+
+/// What the daemon wrote down.
 ///
 /// # Errors
-/// Nobody can read that.
-fn written_down(paths: &Paths) -> io::Result<(BTreeSet<GroupKey>, Option<String>)> {
+/// Nobody can read that: everything may run.
+fn written_down(paths: &Paths) -> io::Result<Held> {
     let kept = handover::read(&paths.held())?;
     let complaint = kept.complaint();
     let state = kept.into_state().map_err(io::Error::other)?;
+    let nobody_knew = "what an earlier daemon had written down could not be read".to_owned();
+    let complaint = complaint.or_else(|| state.unknown.then_some(nobody_knew));
     let keys = state.may_run().chain(state.unfinished()).cloned();
-    Ok((keys.collect(), complaint))
+    Ok(Held {
+        keys: keys.collect(),
+        unknown: state.unknown,
+        complaint,
+    })
 }
 
 /// One release of everything.
@@ -148,7 +165,11 @@ impl Release<'_> {
         if lines.is_none() {
             left.insert(format!("what {} names", self.paths.haresources().display()));
         }
-        let groups = self.groups(lines.unwrap_or_default());
+        let held = self.held();
+        if held.unknown {
+            left.insert(format!("what {} named", self.paths.held().display()));
+        }
+        let groups = self.groups(lines.unwrap_or_default(), held);
         for group in groups.iter().filter(|group| group.part) {
             let text = format!(
                 "guardian: {} may run and is not in haresources any more: of its group only this \
@@ -172,9 +193,8 @@ impl Release<'_> {
             self.deadline.inspect(|deadline| deadline.call_off());
         }
         if left.is_empty() {
-            for file in self.paths.left_behind() {
-                let _ = fs::remove_file(file);
-            }
+            let files = self.paths.left_behind();
+            files.iter().for_each(|file| files::forget(file));
             self.say(Severity::Crit, "guardian: all resources are released");
         } else {
             let left: Vec<String> = left.into_iter().collect();
@@ -213,8 +233,9 @@ impl Release<'_> {
         }
     }
 
-    /// Everything that may run: the groups of haresources, and what else the daemon wrote down.
-    fn groups(&self, lines: Vec<GroupLine>) -> Vec<Stopped> {
+    /// Everything that may run: the groups of haresources, and what else the daemon wrote down. Where that
+    /// is not known, what haresources said when the daemon began.
+    fn groups(&self, lines: Vec<GroupLine>, held: Held) -> Vec<Stopped> {
         let mut groups: Vec<Stopped> = lines
             .into_iter()
             .filter_map(|line| {
@@ -226,7 +247,13 @@ impl Release<'_> {
                 })
             })
             .collect();
-        for key in self.held() {
+        let mut keys = held.keys;
+        if held.unknown
+            && let Some(config) = self.config
+        {
+            keys.extend(config.groups.iter().map(|group| group.key.clone()));
+        }
+        for key in keys {
             if groups.iter().any(|group| group.key == key.as_str()) {
                 continue;
             }
@@ -355,28 +382,22 @@ impl Release<'_> {
         None
     }
 
-    /// Keys of the groups that may run, as the daemon wrote them down.
-    fn held(&self) -> BTreeSet<GroupKey> {
-        match written_down(self.paths) {
-            Ok((keys, complaint)) => {
-                if let Some(complaint) = complaint {
-                    let path = self.paths.held();
-                    let text = format!("guardian: {}: {complaint}", path.display());
-                    self.say(Severity::Warn, text);
-                }
-                keys
-            }
-            // Nothing was held, or it could not be written down; that was in the log then.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => {
-                let text = format!(
-                    "guardian: {}: {error}: a group that is not in haresources any more is not found",
-                    self.paths.held().display()
-                );
-                self.say(Severity::Warn, text);
-                BTreeSet::new()
-            }
+    /// What the daemon wrote down. Where nobody can read it everything may run: no orderly end and no
+    /// complete release has taken it away, or nobody would be here.
+    fn held(&self) -> Held {
+        let path = self.paths.held();
+        let held = written_down(self.paths).unwrap_or_else(|error| Held {
+            unknown: true,
+            complaint: Some(format!(
+                "{error}: a group that is in haresources no more is not found"
+            )),
+            ..Held::default()
+        });
+        if let Some(complaint) = &held.complaint {
+            let text = format!("guardian: {}: {complaint}", path.display());
+            self.say(Severity::Warn, text);
         }
+        held
     }
 
     /// What still can be stopped is stopped meanwhile.

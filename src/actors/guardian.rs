@@ -159,6 +159,18 @@ impl Actor for GuardianActor {
 
 impl Supervised for GuardianActor {}
 
+/// Dismisses the guardian of before a restart in place where there is to be none any more, and takes notice of
+/// its end: it may be our child.
+pub fn go_without<A: Actor<Context = Context<A>>>(link: &Link, ctx: &mut Context<A>) {
+    let before = link.is_there().then(|| guardian_before(Path::new("/proc")));
+    link.dismiss();
+    if let Some(pid) = before.flatten().map(Pid::from_raw) {
+        ctx.run_later(RENEW, move |_, _| {
+            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+        });
+    }
+}
+
 /// The process of the guardian that was there before us: it is our parent or our child.
 fn guardian_before(processes: &Path) -> Option<i32> {
     let (own, parent) = (nix::unistd::getpid(), nix::unistd::getppid());

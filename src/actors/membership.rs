@@ -557,6 +557,7 @@ impl Supervised for MembershipActor {
             standby: self.told.standby.clone(),
             releases: self.node.releases_everything(),
             frozen: self.node.frozen(),
+            unknown: false,
         };
         let known = self.node.dead_times();
         let dead_times: Vec<_> = known.map(|(node, time)| (node.clone(), time)).collect();

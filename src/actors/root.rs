@@ -135,7 +135,7 @@ pub struct RootActor {
     successor: successor::Successor,
     /// Stops are tried for ever, and nothing restarts the machine.
     stops_for_ever: bool,
-    /// Something may run that is not in haresources: only its first resource is known.
+    /// Something may run that is not in haresources: only its first resource is known, or nothing.
     unknown: bool,
     exit: Option<oneshot::Sender<Ended>>,
     /// What was last seen of haresources.

@@ -136,7 +136,7 @@ fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
 fn end_of(paths: &Paths, unguarded: Option<i32>) -> Answer {
     // An orderly end and a complete release take the one away; an orderly end takes the other.
     let died = unguarded.is_some_and(|pid| pid_file::names(&paths.pid_file, pid));
-    if paths.held().exists() || died {
+    if paths.is_anything_left() || died {
         let text = "ERROR: Heartbeat died while it stopped, and what it held may still run: see \
                     the log.\n";
         return Answer::err(text.to_owned(), 1);

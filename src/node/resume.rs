@@ -32,6 +32,8 @@ pub struct Resume {
     pub releases: bool,
     /// Nothing is started or stopped.
     pub frozen: bool,
+    /// Something else may run here, and nobody knows what.
+    pub unknown: bool,
 }
 
 impl Resume {
@@ -94,6 +96,7 @@ impl Node {
             standby,
             releases,
             frozen,
+            unknown: _,
         } = resume.clone();
         let mut node = Self::new(settings, identity, seed);
         node.membership.go_on();

@@ -158,6 +158,14 @@ impl Paths {
         [self.held(), self.last_good(), self.identity(), beat]
     }
 
+    /// Whether a daemon has ended otherwise than in order, and nobody has released everything since.
+    #[must_use]
+    pub fn is_anything_left(&self) -> bool {
+        // Any of them: the record of what is held may be what could not be made.
+        let files = [self.held(), self.last_good(), self.identity()];
+        files.iter().any(|file| file.exists())
+    }
+
     /// Directory of the record of addresses that our runs have put on this host. In memory, where
     /// it never hangs; addresses do not survive a reboot either.
     #[must_use]

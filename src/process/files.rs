@@ -3,11 +3,12 @@
 //! | Function | Synced | Mode | For |
 //! |---|---|---|---|
 //! | [`replace`], [`keep`] | no: a dead process loses nothing, and after a dead kernel nothing goes on | 0600 | what a daemon leaves to its successor, in memory (`/run`) |
+//! | [`overwrite`] | the same | as it is | the same, where the disk has no room for another file |
 //! | [`replace_synced`] | file and directory | as given | what a node keeps over restarts of the machine (`/var/lib/heartbeat`) |
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -23,13 +24,89 @@ const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = beside(path);
     let _ = fs::remove_file(&new);
-    OpenOptions::new()
+    let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&new)?
-        .write_all(content)?;
-    fs::rename(&new, path)
+        .open(&new)
+        .and_then(|mut file| file.write_all(content));
+    made.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
+        // A part of it takes the room that the next try needs.
+        let _ = fs::remove_file(&new);
+    })
+}
+
+/// Last byte of a file that is being overwritten: what ends with it is no text of lines.
+const CUT: &[u8] = b"!";
+
+/// One step of [`overwrite`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step<'a> {
+    /// Writes these bytes at this place.
+    Write(u64, &'a [u8]),
+    /// Makes the file so long.
+    Length(u64),
+}
+
+/// How a file of `before` bytes becomes `text`. From the first step to the last it does not end with a
+/// newline, however much of a step is done. `None`: neither would the text.
+fn steps(before: u64, text: &[u8]) -> Option<Vec<Step<'_>>> {
+    let lines = text.strip_suffix(b"\n")?;
+    let end = u64::try_from(lines.len()).ok()?;
+    let mut steps = Vec::with_capacity(5);
+    steps.extend(before.checked_sub(1).map(|last| Step::Write(last, CUT)));
+    steps.push(Step::Write(end, CUT));
+    steps.push(Step::Write(0, lines));
+    steps.push(Step::Length(end.checked_add(1)?));
+    steps.push(Step::Write(end, b"\n"));
+    Some(steps)
+}
+
+/// Writes `text`, which ends with a newline, over what is in the file: it needs no room beyond that. A
+/// process that dies in between leaves a file that does not end with a newline.
+///
+/// # Errors
+/// There is no such file of ours, or not enough room: the file does not end with a newline then, or is what
+/// it was.
+pub fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("not a file of ours"));
+    }
+    let steps = steps(data.len(), text).ok_or(io::ErrorKind::InvalidInput)?;
+    for step in steps {
+        match step {
+            Step::Write(at, bytes) => file.write_all_at(bytes, at)?,
+            Step::Length(length) => file.set_len(length)?,
+        }
+    }
+    Ok(())
+}
+
+/// Leaves a file in which nothing stands: needs no room, and shows that there was something to write.
+///
+/// # Errors
+/// It can neither be made nor emptied.
+pub fn empty(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+        .map(drop)
+}
+
+/// Removes the file, and what a process left that died while it wrote it.
+pub fn forget(path: &Path) {
+    for file in [path, &beside(path)] {
+        let _ = fs::remove_file(file);
+    }
 }
 
 /// The same with `mode`, safe on the disk when it comes back: a crash of the machine leaves the old
@@ -137,6 +214,75 @@ mod tests {
         fs::create_dir_all(place.path().join("kept.tmp/full")).unwrap();
         assert!(keep(&path, &vec![3]).is_err());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_place_leaves_nothing_beside() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("kept");
+        // No file takes the place of a directory.
+        fs::create_dir_all(path.join("full")).unwrap();
+        assert!(replace(&path, b"new").is_err());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        fs::remove_dir_all(&path).unwrap();
+        fs::write(place.path().join("kept.tmp"), "a part").unwrap();
+        replace(&path, b"new").unwrap();
+        fs::write(place.path().join("kept.tmp"), "a part").unwrap();
+        forget(&path);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+
+    /// The process may die, or the disk be full, after each byte.
+    #[test]
+    fn a_file_that_is_overwritten_is_the_old_one_or_the_new_one_or_not_whole() {
+        let texts: [&[u8]; 4] = [b"", b"a\n", b"a\nb\nc\n", b"long\n\nlonger\nb\n"];
+        for old in texts {
+            for new in texts {
+                let Some(steps) = steps(old.len() as u64, new) else {
+                    assert!(new.is_empty());
+                    continue;
+                };
+                let mut file = old.to_vec();
+                let whole = |file: &[u8]| file.ends_with(b"\n") && file != old;
+                for step in &steps {
+                    match *step {
+                        Step::Length(length) => {
+                            file.resize(length as usize, 0);
+                            assert!(!whole(&file));
+                        }
+                        Step::Write(at, bytes) => {
+                            for (at, byte) in (at as usize..).zip(bytes) {
+                                assert!(!whole(&file), "{steps:?} {file:?}");
+                                file.resize(file.len().max(at + 1), 0);
+                                file[at] = *byte;
+                            }
+                        }
+                    }
+                }
+                assert_eq!(file, new);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_overwritten_in_place() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("kept");
+        assert!(overwrite(&path, b"a\n").is_err());
+        empty(&path).unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        for text in ["longer\nthan\n", "b\n", "b\nc\n"] {
+            overwrite(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+        assert!(overwrite(&path, b"no end").is_err());
+        empty(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(overwrite(&link, b"a\n").is_err() && empty(&link).is_err());
+        assert!(overwrite(place.path(), b"a\n").is_err());
     }
 
     #[test]

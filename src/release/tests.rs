@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -97,6 +98,51 @@ fn everything_is_released_and_the_reason_is_said() {
     assert!(seen.says("guardian: all resources are released"));
     assert!(!scripts.paths.held().exists());
     assert!(!beat.exists(), "nobody else removes it");
+}
+
+/// A group may have been taken out of haresources while it ran, and only that file knew.
+#[test]
+fn everything_may_run_where_the_record_cannot_be_read() {
+    let unknown = "-R\n-C\nnone\nsystole: unknown\n--\n";
+    for held in ["cut", "", "-Z\n", "{", unknown, "none"] {
+        let scripts = tree(held);
+        if held == "none" {
+            fs::remove_file(scripts.paths.held()).unwrap();
+        }
+        assert!(may_run(&scripts.paths), "{held}");
+        configure(&scripts, "env VOLUME=eleven\n");
+        let loaded = load(&scripts.paths, &Machine, &LoadOptions::default()).unwrap();
+        // What it said when the daemon began may run as well.
+        scripts.haresources("alpha good::a good::b\n");
+        let seen = Seen::of(&scripts, Some(&loaded.config));
+        let mut calls = scripts.calls();
+        calls.sort();
+        assert_eq!(calls, ["good a stop", "good b stop", "good z stop"]);
+        let what = "may still run here: what ";
+        assert!(seen.says(what) && seen.says("heartbeat.held named. Stop it by hand"));
+        assert!(!seen.says("all resources are released"), "{held}");
+        let read = "read";
+        let not_found = "a group that is in haresources no more is not found";
+        assert!(seen.says(if held == unknown { read } else { not_found }));
+        assert_eq!(scripts.paths.held().exists(), held != "none");
+    }
+}
+
+/// It may be just the record of what is held that could not be made.
+#[test]
+fn what_any_file_of_a_dead_daemon_speaks_of_is_released() {
+    let scripts = tree("");
+    let paths = &scripts.paths;
+    let files = [paths.held(), paths.last_good(), paths.identity()];
+    for file in &files {
+        files.iter().for_each(|file| files::forget(file));
+        assert!(take_orphans(paths).is_none());
+        fs::write(file, "").unwrap();
+        assert!(take_orphans(paths).is_some(), "{}", file.display());
+        let guardian = take_lock(&paths.guardian_lock()).unwrap();
+        assert!(take_orphans(paths).is_none());
+        drop(guardian);
+    }
 }
 
 /// The older part of the file counts then, and that is said.

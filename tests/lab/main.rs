@@ -42,6 +42,7 @@ mod partition;
 mod ping;
 mod poll;
 mod programs;
+mod record;
 mod release;
 mod respawn;
 mod serial;

@@ -110,6 +110,7 @@ impl HeldFile {
         self.write(|state| {
             state.set_duty(duty.clone());
             state.set_moved(left, came);
+            state.replaces_itself = Some(std::process::id());
         });
     }
 
@@ -147,6 +148,7 @@ impl HeldFile {
     fn write(&mut self, change: impl FnOnce(&mut NodeState)) {
         let (in_hand, owed, bare) = (&self.in_hand, &self.owed, &self.bare);
         self.file.change(|state| {
+            state.replaces_itself = Some(0);
             change(state);
             let runs = |key: &&GroupKey| state.groups.get(*key).is_some_and(|group| group.may_run);
             let bare = bare.iter().filter(runs);

@@ -116,9 +116,10 @@ pub fn run(setup: Setup) -> u8 {
         Ok(code) => {
             // This end is meant: nobody shall start us again.
             guardian.dismiss();
-            for left in paths.left_behind() {
-                let _ = std::fs::remove_file(left);
-            }
+            paths
+                .left_behind()
+                .iter()
+                .for_each(|file| files::forget(file));
             if only_releases && code == 0 {
                 log.line(Severity::Crit, "guardian: all resources are released");
                 return EXIT_FAULT;

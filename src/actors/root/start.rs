@@ -17,7 +17,7 @@ use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;
-use crate::actors::guardian::GuardianActor;
+use crate::actors::guardian::{GuardianActor, go_without};
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
 use crate::actors::ipfail;
@@ -40,6 +40,7 @@ use crate::node::resume::Resume;
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
 use crate::process::daemonize::OWN_IMAGE;
+use crate::process::files;
 use crate::process::guardian::{Beats, Link};
 use crate::process::handover::Called;
 use crate::process::reload::{LastGood, Requests, Stamps};
@@ -124,7 +125,7 @@ impl RootActor {
         let timing = &config.timing;
         let unknown = resume.as_ref().is_some_and(|resume| {
             let known = |key: &GroupKey| config.groups.iter().any(|group| group.key == *key);
-            !resume.running.iter().all(known)
+            resume.unknown || !resume.running.iter().all(known)
         });
         let pulse = pulse::Pulse::new(timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
@@ -243,7 +244,12 @@ impl RootActor {
             })
         });
         if !guarded {
-            guardian.dismiss();
+            go_without(&guardian, ctx);
+            // Of a run with a guardian: nobody keeps it true any more.
+            paths
+                .left_behind()
+                .iter()
+                .for_each(|file| files::forget(file));
         }
         let client_socket = ClientsSetup::of(
             &config,

@@ -55,8 +55,12 @@ impl Process {
     fn resumed(&self, next: &Restarted, arguments: &[OsString]) -> u8 {
         let starter = nix::unistd::getppid().as_raw();
         let link = Link::adopt();
-        // After a restart in place the file names ourselves.
-        let died = !pid_file::names(&self.paths.pid_file, nix::unistd::getpid().as_raw());
+        let (state, mut complaint) = self.handed_over(next, arguments);
+        let in_place = state.goes_on_in_place(std::process::id());
+        // An older program does not say: after a restart in place the pid file names ourselves.
+        let died = !in_place.unwrap_or_else(|| {
+            pid_file::names(&self.paths.pid_file, nix::unistd::getpid().as_raw())
+        });
         let road = match &next.release {
             Some(_) => Road::Release,
             None if died => Road::Death,
@@ -71,7 +75,10 @@ impl Process {
         loop {
             match last.take().map_or_else(|| self.load(Purpose::Resume), Ok) {
                 Ok((loaded, files)) => {
-                    let state = self.handed_over(next, arguments);
+                    // The files say by now where the log is.
+                    if let Some(text) = complaint.take() {
+                        self.log.line(Severity::Warn, text);
+                    }
                     let config = &loaded.config;
                     let resume = state.resume(&config.local, &config.groups, road);
                     self.say_why(next, road, &resume);
@@ -99,15 +106,12 @@ impl Process {
         }
     }
 
-    /// The state that the predecessor left: whole, or what its words say.
-    fn handed_over(&self, next: &Restarted, arguments: &[OsString]) -> NodeState {
+    /// The state that the predecessor left: whole, or what its words say; and what there is to say of that.
+    fn handed_over(&self, next: &Restarted, arguments: &[OsString]) -> (NodeState, Option<String>) {
         let words = arguments.iter();
         let words = words.map(|word| word.to_string_lossy().into_owned());
         let (state, complaint) = handover::file::handed_over(&self.paths.held(), words.collect());
-        if let Some(text) = complaint {
-            self.log.line(Severity::Warn, text);
-        }
-        state.unwrap_or_else(|| next.state.clone())
+        (state.unwrap_or_else(|| next.state.clone()), complaint)
     }
 
     /// A line in the log that says what this daemon is there for.

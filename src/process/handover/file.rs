@@ -8,7 +8,7 @@ use tracing::{error, info};
 
 use super::state::{BadState, NodeState};
 use super::words::{self, Lines, NotOurs};
-use crate::process::files::{read_ours, replace};
+use crate::process::files::{empty, overwrite, read_ours, replace};
 
 /// Longest file. The words become a command line, for which the kernel has a quarter of the limit of a
 /// stack: 2 MiB as a rule, the environment included. Room for some ten thousand groups. What is longer
@@ -83,11 +83,16 @@ pub fn read(path: &Path) -> io::Result<Kept> {
 }
 
 /// What a daemon goes on with that was started with the words `told`, and what it has to say about
-/// that. `None`: with what the words say. The file at `path` counts when the words in it are the same;
-/// see [the module](super).
+/// that. `None`: with what the words say. JSON among the words counts, and the file at `path` when the words
+/// in it are the same; see [the module](super).
 #[must_use]
 pub fn handed_over(path: &Path, told: Vec<String>) -> (Option<NodeState>, Option<String>) {
     let told = Kept::of(Lines::of(told).without_release());
+    // Nobody tells the JSON but a process that could not write it down or that has no file, and a guardian
+    // that has read it there: what lies there is not newer.
+    if let Some(Ok(state)) = told.state() {
+        return (Some(state), None);
+    }
     let kept = read(path).ok();
     let kept = kept.filter(|kept| kept.words == told.words && kept.json.is_some());
     let counts = kept.unwrap_or(told);
@@ -102,8 +107,8 @@ pub struct StateFile {
     /// `None`: there is no guardian, and nobody reads it.
     path: Option<PathBuf>,
     state: NodeState,
-    /// The last write failed: there is no file.
-    is_missing: bool,
+    /// The last write failed: nobody can read the file.
+    is_unwritten: bool,
 }
 
 impl StateFile {
@@ -113,7 +118,7 @@ impl StateFile {
         let mut file = Self {
             path,
             state,
-            is_missing: false,
+            is_unwritten: false,
         };
         file.write();
         file
@@ -131,15 +136,15 @@ impl StateFile {
         self.write();
     }
 
-    /// Whether the last write failed: there is no file then.
+    /// Whether the last write failed: nobody can read the file then.
     #[must_use]
-    pub const fn is_missing(&self) -> bool {
-        self.is_missing
+    pub const fn is_unwritten(&self) -> bool {
+        self.is_unwritten
     }
 
     /// Writes what could not be written before.
     pub fn try_again(&mut self) {
-        if self.is_missing {
+        if self.is_unwritten {
             self.write();
         }
     }
@@ -148,7 +153,7 @@ impl StateFile {
     /// it.
     #[must_use]
     pub fn successor_words(&self) -> Vec<String> {
-        let in_file = self.path.is_some() && !self.is_missing;
+        let in_file = self.path.is_some() && !self.is_unwritten;
         let json = self.state.to_json().ok().filter(|_| !in_file);
         words::words(&self.state, json.as_deref())
     }
@@ -157,18 +162,24 @@ impl StateFile {
         let Some(path) = &self.path else {
             return;
         };
-        let written = text_of(&self.state).and_then(|text| replace(path, text.as_bytes()));
+        let written = text_of(&self.state).and_then(|text| {
+            let text = text.as_bytes();
+            // A full disk has no room for another file, but for this one.
+            replace(path, text).or_else(|error| overwrite(path, text).map_err(|_| error))
+        });
         match written {
             Ok(()) => {
-                if std::mem::take(&mut self.is_missing) {
+                if std::mem::take(&mut self.is_unwritten) {
                     info!(path = %path.display(), "what is held is written down again");
                 }
             }
             Err(error) => {
-                // What was held before would be wrong, and nobody would know. Of no file the
-                // guardian knows that it has to release everything.
-                let _ = fs::remove_file(path);
-                if !std::mem::replace(&mut self.is_missing, true) {
+                // What was held before would be wrong, and nobody would know. Of an empty file everybody
+                // knows that everything may run; no file may be the sign of an orderly end.
+                if empty(path).is_err() {
+                    let _ = fs::remove_file(path);
+                }
+                if !std::mem::replace(&mut self.is_unwritten, true) {
                     error!(path = %path.display(), %error, "what is held cannot be written down: if the daemon were killed now, its guardian would release everything");
                 }
             }

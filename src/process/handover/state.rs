@@ -12,7 +12,7 @@ use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::{Before, Whose};
 
 /// The version of what is written. To be raised when a field is added.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The lowest version whose reader is right about what is written. To be raised when a field that is
 /// there gets another meaning.
@@ -69,6 +69,13 @@ pub struct NodeState {
     pub to_go_home: bool,
     /// The other node's groups that are held are to go back to it, whatever the reason. Since version 2.
     pub failback_due: bool,
+    /// Something else may run: what an earlier daemon had written down could not be read. Since version 3.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unknown: bool,
+    /// The process that is about to replace itself with all settled; 0: none is. `None`: an older program
+    /// does not say. Since version 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces_itself: Option<u32>,
 }
 
 /// What a successor has to know of one group.
@@ -121,6 +128,8 @@ impl NodeState {
             frozen: resume.frozen,
             to_go_home: resume.to_go_home,
             failback_due: resume.failback_due,
+            unknown: resume.unknown,
+            replaces_itself: Some(0),
             groups: BTreeMap::new(),
         };
         for group in groups {
@@ -186,6 +195,12 @@ impl NodeState {
         }
         self.groups
             .retain(|_, group| *group != GroupState::default());
+    }
+
+    /// Whether the process `own` goes on in place of itself. `None`: an older program does not say.
+    #[must_use]
+    pub fn goes_on_in_place(&self, own: u32) -> Option<bool> {
+        self.replaces_itself.map(|process| process == own)
     }
 
     /// Groups that may run.
@@ -254,6 +269,7 @@ impl NodeState {
             standby: self.standby.clone(),
             releases: self.releases,
             frozen: self.frozen,
+            unknown: self.unknown,
         };
         match road {
             Road::InPlace | Road::Death => resume,

@@ -8,6 +8,7 @@
 //! | `systole: own KEY`, `other`, `left`, `came` | before `--` | whose a group is |
 //! | `systole: standby TEXT` | before `--` | the open standby |
 //! | `systole: releases` | before `--` | everything is being released |
+//! | `systole: unknown` | before `--` | something else may run, and nobody knows what |
 //! | `systole: state PIECE` | before `--` | a piece of the whole state in JSON |
 //! | `KEY` | after `--` | a group that may run |
 //! | `systole: unfinished KEY` | after `--` | a group with an order in hand |
@@ -27,6 +28,7 @@ const END_OF_OPTIONS: &str = "--";
 const OURS: &str = "systole: ";
 const STANDBY: &str = "systole: standby ";
 const RELEASES: &str = "systole: releases";
+const UNKNOWN: &str = "systole: unknown";
 const STATE: &str = "systole: state ";
 const UNFINISHED: &str = "systole: unfinished ";
 const FROZEN: &str = "systole: frozen";
@@ -38,7 +40,7 @@ const PIECE_BYTES: usize = 60_000;
 /// The words of a daemon of which nobody knows what it held.
 #[must_use]
 pub fn of_nothing_known() -> Vec<String> {
-    ["-R", "-C", "none", END_OF_OPTIONS]
+    ["-R", "-C", "none", UNKNOWN, END_OF_OPTIONS]
         .map(str::to_owned)
         .to_vec()
 }
@@ -68,6 +70,7 @@ pub fn words(state: &NodeState, json: Option<&str>) -> Vec<String> {
     let standby = state.standby.iter();
     words.extend(standby.map(|open| format!("{STANDBY}{}", open.to_text())));
     words.extend(state.releases.then(|| RELEASES.to_owned()));
+    words.extend(state.unknown.then(|| UNKNOWN.to_owned()));
     words.extend(pieces(json.unwrap_or_default()).map(|piece| format!("{STATE}{piece}")));
     words.push(END_OF_OPTIONS.to_owned());
     words.extend(state.may_run().map(ToString::to_string));
@@ -105,6 +108,8 @@ pub fn release_reason(word: &str) -> Option<&str> {
 pub fn hear_before(state: &mut NodeState, word: &str) {
     if word == RELEASES {
         state.releases = true;
+    } else if word == UNKNOWN {
+        state.unknown = true;
     } else if let Some(text) = word.strip_prefix(STANDBY) {
         state.standby = OpenStandby::from_text(text);
     } else if let Some((whose, key)) = word

@@ -3,8 +3,11 @@ use std::path::Path;
 
 use super::*;
 use crate::process::handover::file::MAX_BYTES;
-use crate::process::handover::{self, Road, words};
+use crate::process::handover::{self, Road};
 use crate::resources::left_open::OpenStandby;
+
+/// The words of a node that holds nothing.
+const NOTHING: [&str; 4] = ["-R", "-C", "none", "--"];
 
 fn alpha() -> NodeName {
     NodeName::new("alpha").unwrap()
@@ -101,6 +104,24 @@ fn whose_each_group_is_stands_in_the_file_until_what_is_left_is_ordered_somethin
     assert_eq!(owners(), with(Whose::Left));
 }
 
+/// A successor under another number comes after a death, and so does one for which an order came between.
+#[test]
+fn a_restart_in_place_is_told_by_the_file_and_not_by_a_pid_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("held");
+    let mut file = file_for(&path, None);
+    let own = std::process::id();
+    let in_place = |process| read(&path).goes_on_in_place(process);
+    assert_eq!(in_place(own), Some(false));
+    let none = BTreeSet::new();
+    file.settled(&holding(HoldingSet::LOCAL), &none, &none);
+    assert_eq!(in_place(own), Some(true));
+    assert_eq!(in_place(own + 1), Some(false));
+    file.ordered(&command(GroupOrder::Stop));
+    assert_eq!(in_place(own), Some(false));
+    assert_eq!(NodeState::default().goes_on_in_place(own), None);
+}
+
 #[test]
 fn what_may_run_is_in_the_file_from_the_order_to_the_end_of_the_stop() {
     let directory = tempfile::tempdir().unwrap();
@@ -132,7 +153,7 @@ fn what_may_run_is_in_the_file_from_the_order_to_the_end_of_the_stop() {
 
 /// The place of the new file is taken, as it is when the file system is full.
 #[test]
-fn what_cannot_be_written_leaves_no_stale_file_and_is_written_later() {
+fn where_no_other_file_has_room_it_is_written_in_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("held");
     let mut file = file_for(&path, None);
@@ -144,12 +165,35 @@ fn what_cannot_be_written_leaves_no_stale_file_and_is_written_later() {
     fs::write(obstacle.join("full"), "").unwrap();
     file.ordered(&command(GroupOrder::Stop));
     file.done(&done(GroupOutcome::Stopped));
-    assert!(!path.exists(), "a successor would take the group for held");
-    file.try_again();
-    assert!(!path.exists());
+    assert_eq!(words_in(&path), NOTHING);
+    file.ordered(&command(GroupOrder::Start));
+    assert_eq!(read(&path).may_run().count(), 1);
+    assert_eq!(unfinished(&path), ["10.0.0.1"]);
+    let text = fs::read(&path).unwrap();
     fs::remove_dir_all(&obstacle).unwrap();
+    file.duty(holding(HoldingSet::NONE));
+    file.owe_all();
+    assert_eq!(fs::read(&path).unwrap(), text);
+}
+
+/// Neither in place: whoever goes on knows that everything may run.
+#[test]
+fn what_cannot_be_written_is_no_orderly_end_and_is_written_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("held");
+    let obstacle = directory.path().join("held.tmp/full");
+    fs::create_dir_all(&obstacle).unwrap();
+    let mut file = file_for(&path, None);
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    assert!(handover::read(&path).is_err());
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    file.ordered(&command(GroupOrder::Start));
+    assert!(handover::read(&path).is_err());
+    fs::remove_dir(&path).unwrap();
+    fs::remove_dir_all(obstacle.parent().unwrap()).unwrap();
     file.try_again();
-    assert_eq!(words_in(&path), words::of_nothing_known());
+    assert_eq!(unfinished(&path), ["10.0.0.1"]);
 }
 
 /// The guardian would not read it either, and release everything after a single death: that is
@@ -172,7 +216,7 @@ fn a_list_too_long_for_the_guardian_is_no_file() {
         ..command(what)
     };
     file.ordered(&second(GroupOrder::Start));
-    assert!(!path.exists());
+    assert!(path.exists() && handover::read(&path).is_err());
     file.done(&GroupDone {
         group: second(GroupOrder::Start).group,
         ..done(GroupOutcome::Stopped)
@@ -273,8 +317,12 @@ fn without_a_file_the_words_hold_the_whole_state() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("held");
     let with_file = file_for(&path, None).successor_words();
-    assert_eq!(with_file, words::of_nothing_known());
+    assert_eq!(with_file, NOTHING);
     let without = HeldFile::new(None, Called::default(), &alpha(), &[], None).successor_words();
     let (state, _) = handover::file::handed_over(&directory.path().join("none"), without);
-    assert_eq!(state, Some(NodeState::default()));
+    let nothing = NodeState {
+        replaces_itself: Some(0),
+        ..NodeState::default()
+    };
+    assert_eq!(state, Some(nothing));
 }

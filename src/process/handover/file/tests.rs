@@ -86,7 +86,7 @@ fn the_json_counts_and_the_words_where_it_cannot_be_used() {
     for json in [
         "",
         "systole: state {\"readable_by\":1,\"state\":{\n",
-        "systole: state {\"readable_by\":3,\"state\":{\"holding\":\"all\"}}\n",
+        "systole: state {\"readable_by\":4,\"state\":{\"holding\":\"all\"}}\n",
     ] {
         let state = with(json).state().unwrap();
         assert_eq!(state.holding, HoldingSet::LOCAL, "{json}");
@@ -141,6 +141,9 @@ fn without_such_a_file_the_command_line_counts() {
     assert_eq!(place.handed_over(&told).0, Some(HoldingSet::FOREIGN));
     fs::remove_file(&place.path).unwrap();
     assert_eq!(place.handed_over(&told).0, Some(HoldingSet::FOREIGN));
+    // Also beside a file of before that, about the same words: whoever told it has no file.
+    fs::write(&place.path, format!("-R\n-C\nlocal\n{ALL}\n--\na\n")).unwrap();
+    assert_eq!(place.handed_over(&told).0, Some(HoldingSet::FOREIGN));
     // An older program has replaced the file as a whole: what it wrote counts.
     fs::write(&place.path, "-R\n-C\nlocal\n--\na\n").unwrap();
     assert_eq!(
@@ -177,5 +180,5 @@ fn what_is_written_is_read_by_old_and_new() {
     let told = place.words();
     let (state, complaint) = handed_over(&place.path, told);
     assert_eq!((state.as_ref(), complaint), (Some(file.state()), None));
-    assert!(!file.is_missing());
+    assert!(!file.is_unwritten());
 }
