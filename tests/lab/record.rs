@@ -65,6 +65,8 @@ fn full_run_and_a_standby(kinds: [Kind; 2]) {
     pair.operator("node1", "hb_standby");
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.wait_holds("node1", "none");
+    // In no moment was there none.
+    assert_eq!(pair.log_count("node1", "what is held cannot be written"), 0);
     let last = pid(&pair, "node1");
     pair.lab.sh("node1", &format!("kill -9 {last}"));
     pair.wait_log(
