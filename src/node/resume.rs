@@ -5,7 +5,7 @@ use super::Node;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::{Generation, Sequence};
-use crate::protocol::settings::NodeSettings;
+use crate::protocol::settings::{AutoFailback, NodeSettings};
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
 
@@ -98,12 +98,13 @@ impl Node {
             frozen,
             unknown: _,
         } = resume.clone();
+        // Without reports no half is held, and groups run all the same.
+        let by_key = settings.auto_failback == AutoFailback::Legacy;
+        let serves = !holding.is_none() || (by_key && !running.is_empty());
         let mut node = Self::new(settings, identity, seed);
         node.membership.go_on();
         node.resources.resume(holding, running);
-        if holding.is_none()
-            && let Some(isolation) = &mut node.isolation
-        {
+        if !serves && let Some(isolation) = &mut node.isolation {
             isolation.go_on_with_nothing();
         }
         // All of this says what the unfinished groups are for: it comes before they are ordered.

@@ -232,6 +232,65 @@ fn addresses_are_not_restored_while_everything_is_released() {
     );
 }
 
+/// The other node and the ping node are down for maintenance, and the daemon of the node that serves is
+/// restarted in place. With `auto_failback legacy` it serves without holding a half.
+#[test]
+fn a_lone_server_that_goes_on_keeps_its_groups_when_the_ping_node_is_down() {
+    use crate::protocol::group::ResourceGroup;
+    use crate::protocol::settings::AutoFailback;
+    let name = |text| NodeName::new(text).unwrap();
+    let timing = Timing {
+        keepalive: Duration::from_secs(1),
+        deadtime: Duration::from_secs(10),
+        warntime: Duration::from_secs(5),
+        initdead: Duration::from_secs(20),
+        deadping: Duration::from_secs(10),
+        max_rexmit_delay: Duration::from_millis(250),
+    };
+    let withdraws = |auto_failback, resume: &Resume| {
+        let settings = NodeSettings {
+            media: vec![MediumName::new("eth0")],
+            ping_nodes: vec![name("gate")],
+            isolation_release: true,
+            groups: vec![ResourceGroup {
+                key: GroupKey::new("g1"),
+                owner: name("alpha"),
+                resources: vec!["g1".to_owned()],
+            }],
+            auto_failback,
+            ..NodeSettings::new(
+                name("alpha"),
+                vec![name("alpha"), name("beta")],
+                timing.clone(),
+            )
+        };
+        let identity = Identity {
+            generation: Generation(7),
+            uuid: NodeUuid([1; 16]),
+            capabilities: Vec::new(),
+        };
+        let mut node = Node::go_on(settings, identity, 1, resume);
+        let mut out = Vec::new();
+        node.start(at(0), &mut out);
+        node.handle(Event::MediaOpened, at(0), &mut out);
+        for ms in (10..60_000).step_by(10) {
+            node.handle(Event::Tick, at(ms), &mut out);
+        }
+        out.iter()
+            .any(|action| matches!(action, Action::WithdrawAddresses(_)))
+    };
+    let running = Resume {
+        running: vec![GroupKey::new("g1")],
+        ..Resume::default()
+    };
+    assert!(!withdraws(AutoFailback::Legacy, &running));
+    let held = Resume {
+        holding: HoldingSet::LOCAL,
+        ..running
+    };
+    assert!(!withdraws(AutoFailback::Off, &held));
+}
+
 /// A core that panicked: what was due stays due, and for the same reason.
 #[test]
 fn a_failback_stays_due_for_the_reason_that_it_had() {

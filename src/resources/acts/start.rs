@@ -137,17 +137,19 @@ impl ResourceState {
             .collect();
         if self.other.all_gone() {
             self.groups.forget_all_asked();
-            if !self
-                .groups
-                .has_job(|purpose| *purpose == Purpose::AcquireLocal)
-            {
-                self.groups
-                    .begin(Purpose::AcquireLocal, keys, GroupOrder::Start);
-            }
-            return;
+            return self.start_missing(Purpose::AcquireLocal, keys);
         }
         for key in keys {
             self.ask_for(&key);
+        }
+    }
+
+    /// Starts those of the groups that neither run nor are about to be started: a job of an earlier moment
+    /// may have lost some of its steps, because the node was heard in between.
+    fn start_missing(&mut self, purpose: Purpose, mut keys: Vec<GroupKey>) {
+        keys.retain(|key| !self.groups.takes(key));
+        if !keys.is_empty() {
+            self.groups.begin(purpose, keys, GroupOrder::Start);
         }
     }
 
@@ -272,6 +274,8 @@ impl ResourceState {
         let purpose = Purpose::TakeOver(node.clone());
         if !self.groups.has_job(|known| *known == purpose) {
             self.groups.begin(purpose, keys, GroupOrder::Start);
+        } else if !self.nice() {
+            self.start_missing(purpose, keys);
         }
         if !self.other.is_pair() && self.other.all_gone() {
             self.take_what_it_had_taken(node);

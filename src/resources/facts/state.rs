@@ -135,6 +135,15 @@ impl ResourceState {
         self.other.is_pair()
             && !self.run.comm_up()
             && self.run.phase() == Phase::Init
-            && !self.duty.held().is_none()
+            && !self.served_here().is_none()
+    }
+
+    /// The halves that are ours to run now. Without reports nobody holds a half: what runs counts.
+    pub(in crate::resources) fn served_here(&self) -> HoldingSet {
+        if self.nice() {
+            self.duty.held()
+        } else {
+            self.groups.running_halves()
+        }
     }
 }

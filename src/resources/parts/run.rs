@@ -25,6 +25,7 @@ pub(in crate::resources) struct Run {
     acquisition_logged: bool,
     waits_for_claimant: bool,
     settles_when_released: bool,
+    owes_offers: bool,
 }
 
 impl Run {
@@ -37,6 +38,7 @@ impl Run {
             acquisition_logged: false,
             waits_for_claimant: false,
             settles_when_released: false,
+            owes_offers: false,
         }
     }
 
@@ -104,6 +106,17 @@ impl Run {
         std::mem::replace(&mut self.settles_when_released, false)
     }
 
+    /// Everything is released because another node may run it, which has not asked for it or does not ask
+    /// again.
+    pub(in crate::resources) const fn owes_offers(&mut self) {
+        self.owes_offers = true;
+    }
+
+    /// Whether that is so. Once.
+    pub(in crate::resources) const fn takes_offers(&mut self) -> bool {
+        std::mem::replace(&mut self.owes_offers, false)
+    }
+
     /// Everything is being released.
     pub(in crate::resources) const fn releases(&mut self) {
         self.settles_when_released = false;
@@ -115,6 +128,7 @@ impl Run {
         *self = Self {
             comm_up: self.comm_up,
             settles_when_released: self.settles_when_released,
+            owes_offers: self.owes_offers,
             ..Self::new()
         };
     }

@@ -1,12 +1,13 @@
 //! `auto_failback legacy`: no reports, the owner asks for each of its groups.
 //! Spec: docs/protocol/resources.md, 5.3 and 9.7.
 
-use crate::protocol::event::GroupOrder;
+use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::field;
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
@@ -75,21 +76,45 @@ impl ResourceState {
             return;
         }
         let nothing_left = self.stopping() && self.run.phase() == Phase::Shutdown;
-        if nothing_left || !self.groups.runs(&key) {
-            self.groups.withdraw_starts(&key);
+        if nothing_left {
             return;
         }
-        if self.freeze.is_on() {
-            let text = format!(
-                "{from} takes its group {key} without asking, and it runs here: frozen, so it is not \
-                 stopped and runs on both nodes (systole thaw ends the freeze)"
-            );
-            return self.error(text);
+        if !self.groups.runs(&key) {
+            self.groups.forget_trouble(&key);
+            return self.groups.withdraw_starts(&key);
         }
         self.warn(format!(
             "{from} takes its group {key} without asking: it is stopped here"
         ));
+        // A start under way begins no further script beside the owner's.
+        self.groups
+            .cancel(|purpose| *purpose == Purpose::TakeOver(from.clone()));
+        self.act(Action::WithdrawAddresses(vec![key.clone()]));
         self.let_have(from, key, format!("{from} takes it"));
+    }
+
+    /// A legacy owner that is active asks for its groups once, and may have done so, or have granted them to
+    /// itself, while no process of ours listened: what runs on here is given to it. When everything was
+    /// released because another node may run it, all of the owner's groups are offered, for it does not ask
+    /// again. One that runs them already does nothing.
+    pub(in crate::resources) fn offer_to_legacy_owners(&mut self) {
+        let released = self.run.takes_offers();
+        let legacy = |peer: &Peer| peer.is_active() && !peer.is_systole();
+        let owners = self.other.nodes().filter(|(_, peer)| legacy(peer));
+        let owners: Vec<NodeName> = owners.map(|(name, _)| name.clone()).collect();
+        for owner in owners {
+            for key in self.groups.keys_owned_by(&owner) {
+                if self.groups.runs(&key) {
+                    self.let_have(
+                        &owner,
+                        key,
+                        format!("{owner} owns it and does not ask twice"),
+                    );
+                } else if released {
+                    self.answer_request(&owner, key.as_str(), true);
+                }
+            }
+        }
     }
 
     /// Stops a group for another node, which is told when that is done.

@@ -40,10 +40,6 @@ impl ResourceState {
         let ours = message
             .text(field::NODE)
             .is_some_and(|node| node.eq_ignore_ascii_case(self.setup.local().as_str()));
-        if ours && !self.nice() && self.run.phase() == Phase::Stable {
-            // Who says so takes our groups, and without reports nobody would notice.
-            self.ask_for_own();
-        }
         let result = message.text(field::RESULT);
         let over = matches!(result, Some("n_stnth" | "unneeded" | "OK"));
         if ours && over {
@@ -58,13 +54,15 @@ impl ResourceState {
                 && peer.is_active()
                 && Position::of(message) > peer.newest_report()
         });
-        if ours && over && current && self.nice() && self.other.is_pair() && self.weight().runs > 0
-        {
-            // It takes them, and may not hear our next run for a while.
+        if ours && over && current && self.other.is_pair() && self.weight().runs > 0 {
+            // It takes them, and may not hear our next run for a while, nor a request.
             if let Some(peer) = self.other.peer_mut(from) {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
             self.give_way(&format!("node {from} has declared us dead"));
+        } else if ours && !self.nice() && self.run.phase() == Phase::Stable {
+            // Who says so takes our groups, and without reports nobody would notice.
+            self.ask_for_own();
         }
     }
 
@@ -184,7 +182,7 @@ impl ResourceState {
     /// of its beats.
     pub(in crate::resources) fn predecessor_given_up(&mut self, node: &NodeName, theirs: Weight) {
         let served = served_by(theirs);
-        if self.unheard_with_groups() && !self.duty.held().common(served).is_none() {
+        if self.unheard_with_groups() && !self.served_here().common(served).is_none() {
             let why =
                 format!("node {node} declared our earlier run dead and does not hear this one");
             return self.give_way(&why);

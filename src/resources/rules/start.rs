@@ -171,6 +171,7 @@ impl ResourceState {
         for node in left {
             self.take_over_once(&node, None);
         }
+        self.offer_to_legacy_owners();
         self.acquire_as_legacy();
         if !self.other.all_gone() {
             // What runs on from an earlier process the other node may have taken while we were not heard.

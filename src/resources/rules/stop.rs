@@ -129,6 +129,9 @@ impl ResourceState {
         if self.released_when_cut_off() {
             return;
         }
+        if !self.nice() {
+            self.run.owes_offers();
+        }
         self.forget();
         if self.run.comm_up() {
             self.begin_handshake();

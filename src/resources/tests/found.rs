@@ -1,6 +1,7 @@
 //! What simulated clusters found (`tests/sim`), each as the smallest case.
 
 use super::*;
+use crate::protocol::partition::YIELD;
 
 const ON: AutoFailback = AutoFailback::On;
 const LEGACY: AutoFailback = AutoFailback::Legacy;
@@ -230,8 +231,12 @@ fn legacy_model_a_start_not_yet_begun_is_withdrawn() {
 #[test]
 fn legacy_model_who_was_declared_dead_asks_for_its_own() {
     let mut core = legacy_pair();
+    core.state
+        .other
+        .known(&name("b"))
+        .understands_in_new_run(Some(YIELD));
     core.hear("b", "stonith a n_stnth");
-    assert_eq!(core.said(), ["ip-request a"]);
+    assert_eq!(core.said(), ["ip-request a"], "the rest its status tells");
     let mut core = legacy_pair();
     core.dies("b");
     core.finish();

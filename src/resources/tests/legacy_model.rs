@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::partition::Weight;
 use crate::protocol::question::ECHO;
 
 const LEGACY: AutoFailback = AutoFailback::Legacy;
@@ -132,6 +133,137 @@ fn an_answer_to_itself_means_nothing_beside_reports() {
         !said.iter().any(|line| line.starts_with("stop")),
         "{said:?}"
     );
+}
+
+/// The addresses go at once, and a start that is under way begins no further script: the owner starts it
+/// now.
+#[test]
+fn an_owner_that_answers_itself_stops_a_start_under_way() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.input(ResourceInput::CommUp);
+    core.said();
+    core.dies("b");
+    let start = core.in_hand();
+    assert!(core.state.groups.stands(start));
+    core.returns("b");
+    core.said();
+    core.hear_answer_to_itself("b", "b", "yes");
+    assert!(!core.state.groups.stands(start), "begins another script");
+    let said = core.said();
+    assert!(said.contains(&"drop addresses".to_owned()), "{said:?}");
+    core.finish();
+    assert!(
+        !core
+            .state
+            .held_groups()
+            .any(|key| *key == GroupKey::new("b"))
+    );
+}
+
+/// Two groups of each node, of which the first of `b` is being started when `b` lives again and then is
+/// gone for good.
+#[test]
+fn a_takeover_that_was_cut_short_is_begun_again() {
+    let mut settings = settings(&["a", "b"], LEGACY);
+    for (key, owner) in [("a2", "a"), ("b2", "b")] {
+        settings.groups.push(ResourceGroup {
+            key: GroupKey::new(key),
+            owner: name(owner),
+            resources: vec![key.to_owned()],
+        });
+    }
+    for leaves in [false, true] {
+        let mut core = Core::with(&settings);
+        core.dies("b");
+        core.input(ResourceInput::CommUp);
+        core.returns("b");
+        if leaves {
+            core.hear("b", "shutdone");
+        } else {
+            core.dies("b");
+        }
+        core.finish();
+        let held = core.state.held_groups().count();
+        assert_eq!(held, 4, "{leaves}: {:?}", core.said());
+    }
+}
+
+/// It does not hear us, so no request reaches it, and it serves our groups.
+#[test]
+fn whoever_is_declared_dead_yields() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.is_ours("b", false);
+    core.status("b", NodeStatus::Up, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "ip-request-resp a yes");
+    core.finish();
+    core.said();
+    core.hear("b", "stonith a n_stnth");
+    let said = core.said();
+    assert_eq!(said[..2], ["drop addresses", "generation"], "{said:?}");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 0);
+}
+
+/// Nothing of us was received since the successor began, and the other serves our group.
+#[test]
+fn a_successor_whose_predecessor_was_declared_dead_yields() {
+    let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+    core.state.resume(HoldingSet::NONE, [GroupKey::new("a")]);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.said();
+    core.event(ResourceEvent::GivenUp {
+        node: name("b"),
+        weight: Weight {
+            before: 0,
+            runs: 1,
+            foreign: Some(1),
+        },
+        mutual: false,
+        earlier_run: true,
+    });
+    let said = core.said();
+    assert!(said.contains(&"drop addresses".to_owned()), "{said:?}");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 0);
+}
+
+/// A legacy owner asks once. What we let go beside it is offered to it, because it does not ask again.
+#[test]
+fn a_release_of_everything_gives_a_legacy_owner_its_groups() {
+    for ours in [false, true] {
+        let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+        core.dies("b");
+        core.input(ResourceInput::CommUp);
+        core.finish();
+        core.is_ours("b", ours);
+        core.event(ResourceEvent::ReturnedAfterPartition {
+            node: name("b"),
+            yields: false,
+        });
+        core.status("b", NodeStatus::Dead, NodeStatus::Active);
+        core.finish();
+        core.input(ResourceInput::CommUp);
+        let said = core.said();
+        let offered = said.contains(&"ip-request-resp b b yes".to_owned());
+        assert_eq!(offered, !ours, "{said:?}");
+    }
+}
+
+/// The owner's only request, or its answer to itself, fell into the time in which no process listened.
+#[test]
+fn a_successor_gives_a_legacy_owner_what_runs_on_here() {
+    for ours in [false, true] {
+        let mut core = Core::with(&settings(&["a", "b"], LEGACY));
+        let both = [GroupKey::new("a"), GroupKey::new("b")];
+        core.state.resume(HoldingSet::NONE, both);
+        core.is_ours("b", ours);
+        core.status("b", NodeStatus::Init, NodeStatus::Active);
+        core.input(ResourceInput::CommUp);
+        core.finish();
+        let given = core.said().contains(&"ip-request-resp b b yes".to_owned());
+        assert_eq!(given, !ours, "one of ours asks again");
+    }
 }
 
 /// The node that is being taken over comes back in the middle. No report will ever say what it runs,
