@@ -33,6 +33,15 @@ pub(super) struct Ports {
     pub(super) ucast6: Option<u16>,
 }
 
+/// A medium that cannot be opened now. Beside one that can be, it is opened later.
+#[derive(Debug)]
+pub(super) struct Absent {
+    /// `file:line: directive value`.
+    pub(super) place: String,
+    /// What legacy says.
+    pub(super) refusal: Refusal,
+}
+
 /// The content of `ha.cf` read so far. Handlers of directives write into it.
 pub struct Draft<'a> {
     pub(super) env_of: &'a dyn Environment,
@@ -49,6 +58,8 @@ pub struct Draft<'a> {
     pub(super) nodes: Vec<NodeName>,
     pub(super) node_table: Vec<NodeName>,
     pub(super) media: Vec<MediumConfig>,
+    /// Those of them whose interface or device is not there now.
+    pub(super) absent: Vec<Absent>,
     pub(super) pings: Vec<PingConfig>,
     /// Where each ping node was declared, in the same order as `pings`.
     pub(super) ping_places: Vec<String>,
@@ -99,6 +110,7 @@ impl<'a> Draft<'a> {
             nodes: Vec::new(),
             node_table: Vec::new(),
             media: Vec::new(),
+            absent: Vec::new(),
             pings: Vec::new(),
             ping_places: Vec::new(),
             channels: Vec::new(),

@@ -9,6 +9,7 @@ use super::checks;
 use super::draft::{Draft, shown_path};
 use super::environment::Environment;
 use super::haresources;
+use super::media;
 use super::report::{Refusal, Report};
 use super::settings::Settings;
 use super::types::{Config, LogConfig, Sources};
@@ -115,6 +116,8 @@ pub fn load(
         return Err(run.fail(draft));
     };
     draft.read(&ha_cf);
+    let settings = run.read_settings(&mut draft.report);
+    media::judge_absent(&mut draft, settings.media_required);
     if draft.report.failed() {
         draft
             .report
@@ -126,7 +129,6 @@ pub fn load(
         return Err(run.fail(draft));
     };
     let (timing, local) = checks::finish(&mut draft, options.manage_resources);
-    let settings = run.read_settings(&mut draft.report);
     if !draft.report.failed() {
         run.say_validated(&mut draft.report);
     }

@@ -5,10 +5,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, Ports, Verdict};
+use super::draft::{Absent, Draft, Ports, Verdict};
 use super::environment::PathKind;
 use super::lines;
-use super::report::Refusal;
+use super::report::{Refusal, quote};
+use super::settings::MediaRequired;
 use super::types::MediumConfig;
 use super::values;
 use crate::notice::Severity;
@@ -135,6 +136,34 @@ fn add_medium(
     Ok(())
 }
 
+/// Adds a medium, and remembers why it cannot be opened now, if so: that is judged when all media are known.
+fn add_or_expect(
+    draft: &mut Draft<'_>,
+    directive: &'static str,
+    name: &str,
+    medium: MediumConfig,
+    absent: Option<Refusal>,
+) -> Verdict {
+    let listed = draft.media.contains(&medium);
+    add_medium(draft, directive, name, medium)?;
+    if let Some(refusal) = absent.filter(|_| !listed) {
+        let place = format!("{} {}", draft.place(), quote(name));
+        draft.absent.push(Absent { place, refusal });
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be opened now where nothing else can be, or where each medium must open.
+pub(super) fn judge_absent(draft: &mut Draft<'_>, required: MediaRequired) {
+    let absent = std::mem::take(&mut draft.absent);
+    if required == MediaRequired::Any && absent.len() < draft.media.len() {
+        return;
+    }
+    for Absent { place, refusal } in absent {
+        draft.report.refuse(&place, refusal);
+    }
+}
+
 /// Adds, after the plugin's own message, the general one for media of the word-list class.
 pub(super) fn illegal(refusal: Refusal, directive: &str, name: &str) -> Refusal {
     refusal.and(
@@ -148,7 +177,7 @@ pub(super) fn illegal(refusal: Refusal, directive: &str, name: &str) -> Refusal 
 
 pub(super) fn bcast(draft: &mut Draft<'_>, interface: &str) -> Verdict {
     let port = port_of(draft, |ports| &mut ports.bcast);
-    if let Err(problem) = draft.env_of.interface_ipv4(interface) {
+    let absent = draft.env_of.interface_ipv4(interface).err().map(|problem| {
         let refusal = Refusal::legacy(
             format!("glib: Get broadcast for interface {interface} failed: {problem}"),
             "the interface must exist and have an IPv4 address at start",
@@ -157,13 +186,13 @@ pub(super) fn bcast(draft: &mut Draft<'_>, interface: &str) -> Verdict {
             Severity::Error,
             format!("glib: IP interface [{interface}] does not exist"),
         );
-        return Err(illegal(refusal, "bcast", interface));
-    }
+        illegal(refusal, "bcast", interface)
+    });
     let medium = MediumConfig::Bcast {
         interface: interface.to_owned(),
         port,
     };
-    add_medium(draft, "bcast", interface, medium)
+    add_or_expect(draft, "bcast", interface, medium, absent)
 }
 
 /// Words of a whole-line medium, each with the text for the case that it is missing.
@@ -268,9 +297,10 @@ impl<'a> Fields<'a> {
 
 pub(super) fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("mcast", value)?;
-    if let Err(problem) = draft.env_of.interface_ipv4(fields.interface) {
+    let problem = draft.env_of.interface_ipv4(fields.interface).err();
+    let absent = problem.map(|problem| {
         // Without an address the legacy start hangs for ever.
-        return Err(Refusal::legacy(
+        Refusal::legacy(
             format!(
                 "glib: Unable to retrieve local interface address for interface [{}] using \
                  ioctl(SIOCGIFADDR): {problem}",
@@ -278,8 +308,8 @@ pub(super) fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
             ),
             "the interface must exist and have an IPv4 address at start",
         )
-        .and(Severity::Error, fields.invalid_device()));
-    }
+        .and(Severity::Error, fields.invalid_device())
+    });
     let address = fields.get(0, "mcast address")?;
     let group: Ipv4Addr = address
         .parse()
@@ -296,17 +326,13 @@ pub(super) fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
         ttl,
         loopback,
     };
-    add_medium(draft, "mcast", fields.interface, medium)
+    add_or_expect(draft, "mcast", fields.interface, medium, absent)
 }
 
 pub(super) fn mcast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("mcast6", value)?;
-    if !draft.env_of.has_interface(fields.interface) {
-        return Err(Refusal::legacy(
-            fields.invalid_device(),
-            "no such interface",
-        ));
-    }
+    let there = draft.env_of.has_interface(fields.interface);
+    let absent = (!there).then(|| Refusal::legacy(fields.invalid_device(), "no such interface"));
     let address = fields.get(0, "mcast6 address")?;
     let group: Ipv6Addr = address.parse().ok().filter(is_group).ok_or_else(|| {
         fields.bad(
@@ -325,7 +351,7 @@ pub(super) fn mcast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
         hops,
         loopback,
     };
-    add_medium(draft, "mcast6", fields.interface, medium)
+    add_or_expect(draft, "mcast6", fields.interface, medium, absent)
 }
 
 pub(super) fn ucast(draft: &mut Draft<'_>, value: &str) -> Verdict {
@@ -414,35 +440,32 @@ fn ucast6_peer(fields: &Fields<'_>, text: &str, port: u16) -> Result<Ipv6Addr, R
 }
 
 pub(super) fn serial(draft: &mut Draft<'_>, device: &str) -> Verdict {
-    let refuse =
-        |text: String, reason| Err(illegal(Refusal::legacy(text, reason), "serial", device));
+    let refusal = |text: String, reason| illegal(Refusal::legacy(text, reason), "serial", device);
     if !device.starts_with('/') {
-        return refuse(
+        return Err(refusal(
             format!("glib: Serial port not full pathname [{device}] in config file"),
             "must start with a slash",
-        );
+        ));
     }
-    match draft.env_of.path_kind(Path::new(device)) {
-        PathKind::CharDevice => {}
-        PathKind::Missing => {
-            return refuse(
-                format!("glib: Nonexistent serial port [{device}] in config file"),
-                "no such file",
-            );
-        }
+    let absent = match draft.env_of.path_kind(Path::new(device)) {
+        PathKind::CharDevice => None,
+        PathKind::Missing => Some(refusal(
+            format!("glib: Nonexistent serial port [{device}] in config file"),
+            "no such file",
+        )),
         PathKind::Other => {
-            return refuse(
+            return Err(refusal(
                 format!("glib: Serial port [{device}] not a char device in config file"),
                 "must be a character device",
-            );
+            ));
         }
-    }
+    };
     let medium = MediumConfig::Serial {
         device: PathBuf::from(device),
         // The rate of the whole file is filled in when all of it has been read.
         baud: 0,
     };
-    add_medium(draft, "serial", device, medium)
+    add_or_expect(draft, "serial", device, medium, absent)
 }
 
 /// The first IPv4 address of a host.

@@ -1,8 +1,10 @@
 //! Lines of ha.cf about nodes, media and ping nodes.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use super::{Finding, Subject};
+use crate::config::environment::PathKind;
 use crate::config::types::{MediumConfig, Written};
 use crate::net::address;
 use crate::protocol::serial::{self, Speed};
@@ -222,6 +224,16 @@ pub(super) fn interface_down(subject: &Subject<'_>) -> Vec<Finding> {
                     network.names()
                 ),
             };
+            found.push(Finding::new(&line.place, text));
+        }
+    }
+    for line in subject.lines(&["serial"]) {
+        let words = line.value.split([' ', '\t', ',']);
+        let missing = |word: &&str| {
+            word.starts_with('/') && subject.host.path_kind(Path::new(word)) == PathKind::Missing
+        };
+        for device in words.filter(missing) {
+            let text = format!("serial {device}: no such device");
             found.push(Finding::new(&line.place, text));
         }
     }

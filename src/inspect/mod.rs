@@ -148,7 +148,7 @@ pub const CHECKS: &[Check] = &[
     row("ttl_zero", Weight::Warns, media::ttl_zero,
         "a multicast medium with ttl 0"),
     row("interface_down", Weight::Warns, media::interface_down,
-        "a medium whose interface is down or not there"),
+        "a medium whose interface is down or not there, or whose device is not there"),
     row("ucast_to_itself", Weight::Warns, media::ucast_to_itself,
         "`ucast` lines that all name this host"),
     row("ping_of_a_node", Weight::Warns, media::ping_of_a_node,

@@ -490,14 +490,49 @@ fn a_serial_line_alone_is_a_medium_if_it_is_fast_enough() {
     let fast = ha_cf.replace("keepalive 1", "baud 9600\nkeepalive 250ms");
     assert_ne!(fast, ha_cf);
     let found = check(&fast, "alpha 10.0.0.100\n", "");
-    let wanted = "ERROR: /etc/ha.d/ha.cf:8: serial: a heartbeat has 265 bytes of 10 bits and takes \
-                  276 ms at 9600 baud, and keepalive is 250 ms";
+    let wanted = "ERROR: /etc/ha.d/ha.cf:8: serial: a heartbeat has 245 bytes of 10 bits and takes \
+                  255 ms at 9600 baud, and keepalive is 250 ms";
     assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
     let faster = fast.replace("9600", "19200");
     assert_eq!(
         check(&faster, "alpha 10.0.0.100\n", ""),
         Vec::<String>::new()
     );
+}
+
+/// Beside a medium that can be opened another one is opened when its interface or device is there.
+#[test]
+fn a_medium_that_is_not_there_is_refused_only_alone() {
+    let all = "media_required = \"all\"\n";
+    for (line, refusal, warning) in [
+        (
+            "bcast eth7",
+            "Illegal bcast",
+            "bcast eth7: no such interface",
+        ),
+        (
+            "mcast eth7 239.0.0.1 694 1 0",
+            "mcast device [eth7]",
+            "mcast eth7: no such interface",
+        ),
+        (
+            "serial /dev/ttyS77",
+            "Nonexistent serial port",
+            "serial /dev/ttyS77: no such device",
+        ),
+    ] {
+        let alone = GOOD.replace("bcast eth0", line);
+        let beside = format!("{GOOD}{line}\n");
+        for (ha_cf, settings) in [(&alone, ""), (&alone, all), (&beside, all)] {
+            let found = check(ha_cf, "alpha 10.0.0.100\n", settings);
+            let refused = |l: &String| l.starts_with("ERROR: ") && l.contains(refusal);
+            assert!(found.iter().any(refused), "{line}: {found:#?}");
+        }
+        let found = check(&beside, "alpha 10.0.0.100\n", "");
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let wanted = format!("WARN: /etc/ha.d/ha.cf:8: {warning}");
+        assert!(found[0].starts_with(&wanted), "{found:#?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!
 //! | State | Line | Next state | Comes out |
 //! |---|---|---|---|
-//! | skipping | `>>>` | classic | |
+//! | skipping | `>>>`; on a serial line also noise that ends so | classic | |
 //! | skipping | `###` (FIFO) | netstring | |
 //! | skipping | any other | skipping | |
 //! | classic | `>>>` | classic, anew | error: no end marker |
@@ -97,7 +97,8 @@ impl StreamDecoder {
         }
     }
 
-    /// How many lines between messages were skipped since the last call. Empty ones do not count.
+    /// How many lines between messages were skipped since the last call, and how many beginnings of messages before others.
+    /// Empty lines and end markers do not count: they close what a sender may have left unfinished.
     pub const fn take_noise(&mut self) -> u64 {
         std::mem::replace(&mut self.noise, 0)
     }
@@ -108,12 +109,19 @@ impl StreamDecoder {
         input: &mut BytesMut,
         keys: &KeyRing,
     ) -> Option<Result<Message, DecodeError>> {
-        let frame = self.next_frame(input)?;
-        Some(
-            frame
-                .map_err(Into::into)
-                .and_then(|frame| codec::decode_datagram(&frame, keys)),
-        )
+        let frame = match self.next_frame(input)? {
+            Ok(frame) => frame,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let decoded = codec::decode_datagram(&frame, keys);
+        if decoded.is_err()
+            && let Some(behind) =
+                starts_behind(&frame).find_map(|behind| codec::decode_datagram(behind, keys).ok())
+        {
+            self.noise = self.noise.saturating_add(1);
+            return Some(Ok(behind));
+        }
+        Some(decoded)
     }
 
     /// The next message, as it stands, or what is wrong with it; `None`: more bytes are needed.
@@ -178,13 +186,18 @@ impl StreamDecoder {
             self.noise = self.noise.saturating_add(1);
             return;
         };
-        if line == text::START {
+        // Behind noise on a line that verifies its messages, the marker may stand at the end of a line.
+        if line == text::START || (!self.netstrings && line.ends_with(text::START)) {
             self.state = State::Classic;
-        } else if self.netstrings && line == netstring::START {
+            self.noise = self.noise.saturating_add(u64::from(line != text::START));
+            self.message = text::START.to_vec();
+            return;
+        }
+        if self.netstrings && line == netstring::START {
             self.state = State::Netstring;
         } else {
-            let empty = line == b"\n"[..];
-            self.noise = self.noise.saturating_add(u64::from(!empty));
+            let silent = line == b"\n"[..] || line == text::END;
+            self.noise = self.noise.saturating_add(u64::from(!silent));
             return;
         }
         self.message = line.to_vec();
@@ -207,8 +220,14 @@ impl StreamDecoder {
                 if !line.starts_with(b"<<<") {
                     return None;
                 }
+                let whole = std::mem::take(&mut self.message);
                 self.state = State::Skipping;
-                Some(Ok(std::mem::take(&mut self.message)))
+                // The last newline was lost with what followed it, and the next message begins behind it.
+                if !self.netstrings && line.ends_with(text::START) {
+                    self.state = State::Classic;
+                    self.message = text::START.to_vec();
+                }
+                Some(Ok(whole))
             }
         }
     }
@@ -282,6 +301,15 @@ impl StreamDecoder {
         self.state = State::Skipping;
         Some(())
     }
+}
+
+/// Where a message behind one that was cut off in the middle of a line may begin: the start marker is the end of that line
+/// then. A value may end so too, and a few places are enough.
+fn starts_behind(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const PLACES: usize = 4;
+    let starts = frame.windows(text::START.len()).enumerate().skip(1);
+    let starts = starts.filter(|(_, window)| *window == text::START);
+    starts.take(PLACES).filter_map(|(at, _)| frame.get(at..))
 }
 
 #[cfg(test)]

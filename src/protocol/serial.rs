@@ -7,7 +7,7 @@
 //!
 //! | Class | Messages | Rules |
 //! |---|---|---|
-//! | status | the newest status of this node | a newer one takes its place. One that has waited for half a keepalive is next, but never twice in a row while new messages wait |
+//! | status | a new status of this node | when one has waited for a quarter of the dead time, the newest takes its place, and it is next, but never twice in a row while new messages wait. Not before: the receiver asks for whatever is left out or overtaken |
 //! | new | of the daemon, with a new number; acknowledgements | a later acknowledgement takes the place of an earlier one. Dropped when it has waited for the dead time; the receiver asks for it then |
 //! | repair | what was asked for again; requests to send again | each once in the queue, one request at a time, half a second of the line in all, dropped after a second: the receiver asks again, four times a second, until it has what it misses |
 //! | low | of a client; an old status that was asked for | gives way to all others. Dropped if it alone takes longer than a quarter of the dead time |
@@ -54,8 +54,8 @@ const LEAST_REPAIR_BYTES: usize = 512;
 /// Repairs that are older are asked for again.
 const REPAIR_AGE: Duration = Duration::from_secs(1);
 
-/// Ends what another program, or this one in an earlier life, has left unfinished on the line. For a receiver that waits for a
-/// start it is two lines of noise.
+/// Before each message: ends one that was cut off on the line, or that another program has left unfinished. A legacy node
+/// would take the next message for the rest of it. A receiver that waits for a start skips these lines.
 const RESYNC: &[u8] = b"\n<<<\n";
 
 /// The speed of a line.
@@ -101,8 +101,6 @@ impl Speed {
 pub struct LineSettings {
     /// Speed of the line.
     pub speed: Speed,
-    /// Pause between two statuses of this node.
-    pub keepalive: Duration,
     /// `deadtime` of this node.
     pub deadtime: Duration,
 }
@@ -110,7 +108,7 @@ pub struct LineSettings {
 /// What a message is to the queue; the first goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// The newest status of this node.
+    /// A new status of this node.
     Status,
     /// Of the daemon.
     New,
@@ -214,7 +212,7 @@ impl Outbox {
             settings,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            begun: Bytes::from_static(RESYNC),
+            begun: Bytes::new(),
             last_was_status: false,
             newest: (0, 0),
             free_at: Monotonic::ZERO,
@@ -225,7 +223,7 @@ impl Outbox {
 
     /// The port was opened anew or flushed: what was begun is lost, and what waits is still to be sent.
     pub fn begin_anew(&mut self) {
-        self.begun = Bytes::from_static(RESYNC);
+        self.begun = Bytes::new();
         self.free_at = Monotonic::ZERO;
         self.refused_since = None;
     }
@@ -250,11 +248,15 @@ impl Outbox {
         if class == Class::Low && text.len() > self.longest() {
             return Queued::TooLong;
         }
-        let same = |entry: &Entry| match class {
-            Class::Status => entry.class == Class::Status,
-            Class::New | Class::Repair | Class::Low => entry.key == key,
+        let place = match class {
+            Class::Status => self.late_status(now),
+            Class::New | Class::Repair | Class::Low => {
+                self.waiting.iter().position(|entry| entry.key == key)
+            }
         };
-        let place = self.waiting.iter().position(same);
+        if let Some(place) = place.filter(|_| class == Class::Status) {
+            self.keep_one_status(place);
+        }
         if let Some(entry) = place.and_then(|place| self.waiting.get_mut(place)) {
             let replaces = match class {
                 Class::Status => true,
@@ -329,6 +331,25 @@ impl Outbox {
             .speed
             .bytes_in(LEAD.saturating_mul(2))
             .max(PIECE_BYTES)
+    }
+
+    /// A status that has waited for too long.
+    fn late_status(&self, now: Monotonic) -> Option<usize> {
+        let patience = self.settings.deadtime / 4;
+        self.waiting
+            .iter()
+            .position(|entry| entry.class == Class::Status && now.since(entry.since) >= patience)
+    }
+
+    /// Removes all statuses but that at `place`, which is the first.
+    fn keep_one_status(&mut self, place: usize) {
+        let status = |entry: &Entry| entry.class == Class::Status;
+        while let Some(last) = self.waiting.iter().rposition(status) {
+            if last <= place {
+                return;
+            }
+            self.remove(last);
+        }
     }
 
     fn class_of(&mut self, message: &Message, key: &Key) -> Class {
@@ -408,13 +429,11 @@ impl Outbox {
 
     fn begin(&mut self, now: Monotonic) {
         let class = |wanted: Class| move |entry: &Entry| entry.class == wanted;
-        let urgent = |entry: &Entry| {
-            entry.class == Class::Status && now.since(entry.since) >= self.settings.keepalive / 2
+        let place = if self.last_was_status {
+            None
+        } else {
+            self.late_status(now)
         };
-        let mut place = None;
-        if !self.last_was_status {
-            place = self.waiting.iter().position(urgent);
-        }
         let first = |entry: &Entry| entry.class <= Class::New;
         let place = place
             .or_else(|| self.waiting.iter().position(first))
@@ -422,7 +441,7 @@ impl Outbox {
             .unwrap_or(0);
         if let Some(entry) = self.remove(place) {
             self.last_was_status = entry.class == Class::Status;
-            self.begun = entry.text;
+            self.begun = [RESYNC, &entry.text].concat().into();
         }
     }
 
@@ -437,7 +456,7 @@ impl Outbox {
 /// the fields of our own. A status that names nodes which are not received is longer.
 #[must_use]
 pub fn status_bytes(node: &str) -> usize {
-    const ALL_BUT_THE_NAME: usize = 260;
+    const ALL_BUT_THE_NAME: usize = 240;
     node.len().saturating_add(ALL_BUT_THE_NAME)
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::history::assert_never_two_owners;
 use super::host::{Kind, Lab, legacy_obstacle, skip, wait_until};
+use super::null_modem::NullModem;
 use super::pair::{daemon_of, install_helpers, program_of, rscstatus};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER};
 
@@ -32,9 +33,13 @@ struct Site {
     service: &'static str,
     /// Resource scripts, stand-ins for the real ones.
     scripts: &'static [&'static str],
+    /// They name the first serial port.
+    serial: bool,
     /// Directives that are read and have no effect yet.
     no_effect: &'static [&'static str],
 }
+
+const SERIAL_PORT: &str = "/dev/ttyS0";
 
 /// A program that a `respawn` line names.
 #[derive(Clone, Copy, PartialEq)]
@@ -70,6 +75,7 @@ const BCAST_IPFAIL: Site = Site {
     clients: &[("/usr/local/heartbeat/lib64/heartbeat", Client::Ipfail)],
     service: "192.168.0.1",
     scripts: &["mysqld"],
+    serial: false,
     no_effect: &["watchdog"],
 };
 
@@ -83,6 +89,7 @@ const SUBSECOND: Site = Site {
     clients: &[("/usr/lib64/heartbeat", Client::Ipfail)],
     service: "192.168.33.100",
     scripts: &["mysql_umount", "mysql"],
+    serial: false,
     no_effect: &[],
 };
 
@@ -96,6 +103,7 @@ const MCAST_DB: Site = Site {
     clients: &[],
     service: "172.16.1.26",
     scripts: &["httpd"],
+    serial: false,
     no_effect: &[],
 };
 
@@ -109,6 +117,7 @@ const MCAST_WEB: Site = Site {
     clients: &[],
     service: "192.168.8.66",
     scripts: &["httpd"],
+    serial: false,
     no_effect: &["compression"],
 };
 
@@ -125,6 +134,7 @@ const SERIAL_CCM: Site = Site {
     ],
     service: "192.168.85.3",
     scripts: &["httpd", "smb", "maid"],
+    serial: true,
     no_effect: &["watchdog"],
 };
 
@@ -165,16 +175,13 @@ struct Field<'a> {
     kinds: [Kind; 2],
 }
 
-/// A separate `/dev` with a serial port that leads nowhere and no watchdog: the tested programs
-/// open no device of the machine.
+/// A separate `/dev` without a serial port or a watchdog: the tested programs open no device of the
+/// machine.
 const OWN_DEVICES: &str = r#"set -e
 mkdir -p /run/dev; mount --rbind /dev /run/dev; mount -t tmpfs -o mode=755 dev /dev
 for f in null zero full random urandom tty; do touch /dev/$f; mount --bind /run/dev/$f /dev/$f; done
 mkdir /dev/pts /dev/shm; mount --rbind /run/dev/pts /dev/pts; mount --rbind /run/dev/shm /dev/shm
 touch /dev/ptmx; mount --bind /run/dev/pts/ptmx /dev/ptmx 2>/dev/null || mount --bind /run/dev/ptmx /dev/ptmx
-setsid script -qfc 'tty >/run/tty; exec sleep 100000' /dev/null >/dev/null 2>&1 </dev/null &
-for i in $(seq 100); do [ -s /run/tty ] && break; sleep 0.1; done
-touch /dev/ttyS0; mount --bind "$(cat /run/tty)" /dev/ttyS0; test -c /dev/ttyS0
 "#;
 
 impl<'a> Field<'a> {
@@ -366,8 +373,20 @@ fn run(name: &str, kinds: [Kind; 2], scenario: impl FnOnce([Kind; 2])) {
 fn alone(site: &'static Site, kinds: [Kind; 2]) {
     let lab = Lab::up(&site.nodes, site.nets);
     let field = Field::new(&lab, site, kinds);
+    let _modem = site
+        .serial
+        .then(|| NullModem::between(&lab, site.nodes, SERIAL_PORT, 19_200));
     field.start();
     field.wait_settled();
+    if site.serial {
+        for node in site.nodes {
+            let peer = site.nodes[usize::from(node == site.nodes[0])];
+            let ask = format!("cl_status hblinkstatus {peer} {SERIAL_PORT}");
+            wait_until(PATIENCE, &format!("{node}: {ask}"), || {
+                lab.sh(node, &ask).trim() == "up"
+            });
+        }
+    }
     field.moves();
     if site.scripts.contains(&"mysql") {
         let journal = fs::read_to_string(lab.shared().join("disk/journal")).expect("journal");

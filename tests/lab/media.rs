@@ -52,6 +52,51 @@ fn a_port_that_is_taken_fails_the_start() {
     });
 }
 
+/// Beside a medium that opens: the start is good, the log names the other one, and it is opened when it can be.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn one_medium_is_enough_for_a_start() {
+    run("media::one_medium_is_enough", OURS_OURS, |kinds| {
+        let taken = "setsid perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0); \
+             bind(S, sockaddr_in(6999, INADDR_ANY)) or die; open(F, \">/run/taken\"); print F $$; close F; sleep 1000' \
+             </dev/null >/dev/null 2>&1 & until [ -s /run/taken ]; do sleep 0.1; done";
+        let media = "bcast eth0\nmcast eth0 239.0.0.42 6999 1 0\nbcast eth7\nserial /dev/null\nserial /dev/ttyUSB77";
+        let (pair, output) = start_with(kinds, media, taken);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let without = "beginning without this medium, trying again";
+        for why in [
+            "mcast eth0: cannot bind",
+            "interface eth7 does not exist",
+            "serial /dev/null: cannot open it",
+            "serial /dev/ttyUSB77: cannot open it",
+        ] {
+            let log = pair.lab.log("node1");
+            let said = log
+                .lines()
+                .any(|line| line.contains(why) && line.contains(without));
+            assert!(said, "{why}: {log}");
+        }
+        pair.lab.sh("node1", "kill $(cat /run/taken)");
+        pair.wait_log(
+            "node1",
+            "UDP multicast heartbeat started for group 239.0.0.42",
+        );
+        let settings = pair.lab.dir("node2").join("ha.d/systole.toml");
+        std::fs::write(settings, "media_required = \"all\"\n").expect("written");
+        let daemon = pair.daemon("node2");
+        let output = pair.lab.exec("node2", &["setsid", &daemon]);
+        assert_eq!(output.status.code(), Some(6), "{output:?}");
+    });
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn without_a_medium_that_opens_nothing_starts() {
+    run("media::without_a_medium", OURS_OURS, |_| {
+        fails("serial /dev/null", "", "serial /dev/null: cannot open it");
+    });
+}
+
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn a_start_that_says_0_has_its_media_open() {

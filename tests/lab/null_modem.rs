@@ -15,9 +15,6 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::host::Lab;
 
-/// The path of the port on both hosts.
-pub const PORT: &str = "/run/ttyS0";
-
 /// Pause of the pump.
 const TICK: Duration = Duration::from_millis(4);
 
@@ -76,14 +73,16 @@ struct Orders {
 pub struct NullModem<'a> {
     lab: &'a Lab,
     hosts: [&'static str; 2],
+    /// Path of the port on both hosts.
+    port: &'static str,
     ends: Arc<Mutex<[Option<End>; 2]>>,
     orders: Arc<Orders>,
     pump: Option<JoinHandle<()>>,
 }
 
 impl<'a> NullModem<'a> {
-    /// Joins [`PORT`] of both hosts.
-    pub fn between(lab: &'a Lab, hosts: [&'static str; 2], baud: u32) -> Self {
+    /// Joins the ports of both hosts.
+    pub fn between(lab: &'a Lab, hosts: [&'static str; 2], port: &'static str, baud: u32) -> Self {
         let ends = Arc::new(Mutex::new([None, None]));
         let orders = Arc::new(Orders::default());
         orders.baud.store(baud, Ordering::Relaxed);
@@ -94,6 +93,7 @@ impl<'a> NullModem<'a> {
         let modem = Self {
             lab,
             hosts,
+            port,
             ends,
             orders,
             pump: Some(pump),
@@ -106,7 +106,7 @@ impl<'a> NullModem<'a> {
     /// The port of a host comes: a new device under the old name.
     pub fn plug_port(&self, index: usize) {
         let end = End::new();
-        let link = format!("ln -sfn {} {PORT}", end.name);
+        let link = format!("ln -sfn {} {}", end.name, self.port);
         self.lock()[index] = Some(end);
         assert_eq!(self.lab.sh(self.hosts[index], &link), "");
     }
@@ -114,7 +114,10 @@ impl<'a> NullModem<'a> {
     /// The port of a host goes, as a USB adapter that is pulled.
     pub fn pull_port(&self, index: usize) {
         // First the name: another program may get the number of this terminal.
-        assert_eq!(self.lab.sh(self.hosts[index], &format!("rm {PORT}")), "");
+        assert_eq!(
+            self.lab.sh(self.hosts[index], &format!("rm {}", self.port)),
+            ""
+        );
         self.lock()[index] = None;
     }
 

@@ -4,17 +4,26 @@ use std::time::{Duration, Instant};
 
 use super::history::{assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
-use super::null_modem::{NullModem, PORT};
+use super::null_modem::NullModem;
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
-/// At 9600 baud a heartbeat takes a quarter of a second.
-const TIMES: &str = "keepalive 500ms\nwarntime 1500ms\ndeadtime 3\ninitdead 10\n";
+/// The port of both hosts.
+const PORT: &str = "/run/ttyS0";
+
+/// Times for a line of that speed: it is to be at most a quarter full of heartbeats, which have 240 bytes.
+fn times(baud: u32) -> &'static str {
+    if baud < 19_200 {
+        "keepalive 1\nwarntime 3\ndeadtime 5\ninitdead 12\n"
+    } else {
+        "keepalive 500ms\nwarntime 1500ms\ndeadtime 3\ninitdead 10\n"
+    }
+}
 
 fn pair(kinds: [Kind; 2], baud: u32, beside: &str) -> Pair {
     let mut config = PairConfig::new(kinds).with_failback("on");
     config.media = format!("baud {baud}\nserial {PORT}\n{beside}");
-    config.times = TIMES.into();
+    config.times = times(baud).into();
     Pair::new(config)
 }
 
@@ -24,6 +33,14 @@ fn start_settled(pair: &Pair) {
         let peer = Pair::peer(node);
         pair.wait_log(node, &format!("Link {peer}:{PORT} up."));
     }
+}
+
+/// A stop that is over: the last message has left the line, and the process has ended.
+fn stop(pair: &Pair, node: &str) {
+    pair.stop(node);
+    wait_until(LONG, "the daemon is gone", || {
+        pair.lab.sh(node, "pgrep heartbeat").is_empty()
+    });
 }
 
 fn deaths(pair: &Pair) -> usize {
@@ -36,7 +53,7 @@ fn deaths(pair: &Pair) -> usize {
 /// A group moves by a command, by a stop and back, and by a power cut, with nothing but the line.
 fn alone(kinds: [Kind; 2], baud: u32) {
     let pair = pair(kinds, baud, "");
-    let _modem = NullModem::between(&pair.lab, NODES, baud);
+    let _modem = NullModem::between(&pair.lab, NODES, PORT, baud);
     start_settled(&pair);
     pair.operator("node1", "hb_standby all");
     pair.wait_owner("node2", ADDRESS_1, "a");
@@ -46,7 +63,7 @@ fn alone(kinds: [Kind; 2], baud: u32) {
     pair.wait_owner("node1", ADDRESS_1, "a");
     pair.wait_holds("node1", "local");
     pair.wait_holds("node2", "local");
-    pair.stop("node1");
+    stop(&pair, "node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.wait_holds("node2", "all");
     assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node2"));
@@ -64,7 +81,7 @@ fn alone(kinds: [Kind; 2], baud: u32) {
 /// Each medium pulled and plugged in turn: no takeover while one is left.
 fn beside_bcast(kinds: [Kind; 2]) {
     let pair = pair(kinds, 19_200, "bcast eth0");
-    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    let modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
     start_settled(&pair);
     let links = |device: &str, state: &str, times: usize| {
         for node in NODES {
@@ -92,7 +109,7 @@ fn beside_bcast(kinds: [Kind; 2]) {
 /// An adapter is pulled and comes back under the old name, with another device behind it.
 fn port_goes_and_comes(kinds: [Kind; 2]) {
     let pair = pair(kinds, 19_200, "bcast eth0");
-    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    let modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
     start_settled(&pair);
     modem.pull_port(1);
     pair.wait_log("node2", &format!("serial {PORT}: port failed"));
@@ -108,7 +125,7 @@ fn port_goes_and_comes(kinds: [Kind; 2]) {
 /// A line that takes nothing: heartbeats on the network are not late, commands are obeyed, and the line works afterwards.
 fn stuck_line(kinds: [Kind; 2]) {
     let pair = pair(kinds, 9600, "bcast eth0");
-    let modem = NullModem::between(&pair.lab, NODES, 9600);
+    let modem = NullModem::between(&pair.lab, NODES, PORT, 9600);
     start_settled(&pair);
     modem.take(false);
     for node in NODES {
@@ -162,7 +179,7 @@ fn nothing_but_counted_lines(pair: &Pair) {
 /// Random bytes at the speed of the line beside what the nodes send, while a network is there.
 fn noise(kinds: [Kind; 2], time: Duration) {
     let pair = pair(kinds, 19_200, "bcast eth0");
-    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    let modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
     start_settled(&pair);
     let before = modem.carried(0);
     modem.noise(true);
@@ -183,7 +200,7 @@ fn noise(kinds: [Kind; 2], time: Duration) {
 /// One message after another is cut in the middle; the one behind it arrives.
 fn cut_in_the_middle(kinds: [Kind; 2], times: u32) {
     let pair = pair(kinds, 19_200, "");
-    let modem = NullModem::between(&pair.lab, NODES, 19_200);
+    let modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
     start_settled(&pair);
     let begin = Instant::now();
     for _ in 0..times {
@@ -192,7 +209,7 @@ fn cut_in_the_middle(kinds: [Kind; 2], times: u32) {
             modem.cuts_left() == 0
         });
         // A heartbeat gets through before the next one is cut.
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(1000));
     }
     assert_eq!(
         deaths(&pair),
@@ -202,7 +219,7 @@ fn cut_in_the_middle(kinds: [Kind; 2], times: u32) {
         pair.lab.log("node1")
     );
     nothing_but_counted_lines(&pair);
-    pair.stop("node1");
+    stop(&pair, "node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
     assert_eq!(deaths(&pair), 0);
     assert_never_two_owners(&pair.lab);
@@ -211,7 +228,7 @@ fn cut_in_the_middle(kinds: [Kind; 2], times: u32) {
 /// Clients write more than the line carries for ten seconds: the heartbeats arrive.
 fn flood(kinds: [Kind; 2]) {
     let pair = pair(kinds, 9600, "");
-    let _modem = NullModem::between(&pair.lab, NODES, 9600);
+    let _modem = NullModem::between(&pair.lab, NODES, PORT, 9600);
     start_settled(&pair);
     let ours = NODES.into_iter().find(|node| pair.kind(node).is_ours());
     let node = ours.expect("one is ours");
@@ -224,9 +241,36 @@ fn flood(kinds: [Kind; 2]) {
     assert_eq!(pair.lab.sh(node, &script), "");
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(deaths(&pair), 0, "{}", pair.lab.log(Pair::peer(node)));
-    pair.stop("node1");
+    stop(&pair, "node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
     assert_never_two_owners(&pair.lab);
+}
+
+/// A restart in place and a sudden death of the owner, with nothing but the line: nothing moves.
+fn goes_on(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 9600, "");
+    let _modem = NullModem::between(&pair.lab, NODES, PORT, 9600);
+    start_settled(&pair);
+    pair.lab
+        .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
+    let daemon = pair.daemon("node1");
+    let output = pair.lab.exec("node1", &["setsid", &daemon, "-r"]);
+    assert!(output.status.success(), "reload: {output:?}");
+    pair.wait_log("node2", "Heartbeat restart on node node1");
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 2);
+    pair.wait_holds("node1", "local");
+    assert_eq!(deaths(&pair), 0);
+    assert_eq!(
+        pair.lab.sh("node1", "kill -9 $(cat /run/heartbeat.pid)"),
+        ""
+    );
+    pair.wait_log_count("node1", "Local status now set to: 'active'", 3);
+    pair.wait_holds("node1", "local");
+    pair.wait_holds("node2", "local");
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node2"));
+    assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
 }
 
 /// Makes a test of each line.
@@ -261,5 +305,7 @@ lines! {
     long_cut_in_the_middle_ours_ours: OURS_OURS |kinds| cut_in_the_middle(kinds, 100);
     long_cut_in_the_middle_systole_owner: SYSTOLE_OWNER |kinds| cut_in_the_middle(kinds, 100);
     long_cut_in_the_middle_legacy_owner: LEGACY_OWNER |kinds| cut_in_the_middle(kinds, 100);
+    goes_on_systole_owner: SYSTOLE_OWNER |kinds| goes_on(kinds);
+    long_goes_on_ours_ours: OURS_OURS |kinds| goes_on(kinds);
     flood_ours_ours: OURS_OURS |kinds| flood(kinds);
 }

@@ -101,7 +101,6 @@ pub fn plans(config: &Config, lock_dir: &Path) -> Vec<SerialPlan> {
             device: device.clone(),
             line: LineSettings {
                 speed: Speed::new(*baud),
-                keepalive: config.timing.keepalive,
                 deadtime: config.timing.deadtime,
             },
             lock_dir: lock_dir.to_owned(),

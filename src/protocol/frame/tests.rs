@@ -176,3 +176,33 @@ fn serial_messages_are_verified_and_netstrings_are_noise() {
     assert_eq!(read.text("src"), Some("alpha"));
     assert_eq!(decoder.next_signed(&mut input, &ring), None);
 }
+
+/// A cable that is pulled in the middle of a message, and noise without an end: the start marker of the next message stands at
+/// the end of a line, and the message counts.
+#[test]
+fn a_start_at_the_end_of_a_line_counts_where_messages_are_verified() {
+    let ring = KeyRing::new(1, vec![(1, Method::Md5, b"k".to_vec())]).unwrap();
+    let message = |word: &str| {
+        let message = Message::new("status")
+            .with("src", word)
+            .with("x", "an arrow>>>");
+        codec::encode_serial(&message, &ring).unwrap()
+    };
+    let whole = message("whole");
+    for cut in 0..whole.len() {
+        let mut decoder = StreamDecoder::serial();
+        let mut input = BytesMut::new();
+        input.extend_from_slice(b"\xff\x00noise");
+        input.extend_from_slice(&message("first"));
+        input.extend_from_slice(&whole[..cut]);
+        input.extend_from_slice(&message("second"));
+        input.extend_from_slice(&message("third"));
+        let mut good = Vec::new();
+        while let Some(item) = decoder.next_signed(&mut input, &ring) {
+            good.extend(item.ok().and_then(|it| it.text("src").map(str::to_owned)));
+        }
+        // Three bytes of the end marker are enough to close it; its last byte closes the line.
+        assert_eq!(good, ["first", "second", "third"], "{cut}");
+        assert!(decoder.take_noise() >= 1);
+    }
+}

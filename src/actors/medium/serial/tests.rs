@@ -108,7 +108,6 @@ impl Line {
             device,
             line: LineSettings {
                 speed: Speed::new(460_800),
-                keepalive: Duration::from_millis(100),
                 deadtime: Duration::from_secs(1),
             },
             lock_dir: place.path().to_owned(),
@@ -305,7 +304,6 @@ async fn what_is_no_serial_port_or_in_use_is_refused() {
         device: device.to_owned(),
         line: LineSettings {
             speed: Speed::new(9600),
-            keepalive: Duration::from_secs(1),
             deadtime: Duration::from_secs(10),
         },
         lock_dir: place.path().to_owned(),
