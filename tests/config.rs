@@ -678,14 +678,6 @@ const OBSERVED: &[(&str, &[&str])] = &[
         &["glib:  mcast6 [eth0] bad loop [7]"],
     ),
     (
-        "mcast6 eth9 ff02::1 694 1 0",
-        &["glib: mcast6 device [eth9] is invalid or not set up properly"],
-    ),
-    (
-        "ucast6 eth9 fd99::2",
-        &["glib: ucast6 device [eth9] is invalid or not set up properly"],
-    ),
-    (
         "mcast6 eth0 ff01::5 694 1 0",
         &["glib:  mcast6 [eth0] bad addr [ff01::5]"],
     ),
@@ -809,6 +801,19 @@ fn lines_observed_beside_the_recorded_cases_are_read_alike() {
                 "{text}: {lines:#?}"
             );
         }
+    }
+}
+
+/// Legacy refuses such a line beside another medium too; here that one is enough for a start.
+#[test]
+fn an_interface_that_is_not_there_is_refused_where_no_other_medium_is() {
+    for line in ["mcast6 eth9 ff02::1 694 1 0", "ucast6 eth9 fd99::2"] {
+        let failure = with_ha_cf(&format!("{GOOD}{line}\n")).expect_err(line);
+        let kind = line.split(' ').next().expect("a word");
+        let text = format!("ERROR: glib: {kind} device [eth9] is invalid or not set up properly");
+        let lines = shown(&failure.lines);
+        assert!(lines.iter().any(|l| l.starts_with(&text)), "{lines:#?}");
+        with_ha_cf(&format!("{GOOD}bcast eth0\n{line}\n")).expect(line);
     }
 }
 

@@ -295,6 +295,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Why a medium for IPv6 cannot be opened now, if its interface is not there.
+fn no_interface(draft: &Draft<'_>, fields: &Fields<'_>) -> Option<Refusal> {
+    let there = draft.env_of.has_interface(fields.interface);
+    (!there).then(|| Refusal::legacy(fields.invalid_device(), "no such interface"))
+}
+
 pub(super) fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("mcast", value)?;
     let problem = draft.env_of.interface_ipv4(fields.interface).err();
@@ -331,8 +337,7 @@ pub(super) fn mcast(draft: &mut Draft<'_>, value: &str) -> Verdict {
 
 pub(super) fn mcast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("mcast6", value)?;
-    let there = draft.env_of.has_interface(fields.interface);
-    let absent = (!there).then(|| Refusal::legacy(fields.invalid_device(), "no such interface"));
+    let absent = no_interface(draft, &fields);
     let address = fields.get(0, "mcast6 address")?;
     let group: Ipv6Addr = address.parse().ok().filter(is_group).ok_or_else(|| {
         fields.bad(
@@ -381,12 +386,7 @@ pub(super) fn ucast(draft: &mut Draft<'_>, value: &str) -> Verdict {
 pub(super) fn ucast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let fields = Fields::split("ucast6", value)?;
     let port = port_of(draft, |ports| &mut ports.ucast6);
-    if !draft.env_of.has_interface(fields.interface) {
-        return Err(Refusal::legacy(
-            fields.invalid_device(),
-            "no such interface",
-        ));
-    }
+    let absent = no_interface(draft, &fields);
     let address = fields.get(0, "ucast6 address")?;
     let peer = ucast6_peer(&fields, address, port)?;
     let medium = MediumConfig::Ucast6 {
@@ -394,7 +394,7 @@ pub(super) fn ucast6(draft: &mut Draft<'_>, value: &str) -> Verdict {
         peer,
         port,
     };
-    add_medium(draft, "ucast6", fields.interface, medium)
+    add_or_expect(draft, "ucast6", fields.interface, medium, absent)
 }
 
 /// Whether `group` has a scope that is allowed for heartbeats, and is not the bare prefix.

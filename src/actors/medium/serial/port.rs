@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::termios::{
-    InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr, tcsendbreak,
-    tcsetattr,
+    ControlModes, InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr,
+    tcsendbreak, tcsetattr,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -85,6 +85,8 @@ fn configure(file: &OwnedFd) -> io::Result<()> {
     let mut modes = tcgetattr(file)?;
     modes.input_modes =
         InputModes::INPCK | InputModes::ISTRIP | InputModes::IGNCR | InputModes::BRKINT;
+    // The other end could not send while nobody has this port open.
+    modes.control_modes.remove(ControlModes::HUPCL);
     modes.special_codes[SpecialCodeIndex::VMIN] = 1;
     modes.special_codes[SpecialCodeIndex::VTIME] = 1;
     tcsetattr(file, OptionalActions::Now, &modes)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{ControlModes, InputModes, LocalModes};
 
 use super::*;
 use crate::actors::messages::Outgoing;
@@ -318,6 +319,17 @@ async fn what_is_no_serial_port_or_in_use_is_refused() {
     let device = place.path().join("ttyS8");
     let far = FarEnd::at(&device);
     drop(open(&plan(&device)).expect("free"));
+    // As legacy sets it, but for the speed of a pseudo-terminal.
+    let near = File::open(&device).expect("opened");
+    let modes = rustix::termios::tcgetattr(&near).expect("modes");
+    let input = InputModes::BRKINT | InputModes::INPCK | InputModes::ISTRIP | InputModes::IGNCR;
+    assert_eq!(modes.input_modes, input);
+    let control = modes.control_modes;
+    let set = ControlModes::CS8 | ControlModes::CREAD | ControlModes::CLOCAL;
+    assert!(control.contains(set | ControlModes::CRTSCTS), "{control:?}");
+    let clear = ControlModes::HUPCL | ControlModes::PARENB | ControlModes::CSTOPB;
+    assert!(!control.intersects(clear), "{control:?}");
+    assert_eq!(modes.local_modes & LocalModes::ICANON, LocalModes::empty());
     std::fs::write(place.path().join("LCK..ttyS8"), "         1\n").expect("written");
     let error = open(&plan(&device)).expect_err("locked").to_string();
     assert!(
