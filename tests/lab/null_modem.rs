@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_millis(4);
 /// Bytes of a message that get through before it is cut.
 const CUT_AFTER: usize = 60;
 
+/// In a heartbeat and in no other message.
+const BEAT: &[u8] = b"t=status\n";
+
 /// One end.
 struct End {
     far: File,
@@ -67,6 +70,8 @@ struct Orders {
     ended: AtomicBool,
     /// Bytes that arrived at each end.
     carried: [AtomicU64; 2],
+    /// When a heartbeat of each end was on the line.
+    beats: [Mutex<Vec<Instant>>; 2],
 }
 
 /// The cable.
@@ -153,6 +158,11 @@ impl<'a> NullModem<'a> {
         left.sum()
     }
 
+    /// When heartbeats of an end were on the line, since the last call.
+    pub fn take_beats(&self, index: usize) -> Vec<Instant> {
+        std::mem::take(&mut *self.orders.beats[index].lock().expect("the pump lives"))
+    }
+
     /// Bytes that arrived at an end.
     pub fn carried(&self, index: usize) -> u64 {
         self.orders.carried[index].load(Ordering::Relaxed)
@@ -188,16 +198,19 @@ struct Wire {
 
 impl Wire {
     /// What of `bytes` gets through: of a message that is to be cut, only the beginning.
-    fn cut(&mut self, bytes: Vec<u8>, cuts: &AtomicU32) -> Vec<u8> {
+    fn cut(&mut self, bytes: Vec<u8>, cuts: &AtomicU32, beats: &mut Vec<Instant>) -> Vec<u8> {
         let mut through = Vec::with_capacity(bytes.len());
         for byte in bytes {
             self.recent.push(byte);
-            if self.recent.len() > 4 {
+            if self.recent.len() > BEAT.len() {
                 self.recent.remove(0);
             }
             self.length += 1;
-            if self.recent == b">>>\n" {
+            if self.recent.ends_with(b">>>\n") {
                 self.length = 0;
+            }
+            if self.recent == BEAT {
+                beats.push(Instant::now());
             }
             if self.length == CUT_AFTER && cuts.load(Ordering::Relaxed) > 0 {
                 cuts.fetch_sub(1, Ordering::Relaxed);
@@ -205,7 +218,7 @@ impl Wire {
             }
             if !self.cutting {
                 through.push(byte);
-            } else if self.recent == b"<<<\n" {
+            } else if self.recent.ends_with(b"<<<\n") {
                 self.cutting = false;
             }
         }
@@ -248,7 +261,8 @@ fn pump(ends: &Mutex<[Option<End>; 2]>, orders: &Orders) {
                 if let Ok(read) = end.far.read(&mut buffer) {
                     buffer.truncate(read);
                     wire.allowed -= read as f64;
-                    let through = wire.cut(buffer, &orders.cuts[from]);
+                    let mut beats = orders.beats[from].lock().expect("the test lives");
+                    let through = wire.cut(buffer, &orders.cuts[from], &mut beats);
                     bytes.extend_from_slice(&through);
                 }
             }

@@ -29,7 +29,7 @@ const ACTORS: [&str; 13] = [
 ];
 
 /// Asks the daemon of node1 to let an actor panic; returns the names of all actors.
-fn fail(pair: &Pair, actor: Option<&str>) -> Option<Vec<String>> {
+pub fn fail(pair: &Pair, actor: Option<&str>) -> Option<Vec<String>> {
     let path = pair.lab.dir("node1").join("run/systole.ctl");
     let mut control = UnixStream::connect(path).ok()?;
     control

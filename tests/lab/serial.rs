@@ -6,7 +6,8 @@ use super::history::{assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
 use super::null_modem::NullModem;
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
-use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
+use super::panics::fail;
+use super::{LEGACY_LEGACY, LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
 
 /// The port of both hosts.
 const PORT: &str = "/run/ttyS0";
@@ -246,11 +247,14 @@ fn flood(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
-/// A restart in place and a sudden death of the owner, with nothing but the line: nothing moves.
+/// A fault of the port's actor, a restart in place and a sudden death of the owner, with nothing but the line: nothing moves.
 fn goes_on(kinds: [Kind; 2]) {
     let pair = pair(kinds, 9600, "");
     let _modem = NullModem::between(&pair.lab, NODES, PORT, 9600);
     start_settled(&pair);
+    assert!(fail(&pair, Some(&format!("medium {PORT}"))).is_some());
+    pair.wait_log("node1", "actor panicked");
+    pair.wait_log_count("node1", "Starting serial heartbeat on tty", 2);
     pair.lab
         .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
     let daemon = pair.daemon("node1");
@@ -271,6 +275,65 @@ fn goes_on(kinds: [Kind; 2]) {
     assert_eq!(deaths(&pair), 0, "{}", pair.lab.log("node2"));
     assert_eq!(count(&pair.lab, "node1", "start", "a"), 1);
     assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+}
+
+/// What the line carries when clients of both nodes write more, for docs/performance.md: bytes a second, and the longest time
+/// between two heartbeats.
+fn figures(kinds: [Kind; 2], baud: u32) {
+    let mut config = PairConfig::new(kinds);
+    config.media = format!("baud {baud}\nserial {PORT}");
+    config.times = "keepalive 1\nwarntime 10\ndeadtime 30\ninitdead 30\n".into();
+    let pair = Pair::new(config);
+    let modem = NullModem::between(&pair.lab, NODES, PORT, baud);
+    start_settled(&pair);
+    let carried = [modem.carried(1), modem.carried(0)];
+    let begin = Instant::now();
+    for index in 0..2 {
+        modem.take_beats(index);
+    }
+    let filler = "x".repeat(400);
+    let script = format!(
+        "(for i in $(seq 1000); do printf '>>>\\nt=chatter\\nfrom_id=1\\nn='$i'\\na={filler}\\nb={filler}\\n<<<\\n' \
+         >/var/lib/heartbeat/fifo; sleep 0.02; done) </dev/null >/dev/null 2>&1 &"
+    );
+    for node in NODES {
+        pair.lab.sh(node, &script);
+    }
+    std::thread::sleep(Duration::from_secs(25));
+    let time = begin.elapsed().as_secs_f64();
+    for (index, node) in NODES.into_iter().enumerate() {
+        let bytes = modem.carried(1 - index) - carried[index];
+        let mut beats = vec![begin];
+        beats.extend(modem.take_beats(index));
+        beats.push(Instant::now());
+        let longest = beats.windows(2).map(|pair| pair[1] - pair[0]).max();
+        let longest = longest.expect("two at least");
+        let count = beats.len() - 2;
+        eprintln!(
+            "figures: {baud} baud, {:?}: {:.0} bytes/s, {count} heartbeats in {time:.0} s, {} ms at most between two",
+            pair.kind(node),
+            bytes as f64 / time,
+            longest.as_millis()
+        );
+        if pair.kind(node).is_ours() {
+            assert!(longest < Duration::from_secs(10), "{longest:?}");
+        }
+    }
+}
+
+/// From a power cut to the end of the takeover, with nothing but the line.
+fn failover_time(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 19_200, "");
+    let modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
+    start_settled(&pair);
+    pair.lab.power_off("node1");
+    let last = modem.take_beats(0).pop().expect("heartbeats");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    eprintln!(
+        "figures: failover of {:?} over 19200 baud, deadtime 3 s: {} ms after the last heartbeat",
+        pair.kind("node2"),
+        last.elapsed().as_millis()
+    );
 }
 
 /// Makes a test of each line.
@@ -307,5 +370,9 @@ lines! {
     long_cut_in_the_middle_legacy_owner: LEGACY_OWNER |kinds| cut_in_the_middle(kinds, 100);
     goes_on_systole_owner: SYSTOLE_OWNER |kinds| goes_on(kinds);
     long_goes_on_ours_ours: OURS_OURS |kinds| goes_on(kinds);
+    long_figures_9600: SYSTOLE_OWNER |kinds| figures(kinds, 9600);
+    long_figures_19200: SYSTOLE_OWNER |kinds| figures(kinds, 19_200);
+    long_figures_failover: LEGACY_OWNER |kinds| failover_time(kinds);
+    long_figures_failover_legacy: LEGACY_LEGACY |kinds| failover_time(kinds);
     flood_ours_ours: OURS_OURS |kinds| flood(kinds);
 }

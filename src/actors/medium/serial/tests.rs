@@ -218,6 +218,27 @@ async fn a_recorded_line_is_heard() {
     panic!("{} of {whole}", line.heard.borrow().len());
 }
 
+#[actix::test]
+async fn keys_change_on_an_open_line() {
+    let mut line = Line::new();
+    let new = vec![(2, Method::Md5, b"another".to_vec())];
+    let new = Arc::new(KeyRing::new(2, new).expect("keys"));
+    line.medium
+        .send(UpdateKeys(Arc::clone(&new)))
+        .await
+        .expect("alive");
+    let text = encode_serial(&message::Message::new("new"), &new).expect("text");
+    let all = [signed("old"), text.to_vec()].concat();
+    line.far().say(&all);
+    line.wait_heard(&["new"]).await;
+    line.send(status(1));
+    let heard = line
+        .far()
+        .until(|text| text.ends_with("<<<\n") && text.len() > 10)
+        .await;
+    assert!(heard.contains("auth=2 "), "{heard}");
+}
+
 /// As a USB adapter that is pulled and plugged.
 #[actix::test]
 async fn a_port_that_goes_and_comes_is_opened_again() {
