@@ -174,7 +174,12 @@ impl<'a> NullModem<'a> {
 }
 
 impl Drop for NullModem<'_> {
+    /// The names go first: another test may get the numbers of these terminals, and a daemon that tries its port again would
+    /// open them.
     fn drop(&mut self) {
+        for host in self.hosts {
+            self.lab.exec(host, &["rm", "-f", self.port]);
+        }
         self.orders.ended.store(true, Ordering::Relaxed);
         if let Some(pump) = self.pump.take() {
             let _ = pump.join();
