@@ -15,9 +15,9 @@ use crate::process::locks;
 use crate::process::pid_file::{self, PidFile};
 
 /// How often `-k` looks whether the daemon has ended.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(20);
 /// After so many looks the daemon is asked to stop once more.
-const TERM_AGAIN: u32 = 10;
+const TERM_AGAIN: u32 = 50;
 
 /// What a command prints and returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,7 +255,7 @@ mod tests {
                 pause();
             }
             name(&paths, &third);
-            (0..5).for_each(|_| pause());
+            (0..25).for_each(|_| pause());
             assert!(!stopping.is_finished(), "the successor still stops");
             fs::remove_file(paths.held()).unwrap();
             fs::remove_file(&paths.pid_file).unwrap();
@@ -282,7 +282,7 @@ mod tests {
         name(&paths, &only);
         std::thread::scope(|scope| {
             let stopping = scope.spawn(|| stop(&paths));
-            for _ in 0..600 {
+            for _ in 0..3000 {
                 if stopping.is_finished() {
                     break;
                 }
@@ -306,7 +306,7 @@ mod tests {
             fs::write(paths.held(), "held").unwrap();
             std::thread::scope(|scope| {
                 let stopping = scope.spawn(|| stop(&paths));
-                (0..5).for_each(|_| pause());
+                (0..25).for_each(|_| pause());
                 assert!(!stopping.is_finished(), "the release goes on");
                 if released {
                     fs::remove_file(paths.held()).unwrap();

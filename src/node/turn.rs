@@ -280,7 +280,7 @@ impl Turn<'_> {
     }
 
     fn resource_event(&mut self, event: ResourceEvent) {
-        if self.node.manage_resources {
+        if self.node.manage_resources || event == ResourceEvent::LastWordsReceived {
             let input = self.silent(event);
             self.resources(input);
         } else if event == ResourceEvent::Deleted {
@@ -329,6 +329,9 @@ impl Turn<'_> {
                 ResourceOutput::Decided { what, cause } => self.decided(what, cause),
                 ResourceOutput::SendStatus => {
                     self.node.membership.send_status(self.now, &mut self.fresh);
+                }
+                ResourceOutput::BidFarewell => {
+                    self.node.membership.bid_farewell(self.now, &mut self.fresh);
                 }
                 ResourceOutput::Weight(weight) => self.node.membership.set_weight(weight),
                 ResourceOutput::ContinueUnderNewGeneration => {

@@ -91,6 +91,9 @@ words! {
     EACH_LINE = "systole_each_line";
     /// Hand groups over although haresources differ (`--force`). Ours.
     FORCE = "systole_force";
+    /// Dead time for Systole nodes, hex, ms: sent while `DT` is longer because the sender has just
+    /// started. Ours.
+    OUR_DT = "systole_dt";
     /// Which groups run at the sender of a report. Ours, see `resources/facts/by_group.rs`.
     NAMES = "systole_names";
     /// The newest question that the sender of a report had received. Ours, see `protocol/question.rs`.

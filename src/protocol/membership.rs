@@ -27,6 +27,7 @@ use crate::protocol::settings::{Autojoin, NodeSettings};
 
 mod comm;
 mod dispatch;
+mod farewell;
 mod haresources;
 mod hearing;
 mod liveness;
@@ -43,9 +44,9 @@ mod uuids;
 mod view;
 
 use comm::Phase;
+use farewell::Farewell;
 use liveness::Stall;
 use send::AnnouncedDeadTime;
-pub use send::{START_RAISE, START_RAISE_FOR};
 pub use view::{NodeView, Silence};
 
 /// Longest `ld` text, in bytes. Spec: docs/protocol/wire.md, 8.
@@ -98,6 +99,9 @@ pub struct Membership {
     dead_time: AnnouncedDeadTime,
     /// Our last number.
     last_seq: Sequence,
+    /// That of our last message that is no status.
+    last_word: Sequence,
+    farewell: Option<Farewell>,
     /// Sent and not yet looped back; emptied before every call returns.
     own: VecDeque<Message>,
     /// Early messages whose run has begun now; emptied before every call returns.
@@ -164,6 +168,8 @@ impl Membership {
             last_beat: None,
             dead_time: AnnouncedDeadTime::default(),
             last_seq: Sequence(0),
+            last_word: Sequence(0),
+            farewell: None,
             own: VecDeque::new(),
             early: VecDeque::new(),
             history: History::default(),
@@ -410,6 +416,7 @@ impl Membership {
     fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
         self.come_to_rest(now, out);
         self.update_flow(now, out);
+        self.judge_farewell(out);
         self.stall.plan(self.next_deadline(), now.instant);
     }
 

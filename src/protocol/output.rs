@@ -197,6 +197,8 @@ pub enum ResourceEvent {
         /// Whose messages.
         node: NodeName,
     },
+    /// Every living node has our last words: what [`bid_farewell`](super::membership::Membership::bid_farewell) waits for.
+    LastWordsReceived,
     /// A link changed; only the hook needs this.
     LinkChanged {
         /// The `ifstat` message for the hook.

@@ -185,6 +185,7 @@ impl ResourceState {
                 self.other.known(&node).file_compared(differing);
             }
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
+            ResourceEvent::LastWordsReceived => self.stop.hurries(self.now),
             ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
         }
     }

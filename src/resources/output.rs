@@ -9,6 +9,8 @@ use crate::protocol::partition::Weight;
 pub enum ResourceOutput {
     /// Send to all nodes; it comes back as our own.
     Send(Message),
+    /// Report when every living node has what was sent.
+    BidFarewell,
     /// Send the own status at once.
     SendStatus,
     /// Do this.

@@ -14,13 +14,14 @@ use super::world::{Micros, SECOND};
 
 /// Fields between Systole nodes that the version before did not have: it does not send them and
 /// ignores them.
-pub const NEW_FIELDS: [&str; 6] = [
+pub const NEW_FIELDS: [&str; 7] = [
     "systole_deaf",
     "systole_runs_foreign",
     "systole_lines",
     "systole_each_line",
     "systole_force",
     "systole_names",
+    "systole_dt",
 ];
 
 /// The features of a plan; by default none.

@@ -241,12 +241,17 @@ impl World {
             },
         };
         self.plan.features.strip(host, &mut message);
+        // The model is made of our membership, which would obey it.
+        if self.plan.is_legacy(host) {
+            message.remove("systole_dt");
+        }
         let beat = from != host && message.kind() == Some("status");
         let leaves = from != host && message.kind() == Some("shutdone");
         if from != host && matches!(message.kind(), Some("resource" | "ask_resources")) {
             self.hosts[host].told_at = Some(self.now);
         }
-        let (number, deadtime) = (number_of(&message), message.hex("dt"));
+        let number = number_of(&message);
+        let deadtime = message.hex("systole_dt").or_else(|| message.hex("dt"));
         let medium = medium_name(medium);
         self.feed(host, Event::Received { medium, message });
         if leaves {

@@ -8,7 +8,7 @@
 //! | an own heartbeat came round | the cluster thread works: the count begins anew |
 //! | this look comes later than two pauses after the last | this thread was held up as well, by the machine or a stop of the process: no evidence, the count begins anew |
 //! | the cluster thread is ready to run and has used no processor time since the last look | it is starved and will catch up: the count begins anew |
-//! | none of these for longer than the dead time that the others were told | it hangs (a lock, a disk, an endless loop), and the others have given this node up |
+//! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have given this node up: soon after a start a legacy node waits two seconds longer, and takes over all the same when a heartbeat comes then |
 //!
 //! A shorter limit would end daemons that only had a bad moment; at the dead time nothing is lost
 //! by it, because the others take over then whatever we do. A thread that catches up later than
@@ -28,7 +28,6 @@ use crate::actors::messages::MoveAddresses;
 use crate::actors::threads::{self, Activity};
 use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
-use crate::protocol::membership::{START_RAISE, START_RAISE_FOR};
 use crate::protocol::settings::Timing;
 
 /// Longest pause between two looks.
@@ -52,8 +51,6 @@ pub(super) struct Pulse {
     pause: Duration,
     /// From when the silence counts; `None` before the first beat.
     counted_from: Option<Monotonic>,
-    /// Until when the others were told to wait longer than usual.
-    raised_until: Monotonic,
     last_look: Option<Monotonic>,
     activity: Option<Activity>,
 }
@@ -66,7 +63,6 @@ impl Pulse {
             limit,
             pause: (limit / LOOKS).min(LOOK),
             counted_from: None,
-            raised_until: Monotonic::ZERO,
             last_look: None,
             activity: None,
         }
@@ -75,9 +71,6 @@ impl Pulse {
     /// An own heartbeat came round.
     pub(super) fn beat(&mut self) {
         let now = self.clock.now().instant;
-        if self.counted_from.is_none() {
-            self.raised_until = now + START_RAISE_FOR;
-        }
         self.counted_from = Some(now);
     }
 
@@ -105,12 +98,7 @@ impl Pulse {
         if !in_time || starved {
             *from = now;
         }
-        let raised = if *from < self.raised_until {
-            START_RAISE
-        } else {
-            Duration::ZERO
-        };
-        now.since(*from) > self.limit.saturating_add(raised)
+        now.since(*from) > self.limit
     }
 }
 
@@ -197,13 +185,6 @@ mod tests {
             busy_ticks: at,
         };
         assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, spins), Some(2_250));
-    }
-
-    #[test]
-    fn it_has_as_long_as_the_others_wait_soon_after_the_start() {
-        let mut pulse = pulse();
-        pulse.raised_until = Monotonic::ZERO + START_RAISE_FOR;
-        assert_eq!(hangs_at(&mut pulse, PAUSE_MS, |_| ASLEEP), Some(4_250));
     }
 
     #[test]

@@ -150,6 +150,7 @@ impl Membership {
         self.note_autojoin_wait(now);
         self.ask_again(now, out);
         self.judge_hearing(now, out);
+        self.ask_for_farewell(now, out);
         out.extend(
             self.limiter
                 .report(now.instant)
@@ -389,6 +390,7 @@ impl Membership {
             self.comm_not_before(),
             self.limiter.next_deadline(),
             self.hearing_deadline(),
+            self.farewell_deadline(),
         ];
         let nodes = self.nodes.iter().flat_map(|node| {
             let links = node

@@ -18,9 +18,9 @@ use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
 
 /// Added to the announced dead time at start. Spec: docs/protocol/membership.md, 2.
-pub const START_RAISE: Duration = Duration::from_millis(2000);
+pub(super) const START_RAISE: Duration = Duration::from_millis(2000);
 /// How long after the start.
-pub const START_RAISE_FOR: Duration = Duration::from_secs(5);
+const START_RAISE_FOR: Duration = Duration::from_secs(5);
 
 /// What we add to our dead time when we announce it.
 #[derive(Debug, Clone, Default)]
@@ -55,12 +55,18 @@ impl AnnouncedDeadTime {
         self.start_until = None;
     }
 
+    /// For legacy nodes: soon after the start it is more than for Systole nodes.
     fn extra(&self) -> Duration {
         if self.start_until.is_some() {
             self.extra.max(START_RAISE)
         } else {
             self.extra
         }
+    }
+
+    /// For Systole nodes; `None`: the same as for legacy nodes.
+    fn extra_for_ours(&self) -> Option<Duration> {
+        (self.extra() > self.extra).then_some(self.extra)
     }
 }
 
@@ -90,6 +96,9 @@ impl Membership {
         }
         self.complete(&mut message, sequenced, now);
         if sequenced {
+            if message.kind() != Some(kind::STATUS) {
+                self.last_word = self.last_seq;
+            }
             self.history
                 .push(self.last_seq, message.clone(), now.instant);
             let kept = self.last_seq.0.saturating_sub(self.history.low().0);
@@ -148,19 +157,21 @@ impl Membership {
 
     /// Transmits our status. Spec: docs/protocol/wire.md, 10.1.
     pub(super) fn emit_status(&mut self, now: Now, out: &mut Vec<Output>) {
-        let dead_time = self
-            .settings
-            .timing
-            .deadtime
-            .saturating_add(self.dead_time.extra());
+        let with = |extra: Duration| {
+            let dead_time = self.settings.timing.deadtime.saturating_add(extra);
+            format!("{:x}", dead_time.as_millis())
+        };
         let mut message = Message::new(kind::STATUS)
             .with(field::ST, self.status.as_str())
-            .with(field::DT, &format!("{:x}", dead_time.as_millis()));
+            .with(field::DT, &with(self.dead_time.extra()));
         if self.flow_control {
             message = message.with(field::PROTOCOL, "1");
         }
         if !self.capability_text.is_empty() {
             message = message.with(field::SYSTOLE, &self.capability_text);
+            if let Some(extra) = self.dead_time.extra_for_ours() {
+                message = message.with(field::OUR_DT, &with(extra));
+            }
         }
         self.add_haresources(&mut message);
         if !self.capability_text.is_empty()
@@ -213,6 +224,7 @@ impl Membership {
         out: &mut Vec<Output>,
     ) {
         self.last_seq = Sequence(0);
+        self.last_word = Sequence(0);
         self.acknowledged = Sequence(0);
         self.renumber(generation, out);
         for node in self.nodes.iter_mut() {

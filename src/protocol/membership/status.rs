@@ -60,7 +60,8 @@ impl Membership {
         let Some(node) = self.nodes.get_mut(heard.index) else {
             return;
         };
-        if let Some(dt) = message.hex(field::DT).filter(|dt| *dt > 0)
+        let dt = |name| message.hex(name).filter(|dt| *dt > 0);
+        if let Some(dt) = dt(field::OUR_DT).or_else(|| dt(field::DT))
             && kind == NodeKind::Peer
         {
             node.dead_after = Duration::from_millis(dt).min(MAX_DEAD_TIME);

@@ -1,5 +1,6 @@
 //! Memberships wired back to back in virtual time.
 
+mod farewell;
 mod harness;
 mod hearing;
 mod hostile;

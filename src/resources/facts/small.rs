@@ -8,6 +8,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::output::ResourceOutput;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, Stop};
@@ -117,6 +118,7 @@ impl ResourceState {
     /// The clients have ended.
     pub(in crate::resources) fn clients_stopped(&mut self) {
         self.stop.clients_stopped(self.after(PAUSE));
+        self.out.push(ResourceOutput::BidFarewell);
     }
 
     pub(in crate::resources) fn stop_deadline(&self) -> Option<Monotonic> {

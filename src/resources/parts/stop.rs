@@ -8,7 +8,8 @@ use crate::clock::Monotonic;
 /// Spec: docs/protocol/resources.md, 11, [D].
 pub(in crate::resources) const OTHER_SETTLES: Duration = Duration::from_secs(30);
 
-/// Pause after `shutdone`, and again after the clients ended: the peers still hear us.
+/// How long a living node may take for our last words after `shutdone`, and again after the clients ended. Legacy
+/// waits for so long in any case.
 pub(in crate::resources) const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a stop that does not come to its end says so. Legacy ends here, with whatever still
@@ -34,14 +35,14 @@ pub(in crate::resources) enum Stop {
     Releasing,
     /// Everything is released; clients are stopped then.
     Released {
-        /// When the clients are stopped.
+        /// When the clients are stopped at the latest.
         at: Monotonic,
     },
     /// The clients are told to end.
     Clients,
     /// The clients are gone.
     Ending {
-        /// When the process ends.
+        /// When the process ends at the latest.
         at: Monotonic,
     },
     /// The process was told to end.
@@ -84,6 +85,13 @@ impl Stopping {
     pub(in crate::resources) fn clients_stopped(&mut self, at: Monotonic) {
         if self.stop == Stop::Clients {
             self.stop = Stop::Ending { at };
+        }
+    }
+
+    /// Every living node has our last words.
+    pub(in crate::resources) fn hurries(&mut self, now: Monotonic) {
+        if let Stop::Released { at } | Stop::Ending { at } = &mut self.stop {
+            *at = now.min(*at);
         }
     }
 

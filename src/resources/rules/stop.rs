@@ -121,6 +121,7 @@ impl ResourceState {
         if self.stopping() {
             self.timers.clear(Timer::StopSlow);
             self.send(Message::new(kind::SHUTDONE).with(field::ST, "dead"));
+            self.out.push(ResourceOutput::BidFarewell);
             self.stop.goes_on(Stop::Released {
                 at: self.after(PAUSE),
             });

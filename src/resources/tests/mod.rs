@@ -200,7 +200,7 @@ impl Core {
             ResourceOutput::BeginNewGeneration => self.said.push("generation".to_owned()),
             ResourceOutput::ContinueUnderNewGeneration => self.said.push("renumber".to_owned()),
             ResourceOutput::Weight(weight) => self.weight = weight.unwrap_or_default(),
-            ResourceOutput::SendStatus => {}
+            ResourceOutput::SendStatus | ResourceOutput::BidFarewell => {}
             ResourceOutput::Decided { what, cause } => {
                 self.decided.push(format!("{what}: {cause}"));
             }

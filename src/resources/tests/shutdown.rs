@@ -23,6 +23,29 @@ fn everything_is_released_then_said_then_ended() {
 }
 
 #[test]
+fn a_stop_goes_on_when_every_living_node_has_the_last_words() {
+    let mut core = Core::stable(ON);
+    core.event(ResourceEvent::LastWordsReceived);
+    core.stop();
+    core.finish();
+    core.said();
+    core.finish();
+    core.wait(20);
+    core.event(ResourceEvent::LastWordsReceived);
+    core.wait(0);
+    assert_eq!(core.said(), ["stop clients"]);
+    core.event(ResourceEvent::LastWordsReceived);
+    core.wait(60_000);
+    assert_eq!(core.said(), [""; 0], "it waits for the clients");
+    core.input(ResourceInput::ClientsStopped);
+    core.wait(20);
+    assert_eq!(core.said(), [""; 0], "they have had words of their own");
+    core.event(ResourceEvent::LastWordsReceived);
+    core.wait(0);
+    assert_eq!(core.said(), ["exit"]);
+}
+
+#[test]
 fn a_stop_waits_for_own_scripts_without_a_bound() {
     let mut core = Core::starting(ON);
     core.hear("b", "resource local 1");

@@ -410,6 +410,7 @@ impl LegacyNode {
             | ResourceEvent::GivenUp { .. }
             | ResourceEvent::LinkChanged { .. }
             | ResourceEvent::WordsLost { .. }
+            | ResourceEvent::LastWordsReceived
             | ResourceEvent::Deleted => {}
         }
     }
