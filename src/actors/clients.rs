@@ -43,7 +43,7 @@ use crate::protocol::limiter::Limiter;
 
 use inside::Inside;
 use queue::Pump;
-use session::{Ended, Heard, Session};
+use session::{Ended, GoingOut, Heard, Session};
 pub use setup::ClientsSetup;
 
 /// How long a connection may take to sign on. Spec: docs/protocol/client-api.md, 17.
@@ -123,7 +123,11 @@ impl ClientsActor {
         self.sessions.insert(id, Rc::clone(&session));
         // A task of its own: a fault in it ends this client alone.
         let (heard, ended) = (ctx.address().recipient(), ctx.address().recipient());
-        actix_rt::spawn(session::serve(session, read, id, heard, ended));
+        let going_out = GoingOut {
+            format: self.setup.format,
+            compression: self.setup.compression,
+        };
+        actix_rt::spawn(session::serve(session, read, id, going_out, heard, ended));
         ctx.run_later(SIGN_ON_LIMIT, move |act, ctx| {
             if act.registry.is_signed_on(id) == Some(false) {
                 let why = Gone::Failed("did not sign on".to_owned());
@@ -142,7 +146,14 @@ impl ClientsActor {
     fn take(&mut self, heard: Heard, around: &Surroundings<'_>, ctx: &mut Context<Self>) {
         let mut out = Vec::new();
         match frame::decode(&heard.body) {
-            Ok(message) => self.registry.message(heard.id, message, around, &mut out),
+            Ok(message) => {
+                let too_large = heard.too_large.map(|error| error.to_string());
+                let refused = too_large
+                    .is_some_and(|why| self.registry.refuse(heard.id, &message, &why, &mut out));
+                if !refused {
+                    self.registry.message(heard.id, message, around, &mut out);
+                }
+            }
             Err(error) => self
                 .registry
                 .no_message(heard.id, &error.to_string(), &mut out),

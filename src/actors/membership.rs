@@ -29,8 +29,6 @@ use crate::node::resume::{Duty, Resume};
 use crate::notice::{self, Notice};
 use crate::process::guardian::Beats;
 use crate::protocol::auth::KeyRing;
-use crate::protocol::codec;
-use crate::protocol::compress::Algorithm;
 use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
@@ -39,10 +37,11 @@ use crate::protocol::membership::Identity;
 use crate::protocol::message;
 use crate::protocol::name::Generation;
 use crate::protocol::output::Treatment;
+use crate::protocol::pack::Compression;
 use crate::protocol::settings::NodeSettings;
-use crate::protocol::wire::EncodeError;
-use crate::protocol::wire::MessageFormat;
+use crate::protocol::wire::{EncodeError, MessageFormat};
 use crate::resources::owners::Before;
+use packing::Packing;
 
 /// Batches of messages that wait for membership at most. One of every medium fits several times; a
 /// drop looks to the protocol like lost datagrams.
@@ -91,6 +90,8 @@ pub struct MembershipSetup {
     pub keys: Arc<KeyRing>,
     /// `msgfmt`.
     pub format: MessageFormat,
+    /// What goes out compressed.
+    pub compression: Compression,
     /// After a restart of the process in place: what goes on.
     pub resume: Option<Resume>,
     /// Where the actions go.
@@ -157,6 +158,7 @@ pub struct MembershipActor {
     /// What root has not dealt with of what the network paces.
     to_clients: Backlog,
     to_hooks: Backlog,
+    packing: Packing,
     /// Kept for its capacity.
     actions: Vec<Action>,
 }
@@ -265,6 +267,7 @@ impl MembershipActor {
             limiter: Limiter::default(),
             to_clients: Backlog::new(CLIENTS_BACKLOG_BYTES),
             to_hooks: Backlog::new(HOOKS_BACKLOG_BYTES),
+            packing: Packing::default(),
             actions: Vec::new(),
         }
     }
@@ -428,10 +431,23 @@ impl MembershipActor {
         }
     }
 
-    /// Signs once and hands it to every medium. A medium whose mailbox is full misses it.
+    /// Signs once and hands it to every medium. What may have to be compressed follows when that is done.
     fn transmit(&mut self, message: message::Message) {
         trace!(%message, "transmit");
-        let datagram = match self.encode(&message) {
+        if self.setup.compression.may_take_long(&message) {
+            if !self.packing.add(message) && self.may_log("large messages dropped") {
+                warn!("a large message is dropped, too many wait to be compressed");
+            }
+            return;
+        }
+        let (keys, format) = (&self.setup.keys, self.setup.format);
+        let datagram = self.setup.compression.encode(&message, keys, format);
+        self.send_out(message, datagram);
+    }
+
+    /// Hands it to every medium. A medium whose mailbox is full misses it.
+    fn send_out(&mut self, message: message::Message, datagram: Result<bytes::Bytes, EncodeError>) {
+        let datagram = match datagram {
             Ok(datagram) => datagram,
             Err(error) => {
                 self.health.not_encoded = self.health.not_encoded.saturating_add(1);
@@ -456,17 +472,6 @@ impl MembershipActor {
         }
     }
 
-    /// A message too large for a datagram goes compressed. Spec: docs/protocol/wire.md, 7.1.
-    fn encode(&self, message: &message::Message) -> Result<bytes::Bytes, EncodeError> {
-        let (keys, format) = (&self.setup.keys, self.setup.format);
-        match codec::encode_datagram(message, keys, format) {
-            Err(EncodeError::TooLarge(_)) => {
-                codec::encode_compressed(message, keys, format, Algorithm::Zlib)
-            }
-            other => other,
-        }
-    }
-
     fn may_log(&mut self, kind: &'static str) -> bool {
         self.limiter.pass(kind, self.clock.now().instant)
     }
@@ -474,6 +479,7 @@ impl MembershipActor {
     /// Arms the timer for the core's next deadline. One that is armed for earlier stays: a tick too
     /// early does no harm, and re-arming for every message received costs more.
     fn rearm(&mut self, ctx: &mut Context<Self>) {
+        self.pack_next(ctx);
         if self.media.is_none() {
             return;
         }
@@ -533,6 +539,7 @@ impl Supervised for MembershipActor {
     /// A new core under the next generation: the others take it for a quick restart, and the
     /// groups run on. Spec: docs/protocol/membership.md, 9.3.
     fn restarting(&mut self, _: &mut Self::Context) {
+        self.packing = Packing::default();
         let Generation(last) = self.setup.identity.generation;
         self.setup.identity.generation = Generation(last.saturating_add(1));
         self.setup.seed = self.setup.seed.wrapping_add(1);
@@ -760,6 +767,7 @@ impl Handler<GetHealth> for MembershipActor {
 }
 
 mod again;
+mod packing;
 pub mod restart;
 #[cfg(test)]
 mod tests;

@@ -20,8 +20,9 @@ use tracing::{info, warn};
 
 use crate::os::sys;
 
-/// Stack of the helper threads that `spawn_blocking` starts.
-const BLOCKING_STACK_BYTES: usize = 256 * 1024;
+/// Stack of the helper threads that `spawn_blocking` starts. The zlib compressor is built on it, before it is put
+/// elsewhere: without optimisation that takes more than 256 KiB. What is not touched is not resident.
+pub(super) const BLOCKING_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Helper threads per runtime, at most; those that have nothing to do end. Some may hang in a dead
 /// disk for good, and the others go on.

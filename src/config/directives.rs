@@ -5,7 +5,7 @@
 
 use super::handlers as set;
 use super::row::Class::{Line, Words};
-use super::row::Effect::{Full, None as NoEffect, Receiving};
+use super::row::Effect::{Full, None as NoEffect};
 use super::row::{Row, line, medium, words};
 use super::{clients, media, pings};
 
@@ -170,21 +170,21 @@ pub(super) const DIRECTIVES: &[Row] = &[
         set::compression,
         Some("zlib"),
         "set compression module",
-        Receiving,
+        Full,
     ),
     words(
         "compression_threshold",
         set::compression_threshold,
         Some("2"),
         "set compression threshold",
-        Receiving,
+        Full,
     ),
     words(
         "traditional_compression",
         set::traditional_compression,
         Some("no"),
         "set traditional_compression",
-        Receiving,
+        Full,
     ),
     words("env", set::env, None, "", Full),
     words(

@@ -17,6 +17,7 @@ use crate::os::paths::Paths;
 use crate::protocol::client::ApiAuth;
 use crate::protocol::name::{NodeName, NodeNameError};
 use crate::protocol::node_table::MAX_NODES;
+use crate::protocol::pack::Compression;
 use crate::protocol::settings::{AutoFailback, Autojoin};
 use crate::protocol::wire::MessageFormat;
 
@@ -75,6 +76,7 @@ pub struct Draft<'a> {
     pub(super) autojoin: Autojoin,
     pub(super) auto_failback: AutoFailback,
     pub(super) message_format: MessageFormat,
+    pub(super) compression: Compression,
     pub(super) generation_method: GenerationMethod,
     pub(super) uuid_from: UuidFrom,
     pub(super) log: LogConfig,
@@ -125,6 +127,7 @@ impl<'a> Draft<'a> {
             autojoin: Autojoin::None,
             auto_failback: AutoFailback::Legacy,
             message_format: MessageFormat::Classic,
+            compression: Compression::default(),
             generation_method: GenerationMethod::File,
             uuid_from: UuidFrom::File,
             log: LogConfig {

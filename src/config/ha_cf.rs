@@ -69,10 +69,7 @@ impl Draft<'_> {
         }
         match row.effect {
             Effect::None if used => self.without_effect.push(format!("{name} ({at})")),
-            Effect::Receiving if used => self.report.info(format!(
-                "{name} ({at}): nothing is sent compressed; what others compress is read"
-            )),
-            Effect::Full | Effect::None | Effect::Receiving => {}
+            Effect::Full | Effect::None => {}
         }
     }
 

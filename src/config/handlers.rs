@@ -318,33 +318,36 @@ pub(super) fn uuidfrom(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-/// Only checked, like the next two: what is too large for a datagram goes out compressed by zlib.
-pub(super) fn compression(_: &mut Draft<'_>, word: &str) -> Verdict {
-    if matches!(word, "zlib" | "bz2") {
-        return Ok(());
-    }
-    Err(Refusal::legacy(
-        format!("Compression module({word}) not found"),
-        "must be zlib or bz2",
-    ))
+pub(super) fn compression(draft: &mut Draft<'_>, word: &str) -> Verdict {
+    draft.compression.algorithm = word.parse().map_err(|_| {
+        Refusal::legacy(
+            format!("Compression module({word}) not found"),
+            "must be zlib or bz2",
+        )
+    })?;
+    Ok(())
 }
 
-pub(super) fn compression_threshold(_: &mut Draft<'_>, word: &str) -> Verdict {
-    positive(word).map(|_| ()).ok_or_else(|| {
+pub(super) fn compression_threshold(draft: &mut Draft<'_>, word: &str) -> Verdict {
+    let kib = positive(word).ok_or_else(|| {
         Refusal::legacy(
             format!("set_compression_threshold: compress_threshhold({word}) invalid"),
             "must be a number of kB above 0",
         )
-    })
+    })?;
+    let bytes = usize::try_from(kib).unwrap_or(usize::MAX);
+    draft.compression.threshold_bytes = bytes.saturating_mul(1024);
+    Ok(())
 }
 
-pub(super) fn traditional_compression(_: &mut Draft<'_>, word: &str) -> Verdict {
-    boolean(word).map(|_| ()).ok_or_else(|| {
+pub(super) fn traditional_compression(draft: &mut Draft<'_>, word: &str) -> Verdict {
+    draft.compression.traditional = boolean(word).ok_or_else(|| {
         Refusal::legacy(
             format!("set_traditional_compression:Invalid directive value {word}"),
             NOT_A_BOOLEAN,
         )
-    })
+    })?;
+    Ok(())
 }
 
 /// `NAME=VALUE`. Legacy reads beyond the end of a word without `=`; Systole refuses it.

@@ -164,6 +164,7 @@ pub fn load(
         auto_failback: draft.auto_failback,
         groups,
         message_format: draft.message_format,
+        compression: draft.compression,
         generation_method: draft.generation_method,
         uuid_from: draft.uuid_from,
         log: draft.log,

@@ -19,8 +19,6 @@ pub(super) enum Class {
 pub(super) enum Effect {
     /// It has.
     Full,
-    /// Messages from other nodes are read accordingly; sending is not affected.
-    Receiving,
     /// Only its value is checked; a log line at the start says so.
     None,
 }

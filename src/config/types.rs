@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::protocol::client::ApiAuth;
 use crate::protocol::group::ResourceGroup;
 use crate::protocol::name::NodeName;
+use crate::protocol::pack::Compression;
 use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
 use crate::protocol::wire::MessageFormat;
 
@@ -242,6 +243,8 @@ pub struct Config {
     pub groups: Vec<ResourceGroup>,
     /// `msgfmt`.
     pub message_format: MessageFormat,
+    /// `compression` and its two companions.
+    pub compression: Compression,
     /// Generation source.
     pub generation_method: GenerationMethod,
     /// Uuid source.
@@ -339,6 +342,7 @@ impl Config {
             auto_failback: AutoFailback::On,
             groups: Vec::new(),
             message_format: MessageFormat::Netstring,
+            compression: Compression::default(),
             generation_method: GenerationMethod::File,
             uuid_from: UuidFrom::File,
             log: LogConfig::default(),

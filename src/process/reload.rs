@@ -148,6 +148,7 @@ pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auto_failback", old.auto_failback != new.auto_failback),
         ("haresources", old.groups != new.groups),
         ("msgfmt", old.message_format != new.message_format),
+        ("compression", old.compression != new.compression),
         (
             "hbgenmethod",
             old.generation_method != new.generation_method,

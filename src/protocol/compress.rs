@@ -1,11 +1,11 @@
-//! Whole-message compression. Spec: docs/protocol/wire.md, 7.1.
+//! Whole-message compression. Spec: docs/protocol/wire.md, 7.1. What is compressed: [`pack`](super::pack).
 //!
 //! ```text
 //! ###\n  <n>:(1)_compressed_payload=<bytes>,  31:(0)_compression_algorithm=zlib,  %%%\n  trailer
 //! ```
 //!
-//! Compressed *fields* (types 4 and 5: docs/protocol/wire.md, 7.2) are carried untouched: only the program that
-//! reads such a field unpacks it.
+//! Compressed *fields* (type 4: docs/protocol/wire.md, 7.2) are carried untouched: only the program that reads
+//! such a field unpacks it.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -140,12 +140,20 @@ pub fn unwrap(message: Message) -> Result<Message, Malformed> {
 /// # Errors
 /// [`EncodeError::Compress`] when the compressor fails.
 pub fn wrap(plain: &[u8], algorithm: Algorithm) -> Result<Message, EncodeError> {
-    let packed = algorithm
-        .pack(plain)
-        .map_err(|error| EncodeError::Compress(error.to_string()))?;
+    let packed = pack(plain, algorithm)?;
     let mut wrapper = Message::empty();
     wrapper.push(field::COMPRESSED_PAYLOAD, Value::Binary(packed));
     Ok(wrapper.with(field::COMPRESSION_ALGORITHM, algorithm.name()))
+}
+
+/// Compresses bytes.
+///
+/// # Errors
+/// [`EncodeError::Compress`] when the compressor fails.
+pub(super) fn pack(plain: &[u8], algorithm: Algorithm) -> Result<Vec<u8>, EncodeError> {
+    algorithm
+        .pack(plain)
+        .map_err(|error| EncodeError::Compress(error.to_string()))
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub mod name;
 pub mod netstring;
 pub mod node_table;
 pub mod output;
+pub mod pack;
 pub mod partition;
 pub mod ping;
 pub mod question;

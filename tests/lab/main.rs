@@ -29,6 +29,7 @@ mod install;
 mod installed;
 mod ipfail;
 mod isolation;
+mod large;
 mod leaving;
 mod load;
 mod media;

@@ -102,7 +102,12 @@ impl Handler<InsideSays> for ClientsActor {
                         let body = frame.slice(frame::HEADER_BYTES..);
                         // It does not wait: its next question follows from the answer.
                         let (done, _) = oneshot::channel();
-                        self.frames.push_back(Heard { id, body, done });
+                        self.frames.push_back(Heard {
+                            id,
+                            body,
+                            too_large: None,
+                            done,
+                        });
                         self.pump(ctx);
                     }
                     Err(error) => warn!(%error, "a message of the built-in ipfail is lost"),

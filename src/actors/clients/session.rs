@@ -23,13 +23,22 @@ use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use crate::actors::codecs::{CLIENT_READ_BYTES, ClientDecoder};
-use crate::protocol::client::{ClientId, Gone};
+use crate::protocol::client::{ClientId, Gone, frame};
+use crate::protocol::field;
+use crate::protocol::pack::Compression;
+use crate::protocol::wire::{EncodeError, MessageFormat};
 
 /// Messages beyond what the kernel takes, unless the client asks for more.
 const QUEUE_LIMIT: usize = 64;
 
 /// Bytes queued for one client at most. Spec: docs/protocol/client-api.md, 17.
 const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A frame of this length fits into a datagram with everything that is added.
+const SURELY_FITS: usize = 60 * 1024;
+
+/// The name of a compression wrapper stands within so many bytes of a frame.
+const WRAPPER_WITHIN: usize = 1024;
 
 /// How long the last words to a client may take.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -40,7 +49,42 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct Heard {
     pub(super) id: ClientId,
     pub(super) body: Bytes,
+    /// No datagram can carry the message: why.
+    pub(super) too_large: Option<EncodeError>,
     pub(super) done: oneshot::Sender<()>,
+}
+
+/// How messages go out, so that one that cannot is refused to its client at once: later nobody could
+/// be told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GoingOut {
+    /// `msgfmt`.
+    pub(super) format: MessageFormat,
+    /// What goes out compressed.
+    pub(super) compression: Compression,
+}
+
+impl GoingOut {
+    /// Compresses a large message on a helper thread to see whether it gets small enough. Only this
+    /// client waits for that.
+    async fn check(self, body: &Bytes) -> Option<EncodeError> {
+        if body.len() <= SURELY_FITS && !is_packed(body) {
+            return None;
+        }
+        let body = body.clone();
+        let check = tokio::task::spawn_blocking(move || {
+            let message = frame::decode(&body).ok()?;
+            self.compression.check(&message, self.format).err()
+        });
+        check.await.ok().flatten()
+    }
+}
+
+/// Whether a frame may unpack to more than it is. The wrapper is the first field.
+fn is_packed(body: &[u8]) -> bool {
+    let name = field::COMPRESSED_PAYLOAD.as_bytes();
+    let start = body.get(..WRAPPER_WITHIN).unwrap_or(body);
+    start.windows(name.len()).any(|part| part == name)
 }
 
 /// A connection ended by itself.
@@ -193,7 +237,13 @@ impl Session {
         }
     }
 
-    async fn read_on(&self, read: OwnedReadHalf, id: ClientId, to: &Recipient<Heard>) -> Gone {
+    async fn read_on(
+        &self,
+        read: OwnedReadHalf,
+        id: ClientId,
+        going_out: GoingOut,
+        to: &Recipient<Heard>,
+    ) -> Gone {
         let decoder = ClientDecoder::default();
         let mut read = FramedRead::with_capacity(read, decoder, CLIENT_READ_BYTES);
         loop {
@@ -203,8 +253,15 @@ impl Session {
                 Some(Ok(Err(bad))) => return Gone::BadFrame(bad.to_string()),
                 Some(Err(_)) | None => return Gone::Eof,
             };
+            let too_large = going_out.check(&body).await;
             let (done, dealt_with) = oneshot::channel();
-            if to.send(Heard { id, body, done }).await.is_err() {
+            let heard = Heard {
+                id,
+                body,
+                too_large,
+                done,
+            };
+            if to.send(heard).await.is_err() {
                 return Gone::Failed("the registry is gone".to_owned());
             }
             // An error only says that it was thrown away: so is this session then.
@@ -218,12 +275,13 @@ pub(super) async fn serve(
     session: Rc<Session>,
     read: OwnedReadHalf,
     id: ClientId,
+    going_out: GoingOut,
     to: Recipient<Heard>,
     ended: Recipient<Ended>,
 ) {
     let why = tokio::select! {
         () = session.closed.notified() => None,
-        gone = session.read_on(read, id, &to) => Some(gone),
+        gone = session.read_on(read, id, going_out, &to) => Some(gone),
         gone = session.write_on() => Some(gone),
     };
     match why {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::ha_log;
 use crate::os::accounts;
 use crate::protocol::client::RegistrySettings;
+use crate::protocol::pack::Compression;
 use crate::protocol::wire::MessageFormat;
 
 /// Whom the clients' messages go to, and what they are told.
@@ -21,6 +22,8 @@ pub struct ClientsSetup {
     pub settings: RegistrySettings,
     /// `msgfmt`.
     pub format: MessageFormat,
+    /// What goes out compressed.
+    pub compression: Compression,
     /// Membership.
     pub cluster: Recipient<AskCluster>,
     /// The same.
@@ -63,6 +66,7 @@ impl ClientsSetup {
             path,
             settings,
             format: config.message_format,
+            compression: config.compression,
             cluster,
             injected,
             maintenance,

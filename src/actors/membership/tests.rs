@@ -11,6 +11,7 @@ use crate::protocol::event::{Origin, StopReason};
 use crate::protocol::group::ResourceGroup;
 use crate::protocol::message::Message as Wire;
 use crate::protocol::name::{MediumName, NodeName, NodeUuid};
+use crate::protocol::pack::Compression;
 use crate::protocol::settings::Timing;
 use crate::resources::holding::HoldingSet;
 
@@ -115,6 +116,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
         seed: u64::from(number),
         keys: keys(),
         format: MessageFormat::Classic,
+        compression: Compression::default(),
         resume,
         outlets: Outlets {
             groups,

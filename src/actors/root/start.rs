@@ -150,6 +150,7 @@ impl RootActor {
             resume,
             keys: Arc::clone(&keys),
             format: config.message_format,
+            compression: config.compression,
             outlets: Outlets {
                 groups: own.clone().recipient(),
                 hooks: own.clone().recipient(),

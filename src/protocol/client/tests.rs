@@ -619,6 +619,28 @@ fn types_that_only_daemons_send_are_refused() {
 }
 
 #[test]
+fn a_client_is_told_that_its_message_is_too_large() {
+    let mut bench = Bench::new(settings());
+    let client = bench.sign_on(1, "foo", 5, 0, 0);
+    bench.heard(client);
+    let sent = bench.sent.len();
+    for (kind, refused) in [("hello", true), ("hbapi-req", false)] {
+        let mut out = Vec::new();
+        let message = Message::new(kind);
+        assert_eq!(
+            bench
+                .registry
+                .refuse(client, &message, "too large", &mut out),
+            refused
+        );
+        bench.work_off(out);
+    }
+    assert_eq!(bench.reason(client).as_deref(), Some("EMSGSIZE"));
+    assert_eq!(bench.sent.len(), sent);
+    assert_eq!(bench.warnings.len(), 1, "{:?}", bench.warnings);
+}
+
+#[test]
 fn filters_and_signals_have_their_limits() {
     let mut bench = Bench::new(settings());
     let client = bench.sign_on(1, "5", 5, 9, HACLIENT);

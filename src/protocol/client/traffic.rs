@@ -85,6 +85,42 @@ impl Registry {
         }
     }
 
+    /// Tells a client that its message cannot be sent. `false`: it was not for other nodes.
+    /// Spec: docs/protocol/client-api.md, 7.
+    pub fn refuse(
+        &self,
+        id: ClientId,
+        message: &Message,
+        why: &str,
+        out: &mut Vec<ClientOutput>,
+    ) -> bool {
+        let sender = self.clients.get(&id).filter(|client| client.is_member());
+        let Some(client) = sender.filter(|_| message.kind() != Some(word::REQUEST)) else {
+            return false;
+        };
+        let kind: String = message
+            .kind()
+            .unwrap_or_default()
+            .chars()
+            .take(64)
+            .collect();
+        let text = format!(
+            "message of type {kind:?} from client {} refused: {why}",
+            client.id
+        );
+        out.push(ClientOutput::Warn(
+            "messages of clients that are too large",
+            text,
+        ));
+        // No request has such a type, so it is nobody's answer.
+        let answer = Message::new(word::RESPONSE)
+            .with(word::REQUEST_TYPE, &kind)
+            .with(field::INFO, word::TOO_LARGE)
+            .with(field::RESULT, word::BAD);
+        out.push(ClientOutput::Reply(id, answer));
+        true
+    }
+
     /// A message for the clients of the same name on other nodes. Spec:
     /// docs/protocol/client-api.md, 7.
     pub(super) fn pass_on(

@@ -16,6 +16,7 @@ pub(super) mod word {
     pub(in crate::protocol::client) const MORE: &str = "ok/more";
     pub(in crate::protocol::client) const BAD: &str = "badreq";
     pub(in crate::protocol::client) const INVALID: &str = "EINVAL";
+    pub(in crate::protocol::client) const TOO_LARGE: &str = "EMSGSIZE";
 }
 
 /// Which treatments a client wants. Spec: docs/protocol/client-api.md, 8.1.

@@ -3,9 +3,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::protocol::client::frame::{self, MAX_STRANGER_BYTES};
+use crate::protocol::client::frame::MAX_STRANGER_BYTES;
 use crate::protocol::message::Message as ClusterMessage;
-use crate::protocol::wire::MessageFormat;
 
 const ID: ClientId = ClientId(7);
 
@@ -43,6 +42,13 @@ struct Bench {
     ended: mpsc::UnboundedReceiver<Gone>,
 }
 
+fn going_out() -> GoingOut {
+    GoingOut {
+        format: MessageFormat::Classic,
+        compression: Compression::default(),
+    }
+}
+
 impl Bench {
     fn new() -> Self {
         let (client, ours) = UnixStream::pair().expect("a pair");
@@ -55,7 +61,7 @@ impl Bench {
         .start();
         let (session, read) = Session::new(ours, 0);
         let (to, end) = (registry.clone().recipient(), registry.recipient());
-        actix_rt::spawn(serve(Rc::clone(&session), read, ID, to, end));
+        actix_rt::spawn(serve(Rc::clone(&session), read, ID, going_out(), to, end));
         Self {
             client,
             session,
@@ -157,4 +163,29 @@ async fn what_is_queued_goes_out_before_the_end() {
     assert_eq!(all, request("last"));
     // Who is told to end has not ended by itself.
     assert_eq!(bench.ended.recv().await, None);
+}
+
+/// What no datagram can carry is found before anything is done with it; what gets small enough is not.
+#[actix::test]
+async fn a_message_that_cannot_go_out_is_known_as_such() {
+    let mut bench = Bench::new();
+    bench.session.set_signed_on();
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + u8::try_from((state >> 24) % 26).expect("a letter"))
+    };
+    let random: String = (0..200_000).map(|_| next()).collect();
+    for (load, fits) in [
+        ("a".repeat(200_000), true),
+        (random, false),
+        ("a".to_owned(), true),
+    ] {
+        let message = ClusterMessage::new("hello").with("load", &load);
+        let frame = frame::encode(&message, MessageFormat::Classic).expect("it has a form");
+        bench.client.write_all(&frame).await.expect("it is read");
+        let heard = bench.heard.recv().await.expect("it is read");
+        assert_eq!(heard.too_large.is_none(), fits, "{:?}", heard.too_large);
+        let _ = heard.done.send(());
+    }
 }

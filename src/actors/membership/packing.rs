@@ -1,0 +1,102 @@
+//! Messages that may have to be compressed are encoded on a helper thread: bzip2 needs some ten
+//! milliseconds for a large one, and the next heartbeat does not wait for it.
+//!
+//! One at a time, in the order they were sent. What is sent behind one overtakes it; the numbers put
+//! that right, as when a datagram is lost and sent again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+use tracing::debug;
+
+use super::MembershipActor;
+use crate::protocol::message::Message;
+
+/// Bytes of messages that wait, at most. More are dropped, as datagrams that a full socket cannot
+/// take: the other nodes ask for them again.
+const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// What waits to be encoded.
+#[derive(Debug, Default)]
+pub(super) struct Packing {
+    waiting: VecDeque<Message>,
+    bytes: usize,
+    busy: bool,
+}
+
+impl Packing {
+    /// Takes one more; `false`: too many wait.
+    pub(super) fn add(&mut self, message: Message) -> bool {
+        let bytes = self.bytes.saturating_add(message.memory_bytes());
+        let room = bytes <= MAX_WAITING_BYTES;
+        if room {
+            self.bytes = bytes;
+            self.waiting.push_back(message);
+        }
+        room
+    }
+
+    /// The next one, unless the thread is busy.
+    fn begin(&mut self) -> Option<Message> {
+        if self.busy {
+            return None;
+        }
+        let next = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(next.memory_bytes());
+        self.busy = true;
+        Some(next)
+    }
+}
+
+impl MembershipActor {
+    /// Encodes the next message, if one waits and the helper thread is free.
+    pub(super) fn pack_next(&mut self, ctx: &mut Context<Self>) {
+        let Some(message) = self.packing.begin() else {
+            return;
+        };
+        let (keys, format) = (Arc::clone(&self.setup.keys), self.setup.format);
+        let compression = self.setup.compression;
+        let work = tokio::task::spawn_blocking(move || {
+            let datagram = compression.encode(&message, &keys, format);
+            (message, datagram)
+        });
+        ctx.spawn(work.into_actor(self).map(|done, membership, ctx| {
+            membership.packing.busy = false;
+            match done {
+                Ok((message, datagram)) => membership.send_out(message, datagram),
+                Err(error) => debug!(%error, "a message was not compressed"),
+            }
+            membership.pack_next(ctx);
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::threads::BLOCKING_STACK_BYTES;
+    use crate::protocol::auth::{KeyRing, Method};
+    use crate::protocol::compress::Algorithm;
+    use crate::protocol::pack::Compression;
+    use crate::protocol::wire::MessageFormat;
+
+    /// An overflow would end the daemon.
+    #[test]
+    fn the_stack_of_a_helper_thread_is_large_enough() {
+        for algorithm in [Algorithm::Zlib, Algorithm::Bz2] {
+            let thread = std::thread::Builder::new().stack_size(BLOCKING_STACK_BYTES / 2);
+            let work = move || {
+                let keys = KeyRing::new(1, vec![(1, Method::Sha1, b"key".to_vec())]).unwrap();
+                let compression = Compression {
+                    algorithm,
+                    traditional: true,
+                    ..Compression::default()
+                };
+                let message = Message::new("hello").with("load", &"load ".repeat(50_000));
+                compression.encode(&message, &keys, MessageFormat::Classic)
+            };
+            assert!(thread.spawn(work).unwrap().join().unwrap().is_ok());
+        }
+    }
+}

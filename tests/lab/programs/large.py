@@ -1,0 +1,118 @@
+# Messages of many sizes from a client to its namesake on the other node.
+#   large.py read            prints `NUMBER SIZE DIGEST` of each that arrives, until the last; then `end`
+#   large.py write STYLE     sends them and prints what it sent and what was refused. STYLE: `text`, or `struct`: in a
+#                            field that the sender wants to be compressed
+import base64, hashlib, os, random, socket, struct, sys, time
+
+SIZES = [1, 10, 60, 70, 200]
+
+
+def frame(body):
+    return struct.pack('=iI', len(body), 0xabcd) + body
+
+
+def classic(fields):
+    return frame(b'>>>\n' + b''.join(k.encode() + b'=' + str(v).encode() + b'\n' for k, v in fields) + b'<<<\n\0')
+
+
+def item(kind, name, value):
+    part = b'(%d)%s=%s' % (kind, name.encode(), value)
+    return b'%d:%s,' % (len(part), part)
+
+
+def netstring(items):
+    return b'###\n' + b''.join(items) + b'%%%\n'
+
+
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(30)
+    s.connect('/run/heartbeat/register')
+    s.sendall(classic([('t', 'hbapi-req'), ('reqtype', 'signon'), ('pid', os.getpid()), ('from_id', 'large'), ('uid', 0), ('gid', 0)]))
+    return s
+
+
+def bodies(s):
+    data = b''
+    while True:
+        while len(data) >= 8 and len(data) >= 8 + struct.unpack('=i', data[:4])[0]:
+            length = struct.unpack('=i', data[:4])[0]
+            yield data[8:8 + length]
+            data = data[8 + length:]
+        part = s.recv(1 << 20)
+        if not part:
+            return
+        data += part
+
+
+def field(body, name):
+    """The value of a text field in either form."""
+    for start, end in ((b'\n%s=' % name, b'\n'), (b'(0)%s=' % name, b',')):
+        at = body.find(start)
+        if at >= 0:
+            at += len(start)
+            return body[at:body.index(end, at)]
+    return None
+
+
+def unpacked(body):
+    """The text field `load`, also out of a compressed or a nested field."""
+    at = body.find(b'(4)x=')
+    if at >= 0:
+        import bz2, zlib
+        colon = body.rindex(b':', 0, at)
+        start = colon - 1
+        while start > 0 and body[start - 1:start].isdigit():
+            start -= 1
+        length = int(body[start:colon])
+        packed = body[at + 5:colon + 1 + length]
+        how = field(body, b'_compression_algorithm')
+        return field((bz2 if how == b'bz2' else zlib).decompress(packed), b'load')
+    return field(body, b'load')
+
+
+def content(number, kib, dull):
+    if dull:
+        return (b'%d-' % number) + b'words that repeat ' * (kib * 1024 // 18)
+    data = random.Random(number).randbytes(kib * 768)
+    return base64.b64encode(data).replace(b'=', b'x')
+
+
+def tell(number, load):
+    print(number, len(load), hashlib.md5(load).hexdigest(), flush=True)
+
+
+s = connect()
+if sys.argv[1] == 'read':
+    print('ready', flush=True)
+    for body in bodies(s):
+        if field(body, b't') == b'last':
+            break
+        load = unpacked(body)
+        if load is not None:
+            tell(field(body, b'number').decode(), load)
+    print('end', flush=True)
+else:
+    style, number, sent = sys.argv[2], 0, {}
+    for dull in (True, False):
+        for kib in SIZES:
+            number += 1
+            load = content(number, kib, dull)
+            tell(number, load)
+            if style == 'text':
+                s.sendall(classic([('t', 'large%d' % number), ('dest', sys.argv[3]), ('number', number), ('load', load.decode())]))
+            else:
+                inner = netstring([item(0, 'load', load)])
+                s.sendall(frame(netstring([item(0, 't', b'large%d' % number), item(0, 'dest', sys.argv[3].encode()),
+                                           item(0, 'number', b'%d' % number), item(5, 'x', inner)])))
+            time.sleep(0.3)
+    for _ in range(5):
+        s.sendall(classic([('t', 'last'), ('dest', sys.argv[3])]))
+        time.sleep(1)
+    s.settimeout(0.5)
+    try:
+        for body in bodies(s):
+            if field(body, b'result') == b'badreq':
+                print('refused', field(body, b'reqtype').decode(), field(body, b'info').decode(), flush=True)
+    except socket.timeout:
+        pass
