@@ -46,12 +46,6 @@ fn a_stop_ends_with_its_last_word_ours_ours() {
     run("leaving::quickly_ours_ours", OURS_OURS, quickly);
 }
 
-#[test]
-#[ignore = "lab: run by scripts/test"]
-fn a_stop_ends_with_its_last_word_systole_owner() {
-    run("leaving::quickly_systole_owner", SYSTOLE_OWNER, quickly);
-}
-
 /// The other node has the last words although a third of everything is lost in both directions.
 fn over_a_lossy_network(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds).with_failback("on");

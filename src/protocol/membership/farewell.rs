@@ -1,14 +1,18 @@
 //! The end of a run: the process goes on until every living node has our last words.
 //! Spec: docs/protocol/resources.md, 11; docs/protocol/wire.md, 15.2.
 //!
-//! A word is any numbered message but a status. Every node, legacy or ours, acknowledges about every tenth
-//! number, and an acknowledgement stands for everything before it. So a few status messages in quick
+//! A word is any numbered message but a status. Every node acknowledges about every tenth number, and an acknowledgement stands for everything before it. So a few status messages in quick
 //! succession bring one, and they show a node at once that a word before them was lost: it asks for it again.
 //! Whoever asked for the farewell bounds the wait: a node that does not acknowledge keeps nobody here.
+//!
+//! A legacy node is given all of that time: it takes over by scripts meanwhile, and does not cope with a node that is
+//! started again in the middle of them.
 
 use std::time::Duration;
 
+use super::super::node_table::NodeKind;
 use super::super::output::{Output, ResourceEvent};
+use super::super::status::NodeStatus;
 use super::Membership;
 use crate::clock::{Monotonic, Now};
 
@@ -31,7 +35,7 @@ pub(super) struct Farewell {
 
 impl Membership {
     /// Waits until every living node has our last words, and reports that once as
-    /// [`ResourceEvent::LastWordsReceived`]. Dead nodes are not waited for.
+    /// [`ResourceEvent::LastWordsReceived`]: never beside a legacy node. Dead nodes are not waited for.
     pub fn bid_farewell(&mut self, now: Now, out: &mut Vec<Output>) {
         self.enter(now, out);
         self.farewell = Some(Farewell {
@@ -61,14 +65,21 @@ impl Membership {
         farewell.asked = farewell.asked.saturating_add(1);
         let last = farewell.asked >= ASKS;
         farewell.next = (!last).then(|| now.instant + pace);
-        if !self.have_last_words() {
+        if self.only_ours_live() && !self.have_last_words() {
             self.emit_status(now, out);
         }
     }
 
-    /// Whether every node that is not dead has acknowledged our last word.
+    /// Whether every node that is not dead is ours and has acknowledged our last word.
     fn have_last_words(&self) -> bool {
-        self.nodes.acknowledged_by_all(self.last_seq) >= self.last_word
+        self.only_ours_live() && self.nodes.acknowledged_by_all(self.last_seq) >= self.last_word
+    }
+
+    fn only_ours_live(&self) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.all(|node| {
+            node.kind != NodeKind::Peer || node.status == NodeStatus::Dead || node.is_systole_peer()
+        })
     }
 
     /// Reports the end of the farewell.

@@ -4,7 +4,16 @@ use crate::protocol::output::{Output, ResourceEvent};
 
 /// Two nodes that run for a while; then the first says something.
 fn settled() -> Cluster {
+    of_kinds(&["v1"])
+}
+
+/// The second node has these capabilities.
+fn of_kinds(words: &[&str]) -> Cluster {
     let mut cluster = Cluster::new(&["alpha", "beta"]);
+    let mut identity = identity(98, 1000);
+    identity.capabilities = words.iter().map(ToString::to_string).collect();
+    let settings = settings("beta", &["alpha", "beta"]);
+    cluster.host("beta").core = super::super::Membership::new(&settings, identity, 1);
     cluster.start_all();
     cluster.run_to(10_250);
     cluster.host("alpha").forget();
@@ -77,6 +86,17 @@ fn nothing_is_reported_while_a_living_node_does_not_acknowledge() {
     cluster.run_for(1_500);
     assert_eq!(reported(&mut cluster, since).len(), 1);
     assert!(beta_has_it(&mut cluster));
+}
+
+/// It is in the middle of a takeover by scripts.
+#[test]
+fn a_legacy_node_is_given_all_of_the_time() {
+    let mut cluster = of_kinds(&[]);
+    let since = cluster.now_ms;
+    says_farewell(&mut cluster);
+    cluster.run_for(2_000);
+    assert!(reported(&mut cluster, since).is_empty());
+    assert!(cluster.host("alpha").sent(&[]).len() < 10);
 }
 
 #[test]
