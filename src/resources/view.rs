@@ -144,7 +144,7 @@ impl ResourceState {
         }
     }
 
-    /// Groups that a legacy node says it holds, when nothing is in transition.
+    /// Groups that a legacy node says it holds, or said that it has started, when nothing is in transition.
     pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
         let quiet = self.nice() && self.other.is_pair() && self.run.comm_up() && self.is_stable();
         let legacy = |peer: &Peer| {
@@ -154,7 +154,9 @@ impl ResourceState {
             .other
             .nodes()
             .filter(move |(_, peer)| quiet && legacy(peer));
-        let set = self.other.holds().mirror().without(self.duty.held());
+        let kept = self.other.peers().map(|peer| peer.hands().kept());
+        let claims = kept.fold(self.other.holds(), HoldingSet::with);
+        let set = claims.mirror().without(self.duty.held());
         peers.flat_map(move |(name, _)| {
             let held = self.groups.of(set);
             held.map(move |key| (key, name))

@@ -2,7 +2,8 @@
 
 use crate::notice::Notice;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::questions::AGREEMENT;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::questions::{AGREEMENT, ASK_ON};
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
@@ -43,6 +44,10 @@ impl ResourceState {
         }
         self.timers.clear(Timer::Own);
         self.timers.clear(Timer::AskAgain);
+        if self.other.peers().any(Peer::owes_a_report) {
+            // The wait for it is over. It may be deaf, and hear us at any time.
+            self.timers.set(Timer::AskAgain, self.after(ASK_ON));
+        }
         self.run.waits_no_more();
         self.acquire_local(false);
         self.take_what_was_let_go();

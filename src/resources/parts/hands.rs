@@ -200,6 +200,14 @@ impl InItsHands {
         self.has_started.is_some()
     }
 
+    /// What runs there for good, as far as anybody can see, and is in none of its reports.
+    pub(in crate::resources) const fn kept(&self) -> HoldingSet {
+        match self.now {
+            Hands::Keeps { set } => set,
+            Hands::Empty | Hands::AtWork { .. } | Hands::Restarted { .. } => HoldingSet::NONE,
+        }
+    }
+
     /// It has said so.
     pub(in crate::resources) const fn started(&mut self, set: HoldingSet, done: Position) {
         self.has_started = Some((set, done));
@@ -251,12 +259,12 @@ impl InItsHands {
         given: HoldingSet,
         until: Monotonic,
     ) {
-        let started = self.has_started.take();
         if !runs_on {
-            self.now = Hands::Empty;
+            self.ends();
             return;
         }
-        if let Some((set, _)) = started {
+        // Whether its new process knows of that, its report shows, and people are told.
+        if let Some((set, _)) = self.has_started {
             self.now = self.now.after(Event::KeepsSilent { set });
         }
         self.now = self.now.after(Event::BeginsAnew { given, until });
@@ -446,6 +454,24 @@ mod tests {
         assert_eq!((hands.set(), hands.until()), (L, None));
         assert_eq!(hands.reports(L, at("1.7")), None);
         assert_eq!(hands.set(), NONE);
+    }
+
+    /// It is back before it has reported what it said that it started: on a new run's first report people are
+    /// told, as on a report of the same run.
+    #[test]
+    fn a_new_run_shows_as_well_whether_it_knows_what_it_started() {
+        let at = |text| Position::from_text(text).unwrap();
+        let mut hands = InItsHands::default();
+        hands.started(ALL, at("1.5"));
+        hands.begins_anew(true, NONE, t(60));
+        assert_eq!((hands.set(), hands.kept()), (ALL, ALL));
+        assert_eq!(hands.reports(L, at("2.6")), Some(F));
+        assert_eq!(hands.kept(), F);
+        let mut hands = InItsHands::default();
+        hands.started(L, at("1.5"));
+        hands.begins_anew(false, NONE, t(60));
+        assert_eq!(hands.reports(NONE, at("2.6")), None, "it had died");
+        assert_eq!(hands.kept(), NONE);
     }
 
     #[test]

@@ -531,3 +531,26 @@ fn a_legacy_node_that_answers_no_question_is_told_what_we_hold() {
     let asked = said.iter().rposition(|line| line == "starting");
     assert!(told.is_some() && told < asked, "{said:?}");
 }
+
+/// It hears us again only after the wait for its report is over and our groups run. Nobody else would ask
+/// what it holds.
+#[test]
+fn a_node_that_does_not_report_is_asked_on_and_on() {
+    let mut core = Core::starting(OFF);
+    core.wait(60_000);
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "transition", "its word is missing");
+    core.said();
+    core.wait(60_000);
+    let asked = core
+        .said()
+        .iter()
+        .filter(|line| *line == "starting")
+        .count();
+    assert!(asked >= 10, "{asked}");
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    core.wait(60_000);
+    assert!(!core.said().contains(&"starting".to_owned()));
+}

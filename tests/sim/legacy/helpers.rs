@@ -35,7 +35,13 @@ impl LegacyNode {
     }
 
     pub(super) fn try_shutdown(&mut self, now: Now) {
-        if !self.shutting || self.releasing || !self.comm_up || !self.stable() {
+        if self.shutting && self.stable() {
+            self.give_up_all(now);
+        }
+    }
+
+    pub(super) fn give_up_all(&mut self, now: Now) {
+        if self.releasing || !self.comm_up {
             return;
         }
         self.releasing = true;

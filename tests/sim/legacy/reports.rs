@@ -127,7 +127,12 @@ impl LegacyNode {
         }
         if self.shutting {
             self.other_stable = true;
-            return self.try_shutdown(now);
+            // Nobody is left to agree with. Spec: docs/protocol/resources.md, 10.1, step 5.
+            return if matches!(self.rstate, Phase::Stable | Phase::Shutdown) {
+                self.try_shutdown(now);
+            } else {
+                self.give_up_all(now);
+            };
         }
         self.failback_due = true;
         let peer = self.peer.to_string();
