@@ -122,6 +122,11 @@ impl Owners {
         !self.owned[group].is_empty()
     }
 
+    /// When the newest of its owners began to start it.
+    pub fn newest_since(&self, group: usize) -> Option<Micros> {
+        self.owned[group].values().max().copied()
+    }
+
     /// The groups of a host.
     pub fn of(&self, host: usize) -> Vec<usize> {
         (0..self.owned.len())
