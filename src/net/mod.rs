@@ -7,6 +7,7 @@ pub mod address_script;
 pub mod announce;
 pub mod frames;
 pub mod netlink;
+pub mod news;
 pub mod own_address;
 pub mod own_addresses;
 pub mod placement;

@@ -24,9 +24,11 @@ use crate::net::placement::{
 };
 
 mod conflict;
+mod presence;
 mod removal;
 
 pub use conflict::{Claim, Removed};
+pub use presence::Presence;
 use removal::{remove, stop_with};
 
 /// From here on an announcement is repeated only while the address is still there: it may have been

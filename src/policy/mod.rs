@@ -11,5 +11,6 @@
     )
 )]
 
+pub mod address_guard;
 pub mod ipfail;
 pub mod isolation;

@@ -64,6 +64,19 @@ impl AddressManager {
             .collect())
     }
 
+    /// Another host that has an address which is to go up again in a moment: asks for a twentieth of a second.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or no question could be sent: nothing is known.
+    pub async fn rival(&self, resource: &AddressResource) -> Result<Option<Claim>, AddressError> {
+        let address = resource.address;
+        let (questions, own) = self.questions(std::slice::from_ref(resource)).await?;
+        let claims = probe::ask_quickly(&questions, &own).await;
+        let claims = claims.map_err(|source| AddressError::Probe { address, source })?;
+        let mac = claims.into_values().next();
+        Ok(mac.map(|mac| Claim { address, mac }))
+    }
+
     /// The addresses for which no host answers. An address that cannot be asked for, or only on an
     /// interface without carrier, is not among them.
     ///
@@ -170,7 +183,7 @@ impl AddressManager {
 }
 
 /// All addresses of the host, of the families in `resources`.
-async fn assigned_like(
+pub(super) async fn assigned_like(
     netlink: &Netlink,
     resources: &[AddressResource],
 ) -> Result<Vec<Assigned>, AddressError> {

@@ -1,0 +1,257 @@
+use super::*;
+
+const INTERFACE: &str = "eth0";
+
+fn held() -> Held {
+    (GroupKey::new("a"), IpAddr::from([10, 0, 0, 1]))
+}
+
+fn at(ms: u64) -> Monotonic {
+    Monotonic::from_millis(ms)
+}
+
+fn seen(found: Found) -> Seen {
+    Seen {
+        held: held(),
+        native: true,
+        found,
+    }
+}
+
+fn here() -> Found {
+    Found::Here {
+        spot: spot(),
+        up: true,
+    }
+}
+
+fn spot() -> Spot {
+    Spot {
+        interface: INTERFACE.into(),
+        prefix: 24,
+    }
+}
+
+const fn absent() -> Found {
+    Found::Absent { down: None }
+}
+
+/// A guard that has seen the address where it is to be.
+fn settled(reports: bool) -> AddressGuard {
+    let mut guard = AddressGuard::new(reports);
+    assert_eq!(look(&mut guard, here(), 0), []);
+    guard
+}
+
+fn look(guard: &mut AddressGuard, found: Found, ms: u64) -> Vec<Action> {
+    guard.handle(Event::Looked(vec![seen(found)]), at(ms))
+}
+
+fn tried(guard: &mut AddressGuard, tried: Tried, ms: u64) -> Vec<Action> {
+    guard.handle(Event::Tried(held(), tried), at(ms))
+}
+
+fn try_it() -> Vec<Action> {
+    vec![Action::PutBack(held(), Some(spot()))]
+}
+
+/// The lines for the log.
+fn said(actions: &[Action]) -> Vec<(Severity, &str)> {
+    let say = |action| match action {
+        &Action::Say(severity, ref text) => Some((severity, text.as_str())),
+        _ => None,
+    };
+    actions.iter().filter_map(say).collect()
+}
+
+fn severities(actions: &[Action]) -> Vec<Severity> {
+    said(actions)
+        .iter()
+        .map(|(severity, _)| *severity)
+        .collect()
+}
+
+#[test]
+fn news_call_for_a_look_and_a_healthy_address_for_nothing() {
+    let mut guard = settled(false);
+    assert_eq!(guard.handle(Event::Changed, at(1)), [Action::Look]);
+    let removed = Event::Removed(held().1, Remover::Kernel);
+    assert_eq!(guard.handle(removed, at(1)), [Action::Look]);
+    assert_eq!(look(&mut guard, here(), 2), []);
+    assert_eq!(guard.absent().count(), 0);
+}
+
+#[test]
+fn what_is_gone_is_put_back_once_and_told_once_with_who_removed_it() {
+    let mut guard = settled(false);
+    let remover = Remover::Process {
+        pid: 7,
+        name: "systemd-network".into(),
+    };
+    guard.handle(Event::Removed(held().1, remover), at(1));
+    assert_eq!(look(&mut guard, absent(), 2), try_it());
+    assert_eq!(guard.absent().count(), 1);
+    assert_eq!(look(&mut guard, absent(), 3), [], "a try is under way");
+    let actions = tried(&mut guard, Tried::PutBack, 60);
+    assert_eq!(
+        said(&actions),
+        [(
+            Severity::Warn,
+            "address 10.0.0.1 of group a was gone and is put back: removed by systemd-network (process 7)"
+        )]
+    );
+    assert!(actions.contains(&Action::Note(
+        "puts address 10.0.0.1 of group a back".into(),
+        "removed by systemd-network (process 7)".into()
+    )));
+    assert_eq!(look(&mut guard, here(), 61), []);
+    assert_eq!(guard.absent().count(), 0);
+}
+
+#[test]
+fn the_third_time_in_a_minute_is_critical_and_the_thirty_first_waits() {
+    let mut guard = settled(false);
+    for time in 1..=31_u64 {
+        let ms = time * 1000;
+        assert_eq!(look(&mut guard, absent(), ms), try_it(), "{time}");
+        let actions = tried(&mut guard, Tried::PutBack, ms);
+        let expected = match time {
+            1 | 2 => vec![Severity::Warn],
+            _ => vec![Severity::Warn, Severity::Crit],
+        };
+        assert_eq!(severities(&actions), expected, "{time}");
+        let waits = said(&actions)
+            .iter()
+            .any(|(_, it)| it.contains("every 5 s only"));
+        assert_eq!(waits, time > 30, "{time}");
+    }
+    assert_eq!(look(&mut guard, absent(), 32_000), []);
+    assert_eq!(look(&mut guard, absent(), 36_000), try_it());
+    tried(&mut guard, Tried::PutBack, 36_000);
+    // A minute later nothing of it counts.
+    assert_eq!(look(&mut guard, absent(), 120_000), try_it());
+    let actions = tried(&mut guard, Tried::PutBack, 120_000);
+    assert_eq!(severities(&actions), [Severity::Warn]);
+    assert_eq!(look(&mut guard, absent(), 120_001), try_it());
+}
+
+#[test]
+fn what_another_host_has_is_not_put_back_until_it_is_free() {
+    let mut guard = settled(false);
+    assert_eq!(look(&mut guard, absent(), 0), try_it());
+    let claim = || Tried::Taken("10.0.0.1 is at 02:00:00:00:00:09".into());
+    let actions = tried(&mut guard, claim(), 10);
+    assert_eq!(severities(&actions), [Severity::Crit]);
+    assert!(said(&actions)[0].1.ends_with("is at 02:00:00:00:00:09"));
+    assert_eq!(look(&mut guard, absent(), 2000), []);
+    assert_eq!(guard.absent().count(), 1);
+    // It asks again, and says nothing new.
+    assert_eq!(look(&mut guard, absent(), 6000), try_it());
+    assert_eq!(tried(&mut guard, claim(), 6010), []);
+    assert_eq!(look(&mut guard, absent(), 12_000), try_it());
+    let actions = tried(&mut guard, Tried::PutBack, 12_010);
+    assert_eq!(severities(&actions), [Severity::Warn]);
+}
+
+#[test]
+fn a_frozen_node_and_one_that_only_reports_put_nothing_back() {
+    let mut guard = settled(false);
+    assert_eq!(look(&mut guard, absent(), 0), try_it());
+    assert_eq!(
+        severities(&tried(&mut guard, Tried::Frozen, 1)),
+        [Severity::Warn]
+    );
+    assert_eq!(look(&mut guard, absent(), 6000), try_it());
+    assert_eq!(tried(&mut guard, Tried::Frozen, 6001), []);
+    // A person puts it back.
+    assert_eq!(
+        severities(&look(&mut guard, here(), 7000)),
+        [Severity::Warn]
+    );
+
+    let mut guard = settled(true);
+    assert_eq!(severities(&look(&mut guard, absent(), 1)), [Severity::Warn]);
+    assert_eq!(look(&mut guard, absent(), 6000), []);
+    assert_eq!(guard.absent().count(), 1);
+    assert_eq!(
+        severities(&look(&mut guard, here(), 6001)),
+        [Severity::Warn]
+    );
+}
+
+#[test]
+fn what_the_kernel_refuses_is_told_once_and_tried_with_every_look() {
+    let mut guard = settled(false);
+    for (place, lines) in [(0_u64, 1), (1, 0), (2, 0)] {
+        assert_eq!(look(&mut guard, absent(), place), try_it());
+        let failed = Tried::Failed("no interface".into());
+        assert_eq!(said(&tried(&mut guard, failed, place)).len(), lines);
+    }
+}
+
+#[test]
+fn an_address_on_an_interface_that_is_down_waits_for_it_and_is_announced_then() {
+    let mut guard = settled(false);
+    let down = || Found::Absent {
+        down: Some(INTERFACE.into()),
+    };
+    assert_eq!(severities(&look(&mut guard, down(), 1)), [Severity::Warn]);
+    assert_eq!(look(&mut guard, down(), 6000), []);
+    assert_eq!(look(&mut guard, absent(), 6001), try_it());
+    tried(&mut guard, Tried::PutBack, 6002);
+
+    let lies_down = || Found::Here {
+        spot: spot(),
+        up: false,
+    };
+    assert_eq!(
+        severities(&look(&mut guard, lies_down(), 7000)),
+        [Severity::Warn]
+    );
+    assert_eq!(look(&mut guard, lies_down(), 7001), []);
+    let actions = look(&mut guard, here(), 7002);
+    assert!(actions.contains(&Action::Announce(GroupKey::new("a"))));
+    assert_eq!(severities(&actions), [Severity::Warn]);
+}
+
+#[test]
+fn what_is_not_held_any_more_is_nobodys_business() {
+    let mut guard = settled(false);
+    assert_eq!(look(&mut guard, absent(), 0), try_it());
+    // A stop has come between.
+    assert_eq!(tried(&mut guard, Tried::NotNeeded, 1), []);
+    assert_eq!(guard.handle(Event::Looked(Vec::new()), at(2)), []);
+    assert_eq!(guard.absent().count(), 0);
+    assert_eq!(
+        tried(&mut guard, Tried::PutBack, 3),
+        [],
+        "nothing is known of it"
+    );
+}
+
+#[test]
+fn a_try_that_was_lost_is_made_again() {
+    let mut guard = settled(false);
+    assert_eq!(look(&mut guard, absent(), 0), try_it());
+    assert_eq!(look(&mut guard, absent(), 29_000), []);
+    assert_eq!(look(&mut guard, absent(), 31_000), try_it());
+}
+
+#[test]
+fn what_a_script_handles_is_reported_when_it_was_here() {
+    let script = |found| {
+        Event::Looked(vec![Seen {
+            native: false,
+            ..seen(found)
+        }])
+    };
+    let mut guard = AddressGuard::new(false);
+    // The script may put it somewhere else.
+    assert_eq!(guard.handle(script(absent()), at(0)), []);
+    assert_eq!(guard.absent().count(), 0);
+    assert_eq!(guard.handle(script(here()), at(1)), []);
+    let actions = guard.handle(script(absent()), at(2));
+    assert_eq!(severities(&actions), [Severity::Warn]);
+    assert_eq!(guard.absent().count(), 1);
+    assert_eq!(guard.handle(script(absent()), at(3)), []);
+}
