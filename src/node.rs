@@ -4,6 +4,7 @@
 pub mod resume;
 mod turn;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use turn::Scratch;
@@ -30,6 +31,17 @@ use crate::resources::state::ResourceState;
 /// of `status` and `starting`. A rule that differs from legacy on the wire is used only towards a
 /// node that advertises its word.
 pub const CAPABILITIES: &[&str] = &["v1", YIELD, ECHO];
+
+/// Whether an address that somebody has removed may be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayPutBack {
+    /// Its group does not run here, or is about to change, or addresses are withdrawn.
+    No,
+    /// Its group runs here, and the node is frozen.
+    Frozen,
+    /// Its group runs here.
+    Yes,
+}
 
 /// A node's whole core. Does no I/O and reads no clock.
 #[derive(Debug)]
@@ -239,6 +251,26 @@ impl Node {
     #[must_use]
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         self.resources.start_stands(order)
+    }
+
+    /// Groups that run here and of which an address is gone. It matters for
+    /// [`rscstatus`](Self::rscstatus) alone.
+    pub fn note_absent(&mut self, groups: &BTreeSet<GroupKey>) {
+        self.resources.note_absent(groups);
+    }
+
+    /// Whether an address of a group that runs here, and is gone, may be put back. Call after
+    /// [`handle`](Self::handle) with [`Event::Tick`], so that everything due has been applied.
+    #[must_use]
+    pub fn may_put_back(&self, group: &GroupKey) -> MayPutBack {
+        let withdrawn = self.isolation.as_ref().is_some_and(Isolation::is_withdrawn);
+        if withdrawn || !self.resources.keeps(group) {
+            MayPutBack::No
+        } else if self.resources.frozen() {
+            MayPutBack::Frozen
+        } else {
+            MayPutBack::Yes
+        }
     }
 
     /// Whether the node is frozen for maintenance: it starts and stops nothing.

@@ -1,5 +1,7 @@
 //! What others ask of the core: for clients, for an operator, and for a successor.
 
+use std::collections::BTreeSet;
+
 use crate::protocol::event::OrderId;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
@@ -78,6 +80,24 @@ impl ResourceState {
         self.setup.manages() && !self.freeze.is_on() && !self.stopping() && self.other.is_pair()
     }
 
+    /// Groups that run here and of which an address is gone, as far as is known: all of them.
+    pub fn note_absent(&mut self, groups: &BTreeSet<GroupKey>) {
+        self.groups.note_absent(groups);
+    }
+
+    /// Whether a group runs here, and nothing is being done or still to be done about it: what is missing of
+    /// it was taken away by somebody else.
+    #[must_use]
+    pub fn keeps(&self, key: &GroupKey) -> bool {
+        self.setup.manages()
+            && self.groups.runs_untouched(key)
+            && self.run.phase() != Phase::Shutdown
+            && !self.isolation.is_on()
+            && !self.stopping()
+            && !self.contested()
+            && !self.other.runs(key)
+    }
+
     /// Whether everything is being released, for whatever reason: no address comes back.
     #[must_use]
     pub fn gives_everything_up(&self) -> bool {
@@ -114,13 +134,14 @@ impl ResourceState {
     }
 
     /// What `cl_status rscstatus` answers. Groups that do not start are held, as in legacy; not so
-    /// those that are left alone because another host has their addresses.
+    /// those that are left alone because another host has their addresses, and those that run without an
+    /// address that somebody has removed.
     #[must_use]
     pub fn rscstatus(&self) -> &'static str {
         if self.is_stable() {
             self.duty
                 .held()
-                .without(self.groups.done_by_others())
+                .without(self.groups.not_served_here())
                 .word()
         } else {
             "transition"

@@ -45,6 +45,8 @@ struct Row {
     given: bool,
     /// `auto_failback legacy`: it was asked for.
     asked: Option<Asked>,
+    /// It runs, and an address of it is gone.
+    absent: bool,
 }
 
 /// Where a group is by the last change of haresources.
@@ -89,6 +91,7 @@ impl GroupTable {
             place: Place::Usual,
             given: false,
             asked: None,
+            absent: false,
         };
         let rows = groups.iter().map(|group| (group.key.clone(), row(group)));
         Self {

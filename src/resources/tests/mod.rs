@@ -11,6 +11,7 @@ mod hands;
 mod handshake;
 mod home;
 mod house;
+mod kept;
 mod late;
 mod left_open;
 mod legacy_model;

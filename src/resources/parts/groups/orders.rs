@@ -24,6 +24,13 @@ impl GroupTable {
         !self.runs(key) && !self.work.concerns(key)
     }
 
+    /// Whether the group runs, and no order for it is in flight or still to come.
+    pub(in crate::resources) fn runs_untouched(&self, key: &GroupKey) -> bool {
+        self.rows.get(key).is_some_and(|row| row.runs)
+            && !self.work.is_busy_with(key)
+            && !self.work.concerns(key)
+    }
+
     /// The groups that run, work in flight and starts to come included, by their keys.
     pub(in crate::resources) fn taken(&self) -> impl Iterator<Item = &GroupKey> {
         self.rows.keys().filter(|key| self.takes(key))

@@ -1,6 +1,8 @@
 //! Groups that are held and do not run here: when each is tried again, and which are given away for that.
 //! What follows from a failure is in [`Trouble`].
 
+use std::collections::BTreeSet;
+
 use crate::clock::Monotonic;
 use crate::protocol::group::GroupKey;
 use crate::resources::holding::HoldingSet;
@@ -126,12 +128,30 @@ impl GroupTable {
         self.trouble(key).is_some_and(Trouble::is_address_taken)
     }
 
+    /// Groups that run, and of which an address is gone: all of them.
+    pub(in crate::resources) fn note_absent(&mut self, groups: &BTreeSet<GroupKey>) {
+        for (key, row) in &mut self.rows {
+            row.absent = groups.contains(key);
+        }
+    }
+
     /// What of our duty another host does: the halves of which every group was refused because its
     /// address is taken, and all of it when nothing else is there to run.
     pub(in crate::resources) fn done_by_others(&self) -> HoldingSet {
+        self.halves_of(|key| self.has_address_taken(key))
+    }
+
+    /// The same, and what runs without an address that somebody has removed: nobody is served with it here.
+    pub(in crate::resources) fn not_served_here(&self) -> HoldingSet {
+        let absent = |key: &GroupKey| self.rows.get(key).is_some_and(|row| row.absent);
+        self.halves_of(|key| self.has_address_taken(key) || absent(key))
+    }
+
+    /// The halves of which this is true for every group, and all when it is for every group there is.
+    fn halves_of(&self, is_so: impl Fn(&GroupKey) -> bool) -> HoldingSet {
         let all_of = |set| {
             let mut keys = self.of(set).peekable();
-            keys.peek().is_some() && keys.all(|key| self.has_address_taken(key))
+            keys.peek().is_some() && keys.all(&is_so)
         };
         if all_of(HoldingSet::ALL) {
             return HoldingSet::ALL;
