@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::actors::address_guard::AskAbsent;
 use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::messages::{AskMaintenance, AskNode};
 #[cfg(debug_assertions)]
@@ -45,6 +46,8 @@ pub struct ControlTargets {
     pub node: Recipient<AskNode>,
     /// The same.
     pub decisions: Recipient<AskMaintenance>,
+    /// The address guard, if there is one.
+    pub absent: Option<Recipient<AskAbsent>>,
 }
 
 /// Listens on the control socket.
@@ -235,7 +238,16 @@ fn fail(actor: Option<&str>, with: Fault) -> Reply {
 
 async fn view(targets: &ControlTargets) -> Reply {
     let node = timeout(NODE_LIMIT, targets.node.send(AskNode)).await;
-    let groups = targets.groups.send(AskGroups).await.unwrap_or_default();
+    let mut groups = targets.groups.send(AskGroups).await.unwrap_or_default();
+    if let Some(guard) = &targets.absent {
+        let absent = timeout(NODE_LIMIT, guard.send(AskAbsent)).await;
+        let absent = absent.ok().and_then(Result::ok).unwrap_or_default();
+        for group in &mut groups {
+            let addresses = absent.get(&GroupKey::new(&group.key));
+            let addresses = addresses.into_iter().flatten();
+            group.absent = addresses.map(ToString::to_string).collect();
+        }
+    }
     Reply::View(View {
         node: node.ok().and_then(Result::ok),
         groups,

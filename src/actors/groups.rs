@@ -19,7 +19,9 @@ use crate::clients::control::{GroupAnswer, GroupView};
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 
+mod kept;
 mod unanswered;
+pub use kept::AskAllKept;
 pub use unanswered::{LookForOwners, Unanswered};
 
 /// Waiting helper programs per group; the control socket admits hardly more connections.
@@ -108,10 +110,12 @@ impl GroupsActor {
             let (context, loaded) = (Arc::clone(context), group.clone());
             let (back, core) = (ctx.address().downgrade().recipient(), core.clone());
             let policy = RestartPolicy::new(format!("group {}", group.key));
-            let actor = supervise(&Arbiter::current(), policy, move |_| {
-                ResourceGroupActor::new(context, loaded, back, core)
-            });
             let runs = running.contains(&group.key);
+            // What an earlier process had in hand gets an order first.
+            let settled = runs && !context.unfinished.contains(&group.key);
+            let actor = supervise(&Arbiter::current(), policy, move |_| {
+                ResourceGroupActor::new(context, loaded, back, core).running(settled)
+            });
             places.insert(group.key.clone(), entries.len());
             entries.push(Entry {
                 group: group.clone(),
@@ -309,6 +313,7 @@ impl Handler<AskGroups> for GroupsActor {
             last: entry.last.clone(),
             said: entry.said.clone(),
             unanswered: entry.looks.told() && !entry.is_ours(),
+            absent: Vec::new(),
         };
         self.entries.iter().map(view).collect()
     }

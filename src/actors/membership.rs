@@ -17,9 +17,9 @@ use tracing::{debug, error, trace, warn};
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
-    AskCluster, AskMaintenance, AskNode, ClientsStopped, GroupCommand, GroupDone,
-    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteDecision, Outgoing,
-    Received, RootEvent, RunHook, StopRequested, Transmit, UpdateKeys,
+    AskCluster, AskMaintenance, AskNode, AskPutBack, ClientsStopped, GroupCommand, GroupDone,
+    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteAbsent, NoteDecision,
+    Outgoing, Received, RootEvent, RunHook, StopRequested, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::NodeReport;
@@ -663,6 +663,24 @@ impl Handler<MayStart> for MembershipActor {
         self.step(Event::Tick, ctx);
         let order = self.kept.own_number(order);
         MessageResult(Some(self.node.start_stands(order)))
+    }
+}
+
+impl Handler<AskPutBack> for MembershipActor {
+    type Result = MessageResult<AskPutBack>;
+
+    fn handle(&mut self, AskPutBack(group): AskPutBack, ctx: &mut Self::Context) -> Self::Result {
+        // Who was stopped or starved learns it here, before the address is up.
+        self.step(Event::Tick, ctx);
+        MessageResult(Some(self.node.may_put_back(&group)))
+    }
+}
+
+impl Handler<NoteAbsent> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, NoteAbsent(groups): NoteAbsent, _: &mut Self::Context) {
+        self.node.note_absent(&groups);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages between actors that belong to no single one of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
@@ -8,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::actors::backlog::Slot;
 use crate::clients::control::NodeReport;
+use crate::node::MayPutBack;
 use crate::node::resume::Duty;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
@@ -67,6 +69,17 @@ pub struct GroupCommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "Option<bool>")]
 pub struct MayStart(pub OrderId);
+
+/// Asks whether an address of a group that somebody has removed may be put back. `None`: membership is
+/// being restarted.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "Option<MayPutBack>")]
+pub struct AskPutBack(pub GroupKey);
+
+/// Groups that run here and of which an address is gone: all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct NoteAbsent(pub BTreeSet<GroupKey>);
 
 /// Take a group's service addresses away without stopping it, or put them back. Nothing answers.
 #[derive(Debug, Clone, Message)]

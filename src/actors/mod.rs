@@ -1,5 +1,6 @@
 //! Thin supervised actors around the core.
 
+pub mod address_guard;
 pub mod backlog;
 pub mod clients;
 pub mod codecs;

@@ -7,6 +7,7 @@
 mod bare;
 mod care;
 mod context;
+mod kept;
 mod log;
 mod native;
 mod operation;
@@ -25,6 +26,7 @@ use tracing::{Instrument, error_span, warn};
 
 pub use care::{AskUnanswered, Care, CarefulStart};
 pub use context::{GroupContext, stops_for_ever};
+pub use kept::{AskKept, KeptAddress, PutBack};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 pub use outcomes::Outcomes;
 
@@ -67,6 +69,9 @@ pub struct ResourceGroupActor {
     turn: Arc<Mutex<()>>,
     work: Work,
     cared: care::Cared,
+    kept: kept::Kept,
+    /// It runs on from an earlier life, and has had no order since.
+    ran_before: bool,
     clock: Clock,
 }
 
@@ -94,8 +99,17 @@ impl ResourceGroupActor {
             turn: Arc::new(Mutex::new(())),
             work: Work::None,
             cared: care::Cared::default(),
+            kept: kept::Kept::default(),
+            ran_before: false,
             clock: Clock::start(),
         }
+    }
+
+    /// The group runs on from an earlier life. Call before it is started.
+    #[must_use]
+    pub fn running(mut self, runs: bool) -> Self {
+        self.ran_before = runs;
+        self
     }
 
     fn group_run(&self) -> GroupRun {
@@ -133,6 +147,8 @@ impl ResourceGroupActor {
         }
         drop(outcome);
         self.drop_question(ctx);
+        self.ran_before = false;
+        self.kept.ends();
         self.stopped = command.what == GroupOrder::Stop;
         if !self.stopped {
             self.bare.set(false);
@@ -204,6 +220,9 @@ impl ResourceGroupActor {
             act.work = Work::None;
             act.current = None;
             act.next(ctx);
+            if act.is_idle() && act.last_outcome() == Some(GroupOutcome::Started) {
+                act.begin_to_keep(ctx);
+            }
         }));
     }
 }
@@ -213,6 +232,9 @@ impl Actor for ResourceGroupActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.next(ctx);
+        if self.ran_before || self.last_outcome() == Some(GroupOutcome::Started) && self.is_idle() {
+            self.begin_to_keep(ctx);
+        }
     }
 }
 

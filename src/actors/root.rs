@@ -51,14 +51,15 @@ use crate::actors::medium::MediumActor;
 use crate::actors::medium::serial::{DRAIN, Drain, SerialActor};
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
-    ClientsStopped, GroupCommand, GroupDone, LoadAverage, MayStart, MoveAddresses, RootEvent,
-    RunHook, StopRequested, TellAgain,
+    AskPutBack, ClientsStopped, GroupCommand, GroupDone, LoadAverage, MayStart, MoveAddresses,
+    RootEvent, RunHook, StopRequested, TellAgain,
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::ha_log::HaLog;
+use crate::node::MayPutBack;
 use crate::notice::Severity;
 use crate::os::paths::Paths;
 use crate::os::sd_notify;
@@ -352,6 +353,18 @@ impl Handler<MayStart> for RootActor {
     fn handle(&mut self, asked: MayStart, _: &mut Self::Context) -> Self::Result {
         if self.releasing.is_some() {
             return Box::pin(async { Some(false) });
+        }
+        let answer = self.membership.send(asked);
+        Box::pin(async { answer.await.ok().flatten() })
+    }
+}
+
+impl Handler<AskPutBack> for RootActor {
+    type Result = ResponseFuture<Option<MayPutBack>>;
+
+    fn handle(&mut self, asked: AskPutBack, _: &mut Self::Context) -> Self::Result {
+        if self.releasing.is_some() || self.stopping {
+            return Box::pin(async { Some(MayPutBack::No) });
         }
         let answer = self.membership.send(asked);
         Box::pin(async { answer.await.ok().flatten() })

@@ -87,6 +87,10 @@ fn state_of(group: &GroupView) -> String {
         return "NOBODY ANSWERS for its addresses, although the other node holds it: systole why"
             .to_owned();
     }
+    if !group.absent.is_empty() && !group.busy {
+        let addresses = group.absent.join(", ");
+        return format!("ADDRESS GONE: {addresses} is not on this host: systole why");
+    }
     match (&group.last, group.busy) {
         (_, true) => format!("{wanted} under way"),
         (None, false) => "not ours".to_owned(),

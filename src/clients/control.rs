@@ -225,6 +225,9 @@ pub struct GroupView {
     /// A legacy node says that it holds it, and nobody on the network answers for its addresses.
     #[serde(default)]
     pub unanswered: bool,
+    /// Its addresses that are not on this host although it runs here.
+    #[serde(default)]
+    pub absent: Vec<String>,
 }
 
 impl NodeReport {

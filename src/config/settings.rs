@@ -34,6 +34,18 @@ pub enum StrayAddresses {
     Ignore,
 }
 
+/// What happens when somebody removes a service address of a group that runs here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressGuard {
+    /// It is put back.
+    #[default]
+    On,
+    /// It is reported.
+    Report,
+    /// Nobody looks.
+    Off,
+}
+
 /// Which media of ha.cf must open for a node to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaRequired {
@@ -86,6 +98,8 @@ pub struct Settings {
     pub address_probe: bool,
     /// What happens to service addresses whose group is not held.
     pub stray_addresses: StrayAddresses,
+    /// What happens when somebody removes a service address of a group that runs here.
+    pub address_guard: AddressGuard,
     /// Whether a node that receives neither its peer nor a ping node releases its resources.
     pub isolation_release: bool,
     /// Which media must open at a start.
@@ -104,6 +118,7 @@ impl Default for Settings {
             ipfail: false,
             address_probe: true,
             stray_addresses: StrayAddresses::Remove,
+            address_guard: AddressGuard::On,
             isolation_release: false,
             media_required: MediaRequired::Any,
             accept_without: Vec::new(),
@@ -198,6 +213,17 @@ pub const SETTINGS: &[SettingDoc] = &[
                  beside the owner",
     },
     SettingDoc {
+        key: "address_guard",
+        values: "`\"on\"`, `\"report\"`, `\"off\"`",
+        default: "\"on\"",
+        about: "What happens when a person or a program removes a service address of a group that runs \
+                here: `on` puts it back within a tenth of a second, announces it and logs who removed \
+                it; `report` logs it only. An address that another host has by then is not put back. \
+                Legacy never looks. See `docs/addresses.md`",
+        safety: "`report` and `off`: nobody serves the address until a person puts it back. To remove a \
+                 held address for a while with `on`: `systole freeze` first",
+    },
+    SettingDoc {
         key: "isolation_release",
         values: "`\"on\"`, `\"off\"`",
         default: "\"off\"",
@@ -242,6 +268,7 @@ struct Raw {
     ipfail: Option<String>,
     address_probe: Option<String>,
     stray_addresses: Option<String>,
+    address_guard: Option<String>,
     isolation_release: Option<String>,
     media_required: Option<String>,
     accept_without: Option<Vec<String>>,
@@ -363,6 +390,21 @@ impl Settings {
                         key: "stray_addresses",
                         value: word,
                         expected: "\"remove\", \"report\" or \"ignore\"",
+                    });
+                }
+            };
+        }
+        if let Some(word) = raw.address_guard {
+            settings.address_guard = match word.as_str() {
+                "on" => AddressGuard::On,
+                "report" => AddressGuard::Report,
+                "off" => AddressGuard::Off,
+                _ => {
+                    return Err(SettingsError::Value {
+                        file: file.to_owned(),
+                        key: "address_guard",
+                        value: word,
+                        expected: "\"on\", \"report\" or \"off\"",
                     });
                 }
             };
@@ -490,6 +532,7 @@ mod tests {
             ("address_probe = 1", "address_probe"),
             ("address_probe = \"maybe\"", "address_probe"),
             ("stray_addresses = \"maybe\"", "stray_addresses"),
+            ("address_guard = \"move\"", "address_guard"),
             ("media_required = \"most\"", "media_required"),
             (
                 "accept_without = [\"fencing\"]",

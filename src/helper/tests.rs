@@ -284,6 +284,7 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             groups: cluster.groups.clone().recipient(),
             node: Membership.start().recipient(),
             decisions: Membership.start().recipient(),
+            absent: None,
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

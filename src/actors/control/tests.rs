@@ -69,6 +69,7 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
         groups: cluster.groups.clone().recipient(),
         node: membership.clone().recipient(),
         decisions: membership.recipient(),
+        absent: None,
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {

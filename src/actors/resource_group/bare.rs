@@ -25,7 +25,7 @@ impl Bare {
         self.0.store(bare, Ordering::SeqCst);
     }
 
-    fn is_set(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }

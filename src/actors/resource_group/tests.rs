@@ -145,6 +145,10 @@ impl FakeAddresses {
         self.up.lock().expect("lock").iter().cloned().collect()
     }
 
+    pub(crate) fn drop_all(&self) {
+        self.up.lock().expect("lock").clear();
+    }
+
     pub(crate) fn put(&self, address: &str) {
         self.up.lock().expect("lock").insert(address.to_owned());
     }

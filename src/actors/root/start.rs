@@ -13,6 +13,7 @@ use super::restart::Restart;
 use super::run::Ended;
 use super::successor::Successor;
 use super::{ClientsAsked, RootActor, care, held, pulse};
+use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
 use crate::actors::fifo::FifoActor;
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::config::remembered::Answers;
+use crate::config::settings::AddressGuard;
 use crate::ha_log::HaLog;
 use crate::net::address::names_address;
 use crate::net::service_address::AddressManager;
@@ -209,6 +211,7 @@ impl RootActor {
                 ping::start(&cluster.handle(), setup)
             })
             .collect();
+        let manager = addresses.clone();
         let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
         context.unfinished = unfinished;
         context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
@@ -217,6 +220,19 @@ impl RootActor {
         let core = own.downgrade().recipient();
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
             GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done, &core)
+        });
+        let guard = (!only_releases && address_guard_is_wanted(&config)).then(|| {
+            let targets = GuardTargets {
+                groups: groups.clone(),
+                core: own.downgrade().recipient(),
+                decisions: membership.clone().recipient(),
+                absent: membership.clone().recipient(),
+            };
+            let reports = config.settings.address_guard == AddressGuard::Report;
+            let probes = config.settings.address_probe;
+            supervise(&here, RestartPolicy::new("address guard"), move |_| {
+                AddressGuardActor::new(manager, targets, reports, probes)
+            })
         });
         let died = own.downgrade().recipient();
         let clients = Clients::new(&config, &paths, log.debug(), &accounts, &died);
@@ -233,6 +249,7 @@ impl RootActor {
             groups: groups.clone().recipient(),
             node: membership.clone().recipient(),
             decisions: membership.clone().recipient(),
+            absent: guard.map(Addr::recipient),
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {
@@ -307,6 +324,14 @@ impl RootActor {
             releasing: None,
         }
     }
+}
+
+/// Whether there is an address to be guarded.
+fn address_guard_is_wanted(config: &Config) -> bool {
+    let mut words = config.groups.iter().flat_map(|group| &group.resources);
+    config.manage_resources
+        && config.settings.address_guard != AddressGuard::Off
+        && words.any(|word| names_address(word))
 }
 
 /// Where heartbeats are noted for the guardian. Without it, that counts from the daemon's death.

@@ -1,0 +1,426 @@
+//! Keeps the service addresses of this node where they are to be: hears from the kernel that one is gone, looks,
+//! asks, and puts it back. What is to be done is decided in
+//! [`policy::address_guard`](crate::policy::address_guard).
+//!
+//! It lives on the main thread, never on that of the heartbeats. Before an address is put back it asks, in this
+//! order: the core, whether the group is held and nothing is to be done about it; the network, for a twentieth
+//! of a second, whether another host has the address; the core once more; the group, whether it has an order in
+//! hand. What the group is ordered from then on comes behind it and removes it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use actix::WeakRecipient;
+use actix::prelude::*;
+use futures_util::stream;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::actors::groups::{AskAllKept, GroupsActor};
+use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision};
+use crate::actors::resource_group::{Care, KeptAddress, PutBack};
+use crate::clock::Clock;
+use crate::net::address::AddressResource;
+use crate::net::news::{News, Subscription};
+use crate::net::service_address::{AddressManager, Presence};
+use crate::node::MayPutBack;
+use crate::notice::{self, Speaker};
+use crate::policy::address_guard::{
+    AGAIN, Action, AddressGuard, Event, Found, Held, Remover, Seen, Spot, Tried,
+};
+use crate::protocol::group::GroupKey;
+
+/// Pause between two looks that no news calls for.
+const TURN: Duration = AGAIN;
+
+/// Shortest pause between two looks: a host may change many addresses at once.
+const REST: Duration = Duration::from_millis(10);
+
+/// Pause before the subscription is renewed.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// How long the core may take to answer: one that does not answer allows nothing.
+const CORE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Greater numbers name no process.
+const MAX_PID: u32 = 4_194_304;
+
+/// Programs that remove addresses they have not set, and what is there while they run.
+const MANAGERS: [(&str, &str); 3] = [
+    ("systemd-networkd", "/run/systemd/netif"),
+    ("NetworkManager", "/run/NetworkManager"),
+    ("ifupdown", "/run/network/ifstate"),
+];
+
+/// Asks which addresses of groups that run here are not on this host. Looks.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "BTreeMap<GroupKey, Vec<IpAddr>>")]
+pub struct AskAbsent;
+
+/// Whom the guard asks and tells.
+#[derive(Clone)]
+pub struct GuardTargets {
+    /// The groups.
+    pub groups: Addr<GroupsActor>,
+    /// Whether an address may be put back.
+    pub core: WeakRecipient<AskPutBack>,
+    /// What was done, for whoever asks.
+    pub decisions: Recipient<NoteDecision>,
+    /// Of which groups addresses are gone.
+    pub absent: Recipient<NoteAbsent>,
+}
+
+/// Guards the addresses of one node.
+pub struct AddressGuardActor {
+    guard: AddressGuard,
+    addresses: AddressManager,
+    targets: GuardTargets,
+    /// Whether the network may be asked.
+    probes: bool,
+    clock: Clock,
+    looking: bool,
+    again: bool,
+    /// What the core was told last.
+    told: BTreeSet<GroupKey>,
+}
+
+/// What the subscription gives.
+struct Heard(Vec<News>);
+
+impl AddressGuardActor {
+    /// A guard that knows nothing yet. `reports`: it puts nothing back. `probes`: the network is asked first.
+    #[must_use]
+    pub fn new(
+        addresses: AddressManager,
+        targets: GuardTargets,
+        reports: bool,
+        probes: bool,
+    ) -> Self {
+        Self {
+            guard: AddressGuard::new(reports),
+            addresses,
+            targets,
+            probes,
+            clock: Clock::start(),
+            looking: false,
+            again: false,
+            told: BTreeSet::new(),
+        }
+    }
+
+    fn subscribe(&mut self, ctx: &mut Context<Self>) {
+        match Subscription::open() {
+            Ok(subscription) => {
+                ctx.add_stream(stream::unfold(subscription, |subscription| async {
+                    match subscription.next().await {
+                        Ok(news) => Some((Heard(news), subscription)),
+                        Err(error) => {
+                            warn!(%error, "no reports from the kernel: service addresses are looked at every 5 s");
+                            None
+                        }
+                    }
+                }));
+                // What came before.
+                self.event(Event::Changed, ctx);
+            }
+            Err(error) => {
+                warn!(%error, "no reports from the kernel: service addresses are looked at every 5 s");
+                ctx.run_later(TURN, Self::subscribe);
+            }
+        }
+    }
+
+    fn turn(&mut self, ctx: &mut Context<Self>) {
+        if !self.told.is_empty() {
+            // Membership may have begun anew.
+            let told = self.told.clone();
+            self.targets.absent.do_send(NoteAbsent(told));
+        }
+        self.event(Event::Changed, ctx);
+        ctx.run_later(TURN, Self::turn);
+    }
+
+    fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let actions = self.guard.handle(event, self.clock.now().instant);
+        // One message announces all.
+        let announces = actions.iter().any(|it| matches!(it, Action::Announce(_)));
+        for action in actions {
+            self.perform(action, ctx);
+        }
+        if announces {
+            self.targets.groups.do_send(Care::Announce);
+        }
+        self.tell_absent();
+    }
+
+    fn perform(&mut self, action: Action, ctx: &mut Context<Self>) {
+        match action {
+            Action::Look => self.look(ctx),
+            Action::PutBack(held, spot) => self.put_back(held, spot, ctx),
+            Action::Announce(_) => {}
+            Action::Say(severity, text) => notice::say(Speaker::Daemon, severity, &text),
+            Action::Note(what, cause) => {
+                self.targets.decisions.do_send(NoteDecision { what, cause })
+            }
+        }
+    }
+
+    /// The core says of a group whose addresses are gone that it is not all there.
+    fn tell_absent(&mut self) {
+        let absent: BTreeSet<GroupKey> = self.guard.absent().map(|(key, _)| key.clone()).collect();
+        if absent != self.told {
+            self.told.clone_from(&absent);
+            self.targets.absent.do_send(NoteAbsent(absent));
+        }
+    }
+
+    /// One look at a time; what comes meanwhile calls for one more.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.looking, true) {
+            self.again = true;
+            return;
+        }
+        let look = self.seen();
+        ctx.spawn(look.into_actor(self).map(|seen, act, ctx| {
+            if let Some(seen) = seen {
+                act.event(Event::Looked(seen), ctx);
+            }
+            ctx.run_later(REST, |act, ctx| {
+                act.looking = false;
+                if std::mem::take(&mut act.again) {
+                    act.look(ctx);
+                }
+            });
+        }));
+    }
+
+    /// What is held and what of it is there. `None`: nothing is known.
+    fn seen(&self) -> impl Future<Output = Option<Vec<Seen>>> + 'static {
+        let (groups, addresses) = (self.targets.groups.clone(), self.addresses.clone());
+        let spots: BTreeMap<Held, Spot> = self.guard.spots().collect();
+        async move {
+            let mut kept = groups.send(AskAllKept).await.ok()?;
+            let mut found = presence(&addresses, &kept, &spots).await?;
+            if found.iter().any(|it| matches!(it, Found::Absent { .. })) {
+                // A stop may have removed it while we looked.
+                let still = groups.send(AskAllKept).await.ok()?;
+                let both = kept.into_iter().zip(found);
+                (kept, found) = both.filter(|(it, _)| still.contains(it)).unzip();
+            }
+            let seen = kept.into_iter().zip(found).map(|(kept, found)| Seen {
+                held: (kept.group, kept.resource.address),
+                native: kept.native,
+                found,
+            });
+            Some(seen.collect())
+        }
+    }
+
+    fn put_back(&mut self, held: Held, spot: Option<Spot>, ctx: &mut Context<Self>) {
+        let (targets, addresses) = (self.targets.clone(), self.addresses.clone());
+        let probes = self.probes;
+        let work = async move {
+            let tried = put_back(&targets, &addresses, probes, &held, spot).await;
+            (held, tried)
+        };
+        ctx.spawn(work.into_actor(self).map(|(held, tried), act, ctx| {
+            if tried == Tried::PutBack && act.probes {
+                // A host that answers late.
+                act.targets.groups.do_send(Care::Check);
+            }
+            act.event(Event::Tried(held, tried), ctx);
+            act.look(ctx);
+        }));
+    }
+}
+
+/// What is there of the addresses. `None`: the kernel does not answer.
+async fn presence(
+    addresses: &AddressManager,
+    kept: &[KeptAddress],
+    spots: &BTreeMap<Held, Spot>,
+) -> Option<Vec<Found>> {
+    let resources: Vec<AddressResource> = kept.iter().map(|it| it.resource.clone()).collect();
+    let looked = addresses.presence(&resources).await;
+    let looked = looked.inspect_err(|error| debug!(%error, "the addresses cannot be looked at"));
+    let mut found = Vec::with_capacity(kept.len());
+    for (kept, presence) in kept.iter().zip(looked.ok()?) {
+        found.push(match presence {
+            Presence::Here {
+                interface,
+                prefix,
+                up,
+            } => Found::Here {
+                spot: Spot { interface, prefix },
+                up,
+            },
+            Presence::Absent { down: Some(down) } => Found::Absent { down: Some(down) },
+            // An interface that is down has no routes, which say where the address belongs.
+            Presence::Absent { down: None } => {
+                let spot = spots.get(&(kept.group.clone(), kept.resource.address));
+                let down = match spot.filter(|_| kept.resource.interface.is_none()) {
+                    Some(spot) => is_down(addresses, &kept.resource, spot).await,
+                    None => None,
+                };
+                Found::Absent { down }
+            }
+        });
+    }
+    Some(found)
+}
+
+/// The interface where it was, if that is down.
+async fn is_down(
+    addresses: &AddressManager,
+    resource: &AddressResource,
+    spot: &Spot,
+) -> Option<String> {
+    let there = AddressResource {
+        interface: Some(spot.interface.clone()),
+        prefix: Some(spot.prefix),
+        ..resource.clone()
+    };
+    let looked = addresses.presence(&[there]).await.ok()?;
+    match looked.into_iter().next()? {
+        Presence::Absent { down } => down,
+        Presence::Here { .. } => None,
+    }
+}
+
+/// Asks, and puts the address back when nothing speaks against it.
+async fn put_back(
+    targets: &GuardTargets,
+    addresses: &AddressManager,
+    probes: bool,
+    held: &Held,
+    spot: Option<Spot>,
+) -> Tried {
+    let (group, address) = held;
+    if let Some(no) = core_forbids(targets, group).await {
+        return no;
+    }
+    if probes {
+        let kept = targets.groups.send(AskAllKept).await.unwrap_or_default();
+        let kept = kept
+            .into_iter()
+            .find(|it| it.group == *group && it.resource.address == *address);
+        let Some(kept) = kept else {
+            return Tried::NotNeeded;
+        };
+        match addresses
+            .rival(&asked_from(kept.resource, spot.as_ref()))
+            .await
+        {
+            Ok(Some(claim)) => return Tried::Taken(claim.to_string()),
+            Ok(None) => {}
+            Err(error) => debug!(%error, "the network is not asked"),
+        }
+        if let Some(no) = core_forbids(targets, group).await {
+            return no;
+        }
+    }
+    let order = PutBack {
+        group: group.clone(),
+        address: *address,
+        spot,
+    };
+    let tried = targets.groups.send(order).await;
+    tried.unwrap_or(Tried::NotNeeded)
+}
+
+/// The question goes out where the address was.
+fn asked_from(resource: AddressResource, spot: Option<&Spot>) -> AddressResource {
+    let Some(spot) = spot.filter(|_| resource.interface.is_none()) else {
+        return resource;
+    };
+    AddressResource {
+        interface: Some(spot.interface.clone()),
+        prefix: resource.prefix.or(Some(spot.prefix)),
+        ..resource
+    }
+}
+
+/// Why the core does not want it back.
+async fn core_forbids(targets: &GuardTargets, group: &GroupKey) -> Option<Tried> {
+    let Some(core) = targets.core.upgrade() else {
+        return Some(Tried::NotNeeded);
+    };
+    let answer = timeout(CORE_LIMIT, core.send(AskPutBack(group.clone()))).await;
+    match answer.ok().and_then(Result::ok).flatten() {
+        Some(MayPutBack::Yes) => None,
+        Some(MayPutBack::Frozen) => Some(Tried::Frozen),
+        Some(MayPutBack::No) | None => Some(Tried::NotNeeded),
+    }
+}
+
+/// Who sent the request with which an address was removed.
+fn remover(port: u32) -> Remover {
+    if port == 0 {
+        return Remover::Kernel;
+    }
+    if port > MAX_PID {
+        let here = MANAGERS.iter().filter(|(_, path)| Path::new(path).exists());
+        return Remover::Unknown {
+            suspects: here.map(|(name, _)| *name).collect(),
+        };
+    }
+    match fs::read_to_string(format!("/proc/{port}/comm")) {
+        Ok(name) => Remover::Process {
+            pid: port,
+            name: name.trim().to_owned(),
+        },
+        Err(_) => Remover::Ended { pid: port },
+    }
+}
+
+impl Actor for AddressGuardActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.subscribe(ctx);
+        ctx.run_later(TURN, Self::turn);
+    }
+}
+
+impl Supervised for AddressGuardActor {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.looking = false;
+        self.again = false;
+    }
+}
+
+impl StreamHandler<Heard> for AddressGuardActor {
+    fn handle(&mut self, Heard(news): Heard, ctx: &mut Self::Context) {
+        for news in news {
+            let event = match news {
+                News::Removed { address, port } => Event::Removed(address, remover(port)),
+                News::Changed | News::Lost => Event::Changed,
+            };
+            self.event(event, ctx);
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.run_later(REOPEN, Self::subscribe);
+    }
+}
+
+impl Handler<AskAbsent> for AddressGuardActor {
+    type Result = ResponseActFuture<Self, BTreeMap<GroupKey, Vec<IpAddr>>>;
+
+    fn handle(&mut self, _: AskAbsent, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.seen().into_actor(self).map(|seen, act, ctx| {
+            if let Some(seen) = seen {
+                act.event(Event::Looked(seen), ctx);
+            }
+            let mut absent: BTreeMap<GroupKey, Vec<IpAddr>> = BTreeMap::new();
+            for (group, address) in act.guard.absent() {
+                absent.entry(group.clone()).or_default().push(*address);
+            }
+            absent
+        }))
+    }
+}

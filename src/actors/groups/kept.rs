@@ -1,0 +1,50 @@
+//! The addresses of all groups that run here, for whoever guards them.
+
+use actix::prelude::*;
+use futures_util::future::join_all;
+
+use super::{Entry, GroupsActor};
+use crate::actors::resource_group::{AskKept, KeptAddress, PutBack};
+use crate::clients::control::GroupAnswer;
+use crate::policy::address_guard::Tried;
+use crate::protocol::event::GroupOrder;
+
+/// Asks for the addresses of all groups that run here and have no order in hand.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<KeptAddress>")]
+pub struct AskAllKept;
+
+impl Entry {
+    /// Whether it runs, as was ordered last, and nothing else is ordered.
+    fn is_settled_here(&self) -> bool {
+        self.in_hand.is_empty()
+            && self.wanted == Some(GroupOrder::Start)
+            && self.last == Some(GroupAnswer::Started)
+    }
+}
+
+impl Handler<AskAllKept> for GroupsActor {
+    type Result = ResponseFuture<Vec<KeptAddress>>;
+
+    fn handle(&mut self, _: AskAllKept, _: &mut Self::Context) -> Self::Result {
+        let settled = self.entries.iter().filter(|entry| entry.is_settled_here());
+        let asked: Vec<_> = settled.map(|entry| entry.actor.send(AskKept)).collect();
+        Box::pin(async move {
+            let kept = join_all(asked).await.into_iter();
+            kept.flat_map(Result::unwrap_or_default).collect()
+        })
+    }
+}
+
+impl Handler<PutBack> for GroupsActor {
+    type Result = ResponseFuture<Tried>;
+
+    fn handle(&mut self, order: PutBack, _: &mut Self::Context) -> Self::Result {
+        let entry = self.entry(&order.group);
+        let Some(entry) = entry.filter(|entry| entry.is_settled_here()) else {
+            return Box::pin(async { Tried::NotNeeded });
+        };
+        let tried = entry.actor.send(order);
+        Box::pin(async { tried.await.unwrap_or(Tried::NotNeeded) })
+    }
+}
