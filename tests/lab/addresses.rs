@@ -362,3 +362,118 @@ fn split_brain(kinds: [Kind; 2]) {
 fn the_survivor_of_a_split_brain_announces() {
     run("addresses::split_brain", OURS_OURS, split_brain);
 }
+
+/// The log text for an address that was put back.
+const PUT_BACK: &str = "was gone and is put back: removed by";
+
+/// Somebody removes an address of the owner: it answers again at once, nothing moves, and the rest of the
+/// group goes on. What the node removes itself is not put back.
+fn removed_by_hand(kinds: [Kind; 2]) {
+    let mut config = quick(kinds);
+    let line = format!("node1 IPv6addr::{ADDRESS_6}/64/eth0 dummy::c\n");
+    config.resources.push_str(&line);
+    let pair = Pair::new(config);
+    pair.start_settled();
+    pair.wait_owner("node1", ADDRESS_6, "c");
+    for (address_of_group, group) in [(ADDRESS_1, "24"), (ADDRESS_6, "64")] {
+        address(&pair, "node1", "del", address_of_group);
+        wait_until(LONG, "the address is back", || {
+            pair.has_address("node1", address_of_group)
+        });
+        let line = format!("address {address_of_group} of group");
+        pair.wait_log("node1", &line);
+        let said = pair.lab.log("node1");
+        let mut lines = said.lines();
+        assert!(
+            lines.any(|it| it.contains(&line) && it.contains(PUT_BACK)),
+            "{group}: {said}"
+        );
+    }
+    pair.wait_log_count("node1", PUT_BACK, 2);
+    let why = format!("{} why", env!("CARGO_BIN_EXE_systole"));
+    let why = pair.lab.sh("node1", &why);
+    assert!(
+        why.contains(&format!("puts address {ADDRESS_1} of")),
+        "{why}"
+    );
+    // An interface that is down for a moment loses its IPv6 addresses.
+    pair.lab.sh(
+        "node1",
+        "ip link set eth0 down; sleep 1; ip link set eth0 up",
+    );
+    wait_until(LONG, "the addresses are back", || {
+        pair.has_address("node1", ADDRESS_1) && pair.has_address("node1", ADDRESS_6)
+    });
+    for group in ["a", "c"] {
+        assert_eq!(count(&pair.lab, "node1", "stop", group), 0);
+        assert_eq!(count(&pair.lab, "node2", "start", group), 0);
+    }
+    // A standby removes them here, and nobody puts them back.
+    let before = pair.log_count("node1", PUT_BACK);
+    pair.operator("node1", "hb_standby all");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_owner("node2", ADDRESS_6, "c");
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(pair.owners(ADDRESS_1), ["node2"]);
+    assert_eq!(pair.log_count("node1", PUT_BACK), before);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn an_address_that_somebody_removes_is_put_back() {
+    run("addresses::removed_by_hand", OURS_OURS, removed_by_hand);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn long_an_address_that_somebody_removes_is_put_back_beside_legacy() {
+    run(
+        "addresses::removed_by_hand_beside_legacy",
+        SYSTOLE_OWNER,
+        removed_by_hand,
+    );
+}
+
+/// Another host has taken the address in the moment in which it is removed here: it is not put back before it
+/// is free. And a node that is told to leave it alone does.
+fn removed_and_taken(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds).with_second_group());
+    let settings = pair.lab.dir("node2").join("ha.d/systole.toml");
+    fs::write(settings, "address_guard = \"off\"\n").expect("settings");
+    pair.start_both();
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    pair.wait_holds("node1", "local");
+    address(&pair, "client", "add", ADDRESS_1);
+    address(&pair, "node1", "del", ADDRESS_1);
+    let claim = format!("{ADDRESS_1} is at {}", mac(&pair, "client"));
+    let line = format!("another host has it, so it is not put back: {claim}");
+    pair.wait_log("node1", &line);
+    assert!(!pair.has_address("node1", ADDRESS_1));
+    let status = format!("{} status", env!("CARGO_BIN_EXE_systole"));
+    let status = pair.lab.sh("node1", &status);
+    assert!(
+        status.contains(&format!("ADDRESS GONE: {ADDRESS_1}")),
+        "{status}"
+    );
+    pair.wait_holds("node1", "none");
+    // It is asked for again, and nothing is said twice.
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(pair.log_count("node1", &line), 1);
+    address(&pair, "client", "del", ADDRESS_1);
+    wait_until(LONG, "the address is back", || {
+        pair.has_address("node1", ADDRESS_1)
+    });
+    pair.wait_holds("node1", "local");
+    address(&pair, "node2", "del", ADDRESS_2);
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(!pair.has_address("node2", ADDRESS_2));
+    assert_eq!(pair.log_count("node2", PUT_BACK), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_removed_address_that_another_host_has_is_not_put_back() {
+    run("addresses::removed_and_taken", OURS_OURS, removed_and_taken);
+}
