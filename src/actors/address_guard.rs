@@ -389,6 +389,7 @@ impl Supervised for AddressGuardActor {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.looking = false;
         self.again = false;
+        self.guard.forget_tries();
     }
 }
 

@@ -184,4 +184,27 @@ mod tests {
              alpha                    up       \n"
         );
     }
+
+    #[test]
+    fn a_group_without_its_address_does_not_run_here() {
+        let group = GroupView {
+            key: "10.0.0.1".to_owned(),
+            owner: "alpha".to_owned(),
+            wanted: true,
+            busy: false,
+            last: Some(GroupAnswer::Started),
+            said: None,
+            unanswered: false,
+            absent: Vec::new(),
+        };
+        assert_eq!(state_of(&group), "runs here");
+        let without = GroupView {
+            absent: vec!["10.0.0.1".to_owned()],
+            ..group
+        };
+        assert_eq!(
+            state_of(&without),
+            "ADDRESS GONE: 10.0.0.1 is not on this host: systole why"
+        );
+    }
 }

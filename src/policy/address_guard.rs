@@ -252,6 +252,13 @@ impl AddressGuard {
         spots.filter_map(|(held, entry)| Some((held.clone(), entry.spot.clone()?)))
     }
 
+    /// Nobody will tell what came of the tries under way.
+    pub fn forget_tries(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.trying = None;
+        }
+    }
+
     /// Takes one event in.
     pub fn handle(&mut self, event: Event, now: Monotonic) -> Vec<Action> {
         match event {

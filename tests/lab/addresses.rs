@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use super::death::pid;
 use super::history::{address_changes, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, ADDRESS_2, LONG, Pair, PairConfig};
@@ -476,4 +477,41 @@ fn removed_and_taken(kinds: [Kind; 2]) {
 #[ignore = "lab: run by scripts/test"]
 fn a_removed_address_that_another_host_has_is_not_put_back() {
     run("addresses::removed_and_taken", OURS_OURS, removed_and_taken);
+}
+
+/// The address of a group that runs on from an earlier process is guarded by the next one: after a restart in
+/// place, and when the guardian has started a daemon that was killed.
+fn removed_from_what_runs_on(kinds: [Kind; 2]) {
+    let pair = Pair::new(quick(kinds));
+    pair.start_settled();
+    let generations = "info: Heartbeat generation:";
+    let removed = |times: usize| {
+        // The new process takes over first.
+        pair.wait_log_count("node1", generations, times);
+        pair.wait_holds("node1", "local");
+        address(&pair, "node1", "del", ADDRESS_1);
+        wait_until(LONG, "the address is back", || {
+            pair.has_address("node1", ADDRESS_1)
+        });
+        pair.wait_log_count("node1", PUT_BACK, times - 1);
+    };
+    let daemon = pair.daemon("node1");
+    let script = format!("touch /etc/ha.d/ha.cf; setsid {daemon} -r");
+    pair.lab.sh("node1", &script);
+    removed(2);
+    let before = pid(&pair, "node1");
+    pair.lab.sh("node1", &format!("kill -9 {before}"));
+    removed(3);
+    assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn an_address_of_what_runs_on_is_put_back() {
+    run(
+        "addresses::removed_from_what_runs_on",
+        OURS_OURS,
+        removed_from_what_runs_on,
+    );
 }

@@ -12,7 +12,8 @@ use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// First words of the names of our supervised actors; the rest of the name tells which of that
 /// kind.
-const ACTORS: [&str; 13] = [
+const ACTORS: [&str; 14] = [
+    "address guard",
     "client /",
     "client socket",
     "control",

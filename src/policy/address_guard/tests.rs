@@ -235,6 +235,8 @@ fn a_try_that_was_lost_is_made_again() {
     assert_eq!(look(&mut guard, absent(), 0), try_it());
     assert_eq!(look(&mut guard, absent(), 29_000), []);
     assert_eq!(look(&mut guard, absent(), 31_000), try_it());
+    guard.forget_tries();
+    assert_eq!(look(&mut guard, absent(), 31_001), try_it());
 }
 
 #[test]
