@@ -410,6 +410,7 @@ fn removed_by_hand(kinds: [Kind; 2]) {
         assert_eq!(count(&pair.lab, "node2", "start", group), 0);
     }
     // A standby removes them here, and nobody puts them back.
+    pair.wait_log_count("node1", PUT_BACK, 3);
     let before = pair.log_count("node1", PUT_BACK);
     pair.operator("node1", "hb_standby all");
     pair.wait_owner("node2", ADDRESS_1, "a");
@@ -423,16 +424,6 @@ fn removed_by_hand(kinds: [Kind; 2]) {
 #[ignore = "lab: run by scripts/test"]
 fn an_address_that_somebody_removes_is_put_back() {
     run("addresses::removed_by_hand", OURS_OURS, removed_by_hand);
-}
-
-#[test]
-#[ignore = "lab: run by scripts/test"]
-fn long_an_address_that_somebody_removes_is_put_back_beside_legacy() {
-    run(
-        "addresses::removed_by_hand_beside_legacy",
-        SYSTOLE_OWNER,
-        removed_by_hand,
-    );
 }
 
 /// Another host has taken the address in the moment in which it is removed here: it is not put back before it
