@@ -1,5 +1,6 @@
-//! The one way into the core, and the order of everything in it: what is due, the input, and what follows from the
-//! new state. Sorts messages, status changes and finished jobs to the rules that they concern.
+//! The only entry to the core, and the order of its work: what is due, the input, and what follows
+//! from the new state. Hands messages, status changes and finished jobs to the rules that they
+//! concern.
 
 use crate::clock::Monotonic;
 use crate::protocol::event::{Action, StopReason};
@@ -15,7 +16,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// A cluster message, our own included. What we send ourselves takes effect where it is sent;
+    /// Handles a cluster message, also one of our own. What we send takes effect where it is sent;
     /// local programs cannot send any of these (`hooks::admit`).
     pub(in crate::resources) fn message(&mut self, from: &NodeName, own: bool, message: Message) {
         let Some(kind) = message.kind() else {
@@ -97,7 +98,7 @@ impl ResourceState {
         out.append(&mut self.out);
     }
 
-    /// Everything whose time has come.
+    /// Handles everything that is due.
     pub(in crate::resources) fn overdue(&mut self) {
         self.standby_overdue();
         self.taken_overdue();
@@ -112,7 +113,7 @@ impl ResourceState {
         self.stop_overdue();
     }
 
-    /// What follows from the new state: pending requests, finished jobs, next orders, audit.
+    /// Does what follows from the new state: pending requests, finished jobs, next orders, audit.
     pub(in crate::resources) fn settle(&mut self) {
         if !self.setup.manages() {
             return;

@@ -1,4 +1,4 @@
-//! What a node holds, as the two bits that reports carry. Spec: docs/protocol/resources.md, 1.
+//! What a node holds: the two bits that reports carry. Spec: docs/protocol/resources.md, 1.
 
 use std::fmt;
 
@@ -53,13 +53,13 @@ impl HoldingSet {
         self.0 == 0
     }
 
-    /// What is in either.
+    /// The union.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in both.
+    /// The intersection.
     #[must_use]
     pub const fn common(self, other: Self) -> Self {
         Self(self.0 & other.0)
@@ -77,8 +77,8 @@ impl HoldingSet {
         Self(((self.0 & 1) << 1) | ((self.0 & 2) >> 1))
     }
 
-    /// What a report makes of an earlier view. A full report replaces it; an increment adds, and
-    /// an empty increment clears. Spec: docs/protocol/resources.md, 4.
+    /// The new view after a report. A full report replaces the earlier view; an increment adds to
+    /// it, and an empty increment clears it. Spec: docs/protocol/resources.md, 4.
     #[must_use]
     pub const fn updated(self, reported: Self, full: bool) -> Self {
         if full || reported.is_none() {

@@ -1,5 +1,5 @@
-//! What goes past the handshake: messages for notification scripts, and messages of local
-//! programs that the handshake answers itself. Spec: docs/protocol/resources.md, 9.6 and 16.
+//! Messages beside the handshake: those for notification scripts, and those of local programs that
+//! the handshake answers itself. Spec: docs/protocol/resources.md, 9.6 and 16.
 
 use super::holding::HoldingSet;
 use crate::protocol::event::Origin;
@@ -8,19 +8,19 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
 
-/// What becomes of a message that a local program wants sent.
+/// What is done with a message that a local program wants to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Injected {
     /// It is sent.
     Send(Message),
-    /// It asks us to give something away: gated first, sent when accepted.
+    /// It asks this node to give groups away: checked first, and sent when accepted.
     Standby {
-        /// What.
+        /// The groups, from our view.
         set: HoldingSet,
-        /// Although haresources differ.
+        /// Whether differing haresources are no reason to refuse.
         forced: bool,
     },
-    /// The daemon does that work itself.
+    /// It is dropped: the daemon does that work itself.
     Swallow(String),
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn admit(origin: Origin, mut message: Message) -> Injected {
     }
 }
 
-/// Whether a person wants the hand-over that a message asks for in any case.
+/// Whether a person forces the hand-over that a message asks for.
 pub(super) fn is_forced(message: &Message) -> bool {
     message.text(field::FORCE) == Some("1")
 }
@@ -79,7 +79,7 @@ pub(super) fn dead_status(node: &NodeName) -> Message {
         .with(field::SEQ, "1")
 }
 
-/// Whether a status message is that of a ping node.
+/// Whether a status message comes from a ping node.
 pub(super) fn is_ping(message: &Message) -> bool {
     message.kind() == Some(kind::NS_STATUS) || message.text(field::INFO) == Some("ping")
 }

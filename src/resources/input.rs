@@ -1,4 +1,4 @@
-//! What happens outside the resource core. Spec: docs/protocol/resources.md, 3.
+//! Events from outside the resource core. Spec: docs/protocol/resources.md, 3.
 
 use super::holding::HoldingSet;
 use crate::protocol::event::{GroupOutcome, OrderId, StopReason};
@@ -7,16 +7,16 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 
-/// Something that happened outside the resource core.
+/// An event from outside the resource core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceInput {
-    /// Time went by.
+    /// Time has passed.
     Tick,
     /// The own status is `active` and was sent.
     CommUp,
-    /// From membership.
+    /// An event of membership.
     Membership(ResourceEvent),
-    /// A local program asks that this node gives the set away.
+    /// A local program asks this node to give the set away.
     StandbyRequested(HoldingSet),
     /// The same, although haresources differ.
     ForcedStandbyRequested(HoldingSet),
@@ -26,24 +26,24 @@ pub enum ResourceInput {
         order: OrderId,
         /// Its group.
         group: GroupKey,
-        /// What came out.
+        /// The outcome.
         outcome: GroupOutcome,
     },
-    /// The dead time of a node is over, and we are the one that is cut off.
+    /// The dead time of a node is over, and this node is the isolated one.
     CutOff {
         /// The silent node.
         node: NodeName,
-        /// The message of its death, for the hook.
+        /// The message about its death, for the hook.
         message: Message,
     },
-    /// A ping node answers again, and who was silent still is.
+    /// A ping node answers again, and the silent node is still silent.
     Regained,
-    /// The node shall stop.
+    /// A stop of the node is requested.
     StopRequested(StopReason),
     /// All respawned clients have ended.
     ClientsStopped,
-    /// Nothing shall be started or stopped from now on.
+    /// A freeze is requested: nothing is started or stopped from now on.
     FreezeRequested,
-    /// Go on as usual.
+    /// The end of the freeze is requested.
     ThawRequested,
 }

@@ -1,35 +1,36 @@
-//! A standby that is open when the process or its core ends, and how the one in its place goes on.
+//! A standby that is open when the process or its core ends, and how its successor goes on with it.
 //! Spec: docs/protocol/resources.md, 7.
 //!
-//! A legacy node does not mind that the other side begins a new generation: it waits for the next word of
-//! the standby, for up to an hour, and does nothing else meanwhile. So beside one the open standby is
-//! kept ([`OpenStandby`]), and whoever begins anew takes its place in it. One of our nodes ends its half as
-//! soon as it sees the new generation: beside it nothing is kept.
+//! A legacy node goes on when the other side begins a new generation: it waits up to an hour for
+//! the next message of the standby, and does nothing else meanwhile. So beside a legacy node the
+//! open standby is kept ([`OpenStandby`]), and the successor takes its place in it. A Systole node
+//! ends its half as soon as it sees the new generation: beside it nothing is kept.
 //!
 //! | Part | Goes on as | And |
 //! |---|---|---|
-//! | gives | Giving | stops what is left, and says `done` when the other node has reported |
-//! | given | Given | waits for the taker's `done`; it may be starting what it was given |
-//! | ready | Answered | waits for the giver to show that it gives |
-//! | awaits | Answered | waits for the giver's `done`, which may come before communication is up; it may run what it gives |
-//! | takes | Taking | starts what is left, and says `done` when the other node has reported |
+//! | gives | Giving | stops what is left, and sends `done` when the other node has reported |
+//! | given | Given | waits for the taker's `done`; the taker may be starting what it was given |
+//! | ready | Accepted | waits for the giver to show that it gives |
+//! | awaits | Accepted | waits for the giver's `done`, which may come before communication is up; the giver may run what it gives |
+//! | takes | Taking | starts what is left, and sends `done` when the other node has reported |
 //!
-//! Nothing is guessed: where the standby is was written down before the word that belongs to it was
-//! sent, and a giver's `done` is not said twice. A legacy node in a standby reports that it is settled, so
-//! that says nothing; when it dies, or is found in another run, the standby is over.
+//! Nothing is guessed: the state of the standby was written down before the message that belongs to
+//! it was sent, and a giver's `done` is not sent twice. A legacy node in a standby reports that it
+//! is settled, so that report proves nothing. When it dies, or is found in another run, the standby
+//! is over.
 
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 
-/// What this node has still to do in a standby.
+/// What this node still has to do in a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// It stops what it gives.
     Gives,
-    /// It has said that everything is stopped.
+    /// It has sent that everything is stopped.
     Given,
-    /// It has said that it can take.
+    /// It has sent that it can take.
     Ready,
     /// The same, and the giver has shown that it gives.
     Awaits,
@@ -58,29 +59,30 @@ impl Part {
 pub struct OpenStandby {
     /// What this node does in it.
     pub part: Part,
-    /// What it is about, from the view of the giver.
+    /// The groups that it is about, from the view of the giver.
     pub set: HoldingSet,
     /// The other node.
     pub with: NodeName,
-    /// A message of its run: its `me`, when this node takes.
+    /// A message of the other node's run: its `me`, when this node takes.
     pub heard: Position,
 }
 
 impl OpenStandby {
-    /// As it stands in the words for a successor: `PART SET NODE POSITION`.
+    /// The text for a successor: `PART SET NODE POSITION`.
     #[must_use]
     pub fn to_text(&self) -> String {
         let (part, heard) = (self.part.word(), self.heard.to_text());
         format!("{part} {} {} {heard}", self.set, self.with)
     }
 
-    /// Whether what the other node said while nobody listened is wanted: its `done` may be among it.
+    /// Whether this node needs what the other node sent while no process received: its `done` may
+    /// be part of it.
     #[must_use]
     pub const fn asks_for_the_rest(&self) -> bool {
         matches!(self.part, Part::Ready | Part::Awaits)
     }
 
-    /// Reads [`to_text`](Self::to_text) back; what a later version adds behind it is ignored.
+    /// Reads [`to_text`](Self::to_text). Words that a later version adds at the end are ignored.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let mut words = text.split(' ');

@@ -18,7 +18,7 @@ pub(in crate::resources) fn report(set: HoldingSet, stable: bool, info: Option<&
     }
 }
 
-/// What the sender of a report weighs, when it tells.
+/// The sender's weight in a report; `None` if it does not tell.
 pub(in crate::resources) fn weight_in(report: &Message) -> Option<Weight> {
     let weight = report.text(field::RUNS).and_then(Weight::from_text)?;
     Some(weight.with_foreign(report.text(field::RUNS_FOREIGN)))

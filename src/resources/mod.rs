@@ -1,6 +1,6 @@
 //! Resource groups and the handshake that decides who runs them. Pure state machines.
 
-// What peers, clients, files and scripts supply must not be able to stop the node.
+// Input of peers, clients, files and scripts must not be able to stop the node.
 #![cfg_attr(
     not(test),
     deny(

@@ -1,21 +1,21 @@
-//! What follows from a step of the resource core, and how its parts say it.
+//! Results of a step of the resource core, and how its parts record them.
 
 use crate::protocol::event::Action;
 use crate::protocol::message::Message;
 use crate::protocol::partition::Weight;
 
-/// Something that follows.
+/// A result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceOutput {
-    /// Send to all nodes; it comes back as our own.
+    /// Send to all nodes. The message comes back as our own.
     Send(Message),
     /// Report when every living node has what was sent.
     BidFarewell,
     /// Send the own status at once.
     SendStatus,
-    /// Do this.
+    /// Do this outside the core.
     Act(Action),
-    /// Peers may think that everything is released: begin a new run.
+    /// Other nodes may believe that everything is released: begin a new run.
     BeginNewGeneration,
     /// A decision, for people.
     Decided {
@@ -24,8 +24,8 @@ pub enum ResourceOutput {
         /// Why.
         cause: String,
     },
-    /// Nobody is left who hears us: whoever comes back shall find us in a new run.
+    /// No node is left that receives us: a node that comes back must find us in a new run.
     ContinueUnderNewGeneration,
-    /// What we put on the scales when we tell a node that it was given up; `None`: not to be told.
+    /// Our weight, for nodes that we have declared dead; `None`: do not send one.
     Weight(Option<Weight>),
 }

@@ -1,14 +1,15 @@
-//! Groups whose owner was changed in haresources while a daemon ran. The two bits of what a node holds
-//! mean other groups from then on, so whoever goes on with the new file reads them anew.
+//! Groups whose owner was changed in haresources while a daemon ran. The two bits of what a node
+//! holds mean other groups from then on, so a process that goes on with the new file must interpret
+//! them anew.
 //!
 //! | The groups of a half (ours, the other's) | The half is held when |
 //! |---|---|
-//! | some were in it before | it was held before: they decide |
-//! | all came from the other half | that one was held: they take their duty along |
+//! | some were in it before | it was held before: these groups decide |
+//! | all came from the other half | that half was held: they keep their duty |
 //! | none, or only new ones | it was held before |
 //!
-//! What runs here, was held and is not covered by that is left to its new owner ([`Whose::Left`]): it
-//! runs on until the other node can take it (`facts/by_group.rs`).
+//! A group that runs here, was held and is not covered by that is left to its new owner
+//! ([`Whose::Left`]): it runs on until the other node can take it (`facts/by_group.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,22 +17,22 @@ use super::holding::HoldingSet;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 
-/// Whose a group was in the haresources that a daemon went by.
+/// Which node owned a group by the haresources that a daemon used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// This node's.
+    /// This node.
     Own,
-    /// Another node's.
+    /// Another node.
     Other,
-    /// Another node's, by a change of haresources. This node ran it before that, and runs it on until
-    /// the other can take it.
+    /// Another node, by a change of haresources. This node ran the group before that, and runs it
+    /// on until the other node can take it.
     Left,
-    /// This node's, by a change of haresources. The other ran it before that.
+    /// This node, by a change of haresources. The other node ran the group before that.
     Came,
 }
 
 impl Whose {
-    /// As it stands in the words for a successor.
+    /// The word for it in the text for a successor.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -60,34 +61,34 @@ impl Whose {
     }
 }
 
-/// What the predecessor of this process went by and held.
+/// What the predecessor of this process held, and by which owners.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    /// Whose each group was; empty: not known, nothing changed as far as can be told.
+    /// The owner of each group. Empty: not known, so nothing counts as changed.
     pub owners: BTreeMap<GroupKey, Whose>,
-    /// What was held, by that.
+    /// What was held, by these owners.
     pub holding: HoldingSet,
-    /// What may run.
+    /// Groups that may run.
     pub running: BTreeSet<GroupKey>,
-    /// What had an order in hand.
+    /// Groups that had an order in hand.
     pub unfinished: BTreeSet<GroupKey>,
 }
 
-/// What that means by the file that counts now.
+/// What that means by the present file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Now {
     /// What is held.
     pub holding: HoldingSet,
-    /// What runs here and is left to its owner.
+    /// Groups that run here and are left to their owner.
     pub left: BTreeSet<GroupKey>,
-    /// What is ours by now, does not run here, and ran on the other node.
+    /// Groups that are ours now, do not run here, and ran on the other node.
     pub came: BTreeSet<GroupKey>,
-    /// The other node's groups are held since they were ours before: they belong there.
+    /// The other node's groups are held because they were ours before: they are to go to it.
     pub to_go_home: bool,
 }
 
 impl Before {
-    /// Reads what was held by the groups as they are now.
+    /// Interprets what was held by the groups as they are now.
     #[must_use]
     pub fn by(&self, local: &NodeName, groups: &[ResourceGroup]) -> Now {
         let side_now = |group: &ResourceGroup| {
@@ -134,8 +135,8 @@ impl Before {
         now
     }
 
-    /// The same after a death: a half of which nothing may have run is not held any more. The last word
-    /// that was sent may have been that it is released.
+    /// The same after a death: a half of which no group may have run is not held any more. The last
+    /// report before the death may have been that it is released.
     #[must_use]
     pub fn after_death(mut self, local: &NodeName, groups: &[ResourceGroup]) -> Self {
         for side in [HoldingSet::LOCAL, HoldingSet::FOREIGN] {
@@ -228,7 +229,7 @@ mod tests {
         );
     }
 
-    /// The other node goes on with the rest of its half: nobody may claim that whole.
+    /// The other node goes on with the rest of its half: no node may claim that half as a whole.
     #[test]
     fn one_group_of_several_is_left_to_its_owner() {
         let known = before(
@@ -241,7 +242,7 @@ mod tests {
             by(&known, &lines),
             ("local".to_owned(), vec!["a".to_owned()], false)
         );
-        // Its successor knows it as such.
+        // The successor reads it as left.
         let again = before(
             &[("a", Left), ("c", Own), ("b", Other)],
             "local",
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(by(&there, &lines), ("local".to_owned(), vec![], false));
     }
 
-    /// What is not held and runs is the rest of a release: not to be kept.
+    /// A group that is not held and runs is the rest of a release: it must not be kept.
     #[test]
     fn what_was_being_released_is_left_to_nobody() {
         let known = before(&[("a", Own), ("b", Other)], "none", &["a"]);
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(ran.holding, HoldingSet::LOCAL);
         let released = before(&[("a", Own)], "local", &[]).after_death(&alpha, &lines);
         assert_eq!(released.holding, HoldingSet::NONE);
-        // Without groups a half is as it was said.
+        // A half without groups stays as it was reported.
         let empty = before(&[("b", Other)], "local", &[]).after_death(&alpha, &lines);
         assert_eq!(empty.holding, HoldingSet::LOCAL);
         let unknown = before(&[], "all", &["a"]).after_death(&alpha, &lines);

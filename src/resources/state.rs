@@ -56,7 +56,7 @@ pub struct ResourceState {
     pub(super) stop: Stopping,
     pub(super) timers: TimerTable,
     pub(super) unowned: Unowned,
-    /// What was held when it was last looked whether just that runs; `None`: work was in hand since.
+    /// What was held at the last check whether exactly that runs; `None`: work was in hand since.
     pub(super) looked_at: Option<HoldingSet>,
     pub(super) questions: Questions,
     pub(super) loose: Loose,
@@ -64,7 +64,7 @@ pub struct ResourceState {
 }
 
 impl ResourceState {
-    /// Nothing held, nothing known.
+    /// A state that holds nothing and knows nothing of other nodes.
     #[must_use]
     pub fn new(settings: &NodeSettings) -> Self {
         let others = settings

@@ -1,4 +1,4 @@
-//! What the core says: messages to other nodes, log lines, decisions, and orders.
+//! What the core sends and logs: messages to other nodes, log lines, decisions, and orders.
 
 use crate::notice::Notice;
 use crate::protocol::decisions;
@@ -19,21 +19,23 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Groups as a decision names them.
+    /// The groups as a decision names them.
     pub(in crate::resources) fn named(keys: &[GroupKey]) -> String {
         let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
         names.join(" ")
     }
 
-    /// What was asked does not matter any more. Whoever heard it waits for a word of ours.
+    /// Withdraws our question, because it no longer matters. A node that has received it waits for
+    /// a report of ours.
     pub(in crate::resources) fn withdraw_question(&mut self) {
         if self.question_is_over() && self.run.comm_up() && !self.stopping() {
             self.answer();
         }
     }
 
-    /// Another host has the address of a group that a legacy node does not claim. It may run it all the
-    /// same: it forgets what its scripts go on with when a death cancels its standby. What frees the group.
+    /// Warns that another host has the address of a group that a legacy node does not claim, and
+    /// how to free the group. The legacy node may run it all the same: it does not report what its
+    /// scripts go on starting when a death cancels its standby.
     pub(in crate::resources) fn say_who_may_run_it(&mut self, key: &GroupKey) {
         let Some(side) = self.groups.side_of(key) else {
             return;
@@ -54,7 +56,7 @@ impl ResourceState {
         }
     }
 
-    /// Adds to a report what the other node of a pair may want to know group by group.
+    /// Adds to a report what runs here, group by group, for the other node of a pair.
     pub(in crate::resources) fn name_groups(&mut self, message: &mut Message) {
         let understood = |peer: &Peer| peer.is_systole() || peer.is_not_heard();
         if !self.other.is_pair() || !self.other.peers().all(understood) {
@@ -69,8 +71,8 @@ impl ResourceState {
         self.names.say(names);
     }
 
-    /// While nodes count by group each says what has changed: a group that does not start here may be
-    /// started there.
+    /// Reports when what runs here has changed, while the nodes count by group. A group whose start
+    /// fails here may then be started there.
     pub(in crate::resources) fn tell_changed_names(&mut self) {
         if !self.counts_by_group() || !self.at_peace() {
             return;
@@ -81,7 +83,7 @@ impl ResourceState {
         }
     }
 
-    /// The other node learns what runs here no more, or since now.
+    /// Reports to the other node what has stopped or started here.
     pub(in crate::resources) fn tell_what_runs(&mut self) {
         let listens = self.other.node().is_some_and(|(_, peer)| peer.is_systole());
         if listens && self.nice() && self.run.phase() == Phase::Stable {
@@ -89,8 +91,8 @@ impl ResourceState {
         }
     }
 
-    /// Sends a report of what we hold now; while we release, of what is not released yet, so that
-    /// a newcomer does not start what we still stop.
+    /// Sends a report of what we hold now. During a release it reports what is not released yet, so
+    /// that another node does not start what we still stop.
     pub(in crate::resources) fn answer(&mut self) {
         let info = match self.run.phase() {
             Phase::Shutdown => Some("shutdown"),
@@ -116,7 +118,8 @@ impl ResourceState {
         self.send(Message::new(kind::IP_REQUEST).with(field::IPADDR, key.as_str()));
     }
 
-    /// Between our nodes it says which request of `to` was heard last.
+    /// Answers a request for a group. Between Systole nodes the answer names the newest request of
+    /// `to` that we received.
     pub(in crate::resources) fn answer_request(&mut self, to: &NodeName, key: &str, weown: bool) {
         let mut message = Message::new(kind::IP_REQUEST_RESP)
             .with(field::DEST, to.as_str())
@@ -129,14 +132,14 @@ impl ResourceState {
         self.send(message);
     }
 
-    /// Looks a little later for peers that are active without a report.
+    /// Checks a little later for peers that are active without a report.
     pub(in crate::resources) fn ask_soon(&mut self) {
         self.timers.set(Timer::AskAgain, self.after(REPORT));
     }
 
     pub(in crate::resources) fn send(&mut self, mut message: Message) {
         let full_report = message.text(field::RTYPE) == Some("full");
-        // One that we do not hear may hear us.
+        // A node that we do not receive may receive us.
         let understood = |peer: &Peer| peer.knows_the_rule() || peer.is_not_heard();
         if full_report && self.other.is_pair() && self.other.peers().all(understood) {
             let weight = self.weight();
@@ -159,7 +162,7 @@ impl ResourceState {
         self.out.push(ResourceOutput::Act(action));
     }
 
-    /// Notes a decision where it is taken.
+    /// Records a decision where it is taken.
     pub(in crate::resources) fn decide(
         &mut self,
         what: impl Into<String>,
@@ -191,9 +194,9 @@ impl ResourceState {
         self.notice(Notice::OtherDebug { text: text.into() });
     }
 
-    /// Tells membership what we weigh while it has to say so.
+    /// Gives membership our weight while it has to be sent.
     pub(in crate::resources) fn tell_weight(&mut self) {
-        // Who stops cannot keep anything, and does not ask others to yield.
+        // A node that stops cannot keep anything, and does not ask others to yield.
         let given_up = !self.stopping() && self.other.peers().any(Peer::was_declared_dead);
         let weight = given_up.then(|| self.weight());
         if self.contest.tells(weight) {
@@ -212,7 +215,7 @@ impl ResourceState {
         self.send(Message::new(kind::STARTING));
     }
 
-    /// A word of the taker: between our nodes it names the offer.
+    /// Sends a message of the taker. Between Systole nodes it names the offer.
     pub(in crate::resources) fn answer_offer(
         &mut self,
         set: HoldingSet,
@@ -227,7 +230,7 @@ impl ResourceState {
         self.send(message);
     }
 
-    /// Everything of the set is stopped: the taker may start it.
+    /// Tells the taker that every group of the set is stopped, so that it may start them.
     pub(in crate::resources) fn say_done(&mut self, set: HoldingSet) {
         let mut done = ask(set, "done");
         if let Some(failed) = self.failed_of(set) {
@@ -236,8 +239,9 @@ impl ResourceState {
         self.send(done);
     }
 
-    /// A legacy node neither gives what it offered nor answers an offer: what may be the cause, and what
-    /// helps. Its own stop would wait for the end of that standby; `heartbeat -r` does not.
+    /// Warns that a legacy node neither gives what it offered nor answers an offer, with the likely
+    /// cause and the remedy. A stop of that node would wait for the end of its standby; `heartbeat
+    /// -r` does not.
     pub(in crate::resources) fn say_who_hangs(&mut self) {
         let legacy = self.other.nodes().find(|(_, peer)| !peer.is_systole());
         let Some(node) = legacy.map(|(name, _)| name.clone()) else {
@@ -254,7 +258,7 @@ impl ResourceState {
         );
     }
 
-    /// A legacy node runs what we gave it, and forgets that. `set`: from its view.
+    /// Warns that a legacy node runs what we gave it, and does not report it. `set`: from its view.
     pub(in crate::resources) fn say_that_it_stays(
         &mut self,
         node: &NodeName,

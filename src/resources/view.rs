@@ -1,4 +1,4 @@
-//! What others ask of the core: for clients, for an operator, and for a successor.
+//! What others read from the core: clients, an operator, and a successor process.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// What people have to know of groups that are not where they belong.
+    /// Remarks for people about groups that are not where they belong.
     pub fn remarks(&self) -> Vec<String> {
         let Some((node, _)) = self.other.node() else {
             return Vec::new();
@@ -31,12 +31,12 @@ impl ResourceState {
         left.chain(unconfirmed).chain(there).collect()
     }
 
-    /// Keys of the groups that run here, as far as their actors have told.
+    /// Keys of the groups that run here, as far as their actors have reported.
     pub fn held_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.groups.that_run()
     }
 
-    /// The same, and those that have an order in hand.
+    /// The same, and those with an order in hand.
     pub fn moving_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.groups.that_may_run()
     }
@@ -46,14 +46,14 @@ impl ResourceState {
         self.groups.left()
     }
 
-    /// Groups that are ours by a change of haresources and ran on the other node.
+    /// Groups that are ours by a change of haresources, and that the other node ran before.
     pub fn came_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.groups.came()
     }
 
-    /// Whether the network is to be asked, before this order is carried out, whether another host has the
-    /// addresses of its group: where the other node lives, does not say what it runs, and the group is
-    /// started because it seems to run nowhere.
+    /// Whether the network must be probed for another host with the group's addresses before this
+    /// order is carried out: if the other node lives and does not report what it runs, and the
+    /// group is started because it seems to run nowhere.
     #[must_use]
     pub fn start_asks_network(&self, order: OrderId) -> bool {
         let silent = self
@@ -67,14 +67,15 @@ impl ResourceState {
             )
     }
 
-    /// Whether a node has said that it goes: its silence is no surprise. One that still releases
-    /// everything has not: after a partition it goes on when that is done.
+    /// Whether a node has announced that it leaves: then its silence does not count as a death. A
+    /// node that still releases everything has not left: after a partition it goes on when the
+    /// release is done.
     #[must_use]
     pub fn has_left(&self, node: &NodeName) -> bool {
         self.other.peer(node).is_some_and(Peer::has_left)
     }
 
-    /// Whether this node may let go of its resources by itself.
+    /// Whether this node may release its resources because it is isolated.
     #[must_use]
     pub fn may_be_cut_off(&self) -> bool {
         self.setup.manages() && !self.freeze.is_on() && !self.stopping() && self.other.is_pair()
@@ -104,13 +105,13 @@ impl ResourceState {
         self.run.phase() == Phase::Shutdown
     }
 
-    /// Whether everything is released, or being released, because nobody is heard.
+    /// Whether everything is released, or being released, because no node is received.
     #[must_use]
     pub const fn is_cut_off(&self) -> bool {
         self.isolation.is_on()
     }
 
-    /// The standby in which this node is, for whoever goes on in its place.
+    /// The open standby of this node, for a successor.
     #[must_use]
     pub fn open_standby(&self) -> Option<OpenStandby> {
         let state = self.standby.state();
@@ -148,15 +149,15 @@ impl ResourceState {
         }
     }
 
-    /// What we hold by duty, and what another node has released for us and is being started: whoever
-    /// goes on in our place goes on with that.
+    /// What we hold, and what another node has released for us and is being started: a successor
+    /// goes on with that.
     #[must_use]
     pub const fn holding(&self) -> HoldingSet {
         self.duty.held().with(self.standby.state().taken())
     }
 
-    /// Whether an order to start a group is still wanted; `None`: one that an earlier core gave, and
-    /// this one gives again unless it releases everything.
+    /// Whether an order to start a group is still wanted. `None`: an order of an earlier core,
+    /// which this core repeats unless it releases everything.
     #[must_use]
     pub fn start_stands(&self, order: Option<OrderId>) -> bool {
         match order {
@@ -165,7 +166,8 @@ impl ResourceState {
         }
     }
 
-    /// Groups that a legacy node says it holds, or said that it has started, when nothing is in transition.
+    /// Groups that a legacy node reports that it holds, or has sent that it started, when nothing is
+    /// in transition.
     pub fn held_by_legacy(&self) -> impl Iterator<Item = (&GroupKey, &NodeName)> {
         let quiet = self.nice() && self.other.is_pair() && self.run.comm_up() && self.is_stable();
         let legacy = |peer: &Peer| {

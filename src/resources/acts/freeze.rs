@@ -8,7 +8,7 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Freezes, or says why not.
+    /// Freezes the node, or logs why not.
     pub(in crate::resources) fn freeze(&mut self) {
         if self.freeze.is_on() {
             return;
@@ -25,15 +25,16 @@ impl ResourceState {
         );
     }
 
-    /// The node was frozen when its process began anew. Not if something is left to be released: a
-    /// release ends the freeze. Call after [`finish`](Self::finish).
+    /// Used when the node was frozen before its process or core began anew. Without effect if
+    /// something is left to be released: a release ends the freeze. Call after
+    /// [`finish`](Self::finish).
     pub fn keep_frozen(&mut self) {
         if self.setup.manages() && self.nice() && !self.duty.is_releasing() {
             self.freeze.begins();
         }
     }
 
-    /// Ends the freeze for a reason that is stronger.
+    /// Ends the freeze, because another rule has priority.
     pub(in crate::resources) fn lift_freeze(&mut self, cause: &str) {
         if self.freeze.is_on() {
             self.freeze.ends();
@@ -42,7 +43,7 @@ impl ResourceState {
         }
     }
 
-    /// A node is gone and stays unattended until the thaw.
+    /// A node is gone. Its groups are not taken over before the thaw.
     pub(in crate::resources) fn leave_for_thaw(&mut self, node: &NodeName, dead: Option<Message>) {
         self.other.settles();
         self.freeze.leave_node(node, dead);
@@ -56,7 +57,7 @@ impl ResourceState {
         }
     }
 
-    /// Own groups that are not to be started before the thaw.
+    /// Leaves own groups stopped until the thaw.
     pub(in crate::resources) fn leave_local_for_thaw(&mut self) {
         if self.duty.holds(HoldingSet::LOCAL) || !self.freeze.leave_local() {
             return;

@@ -1,4 +1,5 @@
-//! The giver of a standby: it offers, stops its groups, says so, and hears that they were started.
+//! The giver of a standby: it offers, stops its groups, reports that, and receives that they were
+//! started.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// A standby comes to this state, and waits so long in it.
+    /// Enters a state of the standby, with a limit for the time in it.
     pub(in crate::resources) fn enter(&mut self, standby: Standby, deadline: Option<Duration>) {
         self.standby.enters(standby);
         self.timers.clear(Timer::Standby);
@@ -51,14 +52,14 @@ impl ResourceState {
         self.enter(offered, Some(FIRST_ANSWER));
     }
 
-    /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own:
+    /// What we offered stays here. A node that does not answer may be releasing for another reason;
     /// then its next report says what is left.
     pub(in crate::resources) fn withdraw_offer(&mut self) {
         self.other.offer_is_withdrawn();
         self.enter(Standby::Idle { answered: None }, None);
     }
 
-    /// Nobody answers our offer.
+    /// The other node does not answer our offer.
     pub(in crate::resources) fn keep_what_was_offered(&mut self, wish: Wish) {
         self.decide(
             format!("keeps {}", self.standby.state().set()),
@@ -70,7 +71,7 @@ impl ResourceState {
         self.failback_unanswered(wish);
     }
 
-    /// The taker is ready.
+    /// The taker is ready: stops the groups that we offered.
     pub(in crate::resources) fn give_up(&mut self, taker: &NodeName) {
         let (set, sent) = (self.standby.state().set(), self.standby.state().offer());
         self.decide(
@@ -87,7 +88,7 @@ impl ResourceState {
             self.failback_settled();
             self.loose.offered_back();
         }
-        // Just these, whatever was being stopped before: the taker waits for nothing else.
+        // Only these, whatever was being stopped before: the taker waits for nothing else.
         self.duty.released();
         self.duty.give(set);
         self.send(report(self.duty.held(), false, Some("standby")));
@@ -102,7 +103,7 @@ impl ResourceState {
         self.enter(Standby::Giving { set, sent, since }, Some(COMPLETION));
     }
 
-    /// Everything of the set is stopped: the taker may start it.
+    /// Every group of the set is stopped: tells the taker that it may start them.
     pub(in crate::resources) fn say_released(&mut self) {
         let Standby::Giving { set, sent, since } = *self.standby.state() else {
             return;
@@ -110,7 +111,7 @@ impl ResourceState {
         self.notice(Notice::StandbyReleaseDone {
             set: set.to_string(),
         });
-        // From here on the taker may run them, whatever it reports.
+        // From now on the taker may run them, whatever it reports.
         self.other.may_start(set.mirror());
         let at = self.other.newest_report();
         self.say_done(set);
@@ -119,8 +120,8 @@ impl ResourceState {
         self.settle_after_release();
     }
 
-    /// It has reported since we began to release that it holds the set: it has held us for dead meanwhile,
-    /// and waits for no word of ours.
+    /// If the taker has reported since we began to release that it holds the set, it has declared
+    /// us dead meanwhile and does not wait for our `done`: the standby ends soon.
     fn taken_before_we_were_done(&mut self, set: HoldingSet, since: Option<Position>) {
         let holds = |peer: &Peer| {
             since.is_some_and(|since| peer.newest_report() > since) && peer.holds().has(set)
@@ -130,7 +131,7 @@ impl ResourceState {
         }
     }
 
-    /// The taker may have missed that we are done.
+    /// Repeats that the set is released, because the taker may have missed it.
     pub(in crate::resources) fn say_released_again(&mut self, taker: &NodeName) {
         self.info(format!(
             "node {taker} asks: saying again that the set is released"
@@ -138,8 +139,8 @@ impl ResourceState {
         self.say_done(self.standby.state().set());
     }
 
-    /// What is left of a release without a taker is stopped: whoever listens hears what is left. A node that
-    /// runs the rest as well counts on that before it lets go.
+    /// The rest of a release without a taker is stopped: reports what is left. A node that also
+    /// runs the rest needs that report before it releases its own.
     pub(in crate::resources) fn rest_is_stopped(&mut self) {
         let open = self.run.comm_up() && !matches!(self.run.phase(), Phase::Init | Phase::Shutdown);
         if open && !self.run.settles_when_released() {
@@ -148,7 +149,8 @@ impl ResourceState {
         self.settle_after_release();
     }
 
-    /// A legacy taker says that it is done: its report is waited for, and asked for when none comes.
+    /// A legacy taker reports that it is done. Its report of what it holds must follow, and is
+    /// asked for when none comes.
     pub(in crate::resources) fn expects_its_report(&mut self, taker: &NodeName, done: Position) {
         let set = self.standby.state().set().mirror();
         let pair = self.other.is_pair();
@@ -165,7 +167,7 @@ impl ResourceState {
         }
     }
 
-    /// The taker is done.
+    /// The taker is done: ends the standby.
     pub(in crate::resources) fn given_and_taken(&mut self) {
         self.timers.clear(Timer::Taken);
         let set = self.standby.state().set();
@@ -177,14 +179,14 @@ impl ResourceState {
         self.answer();
     }
 
-    /// Its `done` follows, or is lost.
+    /// The taker's `done` follows, or is lost.
     pub(in crate::resources) fn expect_done(&mut self) {
         if !self.timers.is_set(Timer::Taken) {
             self.timers.set(Timer::Taken, self.after(DONE_FOLLOWS));
         }
     }
 
-    /// The taker reports that it has them, and does not say that it is done.
+    /// The taker reports that it holds the groups, but sends no `done`.
     pub(in crate::resources) fn end_by_report(&mut self) {
         self.decide(
             format!("ends the standby of {}", self.standby.state().set()),

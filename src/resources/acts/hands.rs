@@ -1,5 +1,5 @@
-//! What a legacy node may have in its hands when a standby with it ends, and what its scripts may start. The states
-//! stand in `parts/hands.rs` and `parts/behind_scripts.rs`.
+//! What a legacy node may still be starting, or may run, when a standby with it ends, and what its
+//! scripts may start. The states are in `parts/hands.rs` and `parts/behind_scripts.rs`.
 
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
@@ -11,8 +11,8 @@ use crate::resources::parts::standby::{COMPLETION, Standby};
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// What of these groups, which nobody claims, may be taken now. `from` has just said that it does not hold
-    /// them.
+    /// Which of these sets, which no node claims, may be taken now. `from` has just reported that
+    /// it does not hold them.
     pub(in crate::resources) fn without_what_scripts_may_start(
         &mut self,
         from: &NodeName,
@@ -38,8 +38,9 @@ impl ResourceState {
         }
     }
 
-    /// A legacy node offers this set: whether that is the late answer to our request, for what it has meanwhile
-    /// said to hold. `possible`: the offer can be answered now.
+    /// A legacy node offers this set. Returns whether that is the late answer to our request, while
+    /// the node has reported meanwhile that it holds the set. `possible`: the offer can be answered
+    /// now.
     pub(in crate::resources) fn offers_what_it_took(
         &mut self,
         from: &NodeName,
@@ -59,7 +60,8 @@ impl ResourceState {
         late
     }
 
-    /// A full report of a legacy node: what it names it runs, whatever it was asked for.
+    /// A full report of a legacy node arrives: the node runs what it names, whatever it was asked
+    /// for.
     pub(in crate::resources) fn names_its_own(&mut self, from: &NodeName) {
         if !self.other.holds().has(HoldingSet::LOCAL) || !self.other.is_legacy(from) {
             return;
@@ -67,8 +69,8 @@ impl ResourceState {
         self.loose.scripts_mut().reported();
     }
 
-    /// We begin anew: what a legacy node has in its hands by the standby that ends here, it may start or
-    /// still run.
+    /// We begin anew in a standby. The legacy node may still start or run what the standby has
+    /// given it.
     pub(in crate::resources) fn leave_in_its_hands(&mut self) {
         let set = self.standby.state().in_its_hands();
         let until = self.after(COMPLETION);
@@ -103,7 +105,8 @@ impl ResourceState {
         );
     }
 
-    /// A node begins anew that may be starting what we gave it. One that was dead is no longer at it.
+    /// A node begins anew that may be starting what we gave it. A node that was dead no longer
+    /// starts it.
     pub(in crate::resources) fn note_unreported(&mut self, node: &NodeName, was_dead: bool) {
         let state = self.standby.state();
         let given = matches!(state, Standby::Given { .. }) && !was_dead;

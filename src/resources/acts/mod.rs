@@ -1,4 +1,4 @@
-//! What the node can do: each changes several parts.
+//! What the node can do. Each act changes several parts.
 
 mod freeze;
 mod give;

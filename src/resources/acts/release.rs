@@ -1,4 +1,4 @@
-//! Letting go: of everything, of one half, or of a group that must not run here.
+//! Releases: of everything, of one half, or of a group that must not run here.
 
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
@@ -31,7 +31,8 @@ impl ResourceState {
         self.answer();
     }
 
-    /// The peer is heard again: nothing runs here, so both begin anew. `false`: was not cut off.
+    /// The peer is received again: nothing runs here, so both nodes begin anew. `false`: this node
+    /// was not isolated.
     pub(in crate::resources) fn heard_when_cut_off(&mut self, cause: &str) -> bool {
         let Some(released) = self.isolation.ends() else {
             return false;
@@ -47,23 +48,24 @@ impl ResourceState {
         true
     }
 
-    /// The node is to stop: nothing is left to wait for.
+    /// A stop is requested while the node is isolated: nothing is left to wait for.
     pub(in crate::resources) fn stop_when_cut_off(&mut self) {
         if self.isolation.ends() == Some(true) {
             self.run.enters(Phase::Stable);
         }
     }
 
-    /// Another node may have taken what we are releasing: addresses that still answer go at once,
-    /// whatever their groups' scripts take, and nothing is waited for before the release. The
-    /// other node hears, once more, that it is under way, for it may have missed that.
+    /// Another node may have taken what we are releasing. Addresses that still answer are removed
+    /// at once, however long the scripts of their groups take, and the release waits for nothing.
+    /// The other node is told once more that the release is under way, because it may have missed
+    /// that.
     pub(in crate::resources) fn others_may_run_them(&mut self, why: &str) {
         if !self.setup.manages() || self.groups.number_running() == 0 {
             return;
         }
         if !self.stop.tell_of_release() {
-            // With each of its beats that says so: it would wait for a new run of ours in vain, and
-            // then let go of what nobody else runs.
+            // Sent with each of its heartbeats that says so. Otherwise it would wait for a new run
+            // of ours in vain, and then release groups that no other node runs.
             return self.say_that_we_leave();
         }
         self.notice(Notice::OtherCrit {
@@ -76,17 +78,17 @@ impl ResourceState {
         self.say_that_we_leave();
     }
 
-    /// `auto_failback legacy`: nobody reports, and a node that is being stopped asks for nothing. What it
-    /// has not released yet, a node may have taken that was not heard, or that goes on with what an
-    /// earlier process of it took.
+    /// Only under `auto_failback legacy`: no node reports there, and a node that is being stopped
+    /// asks for nothing. Another node may have taken what this node has not released yet: a node
+    /// that was not received, or one that goes on with what an earlier process of it took.
     pub(in crate::resources) fn may_run_ours(&mut self, node: &NodeName) {
         if !self.nice() && self.stopping() {
             self.others_may_run_them(&format!("node {node} may run them as well"));
         }
     }
 
-    /// The same when a stop is asked for, or communication comes up after that: `unknown` groups run here,
-    /// and nobody has said whether another node runs them.
+    /// The same when a stop is requested, or when communication comes up after that: `unknown`
+    /// groups run here, and no node has reported whether it runs them too.
     pub(in crate::resources) fn others_may_run(&mut self, unknown: &[GroupKey]) {
         let any = unknown.iter().any(|key| self.groups.runs(key));
         if any && !self.nice() && !self.other.all_gone() {
@@ -95,8 +97,9 @@ impl ResourceState {
         }
     }
 
-    /// Lets go of everything and begins again under a new generation, which comes before the
-    /// release: others may hold us for dead and shall hear nothing of the old run any more.
+    /// Releases everything and begins again under a new generation. The generation changes before
+    /// the release: other nodes may have declared us dead and must receive nothing of the old run
+    /// any more.
     pub(in crate::resources) fn give_way(&mut self, why: &str) {
         if !self.may_begin_anew() {
             return self.others_may_run_them(why);
@@ -112,7 +115,8 @@ impl ResourceState {
         let keys = self.groups.keys_of(HoldingSet::ALL);
         self.act(Action::WithdrawAddresses(keys));
         self.notice(Notice::RestartTriggered {});
-        // Beside a node that does not know the rule the new run began when that was declared dead.
+        // Beside a node that does not resolve a split brain, the new run began when that node was
+        // declared dead.
         let begun = self.other.peers().any(Peer::has_renumbered_us) && self.run.comm_up();
         if !begun {
             self.run.communication_down();
@@ -150,7 +154,7 @@ impl ResourceState {
         self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
     }
 
-    /// A wanted stop waits for nothing any more: others may run what runs here.
+    /// A requested stop waits for nothing any more: other nodes may run what runs here.
     pub(in crate::resources) fn stop_without_waiting(&mut self) {
         if matches!(self.stop.state(), Stop::Wanted { .. }) {
             self.begin_stop();
@@ -171,10 +175,11 @@ impl ResourceState {
         }
     }
 
-    /// Gives everything up, running work included. `info`: what the others are told of it.
+    /// Releases everything, and cancels running work. `info`: the reason in the report to the other
+    /// nodes.
     pub(in crate::resources) fn release_all(&mut self, info: &str) {
         self.notice(Notice::GivingUpAll {});
-        // Whatever runs, held or not: a release may be under way, or a hand-over to us.
+        // Everything that runs, held or not: a release may be under way, or a hand-over to us.
         self.duty.give_everything(self.groups.running_halves());
         self.contest.lets_go(false);
         self.run.releases();
@@ -194,14 +199,14 @@ impl ResourceState {
             .begin(Purpose::ReleaseAll, keys, GroupOrder::Stop);
     }
 
-    /// Lets go of everything; afterwards a new run begins.
+    /// Releases everything; afterwards a new run begins.
     pub(in crate::resources) fn begin_anew(&mut self) {
         self.forget_verdicts();
         self.leave_in_its_hands();
         self.release_all("shutdown");
     }
 
-    /// Back to the first moment of a run; only what membership told stays.
+    /// Resets the state to the first moment of a run. Only what membership reported stays.
     pub(in crate::resources) fn forget(&mut self) {
         self.run.forget();
         self.duty.leave(HoldingSet::ALL);
@@ -212,9 +217,10 @@ impl ResourceState {
         self.other.forget();
     }
 
-    /// What we give away and have not begun to stop stays, be it of a standby that was interrupted or of
-    /// a release that an earlier process began: we take it, and no stop may come behind that. A node that is
-    /// being stopped takes nothing: it goes on, and reports until the end what is not released yet.
+    /// Keeps what we give away and have not begun to stop, whether a standby was interrupted or an
+    /// earlier process began a release: we take it, and no stop may follow that. A node that is
+    /// being stopped takes nothing: it goes on with the release, and reports to the end what is not
+    /// released yet.
     pub(in crate::resources) fn withdraw_stops(&mut self) {
         let giving = |purpose: &Purpose| *purpose == Purpose::Give;
         if self.groups.has_job(giving) && !self.stopping() {
@@ -232,7 +238,8 @@ impl ResourceState {
         );
     }
 
-    /// Stops what runs and is not held. Whoever asks meanwhile hears that it is not released yet.
+    /// Stops what runs and is not held. A node that asks meanwhile receives that it is not released
+    /// yet.
     pub(in crate::resources) fn release_unheld(
         &mut self,
         keys: Vec<GroupKey>,
@@ -253,8 +260,8 @@ impl ResourceState {
         self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
     }
 
-    /// The other node claims its own groups and we do too, although none of them runs here or is about
-    /// to: they did not start. It serves, and we have nothing to stop.
+    /// The other node claims its own groups and so do we, although none of them runs here or is
+    /// about to start: their start failed. The other node serves, and we have nothing to stop.
     pub(in crate::resources) fn leave_what_the_owner_runs(
         &mut self,
         node: &NodeName,

@@ -9,9 +9,9 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Who asked for groups by their keys is gone or begins anew: they are ours to run again, as far as
-    /// we hold them. A node that begins anew and does not report asks again; before it reports, nothing is
-    /// started beside it.
+    /// The node that asked for groups by their keys is gone or begins anew: we may run those groups
+    /// again, as far as we hold them. A node that begins anew and never reports asks for them
+    /// again; beside any other node nothing is started before it reports.
     pub(in crate::resources) fn take_back_given(&mut self) {
         if self.groups.take_back_given() {
             self.looked_at = None;
@@ -23,8 +23,9 @@ impl ResourceState {
         self.timers.set(Timer::Own, self.after(AGREEMENT));
     }
 
-    /// Own groups first, then the word that we are settled. Not beside a release that is under way: our
-    /// word would hide what still runs, and nothing may be started that is still to be stopped.
+    /// Starts own groups first, and then reports that this node is settled. Not while a release is
+    /// under way: our report would hide what still runs, and a group that is still to be stopped
+    /// must not be started.
     pub(in crate::resources) fn settle_start(&mut self) {
         if self.duty.is_releasing() {
             self.run.settles_behind_release();
@@ -63,7 +64,7 @@ impl ResourceState {
         self.acquisition_complete("T_RESOURCES(them)");
     }
 
-    /// Nothing is being stopped any more.
+    /// The last stop of a release has ended.
     pub(in crate::resources) fn settle_after_release(&mut self) {
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         if self.run.takes_settling() && open {
@@ -71,13 +72,13 @@ impl ResourceState {
         }
     }
 
-    /// A node that gives everything up says that it holds nothing, and its scripts take their time. It
-    /// leaves, dies or begins anew. `true`: nothing is taken before.
+    /// A node that releases everything reports that it holds nothing, while its scripts still run.
+    /// It then leaves, dies or begins anew. `true`: nothing is taken before that.
     pub(in crate::resources) fn wait_for_a_leaver(&mut self) -> bool {
         let why = if self.other.somebody_is_leaving() {
             "the other node is being stopped, and may still run them".to_owned()
         } else if let Some(node) = self.other.unsettled_legacy().cloned() {
-            // Should it have missed that: see `on_report`.
+            // In case it has missed our report: see `on_report`.
             self.answer();
             self.ask();
             format!(
@@ -91,9 +92,9 @@ impl ResourceState {
         true
     }
 
-    /// The ten seconds are over. They are patience with a node that does not report; one that has
-    /// said that it holds ours, or may have taken them in a partition, is asked on and on instead: it
-    /// serves, and does not hear us. `true`: nothing is taken.
+    /// The ten seconds are over. They are the wait for a node that does not report. A node that has
+    /// reported that it holds our groups, or may have taken them in a partition, is asked without
+    /// end instead: it serves, and does not receive us. `true`: nothing is taken.
     pub(in crate::resources) fn wait_for_claimant(&mut self) -> bool {
         let Some(node) = self.other.silent_claimant().cloned() else {
             return false;

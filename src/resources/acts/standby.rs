@@ -1,5 +1,5 @@
-//! What happens in a standby: the table says what is done then (`parts/standby/table.rs`), and it is done here, or in
-//! `give.rs` and `take.rs`.
+//! What happens in a standby. The table (`parts/standby/table.rs`) decides what is done; it is done
+//! here, in `give.rs` and in `take.rs`.
 
 use crate::notice::Notice;
 use crate::resources::holding::HoldingSet;
@@ -10,7 +10,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Something has happened.
+    /// Applies one input to the state of the standby.
     pub(in crate::resources) fn standby_on(&mut self, input: Input<'_>) {
         let state = self.standby.state();
         match state.on(input, |fact| self.standby_fact(fact)) {
@@ -68,7 +68,7 @@ impl ResourceState {
                 self.end_before_its_time();
             }
             Cell::EndInDoubt => {
-                // It may have begun to start them.
+                // The taker may have begun to start them.
                 self.other.may_start(self.standby.state().given());
                 self.end_before_its_time();
             }
@@ -107,7 +107,7 @@ impl ResourceState {
         self.enter(Standby::Idle { answered: None }, None);
     }
 
-    /// Who has to say `done` does not.
+    /// The node that has to send `done` does not.
     fn nobody_is_done(&mut self) {
         let given = matches!(self.standby.state(), Standby::Given { .. });
         let answered = self.standby.state().answered().cloned();
@@ -116,13 +116,13 @@ impl ResourceState {
         self.other.is_believed();
         self.other.settles();
         self.enter(Standby::Idle { answered }, None);
-        // Our last report said that we were giving: the taker would wait for the next for good.
+        // Our last report said that we were giving: without another, the taker would wait for ever.
         if given {
             self.answer();
         }
     }
 
-    /// The other side died: the standby is over.
+    /// The other node died: the standby is over.
     pub(in crate::resources) fn cancel_standby(&mut self) {
         self.standby.forget_offered();
         self.standby.forget_answer();
@@ -135,7 +135,7 @@ impl ResourceState {
         }
     }
 
-    /// The other side began a new run: it remembers nothing of the standby.
+    /// The other node began a new run: it knows nothing of the standby.
     pub(in crate::resources) fn interrupt_standby(&mut self) {
         self.standby.forget_offered();
         self.standby.forget_answer();

@@ -1,4 +1,5 @@
-//! The taker of a standby: it answers an offer, waits for the giver, starts the groups and says so.
+//! The taker of a standby: it answers an offer, waits for the giver, starts the groups and reports
+//! that.
 
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
@@ -18,7 +19,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Another node offers a set, and none is open.
+    /// Another node offers a set, and no standby is under way.
     pub(in crate::resources) fn consider(&mut self, word: Word<'_>) {
         let (from, set) = (word.from(), word.set());
         let forced = hooks::is_forced(word.message());
@@ -32,14 +33,14 @@ impl ResourceState {
                 self.standby.answer_first_later(from, request, self.now);
             }
         } else if self.waits_for_report(from) {
-            // Its own question has made it unsettled to us, and its report follows.
+            // Its own question has made it count as unsettled here, and its report follows.
             self.standby.answer_later(from, request);
         } else {
             self.answer_or_refuse(from, set);
         }
     }
 
-    /// Our offer, which nobody asked for, ends for one that crosses it.
+    /// Withdraws our offer, which no person asked for, in favour of an offer that crosses it.
     pub(in crate::resources) fn give_way_to_offer(&mut self, from: &NodeName, set: HoldingSet) {
         self.decide(
             format!("offers {} later", self.standby.state().set()),
@@ -49,7 +50,7 @@ impl ResourceState {
         self.answer_or_refuse(from, set);
     }
 
-    /// An offer for which the time is right: it is answered, if both nodes are settled.
+    /// Answers an offer at the right time, if both nodes are settled.
     pub(in crate::resources) fn answer_or_refuse(&mut self, from: &NodeName, set: HoldingSet) {
         let (info, node) = ("me".to_owned(), from.to_string());
         if !self.other.is_settled() || self.contested() {
@@ -91,14 +92,14 @@ impl ResourceState {
         self.enter(accepted, Some(patience));
     }
 
-    /// The giver shows that it gives.
+    /// The giver shows that it stops its groups.
     pub(in crate::resources) fn giver_gives(&mut self) {
         self.standby.shows(true);
         self.timers.set(Timer::Standby, self.after(COMPLETION));
     }
 
-    /// What the giver said while nobody listened here is lost for good, its `done` perhaps among it: it is
-    /// not waited for as long.
+    /// What the giver sent while no process received here is lost for good, perhaps its `done` too.
+    /// So the wait for it is shorter.
     pub(in crate::resources) fn giver_shows_again(&mut self) {
         self.standby.shows(false);
         self.timers.clear(Timer::Standby);
@@ -108,7 +109,7 @@ impl ResourceState {
         }
     }
 
-    /// This process hears from now on, and the giver has as long as if it were answered now.
+    /// This process receives from now on. The giver gets as long as if its offer were answered now.
     pub(in crate::resources) fn wait_for_giver(&mut self) {
         self.standby.offer_is_open(self.after(FIRST_ANSWER));
         let shown = matches!(self.standby.state(), Standby::Accepted { gives: true, .. });
@@ -146,7 +147,7 @@ impl ResourceState {
         });
         let keys = self.groups.keys_of(ours);
         for key in &keys {
-            // Who has stopped it says so.
+            // The node that has stopped it says so.
             self.groups.confirmed(key);
         }
         let keys = self.not_elsewhere(keys);
@@ -155,8 +156,8 @@ impl ResourceState {
         self.enter(Standby::Taking { set, answered }, Some(COMPLETION));
     }
 
-    /// Everything of the set is started, or was tried. `done` goes out in any case: without it
-    /// the giver would wait for an hour.
+    /// Every group of the set is started, or was tried. `done` is sent in any case: without it the
+    /// giver would wait for an hour.
     pub(in crate::resources) fn say_taken(&mut self) {
         let set = self.standby.state().set();
         let answered = self.standby.state().answered().cloned();
@@ -172,7 +173,7 @@ impl ResourceState {
         self.acquisition_complete("auto_failback");
     }
 
-    /// A legacy node is done, and nobody waits for that.
+    /// A legacy node sends `done`, and no standby here waits for it.
     pub(in crate::resources) fn note_late_done(
         &mut self,
         from: &NodeName,
@@ -187,7 +188,7 @@ impl ResourceState {
         self.ask();
     }
 
-    /// A script of an earlier standby has ended there.
+    /// A script of an earlier standby has ended on that node.
     pub(in crate::resources) fn note_older_start(&mut self, from: &NodeName, set: HoldingSet) {
         let ours = set.mirror();
         self.warn(format!(

@@ -1,16 +1,17 @@
 //! Which groups another node runs, group by group.
 //!
-//! Holding sets say `local` and `foreign` by the haresources of whoever says it. While the files of two
-//! nodes name different owners, and while a group goes to another owner, these words mean different groups
-//! to each. So reports between our nodes name what runs, and by which owners they count.
+//! Holding sets use `local` and `foreign` by the haresources of the node that sends them. While the
+//! files of two nodes name different owners, and while a group goes to another owner, these words
+//! mean different groups to each node. So reports between Systole nodes name the groups that run,
+//! and by which owners they are counted.
 //!
 //! | What is seen | What we do |
 //! |---|---|
-//! | the other node runs a group that we were about to start | it is left there, and looked at again each second |
-//! | we run a group that is no longer ours, both go by the same owners, the other holds its half | it is stopped here; the other starts it when our report no longer names it |
+//! | the other node runs a group that we were about to start | it stays there, and is checked again each second |
+//! | we run a group that is no longer ours, both nodes use the same owners, the other holds its half | it is stopped here; the other starts it when our report no longer names it |
 //! | the same, the other is a legacy node | it runs on: a legacy node starts nothing by itself. It goes with the next takeover, failback or standby, and when that node is started anew (`rules/returned.rs`) |
-//! | lines differ, or owners | no hand-over and no failback of these, unless a person forces it |
-//! | both run a group, owners agree | who does not hold its half stops it |
+//! | lines or owners differ | no hand-over and no failback of these groups, unless a person forces it |
+//! | both run a group, owners agree | the node that does not hold its half stops it |
 //! | both run a group, owners differ | the first node by name keeps it |
 //! | halves overlap by their words, owners differ, no group runs twice | nothing: the words mean different groups |
 
@@ -25,16 +26,16 @@ use crate::resources::parts::standby::Standby;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Whether a `done` that belongs to no standby of ours may be that of a giver.
+    /// Whether a `done` that belongs to no standby of ours may come from a giver.
     pub(in crate::resources) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
         let may_give = self.at_rest() && !self.duty.holds(set.mirror());
         let may_have_taken = !self.duty.held().common(set).is_none();
         self.other.is_legacy(from) && (may_give || may_have_taken)
     }
 
-    /// Whether a `done` is that of no giver, because we hold what it would give. Each script of a legacy node
-    /// says it once: one has ended that a death has cut off from its standby, and what that was told to start it
-    /// has started, whatever was handed over meanwhile.
+    /// Whether a `done` does not come from a giver, because we hold what it would give. Each script
+    /// of a legacy node sends one: here a script has ended that a death has cut off from its
+    /// standby. It has started what it was told to start, whatever was handed over meanwhile.
     pub(in crate::resources) fn ends_an_older_start(
         &self,
         from: &NodeName,
@@ -45,19 +46,20 @@ impl ResourceState {
         self.other.is_legacy(from) && (holds || takes)
     }
 
-    /// Whether the other node says so of every group of a set.
+    /// Whether the other node reports that it runs every group of a set.
     pub(in crate::resources) fn all_run_there(&self, set: HoldingSet) -> bool {
         let keys = self.groups.keys_of(set);
         !keys.is_empty() && keys.iter().all(|key| self.other.runs(key))
     }
 
-    /// Whether the other node is known to go by other owners.
+    /// Whether the other node is known to use other owners.
     pub(in crate::resources) fn owners_differ(&self) -> bool {
         let owners = self.other.node().and_then(|(_, peer)| peer.owners());
         owners.is_some_and(|owners| owners != self.names.owners())
     }
 
-    /// Whether words for halves mean different groups to the two nodes, and the groups are known.
+    /// Whether the words for halves mean different groups to the two nodes, and the groups are
+    /// known.
     pub(in crate::resources) fn counts_by_group(&self) -> bool {
         let named = self
             .other
@@ -71,14 +73,14 @@ impl ResourceState {
         self.groups.taken().any(|key| self.other.runs(key))
     }
 
-    /// Why no group of a set is to be handed over, whoever gives it.
+    /// Why no group of a set is to be handed over, in whichever direction.
     pub(in crate::resources) fn hand_over_obstacle(&self, set: HoldingSet) -> Option<String> {
         let (node, peer) = self.other.node()?;
         if self.owners_differ() {
             return Some(format!("haresources of {node} names other owners"));
         }
         if !peer.tells_what_runs() && self.names.pending() {
-            // Its scripts read its file anew.
+            // The scripts of a legacy node read its file anew.
             return Some("haresources was changed: heartbeat -r takes it up".to_owned());
         }
         match peer.differing()? {
@@ -108,7 +110,7 @@ impl ResourceState {
         keys
     }
 
-    /// What runs on both nodes and is for the other to keep.
+    /// Groups that run on both nodes, and that the other node is to keep.
     pub(in crate::resources) fn twice_and_not_ours(&self) -> Vec<GroupKey> {
         let Some((name, _)) = self.other.node() else {
             return Vec::new();
@@ -126,14 +128,14 @@ impl ResourceState {
             .collect()
     }
 
-    /// Whether a Systole node is giving us the group: it has just stopped it.
+    /// Whether a Systole node is giving us the group: then it has just stopped it.
     pub(in crate::resources) fn is_given_now(&self, key: &GroupKey) -> bool {
         let side = self.groups.side_of(key);
         self.other.all_systole() && side.is_some_and(|side| self.standby.state().taken().has(side))
     }
 
-    /// The groups that are still to be started for an open standby, those with an order in hand among
-    /// them.
+    /// The groups that are still to be started for an open standby, including those whose order is
+    /// in hand.
     pub(in crate::resources) fn left_to_take(
         &self,
         in_hand: impl Fn(&GroupKey) -> bool,
@@ -147,7 +149,7 @@ impl ResourceState {
         self.duty.holds(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL)
     }
 
-    /// Whether nothing keeps us from releasing the groups of the other node.
+    /// Whether nothing prevents the release of the other node's groups.
     pub(in crate::resources) fn may_let_go(&self) -> bool {
         self.other.is_pair()
             && self.run.phase() == Phase::Stable
@@ -156,8 +158,8 @@ impl ResourceState {
             && !self.contested()
     }
 
-    /// Whether a `done` is that of the giver whose offer we answered last: sent after the offer, for
-    /// the same set. One that is late is of use only while nobody runs the set.
+    /// Whether a `done` comes from the giver whose offer we answered last: it was sent after the
+    /// offer, for the same set. A late one is of use only while no node runs the set.
     pub(in crate::resources) fn follows_answered_offer(
         &self,
         from: &NodeName,
@@ -168,14 +170,15 @@ impl ResourceState {
         let follows =
             answered.is_some_and(|answer| answer.is_followed_by(from, set, Position::of(message)));
         let reported = self.other.peer(from).map(Peer::newest_report);
-        // It has been heard to run them since.
+        // The giver has been received since to run them.
         let taken_back = reported > Some(Position::of(message)) && self.other.may_hold().has(set);
         let wanted = !self.standby.is_idle()
             || !(self.duty.holds(set.mirror()) || self.stopping() || self.freeze.is_on());
         follows && !taken_back && wanted
     }
 
-    /// Whether a legacy owner of what is left to it was seen to begin anew, and has not reported yet.
+    /// Whether we hold groups for a legacy owner that was seen to begin anew and has not reported
+    /// yet.
     pub(in crate::resources) fn owner_begins_anew(&self, node: &NodeName) -> bool {
         let manages = self.nice() && self.other.is_pair() && !self.stopping();
         let peer = self.other.peer(node);

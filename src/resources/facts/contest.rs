@@ -1,4 +1,4 @@
-//! Whether the other node has to yield, and until when that and a takeover wait.
+//! Whether the other node has to yield, and how long that and a takeover wait.
 
 use crate::protocol::name::NodeName;
 use crate::resources::parts::contest::{KEEPALIVES_TO_YIELD, LEAST_TO_YIELD};
@@ -6,8 +6,8 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Waits for the other side to yield; no longer than that takes. It may not hear us. One that
-    /// is being stopped cannot begin a new run: its scripts take their time, then it leaves.
+    /// Waits for the other node to yield, but no longer than that takes: it may not receive us. A
+    /// node that is being stopped cannot begin a new run: it leaves when its scripts have ended.
     pub(in crate::resources) fn expect_way(&mut self) {
         if !self.timers.is_set(Timer::OtherYields) && !self.other.leaves() {
             let wait = self
@@ -20,7 +20,7 @@ impl ResourceState {
         self.other.moves();
     }
 
-    /// Whether it is open who keeps.
+    /// Whether it is undecided which node keeps the groups.
     pub(in crate::resources) fn contested(&self) -> bool {
         self.timers.is_set(Timer::OtherYields)
     }
@@ -35,7 +35,7 @@ impl ResourceState {
         self.groups.go_on();
     }
 
-    /// The other side begins a new run or is gone: nothing is contested any more.
+    /// The other node begins a new run or is gone: nothing is contested any more.
     pub(in crate::resources) fn way_given(&mut self, node: &NodeName) {
         self.timers.clear(Timer::OtherYields);
         if let Some(peer) = self.other.peer_mut(node) {
@@ -43,7 +43,7 @@ impl ResourceState {
         }
     }
 
-    /// The verdicts of the run that ends mean nothing in the next.
+    /// The verdicts of the run that ends do not count in the next.
     pub(in crate::resources) fn forget_verdicts(&mut self) {
         self.contest.forget();
         self.other.forget_verdicts();

@@ -1,4 +1,4 @@
-//! What is still open with a legacy node, and how long.
+//! What is still open with a legacy node, and for how long.
 
 use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
@@ -8,21 +8,22 @@ use crate::resources::parts::standby::COMPLETION;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Words of it are lost: its offer may be among them.
+    /// Messages of the node are lost: its offer may be one of them.
     pub(in crate::resources) fn lost_behind_scripts(&mut self, node: &NodeName) {
         if self.other.is_legacy(node) {
             self.loose.scripts_mut().words_lost();
         }
     }
 
-    /// What was asked for is ours: by the standby that has followed, or by our own hand.
+    /// We hold what was asked for: through the standby that followed, or because we took it
+    /// ourselves.
     pub(in crate::resources) const fn scripts_matter_no_more(&mut self) {
         if self.duty.holds(HoldingSet::FOREIGN) {
             self.loose.scripts_matter_no_more();
         }
     }
 
-    /// A node is declared dead: what it has in its hands then.
+    /// A node is declared dead: records what it may be starting or running at that moment.
     pub(in crate::resources) fn note_hands_at_death(&mut self, node: &NodeName) {
         let set = self.standby.state().in_its_hands();
         let until = self.after(COMPLETION);
@@ -33,7 +34,8 @@ impl ResourceState {
         }
     }
 
-    /// Words of a node are lost for good: the word that its scripts are done may be among them.
+    /// Messages of a node are lost for good: the one which says that its scripts are done may be
+    /// among them.
     pub(in crate::resources) fn lost_with_full_hands(&mut self, node: &NodeName) {
         let soon = self.after(STARTS);
         if let Some(peer) = self.other.peer_mut(node) {

@@ -9,8 +9,8 @@ use crate::protocol::question::Position;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// The newest question of ours that its sender had heard when it sent `report`. `None`: it does
-    /// not tell.
+    /// The newest question of ours that the sender had received when it sent `report`. `None`: it
+    /// does not tell.
     pub(in crate::resources) fn heard_in(
         &self,
         from: &NodeName,
@@ -23,13 +23,14 @@ impl ResourceState {
         Some(Position::from_text(text).unwrap_or_default())
     }
 
-    /// Whether a report was sent after its sender heard our present run. A legacy node does not
-    /// tell: what it says counts.
+    /// Whether the sender had received our present run when it sent the report. A legacy node does
+    /// not tell: its report counts.
     pub(in crate::resources) fn knows_our_run(&self, from: &NodeName, report: &Message) -> bool {
         self.questions.first_was_heard(self.heard_in(from, report))
     }
 
-    /// Whether a report was sent after its sender heard our newest question, as far as can be told.
+    /// Whether the sender had received our newest question when it sent the report, as far as can
+    /// be told.
     pub(in crate::resources) fn answers_newest(&self, from: &NodeName, report: &Message) -> bool {
         self.questions.newest_was_heard(self.heard_in(from, report))
     }

@@ -28,7 +28,8 @@ impl ResourceState {
         [local, foreign].into_iter().flatten().min()
     }
 
-    /// The question of who runs what nobody seems to own is answered, or matters no more. Whether it was open.
+    /// The question which node runs the groups that seem unowned is answered, or no longer matters.
+    /// Returns whether it was open.
     pub(in crate::resources) fn question_is_over(&mut self) -> bool {
         self.timers.clear(Timer::Unowned);
         self.unowned.question_is_over()
@@ -49,12 +50,12 @@ impl ResourceState {
         if second { SECOND_LATER } else { Duration::ZERO }
     }
 
-    /// Our haresources as it is now names these owners.
+    /// Notes the owners that our haresources names now.
     pub fn file_on_disk(&mut self, owners: &str) {
         self.names.file_on_disk(owners);
     }
 
-    /// The other side did not answer our offer.
+    /// The other node did not answer our offer.
     pub(in crate::resources) fn failback_unanswered(&mut self, wish: Wish) {
         if wish != Wish::GoesHome {
             return;
@@ -70,7 +71,7 @@ impl ResourceState {
         self.timers.clear(Timer::Failback);
     }
 
-    /// Somebody has settled where the foreign groups are.
+    /// It is settled which node has the foreign groups.
     pub(in crate::resources) fn failback_settled(&mut self) {
         self.failback.settled();
         self.timers.clear(Timer::Failback);
@@ -82,7 +83,7 @@ impl ResourceState {
         }
     }
 
-    /// Whether nothing is started or stopped.
+    /// Whether the node is frozen: nothing is started or stopped.
     #[must_use]
     pub const fn frozen(&self) -> bool {
         self.freeze.is_on()
@@ -109,8 +110,8 @@ impl ResourceState {
         self.groups.asked_deadline()
     }
 
-    /// How long after its request a stop waits for communication. A peer that we hear and that
-    /// does not hear us would keep it waiting for ever.
+    /// How long after its request a stop waits for communication. Without a limit, a peer that we
+    /// receive and that does not receive us would delay it for ever.
     pub(in crate::resources) fn comm_is_late(&self) -> Duration {
         self.setup.initdead().saturating_add(OTHER_SETTLES)
     }
@@ -149,12 +150,12 @@ impl ResourceState {
         self.failback.is_by_file()
     }
 
-    /// They were to go back when the process or core before this one ended.
+    /// Used if they were to go back when the process or core before this one ended.
     pub const fn keep_failback(&mut self) {
         self.failback.keep();
     }
 
-    /// Everything was being released when the process or its core began anew. Call before
+    /// Used if everything was being released when the process or its core began anew. Call before
     /// [`finish`](Self::finish).
     pub const fn keep_release(&mut self) {
         self.stop.keep_release();

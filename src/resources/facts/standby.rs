@@ -1,9 +1,9 @@
 //! Which round of the standby protocol a message belongs to.
 //! Spec: docs/protocol/resources.md, 7.4, [D].
 //!
-//! Nothing in the messages says so, and one that was lost at first comes when the next round has begun.
-//! So the giver's `done` counts only when it was sent after its `me`, for the same set; and between two
-//! of our nodes the answers of the taker name the `me` that they answer, see
+//! The messages do not say that, and a message that was lost and sent again may arrive during the
+//! next round. So the giver's `done` counts only if it was sent after its `me`, for the same set.
+//! Between two Systole nodes the answers of the taker also name the `me` that they answer, see
 //! [`crate::protocol::question`].
 
 use crate::protocol::field;
@@ -17,8 +17,9 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Whether a word of a standby that an earlier process began has to wait: the other node takes it for
-    /// one of the earlier process, or does not hear it, before it has reported to this one.
+    /// Whether a message of a standby that an earlier process began has to wait. Before the other
+    /// node has reported to this process, it takes the message for one of the earlier process, or
+    /// does not receive it.
     pub(in crate::resources) fn not_heard_yet(&self) -> bool {
         self.standby.is_continued() && !self.other.somebody_has_reported()
     }
@@ -30,7 +31,7 @@ impl ResourceState {
         }
     }
 
-    /// Whether a word of the taker answers our newest offer. A legacy node does not tell.
+    /// Whether a message of the taker answers our newest offer. A legacy node does not tell.
     pub(in crate::resources) fn answers_our_offer(
         &self,
         from: &NodeName,
@@ -43,14 +44,15 @@ impl ResourceState {
         heard.is_some() && heard == self.standby.state().offer()
     }
 
-    /// Whether our offer ends for one of `from` that crosses it. It ignores ours in any case. A legacy
-    /// node offers only what somebody wants.
+    /// Whether our offer ends when an offer of `from` crosses it. `from` ignores ours in any case.
+    /// A legacy node offers only what a person wants.
     pub(in crate::resources) fn gives_way_to(&self, from: &NodeName) -> bool {
         let ours = self.other.is_systole(from);
         !ours || *from < *self.setup.local()
     }
 
-    /// Whether a second offer of the giver that we have answered is one: see `parts/standby.rs`.
+    /// Whether a second offer of the giver that we have answered begins a new standby: see
+    /// `parts/standby.rs`.
     pub(in crate::resources) fn starts_over(&self, from: &NodeName) -> bool {
         let Standby::Accepted {
             giver,
@@ -65,7 +67,7 @@ impl ResourceState {
         giver == from && (ours || (!gives && *open_until <= self.now))
     }
 
-    /// Whether one of our nodes says again that it is done.
+    /// Whether a Systole node repeats that it is done.
     pub(in crate::resources) fn knows_that_it_is_done(
         &self,
         from: &NodeName,
@@ -76,15 +78,15 @@ impl ResourceState {
         ours && (taken || self.duty.holds(set.mirror()))
     }
 
-    /// How long an open standby is still waited for; `None`: none is open.
+    /// How long an open standby is still waited for, in seconds; `None`: none is open.
     pub(in crate::resources) fn seconds_left(&self) -> Option<u64> {
         let left = self.timers.at(Timer::Standby)?.since(self.now);
         (!left.is_zero()).then_some(left.as_secs())
     }
 
-    /// Whether the taker is one of our nodes that lives and has not said since our `done` that it is
-    /// settled. Its scripts may take longer than we wait for a legacy one: it says when they have ended,
-    /// and its death or new run ends the standby too.
+    /// Whether the taker is a Systole node that lives and has not reported since our `done` that it
+    /// is settled. Its scripts may take longer than we wait for a legacy node: it reports when they
+    /// have ended, and its death or new run ends the standby too.
     pub(in crate::resources) fn is_taking_still(&self) -> bool {
         let given = self.standby.state().given_at();
         let settled = self.other.is_settled() && self.other.newest_report() > given;
@@ -93,8 +95,8 @@ impl ResourceState {
         !settled && self.other.nodes().any(ours)
     }
 
-    /// Whether a report of the taker shows that it holds the set and is settled: it is done, and its word of
-    /// that may be lost.
+    /// Whether a report of the taker shows that it holds the set and is settled: then it is done,
+    /// and its `done` may be lost.
     pub(in crate::resources) fn holds_what_we_gave(
         &self,
         taker: &NodeName,

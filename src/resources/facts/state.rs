@@ -11,7 +11,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Whether nothing moves here, and nothing keeps us from taking or leaving something.
+    /// Whether no work is under way here, and nothing prevents taking or releasing something.
     pub(in crate::resources) fn at_rest(&self) -> bool {
         self.nice()
             && self.run.phase() == Phase::Stable
@@ -22,7 +22,8 @@ impl ResourceState {
             && !self.stopping()
     }
 
-    /// Whether groups can be given up in peace.
+    /// Whether groups can be given up without conflict: as [`at_rest`](Self::at_rest), and the
+    /// other node is settled.
     pub(in crate::resources) fn at_peace(&self) -> bool {
         self.nice()
             && self.run.phase() == Phase::Stable
@@ -60,11 +61,12 @@ impl ResourceState {
         }
     }
 
-    /// What `isstable` says in our reports: honest about work that changes what we hold, so that
-    /// nobody fails back into a takeover. Spec: docs/protocol/resources.md, 6, [D] (b).
+    /// What `isstable` says in our reports. It takes work into account that changes what we hold,
+    /// so that no node fails back during a takeover. Spec: docs/protocol/resources.md, 6, [D] (b).
     ///
-    /// A taker that starts what it was given says to a legacy giver that it is settled, as legacy does; one
-    /// of ours waits for its end, and must not read that it has ended without it.
+    /// A taker that starts what it was given tells a legacy giver that it is settled, as legacy
+    /// does. A Systole giver waits for the end of that work, and must not read too early that it
+    /// has ended.
     pub(in crate::resources) fn announced_stable(&self) -> bool {
         let ours = self.other.all_systole();
         let takes = ours && matches!(self.standby.state(), Standby::Taking { .. });
@@ -79,9 +81,9 @@ impl ResourceState {
                 .has_job(|purpose| matches!(purpose, Purpose::TakeOver(_) | Purpose::Reclaim))
     }
 
-    /// What we put on the scales now.
+    /// Our weight in a split brain, as it is now.
     pub(in crate::resources) fn weight(&self) -> Weight {
-        // Frozen we have taken nothing over, and are not to be touched.
+        // A frozen node has taken nothing over, and must not be made to stop anything.
         let keeps = self.freeze.is_on() && !self.duty.holds(HoldingSet::FOREIGN);
         let number = |set: HoldingSet| {
             let keys = self.groups.keys_of(set);
@@ -100,13 +102,13 @@ impl ResourceState {
         }
     }
 
-    /// Whether a release of everything is not under way already.
+    /// Whether a new run may begin: no release of everything is under way yet.
     pub(in crate::resources) fn may_begin_anew(&self) -> bool {
         self.setup.manages() && self.run.phase() != Phase::Shutdown && !self.stopping()
     }
 
-    /// Whether one of our nodes is unsettled to us for no other reason than that its report is on its way:
-    /// its offer waits for that. Refused, it would come again after a minute.
+    /// Whether a Systole node counts as unsettled here only because its report is on its way: its
+    /// offer waits for the report. If it were refused, it would come again only after a minute.
     pub(in crate::resources) fn waits_for_report(&self, from: &NodeName) -> bool {
         let ours = self.other.is_systole(from);
         ours && !self.other.is_settled() && !self.contested() && self.run.phase() == Phase::Stable
@@ -130,7 +132,8 @@ impl ResourceState {
             )
     }
 
-    /// Whether what an earlier run held runs on here, and nobody has shown yet that it hears us.
+    /// Whether groups that an earlier run held run on here, and no node has shown yet that it
+    /// receives us.
     pub(in crate::resources) fn unheard_with_groups(&self) -> bool {
         self.other.is_pair()
             && !self.run.comm_up()
@@ -138,7 +141,7 @@ impl ResourceState {
             && !self.served_here().is_none()
     }
 
-    /// The halves that are ours to run now. Without reports nobody holds a half: what runs counts.
+    /// The halves that we run now. Under the legacy model no node holds a half: what runs counts.
     pub(in crate::resources) fn served_here(&self) -> HoldingSet {
         if self.nice() {
             self.duty.held()

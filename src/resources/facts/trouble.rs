@@ -1,4 +1,4 @@
-//! Groups that do not start here: what of that concerns the other node.
+//! Groups whose start failed here: what of that concerns the other node.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use crate::resources::parts::trouble::LONGEST_LIST;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Whether a foreign group waits until another host lets go of its address, and its owner shall
-    /// wait, too. A legacy owner may be that host, with what an earlier run left behind; one of ours
-    /// removes that by itself.
+    /// Whether a foreign group waits until another host releases its address, so that its failback
+    /// waits too. A legacy owner itself may hold the address, left by an earlier run; a Systole
+    /// owner removes such an address itself.
     pub(in crate::resources) fn failback_must_wait(&self) -> bool {
         let mut foreign = self.groups.of(HoldingSet::FOREIGN);
         self.other.all_systole() && foreign.any(|key| self.groups.has_address_taken(key))
     }
 
-    /// The groups of `set` that are given away because they did not start here, for a node that
-    /// understands it.
+    /// The groups of `set` that are given away because their start failed here. Only for a node
+    /// that understands this list.
     pub(in crate::resources) fn failed_of(&self, set: HoldingSet) -> Option<String> {
         if !self.other.all_systole() {
             return None;
@@ -39,9 +39,9 @@ impl ResourceState {
         (!list.is_empty()).then(|| list.trim_end().to_owned())
     }
 
-    /// The giver of a standby is done, and says what of `set` failed there.
+    /// The giver of a standby is done, and reports which groups of `set` failed there.
     pub(in crate::resources) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
-        // Whatever fails there, a legacy node gives what it holds of ours for that.
+        // A legacy node gives what it holds of ours because of any failure there.
         let legacy = !self.other.all_systole();
         let for_a_failure = legacy && set == HoldingSet::LOCAL;
         let list = message.text(field::FAILED).unwrap_or_default();

@@ -1,32 +1,33 @@
-//! Whether the scripts of a legacy node are done. It names what a script starts for a standby only when that
-//! has ended, and what one stops no longer. A node that has lost its memory meanwhile (it lost power, and is
-//! back within its dead time) reads in that word that nobody runs the groups, and would start them beside the
-//! script.
+//! Whether the scripts of a legacy node have ended. A legacy node reports what a script starts for
+//! a standby only when that script has ended, and does not report what a script still stops. If its
+//! process has lost its state meanwhile (it lost power, and is back within its dead time), its
+//! reports look as if no node ran the groups; a Systole node would start them beside the script.
 //!
-//! So the groups of a legacy node that nobody claims are not simply taken: it is asked to give them. It works
-//! such a request off behind every script of its own. Spec: docs/protocol/resources.md, 8 and 9.6.
+//! So groups of a legacy node that no node claims are not simply taken: the node is asked to give
+//! them. It handles such a request after every script of its own. Spec: docs/protocol/resources.md,
+//! 8 and 9.6.
 //!
 //! | after our request | we |
 //! |---|---|
 //! | its offer, and all that follows | take the groups as in any standby |
 //! | its offer, and nothing follows: it hangs in a standby of its own | take them: no script of it runs |
 //! | its report names them | leave them there, and do not answer the offer that follows |
-//! | its offer at a moment when we can take nothing, or words of it are lost | ask again |
-//! | nothing for a minute | say so: a script runs or hangs there |
-//! | nothing for an hour | take them, and ask the network before each start |
+//! | its offer at a moment when we can take nothing, or messages of it are lost | ask again |
+//! | nothing for a minute | log that: a script runs or hangs there |
+//! | nothing for an hour | take them, and probe the network before each start |
 //!
-//! Only an offer of just its own groups counts: what a person or a client asks of it there does not wait behind
-//! its scripts.
+//! Only an offer of just its own groups counts: what a person or a client asks of it there does not
+//! wait for its scripts.
 
 use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::resources::parts::standby::COMPLETION;
 
-/// When people are told that it has not answered.
+/// When a log line tells that it has not answered.
 const SAID: Duration = Duration::from_secs(60);
 
-/// What is known of the scripts of the legacy node beside us.
+/// What is known about the scripts of the legacy node.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Scripts {
     /// Nothing.
@@ -36,26 +37,26 @@ pub(in crate::resources) enum Scripts {
     Asked {
         /// When.
         at: Monotonic,
-        /// People were told that it has not answered.
+        /// Whether it was logged that the node has not answered.
         said: bool,
     },
-    /// It has answered: none ran then.
+    /// It has answered: no script ran then.
     Done,
-    /// It has reported its groups, and its answer is still to come: it is not wanted any more.
+    /// It has reported its groups. Its answer is still to come, and is not wanted any more.
     Late {
-        /// So long.
+        /// The answer may come until then.
         until: Monotonic,
     },
 }
 
-/// What may be done with groups of it that nobody claims.
+/// What may be done with groups of the legacy node that no node claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Unclaimed {
-    /// Taken: no script of it runs, or that is not believed any more.
+    /// Taken: no script of the node runs, or the wait is over.
     Take,
     /// Left: a script may start them.
     Leave,
-    /// Left, and it is to be asked for them.
+    /// Left, and the node is to be asked for them.
     Ask,
 }
 
@@ -69,13 +70,14 @@ impl Scripts {
         }
     }
 
-    /// It is asked for its own groups.
+    /// The node is asked for its own groups.
     pub(in crate::resources) const fn ask(&mut self, at: Monotonic) {
         *self = Self::Asked { at, said: false };
     }
 
-    /// It offers its own groups. `possible`: the offer can be answered now. `true`: that is the late answer to our
-    /// request, for what it has meanwhile said to hold.
+    /// The node offers its own groups. `possible`: the offer can be answered now. `true`: the offer
+    /// is the late answer to our request, and the node has reported meanwhile that it holds the
+    /// groups.
     pub(in crate::resources) fn offered(&mut self, possible: bool, now: Monotonic) -> bool {
         let known = std::mem::take(self);
         match known {
@@ -86,7 +88,7 @@ impl Scripts {
         false
     }
 
-    /// It reports its own groups: those it runs, whatever it was asked for.
+    /// The node reports its own groups: it runs them, whatever it was asked for.
     pub(in crate::resources) fn reported(&mut self) {
         *self = match *self {
             Self::Asked { at, .. } => Self::Late {
@@ -97,14 +99,14 @@ impl Scripts {
         };
     }
 
-    /// Words of it are lost: its offer may be among them.
+    /// Messages of the node are lost: its offer may be one of them.
     pub(in crate::resources) const fn words_lost(&mut self) {
         if matches!(self, Self::Asked { .. }) {
             *self = Self::Unknown;
         }
     }
 
-    /// Until when its groups are not taken although nobody claims them.
+    /// Until when its groups are not taken although no node claims them.
     pub(in crate::resources) fn until(self) -> Option<Monotonic> {
         match self {
             Self::Asked { at, .. } => Some(at + COMPLETION),
@@ -112,7 +114,7 @@ impl Scripts {
         }
     }
 
-    /// When people are to be told that it has not answered.
+    /// When it is to be logged that the node has not answered.
     pub(in crate::resources) fn deadline(self) -> Option<Monotonic> {
         match self {
             Self::Asked { at, said: false } => Some(at + SAID),
@@ -120,7 +122,7 @@ impl Scripts {
         }
     }
 
-    /// Whether that is now. Once.
+    /// Whether that is due now. `true` only once.
     pub(in crate::resources) fn is_overdue(&mut self, now: Monotonic) -> bool {
         let due = self.deadline().is_some_and(|at| at <= now);
         if due && let Self::Asked { said, .. } = self {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::protocol::partition::Weight;
 use crate::resources::parts::work::Purpose;
 
-/// Keepalives that a node that has to yield may take to show its new generation: one until it
-/// hears us, and some that are lost.
+/// Keepalives within which a node that has to yield must show its new generation: one until it
+/// receives us, and some that may be lost.
 pub(in crate::resources) const KEEPALIVES_TO_YIELD: u32 = 4;
 
-/// The same, at least: delays between actors and nodes do not shrink with the keepalive.
+/// The same, as a minimum: delays between actors and nodes do not shrink with the keepalive.
 pub(in crate::resources) const LEAST_TO_YIELD: Duration = Duration::from_secs(1);
 
 /// How long a takeover waits for the report of a node that came back meanwhile.
@@ -19,8 +19,8 @@ pub(in crate::resources) fn is_takeover(purpose: &Purpose) -> bool {
     matches!(purpose, Purpose::TakeOver(_) | Purpose::AcquireLocal)
 }
 
-/// Whether a job starts what a node that was held for dead may run as well. What it was to be given by
-/// that node is ours since the death, and the node may have taken it back.
+/// Whether a job starts what a node that was declared dead may run as well. Groups that this node
+/// was to give us are ours since the death, and it may have taken them back.
 pub(in crate::resources) const fn may_run_there(purpose: &Purpose) -> bool {
     match purpose {
         Purpose::AcquireLocal
@@ -37,7 +37,7 @@ pub(in crate::resources) const fn may_run_there(purpose: &Purpose) -> bool {
     }
 }
 
-/// What this node weighs when two sort out who keeps the groups.
+/// The weight of this node in a split brain.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Contest {
     ran_before: u32,
@@ -51,27 +51,28 @@ impl Contest {
         self.ran_before
     }
 
-    /// It is declared dead now.
+    /// The other node is declared dead now.
     pub(in crate::resources) const fn declared_dead(&mut self, running: u32) {
         self.ran_before = running;
     }
 
-    /// The verdicts of the run that ends mean nothing in the next.
+    /// The verdicts of the run that ends do not count in the next.
     pub(in crate::resources) const fn forget(&mut self) {
         self.ran_before = 0;
     }
 
-    /// Whether we hold the foreign groups and let go of them now for a living node that does not know the rule.
+    /// Whether this release gives up the foreign groups for a living legacy node, which does not
+    /// resolve a split brain.
     pub(in crate::resources) const fn lets_go(&mut self, of_foreign: bool) {
         self.let_go = of_foreign;
     }
 
-    /// Whether that was so when we last let go, and we have not settled since. Asked once.
+    /// Whether the last release did that and this node has not settled since. `true` only once.
     pub(in crate::resources) const fn has_let_go(&mut self) -> bool {
         std::mem::replace(&mut self.let_go, false)
     }
 
-    /// Whether membership does not know that yet. It is told.
+    /// Records the weight for membership. Returns whether it differs from the last one.
     pub(in crate::resources) fn tells(&mut self, weight: Option<Weight>) -> bool {
         std::mem::replace(&mut self.told_weight, weight) != weight
     }

@@ -1,4 +1,4 @@
-//! The standby of this node, and the requests that wait for the end of our own work.
+//! The standby of this node, and the requests that wait for the end of our own scripts.
 //! Spec: docs/protocol/resources.md, 6, [D] (a), and 7.
 
 use crate::clock::Monotonic;
@@ -7,7 +7,7 @@ use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::standby::Standby;
 
-/// A request that waits for our own scripts.
+/// A request that waits for the end of our own scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) struct Request {
     set: HoldingSet,
@@ -16,12 +16,13 @@ pub(in crate::resources) struct Request {
 }
 
 impl Request {
-    /// For `set`, from the view of the giver; it waits so long. `forced`: although haresources differ.
+    /// A request for `set`, from the view of the giver, that waits until `until`. `forced`:
+    /// although haresources differ.
     pub(in crate::resources) const fn new(set: HoldingSet, until: Monotonic, forced: bool) -> Self {
         Self { set, until, forced }
     }
 
-    /// What is to be given, from the view of the giver.
+    /// The set to be given, from the view of the giver.
     pub(in crate::resources) const fn set(&self) -> HoldingSet {
         self.set
     }
@@ -42,7 +43,7 @@ pub(in crate::resources) struct Conversation {
 }
 
 impl Conversation {
-    /// None is open, nothing is asked.
+    /// No standby is open, and no request waits.
     pub(in crate::resources) const fn new() -> Self {
         Self {
             state: Standby::Idle { answered: None },
@@ -52,34 +53,34 @@ impl Conversation {
         }
     }
 
-    /// Where it stands.
+    /// The state of the standby.
     pub(in crate::resources) const fn state(&self) -> &Standby {
         &self.state
     }
 
-    /// Whether none is open.
+    /// Whether no standby is open.
     pub(in crate::resources) const fn is_idle(&self) -> bool {
         matches!(self.state, Standby::Idle { .. })
     }
 
-    /// It comes to this state, by a word or by work of this process.
+    /// Enters a state because of a message or of work of this process.
     pub(in crate::resources) fn enters(&mut self, state: Standby) {
         self.state = state;
         self.continued = false;
     }
 
-    /// An earlier process or core began it, see `left_open.rs`.
+    /// Enters the state that an earlier process or core left, see `left_open.rs`.
     pub(in crate::resources) fn continues(&mut self, state: Standby) {
         self.state = state;
         self.continued = true;
     }
 
-    /// Whether that is so, and nothing has come of it since.
+    /// Whether an earlier process or core began this standby, and its state has not changed since.
     pub(in crate::resources) const fn is_continued(&self) -> bool {
         self.continued
     }
 
-    /// Everything is released: it is over, and nothing is asked any more.
+    /// Everything is released: ends the standby and drops all requests.
     pub(in crate::resources) fn release(&mut self) {
         *self = Self::new();
     }
@@ -94,21 +95,21 @@ impl Conversation {
         }
     }
 
-    /// Whether the giver has shown that it gives: it has not, when its words are lost.
+    /// Records whether the giver has shown that it gives. It has not, when its messages are lost.
     pub(in crate::resources) const fn shows(&mut self, shown: bool) {
         if let Standby::Accepted { gives, .. } = &mut self.state {
             *gives = shown;
         }
     }
 
-    /// The giver has its offer open so long.
+    /// Records until when the giver keeps its offer open.
     pub(in crate::resources) const fn offer_is_open(&mut self, until: Monotonic) {
         if let Standby::Accepted { open_until, .. } = &mut self.state {
             *open_until = until;
         }
     }
 
-    /// The other side has no memory of what it offered.
+    /// Forgets the answered offer: the other node has lost its state.
     pub(in crate::resources) fn forget_answer(&mut self) {
         match &mut self.state {
             Standby::Idle { answered }
@@ -118,17 +119,17 @@ impl Conversation {
         }
     }
 
-    /// A local program asks for one, and our own scripts run.
+    /// Keeps the request of a local program until our own scripts have ended.
     pub(in crate::resources) const fn ask_later(&mut self, request: Request) {
         self.wanted = Some(request);
     }
 
-    /// The other node offers something, and our own scripts run.
+    /// Keeps the offer of another node until our own scripts have ended.
     pub(in crate::resources) fn answer_later(&mut self, from: &NodeName, request: Request) {
         self.offered = Some((from.clone(), request));
     }
 
-    /// The same of a node that ignores its own second offer while the first is open.
+    /// The same for a node that ignores its own second offer while the first is open.
     pub(in crate::resources) fn answer_first_later(
         &mut self,
         from: &NodeName,
@@ -141,39 +142,39 @@ impl Conversation {
         }
     }
 
-    /// What has waited too long is forgotten.
+    /// Drops requests that have waited too long.
     pub(in crate::resources) fn forget_late_requests(&mut self, now: Monotonic) {
         self.wanted = self.wanted.filter(|request| request.until > now);
         self.offered.take_if(|(_, request)| request.until <= now);
     }
 
-    /// The other side has no memory of what it asked.
+    /// Drops the offer of the other node: it has lost its state.
     pub(in crate::resources) fn forget_offered(&mut self) {
         self.offered = None;
     }
 
-    /// Nothing is begun any more.
+    /// Drops all requests: no standby begins any more.
     pub(in crate::resources) fn forget_requests(&mut self) {
         self.wanted = None;
         self.offered = None;
     }
 
-    /// Who waits for an answer.
+    /// The node that waits for an answer to its offer.
     pub(in crate::resources) fn offered_by(&self) -> Option<&NodeName> {
         self.offered.as_ref().map(|(from, _)| from)
     }
 
-    /// The offer of another node that waits.
+    /// Takes the offer of another node that waits.
     pub(in crate::resources) const fn take_offered(&mut self) -> Option<(NodeName, Request)> {
         self.offered.take()
     }
 
-    /// The request of a local program that waits.
+    /// Takes the request of a local program that waits.
     pub(in crate::resources) const fn take_wanted(&mut self) -> Option<Request> {
         self.wanted.take()
     }
 
-    /// When the first of them has waited too long.
+    /// When the first of the requests has waited too long.
     pub(in crate::resources) fn requests_until(&self) -> Option<Monotonic> {
         let wanted = self.wanted.map(|request| request.until);
         let offered = self.offered.as_ref().map(|(_, request)| request.until);
@@ -243,7 +244,8 @@ mod tests {
         assert_eq!(standby.requests_until(), None);
     }
 
-    /// It is numbered when it comes back to us: only a state that may still hear of it keeps that.
+    /// An offer gets its number when it comes back to us: only a state that still waits for its
+    /// answer keeps that.
     #[test]
     fn an_offer_is_known_by_its_place() {
         let mut standby = Conversation::new();

@@ -1,7 +1,8 @@
-//! What this node holds by duty, and what it gives up and is still stopping. Spec: docs/protocol/resources.md, 1 and 3.
+//! What this node holds, and what it gives up and is still stopping. Spec:
+//! docs/protocol/resources.md, 1 and 3.
 //!
-//! A duty is no measurement: a set is held before a group of it runs, and while none of its groups starts. What of it
-//! runs stands with the groups.
+//! To hold a set is a duty, not a measurement: a set is held before a group of it runs, and while
+//! the start of every group fails. Which groups run is recorded in the group table.
 
 use crate::resources::holding::HoldingSet;
 
@@ -18,7 +19,7 @@ impl Duty {
         self.held
     }
 
-    /// Whether we hold all of a set.
+    /// Whether we hold every bit of `set`.
     pub(in crate::resources) const fn holds(&self, set: HoldingSet) -> bool {
         self.held.has(set)
     }
@@ -28,28 +29,28 @@ impl Duty {
         !self.releasing.is_none()
     }
 
-    /// What a newcomer must not start: what we hold, and what is not released yet.
+    /// What another node must not start: what we hold, and what is not released yet.
     pub(in crate::resources) const fn in_use(&self) -> HoldingSet {
         self.held.with(self.releasing)
     }
 
-    /// These are ours from now on.
+    /// Holds the set from now on.
     pub(in crate::resources) const fn take(&mut self, set: HoldingSet) {
         self.held = self.held.with(set);
     }
 
-    /// These are ours no longer, and are stopped now.
+    /// Holds the set no longer; its groups are being stopped.
     pub(in crate::resources) const fn give(&mut self, set: HoldingSet) {
         self.held = self.held.without(set);
         self.releasing = self.releasing.with(set);
     }
 
-    /// These are ours no longer. There is nothing to stop, or that is done.
+    /// Holds the set no longer; nothing of it is to be stopped, or that is done.
     pub(in crate::resources) const fn leave(&mut self, set: HoldingSet) {
         self.held = self.held.without(set);
     }
 
-    /// Groups of these run although they are not ours: they are stopped now.
+    /// Groups of the set run although it is not held: they are being stopped.
     pub(in crate::resources) const fn stop(&mut self, set: HoldingSet) {
         self.releasing = self.releasing.with(set);
     }
@@ -59,13 +60,13 @@ impl Duty {
         self.releasing = HoldingSet::NONE;
     }
 
-    /// Everything is stopped now. `running`: halves of which a group runs, held or not.
+    /// Everything is being stopped. `running`: halves of which a group runs, held or not.
     pub(in crate::resources) const fn give_everything(&mut self, running: HoldingSet) {
         self.stop(self.held.with(running));
         self.held = HoldingSet::NONE;
     }
 
-    /// An earlier process or core held just these.
+    /// Goes on with what an earlier process or core held.
     pub(in crate::resources) const fn resume(&mut self, held: HoldingSet) {
         self.held = held;
     }
@@ -80,7 +81,7 @@ mod tests {
     const ALL: HoldingSet = HoldingSet::ALL;
     const NONE: HoldingSet = HoldingSet::NONE;
 
-    /// From `local` held and `foreign` being released.
+    /// Begins with `local` held and `foreign` being released.
     #[test]
     fn what_is_held_and_in_use_after_what() {
         type Verb = fn(&mut Duty);

@@ -1,10 +1,10 @@
-//! Automatic failback: what came from a dead node goes back to it.
+//! Automatic failback: groups of a dead node go back to it when it has returned.
 //! Spec: docs/protocol/resources.md, 6.
 //!
-//! | an offer of it | then |
+//! | an offer of the groups | then |
 //! |---|---|
-//! | is answered | it is over, whatever the operators do with the groups later |
-//! | is not answered | again after a minute, twice as long and so on, three times; then when the other side next turns stable |
+//! | is answered | the failback is over, whatever the operators do with the groups later |
+//! | is not answered | again after a minute, then after twice as long and so on, three times; then when the other side next turns stable |
 //! | ends with a new run of the other side | again when that is settled |
 
 use std::time::Duration;
@@ -12,10 +12,10 @@ use std::time::Duration;
 /// Pause after an offer that was not answered; doubled each time.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// So often an offer is repeated before the other side has turned stable again.
+/// Number of repeated offers before the other side has to turn stable again.
 const TRIES: u8 = 3;
 
-/// Why the foreign groups are to go home.
+/// Why the foreign groups are to go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     /// Their owner was gone.
@@ -24,7 +24,7 @@ enum Cause {
     File,
 }
 
-/// Whether the foreign groups are to go home.
+/// Whether the foreign groups are to go back.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Home {
     /// They are not.
@@ -32,11 +32,11 @@ enum Home {
     Stay,
     /// They are.
     Due(Cause),
-    /// They are offered. Due again when nobody answers.
+    /// They are offered. Due again if the offer is not answered.
     Offered(Cause),
 }
 
-/// Whether the foreign groups are to go home, and when that is thought of.
+/// Whether the foreign groups are to go back, and when that is tried.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Failback {
     home: Home,
@@ -45,17 +45,17 @@ pub(in crate::resources) struct Failback {
 }
 
 impl Failback {
-    /// Foreign groups shall go back, and are not offered at this moment.
+    /// Whether foreign groups are to go back, and are not offered at this moment.
     pub(in crate::resources) const fn is_due(&self) -> bool {
         matches!(self.home, Home::Due(_))
     }
 
-    /// They shall go back, offered or not: a successor has to know.
+    /// Whether foreign groups are to go back, offered or not: a successor must know that.
     pub(in crate::resources) const fn is_pending(&self) -> bool {
         !matches!(self.home, Home::Stay)
     }
 
-    /// They shall go back because haresources was changed.
+    /// Whether they are to go back because haresources was changed.
     pub(in crate::resources) const fn is_by_file(&self) -> bool {
         matches!(
             self.home,
@@ -63,7 +63,7 @@ impl Failback {
         )
     }
 
-    /// The other side has turned stable: time to think of it.
+    /// Whether the other side has turned stable, so that a failback may be tried.
     pub(in crate::resources) const fn is_armed(&self) -> bool {
         self.armed
     }
@@ -73,7 +73,8 @@ impl Failback {
         self.home = Home::Due(Cause::OwnerGone);
     }
 
-    /// Their owner has left, so that they all come here: what is due is due for that reason.
+    /// The owner has left, so all foreign groups come here: a failback that is due is due for that
+    /// reason.
     pub(in crate::resources) const fn owner_left(&mut self) {
         if self.is_pending() {
             self.owner_gone();
@@ -81,21 +82,21 @@ impl Failback {
         self.armed = false;
     }
 
-    /// They were to go home when the process or core before this one ended.
+    /// Used if they were to go back when the process or core before this one ended.
     pub(in crate::resources) const fn keep(&mut self) {
         if !self.is_pending() {
             self.owner_gone();
         }
     }
 
-    /// A change of haresources made foreign what runs here.
+    /// A change of haresources made groups foreign that run here.
     pub(in crate::resources) const fn file_changed(&mut self, to_go_home: bool) {
         if to_go_home {
             self.home = Home::Due(Cause::File);
         }
     }
 
-    /// We have settled beside another side that is settled or is not.
+    /// This node has settled beside another side that is settled or not.
     pub(in crate::resources) const fn settled_beside(&mut self, other_settled: bool) {
         self.armed |= other_settled;
     }
@@ -106,12 +107,12 @@ impl Failback {
         self.tries = 0;
     }
 
-    /// Not before the other side turns stable the next time.
+    /// No failback before the other side turns stable the next time.
     pub(in crate::resources) const fn disarm(&mut self) {
         self.armed = false;
     }
 
-    /// Nothing of it can be given. What is offered may still be answered.
+    /// Nothing can be given. A set that is offered may still be answered.
     pub(in crate::resources) const fn nothing_to_give(&mut self) {
         if self.is_due() {
             self.home = Home::Stay;
@@ -119,7 +120,7 @@ impl Failback {
         self.armed = false;
     }
 
-    /// They are being offered.
+    /// The foreign groups are being offered.
     pub(in crate::resources) const fn offered(&mut self) {
         if let Home::Due(cause) = self.home {
             self.home = Home::Offered(cause);
@@ -127,12 +128,12 @@ impl Failback {
         self.armed = false;
     }
 
-    /// Somebody has settled where the foreign groups are.
+    /// It is settled which node has the foreign groups.
     pub(in crate::resources) const fn settled(&mut self) {
         self.home = Home::Stay;
     }
 
-    /// An offer was not answered: after how long it is made again.
+    /// An offer was not answered. Returns the pause before it is repeated.
     pub(in crate::resources) fn unanswered(&mut self) -> Option<Duration> {
         self.home = match self.home {
             Home::Due(cause) | Home::Offered(cause) => Home::Due(cause),
@@ -144,7 +145,7 @@ impl Failback {
         again.then_some(pause)
     }
 
-    /// That time has come.
+    /// That pause is over.
     pub(in crate::resources) const fn again(&mut self) {
         self.armed |= self.is_due();
     }
@@ -186,13 +187,13 @@ mod tests {
         let mut failback = by_file();
         failback.offered();
         assert!(!failback.is_due() && failback.is_pending() && failback.is_by_file());
-        // The other side turns stable meanwhile: nothing is to be offered twice.
+        // The other side turns stable meanwhile: nothing must be offered twice.
         failback.nothing_to_give();
         failback.unanswered();
         assert!(failback.is_due() && failback.is_by_file());
     }
 
-    /// A reason that was true once does not come back with the next groups.
+    /// A reason that held once does not hold for the next groups.
     #[test]
     fn a_changed_file_is_no_reason_after_its_end() {
         type Event = fn(&mut Failback);

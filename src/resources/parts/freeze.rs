@@ -1,15 +1,15 @@
-//! Maintenance: while the node is frozen heartbeats, reports and the exchange at start go on, but
-//! nothing is started or stopped, by itself or because another node asks.
+//! Maintenance: while the node is frozen, heartbeats, reports and the exchange at start go on, but
+//! nothing is started or stopped, neither by this node itself nor because another node asks.
 //!
 //! | While frozen | What happens |
 //! |---|---|
 //! | a node dies or leaves | its groups are not taken; at thaw they are, if it is still gone |
 //! | another node offers or asks for groups | refused, it keeps what it has |
 //! | `hb_standby` and clients here | refused |
-//! | failback, a failed group's next attempt, groups that nobody runs | wait for the thaw |
-//! | a node returns from a partition, nothing of it was taken | nothing: no side has to let go here |
-//! | both may hold the same groups | the freeze is lifted: one of two owners has to let go |
-//! | an ordered stop | ends the freeze: a person wants it, and what ran on would get a second owner |
+//! | failback, a failed group's next attempt, groups that no node runs | wait for the thaw |
+//! | a node returns from a partition, nothing of it was taken | nothing: no node has to release anything here |
+//! | both may hold the same groups | the freeze is lifted: one of two owners has to release them |
+//! | a requested stop | ends the freeze: a person wants it, and what ran on would get a second owner |
 //!
 //! The freeze outlives a restart in place and a killed daemon, not a stop.
 
@@ -39,14 +39,15 @@ impl Freeze {
         self.on = true;
     }
 
-    /// It ends. What has waited is told: nodes that are gone, in the order of their going, with the message for the
-    /// hook; and whether own groups that the exchange at start gave us have.
+    /// Ends the freeze. Returns what has waited: the nodes that are gone, in the order in which
+    /// they went, with the message for the hook; and whether own groups wait that the exchange at
+    /// start gave us.
     pub(in crate::resources) fn ends(&mut self) -> (Vec<(NodeName, Option<Message>)>, bool) {
         let Self { waiting, .. } = std::mem::take(self);
         (waiting.gone, waiting.local)
     }
 
-    /// A node is gone and stays unattended until the thaw.
+    /// A node is gone. Its groups are not taken over before the thaw.
     pub(in crate::resources) fn leave_node(&mut self, node: &NodeName, dead: Option<Message>) {
         self.waiting.gone.retain(|(name, _)| name != node);
         self.waiting.gone.push((node.clone(), dead));
@@ -56,7 +57,7 @@ impl Freeze {
         self.waiting.gone.iter().map(|(name, _)| name)
     }
 
-    /// Own groups are not to be started before the thaw. Whether that is new.
+    /// Own groups are not to be started before the thaw. Returns whether that is new.
     pub(in crate::resources) const fn leave_local(&mut self) -> bool {
         !std::mem::replace(&mut self.waiting.local, true)
     }
@@ -65,13 +66,13 @@ impl Freeze {
 /// Why the node cannot be frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FreezeRefused {
-    /// It may be possible in a moment.
+    /// A transition is under way. A freeze may be possible in a moment.
     #[error("not now: resources are in transition")]
     InTransition,
     /// A stop is under way.
     #[error("the node is being stopped")]
     Stopping,
-    /// There is nothing to freeze.
+    /// This node does not manage resources.
     #[error("resources are not managed here")]
     NotManaged,
     /// The other node asks for its groups and takes them without an answer.

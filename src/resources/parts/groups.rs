@@ -1,15 +1,16 @@
-//! The groups of this node: one row per line of haresources, and the work on them. Nothing else writes a row.
+//! The groups of this node: one row per line of haresources, and the work on them. Nothing else
+//! writes a row.
 //!
-//! A row says what is true of one group, not what is this node's duty: a half can be held before a group of it
-//! runs, or without having any. Spec: docs/protocol/resources.md, 1 and 3.
+//! A row tells the state of one group, not the duty of this node: a half can be held before a group
+//! of it runs, or without having any. Spec: docs/protocol/resources.md, 1 and 3.
 //!
 //! | file | what |
 //! |---|---|
-//! | this one | whose a group is |
+//! | this one | the owner of a group |
 //! | `groups/orders.rs` | what runs, and the jobs that start and stop it |
-//! | `groups/trouble.rs` | what does not start |
-//! | `groups/place.rs` | what is not where haresources says |
-//! | `groups/asked.rs` | what was asked for, `auto_failback legacy` |
+//! | `groups/trouble.rs` | groups whose start failed |
+//! | `groups/place.rs` | groups that are not where haresources says |
+//! | `groups/asked.rs` | groups that were asked for, `auto_failback legacy` |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,11 +35,11 @@ struct Row {
     /// Local or foreign.
     side: HoldingSet,
     has_address: bool,
-    /// As its actor has told last.
+    /// As its actor has reported last.
     runs: bool,
     /// Why it does not run although it is held.
     trouble: Option<Trouble>,
-    /// When it was given on because it did not start.
+    /// When it was passed on because its start failed.
     passed_on: Option<Monotonic>,
     place: Place,
     /// It is held, and was given to another node that asked for it by its key.
@@ -49,29 +50,30 @@ struct Row {
     absent: bool,
 }
 
-/// Where a group is by the last change of haresources.
+/// Where a group runs after the last change of haresources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// With whoever holds its half.
+    /// On the node that holds its half.
     Usual,
     /// It runs here, and is left to its owner.
     Left,
-    /// It is ours, and ran on the other node. `said`: that a person has to confirm that it runs there no more.
+    /// It is ours, and ran on the other node. `said`: it was logged that a person has to confirm
+    /// that it no longer runs there.
     Came { said: bool },
 }
 
 /// All groups, and the work on them.
 #[derive(Debug)]
 pub(in crate::resources) struct GroupTable {
-    /// In the order of the file: so they are started and stopped.
+    /// In the order of the file: groups are started and stopped in it.
     order: Vec<GroupKey>,
-    /// In the order of their keys: so they are named in reports, and tried again.
+    /// In the order of their keys: reports name them, and retries take them, in it.
     rows: BTreeMap<GroupKey, Row>,
     work: Work,
 }
 
 impl GroupTable {
-    /// Nothing runs, nothing is to be done.
+    /// A table in which nothing runs and nothing is to be done.
     pub(in crate::resources) fn new(
         local: &NodeName,
         groups: &[ResourceGroup],
@@ -107,7 +109,7 @@ impl GroupTable {
         self.order.iter().filter_map(side)
     }
 
-    /// The same, while rows change.
+    /// The same as a list, for use while rows change.
     pub(in crate::resources) fn keys_and_sides(&self) -> Vec<(GroupKey, HoldingSet)> {
         let sides = self.sides();
         sides.map(|(key, side)| (key.clone(), side)).collect()
@@ -119,7 +121,7 @@ impl GroupTable {
         self.sides().filter(in_set).map(|(key, _)| key)
     }
 
-    /// The same, for a job or while rows change.
+    /// The same as a list, for a job or for use while rows change.
     pub(in crate::resources) fn keys_of(&self, set: HoldingSet) -> Vec<GroupKey> {
         self.of(set).cloned().collect()
     }
@@ -130,7 +132,7 @@ impl GroupTable {
         self.order.iter().filter(own).cloned().collect()
     }
 
-    /// Local or foreign; `None`: no line of haresources names it.
+    /// The half of a group; `None`: no line of haresources names it.
     pub(in crate::resources) fn side_of(&self, key: &GroupKey) -> Option<HoldingSet> {
         self.rows.get(key).map(|row| row.side)
     }

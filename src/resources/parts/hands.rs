@@ -1,38 +1,40 @@
-//! What a legacy node starts, stops or runs and does not report. Its process can begin anew (`heartbeat -r`) while a
-//! script of its own starts what it was given: the new process reports what it held before, and what
-//! the script starts runs unreported. The script's end is told all the same, by the taker's `done`.
+//! What a legacy node starts, stops or runs and does not report. Its process can begin anew
+//! (`heartbeat -r`) while a script of its own starts what it was given: the new process reports
+//! what it held before, and does not report what the script starts. Only the taker's `done` tells
+//! the end of the script.
 //!
 //! | after its restart | we |
 //! |---|---|
-//! | no `done` for a minute | take it for not started, and ask the network before we take anything |
-//! | `done` | leave it there until it gives it back or dies |
+//! | no `done` for a minute | take it for not started, and probe the network before we take anything |
+//! | `done` | leave the groups there until it gives them back or dies |
 //!
-//! What it has told stays told when it begins anew a second time: nobody can see whether that was
+//! What it has told stays true when it begins anew a second time: no node can see whether that was
 //! `heartbeat -r` again, which stops nothing.
 //!
-//! The same is open when we begin anew (we stood still, or let go of everything) in the middle of a standby
-//! with a legacy node. It goes on with its scripts and answers our new run as if it were settled. It names
-//! what it takes only when it has it, and no longer names what it gives and still stops. And the same when
-//! we declared it dead in the middle of a standby, and it lives; then its `done` may be lost.
+//! The same is open when we begin anew (we were suspended, or released everything) during a standby
+//! with a legacy node. It goes on with its scripts and answers our new run as if it were settled.
+//! It reports what it takes only when it has it, and no longer reports what it gives and still
+//! stops. It is also open when we declared it dead during a standby, and it lives; then its `done`
+//! may be lost.
 //!
 //! | after our own restart, or its return in the same run | we |
 //! |---|---|
 //! | neither of those below, for an hour | take it for not started |
-//! | the same, and its `done` may be lost | wait no longer than a minute, and ask the network before we take anything |
+//! | the same, and its `done` may be lost | wait no longer than a minute, and probe the network before we take anything |
 //! | `done` | ask what it holds, and take what it has released |
-//! | a report that names it | leave it there |
+//! | a report that names the groups | leave them there |
 //!
-//! It ends a standby when it declares us dead, which we may not notice, and its script goes on. `done` says
-//! that it has started what we gave; whether it knows that it holds it, only its report tells. None may
-//! come by itself.
+//! A legacy node ends a standby when it declares us dead, which we may not notice, and its script
+//! goes on. `done` tells that it has started what we gave; only its report tells whether it knows
+//! that it holds the groups. A report may not come unasked.
 //!
 //! | after its `done` | we |
 //! |---|---|
-//! | no report | ask for it |
-//! | a report that names it | leave it there, and believe each further report |
-//! | one that does not | leave it there until it gives it back or dies |
+//! | no report | ask for one |
+//! | a report that names the groups | leave them there, and believe each further report |
+//! | a report that does not | leave them there until it gives them back or dies |
 //!
-//! The states and what changes them stand in a table with the tests.
+//! The tests contain the table of all states and events.
 
 use std::time::Duration;
 
@@ -40,49 +42,50 @@ use crate::clock::Monotonic;
 use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 
-/// How long its scripts may take until its word counts.
+/// How long its scripts may take before its report counts.
 pub(in crate::resources) const STARTS: Duration = Duration::from_secs(60);
 
-/// What a legacy node has in its hands, from its view.
+/// What a legacy node may start, stop or run without a report, from its view.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Hands {
     /// Nothing that it does not report.
     #[default]
     Empty,
-    /// It was given this, or gives it, in its present run, and says `done`.
+    /// It was given this set, or gives it, in its present run, and sends `done` at the end.
     AtWork {
         set: HoldingSet,
-        /// No longer than that.
+        /// The wait ends then.
         until: Monotonic,
     },
-    /// It began anew meanwhile. Its `done` is the news that this runs there.
+    /// It began anew meanwhile. Its `done` tells that this set runs there.
     Restarted {
         set: HoldingSet,
-        /// No longer than that.
+        /// The wait ends then.
         until: Monotonic,
     },
-    /// It has started this and does not report it.
+    /// It has started this set and does not report it.
     Keeps { set: HoldingSet },
 }
 
-/// What happens to it.
+/// An event that changes this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// We begin anew or declare it dead in a standby in which this was in its hands.
+    /// We begin anew, or declare it dead, in a standby; it may be starting or stopping this set.
     StandbyEnds { set: HoldingSet, until: Monotonic },
-    /// It was declared dead and lives in the same run: what it has said meanwhile we have not heard.
+    /// It was declared dead and lives in the same run. We have not received what it sent meanwhile.
     LivesOn { until: Monotonic },
-    /// It begins anew. We had given it this.
+    /// It begins anew. We had given it this set.
     BeginsAnew { given: HoldingSet, until: Monotonic },
-    /// It says `done` about this. `may_tell`: no standby is open that the word could belong to.
+    /// It sends `done` about this set. `may_tell`: no standby is open to which the message could
+    /// belong.
     Done { set: HoldingSet, may_tell: bool },
-    /// It reports that it holds this.
+    /// It reports that it holds this set.
     Reports { set: HoldingSet },
-    /// It has said that it started this, and does not report it.
+    /// It has sent that it started this set, and does not report it.
     KeepsSilent { set: HoldingSet },
-    /// It gives us this.
+    /// It gives us this set.
     Gives { set: HoldingSet },
-    /// Words of it are lost for good.
+    /// Messages of it are lost for good.
     WordsLost { until: Monotonic },
     /// Time has passed.
     Now { now: Monotonic },
@@ -140,7 +143,7 @@ impl Hands {
                 Self::Restarted { set, until }
             }
             Event::Done { set, may_tell } => match self {
-                // In the run that began it: what it holds now, it also reports.
+                // In the run that began the work, it also reports what it holds now.
                 Self::AtWork { .. } => Self::Empty,
                 Self::Restarted { set: known, .. } if may_tell && !known.common(set).is_none() => {
                     Self::Keeps { set: known }
@@ -168,19 +171,20 @@ impl Hands {
     }
 }
 
-/// The same through its deaths, and what it has said that it started.
+/// What a legacy node may start, stop or run without a report, also across its deaths, and what it
+/// has sent that it started.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct InItsHands {
     now: Hands,
-    /// When we declared its present run dead: it may have lived, and have gone on.
+    /// The value when we declared its present run dead: it may have lived and gone on.
     at_death: Hands,
-    /// What it has said that it has started, and where it said so. Its next full report shows whether it knows
-    /// that it holds it.
+    /// What it has sent that it started, and the position of that message. Its next full report
+    /// shows whether it knows that it holds the set.
     has_started: Option<(HoldingSet, Position)>,
 }
 
 impl InItsHands {
-    /// What it may start, stop or run beside what it reports.
+    /// The sets that it may start, stop or run beside what it reports.
     pub(in crate::resources) const fn set(&self) -> HoldingSet {
         self.now.set()
     }
@@ -190,17 +194,17 @@ impl InItsHands {
         self.now.until()
     }
 
-    /// Whether it is at work in its present run, and says when that is done.
+    /// Whether it is at work in its present run, and will send `done` at the end.
     pub(in crate::resources) const fn is_at_work(&self) -> bool {
         matches!(self.now, Hands::AtWork { .. })
     }
 
-    /// Whether its report has to show that it knows what it has started.
+    /// Whether its next report has to show that it knows what it has started.
     pub(in crate::resources) const fn must_report(&self) -> bool {
         self.has_started.is_some()
     }
 
-    /// What runs there for good, as far as anybody can see, and is in none of its reports.
+    /// What runs there for good, as far as any node can see, and is in none of its reports.
     pub(in crate::resources) const fn kept(&self) -> HoldingSet {
         match self.now {
             Hands::Keeps { set } => set,
@@ -208,7 +212,7 @@ impl InItsHands {
         }
     }
 
-    /// It has said so.
+    /// It has sent that it started `set`.
     pub(in crate::resources) const fn started(&mut self, set: HoldingSet, done: Position) {
         self.has_started = Some((set, done));
     }
@@ -218,8 +222,8 @@ impl InItsHands {
         self.now = self.now.after(Event::StandbyEnds { set, until });
     }
 
-    /// It is declared dead. `left`: what of an open standby it has in its hands then; `None`: no legacy node of a
-    /// pair.
+    /// It is declared dead. `left`: the part of an open standby that it may be starting or stopping
+    /// then; `None`: it is not the legacy node of a pair.
     pub(in crate::resources) fn is_declared_dead(
         &mut self,
         left: Option<HoldingSet>,
@@ -232,7 +236,7 @@ impl InItsHands {
         };
     }
 
-    /// It lives, in the run that we knew. What it has in its hands then.
+    /// It lives, in the run that we knew. Returns what it may start, stop or run.
     pub(in crate::resources) fn lives_on(&mut self, until: Monotonic) -> HoldingSet {
         let left = std::mem::take(&mut self.at_death);
         if !left.set().is_none() {
@@ -247,12 +251,13 @@ impl InItsHands {
         self.has_started = None;
     }
 
-    /// What it had when we declared it dead is of no interest: it left in peace, or came with a new run.
+    /// Forgets the value of its death: it left in order, or came with a new run.
     pub(in crate::resources) const fn forget_death(&mut self) {
         self.at_death = Hands::Empty;
     }
 
-    /// It begins anew. `runs_on`: a legacy node that was not dead, whose scripts run on. `given`: by us before.
+    /// It begins anew. `runs_on`: a legacy node that was not dead, whose scripts run on. `given`:
+    /// what we gave it before.
     pub(in crate::resources) fn begins_anew(
         &mut self,
         runs_on: bool,
@@ -270,7 +275,7 @@ impl InItsHands {
         self.now = self.now.after(Event::BeginsAnew { given, until });
     }
 
-    /// It says `done` about `set`. What it has started by that and may never report.
+    /// It sends `done` about `set`. Returns what it has thereby started and may never report.
     pub(in crate::resources) fn done(
         &mut self,
         set: HoldingSet,
@@ -282,7 +287,8 @@ impl InItsHands {
         tells.then(|| was.set().common(set))
     }
 
-    /// A full report says that it holds `set`. What it has started by its own word and does not report.
+    /// A full report says that it holds `set`. Returns what it has sent that it started and does
+    /// not report.
     pub(in crate::resources) fn reports(
         &mut self,
         set: HoldingSet,
@@ -298,17 +304,17 @@ impl InItsHands {
         Some(set)
     }
 
-    /// It gives us this.
+    /// It gives us this set.
     pub(in crate::resources) fn gives(&mut self, set: HoldingSet) {
         self.now = self.now.after(Event::Gives { set });
     }
 
-    /// Words of it are lost for good: its `done` may be among them.
+    /// Messages of it are lost for good: its `done` may be one of them.
     pub(in crate::resources) fn words_lost(&mut self, until: Monotonic) {
         self.now = self.now.after(Event::WordsLost { until });
     }
 
-    /// What has waited long enough is taken for not started.
+    /// Sets whose wait is over are taken for not started.
     pub(in crate::resources) fn overdue(&mut self, now: Monotonic) {
         self.now = self.now.after(Event::Now { now });
     }
@@ -345,7 +351,7 @@ mod tests {
         Hands::Keeps { set }
     }
 
-    /// Every state and every event. The hands hold `local`, until 50 where they have an end.
+    /// Every state and every event. The states hold `local`, until 50 where they have an end.
     #[test]
     fn every_state_and_every_event() {
         let none = Hands::Empty;

@@ -1,37 +1,37 @@
-//! What the resource core does when this node is cut off: it lets go of everything, keeps quiet,
-//! and begins again when it hears somebody. When it is cut off is decided in
-//! [`policy::isolation`](crate::policy::isolation).
+//! What the resource core does when this node is isolated: it releases everything, starts nothing,
+//! and begins again when it receives another node. [`policy::isolation`](crate::policy::isolation)
+//! decides when the node is isolated.
 //!
 //! Meanwhile the phase is `Shutdown`: nothing is acquired, taken or given.
 
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 
-/// Whether this node is cut off, and how far its release has come.
+/// Whether this node is isolated, and how far its release has come.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Isolation {
     cut_off: Option<CutOff>,
 }
 
-/// From the other node and from every ping node.
+/// The node receives neither the other node nor any ping node.
 #[derive(Debug)]
 struct CutOff {
     peer: NodeName,
-    /// The message of its death, for the hook.
+    /// The message about the peer's death, for the hook.
     message: Message,
     /// Everything is stopped.
     released: bool,
-    /// A ping node answers again; the release goes on still.
+    /// A ping node answers again; the release still goes on.
     regained: bool,
 }
 
 impl Isolation {
-    /// Everything is released, or is being, because nobody is heard.
+    /// Whether everything is released, or being released, because no node is received.
     pub(in crate::resources) const fn is_on(&self) -> bool {
         self.cut_off.is_some()
     }
 
-    /// This node is cut off from `peer`. `message`: of its death, for the hook.
+    /// This node is isolated from `peer`. `message`: about the peer's death, for the hook.
     pub(in crate::resources) fn begins(&mut self, peer: &NodeName, message: Message) {
         self.cut_off = Some(CutOff {
             peer: peer.clone(),
@@ -41,15 +41,17 @@ impl Isolation {
         });
     }
 
-    /// Everything is stopped. Whether a ping node has answered meanwhile; `None`: this node is not cut off.
+    /// Everything is stopped. Returns whether a ping node has answered meanwhile; `None`: this node
+    /// is not isolated.
     pub(in crate::resources) fn released(&mut self) -> Option<bool> {
         let cut_off = self.cut_off.as_mut()?;
         cut_off.released = true;
         Some(cut_off.regained)
     }
 
-    /// A ping node answers. It ends, when everything is stopped: the other node is dead, with the message for the
-    /// hook. Else it ends with the release.
+    /// A ping node answers. If everything is stopped, the isolation ends: the other node is dead,
+    /// and the result is its name and the message for the hook. Else the isolation ends with the
+    /// release.
     pub(in crate::resources) fn regained(&mut self) -> Option<(NodeName, Message)> {
         let cut_off = self.cut_off.as_mut()?;
         cut_off.regained = true;
@@ -57,7 +59,8 @@ impl Isolation {
         Some((ended.peer, ended.message))
     }
 
-    /// It ends for another reason. Whether everything was stopped; `None`: this node was not cut off.
+    /// The isolation ends for another reason. Returns whether everything was stopped; `None`: this
+    /// node was not isolated.
     pub(in crate::resources) fn ends(&mut self) -> Option<bool> {
         self.cut_off.take().map(|cut_off| cut_off.released)
     }

@@ -1,17 +1,17 @@
-//! A legacy node whose words and groups have come apart. It serialises neither its takeovers nor its
-//! failbacks with the scripts that run: what waited behind them is worked off later, whatever was handed
-//! over meanwhile, and its words of a hand-over come in the wrong order.
+//! A legacy node whose messages no longer match its groups. It runs its takeovers and failbacks in
+//! parallel with the scripts of others: work that waited behind a script is done later, whatever
+//! was handed over meanwhile, and its messages about a hand-over come in the wrong order.
 //!
 //! | What is seen | What we do |
 //! |---|---|
-//! | its `info=standby` comes behind a newer report | it gives all the same: its `done` is waited for |
-//! | its `mach_down`, while we hold our groups | it has started them, and lets go of nothing: we give way |
+//! | its `info=standby` comes after a newer report | it gives all the same: its `done` is waited for |
+//! | its `mach_down`, while we hold our groups | it has started them, and releases nothing: we yield |
 //! | the same, while we take our groups from it | the same, and it gives them anew: we begin anew |
-//! | the same, while we hold its groups or take those | it works off now what waited behind, its own groups' starts among it, and never says so: we offer them back |
+//! | the same, while we hold its groups or take those | it now does the work that waited, including the start of its own groups, and never reports that: we offer them back |
 //! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
-//! | a `done` that nobody waits for | it is asked: when it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour. We take the set. When it holds its own groups by it, it has just started them for an earlier run of ours: we let go of those |
-//! | the same, and we hold what it would have released | a script of an earlier standby has ended, and may have started that: we offer it, once |
+//! | a `done` for which no standby waits | it is asked. If it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour: we take the set. If it therefore holds its own groups, it has just started them for an earlier run of ours: we release those |
+//! | the same, and we hold what it would have released | a script of an earlier standby has ended, and may have started those groups: we offer them, once |
 
 use std::time::Duration;
 
@@ -22,34 +22,36 @@ use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::behind_scripts::Scripts;
 
-/// How long an offer that was not answered is not repeated at first; twice as long each time, because a
-/// node that hangs in a standby of its own does so for an hour, and an open offer holds everything else up.
+/// Pause before an offer that was not answered is repeated, at first; doubled each time. A node
+/// that hangs in a standby of its own does so for an hour, and an open offer blocks everything
+/// else.
 const OFFER_AGAIN: Duration = Duration::from_secs(15);
 
 /// The longest pause between two offers.
 const OFFER_RARELY: Duration = Duration::from_secs(600);
 
-/// What is open beside a legacy node. It is worked off when nothing else moves.
+/// What is open with a legacy node. It is done when no other work is under way.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Loose {
-    /// It was asked about what both of us claim.
+    /// The node was asked about what both nodes claim.
     asked: bool,
-    /// A giver's `done` that came before communication was up: it is not said again.
+    /// A giver's `done` that came before communication was up: it is not sent again.
     early_done: Option<(NodeName, Message)>,
-    /// A `done` that nobody waited for, of whom, and for which set.
+    /// A `done` for which no standby waited: its sender, the set, and the message.
     late_done: Option<(NodeName, HoldingSet, Message)>,
-    /// It may have started its own groups, which we hold: they are offered to it then.
+    /// The node may have started its own groups, which we hold: they are offered to it then.
     offer_back_at: Option<Monotonic>,
-    /// The pause after the next offer; `None`: it is the first.
+    /// The pause after the next offer; `None`: no offer was made yet.
     offer_pause: Option<Duration>,
     /// What a script of an earlier standby may have started beside us.
     older_start: HoldingSet,
-    /// Whether its scripts are done.
+    /// Whether the node's scripts have ended.
     scripts: Scripts,
 }
 
 impl Loose {
-    /// No legacy node is there, or it goes. Only its early `done` is still heard, when this run has come to rest.
+    /// There is no legacy node, or it leaves. Only its early `done` is kept until this run is at
+    /// rest.
     pub(in crate::resources) fn forget(&mut self) {
         *self = Self {
             early_done: self.early_done.take(),
@@ -57,47 +59,47 @@ impl Loose {
         };
     }
 
-    /// Whether its scripts are done.
+    /// Whether the node's scripts have ended.
     pub(in crate::resources) const fn scripts(&self) -> Scripts {
         self.scripts
     }
 
-    /// The same, to be told something of it.
+    /// The same, to change it.
     pub(in crate::resources) const fn scripts_mut(&mut self) -> &mut Scripts {
         &mut self.scripts
     }
 
-    /// What it was asked for is ours.
+    /// We hold what the node was asked for.
     pub(in crate::resources) const fn scripts_matter_no_more(&mut self) {
         self.scripts = Scripts::Unknown;
     }
 
-    /// Nothing is claimed by both.
+    /// No group is claimed by both nodes.
     pub(in crate::resources) const fn nothing_is_claimed_twice(&mut self) {
         self.asked = false;
     }
 
-    /// Whether it is to be asked about what both claim: once.
+    /// Whether the node is to be asked about what both claim. `true` only once.
     pub(in crate::resources) const fn asks(&mut self) -> bool {
         !std::mem::replace(&mut self.asked, true)
     }
 
-    /// Its `done` came before communication was up.
+    /// The node's `done` came before communication was up.
     pub(in crate::resources) fn keep_early_done(&mut self, from: &NodeName, done: Message) {
         self.early_done = Some((from.clone(), done));
     }
 
-    /// That is heard now.
+    /// Takes that `done`, to handle it now.
     pub(in crate::resources) const fn take_early_done(&mut self) -> Option<(NodeName, Message)> {
         self.early_done.take()
     }
 
-    /// Its standby is over.
+    /// The node's standby is over.
     pub(in crate::resources) fn forget_early_done(&mut self) {
         self.early_done = None;
     }
 
-    /// Nobody waited for its `done`: its next report tells.
+    /// No standby waited for the node's `done`: its next report decides.
     pub(in crate::resources) fn keep_late_done(
         &mut self,
         from: &NodeName,
@@ -107,7 +109,8 @@ impl Loose {
         self.late_done = Some((from.clone(), set, done));
     }
 
-    /// A full report of `from` came: what its late `done` was about. It stays until the report is newer.
+    /// A full report of `from` came. Returns what its late `done` was about. The `done` is kept
+    /// until the report is newer.
     pub(in crate::resources) fn late_done_of(
         &mut self,
         from: &NodeName,
@@ -124,45 +127,47 @@ impl Loose {
         Some((set, done))
     }
 
-    /// It may have started its own groups beside us.
+    /// The node may have started its own groups beside us.
     pub(in crate::resources) const fn may_have_started_its_own(&mut self, now: Monotonic) {
         self.offer_back_at = Some(now);
     }
 
-    /// Whether they are to be offered to it now.
+    /// Whether its groups are to be offered to it now.
     pub(in crate::resources) fn offers_back(&self, now: Monotonic) -> bool {
         self.offer_back_at.is_some_and(|at| at <= now)
     }
 
-    /// They are offered to it, and again later, ever more rarely.
+    /// Its groups are offered to it. The pauses before further offers grow.
     pub(in crate::resources) fn offer_back(&mut self, now: Monotonic) {
         let pause = self.offer_pause.unwrap_or(OFFER_AGAIN);
         self.offer_back_at = Some(now + pause);
         self.offer_pause = Some(pause.saturating_mul(2).min(OFFER_RARELY));
     }
 
-    /// It takes them, or we hold them no longer: what a person brings here later is not offered once more.
+    /// The node takes its groups, or we no longer hold them: groups that a person brings here later
+    /// are not offered once more.
     pub(in crate::resources) const fn offered_back(&mut self) {
         self.offer_back_at = None;
         self.offer_pause = None;
     }
 
-    /// When they are offered the next time. What is past waits for a moment of rest, and wakes nobody.
+    /// When its groups are offered the next time. A time that has passed waits until this node is
+    /// at rest, and needs no timer.
     pub(in crate::resources) fn deadline(&self, now: Monotonic) -> Option<Monotonic> {
         self.offer_back_at.filter(|at| *at > now)
     }
 
-    /// A script of an earlier standby may have started these beside us.
+    /// A script of an earlier standby may have started this set beside us.
     pub(in crate::resources) const fn note_older_start(&mut self, set: HoldingSet) {
         self.older_start = set;
     }
 
-    /// Whether one may have.
+    /// Whether a script may have done so.
     pub(in crate::resources) const fn has_older_start(&self) -> bool {
         !self.older_start.is_none()
     }
 
-    /// What is offered for that, once.
+    /// Takes the set that is offered for that, once.
     pub(in crate::resources) const fn take_older_start(&mut self) -> HoldingSet {
         std::mem::replace(&mut self.older_start, HoldingSet::NONE)
     }

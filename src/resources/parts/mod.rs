@@ -1,4 +1,4 @@
-//! What is known and open. Types only: they decide for themselves and know nothing of the core.
+//! The parts of the state. Types only: each decides for itself and does not use the core.
 
 pub(in crate::resources) mod behind_scripts;
 pub(in crate::resources) mod contest;

@@ -1,4 +1,4 @@
-//! Which groups a report names: how that is written and read.
+//! The names of groups in a report: how they are written and read.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::name::NodeName;
 
-/// Groups that a report names at most: more than haresources may have.
+/// Most groups that a report names: more than haresources may have.
 pub(in crate::resources) const MOST_NAMED: usize = 1024;
 
 pub(in crate::resources) fn unconfirmed_text(key: &GroupKey, node: &NodeName) -> String {
@@ -17,7 +17,7 @@ pub(in crate::resources) fn unconfirmed_text(key: &GroupKey, node: &NodeName) ->
     )
 }
 
-/// What a report says that runs at its sender.
+/// The text in a report for the groups that run at its sender.
 pub(in crate::resources) fn names_text(keys: &[&GroupKey]) -> Option<String> {
     if keys.len() > MOST_NAMED {
         return None;
@@ -29,7 +29,7 @@ pub(in crate::resources) fn names_text(keys: &[&GroupKey]) -> Option<String> {
     Some(marks.join("."))
 }
 
-/// Reads that. `None`: nothing is known.
+/// Reads that text. `None`: nothing is known.
 pub(in crate::resources) fn read_names(text: &str) -> Option<BTreeSet<String>> {
     if text == "none" {
         return Some(BTreeSet::new());
@@ -45,7 +45,7 @@ pub(in crate::resources) fn read_names(text: &str) -> Option<BTreeSet<String>> {
     Some(names)
 }
 
-/// By which owners this node counts, and what it has said of which groups run here.
+/// The owners by which this node counts, and what it has reported about the groups that run here.
 #[derive(Debug)]
 pub(in crate::resources) struct Names {
     owners: String,
@@ -63,27 +63,27 @@ impl Names {
         }
     }
 
-    /// The mark of the haresources that we go by.
+    /// The mark of the haresources that we use.
     pub(in crate::resources) fn owners(&self) -> &str {
         &self.owners
     }
 
-    /// Our haresources as it is now names these owners.
+    /// Notes the owners that our haresources names now.
     pub(in crate::resources) fn file_on_disk(&mut self, owners: &str) {
         self.pending = owners != self.owners;
     }
 
-    /// Whether our file names other owners by now than we go by.
+    /// Whether our file now names other owners than those that we use.
     pub(in crate::resources) const fn pending(&self) -> bool {
         self.pending
     }
 
-    /// That is said now.
+    /// Records what is reported now.
     pub(in crate::resources) fn say(&mut self, names: Option<String>) {
         self.said = names;
     }
 
-    /// Whether something else was said last.
+    /// Whether the last report said something else.
     pub(in crate::resources) fn said_otherwise(&self, names: Option<&str>) -> bool {
         self.said.as_deref() != names
     }

@@ -1,15 +1,17 @@
-//! The other side: what is known of each other node, and what is believed of all of them together. With more than
-//! two nodes there is still one record of what they hold, because the wire has no more.
+//! The other side: what is known of each other node, and what is believed of all of them together.
+//! With more than two nodes there is still one record of what they hold, because the protocol has
+//! no more.
 //! Spec: docs/protocol/resources.md, 4, 10.1 and 13.
 //!
 //! | What is believed | its report | its `done`: it took S | our `done`: it may start S | it gave us S | it is taken over | it leaves | it begins anew | we begin anew |
 //! |---|---|---|---|---|---|---|---|---|
-//! | what it holds by its own word: `theirs` | as it says | with S | - | - | nothing | nothing | with the doubt | nothing |
+//! | what it holds by its own reports: `theirs` | as it says | with S | - | - | nothing | nothing | with the doubt | nothing |
 //! | what it may hold beyond that: `doubt` | settled: nothing; it gives something up: what it may have held | nothing | with S | nothing | nothing | nothing | nothing | nothing |
 //! | whether it is settled | as it says | - | - | - | yes | no | stays | no |
 //!
-//! It counts as unsettled also from each offer and each answer in a standby until its next report, and while it has
-//! to yield. It counts as settled also when nobody is there, or is waited for.
+//! It also counts as unsettled from each offer and each answer in a standby until its next report,
+//! and while it has to yield. It also counts as settled when there is no other node, or none is
+//! waited for.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +29,7 @@ pub(in crate::resources) struct OtherSide {
     settled: bool,
 }
 
-/// Who is there.
+/// The nodes.
 impl OtherSide {
     /// `names`: all nodes but this one.
     pub(in crate::resources) fn new(names: impl Iterator<Item = NodeName>) -> Self {
@@ -44,17 +46,17 @@ impl OtherSide {
         self.peers.get(node)
     }
 
-    /// The same, to be told something of it.
+    /// The same, to change it.
     pub(in crate::resources) fn peer_mut(&mut self, node: &NodeName) -> Option<&mut Peer> {
         self.peers.get_mut(node)
     }
 
-    /// The same; a node that was not known is known from now on.
+    /// The same; a node that was not known is added.
     pub(in crate::resources) fn known(&mut self, node: &NodeName) -> &mut Peer {
         self.peers.entry(node.clone()).or_default()
     }
 
-    /// It was added at run time and never ran anything.
+    /// The node was added at run time and never ran anything.
     pub(in crate::resources) fn is_no_member(&mut self, node: &NodeName) {
         self.peers.remove(node);
     }
@@ -71,12 +73,12 @@ impl OtherSide {
         self.peers.values_mut()
     }
 
-    /// By their names.
+    /// All nodes, by their names.
     pub(in crate::resources) fn nodes(&self) -> impl Iterator<Item = (&NodeName, &Peer)> {
         self.peers.iter()
     }
 
-    /// The same.
+    /// The same, to change them.
     pub(in crate::resources) fn nodes_mut(
         &mut self,
     ) -> impl Iterator<Item = (&NodeName, &mut Peer)> {
@@ -93,12 +95,12 @@ impl OtherSide {
         self.peers.len() == 1
     }
 
-    /// Whether it is one of more than two.
+    /// Whether this is a cluster of more than two normal nodes.
     pub(in crate::resources) fn is_many(&self) -> bool {
         self.peers.len() > 1
     }
 
-    /// The other node of a pair, when it is there.
+    /// The other node of a pair, if it is there.
     pub(in crate::resources) fn node(&self) -> Option<(&NodeName, &Peer)> {
         let only = self.peers.iter().next().filter(|_| self.is_pair());
         only.filter(|(_, peer)| !peer.is_gone())
@@ -115,55 +117,55 @@ impl OtherSide {
         self.peers.values().any(active)
     }
 
-    /// Whether a node counts as dead. Its first word may be any message, before its status changes; what would
-    /// wait for more of it must not begin.
+    /// Whether a node counts as dead. The first message received of it may be any, before its
+    /// status changes; nothing that waits for more messages of it must begin.
     pub(in crate::resources) fn is_dead(&self, node: &NodeName) -> bool {
         self.peer(node).is_some_and(Peer::is_dead)
     }
 
-    /// Whether another node has said that it gives everything up to go.
+    /// Whether another node has announced that it releases everything and leaves.
     pub(in crate::resources) fn leaves(&self) -> bool {
         let leaves = |peer: &Peer| peer.is_leaving() || peer.has_left();
         self.peers.values().any(leaves)
     }
 
-    /// Whether somebody who lives gives everything up to go: it says that it holds nothing, and may still run
-    /// anything until it has left.
+    /// Whether a living node releases everything and leaves: it reports that it holds nothing, and
+    /// may still run anything until it has left.
     pub(in crate::resources) fn somebody_is_leaving(&self) -> bool {
         let leaving = |peer: &Peer| peer.is_leaving() && !peer.is_gone();
         self.peers.values().any(leaving)
     }
 
-    /// Whether a node is a legacy one, in a pair.
+    /// Whether a node is the legacy node of a pair.
     pub(in crate::resources) fn is_legacy(&self, node: &NodeName) -> bool {
         self.is_pair() && self.peer(node).is_some_and(|peer| !peer.is_systole())
     }
 
-    /// Whether a node is one of ours.
+    /// Whether a node is a Systole node.
     pub(in crate::resources) fn is_systole(&self, node: &NodeName) -> bool {
         self.peer(node).is_some_and(Peer::is_systole)
     }
 
-    /// Whether all are.
+    /// Whether all other nodes are Systole nodes.
     pub(in crate::resources) fn all_systole(&self) -> bool {
         self.peers.values().all(Peer::is_systole)
     }
 
-    /// Whether the reports and answers of a node say which question of ours they answer.
+    /// Whether the reports and answers of a node name the question of ours that they answer.
     pub(in crate::resources) fn echoes(&self, node: &NodeName) -> bool {
         self.peer(node).is_some_and(Peer::echoes)
     }
 }
 
-/// What they have said. Spec: docs/protocol/resources.md, 4, 5.2 and 10.1.
+/// What the nodes have reported. Spec: docs/protocol/resources.md, 4, 5.2 and 10.1.
 impl OtherSide {
-    /// What the other side holds by its own word, from its view.
+    /// What the other side holds by its own reports, from its view.
     pub(in crate::resources) const fn holds(&self) -> HoldingSet {
         self.theirs
     }
 
-    /// What it holds or may hold. With more than two nodes the words of all that live: the one record keeps only
-    /// the last.
+    /// What the other side holds or may hold. With more than two nodes it includes the reports of
+    /// all that live: the one record keeps only the last.
     pub(in crate::resources) fn may_hold(&self) -> HoldingSet {
         let unreported = self.peers.values().map(|peer| peer.hands().set());
         let known = unreported.fold(self.theirs.with(self.doubt), HoldingSet::with);
@@ -174,38 +176,40 @@ impl OtherSide {
         living.fold(known, |sum, peer| sum.with(peer.holds()))
     }
 
-    /// Whether it counts as settled.
+    /// Whether the other side counts as settled.
     pub(in crate::resources) const fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Where the newest report of all stands.
+    /// The position of the newest report of all nodes.
     pub(in crate::resources) fn newest_report(
         &self,
     ) -> Option<crate::protocol::question::Position> {
         self.peers.values().map(Peer::newest_report).max()
     }
 
-    /// Whether somebody has reported in its present run.
+    /// Whether a node has reported in its present run.
     pub(in crate::resources) fn somebody_has_reported(&self) -> bool {
         self.peers.values().any(Peer::has_reported)
     }
 
-    /// Whether every full member has.
+    /// Whether every full member has reported.
     pub(in crate::resources) fn all_active_reported(&self) -> bool {
         let told = |peer: &Peer| peer.has_reported() || peer.has_left() || !peer.is_active();
         self.peers.values().all(told)
     }
 
-    /// Whether everybody who lives has: one that has not may run anything, whatever its status word.
+    /// Whether every living node has reported: one that has not may run anything, whatever its
+    /// status.
     pub(in crate::resources) fn all_living_reported(&self) -> bool {
         let told = |peer: &Peer| peer.has_reported() || peer.is_gone();
         self.peers.values().all(told)
     }
 
-    /// A legacy node that ran before we began, as far as we saw, and is not settled. From its own start that
-    /// lasts until it has heard our report, and ten seconds at most after that; then it says that it is.
-    /// While it stops everything it is so until it has left, and what it answers then does not say why.
+    /// A legacy node that ran before we began, as far as we saw, and is not settled. After its own
+    /// start that lasts until it has received our report, and ten seconds at most after that; then
+    /// it reports that it is settled. While it stops everything it is unsettled until it has left,
+    /// and its answers then do not tell the reason.
     pub(in crate::resources) fn unsettled_legacy(&self) -> Option<&NodeName> {
         let found = self.peers.iter().find(|(_, peer)| {
             let ran = !peer.is_fresh() && peer.is_active();
@@ -214,8 +218,8 @@ impl OtherSide {
         found.map(|(name, _)| name)
     }
 
-    /// A living node that may hold what is ours, and has not reported since our run began: it may be
-    /// deaf. Whoever hears us answers a `starting`.
+    /// A living node that may hold our groups, and has not reported since our run began: it may not
+    /// receive us. A node that receives a `starting` answers it.
     pub(in crate::resources) fn silent_claimant(&self) -> Option<&NodeName> {
         let found = self.peers.iter().find(|(_, peer)| {
             peer.lives() && !peer.has_reported() && peer.claims().has(HoldingSet::FOREIGN)
@@ -223,28 +227,28 @@ impl OtherSide {
         found.map(|(name, _)| name)
     }
 
-    /// What a report of ours says of the questions of the other node of a pair.
+    /// What our report tells about the questions of the other node of a pair.
     pub(in crate::resources) fn heard_text(&self) -> Option<String> {
         let only = self.peers.values().next().filter(|_| self.is_pair())?;
         only.echoes().then(|| only.question().to_text())
     }
 
-    /// Whether the other node of a pair says that it runs this group, or is about to.
+    /// Whether the other node of a pair reports that it runs this group, or is about to.
     pub(in crate::resources) fn runs(&self, key: &GroupKey) -> bool {
         self.node().is_some_and(|(_, peer)| peer.says_it_runs(key))
     }
 
-    /// Whether another node's file says something else of a group.
+    /// Whether another node's haresources has a different line for a group.
     pub(in crate::resources) fn line_differs(&self, node: &NodeName, key: &GroupKey) -> bool {
         let differing = self.peer(node).and_then(Peer::differing);
         differing.is_some_and(|keys| keys.is_none_or(|keys| keys.contains(key)))
     }
 }
 
-/// What changes what we believe: see the table at the top.
+/// What changes the belief: see the table at the top.
 impl OtherSide {
-    /// A node reports that it holds `set`. `stale`: before it has heard this run of ours, that may be as old as the
-    /// run before.
+    /// A node reports that it holds `set`. `stale`: the node had not received this run of ours, so
+    /// the report may be as old as the run before.
     pub(in crate::resources) fn reports(
         &mut self,
         from: &NodeName,
@@ -262,28 +266,28 @@ impl OtherSide {
         };
     }
 
-    /// It says that it is settled, or counts as that.
+    /// It reports that it is settled, or counts as settled.
     pub(in crate::resources) const fn settles(&mut self) {
         self.settled = true;
     }
 
-    /// It begins, gives, takes or has to yield: not before its next word is it settled.
+    /// It begins, gives, takes or has to yield: it is not settled before its next report.
     pub(in crate::resources) const fn moves(&mut self) {
         self.settled = false;
     }
 
-    /// It may hold just these, whatever it says: it gives them up, or is in the middle of a standby. Announced is
-    /// not done.
+    /// It may hold just these sets, whatever it reports: it gives them up, or is in the middle of a
+    /// standby. It has only announced that, not done it.
     pub(in crate::resources) const fn may_still_hold(&mut self, set: HoldingSet) {
         self.doubt = set;
     }
 
-    /// We have said that these are released: it may start them from now on. From its view.
+    /// We have sent that these are released: it may start them from now on. From its view.
     pub(in crate::resources) const fn may_start(&mut self, set: HoldingSet) {
         self.doubt = self.doubt.with(set);
     }
 
-    /// Its own word counts, and nothing beyond it.
+    /// Its own reports count, and nothing beyond them.
     pub(in crate::resources) const fn is_believed(&mut self) {
         self.doubt = HoldingSet::NONE;
     }
@@ -300,13 +304,13 @@ impl OtherSide {
         self.doubt = HoldingSet::NONE;
     }
 
-    /// What we offered stays here. Whoever does not answer may be releasing for a reason of its own: then its next
-    /// report says what is left.
+    /// What we offered stays here. A node that does not answer may be releasing for another reason:
+    /// then its next report says what is left.
     pub(in crate::resources) fn offer_is_withdrawn(&mut self) {
         self.settled = self.doubt.is_none();
     }
 
-    /// A node came with a higher generation: it may hold all that it may have held before.
+    /// A node came with a higher generation: it may hold everything that it may have held before.
     pub(in crate::resources) fn begins_run(&mut self, node: &NodeName) {
         self.theirs = self.theirs.with(self.doubt);
         self.doubt = HoldingSet::NONE;
@@ -322,7 +326,7 @@ impl OtherSide {
         }
     }
 
-    /// The verdicts of the run of ours that ends mean nothing in the next.
+    /// The verdicts about the run of ours that ends do not count in the next.
     pub(in crate::resources) fn forget_verdicts(&mut self) {
         for peer in self.peers.values_mut() {
             peer.forget_verdicts();
@@ -332,7 +336,7 @@ impl OtherSide {
 
 #[cfg(test)]
 impl OtherSide {
-    /// As if it had said so.
+    /// Treats the set as if the node had reported it.
     pub(in crate::resources) const fn claims(&mut self, set: HoldingSet) {
         self.theirs = set;
     }
@@ -356,7 +360,7 @@ mod tests {
         OtherSide::new([node("b")].into_iter())
     }
 
-    /// The table at the top: the other node holds `local` by its word, and may hold `foreign`.
+    /// The table at the top: the other node holds `local` by its reports, and may hold `foreign`.
     #[test]
     fn what_is_believed_after_what() {
         type Event = fn(&mut OtherSide);

@@ -20,17 +20,17 @@ pub(in crate::resources) mod reports;
 /// | | it is gone ([`ends`](Self::ends)) | it begins a new run ([`begins_run`](Self::begins_run)) | we begin one ([`forget`](Self::forget)) |
 /// |---|---|---|---|
 /// | how far the exchange with it has come: `exchange` | ends | ends | ends |
-/// | what it says that it holds and runs, and by which file: `says` | ends | ends | - |
+/// | what it reports that it holds and runs, and by which file: `says` | ends | ends | - |
 /// | the same, what it may still run of an earlier run: `says.holds` | - | stays | - |
-/// | what was seen and said of its present run: `run` | stays: it may come back in the run that said so | ends | its verdicts, see `forget_verdicts` |
+/// | what was seen and reported of its present run: `run` | stays: it may come back in that run | ends | its verdicts, see `forget_verdicts` |
 /// | that its groups were taken: `taken.over` | - | ends | ends |
 /// | that they were when its run began: `taken.returns` | - | as `taken.over` was | ends |
-/// | what it has in its hands and does not report: `hands` | ends; a death keeps a copy | see `hands.rs`; the copy ends | see `hands.rs` |
-/// | what it can do: `can` | - | is told just before, with `Speaks` | - |
-/// | the order of its words: `newest` | - | - : a new run stands behind the last | - |
+/// | what it may start, stop or run without a report: `hands` | ends; a death keeps a copy | see `hands.rs`; the copy ends | see `hands.rs` |
+/// | what it can do: `can` | - | is set just before, with `Speaks` | - |
+/// | the order of its messages: `newest` | - | - : a new run comes after the last | - |
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Peer {
-    /// As membership sees it; `None`: not heard of yet.
+    /// Its status by membership; `None`: not received yet.
     status: Option<NodeStatus>,
     exchange: Exchange,
     says: Says,
@@ -48,79 +48,83 @@ struct Exchange {
     fresh: bool,
     /// A full report of its present run came after our `starting`.
     reported: bool,
-    /// It said in its last report that it is not settled.
+    /// Its last report said that it is not settled.
     unsettled: bool,
     /// How often our `starting` was repeated for it.
     asked: u8,
-    /// It was said that it does not report.
+    /// It was logged that it does not report.
     called_mute: bool,
     /// Messages of it were lost for good since its last full report.
     lost: bool,
-    /// Where its first report stands that was sent after it heard this run of ours; `None`: none has come, or
-    /// it does not tell.
+    /// The position of its first report that was sent after it received this run of ours; `None`:
+    /// none has come, or it does not tell.
     knows_us_since: Option<Position>,
 }
 
-/// What it has said of its groups. Spec: docs/protocol/resources.md, 4.
+/// What it has reported of its groups. Spec: docs/protocol/resources.md, 4.
 #[derive(Debug, Default)]
 struct Says {
-    /// What its reports said last that it holds.
+    /// What its last report says that it holds.
     holds: HoldingSet,
-    /// What it may hold as long as it lives in its present run, through all our own runs: what it said last,
-    /// and everything when it was in a partition with us, for it may have taken ours.
+    /// What it may hold as long as it lives in its present run, through all our own runs: what it
+    /// reported last, and everything if it was in a partition with us, because it may have taken
+    /// ours.
     claims: HoldingSet,
-    /// Marks of the groups that it says it runs; `None`: it does not tell, and may run everything.
+    /// Marks of the groups that it reports to run; `None`: it does not tell, and may run
+    /// everything.
     names: Option<BTreeSet<String>>,
-    /// By which owners it counts: its mark of haresources.
+    /// The owners by which it counts: its mark of haresources.
     owners: Option<String>,
 }
 
-/// What was seen and said of its present run, for as long as that lasts: it may be silent for a while.
+/// What was seen and reported of its present run. Kept as long as that run lasts, because the node
+/// may be silent for a while.
 #[derive(Debug, Default)]
 struct ItsRun {
-    /// It sent `shutdone`: it holds nothing and goes.
+    /// It sent `shutdone`: it holds nothing and leaves.
     left: bool,
-    /// It said that it gives everything up to go.
+    /// It announced that it releases everything and leaves.
     leaving: bool,
     /// Groups whose lines in its haresources differ from ours; `Some(None)`: it is not known which.
     differing: Option<Option<BTreeSet<GroupKey>>>,
     /// We declared it dead.
     given_up: bool,
-    /// A new generation of ours began when we did.
+    /// Our generation was raised when we declared this node dead.
     renumbered: bool,
 }
 
 /// Whether its groups were taken over.
 #[derive(Debug, Default)]
 struct Taken {
-    /// They were, since it was last heard to start.
+    /// They were, since it last started as far as we received.
     over: bool,
-    /// They were when its present run began, or when it was first heard after all: an active node that was
-    /// deaf or not heard. It has not reported since that it is settled.
+    /// They were when its present run began, or when it was first received after all: an active
+    /// node that did not receive us or was not received. It has not reported since that it is
+    /// settled.
     returns: bool,
 }
 
-/// What it understands beyond legacy: it says so in a status message or in `starting`.
+/// What it understands beyond legacy. It tells that in a status message or in `starting`.
 #[derive(Debug, Default)]
 struct Abilities {
-    /// More than legacy.
+    /// It is a Systole node.
     systole: bool,
-    /// Which of two nodes yields after a partition.
+    /// It resolves a split brain: one of two nodes yields.
     yields: bool,
-    /// Its reports and answers say which question of ours they answer.
+    /// Its reports and answers name the question of ours that they answer.
     echoes: bool,
 }
 
-/// Where its newest words stand: an older one that arrives late is no news.
+/// Positions of its newest messages: an older one that arrives late is ignored.
 #[derive(Debug, Default)]
 struct Newest {
     question: Option<Position>,
-    /// In a standby.
+    /// The newest offer of a standby.
     offer: Option<Position>,
-    /// For a group.
+    /// The newest request for a group.
     request: Option<Position>,
     report: Position,
-    /// The message that said last which groups it runs.
+    /// The newest message that says which groups it runs.
     names: Position,
 }
 
@@ -128,21 +132,22 @@ fn has_word(words: &str, wanted: &str) -> bool {
     words.split('.').any(|word| word == wanted)
 }
 
-/// How it begins, goes and comes back.
+/// How it begins, leaves and comes back.
 impl Peer {
-    /// Its status word has changed.
+    /// Its status has changed.
     pub(in crate::resources) fn status_changed(&mut self, old: NodeStatus, new: NodeStatus) {
         self.status = Some(new);
         if old == NodeStatus::Dead {
-            // Active, it ran all along, and was not heard. With a new run this is known by that.
+            // If it is active, it ran all along and was not received. A new run is known by its
+            // generation.
             self.taken.returns |= self.taken.over && new == NodeStatus::Active;
-            // What dies later is taken again.
+            // If it dies later, its groups are taken again.
             self.taken.over = false;
         }
         self.exchange.fresh |= old == NodeStatus::Up && new == NodeStatus::Active;
     }
 
-    /// It says `starting`. Who begins again after a release goes nowhere.
+    /// It sends `starting`. A node that begins again after a release does not leave.
     pub(in crate::resources) const fn starts(&mut self) {
         self.exchange.fresh = true;
         self.run.leaving = false;
@@ -166,13 +171,13 @@ impl Peer {
         self.taken = Taken::default();
     }
 
-    /// Nothing was heard of it for its dead time.
+    /// Nothing was received of it for its dead time.
     pub(in crate::resources) fn dies(&mut self) {
         self.status = Some(NodeStatus::Dead);
         self.ends();
     }
 
-    /// It has released everything and goes. Spec: docs/protocol/resources.md, 10.4.
+    /// It has released everything and leaves. Spec: docs/protocol/resources.md, 10.4.
     pub(in crate::resources) fn leaves(&mut self) {
         self.run.left = true;
         self.says.holds = HoldingSet::NONE;
@@ -193,27 +198,28 @@ impl Peer {
         };
     }
 
-    /// It says that it gives everything up to go.
+    /// It announces that it releases everything and leaves.
     pub(in crate::resources) const fn is_going(&mut self) {
         self.run.leaving = true;
     }
 
-    /// What it has in its hands and does not report: a legacy node forgets what its scripts go on with.
+    /// What it may start, stop or run without a report: a legacy node does not report what its
+    /// scripts go on with.
     pub(in crate::resources) const fn hands(&self) -> &InItsHands {
         &self.hands
     }
 
-    /// The same, to be told something of it.
+    /// The same, to change it.
     pub(in crate::resources) const fn hands_mut(&mut self) -> &mut InItsHands {
         &mut self.hands
     }
 
-    /// Not heard of yet, or gone: it may hear us all the same.
+    /// Whether it was not received yet, or is gone: it may receive us all the same.
     pub(in crate::resources) fn is_not_heard(&self) -> bool {
         self.status.is_none() || self.is_gone()
     }
 
-    /// Dead, or gone by its own word.
+    /// Whether it is dead, or has left by its own message.
     pub(in crate::resources) fn is_gone(&self) -> bool {
         self.run.left || self.is_dead()
     }
@@ -222,35 +228,35 @@ impl Peer {
         self.status == Some(NodeStatus::Dead)
     }
 
-    /// It sent `shutdone` in its present run.
+    /// Whether it sent `shutdone` in its present run.
     pub(in crate::resources) const fn has_left(&self) -> bool {
         self.run.left
     }
 
-    /// A word of it came that counts, and it has not left.
+    /// Whether a message of it came that counts, and it has not left.
     pub(in crate::resources) fn lives(&self) -> bool {
         !self.run.left && self.status.is_some_and(NodeStatus::is_living)
     }
 
-    /// It is a full member. It may have said that it goes.
+    /// Whether it is a full member. It may have announced that it leaves.
     pub(in crate::resources) fn is_active(&self) -> bool {
         self.status == Some(NodeStatus::Active)
     }
 
-    /// It said that it gives everything up to go.
+    /// Whether it announced that it releases everything and leaves.
     pub(in crate::resources) const fn is_leaving(&self) -> bool {
         self.run.leaving
     }
 
-    /// We saw it begin its present run.
+    /// Whether we saw it begin its present run.
     pub(in crate::resources) const fn is_fresh(&self) -> bool {
         self.exchange.fresh
     }
 }
 
-/// Which groups it runs, and by which haresources it counts.
+/// The groups that it runs, and the haresources by which it counts.
 impl Peer {
-    /// What a message says of that.
+    /// Reads the names of its groups from a message.
     pub(in crate::resources) fn names_groups(&mut self, message: &Message) {
         let at = Position::of(message);
         if at < self.newest.names {
@@ -265,19 +271,19 @@ impl Peer {
         }
     }
 
-    /// By which owners it counts, when a message says so.
+    /// Reads from a message by which owners it counts, if the message tells.
     pub(in crate::resources) fn counts_by(&mut self, message: &Message) {
         if let Some(mark) = message.text(field::HARESOURCES) {
             self.says.owners = Some(mark.to_owned());
         }
     }
 
-    /// It says which groups it runs. One that does not may run everything.
+    /// Whether it reports which groups it runs. A node that does not may run everything.
     pub(in crate::resources) const fn tells_what_runs(&self) -> bool {
         self.says.names.is_some()
     }
 
-    /// Whether it says that it runs this group, or is about to.
+    /// Whether it reports that it runs this group, or is about to.
     pub(in crate::resources) fn says_it_runs(&self, key: &GroupKey) -> bool {
         let names = self.says.names.as_ref();
         names.is_some_and(|names| names.contains(&key_mark(key)))
@@ -304,7 +310,7 @@ impl Peer {
 
 /// What it can do.
 impl Peer {
-    /// It has said which words it understands; `None`: a message that carries none.
+    /// Records which words it understands; `None`: a message that carries none.
     pub(in crate::resources) fn understands(&mut self, words: Option<&str>) {
         self.can = Abilities {
             systole: self.can.systole || words.is_some(),
@@ -313,31 +319,33 @@ impl Peer {
         };
     }
 
-    /// The same with the first word of a new run: what an earlier one could does not count.
+    /// The same with the first message of a new run: what an earlier run understood does not count.
     pub(in crate::resources) fn understands_in_new_run(&mut self, words: Option<&str>) {
         self.can = Abilities::default();
         self.understands(words);
     }
 
-    /// More than legacy: it is one of ours.
+    /// Whether it is a Systole node.
     pub(in crate::resources) const fn is_systole(&self) -> bool {
         self.can.systole
     }
 
-    /// It knows which of two nodes yields after a partition.
+    /// Whether it resolves a split brain: one of two nodes yields.
     pub(in crate::resources) const fn knows_the_rule(&self) -> bool {
         self.can.yields
     }
 
-    /// Its reports and answers say which question of ours they answer.
+    /// Whether its reports and answers name the question of ours that they answer.
     pub(in crate::resources) const fn echoes(&self) -> bool {
         self.can.echoes
     }
 }
 
-/// What was decided of its run. Spec: docs/protocol/resources.md, 10; docs/protocol/membership.md, 16.3.
+/// Decisions about its run. Spec: docs/protocol/resources.md, 10; docs/protocol/membership.md,
+/// 16.3.
 impl Peer {
-    /// We declare its run dead, or did not: frozen we take nothing, and it has no reason to let go of anything.
+    /// We declare its run dead. `counts` is false while we are frozen: then we take nothing, and it
+    /// has no reason to release anything.
     pub(in crate::resources) const fn is_declared_dead(&mut self, counts: bool) {
         self.run.given_up = counts;
     }
@@ -347,25 +355,25 @@ impl Peer {
         self.run.given_up = false;
     }
 
-    /// A new generation of ours begins for that. `false`: not for one that has left. It comes back in a new run of
-    /// its own.
+    /// A new generation of ours begins because we declared it dead. `false`: it has left, so none
+    /// is needed. It comes back in a new run of its own.
     pub(in crate::resources) const fn renumbers_us(&mut self) -> bool {
         self.run.renumbered |= !self.run.left;
         !self.run.left
     }
 
-    /// The verdicts of a run of ours mean nothing in the next.
+    /// The verdicts about a run of ours do not count in the next.
     pub(in crate::resources) const fn forget_verdicts(&mut self) {
         self.run.given_up = false;
         self.run.renumbered = false;
     }
 
-    /// We declared its present run dead.
+    /// Whether we declared its present run dead.
     pub(in crate::resources) const fn was_declared_dead(&self) -> bool {
         self.run.given_up
     }
 
-    /// A new generation of ours began when we did.
+    /// Whether our generation was raised when we declared it dead.
     pub(in crate::resources) const fn has_renumbered_us(&self) -> bool {
         self.run.renumbered
     }
@@ -377,17 +385,18 @@ impl Peer {
         self.says.holds = HoldingSet::NONE;
     }
 
-    /// They were, since it was last heard to start.
+    /// Whether they were, since it last started as far as we received.
     pub(in crate::resources) const fn was_taken_over(&self) -> bool {
         self.taken.over
     }
 
-    /// They were when its present run began, and it has not reported since that it is settled.
+    /// Whether they were when its present run began, and it has not reported since that it is
+    /// settled.
     pub(in crate::resources) const fn returns(&self) -> bool {
         self.taken.returns
     }
 
-    /// It has.
+    /// It has reported that it is settled.
     pub(in crate::resources) const fn has_returned(&mut self) {
         self.taken.returns = false;
     }

@@ -1,53 +1,58 @@
-//! Questions to another node, and how long one that lives may say nothing of its resources.
+//! Our questions to other nodes, and how long a living node may leave them unanswered.
 //! Spec: docs/protocol/resources.md, 5.2, note 3.
 
 use std::time::Duration;
 
 use crate::protocol::question::Position;
 
-/// Patience while nobody is settled. Spec: docs/protocol/membership.md, 2, fixed times.
+/// How long this node waits while no node is settled. Spec: docs/protocol/membership.md, 2, fixed
+/// times.
 pub(in crate::resources) const AGREEMENT: Duration = Duration::from_secs(10);
 
-/// How long a message of another node that it shoots us keeps us from acquiring.
+/// How long the message of another node that it resets us prevents us from acquiring.
 /// Spec: docs/protocol/resources.md, 10.3.
 pub(in crate::resources) const AIMED_AT: Duration = Duration::from_secs(10);
 
-/// Patience for the report of a peer that is active. Spec: docs/protocol/resources.md, 5.2, note 3.
+/// How long this node waits for the report of a peer that is active. Spec:
+/// docs/protocol/resources.md, 5.2, note 3.
 pub(in crate::resources) const REPORT: Duration = Duration::from_secs(1);
 
-/// How often a settled node asks for it, a second apart, before it says that none comes. The first
-/// `starting` may be lost for good when another message overtakes it: what was sent before the first
-/// number heard is not asked for.
+/// How often a settled node asks for the report, a second apart, before it logs that none comes.
+/// The first `starting` may be lost for good when another message overtakes it: a receiver does not
+/// ask for messages before the first number that it received.
 pub(in crate::resources) const ASK_WHEN_STABLE: u8 = 3;
 
-/// The same, of one whose report counts only when it has heard the question: as long as the patience.
+/// The same for a node whose report counts only when it has received the question: as long as the
+/// wait.
 pub(in crate::resources) const ASK_ONE_THAT_ECHOES: u8 = 9;
 
-/// After that it is asked on and on: it may be deaf, and hear again at any time.
+/// Pause between questions after that. They go on without end: the node may not receive us, and may
+/// receive again at any time.
 pub(in crate::resources) const ASK_ON: Duration = Duration::from_secs(5);
 
-/// Our own questions, and which reports answer one. What the sender of a report had heard of them is `None` when it
-/// does not tell: a legacy node. Then what it says counts. Spec: docs/protocol/resources.md, 7.4, [D].
+/// Our own questions, and which reports answer one. The newest question that the sender of a report
+/// had received is `None` if it does not tell, as a legacy node: then its report counts. Spec:
+/// docs/protocol/resources.md, 7.4, [D].
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Questions {
-    /// The first one of the present run.
+    /// The first question of the present run.
     first: Option<Position>,
     newest: Position,
 }
 
 impl Questions {
-    /// One was sent, and is numbered now.
+    /// A question was sent, and has its number now.
     pub(in crate::resources) fn asked(&mut self, at: Position) {
         self.first.get_or_insert(at);
         self.newest = at;
     }
 
-    /// A new run begins: what was asked in the last is answered in vain.
+    /// A new run begins: answers to questions of the last run do not count.
     pub(in crate::resources) const fn forget(&mut self) {
         self.first = None;
     }
 
-    /// Whether a report was sent after its sender had heard our present run.
+    /// Whether a report was sent after its sender had received our present run.
     pub(in crate::resources) fn first_was_heard(&self, heard: Option<Position>) -> bool {
         let Some(heard) = heard else {
             return true;
@@ -55,7 +60,7 @@ impl Questions {
         self.first.is_some_and(|first| heard >= first)
     }
 
-    /// Whether it was sent after its sender had heard our newest question.
+    /// Whether it was sent after its sender had received our newest question.
     pub(in crate::resources) fn newest_was_heard(&self, heard: Option<Position>) -> bool {
         heard.is_none_or(|heard| heard >= self.newest)
     }

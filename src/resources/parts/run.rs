@@ -1,17 +1,17 @@
-//! The run of this node: how far its start, and how far the log has told of it.
+//! The run of this node: how far its start has come, and what the log has reported of it.
 
-/// Own phase. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
+/// Phase of this node. Spec: docs/protocol/resources.md, 5.2, note 1: the simplified machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Phase {
     /// Communication is not up.
     Init,
-    /// `starting` is sent, nothing heard.
+    /// `starting` is sent, nothing is received yet.
     Starting,
-    /// The exchange has begun, nobody is settled. Legacy states 2 and 3.
+    /// The exchange has begun, no node is settled. Legacy states 2 and 3.
     Waiting,
     /// Settled.
     Stable,
-    /// Everything is being released, or is.
+    /// Everything is being released, or is released.
     Shutdown,
 }
 
@@ -51,7 +51,7 @@ impl Run {
         self.comm_up = true;
     }
 
-    /// A new run begins, or nobody is heard any more.
+    /// A new run begins, or no node is received any more.
     pub(in crate::resources) const fn communication_down(&mut self) {
         self.comm_up = false;
     }
@@ -64,7 +64,7 @@ impl Run {
         self.phase = phase;
     }
 
-    /// The own groups have come to the end of their start, or run elsewhere.
+    /// The start of the own groups has ended, or they run elsewhere.
     pub(in crate::resources) const fn local_done(&mut self) {
         self.local_done = true;
     }
@@ -74,45 +74,46 @@ impl Run {
         self.foreign_done = true;
     }
 
-    /// Whether both are done. Once in a run.
+    /// Whether both are done. `true` only once in a run.
     pub(in crate::resources) const fn acquisition_complete(&mut self) -> bool {
         let complete = self.local_done && self.foreign_done && !self.acquisition_logged;
         self.acquisition_logged |= complete;
         complete
     }
 
-    /// Own groups wait for the word of a node that may run them. Whether that was said before.
+    /// Own groups wait for the report of a node that may run them. Returns whether that was logged
+    /// before.
     pub(in crate::resources) const fn waits_for_claimant(&mut self) -> bool {
         std::mem::replace(&mut self.waits_for_claimant, true)
     }
 
-    /// They wait no longer.
+    /// Own groups wait no longer.
     pub(in crate::resources) const fn waits_no_more(&mut self) {
         self.waits_for_claimant = false;
     }
 
-    /// The nodes are agreed; we settle when what is being stopped is.
+    /// The nodes are agreed; this node settles when everything that is being stopped is stopped.
     pub(in crate::resources) const fn settles_behind_release(&mut self) {
         self.settles_when_released = true;
     }
 
-    /// Whether that is so.
+    /// Whether this node settles when the release has ended.
     pub(in crate::resources) const fn settles_when_released(&self) -> bool {
         self.settles_when_released
     }
 
-    /// It is not so any more. Whether it was.
+    /// Clears that. Returns whether it was set.
     pub(in crate::resources) const fn takes_settling(&mut self) -> bool {
         std::mem::replace(&mut self.settles_when_released, false)
     }
 
-    /// Everything is released because another node may run it, which has not asked for it or does not ask
-    /// again.
+    /// Everything is released because another node may run it, and that node has not asked for it
+    /// or does not ask again: its groups are to be offered to it.
     pub(in crate::resources) const fn owes_offers(&mut self) {
         self.owes_offers = true;
     }
 
-    /// Whether that is so. Once.
+    /// Whether groups are to be offered for that reason. `true` only once.
     pub(in crate::resources) const fn takes_offers(&mut self) -> bool {
         std::mem::replace(&mut self.owes_offers, false)
     }
@@ -123,7 +124,7 @@ impl Run {
         self.phase = Phase::Shutdown;
     }
 
-    /// Back to its first moment. Whether communication is up stays.
+    /// Resets the run to its first moment. Whether communication is up stays.
     pub(in crate::resources) const fn forget(&mut self) {
         *self = Self {
             comm_up: self.comm_up,

@@ -1,11 +1,11 @@
-//! What the settings say. Nobody writes it after the start.
+//! The settings of the core. They do not change after the start.
 
 use std::time::Duration;
 
 use crate::protocol::name::NodeName;
 use crate::protocol::settings::{AutoFailback, NodeSettings};
 
-/// The settings that the core works by.
+/// The settings that the core uses.
 #[derive(Debug)]
 pub(in crate::resources) struct Setup {
     local: NodeName,
@@ -49,7 +49,7 @@ impl Setup {
         self.manages
     }
 
-    /// Of the process, for a log line.
+    /// The process id, for a log line.
     pub(in crate::resources) const fn pid(&self) -> u32 {
         self.pid
     }

@@ -6,23 +6,24 @@
 //! | state | we | it ends with |
 //! |---|---|---|
 //! | Idle | - | `me`, which is answered; an offer of ours |
-//! | Offered | have said `me` | `other`: released; its `me`, when ours gives way to it |
+//! | Offered | have sent `me` | `other`: released; its `me`, when ours is withdrawn for it |
 //! | Giving | stop our groups | the end of that: `done` |
-//! | Given | have said `done` | its `done`; its report that it holds them |
-//! | Accepted | have said `other` | its `done`: started; its `me`, when it starts over |
+//! | Given | have sent `done` | its `done`; its report that it holds them |
+//! | Accepted | have sent `other` | its `done`: started; its `me`, when it starts over |
 //! | Taking | start the groups | the end of that: `done`, and a report |
 //!
 //! Every state and everything that can happen in it: `standby/table.rs`.
 //!
-//! Of two requests that cross, legacy ignores both. So do we, but one that nobody asked for, because a
-//! group does not start here, gives way: else two nodes with such a group each cross for ever.
+//! Of two requests that cross, legacy ignores both. So do we, with one exception: an offer that no
+//! person asked for, because the start of a group failed here, is withdrawn. Otherwise the offers
+//! of two nodes with such a group each would cross for ever.
 //!
-//! A legacy giver sends on what an operator asks while its first offer is open, and ignores it itself. A
-//! second `other` would make it give up everything a second time, and its own second `done` would count
-//! as the taker's: it would end holding `all` and running nothing. It has given its offer up when its
-//! ten seconds are over, and only if it does not show that it gives.
+//! A legacy giver sends on what an operator asks while its first offer is open, and ignores it
+//! itself. A second `other` would make it give up everything a second time, and its own second
+//! `done` would count as the taker's: it would end holding `all` and running nothing. It has given
+//! its offer up when its ten seconds are over, and only if it does not show that it gives.
 //!
-//! Which round a message belongs to: `facts/standby.rs`.
+//! `facts/standby.rs` decides to which round a message belongs.
 
 use std::time::Duration;
 
@@ -33,40 +34,41 @@ use crate::resources::holding::HoldingSet;
 
 pub(in crate::resources) mod table;
 
-/// How long the taker's `done` may be later than the report that shows the same: a legacy node sends
-/// the report first.
+/// How much later than the report that shows the same the taker's `done` may come: a legacy node
+/// sends the report first.
 pub(in crate::resources) const DONE_FOLLOWS: Duration = Duration::from_secs(1);
 
-/// Patience for the first answer.
+/// How long the giver waits for the first answer.
 pub(in crate::resources) const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
-/// Patience for the completion.
+/// How long this node waits for the completion.
 pub(in crate::resources) const COMPLETION: Duration = Duration::from_secs(3600);
 
-/// Patience of the taker until the giver shows that it really gives.
+/// How long the taker waits until the giver shows that it gives.
 /// Spec: docs/protocol/resources.md, 7.4, [D] (b).
 pub(in crate::resources) const GIVER_SHOWS: Duration = Duration::from_secs(60);
 
-/// The same of a legacy giver: twice as long as it waits itself. It can hang in a standby of its own
-/// for an hour, in which it sends what an operator asks and ignores every answer.
+/// The same for a legacy giver: twice as long as it waits itself. It can hang in a standby of its
+/// own for an hour, in which it sends what an operator asks and ignores every answer.
 pub(in crate::resources) const LEGACY_GIVER_SHOWS: Duration = Duration::from_secs(20);
 
-/// A request of the other node waits so long for our own scripts: then the other has given up.
+/// How long a request of the other node waits for our own scripts: after that the other node has
+/// given up.
 pub(in crate::resources) const OFFER_WAITS: Duration = Duration::from_secs(9);
 
-/// A request of our own waits so long for our own scripts.
+/// How long a request of our own waits for our own scripts.
 pub(in crate::resources) const REQUEST_WAITS: Duration = Duration::from_secs(60);
 
 /// Why a set is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Wish {
-    /// Somebody wants it.
+    /// A person or a client wants it.
     Wanted,
     /// `auto_failback` wants it.
     GoesHome,
     /// The same, although haresources differ.
     Forced,
-    /// A group of it does not start here.
+    /// The start of a group of the set failed here.
     NotStarted,
 }
 
@@ -79,7 +81,7 @@ pub(in crate::resources) struct Answer {
 }
 
 impl Answer {
-    /// Of `set`, which `giver` offers there.
+    /// The answer to an offer of `set` by `giver`.
     pub(in crate::resources) const fn new(
         giver: NodeName,
         set: HoldingSet,
@@ -88,17 +90,17 @@ impl Answer {
         Self { giver, set, offer }
     }
 
-    /// Whose offer it was.
+    /// The node that made the offer.
     pub(in crate::resources) const fn giver(&self) -> &NodeName {
         &self.giver
     }
 
-    /// Where the offer stands.
+    /// The position of the offer.
     pub(in crate::resources) const fn offer(&self) -> Position {
         self.offer
     }
 
-    /// Whether a word of `from` for `set` was sent after that offer of its own.
+    /// Whether a message of `from` for `set` was sent after that offer of its own.
     pub(in crate::resources) fn is_followed_by(
         &self,
         from: &NodeName,
@@ -109,44 +111,45 @@ impl Answer {
     }
 }
 
-/// Where a standby stands. Each state has what belongs to it. Sets are named from the view of the giver.
+/// The state of a standby. Each state has the data that belongs to it. Sets are named from the view
+/// of the giver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::resources) enum Standby {
     /// None is open.
     Idle {
-        /// The offer of the last one: a `done` of its giver that comes late is judged by it.
+        /// The offer of the last standby. It decides whether a late `done` of its giver counts.
         answered: Option<Answer>,
     },
-    /// We said `me`.
+    /// We sent `me`.
     Offered {
         set: HoldingSet,
         wish: Wish,
-        /// Where that stands; `None`: it is on its way out.
+        /// The position of our offer; `None`: it is being sent.
         sent: Option<Position>,
     },
-    /// The other is ready, our groups are being stopped.
+    /// The other node is ready, our groups are being stopped.
     Giving {
         set: HoldingSet,
         sent: Option<Position>,
-        /// Its newest report when that began; `None`: an earlier process began.
+        /// Its newest report when that began; `None`: an earlier process began it.
         since: Option<Position>,
     },
-    /// We said `done`.
+    /// We sent `done`.
     Given {
         set: HoldingSet,
         sent: Option<Position>,
-        /// Its newest report then.
+        /// Its newest report at that time.
         at: Option<Position>,
     },
-    /// We said `other`.
+    /// We sent `other`.
     Accepted {
-        /// To whom.
+        /// The receiver of that.
         giver: NodeName,
         set: HoldingSet,
         answered: Option<Answer>,
-        /// Before that it has not given its offer up.
+        /// Until then the giver keeps its offer open.
         open_until: Monotonic,
-        /// It has shown that it gives.
+        /// The giver has shown that it gives.
         gives: bool,
     },
     /// The giver is done, its groups are being started.
@@ -157,7 +160,7 @@ pub(in crate::resources) enum Standby {
 }
 
 impl Standby {
-    /// The number that logs carry: NOT, ME, OTHER, DONE.
+    /// The number of the state in logs: NOT, ME, OTHER, DONE.
     pub(in crate::resources) const fn number(&self) -> u8 {
         match self {
             Self::Idle { .. } => 0,
@@ -167,7 +170,7 @@ impl Standby {
         }
     }
 
-    /// What it is about; nothing when none is open.
+    /// The set of the standby; none if no standby is open.
     pub(in crate::resources) const fn set(&self) -> HoldingSet {
         match self {
             Self::Idle { .. } => HoldingSet::NONE,
@@ -191,7 +194,7 @@ impl Standby {
         }
     }
 
-    /// What the other node may be starting since we have said that it is released, from its view.
+    /// What the other node may be starting since we have sent that it is released, from its view.
     pub(in crate::resources) const fn given(&self) -> HoldingSet {
         match self {
             Self::Given { set, .. } => set.mirror(),
@@ -203,8 +206,8 @@ impl Standby {
         }
     }
 
-    /// The groups that another node may be stopping for us, or starting since we gave them up, from our own
-    /// view.
+    /// The groups that another node may be stopping for us, or starting since we gave them up, from
+    /// our own view.
     pub(in crate::resources) const fn in_other_hands(&self) -> HoldingSet {
         match self {
             Self::Giving { set, .. } | Self::Given { set, .. } => *set,
@@ -213,7 +216,7 @@ impl Standby {
         }
     }
 
-    /// What a legacy node has in its hands when it ends here, from its view.
+    /// What a legacy node may start, stop or run when the standby ends here, from its view.
     pub(in crate::resources) const fn in_its_hands(&self) -> HoldingSet {
         match self {
             Self::Accepted { set, .. } => *set,
@@ -225,7 +228,7 @@ impl Standby {
         }
     }
 
-    /// Whether it has come as far as moving groups.
+    /// Whether the standby is moving groups.
     pub(in crate::resources) const fn moves(&self) -> bool {
         match self {
             Self::Idle { .. } | Self::Offered { .. } | Self::Accepted { .. } => false,
@@ -233,7 +236,7 @@ impl Standby {
         }
     }
 
-    /// Whether we have answered an offer of this node, and it has not said yet that it is done.
+    /// Whether we have answered an offer of this node, and it has not sent `done` yet.
     pub(in crate::resources) fn waits_for_giver(&self, node: &NodeName) -> bool {
         matches!(self, Self::Accepted { giver, .. } if giver == node)
     }
@@ -248,7 +251,7 @@ impl Standby {
         }
     }
 
-    /// Where our offer stands.
+    /// The position of our offer.
     pub(in crate::resources) const fn offer(&self) -> Option<Position> {
         match self {
             Self::Offered { sent, .. } | Self::Giving { sent, .. } | Self::Given { sent, .. } => {

@@ -4,36 +4,37 @@ use std::time::Duration;
 
 use crate::clock::Monotonic;
 
-/// Longest wait of a stop for the other side, and beyond initdead for communication; for our own scripts it waits without this bound.
+/// Longest wait of a stop for the other side, and, added to initdead, for communication. For our
+/// own scripts a stop waits without this limit.
 /// Spec: docs/protocol/resources.md, 11, [D].
 pub(in crate::resources) const OTHER_SETTLES: Duration = Duration::from_secs(30);
 
-/// How long a living node may take for our last words after `shutdone`, and again after the clients ended. Legacy
-/// waits for so long in any case.
+/// How long a living node may take to receive our last messages after `shutdone`, and again after the clients
+/// ended. Legacy waits for so long in any case.
 pub(in crate::resources) const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a stop that does not come to its end says so. Legacy ends here, with whatever still
-/// runs; the other node starts that a second time. Spec: docs/protocol/membership.md, 2.
+/// Interval at which a stop that does not end is logged. Legacy ends here, with whatever still
+/// runs; the other node then starts that a second time. Spec: docs/protocol/membership.md, 2.
 pub(in crate::resources) const SLOW: Duration = Duration::from_secs(3600);
 
 /// How far a stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Stop {
-    /// None asked.
+    /// No stop is requested.
     No,
-    /// Asked, something is in the way.
+    /// A stop is requested, and something is in the way.
     Wanted {
-        /// When it was asked.
+        /// When it was requested.
         asked: Monotonic,
-        /// The same; from `comm up` on if that came later.
+        /// The same, or the time when communication came up if that was later.
         since: Monotonic,
         /// Whether the delay was logged.
         logged: bool,
     },
-    /// Groups are being stopped, for as long as that takes: a node that fell silent meanwhile
-    /// would be taken over. What cannot be stopped reboots the machine.
+    /// Groups are being stopped, for as long as that takes: a node that fell silent meanwhile would
+    /// be taken over. A group that cannot be stopped makes the machine reboot.
     Releasing,
-    /// Everything is released; clients are stopped then.
+    /// Everything is released; the clients are stopped at `at`.
     Released {
         /// When the clients are stopped at the latest.
         at: Monotonic,
@@ -66,17 +67,17 @@ impl Stopping {
         }
     }
 
-    /// How far it has come.
+    /// How far the stop has come.
     pub(in crate::resources) const fn state(&self) -> Stop {
         self.stop
     }
 
-    /// It has come so far.
+    /// The stop has come so far.
     pub(in crate::resources) const fn goes_on(&mut self, stop: Stop) {
         self.stop = stop;
     }
 
-    /// Whether one was requested.
+    /// Whether a stop was requested.
     pub(in crate::resources) fn requested(&self) -> bool {
         self.stop != Stop::No
     }
@@ -88,14 +89,14 @@ impl Stopping {
         }
     }
 
-    /// Every living node has our last words.
+    /// Every living node has our last messages: the pauses end.
     pub(in crate::resources) fn hurries(&mut self, now: Monotonic) {
         if let Stop::Released { at } | Stop::Ending { at } = &mut self.stop {
             *at = now.min(*at);
         }
     }
 
-    /// Everything was being released when the process or its core began anew.
+    /// Used if everything was being released when the process or its core began anew.
     pub(in crate::resources) const fn keep_release(&mut self) {
         self.released_before = true;
     }
@@ -104,12 +105,13 @@ impl Stopping {
         self.released_before
     }
 
-    /// Others may run what we are releasing: addresses are taken away, and others told of it. Whether that is new.
+    /// Other nodes may run what we are releasing: addresses are removed, and the others are told.
+    /// Returns whether that is new.
     pub(in crate::resources) const fn tell_of_release(&mut self) -> bool {
         !std::mem::replace(&mut self.told_of_release, true)
     }
 
-    /// A new run: nobody was told of anything.
+    /// A new run begins: the others have been told nothing.
     pub(in crate::resources) const fn forget(&mut self) {
         self.told_of_release = false;
     }

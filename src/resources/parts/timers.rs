@@ -1,38 +1,38 @@
-//! Points in time at which something is due, in one table. Not here: what has its time in the row that it belongs
-//! to (a group that is tried again, a question for a group, what a legacy node has in its hands), or in the state
-//! of the stop.
+//! Points in time at which something is due, in one table. Not in it are times that belong to a row
+//! (a group that is tried again, a request for a group, the wait for a legacy node's scripts) or to
+//! the state of the stop.
 
 use std::collections::BTreeMap;
 
 use crate::clock::Monotonic;
 
-/// What is due then, in the order in which it is looked at. That is not the order of the times: a tick that comes
-/// late finds several due.
+/// What is due then, in the order in which it is handled. That is not the order of the times: a
+/// tick that comes late finds several due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::resources) enum Timer {
-    /// The other side of a standby does not go on.
+    /// The other side of a standby does not continue.
     Standby,
     /// The taker of a standby reports what it was given, and its `done` has not come.
     Taken,
-    /// Look for peers that are active without a report.
+    /// Checks for peers that are active without a report.
     AskAgain,
-    /// Take our own groups without agreement.
+    /// Takes our own groups without agreement.
     Own,
-    /// A failback that was not answered is tried again.
+    /// Tries a failback again that was not answered.
     Failback,
-    /// The other node does not say whether it runs what nobody seems to own.
+    /// The other node does not answer whether it runs groups that seem unowned.
     Unowned,
-    /// The other side has to yield; when it has not by then, we do.
+    /// The other side has to yield; if it has not by then, we do.
     OtherYields,
-    /// A takeover that waits for a report goes on.
+    /// A takeover that waits for a report continues.
     HeldTakeover,
-    /// A stop that has not come to its end says so.
+    /// A stop that has not ended is logged.
     StopSlow,
-    /// Somebody tries to shoot us until then. Nothing happens at its end.
+    /// Another node tries to reset this node until then. Nothing happens at its end.
     AimedAt,
 }
 
-/// Which of them run, and until when.
+/// The timers that run, and their times.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct TimerTable(BTreeMap<Timer, Monotonic>);
 
@@ -45,7 +45,7 @@ impl TimerTable {
         self.0.remove(&timer);
     }
 
-    /// Clears it. Whether it ran.
+    /// Clears the timer. Returns whether it ran.
     pub(in crate::resources) fn take(&mut self, timer: Timer) -> bool {
         self.0.remove(&timer).is_some()
     }
@@ -58,18 +58,18 @@ impl TimerTable {
         self.0.get(&timer).copied()
     }
 
-    /// Whether its time has come; clears it then.
+    /// Whether the timer is due; if so it is cleared.
     pub(in crate::resources) fn take_due(&mut self, timer: Timer, now: Monotonic) -> bool {
         self.at(timer).is_some_and(|at| at <= now) && self.take(timer)
     }
 
-    /// The earliest at which there is something to do.
+    /// The earliest time at which there is something to do.
     pub(in crate::resources) fn next(&self) -> Option<Monotonic> {
         let wakes = self.0.iter().filter(|(timer, _)| **timer != Timer::AimedAt);
         wakes.map(|(_, at)| *at).min()
     }
 
-    /// Everything is released: only the stop that wants it goes on.
+    /// Everything is released: only the timers of the requested stop go on.
     pub(in crate::resources) fn release(&mut self) {
         self.0.retain(|timer, _| *timer == Timer::StopSlow);
     }

@@ -1,14 +1,15 @@
 //! Groups that failed to start: moved to the other node once, else tried again.
 //! Spec: docs/protocol/resources.md, 9.3, [D].
 //!
-//! | The group came here | It does not start | Then |
+//! | The group came here | Its start fails | Then |
 //! |---|---|---|
-//! | by a standby of a Systole node, which ran it | first failure | back at once, when both have said that the standby is over |
-//! | by a standby of a node that says it failed there, or to which it went for that a short time ago | first failure | it starts on neither node: tried here ever more rarely |
+//! | by a standby of a Systole node, which ran it | first failure | back at once, when both have reported that the standby is over |
+//! | by a standby of a node that reports that it failed there, or to which it went for that a short time ago | first failure | it starts on neither node: tried here with growing pauses |
 //! | in any other way | first failure | to the other node after 30 s, as legacy does |
-//! | in any way | nobody to take it, or a later failure | tried here ever more rarely |
+//! | in any way | no node can take it, or a later failure | tried here with growing pauses |
 //!
-//! A failure counts against a node for what it was given last only: the next hand-over is a new case.
+//! A failure counts against a node only for what it was given last: the next hand-over is a new
+//! case.
 
 use std::time::Duration;
 
@@ -20,37 +21,38 @@ pub(in crate::resources) const MOVE_AFTER: Duration = Duration::from_secs(30);
 /// Longest pause between two attempts to start it here.
 pub(in crate::resources) const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// Pause before an address that another host has is asked for again.
+/// Pause before an address that another host has is probed again.
 const TAKEN_AGAIN: Duration = Duration::from_secs(10);
 
-/// Longest list of failed groups in a message, in bytes. What does not fit stands behind it by its mark,
-/// as in the names of reports: one that is left out would be thrown back at once, and again and again.
+/// Longest list of failed groups in a message, in bytes. Groups that do not fit are listed after it
+/// by their mark, as in the names of reports: a group that is left out would be given back at once,
+/// again and again.
 pub(in crate::resources) const LONGEST_LIST: usize = 512;
 
-/// A legacy giver does not say what failed there, but gives foreign groups for that, and no others. Ours
-/// that it gives so soon after they were given to it for a failure here may have failed there; later they
-/// have run there.
+/// A legacy giver does not report what failed there, but gives foreign groups for a failure, and no
+/// others. If it gives ours soon after they were given to it for a failure here, they may have
+/// failed there; later they have run there.
 pub(in crate::resources) const MAY_HAVE_FAILED_THERE: Duration = LONGEST_PAUSE;
 
-/// Pause when the moment is not good.
+/// Pause if the group cannot be tried or moved at this moment.
 pub(in crate::resources) const TRY_SOON: Duration = Duration::from_secs(1);
 
 /// Why a group that is held does not run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// It did not start.
+    /// Its start failed.
     NotStarted {
-        /// How long it is not tried after the next failure.
+        /// The pause after the next failure.
         pause: Duration,
-        /// It was given away for this once. It is not thrown back for ever: every node gives a group
-        /// away at most once between two successful starts.
+        /// It was given away for this once. It is not handed back for ever: every node gives a
+        /// group away at most once between two successful starts.
         passed_on: bool,
         /// The node that gave it to us runs it again as soon as it can take it.
         returns: bool,
     },
     /// Another host has its address: the other node would find the same.
     AddressTaken,
-    /// It may run on the other node, or nobody knows why it does not run.
+    /// It may run on the other node, or the reason why it does not run is unknown.
     Unclear,
 }
 
@@ -62,7 +64,7 @@ pub(in crate::resources) struct Trouble {
 }
 
 impl Trouble {
-    /// It did not start, perhaps once more.
+    /// The start failed, perhaps again.
     pub(in crate::resources) fn not_started(
         before: Option<Self>,
         passed_on: bool,
@@ -83,7 +85,7 @@ impl Trouble {
         }
     }
 
-    /// Another host has its address: asked for again soon.
+    /// Another host has its address: it is probed again soon.
     pub(in crate::resources) fn address_taken(now: Monotonic) -> Self {
         Self {
             at: now + TAKEN_AGAIN,
@@ -91,7 +93,7 @@ impl Trouble {
         }
     }
 
-    /// It is held and does not run: tried as soon as that may be.
+    /// It is held and does not run: tried as soon as possible.
     pub(in crate::resources) const fn unclear(now: Monotonic) -> Self {
         Self {
             at: now,
@@ -125,21 +127,22 @@ impl Trouble {
         self.at = at;
     }
 
-    /// Who may have had its address is gone.
+    /// The host that may have had its address is gone.
     pub(in crate::resources) fn address_is_free(&mut self, now: Monotonic) {
         if self.is_address_taken() {
             self.at = now;
         }
     }
 
-    /// What kept us from trying it here has ended: what was due, and waits for that, waits no longer.
+    /// What prevented a retry here has ended: a retry that was due and waited for that waits no
+    /// longer.
     pub(in crate::resources) fn moment_is_good(&mut self, now: Monotonic) {
         if !self.may_move() && self.at <= now + TRY_SOON {
             self.at = now;
         }
     }
 
-    /// The other node can take it, however long the pause between our own attempts has grown.
+    /// The other node can take it, however long the pause between our own attempts has become.
     pub(in crate::resources) fn somebody_can_take(&mut self, now: Monotonic) {
         if let Why::NotStarted {
             passed_on: false,

@@ -1,15 +1,16 @@
-//! A run of ours that the other node has not heard yet, although we hear it: one direction is cut, and
-//! it declared an earlier run of ours dead. It says with each beat what it runs of what it took.
+//! A run of ours that the other node has not received yet, although we receive it: one direction is
+//! cut, and it declared an earlier run of ours dead. Each of its heartbeats tells what it runs of
+//! the groups that it took.
 //!
 //! | Half of the groups | The other node | We |
 //! |---|---|---|
-//! | runs here, an earlier process left it | runs it, or is about to start it | let go and begin anew |
-//! | does not run here | runs nothing of it for ten seconds | take it again: nobody serves |
-//! | a group of it does not start | the same | try it again, ever more rarely |
-//! | we took it so | runs it, or is about to start it | let go again |
+//! | runs here, an earlier process left it | runs it, or is about to start it | release and begin anew |
+//! | does not run here | runs nothing of it for ten seconds | take it again: no node serves |
+//! | a group of it does not start | the same | try it again, with growing pauses |
+//! | we took it so | runs it, or is about to start it | release again |
 //!
-//! What the other is only about to start counts as well: it may mount the disks that we use. So we let go
-//! before it is known whether the start succeeds.
+//! What the other node is only about to start counts as well: it may mount the disks that we use.
+//! So we release before it is known whether the start succeeds.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::clock::Monotonic;
 use crate::protocol::partition::{Half, Weight};
 use crate::resources::holding::HoldingSet;
 
-/// How long the other node has to run nothing of a half.
+/// How long the other node must have run nothing of a half.
 const UNSERVED: Duration = Duration::from_secs(10);
 
 /// What the other node of a pair serves, from our view.
@@ -31,19 +32,20 @@ pub(in crate::resources) fn served_by(theirs: Weight) -> HoldingSet {
     .fold(HoldingSet::NONE, |sum, (_, set)| sum.with(set))
 }
 
-/// What runs on neither node while we are not heard, and since when.
+/// What runs on neither node while we are not received, and since when.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Unheard {
     since: Option<(HoldingSet, Monotonic)>,
 }
 
 impl Unheard {
-    /// We are heard, or something serves each half, or it is not for us to take any.
+    /// We are received, or each half is served, or we may not take any.
     pub(in crate::resources) const fn forget(&mut self) {
         self.since = None;
     }
 
-    /// Just these the other node does not serve. Whether that has been so for long enough: they may be taken.
+    /// The other node serves nothing of this set. Returns whether that has been so for long enough:
+    /// then it may be taken.
     pub(in crate::resources) fn unserved(&mut self, set: HoldingSet, now: Monotonic) -> bool {
         let (_, since) = self
             .since

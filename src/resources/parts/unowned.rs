@@ -1,24 +1,24 @@
-//! Groups that nobody owns: how long that is watched before they are taken.
+//! Groups that no node owns: how long that lasts before they are taken.
 
 use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::resources::holding::HoldingSet;
 
-/// How long nobody may own our local groups: the owner is the first to repair.
+/// How long our local groups may be without an owner: their owner repairs that first.
 const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
 
-/// How long nobody may own the other side's groups: their owner goes first.
+/// How long the other side's groups may be without an owner: their owner may act first.
 const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
 
-/// How much longer the node waits that is not the first by name: two that ask each other in the same
-/// moment withdraw both, and would do so again and again.
+/// How much longer the node waits that is not the first by name: two nodes that ask each other in
+/// the same moment both withdraw, and would do so again and again.
 pub(in crate::resources) const SECOND_LATER: Duration = Duration::from_secs(1);
 
 /// How long the other node may take to answer before it is asked again.
 pub(in crate::resources) const ANSWER: Duration = Duration::from_secs(10);
 
-/// Since when nobody owns a half, and what the other node was asked about.
+/// Since when a half has no owner, and what the other node was asked about.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Unowned {
     local_since: Option<Monotonic>,
@@ -27,14 +27,14 @@ pub(in crate::resources) struct Unowned {
 }
 
 impl Unowned {
-    /// Nobody owns them now, or somebody does.
+    /// Records whether the halves have no owner now.
     pub(in crate::resources) fn found(&mut self, local: bool, foreign: bool, now: Monotonic) {
         let since = |known: Option<Monotonic>, found: bool| found.then(|| known.unwrap_or(now));
         self.local_since = since(self.local_since, local);
         self.foreign_since = since(self.foreign_since, foreign);
     }
 
-    /// It is watched anew. A question stays open.
+    /// The observation begins again. A question stays open.
     pub(in crate::resources) const fn forget(&mut self) {
         self.local_since = None;
         self.foreign_since = None;
@@ -45,7 +45,7 @@ impl Unowned {
         self.local_since.map(|since| since + LOCAL_ORPHANED)
     }
 
-    /// The same of the foreign ones.
+    /// The same for the foreign groups.
     pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
         self.foreign_since.map(|since| since + FOREIGN_ORPHANED)
     }
@@ -59,7 +59,7 @@ impl Unowned {
         self.asked
     }
 
-    /// Whether one was open.
+    /// Closes the question. Returns whether one was open.
     pub(in crate::resources) const fn question_is_over(&mut self) -> bool {
         self.asked.take().is_some()
     }

@@ -20,9 +20,9 @@ pub(in crate::resources) const MAX_HAND_OVERS: usize = 256;
 pub(in crate::resources) enum Purpose {
     /// Own groups are started.
     AcquireLocal,
-    /// A dead or leaving node's groups are started (legacy: `mach_down`).
+    /// Groups of a dead or leaving node are started (legacy: `mach_down`).
     TakeOver(NodeName),
-    /// Groups that nobody runs any more are started.
+    /// Groups that no node runs any more are started.
     Reclaim,
     /// Standby, giving side.
     Give,
@@ -32,7 +32,7 @@ pub(in crate::resources) enum Purpose {
     ReleaseAll,
     /// Legacy model: one group is stopped for another node.
     HandOver {
-        /// Who asked.
+        /// The node that asked.
         to: NodeName,
         /// Its key.
         key: GroupKey,
@@ -41,7 +41,7 @@ pub(in crate::resources) enum Purpose {
     Granted,
     /// A group that failed to start is tried again.
     Retry,
-    /// What runs here and is another node's to run is stopped.
+    /// Groups that run here and belong to another node are stopped.
     LeaveToOwner,
     /// Nothing follows any more.
     Cancelled,
@@ -54,7 +54,7 @@ struct Job {
     in_flight: Option<(OrderId, GroupKey)>,
     /// No further step is begun for now.
     held: bool,
-    /// A stop has failed: the job stays unfinished for ever, nothing may follow it.
+    /// A stop has failed: the job stays unfinished for ever, and nothing may follow it.
     stuck: bool,
 }
 
@@ -90,7 +90,7 @@ pub(in crate::resources) struct Work {
 }
 
 impl Work {
-    /// None yet.
+    /// No work yet.
     pub(in crate::resources) const fn new() -> Self {
         Self {
             next_order: 1,
@@ -99,8 +99,8 @@ impl Work {
         }
     }
 
-    /// Begins a job. A job without steps is finished at once; one that would start groups when no
-    /// start is begun any more is one.
+    /// Begins a job. A job without steps is finished at once; so is one that would only start
+    /// groups while starts are refused.
     pub(in crate::resources) fn begin(
         &mut self,
         purpose: Purpose,
@@ -133,8 +133,9 @@ impl Work {
         waiting < MAX_HAND_OVERS
     }
 
-    /// Drops the steps not yet begun of the jobs that `which` names. Of what is in flight the script
-    /// that runs goes on, a start begins no other (`GroupTable::stands`), and nothing follows it.
+    /// Drops the steps not yet begun of the jobs that `which` names. A script in flight runs to its
+    /// end, but a start begins no further script (`GroupTable::stands`), and nothing follows the
+    /// step in flight.
     pub(in crate::resources) fn cancel(&mut self, which: impl Fn(&Purpose) -> bool) {
         for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
             job.purpose = Purpose::Cancelled;
@@ -142,8 +143,8 @@ impl Work {
         }
     }
 
-    /// Begins no further step of the jobs that `which` names. `false`: there are none that have
-    /// one left.
+    /// Begins no further step of the jobs that `which` names. `false`: none of them has a step
+    /// left.
     pub(in crate::resources) fn hold(&mut self, which: impl Fn(&Purpose) -> bool) -> bool {
         let mut any = false;
         for job in self.jobs.iter_mut().filter(|job| which(&job.purpose)) {
@@ -168,8 +169,8 @@ impl Work {
         }
     }
 
-    /// Drops the steps not yet begun of the jobs that `which` names: each ends with what is in flight.
-    /// `false`: there are none.
+    /// Drops the steps not yet begun of the jobs that `which` names: each job ends with its step in
+    /// flight. `false`: there are none.
     pub(in crate::resources) fn withdraw_steps(
         &mut self,
         which: impl Fn(&Purpose) -> bool,
@@ -182,8 +183,8 @@ impl Work {
         any
     }
 
-    /// Begins no start from now on. A job that loses its steps by that is done, and what follows
-    /// it follows: others may wait for its word.
+    /// Begins no start from now on. A job that loses its steps by that is done, and its follow-up
+    /// happens: others may wait for its message.
     pub(in crate::resources) fn refuse_starts(&mut self) {
         self.starts_refused = true;
         for job in &mut self.jobs {
@@ -215,7 +216,7 @@ impl Work {
             .any(|job| job.is_busy_with(key) || waits(job))
     }
 
-    /// Whether its start is still to come.
+    /// Whether the start of the group is still to come.
     pub(in crate::resources) fn is_to_start(&self, key: &GroupKey) -> bool {
         let start =
             |(known, what): &(GroupKey, GroupOrder)| known == key && *what == GroupOrder::Start;
@@ -231,8 +232,8 @@ impl Work {
             if job.in_flight.is_some() || job.held || job.stuck {
                 continue;
             }
-            // What is started may need what stands before it. What is stopped need not wait for a
-            // script of another group, which can take an hour: another node may run it by now.
+            // A start may need the group before it. A stop must not wait for a script of another
+            // group, which can take an hour: another node may run the group by now.
             let may =
                 |(key, what): &(GroupKey, GroupOrder)| *what == GroupOrder::Stop && !busy(key);
             let front = job.steps.front().is_some_and(|(key, _)| !busy(key));

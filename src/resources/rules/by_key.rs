@@ -13,7 +13,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Another node asks for a group. Obeyed in either model.
+    /// Another node asks for a group. The request is obeyed in either model.
     pub(in crate::resources) fn on_ip_request(&mut self, from: &NodeName, message: &Message) {
         if !self.run.comm_up() {
             return;
@@ -25,12 +25,13 @@ impl ResourceState {
         let peer = self.other.known(from);
         peer.requests(Position::of(message));
         if self.other.is_dead(from) {
-            // A single message got through. If it lives, it asks again.
+            // A single message was received. If the node lives, it asks again.
             return self.debug(format!("request of {from} ignored: it counts as dead"));
         }
         if self.stopping() && self.run.phase() == Phase::Shutdown {
-            // Everything is being stopped: `shutdone` says when, and no order may outlive us. What is stopped
-            // already is served there meanwhile: a script of another group can take an hour.
+            // Everything is being stopped: `shutdone` tells when that is done, and no order may
+            // outlive this process. The other node meanwhile serves what is stopped already: a
+            // script of another group can take an hour.
             if !self.nice() && self.groups.is_done_with(&key) {
                 self.answer_request(from, word, false);
             }
@@ -54,7 +55,7 @@ impl ResourceState {
         self.answer_request(from, word, false);
     }
 
-    /// It may be started there from now on: not by us, although we hold its half.
+    /// The other node may start the group from now on: we do not, although we hold its half.
     fn note_given(&mut self, key: &GroupKey) {
         let side = self.groups.side_of(key);
         if self.nice() && side.is_some_and(|side| self.duty.holds(side)) {
@@ -62,9 +63,10 @@ impl ResourceState {
         }
     }
 
-    /// A legacy owner that is back takes its group without asking: it counted us as not active. It
-    /// starts it now, so it is stopped here. With reports of what runs where, the same words are said at
-    /// each start and mean nothing. Spec: docs/protocol/resources.md, 9.7, [D].
+    /// A legacy owner that is back takes its group without asking, because it counted us as not
+    /// active. It starts the group now, so the group is stopped here. Where nodes report what runs
+    /// where, the same message is sent at each start and means nothing. Spec:
+    /// docs/protocol/resources.md, 9.7, [D].
     pub(in crate::resources) fn on_answer_to_itself(&mut self, from: &NodeName, message: &Message) {
         let granted = message.text(field::OK) == Some("OK");
         let takes = granted && message.text(field::WEOWN) == Some("yes");
@@ -93,10 +95,11 @@ impl ResourceState {
         self.let_have(from, key, format!("{from} takes it"));
     }
 
-    /// A legacy owner that is active asks for its groups once, and may have done so, or have granted them to
-    /// itself, while no process of ours listened: what runs on here is given to it. When everything was
-    /// released because another node may run it, all of the owner's groups are offered, for it does not ask
-    /// again. One that runs them already does nothing.
+    /// Offers groups to active legacy owners. Such an owner asks for its groups once. It may have
+    /// asked, or have granted them to itself, while no process here received anything: what runs on
+    /// here is given to it. When everything was released because another node may run it, all
+    /// groups of the owner are offered, because it does not ask again. An owner that runs them
+    /// already does nothing.
     pub(in crate::resources) fn offer_to_legacy_owners(&mut self) {
         let released = self.run.takes_offers();
         let legacy = |peer: &Peer| peer.is_active() && !peer.is_systole();
@@ -119,7 +122,7 @@ impl ResourceState {
 
     /// Stops a group for another node, which is told when that is done.
     fn let_have(&mut self, to: &NodeName, key: GroupKey, why: String) {
-        // It is the other node's now: no further attempt here.
+        // The group belongs to the other node now: no further attempt here.
         self.groups.forget_trouble(&key);
         self.groups.withdraw_starts(&key);
         if self.groups.admits_hand_over(to, &key) {
@@ -138,9 +141,10 @@ impl ResourceState {
         self.answer_request(to, key.as_str(), true);
     }
 
-    /// Another node lets us have a group. With more than two nodes only the word of the one that
-    /// ran it counts, or that of all. One that was sent before its sender heard our newest request is
-    /// older than what it may have taken since. Spec: docs/protocol/resources.md, 9.7, [D].
+    /// Another node grants us a group. With more than two nodes only the grant of the node that ran
+    /// it counts, or that of all nodes. A grant that was sent before its sender received our newest
+    /// request is older than what the sender may have taken since. Spec:
+    /// docs/protocol/resources.md, 9.7, [D].
     pub(in crate::resources) fn on_ip_request_resp(&mut self, from: &NodeName, message: &Message) {
         let for_us = message
             .text(field::DEST)

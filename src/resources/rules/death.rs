@@ -1,4 +1,4 @@
-//! Death and orderly leave of other nodes. Spec: docs/protocol/resources.md, 10.
+//! Deaths of other nodes, and nodes that leave in order. Spec: docs/protocol/resources.md, 10.
 
 use crate::notice::Notice;
 use crate::protocol::event::Action;
@@ -14,9 +14,9 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// The dead time of `node` is over, and this node is the one that is cut off.
+    /// The dead time of `node` is over, and this node is the isolated one.
     pub(in crate::resources) fn cut_off_from(&mut self, node: &NodeName, message: Message) {
-        // A release of everything is under way: when it is done this node keeps quiet all the same.
+        // If a release of everything is under way, this node starts nothing after it either.
         let releases = self.run.phase() == Phase::Shutdown;
         if releases && self.isolation.is_on() {
             let yields = self.other.peer(node).is_some_and(Peer::knows_the_rule);
@@ -38,7 +38,7 @@ impl ResourceState {
         }
     }
 
-    /// A ping node has answered for a dead time, the peer has not been heard.
+    /// A ping node has answered for a dead time, the peer was not received.
     pub(in crate::resources) fn regained(&mut self) {
         let Some((peer, message)) = self.isolation.regained() else {
             return;
@@ -55,12 +55,12 @@ impl ResourceState {
         self.node_dead(&peer, true, false, yields, message);
     }
 
-    /// Everything is released. `true`: because this node is cut off, nothing else follows.
+    /// Everything is released. `true`: because this node is isolated, nothing else follows.
     pub(in crate::resources) fn released_when_cut_off(&mut self) -> bool {
         let Some(regained) = self.isolation.released() else {
             return false;
         };
-        // Whoever hears us all the same may take them.
+        // A node that receives us all the same may take the groups.
         if self.nice() && self.run.comm_up() {
             self.send(report(HoldingSet::NONE, true, None));
         }
@@ -70,8 +70,8 @@ impl ResourceState {
         true
     }
 
-    /// A node is declared dead. One that does not know the rule restarts when it hears us again in
-    /// the run that it knew, unless the first that it hears is a new one.
+    /// A node is declared dead. A legacy node restarts when it receives us again in the run that it
+    /// knew, unless the first message that it receives is of a new run.
     /// Spec: docs/protocol/membership.md, 16.3.
     pub(in crate::resources) fn give_up_on(
         &mut self,
@@ -107,7 +107,7 @@ impl ResourceState {
         self.groups.all_confirmed();
         self.take_back_given();
         self.failback.disarm();
-        // It does not start what is stopped for it: we do.
+        // The node does not start what is stopped for it: we do.
         let for_it =
             |purpose: &Purpose| matches!(purpose, Purpose::HandOver { to, .. } if to == node);
         self.groups.cancel(for_it);
@@ -121,7 +121,8 @@ impl ResourceState {
             return;
         }
         if !self.setup.nodes().contains(node) && self.groups.keys_owned_by(node).is_empty() {
-            // Added at run time, never ran anything. Spec: docs/protocol/resources.md, 13, [D].
+            // The node was added at run time and never ran anything. Spec:
+            // docs/protocol/resources.md, 13, [D].
             self.other.is_no_member(node);
             self.info(format!("node {node} owns no resources: nothing to take"));
             return;
@@ -131,30 +132,31 @@ impl ResourceState {
         self.give_up_on(node, heard, yields);
         self.take_from_dead(node, heard, message);
         if self.other.all_gone() && matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
-            // Nobody is left to agree with, whatever there was to take.
+            // No node is left to agree with, whatever there was to take.
             self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
             self.run.takes_settling();
         }
         if self.other.all_gone() {
-            // What is held, does not run here and waited for its word. It may be back in a moment, and silent.
+            // Groups that are held and do not run here waited for its report. It may be back in a
+            // moment, and silent.
             self.groups.the_moment_is_good(self.now);
         }
         if yields {
-            // It may hear us, and shall know at once.
+            // The node may receive us, and must know at once.
             self.tell_weight();
             self.out.push(ResourceOutput::SendStatus);
         }
     }
 
-    /// Takes what a node that died held or may have held.
+    /// Takes what a dead node held or may have held.
     pub(in crate::resources) fn take_from_dead(
         &mut self,
         node: &NodeName,
         heard: bool,
         message: Message,
     ) {
-        // One record for several nodes says nothing about this one.
+        // The one record for several nodes tells nothing about this node.
         let empty = if self.nice() && self.other.is_pair() {
             self.other.may_hold().is_none()
         } else {

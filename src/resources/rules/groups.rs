@@ -1,5 +1,5 @@
-//! An order for a group has ended. Groups that are tried again, left to their owner, or brought to where the
-//! node's word says that they belong.
+//! An order for a group has ended. Groups that are tried again, left to their owner, or brought to
+//! where they belong by what this node holds.
 
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
@@ -12,7 +12,8 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Lets go of what another node is to run, when it can. `true`: there is something to stop.
+    /// Stops groups that another node is to run, when it can take them. `true`: there is something
+    /// to stop.
     pub(in crate::resources) fn let_owners_take(&mut self) -> bool {
         self.groups.forget_what_is_held(self.duty.held());
         if !self.at_peace() {
@@ -35,7 +36,7 @@ impl ResourceState {
             self.groups.no_longer_left(key);
             let side = self.groups.side_of(key);
             if side.is_some_and(|side| self.duty.holds(side)) {
-                // Held by our file: started again when the other node lets go of it.
+                // Held by our file: started again when the other node releases it.
                 self.groups.start_when_settled(key, self.now);
             }
         }
@@ -59,7 +60,7 @@ impl ResourceState {
             GroupOutcome::Started => {
                 let was_taken = self.groups.started(group);
                 if was_taken && self.nice() && self.run.phase() == Phase::Stable {
-                    // What we weigh has changed for whoever hears us.
+                    // Our weight has changed for a node that receives us.
                     self.answer();
                 }
             }
@@ -84,7 +85,7 @@ impl ResourceState {
                 let text =
                     format!("group {group} is not started: another host has its address: {claim}");
                 if self.groups.has_address_taken(group) {
-                    // Asked again every ten seconds: said once.
+                    // Probed again every ten seconds, logged once.
                     self.debug(text);
                 } else {
                     self.notice(Notice::OtherCrit { text });
@@ -125,7 +126,8 @@ impl ResourceState {
         self.groups.did_not_start(group, returns, self.now);
     }
 
-    /// Looked at again soon; never moved, because the other node would find the same.
+    /// The group is tried again soon. It is never moved, because the other node would find the
+    /// same.
     pub(in crate::resources) fn address_taken(&mut self, group: &GroupKey) {
         if !self.stopping() && self.run.phase() != Phase::Shutdown {
             self.groups.address_is_taken(group, self.now);
@@ -133,11 +135,12 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn failures_overdue(&mut self) {
-        // Who is not heard looks at each beat of the other node, see `parts/unheard.rs`.
+        // A node that is not received checks at each heartbeat of the other node, see
+        // `parts/unheard.rs`.
         if self.freeze.is_on() || self.unheard_with_groups() {
             return;
         }
-        // All of them one after the other, as of a takeover, and not one each second.
+        // All groups in one job, one after the other, as in a takeover, and not one each second.
         let mut tried = Vec::new();
         for (key, may_move) in self.groups.in_trouble(self.now) {
             if self.mend(&key, may_move, !tried.is_empty()) {
@@ -149,7 +152,8 @@ impl ResourceState {
         }
     }
 
-    /// `true`: the group is to be tried here now. `busy`: so is another.
+    /// Decides what is done about a group that is held and does not run. `true`: the group is to be
+    /// tried here now. `busy`: so is another.
     pub(in crate::resources) fn mend(
         &mut self,
         key: &GroupKey,
@@ -167,7 +171,7 @@ impl ResourceState {
             return false;
         }
         if !self.nice() && self.other.is_active() {
-            // Without reports only the owner may start it unasked, and it asks first.
+            // Without reports only the owner may start it unasked, and the owner asks first.
             self.groups.forget_trouble(key);
             if side == HoldingSet::LOCAL {
                 self.ask_for(key);
@@ -194,9 +198,10 @@ impl ResourceState {
         true
     }
 
-    /// Whether a group that is held may be started here: nothing moves, and the other side does not run it.
+    /// Whether a group that is held may be started here: no work is under way, and the other side
+    /// does not run the group.
     fn may_be_tried(&mut self, key: &GroupKey, side: HoldingSet) -> bool {
-        // Of two that claim it, name what they run and run none of it, the owner tries.
+        // If both nodes claim it, report what they run and run nothing of it, the owner tries.
         let named = self
             .other
             .node()
@@ -216,9 +221,11 @@ impl ResourceState {
             && !theirs
     }
 
-    /// To the other node, with the rest of its half. `busy`: another group is about to be tried here.
+    /// Offers the group to the other node, with the rest of its half. `busy`: another group is
+    /// about to be tried here.
     fn offer_what_does_not_start(&mut self, key: &GroupKey, side: HoldingSet, busy: bool) {
-        // Forgotten when it is given up, not before: the other node may go or refuse.
+        // The trouble is forgotten when the group is given up, not before: the other node may go or
+        // refuse.
         let pause = if busy { TRY_SOON } else { MOVE_AFTER };
         self.groups.waits_until(key, self.after(pause));
         if busy {
@@ -231,10 +238,11 @@ impl ResourceState {
         self.begin_standby(side, Wish::NotStarted, &cause);
     }
 
-    /// The same at run time, when the node has nothing to do: one look each time that it comes to rest.
-    /// `true`: there is something to stop.
+    /// Brings each group to where it belongs at run time, as [`resume`](Self::resume) does: one
+    /// check each time that the node comes to rest. `true`: there is something to stop.
     ///
-    /// With more than two nodes one bit stands for several owners, and says nothing of one group.
+    /// With more than two nodes one bit stands for several owners, and tells nothing about one
+    /// group.
     pub(in crate::resources) fn bring_together(&mut self) -> bool {
         let at_rest = self.nice()
             && !self.other.is_many()

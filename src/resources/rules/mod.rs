@@ -1,4 +1,5 @@
-//! When it does it: what is heard, what is done, what is due.
+//! The rules: what the node does when it receives something, when something is done, and when
+//! something is due.
 
 mod by_key;
 mod death;

@@ -1,23 +1,23 @@
-//! Two nodes that gave each other up and hear each other again: who keeps, who yields, and what
-//! waits meanwhile. The rule is in [`crate::protocol::partition`].
-//! Spec: docs/protocol/membership.md, 2,
-//! 6.2 and 16.3.
+//! Two nodes that declared each other dead and receive each other again: which one keeps the
+//! groups, which one yields, and what waits meanwhile. The rule is in
+//! [`crate::protocol::partition`].
+//! Spec: docs/protocol/membership.md, 2, 6.2 and 16.3.
 //!
 //! | what shows it | what we do |
 //! |---|---|
-//! | we declared it dead, it is back in the run that we knew, and it knows the rule | keep, wait for it to yield; yield at once when nothing runs here |
-//! | the same, and it does not know the rule | yield |
-//! | it says that it declared our present run dead | the rule |
-//! | it claims our groups and we hold them | the rule if it holds to it, else yield |
-//! | the same, and it says that it runs nothing | keep |
-//! | we began anew with groups, and it gave up the run before, or claims them, and has not heard us | yield |
+//! | we declared it dead, it is back in the run that we knew, and it resolves a split brain | keep, wait for it to yield; yield at once when nothing runs here |
+//! | the same, and it does not resolve a split brain (legacy) | yield |
+//! | it reports that it declared our present run dead | the rule |
+//! | it claims our groups and we hold them | the rule if it follows it, else yield |
+//! | the same, and it reports that it runs nothing | keep |
+//! | we began anew with groups, and it declared the run before dead, or claims them, and has not received us | yield |
 //! | a legacy node claims its own groups and we hold them: it began anew in the partition | release those |
 //! | our own silence was longer than it waits for us, and it was there | yield |
 //! | we wait for it to yield, and it does not | yield |
-//! | we yielded to one that does not hear us, and it has run a half of the groups not at all for 10 s | take that half again, and yield again when it runs it |
+//! | we yielded to a node that does not receive us, and it has run nothing of a half of the groups for 10 s | take that half again, and yield again when it runs it |
 //!
-//! Yielding is: addresses away, then a new generation, then every group stopped, then a start as
-//! any other. Whoever keeps does nothing at all to its groups.
+//! A node yields in this order: addresses removed, then a new generation, then every group stopped,
+//! then a start as any other. The node that keeps its groups does nothing at all to them.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ use crate::resources::parts::unheard::served_by;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Another node reports what came of its attempt to reset a node: it holds that one for dead.
+    /// Another node reports the result of its attempt to reset a node: it has declared that node
+    /// dead.
     pub(in crate::resources) fn on_stonith(&mut self, from: &NodeName, message: &Message) {
         let ours = message
             .text(field::NODE)
@@ -48,20 +49,20 @@ impl ResourceState {
         if ours && matches!(result, Some("bad" | "badhost")) {
             self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
-        // One that knows the rule says it in its status, with its weight.
+        // A node that resolves a split brain reports it in its status, with its weight.
         let current = self.other.peer(from).is_some_and(|peer| {
             !peer.knows_the_rule()
                 && peer.is_active()
                 && Position::of(message) > peer.newest_report()
         });
         if ours && over && current && self.other.is_pair() && self.weight().runs > 0 {
-            // It takes them, and may not hear our next run for a while, nor a request.
+            // The node takes them. It may not receive our next run for a while, nor a request.
             if let Some(peer) = self.other.peer_mut(from) {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
             self.give_way(&format!("node {from} has declared us dead"));
         } else if ours && !self.nice() && self.run.phase() == Phase::Stable {
-            // Who says so takes our groups, and without reports nobody would notice.
+            // That node takes our groups, and without reports no node would notice.
             self.ask_for_own();
         }
     }
@@ -78,7 +79,7 @@ impl ResourceState {
             ours.runs == 0 || theirs.runs > 0
         };
         if we_yield {
-            // It takes them, and may not hear our next run for a while.
+            // The node takes them, and may not receive our next run for a while.
             if let Some(peer) = self.other.peer_mut(node) {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
@@ -86,7 +87,7 @@ impl ResourceState {
             self.give_way(&why);
         } else {
             if mutual && let Some(peer) = self.other.peer_mut(node) {
-                // Frozen we have not said so yet.
+                // While frozen we have not sent that yet.
                 peer.is_declared_dead(true);
             }
             self.decide(
@@ -98,10 +99,11 @@ impl ResourceState {
         }
     }
 
-    /// Nothing of ours was sent for our own dead time: who was there has given us up.
+    /// We sent nothing for longer than our dead time, so any node that was alive has declared us
+    /// dead.
     pub(in crate::resources) fn was_silent(&mut self, silent: Duration) {
         if self.other.all_gone() {
-            // Nobody was there to take anything.
+            // No node was there to take anything.
             return;
         }
         let why = format!(
@@ -121,7 +123,7 @@ impl ResourceState {
                 .peers()
                 .any(|peer| peer.is_leaving() && !peer.has_left())
             {
-                // It says when it has released them, or dies.
+                // The node reports when it has released them, or dies.
                 self.timers
                     .set(Timer::HeldTakeover, self.after(REPORT_BEFORE_TAKEOVER));
                 return;
@@ -131,9 +133,10 @@ impl ResourceState {
         }
     }
 
-    /// A living peer says that it runs our groups while we do and never gave them up: it took us
-    /// for dead. `theirs` is what it weighs, when it knows the rule; then that decides if each
-    /// holds what is the other's. Spec: docs/protocol/membership.md, 2, [D] (c).
+    /// A living peer reports that it runs our groups while we run them and never gave them up: it
+    /// had declared us dead. `theirs` is its weight, if it resolves a split brain; then the weights
+    /// decide if each node holds the groups of the other. Spec: docs/protocol/membership.md, 2, [D]
+    /// (c).
     pub(in crate::resources) fn conflicts(
         &mut self,
         node: &NodeName,
@@ -153,7 +156,7 @@ impl ResourceState {
             return false;
         }
         if self.contested() {
-            // Decided by what both have said of each other; it has to yield.
+            // Decided by what both have reported of each other: the other node has to yield.
             return true;
         }
         let both =
@@ -161,7 +164,8 @@ impl ResourceState {
         let runs_nothing =
             theirs.is_some_and(|theirs| theirs.runs == 0 || (!both && !theirs.serves(Half::Ours)));
         if runs_nothing && self.weight().runs > 0 {
-            // It found the addresses with us, and asks for them before each further attempt.
+            // The other node found the addresses with us, and probes for them before each further
+            // attempt.
             self.decide(
                 "keeps everything",
                 format!("node {node} claims what runs here, and runs none of it"),
@@ -178,8 +182,8 @@ impl ResourceState {
         true
     }
 
-    /// A living node declared an earlier run of ours dead, and has not heard this one. Comes with each
-    /// of its beats.
+    /// A living node declared an earlier run of ours dead, and has not received this one. Each of
+    /// its heartbeats brings this event.
     pub(in crate::resources) fn predecessor_given_up(&mut self, node: &NodeName, theirs: Weight) {
         let served = served_by(theirs);
         if self.unheard_with_groups() && !self.served_here().common(served).is_none() {

@@ -1,11 +1,11 @@
-//! Who owns what: the audit, and groups that nobody runs.
+//! Which node owns what: the audit, and groups that no node runs.
 //! Spec: docs/protocol/resources.md, 7.4 and 12.
 //!
-//! What nobody seems to own for a while is taken, but the other node may come to the same end in the
-//! same moment, and its word be on its way. So it is asked first, and only what it says after it has
-//! heard the question counts. Whoever answers a question withdraws its own: of two that ask each
-//! other at once neither takes anything, and the one that waits less asks first again: the owner, and
-//! of two owners the first by name.
+//! A half that seems to have no owner for a while is taken. But the other node may decide the same
+//! in the same moment, and its report may be on its way. So it is asked first, and only what it
+//! reports after it has received the question counts. A node that answers a question withdraws its
+//! own. If two nodes ask each other at once, neither takes anything, and the node with the shorter
+//! wait asks first again: the owner, and of two owners the first by name.
 
 use crate::clock::Monotonic;
 use crate::notice::Notice;
@@ -20,7 +20,7 @@ use crate::resources::parts::unowned::ANSWER;
 use crate::resources::state::{Audit, ResourceState};
 
 impl ResourceState {
-    /// Checks who owns what. Logs only, each condition when it begins.
+    /// Checks which node owns what. Logs only, each condition when it begins.
     /// Spec: docs/protocol/resources.md, 12.
     pub(in crate::resources) fn run_audit(&mut self) {
         if !self.nice() || !self.run.comm_up() || self.other.is_many() || self.counts_by_group() {
@@ -70,8 +70,8 @@ impl ResourceState {
         }
     }
 
-    /// Notes since when a half is without an owner: an interrupted hand-over leaves it so, and
-    /// legacy never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
+    /// Records since when a half has no owner. An interrupted hand-over can leave it so, and legacy
+    /// never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
     pub(in crate::resources) fn look_for_orphans(&mut self) {
         let settled = self.nice()
             && self.other.is_pair()
@@ -123,7 +123,7 @@ impl ResourceState {
         self.ask();
     }
 
-    /// A full report of the other node of a pair came.
+    /// A full report of the other node of a pair was received.
     pub(in crate::resources) fn orphans_answered(&mut self, from: &NodeName, report: &Message) {
         let Some(asked) = self.unowned.asked() else {
             return;
@@ -131,7 +131,7 @@ impl ResourceState {
         if !self.answers_newest(from, report) {
             return;
         }
-        // What it has taken meanwhile, or moves, is no orphan.
+        // What it has taken meanwhile, or moves, is not unowned.
         let owned = self.duty.held().with(self.other.may_hold().mirror());
         let set = asked.without(owned);
         let settled = self.is_stable() && self.run.phase() == Phase::Stable && !self.freeze.is_on();
@@ -141,7 +141,7 @@ impl ResourceState {
         self.question_is_over();
         let set = self.without_what_scripts_may_start(from, set);
         if set.is_none() {
-            // Whoever heard our question waits for a word of ours.
+            // A node that received our question waits for a report of ours.
             return self.answer();
         }
         self.warn(format!("nobody runs the {set} resources: taking them"));
@@ -169,7 +169,7 @@ impl ResourceState {
         ));
     }
 
-    /// Looks at what a legacy node claims and we do too, when nothing moves.
+    /// Handles groups that a legacy node and we both claim, when no work is under way.
     pub(in crate::resources) fn settle_beside_legacy(&mut self) {
         let legacy = self.other.nodes().find(|(_, peer)| {
             !peer.is_systole()
@@ -208,7 +208,8 @@ impl ResourceState {
         }
     }
 
-    /// Gives foreign groups back when everything is quiet. Spec: docs/protocol/resources.md, 6.
+    /// Gives foreign groups back to their owner when no work is under way. Spec:
+    /// docs/protocol/resources.md, 6.
     pub(in crate::resources) fn try_failback(&mut self) {
         if !self.failback.is_armed() || !self.nice() {
             return;
@@ -226,8 +227,9 @@ impl ResourceState {
             self.warn("no automatic failback with more than two nodes");
             return;
         }
-        // It runs its own already, and is about to say what it gives up: an offer would not be answered.
-        // By a changed haresources its own may be other groups than those that are to go home.
+        // The other node runs its own groups already, and is about to report what it gives up: it
+        // would not answer an offer. After a change of haresources its own groups may be others
+        // than those that are to go back.
         let claimed = self.other.may_hold().has(HoldingSet::FOREIGN.mirror())
             && !self.counts_by_group()
             && !self.failback.is_by_file();

@@ -1,4 +1,4 @@
-//! A report of another node: what is believed of it, and what follows.
+//! A report of another node: what it changes in our belief, and what follows.
 
 use crate::notice::Notice;
 use crate::protocol::field;
@@ -16,7 +16,7 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// A report that is older than one that we have heard: whether it is the giver's word that it gives.
+    /// Handles a report that is older than one that was received: it may tell that the giver gives.
     pub(in crate::resources) fn gives_by_an_older_report(
         &mut self,
         from: &NodeName,
@@ -31,7 +31,8 @@ impl ResourceState {
         }
     }
 
-    /// A report that says nothing of being settled. `true`: it was a reason to let go.
+    /// Handles a report that does not tell whether its sender is settled. `true`: it was a reason
+    /// to release.
     pub(in crate::resources) fn took_ours_by_its_word(
         &mut self,
         from: &NodeName,
@@ -55,7 +56,7 @@ impl ResourceState {
         false
     }
 
-    /// A full report: whether its sender has released what its late `done` names.
+    /// Handles a full report for a late `done` of its sender: the sender may have released the set.
     pub(in crate::resources) fn released_before_our_run(
         &mut self,
         from: &NodeName,
@@ -88,7 +89,8 @@ impl ResourceState {
         let position = Position::of(message);
         let full = message.text(field::RTYPE) == Some("full");
         let owner = full && self.owner_begins_anew(from);
-        // One that was sent before its sender heard this run of ours may be as old as the run before.
+        // A report that was sent before its sender received this run of ours may be as old as the
+        // run before.
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
         let knows_us = self.knows_our_run(from, message);
         let stale = open && !knows_us;
@@ -100,7 +102,7 @@ impl ResourceState {
         let set = self.set_reported(from, message);
         let info = message.text(field::INFO);
         let weight = weight_in(message);
-        // What a node gives up with its first word of a run may be anything.
+        // What a node gives up in the first report of its run may be anything.
         let before = if heard.first {
             HoldingSet::ALL
         } else {
@@ -154,8 +156,8 @@ impl ResourceState {
             self.standby_on(Input::Reports(from, position));
             self.released_before_our_run(from, message);
         }
-        // The ten seconds are only patience: a peer that has just started, holds nothing of
-        // ours and says so plainly has no objection. Spec: docs/protocol/membership.md, 16.2.
+        // The ten seconds are only a wait: a peer that has just started, holds nothing of ours and
+        // clearly reports that does not object. Spec: docs/protocol/membership.md, 16.2.
         let plain = full && !stale && info.is_none() && !set.has(HoldingSet::FOREIGN);
         self.start_goes_on(from, heard.first, plain && heard.fresh);
     }
@@ -163,9 +165,9 @@ impl ResourceState {
     /// Whether a report changes nothing of what is known.
     fn is_no_news(&mut self, from: &NodeName, report: &Message) -> bool {
         if self.other.is_dead(from) {
-            // Its next status, a keepalive from now, says that it lives and in which run, and then
-            // the rules for that are followed. Letting go for a node that counts as dead would be
-            // followed by taking everything over from it at once, and that by its next word.
+            // Its next status, a keepalive from now, tells that it lives and in which run, and then
+            // the rules for that apply. If we released for a node that counts as dead, we would
+            // take everything over from it at once, and its next message would cause that.
             self.debug(format!(
                 "report of node {from}, which counts as dead: its status is waited for"
             ));
@@ -190,8 +192,9 @@ impl ResourceState {
         })
     }
 
-    /// The exchange at start, after a report. `first`: it is the first of its sender's run. `no_objection`: its sender
-    /// has just started, and says plainly that it holds nothing of ours.
+    /// The exchange at start, after a report. `first`: it is the first report of its sender's run.
+    /// `no_objection`: its sender has just started, and clearly reports that it holds nothing of
+    /// ours.
     fn start_goes_on(&mut self, from: &NodeName, first: bool, no_objection: bool) {
         if self.run.phase() == Phase::Starting {
             if self.setup.model() == AutoFailback::Off {
@@ -206,14 +209,15 @@ impl ResourceState {
         if agreed || (no_objection && self.other.is_pair()) {
             self.settle_start();
         } else if first && self.other.unsettled_legacy() == Some(from) {
-            // If it starts as we do and has heard no more of us than our question, it waits for our
-            // report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
+            // If the node starts as we do and has received no more of us than our question, it
+            // waits for our report, and answers no other question. Spec:
+            // docs/protocol/membership.md, 16.2.
             self.answer();
         }
     }
 
-    /// The other node was asked what it holds, and holds us for unsettled until we report, whatever its claim is
-    /// worth. A node that yields says so by its new generation instead.
+    /// The other node was asked what it holds, and takes us for unsettled until we report, whether
+    /// its claim is true or not. A node that yields reports by its new generation instead.
     fn answer_beside_a_conflict(&mut self, was_asked: bool) {
         if was_asked && self.run.comm_up() {
             self.answer();
@@ -231,7 +235,7 @@ impl ResourceState {
         self.groups.somebody_can_take(self.now);
     }
 
-    /// A node says that it is being stopped: no other yielding is to be expected of it.
+    /// A node reports that it is being stopped: it will not yield in another way.
     pub(in crate::resources) fn leaves_instead_of_yielding(&mut self, node: &NodeName) {
         if self.timers.take(Timer::OtherYields) {
             self.decide(
@@ -246,7 +250,7 @@ impl ResourceState {
     /// | what we take or hold is | then |
     /// |---|---|
     /// | claimed by it | it sees the same in our report, and yields |
-    /// | in doubt: it says no longer that it holds it, and not yet that it is settled | wait |
+    /// | in doubt: it no longer reports that it holds it, and does not yet report that it is settled | wait |
     /// | neither | taken |
     pub(in crate::resources) fn look_at_held_takeovers(&mut self) {
         if !self.takeover_held() || self.contested() {
@@ -265,17 +269,18 @@ impl ResourceState {
         }
     }
 
-    /// A legacy node claims its own groups while we hold them: we took them when it was not heard, and
-    /// its process began anew meanwhile (`heartbeat -r`), holding what it held, or has run since before our
-    /// own start. It does not yield, and takes nothing back by itself. A node that begins with nothing says so in its first stable report, and
-    /// later it may call other groups its own than we do (its haresources was changed).
+    /// A legacy node claims its own groups while we hold them: we took them when it was not
+    /// received. Its process began anew meanwhile (`heartbeat -r`) and holds what it held, or it
+    /// has run since before our own start. It does not yield, and takes nothing back by itself. A
+    /// node that begins with nothing reports that in its first stable report. Later it may count
+    /// other groups as its own than we do, because its haresources was changed.
     pub(in crate::resources) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
         let Some(peer) = self.other.peer(node) else {
             return;
         };
         let legacy = peer.returns() && !peer.is_systole();
         if self.both_hold_foreign() && !self.may_let_go() {
-            // A standby moves, or something else: the report that we ask for behind it decides.
+            // A standby or other work is under way: the report that we ask for after it decides.
             return;
         }
         if let Some(peer) = self.other.peer_mut(node) {
@@ -289,8 +294,8 @@ impl ResourceState {
         }
     }
 
-    /// A report that came behind a newer one of the same run: whether it says that the node goes. Its
-    /// answers to questions do not.
+    /// Handles a report that came after a newer one of the same run: it may tell that the node
+    /// leaves. Its answers to questions do not.
     pub(in crate::resources) fn leaves_by_an_older_report(
         &mut self,
         node: &NodeName,
@@ -306,7 +311,7 @@ impl ResourceState {
         }
     }
 
-    /// A node that may not hear us claims what an earlier run of ours held and runs on here.
+    /// A node that may not receive us claims what an earlier run of ours held and runs on here.
     pub(in crate::resources) fn claimed_before_comm_is_up(&mut self, message: &Message) {
         let word = message.text(field::RSC_HOLD).unwrap_or("");
         let claims = HoldingSet::from_word(word).unwrap_or(HoldingSet::NONE);
@@ -319,7 +324,8 @@ impl ResourceState {
         }
     }
 
-    /// A full report: whether it names what its sender has in its hands, or has said that it has taken.
+    /// A full report: checks whether it names what its sender may start without a report, or has
+    /// sent that it started.
     pub(in crate::resources) fn names_what_it_took(
         &mut self,
         node: &NodeName,

@@ -1,4 +1,4 @@
-//! Requests for a standby: of another node, and those that waited for our own scripts.
+//! Requests for a standby: those of another node, and those that waited for our own scripts.
 
 use crate::notice::Notice;
 use crate::protocol::field;
@@ -35,8 +35,9 @@ impl ResourceState {
         true
     }
 
-    /// Lets it have them for good: it stops nothing by itself, and names nothing of it. Once: when it does not
-    /// answer, it hangs. `true`: that has begun.
+    /// Offers a legacy node what a script of an earlier standby may have started there, so that it
+    /// keeps it: the node stops nothing by itself, and reports nothing of it. Offered once: a node
+    /// that does not answer hangs. `true`: that has begun.
     pub(in crate::resources) fn offer_what_it_started(&mut self) -> bool {
         let possible = self.other.is_pair()
             && self.at_rest()
@@ -57,7 +58,7 @@ impl ResourceState {
         true
     }
 
-    /// A local program asks us to give `set` away. The gate stands before the message: a request
+    /// A local program asks us to give `set` away. The check comes before the message: a request
     /// that we refuse ourselves must not reach a node that would accept it.
     pub(in crate::resources) fn standby_requested(&mut self, set: HoldingSet, forced: bool) {
         if !self.nice() {
@@ -113,7 +114,8 @@ impl ResourceState {
         );
     }
 
-    /// Requests that waited for our own scripts. Spec: docs/protocol/resources.md, 6, [D] (a).
+    /// Handles requests that waited for our own scripts. Spec: docs/protocol/resources.md, 6, [D]
+    /// (a).
     pub(in crate::resources) fn try_waiting_requests(&mut self) {
         self.standby.forget_late_requests(self.now);
         if self.groups.at_work() || !self.standby.is_idle() {
@@ -135,7 +137,7 @@ impl ResourceState {
         if !self.run.comm_up() {
             return;
         }
-        // `failback` means "give me my own", which a legacy receiver takes for everything.
+        // `failback` means "give me my own", which a legacy receiver reads as everything.
         let set = match message.text(field::RSC_HOLD) {
             Some("failback") => Some(HoldingSet::FOREIGN),
             Some(word) => HoldingSet::from_word(word).map(HoldingSet::mirror),

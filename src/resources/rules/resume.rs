@@ -1,25 +1,25 @@
-//! What runs here and what is held have come apart. A process or a core that began anew finds it so: it
-//! goes on where another was in the middle of its work. Each group is brought to where the node's word
-//! says that it belongs.
+//! What runs here and what is held no longer match. A process or a core that began anew finds this
+//! when its predecessor was in the middle of its work. Each group is brought to where it belongs by
+//! what this node has reported.
 //!
 //! | The group's side | The group | Order | Because |
 //! |---|---|---|---|
 //! | is held | had an order in hand | start | the others count on us, whether it was being started or stopped: the new generation ends every hand-over |
 //! | is held | runs | - | nothing is to be done |
-//! | is held | does not run | start, when all is settled | it failed before, or is new in haresources; or the work was to come to it next, but may have waited there for the report of a node that is back |
-//! | is not held | runs, or had an order in hand | stop | we have said that we give it up; the other node may run it |
+//! | is held | does not run | start, when all is settled | it failed before, or is new in haresources; or it was next to be started, but may have waited for the report of a node that is back |
+//! | is not held | runs, or had an order in hand | stop | we have reported that we give it up; the other node may run it |
 //! | was given to us in a standby that is still open | had an order in hand, or does not run | start | the standby goes on, see `left_open.rs` |
-//! | is not held | is left to its owner by a change of haresources | -, or stop when everything was being released | nobody has given it up, see `facts/by_group.rs` |
-//! | `auto_failback legacy`, everything was being released | runs, or had an order in hand | stop | another node may run it, and no report of ours ever said so |
-//! | `auto_failback legacy`, else | runs, and had an order in hand | start | nobody has given it up; who asked for it asks again |
+//! | is not held | is left to its owner by a change of haresources | -, or stop when everything was being released | no node has given it up, see `facts/by_group.rs` |
+//! | `auto_failback legacy`, everything was being released | runs, or had an order in hand | stop | another node may run it, and no report of ours ever told that |
+//! | `auto_failback legacy`, else | runs, and had an order in hand | start | no node has given it up; a node that asked for it asks again |
 //! | `auto_failback legacy`, else | does not run, and had an order in hand | - | it was being stopped; its owner may run it, or asks |
 //!
-//! Both orders are safe to give twice: a start asks the scripts first, and a stop of what does not run
-//! succeeds. The actors wait for scripts of the earlier daemon first.
+//! Both orders are safe to give twice: a start asks the scripts first, and a stop of a group that
+//! does not run succeeds. The actors wait for scripts of the earlier daemon first.
 //!
-//! A release of several groups stops one after the other, and gives its word before the first. So what
-//! runs and is not held is the rest of a release that was cut short: its addresses go at once, and it is
-//! reported as still being released until it is stopped.
+//! A release of several groups stops one after the other, and is reported before the first stop. So
+//! what runs and is not held is the rest of a release that was cut short: its addresses are removed
+//! at once, and it is reported as still being released until it is stopped.
 
 use std::collections::BTreeSet;
 
@@ -33,8 +33,8 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Call after [`resume`](Self::resume), before [`finish`](Self::finish): what a change of haresources
-    /// made of what runs, see [`crate::resources::owners::Now`].
+    /// Call after [`resume`](Self::resume), before [`finish`](Self::finish), with the effect of a
+    /// change of haresources on what runs, see [`crate::resources::owners::Now`].
     pub fn note_changed_owners(
         &mut self,
         left: impl IntoIterator<Item = GroupKey>,
@@ -69,7 +69,7 @@ impl ResourceState {
         }
     }
 
-    /// Goes on in a standby that an earlier process or core began. Call between
+    /// Goes on with a standby that an earlier process or core began. Call between
     /// [`resume`](Self::resume) and [`finish`](Self::finish).
     pub fn keep_standby(&mut self, open: OpenStandby) {
         let known = self.other.is_pair() && self.other.peer(&open.with).is_some();
@@ -120,9 +120,9 @@ impl ResourceState {
         }
     }
 
-    /// The groups went on running while the process began anew: nothing is stopped for that, and
-    /// only what is held and does not run is started, when all is settled. It failed before, or
-    /// is new in haresources. Spec: docs/protocol/membership.md, 9.3.
+    /// The groups went on running while the process began anew. Nothing is stopped for that. Only
+    /// what is held and does not run is started, when all is settled: it failed before, or is new
+    /// in haresources. Spec: docs/protocol/membership.md, 9.3.
     pub fn resume(&mut self, holding: HoldingSet, running: impl IntoIterator<Item = GroupKey>) {
         self.duty.resume(holding);
         self.decide(
@@ -139,8 +139,8 @@ impl ResourceState {
         }
     }
 
-    /// Call after [`resume`](Self::resume), with the groups that had an order in hand. Keys that are
-    /// not ours are left out.
+    /// Call after [`resume`](Self::resume), with the groups that had an order in hand. Keys that
+    /// are not ours are left out.
     pub fn finish(&mut self, unfinished: impl IntoIterator<Item = GroupKey>) {
         let unfinished: BTreeSet<GroupKey> = unfinished.into_iter().collect();
         if self.stop.released_before() && !self.nice() {
@@ -151,8 +151,9 @@ impl ResourceState {
         for (key, side) in self.groups.keys_and_sides() {
             let in_hand = unfinished.contains(&key);
             if !self.groups.runs(&key) && (!in_hand || !self.nice()) {
-                // What is being started is named among what runs: this was a stop. Where nobody says what
-                // he holds, its owner may run it by now.
+                // A group that is being started is named among those that run, so this was a stop.
+                // Under the legacy model, where no node reports what it holds, its owner may run it
+                // by now.
                 continue;
             }
             self.groups.note_running(&key);
@@ -178,7 +179,7 @@ impl ResourceState {
         self.release_rest(stops);
     }
 
-    /// Without reports nothing else tells that we have given it all up.
+    /// Without reports nothing else tells the other nodes that we have given everything up.
     pub(in crate::resources) fn go_on_releasing(&mut self, unfinished: BTreeSet<GroupKey>) {
         for key in unfinished {
             self.groups.note_running(&key);

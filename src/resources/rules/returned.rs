@@ -1,15 +1,16 @@
 //! Nodes that return, begin anew, or change their status.
 //!
-//! What runs here and belongs to a legacy node since haresources was changed, when that node begins anew:
+//! Groups that run here and belong to a legacy node since haresources was changed, when that node
+//! begins anew:
 //!
 //! | Its new run | It shows by | What is left to it |
 //! |---|---|---|
 //! | goes on with what it held (`heartbeat -r`) | a first report that says `local` | runs on here: it starts nothing |
-//! | was started | a first report that does not | is stopped, and reported as still being released until then: it takes its own unless we say that we hold them |
-//! | says nothing | three questions without an answer | the same |
+//! | was started | a first report that does not | is stopped, and reported as still being released until then: it takes its own unless we report that we hold them |
+//! | reports nothing | three questions without an answer | the same |
 //!
-//! So its word comes before ours: its `starting` is answered with a question, and the report follows its
-//! answer. A legacy node that has heard no report takes nothing.
+//! So its report must come before ours: its `starting` is answered with a question, and our report
+//! follows its answer. A legacy node that has received no report takes nothing.
 
 use crate::notice::Notice;
 use crate::protocol::event::Action;
@@ -26,7 +27,7 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// A status word changed.
+    /// The status of a node changed.
     pub(in crate::resources) fn status_changed(
         &mut self,
         node: &NodeName,
@@ -42,8 +43,9 @@ impl ResourceState {
             peer.understands(message.text(field::SYSTOLE));
             peer.counts_by(&message);
             self.peer_status(node, old, new);
-            // Whatever its status was: to a process that was begun anew while its groups ran, the other node
-            // has none yet; and the other one may be such a process, and run on what it had taken.
+            // Whatever its status was: for a process that began anew while its groups ran, the
+            // other node has none yet; and the other node may be such a process, and run on what it
+            // had taken.
             if old != NodeStatus::Active && new == NodeStatus::Active {
                 self.may_run_ours(node);
             }
@@ -54,7 +56,7 @@ impl ResourceState {
         self.act(Action::RunHook(message));
     }
 
-    /// Another node's status word changed.
+    /// The status of another node changed.
     pub(in crate::resources) fn peer_status(
         &mut self,
         node: &NodeName,
@@ -64,7 +66,7 @@ impl ResourceState {
         let peer = self.other.known(node);
         peer.status_changed(old, new);
         if old == NodeStatus::Dead {
-            // One that was never heard before has no earlier run to come back from.
+            // A node that was never received before has no earlier run to come back from.
             if !self.stopping() && self.heard_when_cut_off(&format!("node {node} is heard")) {
                 return;
             }
@@ -84,9 +86,9 @@ impl ResourceState {
                     self.ask_soon();
                 }
             }
-            // One whose start we saw reports by itself. One that was active before we heard it,
-            // in a run that we do not know, may hold what we took: a partition that healed after
-            // one of us had started in it. Nobody would ever say so unasked.
+            // A node whose start we saw reports by itself. A node that was active before we
+            // received it, in a run that we do not know, may hold what we took: a partition healed
+            // after one of us had started in it. It would never report that unasked.
             Phase::Stable => {
                 if mute && missed {
                     self.ask_again();
@@ -138,7 +140,7 @@ impl ResourceState {
             return self.others_may_run_them(&format!("node {node} is back after a partition"));
         }
         if self.freeze.is_on() && !self.duty.holds(HoldingSet::FOREIGN) {
-            // It took ours perhaps, and lets go of them then.
+            // The node may have taken ours; then it releases them.
             return self.decide(
                 "releases nothing",
                 format!("{node} is back, and frozen we have taken nothing of it"),
@@ -171,15 +173,15 @@ impl ResourceState {
             self.hold_takeovers(node);
         }
         self.note_unreported(node, was_dead);
-        // Its status stays until a change is told: when the first word heard of the new run is
-        // the one we knew, there is none. Spec: docs/protocol/membership.md, 16.3.
+        // Its status stays until a change is reported: when the first status of the new run is the
+        // one that we knew, there is no change. Spec: docs/protocol/membership.md, 16.3.
         let active = self.other.peer(node).is_some_and(Peer::is_active);
         self.other.begins_run(node);
         if was_dead || active {
             self.may_run_ours(node);
         }
         self.take_back_given();
-        // What failed there may start in its new run.
+        // A group whose start failed there may start in its new run.
         self.groups.forget_passed_on();
         self.interrupt_standby();
         if self.heard_when_cut_off(&back) {

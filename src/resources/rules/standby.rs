@@ -1,15 +1,15 @@
-//! The messages of a standby, the ends of its work, and its time. Words of another node can be lost for good, and
-//! nothing would ever say them again:
+//! The messages of a standby, the end of its work, and its time limits. Messages of another node
+//! can be lost for good, and are not sent again by themselves:
 //!
 //! | lost | found by |
 //! |---|---|
 //! | a report | a question, `starting`: every node answers it with a full report |
-//! | the giver's `done` | the taker's question: the giver says `done` again while the taker does not report the set |
+//! | the giver's `done` | the taker's question: the giver sends `done` again while the taker does not report the set |
 //! | the taker's `done` | the giver's question: the taker reports that it holds the set, and is settled |
-//! | nothing: the taker held us for dead in our release | it has reported that it holds the set before we were done, and says no more |
+//! | nothing: the taker declared us dead during our release | it has reported that it holds the set before we were done, and sends no more |
 //!
-//! A `done` is said again to one of our nodes only. A legacy taker that has heard the first would count
-//! the second as the other side's, and end without what it has taken.
+//! A `done` is sent again only to a Systole node. A legacy taker that has received the first would
+//! count the second as the other side's, and end without what it has taken.
 
 use crate::notice::Notice;
 use crate::protocol::field;
@@ -26,8 +26,8 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// A legacy giver was done while this process, or a new run of it, could not take anything yet. It does
-    /// not say that again, and would wait for our own for an hour.
+    /// A legacy giver was done while this process, or a new run of it, could not take anything yet.
+    /// The giver does not send that again, and would wait for our `done` for an hour.
     pub(in crate::resources) fn keep_early_done(&mut self, from: &NodeName, message: &Message) {
         let goes_on =
             self.standby.is_continued() && matches!(self.standby.state(), Standby::Accepted { .. });
@@ -41,15 +41,15 @@ impl ResourceState {
         }
     }
 
-    /// Communication is up: what came too early counts now, in a standby that goes on. Else it is told when
-    /// this run has come to rest.
+    /// Communication is up: in a standby that goes on, a `done` that came too early counts now.
+    /// Otherwise it is handled when this run is at rest.
     pub(in crate::resources) fn take_early_done(&mut self) {
         if self.standby.is_continued() && !self.standby.is_idle() {
             self.hear_early_done();
         }
     }
 
-    /// `true`: there was one.
+    /// Handles an early `done`. `true`: there was one.
     pub(in crate::resources) fn hear_early_done(&mut self) -> bool {
         let Some((from, message)) = self.loose.take_early_done() else {
             return false;
@@ -58,7 +58,7 @@ impl ResourceState {
         true
     }
 
-    /// Its `done` has not come.
+    /// The taker's `done` has not come.
     pub(in crate::resources) fn taken_overdue(&mut self) {
         if self.timers.take_due(Timer::Taken, self.now) {
             self.standby_on(Input::TakenDue);
@@ -96,8 +96,8 @@ impl ResourceState {
             return;
         }
         match info {
-            // Right after a partition this can be the first word of a node that is still dead to
-            // us. Its death could not be noticed again: nothing may depend on it.
+            // Right after a partition this can be the first message of a node that still counts as
+            // dead here. Its death could not be noticed again: nothing may depend on it.
             "me" | "other" if !active => {
                 let (info, node) = (info.to_owned(), from.to_string());
                 self.notice(Notice::StandbyOtherFlux { info, node });
@@ -112,7 +112,7 @@ impl ResourceState {
         }
     }
 
-    /// Whether what is offered is not taken because the two files say different things of it.
+    /// Whether an offer is not taken because the haresources of the nodes differ.
     pub(in crate::resources) fn refuses_offer(
         &mut self,
         from: &NodeName,
@@ -128,20 +128,21 @@ impl ResourceState {
         true
     }
 
-    /// Everything of a set is stopped.
+    /// Every group of a set is stopped.
     pub(in crate::resources) fn all_stopped(&mut self) {
         self.duty.released();
         self.standby_on(Input::Stopped);
     }
 
-    /// The other side has not gone on.
+    /// The other side has not continued the standby.
     pub(in crate::resources) fn standby_overdue(&mut self) {
         if self.timers.take_due(Timer::Standby, self.now) {
             self.standby_on(Input::Due);
         }
     }
 
-    /// A `done` that belongs to no standby: whether it tells the end of such a start.
+    /// Handles a `done` that may belong to no standby. `true`: it tells the end of a start that the
+    /// node began before its present run.
     pub(in crate::resources) fn started_unreported(
         &mut self,
         node: &NodeName,
@@ -150,7 +151,7 @@ impl ResourceState {
     ) -> bool {
         let answered = self.standby.state().waits_for_giver(node);
         if answered && self.follows_answered_offer(node, set, message) {
-            // It gives: by an offer that its new run has made.
+            // The node gives, by an offer of its new run.
             return false;
         }
         let may_tell = !self.standby.state().moves();

@@ -8,8 +8,8 @@
 //! | Stable | answer | note | note | - |
 //! | Shutdown | answer | note | note | - |
 //!
-//! The ten seconds begin again beside a node that is being stopped, and beside a legacy node that ran before
-//! us and is still not settled then: it may be the same.
+//! The ten seconds begin again beside a node that is being stopped, and beside a legacy node that
+//! ran before us and is still not settled then: that node may be stopping too.
 
 use crate::notice::Notice;
 use crate::protocol::field::{self, kind};
@@ -31,7 +31,7 @@ use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Orphaned groups are ours now.
+    /// We hold the unowned groups now.
     pub(in crate::resources) fn reclaimed(&mut self) {
         if self.run.phase() == Phase::Stable {
             self.answer();
@@ -44,7 +44,7 @@ impl ResourceState {
         if !self.setup.manages() {
             return;
         }
-        // The clock of this process counts from here.
+        // The limits of this process count from here.
         self.standby_on(Input::CommUp);
         // A new generation may be active before the old one's groups are released.
         if self.run.phase() == Phase::Init {
@@ -53,7 +53,7 @@ impl ResourceState {
         self.take_early_done();
     }
 
-    /// Says that we are here, or finds that nobody listens. Spec: docs/protocol/resources.md, 5.1.
+    /// Sends `starting`, or finds that no node receives it. Spec: docs/protocol/resources.md, 5.1.
     pub(in crate::resources) fn begin_handshake(&mut self) {
         if !self.nice() {
             return self.begin_legacy();
@@ -68,14 +68,14 @@ impl ResourceState {
             return;
         }
         if self.other.is_empty() {
-            // Nobody to agree with. Spec: docs/protocol/membership.md, 4.
+            // There is no node to agree with. Spec: docs/protocol/membership.md, 4.
             self.run.enters(Phase::Stable);
             self.other.settles();
-            // What a process that began anew holds, it keeps.
+            // A process that began anew keeps what it holds.
             self.duty.take(HoldingSet::FOREIGN);
             self.acquire_local(true);
         } else if self.other.all_gone() {
-            // Whoever died before communication was up has been taken over already.
+            // A node that died before communication was up has been taken over already.
             let gone: Vec<NodeName> = self.other.names().cloned().collect();
             for node in gone {
                 self.take_over_once(&node, None);
@@ -86,14 +86,14 @@ impl ResourceState {
         }
     }
 
-    /// Our groups have been worked through.
+    /// The start of our own groups has ended.
     pub(in crate::resources) fn local_acquired(&mut self) {
         self.notice(Notice::LocalAcquisitionDone {});
         if self.run.phase() == Phase::Shutdown {
             return;
         }
         self.run.local_done();
-        // The end of a takeover reports for both.
+        // At the end of a takeover one report is sent for both.
         if self.settled_here() {
             let stable = self.announced_stable();
             self.send(report(
@@ -105,21 +105,23 @@ impl ResourceState {
         self.acquisition_complete("T_RESOURCES(us)");
     }
 
-    /// Another node says `starting`. Every one is answered. Spec: docs/protocol/resources.md, 5.2.
+    /// Another node sends `starting`. Every one is answered. Spec: docs/protocol/resources.md, 5.2.
     pub(in crate::resources) fn on_starting(&mut self, from: &NodeName, message: &Message) {
         self.other.known(from).asks(Position::of(message));
         if !self.run.comm_up() || !self.nice() {
             return;
         }
         if self.other.is_dead(from) {
-            // A single message got through. Should it be its last, its death is not noticed again.
+            // A single message was received. If it was the node's last, its death is not noticed
+            // again.
             return self.answer();
         }
-        // Two that ask each other at once about what nobody runs shall not both take it.
+        // Two nodes that ask each other at once about groups that no node runs must not both take
+        // them.
         self.question_is_over();
         let peer = self.other.known(from);
         if peer.has_said_more_than(Position::of(message)) {
-            // A copy that comes late: it has gone on since.
+            // A copy that comes late: the node has gone on since.
             return self.answer();
         }
         peer.starts();
@@ -133,8 +135,8 @@ impl ResourceState {
         }
         self.standby_on(Input::Asks(from));
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
-        // Ours was lost if it went out before the other was active.
-        // Spec: docs/protocol/membership.md, 16.2.
+        // Ours was lost if it was sent before the other node was active. Spec:
+        // docs/protocol/membership.md, 16.2.
         let waits = open || self.takeover_held();
         let peer = self.other.known(from);
         if waits && peer.is_asked_first() {
@@ -155,11 +157,12 @@ impl ResourceState {
         }
     }
 
-    /// Communication is up.
+    /// Communication is up, under the legacy model.
     pub(in crate::resources) fn begin_legacy(&mut self) {
         self.run.enters(Phase::Stable);
         if self.stopping() {
-            // Asked for now nothing can be: what an earlier process started may run there as well.
+            // A node that is being stopped can ask for nothing: another node may also run what an
+            // earlier process started.
             return self.others_may_run(&self.groups.keys_of(HoldingSet::ALL));
         }
         let left: Vec<NodeName> = self
@@ -174,12 +177,13 @@ impl ResourceState {
         self.offer_to_legacy_owners();
         self.acquire_as_legacy();
         if !self.other.all_gone() {
-            // What runs on from an earlier process the other node may have taken while we were not heard.
+            // What runs on from an earlier process, the other node may have taken while we were not
+            // received.
             self.ask_for_own();
         }
     }
 
-    /// A peer is active but silent about its resources.
+    /// Asks peers again that are active and do not report their resources.
     /// Spec: docs/protocol/resources.md, 5.2, note 3.
     pub(in crate::resources) fn ask_again(&mut self) {
         let mut repeat = false;
@@ -191,7 +195,7 @@ impl ResourceState {
                 continue;
             }
             let most = match self.run.phase() {
-                // Whatever it says before it has heard us does not count.
+                // Reports of the node do not count before it has received us.
                 _ if peer.echoes() => ASK_ONE_THAT_ECHOES,
                 Phase::Stable => ASK_WHEN_STABLE,
                 Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => 1,
@@ -205,8 +209,8 @@ impl ResourceState {
             repeat = true;
         }
         if may_wait_for_us {
-            // A legacy node that starts and has heard no more of us than our question waits for our report,
-            // and answers no other question. Spec: docs/protocol/membership.md, 16.2.
+            // A legacy node that starts and has received no more of us than our question waits for
+            // our report, and answers no other question. Spec: docs/protocol/membership.md, 16.2.
             self.answer();
         }
         if repeat {
@@ -222,8 +226,8 @@ impl ResourceState {
                 self.answer();
             }
         }
-        // Waiting for ever would leave our groups down.
-        // Spec: docs/protocol/resources.md, 18, row 13.
+        // An endless wait would leave our groups down. Spec: docs/protocol/resources.md, 18, row
+        // 13.
         if self.run.phase() == Phase::Starting
             && self.other.is_active()
             && !self.timers.is_set(Timer::Own)
@@ -232,7 +236,7 @@ impl ResourceState {
         }
     }
 
-    /// The dead node's groups have been worked through (legacy: `mach_down` ends).
+    /// The start of the dead node's groups has ended (legacy: `mach_down` ends).
     pub(in crate::resources) fn taken_over(&mut self, node: &NodeName) {
         self.info(format!("mach_down takeover complete for node {node}."));
         if !self.nice() || self.run.phase() == Phase::Shutdown {
@@ -248,8 +252,9 @@ impl ResourceState {
         self.failback.owner_gone();
         self.run.foreign_done();
         self.acquisition_complete("mach_down");
-        // Who asked meanwhile was told that we are not settled. Where nobody is heard, nobody asked:
-        // before anything runs here, whoever hears us all the same waits for what our own groups do.
+        // A node that asked meanwhile received that we are not settled. If no node is received,
+        // none asked. Until one of our groups runs, a node that still receives us must wait for the
+        // result of our own start.
         let early = self.other.all_gone()
             && self.groups.has_job(|job| *job == Purpose::AcquireLocal)
             && self.groups.that_run().next().is_none();
@@ -262,7 +267,8 @@ impl ResourceState {
         }
     }
 
-    /// Its `starting` is answered when it has said what it holds. `false`: at once.
+    /// Asks a legacy owner first, so that its `starting` is answered after its report. `false`: it
+    /// is to be answered at once.
     pub(in crate::resources) fn ask_before_answer(&mut self, node: &NodeName) -> bool {
         if !self.owner_begins_anew(node) {
             return false;
@@ -277,7 +283,8 @@ impl ResourceState {
         true
     }
 
-    /// What it holds; `None`: it does not say.
+    /// A legacy owner began anew, and holds this set; `None`: it does not report. Stops what was
+    /// left to it, unless it goes on with its groups.
     pub(in crate::resources) fn owner_began_anew(
         &mut self,
         node: &NodeName,

@@ -1,4 +1,4 @@
-//! Releasing everything: at stop, and to start anew under a new generation.
+//! Releases of everything: at a stop, and to start anew under a new generation.
 //! Spec: docs/protocol/resources.md, 11; docs/protocol/membership.md, 6.2 and 6.3.
 
 use crate::notice::Notice;
@@ -13,7 +13,7 @@ use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Goes on with what has waited.
+    /// Ends the freeze and goes on with what has waited.
     pub(in crate::resources) fn thaw(&mut self) {
         if !self.freeze.is_on() {
             return;
@@ -35,7 +35,7 @@ impl ResourceState {
         }
     }
 
-    /// The node shall stop. Asked twice it changes nothing.
+    /// A stop is requested. A second request changes nothing.
     pub(in crate::resources) fn stop_requested(&mut self, reason: StopReason) {
         if self.stopping() {
             return;
@@ -59,7 +59,7 @@ impl ResourceState {
         self.groups.forget_all_trouble();
         let asked = self.groups.all_asked();
         self.groups.forget_all_asked();
-        // What is being started comes to its end; nothing else begins.
+        // A start in hand comes to its end; no other begins.
         self.groups.refuse_starts();
         self.stop.goes_on(Stop::Wanted {
             asked: self.now,
@@ -73,7 +73,7 @@ impl ResourceState {
         self.others_may_run(&asked);
     }
 
-    /// Begins a wanted stop as soon as nothing is in the way.
+    /// Begins a requested stop as soon as nothing is in the way.
     pub(in crate::resources) fn try_stop(&mut self) {
         let Stop::Wanted {
             asked,
@@ -85,7 +85,7 @@ impl ResourceState {
         };
         let unheard = self.run.phase() == Phase::Init && !self.run.comm_up();
         if unheard && self.now < asked + self.comm_is_late() {
-            // Before communication is up nobody would hear it.
+            // Before communication is up no node would receive the release.
             self.stop.goes_on(Stop::Wanted {
                 asked,
                 since: self.now,
@@ -93,9 +93,9 @@ impl ResourceState {
             });
             return;
         }
-        // It would be up by now if any node there is heard us.
+        // Communication would be up by now if any node received us.
         let patient = !unheard && self.now < since + OTHER_SETTLES;
-        // After a restart in place the set is held before the start has come to its end.
+        // After a restart in place the set is held before the start has ended.
         let nobody_to_wait_for = self.duty.held().is_none() || self.other.all_gone();
         let settled =
             self.is_stable() || (self.run.phase() == Phase::Starting && nobody_to_wait_for);
@@ -148,7 +148,8 @@ impl ResourceState {
                 self.stop.goes_on(Stop::Clients);
                 self.act(Action::StopClients);
             }
-            // What was stopped once more for another node ends first: the next daemon may start it.
+            // A group that was stopped once more for another node must be stopped first: the next
+            // daemon may start it.
             Stop::Ending { at } if at <= self.now && !self.groups.at_work() => {
                 self.notice(Notice::ShutdownComplete {
                     node: self.setup.local().to_string(),

@@ -1,4 +1,4 @@
-//! What runs and what is held must not come apart, whatever is interrupted.
+//! What runs and what is held must match, whatever is interrupted.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn successor(holding: HoldingSet, unfinished: &[&str]) -> Core {
     core
 }
 
-/// The daemon was killed while it let go of everything: `a` was being stopped, `b` was to follow. The
+/// The daemon was killed during a release of everything: `a` was being stopped, `b` was next. The
 /// other node has everything by now.
 #[test]
 fn what_was_to_be_stopped_next_is_stopped_by_the_successor() {
@@ -43,7 +43,7 @@ fn what_was_to_be_stopped_next_is_stopped_by_the_successor() {
     }
 }
 
-/// The same, and the other node dies meanwhile: what is taken is not stopped behind that.
+/// The same, and the other node dies meanwhile: what is taken is not stopped after that.
 #[test]
 fn what_a_successor_has_still_to_stop_it_keeps_when_the_other_node_dies() {
     for comm_up in [false, true] {
@@ -63,7 +63,7 @@ fn what_a_successor_has_still_to_stop_it_keeps_when_the_other_node_dies() {
     }
 }
 
-/// It left in order before communication was up.
+/// The other node left in order before communication was up.
 #[test]
 fn what_a_successor_has_still_to_stop_it_keeps_when_the_other_node_has_left() {
     let mut core = successor(HoldingSet::NONE, &["a"]);
@@ -74,7 +74,8 @@ fn what_a_successor_has_still_to_stop_it_keeps_when_the_other_node_has_left() {
     assert_eq!(running(&core), ["a", "b"], "{:?}", core.said());
 }
 
-/// A plain report would pass for "no objection", and the other would start what still runs here.
+/// A plain report would count as "no objection", and the other node would start what still runs
+/// here.
 #[test]
 fn nobody_settles_beside_a_release() {
     let mut core = successor(HoldingSet::LOCAL, &["b"]);
@@ -126,8 +127,8 @@ fn a_successor_takes_its_own_again_when_they_are_stopped() {
     assert_eq!(running(&core), ["a", "a2"], "{:?}", core.said());
 }
 
-/// A giver stops `a` and has `b` still to stop; the taker begins a new run, so the standby is over and
-/// the stops go on; then the taker dies. What is taken from it is not stopped behind that.
+/// A giver stops `a` and has `b` still to stop; the taker begins a new run, so the standby is over
+/// and the stops go on; then the taker dies. What is taken from it is not stopped after that.
 #[test]
 fn a_stop_left_of_an_interrupted_standby_does_not_follow_the_takeover() {
     for leaves in [false, true] {
@@ -157,7 +158,7 @@ fn a_stop_left_of_an_interrupted_standby_does_not_follow_the_takeover() {
     }
 }
 
-/// The giver has released it and the taker says what it goes on with: it is started, or runs.
+/// The giver has released it and the taker reports that it goes on with it: it is started, or runs.
 #[test]
 fn a_taker_that_dies_in_the_middle_of_a_start_keeps_what_it_was_given() {
     let mut core = Core::stable(OFF);
@@ -185,8 +186,8 @@ fn a_taker_that_dies_in_the_middle_of_a_start_keeps_what_it_was_given() {
     assert_eq!(core.state.rscstatus(), "all");
 }
 
-/// It died in the middle of a takeover. The work may have waited for the report of a node that is back:
-/// what it had not come to starts when all is settled, and then all of it.
+/// The daemon died in the middle of a takeover. The work may have waited for the report of a node
+/// that is back: groups that it had not reached start when all is settled, and then all of them.
 #[test]
 fn the_rest_of_a_takeover_that_was_cut_short_starts_when_all_is_settled() {
     let mut set = settings(&["a", "b"], OFF);
@@ -208,7 +209,7 @@ fn the_rest_of_a_takeover_that_was_cut_short_starts_when_all_is_settled() {
     core.wait(1_000);
     core.finish();
     assert_eq!(running(&core), ["a", "b", "b2", "b3"], "{:?}", core.said());
-    // Another node that runs them says so: then they are left there.
+    // If the other node runs them, it reports that, and they are left there.
     let mut core = Core::with(&set);
     core.state.resume(HoldingSet::ALL, [key("a")]);
     core.state.finish([]);
@@ -220,8 +221,8 @@ fn the_rest_of_a_takeover_that_was_cut_short_starts_when_all_is_settled() {
     assert_eq!(running(&core), ["a"], "{:?}", core.said());
 }
 
-/// Whoever asks in the middle of a release hears of all that is still being stopped, also of what was
-/// given up before the rest, and of what was being taken.
+/// A node that asks in the middle of a release receives all that is still being stopped, also what
+/// was given up before the rest, and what was being taken.
 #[test]
 fn a_release_of_everything_reports_what_was_on_its_way() {
     let mut giving = Core::alone(OFF);
@@ -245,7 +246,7 @@ fn a_release_of_everything_reports_what_was_on_its_way() {
     }
 }
 
-/// A release ends the freeze; a death between the two words left both in the file.
+/// A release ends the freeze; a death between the two writes left both in the file.
 #[test]
 fn what_is_to_be_released_is_not_frozen() {
     let mut core = successor(HoldingSet::NONE, &[]);
@@ -256,7 +257,7 @@ fn what_is_to_be_released_is_not_frozen() {
     assert!(core.state.frozen());
 }
 
-/// However it has come about.
+/// At rest exactly what is held runs, whatever led there.
 #[test]
 fn at_rest_just_what_is_held_runs() {
     let mut core = Core::alone(OFF);
@@ -270,8 +271,8 @@ fn at_rest_just_what_is_held_runs() {
     assert_eq!(core.said(), ["resource local 1", "start b"]);
 }
 
-/// `auto_failback legacy`: the process was killed while it let go of everything. No word of its holding
-/// tells that, and another node runs everything by now.
+/// `auto_failback legacy`: the process was killed during a release of everything. No report tells
+/// that, and another node runs everything by now.
 #[test]
 fn a_release_of_everything_is_gone_on_with_in_the_legacy_model() {
     let mut set = settings(&["a", "b"], AutoFailback::Legacy);
@@ -288,7 +289,7 @@ fn a_release_of_everything_is_gone_on_with_in_the_legacy_model() {
     core.status("b", NodeStatus::Init, NodeStatus::Active);
     assert!(core.state.gives_everything_up(), "so does its successor");
     core.input(ResourceInput::CommUp);
-    // Nobody is asked beside a release.
+    // No node is asked during a release.
     assert_eq!(core.said(), ["drop addresses", "stop a"]);
     core.finish();
     let said = core.said();
@@ -307,7 +308,7 @@ fn a_release_of_everything_is_gone_on_with_in_the_legacy_model() {
     core.hear("b", "ip-request-resp a yes");
     core.finish();
     assert_eq!(running(&core), ["a"]);
-    // The other dies meanwhile.
+    // The other node dies meanwhile.
     let mut core = Core::with(&set);
     core.state.resume(HoldingSet::NONE, [key("a")]);
     core.state.keep_release();
@@ -334,8 +335,9 @@ fn a_release_of_everything_spares_nothing() {
     assert_eq!(running(&core), [""; 0]);
 }
 
-/// `auto_failback legacy`: the process began anew in a partition (`heartbeat -r`, or its guardian) with
-/// its group running, and the other node has taken that meanwhile. Without a question nobody notices.
+/// `auto_failback legacy`: the process began anew in a partition (`heartbeat -r`, or its guardian)
+/// with its group running, and the other node has taken that meanwhile. Without a question no node
+/// notices.
 #[test]
 fn a_successor_asks_for_what_runs_on_in_the_legacy_model() {
     let mut core = Core::with(&settings(&["a", "b"], AutoFailback::Legacy));
@@ -353,9 +355,10 @@ fn a_successor_asks_for_what_runs_on_in_the_legacy_model() {
     assert!(!core.said().contains(&"ip-request a".to_owned()));
 }
 
-/// A core that took what the other node had released was lost before it gave the order. The next one knows
-/// that it holds it, and starts it in the moment in which the nodes are agreed: a second later the other
-/// may be gone, and its word with it. Simulator: seed 195 with revived daemons.
+/// A core that took what the other node had released was lost before it gave the order. The next
+/// core knows that it holds it, and starts it in the moment in which the nodes are agreed: a second
+/// later the other node may be gone, and its report with it. Simulator: seed 195 with revived
+/// daemons.
 #[test]
 fn what_is_held_and_does_not_run_is_started_as_soon_as_the_nodes_are_agreed() {
     let mut core = Core::with(&settings(&["a", "b"], OFF));
@@ -371,8 +374,8 @@ fn what_is_held_and_does_not_run_is_started_as_soon_as_the_nodes_are_agreed() {
     assert_eq!(running(&core), ["a", "b"]);
 }
 
-/// Both have begun anew after a partition, and the other node counts on our word before it lets go of what
-/// runs on both. Simulator: revived, seed 5000369.
+/// Both have begun anew after a partition, and the other node needs our report before it releases
+/// what runs on both. Simulator: revived, seed 5000369.
 #[test]
 fn the_end_of_a_release_is_told_before_the_start_is_settled() {
     let mut core = successor(HoldingSet::FOREIGN, &["a"]);
@@ -385,8 +388,8 @@ fn the_end_of_a_release_is_told_before_the_start_is_settled() {
     assert_eq!(core.reports().0, ["resource foreign 0"]);
 }
 
-/// Who is being stopped takes nothing when the other node dies: it goes on stopping, and says so until the
-/// end. Simulator: revived, seed 5001283.
+/// A node that is being stopped takes nothing when the other node dies: it goes on stopping, and
+/// reports that until the end. Simulator: revived, seed 5001283.
 #[test]
 fn a_stopping_successor_goes_on_with_its_release_when_the_other_node_dies() {
     let mut core = successor(HoldingSet::NONE, &["a"]);

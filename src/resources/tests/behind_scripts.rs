@@ -1,8 +1,9 @@
-//! A legacy node names no longer what its scripts stop, and not yet what they start.
+//! A legacy node no longer reports what its scripts stop, and does not yet report what they start.
 
 use super::*;
 
-/// We have lost our power and are back at once. `b` runs a script of the standby before, and reports nothing.
+/// We have lost power and are back at once. `b` runs a script of the standby before, and reports
+/// nothing.
 fn asked() -> Core {
     let mut core = Core::starting(AutoFailback::On);
     core.hear("b", "resource none 1");
@@ -41,7 +42,7 @@ fn what_its_scripts_may_start_is_asked_for_and_not_taken() {
     assert!(core.complaints.iter().all(|line| !line.contains("script")));
 }
 
-/// Its scripts are done, and it ignores every answer.
+/// Its scripts have ended, and it ignores every answer.
 #[test]
 fn what_hangs_in_a_standby_and_offers_is_no_reason_to_wait() {
     let mut core = asked();
@@ -64,7 +65,7 @@ fn what_its_scripts_have_started_stays_there() {
     let said = core.said();
     assert!(!said.contains(&"ask local other".to_owned()), "{said:?}");
     assert!(!said.contains(&"start b".to_owned()), "{said:?}");
-    // Whoever gives them later is heard.
+    // If it gives them later, that counts.
     core.hear("b", "ask local me");
     assert!(core.said().contains(&"ask local other".to_owned()));
 }
@@ -89,7 +90,7 @@ fn a_script_that_hangs_is_said_once_and_waited_for_for_an_hour() {
     assert!(core.state.start_asks_network(core.in_hand()));
 }
 
-/// Whoever begins anew has no scripts of before.
+/// A node that begins anew has no scripts of an earlier run.
 #[test]
 fn a_new_run_is_asked_again() {
     let mut core = asked();
@@ -102,7 +103,7 @@ fn a_new_run_is_asked_again() {
     assert!(core.said().contains(&"hb_takeover foreign".to_owned()));
 }
 
-/// What a person asks of it does not wait behind its scripts, and it ignores our answer.
+/// A request of a person there does not wait for its scripts, and it ignores our answer.
 #[test]
 fn what_a_person_asks_there_is_no_answer() {
     for set in ["all", "foreign"] {
@@ -141,7 +142,7 @@ fn it_is_asked_again_when_its_offer_is_missed() {
     }
 }
 
-/// Days later it lets go of them in silence: what it answered once says nothing of that.
+/// Days later it releases them without a report: the earlier answer tells nothing about that.
 #[test]
 fn an_answer_does_not_outlive_its_report() {
     let mut core = asked();
@@ -156,7 +157,7 @@ fn an_answer_does_not_outlive_its_report() {
     let said = core.said();
     assert!(said.contains(&"hb_takeover foreign".to_owned()), "{said:?}");
     assert!(!said.contains(&"start b".to_owned()), "{said:?}");
-    // And what was not answered is not asked for behind its back after an hour.
+    // What was not answered is not asked for again after an hour.
     let mut core = asked();
     core.hear("b", "resource local 1");
     core.wait(86_400_000);

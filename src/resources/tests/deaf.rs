@@ -1,11 +1,12 @@
-//! What we do beside a node that is deaf or confused, or whose words were lost.
+//! What we do beside a node that does not receive us, is in an inconsistent state, or whose
+//! messages were lost.
 
 use super::*;
 
 const ON: AutoFailback = AutoFailback::On;
 const OFF: AutoFailback = AutoFailback::Off;
 
-/// A legacy node that we declared dead is heard again in the run that we knew.
+/// A legacy node that we declared dead is received again in the run that we knew.
 fn returns_after_partition(core: &mut Core) {
     core.event(ResourceEvent::ReturnedAfterPartition {
         node: name("b"),
@@ -14,7 +15,8 @@ fn returns_after_partition(core: &mut Core) {
     core.status("b", NodeStatus::Dead, NodeStatus::Active);
 }
 
-/// All was cut and both have taken everything; then we hear the legacy node, which does not hear us.
+/// All links were cut and both nodes have taken everything; then we receive the legacy node, which
+/// does not receive us.
 fn beside_a_deaf_one() -> Core {
     let mut core = Core::alone(OFF);
     returns_after_partition(&mut core);
@@ -73,7 +75,7 @@ fn a_node_that_may_have_taken_ours_and_never_answered_dies() {
     assert_eq!(core.state.held_groups().count(), 2);
 }
 
-/// It begins anew and holds nothing any more: what an earlier run of it claimed counts no longer.
+/// It begins anew and holds nothing any more: a claim of its earlier run no longer counts.
 #[test]
 fn a_claim_ends_with_the_run_that_made_it() {
     let mut core = beside_a_deaf_one();
@@ -89,7 +91,7 @@ fn a_claim_ends_with_the_run_that_made_it() {
     assert!(core.said().contains(&"start a".to_owned()));
 }
 
-/// We let go because it said that it has ours, and it says nothing to our new run.
+/// We released because it reported that it has ours, and it does not answer our new run.
 #[test]
 fn what_a_node_said_to_an_earlier_run_of_ours_is_a_claim() {
     let mut core = Core::stable(OFF);
@@ -105,8 +107,8 @@ fn what_a_node_said_to_an_earlier_run_of_ours_is_a_claim() {
     );
 }
 
-/// A legacy giver's `hb_standby all` comes while its own offer is open: it sends it, and ignores it
-/// itself.
+/// `hb_standby all` of a legacy giver comes while its own offer is open: it sends it, and ignores
+/// it itself.
 #[test]
 fn a_second_offer_of_a_legacy_giver_is_not_answered_while_its_first_is_open() {
     let mut core = Core::stable(ON);
@@ -151,7 +153,8 @@ fn of_two_offers_of_a_legacy_giver_that_wait_the_first_is_answered() {
     assert!(said.contains(&"ask local other".to_owned()), "{said:?}");
 }
 
-/// Its interface was down for a moment: its reports answer our new run before its next status comes.
+/// Its interface was down for a moment: its reports answer our new run before its next status
+/// comes.
 #[test]
 fn what_a_node_reports_that_counts_as_dead_is_no_reason_to_let_go() {
     let mut core = Core::alone(ON);
@@ -163,7 +166,7 @@ fn what_a_node_reports_that_counts_as_dead_is_no_reason_to_let_go() {
     assert_eq!(core.state.rscstatus(), "all");
 }
 
-/// More was lost than can be asked for: a report that it is settled again, for example.
+/// More was lost than can be asked for: for example a report that it is settled again.
 #[test]
 fn what_is_lost_for_good_is_asked_for() {
     let mut core = Core::stable(ON);
@@ -199,7 +202,7 @@ fn a_legacy_taker_is_not_told_twice_that_we_are_done() {
     assert_eq!(core.state.rscstatus(), "none", "its own was lost");
 }
 
-/// `b`, a legacy node, takes all of ours and is executed anew while its script starts it.
+/// `b`, a legacy node, takes all of ours and restarts in place while its script starts it.
 fn gives_to_one_that_begins_anew() -> Core {
     let mut core = Core::stable(ON);
     core.standby(HoldingSet::ALL);
@@ -246,7 +249,7 @@ fn what_a_node_was_given_and_starts_unreported_is_left_to_it() {
     assert_eq!(told.count(), 1, "{:?}", core.complaints);
     let said = waits(&mut core, 300);
     assert!(!said.contains(&"start a".to_owned()), "{said:?}");
-    // It is executed anew once more: its groups run on.
+    // It restarts in place once more: its groups run on.
     core.event(ResourceEvent::NodeRestarted {
         node: name("b"),
         was_dead: false,
@@ -299,7 +302,7 @@ fn a_legacy_node_that_offers_and_does_not_give_is_named_within_a_minute() {
     );
 }
 
-/// Its start may have failed: what it says it holds is looked for.
+/// Its start may have failed: the log says what it claims to hold.
 #[test]
 fn what_a_legacy_node_says_it_holds_is_told_while_nothing_is_in_transition() {
     fn held(core: &Core) -> Vec<String> {
@@ -314,8 +317,8 @@ fn what_a_legacy_node_says_it_holds_is_told_while_nothing_is_in_transition() {
     assert_eq!(held(&core), [""; 0]);
 }
 
-/// A legacy node stood still, gives us ours back, and works off a takeover that waited behind its scripts
-/// all the while. No report follows.
+/// A legacy node was suspended, gives us ours back, and then finishes a takeover that waited for
+/// its scripts all the time. No report follows.
 #[test]
 fn a_legacy_node_that_ends_a_takeover_of_ours_runs_them() {
     let mut core = Core::stable(ON);
@@ -329,7 +332,7 @@ fn a_legacy_node_that_ends_a_takeover_of_ours_runs_them() {
     assert_eq!(core.state.held_groups().count(), 0);
 }
 
-/// What it claims while we take what it gives is no news when we are done.
+/// A claim that it makes while we take what it gives does not count when we are done.
 #[test]
 fn a_legacy_node_that_claims_what_we_are_taking_is_asked_when_that_is_done() {
     for answer in ["all", "local"] {
@@ -351,8 +354,8 @@ fn a_legacy_node_that_claims_what_we_are_taking_is_asked_when_that_is_done() {
     }
 }
 
-/// We stand still in a standby and let go of everything. The legacy node goes on with its scripts, and
-/// calls itself settled meanwhile.
+/// We are suspended in a standby and release everything. The legacy node goes on with its scripts,
+/// and reports meanwhile that it is settled.
 fn begins_anew(core: &mut Core, holds: &str) {
     core.event(ResourceEvent::OwnHeartbeatLost {
         silent: Duration::from_secs(20),
@@ -397,7 +400,7 @@ fn what_a_node_is_giving_when_we_begin_anew_is_taken_when_it_says_that_it_is_don
     assert_eq!(core.state.rscstatus(), "local");
 }
 
-/// Its `done` comes before anybody hears our new run, or before that has come to rest.
+/// Its `done` comes before any node receives our new run, or before that is at rest.
 #[test]
 fn what_a_node_has_given_while_we_begin_anew_is_taken() {
     for early in [true, false] {
@@ -428,7 +431,7 @@ fn what_a_node_has_given_while_we_begin_anew_is_taken() {
     }
 }
 
-/// The node may die instead, or begin anew: then nobody says `done` for us.
+/// The node may die instead, or begin anew: then no node sends a `done` for us.
 #[test]
 fn what_a_node_is_giving_when_we_begin_anew_is_ours_when_it_dies() {
     let mut core = Core::starting(ON);
@@ -440,7 +443,8 @@ fn what_a_node_is_giving_when_we_begin_anew_is_ours_when_it_dies() {
     assert_eq!(core.state.held_groups().count(), 2);
 }
 
-/// It was told to stop before we began, and says so to nobody who asks: its scripts take their time.
+/// It was told to stop before we began, and does not tell that when it is asked: its scripts take
+/// long.
 #[test]
 fn beside_a_legacy_node_that_is_not_settled_after_ten_seconds_nothing_is_started() {
     let mut core = Core::starting(ON);
@@ -457,8 +461,9 @@ fn beside_a_legacy_node_that_is_not_settled_after_ten_seconds_nothing_is_started
     assert!(core.said().contains(&"start a".to_owned()), "it stays");
 }
 
-/// It has begun before us, and its `starting` came before we could hear it. By our own question it knows that
-/// both start, and then it waits for our report and answers nothing else: ten seconds later it takes its own.
+/// It began before us, and its `starting` came before we could receive it. By our own question it
+/// knows that both start, and then it waits for our report and answers nothing else: ten seconds
+/// later it takes its own groups.
 #[test]
 fn a_legacy_node_that_starts_with_us_is_told_what_we_hold() {
     let mut core = Core::starting(ON);
@@ -472,8 +477,8 @@ fn a_legacy_node_that_starts_with_us_is_told_what_we_hold() {
     assert_eq!(core.state.rscstatus(), "local");
 }
 
-/// It took our groups in a takeover whose scripts have lasted until now, and gave us its own meanwhile. Their
-/// starts waited behind that, and no word of it tells that they are worked off.
+/// It took our groups in a takeover whose scripts have lasted until now, and gave us its own
+/// meanwhile. The starts of those waited for that, and no message of it tells when they are done.
 #[test]
 fn what_a_legacy_node_may_start_again_after_a_takeover_is_offered_back() {
     for late in [false, true] {
@@ -506,7 +511,7 @@ fn what_a_legacy_node_may_start_again_after_a_takeover_is_offered_back() {
         core.hear("b", "ask foreign done");
         core.hear("b", "resource all 1");
         assert_eq!(core.state.rscstatus(), "none");
-        // A person brings them here again: once is enough.
+        // A person brings them here again: they are offered only once.
         core.hear("b", "ask local me");
         core.hear("b", "resource foreign 0 standby");
         core.hear("b", "ask local done");
@@ -518,8 +523,8 @@ fn what_a_legacy_node_may_start_again_after_a_takeover_is_offered_back() {
     }
 }
 
-/// It starts and has heard our question in an earlier run of ours: it waits for a report and answers no
-/// question, and we wait for it because it may have taken ours.
+/// It starts and has received our question in an earlier run of ours: it waits for a report and
+/// answers no question, and we wait for it because it may have taken ours.
 #[test]
 fn a_legacy_node_that_answers_no_question_is_told_what_we_hold() {
     let mut core = Core::starting(ON);

@@ -93,9 +93,9 @@ fn defect_05_own_group_fails_to_start() {
     assert_eq!(core.said(), ["ask local me"], "not foreign");
 }
 
-/// A legacy giver does not say what failed there. For a failure it gives only what is not its own: what it
-/// gives of its own ran there, and goes back after 30 s each time. Ours may have failed there, if it gives
-/// them soon after they failed here.
+/// A legacy giver does not report what failed there. For a failure it gives only groups that are
+/// not its own: its own groups ran there when it gives them, and go back after 30 s each time. Our
+/// groups may have failed there, if it gives them soon after they failed here.
 #[test]
 fn defect_05_a_legacy_giver_gets_back_what_fails_here() {
     const NOWHERE: &str = "starts on neither node: it stays down";

@@ -1,4 +1,4 @@
-//! What simulated clusters found (`tests/sim`), each as the smallest case.
+//! Cases that simulated clusters found (`tests/sim`), each as small as possible.
 
 use super::*;
 use crate::protocol::partition::YIELD;
@@ -42,8 +42,8 @@ fn whoever_was_asked_hears_what_we_hold() {
     assert!(core.said().contains(&"resource all 1".to_owned()));
 }
 
-/// The first status heard of the new run says `active`, as the last one of the old run did: there
-/// is no change to tell, and the node stayed `init` for us.
+/// The first status received of the new run is `active`, as was the last of the old run: there is
+/// no change to report, and the node stayed `init` for us.
 #[test]
 fn a_restarted_node_whose_word_did_not_change_is_still_active() {
     let mut core = Core::stable(ON);
@@ -98,8 +98,8 @@ fn a_failed_group_is_offered_again_when_nobody_took_it() {
     assert_eq!(core.said(), ["ask local me"], "the first was not answered");
 }
 
-/// A group of each node does not start, at the same moment. Each ignored the other's offer, and offered
-/// again in the same moment. Simulator: seed 1403544.
+/// The start of a group fails on each node, at the same moment. Each ignored the other's offer, and
+/// offered again in the same moment. Simulator: seed 1403544.
 #[test]
 fn of_two_offers_for_failed_groups_that_cross_one_gives_way() {
     for (peer, systole, gives_way) in [
@@ -145,7 +145,7 @@ fn of_two_offers_for_failed_groups_that_cross_one_gives_way() {
     }
 }
 
-/// Own attempts have become rare when the other node comes.
+/// The pauses between our own attempts have become long when the other node comes.
 #[test]
 fn a_failed_group_is_offered_soon_after_the_other_node_came() {
     let mut core = Core::stable(ON);
@@ -245,7 +245,7 @@ fn legacy_model_who_was_declared_dead_asks_for_its_own() {
     assert_eq!(core.said(), ["ip-request a"], "it may have taken ours");
 }
 
-/// It took ours in its start, while it did not hear us, and we saw it start.
+/// It took ours in its start, while it did not receive us, and we saw it start.
 #[test]
 fn legacy_model_whoever_starts_is_asked_for_what_runs_here() {
     let mut core = legacy_pair();
@@ -271,8 +271,8 @@ fn legacy_model_a_stopping_node_hands_nothing_over_beside_its_release() {
     assert!(!said.contains(&"stop a".to_owned()), "once: {said:?}");
 }
 
-/// Another host has an address of the group: it is no failure of this node, and none that the other
-/// node could mend.
+/// Another host has an address of the group: that is not a failure of this node, and the other node
+/// could not repair it.
 #[test]
 fn a_group_whose_address_is_taken_is_tried_again_soon_and_never_moved() {
     let mut core = Core::stable(ON);
@@ -304,7 +304,7 @@ fn a_group_whose_address_is_taken_is_tried_again_soon_and_never_moved() {
     );
 }
 
-/// A daemon that was killed in the middle of a start or a stop: nobody knows whether the group runs.
+/// A daemon was killed in the middle of a start or a stop: it is not known whether the group runs.
 #[test]
 fn what_was_in_hand_at_a_death_is_brought_to_where_it_belongs() {
     let unfinished = || {
@@ -318,13 +318,14 @@ fn what_was_in_hand_at_a_death_is_brought_to_where_it_belongs() {
     core.state.resume(HoldingSet::LOCAL, [GroupKey::new("a")]);
     core.state.finish(unfinished());
     core.input(ResourceInput::Tick);
-    // Of `a` we are the owner; `b` we have promised to give up.
+    // We own `a`; we have promised to give `b` up.
     assert_eq!(core.said(), ["drop addresses", "start a", "stop b"]);
     assert_eq!(core.state.rscstatus(), "transition");
     core.finish();
     let held: Vec<_> = core.state.held_groups().map(ToString::to_string).collect();
     assert_eq!(held, ["a"]);
-    // Without reports there was no promise; what is not named among what runs was being stopped.
+    // Without reports there was no promise; a group that is not named among those that run was
+    // being stopped.
     for (running, started) in [
         (&["a", "b"][..], &["start a", "start b"][..]),
         (&["a"], &["start a"]),
@@ -339,7 +340,7 @@ fn what_was_in_hand_at_a_death_is_brought_to_where_it_belongs() {
     }
 }
 
-/// Such a start that fails is a failed start as any other.
+/// If such a start fails, that counts as any other failed start.
 #[test]
 fn an_interrupted_start_may_fail() {
     let mut core = Core::with(&settings(&["a", "b"], ON));
@@ -350,9 +351,9 @@ fn an_interrupted_start_may_fail() {
     assert_eq!(core.state.held_groups().count(), 0);
 }
 
-/// A process that began anew holds a group that does not run, and waits for the report of the other node,
-/// which dies instead. It was looked at again up to a second later; by then the other node was back, and its
-/// messages were lost. Simulator: revived, seed 90006856.
+/// A process that began anew holds a group that does not run, and waits for the report of the other
+/// node, which dies instead. The group was checked again up to a second later; by then the other
+/// node was back, and its messages were lost. Simulator: revived, seed 90006856.
 #[test]
 fn what_waits_for_the_report_of_a_node_that_dies_is_started_then() {
     let mut core = Core::with(&settings(&["a", "b"], ON));

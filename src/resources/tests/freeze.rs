@@ -167,7 +167,7 @@ fn a_stop_ends_it_and_releases() {
 
 #[test]
 fn two_owners_end_it() {
-    // The other side took us for dead and took ours.
+    // The other node declared us dead and took ours.
     let mut core = frozen();
     core.hear("b", "resource all 1");
     assert!(!core.state.frozen());
@@ -210,7 +210,7 @@ fn a_partition_in_which_nothing_was_taken_moves_nothing() {
 
 #[test]
 fn a_process_that_begins_anew_starts_nothing() {
-    // It held nothing, and nobody else is there.
+    // It held nothing, and there is no other node.
     let mut core = Core::with(&settings(&["a", "b"], AutoFailback::On));
     core.state.resume(HoldingSet::NONE, []);
     core.state.keep_frozen();
@@ -233,7 +233,7 @@ fn a_process_that_begins_anew_starts_nothing() {
     core.wait(100_000);
     assert!(moves(&core.said()).is_empty());
     assert_eq!(core.state.rscstatus(), "local");
-    // It held nothing and nobody holds ours: at the thaw they are taken.
+    // It held nothing and no node holds ours: at the thaw they are taken.
     let mut core = Core::with(&settings(&["a", "b"], AutoFailback::On));
     core.state.resume(HoldingSet::NONE, []);
     core.state.keep_frozen();

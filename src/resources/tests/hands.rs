@@ -1,11 +1,12 @@
-//! A legacy node `b` that goes on with its scripts behind a death or a restart, and forgets what they do.
+//! A legacy node `b` goes on with its scripts after a death or a restart, and does not report what
+//! they do.
 
 use super::*;
 
 const ON: AutoFailback = AutoFailback::On;
 const OFF: AutoFailback = AutoFailback::Off;
 
-/// Lets time pass; `b` answers every question so.
+/// Lets time pass; `b` answers every question with `report`.
 fn passes(core: &mut Core, report: &str, seconds: u64) -> Vec<String> {
     let mut all = Vec::new();
     for _ in 0..seconds {
@@ -36,7 +37,8 @@ fn complains(core: &Core, word: &str) -> usize {
     lines.filter(|line| line.contains(word)).count()
 }
 
-/// It declared us dead meanwhile, which we did not notice: its standby is cancelled, and its script is not.
+/// It declared us dead meanwhile, which we did not notice: its standby is cancelled, and its script
+/// is not.
 #[test]
 fn a_taker_that_is_done_and_does_not_report_it_is_asked_and_keeps_it() {
     let mut core = Core::stable(ON);
@@ -68,7 +70,7 @@ fn a_taker_that_is_done_and_does_not_report_it_is_asked_and_keeps_it() {
     assert!(starts_a(&core.said()), "it gives it back");
 }
 
-/// The word that it is done, and then at once the report: nothing is asked, and the report is believed.
+/// Its `done` comes, and then at once its report: nothing is asked, and the report is believed.
 #[test]
 fn a_taker_that_reports_is_not_asked() {
     let mut core = Core::stable(OFF);
@@ -80,7 +82,7 @@ fn a_taker_that_reports_is_not_asked() {
     let said = answers(&mut core, "resource all 1", 60);
     assert!(!said.contains(&"starting".to_owned()), "{said:?}");
     assert!(core.complaints.is_empty(), "{:?}", core.complaints);
-    // It no longer holds it, and says so: nobody does.
+    // It no longer holds it, and reports that: no node does.
     core.hear("b", "resource local 1");
     assert!(starts_a(&answers(&mut core, "resource local 1", 30)));
 }
@@ -123,8 +125,8 @@ fn the_done_of_a_giver_that_was_not_heard_is_not_waited_for_longer_than_a_minute
     assert!(starts_a(&said), "{said:?}");
 }
 
-/// It began anew by a power loss and not by `heartbeat -r`, and offers what it found: that `done` is no end
-/// of what it was given before.
+/// It began anew by a power loss and not by `heartbeat -r`, and offers what it found: that `done`
+/// does not end the start of what it was given before.
 #[test]
 fn a_new_run_of_a_taker_gives_by_its_own_offer() {
     let mut core = Core::stable(ON);
@@ -147,8 +149,8 @@ fn a_new_run_of_a_taker_gives_by_its_own_offer() {
     assert!(starts_a(&core.said()));
 }
 
-/// We lost our power after we had given it everything. It reports what it held, starts its own groups for
-/// longer than an hour, and never yields.
+/// We lost power after we had given it everything. It reports what it held, starts its own groups
+/// for longer than an hour, and never yields.
 #[test]
 fn what_a_taker_started_for_an_earlier_run_of_ours_is_left_to_it() {
     for starts_still in [false, true] {
@@ -167,7 +169,7 @@ fn what_a_taker_started_for_an_earlier_run_of_ours_is_left_to_it() {
     }
 }
 
-/// A takeover of it waited behind the script that gave us ours, and is worked off behind its own word.
+/// A takeover of it waited for the script that gave us ours, and is done after its own report.
 #[test]
 fn what_it_takes_behind_its_own_done_is_let_go() {
     let mut core = Core::starting(OFF);
@@ -188,7 +190,7 @@ fn what_it_takes_behind_its_own_done_is_let_go() {
     assert_eq!(core.state.rscstatus(), "none");
 }
 
-/// It gave us ours while a script of an earlier standby still worked its way to them.
+/// It gave us ours while a script of an earlier standby still had to start them.
 #[test]
 fn what_an_older_script_started_beside_us_is_offered_once() {
     for takes_still in [false, true] {
@@ -232,7 +234,7 @@ fn a_done_in_the_middle_of_our_release_is_heard() {
     assert!(starts_a(&said), "{said:?}");
 }
 
-/// It hangs in a standby of its own for an hour: we are not in transition all the while.
+/// It hangs in a standby of its own for an hour: meanwhile we are not in transition.
 #[test]
 fn what_is_offered_back_to_a_node_that_hangs_is_offered_ever_more_rarely() {
     let mut core = Core::starting(OFF);
@@ -249,7 +251,7 @@ fn what_is_offered_back_to_a_node_that_hangs_is_offered_ever_more_rarely() {
     assert!(complains(&core, "heartbeat -r") >= 1);
 }
 
-/// It runs what it does not claim. A person has to hear which command stops it there.
+/// It runs what it does not claim. The log has to tell which command stops it there.
 #[test]
 fn who_may_run_a_refused_group_and_what_frees_it_is_said_once() {
     let mut core = Core::starting(OFF);

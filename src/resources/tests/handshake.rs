@@ -3,7 +3,7 @@ use super::*;
 const ON: AutoFailback = AutoFailback::On;
 const OFF: AutoFailback = AutoFailback::Off;
 
-/// Brings a core into a phase; nothing is said or running afterwards.
+/// Brings a core into a phase; afterwards it has sent nothing and no work is under way.
 fn in_phase(phase: Phase) -> Core {
     let mut core = match phase {
         Phase::Init => Core::with(&settings(&["a", "b"], OFF)),
@@ -52,7 +52,7 @@ fn transition_table() {
             Stable,
             &["resource none 0", "resource none 1"],
         ),
-        // A legacy node that has heard nothing but our question waits for this report.
+        // A legacy node that has received nothing but our question waits for this report.
         (Starting, "resource none 0", Waiting, &["resource none 0"]),
         (Starting, "resource foreign mach_down", Waiting, &[]),
         (Waiting, "starting", Waiting, &["resource none 0"]),
@@ -86,7 +86,7 @@ fn transition_table() {
 #[test]
 fn nobody_settled_for_ten_seconds() {
     let mut core = Core::starting(ON);
-    // One of ours says so when it is being stopped.
+    // A Systole node reports that it is being stopped.
     core.event(ResourceEvent::NodeStatusChanged {
         node: name("b"),
         old: NodeStatus::Active,
@@ -217,7 +217,8 @@ fn a_starting_that_comes_late_is_answered_and_changes_nothing() {
     assert_eq!(core.state.rscstatus(), "local");
 }
 
-/// Its stops take their time. Asked meanwhile, a legacy node answers without saying that it goes.
+/// Its stops take long. A legacy node that is asked meanwhile answers without reporting that it
+/// leaves.
 #[test]
 fn beside_a_node_that_is_being_stopped_nothing_is_started() {
     let goes = |core: &mut Core, late: bool| {
@@ -247,7 +248,7 @@ fn beside_a_node_that_is_being_stopped_nothing_is_started() {
         core.wait(60_000);
         let said = core.said();
         assert!(!said.contains(&"start a".to_owned()), "{late}: {said:?}");
-        // A release after a partition ends so.
+        // A release after a partition ends this way.
         let mut again = Core::starting(ON);
         goes(&mut again, late);
         again.hear("b", "starting");

@@ -1,4 +1,4 @@
-//! Ways home, and what is tried again beside a node that has not finished yet.
+//! Failbacks, and retries beside a node that has not finished yet.
 
 use super::*;
 use crate::resources::parts::timers::Timer;
@@ -20,7 +20,7 @@ fn offers(core: &mut Core) -> usize {
     core.said().iter().filter(|line| *line == OFFER).count()
 }
 
-/// Both went on alone. What is offered to a node that runs it already is not answered.
+/// Both nodes went on alone. A node does not answer an offer of what it already runs.
 #[test]
 fn a_failback_waits_while_the_other_node_still_runs_its_own() {
     let mut core = Core::alone(ON);
@@ -48,7 +48,7 @@ fn a_failback_that_is_not_answered_is_tried_again_a_few_times() {
     assert!((1..=5).contains(&again), "{again} more offers");
     core.wait(3_600_000);
     assert_eq!(offers(&mut core), 0, "not for ever");
-    // The next good moment.
+    // The next moment at which a failback is possible.
     core.hear("b", "resource none 0");
     core.hear("b", "resource none 1");
     assert_eq!(offers(&mut core), 1);
@@ -62,8 +62,8 @@ fn a_failback_that_is_not_answered_is_tried_again_a_few_times() {
     assert_eq!(offers(&mut core), 0);
 }
 
-/// Haresources was changed beside a legacy node, which holds its own by the same word. It did not answer our first
-/// offer.
+/// Haresources was changed beside a legacy node, which reports with the same word that it holds its
+/// own groups. It did not answer our first offer.
 #[test]
 fn what_goes_home_by_the_file_is_offered_again_beside_a_node_that_holds_its_own() {
     let mut core = Core::with(&settings(&["a", "b"], ON));
@@ -88,7 +88,8 @@ fn what_goes_home_by_the_file_is_offered_again_beside_a_node_that_holds_its_own(
     assert!(!core.state.failback_due() && !core.state.goes_home_by_file());
 }
 
-/// It was by the file, until the owner of all that is foreign left. It comes back with what it took meanwhile.
+/// The failback was due by the file, until the owner of all foreign groups left. The owner comes
+/// back with what it took meanwhile.
 #[test]
 fn an_owner_that_has_left_ends_the_reason_of_a_changed_file() {
     let mut core = Core::with(&settings(&["a", "b"], ON));
@@ -110,7 +111,7 @@ fn what_is_given_to_us_meanwhile_stays() {
     let mut core = offered();
     core.wait(11_000);
     core.said();
-    // Somebody moves it there and back.
+    // A person moves it there and back.
     core.standby(HoldingSet::FOREIGN);
     core.hear("b", "ask foreign other");
     core.finish();
@@ -141,7 +142,7 @@ fn a_failback_that_the_other_nodes_new_run_ends_is_tried_again_when_that_is_sett
     assert_eq!(offers(&mut core), 1);
 }
 
-/// Its start of the same group may still be under way, and it says no longer that it holds it.
+/// Its start of the same group may still be under way, and it no longer reports that it holds it.
 #[test]
 fn a_group_is_not_tried_again_beside_a_node_that_is_stopping() {
     let mut core = Core::starting(ON);

@@ -1,10 +1,10 @@
-//! Words of a standby that were lost at first and come when the next one has begun.
+//! Messages of a standby that were lost at first and come during the next standby.
 
 use super::*;
 
 const ON: AutoFailback = AutoFailback::On;
 
-/// We stood still: everything is released and we begin anew, in the same process.
+/// We were suspended: everything is released and we begin anew, in the same process.
 fn begins_anew(core: &mut Core, b_holds: &str) {
     core.event(ResourceEvent::OwnHeartbeatLost {
         silent: Duration::from_secs(5),
@@ -17,7 +17,7 @@ fn begins_anew(core: &mut Core, b_holds: &str) {
     assert_eq!(core.phase(), Phase::Stable);
 }
 
-/// Hears one number out of its turn: it was lost at first.
+/// Receives one number out of order: the message was lost at first.
 fn hear_late(core: &mut Core, lost: u64, text: &str) {
     let seq = std::mem::replace(&mut core.seq, lost - 1);
     core.hear("b", text);
@@ -86,7 +86,7 @@ fn a_done_that_comes_after_the_minute_is_taken() {
     );
 }
 
-/// Its offer is taken as any other: so it learns that it may let go.
+/// Its offer is taken as any other: so it learns that it may release.
 #[test]
 fn what_runs_here_already_is_taken_all_the_same() {
     let mut core = Core::alone(ON);
@@ -102,7 +102,8 @@ fn what_runs_here_already_is_taken_all_the_same() {
     assert!(core.said().contains(&"ask foreign done".to_owned()));
 }
 
-/// It was lost at first; the offer that followed is answered already. Simulator: seed 2304946.
+/// The message was lost at first; the offer that followed is answered already. Simulator: seed
+/// 2304946.
 #[test]
 fn an_earlier_offer_does_not_begin_the_standby_anew() {
     let mut core = Core::stable(ON);
@@ -116,7 +117,7 @@ fn an_earlier_offer_does_not_begin_the_standby_anew() {
     assert_eq!(core.said(), ["start b"]);
 }
 
-/// The first one was lost at first, and nothing else has been heard of its sender since.
+/// The first message was lost at first, and nothing else was received of its sender since.
 #[test]
 fn a_done_that_was_sent_before_the_offer_takes_nothing() {
     let mut core = Core::stable(ON);
@@ -129,7 +130,7 @@ fn a_done_that_was_sent_before_the_offer_takes_nothing() {
     assert_eq!(core.said(), ["start b"]);
 }
 
-/// The giver has taken the set back, and said so.
+/// The giver has taken the set back, and reported that.
 #[test]
 fn a_done_that_a_report_has_overtaken_takes_nothing() {
     let mut core = Core::stable(ON);
@@ -153,7 +154,7 @@ fn a_done_for_another_set_takes_nothing() {
     assert_eq!(core.said(), ["start b"]);
 }
 
-/// A legacy node puts on the wire first what it says last. Its scripts take their time.
+/// A legacy node sends first what it says last. Its scripts take long.
 #[test]
 fn a_legacy_giver_whose_report_comes_late_gives_all_the_same() {
     let mut core = Core::stable(ON);
@@ -168,7 +169,7 @@ fn a_legacy_giver_whose_report_comes_late_gives_all_the_same() {
     core.hear("b", "ask local done");
     core.finish();
     assert_eq!(core.state.rscstatus(), "all");
-    // One of an earlier standby shows nothing.
+    // A report of an earlier standby shows nothing.
     let mut core = Core::stable(ON);
     let standby = core.next_seq();
     core.hear("b", "ask local me");
@@ -178,8 +179,8 @@ fn a_legacy_giver_whose_report_comes_late_gives_all_the_same() {
     assert_eq!(core.state.rscstatus(), "local");
 }
 
-/// We began anew while a legacy node gave us our groups. It counts them as ours by now, and waits for our
-/// word for an hour.
+/// We began anew while a legacy node gave us our groups. It counts them as ours by now, and waits
+/// for our `done` for an hour.
 #[test]
 fn what_a_legacy_node_has_released_for_an_earlier_run_of_ours_is_taken() {
     let settled = |b_holds: &str| {
@@ -203,7 +204,7 @@ fn what_a_legacy_node_has_released_for_an_earlier_run_of_ours_is_taken() {
     let said = core.said();
     assert!(said.contains(&"ask foreign done".to_owned()), "{said:?}");
     assert_eq!(core.state.rscstatus(), "local");
-    // A taker that is late: it holds what it has taken.
+    // A late taker: it holds what it has taken.
     let mut core = settled("local");
     core.hear("b", "ask local done");
     core.hear("b", "resource local 1");

@@ -1,4 +1,4 @@
-//! A standby with a legacy node is open when our process ends: the next one goes on with it.
+//! A standby with a legacy node is open when our process ends: its successor goes on with it.
 
 use super::*;
 use crate::resources::left_open::{OpenStandby, Part};
@@ -9,12 +9,12 @@ fn key(word: &str) -> GroupKey {
     GroupKey::new(word)
 }
 
-/// Whether something was said.
+/// Whether `text` was sent.
 fn told(core: &mut Core, text: &str) -> bool {
     core.said().iter().any(|line| line == text)
 }
 
-/// What a successor of `before` begins with: `running` and `unfinished` stand in the same file.
+/// The start of a successor of `before`: `running` and `unfinished` are in the same file.
 fn successor(before: &Core, running: &[&str], unfinished: &[&str]) -> Core {
     let mut core = Core::with(&settings(&["a", "b"], OFF));
     core.seq = before.seq;
@@ -27,7 +27,7 @@ fn successor(before: &Core, running: &[&str], unfinished: &[&str]) -> Core {
     core
 }
 
-/// It hears the other node, which calls itself settled in a standby too.
+/// The successor receives the other node, which reports in a standby too that it is settled.
 fn heard(core: &mut Core, holds: &str) {
     core.status("b", NodeStatus::Init, NodeStatus::Active);
     core.input(ResourceInput::CommUp);
@@ -39,7 +39,7 @@ fn part(core: &Core) -> Option<Part> {
     core.state.open_standby().map(|open| open.part)
 }
 
-/// We have given `local` of ours as far as `me` and `other`.
+/// We have offered our `local`, and the other node has sent `other`.
 fn giving() -> Core {
     let mut core = Core::stable(OFF);
     core.standby(HoldingSet::LOCAL);
@@ -48,7 +48,7 @@ fn giving() -> Core {
     core
 }
 
-/// `b` has offered its own, and we have said that we can take it.
+/// `b` has offered its own, and we have sent that we can take it.
 fn ready() -> Core {
     let mut core = Core::stable(OFF);
     core.hear("b", "ask local me");
@@ -69,12 +69,12 @@ fn a_taker_that_began_anew_in_its_start_says_that_it_is_done() {
     let mut before = ready();
     before.hear("b", "ask local done");
     assert_eq!(part(&before), Some(Part::Takes));
-    // Killed in the start, or before its first order.
+    // Killed during the start, or before its first order.
     for (running, unfinished) in [(&["a", "b"][..], &["b"][..]), (&["a"], &[])] {
         let mut core = successor(&before, running, unfinished);
         core.input(ResourceInput::Tick);
         assert_eq!(core.said(), ["start b"]);
-        // Done before anybody hears it.
+        // Done before any node receives it.
         core.finish();
         assert_eq!(core.said(), [""; 0]);
         heard(&mut core, "none");
@@ -222,7 +222,7 @@ fn a_standby_that_is_over_on_the_other_side_ends() {
     }
 }
 
-/// What the giver said while nobody listened is lost for good: a person has to hear of it soon.
+/// What the giver sent while no process received is lost for good: the log must tell that soon.
 #[test]
 fn a_giver_whose_word_is_lost_is_not_waited_for_long() {
     for comm_up in [false, true] {
@@ -241,7 +241,7 @@ fn a_giver_whose_word_is_lost_is_not_waited_for_long() {
     }
 }
 
-/// One of our nodes ends its half when it sees the new run: there is nothing to go on with.
+/// A Systole node ends its half when it sees the new run: nothing is left to go on with.
 #[test]
 fn nothing_is_kept_beside_one_of_ours() {
     let mut core = giving();
@@ -252,7 +252,8 @@ fn nothing_is_kept_beside_one_of_ours() {
     assert!(!core.state.standby.is_continued());
 }
 
-/// Nobody hears the successor yet, and the giver is done meanwhile. Lab: random trouble, seed 1795926816732.
+/// No node receives the successor yet, and the giver is done meanwhile. Lab: random trouble, seed
+/// 1795926816732.
 #[test]
 fn what_the_giver_says_before_communication_is_up_counts() {
     for before in [ready(), awaiting()] {
@@ -278,8 +279,8 @@ fn what_the_giver_says_before_communication_is_up_counts() {
     assert!(!told(&mut core, "start b"));
 }
 
-/// A successor that yields in the standby releases everything, and the standby with it: its new run has none to
-/// wait for.
+/// A successor that yields in the standby releases everything, and the standby ends with it: its
+/// new run has none to wait for.
 #[test]
 fn a_new_run_does_not_wait_for_a_standby_that_a_release_has_ended() {
     for before in [ready(), awaiting()] {

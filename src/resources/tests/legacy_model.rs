@@ -30,8 +30,8 @@ fn with_another_up_it_asks() {
     assert_eq!(core.said(), ["hook ip-request-resp", "start a"]);
 }
 
-/// Quick at the start, we were active before the other's first status came: it ran the group, and
-/// so did we.
+/// This node starts fast and was active before the other's first status came: the other ran the
+/// group, and so did we.
 #[test]
 fn a_peer_without_a_status_word_yet_is_asked() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -73,8 +73,8 @@ fn a_group_is_handed_over_only_when_it_is_stopped() {
     );
 }
 
-/// A legacy owner that counted us as not active when it came back asks nobody: it answers itself, as it
-/// does when it is alone. In the lab this made two owners.
+/// A legacy owner that counted us as not active when it came back asks no node: it answers itself,
+/// as it does when it is alone. In the lab this made two owners.
 #[test]
 fn an_owner_that_answers_itself_gets_its_group() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -97,8 +97,8 @@ fn an_owner_that_answers_itself_gets_its_group() {
     );
 }
 
-/// What a node says about a group that is ours by haresources, or that does not run here, stops nothing,
-/// and no word of a node that counts as dead does.
+/// A message of a node about a group that is ours by haresources, or that does not run here, stops
+/// nothing; nor does any message of a node that counts as dead.
 #[test]
 fn an_answer_to_itself_stops_only_the_group_of_that_owner() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -118,7 +118,7 @@ fn an_answer_to_itself_stops_only_the_group_of_that_owner() {
     );
 }
 
-/// With reports of what runs where, the same words are said at each start: they mean nothing.
+/// Where nodes report what runs where, the same messages are sent at each start: they mean nothing.
 #[test]
 fn an_answer_to_itself_means_nothing_beside_reports() {
     let mut core = Core::with(&settings(&["a", "b"], AutoFailback::Off));
@@ -135,8 +135,8 @@ fn an_answer_to_itself_means_nothing_beside_reports() {
     );
 }
 
-/// The addresses go at once, and a start that is under way begins no further script: the owner starts it
-/// now.
+/// The addresses are removed at once, and a start that is under way begins no further script: the
+/// owner starts the group now.
 #[test]
 fn an_owner_that_answers_itself_stops_a_start_under_way() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -160,8 +160,8 @@ fn an_owner_that_answers_itself_stops_a_start_under_way() {
     );
 }
 
-/// Two groups of each node, of which the first of `b` is being started when `b` lives again and then is
-/// gone for good.
+/// Two groups of each node, of which the first of `b` is being started when `b` lives again and
+/// then is gone for good.
 #[test]
 fn a_takeover_that_was_cut_short_is_begun_again() {
     let mut settings = settings(&["a", "b"], LEGACY);
@@ -188,7 +188,7 @@ fn a_takeover_that_was_cut_short_is_begun_again() {
     }
 }
 
-/// It does not hear us, so no request reaches it, and it serves our groups.
+/// It does not receive us, so no request reaches it, and it serves our groups.
 #[test]
 fn whoever_is_declared_dead_yields() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -205,7 +205,7 @@ fn whoever_is_declared_dead_yields() {
     assert_eq!(core.state.held_groups().count(), 0);
 }
 
-/// Nothing of us was received since the successor began, and the other serves our group.
+/// Nothing of us was received since the successor began, and the other node serves our group.
 #[test]
 fn a_successor_whose_predecessor_was_declared_dead_yields() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -228,7 +228,8 @@ fn a_successor_whose_predecessor_was_declared_dead_yields() {
     assert_eq!(core.state.held_groups().count(), 0);
 }
 
-/// A legacy owner asks once. What we let go beside it is offered to it, because it does not ask again.
+/// A legacy owner asks once. What we release beside it is offered to it, because it does not ask
+/// again.
 #[test]
 fn a_release_of_everything_gives_a_legacy_owner_its_groups() {
     for ours in [false, true] {
@@ -250,7 +251,7 @@ fn a_release_of_everything_gives_a_legacy_owner_its_groups() {
     }
 }
 
-/// The owner's only request, or its answer to itself, fell into the time in which no process listened.
+/// The owner's only request, or its answer to itself, came while no process received anything.
 #[test]
 fn a_successor_gives_a_legacy_owner_what_runs_on_here() {
     for ours in [false, true] {
@@ -266,8 +267,8 @@ fn a_successor_gives_a_legacy_owner_what_runs_on_here() {
     }
 }
 
-/// The node that is being taken over comes back in the middle. No report will ever say what it runs,
-/// so no pause ends in a start: the owner asks. Simulator: seed 218 with isolation.
+/// The node that is being taken over comes back in the middle. No report will ever tell what it
+/// runs, so no pause ends in a start: the owner asks. Simulator: seed 218 with isolation.
 #[test]
 fn what_is_not_yet_taken_when_the_node_returns_is_asked_for() {
     let mut settings = settings(&["a", "b"], LEGACY);
@@ -387,7 +388,7 @@ fn asking() -> Core {
     core
 }
 
-/// An answer of `b`, sent after it heard our request `heard`.
+/// An answer of `b`, sent after it received our request `heard`.
 fn answer(core: &mut Core, weown: &str, heard: Option<&str>) {
     let mut message = Message::new("ip-request-resp")
         .with(field::DEST, "a")
@@ -404,8 +405,9 @@ fn answer(core: &mut Core, weown: &str, heard: Option<&str>) {
     });
 }
 
-/// `b` said no to an earlier run of ours, which released it; then it took the group, and its answer,
-/// lost at first, came when the next run of ours had asked. Simulator: seed 1400418.
+/// `b` declined a request of an earlier run of ours, which released the group. Then it took the
+/// group, and its answer, lost at first, came when the next run of ours had asked. Simulator: seed
+/// 1400418.
 #[test]
 fn an_answer_to_an_earlier_request_grants_nothing() {
     for heard in [None, Some("0.0"), Some("0.9"), Some("nonsense")] {
@@ -459,8 +461,9 @@ fn a_legacy_node_is_told_nothing_it_does_not_know() {
     assert_eq!(core.heard_last, None);
 }
 
-/// A node that is being stopped waits for a script in hand, and asks for nothing. Whoever was not heard may run
-/// the rest as well: it goes at once. Simulator: legacy-failback, seed 3000040.
+/// A node that is being stopped waits for a script in hand, and asks for nothing. A node that was
+/// not received may run the rest as well: the addresses are removed at once. Simulator:
+/// legacy-failback, seed 3000040.
 #[test]
 fn a_stop_does_not_wait_beside_a_node_that_was_not_heard() {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
@@ -485,8 +488,8 @@ fn a_stop_does_not_wait_beside_a_node_that_was_not_heard() {
     );
 }
 
-/// `a` began anew in place with both groups running; the script of `b` has an order of before in hand. It is
-/// stopped, and asks for nothing any more.
+/// `a` restarted in place with both groups running; the script of `b` carries out an order of the
+/// earlier process. `a` is being stopped, and asks for nothing any more.
 fn successor_with_a_script_in_hand() -> Core {
     let mut core = Core::with(&settings(&["a", "b"], LEGACY));
     core.state
@@ -504,9 +507,9 @@ fn releases_at_once(core: &mut Core) {
     }
 }
 
-/// The other node took our groups while we did not run, and began anew in place as well: it comes by `init`
-/// and `up`, and never was dead to us. It asks for its own groups only. Simulator: legacy-failback, seed
-/// 90001209.
+/// The other node took our groups while we did not run, and restarted in place as well: it comes by
+/// `init` and `up`, and we never declared it dead. It asks only for its own groups. Simulator:
+/// legacy-failback, seed 90001209.
 #[test]
 fn a_stop_does_not_wait_beside_a_node_that_goes_on_with_what_it_took() {
     let mut core = successor_with_a_script_in_hand();
@@ -526,7 +529,8 @@ fn a_stop_does_not_wait_beside_a_node_that_goes_on_with_what_it_took() {
     releases_at_once(&mut core);
 }
 
-/// It answered every request and is active all along, and does not receive us any more: it declares us dead.
+/// It answered every request and is active all along, and does not receive us any more: it declares
+/// us dead.
 #[test]
 fn a_stop_does_not_wait_beside_a_node_that_takes_ours() {
     let mut core = successor_with_a_script_in_hand();
@@ -541,8 +545,8 @@ fn a_stop_does_not_wait_beside_a_node_that_takes_ours() {
     releases_at_once(&mut core);
 }
 
-/// The release goes on for as long as the script of `b2` takes, and the other node is back meanwhile: it serves what
-/// is stopped here already.
+/// The release goes on for as long as the script of `b2` takes, and the other node is back
+/// meanwhile: it serves what is stopped here already.
 #[test]
 fn a_release_lets_the_other_node_have_what_is_stopped() {
     let mut settings = settings(&["a", "b"], LEGACY);
@@ -598,7 +602,7 @@ fn a_stop_before_communication_is_up_does_not_wait_after_that() {
     releases_at_once(&mut core);
 }
 
-/// The same, and our request is not answered when the stop comes: nobody would repeat it.
+/// The same, and our request is not answered when the stop is requested: it would not be repeated.
 #[test]
 fn a_stop_does_not_wait_behind_a_request_without_an_answer() {
     let mut core = successor_with_a_script_in_hand();
@@ -609,7 +613,7 @@ fn a_stop_does_not_wait_behind_a_request_without_an_answer() {
     releases_at_once(&mut core);
 }
 
-/// With an answer it waits for the script in hand, as legacy does.
+/// With an answer the stop waits for the script in hand, as legacy does.
 #[test]
 fn a_stop_waits_for_scripts_when_the_other_node_runs_nothing_of_ours() {
     let mut core = successor_with_a_script_in_hand();

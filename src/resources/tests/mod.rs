@@ -1,5 +1,5 @@
-//! One resource core, fed by hand. Group `a` belongs to node `a`, which the core is; group `b` to
-//! node `b`.
+//! One resource core with inputs from the test. Group `a` belongs to node `a`, which the core is;
+//! group `b` to node `b`.
 
 mod apart;
 mod behind_scripts;
@@ -82,13 +82,13 @@ pub(super) struct Core {
     /// Number of our own last message.
     pub(super) own_seq: u64,
     said: Vec<String>,
-    /// What our last full report said of the other's questions.
+    /// What our last full report tells about the other node's questions.
     pub(super) heard_last: Option<String>,
-    /// The same of our last word in a standby.
+    /// The same of our last message in a standby.
     pub(super) heard_last_of_standby: Option<String>,
     /// Weights in the full reports.
     weighed: Vec<String>,
-    /// What membership was told last.
+    /// The last weight given to membership.
     pub(super) weight: Weight,
     pub(super) complaints: Vec<String>,
     pub(super) decided: Vec<String>,
@@ -112,7 +112,7 @@ impl Core {
         }
     }
 
-    /// `node` is one of ours, with no special abilities, or a legacy node.
+    /// `node` is a Systole node without special abilities, or a legacy node.
     pub(super) fn is_ours(&mut self, node: &str, ours: bool) {
         let peer = self.state.other.known(&name(node));
         peer.understands_in_new_run(ours.then_some(""));
@@ -156,8 +156,8 @@ impl Core {
         }
     }
 
-    /// Whenever a node is settled and has nothing to do: what runs is held, and what is held runs, or
-    /// its failure is known.
+    /// Whenever a node is settled and has no work: what runs is held, and what is held runs, or its
+    /// failure is known.
     fn just_what_is_held_runs(&self) {
         let state = &self.state;
         let quiet = state.nice()
@@ -407,7 +407,7 @@ impl Core {
         std::mem::take(&mut self.said)
     }
 
-    /// The reports among what was said, and the weights that were in them, since the last call.
+    /// The reports among the messages, and the weights in them, since the last call.
     pub(super) fn reports(&mut self) -> (Vec<String>, Vec<String>) {
         let mut said = self.said();
         said.retain(|line| line.starts_with("resource"));

@@ -238,8 +238,8 @@ impl Pair {
     }
 }
 
-/// Everything is given away while the taker begins anew, and the stops take long. Then nobody holds
-/// anything, and each asks the other when the question of the other is on its way.
+/// Everything is given away while the taker begins anew, and the stops take long. Then no node
+/// holds anything, and each asks while the question of the other is on its way.
 #[test]
 fn two_that_own_nothing_do_not_ask_each_other_for_ever() {
     let mut pair = Pair::new(200);
@@ -295,7 +295,8 @@ fn a_done_of_an_earlier_standby_leaves_one_owner_of_each() {
     );
 }
 
-/// More groups than a message names by their keys start on neither node. Each is given away once.
+/// The start of more groups than a message names by their keys fails on both nodes. Each is given
+/// away once.
 #[test]
 fn many_groups_that_start_nowhere_do_not_go_to_and_fro() {
     let broken = |n| format!("broken-filesystem-and-service-{n}");
@@ -309,7 +310,7 @@ fn many_groups_that_start_nowhere_do_not_go_to_and_fro() {
     assert!(lines(" me") <= 2 && healthy <= 4, "{:#?}", pair.log);
 }
 
-/// The numbers behind it were too many to be asked for.
+/// Too many numbers after it were missing to be asked for.
 fn words_lost(pair: &mut Pair, at: usize) {
     let node = name(NAMES[1 - at]);
     pair.input(
@@ -327,7 +328,7 @@ fn a_done_of_the_giver_that_is_lost_for_good_is_said_again() {
     pair.run(5_000);
     pair.log.clear();
     words_lost(&mut pair, 1);
-    // The answer is lost as well: it is asked on.
+    // The answer is lost as well: the question is repeated.
     pair.lose(1, "ask local done");
     pair.run(5_000);
     words_lost(&mut pair, 1);
@@ -352,7 +353,8 @@ fn a_done_of_the_taker_that_is_lost_for_good_is_seen_in_its_report() {
     assert_eq!(states, ["none", "all"], "{:#?}", pair.log);
 }
 
-/// It asks while it starts what it was given: it hears the same once more, and nothing of it.
+/// The taker asks while it starts what it was given: it receives the same once more, and ignores
+/// it.
 #[test]
 fn a_done_that_is_said_again_while_it_is_obeyed_changes_nothing() {
     let mut pair = Pair::new(200);

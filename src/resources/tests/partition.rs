@@ -1,11 +1,11 @@
-//! Two nodes that gave each other up and hear each other again.
+//! Two nodes that declared each other dead and receive each other again.
 
 use super::*;
 use crate::protocol::partition::YIELD;
 
 const ON: AutoFailback = AutoFailback::On;
 
-/// Settled beside a node that knows the rule.
+/// Settled beside a node that resolves a split brain.
 fn pair() -> Core {
     let mut core = Core::with(&settings(&["a", "b"], ON));
     core.event(ResourceEvent::NodeStatusChanged {
@@ -49,7 +49,8 @@ fn returns(core: &mut Core) {
     lives(core);
 }
 
-/// A legacy node is executed anew while it is cut off: it goes on holding its own, and yields to nobody.
+/// A legacy node restarts in place while it is cut off: it goes on holding its own, and never
+/// yields.
 #[test]
 fn what_a_legacy_owner_kept_through_its_restart_is_released() {
     let mut core = Core::alone(ON);
@@ -63,14 +64,14 @@ fn what_a_legacy_owner_kept_through_its_restart_is_released() {
     core.finish();
     core.wait(60_000);
     assert_eq!(core.state.rscstatus(), "local");
-    // Another haresources there may give the same word another sense: nobody was dead.
+    // With another haresources there the same word may mean other groups: no node was dead.
     let mut core = Core::alone(ON);
     core.returns("b");
     core.hear("b", "resource none 1");
     core.said();
     core.hear("b", "resource local 1");
     assert!(!core.said().contains(&"stop b".to_owned()));
-    // One that begins with nothing gets its own in peace.
+    // A node that begins with nothing gets its own groups without a conflict.
     let mut core = Core::alone(ON);
     core.returns("b");
     core.hear("b", "starting");
@@ -80,8 +81,8 @@ fn what_a_legacy_owner_kept_through_its_restart_is_released() {
     assert!(!said.contains(&"drop addresses".to_owned()), "{said:?}");
 }
 
-/// A legacy owner is heard again in the middle of a standby that gives us our own: it names its own only
-/// when that is over.
+/// A legacy owner is received again in the middle of a standby that gives us our own: it reports
+/// its own only when that is over.
 #[test]
 fn what_a_legacy_owner_kept_is_released_behind_a_standby() {
     let mut core = Core::alone(ON);
@@ -222,7 +223,8 @@ fn nothing_is_moved_while_it_is_open_who_keeps() {
     assert!(!said.iter().any(|line| line.starts_with("ask")), "{said:?}");
 }
 
-/// It started alone, because it does not hear us, and found our addresses taken: by us.
+/// It started alone, because it does not receive us, and found that another host has our addresses:
+/// this node.
 #[test]
 fn one_that_claims_everything_and_runs_nothing_changes_nothing() {
     let mut core = alone();
@@ -248,8 +250,9 @@ fn one_that_claims_everything_and_runs_nothing_changes_nothing() {
     assert_eq!(core.state.held_groups().count(), 2);
 }
 
-/// It was asked what it holds, since words of it were lost, and holds us for unsettled until we report. We keep
-/// everything; the report comes all the same, else it would be in transition for good.
+/// It was asked what it holds, because messages of it were lost, and takes us for unsettled until
+/// we report. We keep everything; the report is sent all the same, else it would be in transition
+/// for ever.
 #[test]
 fn one_that_was_asked_and_claims_what_it_does_not_run_gets_a_report() {
     for (runs, keeps) in [("0.0", true), ("0.1", false)] {
@@ -276,7 +279,7 @@ fn one_that_was_asked_and_claims_what_it_does_not_run_gets_a_report() {
     }
 }
 
-/// Alone from the start, and somebody else has the addresses of `count` of our two groups.
+/// Alone from the start, and another host has the addresses of `count` of our two groups.
 fn refused(count: usize) -> Core {
     let mut core = Core::with(&settings(&["a", "b"], ON));
     core.event(ResourceEvent::NodeDead {
@@ -296,7 +299,8 @@ fn refused(count: usize) -> Core {
     core
 }
 
-/// By duty, so that no newcomer takes what another host has; with a weight that tells the truth.
+/// They are held as a duty, so that no other node that starts takes what another host has; the
+/// weight tells what really runs.
 #[test]
 fn a_node_whose_starts_were_all_refused_claims_them_and_says_that_it_runs_none() {
     let mut core = refused(2);
@@ -312,7 +316,7 @@ fn a_node_whose_starts_were_all_refused_claims_them_and_says_that_it_runs_none()
         Some("0.0"),
         "{weights:?}"
     );
-    // Nobody has it any more.
+    // No host has it any more.
     core.wait(11_000);
     core.finish();
     core.wait(10_000);
@@ -326,7 +330,8 @@ fn a_node_whose_starts_were_all_refused_claims_them_and_says_that_it_runs_none()
     assert_eq!(core.state.rscstatus(), "all");
 }
 
-/// `b` is up again after our starts were refused, and settled. Whether we ask it to take its groups.
+/// `b` is up again after our starts were refused, and settled. Returns whether we ask it to take
+/// its groups.
 fn fails_back_what_was_refused(words: &str) -> (Core, bool) {
     let mut core = refused(2);
     core.event(ResourceEvent::NodeRestarted {
@@ -358,7 +363,7 @@ fn asks(said: Vec<String>) -> bool {
 fn what_was_refused_is_not_failed_back_before_it_runs() {
     let (mut core, asked) = fails_back_what_was_refused(YIELD);
     assert!(!asked);
-    // Nobody else has the addresses any more.
+    // No other host has the addresses any more.
     core.wait(10_000);
     core.finish();
     core.wait(10_000);
@@ -367,7 +372,8 @@ fn what_was_refused_is_not_failed_back_before_it_runs() {
     assert!(asks(core.said()));
 }
 
-/// It may be the other host, with an address that it left behind and never removes by itself.
+/// The owner may be the other host, with an address that it left behind and never removes by
+/// itself.
 #[test]
 fn what_was_refused_goes_back_to_a_legacy_owner() {
     assert!(fails_back_what_was_refused("").1);
@@ -379,7 +385,7 @@ fn what_was_not_refused_is_held() {
     assert!(["local", "foreign"].contains(&core.state.rscstatus()));
 }
 
-/// Neither knew the other's run: only the reports show it.
+/// Neither node knew the other's run: only the reports show it.
 #[test]
 fn two_that_both_report_everything_use_the_same_rule() {
     for (weight, we_yield) in [("0.2", false), ("5.2", true), ("1.0", false)] {
@@ -477,7 +483,8 @@ fn what_is_left_of_a_standby_waits_as_a_takeover_does() {
     assert!(core.said().contains(&"start b2".to_owned()));
 }
 
-/// It has begun anew, and says that it runs nothing a moment before it says that it is settled.
+/// It has begun anew, and reports that it runs nothing a moment before it reports that it is
+/// settled.
 #[test]
 fn who_has_let_go_is_not_expected_to_yield() {
     let mut core = died_in_a_standby();
@@ -527,7 +534,8 @@ fn a_node_without_the_rule_that_says_it_fenced_us_is_believed() {
     assert_eq!(core.said(), [""; 0], "it did not succeed");
 }
 
-/// We ran everything, the groups of `b` too, let go because `b` was heard again, and have stopped.
+/// We ran everything, the groups of `b` too, released because `b` was received again, and have
+/// stopped.
 fn let_go_for_nothing() -> Core {
     let mut core = Core::alone(AutoFailback::Off);
     core.event(ResourceEvent::ReturnedAfterPartition {
@@ -540,7 +548,8 @@ fn let_go_for_nothing() -> Core {
     core
 }
 
-/// It was not heard, but heard us and took nothing: its groups, which ran here, do not stay down.
+/// It was not received, but received us and took nothing: its groups, which ran here, must not stay
+/// down.
 #[test]
 fn what_was_let_go_for_a_node_that_runs_nothing_is_taken_again_at_once() {
     let mut core = let_go_for_nothing();
@@ -596,7 +605,7 @@ fn a_start_in_hand_stands_only_until_everything_is_given_up() {
     assert!(core.said().contains(&"stop a".to_owned()), "as every group");
 }
 
-/// Its end is waited for, as legacy does.
+/// The stop waits for its end, as legacy does.
 #[test]
 fn a_start_in_hand_outlives_the_wish_to_stop() {
     let mut core = Core::starting(ON);
@@ -608,7 +617,7 @@ fn a_start_in_hand_outlives_the_wish_to_stop() {
     assert!(!core.state.start_stands(Some(order)), "it is done");
 }
 
-/// Our own run began while nothing of it arrived: no word of ours ever said that it was dead.
+/// Our own run began while nothing of the other node arrived: we never declared it dead.
 #[test]
 fn what_a_legacy_owner_ran_all_along_is_released() {
     let mut core = Core::alone(ON);
@@ -624,7 +633,7 @@ fn what_a_legacy_owner_ran_all_along_is_released() {
     assert_eq!(core.state.rscstatus(), "local");
 }
 
-/// It has taken ours, and does not hear that we began anew.
+/// It has taken ours, and does not receive that we began anew.
 #[test]
 fn a_legacy_node_that_declared_us_dead_is_waited_for() {
     let mut core = Core::stable(ON);

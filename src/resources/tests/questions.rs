@@ -1,4 +1,4 @@
-//! What is an answer, between nodes whose reports say what they answer.
+//! Which reports are answers, between nodes whose reports name the question that they answer.
 
 use super::*;
 use crate::protocol::partition::YIELD;
@@ -18,7 +18,7 @@ fn asking() -> Core {
     core
 }
 
-/// A full report of `b`, sent after it heard our message `heard`.
+/// A full report of `b`, sent after it received our message `heard`.
 fn report(core: &mut Core, holds: &str, stable: &str, heard: Option<&str>) {
     let mut message = Message::new("resource")
         .with(field::RSC_HOLD, holds)
@@ -51,8 +51,8 @@ fn settled() -> Core {
     core
 }
 
-/// `b` sent it in answer to an earlier run of ours, took our group since, and the report was lost at
-/// first.
+/// `b` sent it in answer to an earlier run of ours, took our group since, and the report was lost
+/// at first.
 #[test]
 fn a_report_from_before_our_run_agrees_to_nothing() {
     for heard in [None, Some("0.0"), Some("0.9"), Some("nonsense")] {
@@ -74,7 +74,7 @@ fn what_it_claims_counts_all_the_same() {
     assert!(!core.said().contains(&"start a".to_owned()));
 }
 
-/// It never hears us: patience ends as beside any other.
+/// It never receives us: the wait ends as beside any other node.
 #[test]
 fn it_is_asked_until_the_patience_ends() {
     let mut core = asking();
@@ -110,7 +110,7 @@ fn nothing_is_taken_on_an_old_word() {
     assert!(core.said().contains(&"start b".to_owned()));
 }
 
-/// `b` runs nothing, and is asked about it; and the question.
+/// `b` runs nothing, and is asked about it. Returns the question too.
 fn orphan_asked() -> (Core, String) {
     let mut core = settled();
     let before = newest(&core);
@@ -134,7 +134,7 @@ fn of_two_that_ask_at_once_neither_takes_anything() {
     assert!(core.said().contains(&"starting".to_owned()));
 }
 
-/// Whoever heard the question waits for a word of ours.
+/// A node that received the question waits for a report of ours.
 #[test]
 fn a_question_that_is_withdrawn_ends_with_a_report() {
     let (mut core, asked) = orphan_asked();
@@ -211,8 +211,8 @@ fn a_taker_names_the_offer_that_it_answers() {
     assert_eq!(core.heard_last_of_standby.take(), Some(offer));
 }
 
-/// The words of a standby with our earlier process are heard once more: the groups may have gone back since.
-/// Simulator: revived, seed 5000483.
+/// The messages of a standby with our earlier process are received once more: the groups may have
+/// gone back since. Simulator: revived, seed 5000483.
 #[test]
 fn an_offer_from_before_our_run_is_not_taken() {
     let word = |core: &mut Core, info: &str, seq: &str| {

@@ -4,8 +4,8 @@ use super::*;
 
 const ON: AutoFailback = AutoFailback::On;
 
-/// A legacy node gives a set, and starts it again behind our back. Both claim it, and only one of us runs
-/// it: the claim goes, so that nothing is contested.
+/// A legacy node gives a set, and starts it again without a report. Both claim it, and only one
+/// node runs it: we drop the claim, so that nothing is contested.
 #[test]
 fn what_a_legacy_node_claims_and_the_network_shows_with_it_is_left_to_it() {
     let mut core = Core::starting(ON);
@@ -34,7 +34,7 @@ fn what_a_legacy_node_claims_and_the_network_shows_with_it_is_left_to_it() {
     assert_eq!(core.state.held_groups().count(), 1);
 }
 
-/// The node that had the address dies: nobody runs the group until we do.
+/// The node that had the address dies: no node runs the group until we do.
 #[test]
 fn a_refused_group_is_started_when_the_other_node_dies() {
     let mut core = Core::stable(ON);

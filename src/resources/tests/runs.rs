@@ -24,7 +24,7 @@ fn restarts(core: &mut Core) {
     core.status("b", NodeStatus::Up, NodeStatus::Active);
 }
 
-/// `a` came to us by a change of haresources, a legacy node ran it and has just stopped it for us.
+/// `a` is ours by a change of haresources; a legacy node ran it and has just stopped it for us.
 #[test]
 fn what_a_legacy_node_gives_us_needs_no_person_who_confirms_it() {
     let mut core = Core::with(&settings(&["a", "b"], OFF));
@@ -43,7 +43,8 @@ fn what_a_legacy_node_gives_us_needs_no_person_who_confirms_it() {
     assert_eq!(running(&core), ["a"], "{:?}", core.said());
 }
 
-/// Haresources was changed beside a legacy node: it holds its own by the same word, and ours is to go home.
+/// Haresources was changed beside a legacy node, which reports with the same word that it holds its
+/// own groups; the foreign group is to go back.
 #[test]
 fn what_is_a_legacy_nodes_by_now_is_offered_although_it_holds_its_own() {
     let mut core = Core::with(&settings(&["a", "b"], ON));
@@ -59,7 +60,8 @@ fn what_is_a_legacy_nodes_by_now_is_offered_although_it_holds_its_own() {
     assert!(said.contains(&"ask foreign me".to_owned()), "{said:?}");
 }
 
-/// A node of ours whose file differed is followed by a legacy one, which says nothing of its file.
+/// A Systole node whose file differed is followed by a legacy one, which tells nothing about its
+/// file.
 #[test]
 fn how_the_files_differ_is_forgotten_with_the_run_that_said_so() {
     let mut core = Core::stable(OFF);
@@ -92,7 +94,7 @@ fn a_legacy_node_in_the_place_of_one_of_ours_is_treated_as_such() {
     }
 }
 
-/// `b` goes by `auto_failback legacy`, has asked for its group, and dies before it has started it.
+/// `b` uses `auto_failback legacy`, has asked for its group, and dies before it has started it.
 #[test]
 fn what_was_given_by_its_key_is_ours_again_when_the_node_is_gone() {
     for leaves in [false, true] {
@@ -112,8 +114,8 @@ fn what_was_given_by_its_key_is_ours_again_when_the_node_is_gone() {
     }
 }
 
-/// Its next run may start it with or without a question: as long as it does not report, nothing is
-/// started beside it. When it does, it is our duty as before.
+/// Its next run may start the group with or without a question: as long as it does not report,
+/// nothing is started beside it. When it reports, the group is our duty as before.
 #[test]
 fn what_was_given_by_its_key_waits_for_the_word_of_the_nodes_next_run() {
     let given = || {
@@ -135,7 +137,7 @@ fn what_was_given_by_its_key_waits_for_the_word_of_the_nodes_next_run() {
     core.wait(2_000);
     core.finish();
     assert_eq!(running(&core), ["a", "b"]);
-    // It goes by another model now.
+    // It uses another model now.
     let mut core = given();
     core.hear("b", "starting");
     core.hear("b", "resource none 1");
@@ -144,7 +146,8 @@ fn what_was_given_by_its_key_waits_for_the_word_of_the_nodes_next_run() {
     assert_eq!(running(&core), ["a", "b"]);
 }
 
-/// We began anew and the other was not active yet, or did not report: nobody is left to agree with.
+/// We began anew and the other node was not active yet, or did not report: no node is left to agree
+/// with.
 #[test]
 fn a_start_in_which_the_other_node_dies_comes_to_its_end() {
     // Everything runs here already.
@@ -172,7 +175,8 @@ fn a_start_in_which_the_other_node_dies_comes_to_its_end() {
     assert_eq!(running(&core), ["a", "b"]);
 }
 
-/// The word that we are being stopped was lost in one direction: the other waits for us to begin anew.
+/// Our message that we are being stopped was lost in one direction: the other node waits for us to
+/// begin anew.
 #[test]
 fn a_node_that_is_being_stopped_says_so_each_time_that_it_is_given_up() {
     let mut core = Core::with(&settings(&["a", "b"], OFF));
@@ -205,7 +209,8 @@ fn a_node_that_is_being_stopped_says_so_each_time_that_it_is_given_up() {
     assert_eq!(gives_up(&mut core), [""; 0], "it has said `shutdone`");
 }
 
-/// We are not heard; what we have taken again because nobody serves fails at first.
+/// We are not received; the start of what we have taken again, because no node serves it, fails at
+/// first.
 #[test]
 fn what_nobody_serves_is_tried_again() {
     let mut core = Core::with(&settings(&["a", "b"], OFF));
@@ -231,7 +236,7 @@ fn what_nobody_serves_is_tried_again() {
     core.fail_start();
     core.finish();
     assert_eq!(starts(&beats(&mut core, 20, 0)), 0, "not at once");
-    // It is about to start it.
+    // The other node is about to start it.
     assert_eq!(starts(&beats(&mut core, 20, 1)), 0);
     assert_eq!(starts(&beats(&mut core, 5, 0)), 0);
     let mut core = Core::with(&settings(&["a", "b"], OFF));
@@ -266,7 +271,7 @@ fn runs_what_belongs_to_a_legacy_node() -> Core {
     core
 }
 
-/// It takes its own at its start unless somebody says that it holds them.
+/// It takes its own at its start unless a node reports that it holds them.
 #[test]
 fn what_is_left_to_a_legacy_owner_is_let_go_when_that_starts() {
     let mut core = runs_what_belongs_to_a_legacy_node();
@@ -290,7 +295,7 @@ fn what_is_left_to_a_legacy_owner_that_goes_on_runs_on() {
     assert_eq!(running(&core), ["a", "b"]);
 }
 
-/// It answers nothing: its start goes on when it is told what we hold.
+/// It answers nothing: its start goes on when it receives what we hold.
 #[test]
 fn a_legacy_owner_that_does_not_answer_is_answered_in_the_end() {
     let mut core = runs_what_belongs_to_a_legacy_node();

@@ -169,7 +169,8 @@ fn a_stop_that_hangs_is_never_cut_off() {
     assert_eq!(core.said(), ["stop b", "shutdone"]);
 }
 
-/// Without reports a node that is being stopped asks for nothing that the other has taken meanwhile.
+/// Without reports a node that is being stopped asks for nothing that the other has taken
+/// meanwhile.
 #[test]
 fn a_stop_does_not_wait_beside_a_node_that_was_not_heard() {
     let mut core = Core::with(&settings(&["a", "b"], AutoFailback::Legacy));

@@ -217,7 +217,8 @@ fn an_offer_is_forgotten_when_the_giver_has_given_up() {
     assert_eq!(core.said(), ["resource local 1 req_our_resources()"]);
 }
 
-/// The taker's script takes longer than an hour: the giver waits for one of our nodes as long as it lives.
+/// The taker's script takes longer than an hour: the giver waits for a Systole node as long as it
+/// lives.
 #[test]
 fn a_taker_of_ours_may_take_longer_than_the_giver_waits_for_a_legacy_one() {
     let given = |ours: bool| {
@@ -246,7 +247,7 @@ fn a_taker_of_ours_may_take_longer_than_the_giver_waits_for_a_legacy_one() {
     assert_eq!(core.state.rscstatus(), "none");
 }
 
-/// The taker says that it is settled, and that it does not run them: nobody waits for it any longer.
+/// The taker reports that it is settled, and that it does not run them: the giver waits no longer.
 #[test]
 fn a_taker_of_ours_that_is_settled_without_them_is_not_waited_for() {
     let mut core = Core::stable(ON);
@@ -260,8 +261,9 @@ fn a_taker_of_ours_that_is_settled_without_them_is_not_waited_for() {
     assert_eq!(core.state.rscstatus(), "none");
 }
 
-/// Its question made it unsettled to us, and its offer came before its next report. Refused, the group would
-/// wait a minute for the next offer. Simulator: single, seed 7200380.
+/// Its question made it count as unsettled here, and its offer came before its next report. If the
+/// offer were refused, the group would wait a minute for the next one. Simulator: single, seed
+/// 7200380.
 #[test]
 fn an_offer_waits_for_the_report_that_is_on_its_way() {
     for ours in [true, false] {
@@ -275,7 +277,7 @@ fn an_offer_waits_for_the_report_that_is_on_its_way() {
         let taken = core.said().contains(&"ask local other".to_owned());
         assert_eq!(taken, ours);
     }
-    // It does not come.
+    // The report does not come.
     let mut core = Core::stable(ON);
     core.is_ours("b", true);
     core.hear("b", "starting");
@@ -285,8 +287,8 @@ fn an_offer_waits_for_the_report_that_is_on_its_way() {
     assert!(!core.said().contains(&"ask local other".to_owned()));
 }
 
-/// Asked in the middle of its start, a taker of ours does not say that it is settled without the groups: the
-/// giver would take them back.
+/// A Systole taker that is asked during its start does not report that it is settled without the
+/// groups: the giver would take them back.
 #[test]
 fn a_taker_says_that_it_is_at_work_to_a_giver_of_ours() {
     for ours in [true, false] {
@@ -304,8 +306,9 @@ fn a_taker_says_that_it_is_at_work_to_a_giver_of_ours() {
     }
 }
 
-/// It is being stopped, and a script of what it was given is in hand when the giver dies: it runs them until
-/// the stop, and must not say that it holds nothing. Simulator: isolation, seed 12003927.
+/// It is being stopped, and a script of what it was given is in hand when the giver dies: it runs
+/// them until the stop, and must not report that it holds nothing. Simulator: isolation, seed
+/// 12003927.
 #[test]
 fn a_stopping_taker_holds_what_it_takes_when_the_giver_dies() {
     let mut core = Core::stable(ON);
@@ -325,8 +328,9 @@ fn a_stopping_taker_holds_what_it_takes_when_the_giver_dies() {
     assert!(!reports.is_empty());
 }
 
-/// A legacy taker stands still in our release, holds us for dead when it goes on, and takes the groups: its
-/// standby has ended by that, and no word follows ours. Simulator: mixed, seed 13300082.
+/// A legacy taker is suspended during our release, declares us dead when it goes on, and takes the
+/// groups: its standby has ended by that, and no message follows ours. Simulator: mixed, seed
+/// 13300082.
 #[test]
 fn a_taker_that_held_the_giver_for_dead_is_not_waited_for() {
     let mut core = Core::stable(ON);
@@ -337,7 +341,7 @@ fn a_taker_that_held_the_giver_for_dead_is_not_waited_for() {
     core.said();
     core.wait(5_000);
     assert_eq!(core.state.rscstatus(), "none");
-    // A taker that says nothing yet is waited for.
+    // A taker that has not reported yet is waited for.
     let mut core = Core::stable(ON);
     core.standby(HoldingSet::LOCAL);
     core.hear("b", "ask local other");

@@ -1,10 +1,10 @@
-//! Single messages of nodes that count as dead, and what is left of a node that was dead before.
+//! Single messages of nodes that count as dead, and what remains of a node that was dead before.
 
 use super::*;
 
 const ON: AutoFailback = AutoFailback::On;
 
-/// Membership tells no restart of a node that was never heard before.
+/// Membership reports no restart of a node that was never received before.
 #[test]
 fn a_node_that_came_after_its_groups_were_taken_is_taken_over_again() {
     let mut core = Core::with(&settings(&["a", "b"], ON));
@@ -17,7 +17,7 @@ fn a_node_that_came_after_its_groups_were_taken_is_taken_over_again() {
     });
     core.input(ResourceInput::CommUp);
     core.finish();
-    // Never heard before: membership tells no restart, only the change of its status.
+    // Never received before: membership reports no restart, only the change of its status.
     core.status("b", NodeStatus::Dead, NodeStatus::Up);
     core.status("b", NodeStatus::Up, NodeStatus::Active);
     core.hear("b", "starting");

@@ -142,7 +142,7 @@ fn failed_start_moves_the_right_set_once_then_tries_again_here() {
     core.finish();
     core.hear("b", "ask local done");
     core.hear("b", "resource all 1");
-    // It fails there as well and comes back: now it stays and is tried again.
+    // Its start fails there as well and it comes back: now it stays and is tried again.
     core.hear("b", "ask foreign me");
     core.hear("b", "resource local 0 standby");
     core.hear("b", "ask foreign done");

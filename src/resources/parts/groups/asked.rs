@@ -10,22 +10,22 @@ use crate::protocol::question::Position;
 
 use super::GroupTable;
 
-/// Pause before an unanswered request is repeated. Legacy asks once and then never again.
+/// Pause before an unanswered request is repeated. Legacy asks only once.
 const REPEAT: Duration = Duration::from_secs(10);
 
-/// What has come of a request for a group.
+/// The state of a request for a group.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// When it is repeated.
+    /// When the request is repeated.
     at: Monotonic,
-    /// The newest; `None`: it is on its way out.
+    /// Position of the newest request; `None`: it is being sent.
     position: Option<Position>,
-    /// Who has said that it does not run it.
+    /// Nodes that have answered that they do not run it.
     declined: BTreeSet<NodeName>,
 }
 
 impl GroupTable {
-    /// A request for it goes out.
+    /// A request for the group is sent.
     pub(in crate::resources) fn ask(&mut self, key: &GroupKey, now: Monotonic) {
         if let Some(row) = self.rows.get_mut(key) {
             row.asked = Some(Asked {
@@ -36,7 +36,7 @@ impl GroupTable {
         }
     }
 
-    /// It was sent, and stands there.
+    /// The request was sent, and has this position.
     pub(in crate::resources) fn request_sent(&mut self, key: &GroupKey, position: Position) {
         if let Some(asked) = self.asked_mut(key) {
             asked.position = Some(position);
@@ -47,19 +47,21 @@ impl GroupTable {
         self.rows.get_mut(key)?.asked.as_mut()
     }
 
-    /// Whether a request for it is open.
+    /// Whether a request for the group is open.
     pub(in crate::resources) fn is_asked(&self, key: &GroupKey) -> bool {
         self.rows.get(key).is_some_and(|row| row.asked.is_some())
     }
 
-    /// Whether an answer to what was `heard` of us answers the newest request.
+    /// Whether an answer, sent after its sender received our request `heard`, answers the newest
+    /// request.
     pub(in crate::resources) fn answers_request(&self, key: &GroupKey, heard: Position) -> bool {
         let asked = self.rows.get(key).and_then(|row| row.asked.as_ref());
         let newest = asked.and_then(|asked| asked.position);
         newest.is_some_and(|newest| heard >= newest)
     }
 
-    /// A node does not run it. Whether `all` whose word counts have said so by now.
+    /// A node answers that it does not run the group. Returns whether all nodes of `all` have
+    /// answered that by now.
     pub(in crate::resources) fn declined<'a>(
         &mut self,
         key: &GroupKey,
@@ -79,7 +81,7 @@ impl GroupTable {
         }
     }
 
-    /// All are.
+    /// All requests are over.
     pub(in crate::resources) fn forget_all_asked(&mut self) {
         for row in self.rows.values_mut() {
             row.asked = None;
@@ -92,7 +94,7 @@ impl GroupTable {
         asked.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Those of which the request is to be repeated by now.
+    /// Groups whose request is to be repeated by now.
     pub(in crate::resources) fn to_be_asked(&self, now: Monotonic) -> Vec<GroupKey> {
         let mut keys = self.all_asked();
         keys.retain(|key| self.asked_at(key).is_some_and(|at| at <= now));
@@ -103,7 +105,7 @@ impl GroupTable {
         Some(self.rows.get(key)?.asked.as_ref()?.at)
     }
 
-    /// When the first is repeated.
+    /// When the first request is repeated.
     pub(in crate::resources) fn asked_deadline(&self) -> Option<Monotonic> {
         let asked = self.rows.values().filter_map(|row| row.asked.as_ref());
         asked.map(|asked| asked.at).min()

@@ -1,4 +1,4 @@
-//! What runs, as far as the actors of the groups have told, and the jobs that start and stop it.
+//! Which groups run, as far as their actors have reported, and the jobs that start and stop them.
 
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
@@ -9,12 +9,13 @@ use crate::resources::parts::work::{Order, Purpose};
 use super::GroupTable;
 
 impl GroupTable {
-    /// Whether the group runs as far as its actor has told, a start or stop in flight included.
+    /// Whether the group runs as far as its actor has reported, or a start or stop of it is in
+    /// flight.
     pub(in crate::resources) fn runs(&self, key: &GroupKey) -> bool {
         self.rows.get(key).is_some_and(|row| row.runs) || self.work.is_busy_with(key)
     }
 
-    /// Whether the group runs, a start in flight included, or its start is still to come.
+    /// Whether the group runs, its start is in flight, or its start is still to come.
     pub(in crate::resources) fn takes(&self, key: &GroupKey) -> bool {
         self.runs(key) || self.work.is_to_start(key)
     }
@@ -36,7 +37,7 @@ impl GroupTable {
         self.rows.keys().filter(|key| self.takes(key))
     }
 
-    /// The groups that run by the last word of their actors, by their keys.
+    /// The groups that run by the last report of their actors, by their keys.
     pub(in crate::resources) fn that_run(&self) -> impl Iterator<Item = &GroupKey> {
         let run = self.rows.iter().filter(|(_, row)| row.runs);
         run.map(|(key, _)| key)
@@ -47,7 +48,7 @@ impl GroupTable {
         self.order.iter().filter(|key| self.runs(key))
     }
 
-    /// How many those are.
+    /// The number of groups that may run.
     pub(in crate::resources) fn number_running(&self) -> u32 {
         u32::try_from(self.that_may_run().count()).unwrap_or(u32::MAX)
     }
@@ -95,7 +96,8 @@ impl GroupTable {
         self.work.cancel(which);
     }
 
-    /// Begins no further step of the jobs that `which` names. `false`: there are none that have one left.
+    /// Begins no further step of the jobs that `which` names. `false`: none of them has a step
+    /// left.
     pub(in crate::resources) fn hold(&mut self, which: impl Fn(&Purpose) -> bool) -> bool {
         self.work.hold(which)
     }
@@ -110,8 +112,8 @@ impl GroupTable {
         self.work.withdraw_starts(key);
     }
 
-    /// Drops the steps not yet begun of the jobs that `which` names: each ends with what is in flight.
-    /// `false`: there are none.
+    /// Drops the steps not yet begun of the jobs that `which` names: each job ends with its step in
+    /// flight. `false`: there are none.
     pub(in crate::resources) fn withdraw_steps(
         &mut self,
         which: impl Fn(&Purpose) -> bool,
@@ -150,7 +152,7 @@ impl GroupTable {
         self.work.any_finished()
     }
 
-    /// An order has ended. `false`: there is no such order, the outcome counts for nothing.
+    /// An order has ended. `false`: there is no such order, and the outcome is ignored.
     pub(in crate::resources) fn ended(
         &mut self,
         order: OrderId,

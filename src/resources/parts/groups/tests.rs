@@ -11,7 +11,7 @@ fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
-/// As `node1` sees it.
+/// The table as `node1` sees it.
 fn table_of(lines: &[(&str, &str)]) -> GroupTable {
     let group = |(owner, word): &(&str, &str)| ResourceGroup {
         key: key(word),
@@ -22,13 +22,13 @@ fn table_of(lines: &[(&str, &str)]) -> GroupTable {
     GroupTable::new(&name("node1"), &groups, &[key("ip")].into())
 }
 
-/// All of them are its own.
+/// A table in which `node1` owns every group.
 fn table(keys: &[&str]) -> GroupTable {
     let lines: Vec<(&str, &str)> = keys.iter().map(|key| ("node1", *key)).collect();
     table_of(&lines)
 }
 
-/// The groups of both nodes, by their keys not in the order of the file.
+/// The groups of both nodes; the order of their keys is not the order of the file.
 fn both() -> GroupTable {
     table_of(&[
         ("node2", "z"),
@@ -83,7 +83,7 @@ fn a_stop_waits_for_the_start_in_progress() {
     assert_eq!(stop.what, GroupOrder::Stop);
 }
 
-/// Its first group is still being started, which can take an hour: the others are stopped meanwhile.
+/// The start of the first group takes up to an hour: the others are stopped meanwhile.
 #[test]
 fn a_release_does_not_wait_behind_a_group_that_is_busy() {
     let mut groups = table(&["a", "b", "c"]);
@@ -108,7 +108,7 @@ fn a_release_does_not_wait_behind_a_group_that_is_busy() {
     assert_eq!(groups.next_finished(), Some(Purpose::ReleaseAll));
 }
 
-/// The order of the file is kept where groups are started: one may need the one before it.
+/// Groups are started in the order of the file: one may need the group before it.
 #[test]
 fn a_start_waits_for_the_one_before_it() {
     let mut groups = table(&["a", "b"]);
@@ -163,7 +163,7 @@ fn nothing_follows_a_failed_stop() {
     assert!(groups.at_work());
 }
 
-/// What follows a job that lost its starts follows at once; a stop is given as ever.
+/// A job that loses its starts is done at once; a stop is ordered as before.
 #[test]
 fn no_start_is_begun_any_more_after_a_refusal() {
     let keys = ["a", "b"].map(GroupKey::new);
@@ -233,7 +233,7 @@ fn only_what_did_not_start_is_passed_on_with_its_half() {
         groups.given_up(&key(word), at(5));
     }
     assert!(groups.is_passed_on(&key("a")) && !groups.is_passed_on(&key("z")));
-    // Its next failure is one after it was passed on.
+    // The next failure of the group is the first after it was passed on.
     groups.did_not_start(&key("a"), false, at(9));
     assert_eq!(groups.in_trouble(at(100)), [(key("a"), false)]);
 }

@@ -1,5 +1,5 @@
-//! Groups that are held and do not run here: when each is tried again, and which are given away for that.
-//! What follows from a failure is in [`Trouble`].
+//! Groups that are held and do not run here: when each is tried again, and which are given away for
+//! that. [`Trouble`] says what follows from a failure.
 
 use std::collections::BTreeSet;
 
@@ -11,25 +11,25 @@ use crate::resources::parts::trouble::{MAY_HAVE_FAILED_THERE, Trouble};
 use super::GroupTable;
 
 impl GroupTable {
-    /// Why it does not run here, as far as that is known.
+    /// Why the group does not run here, as far as that is known.
     pub(in crate::resources) fn trouble(&self, key: &GroupKey) -> Option<&Trouble> {
         self.rows.get(key)?.trouble.as_ref()
     }
 
-    /// What was wrong with it does not matter any more. Whether something was.
+    /// Forgets the trouble of a group. Returns whether there was any.
     pub(in crate::resources) fn forget_trouble(&mut self, key: &GroupKey) -> bool {
         let row = self.rows.get_mut(key);
         row.is_some_and(|row| row.trouble.take().is_some())
     }
 
-    /// The same of all groups.
+    /// The same for all groups.
     pub(in crate::resources) fn forget_all_trouble(&mut self) {
         for row in self.rows.values_mut() {
             row.trouble = None;
         }
     }
 
-    /// It has started. Whether another host had its address before.
+    /// The group has started. Returns whether another host had its address before.
     pub(in crate::resources) fn started(&mut self, key: &GroupKey) -> bool {
         let Some(row) = self.rows.get_mut(key) else {
             return false;
@@ -41,7 +41,8 @@ impl GroupTable {
         before.is_some_and(|trouble| trouble.is_address_taken())
     }
 
-    /// It did not start. `returns`: the node that gives it to us runs it again as soon as it can.
+    /// The start of the group failed. `returns`: the node that gives it to us runs it again as soon
+    /// as it can.
     pub(in crate::resources) fn did_not_start(
         &mut self,
         key: &GroupKey,
@@ -54,12 +55,13 @@ impl GroupTable {
         }
     }
 
-    /// Another host has its address.
+    /// Another host has the address of the group.
     pub(in crate::resources) fn address_is_taken(&mut self, key: &GroupKey, now: Monotonic) {
         self.set_trouble(key, Trouble::address_taken(now));
     }
 
-    /// It is held and does not run, nobody knows why: tried here as soon as that may be.
+    /// The group is held and does not run for an unknown reason: it is tried here as soon as
+    /// possible.
     pub(in crate::resources) fn start_when_settled(&mut self, key: &GroupKey, now: Monotonic) {
         self.set_trouble(key, Trouble::unclear(now));
     }
@@ -76,7 +78,7 @@ impl GroupTable {
             .filter_map(|row| row.trouble.as_mut())
     }
 
-    /// Nothing is done about it before then.
+    /// Nothing is done about the group before `at`.
     pub(in crate::resources) fn waits_until(&mut self, key: &GroupKey, at: Monotonic) {
         let row = self.rows.get_mut(key);
         if let Some(trouble) = row.and_then(|row| row.trouble.as_mut()) {
@@ -84,25 +86,27 @@ impl GroupTable {
         }
     }
 
-    /// The other node is gone, and whatever it had: what was refused for that is tried at once.
+    /// The other node is gone, and so are its addresses: groups that were refused for that are
+    /// tried at once.
     pub(in crate::resources) fn addresses_are_free(&mut self, now: Monotonic) {
         self.troubles()
             .for_each(|trouble| trouble.address_is_free(now));
     }
 
-    /// What was due and could not be tried here, because the other node had not reported, may be tried.
+    /// Groups that were due and could not be tried here, because the other node had not reported,
+    /// may be tried now.
     pub(in crate::resources) fn the_moment_is_good(&mut self, now: Monotonic) {
         self.troubles()
             .for_each(|trouble| trouble.moment_is_good(now));
     }
 
-    /// The other node is settled: what does not start here can be offered to it.
+    /// The other node is settled: groups whose start failed here can be offered to it.
     pub(in crate::resources) fn somebody_can_take(&mut self, now: Monotonic) {
         self.troubles()
             .for_each(|trouble| trouble.somebody_can_take(now));
     }
 
-    /// Those about which something is to be done by now, by their keys, and whether each may move.
+    /// Groups about which something is to be done by now, by their keys, and whether each may move.
     pub(in crate::resources) fn in_trouble(&self, now: Monotonic) -> Vec<(GroupKey, bool)> {
         let due = |(key, row): (&GroupKey, &super::Row)| {
             let trouble = row.trouble.filter(|trouble| trouble.at() <= now)?;
@@ -111,7 +115,7 @@ impl GroupTable {
         self.rows.iter().filter_map(due).collect()
     }
 
-    /// When something is to be done about the first of them.
+    /// When something is to be done about the first group.
     pub(in crate::resources) fn trouble_deadline(&self) -> Option<Monotonic> {
         let troubles = self.rows.values().filter_map(|row| row.trouble);
         troubles.map(|trouble| trouble.at()).min()
@@ -123,7 +127,7 @@ impl GroupTable {
         !self.runs(key) && trouble.is_none_or(|trouble| trouble.at() <= now)
     }
 
-    /// Whether another host has its address.
+    /// Whether another host has the address of the group.
     pub(in crate::resources) fn has_address_taken(&self, key: &GroupKey) -> bool {
         self.trouble(key).is_some_and(Trouble::is_address_taken)
     }
@@ -162,7 +166,7 @@ impl GroupTable {
             .fold(HoldingSet::NONE, HoldingSet::with)
     }
 
-    /// It goes to the other node. What did not start here is passed on for that.
+    /// The group goes to the other node. If its start failed here, it counts as passed on for that.
     pub(in crate::resources) fn given_up(&mut self, key: &GroupKey, now: Monotonic) {
         if let Some(row) = self.rows.get_mut(key)
             && row.trouble.take().is_some()
@@ -171,24 +175,26 @@ impl GroupTable {
         }
     }
 
-    /// Whether it did not start here, or at the giver of a standby, and was given on for that. Until it runs
-    /// here, or is given to us by a node that does not say so.
+    /// Whether the start of the group failed here, or at the giver of a standby, and it was passed
+    /// on for that. It counts until the group runs here, or is given to us by a node that reports
+    /// no failure.
     pub(in crate::resources) fn is_passed_on(&self, key: &GroupKey) -> bool {
         let row = self.rows.get(key);
         row.is_some_and(|row| row.passed_on.is_some())
     }
 
-    /// They come to us for another reason than a failure there, or what failed there may start by now: each
-    /// may be given away again.
+    /// The groups come to us for another reason than a failure there, or what failed there may
+    /// start by now: each may be given away again.
     pub(in crate::resources) fn forget_passed_on(&mut self) {
         for row in self.rows.values_mut() {
             row.passed_on = None;
         }
     }
 
-    /// The other node gives `set`. `failed`: what it says that failed there is not given back when it fails
-    /// here as well. All else of the set ran there, whatever became of it here an earlier time; or, of a
-    /// legacy node that gives it `for_a_failure`, may have failed where we have passed it on to.
+    /// The other node gives `set`. Groups that `failed` names are not given back when their start
+    /// fails here as well. All other groups of the set ran there, whatever happened to them here
+    /// before; or, if a legacy node gives them `for_a_failure`, they may have failed there after we
+    /// passed them on.
     pub(in crate::resources) fn given_to_us(
         &mut self,
         set: HoldingSet,

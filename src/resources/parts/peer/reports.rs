@@ -1,4 +1,4 @@
-//! Its questions, reports and offers, and how long it is asked for its report.
+//! The questions, reports and offers of a node, and how long it is asked for its report.
 //! Spec: docs/protocol/resources.md, 4 and 5.2.
 
 use crate::protocol::field;
@@ -8,36 +8,37 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::peer::Peer;
 
-/// How its report stands to what we knew.
+/// How a report relates to what we knew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) struct Heard {
-    /// It is the first full one of its run, or none such has come yet.
+    /// It is the first full report of its run, or no full one has come yet.
     pub(in crate::resources) first: bool,
-    /// It is full, and was asked for: it did not come by itself, or words were lost.
+    /// It is full and answers a question: it did not come unasked, or messages were lost.
     pub(in crate::resources) asked: bool,
-    /// We saw its sender begin, and it is a full member by now.
+    /// We saw its sender begin, and the sender is a full member by now.
     pub(in crate::resources) fresh: bool,
 }
 
-/// What came of asking a node again.
+/// The result of asking a node again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Patience {
     /// Its report is expected soon.
     Waits,
-    /// It was asked for long enough: this is the first time that it does not report. People are to know.
+    /// The node was asked for long enough: for the first time it counts as one that does not
+    /// report. That is to be logged.
     Ended,
-    /// The same, and that was said before.
+    /// The same, and that was logged before.
     Over,
 }
 
 impl Peer {
-    /// Whether a report is older than one that came before.
+    /// Whether a report is older than one that was received before.
     pub(in crate::resources) fn has_said_more_than(&self, report: Position) -> bool {
         report < self.newest.report
     }
 
-    /// A report came. `knows_us`: it was sent after its sender heard this run of ours. `stale`: it was not, and
-    /// that matters.
+    /// A report was received. `knows_us`: it was sent after its sender received this run of ours.
+    /// `stale`: it was not, and that matters.
     pub(in crate::resources) fn reports(
         &mut self,
         report: &Message,
@@ -51,10 +52,10 @@ impl Peer {
         let exchange = &mut self.exchange;
         self.newest.report = at;
         exchange.unsettled = full && stable == Some("0") && info.is_none();
-        // A legacy node that is asked while it stops everything answers without the word.
+        // A legacy node that is asked while it stops everything answers without that word.
         let goes_on = self.run.leaving && stable != Some("1");
         self.run.leaving = info == Some("shutdown") || goes_on;
-        // Whoever heard our `starting` holds us for unsettled until we report.
+        // A node that received our `starting` takes us for unsettled until we report.
         let waits = !exchange.reported && exchange.asked > 0;
         let lost = full && std::mem::take(&mut exchange.lost);
         let first = !exchange.reported;
@@ -69,7 +70,7 @@ impl Peer {
         }
     }
 
-    /// What a report says that it holds.
+    /// Records what a report says that the node holds.
     pub(in crate::resources) fn holds_now(&mut self, set: HoldingSet, full: bool, stale: bool) {
         let says = &mut self.says;
         says.holds = says.holds.updated(set, full);
@@ -80,7 +81,7 @@ impl Peer {
         };
     }
 
-    /// Messages of it were lost for good. `false`: it has left, and is not asked.
+    /// Messages of the node were lost for good. `false`: it has left, and is not asked.
     pub(in crate::resources) const fn words_lost(&mut self) -> bool {
         if self.run.left {
             return false;
@@ -92,12 +93,13 @@ impl Peer {
         true
     }
 
-    /// It is asked for the first time, or once more from the beginning.
+    /// The node is asked for the first time, or again from the beginning.
     pub(in crate::resources) const fn is_asked(&mut self) {
         self.exchange.asked = 1;
     }
 
-    /// Whether our `starting` was not repeated for it yet, and its report has not come. Then it is now.
+    /// Whether our `starting` was not repeated for it yet, and its report has not come. If so, it
+    /// counts as repeated now.
     pub(in crate::resources) const fn is_asked_first(&mut self) -> bool {
         let first = !self.exchange.reported && self.exchange.asked == 0;
         if first {
@@ -106,7 +108,7 @@ impl Peer {
         first
     }
 
-    /// A full member whose report is missing.
+    /// Whether it is a full member whose report is missing.
     pub(in crate::resources) fn owes_a_report(&self) -> bool {
         let told = self.exchange.reported && !self.exchange.lost && !self.hands.must_report();
         !told && !self.run.left && self.is_active()
@@ -117,7 +119,8 @@ impl Peer {
         self.exchange.asked > 0
     }
 
-    /// It is asked again. `most`: so often before it counts as one that does not report.
+    /// The node is asked again. `most`: after so many questions it counts as one that does not
+    /// report.
     pub(in crate::resources) const fn asked_again(&mut self, most: u8) -> Patience {
         let exchange = &mut self.exchange;
         let patient = exchange.asked < most;
@@ -131,23 +134,24 @@ impl Peer {
         }
     }
 
-    /// It has said that it started what it was given: its report is expected. Spec: docs/protocol/resources.md, 7.4.
+    /// The node has sent that it started what it was given: its report is expected. Spec:
+    /// docs/protocol/resources.md, 7.4.
     pub(in crate::resources) const fn has_started(&mut self, set: HoldingSet, done: Position) {
         self.hands.started(set, done);
         self.exchange.asked = 0;
     }
 
-    /// A full report of its present run came after our `starting`.
+    /// Whether a full report of its present run came after our `starting`.
     pub(in crate::resources) const fn has_reported(&self) -> bool {
         self.exchange.reported
     }
 
-    /// It said in its last report that it is not settled.
+    /// Whether its last report said that it is not settled.
     pub(in crate::resources) const fn is_unsettled(&self) -> bool {
         self.exchange.unsettled
     }
 
-    /// What its reports said last that it holds.
+    /// What its last report says that it holds.
     pub(in crate::resources) const fn holds(&self) -> HoldingSet {
         self.says.holds
     }
@@ -157,17 +161,17 @@ impl Peer {
         self.says.claims
     }
 
-    /// It takes these, or may, and does not hear our next run for a while.
+    /// It takes this set, or may, and does not receive our next run for a while.
     pub(in crate::resources) const fn may_claim(&mut self, set: HoldingSet) {
         self.says.claims = self.says.claims.with(set);
     }
 
-    /// Where its newest report stands.
+    /// The position of its newest report.
     pub(in crate::resources) const fn newest_report(&self) -> Position {
         self.newest.report
     }
 
-    /// It asks.
+    /// It asks what we hold.
     pub(in crate::resources) fn asks(&mut self, at: Position) {
         self.newest.question = self.newest.question.max(Some(at));
     }
@@ -177,8 +181,9 @@ impl Peer {
         self.newest.request = self.newest.request.max(Some(at));
     }
 
-    /// It offers something in a standby. `false`: it has offered something else since, or we began anew since and
-    /// it knows that: its offer has ended with our earlier run, whose words may still be on their way.
+    /// It offers a set in a standby. `false`: it has offered something else since, or we began anew
+    /// since and it knows that: its offer has ended with our earlier run, whose messages may still
+    /// be on their way.
     pub(in crate::resources) fn offers(&mut self, at: Position) -> bool {
         if Some(at) < self.exchange.knows_us_since {
             return false;

@@ -1,8 +1,10 @@
-//! Every state of a standby, and everything that can happen in it: what is done then. Decides, and does nothing.
+//! The table of every state of a standby and every input: it says what is done then. It decides,
+//! and changes nothing.
 //!
-//! What only the core knows it is asked as a [`Fact`], and only when the answer counts. Our own offer is not
-//! here: it is made when none is open, see `rules/requests.rs`. A release of everything is not here either: it
-//! ends every standby, in silence.
+//! Conditions that only the core can check are asked for as a [`Fact`], and only when the answer
+//! counts. Our own offer is not in the table: it is made when no standby is open, see
+//! `rules/requests.rs`. A release of everything is not in it either: it ends every standby without
+//! a message.
 
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
@@ -11,20 +13,20 @@ use crate::resources::holding::HoldingSet;
 
 use super::{Standby, Wish};
 
-/// What a word says.
+/// What a message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Says {
-    /// `me`: it offers.
+    /// `me`: the sender offers the set.
     Offer,
-    /// `other`: it can take what we offered.
+    /// `other`: the sender can take what we offered.
     Ready,
-    /// `done`: it has released or started everything.
+    /// `done`: the sender has released or started everything.
     Done,
     /// Nothing that belongs to a standby.
     Other,
 }
 
-/// A word of another node in a standby.
+/// A message of another node in a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) struct Word<'a> {
     from: &'a NodeName,
@@ -34,7 +36,8 @@ pub(in crate::resources) struct Word<'a> {
 }
 
 impl<'a> Word<'a> {
-    /// `info` is what it says: `me`, `other`, `done`, or anything. `set` is from the view of the giver.
+    /// `info` is its content: `me`, `other`, `done`, or anything. `set` is from the view of the
+    /// giver.
     pub(in crate::resources) const fn new(
         from: &'a NodeName,
         info: &'a str,
@@ -49,27 +52,27 @@ impl<'a> Word<'a> {
         }
     }
 
-    /// Who says it.
+    /// The sender.
     pub(in crate::resources) const fn from(&self) -> &'a NodeName {
         self.from
     }
 
-    /// As it is said.
+    /// The content as it was received.
     pub(in crate::resources) const fn info(&self) -> &'a str {
         self.info
     }
 
-    /// What it is about, from the view of the giver.
+    /// The set, from the view of the giver.
     pub(in crate::resources) const fn set(&self) -> HoldingSet {
         self.set
     }
 
-    /// All of it.
+    /// The whole message.
     pub(in crate::resources) const fn message(&self) -> &'a Message {
         self.message
     }
 
-    /// Where it stands among all words of its sender.
+    /// The position of the message among all messages of its sender.
     pub(in crate::resources) fn position(&self) -> Position {
         Position::of(self.message)
     }
@@ -84,69 +87,70 @@ impl<'a> Word<'a> {
     }
 }
 
-/// What can happen.
+/// An input of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Input<'a> {
-    /// The other node says something.
+    /// A message of the other node.
     Word(Word<'a>),
     /// A report of the giver says that it gives.
     Gives,
     /// Our groups are stopped.
     Stopped,
-    /// Its groups are started here.
+    /// The groups that we take are started.
     Started,
-    /// It has reported in full: it hears this process.
+    /// The other node has reported in full: it receives this process.
     Heard,
-    /// The same, and where that report stands.
+    /// The same, and the position of that report.
     Reports(&'a NodeName, Position),
-    /// It has reported a second ago that it holds what it was given.
+    /// The other node reported a second ago that it holds what it was given.
     TakenDue,
-    /// We have waited long enough.
+    /// The wait is over.
     Due,
-    /// It asks what we hold.
+    /// The other node asks what we hold.
     Asks(&'a NodeName),
-    /// Words of it are lost for good.
+    /// Messages of the other node are lost for good.
     WordsLost,
-    /// It is dead, has left, or we are cut off from it.
+    /// The other node is dead, has left, or we are isolated from it.
     Died,
-    /// It begins a new run.
+    /// The other node begins a new run.
     BeganAnew,
     /// Communication of this process is up.
     CommUp,
 }
 
-/// What the core is asked.
+/// A condition that the core is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Fact<'a> {
-    /// Our offer ends for one that crosses it.
+    /// Our offer is withdrawn for an offer that crosses it.
     OursGivesWay(Word<'a>),
     /// The giver that we have answered has given that offer up.
     StartsOver(Word<'a>),
-    /// A word of the taker is for our newest offer.
+    /// The message of the taker answers our newest offer.
     AnswersOurOffer(Word<'a>),
-    /// A `done` is that of the giver that we answered last.
+    /// The `done` comes from the giver that we answered last.
     FollowsItsOffer(Word<'a>),
-    /// One of our nodes has said it before.
+    /// A Systole node has sent it before.
     IsKnown(Word<'a>),
-    /// It may be that of a legacy giver that is not waited for.
+    /// It may come from a legacy giver for which no standby waits.
     MayBeLate(Word<'a>),
-    /// A script of an earlier standby has ended there.
+    /// A script of an earlier standby has ended on that node.
     EndsAnOlderStart(Word<'a>),
     /// It comes from the giver that we have answered.
     IsOfTheGiver(Word<'a>),
-    /// An earlier process began this standby, and nothing has come of it since.
+    /// An earlier process began this standby, and its state has not changed since.
     IsContinued,
-    /// Our own words in it are heard: it is of this process, or somebody has reported to it.
+    /// Our own messages in it are received: this process began it, or a node has reported to this
+    /// process.
     IsHeard,
     /// No job stops what we give.
     AllStopped,
     /// No job starts what we were given.
     AllStarted,
-    /// A report shows that what we gave is held there.
+    /// The report shows that the node holds what we gave.
     HoldsWhatWeGave(&'a NodeName, Position),
-    /// The taker is at it, and says when that ends.
+    /// The taker is still starting the groups, and reports when that ends.
     TakesStill,
-    /// It can tell a second `done` from the first.
+    /// The node can tell a second `done` from the first.
     TellsApart(&'a NodeName),
 }
 
@@ -155,66 +159,66 @@ pub(in crate::resources) enum Fact<'a> {
 pub(in crate::resources) enum Cell<'a> {
     /// Nothing.
     Nothing,
-    /// Nobody waits for it: logged.
+    /// Logs that no standby waits for the message.
     Unexpected(Word<'a>),
-    /// Another standby is open: logged.
+    /// Logs that another standby is open.
     Busy(Word<'a>),
-    /// Of an earlier standby.
+    /// Ignores a message of an earlier standby.
     Earlier(Word<'a>),
-    /// Heard before.
+    /// Ignores a message that was received before.
     Known(Word<'a>),
-    /// The offer is answered if nothing is in the way, or waits.
+    /// Answers the offer if nothing is in the way, or keeps it.
     Consider(Word<'a>),
-    /// Our offer is withdrawn for this one.
+    /// Withdraws our offer for this one.
     GiveWay(Word<'a>),
-    /// The offer is answered once more.
+    /// Answers the offer once more.
     AnswerAgain(Word<'a>),
-    /// Our groups are stopped.
+    /// Stops our groups.
     GiveUp(Word<'a>),
-    /// Its groups are started.
+    /// Starts the groups that we take.
     Take(Word<'a>),
-    /// The taker has them: it is over.
+    /// The taker has the groups: the standby is over.
     TakerIsDone(Word<'a>),
-    /// It is asked what it holds.
+    /// Asks the node what it holds.
     AskAfterDone(Word<'a>),
-    /// What it may have started beside us is offered to it, when we are at rest.
+    /// Offers the node what it may have started beside us, when we are at rest.
     NoteOlderStart(Word<'a>),
-    /// The giver has an hour for it.
+    /// Waits an hour for the giver.
     GiverGives,
-    /// `done`: the taker may start them.
+    /// Sends `done`: the taker may start the groups.
     SayReleased,
     /// The rest of an earlier release is stopped.
     RestIsStopped,
-    /// `done`, and a report: they are ours.
+    /// Sends `done` and a report: we hold the groups.
     SayTaken,
-    /// Its `done` has a second to come.
+    /// Waits a second for the taker's `done`.
     ExpectDone,
-    /// It is over without the word of the taker.
+    /// Ends the standby without the `done` of the taker.
     EndByReport,
-    /// We wait an hour more.
+    /// Waits an hour more.
     WaitOn,
-    /// Nobody answers our offer: it is withdrawn.
+    /// Our offer is not answered: withdraws it.
     NoAnswer(Wish),
-    /// Nobody says `done`: it is over.
+    /// The other node does not send `done`: ends the standby.
     NoDone,
-    /// `done` once more.
+    /// Sends `done` once more.
     SayReleasedAgain(&'a NodeName),
-    /// The giver has twenty seconds to show that it gives.
+    /// Waits twenty seconds for the giver to show that it gives.
     WaitShorter,
-    /// It has as long as if it were answered now.
+    /// Gives the giver as long as if it were answered now.
     WaitForGiver,
-    /// It is over.
+    /// Ends the standby.
     End,
-    /// It is over, and what we offered is offered again.
+    /// Ends the standby; what we offered is offered again.
     EndUnanswered(Wish),
-    /// It is over; what was given may run there.
+    /// Ends the standby; what was given may run on the other node.
     EndInDoubt,
-    /// It is over; what is being started is ours.
+    /// Ends the standby; we hold what is being started.
     EndHolding,
 }
 
 impl Standby {
-    /// What is done when `input` comes in this state.
+    /// What is done for `input` in this state.
     pub(in crate::resources) fn on<'a>(
         &self,
         input: Input<'a>,
@@ -229,7 +233,7 @@ impl Standby {
 
             (Giving { .. }, Input::Stopped) if is(Fact::IsHeard) => Cell::SayReleased,
             (Giving { .. }, Input::Stopped) => Cell::Nothing,
-            // The taker went away meanwhile, or an earlier process began to release it.
+            // The taker has gone meanwhile, or an earlier process began to release it.
             (_, Input::Stopped) => Cell::RestIsStopped,
             (Taking { .. }, Input::Started) if is(Fact::IsHeard) => Cell::SayTaken,
             (Giving { .. }, Input::Heard)
@@ -251,18 +255,18 @@ impl Standby {
                 Cell::SayReleasedAgain(from)
             }
 
-            // Our own scripts take their time; the other waits or dies.
+            // Our own scripts may take as long as they need; the other node waits or dies.
             (Giving { .. } | Taking { .. }, Input::Due) => Cell::WaitOn,
             (Given { .. }, Input::Due) if is(Fact::TakesStill) => Cell::WaitOn,
             (Given { .. } | Accepted { .. }, Input::Due) => Cell::NoDone,
             (Offered { wish, .. }, Input::Due) => Cell::NoAnswer(*wish),
 
             (Given { .. }, Input::Died) => Cell::EndInDoubt,
-            // It has released them. When it begins anew, nobody else runs them.
+            // The giver has released them. When it begins anew, no other node runs them.
             (Taking { .. }, Input::Died | Input::BeganAnew) => Cell::EndHolding,
             (Offered { wish, .. }, Input::BeganAnew) => Cell::EndUnanswered(*wish),
             (Offered { .. } | Giving { .. } | Accepted { .. }, Input::Died) => Cell::End,
-            // The stops go on; the newcomer sees in our reports what is not released yet.
+            // The stops go on; our reports tell the new run what is not released yet.
             (Giving { .. } | Given { .. } | Accepted { .. }, Input::BeganAnew) => Cell::End,
 
             (Accepted { .. }, Input::CommUp) if is(Fact::IsContinued) => Cell::WaitForGiver,
@@ -308,11 +312,11 @@ impl Standby {
                 Cell::TakerIsDone(word)
             }
             (Given { .. }, Says::Done) => Cell::Earlier(word),
-            // Idle: it took longer than we waited for it, and waits for us now.
+            // Idle: the giver took longer than we waited for it, and waits for us now.
             (Accepted { .. } | Idle { .. }, Says::Done) if is(Fact::FollowsItsOffer(word)) => {
                 Cell::Take(word)
             }
-            // It says so again because we asked for something else.
+            // The node repeats it because we asked for something else.
             (Taking { .. } | Idle { .. }, Says::Done) if is(Fact::IsKnown(word)) => {
                 Cell::Known(word)
             }

@@ -8,7 +8,8 @@ fn node(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
-/// State, its number, what is in other hands, in its hands at an end, what is taken, whether groups move.
+/// State, its number, what is in other hands, what is in the other node's hands at an end, what is
+/// taken, whether groups move.
 #[test]
 fn what_each_state_says() {
     let (set, sent, answered) = (HoldingSet::LOCAL, None, None);

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Monotonic;
 use crate::protocol::field::kind;
 
-/// Every input in every state. Of a cell with conditions the first that holds counts.
+/// Every input in every state. Of a cell with conditions, the first condition that holds counts.
 const TABLE: &str = "\
 `me`
   Idle: Consider
@@ -202,7 +202,7 @@ fn inputs<'a>(from: &'a NodeName, message: &'a Message) -> [Input<'a>; 16] {
     ]
 }
 
-/// Without what it carries.
+/// The name without its data.
 fn name(of: &impl std::fmt::Debug) -> String {
     let text = format!("{of:?}");
     text.split('(').next().unwrap().to_owned()
@@ -215,8 +215,8 @@ fn name_of_input(input: &Input<'_>) -> String {
     }
 }
 
-/// All that can follow, with what has to hold for it. `held`: the answers that are given first; all others are
-/// no. What is asked behind them is answered yes in turn.
+/// All possible results, with the conditions for each. `held`: the answers that are given first;
+/// all others are no. Each further condition is answered yes in turn.
 fn cells(state: &Standby, input: Input<'_>, held: &[bool]) -> Vec<String> {
     let mut asked = Vec::new();
     let cell = state.on(input, |fact| {
@@ -243,7 +243,8 @@ fn cells(state: &Standby, input: Input<'_>, held: &[bool]) -> Vec<String> {
     found
 }
 
-/// What is left when a condition of several holds in part is what is left when none holds.
+/// A result that is the same when some of several conditions hold and when none holds is listed
+/// once.
 fn without_repetition(cells: Vec<String>) -> String {
     let last = cells.last().cloned().unwrap_or_default();
     let rest = last.strip_prefix("else ").unwrap_or(&last).to_owned();
@@ -267,7 +268,7 @@ fn every_input_in_every_state() {
     assert_eq!(table, TABLE);
 }
 
-/// No word of another node, and no time, ends a standby in which our own scripts still run.
+/// No message of another node, and no time, ends a standby in which our own scripts still run.
 #[test]
 fn only_the_end_of_the_other_node_ends_work_of_ours() {
     let (from, message) = (node(), Message::new(kind::ASK_RESOURCES));
@@ -276,7 +277,7 @@ fn only_the_end_of_the_other_node_ends_work_of_ours() {
         for input in inputs(&from, &message) {
             let gone = matches!(input, Input::Died | Input::BeganAnew);
             let ended = cells(standby, input, &[]).iter().any(ends);
-            // What was given away is the other node's work.
+            // What was given away is in the hands of the other node.
             assert!(
                 *state == "Given" || ended == gone,
                 "{state} {}",
