@@ -1,14 +1,16 @@
-//! What a dead daemon left running is stopped where nothing can send heartbeats any more: by the
-//! guardian's program when no daemon can be started to do it, or by a service manager's call after
-//! the end of both.
+//! Stops what a dead daemon left running, where no process can send heartbeats any more. The
+//! guardian's program does it when no daemon can be started for it, or a service manager calls it
+//! after the end of both.
 //!
-//! The other node takes over when its dead time has passed, so it is a race: all addresses go first,
-//! then all groups are stopped at the same time. What is not stopped by then restarts the machine
-//! ([`Deadline`]), except where `HA_STOPRETRYMAX=0` forbids that, or nobody knows when it will be.
+//! The other node takes over when its dead time has passed, so the time is short: all addresses are
+//! removed first, then all groups are stopped at the same time. If a group is not stopped by then,
+//! the machine is restarted ([`Deadline`]), except where `HA_STOPRETRYMAX=0` forbids that, or where
+//! the time of the takeover is not known.
 //!
-//! Released is every group in haresources, and every group of which the daemon wrote down that it
-//! may run: a group may have been taken out of the file while it ran. Of such a one only the key is
-//! known, which is its first resource. Whoever reads "all resources are released" may rely on it.
+//! Every group in haresources is released, and every group of which the daemon wrote that it may
+//! run: a group may have been removed from the file while it ran. Of such a group only the key is
+//! known, which is its first resource. "All resources are released" is reported only if that is
+//! true for all of these.
 
 pub mod program;
 
@@ -44,17 +46,17 @@ use crate::protocol::event::GroupOutcome;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 
-/// Stands for the owner of a group that is not in haresources, and of one with no name of a node.
+/// The owner of a group that is not in haresources, or whose owner has no valid node name.
 const NO_OWNER: &str = "unknown";
 
 /// How long a disk may take to show a file.
 const READ: Duration = Duration::from_millis(500);
 
-/// How long the addresses of one group may take to go before its resources are stopped.
+/// How long the removal of one group's addresses may take before its resources are stopped.
 const WITHDRAW: Duration = Duration::from_millis(500);
 
-/// The guardian's lock, if what a daemon held is left to nobody: neither a daemon nor a guardian
-/// lives, and no orderly end has taken the file of what is held away.
+/// The guardian's lock, if no process is responsible for what a daemon held: neither a daemon nor a
+/// guardian lives, and no orderly end has removed the file of what is held.
 #[must_use]
 pub fn take_orphans(paths: &Paths) -> Option<File> {
     if !paths.is_anything_left() {
@@ -66,27 +68,27 @@ pub fn take_orphans(paths: &Paths) -> Option<File> {
     paths.is_anything_left().then_some(guardian)
 }
 
-/// Whether anything may run here, as the daemon wrote it down; also where nobody can read that.
+/// Whether anything may run here by the file that the daemon wrote; also if that cannot be read.
 #[must_use]
 pub fn may_run(paths: &Paths) -> bool {
     written_down(paths).map_or(true, |held| !held.keys.is_empty() || held.unknown)
 }
 
-/// What the daemon wrote down.
+/// The file that the daemon wrote.
 #[derive(Default)]
 struct Held {
     /// Groups that may run or have an order in hand.
     keys: BTreeSet<GroupKey>,
-    /// Something else may run.
+    /// Unknown groups may run.
     unknown: bool,
     /// What is wrong with the file, if not all of it can be used.
     complaint: Option<String>,
 }
 
-/// What the daemon wrote down.
+/// Reads the file that the daemon wrote.
 ///
 /// # Errors
-/// Nobody can read that: everything may run.
+/// It cannot be read: everything may run.
 fn written_down(paths: &Paths) -> io::Result<Held> {
     let kept = handover::read(&paths.held())?;
     let complaint = kept.complaint();
@@ -103,23 +105,24 @@ fn written_down(paths: &Paths) -> io::Result<Held> {
 
 /// One release of everything.
 pub struct Release<'a> {
-    /// Where everything lies.
+    /// The paths of all files.
     pub paths: &'a Paths,
-    /// What the files say; `None`: they cannot be used, and our own settings count alone.
+    /// The content of the files; `None`: they cannot be used, and only our own settings count.
     pub config: Option<&'a Config>,
     /// Why; `None`: a guardian of an earlier version called.
     pub why: Option<Why>,
-    /// More of why, or empty.
+    /// Details of the reason, or empty.
     pub detail: &'a str,
     /// Writes a line into the log.
     pub say: &'a dyn Fn(Severity, String),
-    /// Restarts the machine; comes back only with the reason why it still runs.
+    /// Restarts the machine; returns only if that failed, with the reason.
     pub restart: Restart,
-    /// Restarts it when the other node is about to take over; `None`: nobody knows when.
+    /// Restarts the machine when the other node is about to take over; `None`: that time is not
+    /// known.
     pub deadline: Option<&'a Deadline>,
 }
 
-/// Restarts the machine; on a thread of its own.
+/// Restarts the machine; called on a thread of its own.
 pub type Restart = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// One group to be stopped.
@@ -132,11 +135,12 @@ struct Stopped {
 }
 
 impl Release<'_> {
-    /// Releases, unless a daemon runs. Never a success: the node is down. The file of what is held
-    /// goes only when nothing can run any more.
+    /// Releases everything, unless a daemon runs. Never a success: the node is down. The file of
+    /// what is held is removed only when nothing can run any more.
     ///
-    /// A resource that does not stop restarts the machine, as in the daemon: nobody beats here, so
-    /// the other node takes it and it would run twice. Spec: docs/protocol/resources.md, 9.4.
+    /// A resource that does not stop restarts the machine, as in the daemon: no process sends
+    /// heartbeats here, so the other node takes the resource and it would run twice. Spec:
+    /// docs/protocol/resources.md, 9.4.
     #[must_use]
     pub fn run(&self) -> u8 {
         let Ok(_lock) = self.lock() else {
@@ -188,7 +192,8 @@ impl Release<'_> {
                 }
             }
         }
-        // Only a name is left, or nothing. Else the machine goes in time.
+        // If nothing runs, or only groups of which just the name is known, no restart is needed.
+        // Otherwise the machine restarts in time.
         if !runs {
             self.deadline.inspect(|deadline| deadline.call_off());
         }
@@ -207,7 +212,7 @@ impl Release<'_> {
         EXIT_GENERIC
     }
 
-    /// The daemon's lock, if it can be had.
+    /// The daemon's lock, if it can be taken.
     ///
     /// # Errors
     /// A daemon runs.
@@ -221,10 +226,10 @@ impl Release<'_> {
         };
         match taken {
             Ok(Some(lock)) => Ok(Some(lock)),
-            // It was killed, and the kernel has not ended it yet: it does nothing any more.
+            // The daemon was killed, and the kernel has not ended it yet: it does nothing any more.
             Ok(None) if killed => Ok(None),
             Ok(None) => Err(DaemonRuns),
-            // The guardian's lock keeps other daemons away as well.
+            // The guardian's lock prevents other daemons as well.
             Err(error) => {
                 let text = format!("guardian: {}: {error}", path.display());
                 self.say(Severity::Warn, text);
@@ -233,8 +238,8 @@ impl Release<'_> {
         }
     }
 
-    /// Everything that may run: the groups of haresources, and what else the daemon wrote down. Where that
-    /// is not known, what haresources said when the daemon began.
+    /// Every group that may run: the groups of haresources, and the other groups that the daemon
+    /// wrote to its file. If haresources cannot be read, its content when the daemon began counts.
     fn groups(&self, lines: Vec<GroupLine>, held: Held) -> Vec<Stopped> {
         let mut groups: Vec<Stopped> = lines
             .into_iter()
@@ -271,7 +276,7 @@ impl Release<'_> {
         groups
     }
 
-    /// Takes all addresses away, then stops all groups at the same time. Of each in turn: whether
+    /// Removes all addresses, then stops all groups at the same time. Returns for each whether
     /// nothing of it runs any more.
     fn stop_all(&self, context: &Arc<GroupContext>, groups: &[Stopped]) -> Vec<bool> {
         let runs: Vec<Option<GroupRun>> = groups.iter().map(|it| run_of(context, it)).collect();
@@ -287,7 +292,7 @@ impl Release<'_> {
             let _ = stopped.catch_unwind().await;
             self.judge(&group.key, outcome, &tried).await
         };
-        // No thread to be had, or a fault of ours.
+        // No thread is available, or a fault of ours.
         let all = catch_unwind(AssertUnwindSafe(|| {
             actix_rt::System::new().block_on(async {
                 let withdrawn = runs.iter().flatten().map(|run| {
@@ -326,7 +331,7 @@ impl Release<'_> {
         (self.say)(severity, text.into());
     }
 
-    /// What scripts run with: as in the daemon, as far as the files can be read.
+    /// The context of scripts: as in the daemon, as far as the files can be read.
     fn context(&self) -> GroupContext {
         if let Some(config) = self.config {
             let stray = config.settings.stray_addresses;
@@ -352,7 +357,7 @@ impl Release<'_> {
         GroupContext::without_config(&settings, self.paths, &host, &path, output)
     }
 
-    /// What haresources says, else what it said when the daemon began; `None`: nobody knows.
+    /// The lines of haresources, else those of the time when the daemon began; `None`: not known.
     fn haresources(&self) -> Option<Vec<GroupLine>> {
         let path = self.paths.haresources();
         let file = path.clone();
@@ -382,8 +387,8 @@ impl Release<'_> {
         None
     }
 
-    /// What the daemon wrote down. Where nobody can read it everything may run: no orderly end and no
-    /// complete release has taken it away, or nobody would be here.
+    /// The file that the daemon wrote. If it cannot be read, everything may run: an orderly end or
+    /// a complete release would have removed it, and then this program would not run.
     fn held(&self) -> Held {
         let path = self.paths.held();
         let held = written_down(self.paths).unwrap_or_else(|error| Held {
@@ -400,7 +405,7 @@ impl Release<'_> {
         held
     }
 
-    /// What still can be stopped is stopped meanwhile.
+    /// Restarts the machine. Groups that can still be stopped are stopped meanwhile.
     async fn restart_machine(&self, resource: &str) {
         let text = format!("Rebooting the machine: {resource} cannot be stopped.");
         self.say(Severity::Emerg, text);

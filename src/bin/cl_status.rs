@@ -1,5 +1,5 @@
-//! `cl_status`: asks the node on this machine, as scripts know it; `--json` prints one object
-//! instead. All but the process is `systole::cli::cl_status`.
+//! `cl_status`: asks the node on this machine, with the options that scripts know; `--json` prints
+//! one object instead. Everything but the process itself is in `systole::cli::cl_status`.
 //! Spec: docs/protocol/client-api.md, 14.
 
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use systole::notice::Severity;
 use systole::os::sys;
 use systole::{cli, clock, ha_log};
 
-/// After which the program ends with [`EXIT_TIMEOUT`].
+/// After this time the program ends with [`EXIT_TIMEOUT`].
 const ALARM: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     ExitCode::from(outcome.code)
 }
 
-/// A line as the legacy program logs it to standard error.
+/// A line in the form in which the legacy program logs to standard error.
 fn log_line(text: String) -> String {
     let record = Record {
         unix_s: clock::wall_unix_s(),

@@ -1,6 +1,6 @@
 //! `ResourceManager`, `mach_down`, `req_resource`, `hb_standby`, `hb_takeover` and `script_output`:
-//! one program, told apart by the name it is called by. Called by its own name, the first word says
-//! which.
+//! one program, which does the work of the name by which it is called. When it is called by its own
+//! name, the first argument is that name.
 
 use std::io;
 use std::process::ExitCode;

@@ -1,9 +1,9 @@
-//! `ipfail` at its legacy place: gives the resources to the node that reaches more ping nodes.
-//! A client of any heartbeat daemon, ours or legacy; `respawn hacluster /usr/lib/heartbeat/ipfail`
-//! starts it. Arguments mean nothing, as in legacy. Spec: docs/protocol/client-api.md, 15.
+//! `ipfail` at its legacy path: gives the resources to the node that reaches more ping nodes. A
+//! client of any heartbeat daemon, Systole or legacy; `respawn hacluster /usr/lib/heartbeat/ipfail`
+//! starts it. Arguments are ignored, as in legacy. Spec: docs/protocol/client-api.md, 15.
 //!
-//! Exit codes: 0 after TERM or INT; 1 when the daemon is not there, refuses us or goes away; 100,
-//! on which the daemon does not start it again, when its configuration leaves nothing to do.
+//! Exit codes: 0 after TERM or INT; 1 when the daemon does not run, refuses the client or ends;
+//! 100, with which the daemon does not start it again, when its configuration leaves nothing to do.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -19,16 +19,16 @@ use systole::os::paths::Paths;
 use systole::policy::ipfail::{Identity, Ipfail, NAME, Output};
 use systole::protocol::message::Message;
 
-/// The daemon is not there, or no longer.
+/// The daemon does not run, or no longer.
 const EXIT_FAILED: u8 = 1;
 
-/// How long the end waits for the last log lines.
+/// How long the program waits at its end for the last log lines.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Longest sleep when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// What wakes the main thread.
+/// An event that wakes the main thread.
 enum Wake {
     Said(Message),
     Lost(ApiError),
@@ -36,7 +36,7 @@ enum Wake {
 }
 
 fn main() -> ExitCode {
-    // Before the first other thread: all of them shall inherit it.
+    // Before the first other thread: all of them must inherit it.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     let caught = signals.thread_block().is_ok();
     let (wake, woken) = mpsc::channel();
@@ -51,7 +51,8 @@ fn main() -> ExitCode {
         }
     };
     let code = Program {
-        // The daemon that starts us says whether details are wanted; alone we say everything.
+        // The daemon that starts us tells whether details are wanted; without a daemon everything
+        // is logged.
         verbose: variable("HA_debug").is_none_or(|level| level != "0"),
         log: log.clone(),
         ipfail: Ipfail::new(identity()),
@@ -70,7 +71,7 @@ struct Program {
 }
 
 impl Program {
-    /// Runs to the end; the exit code.
+    /// Runs until the program is to end. Returns the exit code.
     fn run(mut self, wake: Sender<Wake>, woken: &mpsc::Receiver<Wake>) -> u8 {
         let opened = Connection::open(&Paths::default().register());
         let both = opened.and_then(|connection| Ok((connection.another()?, connection)));
@@ -143,7 +144,7 @@ impl Program {
 /// Turns the signals into messages.
 fn listen(signals: SigSet, wake: Sender<Wake>) {
     std::thread::spawn(move || {
-        // `Err` can only say that the set is wrong.
+        // `Err` can only mean that the set is invalid.
         while signals.wait().is_ok() && wake.send(Wake::Stop).is_ok() {}
     });
 }
@@ -161,7 +162,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Where the daemon says that its clients log; standard error when it says nothing.
+/// The log targets that the daemon gives its clients; standard error when it gives none.
 /// Spec: docs/protocol/config.md, 6.
 fn targets() -> Targets {
     let file = |name| variable(name).map(std::path::PathBuf::from);
@@ -180,7 +181,7 @@ fn targets() -> Targets {
         } else {
             FileStyle::Syslog
         },
-        // The files are the daemon's.
+        // The files belong to the daemon.
         owner: None,
     }
 }

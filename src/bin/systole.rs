@@ -1,5 +1,5 @@
-//! `systole`: asks the running node, for people and for programs. How an answer looks is
-//! `systole::cli::view`.
+//! `systole`: asks the running node, for people and for programs. `systole::cli::view` formats the
+//! answers.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use systole::clock::{Clock, Monotonic};
 use systole::os::paths::Paths;
 use systole::protocol::message::Message;
 
-/// The daemon answers at once; longer means that it does not work.
+/// The daemon answers at once; a longer wait means that it does not work.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a freeze waits for resources in transition.
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Asks what the daemon knows, for whoever may read the control socket.
+/// Prints what the daemon reports, for users that may read the control socket.
 fn view(show: fn(&View) -> String) -> ExitCode {
     match ask(&Paths::default().control(), &Request::View, PATIENCE) {
         Ok(Reply::View(view)) => {
@@ -118,7 +118,7 @@ fn fail_as_client(error: &ApiError) -> ExitCode {
     }
 }
 
-/// The client socket is open when the node is active, the control socket all the time, to root.
+/// The client socket is open when the node is active; the control socket is always open, for root.
 fn why() -> ExitCode {
     let control = Paths::default().control();
     let decided = ask_daemon("why").map(|answers| {
@@ -136,7 +136,7 @@ fn why() -> ExitCode {
     if lines.is_empty() {
         lines.push_str("nothing was decided yet\n");
     }
-    // Not everybody may ask this way; then it is left out.
+    // Not every user may ask this way; then this part is left out.
     if let Ok(Reply::View(View {
         node: Some(node), ..
     })) = ask(&control, &Request::View, PATIENCE)

@@ -1,5 +1,6 @@
-//! `cl_status`: asks the node on this machine, as scripts know it. Options, texts (spelling
-//! included) and exit codes are the legacy ones; every answer is given as JSON too.
+//! `cl_status`: asks the node on this machine, with the options that scripts know. Options, texts
+//! (with their spelling) and exit codes are the legacy ones; every answer is also available as
+//! JSON.
 //! Spec: docs/protocol/client-api.md, 14.
 
 mod hbstatus;
@@ -56,7 +57,7 @@ hbparameter -p <parameter-name>
 	As for the valid parameter names, please refer to the man page.
 ";
 
-/// Does what `words`, the program's name not among them, ask for.
+/// Does what `words` ask for. The program's name is not among them.
 #[must_use]
 pub fn run(words: &[String]) -> Outcome {
     let Some((command, rest)) = words.split_first().filter(|(first, _)| *first != "-h") else {

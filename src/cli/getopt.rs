@@ -1,8 +1,8 @@
-//! Option letters and words, told apart as C's `getopt` does: the legacy programs read theirs with it.
+//! Option letters and words, separated as by C's `getopt`, which the legacy programs use.
 
 use std::vec;
 
-/// One thing that the command line gives.
+/// One item of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Given {
     /// A letter that takes no value.
@@ -11,7 +11,7 @@ pub enum Given {
     Value(char, String),
     /// A word that is no option.
     Word(String),
-    /// What `getopt` complains of, without the name of the program. Reading may go on.
+    /// The complaint of `getopt`, without the name of the program. Reading may go on.
     Bad(String),
 }
 
@@ -20,13 +20,13 @@ pub enum Given {
 pub struct Getopt<I> {
     letters: &'static str,
     words: I,
-    /// What is left of the word in hand.
+    /// The rest of the word that is being read.
     joined: vec::IntoIter<char>,
 }
 
 impl<I: Iterator<Item = String>> Getopt<I> {
-    /// Of `words`, the program's name not among them. `letters` as for `getopt`: a colon behind a
-    /// letter says that it takes a value.
+    /// Reads `words`, without the program's name. `letters` as for `getopt`: a colon after a letter
+    /// means that it takes a value.
     pub fn new(letters: &'static str, words: impl IntoIterator<IntoIter = I>) -> Self {
         Self {
             letters,
@@ -35,7 +35,7 @@ impl<I: Iterator<Item = String>> Getopt<I> {
         }
     }
 
-    /// The words that were not looked at: all behind `--`, once this has given its last.
+    /// The words that were not read: all words after `--`, once this iterator has ended.
     pub fn rest(&mut self) -> &mut I {
         &mut self.words
     }

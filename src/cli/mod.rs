@@ -14,8 +14,8 @@ pub mod view;
 
 pub use options::{Command, OptionError, Options, Restarted};
 
-/// The words of this program's command line behind its name. What is not UTF-8 is replaced: no
-/// option is spelt so.
+/// The words of this program's command line after its name. Bytes that are not UTF-8 are replaced:
+/// no option contains such bytes.
 #[must_use]
 pub fn words() -> Vec<String> {
     std::env::args_os()
@@ -24,7 +24,7 @@ pub fn words() -> Vec<String> {
         .collect()
 }
 
-/// Writes to standard output. A reader that closes its end early is no reason to panic.
+/// Writes to standard output. A reader that closes its end early must not cause a panic.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

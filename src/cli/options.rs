@@ -20,7 +20,7 @@ pub struct Options {
 pub enum Command {
     /// Check the configuration and run.
     Start,
-    /// `-R`: go on where another daemon ended.
+    /// `-R`: goes on where another daemon ended.
     Restarted(Box<Restarted>),
     /// `-r`.
     Reload,
@@ -39,10 +39,10 @@ pub enum Command {
     },
 }
 
-/// What follows `-R`; made and read in `process/handover/words.rs`.
+/// The words after `-R`; made and read in `process/handover/words.rs`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restarted {
-    /// What the words say of the node.
+    /// The state of the node that the words give.
     pub state: NodeState,
     /// The daemon is only to release everything, and why.
     pub release: Option<String>,
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(read("-C foo -R"), Err(bad));
     }
 
-    /// The words that one daemon leaves are those that the next one reads, whichever reader it is.
+    /// Words that one daemon leaves mean the same to the next one, whichever reader it uses.
     #[test]
     fn a_successor_is_told_what_the_words_say() {
         let words = "-R -C all -M -f -d -d".split(' ').map(str::to_owned);

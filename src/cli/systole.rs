@@ -1,5 +1,6 @@
-//! The command line of `systole`. Everything that describes it is made from the types here: the help, the errors, the
-//! manual pages in `conf/man` and the shell completions in `conf/completions` (`tests/systole.rs` writes and checks both).
+//! The command line of `systole`. Everything that describes it is made from the types here: the
+//! help, the errors, the manual pages in `conf/man` and the shell completions in `conf/completions`
+//! (`tests/systole.rs` writes and checks both).
 
 use std::iter;
 
@@ -132,7 +133,7 @@ fn tail(codes: &str, example: &str) -> String {
     .join("\n")
 }
 
-/// A heading with lines below it, as they are: in a manual page, too.
+/// A heading with lines below it, which keep their form in a manual page too.
 fn section(heading: &str, lines: &str) -> String {
     let lines = lines.lines().map(|line| format!("  {line}\n"));
     iter::once(format!("{heading}:\n")).chain(lines).collect()
@@ -144,11 +145,11 @@ pub fn definition() -> clap::Command {
     CommandLine::command()
 }
 
-/// Reads `words`, the program's name not among them.
+/// Reads `words`, without the program's name.
 ///
 /// # Errors
-/// What to print instead, with the exit code: the help or the version that was asked for, or one line that says what is
-/// wrong.
+/// What to print instead, with the exit code: the help or the version that was asked for, or one
+/// line that tells what is wrong.
 pub fn parse(words: &[String]) -> Result<Command, Answer> {
     let all = iter::once("systole").chain(words.iter().map(String::as_str));
     let error = match CommandLine::try_parse_from(all) {

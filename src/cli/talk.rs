@@ -1,4 +1,4 @@
-//! Commands that only speak to a running daemon: status (`-s`), stop (`-k`), and the signal of a
+//! Commands that only talk to a running daemon: status (`-s`), stop (`-k`), and the signal of a
 //! reload (`-r`). Spec: docs/protocol/tools.md, 1.
 
 use std::fs;
@@ -14,9 +14,9 @@ use crate::os::paths::Paths;
 use crate::process::locks;
 use crate::process::pid_file::{self, PidFile};
 
-/// How often `-k` looks whether the daemon has ended.
+/// How often `-k` checks whether the daemon has ended.
 const POLL: Duration = Duration::from_millis(20);
-/// After so many looks the daemon is asked to stop once more.
+/// After so many checks the daemon is asked to stop once more.
 const TERM_AGAIN: u32 = 50;
 
 /// What a command prints and returns.
@@ -65,11 +65,11 @@ pub fn status(paths: &Paths) -> Answer {
     }
 }
 
-/// `-k`: asks the daemon to stop and waits until it is gone, without limit.
+/// `-k`: asks the daemon to stop and waits until it has ended, without limit.
 ///
-/// A daemon that dies meanwhile is not stopped: its guardian starts another, which goes on stopping,
-/// or becomes the program that releases everything. Both are waited for. Code 1: they are gone and
-/// something may still run.
+/// If a daemon dies meanwhile, the stop goes on: its guardian starts another, which goes on
+/// stopping, or becomes the program that releases everything. Both are waited for. Code 1: they
+/// have ended and something may still run.
 #[must_use]
 pub fn stop(paths: &Paths) -> Answer {
     let mut waited = false;
@@ -99,7 +99,7 @@ pub fn stop(paths: &Paths) -> Answer {
     wait_for_end(paths, pid, guarded)
 }
 
-/// Waits for the daemon `pid` and for whoever goes on in its place.
+/// Waits for the daemon `pid` and for every successor.
 fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
     loop {
         let mut polls = 0_u32;
@@ -113,16 +113,16 @@ fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
             }
         }
-        // Asked before the file is read: a guardian that is gone has started nobody after that.
+        // Asked before the file is read: a guardian that has ended starts no daemon after that.
         let guarded_now = locks::is_taken(&paths.guardian_lock());
         match pid_file::look(&paths.pid_file) {
-            // Its guardian tells it to stop as well, if it is told itself; the one before may have
-            // died before it could say so.
+            // Its guardian tells it to stop as well, if the guardian was told; the daemon before
+            // may have died before it told the guardian.
             PidFile::Running(next) if is_successor(next) => {
                 let _ = kill(Pid::from_raw(next), Signal::SIGTERM);
                 pid = next;
             }
-            // Somebody has started the node again.
+            // Another process has started the node again.
             PidFile::Running(_) => return Answer::out(String::new(), 0),
             PidFile::Stale(_) | PidFile::Absent if guarded_now => pause(),
             PidFile::Stale(_) | PidFile::Absent => {
@@ -132,9 +132,10 @@ fn wait_for_end(paths: &Paths, mut pid: i32, guarded: bool) -> Answer {
     }
 }
 
-/// What to say when nobody is left. `unguarded`: the last daemon, if it had no guardian.
+/// The answer when no process is left. `unguarded`: the last daemon, if it had no guardian.
 fn end_of(paths: &Paths, unguarded: Option<i32>) -> Answer {
-    // An orderly end and a complete release take the one away; an orderly end takes the other.
+    // An orderly end and a complete release remove the file of what is held; only an orderly end
+    // removes the pid file.
     let died = unguarded.is_some_and(|pid| pid_file::names(&paths.pid_file, pid));
     if paths.is_anything_left() || died {
         let text = "ERROR: Heartbeat died while it stopped, and what it held may still run: see \
@@ -220,7 +221,7 @@ mod tests {
         child.unwrap()
     }
 
-    /// The pid file names it from now on.
+    /// Writes its process id to the pid file.
     fn name(paths: &Paths, child: &std::process::Child) {
         fs::write(&paths.pid_file, format!("{:>10}\n", child.id())).unwrap();
     }
@@ -247,7 +248,7 @@ mod tests {
             let mut second = daemon(&paths, "grep", &["-R", "x", "-"]);
             name(&paths, &second);
             assert!(!second.wait().unwrap().success(), "it was signalled too");
-            // Takes no notice.
+            // A process that ignores the signal.
             let deaf = "trap '' TERM; exec \"$0\" -R x -";
             let copy = paths.run_dir.join("grep/heartbeat");
             let mut third = daemon(&paths, "sh", &["-c", deaf, &copy.to_string_lossy()]);
@@ -266,7 +267,7 @@ mod tests {
         });
     }
 
-    /// A daemon that replaces itself in that moment, with its first handlers not yet there.
+    /// A daemon that replaces itself at that moment, before its first handlers are set.
     #[test]
     fn a_stop_whose_first_signal_is_lost_stops() {
         let (root, paths) = paths(None);

@@ -109,14 +109,14 @@ fn state_of(group: &GroupView) -> String {
     }
 }
 
-/// What the node waits for and what is wrong with who hears whom: behind its decisions.
+/// What the node waits for, and which node does not receive which: printed after its decisions.
 #[must_use]
 pub fn present_state(node: &NodeReport) -> String {
     let lines = node.waits_for.iter().chain(&node.troubles);
     lines.map(|line| format!("now: {line}\n")).collect()
 }
 
-/// The line of one decision; `None` for the answer that closes their list, which has none.
+/// The line of one decision; `None` for the answer that ends the list, which has none.
 #[must_use]
 pub fn decision_line(answer: &Message) -> Option<String> {
     let (what, cause) = (answer.text_bytes("what")?, answer.text_bytes("cause")?);
@@ -127,7 +127,7 @@ pub fn decision_line(answer: &Message) -> Option<String> {
     ))
 }
 
-/// The same of one that came over the control socket.
+/// The same for a decision that came over the control socket.
 #[must_use]
 pub fn line_of_report(decision: &DecisionReport) -> String {
     line_of(decision.unix_s, &decision.what, &decision.cause)

@@ -1,11 +1,10 @@
-//! The way into the background, and telling whoever started us how it went.
+//! The start in the background, and the report to the process that started us.
 //!
 //! Nothing forks: a process with threads must not. The program that was called checks the files,
 //! starts itself once more and waits. The second process, the daemon, gets a pipe as its standard
 //! output and sends one byte when its media are open; when it ends instead, its exit code is the
-//! answer. Until then both complain on the same standard error.
-//! Spec: docs/protocol/membership.md, 4;
-//! docs/protocol/config.md, 10 and 11 (3).
+//! answer. Until then both write complaints to the same standard error.
+//! Spec: docs/protocol/membership.md, 4; docs/protocol/config.md, 10 and 11 (3).
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -20,9 +19,9 @@ use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 /// that it is the daemon.
 pub const TITLE: &str = "heartbeat: master control process";
 
-/// What this process runs, also when its file was replaced or removed since: another program under
-/// the same name need not know what it is to be. By its path a program is started only where the new
-/// one is wanted: a restart in place.
+/// The image that this process runs, also when its file was replaced or removed since: another
+/// program under the same name may not know what it is to do. A program is started by its path only
+/// where the new one is wanted: at a restart in place.
 pub const OWN_IMAGE: &str = "/proc/self/exe";
 
 /// Sent when the daemon is ready.
@@ -39,8 +38,8 @@ pub fn set_process_name() {
     let _ = nix::sys::prctl::set_name(c"heartbeat");
 }
 
-/// Starts the daemon with the same `arguments` and waits until it is ready or has ended. Gives the
-/// exit code for our own caller: 0 only when the daemon runs with its media open.
+/// Starts the daemon with the same `arguments` and waits until it is ready or has ended. Returns
+/// the exit code for our own caller: 0 only when the daemon runs with its media open.
 ///
 /// # Errors
 /// The program cannot be started again.
@@ -64,16 +63,16 @@ pub fn spawn(arguments: &[OsString]) -> io::Result<u8> {
         return Ok(0);
     }
     let code = child.wait()?.code();
-    // 0 without the ready byte: it found another daemon running.
+    // 0 without the ready byte: the process found another daemon running.
     Ok(code
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(super::EXIT_GENERIC))
 }
 
-/// The daemon's side: its own session, and a promise to report.
+/// The daemon's side: it has its own session, and has to report.
 #[derive(Debug)]
 pub struct Starting {
-    /// `None` with `-f`: nobody waits.
+    /// `None` with `-f`: no process waits.
     pipe: Option<File>,
 }
 
@@ -83,7 +82,7 @@ impl Starting {
     /// # Errors
     /// Standard output cannot be duplicated.
     pub fn begin(background: bool) -> io::Result<Self> {
-        // Fails for a process that leads a group already, as under systemd or a shell: no harm.
+        // Fails without harm for a process that leads a group already, as under systemd or a shell.
         let _ = setsid();
         umask(Mode::from_bits_truncate(0o022));
         let pipe = if background {
@@ -99,7 +98,7 @@ impl Starting {
         Ok(Self { pipe })
     }
 
-    /// Whether somebody waits for [`ready`](Self::ready).
+    /// Whether a process waits for [`ready`](Self::ready).
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.pipe.is_some()

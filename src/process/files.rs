@@ -1,9 +1,10 @@
-//! Files that are replaced whole or not at all, and read back only when they can be ours.
+//! Files that are replaced whole or not at all, and read only if this program can have written
+//! them.
 //!
 //! | Function | Synced | Mode | For |
 //! |---|---|---|---|
-//! | [`replace`], [`keep`] | no: a dead process loses nothing, and after a dead kernel nothing goes on | 0600 | what a daemon leaves to its successor, in memory (`/run`) |
-//! | [`overwrite`] | the same | as it is | the same, where the disk has no room for another file |
+//! | [`replace`], [`keep`] | no: the death of a process loses nothing, and after a crash of the kernel nothing goes on | 0600 | what a daemon leaves to its successor, in memory (`/run`) |
+//! | [`overwrite`] | the same | unchanged | the same, where the disk has no room for another file |
 //! | [`replace_synced`] | file and directory | as given | what a node keeps over restarts of the machine (`/var/lib/heartbeat`) |
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -14,13 +15,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest file that [`recall`] reads. The text of the configuration may stand in it.
+/// Longest file that [`recall`] reads. It may contain the text of the configuration.
 const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Puts `content` in the place of a file that only we can read, whole or not at all.
+/// Replaces a file that only we can read by `content`, whole or not at all.
 ///
 /// # Errors
-/// It cannot be written; the old file is what it was.
+/// It cannot be written; the old file is unchanged.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = beside(path);
     let _ = fs::remove_file(&new);
@@ -31,12 +32,12 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(&new)
         .and_then(|mut file| file.write_all(content));
     made.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
-        // A part of it takes the room that the next try needs.
+        // A part of it uses the room that the next try needs.
         let _ = fs::remove_file(&new);
     })
 }
 
-/// Last byte of a file that is being overwritten: what ends with it is no text of lines.
+/// Last byte of a file that is being overwritten: a file that ends with it is no text of lines.
 const CUT: &[u8] = b"!";
 
 /// One step of [`overwrite`].
@@ -44,12 +45,12 @@ const CUT: &[u8] = b"!";
 enum Step<'a> {
     /// Writes these bytes at this place.
     Write(u64, &'a [u8]),
-    /// Makes the file so long.
+    /// Sets the length of the file.
     Length(u64),
 }
 
-/// How a file of `before` bytes becomes `text`. From the first step to the last it does not end with a
-/// newline, however much of a step is done. `None`: neither would the text.
+/// The steps by which a file of `before` bytes becomes `text`. From the first step to the last it
+/// does not end with a newline, however much of a step is done. `None`: neither would the text.
 fn steps(before: u64, text: &[u8]) -> Option<Vec<Step<'_>>> {
     let lines = text.strip_suffix(b"\n")?;
     let end = u64::try_from(lines.len()).ok()?;
@@ -62,12 +63,12 @@ fn steps(before: u64, text: &[u8]) -> Option<Vec<Step<'_>>> {
     Some(steps)
 }
 
-/// Writes `text`, which ends with a newline, over what is in the file: it needs no room beyond that. A
-/// process that dies in between leaves a file that does not end with a newline.
+/// Writes `text`, which ends with a newline, over the content of the file: it needs no more room
+/// than that. A process that dies in between leaves a file that does not end with a newline.
 ///
 /// # Errors
-/// There is no such file of ours, or not enough room: the file does not end with a newline then, or is what
-/// it was.
+/// There is no such file of ours, or not enough room. The file then does not end with a newline, or
+/// is unchanged.
 pub fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
@@ -87,7 +88,7 @@ pub fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves a file in which nothing stands: needs no room, and shows that there was something to write.
+/// Leaves an empty file: it needs no room, and shows that there was something to write.
 ///
 /// # Errors
 /// It can neither be made nor emptied.
@@ -102,18 +103,18 @@ pub fn empty(path: &Path) -> io::Result<()> {
         .map(drop)
 }
 
-/// Removes the file, and what a process left that died while it wrote it.
+/// Removes the file, and the remains of a process that died while it wrote it.
 pub fn forget(path: &Path) {
     for file in [path, &beside(path)] {
         let _ = fs::remove_file(file);
     }
 }
 
-/// The same with `mode`, safe on the disk when it comes back: a crash of the machine leaves the old
-/// content or the new.
+/// The same as [`replace`], with `mode`, and safe on the disk when it returns: a crash of the
+/// machine leaves the old content or the new.
 ///
 /// # Errors
-/// It cannot be written; the old file is what it was.
+/// It cannot be written; the old file is unchanged.
 pub fn replace_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let new = beside(path);
     let written = write_synced(&new, content, mode)
@@ -123,7 +124,7 @@ pub fn replace_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
                 .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
         });
     written.inspect_err(|_| {
-        // Nothing to do about a left-over that cannot be removed either.
+        // Nothing can be done about a left-over that cannot be removed either.
         let _ = fs::remove_file(&new);
     })
 }
@@ -141,18 +142,17 @@ fn write_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Where the new file is written before it takes the place of the old one.
+/// The path at which the new file is written before it replaces the old one.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     PathBuf::from(name)
 }
 
-/// Reads a regular file of our own user, `most` bytes at most. No link is followed, and nothing is
-/// waited for.
+/// Reads a regular file of our own user, at most `most` bytes. It follows no link and never blocks.
 ///
 /// # Errors
-/// No such file, not one that we can have written, or a longer one: a part never passes for the
+/// No such file, not one that we can have written, or a longer one: a part never counts as the
 /// whole.
 pub fn read_ours(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
@@ -176,7 +176,7 @@ pub fn read_ours(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// Writes `content` for a successor.
 ///
 /// # Errors
-/// It cannot be written. There is no file then: an old one would be wrong.
+/// It cannot be written. Then there is no file: an old one would be wrong.
 pub fn keep<T: Serialize>(path: &Path, content: &T) -> io::Result<()> {
     let text = serde_json::to_vec(content).map_err(io::Error::other);
     text.and_then(|text| replace(path, &text)).inspect_err(|_| {
@@ -210,7 +210,7 @@ mod tests {
         assert!(recall::<Vec<u8>>(place.path()).is_err());
         fs::write(&path, "[1, ").unwrap();
         assert!(recall::<Vec<u8>>(&path).is_err());
-        // The place of the new file is taken: the old one goes.
+        // The path of the new file is taken: the old one is removed.
         fs::create_dir_all(place.path().join("kept.tmp/full")).unwrap();
         assert!(keep(&path, &vec![3]).is_err());
         assert!(!path.exists());
@@ -220,7 +220,7 @@ mod tests {
     fn what_cannot_be_put_in_place_leaves_nothing_beside() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("kept");
-        // No file takes the place of a directory.
+        // A file cannot replace a directory.
         fs::create_dir_all(path.join("full")).unwrap();
         assert!(replace(&path, b"new").is_err());
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 
-    /// The process may die, or the disk be full, after each byte.
+    /// The process may die, or the disk may be full, after each byte.
     #[test]
     fn a_file_that_is_overwritten_is_the_old_one_or_the_new_one_or_not_whole() {
         let texts: [&[u8]; 4] = [b"", b"a\n", b"a\nb\nc\n", b"long\n\nlonger\nb\n"];

@@ -1,24 +1,25 @@
-//! The guardian: a second, tiny process that outlives the daemon's sudden death.
+//! The guardian: a second, very small process that outlives the daemon's sudden death.
 //!
-//! One thread, no runtime, no allocation while it waits. The daemon starts it from its own program
-//! file, so its memory is small. It sleeps until the daemon's process ends (a process descriptor)
-//! or says a word (a socket, the guardian's standard input). A daemon that ended without a good-bye
-//! is started again at once, with the words that it left on disk (`actors/root/held.rs`). At the
-//! third death within a minute it is started only to release everything, and beats until that is
-//! done: the other node waits for it. When that fails as well the guardian becomes the program that
-//! releases all resources, and tells it why ([`Why`]) and how long the other node still waits.
+//! It has one thread, no runtime, and allocates nothing while it waits. The daemon starts it from
+//! its own program file, so its memory is small. It sleeps until the daemon's process ends (a
+//! process descriptor) or sends a word (a socket, the guardian's standard input). A daemon that
+//! ended without a dismissal is started again at once, with the words that it left on disk
+//! (`actors/root/held.rs`). At the third death within a minute it is started only to release
+//! everything, and sends heartbeats until that is done: the other node waits for it. When that
+//! fails as well, the guardian becomes the program that releases all resources, and hands it the
+//! reason ([`Why`]) and how long the other node still waits.
 //!
-//! | What happens | Who notices, by what | Then |
+//! | What happens | Which process notices, and how | Then |
 //! |---|---|---|
 //! | the daemon dies | guardian, process descriptor | a new daemon with what was held; the same guardian |
 //! | the guardian dies | daemon, end of the socket | the daemon starts another (`actors/guardian.rs`) |
-//! | the daemon dies, third time in a minute | guardian | a daemon that releases everything and beats meanwhile |
+//! | the daemon dies, third time in a minute | guardian | a daemon that releases everything and meanwhile sends heartbeats |
 //! | what was held cannot be read | guardian | the same |
 //! | the daemon ends and could not release everything | guardian, by the daemon's word | the same |
-//! | that one dies or could not release everything; no daemon can be started; a new one does not beat in time ([`ward`]) and is killed | guardian | it releases everything itself, addresses first; what is not stopped before the other node takes it restarts the machine |
-//! | both die at once | nobody | see docs/death.md |
+//! | that daemon dies or could not release everything; no daemon can be started; a new one sends no heartbeat in time ([`ward`]) and is killed | guardian | it releases everything itself, addresses first; what is not stopped before the other node takes it restarts the machine |
+//! | both die at once | none | see docs/death.md |
 //!
-//! Two locks make sure that there are never two daemons nor two guardians: the kernel gives them up
+//! Two locks make sure that there are never two daemons or two guardians: the kernel releases them
 //! with the process. While a guardian lives, no daemon but its own begins.
 
 mod beat;
@@ -53,7 +54,7 @@ use crate::process::daemonize;
 use crate::process::handover::{self, words};
 use crate::process::locks::take_lock;
 
-/// The guardian's first word in process lists; it also tells the program what to be.
+/// The guardian's first word in process lists; it also tells the program that it is the guardian.
 pub const TITLE: &str = "heartbeat: guardian";
 
 /// The first word of the program that releases all resources.
@@ -62,13 +63,13 @@ pub const RELEASE_TITLE: &str = "heartbeat: releasing resources";
 /// How often a daemon that cannot be started (no memory, a program file being replaced) is tried.
 const START_TRIES: u32 = 50;
 
-/// Pause between two tries of anything.
+/// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a daemon that was killed may take to be gone. One that hangs in the kernel stays.
+/// How long a killed daemon may take to end. A daemon that hangs in the kernel stays.
 const KILLED: Duration = Duration::from_millis(200);
 
-/// How a guardian ended.
+/// The end of a guardian.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// With this exit code.
@@ -78,13 +79,14 @@ pub enum Outcome {
     Release(Vec<OsString>),
 }
 
-/// Is the guardian of process `arguments[0]` until it is dismissed. A successor of a daemon runs the
-/// same image as that one, whatever lies in the file `program` by now. A daemon that only releases and
-/// the program that does have to know what is wanted of them: they run the guardian's own image.
+/// Runs as the guardian of process `arguments[0]` until it is dismissed. A successor of a daemon
+/// runs the same image as that daemon, whatever is in the file `program` by now. A daemon that only
+/// releases, and the program that does so, must know what they are to do: they run the guardian's
+/// own image.
 #[must_use]
 pub fn guard(arguments: &[OsString], program: &Path) -> Outcome {
     let _ = nix::sys::prctl::set_name(c"heartbeat-guard");
-    // A signal to the daemon's session or process group is none to us.
+    // A signal to the daemon's session or process group is not meant for the guardian.
     let _ = setsid();
     let paths = Paths::default();
     let ward = arguments
@@ -122,7 +124,7 @@ pub fn guard(arguments: &[OsString], program: &Path) -> Outcome {
 struct Guard<'a> {
     /// The image that it runs.
     own: &'a Path,
-    /// The file of the program; another one by now, perhaps.
+    /// The file of the program; perhaps another program by now.
     program: &'a Path,
     paths: &'a Paths,
     lock: &'a File,
@@ -176,14 +178,14 @@ impl Guard<'_> {
     /// Starts the daemon again with what it held.
     ///
     /// # Errors
-    /// Nobody knows what that was, or it cannot be started.
+    /// The state cannot be read, or the daemon cannot be started.
     fn revive(&self) -> Result<Ward, Why> {
         let kept = handover::read(&self.paths.held()).map_err(|_| Why::HeldUnreadable)?;
         self.start(Stage::Serving, &kept.into_words())
             .map_err(|_| Why::NotStartable)
     }
 
-    /// Starts a daemon that does nothing but beat and release everything.
+    /// Starts a daemon that only sends heartbeats and releases everything.
     ///
     /// # Errors
     /// It cannot be started.
@@ -194,7 +196,7 @@ impl Guard<'_> {
         self.start(Stage::Releasing, &words)
     }
 
-    /// Starts a daemon with these words, unless it cannot be started for as long as it may take.
+    /// Starts a daemon with these words. Fails if it cannot be started before its time is over.
     #[expect(
         clippy::disallowed_methods,
         reason = "this process does nothing else meanwhile"
@@ -221,7 +223,7 @@ impl Guard<'_> {
         }
     }
 
-    /// What can be started, the better first.
+    /// The programs that can be started, the better ones first.
     fn programs(&self, stage: Stage) -> Vec<PathBuf> {
         let (own, file) = (self.own.to_owned(), self.program.to_owned());
         match stage {
@@ -230,9 +232,9 @@ impl Guard<'_> {
         }
     }
 
-    /// Becomes the program that releases everything; keeps the guardian's lock for it, so that no
-    /// daemon begins meanwhile. `detail` says more of why; may be empty. Comes back where nothing
-    /// can be executed, the disk being dead.
+    /// Becomes the program that releases everything, and keeps the guardian's lock for it, so that
+    /// no daemon begins meanwhile. `detail` adds to the reason; may be empty. Returns if no program
+    /// can be executed because the disk has failed.
     #[expect(
         clippy::disallowed_methods,
         reason = "no child: this process goes on as another program"
@@ -248,13 +250,13 @@ impl Guard<'_> {
                 .args(&words)
                 .exec();
         }
-        // What a script leaves in the background must not keep it.
+        // A background process of a script must not keep the lock.
         let _ = fcntl(self.lock, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         Outcome::Release(words.to_vec())
     }
 }
 
-/// Takes notice of the end of a daemon. One that we had to end is waited for a moment.
+/// Waits for the end of a daemon. One that we had to kill is waited for only a moment.
 #[expect(
     clippy::disallowed_methods,
     reason = "this process does nothing else meanwhile"

@@ -1,5 +1,5 @@
-//! How the addresses that are on this host may have come there, by what is known of the run before, and what
-//! that means to whoever handles addresses.
+//! How the addresses on this host may have come there, by what is known of the run before, and what
+//! that means for programs that handle addresses.
 
 use std::sync::Arc;
 
@@ -15,17 +15,18 @@ use crate::os::paths::Paths;
 use crate::process::pid_file::{self, PidFile};
 use crate::protocol::group::ResourceGroup;
 
-/// How what is on the host may have come there, for a daemon that has not yet taken the pid file.
+/// How the addresses on the host may have come there, for a daemon that has not yet taken the pid
+/// file.
 #[must_use]
 pub fn came_before(paths: &Paths) -> Came {
     match came(paths, &AddressRecord::read(&paths.addresses())) {
-        // A restart in place: the file names ourselves, and the program before kept no record.
+        // A restart in place: the file names this process, and the program before kept no record.
         Came::OfRunning => Came::AfterCrash,
         came => came,
     }
 }
 
-/// Whether the administrator looks after addresses that nobody is known to have put there.
+/// Whether the administrator is responsible for addresses of unknown origin.
 #[must_use]
 pub fn is_lenient(stray: StrayAddresses) -> bool {
     stray == StrayAddresses::Ignore
@@ -40,7 +41,7 @@ pub fn manager(paths: &Paths, media: &[MediumConfig], stray: StrayAddresses) -> 
     AddressManager::guarded(Arc::new(guard))
 }
 
-/// By what is known of the run before, or of the one that runs.
+/// By what is known of the run before, or of the present run.
 pub fn came(paths: &Paths, record: &AddressRecord) -> Came {
     let recorded = |pid| record.was_kept_by(pid);
     match pid_file::look(&paths.pid_file) {
@@ -51,7 +52,7 @@ pub fn came(paths: &Paths, record: &AddressRecord) -> Came {
     }
 }
 
-/// All addresses that haresources names, and whether their group runs on from an earlier life.
+/// All addresses that haresources names, and whether their group runs on from an earlier run.
 #[must_use]
 pub fn resources(config: &Config, resume: Option<&Resume>) -> Vec<(AddressResource, bool)> {
     let of_group = |group: &ResourceGroup| {

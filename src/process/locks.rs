@@ -1,4 +1,5 @@
-//! Locks by which there is one daemon and one guardian. The kernel gives them up with the process.
+//! Locks that make sure that there is one daemon and one guardian. The kernel releases them with
+//! the process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -6,14 +7,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a lock is waited for: its last holder may be ending this moment.
+/// How long a lock is waited for: its last holder may be about to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the lock file at `path`, waiting [`LOCK_PATIENCE`] at most; `None`: somebody has it. It is
-/// given up with the file or the process.
+/// Takes the lock file at `path`, and waits at most [`LOCK_PATIENCE`]; `None`: another process has
+/// it. It is released with the file or the process.
 ///
 /// # Errors
 /// The file cannot be made.
@@ -32,7 +33,7 @@ pub fn take_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Takes the lock file at `path` if that is free; `None`: somebody has it.
+/// Takes the lock file at `path` if it is free; `None`: another process has it.
 ///
 /// # Errors
 /// The file cannot be made.
@@ -50,11 +51,11 @@ pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether somebody has the lock file at `path`. Whoever wants it at that moment waits for longer
-/// than this takes.
+/// Whether a process has the lock file at `path`. A process that wants the lock at that moment
+/// waits for longer than this takes.
 #[must_use]
 pub fn is_taken(path: &Path) -> bool {
-    // Not made: where there is none, nobody has it.
+    // Not made: without a file no process has the lock.
     OpenOptions::new()
         .write(true)
         .open(path)

@@ -1,8 +1,8 @@
-//! `/run/heartbeat.pid`: who the running daemon is. Spec: docs/protocol/tools.md, 1.
+//! `/run/heartbeat.pid`: the process id of the running daemon. Spec: docs/protocol/tools.md, 1.
 //!
 //! Eleven bytes: the process id in decimal, right-aligned in ten columns, and a newline. The file
-//! is made under another name and linked into place, so that nobody sees half of it and of two
-//! daemons started at once only one wins.
+//! is made under another name and linked into place, so that no reader sees half of it and of two
+//! daemons started at once only one gets it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,12 +16,12 @@ use nix::unistd::Pid;
 /// File name of the daemon's program: a process that runs another one is not the daemon.
 const PROGRAM: &str = "heartbeat";
 
-/// What the pid file says and whether it is true.
+/// The content of the pid file, and whether it is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PidFile {
     /// No file, or nothing in it that reads as a process id.
     Absent,
-    /// A process id that is nobody's, or that of another program.
+    /// A process id that no process has, or that of another program.
     Stale(i32),
     /// The daemon runs.
     Running(i32),
@@ -43,7 +43,7 @@ pub enum ClaimError {
     },
 }
 
-/// Reads the file at `path` and asks for the process.
+/// Reads the file at `path` and checks the process.
 #[must_use]
 pub fn look(path: &Path) -> PidFile {
     let Some(pid) = fs::read_to_string(path).ok().and_then(|text| parse(&text)) else {
@@ -61,7 +61,8 @@ fn parse(text: &str) -> Option<i32> {
     word.parse().ok().filter(|pid| *pid > 0)
 }
 
-/// Whether a process of this id exists and has not ended: a dead one that waits to be reaped has.
+/// Whether a process of this id exists and has not ended. A dead process that waits to be reaped
+/// has ended.
 #[must_use]
 pub fn is_running(pid: i32) -> bool {
     match kill(Pid::from_raw(pid), None) {
@@ -78,10 +79,10 @@ fn is_dead(pid: i32) -> bool {
     })
 }
 
-/// Whether the process runs a program named `heartbeat`, ours or the legacy one.
+/// Whether the process runs a program named `heartbeat`, of Systole or legacy.
 ///
-/// The name of the executable decides. Where that may not be read (another user asks) the
-/// process's own name does. Legacy asks neither, and takes any process that got the number.
+/// The name of the executable decides. If that cannot be read (another user asks), the process's
+/// own name decides. Legacy checks neither, and accepts any process that got the number.
 fn is_daemon(pid: i32) -> bool {
     match fs::read_link(format!("/proc/{pid}/exe")) {
         Ok(path) => {
@@ -91,7 +92,7 @@ fn is_daemon(pid: i32) -> bool {
         }
         Err(_) => match fs::read_to_string(format!("/proc/{pid}/comm")) {
             Ok(name) => name.trim_end() == PROGRAM,
-            // No /proc: signal 0 is all there is, as for legacy.
+            // No /proc: signal 0 is the only check, as in legacy.
             Err(_) => !Path::new("/proc/self").exists(),
         },
     }
@@ -108,7 +109,8 @@ fn is_daemon(pid: i32) -> bool {
 pub fn claim(path: &Path, starter: Option<i32>) -> Result<(), ClaimError> {
     let own = nix::unistd::getpid().as_raw();
     if names(path, own) {
-        // Ours since before a restart in place, or left by a namesake: it says what it shall say.
+        // Ours since before a restart in place, or left by a process with the same id: it has the
+        // right content.
         return Ok(());
     }
     let failed = |source| ClaimError::Io {
@@ -126,7 +128,8 @@ pub fn claim(path: &Path, starter: Option<i32>) -> Result<(), ClaimError> {
         .open(&temporary)
         .and_then(|mut file| file.write_all(format!("{own:>10}\n").as_bytes()));
     let linked = made.map_err(failed).and_then(|()| {
-        // The second try comes after a stale file was removed; a third would mean a race lost.
+        // The second try comes after a stale file was removed; a third would mean that another
+        // process was faster.
         match link(&temporary, path, own, starter) {
             Err(ClaimError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
                 link(&temporary, path, own, starter)
@@ -138,8 +141,8 @@ pub fn claim(path: &Path, starter: Option<i32>) -> Result<(), ClaimError> {
     linked
 }
 
-/// Writes our own process id into the file of a daemon that is gone, in its place: a full disk has no
-/// room for another. Call only where nothing else can have begun meanwhile.
+/// Writes our own process id into the file of a daemon that has ended, without another file: a full
+/// disk has no room for one. Call only where no other daemon can have begun meanwhile.
 ///
 /// # Errors
 /// It cannot be written.
@@ -181,7 +184,8 @@ fn link(temporary: &Path, path: &Path, own: i32, starter: Option<i32>) -> Result
     }
 }
 
-/// Removes the file if it still is our own. Legacy leaves it; LSB wants "not running" to be 3.
+/// Removes the file if it still is our own. Legacy leaves it; LSB requires exit code 3 for "not
+/// running".
 pub fn release(path: &Path) {
     let own = nix::unistd::getpid().as_raw();
     if names(path, own) {
@@ -241,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Of a full disk no other file can be had.
+    /// On a full disk no other file can be made.
     #[test]
     fn a_successor_writes_into_the_file_that_is_there() {
         use std::os::unix::fs::MetadataExt as _;

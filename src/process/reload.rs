@@ -4,12 +4,12 @@
 //! | Changed | Taken over |
 //! |---|---|
 //! | `authkeys` | in place; a bad file leaves the old keys in use |
-//! | `ha.cf`, whatever it is, or only touched | the process replaces itself, its groups run on |
+//! | `ha.cf`, any change, or only touched | the process replaces itself, its groups run on |
 //! | of it log targets, `syslogmsgfmt`, `debug` | at once, and by the new process for scripts and clients |
 //! | the program itself, by an upgrade | as `ha.cf` touched: the new program goes on |
-//! | `haresources` | as `ha.cf`; a group's own line at its next order in any case |
+//! | `haresources` | as `ha.cf`; in any case a group's own line at its next order |
 //!
-//! Legacy does not look before it replaces itself, and it ends without releasing its resources
+//! Legacy checks nothing before it replaces itself, and it ends without releasing its resources
 //! when `authkeys` is bad at that moment. Here a bad file stops nothing.
 
 use std::fs;
@@ -35,16 +35,16 @@ pub struct Stamps {
 /// The files that a daemon runs with, for a successor after a sudden death.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LastGood {
-    /// What was read, and what the machine said of it.
+    /// What was read, and the answers of the machine about it.
     pub answers: Answers,
-    /// When the files had been changed last.
+    /// When the files were changed last.
     pub stamps: Stamps,
-    /// Whom the respawned clients run as.
+    /// The accounts under which the respawned clients run.
     #[serde(default)]
     pub accounts: Accounts,
 }
 
-/// Which files are not those that were last read. Legacy, too, looks at the time and not at the
+/// Which files differ from those that were last read. Legacy, too, checks the time and not the
 /// content: `touch` is a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changes {
@@ -77,7 +77,7 @@ impl Stamps {
         }
     }
 
-    /// Only the keys are those of `newer`.
+    /// Takes only the keys of `newer`.
     pub fn take_keys_of(&mut self, newer: &Self) {
         self.authkeys = newer.authkeys;
     }
@@ -93,8 +93,8 @@ impl Stamps {
     }
 }
 
-/// Whether the file at `program` is another one than this process runs: an upgrade has taken its
-/// place. A file that is missing for the moment is no successor.
+/// Whether the file at `program` is another one than this process runs, because an upgrade has
+/// replaced it. A file that is missing for the moment is no successor.
 #[must_use]
 pub fn program_replaced(program: &Path) -> bool {
     let id = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
@@ -104,21 +104,21 @@ pub fn program_replaced(program: &Path) -> bool {
     }
 }
 
-/// Requests for a reload while the files are being read. One that comes then may be for a change
-/// that was made after its file was read, so the files are looked at once more.
+/// Requests for a reload while the files are being read. A request at that time may be for a change
+/// that was made after its file was read, so the files are checked once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Requests {
-    /// None is being read.
+    /// The files are not being read.
     #[default]
     Idle,
     /// The files are being read.
     Reading,
-    /// The same, and once more then.
+    /// The same, and they are to be read again after that.
     ReadingAndAgain,
 }
 
 impl Requests {
-    /// Notes a request. `true`: begin to read.
+    /// Records a request. `true`: begin to read.
     pub fn ask(&mut self) -> bool {
         let idle = *self == Self::Idle;
         *self = if idle {
@@ -129,7 +129,8 @@ impl Requests {
         idle
     }
 
-    /// The files are read. `true`: somebody asked meanwhile, so [`ask`](Self::ask) again.
+    /// The files are read. `true`: another request came meanwhile, so call [`ask`](Self::ask)
+    /// again.
     pub fn done(&mut self) -> bool {
         std::mem::take(self) == Self::ReadingAndAgain
     }

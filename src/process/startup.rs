@@ -19,7 +19,7 @@ const RUN_DIRS: [&str; 3] = ["ccm", "crm", "dopd"];
 /// Below `coreroot`, the directory for processes of root.
 const OWN_CORES: &str = "root";
 
-/// Why the daemon cannot prepare its places.
+/// Why the daemon cannot prepare its directories.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make {}: {source}", path.display())]
 pub struct StartupError {
@@ -29,7 +29,7 @@ pub struct StartupError {
     pub source: io::Error,
 }
 
-/// Makes the run-time and state directories where they are missing.
+/// Makes the run-time and state directories if they are missing.
 ///
 /// # Errors
 /// The first directory that cannot be made.
@@ -39,7 +39,7 @@ pub fn make_directories(paths: &Paths) -> Result<(), StartupError> {
     for path in std::iter::once(&paths.run_dir).chain(&run_dirs) {
         let made = make_directory(path, 0o750)?;
         if let (true, Some((uid, gid))) = (made, owner)
-            // Its parent may belong to hacluster already: never through a link put there.
+            // Its parent may belong to hacluster already: never follow a link that was put there.
             && let Err(error) = lchown(path, Some(uid), Some(gid))
         {
             warn!(path = %path.display(), %error, "cannot give a directory to hacluster");
@@ -49,7 +49,7 @@ pub fn make_directories(paths: &Paths) -> Result<(), StartupError> {
     Ok(())
 }
 
-/// `true`: it was not there.
+/// `true`: it did not exist.
 fn make_directory(path: &Path, mode: u32) -> Result<bool, StartupError> {
     if path.is_dir() {
         return Ok(false);
@@ -64,7 +64,7 @@ fn make_directory(path: &Path, mode: u32) -> Result<bool, StartupError> {
     })
 }
 
-/// Empties the state directory of resource scripts: what they noted before is no longer true.
+/// Empties the state directory of resource scripts: what they recorded before is no longer true.
 ///
 /// Not after a restart in place: then the resources still run. A part that cannot be removed is
 /// logged; a node must not stay down for it.
@@ -84,7 +84,7 @@ pub fn renew_rsctmp(paths: &Paths) {
     }
 }
 
-/// Allows core files and goes to the directory that they shall lie in.
+/// Allows core files and changes to the directory in which they are to be.
 /// Spec: docs/protocol/config.md, 4.4.
 pub fn prepare_core_files(paths: &Paths, enabled: bool, root: Option<&Path>) {
     if !enabled {
@@ -110,7 +110,7 @@ pub fn prepare_core_files(paths: &Paths, enabled: bool, root: Option<&Path>) {
     }
 }
 
-/// The first line of `/proc/loadavg`, for the status message; empty where there is none.
+/// The first line of `/proc/loadavg`, for the status message; empty if there is none.
 #[must_use]
 pub fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What a node keeps over restarts, in `/var/lib/heartbeat`: generation, uuid, host cache.
-//! Spec: docs/protocol/wire.md, 11; what the content means is in [`crate::protocol::identity`].
+//! Spec: docs/protocol/wire.md, 11; [`crate::protocol::identity`] defines the meaning of the
+//! content.
 //!
 //! Every file is written anew beside the old one, synced and renamed, so that a crash leaves the
 //! old content or the new. All of this blocks: call it before the cluster thread starts, or on
@@ -24,10 +25,10 @@ const GENERATION_FILE: &str = "hb_generation";
 const UUID_FILE: &str = "hb_uuid";
 const DELETED_HOSTS_FILE: &str = "delhostcache";
 
-/// As legacy makes them.
+/// The mode that legacy uses.
 const MODE: u32 = 0o644;
 
-/// Bytes of a state file that are read: the true ones have sixteen.
+/// Bytes of a state file that are read: valid files have sixteen.
 const READ_LIMIT_BYTES: u64 = 4096;
 
 /// Why a state file cannot be used.
@@ -38,7 +39,7 @@ pub enum StateError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file cannot be written.
@@ -46,7 +47,7 @@ pub enum StateError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The system gives no random bytes.
@@ -54,13 +55,13 @@ pub enum StateError {
     NoRandom,
 }
 
-/// Who a running node is, in memory: a successor after a sudden death goes on from it at once, for
-/// the others wait no longer than usual, and a disk may hang.
+/// The identity of a running node, in memory: a successor after a sudden death goes on from it at
+/// once, because the others wait no longer than usual, and a disk may hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningIdentity {
     /// The highest generation in use.
     generation: u64,
-    /// What the file on disk says.
+    /// The generation in the file on disk.
     on_disk: u64,
     uuid: [u8; 16],
 }
@@ -81,7 +82,7 @@ impl RunningIdentity {
         self.generation = self.generation.max(generation.0);
     }
 
-    /// The file on disk says this by now.
+    /// The file on disk has this generation by now.
     pub fn on_disk(&mut self, reserved: Generation) {
         self.on_disk = self.on_disk.max(reserved.0);
     }
@@ -95,8 +96,8 @@ impl RunningIdentity {
 
 /// The generation file of a running node.
 ///
-/// The number on disk is always at least every number used, and it never goes down. Written
-/// ahead, a later restart in place needs no write.
+/// The number on disk is always at least every number used, and it never decreases. Because it is
+/// written ahead, a later restart in place needs no write.
 #[derive(Debug)]
 pub struct GenerationFile {
     path: PathBuf,
@@ -104,10 +105,10 @@ pub struct GenerationFile {
 }
 
 impl GenerationFile {
-    /// Takes the generation of the run that starts at `unix_s`, and writes the file `ahead`
-    /// numbers further. The generation may be used once this has returned.
+    /// Takes the generation of the run that starts at `unix_s`, and writes a number that is `ahead`
+    /// higher to the file. The generation may be used once this has returned.
     ///
-    /// A notice says when there was no number to count up.
+    /// A notice tells when there was no number to increase.
     ///
     /// # Errors
     /// [`StateError`] when the file cannot be read or written: then no number may be used.
@@ -135,9 +136,9 @@ impl GenerationFile {
         Ok((file, taken, notice))
     }
 
-    /// Takes the generation after that of a daemon that died, without the disk: as far beyond it as
-    /// the file is `ahead`, for its last numbers may not have been noted. It is to be
-    /// [reserved](Self::reserve) when there is time.
+    /// Takes the generation after that of a daemon that died, without the disk. It is as far beyond
+    /// it as the file is `ahead`, because the last numbers of that daemon may not have been
+    /// recorded. It is to be [reserved](Self::reserve) when there is time.
     #[must_use]
     pub fn take_after(state_dir: &Path, died: &RunningIdentity, ahead: u64) -> (Self, Generation) {
         let file = Self {
@@ -154,10 +155,10 @@ impl GenerationFile {
         self.on_disk
     }
 
-    /// Makes the file say at least `used + ahead`; writes only when it does not yet.
+    /// Makes sure that the file has at least `used + ahead`; writes only if it does not yet.
     ///
     /// # Errors
-    /// [`StateError::Write`]; the file then still holds what it held.
+    /// [`StateError::Write`]; the file then is unchanged.
     pub fn reserve(&mut self, used: Generation, ahead: u64) -> Result<(), StateError> {
         let wanted = Generation(used.0.saturating_add(ahead));
         if wanted > self.on_disk {
@@ -167,7 +168,8 @@ impl GenerationFile {
         Ok(())
     }
 
-    /// Writes what is there once more: whether a successor will be able to write as well.
+    /// Writes the present content once more, to check whether a successor will be able to write as
+    /// well.
     ///
     /// # Errors
     /// [`StateError::Write`]: it will not.
@@ -175,8 +177,8 @@ impl GenerationFile {
         self.write(self.on_disk)
     }
 
-    /// A new file in the place of the old one, or, where there is no room for one, the same bytes
-    /// in the old one: a node whose disk is full must be able to begin.
+    /// Writes a new file in the place of the old one or, if there is no room for one, the same
+    /// bytes in the old one: a node whose disk is full must be able to begin.
     fn write(&self, generation: Generation) -> Result<(), StateError> {
         let text = render_generation_file(generation);
         replace(&self.path, text.as_bytes())
@@ -186,8 +188,8 @@ impl GenerationFile {
 
 /// Reads the node's uuid; makes a random one and stores it when there is none.
 ///
-/// A broken file is replaced: peers then bind the new uuid to the known name, while without one
-/// the node could not start. A notice says so.
+/// A broken file is replaced: peers then bind the new uuid to the known name, while without a uuid
+/// the node could not start. A notice tells that.
 ///
 /// # Errors
 /// [`StateError`] when the file cannot be read or written.
@@ -237,7 +239,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     }
 }
 
-/// Puts `content` in the place of the file, whole or not at all.
+/// Replaces the file by `content`, whole or not at all.
 fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
     files::replace_synced(path, content, MODE).map_err(|source| StateError::Write {
         path: path.to_owned(),
@@ -245,7 +247,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
     })
 }
 
-/// Writes over a file of the same length: it takes no room, and so few bytes are written whole or
+/// Overwrites a file of the same length: that needs no room, and so few bytes are written whole or
 /// not at all.
 fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
@@ -291,7 +293,7 @@ mod tests {
             fs::metadata(file).unwrap().permissions().mode() & 0o777,
             MODE
         );
-        // Nothing is left beside it.
+        // No other file is left.
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -311,7 +313,7 @@ mod tests {
         }
         file.reserve(Generation(START + 103), 2).unwrap();
         assert_eq!(content(dir.path(), GENERATION_FILE), number(105));
-        // Never down.
+        // The number never decreases.
         file.reserve(Generation(1), 1).unwrap();
         assert_eq!(content(dir.path(), GENERATION_FILE), number(105));
         assert_eq!(take(dir.path(), 0).1, START + 106);
@@ -333,7 +335,7 @@ mod tests {
         assert_eq!(content(dir.path(), GENERATION_FILE), on_disk);
     }
 
-    /// The place of the new file is taken, as it is when the file system is full.
+    /// The path of the new file is taken, which has the same effect as a full file system.
     #[test]
     fn a_full_disk_keeps_no_node_from_its_next_generation() {
         let dir = tempfile::tempdir().unwrap();
@@ -346,7 +348,7 @@ mod tests {
         assert_eq!(second, first + 4);
         let on_disk = format!("{:>15}\n", second + 3);
         assert_eq!(content(dir.path(), GENERATION_FILE), on_disk);
-        // Of another length it is not written over: then it could be lost.
+        // A file of another length is not overwritten: it could be lost.
         fs::write(dir.path().join(GENERATION_FILE), "5").unwrap();
         assert!(file.rewrite().is_err());
         assert_eq!(content(dir.path(), GENERATION_FILE), "5");

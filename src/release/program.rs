@@ -1,4 +1,4 @@
-//! The process that releases: its words, its log, the files, and how long it has.
+//! The process that releases: its words, its log, the files, and its time limit.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -30,13 +30,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 type Answer = Result<Loaded, Box<ConfigFailure>>;
 
 /// Releases all resources in the place of a daemon, for the reason that the first word names
-/// ([`Why`]), and gives the exit code. The second word says more of it. The third says how long the
-/// other node still waits, in milliseconds; empty: nobody knows. The files say where the log is, if
+/// ([`Why`]), and returns the exit code. The second word adds detail. The third tells how long the
+/// other node still waits, in milliseconds; empty: not known. The log is where the files tell, if
 /// they can be read.
 #[must_use]
 pub fn release_resources(arguments: &[OsString]) -> u8 {
-    // A machine that goes down tells every process to end, and waits for those that do not: what runs here
-    // would run on, and nobody would see to it that the machine goes before the other node takes over.
+    // A machine that shuts down tells every process to end, and waits for those that do not. If
+    // this process ended, what runs here would run on, and no process would restart the machine
+    // before the other node takes over.
     sys::outlive_terminate();
     let paths = Paths::default();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
@@ -49,7 +50,7 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
         Some(Some(lock)) => Some(lock),
         Some(None) => return 0,
     };
-    // What runs is released whether or not somebody can write it down.
+    // What runs is released even if the log cannot be written.
     let log = match ha_log::begin(0) {
         Ok(log) => Some(log),
         Err(error) => {
@@ -57,7 +58,7 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
             None
         }
     };
-    // Before anything that a dead disk could hold up.
+    // Before anything that a failed disk could delay.
     let deadline = left
         .filter(|_| may_run(&paths))
         .map(|left| deadline(left, log.clone()));
@@ -73,7 +74,7 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
         deadline: deadline.as_ref(),
     }
     .run();
-    // What could not be stopped goes with the machine.
+    // What could not be stopped ends with the machine.
     if let Some(deadline) = deadline {
         deadline.wait();
     }
@@ -90,7 +91,7 @@ fn say(log: Option<&HaLog>, severity: Severity, text: String) {
     }
 }
 
-/// Restarts the machine when so much time has passed.
+/// Restarts the machine when `left` has passed.
 fn deadline(left: Duration, log: Option<HaLog>) -> Deadline {
     let say = move |severity: Severity, text: String| {
         say(log.as_ref(), severity, text);
@@ -101,12 +102,13 @@ fn deadline(left: Duration, log: Option<HaLog>) -> Deadline {
     Deadline::arm(left, say, root::restart_machine_now)
 }
 
-/// The files that the daemon ran with, for those on disk may be what it died of; else those on
-/// disk. From here on the log is where they say.
+/// Reads the files that the daemon used, because those on disk may be the cause of its death; else
+/// those on disk. From here on the log is where they tell.
 fn load(paths: &Paths, log: Option<&HaLog>) -> Option<Loaded> {
     let options = LoadOptions {
         purpose: Purpose::Resume,
-        // The release reads haresources itself: a bad one takes nothing of ha.cf away from scripts.
+        // The release reads haresources itself: a bad one must not deprive scripts of what ha.cf
+        // sets.
         manage_resources: false,
         realtime: false,
         debug: 0,
@@ -132,7 +134,8 @@ fn load(paths: &Paths, log: Option<&HaLog>) -> Option<Loaded> {
     loaded.and_then(Result::ok)
 }
 
-/// Reads the files on a thread of its own; `None`: the disk or the resolver does not answer in time.
+/// Reads the files on a thread of its own; `None`: the disk or the resolver does not answer in
+/// time.
 fn load_in_time(paths: &Paths, options: LoadOptions) -> Option<Answer> {
     let paths = paths.clone();
     in_time(READ, move || load::load(&paths, &Machine, &options))

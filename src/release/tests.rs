@@ -8,7 +8,7 @@ use crate::config::environment::Machine;
 use crate::config::load::{LoadOptions, load};
 use crate::helper::tests::configure;
 
-/// What a release said, and how often it wanted the machine restarted.
+/// What a release logged, and how often it wanted the machine restarted.
 struct Seen {
     said: Vec<String>,
     restarts: usize,
@@ -47,7 +47,7 @@ impl Seen {
     }
 }
 
-/// A node that holds nothing is not restarted for it.
+/// A node that holds nothing is not restarted because of it.
 #[test]
 fn what_may_run_is_what_the_daemon_wrote_down() {
     for (held, expected) in [
@@ -65,13 +65,13 @@ fn what_may_run_is_what_the_daemon_wrote_down() {
     assert!(may_run(&scripts.paths));
 }
 
-/// A tree with two groups of which the first two resources run.
+/// A tree with two groups, of which the first two resources run.
 fn tree(held: &str) -> Scripts {
     let scripts = Scripts::new();
     scripts.haresources("alpha good::a good::b\nbeta good::z\n");
     fs::create_dir_all(&scripts.paths.run_dir).unwrap();
     fs::write(scripts.paths.held(), held).unwrap();
-    // The limits of the scripts of a test.
+    // Time limits for the scripts of a test.
     fs::write(&scripts.paths.settings, "script_time_limit_s = 20\n").unwrap();
     scripts
 }
@@ -81,7 +81,7 @@ const HELD: &str = "-R\n-C\nall\n--\ngood::a\nsystole: unfinished good::z\n";
 #[test]
 fn everything_is_released_and_the_reason_is_said() {
     let scripts = tree(HELD);
-    // An earlier version wrote that.
+    // An earlier version wrote that file.
     let beat = scripts.paths.pid_file.with_extension("beat");
     fs::write(&beat, "1").unwrap();
     let seen = Seen::of(&scripts, None);
@@ -100,7 +100,7 @@ fn everything_is_released_and_the_reason_is_said() {
     assert!(!beat.exists(), "nobody else removes it");
 }
 
-/// A group may have been taken out of haresources while it ran, and only that file knew.
+/// A group may have been removed from haresources while it ran, and only that file named it.
 #[test]
 fn everything_may_run_where_the_record_cannot_be_read() {
     let unknown = "-R\n-C\nnone\nsystole: unknown\n--\n";
@@ -112,7 +112,7 @@ fn everything_may_run_where_the_record_cannot_be_read() {
         assert!(may_run(&scripts.paths), "{held}");
         configure(&scripts, "env VOLUME=eleven\n");
         let loaded = load(&scripts.paths, &Machine, &LoadOptions::default()).unwrap();
-        // What it said when the daemon began may run as well.
+        // The groups that haresources named when the daemon began may run as well.
         scripts.haresources("alpha good::a good::b\n");
         let seen = Seen::of(&scripts, Some(&loaded.config));
         let mut calls = scripts.calls();
@@ -128,7 +128,7 @@ fn everything_may_run_where_the_record_cannot_be_read() {
     }
 }
 
-/// It may be just the record of what is held that could not be made.
+/// Perhaps only the record of what is held could not be written.
 #[test]
 fn what_any_file_of_a_dead_daemon_speaks_of_is_released() {
     let scripts = tree("");
@@ -145,7 +145,7 @@ fn what_any_file_of_a_dead_daemon_speaks_of_is_released() {
     }
 }
 
-/// The older part of the file counts then, and that is said.
+/// Then the older part of the file counts, and a complaint is logged.
 #[test]
 fn a_state_that_cannot_be_used_is_said() {
     let scripts = tree("-R\n-C\nall\nsystole: state {\n--\ngood::a\ngood::gone\n");
@@ -184,7 +184,7 @@ fn without_haresources_what_was_held_is_released_and_success_is_not_claimed() {
     assert!(seen.says("haresources: No such file"));
     assert!(!seen.says("all resources are released"));
     assert!(scripts.paths.held().exists());
-    // And without both, nobody knows anything.
+    // Without both, nothing is known.
     fs::write(scripts.paths.held(), "cut").unwrap();
     let seen = Seen::of(&scripts, None);
     assert!(seen.says("not whole") && seen.says("may still run here: what "));
@@ -193,7 +193,7 @@ fn without_haresources_what_was_held_is_released_and_success_is_not_claimed() {
 #[test]
 fn a_resource_that_does_not_stop_restarts_the_machine_and_the_rest_is_released() {
     let scripts = tree(HELD);
-    // Ended twice at its limit: not tried again, which would take longer.
+    // The script was ended twice at its limit: it is not tried again, which would take longer.
     fs::write(&scripts.paths.settings, "script_time_limit_s = 1\n").unwrap();
     scripts.resource(
         "stuck",
@@ -201,7 +201,7 @@ fn a_resource_that_does_not_stop_restarts_the_machine_and_the_rest_is_released()
     );
     scripts.haresources("alpha good::a stuck::s\nalpha stuck::t\nbeta good::z\n");
     let seen = Seen::of(&scripts, None);
-    // Once, for whichever is found first.
+    // Logged once, for the group that is found first.
     let reasons =
         ["stuck::s", "stuck::t"].map(|word| format!("Rebooting the machine: {word} cannot"));
     assert!(reasons.iter().any(|reason| seen.says(reason)));
@@ -258,7 +258,7 @@ fn the_deadline_is_called_off_only_when_nothing_runs() {
 fn settings_that_cannot_be_read_in_time_hold_nothing_up() {
     let scripts = tree(HELD);
     fs::remove_file(&scripts.paths.settings).unwrap();
-    // Whoever opens it waits for a writer.
+    // A process that opens it waits for a writer.
     nix::unistd::mkfifo(&scripts.paths.settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let seen = Seen::of(&scripts, None);
     assert!(seen.says("timed out: the default settings count"));
@@ -283,7 +283,7 @@ fn groups_are_stopped_at_the_same_time() {
     assert!(scripts.file("met.a").exists() && scripts.file("met.z").exists());
 }
 
-/// A file that was moved away since is no reason to leave something running.
+/// If the file was moved away since, everything must be stopped all the same.
 #[test]
 fn what_haresources_said_is_released_where_it_cannot_be_read_any_more() {
     let scripts = tree(HELD);

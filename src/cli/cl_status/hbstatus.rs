@@ -1,4 +1,4 @@
-//! `hbstatus`: whether the daemon runs, and with `-v` what it is and who is a member.
+//! `hbstatus`: whether the daemon runs, and with `-v` its version and the members.
 //! Spec: docs/protocol/client-api.md, 14.
 
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::clients::ccm_client::{self, Answer};
 use crate::os::paths::Paths;
 use crate::protocol::boolean;
 
-/// How long ccm may take to say who is a member.
+/// How long ccm may take to report the members.
 const CCM_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn hbstatus(signed_on: Result<ApiClient, ApiError>, options: &Options) -> Outcome {
@@ -88,7 +88,7 @@ fn running(mut client: ApiClient, options: &Options) -> Outcome {
     Outcome::said(nodes.code, text, json)
 }
 
-/// What ccm says, as `hbstatus -v` shows it; nothing without ccm.
+/// The report of ccm, as `hbstatus -v` shows it; empty without ccm.
 fn ccm_text(answer: Option<&Answer>, own: &str) -> String {
     let found = match answer {
         None => return String::new(),

@@ -8,7 +8,7 @@ use super::options::Options;
 use super::outcome::{EXIT_DOWN, EXIT_PARAMETER, EXIT_UNKNOWN, Outcome, TOO_FEW};
 use crate::clients::api_client::{ApiClient, ApiError};
 
-/// The links of a node, the last first, each name once: (name, status).
+/// The links of a node as (name, status), the last first, each name once.
 pub(super) fn links(client: &mut ApiClient, node: &str) -> Result<Vec<(String, String)>, ApiError> {
     let request = client.request("iflist").with("node", node);
     let mut links: Vec<(String, String)> = Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn hblinkstatus(client: &mut ApiClient, options: &Options) -> Outcome
         .with("node", node)
         .with("ifname", link);
     let Ok(answer) = client.ask_one(&request) else {
-        // Without the daemon's reason, as legacy says it.
+        // Without the daemon's reason, as in legacy.
         return Outcome::logged(
             EXIT_UNKNOWN,
             [

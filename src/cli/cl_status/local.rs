@@ -1,5 +1,5 @@
-//! Questions about what the daemon of this machine holds, serves and was told: resources, clients,
-//! parameters. Spec: docs/protocol/client-api.md, 14.
+//! Questions about the daemon of this machine: resources, clients, parameters. Spec:
+//! docs/protocol/client-api.md, 14.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(super) fn hbparameter(client: &mut ApiClient, options: &Options) -> Outcome 
     let Some(name) = &options.parameter else {
         return Outcome::logged(EXIT_PARAMETER, ["parameter name required".to_owned()]);
     };
-    // Of the version legacy's program prints what it was told at its sign-on: the long form.
+    // As the version, legacy's program prints the long form that it received at its sign-on.
     let (answer, field) = if name == "hbversion" {
         (Some(client.hello().clone()), "hbversion")
     } else {

@@ -142,7 +142,7 @@ pub(super) fn listnodes(client: &mut ApiClient, options: &Options) -> Outcome {
     Outcome::said(0, text, json!({ "nodes": list }))
 }
 
-/// A field of the node list, asked for singly where an older daemon does not list it.
+/// A field of the node list. It is asked for singly if an older daemon does not list it.
 fn told(client: &mut ApiClient, node: &Message, name: &str, field: &str, request: &str) -> String {
     if let Some(text) = node.text(field) {
         return text.to_owned();

@@ -31,14 +31,15 @@ pub(super) struct Options {
     pub(super) ping: bool,
     /// `-p` with one.
     pub(super) parameter: Option<String>,
-    /// What is no option.
+    /// Words that are no options.
     pub(super) words: Vec<String>,
-    /// What getopt says of an option that it does not know.
+    /// The message of getopt about an unknown option.
     pub(super) bad: Option<String>,
 }
 
 impl Options {
-    /// Of the words behind `command`. The first bad option ends them, but not for `hbstatus`.
+    /// The options among the words after `command`. The first bad option ends them, except for
+    /// `hbstatus`.
     pub(super) fn of(command: &str, letters: &'static str, words: &[String]) -> Self {
         let mut options = Self::default();
         let mut given = Getopt::new(letters, words.iter().cloned());

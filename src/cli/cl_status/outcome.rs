@@ -1,22 +1,22 @@
-//! What a call of `cl_status` comes to: texts and exit code. Spec: docs/protocol/client-api.md, 14.
+//! The result of a call of `cl_status`: texts and exit code. Spec: docs/protocol/client-api.md, 14.
 
 use serde_json::{Value, json};
 
 use crate::clients::api_client::ApiError;
 
-/// What is asked for is down, not set, or the daemon is not there.
+/// The object of the question is down or not set, or the daemon does not run.
 pub(super) const EXIT_DOWN: u8 = 1;
 /// Wrong words or options.
 pub(super) const EXIT_PARAMETER: u8 = 11;
 /// No answer within the alarm of the program.
 pub const EXIT_TIMEOUT: u8 = 12;
-/// The daemon does not know what is asked for, or does not answer.
+/// The daemon does not know the object of the question, or does not answer.
 pub(super) const EXIT_UNKNOWN: u8 = 13;
 
 /// Words are missing.
 pub(super) const TOO_FEW: &str = "No enough parameter.";
 
-/// What a call comes to.
+/// The result of a call.
 pub struct Outcome {
     /// Exit code.
     pub code: u8,
@@ -59,7 +59,7 @@ impl Outcome {
         }
     }
 
-    /// What failed and why, as log lines on standard error.
+    /// Log lines that tell what failed and why.
     pub(super) fn cannot(code: u8, what: &str, error: &ApiError) -> Self {
         Self::logged(code, [what.to_owned(), format!("REASON: {error}")])
     }

@@ -1,4 +1,4 @@
-//! The daemon's own process: from its predecessor, if it had one, to its end.
+//! The process of the daemon, from its predecessor, if there was one, to its end.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -24,14 +24,15 @@ use crate::version;
 /// The daemon before this one.
 #[derive(Default)]
 pub(super) struct Predecessor {
-    /// What goes on, and how that came here.
+    /// The state with which it goes on, and how that was handed over.
     resume: Option<(Resume, Road)>,
     /// Its guardian.
     link: Link,
 }
 
 impl Process {
-    /// The daemon's own process. The starter has said what there is to say about the files.
+    /// Runs the process of the daemon. The starter has already logged what is to be said about the
+    /// files.
     pub(super) fn background(&self, arguments: &[OsString]) -> u8 {
         if let Command::Restarted(next) = &self.options.command {
             return self.resumed(next, arguments);
@@ -45,9 +46,9 @@ impl Process {
         }
     }
 
-    /// The daemon after a restart in place, or after a sudden death. Then the files count with which
-    /// the dead one ran. Else they were good a moment ago; should one be bad by now, its groups run
-    /// on while it is tried again.
+    /// The daemon after a restart in place, or after a sudden death. After a death it uses the
+    /// files with which the dead daemon ran. After a restart the files were good a moment ago; if
+    /// one is bad by now, the groups run on while the files are tried again.
     #[expect(
         clippy::disallowed_methods,
         reason = "nothing else runs in this process yet"
@@ -57,7 +58,7 @@ impl Process {
         let link = Link::adopt();
         let (state, mut complaint) = self.handed_over(next, arguments);
         let in_place = state.goes_on_in_place(std::process::id());
-        // An older program does not say: after a restart in place the pid file names ourselves.
+        // An older program does not tell: after a restart in place the pid file names this process.
         let died = !in_place.unwrap_or_else(|| {
             pid_file::names(&self.paths.pid_file, nix::unistd::getpid().as_raw())
         });
@@ -75,7 +76,7 @@ impl Process {
         loop {
             match last.take().map_or_else(|| self.load(Purpose::Resume), Ok) {
                 Ok((loaded, files)) => {
-                    // The files say by now where the log is.
+                    // By now the files tell where the log is.
                     if let Some(text) = complaint.take() {
                         self.log.line(Severity::Warn, text);
                     }
@@ -89,7 +90,7 @@ impl Process {
                     return self.daemon(loaded, files, Some(starter), before);
                 }
                 Err(code) if tries == 0 => {
-                    // A guardian takes it for a death: it tries again and releases in the end.
+                    // A guardian counts this as a death: it tries again and releases in the end.
                     let text = if link.is_there() {
                         "The files stay bad: resources still run here, left to the guardian."
                     } else {
@@ -106,7 +107,8 @@ impl Process {
         }
     }
 
-    /// The state that the predecessor left: whole, or what its words say; and what there is to say of that.
+    /// The state that the predecessor left: whole, or what its words tell; and a complaint about
+    /// it, if any.
     fn handed_over(&self, next: &Restarted, arguments: &[OsString]) -> (NodeState, Option<String>) {
         let words = arguments.iter();
         let words = words.map(|word| word.to_string_lossy().into_owned());
@@ -114,7 +116,7 @@ impl Process {
         (state.unwrap_or_else(|| next.state.clone()), complaint)
     }
 
-    /// A line in the log that says what this daemon is there for.
+    /// Logs the purpose of this daemon.
     fn say_why(&self, next: &Restarted, road: Road, resume: &Resume) {
         let text = match road {
             Road::InPlace => return,
@@ -134,7 +136,7 @@ impl Process {
         self.log.line(Severity::Crit, text);
     }
 
-    /// Runs the daemon to its end. `starter` waits for word from us, if there is one.
+    /// Runs the daemon to its end. `starter` waits for our report, if there is one.
     pub(super) fn daemon(
         &self,
         loaded: Loaded,
@@ -150,7 +152,7 @@ impl Process {
         self.log.set_debug(loaded.config.log.debug);
         let users = loaded.config.respawn.iter();
         files.accounts.look_up(users.map(|line| line.user.as_str()));
-        // After a sudden death nobody waits for us.
+        // After a sudden death no process waits for us.
         let starting = match Starting::begin(starter.is_some() && !died) {
             Ok(starting) => starting,
             Err(error) => return self.fail(&error),
@@ -181,18 +183,19 @@ impl Process {
             starting,
             came,
         });
-        // A daemon that only released took the place of one that died: the file goes on saying so.
+        // A daemon that only releases took the place of one that died: the file must go on telling
+        // that.
         if !only_releases {
             pid_file::release(&self.paths.pid_file);
         }
         code
     }
 
-    /// Puts our number into the pid file.
+    /// Writes our process id to the pid file.
     ///
     /// # Errors
     /// The exit code: another daemon runs, or the file cannot be written. A successor begins in any
-    /// case: the locks keep others away.
+    /// case: the locks prevent another daemon.
     fn take_pid_file(&self, resumed: bool, starter: Option<i32>) -> Result<(), u8> {
         let path = &self.paths.pid_file;
         if resumed {
@@ -218,7 +221,7 @@ impl Process {
         })
     }
 
-    /// There is one daemon only, and none but its own beside a guardian at work.
+    /// Makes sure that there is only one daemon, and beside a guardian at work none but its own.
     fn lock(&self, road: Option<Road>) -> Result<Option<File>, u8> {
         let take = |path: &Path| {
             take_lock(path).map_err(|error| {
@@ -229,7 +232,7 @@ impl Process {
                 exit_code_of(&error)
             })
         };
-        // Given up at once: the guardian that we start needs it.
+        // Released at once: the guardian that we start needs it.
         if road.is_none() && take(&self.paths.guardian_lock())?.is_none() {
             return Err(self.fail(
                 &"the guardian of the last run starts it again or releases its resources: not \
@@ -237,8 +240,8 @@ impl Process {
             ));
         }
         if road == Some(Road::Release) {
-            // The guardian has seen to it that no other goes on; one that hangs in the kernel may
-            // still have the lock.
+            // The guardian has ended every other daemon; one that hangs in the kernel may still
+            // have the lock.
             return try_lock(&self.paths.daemon_lock()).map_err(|error| self.fail(&error));
         }
         match take(&self.paths.daemon_lock())?.map(Some) {

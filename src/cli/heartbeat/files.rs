@@ -1,4 +1,4 @@
-//! Reading the files, and what is said of them.
+//! Reading the files, and logging what is to be said about them.
 
 use super::Process;
 use crate::cli::Command;
@@ -13,7 +13,7 @@ use crate::process::handover::Called;
 use crate::process::reload::{LastGood, Stamps};
 
 impl Process {
-    /// The files that the daemon before ran with, if it kept them.
+    /// The files that the predecessor used, if it kept them.
     pub(super) fn last_good(&self) -> Option<(Loaded, LastGood)> {
         let files = files::recall::<LastGood>(&self.paths.last_good()).ok()?;
         let options = self.load_options(Purpose::Resume);
@@ -37,7 +37,7 @@ impl Process {
         }
     }
 
-    /// Reads the files and logs what there is to say, where the files want it.
+    /// Reads the files and logs what is to be said about them, to the log that they name.
     pub(super) fn load(&self, purpose: Purpose) -> Result<(Loaded, LastGood), u8> {
         let (loaded, files) = self
             .read(purpose)
@@ -46,7 +46,7 @@ impl Process {
         Ok((loaded, files))
     }
 
-    /// Reads the files, and keeps in mind what was read.
+    /// Reads the files, and keeps what was read.
     pub(super) fn read(&self, purpose: Purpose) -> Result<(Loaded, LastGood), Box<ConfigFailure>> {
         let (stamps, recorder) = (Stamps::take(&self.paths), Recorder::default());
         let options = self.load_options(purpose);
@@ -59,7 +59,7 @@ impl Process {
         Ok((loaded, files))
     }
 
-    /// Logs what there is to say of the files. A check writes to no log: that may be the log of a
+    /// Logs what is to be said about the files. A check writes to no log: that may be the log of a
     /// running node.
     fn show(&self, loaded: &Loaded, purpose: Purpose) {
         let checking = purpose == Purpose::Check;

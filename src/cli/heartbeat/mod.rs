@@ -1,11 +1,12 @@
-//! The `heartbeat` command: options, configuration, and the daemon. Spec: docs/protocol/tools.md, 1.
+//! The `heartbeat` command: options, configuration, and the daemon. Spec: docs/protocol/tools.md,
+//! 1.
 //!
 //! | Step | Where |
 //! |---|---|
 //! | what the options ask for | here |
 //! | the process that was called: checks, then signals, refuses, starts the daemon or becomes it | [`start`] |
 //! | the daemon: what its predecessor left, locks, the pid file | [`daemon`] |
-//! | reading the files, and what is said of them | [`files`] |
+//! | reading the files, and logging about them | [`files`] |
 
 mod daemon;
 mod files;
@@ -35,8 +36,8 @@ const EXIT_CONFIG: u8 = 6;
 /// How long the process waits at its end for its last log lines.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Does what the words of the command line ask for, and gives the exit code. `file` is the program that
-/// runs; the daemon replaces itself by what lies there.
+/// Does what the command line asks for, and returns the exit code. `file` is the file of the
+/// program that runs; on a restart in place the daemon replaces itself by what is there.
 #[must_use]
 pub fn command(program: &str, arguments: &[OsString], file: PathBuf) -> u8 {
     let words = arguments.iter();
@@ -65,8 +66,9 @@ fn run(program: &str, arguments: &[OsString], options: Options, file: PathBuf) -
         Command::Defaults { wiki: true } => return say(&print::defaults_as_wiki()),
         Command::Status => return answer(&talk::status(&paths)),
         Command::Stop => return answer(&talk::stop(&paths)),
-        // Whoever stops the node finds a successor before that can hear it: it waits for it,
-        // and must not end it. Before there is another thread, which would take the signal.
+        // A process that stops the node may find a successor before that can receive the signal:
+        // the signal must wait and not end it. Done before there is another thread, which would
+        // take the signal.
         Command::Restarted(_) => root::hold_signals_back(),
         Command::Start | Command::Reload | Command::Check => {}
     }
@@ -108,7 +110,7 @@ struct Process {
     paths: Paths,
     options: Options,
     log: HaLog,
-    /// The file that we run.
+    /// The file of this program.
     program: PathBuf,
 }
 

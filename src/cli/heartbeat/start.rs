@@ -1,4 +1,4 @@
-//! The process that was called.
+//! The process that was called by a person or a service manager.
 
 use std::ffi::OsString;
 
@@ -20,7 +20,7 @@ impl Process {
         let own = nix::unistd::getpid().as_raw();
         let running = match pid_file::look(&self.paths.pid_file) {
             PidFile::Running(pid) if pid != own => Some(pid),
-            // After a restart in place the file names ourselves: we are the daemon.
+            // After a restart in place the file names this process: it is the daemon.
             PidFile::Running(_) | PidFile::Stale(_) | PidFile::Absent => None,
         };
         let purpose = match (&self.options.command, running) {

@@ -1,8 +1,8 @@
-//! When the daemon's last heartbeat left: a daemon that hung before it died has been silent for longer than
-//! it is dead, and the others wait from its last heartbeat.
+//! When the daemon sent its last heartbeat: a daemon that hung before it died has been silent for
+//! longer than it is dead, and the other nodes wait from its last heartbeat.
 //!
-//! The time stands in a page that the daemon shares with its guardian, and in no file: `/run` may be full, or
-//! on a disk, and no heartbeat waits for either.
+//! The time is in a page that the daemon shares with its guardian, and in no file: `/run` may be
+//! full, or on a disk, and no heartbeat may wait for either.
 
 use std::fs::File;
 use std::io;
@@ -17,10 +17,10 @@ use crate::os::sys::shared::{SharedNumbers, numbers_in};
 /// The process that writes the numbers.
 const PROCESS: usize = 0;
 
-/// The time of its last heartbeat since the machine began, in nanoseconds; 0: none has left.
+/// The time of its last heartbeat since the machine began, in nanoseconds; 0: none was sent.
 const AT: usize = 1;
 
-/// Notes each heartbeat of this process.
+/// Records each heartbeat of this process.
 #[derive(Debug, Clone, Default)]
 pub struct Beats(Option<Arc<SharedNumbers>>);
 
@@ -35,7 +35,7 @@ impl Beats {
         Ok(Self(Some(Arc::new(numbers))))
     }
 
-    /// A heartbeat leaves now. It is a store into memory: it waits for nothing.
+    /// A heartbeat is sent now. This is a store into memory: it never blocks.
     pub fn note(&self) {
         if let Some(numbers) = &self.0 {
             let now = clock::since_boot().as_nanos();
@@ -43,16 +43,17 @@ impl Beats {
         }
     }
 
-    /// Shows the page to a guardian.
+    /// Sends the page to a guardian.
     pub(super) fn show(&self, socket: &UnixStream) {
         if let Some(numbers) = &self.0 {
-            // Its end is noticed by whoever listens.
+            // The task that listens on the socket notices its end.
             let _ = numbers.send(socket, word::BEATS);
         }
     }
 }
 
-/// How long ago the process `pid` has sent a heartbeat, by the page that it has shown; `None`: nobody knows.
+/// How long ago the process `pid` has sent a heartbeat, by the page that it has sent; `None`: not
+/// known.
 pub(super) fn ago(page: &File, pid: i32) -> Option<Duration> {
     let [process, at] = numbers_in(page)?;
     let known = process == u64::try_from(pid).ok()? && at != 0;

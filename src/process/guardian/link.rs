@@ -1,4 +1,4 @@
-//! The daemon's end of the way to its guardian.
+//! The daemon's end of the connection to its guardian.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ use nix::unistd::dup2_stdin;
 use super::{Beats, TITLE, word};
 use crate::process::daemonize::OWN_IMAGE;
 
-/// The daemon's end of the way to its guardian; clones share it.
+/// The daemon's end of the connection to its guardian; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Link(Arc<Mutex<State>>);
 
@@ -25,23 +25,23 @@ struct State {
     socket: Option<UnixStream>,
     /// The daemon was told to stop.
     stopping: bool,
-    /// Its heartbeats leave.
+    /// It sends heartbeats.
     beats: bool,
-    /// Where each is noted.
+    /// Where each heartbeat is recorded.
     noted: Beats,
-    /// How long the other nodes wait for a heartbeat, if any is there; `None`: not yet known.
+    /// How long the other nodes wait for a heartbeat, if there are any; `None`: not yet known.
     patience: Option<Option<Duration>>,
 }
 
 impl State {
     fn say(&mut self, words: &[u8]) {
         if let Some(socket) = self.socket.as_mut() {
-            // Its end is noticed by whoever listens.
+            // The task that listens on the socket notices its end.
             let _ = socket.write_all(words);
         }
     }
 
-    /// The state of the daemon, as far as it has come.
+    /// Sends the present state of the daemon.
     fn say_all(&mut self) {
         if let Some(socket) = &self.socket {
             self.noted.show(socket);
@@ -59,8 +59,8 @@ impl State {
 }
 
 impl Link {
-    /// Takes over the guardian of before a restart: a socket as our standard input. Only a daemon
-    /// that was started by its predecessor or by its guardian may ask.
+    /// Takes over the guardian from before a restart: a socket as our standard input. Only a daemon
+    /// that was started by its predecessor or by its guardian may call this.
     #[must_use]
     pub fn adopt() -> Self {
         let link = Self::default();
@@ -88,7 +88,7 @@ impl Link {
         self.state().beats
     }
 
-    /// Another descriptor of the same socket, to hear its end by.
+    /// Another descriptor of the same socket, by which its end can be noticed.
     #[must_use]
     pub fn listener(&self) -> Option<UnixStream> {
         self.state().socket.as_ref()?.try_clone().ok()
@@ -98,13 +98,13 @@ impl Link {
         self.state().socket = Some(socket);
     }
 
-    /// Forgets a guardian that is gone.
+    /// Forgets a guardian that has ended.
     pub fn forget(&self) {
         self.state().socket = None;
     }
 
-    /// The other nodes give this one up when they hear nothing for `patience`; `None`: there is none
-    /// that could take over. Before this is called what a predecessor said counts.
+    /// The other nodes declare this one dead when they receive nothing for `patience`; `None`: no
+    /// node could take over. Before this is called, the value of a predecessor counts.
     pub fn others_wait(&self, patience: Option<Duration>) {
         let mut state = self.state();
         if state.patience.replace(patience) != Some(patience) {
@@ -112,7 +112,7 @@ impl Link {
         }
     }
 
-    /// Heartbeats are noted there.
+    /// Records heartbeats in `beats`.
     pub fn noted_in(&self, beats: Beats) {
         let mut state = self.state();
         if let Some(socket) = &state.socket {
@@ -121,12 +121,12 @@ impl Link {
         state.noted = beats;
     }
 
-    /// Tells a guardian that has just come what there is to know.
+    /// Sends the whole state to a guardian that has just begun.
     pub fn introduce(&self) {
         self.state().say_all();
     }
 
-    /// The first heartbeat has left; a stop that a predecessor was told goes on now.
+    /// The first heartbeat was sent; a stop that a predecessor was told goes on now.
     pub fn beats(&self) {
         let mut state = self.state();
         if !std::mem::replace(&mut state.beats, true) {
@@ -141,14 +141,15 @@ impl Link {
         state.say(&[word::STOPPING]);
     }
 
-    /// The daemon ends as it should, or is to have no guardian any more.
+    /// The daemon ends in order, or is to have no guardian any more.
     pub fn dismiss(&self) {
         let mut state = self.state();
         state.say(&[word::DISMISSED]);
         state.socket = None;
     }
 
-    /// The daemon ends although groups may still run: when it is gone they are released in its place.
+    /// The daemon ends although groups may still run: when it has ended they are released in its
+    /// place.
     pub fn unreleased(&self) {
         self.state().say(&[word::UNRELEASED]);
     }
@@ -162,7 +163,7 @@ impl Link {
         }
     }
 
-    /// Takes [`offer`](Self::offer) back.
+    /// Reverses [`offer`](Self::offer).
     pub fn keep(&self) {
         if let Ok(null) = File::open("/dev/null") {
             let _ = dup2_stdin(null);
@@ -170,8 +171,8 @@ impl Link {
         self.state().say_all();
     }
 
-    /// Starts a guardian for this process, of the same version: from the image that runs, and where
-    /// that cannot be had from `program`.
+    /// Starts a guardian of the same version for this process: from the image that runs, or from
+    /// `program` if that is not available.
     ///
     /// # Errors
     /// No socket, or the program cannot be started.

@@ -11,7 +11,7 @@ fn each_reason_has_a_word_of_its_own() {
     assert_eq!(Why::from_word(""), None);
 }
 
-/// A program in the daemon's place that writes down its words.
+/// A guardian whose daemon is a program that writes down its words.
 fn guard_of<'a>(own: &'a Path, program: &'a Path, paths: &'a Paths, lock: &'a File) -> Guard<'a> {
     let clock = Clock::start();
     Guard {
@@ -39,8 +39,8 @@ fn a_daemon_that_cannot_be_started_again_has_a_reason() {
     assert_eq!(why("/nosuch/program"), Some(Why::NotStartable));
 }
 
-/// It has the words of a successor, and one that lets it only release; also when nobody knows what
-/// was held.
+/// The daemon gets the words of a successor, and one that tells it only to release; also when what
+/// was held cannot be read.
 #[test]
 fn a_daemon_that_only_releases_is_told_why() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -52,7 +52,7 @@ fn a_daemon_that_only_releases_is_told_why() {
     let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >{}\n", seen.display());
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    // What lies in the file need not know what is wanted of it.
+    // The program in the file may not know what it is to do.
     let guard = guard_of(&program, Path::new("/bin/true"), &paths, &lock);
     let words = || {
         let mut ward = guard.start_release(Why::DiedOften).unwrap();
@@ -66,7 +66,7 @@ fn a_daemon_that_only_releases_is_told_why() {
     assert_eq!(words(), "-R\n-C\nall\n--\na\nsystole: release died-often\n");
 }
 
-/// A dead disk: it must not end in silence, with everything running on.
+/// The disk has failed: the guardian must not end without a release while everything runs on.
 #[test]
 fn where_nothing_can_be_executed_the_guardian_releases_by_itself() {
     let directory = tempfile::tempdir().unwrap();
@@ -80,7 +80,7 @@ fn where_nothing_can_be_executed_the_guardian_releases_by_itself() {
         guard.release_now(Why::NotStartable, "no memory"),
         Outcome::Release(words.to_vec())
     );
-    // The scripts that it calls must not inherit the lock.
+    // The scripts that the release calls must not inherit the lock.
     let flags = fcntl(&lock, FcntlArg::F_GETFD).unwrap();
     assert_eq!(flags, libc::FD_CLOEXEC);
 }
@@ -93,7 +93,7 @@ fn a_link_speaks_to_its_guardian_and_hears_its_end() {
     link.others_wait(Some(Duration::from_millis(1800)));
     link.stopping();
     link.set(own);
-    // Nothing has left yet.
+    // No heartbeat was sent yet.
     link.introduce();
     link.beats();
     link.beats();

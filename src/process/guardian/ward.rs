@@ -1,13 +1,14 @@
 //! The guardian's view of one daemon, and the decision what follows its end.
 //!
-//! Where no other node is there nothing is in a hurry. Else they wait for as long as the daemon said ([`Told::patience`]), counted from the last
-//! heartbeat ([`beat`](super::beat)), or from its death where that is not known. Whatever has to be done instead of beating has a share of
-//! that time:
+//! If there is no other node, there is no time limit. Otherwise the other nodes wait for as long as
+//! the daemon has told ([`Told::patience`]), counted from the last heartbeat
+//! ([`beat`](super::beat)), or from its death if that is not known. Each step that is needed before
+//! heartbeats go on has a share of that time:
 //!
 //! | Until | The daemon |
 //! |---|---|
-//! | [`REVIVED`] | that was started again has to beat |
-//! | [`RELEASING`] | that is only to release everything has to beat |
+//! | [`REVIVED`] | that was started again has to send a heartbeat |
+//! | [`RELEASING`] | that is only to release everything has to send a heartbeat |
 //! | a little before the end | everything is stopped, or the machine is restarted |
 
 use std::fs::File;
@@ -34,36 +35,38 @@ const DEATHS: usize = 3;
 /// See [`DEATHS`].
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Tenths of the others' patience in which a daemon that was started again has to beat.
+/// Tenths of the time that the others wait in which a daemon that was started again has to send a
+/// heartbeat.
 const REVIVED: u32 = 6;
 
-/// The same for one that is only to release everything.
+/// The same for a daemon that is only to release everything.
 const RELEASING: u32 = 8;
 
-/// What a successor has at least, as far as the others still wait: one that is well needs some hundredths
-/// of a second, and without it the machine may have to be restarted.
+/// What a successor has at least, as far as the others still wait. A successor without a fault
+/// needs some hundredths of a second; if it fails, the machine may have to be restarted.
 const LEAST: Duration = Duration::from_millis(500);
 
-/// How long others wait for a process that replaces itself in place, beyond the usual: what it has
-/// asked for. Spec: docs/protocol/membership.md, 9.3.
+/// How much longer than usual others wait for a process that replaces itself in place, because it
+/// has asked for that. Spec: docs/protocol/membership.md, 9.3.
 const RESTART_EXTRA: Duration = Duration::from_secs(30);
 
-/// A restart of the machine takes effect so much before the others' patience ends: an eighth of it
-/// at most.
+/// How long before the end of the others' wait a restart of the machine takes effect: an eighth of
+/// the wait at most.
 const RESERVE: Duration = Duration::from_secs(1);
 
-/// When a restart of the machine is due for what does not stop, of the time that the others wait.
+/// When the restart of the machine is due for groups that do not stop, within the time that the
+/// others wait.
 #[must_use]
 pub fn restart_due(patience: Duration) -> Duration {
     patience.saturating_sub(RESERVE.min(patience / 8))
 }
 
-/// When the daemon died.
+/// When the daemon died, recently.
 #[derive(Debug, Default)]
 pub(super) struct Deaths(Vec<Monotonic>);
 
 impl Deaths {
-    /// Notes a death; `true`: too many.
+    /// Records a death; `true`: too many.
     pub(super) fn note(&mut self, now: Monotonic) -> bool {
         self.0.retain(|death| now.since(*death) < WINDOW);
         self.0.push(now);
@@ -71,48 +74,48 @@ impl Deaths {
     }
 }
 
-/// What the daemon is there for.
+/// The purpose of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// To serve.
+    /// It serves.
     Serving,
-    /// To beat while it releases everything.
+    /// It sends heartbeats while it releases everything.
     Releasing,
 }
 
 /// How the watch over one daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It said good-bye.
+    /// It dismissed the guardian.
     Dismissed,
     /// It ended without a word.
     Died,
     /// It ended, and asked for a release.
     Unreleased,
-    /// It lives and does not beat.
+    /// It lives and sends no heartbeat.
     Silent,
 }
 
-/// What follows.
+/// What the guardian does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Nothing: the guardian goes as well.
+    /// Nothing: the guardian ends too.
     Go,
     /// A daemon that goes on.
     Revive,
-    /// A daemon that beats while it releases everything.
+    /// A daemon that sends heartbeats while it releases everything.
     ReleaseBeating(Why),
-    /// Nothing can beat any more: everything is released at once, by the guardian itself.
+    /// Heartbeats are not possible any more: the guardian itself releases everything at once.
     ReleaseNow(Why),
 }
 
-/// The decision. `often`: this was a death too many.
+/// Decides what follows. `often`: this death was one too many.
 pub(super) fn next(stage: Stage, end: End, often: bool) -> Next {
     match (stage, end) {
         (_, End::Dismissed) => Next::Go,
         (Stage::Releasing, End::Died) => Next::ReleaseNow(Why::ReleaseDied),
         (Stage::Releasing, End::Unreleased) => Next::ReleaseNow(Why::Unreleased),
-        // Another one would hang as well, and the time is short.
+        // Another daemon would hang as well, and the time is short.
         (_, End::Silent) => Next::ReleaseNow(Why::Silent),
         (Stage::Serving, End::Unreleased) => Next::ReleaseBeating(Why::Unreleased),
         (Stage::Serving, End::Died) if often => Next::ReleaseBeating(Why::DiedOften),
@@ -120,30 +123,31 @@ pub(super) fn next(stage: Stage, end: End, often: bool) -> Next {
     }
 }
 
-/// What the daemons have said, and when they can have beaten last.
+/// What the daemons have sent, and when they can have sent the last heartbeat.
 #[derive(Debug)]
 pub(super) struct Told {
-    /// One was told to stop: its successors have to stop as well.
+    /// A daemon was told to stop: its successors have to stop as well.
     pub(super) stopping: bool,
-    /// The present one beats.
+    /// The present daemon sends heartbeats.
     beats: bool,
-    /// How long the other nodes wait for a heartbeat; `None`: none is there, or the daemon is of an
+    /// How long the other nodes wait for a heartbeat; `None`: there is none, or the daemon is of an
     /// earlier version.
     patience: Option<Duration>,
-    /// The same, beyond the usual.
+    /// How much longer than usual they wait.
     extra: Duration,
-    /// From when they wait, while none beats: the last heartbeat, as far as it is known.
+    /// The start of their wait, while no daemon sends heartbeats: the last heartbeat, as far as it
+    /// is known.
     silent_since: Monotonic,
     /// Since when a successor can be there.
     gone_since: Monotonic,
-    /// What the last one ran that said something.
+    /// The image of the last daemon that sent something.
     image: Option<File>,
-    /// Where the last one that showed it notes its heartbeats.
+    /// Where the last daemon that sent a page records its heartbeats.
     heartbeats: Option<File>,
 }
 
 impl Told {
-    /// Of a daemon that runs.
+    /// For a daemon that runs.
     pub(super) fn new(now: Monotonic) -> Self {
         Self {
             stopping: false,
@@ -157,18 +161,18 @@ impl Told {
         }
     }
 
-    /// How long ago the daemon has sent its last heartbeat; `None`: nobody knows.
+    /// How long ago the daemon sent its last heartbeat; `None`: not known.
     pub(super) fn last_heartbeat(&self, pid: i32) -> Option<Duration> {
         beat::ago(self.heartbeats.as_ref()?, pid)
     }
 
-    /// Where the image of the last daemon can be executed.
+    /// A path at which the image of the last daemon can be executed.
     pub(super) fn image(&self) -> Option<PathBuf> {
         let number = self.image.as_ref()?.as_raw_fd();
         Some(PathBuf::from(format!("/proc/self/fd/{number}")))
     }
 
-    /// Looks what the daemon runs: it may have become another program in place.
+    /// Opens the image of the daemon: it may have become another program in place.
     fn look_at_image(&mut self, pid: i32) {
         if let Ok(image) = File::open(format!("/proc/{pid}/exe")) {
             self.image = Some(image);
@@ -191,9 +195,9 @@ impl Told {
         }
     }
 
-    /// The daemon is gone, or will be silent. `ago`: its last heartbeat, if that is known. From one that
-    /// was silent for as long as the others wait they have taken over already: nothing is in a hurry
-    /// any more, and its successor has the usual time.
+    /// The daemon has ended, or will be silent. `ago`: its last heartbeat, if that is known. If it
+    /// was silent for as long as the others wait, they have taken over already: then there is no
+    /// hurry any more, and its successor has the usual time.
     pub(super) fn ended(&mut self, now: Monotonic, ago: Option<Duration>) {
         if std::mem::replace(&mut self.beats, false) {
             let counts = |ago: &Duration| self.patience.is_some_and(|patience| *ago < patience);
@@ -202,8 +206,9 @@ impl Told {
         }
     }
 
-    /// Until when a daemon of this stage has to beat; `None`: it does, or nobody knows. Where its
-    /// predecessor hung for long before it died, the same share of what is left, or [`LEAST`].
+    /// Until when a daemon of this stage has to send a heartbeat; `None`: it sends them, or the
+    /// time is not known. If its predecessor hung for long before it died, it has the same share of
+    /// what is left, or [`LEAST`].
     pub(super) fn must_beat_by(&self, stage: Stage) -> Option<Monotonic> {
         let tenths = match stage {
             Stage::Serving => REVIVED,
@@ -218,7 +223,8 @@ impl Told {
         Some(usual.max(self.gone_since + share(left)).max(least))
     }
 
-    /// How much is left before a restart of the machine would come too late; `None`: nobody knows.
+    /// How much time is left before a restart of the machine would come too late; `None`: not
+    /// known.
     pub(super) fn left(&self, now: Monotonic) -> Option<Duration> {
         let due = self.silent_since + self.extra + restart_due(self.patience?);
         Some(due.since(now))
@@ -229,18 +235,19 @@ impl Told {
 pub(super) struct Ward {
     pub(super) pid: i32,
     pub(super) socket: UnixStream,
-    /// When we started it: it must be reaped.
+    /// If we started it: it must be reaped.
     pub(super) child: Option<Child>,
     pub(super) stage: Stage,
 }
 
 impl Ward {
-    /// Ends it, so that it does nothing any more. One that hangs in the kernel is not waited for.
+    /// Kills it, so that it does nothing any more. A process that hangs in the kernel is not waited
+    /// for.
     pub(super) fn end(&mut self) {
         let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
     }
 
-    /// Whether its process is there. One that is gone is reaped.
+    /// Whether its process exists. An ended one is reaped.
     pub(super) fn lives(&mut self) -> bool {
         match &mut self.child {
             Some(child) => matches!(child.try_wait(), Ok(None)),
@@ -255,12 +262,12 @@ impl Ward {
     pub(super) fn watch(&mut self, told: &mut Told, clock: &Clock) -> io::Result<End> {
         let process = match sys::process_descriptor(self.pid) {
             Ok(process) => Some(process),
-            // Gone already: what it said is still there to be read.
+            // It has ended already: what it sent can still be read.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => None,
             Err(error) => return Err(error),
         };
         if self.child.is_none() {
-            // Not from us: it runs already.
+            // We did not start it: it runs already.
             told.look_at_image(self.pid);
         }
         let mut ended = process.is_none();
@@ -268,7 +275,7 @@ impl Ward {
         let mut numbers = NumberReader::default();
         self.socket.set_nonblocking(true)?;
         let mut open = true;
-        // What reading a word needs of the program is there again after it.
+        // Memory that reading a word needs is allocated again after it.
         let mut slim = false;
         loop {
             while open {
@@ -310,7 +317,7 @@ impl Ward {
                     left => Some(left),
                 },
             };
-            // Nothing is due: it may sleep for months.
+            // Nothing is due: the guardian may sleep for months.
             if limit.is_none() && !std::mem::replace(&mut slim, true) {
                 sys::shed_file_pages();
             }

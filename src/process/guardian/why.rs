@@ -1,7 +1,8 @@
 //! Why resources are released in the daemon's place.
 
-/// First word for the program of [`RELEASE_TITLE`](super::RELEASE_TITLE). A second says more, a
-/// third how long the other nodes still wait. Also told to a daemon that is only to release.
+/// First word for the program of [`RELEASE_TITLE`](super::RELEASE_TITLE). A second word adds
+/// detail, a third tells how long the other nodes still wait. A daemon that is only to release also
+/// gets the first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// The daemon died too often.
@@ -10,14 +11,14 @@ pub enum Why {
     HeldUnreadable,
     /// It cannot be started.
     NotStartable,
-    /// It lives and sends no heartbeat: it was killed.
+    /// It lives and sends no heartbeat: it was killed for that.
     Silent,
     /// It ended by itself and could not release everything.
     Unreleased,
     /// It died while it was there only to release everything.
     ReleaseDied,
-    /// Called after the end of the service, not by a guardian: nothing is done while anybody looks
-    /// after the resources.
+    /// Called after the end of the service, not by a guardian: nothing is done while a daemon or a
+    /// guardian is responsible for the resources.
     Orphaned,
 }
 
@@ -32,7 +33,7 @@ impl Why {
         Self::Orphaned,
     ];
 
-    /// On the command line.
+    /// The word on the command line.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -46,13 +47,13 @@ impl Why {
         }
     }
 
-    /// `None`: a guardian of an earlier version, which says nothing.
+    /// `None`: from a guardian of an earlier version, which gives no reason.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|why| why.word() == word)
     }
 
-    /// In the log.
+    /// The text in the log.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {

@@ -1,9 +1,9 @@
-//! What a daemon says to its guardian: single bytes, and one number. Either may be older than the
-//! other; a guardian ignores what it does not know.
+//! What a daemon sends to its guardian: single bytes, and one number. Either process may be older
+//! than the other; a guardian ignores what it does not know.
 
 use std::time::Duration;
 
-/// The first heartbeat has left. A daemon of an earlier version says it when it has started.
+/// The first heartbeat was sent. A daemon of an earlier version sends this when it has started.
 pub(super) const BEGUN: u8 = b'b';
 /// The daemon was told to stop: a successor has to stop as well.
 pub(super) const STOPPING: u8 = b's';
@@ -15,17 +15,17 @@ pub(super) const UNRELEASED: u8 = b'u';
 /// The process replaces itself in place. It has asked the others to wait.
 pub(super) const RESTARTING: u8 = b'r';
 
-/// With it comes the page of the daemon's heartbeats.
+/// The page of the daemon's heartbeats comes with this byte.
 pub(super) const BEATS: u8 = b'm';
 
-/// Before and behind the number of milliseconds that the other nodes wait for a heartbeat. No digit
-/// is one of the words.
+/// The bytes before and after the number of milliseconds that the other nodes wait for a heartbeat.
+/// No digit is one of the words.
 const NUMBER: (u8, u8) = (b'=', b';');
 
 /// Longest number that is read.
 const MAX_DIGITS: usize = 12;
 
-/// Says how long the other nodes wait for a heartbeat; `None`: there is none that could take over.
+/// The text for how long the other nodes wait for a heartbeat; `None`: no node could take over.
 pub(super) fn patience(patience: Option<Duration>) -> String {
     let (before, behind) = (char::from(NUMBER.0), char::from(NUMBER.1));
     let ms = patience.map_or(0, |patience| patience.as_millis().max(1));
@@ -36,14 +36,14 @@ pub(super) fn patience(patience: Option<Duration>) -> String {
 #[derive(Debug, Default)]
 pub(super) struct NumberReader(Option<String>);
 
-/// What a byte is.
+/// The meaning of a byte.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// A word, known or not.
     Word(u8),
     /// A part of the number.
     Part,
-    /// The whole number; `None`: nobody waits.
+    /// The whole number; `None`: no node waits.
     Patience(Option<Duration>),
 }
 
@@ -91,7 +91,7 @@ mod tests {
         ];
         let alone = patience(None);
         assert_eq!(read(&format!("b{told}s{alone}")), expected);
-        // An older guardian takes none of it for a word of its own.
+        // An older guardian mistakes no part of it for a word that it knows.
         let known = [BEGUN, STOPPING, DISMISSED, UNRELEASED];
         assert!(told.bytes().all(|byte| !known.contains(&byte)));
         assert!(!known.contains(&BEATS));

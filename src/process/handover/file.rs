@@ -1,4 +1,5 @@
-//! The file of the node's state: written by the daemon, read by whoever goes on. See [the table](super).
+//! The file of the node's state: written by the daemon, read by the process that goes on in its
+//! place. See [the table](super).
 
 use std::fs;
 use std::io;
@@ -10,16 +11,18 @@ use super::state::{BadState, NodeState};
 use super::words::{self, Lines, NotOurs};
 use crate::process::files::{empty, overwrite, read_ours, replace};
 
-/// Longest file. The words become a command line, for which the kernel has a quarter of the limit of a
-/// stack: 2 MiB as a rule, the environment included. Room for some ten thousand groups. What is longer
-/// is not written either: nobody would read it. Guardians of earlier versions have the same limit.
+/// Longest file, in bytes. The words become a command line, for which the kernel has a quarter of
+/// the limit of a stack: 2 MiB as a rule, including the environment. There is room for some ten
+/// thousand groups. A longer text is not written either, because it could not be read. Guardians of
+/// earlier versions have the same limit.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// What a daemon has left.
 #[derive(Debug)]
 pub struct Kept {
     words: Vec<String>,
-    /// Not read before somebody wants the state. A guardian passes the words on and wants to stay small.
+    /// Not parsed before the state is wanted. A guardian only passes the words on and must stay
+    /// small.
     json: Option<String>,
 }
 
@@ -29,12 +32,12 @@ impl Kept {
         Self { words, json }
     }
 
-    /// As JSON says it, where there is some.
+    /// The state in the JSON, if there is one.
     fn state(&self) -> Option<Result<NodeState, BadState>> {
         self.json.as_deref().map(NodeState::from_json)
     }
 
-    /// Why the state in the file cannot be used, where only the words are left.
+    /// Why the state in the file cannot be used, if only the words are left.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let why = self.state()?.err()?;
@@ -43,16 +46,16 @@ impl Kept {
         ))
     }
 
-    /// The words for whoever is started, of whatever version.
+    /// The words for the program that is started, of whatever version.
     #[must_use]
     pub fn into_words(self) -> Vec<String> {
         self.words
     }
 
-    /// The state: as JSON says it, else as the words do.
+    /// The state: from the JSON, else from the words.
     ///
     /// # Errors
-    /// [`NotOurs`]: nobody knows it.
+    /// [`NotOurs`]: the state is not known.
     pub fn into_state(self) -> Result<NodeState, NotOurs> {
         match self.state() {
             Some(Ok(state)) => Ok(state),
@@ -68,7 +71,7 @@ impl Kept {
 /// everything may run.
 pub fn read(path: &Path) -> io::Result<Kept> {
     let text = String::from_utf8(read_ours(path, MAX_BYTES)?).map_err(io::Error::other)?;
-    // So a later version may write it, when no guardian needs words any more.
+    // A later version may write this form, when no guardian needs words any more.
     if text.starts_with('{') {
         let state = NodeState::from_json(&text).map_err(io::Error::other)?;
         return Ok(Kept {
@@ -82,14 +85,14 @@ pub fn read(path: &Path) -> io::Result<Kept> {
     Ok(Kept::of(Lines::of(lines.split('\n').map(str::to_owned))))
 }
 
-/// What a daemon goes on with that was started with the words `told`, and what it has to say about
-/// that. `None`: with what the words say. JSON among the words counts, and the file at `path` when the words
-/// in it are the same; see [the module](super).
+/// The state with which a daemon goes on that was started with the words `told`, and a complaint
+/// about it, if any. `None`: the state in the words. JSON among the words counts first, then the
+/// file at `path` if its words are the same; see [the module](super).
 #[must_use]
 pub fn handed_over(path: &Path, told: Vec<String>) -> (Option<NodeState>, Option<String>) {
     let told = Kept::of(Lines::of(told).without_release());
-    // Nobody tells the JSON but a process that could not write it down or that has no file, and a guardian
-    // that has read it there: what lies there is not newer.
+    // Only two senders put JSON among the words: a process that could not write it to the file or
+    // has no file, and a guardian that has read it there. So the file is not newer.
     if let Some(Ok(state)) = told.state() {
         return (Some(state), None);
     }
@@ -101,13 +104,13 @@ pub fn handed_over(path: &Path, told: Vec<String>) -> (Option<NodeState>, Option
     (counts.state().and_then(Result::ok), complaint)
 }
 
-/// The file, and what stands in it.
+/// The file, and its content.
 #[derive(Debug)]
 pub struct StateFile {
-    /// `None`: there is no guardian, and nobody reads it.
+    /// `None`: there is no guardian, and no process reads the file.
     path: Option<PathBuf>,
     state: NodeState,
-    /// The last write failed: nobody can read the file.
+    /// The last write failed: the file cannot be read.
     is_unwritten: bool,
 }
 
@@ -124,19 +127,19 @@ impl StateFile {
         file
     }
 
-    /// What stands in it.
+    /// The state in the file.
     #[must_use]
     pub const fn state(&self) -> &NodeState {
         &self.state
     }
 
-    /// Changes the state and writes it down.
+    /// Changes the state and writes it to the file.
     pub fn change(&mut self, change: impl FnOnce(&mut NodeState)) {
         change(&mut self.state);
         self.write();
     }
 
-    /// Whether the last write failed: nobody can read the file then.
+    /// Whether the last write failed: then the file cannot be read.
     #[must_use]
     pub const fn is_unwritten(&self) -> bool {
         self.is_unwritten
@@ -149,8 +152,8 @@ impl StateFile {
         }
     }
 
-    /// The words with which the process replaces itself: the whole state where the file does not say
-    /// it.
+    /// The words with which the process replaces itself. They contain the whole state if the file
+    /// does not.
     #[must_use]
     pub fn successor_words(&self) -> Vec<String> {
         let in_file = self.path.is_some() && !self.is_unwritten;
@@ -174,8 +177,8 @@ impl StateFile {
                 }
             }
             Err(error) => {
-                // What was held before would be wrong, and nobody would know. Of an empty file everybody
-                // knows that everything may run; no file may be the sign of an orderly end.
+                // The old content would be wrong, and no reader could know that. An empty file
+                // means that everything may run; a missing file may mean an orderly end.
                 if empty(path).is_err() {
                     let _ = fs::remove_file(path);
                 }
@@ -187,7 +190,7 @@ impl StateFile {
     }
 }
 
-/// The words one a line, and the JSON among them if there is room for it.
+/// The words, one per line, and the JSON among them if there is room for it.
 fn text_of(state: &NodeState) -> io::Result<String> {
     let text = |json: Option<&str>| {
         let mut text = words::words(state, json).join("\n");

@@ -1,4 +1,4 @@
-//! The node's state as it is handed on, and what it means to a successor. Pure.
+//! The node's state as it is handed over, and what it means for a successor. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::{Before, Whose};
 
-/// The version of what is written. To be raised when a field is added.
+/// The version of the format that is written. Raise it when a field is added.
 const VERSION: u32 = 3;
 
-/// The lowest version whose reader is right about what is written. To be raised when a field that is
-/// there gets another meaning.
+/// The lowest version whose reader understands what is written. Raise it when the meaning of an
+/// existing field changes.
 const READABLE_BY: u32 = 1;
 
 /// How the daemon was called. Its successor is called the same way.
@@ -33,7 +33,7 @@ pub struct Called {
 }
 
 impl Default for Called {
-    /// Without any letter.
+    /// The options of a call without any letter.
     fn default() -> Self {
         Self {
             manage_resources: true,
@@ -44,8 +44,8 @@ impl Default for Called {
     }
 }
 
-/// Everything that a successor has to know of a node. A field that is missing has its default; one that
-/// is unknown is ignored.
+/// Everything that a successor has to know about a node. A missing field has its default; an
+/// unknown field is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeState {
@@ -54,7 +54,7 @@ pub struct NodeState {
     /// What the node holds by duty.
     #[serde(with = "holding_word")]
     pub holding: HoldingSet,
-    /// All groups of haresources, and what else may run.
+    /// All groups of haresources, and other groups that may run.
     #[serde(with = "by_key")]
     pub groups: BTreeMap<GroupKey, GroupState>,
     /// The standby that is open with a legacy node.
@@ -64,32 +64,35 @@ pub struct NodeState {
     pub releases: bool,
     /// Nothing is started or stopped.
     pub frozen: bool,
-    /// The other node's groups that are held were this node's before haresources was changed: they belong
-    /// there. Not to be seen in `groups` any more.
+    /// The foreign groups that are held were this node's before haresources was changed, and are to
+    /// go to their owner. `groups` no longer shows that.
     pub to_go_home: bool,
-    /// The other node's groups that are held are to go back to it, whatever the reason. Since version 2.
+    /// The foreign groups that are held are to go back to their owner, for whatever reason. Since
+    /// version 2.
     pub failback_due: bool,
-    /// Something else may run: what an earlier daemon had written down could not be read. Since version 3.
+    /// Unknown groups may run: what an earlier daemon had written could not be read. Since version
+    /// 3.
     #[serde(skip_serializing_if = "is_false")]
     pub unknown: bool,
-    /// The process that is about to replace itself with all settled; 0: none is. `None`: an older program
-    /// does not say. Since version 3.
+    /// The process that is about to replace itself with everything settled; 0: none. `None`: an
+    /// older program does not tell. Since version 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_itself: Option<u32>,
 }
 
-/// What a successor has to know of one group.
+/// What a successor has to know about one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GroupState {
-    /// Whose it was in the haresources that the daemon went by; `None`: it is not in there, or an older
-    /// program wrote this.
+    /// Which node owned it in the haresources that the daemon used; `None`: it is not in there, or
+    /// an older program wrote this.
     #[serde(with = "whose_word", skip_serializing_if = "Option::is_none")]
     pub whose: Option<Whose>,
     /// It was ordered to start, and has not been reported as stopped since.
     #[serde(skip_serializing_if = "is_false")]
     pub may_run: bool,
-    /// An order for it is in hand, or was not yet given to it: a successor has to find out what runs.
+    /// An order for it is in hand, or was not yet given to its actor: a successor has to find out
+    /// what runs.
     #[serde(skip_serializing_if = "is_false")]
     pub unfinished: bool,
 }
@@ -98,10 +101,10 @@ const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// By which road a successor comes.
+/// How a successor came to its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Road {
-    /// The process replaced itself: everything was settled, and the others were told to wait.
+    /// The process replaced itself: everything was settled, and the others were asked to wait.
     InPlace,
     /// The daemon was killed or crashed.
     Death,
@@ -110,7 +113,7 @@ pub enum Road {
 }
 
 impl NodeState {
-    /// Of a node that begins, or goes on with `resume`.
+    /// The state of a node that begins, or goes on with `resume`.
     #[must_use]
     pub fn begin(
         called: Called,
@@ -150,12 +153,12 @@ impl NodeState {
         state
     }
 
-    /// What is noted of a group.
+    /// The entry of a group.
     pub fn group(&mut self, key: &GroupKey) -> &mut GroupState {
         self.groups.entry(key.clone()).or_default()
     }
 
-    /// What the node tells of itself.
+    /// Records what the node reports about itself.
     pub fn set_duty(&mut self, duty: Duty) {
         let Duty {
             holding,
@@ -173,7 +176,7 @@ impl NodeState {
         self.failback_due = failback_due;
     }
 
-    /// These groups are left to their owner, or ran on the other node, and no other.
+    /// Exactly these groups are left to their owner, or ran on the other node.
     pub fn set_moved(&mut self, left: &BTreeSet<GroupKey>, came: &BTreeSet<GroupKey>) {
         for (key, group) in &mut self.groups {
             group.whose = group.whose.map(|whose| match whose {
@@ -185,7 +188,7 @@ impl NodeState {
         }
     }
 
-    /// These groups are unfinished and no other. A group of which nothing is to be known is forgotten.
+    /// Exactly these groups are unfinished. A group without any information is removed.
     pub fn set_unfinished(&mut self, keys: &BTreeSet<&GroupKey>) {
         for (key, group) in &mut self.groups {
             group.unfinished = keys.contains(key);
@@ -197,7 +200,8 @@ impl NodeState {
             .retain(|_, group| *group != GroupState::default());
     }
 
-    /// Whether the process `own` goes on in place of itself. `None`: an older program does not say.
+    /// Whether the process `own` goes on in place of itself. `None`: an older program does not
+    /// tell.
     #[must_use]
     pub fn goes_on_in_place(&self, own: u32) -> Option<bool> {
         self.replaces_itself.map(|process| process == own)
@@ -219,10 +223,10 @@ impl NodeState {
             .map(|(key, _)| key)
     }
 
-    /// Groups that were taken out of haresources while they ran, and are in it again: nobody gave an order for them
-    /// meanwhile, so that only their scripts know what became of them.
+    /// Groups that were removed from haresources while they ran, and are in it again. No order was
+    /// given for them meanwhile, so only their scripts can tell whether they run.
     fn back_again<'a>(&'a self, now: &'a [ResourceGroup]) -> impl Iterator<Item = &'a GroupKey> {
-        // An older program does not say whose any group is.
+        // An older program does not tell the owner of any group.
         let is_known = self.groups.values().any(|group| group.whose.is_some());
         let groups = self.groups.iter();
         groups
@@ -233,7 +237,7 @@ impl NodeState {
             .map(|(key, _)| key)
     }
 
-    /// What a successor goes on with, by the haresources that counts now.
+    /// The state with which a successor goes on, by the present haresources.
     #[must_use]
     pub fn resume(&self, local: &NodeName, groups: &[ResourceGroup], road: Road) -> Resume {
         let owners = self.groups.iter();
@@ -273,7 +277,7 @@ impl NodeState {
         };
         match road {
             Road::InPlace | Road::Death => resume,
-            // Whatever was in hand: everything is stopped.
+            // Whatever was in hand, everything is stopped.
             Road::Release => Resume {
                 running: before.running.union(&before.unfinished).cloned().collect(),
                 unfinished: Vec::new(),
@@ -285,10 +289,10 @@ impl NodeState {
         }
     }
 
-    /// As JSON, with the version that wrote it.
+    /// The state as JSON, with the version that wrote it.
     ///
     /// # Errors
-    /// It cannot be said as JSON.
+    /// It cannot be written as JSON.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(&Written {
             version: VERSION,
@@ -297,12 +301,12 @@ impl NodeState {
         })
     }
 
-    /// Reads [`to_json`](Self::to_json) back.
+    /// Reads the text of [`to_json`](Self::to_json).
     ///
     /// # Errors
     /// Why it cannot be used.
     pub fn from_json(text: &str) -> Result<Self, BadState> {
-        // First: what a version that this one cannot understand wrote may have any form.
+        // Read first: the text of a version that this one cannot understand may have any form.
         let Head { readable_by } = serde_json::from_str(text)?;
         if readable_by > VERSION {
             return Err(BadState::Newer(readable_by));
@@ -315,7 +319,7 @@ impl NodeState {
 /// Why a state in JSON cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadState {
-    /// It is none.
+    /// It is not valid.
     #[error("{0}")]
     Broken(
         /// What is wrong, and where.
@@ -347,7 +351,7 @@ struct Read {
     state: NodeState,
 }
 
-/// A set as the word that it has everywhere.
+/// A set as its usual word.
 mod holding_word {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -387,7 +391,7 @@ mod by_key {
     }
 }
 
-/// An owner as a word; one that a later version knows is unknown here.
+/// An owner as a word; a word of a later version counts as unknown.
 mod whose_word {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
@@ -408,7 +412,7 @@ mod whose_word {
     }
 }
 
-/// A standby as its text; one that a later version knows is none here.
+/// A standby as its text; a text of a later version counts as none.
 mod standby_text {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 

@@ -1,22 +1,24 @@
-//! The node's state as words of a command line: the only place where such a word is made or read. Pure.
+//! The node's state as words of a command line: the only place where such a word is made or read.
+//! Pure.
 //!
-//! | Word | Stands | Means |
+//! | Word | Position | Meaning |
 //! |---|---|---|
 //! | `-R` | first | go on where another ended; `heartbeat -k` knows a successor by it |
 //! | `-C SET` | then | what is held |
 //! | `-M`, `-l`, `-f`, `-d` | then | as the daemon was called |
-//! | `systole: own KEY`, `other`, `left`, `came` | before `--` | whose a group is |
+//! | `systole: own KEY`, `other`, `left`, `came` | before `--` | the owner of a group |
 //! | `systole: standby TEXT` | before `--` | the open standby |
 //! | `systole: releases` | before `--` | everything is being released |
-//! | `systole: unknown` | before `--` | something else may run, and nobody knows what |
+//! | `systole: unknown` | before `--` | unknown groups may run |
 //! | `systole: state PIECE` | before `--` | a piece of the whole state in JSON |
 //! | `KEY` | after `--` | a group that may run |
 //! | `systole: unfinished KEY` | after `--` | a group with an order in hand |
 //! | `systole: frozen` | after `--` | the node is frozen |
 //! | `systole: release WHY` | last | the daemon is only to release everything; the guardian adds it |
 //!
-//! Every program, legacy too, ignores words before `--` that are no options. After it a word of ours would
-//! be a group to one that does not know it: nothing new goes there. A group's key holds no blank.
+//! Every program, legacy too, ignores words before `--` that are no options. After it, a program
+//! that does not know a word of ours would take it for a group: nothing new is put there. A group's
+//! key contains no blank.
 
 use super::state::{Called, GroupState, NodeState};
 use crate::protocol::group::GroupKey;
@@ -37,7 +39,7 @@ const RELEASE: &str = "systole: release ";
 /// Longest piece of JSON. The kernel takes 128 KiB in one word.
 const PIECE_BYTES: usize = 60_000;
 
-/// The words of a daemon of which nobody knows what it held.
+/// The words for a daemon when it is not known what its predecessor held.
 #[must_use]
 pub fn of_nothing_known() -> Vec<String> {
     ["-R", "-C", "none", UNKNOWN, END_OF_OPTIONS]
@@ -45,8 +47,8 @@ pub fn of_nothing_known() -> Vec<String> {
         .to_vec()
 }
 
-/// The words with which a successor is started. With `json` they hold the whole state, pieces
-/// included.
+/// The words with which a successor is started. With `json` they contain the whole state, in
+/// pieces.
 #[must_use]
 pub fn words(state: &NodeState, json: Option<&str>) -> Vec<String> {
     let mut words = vec!["-R".into(), "-C".into(), state.holding.word().to_owned()];
@@ -92,7 +94,8 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The word that lets a daemon release everything and end, behind those that it is started with.
+/// The word that tells a daemon to release everything and end, after the words with which it is
+/// started.
 #[must_use]
 pub fn release(why: &str) -> String {
     format!("{RELEASE}{why}")
@@ -104,7 +107,7 @@ pub fn release_reason(word: &str) -> Option<&str> {
     word.strip_prefix(RELEASE)
 }
 
-/// Takes a word that stands before `--` and is no option. One that is not known is ignored.
+/// Reads a word that stands before `--` and is no option. An unknown word is ignored.
 pub fn hear_before(state: &mut NodeState, word: &str) {
     if word == RELEASES {
         state.releases = true;
@@ -121,7 +124,7 @@ pub fn hear_before(state: &mut NodeState, word: &str) {
     }
 }
 
-/// Takes a word that stands after `--`.
+/// Reads a word that stands after `--`.
 pub fn hear_behind(state: &mut NodeState, word: &str) {
     let group = |key: &str| GroupKey::new(key);
     if word == FROZEN {
@@ -153,11 +156,11 @@ pub enum NotOurs {
     ),
 }
 
-/// Reads the words that [`words`] makes, or that an earlier version made. What a person may type is
-/// read in `cli/options.rs`.
+/// Reads the words that [`words`] makes, or that an earlier version made. `cli/options.rs` reads
+/// what a person may type.
 ///
 /// # Errors
-/// [`NotOurs`]: then nobody knows what runs.
+/// [`NotOurs`]: then it is not known what runs.
 pub fn state_of(words: &[String]) -> Result<NodeState, NotOurs> {
     let mut words = words.iter().map(String::as_str);
     if words.next() != Some("-R") {
@@ -195,17 +198,17 @@ pub fn state_of(words: &[String]) -> Result<NodeState, NotOurs> {
     Ok(state)
 }
 
-/// Words from a file or a command line, the pieces of JSON taken out from among them.
+/// Words from a file or a command line, separated from the pieces of JSON among them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lines {
-    /// What every program understands.
+    /// The words that every program understands.
     pub words: Vec<String>,
     /// The JSON.
     pub json: Option<String>,
 }
 
 impl Lines {
-    /// Tells them apart.
+    /// Separates them.
     #[must_use]
     pub fn of(all: impl IntoIterator<Item = String>) -> Self {
         let mut lines = Self::default();
@@ -220,7 +223,7 @@ impl Lines {
         lines
     }
 
-    /// The same as they were before a guardian wanted a release.
+    /// The same as it was before a guardian added the word for a release.
     #[must_use]
     pub fn without_release(mut self) -> Self {
         self.words.retain(|word| release_reason(word).is_none());

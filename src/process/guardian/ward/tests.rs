@@ -17,7 +17,8 @@ fn three_deaths_within_a_minute_are_too_many() {
     assert!(deaths.note(at(99)));
 }
 
-/// Whoever can still beat beats while everything is released; only then the guardian does it.
+/// A daemon that can still send heartbeats sends them while everything is released; otherwise the
+/// guardian releases.
 #[test]
 fn a_release_beats_as_long_as_anything_can() {
     use Stage::{Releasing, Serving};
@@ -61,7 +62,7 @@ fn the_time_counts_from_the_last_daemon_that_beat() {
     told.ended(at(100), None);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(106)));
     assert_eq!(told.must_beat_by(Stage::Releasing), Some(at(108)));
-    // The next one dies before it beats: that gives nobody more time.
+    // The next daemon dies before its first heartbeat: that gives no successor more time.
     hear(&mut told, "=10000;", at(103));
     told.ended(at(104), None);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(106)));
@@ -91,7 +92,7 @@ fn a_daemon_of_an_earlier_version_is_waited_for_without_a_limit() {
     assert_eq!(told.left(at(2)), None);
 }
 
-/// Nobody takes over from it: it has the time that it needs.
+/// No node takes over from it: it has the time that it needs.
 #[test]
 fn a_node_that_is_alone_is_waited_for_without_a_limit() {
     let mut told = Told::new(at(0));
@@ -100,7 +101,7 @@ fn a_node_that_is_alone_is_waited_for_without_a_limit() {
     told.ended(at(60), None);
     assert_eq!(told.must_beat_by(Stage::Serving), None);
     assert_eq!(told.left(at(61)), None);
-    // Another node is back, as the successor hears.
+    // Another node is back, and the successor receives it.
     hear(&mut told, "=10000;", at(61));
     assert_eq!(told.must_beat_by(Stage::Serving), Some(at(66)));
 }
@@ -123,20 +124,20 @@ fn a_daemon_that_hung_before_it_died_has_been_silent_for_longer() {
     let limit = at(100) + Duration::from_millis(1200);
     assert_eq!(told.must_beat_by(Stage::Serving), Some(limit));
     assert_eq!(told.left(at(100)), Some(Duration::from_secs(2)));
-    // Nothing is left before a restart of the machine, and the others still wait.
+    // No time is left before a restart of the machine, and the others still wait.
     let limit = at(100) + Duration::from_millis(500);
     assert_eq!(after(9).must_beat_by(Stage::Serving), Some(limit));
     // They have taken over already.
     assert_eq!(after(10).must_beat_by(Stage::Serving), Some(at(106)));
 }
 
-/// Nothing of it lies in a file: `/run` may be full, or on a disk that lets a heartbeat wait.
+/// It is in no file: `/run` may be full, or on a disk that delays a heartbeat.
 #[test]
 fn the_last_heartbeat_is_known_after_the_death() {
     let own = i32::try_from(std::process::id()).unwrap();
     let beats = Beats::begin().unwrap();
     beats.note();
-    // The way to a guardian is there before its daemon notes anything, or comes later.
+    // The connection to a guardian exists before its daemon records anything, or comes later.
     for late in [false, true] {
         let (mut ward, daemon) = sleeper();
         let link = Link::default();
@@ -200,7 +201,7 @@ fn last_words_count_before_the_death() {
     }
 }
 
-/// A file that was exchanged without a restart in place counts for the next one only.
+/// A file that was exchanged without a restart in place counts only for the next daemon.
 #[test]
 fn a_successor_runs_what_the_last_daemon_ran() {
     let directory = tempfile::tempdir().unwrap();
@@ -231,7 +232,7 @@ fn a_successor_runs_what_the_last_daemon_ran() {
         .arg("/dev/null")
         .output();
     assert!(next.unwrap().status.success());
-    // `true` would have ended well with any word.
+    // `true` would have succeeded with any word.
     #[expect(clippy::disallowed_methods, reason = "stands for the successor")]
     let next = Command::new(told.image().unwrap()).arg("/no/such").output();
     assert!(!next.unwrap().status.success());
@@ -259,7 +260,7 @@ fn a_daemon_that_does_not_beat_in_time_is_noticed() {
     while ward.lives() {
         std::thread::yield_now();
     }
-    // One that beats is watched until it ends.
+    // A daemon that sends heartbeats is watched until it ends.
     let (mut ward, mut daemon) = sleeper();
     daemon.write_all(b"=200;bd").unwrap();
     assert_eq!(ward.watch(&mut told, &clock).unwrap(), End::Dismissed);

@@ -27,7 +27,7 @@ impl Place {
         read(&self.path).unwrap().into_words()
     }
 
-    /// What a daemon goes on with that was started with these words, and whether it complains.
+    /// The set with which a daemon goes on that was started with these words, and its complaint.
     fn handed_over(&self, told: &[&str]) -> (Option<HoldingSet>, Option<String>) {
         let told = told.iter().map(|word| (*word).to_owned());
         let (state, complaint) = handed_over(&self.path, told.collect());
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-/// The state in the JSON is another one than in the words, so that it is seen which of them counts.
+/// The state in the JSON differs from that in the words, so that the test sees which one counts.
 const ALL: &str = r#"systole: state {"readable_by":1,"state":{"holding":"all"}}"#;
 
 #[test]
@@ -59,7 +59,7 @@ fn only_a_whole_file_of_ours_is_believed() {
     assert_eq!(read(&place.path).unwrap_err().to_string(), "too long");
 }
 
-/// A guardian passes on what it does not understand: a daemon of another version may.
+/// A guardian passes on what it does not understand: a daemon of another version may understand it.
 #[test]
 fn words_of_another_version_are_passed_on_and_not_understood() {
     let place = Place::with("-R\n-C\nall\n-Z\nsystole: new\n--\na\nsystole: newer b\n");
@@ -123,7 +123,7 @@ fn the_file_counts_where_it_is_about_the_same_words() {
         "systole: release died-often",
     ];
     assert_eq!(place.handed_over(&released).0, Some(HoldingSet::ALL));
-    // A person, or a file that was written anew meanwhile.
+    // The words come from a person, or the file was written anew meanwhile.
     assert_eq!(
         place.handed_over(&["-R", "-C", "local", "--"]),
         (None, None)
@@ -141,7 +141,8 @@ fn without_such_a_file_the_command_line_counts() {
     assert_eq!(place.handed_over(&told).0, Some(HoldingSet::FOREIGN));
     fs::remove_file(&place.path).unwrap();
     assert_eq!(place.handed_over(&told).0, Some(HoldingSet::FOREIGN));
-    // Also beside a file of before that, about the same words: whoever told it has no file.
+    // The same beside an earlier file with the same words: the process that gave the words has no
+    // file.
     fs::write(&place.path, format!("-R\n-C\nlocal\n{ALL}\n--\na\n")).unwrap();
     assert_eq!(place.handed_over(&told).0, Some(HoldingSet::FOREIGN));
     // An older program has replaced the file as a whole: what it wrote counts.

@@ -48,7 +48,7 @@ fn json_is_read_back() {
     }
 }
 
-/// The text itself, so that a change of it is seen: other versions read it.
+/// The text itself is compared, so that a change of it is seen: other versions read it.
 #[test]
 fn the_json_of_version_2_is_what_it_was() {
     let text = "{\"version\":2,\"readable_by\":1,\"state\":{\"called\":{\"manage_resources\":true,\
@@ -69,7 +69,7 @@ fn the_json_of_version_2_is_what_it_was() {
     assert_eq!(third.to_json().unwrap(), text);
 }
 
-/// The program of yesterday wrote it.
+/// A program of version 1 wrote it.
 #[test]
 fn the_json_of_version_1_says_nothing_of_a_failback() {
     let text = full().to_json().unwrap();
@@ -110,7 +110,7 @@ fn what_would_be_misunderstood_is_refused_with_a_reason() {
     assert!(why("").contains("EOF"));
     assert!(why(r#"{"readable_by":1,"state":{}} x"#).contains("trailing"));
     assert!(why(r#"{"readable_by":-1,"state":{}}"#).contains("invalid value"));
-    // However deep it goes, it is not followed to the end of the stack.
+    // However deep it is nested, it must not exhaust the stack.
     let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
     let nested = deep("[", "]");
     assert!(NodeState::from_json(&format!(r#"{{"readable_by":1,"state":{nested}}}"#)).is_err());
@@ -134,7 +134,7 @@ fn a_node_that_begins_has_nothing_and_knows_whose_its_groups_are() {
     assert!(keys(state.may_run()).is_empty() && keys(state.unfinished()).is_empty());
 }
 
-/// By each road: what a successor goes on with is what the one before it went on with.
+/// For each road: a successor goes on with what the process before it went on with.
 #[test]
 fn what_is_written_is_resumed() {
     let alpha = NodeName::new("alpha").unwrap();
@@ -168,7 +168,7 @@ fn what_is_written_is_resumed() {
     assert_eq!(released, expected);
 }
 
-/// The last word that was sent may have been that it is released.
+/// The last report before the death may have been that it is released.
 #[test]
 fn after_a_death_a_half_of_which_nothing_may_run_is_not_held() {
     let alpha = NodeName::new("alpha").unwrap();
@@ -184,8 +184,8 @@ fn after_a_death_a_half_of_which_nothing_may_run_is_not_held() {
     assert_eq!(held(Road::Death), HoldingSet::FOREIGN);
 }
 
-/// A change of haresources made foreign what runs here. The next successor finds the same file, so the
-/// change is not to be seen any more: it has to be told.
+/// A change of haresources made groups foreign that run here. The next successor finds the same
+/// file, so it cannot see the change: it has to be told.
 #[test]
 fn what_is_to_go_home_is_so_after_a_second_death_and_a_restart_in_place() {
     let alpha = NodeName::new("alpha").unwrap();
@@ -207,7 +207,7 @@ fn what_is_to_go_home_is_so_after_a_second_death_and_a_restart_in_place() {
             .resume(&alpha, &after, road);
         assert!(resume.to_go_home, "{road:?}");
     }
-    // The node has said that they are where they belong.
+    // The node has reported that they are where they belong.
     let mut state = NodeState::begin(Called::default(), &alpha, &after, Some(&resume));
     state.set_duty(Duty {
         to_go_home: false,
@@ -224,7 +224,7 @@ fn what_is_to_go_home_is_so_after_a_second_death_and_a_restart_in_place() {
     );
 }
 
-/// Their owner has died and is back: nobody declares it dead again. So a successor has to be told.
+/// Their owner has died and is back: no node declares it dead again. So a successor has to be told.
 #[test]
 fn a_failback_is_due_after_a_restart_in_place_and_a_death() {
     let alpha = NodeName::new("alpha").unwrap();
@@ -244,7 +244,7 @@ fn a_failback_is_due_after_a_restart_in_place_and_a_death() {
         assert_eq!((resume.failback_due, resume.to_go_home), (true, false));
     }
     let mut state = NodeState::begin(Called::default(), &alpha, &groups, Some(&resume));
-    // They are this node's by now.
+    // By now they belong to this node.
     let after = [group("alpha", "a"), group("alpha", "b")];
     assert!(!state.resume(&alpha, &after, Road::InPlace).failback_due);
     // They were given back.
@@ -272,7 +272,8 @@ fn only_what_is_named_is_unfinished_and_nothing_is_kept_of_a_group_that_is_gone(
     assert!(state.groups.contains_key(&first), "it is in haresources");
 }
 
-/// While it was gone, a person stopped it by hand, as the log line about it says. It is not taken for running.
+/// While the group was out of the file, a person stopped it by hand, as the log line about it says.
+/// It must not count as running.
 #[test]
 fn a_group_that_is_back_in_haresources_is_looked_at() {
     let alpha = NodeName::new("alpha").unwrap();

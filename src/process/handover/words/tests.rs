@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Files as versions wrote them that are out there.
+/// Files as released versions wrote them.
 fn recorded() -> Vec<(String, Vec<String>)> {
     let place = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/handover");
     let mut files = Vec::new();
@@ -20,7 +20,8 @@ fn recorded() -> Vec<(String, Vec<String>)> {
     files
 }
 
-/// What is read from one is written again as the same words: an older program understands them.
+/// What is read from such a file is written again as the same words: an older program understands
+/// them.
 #[test]
 fn the_words_of_released_versions_are_what_they_were() {
     for (path, recorded) in recorded() {
@@ -29,7 +30,8 @@ fn the_words_of_released_versions_are_what_they_were() {
     }
 }
 
-/// What a guardian of an earlier version passes on whole, and what an earlier daemon looks at of it.
+/// What a guardian of an earlier version passes on whole, and which part of it an earlier daemon
+/// reads.
 #[test]
 fn json_stands_where_every_version_ignores_it() {
     for (path, recorded) in recorded() {
@@ -52,7 +54,7 @@ fn json_stands_where_every_version_ignores_it() {
 #[test]
 fn long_json_goes_in_pieces_and_comes_back_whole() {
     let state = NodeState::default();
-    // Characters that a piece must not be cut in.
+    // Characters that must not be cut at the end of a piece.
     let json = format!("x{}", "é".repeat(100_000));
     let all = words(&state, Some(&json));
     assert!(
@@ -155,7 +157,7 @@ proptest! {
         prop_assert_eq!(lines.json, Some(json));
     }
 
-    /// Never a panic, and never more than what stands there.
+    /// Never a panic, and never more than what is in the words.
     #[test]
     fn any_words_are_read_or_refused(all in prop::collection::vec(
         prop_oneof!["-[RCMlfd-]", "systole: (own|state|standby|unfinished|frozen)?.{0,6}", ".{0,6}"],
