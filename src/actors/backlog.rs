@@ -1,14 +1,14 @@
 //! A bound on what the network makes us queue between two threads: the messages of one kind that
-//! have not been dealt with yet, by their size in memory.
+//! have not been handled yet, by their size in memory.
 //!
-//! A mailbox cannot hold that bound: in the same one are messages that may not be dropped.
+//! A mailbox cannot have that bound: it also holds messages that must not be dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::protocol::message::Message;
 
-/// The sender's end. When the bound is reached nothing passes until half of it is free again, so
+/// The sender's end. When the bound is reached, nothing passes until half of it is free again, so
 /// that a loss is one gap and not many.
 #[derive(Debug)]
 pub struct Backlog {
@@ -17,14 +17,15 @@ pub struct Backlog {
     full: bool,
 }
 
-/// What [`Backlog::admit`] says.
+/// The answer of [`Backlog::admit`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// The message may go, and the slot with it.
+    /// The message may be sent, with the slot.
     Go(Slot),
-    /// It may not, and nor may those after it: the first loss since the last [`Admission::Go`].
+    /// Refused, as are all later ones until there is room: the first loss since the last
+    /// [`Admission::Go`].
     Full,
-    /// One more lost.
+    /// One more message is lost.
     StillFull,
 }
 
@@ -39,7 +40,7 @@ impl Backlog {
         }
     }
 
-    /// Whether there is room for `message`. A single one always has.
+    /// Whether there is room for `message`. A single message always has room.
     pub fn admit(&mut self, message: &Message) -> Admission {
         let queued = self.queued_bytes.load(Ordering::Relaxed);
         let bytes = message.memory_bytes();
@@ -65,14 +66,14 @@ impl Backlog {
     }
 }
 
-/// Travels with a message and counts it until the last copy is dropped, whoever drops it.
+/// Is sent with a message and counts it until the last copy is dropped, by whichever actor.
 #[derive(Debug, Clone, Default)]
 pub struct Slot {
     /// Only its end counts.
     _taken: Option<Arc<Taken>>,
 }
 
-/// A message is what it says, whatever is counted of it.
+/// Slots do not take part in a comparison of messages.
 impl PartialEq for Slot {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -81,7 +82,7 @@ impl PartialEq for Slot {
 
 impl Eq for Slot {}
 
-/// Bytes that count.
+/// The bytes that count.
 #[derive(Debug)]
 struct Taken {
     queued_bytes: Arc<AtomicUsize>,

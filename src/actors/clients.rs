@@ -1,17 +1,17 @@
 //! The client socket: listens, owns the client registry and every session. Lives on the main
-//! thread, so that nothing a client does can hold up a heartbeat.
+//! thread, so that nothing a client does can delay a heartbeat.
 //! Spec: docs/protocol/client-api.md.
 //!
 //! | Comes | From | Then |
 //! |---|---|---|
 //! | communication is up | root | the socket is opened |
 //! | a connection | the socket | a session, unless there are too many |
-//! | a frame | a session | membership is asked how things stand, the registry answers |
+//! | a frame | a session | membership is asked for the state of the cluster, the registry answers |
 //! | a message of the cluster | root | the registry offers it to its clients |
-//! | such messages were dropped | root | every client that is signed on is cut off, and begins anew |
+//! | such messages were dropped | root | every client that is signed on is disconnected, and begins anew |
 //!
-//! Frames wait in their clients' sockets: at most one of each client is here. Of all of them at
-//! most one question and one message at a time is with membership.
+//! Frames wait in their clients' sockets: at most one of each client is here. At most one question
+//! and one message of all of them is with membership at a time.
 
 mod inside;
 mod queue;
@@ -49,13 +49,13 @@ pub use setup::ClientsSetup;
 /// How long a connection may take to sign on. Spec: docs/protocol/client-api.md, 17.
 const SIGN_ON_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a join notice may take to come round. It takes no time unless the core began anew.
+/// How long a join notice may take to come back. It takes no time unless the core began anew.
 const JOIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Pause between two audits of the clients' processes. Spec: docs/protocol/client-api.md, 9.
 const AUDIT_PAUSE: Duration = Duration::from_secs(9);
 
-/// Pause between two looks at suppressed log lines.
+/// Pause between two checks for suppressed log lines.
 const REPORT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Owns the registry and the sessions.
@@ -67,13 +67,13 @@ pub struct ClientsActor {
     /// The client that is part of the daemon.
     inside: Inside,
     listening: bool,
-    /// The socket shall be open.
+    /// The socket is to be open.
     wanted: bool,
     frames: VecDeque<Heard>,
     /// Frames of paused clients.
     held: VecDeque<Heard>,
     injections: VecDeque<Injected>,
-    /// What administrators want of membership; one of each client at most.
+    /// Requests of administrators to membership; at most one of each client.
     orders: VecDeque<(ClientId, MaintenanceRequest)>,
     /// A question or a message is with membership.
     busy: bool,
@@ -234,7 +234,7 @@ impl ClientsActor {
         self.admit_inside_soon(ctx);
     }
 
-    /// A client that has to go, or has gone.
+    /// Ends the session of a client that has to go, or has gone.
     fn cut_off(&mut self, id: ClientId, why: &Gone, ctx: &mut Context<Self>) {
         let mut out = vec![ClientOutput::Close(id)];
         self.registry.gone(id, why, &mut out);
@@ -285,7 +285,7 @@ impl Supervised for ClientsActor {
         let mut again = Self::new(self.setup.clone());
         again.setup.interest.set(0);
         again.wanted = self.wanted;
-        // Never a number twice, or a late word of an old session would end a new one.
+        // Never reuse a number: a late message of an old session would end a new one.
         again.next_id = self.next_id;
         *self = again;
     }

@@ -1,5 +1,5 @@
-//! The daemon's side of the control socket: answers root's helper programs, in JSON lines.
-//! The other side is [`crate::clients::control`].
+//! The daemon's side of the control socket: answers root's helper programs, in JSON lines. The
+//! other side is [`crate::clients::control`].
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -23,7 +23,7 @@ use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
 
-/// Connections served at once: helper programs of one hook and of a few administrators.
+/// Most connections served at once: helper programs of one hook and of a few administrators.
 const MAX_CONNECTIONS: usize = 16;
 
 /// How long a client may take for its request, and for reading its reply.
@@ -35,7 +35,7 @@ const NODE_LIMIT: Duration = Duration::from_secs(2);
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
 
-/// Whom requests are passed on to.
+/// The actors to which requests are passed on.
 #[derive(Clone)]
 pub struct ControlTargets {
     /// The groups' dispatcher.
@@ -109,7 +109,7 @@ impl StreamHandler<Accepted> for ControlActor {
             Ok(stream) => stream,
             Err(error) => {
                 warn!(%error, "no connection on the control socket");
-                // Out of descriptors, most likely: do not spin.
+                // Most likely no descriptor is free: do not spin.
                 ctx.wait(sleep(Duration::from_millis(100)).into_actor(self));
                 return;
             }
@@ -152,7 +152,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
         std::fs::create_dir_all(directory)?;
     }
     match std::fs::symlink_metadata(path) {
-        // A dead socket of an earlier run; the pid file has made sure that it is dead.
+        // A dead socket of an earlier run; the pid file shows that it is dead.
         Ok(data) if data.file_type().is_socket() => std::fs::remove_file(path)?,
         Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -163,14 +163,14 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// User and process at the other end, as far as the kernel tells.
+/// User and process at the other end, if the kernel tells.
 fn who(stream: &UnixStream) -> (Option<u32>, Option<i32>) {
     let peer = stream.peer_cred().ok();
     let uid = peer.as_ref().map(tokio::net::unix::UCred::uid);
     (uid, peer.and_then(|peer| peer.pid()))
 }
 
-/// Whether root is at the other end, or whoever runs us where that is not root.
+/// Whether root is at the other end, or the user that runs this process if that is not root.
 fn is_root(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     stream
@@ -186,7 +186,7 @@ async fn serve(mut stream: UnixStream, targets: Rc<ControlTargets>) -> io::Resul
     timeout(CLIENT_LIMIT, read.read_until(b'\n', &mut line)).await??;
     let reply = match serde_json::from_slice(&line) {
         Ok(request) => {
-            // Who goes away does not wait any longer for an outcome.
+            // A client that disconnects does not wait for an outcome any more.
             let mut rest = [0; 64];
             let mut gone = read.into_inner().into_inner();
             tokio::select! {

@@ -1,7 +1,7 @@
 //! The FIFO through which scripts give messages to the cluster.
 //!
-//! Writers wait while we are behind: the kernel's pipe is the queue. We keep the pipe open for
-//! writing ourselves, so that reading never ends.
+//! Writers wait while this actor is behind: the kernel's pipe is the queue. The actor keeps the
+//! pipe open for writing too, so that reading never ends.
 //! Spec: docs/protocol/wire.md, 20; docs/protocol/tools.md, 4.
 
 use std::fs;
@@ -119,7 +119,8 @@ impl Reader {
                 if self.limiter.pass("broken messages in the FIFO", now) {
                     warn!(%path, %error, "broken message in the FIFO");
                 }
-                // One read may hold thousands of these, and each costs a search: other actors have their turn.
+                // One read may contain thousands of messages, and each costs a search: let other
+                // actors run.
                 tokio::task::yield_now().await;
             }
         }
@@ -136,8 +137,8 @@ async fn prepare_and_open(path: PathBuf) -> io::Result<pipe::Receiver> {
         .open_receiver(path)
 }
 
-/// Makes the FIFO if it is absent, and in place of the regular file that a shell made by writing
-/// there while no daemon ran.
+/// Makes the FIFO if it is absent, and replaces a regular file that a shell made by writing there
+/// while no daemon ran.
 fn prepare(path: &Path) -> io::Result<()> {
     let private = Mode::S_IRUSR | Mode::S_IWUSR;
     match fs::symlink_metadata(path) {
@@ -155,7 +156,7 @@ fn prepare(path: &Path) -> io::Result<()> {
     }
     info!("Creating FIFO {}.", path.display());
     mkfifo(path, private)?;
-    // The umask may have taken something away.
+    // The umask may have removed permissions.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 

@@ -1,5 +1,5 @@
 //! All groups of the node: hands orders to them and their outcomes back, and knows what was ordered
-//! last, for whoever asks over the control socket.
+//! last, for requests over the control socket.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,17 +24,17 @@ mod unanswered;
 pub use kept::AskAllKept;
 pub use unanswered::{LookForOwners, Unanswered};
 
-/// Waiting helper programs per group; the control socket admits hardly more connections.
+/// Most waiting helper programs per group; the control socket admits hardly more connections.
 const MAX_WAITERS: usize = 32;
 
-/// Asks about one group. Who wants what was ordered last is answered when that is done, at once
-/// everybody else.
+/// Asks about one group. A caller that wants what was ordered last is answered when that is done;
+/// every other caller at once.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "GroupAnswer")]
 pub struct AskGroup {
     /// Key of the group.
     pub key: GroupKey,
-    /// What the asker wants to have happened; `None`: only the state.
+    /// What the caller wants to have happened; `None`: only the state.
     pub wants: Option<GroupOrder>,
 }
 
@@ -48,15 +48,15 @@ struct Entry {
     actor: Addr<ResourceGroupActor>,
     /// The last order.
     wanted: Option<GroupOrder>,
-    /// Orders handed on and not answered, and whether the network is to be asked first.
+    /// Orders handed on and not answered, and whether the network is to be probed first.
     in_hand: BTreeMap<OrderId, (GroupOrder, bool)>,
-    /// The last outcomes: whoever gives an order twice has not heard of it.
+    /// The last outcomes: if an order is given twice, its outcome was lost.
     done: Outcomes,
     last: Option<GroupAnswer>,
-    /// The last words of the script that failed in that.
+    /// The end of the output of the script that failed.
     said: Option<String>,
     waiters: Vec<oneshot::Sender<GroupAnswer>>,
-    /// Whether its owner was found, while another node holds it.
+    /// Whether a host answered for its addresses, while another node holds it.
     looks: unanswered::Looks,
 }
 
@@ -66,7 +66,7 @@ impl Entry {
         self.wanted == Some(GroupOrder::Start) || !self.in_hand.is_empty()
     }
 
-    /// What an asker is told when nothing is in hand.
+    /// The answer to a caller when nothing is in hand.
     fn answer(&self, wants: Option<GroupOrder>) -> GroupAnswer {
         let last = || self.last.clone().unwrap_or(GroupAnswer::Stopped);
         match (wants, self.wanted) {
@@ -89,8 +89,8 @@ pub struct GroupsActor {
 
 impl GroupsActor {
     /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`, the
-    /// question whether a start still stands to `core`.
-    /// `running`: groups that run on from an earlier life.
+    /// question whether a start still stands to `core`. `running`: groups that run on from an
+    /// earlier run of the daemon.
     #[must_use]
     pub fn new(
         ctx: &mut Context<Self>,
@@ -147,7 +147,7 @@ impl Actor for GroupsActor {
 }
 
 impl Supervised for GroupsActor {
-    /// What was on its way to or from the groups may be lost.
+    /// Messages on their way to or from the groups may be lost.
     fn restarting(&mut self, _: &mut Self::Context) {
         for entry in &self.entries {
             for (order, (what, careful)) in &entry.in_hand {
@@ -172,13 +172,14 @@ impl Entry {
         }
     }
 
-    /// Whether this is for the group as it stands.
+    /// Whether this applies to the group in its present state.
     fn needs(&self, care: Care) -> bool {
         let idle = self.in_hand.is_empty();
         let held = self.wanted == Some(GroupOrder::Start);
         match care {
             Care::Look => idle && self.wanted.is_none(),
-            // What could not be stopped still runs, and is the administrator's now.
+            // What could not be stopped still runs, and the administrator is responsible for it
+            // now.
             Care::Tidy => {
                 idle && !held && !matches!(self.last, Some(GroupAnswer::StopFailed { .. }))
             }
@@ -204,7 +205,7 @@ impl GroupsActor {
                 self.done.do_send(done);
                 return;
             }
-            // In hand already: the actor knows it, unless it was lost on the way there.
+            // In hand already: the actor knows it, unless the order was lost on the way.
             let given = entry.in_hand.entry(command.order);
             let (_, careful) = *given.or_insert((command.what, careful));
             entry.wanted = Some(command.what);
@@ -269,7 +270,7 @@ impl Handler<GroupDone> for GroupsActor {
             entry.said.clone_from(&done.said);
             if entry.in_hand.is_empty() {
                 for waiter in entry.waiters.drain(..) {
-                    // Nobody there: the helper program went away.
+                    // No receiver: the helper program has ended.
                     let _ = waiter.send(answer.clone());
                 }
             }

@@ -1,4 +1,4 @@
-//! The daemon's watch over its guardian: starts it, hears the end of its socket, starts another.
+//! The daemon's watch over its guardian: starts it, notices the end of its socket, starts another.
 //! The other side is [`crate::process::guardian`].
 
 use std::fs;
@@ -18,14 +18,14 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, Monotonic};
 use crate::process::guardian::Link;
 
-/// Pause before a guardian that is gone is replaced, at first and at most.
+/// First and longest pause before a guardian that has ended is replaced.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
-/// A guardian that lived so long counts as well: the next pause is the first again.
+/// After a guardian has lived for so long, the next pause is the first again.
 const LIVED: Duration = Duration::from_secs(20);
 
-/// How often a process that was started anew in place looks whether it beats, to have a guardian of its
-/// own version then.
+/// How often a process that was started anew in place checks whether it sends heartbeats. When it
+/// does, it gets a guardian of its own version.
 const RENEW: Duration = Duration::from_secs(1);
 
 /// The name of guardians in process lists.
@@ -38,9 +38,9 @@ pub struct GuardianActor {
     clock: Clock,
     began: Monotonic,
     pause: Duration,
-    /// The one that was there before us; perhaps our child, of before a restart in place.
+    /// The guardian that was there before us; perhaps our child, from before a restart in place.
     before: Option<i32>,
-    /// The present one was told to go.
+    /// The present guardian was told to end.
     renewing: bool,
     /// Guardians that we started and that are not yet reaped.
     children: Vec<Child>,
@@ -63,7 +63,7 @@ impl GuardianActor {
         }
     }
 
-    /// Starts one unless there is one, and listens.
+    /// Starts a guardian unless there is one, and listens to it.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         self.began = self.clock.now().instant;
         self.children
@@ -81,7 +81,7 @@ impl GuardianActor {
                 self.link.introduce();
                 let end = async move {
                     let mut word = [0; 1];
-                    // It never speaks.
+                    // The guardian never sends anything.
                     while socket.read(&mut word).await.is_ok_and(|count| count > 0) {}
                 };
                 ctx.spawn(end.into_actor(self).map(|(), act, ctx| {
@@ -90,7 +90,8 @@ impl GuardianActor {
                     }
                     act.link.forget();
                     act.again(ctx);
-                    // Not one of those that we have started, or it was an image before this one.
+                    // A guardian that this process has not started, or one of an image before this
+                    // one.
                     ctx.run_later(RENEW, |act, _| {
                         let before = act.before.take().map(Pid::from_raw);
                         let _ = before.map(|pid| waitpid(pid, Some(WaitPidFlag::WNOHANG)));
@@ -105,8 +106,8 @@ impl GuardianActor {
         }
     }
 
-    /// The guardian of before a restart in place goes when it is of another version: it would go by
-    /// rules that are not those of this daemon.
+    /// Ends the guardian from before a restart in place if it is of another version: it would
+    /// follow other rules than this daemon.
     fn renew(&mut self, ctx: &mut Context<Self>) {
         if !self.link.is_beating() {
             ctx.run_later(RENEW, Self::renew);
@@ -159,8 +160,8 @@ impl Actor for GuardianActor {
 
 impl Supervised for GuardianActor {}
 
-/// Dismisses the guardian of before a restart in place where there is to be none any more, and takes notice of
-/// its end: it may be our child.
+/// Dismisses the guardian from before a restart in place if there is to be none any more, and reaps
+/// it: it may be our child.
 pub fn go_without<A: Actor<Context = Context<A>>>(link: &Link, ctx: &mut Context<A>) {
     let before = link.is_there().then(|| guardian_before(Path::new("/proc")));
     link.dismiss();
@@ -171,7 +172,7 @@ pub fn go_without<A: Actor<Context = Context<A>>>(link: &Link, ctx: &mut Context
     }
 }
 
-/// The process of the guardian that was there before us: it is our parent or our child.
+/// The process of the guardian that was there before us: our parent or our child.
 fn guardian_before(processes: &Path) -> Option<i32> {
     let (own, parent) = (nix::unistd::getpid(), nix::unistd::getppid());
     let is_guardian = |pid: i32| {
@@ -186,7 +187,8 @@ fn guardian_before(processes: &Path) -> Option<i32> {
     pids.find(|pid| is_guardian(*pid) == Some(true))
 }
 
-/// Whether a process runs another file than we do. What cannot be seen counts as the same.
+/// Whether a process runs another file than this one. A file that cannot be read counts as the
+/// same.
 fn runs_another_file(processes: &Path, pid: i32) -> bool {
     let file = |pid: i32| {
         let data = fs::metadata(processes.join(format!("{pid}/exe"))).ok()?;

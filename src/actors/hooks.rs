@@ -1,4 +1,4 @@
-//! Notification scripts: `harc` and `rc.d`, one at a time. Nothing ever waits for them.
+//! Notification scripts: `harc` and `rc.d`, one at a time. No other work waits for them.
 //! Spec: docs/protocol/resources.md, 9.6.
 
 use std::collections::VecDeque;
@@ -18,24 +18,24 @@ use crate::os::paths::Paths;
 use crate::protocol::field::{self, kind};
 
 /// Messages that may wait for their script. A cluster of many nodes and links that dies at once
-/// brings some dozens; what comes beyond is dropped and logged.
+/// brings some dozens; further messages are dropped and logged.
 pub const MAX_WAITING: usize = 256;
 
 /// Longest run of one script. `mach_down` waits for the daemon's takeover, other scripts send mail;
-/// whatever hangs must not keep the others from ever running.
+/// a script that hangs must not prevent the others from running.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// What the hooks need to know.
+/// What the hooks need.
 #[derive(Debug, Clone)]
 pub struct HookContext {
     /// Where `harc` and `rc.d` are.
     pub paths: Paths,
-    /// Of every script, before the message is added.
+    /// Of every script, before the fields of the message are added.
     pub environment: Environment,
     /// Whether our helper programs are installed. Without them the shipped scripts would reach the
     /// legacy `ResourceManager`, which runs resource scripts beside us.
     pub helpers: bool,
-    /// Where the output goes.
+    /// Where the output is written.
     pub output: OutputTarget,
     /// Longest run of one script.
     pub limit: Duration,
@@ -44,7 +44,7 @@ pub struct HookContext {
 }
 
 impl HookContext {
-    /// What the configuration says. `debug` is the present debug level. Looks at the disk.
+    /// Made from the configuration. `debug` is the present debug level. Reads the disk.
     #[must_use]
     pub fn of(config: &Config, paths: &Paths, debug: u8) -> Self {
         let helpers = is_directory(&paths.helper_dir);
@@ -158,7 +158,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
         );
         return;
     }
-    // The directory is looked at anew each time, so that a new script counts at once.
+    // The directory is read anew each time, so that a new script counts at once.
     let listed = context.paths.rc_d().join(file);
     let script = context.paths.rc_d().join(&word);
     let harc = context.paths.harc();

@@ -1,27 +1,27 @@
-//! Which messages any client wants to see. Most are heartbeats that nobody wants: those never leave
-//! the cluster thread.
+//! Which messages any client wants to see. Most are heartbeats that no client wants: those never
+//! leave the cluster thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::output::Treatment;
 
-/// The clients' message masks together, shared by the client registry, which sets it, and
-/// membership, which looks at it for every message. Spec: docs/protocol/client-api.md, 8.1.
+/// The union of the clients' message masks, shared by the client registry, which sets it, and
+/// membership, which checks it for every message. Spec: docs/protocol/client-api.md, 8.1.
 #[derive(Debug, Clone, Default)]
 pub struct Interest(Arc<AtomicU64>);
 
 impl Interest {
-    /// Sets the bits that at least one client wants. Whoever signs on is in it before it is told
-    /// so, and misses nothing from then on.
+    /// Sets the bits that at least one client wants. A client that signs on is included before it
+    /// is told so, and misses nothing from then on.
     pub fn set(&self, bits: u64) {
         self.0.store(bits, Ordering::Release);
     }
 
-    /// Whether a message so treated has a reader.
+    /// Whether a message with this treatment has a reader.
     #[must_use]
     pub fn wants(&self, treatment: Treatment) -> bool {
-        // The registry itself answers what has no bit.
+        // The registry itself answers messages without a bit.
         treatment
             .mask_bit()
             .is_none_or(|bit| self.0.load(Ordering::Acquire) & bit != 0)

@@ -1,9 +1,9 @@
-//! The built-in `ipfail`: a client of the client registry without a socket, on by a setting. What
-//! it decides stands in [`policy::ipfail`](crate::policy::ipfail).
+//! The built-in `ipfail`: a client of the client registry without a socket, switched on by a
+//! setting. [`policy::ipfail`](crate::policy::ipfail) makes its decisions.
 //! Spec: docs/protocol/client-api.md, 15.6.
 //!
-//! An outside `ipfail` always wins: the registry closes our connection when one signs on, and gives
-//! the next when it has gone.
+//! An outside `ipfail` always has priority: the registry closes our connection when one signs on,
+//! and gives the next when it has gone.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Messages its mailbox holds.
 const MAILBOX: usize = 256;
 
-/// The node stops: sign off, and stay so.
+/// The node stops: sign off, and do not sign on again.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct StopIpfail;
@@ -40,7 +40,7 @@ pub struct IpfailActor {
     stopping: bool,
 }
 
-/// Whether the node shall have one: wanted, and ha.cf starts no program of that name.
+/// Whether the node is to have one: it is wanted, and ha.cf starts no program of that name.
 #[must_use]
 pub fn is_wanted(config: &Config) -> bool {
     let outside = config.respawn.iter().any(|client| {
@@ -60,7 +60,7 @@ pub fn start(clients: Recipient<InsideSays>) -> Addr<IpfailActor> {
 }
 
 impl IpfailActor {
-    /// One that has no connection yet.
+    /// An actor without a connection.
     #[must_use]
     pub fn new(clients: Recipient<InsideSays>) -> Self {
         Self {

@@ -22,14 +22,14 @@ use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
 use crate::resources::FreezeRefused;
 
-/// What a medium hears at once; a single message, which is usual, costs no allocation.
+/// What a medium receives at once; a single message, which is usual, costs no allocation.
 pub type Messages = SmallVec<[message::Message; 1]>;
 
-/// Verified messages heard on `medium`: all that one wake-up found.
+/// Verified messages received on `medium`: all that one wake-up found.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Received {
-    /// Medium that heard them.
+    /// Medium that received them.
     pub medium: MediumName,
     /// The messages, authentic and well-formed, in the order they came.
     pub messages: Messages,
@@ -38,13 +38,14 @@ pub struct Received {
 /// One message on its way out, encoded and signed once for all media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The message, complete but for authentication: ping nodes ask when it is our status.
+    /// The message, complete but for authentication: ping nodes send their requests when it is our
+    /// status.
     pub message: message::Message,
     /// The signed datagram.
     pub datagram: Bytes,
 }
 
-/// Send it. Paced by the network: a medium that cannot keep up drops and counts.
+/// Send it. The network sets the pace: a medium that cannot keep up drops and counts.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Transmit(pub Arc<Outgoing>);
@@ -60,7 +61,7 @@ pub struct GroupCommand {
     pub group: GroupKey,
     /// What to do.
     pub what: GroupOrder,
-    /// Before a start the network is asked whether another host has the group's addresses.
+    /// Before a start the network is probed for another host with the group's addresses.
     pub careful: bool,
 }
 
@@ -109,19 +110,19 @@ pub struct GroupDone {
     pub order: OrderId,
     /// Its group.
     pub group: GroupKey,
-    /// What came out.
+    /// The outcome.
     pub outcome: GroupOutcome,
-    /// The last words of a script that failed, and which: for people.
+    /// The end of the output of a script that failed, and which script: for people.
     pub said: Option<String>,
 }
 
-/// Run the notification script of a message's type, if there is one. Nothing waits for it.
+/// Run the notification script of a message's type, if there is one. No other work waits for it.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RunHook {
     /// Its text fields become the script's environment.
     pub message: message::Message,
-    /// Our own status word at this moment (`HA_OSTATUS`).
+    /// Our own status at this moment (`HA_OSTATUS`).
     pub own_status: String,
     /// Its place among those that wait.
     pub slot: Slot,
@@ -131,7 +132,7 @@ pub struct RunHook {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct Injected {
-    /// Who asks.
+    /// The sender.
     pub origin: Origin,
     /// Without control fields.
     pub message: message::Message,
@@ -142,7 +143,7 @@ pub struct Injected {
 #[rtype(result = "()")]
 pub struct MediaOpened(pub Vec<Recipient<Transmit>>);
 
-/// The node shall stop.
+/// A stop of the node is requested.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct StopRequested {
@@ -155,8 +156,8 @@ pub struct StopRequested {
 #[rtype(result = "()")]
 pub struct ClientsStopped;
 
-/// Root began anew after a fault of its own, and what it had in hand is lost: membership says again
-/// what root has to know, and gives the orders again whose outcome it does not know.
+/// Root began anew after a fault of its own, and what it had in hand is lost: membership sends
+/// again what root has to know, and gives the orders again whose outcome it does not know.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct TellAgain;
@@ -171,20 +172,20 @@ pub struct UpdateKeys(pub Arc<KeyRing>);
 #[rtype(result = "()")]
 pub struct LoadAverage(pub String);
 
-/// Our haresources as it is now, whether it is in force or not.
+/// The marks of our haresources as it is now, whether it is in force or not.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct HaresourcesOnDisk(pub FileMarks);
 
-/// What membership reports to the root actor, in the order in which the core said it.
+/// What membership reports to the root actor, in the order in which the core reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum RootEvent {
-    /// A node's status word changed.
+    /// A node's status changed.
     NodeStatusChanged {
         /// Node or ping node.
         node: NodeName,
-        /// New status word.
+        /// New status.
         status: String,
     },
     /// A cluster message that clients may want to see.
@@ -196,10 +197,10 @@ pub enum RootEvent {
         /// Its place among those that wait.
         slot: Slot,
     },
-    /// Messages that clients may want to see were dropped: this thread does not keep up with them.
+    /// Messages that clients may want to see were dropped: this thread is too slow for them.
     ClientsMissed,
-    /// The service addresses of these groups shall go at once or come back, the rest of the groups
-    /// stays as it is.
+    /// The service addresses of these groups are to be removed at once or put back; the rest of the
+    /// groups stays as it is.
     Addresses {
         /// The groups.
         groups: Vec<GroupKey>,
@@ -210,7 +211,7 @@ pub enum RootEvent {
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`ClientsStopped`].
     StopClients,
-    /// The own heartbeat went round: the cluster thread works.
+    /// The own heartbeat came back: the cluster thread works.
     OwnHeartbeat,
     /// The node now runs under this generation; make sure that the file on disk is ahead of it.
     GenerationTaken(Generation),
@@ -219,14 +220,14 @@ pub enum RootEvent {
     DutyChanged(Duty),
     /// The shutdown is complete: end the process.
     Exit,
-    /// A resource cannot be stopped: restart the machine (behind the seam that tests redirect).
+    /// A resource cannot be stopped: restart the machine (in tests this is replaced).
     RebootMachine {
         /// The resource word that still runs.
         resource: String,
     },
 }
 
-/// Asks membership what it knows, for a person or a helper program.
+/// Asks membership for its view of the node, for a person or a helper program.
 #[derive(Debug, Clone, Copy)]
 pub struct AskNode;
 
@@ -234,7 +235,7 @@ impl Message for AskNode {
     type Result = NodeReport;
 }
 
-/// Maintenance, asked of membership by an administrator's client.
+/// Maintenance requests of an administrator's client to membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AskMaintenance {
     /// Start and stop nothing from now on.
@@ -249,18 +250,18 @@ impl Message for AskMaintenance {
     type Result = Result<Vec<Decision>, FreezeRefused>;
 }
 
-/// What a client that is part of the daemon says to the client registry.
+/// Messages to the client registry from a client that is part of the daemon.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub enum InsideSays {
-    /// It wants a connection, as soon as there is none of its name from outside. Answered by
+    /// It wants a connection, as soon as no outside client has its name. Answered by
     /// [`InsideHears::Connected`]. An earlier connection ends.
     Connect(Recipient<InsideHears>),
     /// As over the client socket.
     Message(message::Message),
 }
 
-/// What it hears.
+/// Messages to that client.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum InsideHears {
@@ -272,7 +273,7 @@ pub enum InsideHears {
     Closed,
 }
 
-/// Asks membership how the cluster stands, for a client.
+/// Asks membership for the state of the cluster, for a client.
 #[derive(Debug, Clone, Copy)]
 pub struct AskCluster;
 

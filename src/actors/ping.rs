@@ -1,9 +1,9 @@
-//! One ping node or ping group: asks by ICMP echo whenever our own status goes out.
+//! One ping node or ping group: sends an ICMP echo request whenever our own status is sent.
 //! Spec: docs/protocol/wire.md, 19.
 //!
-//! It stands among the media as membership sees them: takes [`Transmit`], gives [`Received`]. Which
-//! replies count is decided by [`Pinger`]. Nothing here waits: a request that the socket does not
-//! take is lost, as one on the network may be, and the next status brings the next.
+//! For membership it is one of the media: it takes [`Transmit`] and gives [`Received`]. [`Pinger`]
+//! decides which replies count. Nothing here blocks: a request that the socket does not accept is
+//! lost, as one on the network may be, and the next status brings the next.
 
 mod socket;
 #[cfg(test)]
@@ -44,8 +44,8 @@ use socket::{family, is_passing, open_socket, own_identifier, receive};
 /// Messages that the mailbox holds; more are dropped. As for a medium.
 const MAILBOX: usize = 64;
 
-/// ICMP packets taken per wake-up. A raw socket hears all ICMP of the host: a flood of it must not
-/// keep heartbeats from their turn.
+/// Most ICMP packets read per wake-up. A raw socket receives all ICMP of the host: a flood of it
+/// must not delay heartbeats.
 const BATCH: usize = 32;
 
 /// Larger than any answer to a request of ours; longer packets are cut, and then do not count.
@@ -57,7 +57,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to open.
 const MAX_RETRY: Duration = Duration::from_secs(10);
 
-/// Everything a ping node needs to know.
+/// Everything that a ping node needs.
 #[derive(Debug)]
 pub struct PingSetup {
     /// Its line of ha.cf.
@@ -68,7 +68,7 @@ pub struct PingSetup {
     pub keys: Arc<KeyRing>,
     /// `deadping`: older requests cannot be answered any more.
     pub deadping: Duration,
-    /// Membership. Held, not upgraded for each message, as by a medium.
+    /// Membership. Held, not upgraded for each message, as in a medium.
     pub to: Recipient<Received>,
 }
 
@@ -79,7 +79,7 @@ pub fn start(arbiter: &ArbiterHandle, setup: PingSetup) -> Addr<PingActor> {
     supervise(arbiter, policy, move |_| PingActor::new(setup))
 }
 
-/// Asks one ping node or ping group.
+/// Sends requests to one ping node or ping group.
 pub struct PingActor {
     name: MediumName,
     medium: &'static str,
@@ -89,7 +89,7 @@ pub struct PingActor {
     to: Recipient<Received>,
     clock: Clock,
     limiter: Limiter,
-    /// Opened by somebody else, until `started` takes it.
+    /// Opened by the start of the daemon, until `started` takes it.
     opened: Option<OpenPing>,
     state: State,
     span: Span,
@@ -102,7 +102,7 @@ enum State {
     },
     Closed {
         pause: Duration,
-        /// Logged last, so that a lasting error is logged once.
+        /// The error logged last, so that a lasting error is logged once.
         said: String,
     },
 }
@@ -243,7 +243,7 @@ impl PingActor {
         Ok(())
     }
 
-    /// The socket failed: opens another after a pause, because the cause may be there still.
+    /// The socket failed: opens another after a pause, because the cause may still be there.
     fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         notice::log(&Notice::OtherError {
             text: format!("{} {}: socket failed: {error}", self.medium, self.name),
@@ -290,7 +290,7 @@ impl PingActor {
         for host in self.pinger.hosts() {
             let to = SocketAddr::new(host, 0);
             if let Err(error) = SockRef::from(&**socket).send_to(&packet, &to.into()) {
-                // No route is what a pulled cable looks like: the silence says it.
+                // There is no route when the cable is unplugged: the silence shows that.
                 debug!(%host, %error, "echo request not sent");
                 failed = failed.or((!is_passing(&error)).then_some((host, error)));
             }

@@ -1,7 +1,7 @@
 //! One resource group: carries out start and stop orders, one at a time.
 //!
-//! The actor never assumes: every start begins with the scripts' `status`, and after a panic the
-//! order in hand begins anew, behind any script that is still running.
+//! The actor never assumes a state: every start begins with the scripts' `status`, and after a
+//! panic the order in hand begins anew, after any script that is still running.
 //! Spec: docs/protocol/resources.md, 9; order of words, 2.
 
 mod bare;
@@ -38,13 +38,14 @@ pub(crate) use bare::Bare;
 pub(crate) use operation::GroupRun;
 pub(crate) use permit::Permit;
 
-/// What a group is at.
+/// What the group is doing now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     None,
-    /// An order is carried out.
+    /// An order is being carried out.
     Order,
-    /// Addresses that are not to be here are removed; an order waits these milliseconds.
+    /// Addresses that must not be here are being removed. An order that comes meanwhile waits for
+    /// the end of that, some milliseconds.
     Tidying,
 }
 
@@ -54,15 +55,15 @@ pub struct ResourceGroupActor {
     group: ResourceGroup,
     done: WeakRecipient<GroupDone>,
     core: WeakRecipient<MayStart>,
-    /// Orders not begun. One in flight and one behind it is what the core gives.
-    /// `true`: the network is asked first.
+    /// Orders not begun. The core gives one more order at most while one is in flight. `true`: the
+    /// network is probed first.
     waiting: VecDeque<(GroupCommand, bool)>,
     /// The last order given was a stop.
     stopped: bool,
     /// Held while the addresses are moved without an order: such moves never overlap.
     moving: Arc<Mutex<()>>,
     bare: Bare,
-    /// What the last orders came to.
+    /// The outcomes of the last orders.
     outcomes: Arc<StdMutex<Outcomes>>,
     /// The order in hand; kept through a panic.
     current: Option<(GroupCommand, bool)>,
@@ -121,7 +122,7 @@ impl ResourceGroupActor {
         }
     }
 
-    /// What the last order came to.
+    /// The outcome of the last order.
     fn last_outcome(&self) -> Option<GroupOutcome> {
         let outcomes = self.outcomes.lock();
         let outcomes = outcomes.unwrap_or_else(PoisonError::into_inner);
@@ -174,14 +175,14 @@ impl ResourceGroupActor {
         let moving = Arc::clone(&self.moving);
         let span = error_span!("group", name = %command.group);
         let (done, outcomes) = (self.done.clone(), Arc::clone(&self.outcomes));
-        // Asked again every ten seconds: its scripts were looked at the first time.
+        // Probed again every ten seconds: its scripts were checked the first time.
         let again = matches!(self.last_outcome(), Some(GroupOutcome::AddressTaken { .. }));
         let permit = Permit::Ask {
             order: command.order,
             core: self.core.clone(),
         };
         let work = async move {
-            // A move that was begun before must not end behind this order.
+            // A move that was begun before must not end after this order.
             drop(moving.lock().await);
             run.refresh().await;
             let report = |outcome, said| {

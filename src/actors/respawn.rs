@@ -1,9 +1,9 @@
-//! Respawned clients: programs that ha.cf has us keep running.
+//! Respawned clients: programs that the daemon keeps running because of ha.cf.
 //! Spec: docs/protocol/membership.md, 9.
 //!
-//! Each is a supervised actor; [`Clients`] starts and stops all of them in their order. They have a thread of
-//! their own: a program is looked at and its process made there, and both wait for a disk that hangs. So may
-//! their stop then, which is not waited for without end.
+//! Each is a supervised actor; [`Clients`] starts and stops all of them in their order. They have a
+//! thread of their own, because it checks a program and makes its process, and both wait for a disk
+//! that hangs. Then their stop may hang as well, so the wait for it has a limit.
 //!
 //! | State | Event | Then |
 //! |---|---|---|
@@ -42,24 +42,24 @@ use crate::notice::{self, Notice};
 use crate::os::accounts::{Account, Accounts};
 use crate::os::paths::Paths;
 
-/// How long a client may take to end when it is told to. Legacy waits for ever, and a shutdown with
-/// it; resources are released by then, so nothing is held up but the end.
+/// How long a client may take to end when it is told to. Legacy waits without limit, and so does
+/// its shutdown; resources are released by then, so only the exit waits for it.
 const KILL_AFTER: Duration = Duration::from_secs(60);
 
-/// How long it may take to be gone after that. A process that waits for a dead disk or server
-/// cannot be killed until that answers; a stop or restart goes on without it.
+/// How long it may take to end after that. A process that waits for a failed disk or server cannot
+/// be killed until that answers; a stop or restart goes on without it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
-/// How long their thread may take to answer when a stop begins: the start of a client may be slow. None is
-/// started after that, so nothing can hang any more.
+/// How long their thread may take to answer when a stop begins: the start of a client may be slow.
+/// No client is started after that, so nothing more can hang.
 const ANSWERS_AFTER: Duration = Duration::from_secs(30);
 
-/// Their thread hangs, and no signal ends it as long as it does.
+/// Their thread hangs, and no signal ends that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the disk with the program of a respawned client hangs, and a thread of ours with it")]
 pub struct ThreadHangs;
 
-/// A client whose death shall reboot the machine died.
+/// A client died whose death must reboot the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct FailfastDied {
@@ -95,7 +95,8 @@ struct ProcessEnded {
 pub struct Clients(Vec<(Arc<str>, Addr<ClientActor>)>);
 
 impl Clients {
-    /// Makes the actors on a thread of their own; starts no program. The users of all have been looked up.
+    /// Makes the actors on a thread of their own; starts no program. The users of all clients have
+    /// been looked up.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -140,8 +141,8 @@ impl Clients {
         }
     }
 
-    /// Stops all, the last first, each when the one before has ended. From now on none that ends
-    /// is started again.
+    /// Stops all, the last first, each when the one before has ended. From now on a client that
+    /// ends is not started again.
     ///
     /// # Errors
     /// None is stopped: see [`ThreadHangs`].
@@ -151,13 +152,13 @@ impl Clients {
         }
         let clients: Vec<_> = self.0.iter().rev().cloned().collect();
         async move {
-            // All are on one thread. One that is gone says so when it is stopped.
+            // All are on one thread. If a client is gone, that shows when it is stopped.
             let held = join_all(clients.iter().map(|(_, client)| client.send(Hold)));
             timeout(ANSWERS_AFTER, held)
                 .await
                 .map_err(|_| ThreadHangs)?;
             for (command, client) in clients {
-                // It gives up by itself.
+                // A client that cannot be stopped gives up by itself.
                 if let Err(error) = client.send(Stop).await {
                     error!(%command, %error, "a client cannot be stopped");
                 }
@@ -167,7 +168,7 @@ impl Clients {
     }
 }
 
-/// What clients get on top of our own environment. Spec: docs/protocol/membership.md, 9.1.
+/// The environment of clients in addition to our own. Spec: docs/protocol/membership.md, 9.1.
 fn environment(config: &Config, paths: &Paths, debug: u8) -> Environment {
     let mut environment = Environment::of_daemon(config, paths, debug, false);
     environment.set("HA_debug", &debug.to_string());
@@ -175,7 +176,7 @@ fn environment(config: &Config, paths: &Paths, debug: u8) -> Environment {
         environment.set("HA_COMPRESSION", name);
     }
     if let Some(name) = config.parameters.get("logfacility") {
-        // `none` too, which scripts are not told.
+        // Also `none`, which scripts do not get.
         environment.set("HA_LOGFACILITY", name);
     }
     environment
@@ -190,9 +191,9 @@ pub struct ClientActor {
     clock: Clock,
     lives: Lives,
     state: State,
-    /// A stop has begun: an end is no death.
+    /// A stop has begun: an end does not count as a death.
     held: bool,
-    /// Who waits for its end.
+    /// Callers that wait for its end.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -224,7 +225,7 @@ impl ClientActor {
         }
     }
 
-    /// Starts it after `pause`. Says so at once, as legacy, whose child does the waiting.
+    /// Starts it after `pause`. Logs that at once, as legacy does, where the child waits.
     fn start_after(&mut self, pause: Duration, ctx: &mut Context<Self>) {
         let command = &self.line.command;
         let (uid, gid) = (self.account.uid, self.account.gid);
@@ -272,7 +273,7 @@ impl ClientActor {
             process,
             since: self.clock.now().instant,
         };
-        // A task of its own: it must see the end even if the actor panics meanwhile.
+        // A task of its own: it must notice the end even if the actor panics meanwhile.
         let command = self.line.command.clone();
         actix_rt::spawn(watch(child, process, command, ctx.address().downgrade()));
     }
@@ -280,7 +281,7 @@ impl ClientActor {
     fn ended(&mut self, how: How, lived: Duration, ctx: &mut Context<Self>) {
         self.state = State::Idle;
         for waiting in self.waiting.drain(..) {
-            // Nobody there: the stop was given up.
+            // No receiver: the stop was given up.
             let _ = waiting.send(());
         }
         if self.held {
@@ -310,7 +311,7 @@ impl ClientActor {
         }
     }
 
-    /// Two lines for a death, as legacy: one of the process, one of the client.
+    /// Logs a death in two lines, as legacy does: one about the process, one about the client.
     fn say_ended(&self, process: Pid, how: How) {
         let command = &self.line.command;
         let managed = format!("Managed {command} process {process}");
@@ -360,7 +361,7 @@ impl ClientActor {
         });
     }
 
-    /// Nobody waits any longer for a process that cannot be killed.
+    /// Ends the wait for a process that cannot be killed.
     fn give_up(&mut self, process: Pid) {
         let there = matches!(self.state, State::Running { process: now, .. } if now == process);
         if there && !self.waiting.is_empty() {
@@ -384,7 +385,7 @@ fn process_of(child: &Child) -> io::Result<Pid> {
         .ok_or_else(|| io::Error::other("it has no process id"))
 }
 
-/// Name and meaning of a signal, as the legacy line has them.
+/// Name and meaning of a signal, as in the legacy line.
 fn signal_name(number: i32) -> String {
     match Signal::try_from(number) {
         Ok(Signal::SIGKILL) => "SIGKILL - Kill, unblockable".to_owned(),
@@ -419,7 +420,7 @@ async fn watch(mut child: Child, process: Pid, command: String, client: WeakAddr
 impl Actor for ClientActor {
     type Context = Context<Self>;
 
-    /// After a panic the timers are gone: what waited begins to wait anew.
+    /// After a panic the timers are gone: a client that waited begins to wait anew.
     fn started(&mut self, ctx: &mut Self::Context) {
         match self.state {
             State::Waiting => {
@@ -469,7 +470,7 @@ impl Handler<Stop> for ClientActor {
         self.waiting.push(sender);
         self.terminate(process, ctx);
         Box::pin(async {
-            // An error: the actor is gone, and with it whoever could tell.
+            // An error: the actor is gone, and there is no other source.
             let _ = ended.await;
         })
     }

@@ -1,10 +1,10 @@
-//! The root actor: starts everything in order, owns all addresses, takes the signals, and ends the
-//! process. It lives on the main thread. Spec: docs/protocol/membership.md, 4 and 10.
+//! The root actor: starts everything in order, owns all addresses of actors, handles the signals,
+//! and ends the process. It lives on the main thread. Spec: docs/protocol/membership.md, 4 and 10.
 //!
 //! | Comes | From | Then |
 //! |---|---|---|
 //! | TERM | outside | membership is told to stop; its [`RootEvent::Exit`] ends the process |
-//! | HUP | outside | the files are looked at, see [`crate::process::reload`]; the process may replace itself |
+//! | HUP | outside | the files are checked, see [`crate::process::reload`]; the process may replace itself |
 //! | USR1, USR2 | outside | debug level up, down |
 //! | INT, ALRM | outside | nothing; ALRM is logged |
 //! | group orders, hooks | membership | handed on: root exists before the two that know each other |
@@ -78,14 +78,14 @@ pub use run::{RESUME_PAUSE, RESUME_TRIES, Setup, run};
 use signals::Signalled;
 pub use signals::hold_back as hold_signals_back;
 
-/// Generations that are safe on disk beyond the present one: membership may begin so many in place
+/// Generations beyond the present one that are safe on disk: membership may begin so many in place
 /// before the disk must have followed.
 pub const GENERATIONS_AHEAD: u64 = 3;
 
-/// Pause between two looks at the load average, unless the keepalive is longer.
+/// Pause between two reads of the load average, unless the keepalive is longer.
 const LOAD_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a serial medium may take to say that it has sent everything: its thread may hang.
+/// How long a serial medium may take to report that it has sent everything: its thread may hang.
 const DRAINED: Duration = DRAIN.saturating_add(Duration::from_millis(500));
 
 /// Exit code after a fault of our own.
@@ -98,7 +98,7 @@ pub struct RootActor {
     config: Arc<Config>,
     stamps: Stamps,
     load_options: LoadOptions,
-    /// The daemon is there only to release everything and to beat meanwhile.
+    /// The daemon only releases everything and sends heartbeats meanwhile.
     only_releases: bool,
     /// For a restart in place.
     program: PathBuf,
@@ -107,7 +107,7 @@ pub struct RootActor {
     held: held::HeldFile,
     /// Whether the cluster thread works.
     pulse: pulse::Pulse,
-    /// Other nodes and refused starts, for the care of addresses.
+    /// Other nodes and refused starts, for the checks of addresses.
     known: care::Known,
     guardian: Link,
     log: HaLog,
@@ -119,7 +119,7 @@ pub struct RootActor {
     pings: Vec<Addr<PingActor>>,
     /// Respawned clients.
     clients: Clients,
-    /// What was last asked of them.
+    /// What membership last wanted of them.
     clients_asked: ClientsAsked,
     /// The node is to stop: no client is started any more.
     stopping: bool,
@@ -132,16 +132,16 @@ pub struct RootActor {
     client_socket: Addr<ClientsActor>,
     ipfail: Option<Addr<IpfailActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
-    /// What it would begin with.
+    /// What a successor would begin with.
     successor: successor::Successor,
-    /// Stops are tried for ever, and nothing restarts the machine.
+    /// Stops are tried without end, and nothing restarts the machine.
     stops_for_ever: bool,
     /// Something may run that is not in haresources: only its first resource is known, or nothing.
     unknown: bool,
     exit: Option<oneshot::Sender<Ended>>,
-    /// What was last seen of haresources.
+    /// The last check of haresources.
     haresources: watch::Watched,
-    /// Whether a reload is being read.
+    /// Whether the files are being read for a reload.
     reloads: Requests,
     /// What is still to be released after membership gave up; `None` in any other case.
     releasing: Option<release::Releasing>,
@@ -155,12 +155,12 @@ enum ClientsAsked {
     Nothing,
     /// To run, as long as the node does not stop.
     Run,
-    /// To end; it is told when they have.
+    /// To end; membership is told when they have.
     Stop,
 }
 
 impl RootActor {
-    /// Ends the process with `code`, as it is meant to end.
+    /// Ends the process with `code`, in order.
     fn end(&mut self, code: u8) {
         self.end_as(Ended::Meant(code));
     }
@@ -170,7 +170,7 @@ impl RootActor {
         let Some(exit) = self.exit.take() else {
             return;
         };
-        // What the media have in hand still goes out: their thread works off its queues first.
+        // What the media have in hand is still sent: their thread empties its queues first.
         self.cluster.stop();
         if self.serials.is_empty() {
             let _ = exit.send(ended);
@@ -183,7 +183,7 @@ impl RootActor {
         });
     }
 
-    /// Waits until what was given for sending has left the serial lines, or cannot leave.
+    /// Waits until the serial lines have sent everything, or cannot send.
     fn drain_serial_lines(&self, close: bool) -> impl Future<Output = ()> + 'static {
         let asked: Vec<_> = self
             .serials
@@ -197,7 +197,7 @@ impl RootActor {
     }
 
     fn sample_load(&mut self, ctx: &mut Context<Self>) {
-        // Dropped when membership is busy: the next one is as good.
+        // Dropped when membership is busy: the next value will do.
         let _ = self
             .membership
             .try_send(LoadAverage(startup::load_average()));
@@ -211,7 +211,7 @@ impl RootActor {
         ctx.run_later(sd_notify::ALIVE_PAUSE, Self::show_life);
     }
 
-    /// Writes the generation file ahead of `taken`, without holding up this thread.
+    /// Writes the generation file ahead of `taken`, without blocking this thread.
     fn keep_generation(&mut self, taken: Generation, ctx: &mut Context<Self>) {
         self.successor.uses(taken);
         let file = Arc::clone(&self.generation_file);
@@ -271,7 +271,7 @@ impl Actor for RootActor {
 }
 
 impl Supervised for RootActor {
-    /// What the context that is gone was waiting for is asked for once more.
+    /// Asks once more for what the context that is gone was waiting for.
     fn restarting(&mut self, ctx: &mut Self::Context) {
         self.reloads = Requests::default();
         self.haresources.is_lost();

@@ -1,7 +1,7 @@
 //! Keeps an actor running after a panic or a stop, at the same address and with its queue.
 //!
-//! The stock `actix` supervisor restarts an actor that *stops*; a panic it does not survive: the
-//! address closes and what was queued is lost. Here the public [`ContextFut`] is polled inside
+//! The stock `actix` supervisor restarts an actor that *stops*, but not one that panics: its
+//! address closes and the queue is lost. Here the public [`ContextFut`] is polled inside
 //! `catch_unwind`, so that only the message in hand is lost.
 //!
 //! | It ended by | Called, in this order |
@@ -34,8 +34,8 @@ use tracing::{debug, error, warn};
 
 use crate::clock::{Clock, Monotonic};
 
-/// Shortest pause before a restart. Never zero: an actor that dies in `started` must leave its
-/// thread to the others each time.
+/// Shortest pause before a restart. Never zero: an actor that dies in `started` must let the others
+/// of its thread run each time.
 const MIN_DELAY: Duration = Duration::from_millis(1);
 
 /// How an actor comes back.
@@ -121,7 +121,7 @@ struct Ends {
 }
 
 impl Ends {
-    /// Notes an end at `at`. The pause before the restart, or `None` to give up.
+    /// Records an end at `at`. Returns the pause before the restart, or `None` to give up.
     fn note(&mut self, at: Monotonic, policy: &RestartPolicy) -> Option<Duration> {
         if let Some(limit) = policy.limit {
             self.recent
@@ -194,7 +194,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Future for Supervise<A> {
 }
 
 impl<A: Actor<Context = Context<A>> + Supervised> Supervise<A> {
-    /// The panic comes out of the actor's own context, as that of a handler would.
+    /// The panic comes out of the actor's own context, like that of a handler.
     #[cfg(debug_assertions)]
     #[expect(clippy::panic, reason = "that is what is asked for")]
     fn fail_if_asked(&mut self, cx: &std::task::Context<'_>) {
@@ -214,7 +214,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Supervise<A> {
         error!(actor = %self.policy.name, when, reason = panic_text(panic), "actor panicked");
     }
 
-    /// Arms the pause, or gives up and says `false`.
+    /// Arms the pause, or gives up and returns `false`.
     fn plan_restart(&mut self) -> bool {
         match self.ends.note(self.clock.now().instant, &self.policy) {
             Some(delay) => {

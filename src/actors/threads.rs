@@ -1,10 +1,10 @@
-//! The threads that arbiters run on, so that a busy script never delays a heartbeat.
+//! The threads on which arbiters run, so that a busy script never delays a heartbeat.
 //!
 //! | Thread | Lives there |
 //! |---|---|
 //! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
 //! | serial | one serial port, a thread for each: realtime class; the driver may let it wait |
-//! | media | looks at interfaces, opens sockets, closes those in a group: the kernel may let it wait |
+//! | media | checks interfaces, opens sockets, closes those in a group: the kernel may let it wait |
 //! | clients | respawned clients: the disk with a client's program may hang |
 //! | local (main) | all others, see `docs/architecture.md` |
 
@@ -24,21 +24,21 @@ use crate::os::sys;
 /// elsewhere: without optimisation that takes more than 256 KiB. What is not touched is not resident.
 pub(super) const BLOCKING_STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Helper threads per runtime, at most; those that have nothing to do end. Some may hang in a dead
-/// disk for good, and the others go on.
+/// Most helper threads per runtime; idle ones end. Some may hang for ever in a failed disk, and the
+/// others go on.
 const BLOCKING_THREADS: usize = 32;
 
-/// Where the kernel tells of the threads of this process.
+/// The path where the kernel lists the threads of this process.
 const OWN: &str = "/proc/self/task";
 
-/// Looks at the threads before one of them is taken for hanging.
+/// Checks of the threads before one of them counts as hanging.
 const LOOKS: u32 = 10;
 
-/// Pause between two of these looks. A thread that writes to a busy disk waits in the kernel at many looks, and at
-/// some not.
+/// Pause between two of these checks. A thread that writes to a busy disk waits in the kernel at
+/// many checks, but not at every one.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// How the threads of the heartbeat path are set up. All from ha.cf.
+/// How the threads of the heartbeat path are set up. All values are from ha.cf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Realtime {
     /// `realtime`; off also with `-l`.
@@ -51,8 +51,8 @@ pub struct Realtime {
 
 /// Prepares the whole process. Call it once, before the first thread is started.
 ///
-/// Limits malloc's arenas and, with `realtime`, locks memory. That locking failed is logged; the
-/// node runs on.
+/// Limits malloc's arenas and, with `realtime`, locks memory. A failure of that is logged; the node
+/// runs on.
 pub fn prepare_process(realtime: Realtime) {
     sys::limit_arenas();
     if !realtime.enabled {
@@ -67,7 +67,7 @@ pub fn prepare_process(realtime: Realtime) {
 /// A runtime for one thread: the local one, or a test's.
 ///
 /// # Errors
-/// What the system said when the runtime could not be made.
+/// The error of the system when the runtime could not be made.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
@@ -79,7 +79,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Runs `work` to its end on this thread, for a program that is no daemon.
 ///
 /// # Errors
-/// What the system said when the runtime could not be made; nothing was done then.
+/// The error of the system when the runtime could not be made; nothing was done then.
 pub fn block_on<W: Future>(work: W) -> io::Result<W::Output> {
     let runtime = runtime()?;
     Ok(System::with_tokio_rt(move || runtime).block_on(work))
@@ -88,26 +88,26 @@ pub fn block_on<W: Future>(work: W) -> io::Result<W::Output> {
 /// Starts the cluster thread: membership, the media and ping nodes live there.
 ///
 /// # Errors
-/// What the system said when the thread or its runtime could not be made.
+/// The error of the system when the thread or its runtime could not be made.
 pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
     prompt(c"cluster", realtime, realtime.memreserve_kb)
 }
 
-/// Starts the thread of one serial port: heartbeats go out and come in there.
+/// Starts the thread of one serial port: it sends and receives heartbeats there.
 ///
 /// # Errors
-/// What the system said when the thread or its runtime could not be made.
+/// The error of the system when the thread or its runtime could not be made.
 pub fn serial(realtime: Realtime) -> io::Result<Arbiter> {
     prompt(c"serial", realtime, 0)
 }
 
-/// A thread on the way of heartbeats.
+/// A thread on the heartbeat path.
 fn prompt(name: &'static CStr, realtime: Realtime, reserve_kb: u64) -> io::Result<Arbiter> {
     Arbiter::try_with_tokio_rt(move || {
-        // The closure runs on the new thread. A name that cannot be set is no loss.
+        // The closure runs on the new thread. A name that cannot be set does no harm.
         let _ = nix::sys::prctl::set_name(name);
         let thread = name.to_string_lossy();
-        // The runtime first: should it start a thread, that one is of the normal class.
+        // The runtime first: if it starts a thread, that one is of the normal class.
         let runtime = runtime()?;
         if realtime.enabled {
             sys::touch_stack();
@@ -121,24 +121,24 @@ fn prompt(name: &'static CStr, realtime: Realtime, reserve_kb: u64) -> io::Resul
     })
 }
 
-/// Starts the thread that looks at interfaces and opens sockets for the media.
+/// Starts the thread that checks interfaces and opens sockets for the media.
 ///
 /// # Errors
-/// What the system said when the thread or its runtime could not be made.
+/// The error of the system when the thread or its runtime could not be made.
 pub fn media() -> io::Result<Arbiter> {
     side(c"media")
 }
 
-/// Starts the thread of the respawned clients. The kernel ends their processes with the thread that has
-/// started them, so it has to live as long as the daemon: no helper thread would do.
+/// Starts the thread of the respawned clients. The kernel ends their processes with the thread that
+/// has started them, so it has to live as long as the daemon: a helper thread would not.
 ///
 /// # Errors
-/// What the system said when the thread or its runtime could not be made.
+/// The error of the system when the thread or its runtime could not be made.
 pub fn clients() -> io::Result<Arbiter> {
     side(c"clients")
 }
 
-/// A thread whose work may hang without holding anybody else up. It ends with the program.
+/// A thread whose work may hang without blocking anything else. It ends with the program.
 fn side(name: &'static CStr) -> io::Result<Arbiter> {
     Arbiter::try_with_tokio_rt(move || {
         let _ = nix::sys::prctl::set_name(name);
@@ -146,16 +146,16 @@ fn side(name: &'static CStr) -> io::Result<Arbiter> {
     })
 }
 
-/// What a thread is at.
+/// What a thread is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
-    /// It runs or would run if it got a processor.
+    /// It runs, or would run if it got a processor.
     pub ready: bool,
     /// Processor time it has used, in ticks of the kernel (mostly 10 ms).
     pub busy_ticks: u64,
 }
 
-/// What the thread of that name is at; `None`: there is none, or the kernel does not tell.
+/// What the thread of that name is doing; `None`: there is none, or the kernel does not tell.
 #[must_use]
 pub fn activity(name: &CStr) -> Option<Activity> {
     stats(Path::new(OWN)).find_map(|stat| {
@@ -177,8 +177,8 @@ pub fn waits_in_kernel() -> bool {
     !waiting(Path::new(OWN)).is_empty()
 }
 
-/// The name of a thread that waits so at every one of some looks in a second; `None`: there is none, or the kernel
-/// does not tell. Comes back at once where none waits.
+/// The name of a thread that waits so at every one of some checks in a second; `None`: there is
+/// none, or the kernel does not tell. Returns at once if none waits.
 pub async fn hanging() -> Option<String> {
     hanging_in(Path::new(OWN)).await
 }
@@ -207,7 +207,7 @@ fn waiting(tasks: &Path) -> BTreeMap<String, String> {
     stats(tasks).filter_map(waiting).collect()
 }
 
-/// What the kernel says of each thread.
+/// The kernel's line about each thread.
 fn stats(tasks: &Path) -> impl Iterator<Item = String> {
     let tasks = std::fs::read_dir(tasks).into_iter().flatten().flatten();
     tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
@@ -224,7 +224,7 @@ fn parts(stat: &str) -> Option<(&str, &str, &str)> {
 mod tests {
     use super::*;
 
-    /// The stand-in for `/proc/self/task` with one thread in that state.
+    /// Adds a thread in that state to the stand-in for `/proc/self/task`.
     fn thread(tasks: &Path, number: u32, name: &str, state: char) {
         let place = tasks.join(number.to_string());
         std::fs::create_dir_all(&place).expect("a directory");

@@ -14,32 +14,33 @@ use crate::protocol::client::{ClientId, Credentials, Gone, frame};
 use crate::protocol::message::Message;
 use crate::protocol::wire::MessageFormat;
 
-/// From the end of an outside client of the name to our own sign-on: it may be started again.
+/// Pause from the end of an outside client of that name to our own sign-on, because that client may
+/// be started again.
 const FREE_PAUSE: Duration = Duration::from_secs(5);
 
-/// It, or what is left of it.
+/// The built-in client, or what is left of it.
 #[derive(Default)]
 pub(super) struct Inside {
     to: Option<Recipient<InsideHears>>,
     id: Option<ClientId>,
-    /// A look whether the name is free is planned.
+    /// A check whether the name is free is planned.
     looking: bool,
 }
 
 impl Inside {
-    /// Whether `id` is its connection.
+    /// Whether `id` is the connection of the built-in client.
     pub(super) fn is(&self, id: ClientId) -> bool {
         self.id == Some(id)
     }
 
-    /// Hands a message to it.
+    /// Hands it a message.
     pub(super) fn hear(&self, message: Message) {
         if let Some(to) = &self.to {
             to.do_send(InsideHears::Message(message));
         }
     }
 
-    /// Its connection is gone. It asks for another.
+    /// Its connection is gone. The client asks for another.
     pub(super) fn close(&mut self) {
         self.id = None;
         if let Some(to) = self.to.take() {
@@ -49,7 +50,7 @@ impl Inside {
 }
 
 impl ClientsActor {
-    /// Gives it a connection when the socket is open and nobody has its name.
+    /// Gives it a connection when the socket is open and no client has its name.
     pub(super) fn admit_inside(&mut self) {
         if !self.wanted || self.inside.id.is_some() || self.registry.is_taken(NAME) {
             return;
@@ -100,7 +101,8 @@ impl Handler<InsideSays> for ClientsActor {
                 match frame::encode(&message, MessageFormat::Classic) {
                     Ok(frame) => {
                         let body = frame.slice(frame::HEADER_BYTES..);
-                        // It does not wait: its next question follows from the answer.
+                        // It does not wait for this frame: its next question follows from the
+                        // answer.
                         let (done, _) = oneshot::channel();
                         self.frames.push_back(Heard {
                             id,

@@ -1,5 +1,5 @@
-//! What waits for membership: clients' messages, administrators' orders and frames. One thing at a
-//! time is with it.
+//! What waits for membership: clients' messages, administrators' requests and frames. One of them
+//! at a time is with membership.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::protocol::client::{Gone, MaintenanceRequest, Surroundings};
 use crate::protocol::event::Origin;
 use crate::protocol::message;
 
-/// Pause between two looks at paused clients. Spec: docs/protocol/client-api.md, 10.
+/// Pause between two checks of paused clients. Spec: docs/protocol/client-api.md, 10.
 const PAUSED_LOOK: Duration = Duration::from_millis(50);
 
-/// Messages on their way to membership at most. Clients have one each; what comes beyond are
-/// answers to questions of other nodes, which ask again.
+/// Most messages on their way to membership. Clients have one each; all others are answers to
+/// questions of other nodes, which ask again.
 const MAX_INJECTIONS: usize = 2048;
 
 impl From<MaintenanceRequest> for AskMaintenance {
@@ -29,13 +29,13 @@ impl From<MaintenanceRequest> for AskMaintenance {
     }
 }
 
-/// Work off what waits.
+/// Handle what waits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct Pump;
 
 impl ClientsActor {
-    /// Works off what waits, one thing at a time.
+    /// Handles what waits, one item at a time.
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
         if self.busy {
             return;
@@ -99,7 +99,7 @@ impl ClientsActor {
         }
     }
 
-    /// A message for the cluster, if there is room for it.
+    /// Queues a message for the cluster, if there is room for it.
     pub(super) fn inject(
         &mut self,
         origin: Origin,
@@ -116,7 +116,7 @@ impl ClientsActor {
             return;
         }
         self.injections.push_back(Injected { origin, message });
-        // Not at once: outputs that stand behind this one come first to their client.
+        // Not at once: outputs that come after this one must reach their client first.
         ctx.notify(Pump);
     }
 }

@@ -1,7 +1,7 @@
 //! One client's connection: frames in, frames out. Spec: docs/protocol/client-api.md, 2 and 10.
 //!
-//! Reading goes on only when the last frame was dealt with, so a client that floods waits in its
-//! own socket. Writing never waits: what the kernel does not take is queued within bounds.
+//! Reading goes on only when the last frame was handled, so a client that floods waits in its own
+//! socket. Writing never blocks: what the kernel does not accept is queued within bounds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -28,10 +28,10 @@ use crate::protocol::field;
 use crate::protocol::pack::Compression;
 use crate::protocol::wire::{EncodeError, MessageFormat};
 
-/// Messages beyond what the kernel takes, unless the client asks for more.
+/// Messages beyond what the kernel accepts, unless the client asks for more.
 const QUEUE_LIMIT: usize = 64;
 
-/// Bytes queued for one client at most. Spec: docs/protocol/client-api.md, 17.
+/// Most bytes queued for one client. Spec: docs/protocol/client-api.md, 17.
 const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A frame of this length fits into a datagram with everything that is added.
@@ -40,10 +40,10 @@ const SURELY_FITS: usize = 60 * 1024;
 /// The name of a compression wrapper stands within so many bytes of a frame.
 const WRAPPER_WITHIN: usize = 1024;
 
-/// How long the last words to a client may take.
+/// How long the last messages to a client may take.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// A frame of a client. `done` goes when it was dealt with.
+/// A frame of a client. `done` is dropped when the frame was handled.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct Heard {
@@ -102,7 +102,7 @@ struct Queue {
     limit: usize,
 }
 
-/// A connection, shared by its task and the actor that owns it. The task alone reads.
+/// A connection, shared by its task and the actor that owns it. Only the task reads.
 pub(super) struct Session {
     stream: OwnedWriteHalf,
     pid: i32,
@@ -115,7 +115,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The connection, and its other half for [`serve`].
+    /// A session for the connection, and the half of it that [`serve`] reads.
     pub(super) fn new(stream: UnixStream, pid: i32) -> (Rc<Self>, OwnedReadHalf) {
         let (read, stream) = stream.into_split();
         let session = Self {
@@ -134,7 +134,7 @@ impl Session {
         (Rc::new(session), read)
     }
 
-    /// Larger frames may come from now on. `true`: for the first time.
+    /// Larger frames may come from now on. `true`: this is the first call.
     pub(super) fn set_signed_on(&self) -> bool {
         !self.signed_on.replace(true)
     }
@@ -152,14 +152,14 @@ impl Session {
         } else {
             limit
         };
-        // As much of it as the machine allows.
+        // As much as the machine allows.
         let _ = setsockopt(self.stream.as_ref(), SndBuf, &kib.saturating_mul(1024));
     }
 
     /// Writes a frame or queues it.
     ///
     /// # Errors
-    /// Why the client has to go.
+    /// Why the client has to be disconnected.
     pub(super) fn send(&self, frame: Bytes) -> Result<(), Gone> {
         {
             let mut queue = self.queue.borrow_mut();
@@ -180,7 +180,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what the kernel takes.
+    /// Writes what the kernel accepts.
     fn flush(&self) -> Result<(), Gone> {
         let mut queue = self.queue.borrow_mut();
         while let Some(front) = queue.frames.front_mut() {
@@ -199,7 +199,8 @@ impl Session {
         Ok(())
     }
 
-    /// After each message written; signal 0 only asks whether the process is there.
+    /// Signals the client after each message written; signal 0 only checks whether the process
+    /// exists.
     fn wake_client(&self) -> Result<(), Gone> {
         let signal = Signal::try_from(self.signal.get()).ok();
         if self.pid > 0 && kill(Pid::from_raw(self.pid), signal) == Err(Errno::ESRCH) {
@@ -208,7 +209,7 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the connection once what is queued is out.
+    /// Ends the connection when everything queued is written.
     pub(super) fn close(&self) {
         self.closed.notify_one();
     }
@@ -264,13 +265,14 @@ impl Session {
             if to.send(heard).await.is_err() {
                 return Gone::Failed("the registry is gone".to_owned());
             }
-            // An error only says that it was thrown away: so is this session then.
+            // An error only means that the frame was dropped: then this session ends too.
             let _ = dealt_with.await;
         }
     }
 }
 
-/// Serves a connection to its end: `to` gets the frames that it reads, `ended` is told when it ends by itself.
+/// Serves a connection to its end: `to` receives the frames that it reads, `ended` is told when it
+/// ends by itself.
 pub(super) async fn serve(
     session: Rc<Session>,
     read: OwnedReadHalf,

@@ -1,4 +1,4 @@
-//! Whom the clients' messages go to, and what clients are told of the configuration.
+//! The receivers of the clients' messages, and the settings that clients see.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::protocol::client::RegistrySettings;
 use crate::protocol::pack::Compression;
 use crate::protocol::wire::MessageFormat;
 
-/// Whom the clients' messages go to, and what they are told.
+/// The receivers of the clients' messages, and the settings that clients see.
 #[derive(Clone)]
 pub struct ClientsSetup {
     /// `/run/heartbeat/register`.
@@ -30,12 +30,12 @@ pub struct ClientsSetup {
     pub injected: Recipient<Injected>,
     /// The same.
     pub maintenance: Recipient<AskMaintenance>,
-    /// What membership is told to deliver.
+    /// The messages that membership is to deliver.
     pub interest: Interest,
 }
 
 impl ClientsSetup {
-    /// From the checked files.
+    /// Made from the checked files.
     #[must_use]
     pub fn of(
         config: &Config,

@@ -15,14 +15,14 @@ use crate::os::file_mode::{Made, set_mode};
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
 
-/// Pause after an accept that failed: out of descriptors, most likely.
+/// Pause after an accept that failed: most likely no descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection, or why there is none.
 struct Accepted(io::Result<UnixStream>);
 
 impl ClientsActor {
-    /// Opens the socket, if it shall be open and is not.
+    /// Opens the socket, if it is to be open and is not.
     pub(super) fn open(&mut self, ctx: &mut Context<Self>) {
         if !self.wanted || self.listening {
             return;
@@ -75,7 +75,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
-    // Who may reach it is decided by the directory and by apiauth.
+    // The directory and apiauth decide who may reach it.
     set_mode(path, Made::Socket, 0o777)?;
     Ok(listener)
 }

@@ -153,7 +153,7 @@ async fn nonsense_is_refused_and_silence_is_cut_off() {
     );
     assert!(talk(b"\n").await.expect("reply").contains("not a request"));
     let long = vec![b'x'; MAX_REQUEST_BYTES * 2];
-    // Refused or cut off with data unread; both are an end.
+    // Refused, or disconnected with data unread; both are an end.
     if let Ok(reply) = talk(&long).await {
         assert!(reply.contains("not a request"));
     }

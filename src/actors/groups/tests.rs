@@ -68,7 +68,7 @@ impl Cluster {
 
 use GroupOrder::{Start, Stop};
 
-/// Whoever lost an outcome gives the order again.
+/// If an outcome was lost, the order is given again.
 #[actix::test]
 async fn an_order_given_again_is_carried_out_once_and_answered_again() {
     let scripts = Scripts::new();
@@ -110,7 +110,7 @@ async fn askers_get_the_outcome_and_never_cause_one() {
     let scripts = Scripts::new();
     scripts.resource("slow", "[ $op = status ] && exit 0; sleep 0.3");
     let mut cluster = Cluster::new(&scripts, &["alpha slow", "beta bad::1"]);
-    // Nothing ordered: nothing is started for the sake of a question.
+    // Nothing ordered: nothing is started because of a question.
     assert_eq!(cluster.ask("slow", Some(Start)).await, GroupAnswer::NotHeld);
     assert_eq!(cluster.ask("slow", Some(Stop)).await, GroupAnswer::Stopped);
     assert_eq!(cluster.ask("slow", None).await, GroupAnswer::Stopped);

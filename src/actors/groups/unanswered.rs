@@ -1,6 +1,6 @@
-//! Groups that a legacy node says it holds, and whose addresses nobody answers for: its start failed,
-//! or its addresses were removed, and nothing in its protocol tells. They are not taken: it may run
-//! the rest of the group.
+//! Groups that a legacy node reports that it holds, and for whose addresses no host answers: its
+//! start failed, or its addresses were removed, and nothing in its protocol tells that. They are
+//! not taken: the node may run the rest of the group.
 
 use std::net::IpAddr;
 
@@ -12,40 +12,41 @@ use crate::actors::resource_group::AskUnanswered;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 
-/// So many looks in a row without an answer are told.
+/// After so many checks in a row without an answer a warning is logged.
 const IN_A_ROW: u32 = 2;
 
-/// Look for the owners of these groups, each said to be held by that node. Answered with what is news.
+/// Check whether the owners of these groups answer; the name is the node that reports that it holds
+/// the group. Answered with what has changed.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Vec<Unanswered>")]
 pub struct LookForOwners(pub Vec<(GroupKey, NodeName)>);
 
-/// Nobody answers for addresses of a group, or somebody does again.
+/// No host answers for addresses of a group, or one does again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
     /// The group.
     pub key: GroupKey,
     /// Its owner by haresources.
     pub owner: NodeName,
-    /// Who says that it holds it.
+    /// The node that reports that it holds the group.
     pub node: NodeName,
-    /// The addresses; none: they are answered for again.
+    /// The addresses; empty: they are answered for again.
     pub addresses: Vec<IpAddr>,
 }
 
-/// What the last looks for the owner of a group found.
+/// The results of the last checks of a group.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Looks {
     without_answer: u32,
 }
 
 impl Looks {
-    /// Whether people were told that nobody answers.
+    /// Whether it was logged that no host answers.
     pub(super) const fn told(self) -> bool {
         self.without_answer >= IN_A_ROW
     }
 
-    /// Notes a look. Whether it is news.
+    /// Records a check. Returns whether the result has changed.
     fn note(&mut self, answered: bool) -> bool {
         let told = self.told();
         self.without_answer = if answered {
@@ -69,7 +70,7 @@ impl Handler<LookForOwners> for GroupsActor {
         for entry in &mut self.entries {
             let holder = held.iter().find(|(key, _)| *key == entry.group.key);
             let Some((key, node)) = holder.filter(|_| !entry.is_ours()) else {
-                // Whoever has it now is another matter.
+                // Which host has the addresses now is not part of this check.
                 entry.looks = Looks::default();
                 continue;
             };

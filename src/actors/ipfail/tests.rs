@@ -5,7 +5,7 @@ use actix::prelude::*;
 use super::*;
 use crate::protocol::message::Message;
 
-/// Stands for the registry: keeps what is said.
+/// Stands for the registry: keeps what is sent to it.
 struct Probe(mpsc::Sender<InsideSays>);
 
 impl Actor for Probe {

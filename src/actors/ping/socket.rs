@@ -14,7 +14,7 @@ use crate::actors::medium;
 use crate::config::types::PingConfig;
 use crate::protocol::ping::{Family, Identifier};
 
-/// Why a ping node cannot be asked.
+/// Why a ping node cannot be reached.
 #[derive(Debug, thiserror::Error)]
 #[error("{medium} {name}: cannot open a raw ICMP socket: {source}")]
 pub struct PingError {
@@ -22,7 +22,7 @@ pub struct PingError {
     medium: &'static str,
     /// Ping node.
     name: String,
-    /// What the system said.
+    /// The error of the system.
     source: io::Error,
 }
 
@@ -31,8 +31,8 @@ pub struct PingError {
 #[derive(Debug)]
 pub struct OpenPing(pub(super) std::net::UdpSocket);
 
-/// Which ICMP a ping node is asked by. A group has IPv4 hosts only; one whose hosts could all not
-/// be resolved is asked by nobody and is dead.
+/// The ICMP protocol for a ping node. A group has only IPv4 hosts; a group without a host that
+/// could be resolved gets no request and is dead.
 pub(super) fn family(config: &PingConfig) -> Family {
     config
         .hosts
@@ -45,8 +45,8 @@ pub(super) fn own_identifier() -> Identifier {
     Identifier::of_process(std::process::id())
 }
 
-/// Lets the kernel drop whatever is no echo reply to us. Otherwise a ping flood at this host would
-/// wake the thread that beats, and push the replies out of the socket's buffer.
+/// Lets the kernel drop everything that is no echo reply to us. Otherwise a ping flood at this host
+/// would wake the thread that sends heartbeats, and push the replies out of the socket's buffer.
 fn filter(family: Family, Identifier(identifier): Identifier) -> Vec<SockFilter> {
     // Classic BPF: opcodes of linux/bpf_common.h.
     const LOAD_HEADER_LENGTH: u16 = 0xb1;
@@ -73,7 +73,7 @@ fn filter(family: Family, Identifier(identifier): Identifier) -> Vec<SockFilter>
     first.into_iter().chain(rest).collect()
 }
 
-/// A raw socket that hears the replies to this process alone, where the kernel can tell.
+/// A raw socket that receives only the replies to this process, where the kernel can tell.
 pub(super) fn open_socket(family: Family) -> io::Result<OpenPing> {
     let (domain, protocol) = match family {
         Family::V4 => (Domain::IPV4, Protocol::ICMPV4),
@@ -82,7 +82,7 @@ pub(super) fn open_socket(family: Family) -> io::Result<OpenPing> {
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     socket.set_nonblocking(true)?;
     if let Err(error) = socket.attach_filter(&filter(family, own_identifier())) {
-        // Works without: replies are judged here as well.
+        // It works without a filter: replies are checked here as well.
         debug!(%error, "no filter for ICMP");
     }
     Ok(OpenPing(socket.into()))
@@ -100,12 +100,12 @@ pub fn open(config: &PingConfig) -> Result<OpenPing, PingError> {
     })
 }
 
-/// As for any medium, and the report that an earlier request did not fit the path.
+/// As for any medium, and also the error that an earlier request did not fit the path.
 pub(super) fn is_passing(error: &io::Error) -> bool {
     medium::is_passing(error) || error.raw_os_error() == Some(nix::libc::EMSGSIZE)
 }
 
-/// The next packet, cut to `buffer`, and who sent it.
+/// The next packet, cut to `buffer`, and its sender.
 pub(super) fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],

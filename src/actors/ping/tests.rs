@@ -1,4 +1,4 @@
-//! One real echo, and what the kernel keeps away. They need a raw socket.
+//! One real echo, and what the kernel filters out. They need a raw socket.
 
 use bytes::Bytes;
 
@@ -31,7 +31,7 @@ fn config(medium: &'static str, host: &str) -> PingConfig {
     }
 }
 
-/// Asks the loopback address once and gives what membership would hear.
+/// Sends one request to the loopback address and returns what membership would receive.
 async fn asks(config: PingConfig) -> Option<Received> {
     let keys = KeyRing::new(1, vec![(1, Method::Sha1, b"secret".to_vec())]);
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -56,7 +56,7 @@ async fn asks(config: PingConfig) -> Option<Received> {
     Some(heard)
 }
 
-/// Sends one echo request to the loopback address; says whether anything is heard of it.
+/// Sends one echo request to the loopback address; returns whether the reply is received.
 fn hears(family: Family, identifier: Identifier) -> Option<bool> {
     let OpenPing(socket) = open_socket(family).ok()?;
     let to: IpAddr = match family {

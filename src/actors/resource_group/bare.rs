@@ -1,7 +1,7 @@
-//! Addresses that are moved without an order: taken away at once, or put back. Such a move comes beside
-//! an order in hand, so that a slow script does not hold it up. A start that is in hand meanwhile goes on
-//! without the addresses: another node may take them in a moment. Only the next order to start, or the
-//! move back, brings them up.
+//! Addresses that are moved without an order: removed at once, or put back. Such a move runs beside
+//! an order in hand, so that a slow script does not delay it. A start that is in hand meanwhile
+//! goes on without the addresses, because another node may take them in a moment. Only the next
+//! order to start, or the move back, adds them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::net::address::parse_word;
 use crate::notice::Severity;
 use crate::protocol::event::GroupOutcome;
 
-/// Whether the addresses of a group are to stay away; shared by the actor and the order in hand.
+/// Whether the addresses of a group must stay away; shared by the actor and the order in hand.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bare(Arc<AtomicBool>);
 
@@ -31,7 +31,7 @@ impl Bare {
 }
 
 impl GroupRun {
-    /// Whether `word` is an address, and addresses are to stay away.
+    /// Whether `word` is an address, and addresses must stay away.
     pub(super) fn goes_without(&self, word: &str) -> bool {
         let goes = self.bare.is_set() && matches!(parse_word(word), Ok(Some(_)));
         if goes {
@@ -43,7 +43,8 @@ impl GroupRun {
         goes
     }
 
-    /// Behind the start of an address: they may have been withdrawn while it came up.
+    /// Called after the start of an address: the addresses may have been withdrawn while it came
+    /// up.
     pub(super) async fn after_address(&self, word: &str) {
         if self.bare.is_set() && matches!(parse_word(word), Ok(Some(_))) {
             self.withdraw_addresses().await;
@@ -52,7 +53,7 @@ impl GroupRun {
 }
 
 impl ResourceGroupActor {
-    /// Nothing of the group is to run here.
+    /// Whether nothing of the group is to run here.
     fn is_down(&self) -> bool {
         let idle = self.work != Work::Order;
         self.stopped
@@ -66,7 +67,7 @@ impl ResourceGroupActor {
 impl Handler<MoveAddresses> for ResourceGroupActor {
     type Result = ();
 
-    /// Beside an order in hand.
+    /// Runs beside an order in hand.
     fn handle(&mut self, order: MoveAddresses, ctx: &mut Self::Context) {
         self.bare.set(order.withdraw);
         if !order.withdraw && self.is_down() {

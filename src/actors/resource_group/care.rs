@@ -1,5 +1,5 @@
-//! What a group does for its addresses between its orders. An order is never held up by a question
-//! to the network: the question is dropped.
+//! What a group does for its addresses between its orders. A probe of the network never delays an
+//! order: the probe is dropped.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -17,10 +17,10 @@ use crate::net::address::parse_word;
 use crate::net::service_address::{Claim, Removed};
 use crate::notice::Severity;
 
-/// An answer of the network counts so long for a start.
+/// How long the result of a probe counts for a start.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A start before which the network is asked whether somebody else has the addresses.
+/// A start before which the network is probed for another host with the addresses.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct CarefulStart(
@@ -28,40 +28,40 @@ pub struct CarefulStart(
     pub GroupCommand,
 );
 
-/// Something to be done for addresses; a group that has an order in hand does nothing.
+/// A check of addresses; a group that has an order in hand skips it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum Care {
-    /// Before the first order: ask who has them. What is here as well goes.
+    /// Before the first order: probe which host has them. If they are also here, they are removed.
     Look,
-    /// The group is not held: what is here goes.
+    /// The group is not held: addresses that are here are removed.
     Tidy,
-    /// The group is held: ask who else has them.
+    /// The group is held: probe for another host with them.
     Check,
     /// The group is held: announce again.
     Announce,
 }
 
-/// Asks the network for the addresses of a group that is not here. `None`: nothing is known.
+/// Probes the network for the addresses of a group that is not here. `None`: not known.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Option<Vec<IpAddr>>")]
 pub struct AskUnanswered;
 
-/// What a group knows of its addresses.
+/// What a group knows about its addresses.
 #[derive(Debug, Default)]
 pub(super) struct Cared {
-    /// The last look, and who answered.
+    /// The last probe, and which hosts answered.
     looked: Option<(Monotonic, Vec<Claim>)>,
-    /// Who has our addresses although we hold them.
+    /// Other hosts that have our addresses although we hold them.
     rivals: Vec<Claim>,
-    /// The question to the network that is under way.
+    /// The probe of the network that is under way.
     question: Option<SpawnHandle>,
-    /// Strays were reported that are not removed.
+    /// Addresses that must not be here, and are not removed, were reported.
     reported: bool,
 }
 
 impl Cared {
-    /// What the network said a moment ago.
+    /// The result of a recent probe.
     pub(super) fn fresh(&self, now: Monotonic) -> Option<Vec<Claim>> {
         let (at, claims) = self.looked.as_ref()?;
         (now.since(*at) < FRESH).then(|| claims.clone())
@@ -69,14 +69,14 @@ impl Cared {
 }
 
 impl ResourceGroupActor {
-    /// An order is there: questions of less importance end.
+    /// An order has come: less important probes end.
     pub(super) fn drop_question(&mut self, ctx: &mut Context<Self>) {
         if let Some(question) = self.cared.question.take() {
             ctx.cancel_future(question);
         }
     }
 
-    /// Asks something and hands the answer to `then`, unless an order comes first.
+    /// Starts a probe and hands the answer to `then`, unless an order comes first.
     fn ask<T: 'static, F: Future<Output = Option<T>> + 'static>(
         &mut self,
         ctx: &mut Context<Self>,
@@ -202,7 +202,7 @@ impl Handler<CarefulStart> for ResourceGroupActor {
 }
 
 impl GroupRun {
-    /// Who else has addresses of this group; `None`: nothing is known.
+    /// Which other hosts have addresses of this group; `None`: not known.
     pub(super) async fn claims(&self) -> Option<Vec<Claim>> {
         match self.context.addresses.claims(&self.addresses()).await {
             Ok(claims) => Some(claims),
@@ -213,15 +213,15 @@ impl GroupRun {
         }
     }
 
-    /// The first claim of another host that keeps this group from being started. `known`: what the
-    /// network said a moment ago.
+    /// The first claim of another host that prevents a start of this group. `known`: the result of
+    /// a recent probe.
     pub(super) async fn foreign_claim(&self, known: Option<Vec<Claim>>) -> Option<Claim> {
         let claims = match known {
             Some(claims) => claims,
             None => self.claims().await.unwrap_or_default(),
         };
         if !claims.is_empty() {
-            // It may be here as well, left from an earlier life: then there are two.
+            // It may be here as well, left by an earlier run: then two hosts have it.
             let remove = self.context.stray_addresses == StrayAddresses::Remove;
             let which: Vec<IpAddr> = claims.iter().map(|claim| claim.address).collect();
             self.tidy(&which, &claims, remove).await;
@@ -229,7 +229,7 @@ impl GroupRun {
         claims.into_iter().next()
     }
 
-    /// Which of its addresses are here; `None`: nothing is known.
+    /// Which of its addresses are here; `None`: not known.
     async fn present(&self) -> Option<Vec<IpAddr>> {
         match self.context.addresses.present(&self.addresses()).await {
             Ok(present) => Some(present),
@@ -240,7 +240,7 @@ impl GroupRun {
         }
     }
 
-    /// Looks for these addresses, which are not to be here. Whether one was found.
+    /// Checks for these addresses, which must not be here. Returns whether one was found.
     async fn tidy(&self, which: &[IpAddr], claims: &[Claim], remove: bool) -> bool {
         let mut found = false;
         for word in &self.group.resources {

@@ -1,5 +1,5 @@
-//! What all groups of a node share: files, environment and limits of their scripts, and who handles
-//! addresses.
+//! What all groups of a node share: files, environment and limits of their scripts, and how
+//! addresses are handled.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,37 +21,37 @@ pub struct GroupContext {
     pub paths: Paths,
     /// Of every resource script.
     pub environment: Arc<Environment>,
-    /// Where the output of scripts goes.
+    /// Where the output of scripts is written.
     pub output: OutputTarget,
     /// Longest run of one script.
     pub limit: Duration,
     /// From TERM to KILL.
     pub kill_after: Duration,
-    /// The program that writes down with what code a script ended, for a successor; `None`: nobody
-    /// does.
+    /// The program that records the exit code of a script, for a successor; `None`: it is not
+    /// recorded.
     pub shim: Option<PathBuf>,
-    /// Groups of which a predecessor that died had an order in hand: what became of its script counts.
-    /// Of any other group the code may be days old.
+    /// Groups of which a predecessor that died had an order in hand: the recorded result of their
+    /// script counts. For any other group the record may be days old.
     pub unfinished: Vec<GroupKey>,
-    /// Who handles addresses.
+    /// What handles addresses.
     pub native_addresses: NativeAddresses,
-    /// Handles them in the process.
+    /// Handles them in this process.
     pub addresses: Arc<dyn AddressHandler>,
-    /// What becomes of addresses that are not to be here.
+    /// What is done with addresses that must not be here.
     pub stray_addresses: StrayAddresses,
 }
 
-/// How much longer than a script, with its end by force, anything may take that comes before it.
+/// How much longer than a script, including a forced end, anything may take that comes before it.
 const BEYOND: Duration = Duration::from_secs(30);
 
 impl GroupContext {
-    /// After so long a script that has not come to its end has not begun: the disk of its program hangs.
+    /// After this time a script that has not ended has not begun: the disk of its program hangs.
     pub(super) const fn hangs_after(&self) -> Duration {
         let longest = self.limit.saturating_add(self.kill_after);
         longest.saturating_add(BEYOND)
     }
 
-    /// What the configuration says. `debug` is the present debug level. Looks at the disk.
+    /// Made from the configuration. `debug` is the present debug level. Reads the disk.
     #[must_use]
     pub fn of(
         config: &Config,
@@ -59,7 +59,8 @@ impl GroupContext {
         debug: u8,
         addresses: Arc<dyn AddressHandler>,
     ) -> Self {
-        // A successor has to beat, and a release to take addresses away: they cannot wait for a disk.
+        // A successor has to send heartbeats, and a release has to remove addresses: they cannot
+        // wait for a disk.
         let helpers = is_directory(&paths.helper_dir);
         let own_path = std::env::var("PATH").unwrap_or_default();
         let environment = Environment::of_daemon(config, paths, debug, helpers)
@@ -79,8 +80,8 @@ impl GroupContext {
         }
     }
 
-    /// Without ha.cf: our own `settings`, and what every script gets. `host` is our node's name,
-    /// `own_path` our `PATH`, `output` the file for what scripts write.
+    /// Without ha.cf: our own `settings`, and the environment of every script. `host` is our node's
+    /// name, `own_path` our `PATH`, `output` the file for the output of scripts.
     #[must_use]
     pub fn without_config(
         settings: &Settings,
@@ -113,7 +114,7 @@ impl GroupContext {
         }
     }
 
-    /// Whether a failing stop is repeated for ever: then the machine is never restarted.
+    /// Whether a failing stop is repeated without end: then the machine is never restarted.
     #[must_use]
     pub fn stops_for_ever(&self) -> bool {
         self.stop_retries() == StopRetries::Forever
@@ -134,7 +135,8 @@ fn retries_of(set: Option<&str>) -> StopRetries {
     StopRetries::from_variable(set.or(inherited.as_deref()))
 }
 
-/// What [`GroupContext::stops_for_ever`] will say by this configuration. Asks the disk nothing.
+/// The future result of [`GroupContext::stops_for_ever`] by this configuration. Does not read the
+/// disk.
 #[must_use]
 pub fn stops_for_ever(config: Option<&Config>) -> bool {
     let set = config.map(|config| Environment::default().for_scripts(config));

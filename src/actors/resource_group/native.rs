@@ -1,4 +1,5 @@
-//! Service addresses handled in the process: what a group asks of them, and how `net` does it.
+//! Service addresses handled in this process: the operations that a group needs, and their
+//! implementation by `net`.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -7,18 +8,18 @@ use std::pin::Pin;
 use crate::net::address::AddressResource;
 use crate::net::service_address::{AddressManager, Claim, Removed};
 
-/// What [`AddressHandler`] gives back. Runs on the thread of the group actors alone.
+/// The result of [`AddressHandler`]. Used only on the thread of the group actors.
 pub type AddressFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
 
-/// The outcome of several starts, with the place of the one that failed.
+/// The result of several starts, with the index of the one that failed.
 pub type StartAllFuture<'a> = Pin<Box<dyn Future<Output = Result<(), (usize, String)>> + 'a>>;
 
 /// Handles service addresses in the process. Every call is idempotent and bounded in time.
 pub trait AddressHandler: Send + Sync {
     /// Adds and announces the address.
     fn start<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
-    /// Starts those that do not run, in their order, and tells `each` of every one before. An error
-    /// comes with the place of the one that failed.
+    /// Starts those that do not run, in their order, and reports each one to `each` before. An
+    /// error comes with the index of the one that failed.
     fn start_all<'a>(
         &'a self,
         addresses: &'a [AddressResource],
@@ -39,27 +40,27 @@ pub trait AddressHandler: Send + Sync {
     fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
     /// Whether the address is there.
     fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
-    /// Who else on the network has which of the addresses. May take a second.
+    /// Which other hosts on the network have which of the addresses. May take a second.
     fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
-    /// For which of the addresses nobody on the network answers; what cannot be asked for is not among
-    /// them. May take a second.
+    /// The addresses for which no host on the network answers; addresses that cannot be probed are
+    /// left out. May take a second.
     fn unanswered<'a>(&'a self, addresses: &'a [AddressResource])
     -> AddressFuture<'a, Vec<IpAddr>>;
     /// Which of the addresses are here, on whatever interface.
     fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>>;
-    /// Removes an address that is not to be there.
+    /// Removes an address that must not be here.
     fn remove_stray<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, Removed>;
-    /// Before a script puts the address up: records it. An error when it is the host's own.
+    /// Called before a script adds the address: records it. An error if it is the host's own.
     fn admit<'a>(&'a self, _: &'a AddressResource) -> AddressFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
-    /// Before a script takes the address away. An error when it is the host's own.
+    /// Called before a script removes the address. An error if it is the host's own.
     fn may_stop<'a>(&'a self, _: &'a AddressResource) -> AddressFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
-    /// A script has taken the address away.
+    /// A script has removed the address.
     fn gone(&self, _: &AddressResource) {}
-    /// Announces an address that is there, and goes on with it slowly.
+    /// Announces an address that is here, and repeats that slowly.
     fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
 }
 

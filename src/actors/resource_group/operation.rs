@@ -22,8 +22,8 @@ use crate::protocol::group::ResourceGroup;
 /// Pause before a failed stop is repeated. Spec: docs/protocol/resources.md, 9.4.
 const STOP_PAUSE: Duration = Duration::from_secs(1);
 
-/// A stop that had to be ended so often is not repeated: the time limit is long, nobody serves
-/// meanwhile, and a third attempt shows nothing new.
+/// A stop that had to be ended by force so often is not repeated: the time limit is long, no node
+/// serves meanwhile, and a third attempt shows nothing new.
 const HANGING_STOPS: u32 = 2;
 
 /// Exit code of the start of a script that does not exist.
@@ -32,19 +32,19 @@ const CODE_MISSING: i32 = 127;
 /// A resource that still runs after all attempts to stop it.
 pub(super) struct StillRuns(pub(super) String);
 
-/// What came of one call of a script, or of what stands for one.
+/// The result of one call of a script, or of what replaces one.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     /// Exit code.
     pub(super) code: i32,
-    /// It had to be ended because it hung.
+    /// It was ended because it hung.
     overdue: bool,
-    /// What it said last, should it have failed.
+    /// The end of its output if it failed.
     pub(super) said: Option<String>,
 }
 
 impl Attempt {
-    /// Of a script that an earlier daemon has left running.
+    /// The result of a script that an earlier daemon has left running.
     pub(super) fn ended_with(code: i32) -> Self {
         Self {
             code,
@@ -52,7 +52,7 @@ impl Attempt {
         }
     }
 
-    /// Of a script whose program could not be loaded in time.
+    /// The result of a script whose program could not be loaded in time.
     const fn hung() -> Self {
         Self {
             code: CODE_DEADLINE,
@@ -61,7 +61,7 @@ impl Attempt {
         }
     }
 
-    /// Of an address that is handled in the process.
+    /// The result of an address that is handled in this process.
     pub(super) fn failed_with(error: &str) -> Self {
         Self {
             code: 1,
@@ -71,19 +71,19 @@ impl Attempt {
     }
 }
 
-/// One group at work.
+/// The work of one group.
 pub(crate) struct GroupRun {
     pub(crate) context: Arc<GroupContext>,
     pub(crate) group: ResourceGroup,
     /// Held by every script of this group while it runs: two never overlap, not even across a
     /// restart of the actor.
     pub(crate) turn: Arc<Mutex<()>>,
-    /// Whether addresses are to stay away.
+    /// Whether addresses must stay away.
     pub(crate) bare: Bare,
 }
 
 impl GroupRun {
-    /// Whether one resource word runs; its script is asked for `status` and nothing else.
+    /// Whether one resource word runs; its script is only called with `status`.
     pub(crate) async fn is_running(&self, word: &str) -> bool {
         let worker = self.context.worker(word).await;
         if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
@@ -92,7 +92,7 @@ impl GroupRun {
         self.runs(word, &worker).await
     }
 
-    /// `said` keeps the last words of a failure.
+    /// Stops one resource. `said` keeps the end of the output of a failure.
     pub(super) async fn stop_one(
         &self,
         word: &str,
@@ -115,7 +115,7 @@ impl GroupRun {
                 *said = Some(format!("{word} said: {words}"));
             }
             if matches!(worker, Worker::Missing { .. } | Worker::BadAddress(_)) {
-                // Nothing that could run, and nothing that another attempt could change.
+                // There is nothing that could run, and nothing that another attempt could change.
                 return Ok(());
             }
             let remark = retries.remark(repeated.saturating_add(1), hung, HANGING_STOPS);
@@ -135,8 +135,9 @@ impl GroupRun {
         }
     }
 
-    /// What comes of a call within the longest time that a script may take, with its end by force. `None`:
-    /// its program is not even loaded, from a disk that hangs. It may begin at any time, and keeps its turn.
+    /// The result of a call within the longest time that a script may take, including a forced end.
+    /// `None`: its program is not even loaded, because a disk hangs. It may begin at any time, and
+    /// keeps its turn.
     async fn in_time<T>(&self, word: &str, call: impl Future<Output = T>) -> Option<T> {
         let done = timeout(self.context.hangs_after(), call).await;
         if done.is_err() {
@@ -163,14 +164,15 @@ impl GroupRun {
         Ok(())
     }
 
-    /// Whether the resource runs. What cannot be told does not, which is right before a start.
+    /// Whether the resource runs. An unknown state counts as not running, which is right before a
+    /// start.
     pub(super) async fn runs(&self, word: &str, worker: &Worker) -> bool {
         self.status(word, worker).await.unwrap_or(false)
     }
 
-    /// Whether the resource runs, as its script or the kernel says; `None` when the kernel says
-    /// nothing, or the script hangs, dies or cannot be run for now. After a failed stop that must not
-    /// pass for stopped: the other node would start it.
+    /// Whether the resource runs, by its script or the kernel. `None` if the kernel does not tell,
+    /// or if the script hangs, dies or cannot be run at present. After a failed stop that must not
+    /// count as stopped: the other node would start it.
     async fn status(&self, word: &str, worker: &Worker) -> Option<bool> {
         match worker {
             Worker::Script { path, call } => {
@@ -201,7 +203,8 @@ impl GroupRun {
         }
     }
 
-    /// Starts or stops one resource, with its log lines. The exit code, or what stands for it.
+    /// Starts or stops one resource, with its log lines. Returns the exit code, or the code that
+    /// replaces it.
     pub(super) async fn attempt(
         &self,
         word: &str,
@@ -276,7 +279,8 @@ impl GroupRun {
         }
     }
 
-    /// Before a script touches an address: whether it may. If not, the code that stands for it.
+    /// Called before a script changes an address: checks whether it may. If not, returns the code
+    /// that replaces the script's.
     async fn before_script(&self, word: &str, operation: Operation) -> Option<i32> {
         let Ok(Some(address)) = parse_word(word) else {
             return None;
@@ -319,13 +323,14 @@ impl GroupRun {
         child::run(spec, Some(turn)).await
     }
 
-    /// Where it stands which script of this group runs.
+    /// The file that records which script of this group runs.
     fn record(&self) -> PathBuf {
         record::place(&self.context.paths.scripts(), &self.group.key.to_string())
     }
 
     /// Waits until no script of an earlier, killed daemon runs for this group: start and stop never
-    /// overlap. What became of it, if somebody wrote that down and this process goes on with it.
+    /// overlap. Returns the result of that script, if it was recorded and this process goes on with
+    /// its order.
     pub(super) async fn after_earlier_scripts(&self) -> Option<Earlier> {
         let (limit, kill_after) = (self.context.limit, self.context.kill_after);
         let earlier = record::wait_for_earlier(&self.record(), limit, kill_after).await;
@@ -342,7 +347,7 @@ pub(super) fn log_native(word: &str, address: &AddressResource, operation: Opera
     );
 }
 
-/// Logs what the exit code alone does not tell.
+/// Logs what the exit code alone does not show.
 fn complain(path: &Path, report: &ExitReport) {
     let path = path.display();
     match &report.ended {

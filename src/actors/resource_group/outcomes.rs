@@ -1,5 +1,5 @@
-//! The last outcomes of a group, by order: an order that is given again after a fault on the way is not
-//! carried out again, its outcome is told again.
+//! The last outcomes of a group, by order: an order that is given again after its outcome was lost
+//! is not carried out again; its outcome is reported again.
 
 use std::collections::VecDeque;
 
@@ -9,12 +9,12 @@ use crate::protocol::event::OrderId;
 /// More than are ever on their way.
 const MOST: usize = 8;
 
-/// What the last orders of one group came to.
+/// The outcomes of the last orders of one group.
 #[derive(Debug, Clone, Default)]
 pub struct Outcomes(VecDeque<GroupDone>);
 
 impl Outcomes {
-    /// Keeps one.
+    /// Keeps an outcome.
     pub fn keep(&mut self, done: &GroupDone) {
         if self.0.len() >= MOST {
             self.0.pop_front();
@@ -22,12 +22,12 @@ impl Outcomes {
         self.0.push_back(done.clone());
     }
 
-    /// The last one.
+    /// The last outcome.
     pub(super) fn last(&self) -> Option<&GroupDone> {
         self.0.back()
     }
 
-    /// What that order came to; `None`: nothing yet, or it was long ago.
+    /// The outcome of that order; `None`: none yet, or it is no longer kept.
     #[must_use]
     pub fn of(&self, order: OrderId) -> Option<GroupDone> {
         self.0.iter().find(|done| done.order == order).cloned()

@@ -1,6 +1,6 @@
 //! Whether a start may begin its next script.
 //!
-//! An order can be old when it is carried out: the process was stopped between the order and its
+//! An order can be old when it is carried out: the process was suspended between the order and its
 //! script, or between two scripts, and another node runs the group by now. The core notices that as
 //! soon as it runs again, so it is asked before every script of a start.
 
@@ -12,25 +12,26 @@ use tokio::time::sleep;
 use crate::actors::messages::MayStart;
 use crate::protocol::event::OrderId;
 
-/// Pause before the question is put again, while membership is being restarted.
+/// Pause before the question is repeated, while membership is being restarted.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// How one order asks.
+/// How the permission for one order is obtained.
 #[derive(Clone)]
 pub(crate) enum Permit {
-    /// No daemon runs: whoever called the helper program decides.
+    /// No daemon runs: the caller of the helper program decides.
     Always,
     /// The core of this node decides.
     Ask {
         /// The order.
         order: OrderId,
-        /// Whom to ask.
+        /// The actor to ask.
         core: WeakRecipient<MayStart>,
     },
 }
 
 impl Permit {
-    /// Whether the order stands. Waits for a core that is being restarted; without one it does not.
+    /// Whether the order stands. Waits for a core that is being restarted; without a core it does
+    /// not stand.
     pub(super) async fn stands(&self) -> bool {
         let Self::Ask { order, core } = self else {
             return true;

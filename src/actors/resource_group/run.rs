@@ -18,15 +18,15 @@ use crate::notice::Severity;
 use crate::protocol::event::GroupOutcome;
 use crate::protocol::group::GroupKey;
 
-/// Addresses of a group that are started after one look at what is there: what others change
-/// meanwhile is seen by the next ones.
+/// Most addresses of a group that are started after one check of what is there: a change by others
+/// meanwhile is seen by the next check.
 const TOGETHER: usize = 32;
 
-/// How long a disk may take to show haresources before an order is carried out without.
+/// How long a disk may take to show haresources before an order is carried out without it.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
 
 impl GroupRun {
-    /// Takes over what the file says now. An unknown key keeps the words that were loaded.
+    /// Takes over the present line of the file. For an unknown key the words that were loaded stay.
     pub(super) async fn refresh(&mut self) {
         let path = self.context.paths.haresources();
         let key = self.group.key.clone();
@@ -66,13 +66,13 @@ impl GroupRun {
         }
     }
 
-    /// Starts what does not run, left to right; the first failure stops the whole group, and so does
-    /// the end of `permit`: then the outcome is [`GroupOutcome::Stopped`].
+    /// Starts what does not run, left to right; the first failure stops the whole group, and so
+    /// does the end of `permit`: then the outcome is [`GroupOutcome::Stopped`].
     ///
-    /// `report` gets the outcome, and what a script that failed said last. It comes before the end when a resource cannot be stopped: the
-    /// rest is stopped after it.
-    /// A script that an earlier daemon has left running counts as its own call: it is not called
-    /// again, and its code is what became of it.
+    /// `report` receives the outcome, and the end of the output of a script that failed. It is
+    /// called before the end if a resource cannot be stopped: the rest is stopped after that. A
+    /// script that an earlier daemon has left running counts as its own call: it is not called
+    /// again, and its recorded code is its result.
     pub(crate) async fn start(
         &self,
         permit: &Permit,
@@ -138,8 +138,8 @@ impl GroupRun {
         report(GroupOutcome::Started, None);
     }
 
-    /// Starts neighbouring addresses that stand at the beginning of `words`. How many are up, and
-    /// what came of the one that is not.
+    /// Starts the addresses at the beginning of `words` together. Returns how many are up, and the
+    /// result of the one that failed.
     async fn start_addresses(
         &self,
         words: &[&str],
@@ -168,9 +168,9 @@ impl GroupRun {
         self.release(GroupOutcome::Stopped, None, report).await;
     }
 
-    /// A start is refused because another host has an address. An earlier process may have started a part
-    /// of the group, or a script of it may still be at it: that is stopped first, for the other host may
-    /// use its disks.
+    /// A start is refused because another host has an address. An earlier process may have started
+    /// a part of the group, or a script of it may still run: that is stopped first, because the
+    /// other host may use its disks.
     pub(crate) async fn refuse(
         &self,
         outcome: GroupOutcome,
@@ -187,7 +187,7 @@ impl GroupRun {
         report(outcome, None);
     }
 
-    /// `said`: the last words of the start that failed before.
+    /// Stops everything. `said`: the end of the output of the start that failed before.
     async fn release(
         &self,
         outcome: GroupOutcome,
@@ -222,7 +222,7 @@ impl GroupRun {
         }
     }
 
-    /// Takes the group's addresses away, whoever put them there; nothing else is stopped.
+    /// Removes the group's addresses, whichever program added them; nothing else is stopped.
     pub(crate) async fn withdraw_addresses(&self) {
         for address in self.addresses() {
             match self.context.addresses.stop(&address).await {
@@ -248,7 +248,7 @@ impl GroupRun {
         }
     }
 
-    /// The addresses of this group, whoever places them.
+    /// The addresses of this group, whichever program adds them.
     pub(super) fn addresses(&self) -> Vec<AddressResource> {
         let words = self.group.resources.iter();
         words.filter_map(|word| parse_word(word).ok()?).collect()

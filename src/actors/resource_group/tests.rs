@@ -25,7 +25,7 @@ use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 
-/// A tree of its own with scripts that write down how they are called.
+/// A tree of its own with scripts that record their calls.
 pub(crate) struct Scripts {
     root: TempDir,
     pub(crate) paths: Paths,
@@ -35,7 +35,7 @@ pub(crate) struct Scripts {
     pub(crate) stray: StrayAddresses,
     pub(crate) unfinished: Vec<GroupKey>,
     pub(crate) addresses: Arc<FakeAddresses>,
-    /// Calls that were asked for. The file stays: a script may be writing to it.
+    /// Number of calls that were read. The file stays: a script may be writing to it.
     told: StdMutex<usize>,
 }
 
@@ -127,13 +127,13 @@ impl Scripts {
     }
 }
 
-/// Addresses that are only remembered.
+/// Addresses that are only recorded.
 #[derive(Default)]
 pub(crate) struct FakeAddresses {
     up: StdMutex<BTreeSet<String>>,
-    /// What another host has, and where.
+    /// The addresses that another host has, and where.
     pub(crate) foreign: StdMutex<Vec<Claim>>,
-    /// How often the network was asked, and what was announced again.
+    /// How often the network was probed, and what was announced again.
     pub(crate) asked: StdMutex<usize>,
     pub(crate) announced: StdMutex<Vec<String>>,
     refuse_stop: StdMutex<bool>,
@@ -242,7 +242,7 @@ impl AddressHandler for FakeAddresses {
     }
 }
 
-/// What [`Probe`] answers to [`MayStart`], one after another; then yes.
+/// Successive answers of [`Probe`] to [`MayStart`]; after them yes.
 type Permits = Arc<StdMutex<VecDeque<Option<bool>>>>;
 
 /// Stands for the core: collects outcomes.
@@ -286,7 +286,7 @@ struct Fixture {
     key: GroupKey,
     outcomes: mpsc::UnboundedReceiver<GroupDone>,
     next: u64,
-    /// What the core answers next when a start asks whether it stands; then always yes.
+    /// The next answers of the core when a start asks whether it stands; after them always yes.
     permits: Permits,
     _probe: Addr<Probe>,
 }
@@ -383,7 +383,7 @@ async fn starts_left_to_right_and_stops_right_to_left() {
     );
 }
 
-/// The process was stopped behind the start of `a`, and another node took the group meanwhile.
+/// The process was suspended after the start of `a`, and another node took the group meanwhile.
 #[actix::test]
 async fn a_start_that_is_withdrawn_begins_no_other_script() {
     let scripts = Scripts::new();
@@ -405,7 +405,8 @@ async fn a_start_that_comes_too_late_puts_no_address_there() {
     assert_eq!(scripts.addresses.up(), [""; 0]);
 }
 
-/// The addresses are withdrawn while the first script runs: the start goes on and does not bring them up.
+/// The addresses are withdrawn while the first script runs: the start goes on and does not add
+/// them.
 #[actix::test]
 async fn a_start_in_hand_brings_no_withdrawn_address_up() {
     let scripts = Scripts::new();
@@ -423,7 +424,7 @@ async fn a_start_in_hand_brings_no_withdrawn_address_up() {
     assert_eq!(group.outcome().await.outcome, GroupOutcome::Started);
     assert_eq!(scripts.calls(), ["good b start"]);
     assert_eq!(scripts.addresses.up(), [""; 0]);
-    // Back by the move, and by the next start.
+    // Added by the move, and by the next start.
     group.move_addresses(false);
     while scripts.addresses.up() != ["192.0.2.7"] {
         sleep(Duration::from_millis(10)).await;
@@ -458,7 +459,7 @@ async fn a_core_that_begins_anew_is_waited_for() {
     group.allow([None, None, Some(true)]);
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
     assert_eq!(group.permits.lock().expect("lock").len(), 0);
-    // What runs is not started, and so nobody is asked.
+    // What runs is not started, so the core is not asked.
     group.allow([Some(false)]);
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
     assert_eq!(group.permits.lock().expect("lock").len(), 1);
@@ -474,7 +475,7 @@ async fn haresources_that_cannot_be_read_holds_no_order_up() {
     mkfifo(&path, Mode::S_IRWXU).expect("a pipe that nobody writes to");
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
     assert_eq!(scripts.calls(), ["good a start"]);
-    // Lets the reader go.
+    // Releases the reader.
     drop(fs::OpenOptions::new().write(true).open(&path));
 }
 
@@ -544,7 +545,7 @@ async fn a_stop_is_repeated_and_then_judged_by_status() {
     );
 }
 
-/// A disk or a server that hangs: nobody knows whether it runs, so it does.
+/// A disk or a server hangs: it is not known whether the resource runs, so it counts as running.
 #[actix::test]
 async fn what_neither_stops_nor_tells_still_runs() {
     for status in ["sleep 60", "kill -9 $$"] {
@@ -559,11 +560,11 @@ async fn what_neither_stops_nor_tells_still_runs() {
         let resource = "mute".to_owned();
         let failed = GroupOutcome::StopFailed { resource };
         assert_eq!(group.run(Stop).await, failed, "{status}");
-        // Before a start it does not run: the start tells.
+        // Before a start it counts as not running: the start will tell.
         let outcome = group.run(Start).await;
         assert_eq!(outcome, GroupOutcome::Started, "{status}");
     }
-    // What is no program can have nothing running.
+    // A file that is no program cannot have anything running.
     let mut scripts = Scripts::new();
     scripts.environment.set("HA_STOPRETRYMAX", "1");
     let path = scripts.paths.resource_d().join("typo");
@@ -696,7 +697,7 @@ async fn changes_in_the_file_count_at_the_next_order() {
     scripts.haresources("alpha good::a good::new # comment\n");
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
     assert_eq!(scripts.calls(), ["good a start", "good new start"]);
-    // Gone from the file: the line known last stays.
+    // Gone from the file: the last known line stays.
     scripts.haresources("alpha good::other\n");
     assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
     assert_eq!(scripts.calls(), ["good new stop", "good a stop"]);
@@ -750,7 +751,7 @@ async fn an_address_that_stays_is_a_failed_stop_and_a_bad_one_a_failed_start() {
         group.run(Stop).await,
         GroupOutcome::StopFailed { .. }
     ));
-    // Not known to be gone is not gone.
+    // An address that is not known to be gone counts as present.
     *scripts.addresses.silent.lock().expect("lock") = true;
     assert!(matches!(
         group.run(Stop).await,
@@ -775,7 +776,7 @@ async fn output_and_environment_are_those_of_the_manager() {
     );
     let mut group = Fixture::new(&scripts, "talk");
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
-    // Of `status`, standard output was judged and only standard error logged.
+    // Of `status`, standard output was checked and only standard error was logged.
     assert_eq!(
         fs::read_to_string(scripts.file("debug")).expect("debug log"),
         "err\nout alpha\nerr\n"
@@ -813,7 +814,7 @@ async fn an_actor_that_died_begins_its_order_anew_behind_the_running_script() {
     );
 }
 
-/// The disk that its program lies on hangs: the script keeps its turn, and nothing ever comes of it.
+/// The disk of its program hangs: the script keeps its turn, and never has a result.
 #[actix::test]
 async fn a_stop_that_cannot_begin_has_failed() {
     tokio::time::pause();

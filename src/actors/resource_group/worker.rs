@@ -1,4 +1,4 @@
-//! Who carries out a resource word: a script, the process itself, or nobody.
+//! What carries out a resource word: a script, the process itself, or nothing.
 //! Spec: docs/protocol/resources.md, 2.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +12,7 @@ use crate::agents::script::ScriptCall;
 use crate::net::address::{AddressResource, AddressWordError, Handling, handling, parse_word};
 use crate::net::address_script;
 
-/// Who carries out one resource word.
+/// What carries out one resource word.
 pub(super) enum Worker {
     Script { path: PathBuf, call: ScriptCall },
     Native(AddressResource),
@@ -28,14 +28,14 @@ impl Worker {
 }
 
 impl GroupContext {
-    /// Decides who carries out a word. Files are looked at anew every time.
+    /// Decides what carries out a word. Files are checked anew every time.
     pub(super) async fn worker(&self, word: &str) -> Worker {
         let alone = self.workers(&[word]).await.pop_front();
         alone.unwrap_or_else(|| Worker::missing(word))
     }
 
-    /// Who carries out the first of `words`. What was found for those that follow is kept in
-    /// `ahead` for as long as addresses are handled in the process: a script may change the files.
+    /// What carries out the first of `words`. The results for the words that follow are kept in
+    /// `ahead` for as long as addresses are handled in this process: a script may change the files.
     pub(super) async fn next_worker(&self, words: &[&str], ahead: &mut VecDeque<Worker>) -> Worker {
         if ahead.is_empty() {
             let address = |word: &&&str| parse_word(word).is_ok_and(|parsed| parsed.is_some());
@@ -50,8 +50,8 @@ impl GroupContext {
         worker.unwrap_or_else(|| Worker::missing(words.first().unwrap_or(&"")))
     }
 
-    /// One worker for each of `words`, found in one go on a thread that may block: going there and
-    /// back costs more than looking.
+    /// One worker for each of `words`, found in one call on a thread that may block: the change of
+    /// threads costs more than the checks.
     async fn workers(&self, words: &[&str]) -> VecDeque<Worker> {
         let calls: Vec<_> = words
             .iter()
@@ -90,7 +90,8 @@ impl GroupContext {
         });
         match timeout(self.hangs_after(), looked).await {
             Ok(Ok(workers)) => workers,
-            // Nobody has looked, or the disk hangs: what is not there needs no stop, and this may be there.
+            // The check has failed, or the disk hangs: a missing script needs no stop, but this one
+            // may exist.
             Ok(Err(_)) | Err(_) => {
                 let calls = words.iter().map(|word| ScriptCall::parse(word));
                 let script = |call: ScriptCall| Worker::Script {

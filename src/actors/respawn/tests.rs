@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Keeps what root would be told.
+/// Keeps what root would receive.
 struct Root(tokio::sync::mpsc::UnboundedSender<FailfastDied>);
 
 impl Actor for Root {
@@ -102,7 +102,8 @@ async fn the_process_is_what_it_should_be() {
     let text = "ls /proc/self/fd >@/fds; { echo \"$# $2\"; cat; ps -o pgid= -p $$; echo $$; \
                 echo \"$HA_FOO $HA_CURHOST $HA_debug\"; grep -E 'SigBlk|SigIgn' /proc/self/status; } >@/out; \
                 echo done >>@/out; exec sleep 100";
-    // The mask is that of grep: a shell blocks all signals of its own for the moment it starts one.
+    // The mask is that of grep: a shell blocks all its signals for the moment in which it starts a
+    // program.
     bench.client(&us(), "c", text, false);
     let clients = bench.clients();
     clients.start();
@@ -181,7 +182,7 @@ async fn ends_decide_about_the_next_start() {
     assert_eq!(bench.read("plain.out"), "", "not executable, not run");
     clients.stop().await.expect("no thread hangs");
     let before = bench.read("one.out");
-    // What is over stays so, and what waited for its next start waits no more.
+    // A client that is over stays so, and one that waited for its next start waits no more.
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(bench.read("one.out"), before);
     clients.start();
@@ -233,14 +234,14 @@ async fn a_failfast_client_that_dies_is_reported_once() {
     assert_eq!(bench.read("f.out").lines().count(), 1);
 }
 
-/// One that waits for a dead disk: no signal changes anything. It lives on this thread.
+/// A client that waits for a failed disk: no signal changes anything. It lives on this thread.
 fn stuck(bench: &mut Bench) -> Addr<ClientActor> {
     bench.client("root", "stuck", "exec sleep 1000", false);
     let account = Account::of("root").expect("root");
     let root = bench.root.downgrade().recipient();
     let environment = Arc::new(Environment::default());
     let mut client = ClientActor::new(bench.lines[0].clone(), account, environment, root);
-    // Of a process group that nobody has, and whose end nobody will report.
+    // A process group that does not exist, and whose end is never reported.
     client.state = State::Running {
         process: Pid::from_raw(i32::MAX - 1),
         since: client.clock.now().instant,
@@ -248,7 +249,7 @@ fn stuck(bench: &mut Bench) -> Addr<ClientActor> {
     client.start()
 }
 
-/// Takes so long for what is in hand.
+/// Keeps its thread busy for so long.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Busy(Duration);
@@ -285,7 +286,7 @@ fn a_client_that_cannot_be_killed_holds_up_no_stop() {
     });
 }
 
-/// As when the disk with its program hangs in the moment in which it is looked at.
+/// The disk with its program hangs when the program is checked.
 #[test]
 fn a_disk_that_hangs_holds_up_the_clients_alone() {
     use crate::actors::supervise::fault::{Fault, inject};
@@ -297,7 +298,7 @@ fn a_disk_that_hangs_holds_up_the_clients_alone() {
         bench.wait("up", |text| !text.is_empty()).await;
         let name = format!("client {}", bench.lines[0].command);
         assert!(inject(&name, Fault::Hang));
-        // This thread goes on, and with it everything that is no client.
+        // This thread goes on, and with it everything except the clients.
         tokio::time::sleep(Duration::from_millis(50)).await;
         tokio::time::pause();
         let stopped = tokio::time::timeout(2 * ANSWERS_AFTER, clients.stop()).await;

@@ -1,15 +1,15 @@
-//! Watches over the service addresses beside the orders: is one taken by somebody else, is one
-//! here that must not be, has a conflict ended? The group actors do the work; here is only when.
+//! Watches over the service addresses beside the orders: does another host have one, is one here
+//! that must not be, has a conflict ended? The group actors do the work; this file decides when.
 //!
 //! | When | What |
 //! |---|---|
-//! | until the first other node is heard, every [`LOOK`] | groups that nobody has ordered to start ask for their addresses |
-//! | a start while no other node has ever been heard | the group asks first, see [`CarefulStart`] |
+//! | until the first other node is received, every [`LOOK`] | groups that were not ordered to start probe for their addresses |
+//! | a start while no other node has ever been received | the group probes first, see [`CarefulStart`] |
 //! | the next start after it was refused, unless a node died meanwhile | the same |
 //! | settled, every [`TEND`] | groups that are not held remove what is left of their addresses |
-//! | settled, every [`CHECK_EVERY`]th time | groups that are held ask who else has their addresses |
-//! | the same, for groups that a legacy node says it holds | does anybody answer for their addresses? WARN, `status` and `why` when not, twice in a row |
-//! | a node that was dead is heard | groups that are held announce again, and those that are started within [`CONFLICT`] |
+//! | settled, every [`CHECK_EVERY`]th time | groups that are held probe for other hosts with their addresses |
+//! | the same, for groups that a legacy node reports that it holds | does any host answer for their addresses? WARN, `status` and `why` when not, twice in a row |
+//! | a node that was dead is received | groups that are held announce again, and those that are started within [`CONFLICT`] |
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,27 +27,27 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
 
-/// Pause between two looks before the start.
+/// Pause between two probes before the start.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Pause between two looks for addresses that are not to be here.
+/// Pause between two checks for addresses that must not be here.
 const TEND: Duration = Duration::from_secs(5);
 
-/// Every so many of these, held addresses are asked for.
+/// At every so many of these checks, held addresses are probed.
 const CHECK_EVERY: u32 = 4;
 
 /// How long after the return of a dead node a start counts as the end of a conflict.
 const CONFLICT: Duration = Duration::from_secs(60);
 
-/// What is known of other nodes and of refused starts.
+/// What is known about other nodes and refused starts.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Whether starts may be probed at all.
     probe: bool,
-    /// Some other node was heard in this life, or resources ran on from an earlier one.
+    /// Another node was received in this run, or resources ran on from an earlier one.
     heard: bool,
     dead: BTreeSet<NodeName>,
-    /// Nodes that could take over what falls silent here.
+    /// Nodes that could take over when this one falls silent.
     active: BTreeSet<NodeName>,
     /// How many nodes have returned from the dead within [`CONFLICT`].
     returned: usize,
@@ -64,7 +64,7 @@ impl Known {
         }
     }
 
-    /// Another node's status word. `true`: it is back from the dead.
+    /// The status of another node. `true`: the node was dead and is back.
     fn status(&mut self, node: NodeName, status: &str) -> bool {
         if status == NodeStatus::Active.to_string() {
             self.active.insert(node.clone());
@@ -72,7 +72,7 @@ impl Known {
             self.active.remove(&node);
         }
         if status == NodeStatus::Dead.to_string() {
-            // What it held is to be taken without a delay.
+            // What it held must be taken without a delay.
             self.refused.clear();
             self.dead.insert(node);
             return false;
@@ -86,19 +86,19 @@ impl Known {
         !self.active.is_empty()
     }
 
-    /// After a panic of root: nobody would ever end these conflicts.
+    /// After a panic of root the timers that end these conflicts are gone.
     pub(super) fn timers_are_gone(&mut self) {
         self.returned = 0;
     }
 
-    /// Whether the network is to be asked before this order is carried out.
+    /// Whether the network is to be probed before this order is carried out.
     fn is_careful(&self, command: &GroupCommand) -> bool {
         self.probe
             && command.what == GroupOrder::Start
             && (command.careful || !self.heard || self.refused.contains(&command.group))
     }
 
-    /// `true`: the end of a conflict, to be announced.
+    /// An order was carried out. `true`: a conflict has ended, which is to be announced.
     fn done(&mut self, done: &GroupDone) -> bool {
         if matches!(done.outcome, GroupOutcome::AddressTaken { .. }) {
             self.refused.insert(done.group.clone());
@@ -119,13 +119,13 @@ impl RootActor {
         }
     }
 
-    /// A status word changed, our own and those of ping nodes included.
+    /// A status changed, also our own or that of a ping node.
     pub(super) fn node_status(&mut self, node: NodeName, status: &str, ctx: &mut Context<Self>) {
         let ping = self.config.pings.iter().any(|ping| ping.name == node);
         if node == self.config.local || ping {
             return;
         }
-        // Its scripts may go by a file that was changed here as well.
+        // Its scripts may use a file that was changed here as well.
         self.look_at_haresources(ctx);
         let returned = self.known.status(node, status);
         self.tell_guardian_who_waits();
@@ -138,7 +138,7 @@ impl RootActor {
         }
     }
 
-    /// Nobody takes over from a node that is alone: its successor has all the time it needs.
+    /// No node takes over from a node that is alone: its successor has all the time it needs.
     fn tell_guardian_who_waits(&self) {
         let timing = &self.config.timing;
         let patience = timing.deadtime.saturating_sub(timing.keepalive);
@@ -153,7 +153,7 @@ impl RootActor {
         }
     }
 
-    /// Before anything is held: who has our addresses?
+    /// Before anything is held: probes which hosts have our addresses.
     pub(super) fn look_at_addresses(&mut self, ctx: &mut Context<Self>) {
         if self.known.probe && !self.known.heard {
             self.groups.do_send(Care::Look);
@@ -161,7 +161,8 @@ impl RootActor {
         }
     }
 
-    /// A legacy node says that it holds these: does anybody answer for their addresses?
+    /// A legacy node reports that it holds these groups: checks whether any host answers for their
+    /// addresses.
     fn look_for_owners(&self, held: Vec<(String, String)>, ctx: &mut Context<Self>) {
         let held = held.into_iter().filter_map(|(key, node)| {
             let node = NodeName::new(&node).ok()?;
@@ -198,13 +199,14 @@ impl RootActor {
         self.membership.do_send(NoteDecision { what, cause });
     }
 
-    /// Tends to the addresses when the node is settled; `turn` counts.
+    /// Checks the addresses when the node is settled; `turn` counts the checks.
     pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
         self.held.try_again();
         self.look_at_haresources(ctx);
         let asked = self.membership.send(AskNode).into_actor(self);
         ctx.spawn(asked.map(move |report, root, ctx| {
-            // In transition nobody knows what is to be here; while frozen the administrator does.
+            // In transition it is not known what must be here; while frozen the administrator
+            // decides.
             let settled = report.as_ref().is_ok_and(|node| {
                 let known = node
                     .rscstatus
@@ -271,7 +273,7 @@ mod tests {
         let mut known = Known::new(true, false);
         assert!(known.is_careful(&order(GroupOrder::Start)));
         assert!(!known.is_careful(&order(GroupOrder::Stop)));
-        // Its silence until initdead is no sign of life.
+        // That it is silent until initdead does not show that it lives.
         assert!(!known.status(peer(), "dead"));
         assert!(known.is_careful(&order(GroupOrder::Start)));
         assert!(known.status(peer(), "up"));

@@ -1,5 +1,5 @@
-//! What this node holds, in the file for whoever goes on in its place. Written before a group is ordered
-//! to start and after it has stopped, so that a group that may run is always named. It lies in memory
+//! What this node holds, in the file for a successor. Written before a group is ordered to start
+//! and after it has stopped, so that a group that may run is always named. The file is in memory
 //! (`/run`) and root's thread writes it: the heartbeat path never waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,18 +14,18 @@ use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::owners::Whose;
 
-/// The file, and what follows from the orders that were handed on.
+/// The file, and the orders that were handed on.
 #[derive(Debug)]
 pub(super) struct HeldFile {
     file: StateFile,
-    /// As root was last told, so that nothing is written for what is known.
+    /// The duty that root received last, so that nothing is written that is known.
     duty: Duty,
-    /// Orders in hand, and their groups: what comes of them a successor has to find out.
+    /// Orders in hand, and their groups: a successor has to find out their results.
     in_hand: BTreeMap<OrderId, GroupKey>,
-    /// Groups that a predecessor left so and that have not been ordered anything since.
+    /// Groups that a predecessor left unfinished and that have had no order since.
     owed: BTreeSet<GroupKey>,
-    /// Groups whose addresses were taken away and that have not been ordered anything since: a successor
-    /// has to put them back, or to stop the group.
+    /// Groups whose addresses were removed and that have had no order since: a successor has to put
+    /// the addresses back, or to stop the group.
     bare: BTreeSet<GroupKey>,
 }
 
@@ -80,7 +80,7 @@ impl HeldFile {
         self.write(|state| state.group(&done.group).may_run = may_run);
     }
 
-    /// Call before addresses are taken away, or put back, beside the orders.
+    /// Call before addresses are removed, or put back, beside the orders.
     pub(super) fn addresses(&mut self, groups: &[GroupKey], withdraw: bool) {
         if withdraw {
             self.bare.extend(groups.iter().cloned());
@@ -90,7 +90,7 @@ impl HeldFile {
         self.write(|_| {});
     }
 
-    /// The node says this of itself by now.
+    /// Records what the node now reports about itself.
     pub(super) fn duty(&mut self, duty: Duty) {
         if self.duty != duty {
             self.duty = duty.clone();
@@ -98,8 +98,8 @@ impl HeldFile {
         }
     }
 
-    /// Everything is settled, and the process is about to replace itself: what membership says of the
-    /// groups counts.
+    /// Everything is settled, and the process is about to replace itself: what membership reports
+    /// about the groups counts.
     pub(super) fn settled(
         &mut self,
         duty: &Duty,
@@ -122,7 +122,7 @@ impl HeldFile {
         self.owe_all();
     }
 
-    /// A successor finds out of every group that may run whether it does.
+    /// A successor has to find out for every group that may run whether it does.
     pub(super) fn owe_all(&mut self) {
         self.owed.extend(self.file.state().may_run().cloned());
         let duty = self.duty.clone();
@@ -144,7 +144,7 @@ impl HeldFile {
         self.file.successor_words()
     }
 
-    /// Writes the state down, `change` made to it.
+    /// Applies `change` to the state and writes it.
     fn write(&mut self, change: impl FnOnce(&mut NodeState)) {
         let (in_hand, owed, bare) = (&self.in_hand, &self.owed, &self.bare);
         self.file.change(|state| {

@@ -1,16 +1,18 @@
-//! A resource that cannot be stopped, or a `failfast` client that died: the machine must go, so that another node may take over.
+//! A resource cannot be stopped, or a `failfast` client died: the machine must restart, so that
+//! another node may take over.
 //! Spec: docs/protocol/resources.md, 9.4; docs/protocol/membership.md, 12.
 //!
-//! Legacy kills itself and calls `/sbin/reboot -nf`, then `/sbin/init 6`. We call them first, and never end
-//! by ourselves, because our silence would start the resource a second time elsewhere. A program that ends
-//! well has only said that the machine will go: `init 6` is an orderly shutdown, and so is `reboot -f` under
-//! systemd. Both wait for processes, among them those of the resource that does not stop. So the node beats
-//! until the machine is gone, and the kernel is asked where that takes longer than [`ACCEPTED`].
+//! Legacy kills itself and calls `/sbin/reboot -nf`, then `/sbin/init 6`. We call them first, and
+//! never end by ourselves, because our silence would start the resource a second time on another
+//! node. If a program succeeds, that only means that the machine will restart: `init 6` is an
+//! orderly shutdown, and so is `reboot -f` under systemd. Both wait for processes, among them those
+//! of the resource that does not stop. So the node sends heartbeats until the machine restarts, and
+//! the kernel is asked if that takes longer than [`ACCEPTED`].
 //!
-//! The disk that holds these programs may be what keeps the resource from stopping, and then even
-//! the attempt to run one never returns. So the kernel is asked without them by a thread of its own
-//! ([`Force`]), which waits for nobody: for a resource when the programs failed or had
-//! [`PATIENCE`], for a `failfast` client at once, as legacy does.
+//! The disk with these programs may be the reason why the resource does not stop, and then even the
+//! attempt to run one never returns. So a thread of its own ([`Force`]), which waits for no other,
+//! asks the kernel without them: for a resource when the programs failed or had [`PATIENCE`], for a
+//! `failfast` client at once, as legacy does.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,24 +41,24 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long the programs may take, together, before the kernel is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the machine may take to go when a program has accepted. An orderly shutdown under systemd kills
-/// after 90 s what does not end, this process with it.
+/// How long the machine may take to restart when a program has accepted. An orderly shutdown under
+/// systemd kills after 90 s what does not end, this process too.
 const ACCEPTED: Duration = Duration::from_secs(30);
 
 /// How long the kernel may take to refuse.
 const REFUSAL: Duration = Duration::from_secs(5);
 
-/// How long the log may take to reach the disk before.
+/// How long the log may take to reach the disk before that.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// Said where a stop is to be tried for ever, which forbids a restart of the machine.
+/// Logged where a stop is to be tried without end, which forbids a restart of the machine.
 pub(super) const LATE_AND_FORBIDDEN: &str = "not stopped before the other node takes over, and \
     HA_STOPRETRYMAX=0 forbids a reboot: it may run on both nodes. Stop it by hand";
 
-/// How long writing everything to the disks may take before.
+/// How long writing everything to the disks may take before that.
 const SYNC: Duration = Duration::from_secs(5);
 
-/// Why the machine must go.
+/// Why the machine must restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reason {
     /// This resource word still runs.
@@ -68,7 +70,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    /// What it may cost.
+    /// How fast the machine must restart for this reason.
     const fn haste(&self) -> Haste {
         match self {
             Self::Resource(_) => Haste::None,
@@ -78,7 +80,7 @@ impl Reason {
     }
 }
 
-/// How soon the machine must go.
+/// How fast the machine must restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Haste {
     /// The programs are called first.
@@ -97,19 +99,19 @@ pub struct Deadline {
     kept_by: Keeper,
 }
 
-/// Who keeps a deadline.
+/// What keeps a deadline.
 #[derive(Debug)]
 enum Keeper {
     Thread(mpsc::Sender<Word>, JoinHandle<()>),
     /// A timer of the kernel, until then.
     Alarm(Clock, Monotonic),
-    /// Neither is to be had: whoever waits for it restarts the machine.
+    /// Neither is available: the caller of [`wait`](Deadline::wait) restarts the machine.
     Nobody(Clock, Monotonic),
 }
 
 impl Deadline {
-    /// `say` writes a line into the log; `restart` comes back only with the reason why the machine still
-    /// runs. Where no thread is to be had a timer of the kernel keeps it.
+    /// `say` writes a line into the log; `restart` returns only with the reason why the machine
+    /// still runs. If no thread can be made, a timer of the kernel keeps the deadline.
     pub fn arm(
         left: Duration,
         say: impl Fn(Severity, String) + Send + Sync + 'static,
@@ -162,7 +164,7 @@ impl Deadline {
         Self { forbidden, kept_by }
     }
 
-    /// It only says that the time has come.
+    /// At the deadline only a log line is written.
     pub fn forbid(&self) {
         self.forbidden.store(true, Ordering::Relaxed);
         if matches!(self.kept_by, Keeper::Alarm(..)) {
@@ -180,8 +182,8 @@ impl Deadline {
         }
     }
 
-    /// Returns when it is called off, when it is forbidden and its time has come, or when the machine
-    /// refuses to restart.
+    /// Returns when the deadline is called off, when it is forbidden and its time has come, or when
+    /// the machine refuses to restart.
     #[expect(
         clippy::disallowed_methods,
         reason = "for a program that does nothing else any more"
@@ -210,7 +212,7 @@ impl Deadline {
 /// Whether [`restart_in_handler`] does anything.
 static MAY_RESTART: AtomicBool = AtomicBool::new(false);
 
-/// Asks the kernel only: a signal handler can run no program and write no line.
+/// Only asks the kernel: a signal handler can run no program and write no line.
 extern "C" fn restart_in_handler(_: libc::c_int) {
     if MAY_RESTART.load(Ordering::Relaxed) {
         let Err(_) = nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT);
@@ -219,7 +221,7 @@ extern "C" fn restart_in_handler(_: libc::c_int) {
 
 /// A thread that restarts the machine by itself when its time comes.
 struct Force {
-    /// Dropped: now.
+    /// If it is dropped, the time has come.
     word: mpsc::Sender<Hurry>,
     refused: oneshot::Receiver<String>,
 }
@@ -228,19 +230,19 @@ struct Force {
 enum Hurry {
     /// There is nothing to wait for.
     Now,
-    /// The machine goes by itself, perhaps: not before this time has passed.
+    /// The machine may restart by itself: do nothing before this time has passed.
     After(Duration),
 }
 
-/// To the keeper of a deadline.
+/// A message to the keeper of a deadline.
 #[derive(Debug, PartialEq, Eq)]
 enum Word {
     CallOff,
 }
 
 impl Force {
-    /// `sync` comes first where a program has accepted: the shutdown that it has begun may have much to write
-    /// still. `restart` comes back only with the reason why the machine still runs.
+    /// `sync` is called first if a program has accepted: the shutdown that it has begun may still
+    /// have much to write. `restart` returns only with the reason why the machine still runs.
     fn arm(
         patience: Duration,
         sync: impl FnOnce() + Send + 'static,
@@ -263,12 +265,12 @@ impl Force {
         Ok(Self { word, refused })
     }
 
-    /// Why the machine still runs.
+    /// Restarts now. Returns why the machine still runs.
     async fn now(self) -> String {
         self.after(Hurry::Now, Duration::ZERO).await
     }
 
-    /// A program has accepted. Why the machine still runs after that.
+    /// A program has accepted. Returns why the machine still runs after that.
     async fn accepted(self, patience: Duration) -> String {
         let limit = patience.saturating_add(SYNC);
         self.after(Hurry::After(patience), limit).await
@@ -284,7 +286,7 @@ impl Force {
     }
 }
 
-/// Does `work` on a thread of its own, and waits no longer than `limit` for it: a disk may hang.
+/// Does `work` on a thread of its own, and waits at most `limit` for it: a disk may hang.
 fn at_most(limit: Duration, work: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let thread = std::thread::Builder::new()
@@ -298,10 +300,10 @@ fn at_most(limit: Duration, work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Asks the kernel to restart the machine, and comes back only with the reason why it does not.
+/// Asks the kernel to restart the machine, and returns only with the reason why it does not.
 ///
-/// In a PID namespace of its own (a container) the system call ends that namespace; the key of the
-/// console would restart the machine below, and is left alone there.
+/// In a PID namespace of its own (a container) the system call ends that namespace. The key of the
+/// console would restart the machine below, and is not used there.
 fn restart_by_kernel() -> String {
     let whole_machine = owns_the_machine();
     if !restarts_machines() {
@@ -317,12 +319,12 @@ fn restart_by_kernel() -> String {
     }
 }
 
-/// A program built for tests restarts its own containers only.
+/// A program built for tests only restarts its own containers.
 fn restarts_machines() -> bool {
     !(cfg!(debug_assertions) && owns_the_machine())
 }
 
-/// Whether this process is in the first PID namespace; `true` when nobody knows.
+/// Whether this process is in the first PID namespace; `true` if that is not known.
 fn owns_the_machine() -> bool {
     // The number of that namespace is fixed in the kernel.
     std::fs::read_link("/proc/self/ns/pid")
@@ -355,8 +357,8 @@ pub(super) fn reboot(root: &mut RootActor, reason: &Reason, ctx: &mut Context<Ro
     }));
 }
 
-/// Restarts the machine because a resource cannot be stopped, for a program that is no daemon. Comes
-/// back only with the reason why the machine still runs.
+/// Restarts the machine because a resource cannot be stopped, for a program that is no daemon.
+/// Returns only with the reason why the machine still runs.
 #[must_use]
 pub fn restart_machine() -> String {
     alone(Haste::None)
@@ -372,7 +374,8 @@ fn alone(haste: Haste) -> String {
     threads::block_on(restart(haste)).unwrap_or_else(|error| format!("no runtime: {error}"))
 }
 
-/// Calls the programs, and asks the kernel, in the order that the haste demands. Why the machine still runs.
+/// Calls the programs, and asks the kernel, in the order that the haste requires. Returns why the
+/// machine still runs.
 async fn restart(haste: Haste) -> String {
     let sync = || at_most(SYNC, nix::unistd::sync);
     let arm = |patience| Force::arm(patience, sync, restart_by_kernel);
@@ -396,7 +399,7 @@ async fn restart_by(
         Ok(force) => force,
         Err(error) => {
             error!(%error, "no thread for the last resort");
-            // Nobody would notice that a program hangs: no time for any.
+            // A program that hangs would go unnoticed: no time for one.
             return kernel();
         }
     };

@@ -1,4 +1,5 @@
-//! Opens the media before the node begins: nothing starts deaf. Those that do not open are opened by their actors later.
+//! Opens the media before the node begins, so that it can receive from the start. Media that do not
+//! open are opened by their actors later.
 
 use std::fmt::Display;
 use std::io;
@@ -17,14 +18,14 @@ use crate::os::paths::Paths;
 /// How long the driver of a serial port may take to open it.
 const PORT_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Tries while a port is held by another process: the one that we replace may need a moment.
+/// Tries while another process holds a port: the process that we replace may need a moment.
 /// Spec: docs/protocol/wire.md, 18.1.
 const TRIES: u32 = 10;
 
 /// Pause between two of them.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
-/// Why no medium is open, or not every one that has to be.
+/// Why no medium is open, or not every required one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
     /// On a network.
@@ -44,7 +45,7 @@ impl OpenError {
     }
 }
 
-/// The media of a configuration, each with what is open of it.
+/// The media of a configuration, each with its open sockets or ports.
 pub(super) struct Media {
     pub(super) network: Vec<(MediumPlan, Option<OpenMedium>)>,
     serials: Vec<(SerialPlan, Option<OpenPort>)>,
@@ -60,11 +61,11 @@ impl Media {
         }
     }
 
-    /// Opens them. `patient`: waits for a port that another process holds for a moment. Where that is not enough, tries so many
-    /// times more, with that pause.
+    /// Opens the media. `patient`: waits for a port that another process holds for a moment. If
+    /// that is not enough, tries so many times more, with that pause.
     ///
     /// # Errors
-    /// What was wrong with one that does not open, if it is needed.
+    /// The error of a medium that does not open, if it is needed.
     pub(super) async fn open(
         &mut self,
         need: MediaRequired,
@@ -89,7 +90,7 @@ impl Media {
                 passing -= 1;
                 tokio::time::sleep(BETWEEN_TRIES).await;
             } else if tries > 0 {
-                // Groups run here: give an interface that goes and comes its time.
+                // Groups run here: an interface that goes and comes gets its time.
                 tries -= 1;
                 warn!(%error, "trying again");
                 tokio::time::sleep(pause).await;
@@ -99,7 +100,7 @@ impl Media {
         }
     }
 
-    /// Opens what is not open, and says what does not open.
+    /// Opens what is not open, and returns the errors.
     async fn open_each(&mut self) -> Vec<OpenError> {
         let mut failed = Vec::new();
         for (plan, opened) in self.network.iter_mut().filter(|(_, open)| open.is_none()) {
@@ -137,7 +138,7 @@ impl Media {
     }
 }
 
-/// On a helper thread: a driver may hang.
+/// Opens a port on a helper thread: a driver may hang.
 async fn open_port(plan: &SerialPlan) -> Result<OpenPort, OpenError> {
     let (asked, device) = (plan.clone(), plan.device.display().to_string());
     let work = tokio::task::spawn_blocking(move || serial::open(&asked));

@@ -1,23 +1,24 @@
-//! Whether the cluster thread still works. It beats, judges silence and gives orders; when it hangs
-//! the others hear nothing and take over what runs on here, and nothing in it could notice.
+//! Whether the cluster thread still works. It sends heartbeats, declares nodes dead and gives
+//! orders. When it hangs, the others receive nothing and take over what runs on here, and nothing
+//! in that thread could notice.
 //!
-//! The main thread looks. What it may conclude is bounded by what it knows of itself:
+//! So the main thread checks it. What it may conclude is limited by what it knows about itself:
 //!
 //! | Seen | Means |
 //! |---|---|
-//! | an own heartbeat came round | the cluster thread works: the count begins anew |
-//! | this look comes later than two pauses after the last | this thread was held up as well, by the machine or a stop of the process: no evidence, the count begins anew |
-//! | the cluster thread is ready to run and has used no processor time since the last look | it is starved and will catch up: the count begins anew |
-//! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have given this node up: soon after a start a legacy node waits two seconds longer, and takes over all the same when a heartbeat comes then |
+//! | an own heartbeat came back | the cluster thread works: the count begins anew |
+//! | this check comes later than two pauses after the last | this thread was delayed as well, by the machine or because the process was suspended: no evidence, the count begins anew |
+//! | the cluster thread is ready to run and has used no processor time since the last check | it is starved and will catch up: the count begins anew |
+//! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have declared this node dead: soon after a start a legacy node waits two seconds longer, and takes over all the same when a heartbeat comes then |
 //!
-//! A shorter limit would end daemons that only had a bad moment; at the dead time nothing is lost
+//! A shorter limit would end daemons that only had a short delay. At the dead time nothing is lost
 //! by it, because the others take over then whatever we do. A thread that catches up later than
 //! that withdraws the addresses by itself (`ResourceEvent::OwnHeartbeatLost`).
 //!
-//! Then the addresses are taken away, and the process aborts. Its guardian starts it again. Where
-//! another node was there to take over, the new daemon holds nothing and stops what still runs;
-//! where nobody was, it keeps what was held, and each group is ordered to start once more, which
-//! brings its addresses back.
+//! Then the addresses are removed, and the process aborts. Its guardian starts it again. If another
+//! node was there to take over, the new daemon holds nothing and stops what still runs. If there
+//! was none, it keeps what was held, and each group is ordered to start once more, which adds its
+//! addresses again.
 
 use std::time::Duration;
 
@@ -30,14 +31,14 @@ use crate::clock::{Clock, Monotonic};
 use crate::notice::Severity;
 use crate::protocol::settings::Timing;
 
-/// Longest pause between two looks.
+/// Longest pause between two checks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many looks there are in a dead time, at least.
+/// How many checks there are in a dead time, at least.
 const LOOKS: u32 = 8;
 
-/// What the withdrawal of addresses may take before the process ends. Nobody waits for an answer:
-/// a hung kernel shall not keep us.
+/// How long the withdrawal of addresses may take before the process ends. Its answer is not waited
+/// for: a kernel that hangs must not block the end.
 const WITHDRAW: Duration = Duration::from_millis(500);
 
 /// How long the log may take for what is in its queue.
@@ -49,7 +50,7 @@ pub(super) struct Pulse {
     clock: Clock,
     limit: Duration,
     pause: Duration,
-    /// From when the silence counts; `None` before the first beat.
+    /// From when the silence counts; `None` before the first heartbeat.
     counted_from: Option<Monotonic>,
     last_look: Option<Monotonic>,
     activity: Option<Activity>,
@@ -68,13 +69,13 @@ impl Pulse {
         }
     }
 
-    /// An own heartbeat came round.
+    /// An own heartbeat came back.
     pub(super) fn beat(&mut self) {
         let now = self.clock.now().instant;
         self.counted_from = Some(now);
     }
 
-    /// Looks now. `true`: the cluster thread hangs.
+    /// Checks the cluster thread. `true`: it hangs.
     fn look(&mut self) -> bool {
         self.judge(self.clock.now().instant, || threads::activity(c"cluster"))
     }
@@ -103,9 +104,9 @@ impl Pulse {
 }
 
 impl RootActor {
-    /// Looks again and again; ends with the process.
+    /// Checks again and again, until the process ends.
     pub(super) fn watch_cluster(&mut self, ctx: &mut Context<Self>) {
-        // Without membership nobody beats, and that is being dealt with.
+        // Without membership there are no heartbeats, and that is being handled.
         let ending = self.exit.is_none() || self.releasing.is_some();
         if !ending && self.pulse.look() {
             self.cluster_hangs(ctx);
@@ -164,7 +165,7 @@ mod tests {
         pulse
     }
 
-    /// Looks in these intervals until it hangs; when that was.
+    /// Checks in these intervals until the thread hangs; returns when that was.
     fn hangs_at(pulse: &mut Pulse, pause_ms: u64, thread: impl Fn(u64) -> Activity) -> Option<u64> {
         (1..200).map(|look| look * pause_ms).find(|at| {
             let now = Monotonic::from_millis(*at);

@@ -1,12 +1,12 @@
-//! The end after membership gave up. Nothing here can beat any more: with a guardian the process ends at
-//! once, and another one that beats releases everything. Without one every group is stopped here,
-//! addresses first, then the process ends.
+//! The end after membership gave up. This process can send no heartbeat any more. With a guardian
+//! it ends at once, and another process, which sends heartbeats, releases everything. Without a
+//! guardian every group is stopped here, addresses first, then the process ends.
 //!
 //! | Comes | Then |
 //! |---|---|
-//! | the others are about to take over | the machine is restarted, unless stops are to be tried for ever |
+//! | the others are about to take over | the machine is restarted, unless stops are to be tried without end |
 //! | `Stopped` in answer to an order given here | that group is released; with the last one the process ends with 1 |
-//! | the outcome of an order that membership had given | nothing: the stop is still behind it |
+//! | the outcome of an order that membership had given | nothing: the stop is still to come |
 //! | a resource of any group does not stop | [`last_resort`], as at any other time |
 //! | nothing more, for [`RELEASE_LIMIT`] | the groups are named; the process ends |
 
@@ -66,7 +66,7 @@ impl Releasing {
 
     fn done(&mut self, done: &GroupDone) -> Release {
         match &done.outcome {
-            // Whoever ordered it: membership would have the machine restarted, and is gone.
+            // Whichever actor ordered it: membership would have the machine restarted, and is gone.
             GroupOutcome::StopFailed { resource } => Release::StillRuns(resource.clone()),
             GroupOutcome::Stopped => {
                 let was_ours = self.0.remove(&done.order).is_some();
@@ -104,7 +104,7 @@ impl RootActor {
         }
     }
 
-    /// Gives the orders, also once more after a fault of this actor: what was in its hand is lost.
+    /// Gives the orders, also once more after a fault of this actor: what it had in hand is lost.
     pub(super) fn release_again(&mut self, ctx: &mut Context<Self>) {
         let orders = self.releasing.as_ref().map(Releasing::orders);
         for order in orders.unwrap_or_default() {
@@ -117,7 +117,7 @@ impl RootActor {
         self.limit_release(ctx);
     }
 
-    /// Ends the release some time, whatever happens.
+    /// Ends the release after a limit, whatever happens.
     fn limit_release(&self, ctx: &mut Context<Self>) {
         ctx.run_later(RELEASE_LIMIT, |root, _| {
             let Some(releasing) = &root.releasing else {
@@ -134,7 +134,7 @@ impl RootActor {
         });
     }
 
-    /// The others take over soon, and something still runs.
+    /// The others take over soon, and a group still runs.
     fn too_late(&mut self, ctx: &mut Context<Self>) {
         let Some(releasing) = &self.releasing else {
             return;
@@ -148,11 +148,10 @@ impl RootActor {
         }
     }
 
-    /// The guardian sees to it that everything is released, with nothing of what may have gone wrong
-    /// here.
+    /// Leaves the release to the guardian, which uses nothing of what may have failed here.
     pub(super) fn release_elsewhere(&mut self) {
         // A guardian of an earlier version does not know the word and starts another daemon: it
-        // shall hold nothing and stop what runs.
+        // must hold nothing and stop what runs.
         self.held.give_all_up();
         self.guardian.unreleased();
         self.end_as(Ended::Unreleased(EXIT_FAULT));
@@ -162,7 +161,7 @@ impl RootActor {
 impl Handler<MembershipGaveUp> for RootActor {
     type Result = ();
 
-    /// Nobody speaks for this node any more: it must not hold anything when the others take over.
+    /// This node sends no heartbeats any more: it must not hold anything when the others take over.
     fn handle(&mut self, _: MembershipGaveUp, ctx: &mut Self::Context) {
         notice::log(&Notice::OtherCrit {
             text: "membership failed too often: releasing all resources and ending".to_owned(),
@@ -216,7 +215,7 @@ mod tests {
         assert_ne!(orders[0].order, orders[1].order);
     }
 
-    /// The start's own outcome came first, and the process ended before the stop behind it.
+    /// The start's own outcome came first, and the process ended before the stop that followed it.
     #[test]
     fn an_order_that_was_in_hand_releases_nothing() {
         let mut releasing = two();

@@ -20,14 +20,14 @@ use crate::os::paths::Paths;
 use crate::process::reload::{Changes, Stamps, program_replaced, waits_for_restart};
 use crate::protocol::auth::KeyRing;
 
-/// The keys and what there is to say of them, or why there are none.
+/// The keys and the notices about them, or the notices why there are none.
 type ReadKeys = Result<(KeyRing, Vec<Notice>), Vec<Notice>>;
 
-/// What the files say now.
+/// The present content of the files.
 struct Reading {
     stamps: Stamps,
     changes: Changes,
-    /// Another program took the place of ours.
+    /// Another program has replaced ours.
     upgraded: bool,
     keys: Option<ReadKeys>,
     config: Option<Result<Loaded, Box<ConfigFailure>>>,
@@ -57,7 +57,7 @@ fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> 
 }
 
 impl RootActor {
-    /// Looks at the files, on another thread, and takes over what can be taken over.
+    /// Checks the files on another thread, and takes over what can be taken over.
     pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
         if !self.reloads.ask() {
             return;
@@ -90,7 +90,7 @@ impl RootActor {
                 remarks.iter().for_each(notice::log);
                 self.successor.update_keys(reading.answers, &reading.stamps);
                 let keys = Arc::new(keys);
-                // Media first: they must know a new key before anyone may be asked to use it.
+                // Media first: they must know a new key before a peer may use it.
                 for medium in &self.media {
                     medium.do_send(UpdateKeys(Arc::clone(&keys)));
                 }
@@ -118,8 +118,8 @@ impl RootActor {
             Some(Ok(loaded)) if reading.changes.ha_cf => self.take_config(loaded.config, ctx),
             Some(Ok(loaded)) if self.config.groups == loaded.config.groups => {}
             Some(Ok(_)) => {
-                // Owners and groups are known to the whole core: a new process begins with them, and
-                // what runs goes on.
+                // The whole core uses owners and groups: a new process begins with them, and what
+                // runs goes on.
                 self.say("Configuration changed: haresources");
                 self.restart(ctx);
             }
@@ -131,10 +131,10 @@ impl RootActor {
         }
     }
 
-    /// `ha.cf` was touched or changed, and is good: the process replaces itself. Only then do scripts
-    /// and clients, which have the paths in their environment, know of another log; and no list of
-    /// what may change without it can be wrong. A mere touch counts: it is how one asks for a
-    /// restart, after an upgrade say.
+    /// `ha.cf` was touched or changed, and is good: the process replaces itself. Only a new process
+    /// gives the new log to scripts and clients, which have the paths in their environment; and no
+    /// list of what may change without a restart can be wrong. A mere touch counts: it is the way
+    /// to ask for a restart, for example after an upgrade.
     fn take_config(&mut self, new: crate::config::Config, ctx: &mut Context<Self>) {
         let changed = waits_for_restart(&self.config, &new);
         if !changed.is_empty() {
@@ -146,9 +146,9 @@ impl RootActor {
         self.restart(ctx);
     }
 
-    /// The daemon's own lines go to the new places at once: a restart may have to wait for a script.
+    /// The daemon's own lines use the new log at once: a restart may have to wait for a script.
     fn take_log(&mut self, new: LogConfig) {
-        // Unless USR1 or USR2 have moved it meanwhile.
+        // Unless USR1 or USR2 have changed it meanwhile.
         if self.config.log.debug != new.debug {
             self.log.set_debug(new.debug);
         }

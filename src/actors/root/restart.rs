@@ -2,14 +2,14 @@
 //! run on. The others see a longer dead time, a silence of some hundredths of a second, and a new
 //! generation. Spec: docs/protocol/membership.md, 9.3; docs/protocol/config.md, 9.
 //!
-//! | Step | Who |
+//! | Step | Done by |
 //! |---|---|
 //! | the new files are checked; a bad one ends it here | root |
 //! | so does a state directory that cannot be written to | root |
 //! | the respawned clients are stopped, last first; if their thread hangs, it ends here | root |
-//! | a thread that hangs in the kernel ends it here: `exec` would wait for it, and nobody would beat | root |
+//! | a thread that hangs in the kernel ends it here: `exec` would wait for it, and no heartbeat would be sent | root |
 //! | wait until no resource is in transition | root asks membership, once a second |
-//! | the longer dead time is sent, the set held is told | membership |
+//! | the longer dead time is sent, the set held is reported | membership |
 //! | what was sent leaves; an order for a group calls everything off | root |
 //! | the file of what is held says what the successor goes on with; `exec` with the words of it, signals held back | root |
 //! | the new image resumes with that set | membership |
@@ -37,14 +37,14 @@ const LEAVE: Duration = Duration::from_millis(50);
 /// How long the log may take for what is in its queue.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Where a restart stands.
+/// The state of a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// None is wanted.
+    /// No restart is wanted.
     No,
     /// Wanted; membership was asked, or will be.
     Wanted,
-    /// The others are told.
+    /// The others have been told.
     Announced,
 }
 
@@ -56,7 +56,7 @@ impl RootActor {
         }
         self.restart = Restart::Wanted;
         notice::log(&Notice::RestartTriggered {});
-        // A successor that cannot write down its generation must not begin, and the old process is
+        // A successor that cannot write its generation must not begin, and the old process would be
         // gone then.
         let file = Arc::clone(&self.generation_file);
         let work = tokio::task::spawn_blocking(move || {
@@ -76,7 +76,7 @@ impl RootActor {
     }
 
     fn stop_clients_and_restart(&mut self, ctx: &mut Context<Self>) {
-        // A client that ran on would have a twin under the successor.
+        // A client that ran on would run twice under the successor.
         let stopped = self.clients.stop().into_actor(self);
         ctx.spawn(stopped.map(|stopped, root, ctx| match stopped {
             Ok(()) => root.try_restart(ctx, true),
@@ -87,7 +87,8 @@ impl RootActor {
         }));
     }
 
-    /// Whoever was to carry a restart on is gone: none is wanted any more, and the clients run.
+    /// The context that was to go on with a restart is gone: no restart is wanted any more, and the
+    /// clients run.
     pub(super) fn give_restart_up(&mut self) {
         if self.restart == Restart::Announced {
             self.membership.do_send(CancelRestart);
@@ -106,8 +107,8 @@ impl RootActor {
         }
     }
 
-    /// No thread may hang in the kernel: `exec` ends all others at once, that of the heartbeats too, and begins
-    /// the successor only when each is gone.
+    /// Goes on only if no thread hangs in the kernel: `exec` ends all others at once, also that of
+    /// the heartbeats, and begins the successor only when each has ended.
     fn try_restart(&mut self, ctx: &mut Context<Self>, first: bool) {
         let look = threads::hanging().into_actor(self);
         ctx.spawn(look.map(move |hanging, root, ctx| match hanging {
@@ -145,7 +146,7 @@ impl RootActor {
         }));
     }
 
-    /// An order for a group has come between: what was told to the successor is no longer true.
+    /// An order for a group has come meanwhile: what the successor would read is no longer true.
     pub(super) fn call_off_restart(&mut self, ctx: &mut Context<Self>) {
         if self.restart == Restart::Announced {
             self.restart = Restart::Wanted;

@@ -1,7 +1,7 @@
 //! From checked files to a running node, and to its end. Spec: docs/protocol/membership.md, 4.
 //!
 //! What blocks comes first, before there is a thread that must not wait: directories, generation
-//! and uuid, core files. Then the sockets, and only when they are open does the node begin.
+//! and uuid, core files. Then the sockets are opened, and only then does the node begin.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -48,46 +48,46 @@ use crate::protocol::identity::uuid_of_node_name;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
 
-/// How long the last lines for standard error may take before the starter is let go.
+/// How long the last lines for standard error may take before the starter is released.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// How often files and media are tried again after a restart in place: as long as the others wait
 /// for us.
 pub const RESUME_TRIES: u32 = 25;
 
-/// Pause between.
+/// Pause between two tries.
 pub const RESUME_PAUSE: Duration = Duration::from_secs(1);
 
 /// The same for media after a sudden death: the others wait no longer than usual, and the guardian
-/// ends what does not beat in time.
+/// kills a daemon that sends no heartbeat in time.
 const DIED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the daemon is started with.
 #[derive(Debug)]
 pub struct Setup {
-    /// Where everything lies.
+    /// The paths of all files.
     pub paths: Paths,
     /// The checked files.
     pub loaded: Loaded,
     /// Modification times of the files, taken before they were read.
     pub stamps: Stamps,
-    /// What the files and the machine said.
+    /// The answers of the files and of the machine.
     pub answers: Answers,
     /// The users of respawned clients.
     pub accounts: Accounts,
-    /// How a reload shall read them.
+    /// How a reload is to read them.
     pub load_options: LoadOptions,
     /// How this process was called.
     pub called: Called,
-    /// It is there only to release everything and to beat meanwhile.
+    /// It only releases everything and sends heartbeats meanwhile.
     pub only_releases: bool,
     /// Its program, for a restart in place.
     pub program: PathBuf,
-    /// After a restart in place, or by the guardian: what goes on.
+    /// After a restart in place, or started by the guardian: the state that goes on.
     pub resume: Option<Resume>,
-    /// The daemon before was killed or crashed: nobody was told to wait.
+    /// The daemon before was killed or crashed: the others were not asked to wait.
     pub died: bool,
-    /// The way to the guardian, if one was there before us.
+    /// The connection to the guardian, if there was one before us.
     pub guardian: Link,
     /// The log.
     pub log: HaLog,
@@ -97,16 +97,16 @@ pub struct Setup {
     pub came: Came,
 }
 
-/// How a node that had begun came to its end, with its exit code.
+/// How a node that had begun ended, with its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// As it should: nothing runs, or the machine goes with it.
+    /// In order: nothing runs, or the machine restarts.
     Meant(u8),
     /// Groups may still run: the guardian is to release them.
     Unreleased(u8),
 }
 
-/// Runs the daemon to its end and gives its exit code. Everything that fails is in the log.
+/// Runs the daemon to its end and returns its exit code. Every failure is logged.
 #[must_use]
 pub fn run(setup: Setup) -> u8 {
     let (log, resumed) = (setup.log.clone(), setup.resume.is_some());
@@ -114,7 +114,7 @@ pub fn run(setup: Setup) -> u8 {
     let only_releases = setup.only_releases;
     match begin(setup) {
         Ok(code) => {
-            // This end is meant: nobody shall start us again.
+            // This end is intended: the guardian must not start the daemon again.
             guardian.dismiss();
             paths
                 .left_behind()
@@ -127,7 +127,7 @@ pub fn run(setup: Setup) -> u8 {
             code
         }
         Err(code) => {
-            // A guardian takes it for a death: it tries again and releases in the end.
+            // A guardian counts this as a death: it tries again and releases in the end.
             if resumed && !guardian.is_there() {
                 let text = "No restart in place: resources still run here, unmanaged.";
                 log.line(Severity::Crit, text);
@@ -169,7 +169,7 @@ fn fail(log: &HaLog, error: &dyn Display) -> u8 {
     EXIT_FAULT
 }
 
-/// Who we are in this run.
+/// The identity of this node in this run.
 struct Prepared {
     identity: Identity,
     generation_file: GenerationFile,
@@ -183,7 +183,7 @@ fn prepare(
     resumed: bool,
     died: bool,
 ) -> Result<Prepared, Box<dyn std::error::Error>> {
-    // The disk is asked nothing then: it may hang, and nobody was told to wait.
+    // The disk is not read then: it may hang, and the others were not asked to wait.
     let before = died.then(|| files::recall::<RunningIdentity>(&paths.identity()));
     let before = before.and_then(Result::ok);
     let (generation_file, generation) = if let Some(before) = &before {
@@ -197,7 +197,7 @@ fn prepare(
     };
     let generation = match config.generation_method {
         GenerationMethod::File => generation,
-        // The file still counts, so that a clock set back cannot bring an old number again.
+        // The file still counts, so that a clock set back cannot produce an old number again.
         GenerationMethod::Time => Generation(clock::wall_unix_s().max(generation.0)),
     };
     notice::log(&Notice::GenerationNow {
@@ -214,7 +214,7 @@ fn prepare(
             }
         },
     };
-    // A successor has what the one before it prepared.
+    // A successor has what its predecessor prepared.
     if before.is_none() {
         prepare_places(paths, config, resumed);
     }
@@ -234,10 +234,10 @@ fn prepare(
     })
 }
 
-/// What lies on the disk and is not needed to begin.
+/// Prepares what is on the disk and not needed to begin.
 fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
     if let Err(error) = state_files::write_empty_delhostcache(&paths.var_lib) {
-        // Nobody reads it in this mode: no reason to stay down, on a full disk least of all.
+        // No program reads it in this mode: no reason to stay down, least of all on a full disk.
         warn!(%error, "the list of deleted nodes is not written");
     }
     if !resumed {
@@ -253,7 +253,7 @@ fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
     startup::prepare_core_files(paths, wanted, config.core_root.as_deref());
 }
 
-/// Looks at what is on the host before anything is put there.
+/// Checks which addresses are on the host before any is added.
 fn guard_addresses(setup: &Setup) -> Arc<Guard> {
     let (config, resume) = (&setup.loaded.config, setup.resume.as_ref());
     let record = Arc::new(AddressRecord::read(&setup.paths.addresses()));
@@ -309,7 +309,7 @@ fn live(
         if let Err(error) = media.open(need, !died, tries, pause).await {
             return Err(fail(&log, &error));
         }
-        // Nobody is heard during a release.
+        // Nothing is received during a release.
         let asked = config.pings.iter().filter(|_| !only_releases);
         let pings = asked.map(ping::open);
         let pings = match pings.collect::<Result<Vec<_>, _>>() {
@@ -356,7 +356,7 @@ fn live(
             RootActor::new(ctx, parts)
         });
         log.aim(quiet);
-        // Nobody else reads our standard error: a log whose disk hangs is no reason to wait.
+        // No other process reads our standard error: a log whose disk hangs is no reason to wait.
         if starting.is_awaited() {
             log.flush(FLUSH);
         }
@@ -364,7 +364,7 @@ fn live(
             warn!(%error, "cannot give up the standard descriptors");
         }
         sd_notify::ready();
-        // Root is gone without a word: what runs is nobody's any more.
+        // Root has ended without a message: no actor is responsible for what runs.
         match ended.await.unwrap_or(Ended::Unreleased(EXIT_FAULT)) {
             Ended::Meant(code) => {
                 drop(root);
@@ -372,8 +372,8 @@ fn live(
             }
             Ended::Unreleased(code) => {
                 log.flush(FLUSH);
-                // Nothing is tidied up: scripts that run stay on record, so that whoever releases
-                // waits for them, and the pid file says that this was no orderly end.
+                // Nothing is cleaned up: scripts that run stay on record, so that the process that
+                // releases waits for them, and the pid file shows that this was no orderly end.
                 std::process::exit(i32::from(code));
             }
         }

@@ -20,13 +20,13 @@ pub(super) enum Signalled {
     User1,
     /// USR2: debug level down.
     User2,
-    /// ALRM: nobody should send it.
+    /// ALRM: not expected from any process.
     Alarm,
     /// INT, TTIN, TTOU. A handler rather than "ignore", which scripts would inherit.
     Ignored,
 }
 
-/// Which signals are heard. All others keep their default action.
+/// The signals that are handled. All others keep their default action.
 const HEARD: [(libc::c_int, Signalled); 8] = [
     (libc::SIGTERM, Signalled::Terminate),
     (libc::SIGHUP, Signalled::Hangup),
@@ -54,7 +54,7 @@ pub(super) fn listen(ctx: &mut Context<RootActor>) {
     let_through();
 }
 
-/// Those whose default action would end a process that has no handler for them yet.
+/// The signals whose default action would end a process that has no handler for them yet.
 fn deadly() -> SigSet {
     let mut set = SigSet::empty();
     for number in [
@@ -69,16 +69,16 @@ fn deadly() -> SigSet {
     set
 }
 
-/// Holds signals back while the process begins or replaces itself: what was blocked stays so through
-/// `exec`, and what comes meanwhile waits until there is a root actor to hear it. Children are started
-/// without any of it.
+/// Holds signals back while the process begins or replaces itself: what was blocked stays so
+/// through `exec`, and signals that come meanwhile wait until there is a root actor to handle them.
+/// Children are started without any of it.
 pub fn hold_back() {
     if let Err(error) = deadly().thread_block() {
         error!(%error, "signals cannot be held back");
     }
 }
 
-/// Takes [`hold_back`] back.
+/// Reverses [`hold_back`].
 pub(super) fn let_through() {
     if let Err(error) = deadly().thread_unblock() {
         error!(%error, "signals cannot be let through");

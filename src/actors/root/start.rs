@@ -1,4 +1,4 @@
-//! Starts every other actor and joins them. Spec: docs/protocol/membership.md, 4.
+//! Starts every other actor and connects them. Spec: docs/protocol/membership.md, 4.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -68,9 +68,9 @@ pub(super) struct Parts {
     pub(super) log: HaLog,
     pub(super) cluster: Arbiter,
     pub(super) media: Vec<(MediumPlan, Option<OpenMedium>)>,
-    /// Each with the thread that it lives on.
+    /// Each with the thread on which it lives.
     pub(super) serials: Vec<(SerialPlan, Option<OpenPort>, Arbiter)>,
-    /// In step with the configuration's ping nodes.
+    /// In the order of the configuration's ping nodes.
     pub(super) pings: Vec<OpenPing>,
     pub(super) identity: Identity,
     pub(super) seed: u64,
@@ -263,7 +263,7 @@ impl RootActor {
         });
         if !guarded {
             go_without(&guardian, ctx);
-            // Of a run with a guardian: nobody keeps it true any more.
+            // Left by a run with a guardian: it is not updated any more.
             paths
                 .left_behind()
                 .iter()

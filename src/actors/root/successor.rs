@@ -1,6 +1,6 @@
 //! What a successor after a sudden death begins with, beside what is held ([`super::held`]): the
-//! files that this daemon runs with, and who it is. Both lie in memory, so that the successor beats
-//! at once, whatever became of the disk and of the files on it.
+//! files that this daemon uses, and its identity. Both are in memory, so that the successor sends
+//! heartbeats at once, whatever happened to the disk and to the files on it.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::protocol::name::Generation;
 /// Keeps both as they are now.
 #[derive(Debug)]
 pub(super) struct Successor {
-    /// Of the files and of the identity; `None`: there is no guardian.
+    /// Paths of the files and of the identity; `None`: there is no guardian.
     pub(super) paths: Option<(PathBuf, PathBuf)>,
     pub(super) files: LastGood,
     pub(super) identity: RunningIdentity,
@@ -40,7 +40,7 @@ impl Successor {
         }
     }
 
-    /// The keys are others by now: what was answered when they were read counts.
+    /// The keys have changed: the answers with which they were read count.
     pub(super) fn update_keys(&mut self, answers: Answers, stamps: &Stamps) {
         self.files.answers.update(answers);
         self.files.stamps.take_keys_of(stamps);

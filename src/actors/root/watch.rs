@@ -1,5 +1,5 @@
-//! Looks whether haresources was changed, so that the other node can tell whether the two files are alike.
-//! Nothing of it counts before a reload.
+//! Checks whether haresources was changed, so that the other node can tell whether the two files
+//! are alike. A change has no effect before a reload.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -15,7 +15,7 @@ use crate::config::haresources;
 use crate::config::report::Report;
 use crate::protocol::haresources_mark::FileMarks;
 
-/// What was seen of the file. One look at a time: each would keep a thread while the disk hangs.
+/// What was seen of the file. One check at a time: each would keep a thread while the disk hangs.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     /// Its time stamp.
@@ -24,25 +24,26 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Begins a look; gives what it compares with. `None`: the one before has not come back.
+    /// Begins a check; returns the time stamp with which it compares. `None`: the last check has
+    /// not returned.
     fn begin(&mut self) -> Option<Option<SystemTime>> {
         (!std::mem::replace(&mut self.looking, true)).then_some(self.seen)
     }
 
-    /// It has come back.
+    /// The check has returned.
     fn end(&mut self, found: Option<SystemTime>) {
         self.looking = false;
         self.seen = found.or(self.seen);
     }
 
-    /// Nobody waits for the last one any more.
+    /// The last check is no longer waited for.
     pub(super) fn is_lost(&mut self) {
         self.looking = false;
     }
 }
 
 impl RootActor {
-    /// Looks at the file, on another thread.
+    /// Checks the file on another thread.
     pub(super) fn look_at_haresources(&mut self, ctx: &mut Context<Self>) {
         if !self.config.manage_resources {
             return;
@@ -62,7 +63,7 @@ impl RootActor {
     }
 }
 
-/// What the file says, when it is another than at `seen` and can be used.
+/// The content of the file, if it has changed since `seen` and can be used.
 fn read_if_changed(path: &Path, seen: Option<SystemTime>) -> Option<(SystemTime, FileMarks)> {
     let modified = fs::metadata(path).ok()?.modified().ok()?;
     if seen == Some(modified) {

@@ -1,5 +1,5 @@
-//! The seam through which the tests make a supervised actor panic or hang. It is not in the program that is
-//! delivered (`debug_assertions` are off there), and where it is, only root reaches it, over the
+//! The means by which tests make a supervised actor panic or hang. It is not in the delivered
+//! program (`debug_assertions` are off there), and where it exists only root reaches it, over the
 //! control socket.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::task::Waker;
 pub enum Fault {
     /// It panics.
     Panic,
-    /// It never comes back, and its whole thread with it.
+    /// It never returns, and blocks its whole thread.
     Hang,
 }
 
@@ -28,7 +28,7 @@ fn seams() -> MutexGuard<'static, BTreeMap<String, Seam>> {
     SEAMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the actor shall do now; else it is woken when it shall do something.
+/// What the actor is to do now; otherwise it is woken when it is to do something.
 pub(super) fn due(name: &str, waker: &Waker) -> Option<Fault> {
     let mut seams = seams();
     let seam = seams.entry(name.to_owned()).or_default();

@@ -5,7 +5,7 @@ use actix::{ActorContext, AsyncContext, Handler, Message};
 
 use super::*;
 
-/// What a fragile actor went through.
+/// What happened to a fragile actor.
 #[derive(Debug, Default)]
 struct Log {
     started: AtomicUsize,

@@ -8,7 +8,7 @@ use crate::protocol::message::Message as ClusterMessage;
 
 const ID: ClientId = ClientId(7);
 
-/// Stands for the registry: passes on what it gets, and deals with it when the test says so.
+/// Stands for the registry: passes on what it receives, and handles it when the test says so.
 struct Registry {
     heard: mpsc::UnboundedSender<Heard>,
     ended: mpsc::UnboundedSender<Gone>,
@@ -70,7 +70,7 @@ impl Bench {
         }
     }
 
-    /// The next body, which is dealt with at once.
+    /// The next body, which is handled at once.
     async fn body(&mut self) -> Bytes {
         let heard = self.heard.recv().await.expect("it is read");
         assert_eq!(heard.id, ID);
@@ -161,7 +161,7 @@ async fn what_is_queued_goes_out_before_the_end() {
     let mut all = Vec::new();
     bench.client.read_to_end(&mut all).await.expect("read");
     assert_eq!(all, request("last"));
-    // Who is told to end has not ended by itself.
+    // A session that is told to end has not ended by itself.
     assert_eq!(bench.ended.recv().await, None);
 }
 

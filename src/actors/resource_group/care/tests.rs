@@ -50,7 +50,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     panic!("not seen: {what}");
 }
 
-/// Long enough for whatever a message sets off to be done.
+/// Long enough for everything that a message causes to be done.
 async fn pass() {
     sleep(Duration::from_millis(200)).await;
 }
@@ -75,8 +75,8 @@ async fn a_careful_start_is_refused_while_another_host_has_the_address() {
     assert_eq!(scripts.addresses.up(), [ADDRESS]);
 }
 
-/// A daemon died in the middle of the group's start, and another host has it by now: it may use the disks
-/// of what was started here.
+/// A daemon died in the middle of the group's start, and another host has the address by now: it
+/// may use the disks of what was started here.
 #[actix::test]
 async fn what_runs_of_a_group_is_stopped_when_its_start_is_refused() {
     let scripts = Scripts::new();
@@ -90,7 +90,8 @@ async fn what_runs_of_a_group_is_stopped_when_its_start_is_refused() {
     assert!(matches!(outcome, GroupOutcome::AddressTaken { .. }));
     assert_eq!(scripts.calls(), ["good a stop"]);
     assert!(scripts.addresses.up().is_empty());
-    // Nothing of it is left, and the same answer comes every ten seconds: its scripts are not asked again.
+    // Nothing of it is left, and the same answer comes every ten seconds: its scripts are not
+    // called again.
     careful(&cluster, 3, ADDRESS);
     cluster.outcome().await;
     assert_eq!(scripts.all_calls(), [""; 0]);
@@ -111,13 +112,13 @@ async fn what_the_network_said_a_moment_ago_is_not_asked_again() {
     let scripts = Scripts::new();
     let mut cluster = Cluster::new(&scripts, &LINES);
     cluster.groups.do_send(Care::Look);
-    // The group without an address asks as well, for nothing.
+    // The group without an address sends a probe as well, without effect.
     until("both have looked", || asked(&scripts) == 2).await;
     pass().await;
     careful(&cluster, 1, ADDRESS);
     assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
     assert_eq!(asked(&scripts), 2);
-    // It was ordered to start: nothing to look for any more.
+    // It was ordered to start: nothing is to be checked any more.
     cluster.groups.do_send(Care::Look);
     pass().await;
     assert_eq!(asked(&scripts), 3);
@@ -144,7 +145,7 @@ async fn what_is_left_here_goes_at_once_when_another_host_has_it_else_when_it_is
     cluster.groups.do_send(Care::Tidy);
     pass().await;
     assert_eq!(scripts.addresses.up(), [ADDRESS]);
-    // And what was stopped and comes back does not.
+    // And what was stopped and comes back is removed.
     cluster.order(2, ADDRESS, GroupOrder::Stop);
     assert_eq!(cluster.outcome().await, (2, GroupOutcome::Stopped));
     scripts.addresses.put(ADDRESS);

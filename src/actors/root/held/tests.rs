@@ -24,12 +24,12 @@ fn file_for(path: &Path, resume: Option<&Resume>) -> HeldFile {
     )
 }
 
-/// What a successor reads.
+/// The state that a successor reads.
 fn read(path: &Path) -> NodeState {
     handover::read(path).unwrap().into_state().unwrap()
 }
 
-/// What whoever is started is told.
+/// The words that a successor gets.
 fn words_in(path: &Path) -> Vec<String> {
     handover::read(path).unwrap().into_words()
 }
@@ -95,16 +95,17 @@ fn whose_each_group_is_stands_in_the_file_until_what_is_left_is_ordered_somethin
         vec![("10.0.0.1".to_owned(), Some(last)), a]
     };
     assert_eq!(owners(), with(Whose::Left));
-    // Should it be cut short, it is the rest of a release and no group that is kept.
+    // If it is cut short, it is the rest of a release and not a group that is kept.
     file.ordered(&command(GroupOrder::Stop));
     assert_eq!(owners(), with(Whose::Other));
-    // Before a restart in place membership says it once more.
+    // Before a restart in place membership reports it once more.
     let left = [GroupKey::new("10.0.0.1")].into();
     file.settled(&holding(HoldingSet::LOCAL), &left, &BTreeSet::new());
     assert_eq!(owners(), with(Whose::Left));
 }
 
-/// A successor under another number comes after a death, and so does one for which an order came between.
+/// A successor with another process id comes after a death, and so does one for which an order came
+/// between.
 #[test]
 fn a_restart_in_place_is_told_by_the_file_and_not_by_a_pid_file() {
     let directory = tempfile::tempdir().unwrap();
@@ -151,7 +152,7 @@ fn what_may_run_is_in_the_file_from_the_order_to_the_end_of_the_stop() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
-/// The place of the new file is taken, as it is when the file system is full.
+/// The path of the new file is taken, which has the same effect as a full file system.
 #[test]
 fn where_no_other_file_has_room_it_is_written_in_place() {
     let directory = tempfile::tempdir().unwrap();
@@ -176,7 +177,7 @@ fn where_no_other_file_has_room_it_is_written_in_place() {
     assert_eq!(fs::read(&path).unwrap(), text);
 }
 
-/// Neither in place: whoever goes on knows that everything may run.
+/// It cannot be written in place either: a successor knows that everything may run.
 #[test]
 fn what_cannot_be_written_is_no_orderly_end_and_is_written_later() {
     let directory = tempfile::tempdir().unwrap();
@@ -196,8 +197,8 @@ fn what_cannot_be_written_is_no_orderly_end_and_is_written_later() {
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
 }
 
-/// The guardian would not read it either, and release everything after a single death: that is
-/// said when it is written, not then.
+/// The guardian could not read it either, and would release everything after a single death: that
+/// is logged when it is written, not then.
 #[test]
 fn a_list_too_long_for_the_guardian_is_no_file() {
     let directory = tempfile::tempdir().unwrap();
@@ -235,15 +236,15 @@ fn a_daemon_that_ends_for_a_successor_owes_it_every_group_that_may_run() {
     file.owe_all();
     assert_eq!(read(&path).holding, HoldingSet::LOCAL);
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
-    // What nobody holds is stopped.
+    // A group that is not held is stopped.
     file.give_all_up();
     assert_eq!(read(&path).holding, HoldingSet::NONE);
     assert!(read(&path).releases);
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
 }
 
-/// Else a group that is held would run without its addresses for good, and one whose release is cut
-/// short would not be released.
+/// Otherwise a held group would run without its addresses for ever, and a group whose release is
+/// cut short would not be released.
 #[test]
 fn groups_whose_addresses_were_taken_away_are_unfinished() {
     let directory = tempfile::tempdir().unwrap();
@@ -302,7 +303,7 @@ fn a_successor_begins_with_what_was_held() {
         ..duty
     });
     assert!(!read(&path).releases && !read(&path).frozen);
-    // Until it is ordered something it is owed, and from then on in hand.
+    // It is owed until it gets an order, and in hand from then on.
     file.ordered(&command(GroupOrder::Stop));
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
     file.done(&done(GroupOutcome::Stopped));
@@ -311,7 +312,7 @@ fn a_successor_begins_with_what_was_held() {
     assert!(!read(&path).groups.contains_key(&GroupKey::new("10.0.0.1")));
 }
 
-/// Without a guardian there is no file, and a restart in place has to be told everything.
+/// Without a guardian there is no file, and a restart in place gets everything in its words.
 #[test]
 fn without_a_file_the_words_hold_the_whole_state() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A stand-in for the restart: it says that it was called.
+/// A stand-in for the restart: it reports that it was called.
 fn told() -> (impl FnOnce() -> String + Send, mpsc::Receiver<()>) {
     let (tell, told) = mpsc::channel();
     let restart = move || {
@@ -10,12 +10,12 @@ fn told() -> (impl FnOnce() -> String + Send, mpsc::Receiver<()>) {
     (restart, told)
 }
 
-/// As when the attempt to run a program from a dead disk never returns.
+/// The attempt to run a program from a failed disk never returns.
 #[test]
 fn the_kernel_is_asked_though_this_thread_hangs() {
     let (restart, told) = told();
     let _force = Force::arm(Duration::from_millis(20), || (), restart).unwrap();
-    // Nothing on this thread says another word.
+    // Nothing on this thread sends a message any more.
     told.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
@@ -53,7 +53,7 @@ async fn the_disks_are_written_after_an_accepted_reboot() {
     let (force, told) = armed();
     assert_eq!(force.accepted(Duration::from_millis(20)).await, "refused");
     assert_eq!(told.iter().collect::<Vec<_>>(), ["sync", "restart"]);
-    // What does not stop is in a hurry where no program has accepted.
+    // Without a program that has accepted, a resource that does not stop cannot wait.
     let (force, told) = armed();
     assert_eq!(force.now().await, "refused");
     assert_eq!(told.iter().collect::<Vec<_>>(), ["restart"]);
@@ -64,11 +64,11 @@ async fn the_disks_are_written_after_an_accepted_reboot() {
     });
 }
 
-/// `init 6` has only begun a shutdown, which waits for what does not stop.
+/// `init 6` has only begun a shutdown, which waits for the resource that does not stop.
 #[actix::test]
 async fn a_program_that_accepts_has_not_restarted_the_machine() {
     let accepts: [(&str, &[&str]); 1] = [("/bin/true", &[])];
-    // Its own patience would be long.
+    // The normal limit would be long.
     let hour = |restart| move |_| Force::arm(Duration::from_secs(3600), || (), restart);
     let (restart, told) = told();
     let (accepted, never) = (Duration::from_millis(20), || "asked twice".to_owned());
@@ -78,7 +78,7 @@ async fn a_program_that_accepts_has_not_restarted_the_machine() {
         "/bin/true has accepted, and the machine still runs; refused"
     );
     told.try_recv().unwrap();
-    // Where the kernel has refused before, nothing is left but to wait for a person.
+    // If the kernel has refused before, only a person can help.
     let (restart, told) = self::told();
     let why = restart_by(Haste::Utmost, &accepts, accepted, hour(restart), never).await;
     assert_eq!(
@@ -131,7 +131,7 @@ fn a_deadline_restarts_unless_it_is_called_off_or_forbidden() {
     }
 }
 
-/// No memory, or no number for another process.
+/// There is no memory, or no free process id.
 #[actix::test]
 async fn without_a_thread_the_kernel_is_asked_at_once() {
     let no_thread = || Err(std::io::Error::from_raw_os_error(libc::EAGAIN));
@@ -143,7 +143,7 @@ async fn without_a_thread_the_kernel_is_asked_at_once() {
     }
 }
 
-/// The test of the timer itself is where it is; there is one in a process.
+/// The test of the timer itself is beside its code; there is one per process.
 #[test]
 fn a_deadline_without_a_thread_and_a_timer_is_waited_for() {
     let long = Monotonic::from_duration(Duration::from_secs(3600));
@@ -159,8 +159,8 @@ fn a_deadline_without_a_thread_and_a_timer_is_waited_for() {
     forbidden.wait();
 }
 
-/// The tests run in the first PID namespace of some machine, or in that of a container. There is
-/// no call of `restart_by_kernel` here: it is for hosts of the lab, which have their own.
+/// The tests run in the first PID namespace of some machine, or in that of a container.
+/// `restart_by_kernel` is not called here: only hosts of the lab do that, which have their own.
 #[test]
 fn a_program_built_for_tests_knows_where_it_runs() {
     let name = std::fs::read_link("/proc/self/ns/pid").unwrap();
