@@ -14,14 +14,14 @@
 //! | a message that clients may want | membership | to the client socket |
 //! | a resource that cannot be stopped | membership | [`last_resort`] |
 //! | what is held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
-//! | no own heartbeat for a dead time | membership | [`pulse`]: the process ends, its guardian starts another |
+//! | no own heartbeat for a dead time | membership | [`heartbeat_watch`]: the process ends, its guardian starts another |
 //! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
 mod care;
+mod heartbeat_watch;
 mod held;
 mod last_resort;
 mod media;
-mod pulse;
 mod release;
 mod renew;
 mod restart;
@@ -106,7 +106,7 @@ pub struct RootActor {
     /// What is held, on disk for the guardian.
     held: held::HeldFile,
     /// Whether the cluster thread works.
-    pulse: pulse::Pulse,
+    heartbeat_watch: heartbeat_watch::HeartbeatWatch,
     /// Other nodes and refused starts, for the checks of addresses.
     known: care::Known,
     guardian: Link,
@@ -422,7 +422,7 @@ impl Handler<RootEvent> for RootActor {
                 self.node_status(node, &status, ctx);
             }
             RootEvent::OwnHeartbeat => {
-                self.pulse.beat();
+                self.heartbeat_watch.beat();
                 self.guardian.beats();
             }
         }

@@ -5,11 +5,11 @@
 use std::io::Write as _;
 
 pub mod cl_status;
+pub mod control_commands;
 pub mod getopt;
 pub mod heartbeat;
 pub mod options;
 pub mod systole;
-pub mod talk;
 pub mod view;
 
 pub use options::{Command, OptionError, Options, Restarted};

@@ -7,7 +7,7 @@ use std::iter;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use super::talk::Answer;
+use super::control_commands::Answer;
 
 /// The exit code of a command line that cannot be understood.
 pub const EXIT_USAGE: u8 = 2;

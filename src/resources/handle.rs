@@ -108,7 +108,7 @@ impl ResourceState {
         self.legacy_overdue();
         self.failures_overdue();
         self.failback_overdue();
-        self.orphans_overdue();
+        self.unowned_overdue();
         self.partition_overdue();
         self.stop_overdue();
     }
@@ -140,7 +140,7 @@ impl ResourceState {
         }
         self.settle_beside_legacy();
         self.tell_changed_names();
-        self.look_for_orphans();
+        self.look_for_unowned();
         self.run_audit();
         self.tell_weight();
     }
@@ -200,7 +200,7 @@ impl ResourceState {
             self.unreported_deadline(),
             self.loose.deadline(self.now),
             self.loose.scripts().deadline(),
-            self.orphans_deadline(),
+            self.unowned_deadline(),
             self.failures_deadline(),
             self.legacy_deadline(),
             self.stop_deadline(),

@@ -140,7 +140,7 @@ impl ResourceState {
     pub(in crate::resources) fn send(&mut self, mut message: Message) {
         let full_report = message.text(field::RTYPE) == Some("full");
         // A node that we do not receive may receive us.
-        let understood = |peer: &Peer| peer.knows_the_rule() || peer.is_not_heard();
+        let understood = |peer: &Peer| peer.resolves_split_brain() || peer.is_not_heard();
         if full_report && self.other.is_pair() && self.other.peers().all(understood) {
             let weight = self.weight();
             message.set_text(field::RUNS, &weight.to_text());

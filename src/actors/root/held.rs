@@ -23,7 +23,7 @@ pub(super) struct HeldFile {
     /// Orders in hand, and their groups: a successor has to find out their results.
     in_hand: BTreeMap<OrderId, GroupKey>,
     /// Groups that a predecessor left unfinished and that have had no order since.
-    owed: BTreeSet<GroupKey>,
+    left_unfinished: BTreeSet<GroupKey>,
     /// Groups whose addresses were removed and that have had no order since: a successor has to put
     /// the addresses back, or to stop the group.
     bare: BTreeSet<GroupKey>,
@@ -40,7 +40,7 @@ impl HeldFile {
     ) -> Self {
         let state = NodeState::begin(called, local, groups, resume);
         Self {
-            owed: state.unfinished().cloned().collect(),
+            left_unfinished: state.unfinished().cloned().collect(),
             file: StateFile::begin(path, state),
             duty: resume.map(Duty::from).unwrap_or_default(),
             in_hand: BTreeMap::new(),
@@ -53,7 +53,7 @@ impl HeldFile {
         let GroupCommand {
             order, group, what, ..
         } = command;
-        self.owed.remove(group);
+        self.left_unfinished.remove(group);
         self.bare.remove(group);
         self.in_hand.insert(*order, group.clone());
         let starts = *what == GroupOrder::Start;
@@ -119,12 +119,13 @@ impl HeldFile {
         self.duty.holding = HoldingSet::NONE;
         self.duty.standby = None;
         self.duty.releases = true;
-        self.owe_all();
+        self.all_are_unfinished();
     }
 
     /// A successor has to find out for every group that may run whether it does.
-    pub(super) fn owe_all(&mut self) {
-        self.owed.extend(self.file.state().may_run().cloned());
+    pub(super) fn all_are_unfinished(&mut self) {
+        self.left_unfinished
+            .extend(self.file.state().may_run().cloned());
         let duty = self.duty.clone();
         self.write(|state| state.set_duty(duty));
     }
@@ -146,13 +147,17 @@ impl HeldFile {
 
     /// Applies `change` to the state and writes it.
     fn write(&mut self, change: impl FnOnce(&mut NodeState)) {
-        let (in_hand, owed, bare) = (&self.in_hand, &self.owed, &self.bare);
+        let (in_hand, left_unfinished, bare) = (&self.in_hand, &self.left_unfinished, &self.bare);
         self.file.change(|state| {
             state.replaces_itself = Some(0);
             change(state);
             let runs = |key: &&GroupKey| state.groups.get(*key).is_some_and(|group| group.may_run);
             let bare = bare.iter().filter(runs);
-            let unfinished = in_hand.values().chain(owed).chain(bare).collect();
+            let unfinished = in_hand
+                .values()
+                .chain(left_unfinished)
+                .chain(bare)
+                .collect();
             state.set_unfinished(&unfinished);
         });
     }

@@ -129,7 +129,7 @@ impl RootActor {
             let known = |key: &GroupKey| config.groups.iter().any(|group| group.key == *key);
             resume.unknown || !resume.running.iter().all(known)
         });
-        let pulse = pulse::Pulse::new(timing);
+        let heartbeat_watch = heartbeat_watch::HeartbeatWatch::new(timing);
         let running = resume.as_ref().map(|resume| resume.running.clone());
         let running = running.unwrap_or_default();
         let unfinished = resume.as_ref().map(|resume| resume.unfinished.clone());
@@ -295,7 +295,7 @@ impl RootActor {
             program,
             restart: Restart::No,
             held,
-            pulse,
+            heartbeat_watch,
             known,
             guardian,
             log,

@@ -18,8 +18,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::control_commands;
 use super::options::{self, Command, OptionError, Options};
-use super::talk;
 use crate::actors::root;
 use crate::config::print;
 use crate::ha_log::{self, HaLog};
@@ -64,8 +64,8 @@ fn run(program: &str, arguments: &[OsString], options: Options, file: PathBuf) -
         Command::Version => return say(&format!("{}\n", version::version())),
         Command::Defaults { wiki: false } => return say(&print::defaults()),
         Command::Defaults { wiki: true } => return say(&print::defaults_as_wiki()),
-        Command::Status => return answer(&talk::status(&paths)),
-        Command::Stop => return answer(&talk::stop(&paths)),
+        Command::Status => return answer(&control_commands::status(&paths)),
+        Command::Stop => return answer(&control_commands::stop(&paths)),
         // A process that stops the node may find a successor before that can receive the signal:
         // the signal must wait and not end it. Done before there is another thread, which would
         // take the signal.
@@ -99,7 +99,7 @@ fn say(text: &str) -> u8 {
     if written.is_ok() { 0 } else { EXIT_GENERIC }
 }
 
-fn answer(answer: &talk::Answer) -> u8 {
+fn answer(answer: &control_commands::Answer) -> u8 {
     let _ = std::io::stdout().write_all(answer.stdout.as_bytes());
     let _ = std::io::stderr().write_all(answer.stderr.as_bytes());
     answer.code

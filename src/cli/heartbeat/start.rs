@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::daemon::Predecessor;
 use super::{EXIT_CONFIG, EXIT_PERMISSION, Process, say};
-use crate::cli::{Command, talk};
+use crate::cli::{Command, control_commands};
 use crate::config::load::Purpose;
 use crate::config::print;
 use crate::ha_log::host_name;
@@ -78,7 +78,7 @@ impl Process {
         self.info(format!(
             "Signalling heartbeat pid {pid} to reread config files"
         ));
-        match talk::signal_reload(pid) {
+        match control_commands::signal_reload(pid) {
             Ok(()) => 0,
             Err(error) => {
                 let text = format!("Could not kill pid {pid} : {}", error.desc());

@@ -100,7 +100,7 @@ impl ResourceState {
     /// Releases everything and begins again under a new generation. The generation changes before
     /// the release: other nodes may have declared us dead and must receive nothing of the old run
     /// any more.
-    pub(in crate::resources) fn give_way(&mut self, why: &str) {
+    pub(in crate::resources) fn release_after_split(&mut self, why: &str) {
         if !self.may_begin_anew() {
             return self.others_may_run_them(why);
         }
@@ -122,16 +122,16 @@ impl ResourceState {
             self.run.communication_down();
             self.out.push(ResourceOutput::BeginNewGeneration);
         }
-        let ignorant = self.other.peers().all(|peer| !peer.knows_the_rule());
-        let let_go = self.nice() && ignorant && self.duty.holds(HoldingSet::FOREIGN);
+        let none_resolves = self.other.peers().all(|peer| !peer.resolves_split_brain());
+        let released_foreign = self.nice() && none_resolves && self.duty.holds(HoldingSet::FOREIGN);
         self.begin_anew();
-        self.contest.lets_go(let_go);
+        self.contest.releases_foreign(released_foreign);
     }
 
     /// Releases the groups of a legacy node that runs them itself.
     pub(in crate::resources) fn leave_foreign_to(&mut self, node: &NodeName, why: &str) {
         let foreign = HoldingSet::FOREIGN;
-        if !self.both_hold_foreign() || !self.may_let_go() {
+        if !self.both_hold_foreign() || !self.may_release_foreign() {
             return;
         }
         let why = format!("node {node} {why}");
@@ -181,7 +181,7 @@ impl ResourceState {
         self.notice(Notice::GivingUpAll {});
         // Everything that runs, held or not: a release may be under way, or a hand-over to us.
         self.duty.give_everything(self.groups.running_halves());
-        self.contest.lets_go(false);
+        self.contest.releases_foreign(false);
         self.run.releases();
         self.standby.release();
         self.failback_settled();

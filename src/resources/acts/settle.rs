@@ -51,7 +51,7 @@ impl ResourceState {
         }
         self.run.waits_no_more();
         self.acquire_local(false);
-        self.take_what_was_let_go();
+        self.take_what_was_released();
         self.run.enters(Phase::Stable);
         self.groups.the_moment_is_good(self.now);
         self.notice(Notice::LocalTransitionDone {});

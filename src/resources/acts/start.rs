@@ -20,7 +20,7 @@ use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Starts groups that no node runs.
-    pub(in crate::resources) fn take_orphans(&mut self, set: HoldingSet) {
+    pub(in crate::resources) fn take_unowned(&mut self, set: HoldingSet) {
         self.duty.take(set);
         let keys = self.not_elsewhere(self.groups.keys_of(set));
         self.groups.begin(Purpose::Reclaim, keys, GroupOrder::Start);
@@ -183,8 +183,8 @@ impl ResourceState {
     /// We settle after we released the foreign groups for their owner. An owner that runs nothing
     /// and is settled has received us all the time, and starts its own groups only with a new run.
     /// So what was left to it is ours again at once, like our own groups.
-    pub(in crate::resources) fn take_what_was_let_go(&mut self) {
-        if !self.contest.has_let_go() {
+    pub(in crate::resources) fn take_what_was_released(&mut self) {
+        if !self.contest.has_released_foreign() {
             return;
         }
         let settled = |peer: &Peer| {
@@ -199,7 +199,7 @@ impl ResourceState {
                 "takes the foreign resources again",
                 "they were let go for their owner, which runs nothing and is settled",
             );
-            self.take_orphans(HoldingSet::FOREIGN);
+            self.take_unowned(HoldingSet::FOREIGN);
         }
     }
 

@@ -150,7 +150,7 @@ impl ResourceState {
     }
 
     /// Whether nothing prevents the release of the other node's groups.
-    pub(in crate::resources) fn may_let_go(&self) -> bool {
+    pub(in crate::resources) fn may_release_foreign(&self) -> bool {
         self.other.is_pair()
             && self.run.phase() == Phase::Stable
             && !self.standby.state().moves()

@@ -8,7 +8,7 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Waits for the other node to yield, but no longer than that takes: it may not receive us. A
     /// node that is being stopped cannot begin a new run: it leaves when its scripts have ended.
-    pub(in crate::resources) fn expect_way(&mut self) {
+    pub(in crate::resources) fn expect_yield(&mut self) {
         if !self.timers.is_set(Timer::OtherYields) && !self.other.leaves() {
             let wait = self
                 .setup
@@ -36,10 +36,10 @@ impl ResourceState {
     }
 
     /// The other node begins a new run or is gone: nothing is contested any more.
-    pub(in crate::resources) fn way_given(&mut self, node: &NodeName) {
+    pub(in crate::resources) fn contest_is_over(&mut self, node: &NodeName) {
         self.timers.clear(Timer::OtherYields);
         if let Some(peer) = self.other.peer_mut(node) {
-            peer.has_given_way();
+            peer.has_yielded();
         }
     }
 

@@ -17,7 +17,7 @@ use crate::resources::parts::unowned::SECOND_LATER;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    pub(in crate::resources) fn orphans_deadline(&self) -> Option<Monotonic> {
+    pub(in crate::resources) fn unowned_deadline(&self) -> Option<Monotonic> {
         if self.unowned.asked().is_some() {
             return None;
         }

@@ -41,8 +41,8 @@ pub(in crate::resources) const fn may_run_there(purpose: &Purpose) -> bool {
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Contest {
     ran_before: u32,
-    let_go: bool,
-    told_weight: Option<Weight>,
+    released_foreign: bool,
+    published_weight: Option<Weight>,
 }
 
 impl Contest {
@@ -63,17 +63,17 @@ impl Contest {
 
     /// Whether this release gives up the foreign groups for a living legacy node, which does not
     /// resolve a split brain.
-    pub(in crate::resources) const fn lets_go(&mut self, of_foreign: bool) {
-        self.let_go = of_foreign;
+    pub(in crate::resources) const fn releases_foreign(&mut self, of_foreign: bool) {
+        self.released_foreign = of_foreign;
     }
 
     /// Whether the last release did that and this node has not settled since. `true` only once.
-    pub(in crate::resources) const fn has_let_go(&mut self) -> bool {
-        std::mem::replace(&mut self.let_go, false)
+    pub(in crate::resources) const fn has_released_foreign(&mut self) -> bool {
+        std::mem::replace(&mut self.released_foreign, false)
     }
 
     /// Records the weight for membership. Returns whether it differs from the last one.
     pub(in crate::resources) fn tells(&mut self, weight: Option<Weight>) -> bool {
-        std::mem::replace(&mut self.told_weight, weight) != weight
+        std::mem::replace(&mut self.published_weight, weight) != weight
     }
 }

@@ -331,7 +331,7 @@ impl Peer {
     }
 
     /// Whether it resolves a split brain: one of two nodes yields.
-    pub(in crate::resources) const fn knows_the_rule(&self) -> bool {
+    pub(in crate::resources) const fn resolves_split_brain(&self) -> bool {
         self.can.yields
     }
 
@@ -351,7 +351,7 @@ impl Peer {
     }
 
     /// It yields, or is gone: nothing is contested any more.
-    pub(in crate::resources) const fn has_given_way(&mut self) {
+    pub(in crate::resources) const fn has_yielded(&mut self) {
         self.run.given_up = false;
     }
 

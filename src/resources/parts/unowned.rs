@@ -6,10 +6,10 @@ use crate::clock::Monotonic;
 use crate::resources::holding::HoldingSet;
 
 /// How long our local groups may be without an owner: their owner repairs that first.
-const LOCAL_ORPHANED: Duration = Duration::from_secs(2);
+const LOCAL_UNOWNED: Duration = Duration::from_secs(2);
 
 /// How long the other side's groups may be without an owner: their owner may act first.
-const FOREIGN_ORPHANED: Duration = Duration::from_secs(15);
+const FOREIGN_UNOWNED: Duration = Duration::from_secs(15);
 
 /// How much longer the node waits that is not the first by name: two nodes that ask each other in
 /// the same moment both withdraw, and would do so again and again.
@@ -42,12 +42,12 @@ impl Unowned {
 
     /// When the local groups have been without an owner for long enough.
     pub(in crate::resources) fn local_due(&self) -> Option<Monotonic> {
-        self.local_since.map(|since| since + LOCAL_ORPHANED)
+        self.local_since.map(|since| since + LOCAL_UNOWNED)
     }
 
     /// The same for the foreign groups.
     pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
-        self.foreign_since.map(|since| since + FOREIGN_ORPHANED)
+        self.foreign_since.map(|since| since + FOREIGN_UNOWNED)
     }
 
     pub(in crate::resources) const fn ask(&mut self, set: HoldingSet) {

@@ -19,7 +19,10 @@ impl ResourceState {
         // If a release of everything is under way, this node starts nothing after it either.
         let releases = self.run.phase() == Phase::Shutdown;
         if releases && self.isolation.is_on() {
-            let yields = self.other.peer(node).is_some_and(Peer::knows_the_rule);
+            let yields = self
+                .other
+                .peer(node)
+                .is_some_and(Peer::resolves_split_brain);
             return self.node_dead(node, true, false, yields, message);
         }
         self.other.known(node).dies();
@@ -51,7 +54,10 @@ impl ResourceState {
             "takes everything",
             format!("a ping node answers again and {peer} is still dead"),
         );
-        let yields = self.other.peer(&peer).is_some_and(Peer::knows_the_rule);
+        let yields = self
+            .other
+            .peer(&peer)
+            .is_some_and(Peer::resolves_split_brain);
         self.node_dead(&peer, true, false, yields, message);
     }
 
@@ -77,10 +83,10 @@ impl ResourceState {
         &mut self,
         node: &NodeName,
         heard: bool,
-        knows_the_rule: bool,
+        resolves_split_brain: bool,
     ) {
         self.contest.declared_dead(self.groups.number_running());
-        let renumber = heard && !knows_the_rule && self.other.is_pair() && self.run.comm_up();
+        let renumber = heard && !resolves_split_brain && self.other.is_pair() && self.run.comm_up();
         let peer = self.other.known(node);
         peer.is_declared_dead(!self.freeze.is_on());
         if renumber && peer.renumbers_us() {
@@ -100,7 +106,7 @@ impl ResourceState {
         if ping {
             return self.act(Action::RunHook(message));
         }
-        self.way_given(node);
+        self.contest_is_over(node);
         self.go_on_with_takeovers();
         self.note_hands_at_death(node);
         self.other.known(node).dies();
@@ -197,7 +203,7 @@ impl ResourceState {
             return;
         }
         self.cancel_standby();
-        self.way_given(from);
+        self.contest_is_over(from);
         self.go_on_with_takeovers();
         self.failback.owner_left();
         self.other.holds_nothing();

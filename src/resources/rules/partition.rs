@@ -51,7 +51,7 @@ impl ResourceState {
         }
         // A node that resolves a split brain reports it in its status, with its weight.
         let current = self.other.peer(from).is_some_and(|peer| {
-            !peer.knows_the_rule()
+            !peer.resolves_split_brain()
                 && peer.is_active()
                 && Position::of(message) > peer.newest_report()
         });
@@ -60,7 +60,7 @@ impl ResourceState {
             if let Some(peer) = self.other.peer_mut(from) {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
-            self.give_way(&format!("node {from} has declared us dead"));
+            self.release_after_split(&format!("node {from} has declared us dead"));
         } else if ours && !self.nice() && self.run.phase() == Phase::Stable {
             // That node takes our groups, and without reports no node would notice.
             self.ask_for_own();
@@ -84,7 +84,7 @@ impl ResourceState {
                 peer.may_claim(HoldingSet::FOREIGN);
             }
             let why = format!("node {node} has declared us dead");
-            self.give_way(&why);
+            self.release_after_split(&why);
         } else {
             if mutual && let Some(peer) = self.other.peer_mut(node) {
                 // While frozen we have not sent that yet.
@@ -95,7 +95,7 @@ impl ResourceState {
                 format!("node {node} gave us up, and has to yield by the rule"),
             );
             self.hold_takeovers(node);
-            self.expect_way();
+            self.expect_yield();
         }
     }
 
@@ -110,12 +110,12 @@ impl ResourceState {
             "nothing was sent for {} ms, longer than others wait for us",
             silent.as_millis()
         );
-        self.give_way(&why);
+        self.release_after_split(&why);
     }
 
     pub(in crate::resources) fn partition_overdue(&mut self) {
         if self.timers.take_due(Timer::OtherYields, self.now) {
-            self.give_way("the other node does not give up what both run");
+            self.release_after_split("the other node does not give up what both run");
         }
         if self.timers.take_due(Timer::HeldTakeover, self.now) {
             if self
@@ -175,10 +175,10 @@ impl ResourceState {
         if let Some(theirs) = theirs.filter(|_| both)
             && !yields(self.setup.local(), self.weight(), node, theirs)
         {
-            self.expect_way();
+            self.expect_yield();
             return true;
         }
-        self.give_way("the other node has taken our resources while we held them");
+        self.release_after_split("the other node has taken our resources while we held them");
         true
     }
 
@@ -189,7 +189,7 @@ impl ResourceState {
         if self.unheard_with_groups() && !self.served_here().common(served).is_none() {
             let why =
                 format!("node {node} declared our earlier run dead and does not hear this one");
-            return self.give_way(&why);
+            return self.release_after_split(&why);
         }
         self.look_for_unserved(node, served);
     }

@@ -72,7 +72,7 @@ impl ResourceState {
 
     /// Records since when a half has no owner. An interrupted hand-over can leave it so, and legacy
     /// never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
-    pub(in crate::resources) fn look_for_orphans(&mut self) {
+    pub(in crate::resources) fn look_for_unowned(&mut self) {
         let settled = self.nice()
             && self.other.is_pair()
             && self.is_stable()
@@ -81,12 +81,12 @@ impl ResourceState {
             && self.run.phase() == Phase::Stable
             && self.other.is_active();
         let theirs = self.other.may_hold();
-        let orphaned = |half: HoldingSet| {
+        let has_no_owner = |half: HoldingSet| {
             let claimed = theirs.has(half.mirror()) || self.all_run_there(half);
             settled && !self.duty.holds(half) && !claimed
         };
-        let local = orphaned(HoldingSet::LOCAL);
-        let foreign = orphaned(HoldingSet::FOREIGN);
+        let local = has_no_owner(HoldingSet::LOCAL);
+        let foreign = has_no_owner(HoldingSet::FOREIGN);
         self.scripts_matter_no_more();
         self.unowned.found(local, foreign, self.now);
         if !local && !foreign {
@@ -94,7 +94,7 @@ impl ResourceState {
         }
     }
 
-    pub(in crate::resources) fn orphans_overdue(&mut self) {
+    pub(in crate::resources) fn unowned_overdue(&mut self) {
         if self.unowned.asked().is_some() {
             if self.timers.take_due(Timer::Unowned, self.now) {
                 self.withdraw_question();
@@ -124,7 +124,7 @@ impl ResourceState {
     }
 
     /// A full report of the other node of a pair was received.
-    pub(in crate::resources) fn orphans_answered(&mut self, from: &NodeName, report: &Message) {
+    pub(in crate::resources) fn unowned_answered(&mut self, from: &NodeName, report: &Message) {
         let Some(asked) = self.unowned.asked() else {
             return;
         };
@@ -150,7 +150,7 @@ impl ResourceState {
             "nobody runs them, and the node that should does not take them",
         );
         self.unowned.forget();
-        self.take_orphans(set);
+        self.take_unowned(set);
     }
 
     pub(in crate::resources) fn scripts_overdue(&mut self) {

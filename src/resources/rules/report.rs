@@ -46,7 +46,9 @@ impl ResourceState {
         }
         let taken = self.standby.state().taken();
         if self.other.is_pair() && taken.has(HoldingSet::LOCAL) {
-            self.give_way("the other node has started what it gave us, behind its own word");
+            self.release_after_split(
+                "the other node has started what it gave us, behind its own word",
+            );
             return true;
         }
         let takes = self.other.is_pair() && taken.has(HoldingSet::FOREIGN);
@@ -152,7 +154,7 @@ impl ResourceState {
             self.groups.the_moment_is_good(self.now);
         }
         if full {
-            self.orphans_answered(from, message);
+            self.unowned_answered(from, message);
             self.standby_on(Input::Reports(from, position));
             self.released_before_our_run(from, message);
         }
@@ -263,7 +265,7 @@ impl ResourceState {
             halves.into_iter().any(both)
         };
         if ours_in(self.other.holds()) {
-            self.expect_way();
+            self.expect_yield();
         } else if !ours_in(self.other.may_hold()) {
             self.go_on_with_takeovers();
         }
@@ -279,7 +281,7 @@ impl ResourceState {
             return;
         };
         let legacy = peer.returns() && !peer.is_systole();
-        if self.both_hold_foreign() && !self.may_let_go() {
+        if self.both_hold_foreign() && !self.may_release_foreign() {
             // A standby or other work is under way: the report that we ask for after it decides.
             return;
         }
@@ -320,7 +322,7 @@ impl ResourceState {
             && self.duty.holds(HoldingSet::LOCAL)
             && weight_in(message).is_none_or(|theirs| theirs.serves(Half::Ours));
         if conflict && !releases && self.nice() && self.unheard_with_groups() {
-            self.give_way("the other node has taken our resources while we held them");
+            self.release_after_split("the other node has taken our resources while we held them");
         }
     }
 

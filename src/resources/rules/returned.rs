@@ -126,7 +126,7 @@ impl ResourceState {
     }
 
     /// A node that we declared dead lives, in the run that we knew.
-    pub(in crate::resources) fn returned(&mut self, node: &NodeName, knows_the_rule: bool) {
+    pub(in crate::resources) fn returned(&mut self, node: &NodeName, resolves_split_brain: bool) {
         if let Some(peer) = self.other.peer_mut(node) {
             peer.may_claim(HoldingSet::ALL);
         }
@@ -146,13 +146,13 @@ impl ResourceState {
                 format!("{node} is back, and frozen we have taken nothing of it"),
             );
         }
-        if !knows_the_rule || !self.other.is_pair() {
+        if !resolves_split_brain || !self.other.is_pair() {
             let why = format!("node {node} was declared dead and lives");
-            return self.give_way(&why);
+            return self.release_after_split(&why);
         }
         if self.weight().runs == 0 {
             let why = format!("node {node} was declared dead and lives, and nothing runs here");
-            return self.give_way(&why);
+            return self.release_after_split(&why);
         }
         self.notice(Notice::OtherCrit {
             text: format!("node {node} was declared dead and lives: one of us has to give up"),
@@ -162,13 +162,13 @@ impl ResourceState {
             format!("node {node} is back after a partition"),
         );
         self.hold_takeovers(node);
-        self.expect_way();
+        self.expect_yield();
     }
 
     /// A node came with a higher generation. Spec: docs/protocol/membership.md, 6.1.
     pub(in crate::resources) fn node_restarted(&mut self, node: &NodeName, was_dead: bool) {
         let back = format!("node {node} is back");
-        self.way_given(node);
+        self.contest_is_over(node);
         if was_dead {
             self.hold_takeovers(node);
         }

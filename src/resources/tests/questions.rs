@@ -111,7 +111,7 @@ fn nothing_is_taken_on_an_old_word() {
 }
 
 /// `b` runs nothing, and is asked about it. Returns the question too.
-fn orphan_asked() -> (Core, String) {
+fn unowned_asked() -> (Core, String) {
     let mut core = settled();
     let before = newest(&core);
     report(&mut core, "none", "1", Some(&before));
@@ -123,7 +123,7 @@ fn orphan_asked() -> (Core, String) {
 
 #[test]
 fn of_two_that_ask_at_once_neither_takes_anything() {
-    let (mut core, asked) = orphan_asked();
+    let (mut core, asked) = unowned_asked();
     core.hear("b", "starting");
     assert_eq!(core.said(), ["resource local 1"]);
     report(&mut core, "none", "1", Some(&asked));
@@ -137,7 +137,7 @@ fn of_two_that_ask_at_once_neither_takes_anything() {
 /// A node that received the question waits for a report of ours.
 #[test]
 fn a_question_that_is_withdrawn_ends_with_a_report() {
-    let (mut core, asked) = orphan_asked();
+    let (mut core, asked) = unowned_asked();
     report(&mut core, "local", "1", Some(&asked));
     assert_eq!(core.said(), ["resource local 1"]);
     core.wait(60_000);

@@ -89,7 +89,7 @@ fn a_legacy_node_in_the_place_of_one_of_ours_is_treated_as_such() {
             words: words.map(str::to_owned),
         });
         let peer = core.state.other.peer(&name("b")).unwrap();
-        let known = [peer.is_systole(), peer.knows_the_rule()];
+        let known = [peer.is_systole(), peer.resolves_split_brain()];
         assert_eq!(known, [words.is_some(); 2]);
     }
 }

@@ -173,7 +173,7 @@ fn where_no_other_file_has_room_it_is_written_in_place() {
     let text = fs::read(&path).unwrap();
     fs::remove_dir_all(&obstacle).unwrap();
     file.duty(holding(HoldingSet::NONE));
-    file.owe_all();
+    file.all_are_unfinished();
     assert_eq!(fs::read(&path).unwrap(), text);
 }
 
@@ -233,7 +233,7 @@ fn a_daemon_that_ends_for_a_successor_owes_it_every_group_that_may_run() {
     file.ordered(&command(GroupOrder::Start));
     file.done(&done(GroupOutcome::Started));
     file.duty(holding(HoldingSet::LOCAL));
-    file.owe_all();
+    file.all_are_unfinished();
     assert_eq!(read(&path).holding, HoldingSet::LOCAL);
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
     // A group that is not held is stopped.

@@ -46,7 +46,7 @@ const FLUSH: Duration = Duration::from_millis(500);
 
 /// What was seen of the cluster thread.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct HeartbeatWatch {
     clock: Clock,
     limit: Duration,
     pause: Duration,
@@ -56,7 +56,7 @@ pub(super) struct Pulse {
     activity: Option<Activity>,
 }
 
-impl Pulse {
+impl HeartbeatWatch {
     pub(super) fn new(timing: &Timing) -> Self {
         let limit = timing.deadtime.max(timing.keepalive.saturating_mul(2));
         Self {
@@ -108,18 +108,18 @@ impl RootActor {
     pub(super) fn watch_cluster(&mut self, ctx: &mut Context<Self>) {
         // Without membership there are no heartbeats, and that is being handled.
         let ending = self.exit.is_none() || self.releasing.is_some();
-        if !ending && self.pulse.look() {
+        if !ending && self.heartbeat_watch.look() {
             self.cluster_hangs(ctx);
             return;
         }
-        ctx.run_later(self.pulse.pause, Self::watch_cluster);
+        ctx.run_later(self.heartbeat_watch.pause, Self::watch_cluster);
     }
 
     fn cluster_hangs(&mut self, ctx: &mut Context<Self>) {
         let text = format!(
             "the cluster thread has done nothing for {} s, longer than deadtime: the others have \
              given this node up. Its addresses are withdrawn and the daemon ends{}",
-            self.pulse.limit.as_secs(),
+            self.heartbeat_watch.limit.as_secs(),
             if self.config.settings.guardian {
                 "; the guardian starts another"
             } else {
@@ -130,7 +130,7 @@ impl RootActor {
         if self.known.has_successor() {
             self.held.give_all_up();
         } else {
-            self.held.owe_all();
+            self.held.all_are_unfinished();
         }
         for group in &self.config.groups {
             self.groups.do_send(MoveAddresses {
@@ -152,8 +152,8 @@ mod tests {
 
     const PAUSE_MS: u64 = 250;
 
-    fn pulse() -> Pulse {
-        let mut pulse = Pulse::new(&Timing {
+    fn watch() -> HeartbeatWatch {
+        let mut watch = HeartbeatWatch::new(&Timing {
             keepalive: Duration::from_millis(200),
             deadtime: Duration::from_secs(2),
             warntime: Duration::from_secs(1),
@@ -161,15 +161,19 @@ mod tests {
             deadping: Duration::from_secs(2),
             max_rexmit_delay: Duration::from_millis(250),
         });
-        pulse.counted_from = Some(Monotonic::ZERO);
-        pulse
+        watch.counted_from = Some(Monotonic::ZERO);
+        watch
     }
 
     /// Checks in these intervals until the thread hangs; returns when that was.
-    fn hangs_at(pulse: &mut Pulse, pause_ms: u64, thread: impl Fn(u64) -> Activity) -> Option<u64> {
+    fn hangs_at(
+        watch: &mut HeartbeatWatch,
+        pause_ms: u64,
+        thread: impl Fn(u64) -> Activity,
+    ) -> Option<u64> {
         (1..200).map(|look| look * pause_ms).find(|at| {
             let now = Monotonic::from_millis(*at);
-            pulse.judge(now, || Some(thread(*at)))
+            watch.judge(now, || Some(thread(*at)))
         })
     }
 
@@ -180,26 +184,26 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_or_spins_for_longer_than_the_dead_time_hangs() {
-        assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, |_| ASLEEP), Some(2_250));
+        assert_eq!(hangs_at(&mut watch(), PAUSE_MS, |_| ASLEEP), Some(2_250));
         let spins = |at| Activity {
             ready: true,
             busy_ticks: at,
         };
-        assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, spins), Some(2_250));
+        assert_eq!(hangs_at(&mut watch(), PAUSE_MS, spins), Some(2_250));
     }
 
     #[test]
     fn a_beat_begins_the_count_anew_and_nothing_is_concluded_before_the_first() {
-        let mut pulse = pulse();
+        let mut watch = watch();
         for look in 1..200 {
             let now = Monotonic::from_millis(look * PAUSE_MS);
             if look % 8 == 0 {
-                pulse.counted_from = Some(now);
+                watch.counted_from = Some(now);
             }
-            assert!(!pulse.judge(now, || Some(ASLEEP)));
+            assert!(!watch.judge(now, || Some(ASLEEP)));
         }
-        pulse.counted_from = None;
-        assert_eq!(hangs_at(&mut pulse, PAUSE_MS, |_| ASLEEP), None);
+        watch.counted_from = None;
+        assert_eq!(hangs_at(&mut watch, PAUSE_MS, |_| ASLEEP), None);
     }
 
     #[test]
@@ -208,12 +212,12 @@ mod tests {
             ready: true,
             busy_ticks: 7,
         };
-        assert_eq!(hangs_at(&mut pulse(), PAUSE_MS, starved), None);
+        assert_eq!(hangs_at(&mut watch(), PAUSE_MS, starved), None);
     }
 
     #[test]
     fn nothing_is_concluded_while_the_main_thread_is_late_itself() {
-        assert_eq!(hangs_at(&mut pulse(), 3 * PAUSE_MS, |_| ASLEEP), None);
+        assert_eq!(hangs_at(&mut watch(), 3 * PAUSE_MS, |_| ASLEEP), None);
     }
 
     #[actix::test]
