@@ -1,5 +1,5 @@
-//! Starting groups: the own groups of this node, those of a dead node, those that no node runs, and
-//! those that another node asked us to take.
+//! Starting groups: the own groups of this node, those of a dead node, those that no node runs, and those that
+//! another node asked us to take.
 
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
@@ -27,9 +27,8 @@ impl ResourceState {
         self.send(report(self.duty.held(), false, None));
     }
 
-    /// Whether a group that came to us may still run on the other node. That is so if the other
-    /// node does not report it and the group has no address that could be probed: then a person has
-    /// to confirm.
+    /// Whether a group that came to us may still run on the other node. That is so if the other node does not
+    /// report it and the group has no address that could be probed: then a person has to confirm.
     pub(in crate::resources) fn must_be_confirmed(&mut self, key: &GroupKey) -> bool {
         let Some((node, peer)) = self.other.node() else {
             return false;
@@ -48,8 +47,8 @@ impl ResourceState {
         true
     }
 
-    /// Leaves out the groups that the other node runs, or may run as far as can be found out. They
-    /// are checked again until it does not.
+    /// Leaves out the groups that the other node runs, or may run as far as can be found out. They are checked
+    /// again until it does not.
     pub(in crate::resources) fn not_elsewhere(&mut self, keys: Vec<GroupKey>) -> Vec<GroupKey> {
         let there = |key: &GroupKey| self.other.runs(key) && !self.groups.runs(key);
         let (there, here): (Vec<_>, Vec<_>) = keys.into_iter().partition(there);
@@ -68,8 +67,7 @@ impl ResourceState {
         here
     }
 
-    /// Takes our own groups. `forced`: whatever the other side reports. Spec:
-    /// docs/protocol/resources.md, 5.3.
+    /// Takes our own groups. `forced`: whatever the other side reports. Spec: docs/protocol/resources.md, 5.3.
     pub(in crate::resources) fn acquire_local(&mut self, forced: bool) {
         if self.stopping() || self.run.phase() == Phase::Shutdown {
             return;
@@ -127,8 +125,8 @@ impl ResourceState {
         self.groups.begin(Purpose::Take, keys, GroupOrder::Start);
     }
 
-    /// Starts our own groups if this node is alone, else asks for each. A node of which no status
-    /// has arrived yet may run them: that none has come yet is no proof of being alone.
+    /// Starts our own groups if this node is alone, else asks for each. A node of which no status has arrived yet
+    /// may run them: that none has come yet is no proof of being alone.
     pub(in crate::resources) fn acquire_as_legacy(&mut self) {
         let keys: Vec<GroupKey> = self
             .groups
@@ -145,8 +143,8 @@ impl ResourceState {
         }
     }
 
-    /// Starts those of the groups that neither run nor are about to be started. An earlier job may
-    /// have lost some of its steps, because the node was received in between.
+    /// Starts those of the groups that neither run nor are about to be started. An earlier job may have lost some
+    /// of its steps, because the node was received in between.
     fn start_missing(&mut self, purpose: Purpose, mut keys: Vec<GroupKey>) {
         keys.retain(|key| !self.groups.takes(key));
         if !keys.is_empty() {
@@ -154,8 +152,8 @@ impl ResourceState {
         }
     }
 
-    /// Asks for our own groups, also those that run here: another node may have taken them, and
-    /// releases them when asked.
+    /// Asks for our own groups, also those that run here: another node may have taken them, and releases them when
+    /// asked.
     pub(in crate::resources) fn ask_for_own(&mut self) {
         if self.stopping() {
             return;
@@ -167,9 +165,8 @@ impl ResourceState {
         }
     }
 
-    /// A node became active: it did not receive what it was asked before. It may also have taken
-    /// our groups, when it was received and did not receive us, or when we did not run. Without
-    /// reports, only a question tells.
+    /// A node became active: it did not receive what it was asked before. It may also have taken our groups, when
+    /// it was received and did not receive us, or when we did not run. Without reports, only a question tells.
     pub(in crate::resources) fn ask_again_as_legacy(&mut self) {
         let keys = self.groups.all_asked();
         if self.run.comm_up() && self.run.phase() == Phase::Stable {
@@ -180,9 +177,9 @@ impl ResourceState {
         }
     }
 
-    /// We settle after we released the foreign groups for their owner. An owner that runs nothing
-    /// and is settled has received us all the time, and starts its own groups only with a new run.
-    /// So what was left to it is ours again at once, like our own groups.
+    /// We settle after we released the foreign groups for their owner. An owner that runs nothing and is settled
+    /// has received us all the time, and starts its own groups only with a new run. So what was left to it is ours
+    /// again at once, like our own groups.
     pub(in crate::resources) fn take_what_was_released(&mut self) {
         if !self.contest.has_released_foreign() {
             return;
@@ -203,10 +200,9 @@ impl ResourceState {
         }
     }
 
-    /// A node is received again whose groups are being taken over, or which ran ours. What is not
-    /// yet started waits until that node reports, because it may still run it. Under the legacy
-    /// model no node reports: we ask for our groups when the node is active, and it asks for its
-    /// own.
+    /// A node is received again whose groups are being taken over, or which ran ours. What is not yet started waits
+    /// until that node reports, because it may still run it. Under the legacy model no node reports: we ask for our
+    /// groups when the node is active, and it asks for its own.
     pub(in crate::resources) fn hold_takeovers(&mut self, node: &NodeName) {
         if !self.nice() && self.other.is_pair() {
             if self.groups.withdraw_steps(is_takeover) {
@@ -293,8 +289,7 @@ impl ResourceState {
         }
     }
 
-    /// The last of several nodes also takes the groups that others ran for nodes that died before
-    /// them.
+    /// The last of several nodes also takes the groups that others ran for nodes that died before them.
     pub(in crate::resources) fn take_what_it_had_taken(&mut self, node: &NodeName) {
         let gone: Vec<NodeName> = self
             .other
@@ -316,8 +311,8 @@ impl ResourceState {
         }
     }
 
-    /// Whether this node has to take the groups of `node`. Of more than two nodes it is the first
-    /// that follows `node` in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
+    /// Whether this node has to take the groups of `node`. Of more than two nodes it is the first that follows
+    /// `node` in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
     pub(in crate::resources) fn is_first_after(&mut self, node: &NodeName) -> bool {
         let alive = |name: &NodeName| {
             *name == *self.setup.local() || self.other.peer(name).is_some_and(Peer::lives)
@@ -368,8 +363,7 @@ impl ResourceState {
         ours
     }
 
-    /// Tries again what is held and does not run: groups that were taken again, or held since an
-    /// earlier run.
+    /// Tries again what is held and does not run: groups that were taken again, or held since an earlier run.
     pub(in crate::resources) fn try_unserved(&mut self, set: HoldingSet) {
         let mut keys = self.groups.keys_of(set);
         keys.retain(|key| self.groups.is_due(key, self.now));

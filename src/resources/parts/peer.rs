@@ -56,8 +56,7 @@ struct Exchange {
     called_mute: bool,
     /// Messages of it were lost for good since its last full report.
     lost: bool,
-    /// The position of its first report that was sent after it received this run of ours; `None`:
-    /// none has come, or it does not tell.
+    /// The position of its first report after it received this run of ours; `None`: none, or it does not tell.
     knows_us_since: Option<Position>,
 }
 
@@ -66,19 +65,16 @@ struct Exchange {
 struct Says {
     /// What its last report says that it holds.
     holds: HoldingSet,
-    /// What it may hold as long as it lives in its present run, through all our own runs: what it
-    /// reported last, and everything if it was in a partition with us, because it may have taken
-    /// ours.
+    /// What it may hold as long as it lives in its present run, through all our own runs: what it reported last,
+    /// and everything if it was in a partition with us, because it may have taken ours.
     claims: HoldingSet,
-    /// Marks of the groups that it reports to run; `None`: it does not tell, and may run
-    /// everything.
+    /// Marks of the groups that it reports to run; `None`: it does not tell, and may run everything.
     names: Option<BTreeSet<String>>,
     /// The owners by which it counts: its mark of haresources.
     owners: Option<String>,
 }
 
-/// What was seen and reported of its present run. Kept as long as that run lasts, because the node
-/// may be silent for a while.
+/// What was seen and reported of its present run: kept as long as that lasts, for the node may be silent.
 #[derive(Debug, Default)]
 struct ItsRun {
     /// It sent `shutdone`: it holds nothing and leaves.
@@ -98,9 +94,8 @@ struct ItsRun {
 struct Taken {
     /// They were, since it last started as far as we received.
     over: bool,
-    /// They were when its present run began, or when it was first received after all: an active
-    /// node that did not receive us or was not received. It has not reported since that it is
-    /// settled.
+    /// They were when its present run began, or when it was first received after all: an active node that did not
+    /// receive us or was not received. It has not reported since that it is settled.
     returns: bool,
 }
 
@@ -138,8 +133,7 @@ impl Peer {
     pub(in crate::resources) fn status_changed(&mut self, old: NodeStatus, new: NodeStatus) {
         self.status = Some(new);
         if old == NodeStatus::Dead {
-            // If it is active, it ran all along and was not received. A new run is known by its
-            // generation.
+            // If it is active, it ran all along and was not received. A new run is known by its generation.
             self.taken.returns |= self.taken.over && new == NodeStatus::Active;
             // If it dies later, its groups are taken again.
             self.taken.over = false;
@@ -203,8 +197,7 @@ impl Peer {
         self.run.leaving = true;
     }
 
-    /// What it may start, stop or run without a report: a legacy node does not report what its
-    /// scripts go on with.
+    /// What it may start, stop or run without a report: a legacy node does not report what its scripts go on with.
     pub(in crate::resources) const fn hands(&self) -> &InItsHands {
         &self.hands
     }
@@ -341,11 +334,10 @@ impl Peer {
     }
 }
 
-/// Decisions about its run. Spec: docs/protocol/resources.md, 10; docs/protocol/membership.md,
-/// 16.3.
+/// Decisions about its run. Spec: docs/protocol/resources.md, 10; docs/protocol/membership.md, 16.3.
 impl Peer {
-    /// We declare its run dead. `counts` is false while we are frozen: then we take nothing, and it
-    /// has no reason to release anything.
+    /// We declare its run dead. `counts` is false while we are frozen: then we take nothing, and it has no reason
+    /// to release anything.
     pub(in crate::resources) const fn is_declared_dead(&mut self, counts: bool) {
         self.run.given_up = counts;
     }
@@ -355,8 +347,8 @@ impl Peer {
         self.run.given_up = false;
     }
 
-    /// A new generation of ours begins because we declared it dead. `false`: it has left, so none
-    /// is needed. It comes back in a new run of its own.
+    /// A new generation of ours begins because we declared it dead. `false`: it has left, so none is needed. It
+    /// comes back in a new run of its own.
     pub(in crate::resources) const fn renumbers_us(&mut self) -> bool {
         self.run.renumbered |= !self.run.left;
         !self.run.left
@@ -390,8 +382,7 @@ impl Peer {
         self.taken.over
     }
 
-    /// Whether they were when its present run began, and it has not reported since that it is
-    /// settled.
+    /// Whether they were when its present run began, and it has not reported since that it is settled.
     pub(in crate::resources) const fn returns(&self) -> bool {
         self.taken.returns
     }
