@@ -12,8 +12,8 @@ use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Whether a foreign group waits until another host releases its address, so that its failback
-    /// waits too. A legacy owner itself may hold the address, left by an earlier run; a Systole
-    /// owner removes such an address itself.
+    /// waits too. Not beside a legacy owner: it may be that host, with an address left by an
+    /// earlier run. A Systole owner removes such an address itself.
     pub(in crate::resources) fn failback_must_wait(&self) -> bool {
         let mut foreign = self.groups.of(HoldingSet::FOREIGN);
         self.other.all_systole() && foreign.any(|key| self.groups.has_address_taken(key))

@@ -61,8 +61,8 @@ impl Contest {
         self.ran_before = 0;
     }
 
-    /// Whether this release gives up the foreign groups for a living legacy node, which does not
-    /// resolve a split brain.
+    /// Records whether this release gives up the foreign groups for a living legacy node, which
+    /// does not resolve a split brain.
     pub(in crate::resources) const fn releases_foreign(&mut self, of_foreign: bool) {
         self.released_foreign = of_foreign;
     }

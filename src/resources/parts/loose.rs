@@ -1,5 +1,5 @@
-//! A legacy node whose messages no longer match its groups. It runs its takeovers and failbacks in
-//! parallel with the scripts of others: work that waited behind a script is done later, whatever
+//! A legacy node whose messages no longer match its groups. It does not serialise its takeovers and
+//! failbacks with the scripts that run: work that waited behind a script is done later, whatever
 //! was handed over meanwhile, and its messages about a hand-over come in the wrong order.
 //!
 //! | What is seen | What we do |
@@ -10,7 +10,7 @@
 //! | the same, while we hold its groups or take those | it now does the work that waited, including the start of its own groups, and never reports that: we offer them back |
 //! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
-//! | a `done` for which no standby waits | it is asked. If it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour: we take the set. If it therefore holds its own groups, it has just started them for an earlier run of ours: we release those |
+//! | a `done` for which no standby waits | it is asked. If it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour: we take the set. If it reports that it holds its own groups, it has just started them for an earlier run of ours: we release those |
 //! | the same, and we hold what it would have released | a script of an earlier standby has ended, and may have started those groups: we offer them, once |
 
 use std::time::Duration;
