@@ -100,7 +100,7 @@ fn maintenance(kinds: [Kind; 2]) {
         "goes on holding local: the process or its core began anew",
         "refuses to give all away: frozen",
         "does not take all of node2: frozen",
-        "holds node2 for dead: nothing was heard of it for its dead time",
+        "declares node2 dead: nothing was received of it for its dead time",
         "does not take the resources of node2: frozen",
         "thaws: systole thaw was called",
         "takes the resources of node2:",

@@ -28,7 +28,7 @@ impl ResourceState {
                 self.loose.scripts_mut().ask(self.now);
                 self.decide(
                     format!("asks {from} to give its own resources"),
-                    "nobody claims them, and it works that request off behind its scripts",
+                    "no node claims them, and it handles that request after its scripts",
                 );
                 let request = Message::new(kind::HB_TAKEOVER)
                     .with(field::RSC_HOLD, HoldingSet::FOREIGN.word());

@@ -103,7 +103,7 @@ impl ResourceState {
             let cause = if forced {
                 "no other node is there to run them"
             } else {
-                "the nodes are agreed, or the wait for it is over: nobody else holds them"
+                "the nodes are agreed, or the wait for it is over: no other node holds them"
             };
             self.decide(
                 format!("starts the local resources: {}", Self::named(&keys)),
@@ -194,7 +194,7 @@ impl ResourceState {
         if left_to_us && !self.stopping() && !self.freeze.is_on() {
             self.decide(
                 "takes the foreign resources again",
-                "they were let go for their owner, which runs nothing and is settled",
+                "they were released for their owner, which runs nothing and is settled",
             );
             self.take_unowned(HoldingSet::FOREIGN);
         }

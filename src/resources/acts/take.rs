@@ -182,7 +182,7 @@ impl ResourceState {
     ) {
         self.decide(
             format!("asks {from} what it holds"),
-            format!("it says that it has released or taken {set}, and nobody waited for that"),
+            format!("it says that it has released or taken {set}, and no standby waited for that"),
         );
         self.loose.keep_late_done(from, set, message.clone());
         self.ask();

@@ -176,10 +176,7 @@ impl ResourceState {
             .declined(&key, from, there.map(|(name, _)| name));
         if by_owner || by_all {
             self.groups.forget_asked(&key);
-            self.decide(
-                format!("starts group {key}"),
-                format!("{from} lets us have it"),
-            );
+            self.decide(format!("starts group {key}"), format!("{from} grants it"));
             self.groups
                 .begin(Purpose::Granted, [key], GroupOrder::Start);
         }

@@ -118,8 +118,8 @@ impl ResourceState {
             |purpose: &Purpose| matches!(purpose, Purpose::HandOver { to, .. } if to == node);
         self.groups.cancel(for_it);
         self.decide(
-            format!("holds {node} for dead"),
-            "nothing was heard of it for its dead time",
+            format!("declares {node} dead"),
+            "nothing was received of it for its dead time",
         );
         self.cancel_standby();
         if self.stopping() || self.run.phase() == Phase::Shutdown {

@@ -92,7 +92,7 @@ impl ResourceState {
             }
             self.decide(
                 "keeps everything",
-                format!("node {node} gave us up, and has to yield by the rule"),
+                format!("node {node} declared us dead, and has to yield by the rule"),
             );
             self.hold_takeovers(node);
             self.expect_yield();

@@ -116,7 +116,7 @@ impl ResourceState {
         }
         self.decide(
             format!("asks the other node about the {set} resources"),
-            "nobody seems to run them",
+            "no node seems to run them",
         );
         self.timers.set(Timer::Unowned, self.after(ANSWER));
         self.unowned.ask(set);
@@ -147,7 +147,7 @@ impl ResourceState {
         self.warn(format!("nobody runs the {set} resources: taking them"));
         self.decide(
             format!("takes the {set} resources"),
-            "nobody runs them, and the node that should does not take them",
+            "no node runs them, and their owner does not take them",
         );
         self.unowned.forget();
         self.take_unowned(set);

@@ -47,7 +47,7 @@ impl ResourceState {
         let taken = self.standby.state().taken();
         if self.other.is_pair() && taken.has(HoldingSet::LOCAL) {
             self.release_after_split(
-                "the other node has started what it gave us, behind its own word",
+                "the other node has started what it gave us, although it had reported that it gave it",
             );
             return true;
         }

@@ -60,7 +60,7 @@ impl ResourceState {
         }
         if !came.is_empty() {
             decided.push(format!(
-                "starts {} only when nobody else runs it",
+                "starts {} only when no other node runs it",
                 named(came)
             ));
         }

@@ -301,7 +301,7 @@ impl ResourceState {
         self.release_unheld(
             keys,
             &format!("stopping {named}: its owner {node} begins anew, and takes it"),
-            "a legacy node takes its own when it is started, and asks nobody",
+            "a legacy node takes its own when it is started, and asks no other node",
         );
     }
 }

@@ -172,7 +172,7 @@ impl ResourceState {
         self.notice(Notice::OtherCrit {
             text: format!(
                 "the stop does not come to its end, groups that may run: {}. This node goes on \
-                 beating, so that nobody starts them a second time",
+                 sending heartbeats, so that no other node starts them a second time",
                 Self::named(&left)
             ),
         });

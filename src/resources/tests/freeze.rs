@@ -282,7 +282,7 @@ fn every_decision_comes_with_its_cause() {
             "starts the local resources: a: the nodes are agreed, or the wait for it is over: nobody \
              else holds them",
             "freezes, holding local: systole freeze was called",
-            "holds b for dead: nothing was heard of it for its dead time",
+            "declares b dead: nothing was received of it for its dead time",
             "does not take the resources of b: frozen",
             "thaws: systole thaw was called",
             "takes the resources of b: b: b is dead",
