@@ -42,7 +42,7 @@ pub(in crate::resources) const fn may_run_there(purpose: &Purpose) -> bool {
 pub(in crate::resources) struct Contest {
     ran_before: u32,
     released_foreign: bool,
-    published_weight: Option<Weight>,
+    sent_weight: Option<Weight>,
 }
 
 impl Contest {
@@ -74,6 +74,6 @@ impl Contest {
 
     /// Records the weight for membership. Returns whether it differs from the last one.
     pub(in crate::resources) fn tells(&mut self, weight: Option<Weight>) -> bool {
-        std::mem::replace(&mut self.published_weight, weight) != weight
+        std::mem::replace(&mut self.sent_weight, weight) != weight
     }
 }
