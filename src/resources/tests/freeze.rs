@@ -279,8 +279,8 @@ fn every_decision_comes_with_its_cause() {
     assert_eq!(
         core.decided,
         [
-            "starts the local resources: a: the nodes are agreed, or the wait for it is over: nobody \
-             else holds them",
+            "starts the local resources: a: the nodes are agreed, or the wait for it is over: no other \
+             node holds them",
             "freezes, holding local: systole freeze was called",
             "declares b dead: nothing was received of it for its dead time",
             "does not take the resources of b: frozen",
