@@ -12,7 +12,7 @@ use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
 use super::successor::Successor;
-use super::{ClientsAsked, RootActor, care, held, pulse};
+use super::{ClientsAsked, RootActor, care, heartbeat_watch, held};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets};
