@@ -2,7 +2,8 @@
 //! milliseconds for a large one, and the next heartbeat does not wait for it.
 //!
 //! One at a time, in the order they were sent. What is sent behind one overtakes it; the numbers put
-//! that right, as when a datagram is lost and sent again.
+//! that right, as when a datagram is lost and sent again. A node that asks for one meanwhile gets the one
+//! that is in work: else such requests would fill the queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use tracing::debug;
 
 use super::MembershipActor;
+use crate::protocol::field;
 use crate::protocol::message::Message;
 
 /// Bytes of messages that wait, at most. More are dropped, as datagrams that a full socket cannot
@@ -23,11 +25,26 @@ pub(super) struct Packing {
     waiting: VecDeque<Message>,
     bytes: usize,
     busy: bool,
+    /// The one in work.
+    now: Option<Number>,
+}
+
+/// Generation and number of a message.
+type Number = (Vec<u8>, Vec<u8>);
+
+fn number_of(message: &Message) -> Option<Number> {
+    let text = |name| message.text_bytes(name).map(<[u8]>::to_vec);
+    Some((text(field::HG)?, text(field::SEQ)?))
 }
 
 impl Packing {
     /// Takes one more; `false`: too many wait.
     pub(super) fn add(&mut self, message: Message) -> bool {
+        let number = number_of(&message);
+        let waits = || self.waiting.iter().any(|other| number_of(other) == number);
+        if number.is_some() && (self.now == number || waits()) {
+            return true;
+        }
         let bytes = self.bytes.saturating_add(message.memory_bytes());
         let room = bytes <= MAX_WAITING_BYTES;
         if room {
@@ -45,6 +62,7 @@ impl Packing {
         let next = self.waiting.pop_front()?;
         self.bytes = self.bytes.saturating_sub(next.memory_bytes());
         self.busy = true;
+        self.now = number_of(&next);
         Some(next)
     }
 }
@@ -63,6 +81,7 @@ impl MembershipActor {
         });
         ctx.spawn(work.into_actor(self).map(|done, membership, ctx| {
             membership.packing.busy = false;
+            membership.packing.now = None;
             match done {
                 Ok((message, datagram)) => membership.send_out(message, datagram),
                 Err(error) => debug!(%error, "a message was not compressed"),
@@ -80,6 +99,24 @@ mod tests {
     use crate::protocol::compress::Algorithm;
     use crate::protocol::pack::Compression;
     use crate::protocol::wire::MessageFormat;
+
+    #[test]
+    fn a_message_that_is_asked_for_again_is_in_work_once() {
+        let numbered = |run, seq| Message::new("hello").with("hg", run).with("seq", seq);
+        let mut packing = Packing::default();
+        assert!(packing.add(numbered("7", "1")));
+        assert!(packing.begin().is_some());
+        for (run, seq, waiting) in [
+            ("7", "1", 0),
+            ("7", "2", 1),
+            ("7", "2", 1),
+            ("8", "1", 2),
+            ("8", "2", 3),
+        ] {
+            assert!(packing.add(numbered(run, seq)));
+            assert_eq!(packing.waiting.len(), waiting, "{run} {seq}");
+        }
+    }
 
     /// An overflow would end the daemon.
     #[test]
