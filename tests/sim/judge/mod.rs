@@ -357,9 +357,10 @@ impl Judge {
     /// Whether a living, capable node should run a group: no group stays unowned for long.
     pub fn look_at_group(&mut self, group: usize, capable: bool, now: Micros) {
         // A start that began before the mend may still fail.
-        let begun = self.owners.newest_since(group);
-        self.mended
-            .retain(|key, at| *key != group || begun.is_none_or(|begun| begun < *at));
+        if let Some(begun) = self.owners.newest_since(group) {
+            let counts = |at: Micros| begun >= at || now > at + 60 * SECOND;
+            self.mended.retain(|key, at| *key != group || !counts(*at));
+        }
         let retried = self.mended.get(&group).map_or(0, |at| at + LONGEST_PAUSE);
         let finding = self.owners.unowned(group, capable, retried, now);
         self.found(now, finding);
