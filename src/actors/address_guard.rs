@@ -29,7 +29,7 @@ use crate::net::service_address::{AddressManager, Presence};
 use crate::node::MayPutBack;
 use crate::notice::{self, Speaker};
 use crate::policy::address_guard::{
-    AGAIN, Action, AddressGuard, Event, Found, Held, Remover, Seen, Spot, Tried,
+    AGAIN, Action, AddressGuard, BUSY, Event, Found, Held, Remover, Seen, Spot, Tried,
 };
 use crate::protocol::group::GroupKey;
 
@@ -38,6 +38,9 @@ const TURN: Duration = AGAIN;
 
 /// Shortest pause between two looks: a host may change many addresses at once.
 const REST: Duration = Duration::from_millis(10);
+
+/// Pause before a look after news that name no held address: a host with many containers has many of them.
+const CALM: Duration = Duration::from_millis(50);
 
 /// Pause before the subscription is renewed.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -83,6 +86,8 @@ pub struct AddressGuardActor {
     clock: Clock,
     looking: bool,
     again: bool,
+    /// A look after [`CALM`] is due.
+    calm: bool,
     /// What the core was told last.
     told: BTreeSet<GroupKey>,
 }
@@ -107,6 +112,7 @@ impl AddressGuardActor {
             clock: Clock::start(),
             looking: false,
             again: false,
+            calm: false,
             told: BTreeSet::new(),
         }
     }
@@ -197,6 +203,16 @@ impl AddressGuardActor {
         }));
     }
 
+    /// One look for all news of a moment.
+    fn look_soon(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.calm, true) {
+            ctx.run_later(CALM, |act, ctx| {
+                act.calm = false;
+                act.event(Event::Changed, ctx);
+            });
+        }
+    }
+
     /// What is held and what of it is there. `None`: nothing is known.
     fn seen(&self) -> impl Future<Output = Option<Vec<Seen>>> + 'static {
         let (groups, addresses) = (self.targets.groups.clone(), self.addresses.clone());
@@ -231,8 +247,16 @@ impl AddressGuardActor {
                 // A host that answers late.
                 act.targets.groups.do_send(Care::Check);
             }
+            let next = match tried {
+                Tried::PutBack => Some(Duration::ZERO),
+                Tried::NotNeeded => Some(BUSY),
+                // News, or the next regular look.
+                Tried::Frozen | Tried::Taken(_) | Tried::Failed(_) => None,
+            };
             act.event(Event::Tried(held, tried), ctx);
-            act.look(ctx);
+            if let Some(next) = next {
+                ctx.run_later(next, Self::look);
+            }
         }));
     }
 }
@@ -389,6 +413,7 @@ impl Supervised for AddressGuardActor {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.looking = false;
         self.again = false;
+        self.calm = false;
         self.guard.forget_tries();
     }
 }
@@ -396,11 +421,12 @@ impl Supervised for AddressGuardActor {
 impl StreamHandler<Heard> for AddressGuardActor {
     fn handle(&mut self, Heard(news): Heard, ctx: &mut Self::Context) {
         for news in news {
-            let event = match news {
-                News::Removed { address, port } => Event::Removed(address, remover(port)),
-                News::Changed | News::Lost => Event::Changed,
-            };
-            self.event(event, ctx);
+            match news {
+                News::Removed { address, port } if self.guard.holds(address) => {
+                    self.event(Event::Removed(address, remover(port)), ctx);
+                }
+                News::Removed { .. } | News::Changed | News::Lost => self.look_soon(ctx),
+            }
         }
     }
 

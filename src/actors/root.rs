@@ -172,7 +172,8 @@ impl RootActor {
         };
         // What the media have in hand is still sent: their thread empties its queues first.
         self.cluster.stop();
-        if self.serials.is_empty() {
+        // The guardian begins to release, and beats, when this process has ended.
+        if self.serials.is_empty() || matches!(ended, Ended::Unreleased(_)) {
             let _ = exit.send(ended);
             return;
         }

@@ -8,6 +8,7 @@ use crate::config::environment::PathKind;
 use crate::config::types::{MediumConfig, Written};
 use crate::net::address;
 use crate::protocol::serial::{self, Speed};
+use crate::protocol::settings::Autojoin;
 
 /// Longest host name of the kernel, in bytes.
 const MAX_HOST_NAME_BYTES: usize = 64;
@@ -18,9 +19,10 @@ const PINGS: [&str; 3] = ["ping", "ping6", "ping_group"];
 /// Media whose port comes from `udpport`.
 const WITH_UDPPORT: [&str; 3] = ["bcast", "ucast", "ucast6"];
 
-/// Ping nodes are no medium: they only send back what this node says.
+/// Ping nodes are no medium: they only send back what this node says. A node without another needs none.
 pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
-    if !subject.config.media.is_empty() {
+    let alone = subject.config.nodes.len() == 1 && subject.config.autojoin == Autojoin::None;
+    if !subject.config.media.is_empty() || alone {
         return Vec::new();
     }
     let place = subject.lines(&PINGS).next();
@@ -30,8 +32,31 @@ pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
     vec![Finding::new(place, text)]
 }
 
-/// Each direction of a line carries the heartbeats of one node.
+/// There are only serial lines, and one is too slow: nodes would be held for dead that live.
 pub(super) fn slow_serial(subject: &Subject<'_>) -> Vec<Finding> {
+    if only_serial(subject) {
+        too_slow(subject)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Another medium carries every heartbeat. The line leaves out what is too old.
+pub(super) fn slow_serial_beside(subject: &Subject<'_>) -> Vec<Finding> {
+    if only_serial(subject) {
+        Vec::new()
+    } else {
+        too_slow(subject)
+    }
+}
+
+fn only_serial(subject: &Subject<'_>) -> bool {
+    let mut media = subject.config.media.iter();
+    media.all(|medium| matches!(medium, MediumConfig::Serial { .. }))
+}
+
+/// Each direction of a line carries the heartbeats of one node.
+fn too_slow(subject: &Subject<'_>) -> Vec<Finding> {
     let keepalive = subject.config.timing.keepalive;
     let bytes = serial::status_bytes(subject.config.local.as_str());
     let slow = subject.config.media.iter().find_map(|medium| match medium {
@@ -45,7 +70,7 @@ pub(super) fn slow_serial(subject: &Subject<'_>) -> Vec<Finding> {
         let takes = speed.time_for(bytes).as_millis();
         let text = format!(
             "serial: a heartbeat has {bytes} bytes of 10 bits and takes {takes} ms at {} baud, and \
-             keepalive is {} ms: the line cannot carry it. Write a longer keepalive or a higher baud",
+             keepalive is {} ms: the line cannot carry each. Write a longer keepalive or a higher baud",
             speed.baud(),
             keepalive.as_millis()
         );

@@ -96,6 +96,12 @@ impl Guard {
         self
     }
 
+    /// Whether a daemon of ours has put the address up here, and has not removed it since.
+    #[must_use]
+    pub fn is_ours(&self, address: IpAddr) -> bool {
+        self.record.mark(address) == Some(Mark::Ours)
+    }
+
     /// For a daemon that begins as process `pid`: records addresses that an earlier run left here,
     /// and those in doubt, so that the next start knows them too. `resources`: all addresses in
     /// haresources, and whether the group runs on from an earlier process. Blocks.

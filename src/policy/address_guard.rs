@@ -18,8 +18,8 @@
 //! | put back more than [`TOO_MANY`] times in a minute | CRIT; from now on it is put back every [`AGAIN`] only |
 //! | not put back: another host has it | CRIT and a decision, once; asked again after [`AGAIN`] |
 //! | not put back: the node is frozen | WARN, once; tried again after [`AGAIN`] |
-//! | not put back: the kernel refuses | ERROR, once; tried again with the next look |
-//! | not put back: not held any more, or there meanwhile | nothing |
+//! | not put back: the kernel refuses | ERROR, once; tried again with a look after [`REFUSED`] |
+//! | not put back: not held any more, or there meanwhile | nothing; tried again after [`BUSY`], should it still be gone |
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -41,6 +41,15 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// Pause before something is tried again that was of no use.
 pub const AGAIN: Duration = Duration::from_secs(5);
+
+/// Pause after the kernel has refused.
+pub const REFUSED: Duration = Duration::from_secs(1);
+
+/// Pause after a try that its group did not want, which may be at work on another address.
+pub const BUSY: Duration = Duration::from_millis(100);
+
+/// So long an address is remembered that no look names any more: its group may be at work on another one.
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// A try of which nothing was heard for so long is lost.
 const LOST: Duration = Duration::from_secs(30);
@@ -86,7 +95,9 @@ impl fmt::Display for Remover {
                 f,
                 "removed by process {pid}, which has ended: a command of a person or of a script (ip, ifupdown)"
             ),
-            Self::Kernel => f.write_str("removed by the kernel: its interface went down or away"),
+            Self::Kernel => f.write_str(
+                "removed by the kernel: its interface went down or away, or ifconfig removed it",
+            ),
             Self::Unknown { suspects } if suspects.is_empty() => {
                 f.write_str("it is not known what removed it")
             }
@@ -199,6 +210,8 @@ struct Entry {
     told: Option<Told>,
     /// The interface was told to be down.
     down: bool,
+    /// When a look has named it last.
+    named: Option<Monotonic>,
     /// Since when a try is under way.
     trying: Option<Monotonic>,
     not_before: Option<Monotonic>,
@@ -259,6 +272,11 @@ impl AddressGuard {
         }
     }
 
+    /// Whether the address is one that is held.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.entries.keys().any(|(_, held)| *held == address)
+    }
+
     /// Takes one event in.
     pub fn handle(&mut self, event: Event, now: Monotonic) -> Vec<Action> {
         match event {
@@ -278,8 +296,13 @@ impl AddressGuard {
     fn looked(&mut self, seen: Vec<Seen>, now: Monotonic) -> Vec<Action> {
         // What is being put back is forgotten when that is over.
         self.entries.retain(|held, entry| {
-            entry.trying.is_some_and(|at| now.since(at) < LOST)
-                || seen.iter().any(|it| it.held == *held)
+            if seen.iter().any(|it| it.held == *held) {
+                entry.named = Some(now);
+                return true;
+            }
+            let tries = entry.trying.is_some_and(|at| now.since(at) < LOST);
+            entry.absent &= tries;
+            tries || entry.named.is_some_and(|at| now.since(at) < REMEMBERED)
         });
         let mut actions = Vec::new();
         for Seen {
@@ -376,7 +399,11 @@ impl AddressGuard {
         entry.trying = None;
         let text = gone(held);
         let (severity, cause) = match &tried {
-            Tried::NotNeeded => return Vec::new(),
+            Tried::NotNeeded => {
+                let soon = now + BUSY;
+                entry.not_before = Some(entry.not_before.map_or(soon, |at| at.max(soon)));
+                return Vec::new();
+            }
             Tried::PutBack => return put_back(held, entry, &by, now),
             Tried::Frozen => (
                 Severity::Warn,
@@ -396,9 +423,8 @@ impl AddressGuard {
             Tried::Failed(why) => Told::Failed(why),
             _ => Told::Frozen,
         };
-        if !matches!(told, Told::Failed(_)) {
-            entry.not_before = Some(now + AGAIN);
-        }
+        let failed = matches!(told, Told::Failed(_));
+        entry.not_before = Some(now + if failed { REFUSED } else { AGAIN });
         if !entry.tell(told) {
             return Vec::new();
         }

@@ -289,7 +289,7 @@ pub fn service_manager() {
     pair.install_script(
         "node1",
         "environment",
-        "#!/bin/sh\nenv >@SHARED@/environment\n",
+        "#!/bin/sh\nenv >@SHARED@/environment.new\nmv @SHARED@/environment.new @SHARED@/environment\n",
     );
     let place = pair.lab.shared().join("notify");
     let manager = UnixDatagram::bind(&place).expect("socket");

@@ -62,8 +62,8 @@ impl Kept {
 impl ResourceGroupActor {
     /// The group runs: finds out what its addresses are. An order does not wait for it.
     pub(super) fn begin_to_keep(&self, ctx: &mut Context<Self>) {
-        let (run, turn) = (self.group_run(), self.kept.turn);
-        let work = async move { run.kept_addresses().await }.into_actor(self);
+        let (run, turn, ran_before) = (self.group_run(), self.kept.turn, self.ran_before);
+        let work = async move { run.kept_addresses(ran_before).await }.into_actor(self);
         ctx.spawn(work.map(move |addresses, act, _| {
             if act.kept.turn == turn {
                 act.kept.addresses = addresses;
@@ -111,10 +111,17 @@ impl Handler<PutBack> for ResourceGroupActor {
 }
 
 impl GroupRun {
-    async fn kept_addresses(&self) -> Vec<KeptAddress> {
+    /// `ran_before`: only those that are on record as put up here. The line may have got more since, which no
+    /// start of ours has ever put up.
+    async fn kept_addresses(&self, ran_before: bool) -> Vec<KeptAddress> {
+        let handler = &self.context.addresses;
+        let never_here =
+            |resource: &AddressResource| ran_before && !handler.is_ours(resource.address);
         let mut kept = Vec::new();
         for word in &self.group.resources {
-            if let Ok(Some(resource)) = parse_word(word) {
+            if let Ok(Some(resource)) = parse_word(word)
+                && !never_here(&resource)
+            {
                 kept.push(KeptAddress {
                     group: self.group.key.clone(),
                     resource,
@@ -130,21 +137,22 @@ impl GroupRun {
         if handler.status(&resource).await == Ok(true) {
             return Tried::NotNeeded;
         }
-        let Err(why) = handler.start(&resource).await else {
-            return Tried::PutBack;
+        // With the last address of a network its route may be gone, which alone said where this one belongs.
+        let there = match spot.filter(|_| resource.interface.is_none()) {
+            Some(spot) => AddressResource {
+                interface: Some(spot.interface),
+                prefix: resource.prefix.or(Some(spot.prefix)),
+                ..resource
+            },
+            None => resource,
         };
-        // With the last address its route may be gone, which alone said where it belongs.
-        let Some(spot) = spot.filter(|_| resource.interface.is_none()) else {
-            return Tried::Failed(why);
-        };
-        let there = AddressResource {
-            interface: Some(spot.interface),
-            prefix: resource.prefix.or(Some(spot.prefix)),
-            ..resource
-        };
+        if handler.is_down(&there).await {
+            // Somebody sets the interface down, and has begun with its addresses.
+            return Tried::NotNeeded;
+        }
         match handler.start(&there).await {
             Ok(()) => Tried::PutBack,
-            Err(_) => Tried::Failed(why),
+            Err(why) => Tried::Failed(why),
         }
     }
 }

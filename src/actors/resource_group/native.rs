@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 use crate::net::address::AddressResource;
-use crate::net::service_address::{AddressManager, Claim, Removed};
+use crate::net::service_address::{AddressManager, Claim, Presence, Removed};
 
 /// The result of [`AddressHandler`]. Used only on the thread of the group actors.
 pub type AddressFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
@@ -40,6 +40,14 @@ pub trait AddressHandler: Send + Sync {
     fn stop<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
     /// Whether the address is there.
     fn status<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, bool>;
+    /// Whether a daemon of ours has put it up here, as far as there is a record.
+    fn is_ours(&self, _: IpAddr) -> bool {
+        true
+    }
+    /// Whether the interface where it belongs is down. `false` as well when nobody knows.
+    fn is_down<'a>(&'a self, _: &'a AddressResource) -> Pin<Box<dyn Future<Output = bool> + 'a>> {
+        Box::pin(async { false })
+    }
     /// Which other hosts on the network have which of the addresses. May take a second.
     fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
     /// The addresses for which no host on the network answers; addresses that cannot be probed are
@@ -94,6 +102,21 @@ impl AddressHandler for AddressManager {
         Box::pin(async {
             let runs = AddressManager::status(self, address).await;
             runs.map_err(|error| error.to_string())
+        })
+    }
+
+    fn is_ours(&self, address: IpAddr) -> bool {
+        self.guard().is_none_or(|guard| guard.is_ours(address))
+    }
+
+    fn is_down<'a>(
+        &'a self,
+        address: &'a AddressResource,
+    ) -> Pin<Box<dyn Future<Output = bool> + 'a>> {
+        Box::pin(async {
+            let looked = self.presence(std::slice::from_ref(address)).await;
+            let looked = looked.unwrap_or_default().into_iter().next();
+            matches!(looked, Some(Presence::Absent { down: Some(_) }))
         })
     }
 

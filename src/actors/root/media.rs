@@ -74,8 +74,10 @@ impl Media {
         pause: Duration,
     ) -> Result<(), OpenError> {
         let (mut passing, mut tries) = (if patient { TRIES } else { 1 }, tries);
+        // Groups run here, and the first heartbeat waits for this.
+        let hurried = tries > 0;
         loop {
-            let failed = self.open_each().await;
+            let failed = self.open_each(hurried).await;
             if failed.is_empty() || (need == MediaRequired::Any && self.any_is_open()) {
                 for error in &failed {
                     say(error);
@@ -100,14 +102,18 @@ impl Media {
         }
     }
 
-    /// Opens what is not open, and returns the errors.
-    async fn open_each(&mut self) -> Vec<OpenError> {
+    /// Opens what is not open, and returns the errors. `hurried`: with an open network medium no port is waited
+    /// for, whose driver may hang; the actors of the ports open them.
+    async fn open_each(&mut self, hurried: bool) -> Vec<OpenError> {
         let mut failed = Vec::new();
         for (plan, opened) in self.network.iter_mut().filter(|(_, open)| open.is_none()) {
             match medium::open(plan) {
                 Ok(medium) => *opened = Some(medium),
                 Err(error) => failed.push(error.into()),
             }
+        }
+        if hurried && self.network.iter().any(|(_, opened)| opened.is_some()) {
+            return failed;
         }
         for (plan, opened) in self.serials.iter_mut().filter(|(_, open)| open.is_none()) {
             match open_port(plan).await {

@@ -180,13 +180,27 @@ fn a_frozen_node_and_one_that_only_reports_put_nothing_back() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_told_once_and_tried_with_every_look() {
+fn what_the_kernel_refuses_is_told_once_and_tried_a_second_later() {
     let mut guard = settled(false);
-    for (place, lines) in [(0_u64, 1), (1, 0), (2, 0)] {
-        assert_eq!(look(&mut guard, absent(), place), try_it());
+    for (ms, lines) in [(0_u64, 1), (1_000, 0), (2_000, 0)] {
+        assert_eq!(look(&mut guard, absent(), ms), try_it());
         let failed = Tried::Failed("no interface".into());
-        assert_eq!(said(&tried(&mut guard, failed, place)).len(), lines);
+        assert_eq!(said(&tried(&mut guard, failed, ms)).len(), lines);
+        assert_eq!(look(&mut guard, absent(), ms + 999), []);
     }
+}
+
+/// Its group is at work on another address of it: no look names it for that moment. Where it was stays known.
+#[test]
+fn what_its_group_does_not_want_at_this_moment_is_tried_again_soon() {
+    let mut guard = settled(false);
+    assert_eq!(look(&mut guard, absent(), 0), try_it());
+    assert_eq!(tried(&mut guard, Tried::NotNeeded, 60), []);
+    assert_eq!(look(&mut guard, absent(), 61), []);
+    assert_eq!(guard.handle(Event::Looked(Vec::new()), at(100)), []);
+    assert_eq!(guard.absent().count(), 0, "nothing is said of it meanwhile");
+    assert!(guard.holds(held().1));
+    assert_eq!(look(&mut guard, absent(), 160), try_it());
 }
 
 #[test]
@@ -222,8 +236,10 @@ fn what_is_not_held_any_more_is_nobodys_business() {
     assert_eq!(tried(&mut guard, Tried::NotNeeded, 1), []);
     assert_eq!(guard.handle(Event::Looked(Vec::new()), at(2)), []);
     assert_eq!(guard.absent().count(), 0);
+    assert_eq!(guard.handle(Event::Looked(Vec::new()), at(1_001)), []);
+    assert!(!guard.holds(held().1));
     assert_eq!(
-        tried(&mut guard, Tried::PutBack, 3),
+        tried(&mut guard, Tried::PutBack, 1_002),
         [],
         "nothing is known of it"
     );
