@@ -498,6 +498,18 @@ fn a_serial_line_alone_is_a_medium_if_it_is_fast_enough() {
         check(&faster, "alpha 10.0.0.100\n", ""),
         Vec::<String>::new()
     );
+    // Beside another medium, which carries each heartbeat, a file that started so far starts.
+    let beside = GOOD.replace("keepalive 1", "baud 9600\nkeepalive 250ms");
+    let beside = beside.replace("bcast eth0", "bcast eth0\nserial /dev/ttyS0");
+    let found = check(&beside, "alpha 10.0.0.100\n", "");
+    assert!(
+        !found.iter().any(|line| line.starts_with("ERROR")),
+        "{found:#?}"
+    );
+    let slow = found
+        .iter()
+        .any(|line| line.starts_with("WARN") && line.contains("255 ms"));
+    assert!(slow, "{found:#?}");
 }
 
 /// Beside a medium that can be opened another one is opened when its interface or device is there.
