@@ -1,10 +1,13 @@
 //! Asks the neighbours whether one of them has an address: ARP probes for IPv4, neighbour
-//! solicitations without a source for IPv6. Neither changes the tables of another host.
+//! solicitations for IPv6. Neither tells another host something new about the address.
 //!
 //! | Sent | From | To |
 //! |---|---|---|
 //! | ARP request | sender address 0.0.0.0, our hardware address | all hosts |
-//! | neighbour solicitation | `::` | the solicited-node group of the address |
+//! | neighbour solicitation | our link-local address, or `::` without one | the solicited-node group of the address |
+//!
+//! A solicitation from `::` is part of duplicate address detection: a host that has just put the address up, and is in
+//! its own detection, gives it up then. The legacy `IPv6addr` does such a detection at each start.
 //!
 //! An answer counts when it names a hardware address that is not one of ours: a host with two
 //! interfaces in one network answers itself. Building and reading frames is pure; [`Prober`] owns the
@@ -20,7 +23,7 @@ use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket};
 use pnet_packet::ethernet::{EtherTypes, EthernetPacket};
 use pnet_packet::icmpv6::Icmpv6Types;
 use pnet_packet::icmpv6::ndp::{
-    Icmpv6Codes, MutableNeighborSolicitPacket, NdpOptionTypes, NeighborAdvertPacket,
+    Icmpv6Codes, MutableNeighborSolicitPacket, NdpOption, NdpOptionTypes, NeighborAdvertPacket,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -31,6 +34,9 @@ use crate::net::frames::{self, Mac};
 
 /// A neighbour solicitation without options.
 const SOLICITATION_BYTES: usize = 24;
+
+/// The same with our hardware address: a host that does not know it yet does not answer otherwise.
+const SOLICITATION_WITH_SOURCE_BYTES: usize = 32;
 
 /// How long a question takes.
 #[derive(Debug, Clone, Copy)]
@@ -68,16 +74,19 @@ pub struct Question {
     pub index: u32,
     /// Its hardware address.
     pub mac: Mac,
+    /// Its link-local address, for questions about IPv6; `::` if it has none.
+    pub source: Ipv6Addr,
     /// The link has a carrier.
     pub carrier: bool,
 }
 
-/// The frame that asks for `address`.
+/// The frame that asks.
 #[must_use]
-pub fn question_frame(mac: Mac, address: IpAddr) -> Vec<u8> {
-    let built = match address {
+pub fn question_frame(question: &Question) -> Vec<u8> {
+    let (mac, source) = (question.mac, question.source);
+    let built = match question.address {
         IpAddr::V4(address) => arp_probe(mac, address),
-        IpAddr::V6(address) => solicitation(mac, address),
+        IpAddr::V6(address) => solicitation(mac, source, address),
     };
     // `None` never happens: the buffers have the size of the packets.
     built.unwrap_or_default()
@@ -88,16 +97,28 @@ fn arp_probe(mac: Mac, address: Ipv4Addr) -> Option<Vec<u8>> {
     frames::arp(ArpOperations::Request, (mac, nobody), ([0; 6], address))
 }
 
-fn solicitation(mac: Mac, address: Ipv6Addr) -> Option<Vec<u8>> {
+fn solicitation(mac: Mac, source: Ipv6Addr, address: Ipv6Addr) -> Option<Vec<u8>> {
     let [.., a, b, c] = address.octets();
     let group = Ipv6Addr::from([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0xff, a, b, c]);
-    let from = (mac, Ipv6Addr::UNSPECIFIED);
     let to = ([0x33, 0x33, 0xff, a, b, c], group);
-    frames::neighbour_discovery(from, to, SOLICITATION_BYTES, |body| {
+    let bytes = if source.is_unspecified() {
+        SOLICITATION_BYTES
+    } else {
+        SOLICITATION_WITH_SOURCE_BYTES
+    };
+    frames::neighbour_discovery((mac, source), to, bytes, |body| {
         let mut solicit = MutableNeighborSolicitPacket::new(body)?;
         solicit.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
         solicit.set_icmpv6_code(Icmpv6Codes::NoCode);
         solicit.set_target_addr(address);
+        if !source.is_unspecified() {
+            solicit.set_options(&[NdpOption {
+                option_type: NdpOptionTypes::SourceLLAddr,
+                // In units of eight bytes.
+                length: 1,
+                data: mac.to_vec(),
+            }]);
+        }
         Some(())
     })
 }
@@ -214,7 +235,7 @@ async fn ask_for(
     let prober = Prober::open(questions)?;
     let frames: Vec<(u32, Vec<u8>)> = questions
         .iter()
-        .map(|it| (it.index, question_frame(it.mac, it.address)))
+        .map(|it| (it.index, question_frame(it)))
         .collect();
     let (mut sent, mut failed) = (0_usize, None);
     let speak = async {
@@ -272,9 +293,21 @@ mod tests {
     const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
     const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0x12, 0x3456));
 
+    const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 7);
+
+    fn question(address: IpAddr, source: Ipv6Addr) -> Question {
+        Question {
+            address,
+            index: 2,
+            mac: MAC,
+            source,
+            carrier: true,
+        }
+    }
+
     #[test]
     fn an_arp_probe_names_no_sender() {
-        let frame = question_frame(MAC, V4);
+        let frame = question_frame(&question(V4, LINK_LOCAL));
         assert_eq!(frame.len(), ETHERNET_BYTES + ARP_BYTES);
         assert_eq!(frame[..6], [0xff; 6]);
         let arp = ArpPacket::new(&frame[ETHERNET_BYTES..]).unwrap();
@@ -285,22 +318,28 @@ mod tests {
         assert_eq!(read_arp(&frame), None);
     }
 
+    /// From `::` it would end the duplicate address detection of a host that has just put the address up.
     #[test]
-    fn a_solicitation_has_no_source_and_asks_the_group_of_the_address() {
-        let frame = question_frame(MAC, V6);
+    fn a_solicitation_comes_from_the_link_local_address_and_asks_the_group_of_the_address() {
+        let frame = question_frame(&question(V6, LINK_LOCAL));
         assert_eq!(
             frame.len(),
-            ETHERNET_BYTES + IPV6_BYTES + SOLICITATION_BYTES
+            ETHERNET_BYTES + IPV6_BYTES + SOLICITATION_WITH_SOURCE_BYTES
         );
         assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
         let (source, rest) = frame[ETHERNET_BYTES + 8..].split_at(16);
-        assert_eq!(source, [0; 16]);
+        assert_eq!(source, LINK_LOCAL.octets());
         let group: Ipv6Addr = "ff02::1:ff12:3456".parse().unwrap();
         assert_eq!(rest[..16], group.octets());
-        assert_eq!(frame[ETHERNET_BYTES + IPV6_BYTES], 135);
+        let message = &frame[ETHERNET_BYTES + IPV6_BYTES..];
+        assert_eq!(message[0], 135);
+        assert_eq!(message[SOLICITATION_BYTES..][..2], [1, 1]);
+        assert_eq!(message[SOLICITATION_BYTES + 2..], MAC);
+        assert_eq!(read_advertisement(message), None);
+        let without = question_frame(&question(V6, Ipv6Addr::UNSPECIFIED));
         assert_eq!(
-            read_advertisement(&frame[ETHERNET_BYTES + IPV6_BYTES..]),
-            None
+            without.len(),
+            ETHERNET_BYTES + IPV6_BYTES + SOLICITATION_BYTES
         );
     }
 

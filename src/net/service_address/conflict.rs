@@ -2,7 +2,7 @@
 //! conflict.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use tracing::{debug, info};
 
@@ -244,6 +244,7 @@ async fn questions_of(
                 address,
                 index: it.index,
                 mac,
+                source: source(&assigned, it.index),
                 carrier: it.carrier,
             });
         } else {
@@ -251,4 +252,15 @@ async fn questions_of(
         }
     }
     Ok((questions, own))
+}
+
+/// The link-local address from which an interface asks; `::` if it has none that works.
+fn source(assigned: &[Assigned], index: u32) -> Ipv6Addr {
+    let found = assigned.iter().find_map(|it| match it.address {
+        IpAddr::V6(address) if it.index == index && !it.unusable => {
+            address.is_unicast_link_local().then_some(address)
+        }
+        IpAddr::V6(_) | IpAddr::V4(_) => None,
+    });
+    found.unwrap_or(Ipv6Addr::UNSPECIFIED)
 }
