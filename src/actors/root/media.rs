@@ -144,14 +144,9 @@ impl Media {
     }
 }
 
-/// Opens a port on a helper thread: a driver may hang.
 async fn open_port(plan: &SerialPlan) -> Result<OpenPort, OpenError> {
-    let (asked, device) = (plan.clone(), plan.device.display().to_string());
-    let work = tokio::task::spawn_blocking(move || serial::open(&asked));
-    match tokio::time::timeout(PORT_PATIENCE, work).await {
-        Ok(Ok(opened)) => Ok(opened?),
-        Ok(Err(_)) | Err(_) => Err(OpenError::Hangs(device)),
-    }
+    let opened = serial::open_in_time(plan, PORT_PATIENCE).await?;
+    opened.ok_or_else(|| OpenError::Hangs(plan.device.display().to_string()))
 }
 
 fn say(failed: &dyn Display) {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -33,10 +34,13 @@ pub(super) enum LockError {
     },
 }
 
-/// Removed when it is dropped.
+/// Removed when it is dropped, unless it was replaced meanwhile: a thread whose driver answers late may give its lock up when
+/// the port has been opened again by this process.
 #[derive(Debug)]
 pub(super) struct PortLock {
     path: PathBuf,
+    /// Device and number of the file.
+    file: Option<(u64, u64)>,
 }
 
 impl PortLock {
@@ -55,6 +59,8 @@ impl PortLock {
         let written = fs::File::create(&draft)
             .and_then(|mut file| writeln!(file, "{own:>10}"))
             .map_err(failed);
+        // The name that is linked to it is the same file.
+        let file = number_of(&draft);
         let mut outcome = written.map(|()| false);
         for _ in 0..TRIES {
             if !matches!(outcome, Ok(false)) {
@@ -74,7 +80,7 @@ impl PortLock {
         }
         let _ = fs::remove_file(&draft);
         match outcome {
-            Ok(true) => Ok(Self { path }),
+            Ok(true) => Ok(Self { path, file }),
             Ok(false) => Err(failed(io::Error::from(io::ErrorKind::AlreadyExists))),
             Err(error) => Err(error),
         }
@@ -83,10 +89,17 @@ impl PortLock {
 
 impl Drop for PortLock {
     fn drop(&mut self) {
-        if user_in(&self.path) == i32::try_from(std::process::id()).ok() {
+        let ours = self.file.is_some() && number_of(&self.path) == self.file;
+        if ours && user_in(&self.path) == i32::try_from(std::process::id()).ok() {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Device and number of a file.
+fn number_of(path: &Path) -> Option<(u64, u64)> {
+    let data = fs::symlink_metadata(path).ok()?;
+    Some((data.dev(), data.ino()))
 }
 
 /// The process that a lock file names.
@@ -131,6 +144,12 @@ mod tests {
             fs::write(&path, stale).expect("written");
             drop(take().expect(stale));
         }
+        // A late one of this process does not remove the newer one.
+        let (late, newer) = (take().expect("free"), take().expect("our own"));
+        drop(late);
+        assert!(path.exists(), "the port is in use");
+        drop(newer);
+        assert!(!path.exists());
         // Another program's file is not removed.
         let lock = take().expect("free");
         fs::write(&path, "         1\n").expect("written");

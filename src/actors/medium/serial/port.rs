@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::termios::{
     ControlModes, InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr,
@@ -12,7 +13,8 @@ use rustix::termios::{
 };
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, ReadBuf};
-use tracing::warn;
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
 
 use super::SerialPlan;
 use super::lock::{LockError, PortLock};
@@ -48,6 +50,40 @@ pub struct OpenPort {
     lock: Option<PortLock>,
 }
 
+/// Opens the port of a plan on a thread of its own, for which nothing waits: a driver may never return, and the end of the
+/// process would wait for a helper thread of the runtime. A port that is opened too late is closed again. `None`: the driver
+/// has not answered in `patience`, or there is no thread.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_in_time(
+    plan: &SerialPlan,
+    patience: Duration,
+) -> Result<Option<OpenPort>, PortError> {
+    let plan = plan.clone();
+    answer_in_time(patience, move || open(&plan))
+        .await
+        .transpose()
+}
+
+/// The answer of `ask`, which may never come.
+async fn answer_in_time<T: Send + 'static>(
+    patience: Duration,
+    ask: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("port".to_owned());
+    let asking = thread.spawn(move || {
+        // Nobody waits any more: what was opened is closed here.
+        let _ = tell.send(ask());
+    });
+    if let Err(error) = asking {
+        warn!(%error, "no thread for opening a serial port");
+        return None;
+    }
+    tokio::time::timeout(patience, told).await.ok()?.ok()
+}
+
 /// Locks, opens and configures the port of a plan. Blocks while the driver does.
 ///
 /// # Errors
@@ -77,6 +113,10 @@ pub fn open(plan: &SerialPlan) -> Result<OpenPort, PortError> {
     };
     let file = sys::serial::open(&plan.device, plan.line.speed.baud()).map_err(at("open it"))?;
     configure(&file).map_err(at("set it up"))?;
+    if let Err(error) = sys::serial::close_at_once(file.as_fd()) {
+        let device = device();
+        debug!(%device, %error, "the end of this process may wait for the port");
+    }
     Ok(OpenPort { file, lock })
 }
 
@@ -164,5 +204,28 @@ impl AsyncRead for PortReader {
                 Err(_would_block) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runtime waits at its end for its own helper threads.
+    #[test]
+    fn a_driver_that_never_returns_holds_up_nothing() {
+        let (_never, forever) = std::sync::mpsc::channel::<()>();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let hangs = answer_in_time(Duration::from_millis(10), move || forever.recv());
+            let answer = runtime.block_on(hangs);
+            drop(runtime);
+            ended.send(answer.is_none()).unwrap();
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(true));
     }
 }
