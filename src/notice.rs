@@ -165,7 +165,7 @@ notices! {
     /// Own messages are lost on a medium that should bring them back.
     OwnNotHeard { medium: String } Warn "our own messages on {medium} do not come back: it is down, or a firewall of this host drops what arrives there (nft list ruleset)";
     /// Own messages come back on a medium that should not bring them.
-    SendsToItself { medium: String } Warn "our own messages come back on {medium}: does a ucast line have an address of this host? It wants the other node's";
+    SendsToItself { medium: String } Warn "our own messages come back on {medium}: does a ucast line have an address of this host? It wants the other node's. Is a serial cable looped?";
     /// A required field is absent.
     MissingField { medium: String, node: String, what: String } Error "process_clustermsg: missing {what}: iface {medium}, from {node}";
     /// A status without its word.

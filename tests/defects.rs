@@ -108,7 +108,7 @@ fn defect_04_three_or_more_nodes() {
     put("haresources", "node1 10.0.0.100\n");
     put(
         "ha.cf",
-        "logfile /dev/null\ndeadtime 10\nucast lo 127.0.0.1\nnode node1 node2\nnode node3\n",
+        "logfile /dev/null\ndeadtime 10\nserial /dev/null\nnode node1 node2\nnode node3\n",
     );
     for (purpose, exit_code) in [
         (Purpose::Start, 6),

@@ -15,10 +15,11 @@ use tracing::{debug, warn};
 
 use crate::actors::address_guard::AskAbsent;
 use crate::actors::groups::{AskGroup, AskGroups};
+use crate::actors::medium::AskMedium;
 use crate::actors::messages::{AskMaintenance, AskNode};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
-use crate::clients::control::{MAX_REQUEST_BYTES, Reply, Request, View};
+use crate::clients::control::{MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View};
 use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
@@ -31,6 +32,9 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long membership may take for its part of a view.
 const NODE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a medium may take for its part: the driver of a serial port may let its thread wait.
+const MEDIUM_LIMIT: Duration = Duration::from_secs(1);
 
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
@@ -48,6 +52,19 @@ pub struct ControlTargets {
     pub decisions: Recipient<AskMaintenance>,
     /// The address guard, if there is one.
     pub absent: Option<Recipient<AskAbsent>>,
+    /// The media between nodes.
+    pub media: Vec<MediumTarget>,
+}
+
+/// A medium to be asked, and what is shown of it when it does not answer.
+#[derive(Clone)]
+pub struct MediumTarget {
+    /// Name that its links carry.
+    pub name: String,
+    /// Its directives in ha.cf.
+    pub kinds: Vec<String>,
+    /// The medium.
+    pub ask: Recipient<AskMedium>,
 }
 
 /// Listens on the control socket.
@@ -248,10 +265,30 @@ async fn view(targets: &ControlTargets) -> Reply {
             group.absent = addresses.map(ToString::to_string).collect();
         }
     }
+    let node = node.ok().and_then(Result::ok);
     Reply::View(View {
-        node: node.ok().and_then(Result::ok),
+        media: media(&targets.media, node.as_ref()).await,
+        node,
         groups,
     })
+}
+
+/// All media, asked at once.
+async fn media(targets: &[MediumTarget], node: Option<&NodeReport>) -> Vec<MediumView> {
+    let asked = targets.iter().map(|medium| async {
+        let answer = timeout(MEDIUM_LIMIT, medium.ask.send(AskMedium)).await;
+        let mut view = answer.ok().and_then(Result::ok).unwrap_or_else(|| {
+            let why = "its thread does not answer: the driver may let it wait";
+            MediumView::new(
+                medium.name.clone(),
+                medium.kinds.clone(),
+                Some(why.to_owned()),
+            )
+        });
+        view.receives = node.and_then(|node| node.receives.get(&medium.name).copied());
+        view
+    });
+    futures_util::future::join_all(asked).await
 }
 
 async fn why(targets: &ControlTargets) -> Reply {

@@ -46,26 +46,30 @@ pub enum Command {
     /// Show what this node holds and receives, for people
     ///
     /// Prints this node and the resources that it holds, what it waits for, every other node
-    /// with the state of its links, and every resource group. A line that begins with WARNING
-    /// says what is wrong: somebody must act. Works before the node is active, too. Only root
-    /// may ask. The daemon has 5 seconds to answer.
+    /// with the state of its links, every medium, and every resource group. A line that begins
+    /// with WARNING says what is wrong, NOT OPEN why a medium is not open (it is tried again):
+    /// somebody must act. Works before the node is active, too. Only root may ask. The daemon
+    /// has 5 seconds to answer.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_VIEW, "\
 # systole status
 alpha is active, holds all (pid 4711, generation 12)
 nodes
   alpha                    active   eth0 up
   beta                     dead     eth0 dead
+media
+  eth0 (bcast)                     receives only this node itself: does not count as working
 groups
   IPaddr::192.0.2.10               of alpha: runs here"))]
     Status,
 
     /// Show the same as one JSON object, for programs
     ///
-    /// Prints one line: an object with two keys. "node" has the name, status and generation
+    /// Prints one line: an object with three keys. "node" has the name, status and generation
     /// (a number) of this node, whether it is frozen or stopping, and all nodes with their
     /// links; it is null while the daemon has no answer from its membership. "groups" has one
-    /// object for each resource group, in the order of haresources. A later version may add
-    /// keys. Only root may ask. The daemon has 5 seconds to answer.
+    /// object for each resource group, in the order of haresources. "media" has one for each
+    /// medium of ha.cf: whether it is open, the reason why not, and whose messages arrive on
+    /// it. A later version may add keys. Only root may ask. The daemon has 5 seconds to answer.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_VIEW, "\
 Whether this node manages resources as usual:
 # systole view | jq .node.frozen

@@ -1,6 +1,8 @@
 //! What `systole` shows of a node: its view, for people or as one JSON object, and its decisions.
 
-use crate::clients::control::{DecisionReport, GroupAnswer, GroupView, NodeReport, View};
+use crate::clients::control::{
+    DecisionReport, GroupAnswer, GroupView, MediumView, NodeReport, Receives, View,
+};
 use crate::os::sys;
 use crate::protocol::message::Message;
 
@@ -10,13 +12,20 @@ pub fn as_json(view: &View) -> String {
     serde_json::to_string(view).map_or_else(|error| error.to_string(), |text| text + "\n")
 }
 
-/// Lines for people: the node, the others, the groups.
+/// Lines for people: the node, the others, the media, the groups.
 #[must_use]
 pub fn for_people(view: &View) -> String {
     let mut text = String::new();
     match &view.node {
         Some(node) => describe_node(node, &mut text),
         None => text.push_str("membership does not answer\n"),
+    }
+    if !view.media.is_empty() {
+        text.push_str("media\n");
+    }
+    for medium in &view.media {
+        let name = format!("{} ({})", medium.name, medium.kinds.join(", "));
+        text.push_str(&format!("  {name:<32} {}\n", state_of_medium(medium)));
     }
     if !view.groups.is_empty() {
         text.push_str("groups\n");
@@ -79,6 +88,20 @@ fn describe_node(node: &NodeReport, text: &mut String) {
             links.join(", ")
         ));
     }
+}
+
+fn state_of_medium(medium: &MediumView) -> String {
+    if !medium.open {
+        let reason = medium.reason.as_deref().unwrap_or("not opened yet");
+        return format!("NOT OPEN: {reason} (trying again)");
+    }
+    match medium.receives {
+        None => "open",
+        Some(Receives::Others) => "receives another node",
+        Some(Receives::Itself) => "receives only this node itself: does not count as working",
+        Some(Receives::Nothing) => "receives nothing",
+    }
+    .to_owned()
 }
 
 fn state_of(group: &GroupView) -> String {
@@ -149,16 +172,8 @@ mod tests {
     #[test]
     fn a_node_that_waits_says_for_what_and_what_is_wrong() {
         let node = NodeReport {
-            held_by_legacy: Vec::new(),
-            name: "alpha".to_owned(),
-            pid: 7,
             status: "up".to_owned(),
             rscstatus: Some("transition".to_owned()),
-            generation: 3,
-            stopping: false,
-            frozen: false,
-            waiting: Vec::new(),
-            remarks: Vec::new(),
             waits_for: Some("waits for the node list of beta".to_owned()),
             troubles: vec!["node beta does not hear this node".to_owned()],
             nodes: vec![PeerReport {
@@ -167,6 +182,7 @@ mod tests {
                 status: "up".to_owned(),
                 links: Vec::new(),
             }],
+            ..NodeReport::example()
         };
         assert_eq!(
             present_state(&node),
@@ -175,6 +191,7 @@ mod tests {
         let view = View {
             node: Some(node),
             groups: Vec::new(),
+            media: Vec::new(),
         };
         assert_eq!(
             for_people(&view),
@@ -183,6 +200,51 @@ mod tests {
              WARNING: node beta does not hear this node\nnodes\n  \
              alpha                    up       \n"
         );
+    }
+
+    #[test]
+    fn a_medium_that_does_not_work_says_why() {
+        let medium = |name: &str, closed: Option<&str>, receives| MediumView {
+            receives,
+            ..MediumView::new(
+                name.to_owned(),
+                vec!["bcast".to_owned(), "ucast".to_owned()],
+                closed.map(str::to_owned),
+            )
+        };
+        let view = View {
+            node: None,
+            groups: Vec::new(),
+            media: vec![
+                medium("eth0", None, Some(Receives::Others)),
+                medium("eth1", None, Some(Receives::Itself)),
+                medium("eth2", None, Some(Receives::Nothing)),
+                medium("eth3", None, None),
+                medium(
+                    "eth7",
+                    Some("interface eth7 does not exist"),
+                    Some(Receives::Nothing),
+                ),
+                medium("eth8", Some(""), None),
+            ],
+        };
+        let text = for_people(&view);
+        let states: Vec<&str> = text
+            .lines()
+            .filter_map(|line| Some(line.split_once("(bcast, ucast)")?.1.trim()))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                "receives another node",
+                "receives only this node itself: does not count as working",
+                "receives nothing",
+                "open",
+                "NOT OPEN: interface eth7 does not exist (trying again)",
+                "NOT OPEN: not opened yet (trying again)",
+            ]
+        );
+        assert!(text.contains("media\n  eth0 (bcast, ucast)"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! a group gets the outcome of what the daemon does anyway, so that the daemon's groups stay the
 //! only ones who run resource scripts.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Monotonic;
 use crate::node::Node;
 use crate::protocol::decisions::Decision;
+use crate::protocol::link;
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
@@ -154,6 +156,62 @@ pub struct View {
     pub node: Option<NodeReport>,
     /// In the order of haresources.
     pub groups: Vec<GroupView>,
+    /// The media between nodes that ha.cf names: networks, then serial lines.
+    #[serde(default)]
+    pub media: Vec<MediumView>,
+}
+
+/// One medium between nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediumView {
+    /// Name that its links carry: the interface or the device path. Two media of one interface share it.
+    pub name: String,
+    /// Its directives in ha.cf.
+    pub kinds: Vec<String>,
+    /// Whether it is open.
+    pub open: bool,
+    /// Why it is not open, as far as that is known. It is tried again.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whose messages arrive on it; absent while membership does not answer.
+    #[serde(default)]
+    pub receives: Option<Receives>,
+}
+
+/// Whose messages arrive on a medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receives {
+    /// Those of another node: it works.
+    Others,
+    /// Only our own. That shows nothing about the way to another node, so it does not count as working.
+    Itself,
+    /// None.
+    Nothing,
+}
+
+impl From<link::Receives> for Receives {
+    fn from(receives: link::Receives) -> Self {
+        match receives {
+            link::Receives::Others => Self::Others,
+            link::Receives::Itself => Self::Itself,
+            link::Receives::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl MediumView {
+    /// `closed`: why it is not open; may be empty.
+    #[must_use]
+    pub fn new(name: String, kinds: Vec<String>, closed: Option<String>) -> Self {
+        Self {
+            name,
+            kinds,
+            open: closed.is_none(),
+            reason: closed.filter(|reason| !reason.is_empty()),
+            receives: None,
+        }
+    }
 }
 
 /// What membership knows.
@@ -191,6 +249,9 @@ pub struct NodeReport {
     pub held_by_legacy: Vec<(String, String)>,
     /// All nodes in table order.
     pub nodes: Vec<PeerReport>,
+    /// Whose messages arrive on each medium; shown with the media.
+    #[serde(skip)]
+    pub receives: BTreeMap<String, Receives>,
 }
 
 /// One node as seen from here.
@@ -230,6 +291,29 @@ pub struct GroupView {
     pub absent: Vec<String>,
 }
 
+#[cfg(test)]
+impl NodeReport {
+    /// A node that is alone and active, for tests.
+    pub(crate) fn example() -> Self {
+        Self {
+            name: "alpha".to_owned(),
+            pid: 7,
+            status: "active".to_owned(),
+            rscstatus: Some("local".to_owned()),
+            generation: 3,
+            stopping: false,
+            frozen: false,
+            waiting: Vec::new(),
+            waits_for: None,
+            troubles: Vec::new(),
+            remarks: Vec::new(),
+            held_by_legacy: Vec::new(),
+            nodes: Vec::new(),
+            receives: BTreeMap::new(),
+        }
+    }
+}
+
 impl NodeReport {
     /// What `node` knows now.
     #[must_use]
@@ -265,6 +349,10 @@ impl NodeReport {
                 .map(|(key, node)| (key.to_string(), node.to_string()))
                 .collect(),
             nodes: peers.collect(),
+            receives: membership
+                .receives(now)
+                .map(|(medium, receives)| (medium.to_string(), receives.into()))
+                .collect(),
         }
     }
 }
@@ -373,9 +461,13 @@ mod tests {
         let view = Reply::View(View {
             node: None,
             groups: Vec::new(),
+            media: vec![MediumView::new("eth0".to_owned(), Vec::new(), None)],
         });
         let text = serde_json::to_string(&view).expect("json");
         assert_eq!(serde_json::from_str::<Reply>(&text).expect("json"), view);
+        // A daemon of before does not tell of its media.
+        let before = r#"{"reply":"view","node":null,"groups":[]}"#;
+        assert!(serde_json::from_str::<Reply>(before).is_ok());
         for bad in [
             "",
             "{}",

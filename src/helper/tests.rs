@@ -285,6 +285,7 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             node: Membership.start().recipient(),
             decisions: Membership.start().recipient(),
             absent: None,
+            media: Vec::new(),
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

@@ -16,13 +16,15 @@ const MAX_HOST_NAME_BYTES: usize = 64;
 /// Directives of ping nodes.
 const PINGS: [&str; 3] = ["ping", "ping6", "ping_group"];
 
+/// Media on interfaces.
+const ON_INTERFACES: [&str; 5] = ["bcast", "mcast", "mcast6", "ucast", "ucast6"];
+
 /// Media whose port comes from `udpport`.
 const WITH_UDPPORT: [&str; 3] = ["bcast", "ucast", "ucast6"];
 
 /// Ping nodes are no medium: they only send back what this node says. A node without another needs none.
 pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
-    let alone = subject.config.nodes.len() == 1 && subject.config.autojoin == Autojoin::None;
-    if !subject.config.media.is_empty() || alone {
+    if !subject.config.media.is_empty() || is_alone(subject) {
         return Vec::new();
     }
     let place = subject.lines(&PINGS).next();
@@ -30,6 +32,31 @@ pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
     let text = "no line names a medium between the nodes: this node would hold the other for dead \
                 and take everything. Add a bcast, ucast, mcast or serial line";
     vec![Finding::new(place, text)]
+}
+
+/// Every medium is on the loop-back interface: the other node is never received there, as without a medium.
+pub(super) fn only_itself(subject: &Subject<'_>) -> Vec<Finding> {
+    let network = subject.host.network(&[]).unwrap_or_default();
+    let loops = |medium: &MediumConfig| {
+        let name = medium.link_name();
+        let mut known = network.interfaces.iter();
+        known.any(|interface| interface.loopback && interface.name == name)
+    };
+    let media = &subject.config.media;
+    if media.is_empty() || is_alone(subject) || !media.iter().all(loops) {
+        return Vec::new();
+    }
+    let place = subject.lines(&ON_INTERFACES).next();
+    let place = place.map_or_else(|| subject.place_of("bcast"), |line| line.place.clone());
+    let text = "every medium is on the loop-back interface, where this node receives only itself: it \
+                would hold the other for dead and take everything. Name an interface that leads to \
+                the other node";
+    vec![Finding::new(place, text)]
+}
+
+/// A node without another.
+fn is_alone(subject: &Subject<'_>) -> bool {
+    subject.config.nodes.len() == 1 && subject.config.autojoin == Autojoin::None
 }
 
 /// There are only serial lines, and one is too slow: nodes would be held for dead that live.
@@ -229,7 +256,7 @@ pub(super) fn interface_down(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for line in subject.lines(&["bcast", "mcast", "mcast6", "ucast", "ucast6"]) {
+    for line in subject.lines(&ON_INTERFACES) {
         let words = line.value.split([' ', '\t', ',']);
         let words = words.filter(|word| !word.is_empty());
         // Every word of a bcast line is an interface; of the other lines only the first.

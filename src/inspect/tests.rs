@@ -555,6 +555,27 @@ fn a_node_with_ping_nodes_alone_is_refused() {
     assert!(found.iter().any(|l| l.starts_with(wanted)), "{found:#?}");
 }
 
+/// Where a node receives only itself it would take everything.
+#[test]
+fn media_on_the_loop_back_interface_alone_are_refused() {
+    let wanted = "ERROR: /etc/ha.d/ha.cf:7: every medium is on the loop-back interface";
+    let refused = |ha_cf: &str| {
+        let found = check(ha_cf, "alpha 10.0.0.100\n", "");
+        found.iter().any(|line| line.starts_with(wanted))
+    };
+    let all = GOOD.replace("bcast eth0", "bcast lo\nmcast lo 239.0.0.1 694 1 1");
+    assert!(
+        refused(&all),
+        "{:#?}",
+        check(&all, "alpha 10.0.0.100\n", "")
+    );
+    assert!(!refused(&format!("{GOOD}bcast lo\n")), "eth0 is beside it");
+    assert!(
+        !refused(&all.replace("node alpha beta", "node alpha")),
+        "alone"
+    );
+}
+
 #[test]
 fn an_acceptance_that_is_not_needed_costs_one_info_line() {
     let settings = "accept_without = [\"stonith\", \"serial\"]\n";

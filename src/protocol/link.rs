@@ -3,6 +3,17 @@
 use super::name::MediumName;
 use crate::clock::Monotonic;
 
+/// Whose messages arrive on a medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receives {
+    /// Those of another node: it works.
+    Others,
+    /// Only our own, which shows nothing about the way to another node.
+    Itself,
+    /// None.
+    Nothing,
+}
+
 /// Whether a node is received over a medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {

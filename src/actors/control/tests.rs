@@ -5,9 +5,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::actors::groups::tests::Cluster;
+use crate::actors::medium::AskMedium;
 use crate::actors::resource_group::tests::Scripts;
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::clients::control::{ControlError, GroupAnswer, NodeReport, ask};
+use crate::clients::control::{ControlError, GroupAnswer, MediumView, NodeReport, Receives, ask};
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::GroupOrder::{Start, Stop};
 
@@ -22,20 +23,18 @@ impl Handler<AskNode> for Membership {
     type Result = MessageResult<AskNode>;
 
     fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
+        let media = [
+            ("eth0", Receives::Others),
+            ("eth1", Receives::Itself),
+            ("eth7", Receives::Nothing),
+            ("/dev/ttyS0", Receives::Nothing),
+        ];
         MessageResult(NodeReport {
-            held_by_legacy: Vec::new(),
-            name: "alpha".to_owned(),
-            pid: 7,
-            status: "active".to_owned(),
-            rscstatus: Some("local".to_owned()),
-            generation: 3,
-            stopping: false,
-            frozen: false,
-            waiting: Vec::new(),
-            waits_for: None,
-            troubles: Vec::new(),
-            remarks: Vec::new(),
-            nodes: Vec::new(),
+            receives: media
+                .into_iter()
+                .map(|(name, receives)| (name.to_owned(), receives))
+                .collect(),
+            ..NodeReport::example()
         })
     }
 }
@@ -50,6 +49,49 @@ impl Handler<AskMaintenance> for Membership {
             cause: "nobody answers".to_owned(),
         }]))
     }
+}
+
+/// A medium that answers, or one whose driver lets its thread wait.
+struct Medium(Option<MediumView>);
+
+impl Actor for Medium {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskMedium> for Medium {
+    type Result = ResponseFuture<MediumView>;
+
+    fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
+        match self.0.clone() {
+            Some(view) => Box::pin(async { view }),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+fn media() -> Vec<MediumTarget> {
+    let medium = |name: &str, closed: Option<&str>| {
+        let view = MediumView::new(
+            name.to_owned(),
+            vec!["bcast".to_owned()],
+            closed.map(str::to_owned),
+        );
+        MediumTarget {
+            name: name.to_owned(),
+            kinds: view.kinds.clone(),
+            ask: Medium(Some(view)).start().recipient(),
+        }
+    };
+    vec![
+        medium("eth0", None),
+        medium("eth1", None),
+        medium("eth7", Some("interface eth7 does not exist")),
+        MediumTarget {
+            name: "/dev/ttyS0".to_owned(),
+            kinds: vec!["serial".to_owned()],
+            ask: Medium(None).start().recipient(),
+        },
+    ]
 }
 
 struct Fixture {
@@ -70,6 +112,7 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
         node: membership.clone().recipient(),
         decisions: membership.recipient(),
         absent: None,
+        media: media(),
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {
@@ -112,6 +155,22 @@ async fn answers_come_from_membership_and_groups() {
     };
     assert_eq!(view.node.expect("membership answers").name, "alpha");
     assert_eq!(view.groups.len(), 2);
+    let media: Vec<_> = view
+        .media
+        .iter()
+        .map(|it| (it.name.as_str(), it.open, it.receives))
+        .collect();
+    let nothing = Some(Receives::Nothing);
+    let wanted = [
+        ("eth0", true, Some(Receives::Others)),
+        ("eth1", true, Some(Receives::Itself)),
+        ("eth7", false, nothing),
+        ("/dev/ttyS0", false, nothing),
+    ];
+    assert_eq!(media, wanted);
+    let reason = |at: usize| view.media[at].reason.as_deref().unwrap_or_default();
+    assert_eq!(reason(2), "interface eth7 does not exist");
+    assert!(reason(3).contains("does not answer"), "{}", reason(3));
     let mode = fs::metadata(&fixture.path).expect("socket").mode();
     assert_eq!(mode & 0o777, 0o600);
 

@@ -7,6 +7,7 @@
 
 mod bcast;
 mod counters;
+mod inlet;
 mod interface;
 mod ipv6;
 mod mcast;
@@ -24,7 +25,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::SendError;
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
     SpawnHandle, Supervised, WrapFuture,
@@ -32,8 +32,9 @@ use actix::{
 use actix_rt::ArbiterHandle;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::messages::{Messages, Received, Transmit, UpdateKeys};
+use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::clients::control::MediumView;
 use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
@@ -48,7 +49,8 @@ pub(crate) use receive::is_passing;
 pub use sockets::{MediumError, OpenMedium, Sender, open};
 pub use udp::Step;
 
-use counters::{Ledger, SendErrors};
+use counters::SendErrors;
+use inlet::Inlet;
 pub use interface::InterfaceState;
 use opener::{Asked, Look, Open};
 use plan::started_line;
@@ -73,6 +75,11 @@ const MAX_RETRY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Counters")]
 pub struct GetCounters;
+
+/// Asks a medium whether it is open.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "MediumView")]
+pub struct AskMedium;
 
 /// Everything a network medium needs to know.
 #[derive(Debug)]
@@ -115,13 +122,10 @@ pub fn start(arbiter: &ArbiterHandle, setup: MediumSetup) -> Addr<MediumActor> {
 pub struct MediumActor {
     plan: Arc<MediumPlan>,
     keys: Arc<KeyRing>,
-    to: Recipient<Received>,
-    /// Of the batch in hand.
-    heard: Messages,
+    inlet: Inlet,
     /// Compressed messages.
     unpacking: Unpacking,
     clock: Clock,
-    ledger: Ledger,
     /// Sockets opened by somebody else, until `started` takes them.
     opened: Option<OpenMedium>,
     deaf: bool,
@@ -146,7 +150,7 @@ enum State {
         interface: Option<InterfaceState>,
         retry_at: Monotonic,
         pause: Duration,
-        /// Logged last, so that a lasting error is logged once.
+        /// Why, as it was logged last, so that a lasting error is logged once.
         said: String,
     },
 }
@@ -166,14 +170,13 @@ impl MediumActor {
     fn new(setup: MediumSetup) -> Self {
         let clock = Clock::start();
         let name = setup.plan.name.clone();
+        let span = info_span!("medium", %name);
         Self {
-            span: info_span!("medium", %name),
+            inlet: Inlet::new(name, setup.to, setup.log_bad_packets, span.clone()),
+            span,
             plan: Arc::new(setup.plan),
             keys: setup.keys,
-            to: setup.to,
-            heard: Messages::new(),
             unpacking: Unpacking::default(),
-            ledger: Ledger::new(name, setup.log_bad_packets),
             opened: setup.opened,
             deaf: setup.deaf,
             state: State::closed(clock.now().instant),
@@ -187,7 +190,7 @@ impl MediumActor {
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
         let now = self.clock.now().instant;
-        self.ledger.report(now);
+        self.inlet.ledger.report(now);
         if self.asked.is_to_be_said(now) {
             notice::log(&Notice::OtherWarn {
                 text: format!(
@@ -262,7 +265,7 @@ impl MediumActor {
         let taken =
             opened.and_then(|opened| self.take(opened, ctx).map_err(|error| error.to_string()));
         let Err(error) = taken else {
-            self.ledger.counters.reopened += 1;
+            self.inlet.ledger.counters.reopened += 1;
             return;
         };
         let (pause, said) = match &mut self.state {
@@ -315,9 +318,8 @@ impl MediumActor {
     /// A socket failed.
     fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
-        notice::log(&Notice::OtherError {
-            text: format!("{}: socket failed: {error}", self.plan.name),
-        });
+        let said = format!("{}: socket failed: {error}", self.plan.name);
+        notice::log(&Notice::OtherError { text: said.clone() });
         let interface = match &self.state {
             State::Open { interface, .. } => Some(*interface),
             State::Closed { interface, .. } => *interface,
@@ -328,68 +330,43 @@ impl MediumActor {
                 interface,
                 retry_at: self.clock.now().instant + FIRST_RETRY,
                 pause: FIRST_RETRY,
-                said: String::new(),
+                said,
             },
             ctx,
         );
     }
 
-    /// Verifies and decodes; passes on at the end of the batch. What is compressed waits for its
-    /// turn: [`unpack`].
+    /// Verifies and decodes. What is compressed waits for its turn: [`unpack`].
     fn hear(&mut self, heard: &Heard<'_>) {
+        let now = || self.clock.now().instant;
         let (datagram, from) = match *heard {
             Heard::Datagram(datagram, from) => (datagram, from),
             Heard::Dropped(more) => {
                 let _entered = self.span.enter();
-                let now = self.clock.now().instant;
-                return self.ledger.kernel_drops(more, now);
+                return self.inlet.ledger.kernel_drops(more, now());
             }
-            Heard::End => return self.pass_on(),
+            Heard::End => return self.inlet.hand_over(now),
         };
         match verify_datagram(datagram, &self.keys) {
             Ok(message) if compress::is_wrapped(&message) => {
                 if !self.unpacking.add(Packed { message, from }) {
                     let _entered = self.span.enter();
-                    let now = self.clock.now().instant;
-                    self.ledger.too_many_packed(now);
+                    self.inlet.ledger.too_many_packed(now());
                 }
             }
-            Ok(message) => self.heard.push(message),
-            Err(error) => {
-                let _entered = self.span.enter();
-                let now = self.clock.now().instant;
-                self.ledger.bad_packet(&error, from, now);
-            }
-        }
-    }
-
-    fn pass_on(&mut self) {
-        if self.heard.is_empty() {
-            return;
-        }
-        let messages = std::mem::take(&mut self.heard);
-        let count = messages.len() as u64;
-        let medium = self.plan.name.clone();
-        match self.to.try_send(Received { medium, messages }) {
-            Ok(()) => self.ledger.counters.received += count,
-            // Closed: membership is gone, and this medium soon.
-            Err(SendError::Closed(_)) => {}
-            Err(SendError::Full(_)) => {
-                let _entered = self.span.enter();
-                let now = self.clock.now().instant;
-                self.ledger.mailbox_full(count, now);
-            }
+            Ok(message) => self.inlet.push(message),
+            Err(error) => self.inlet.refuse(&error, from, now()),
         }
     }
 
     /// Sends on every line. Says with what error a socket failed for good.
     fn send(&mut self, datagram: &[u8]) -> Option<io::Error> {
         let State::Open { send, .. } = &mut self.state else {
-            self.ledger.counters.closed += 1;
+            self.inlet.ledger.counters.closed += 1;
             return None;
         };
         let interface = &self.plan.interface;
-        let counters = &mut self.ledger.counters;
+        let counters = &mut self.inlet.ledger.counters;
         let mut fatal = None;
         for (sender, errors) in send {
             let outcome = sender.socket.send_to(datagram, sender.to);
@@ -432,7 +409,7 @@ impl Actor for MediumActor {
         let now = self.clock.now().instant;
         self.state = State::closed(now);
         // A panic may have left some.
-        self.heard.clear();
+        self.inlet.clear();
         self.unpacking = Unpacking::default();
         self.asked = Asked::default();
         if let Some(opened) = self.opened.take()
@@ -469,7 +446,23 @@ impl Handler<GetCounters> for MediumActor {
     type Result = MessageResult<GetCounters>;
 
     fn handle(&mut self, _: GetCounters, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.ledger.counters)
+        MessageResult(self.inlet.ledger.counters)
+    }
+}
+
+impl Handler<AskMedium> for MediumActor {
+    type Result = MessageResult<AskMedium>;
+
+    fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
+        let closed = match &self.state {
+            State::Open { .. } => None,
+            State::Closed { said, .. } => Some(said.clone()),
+        };
+        MessageResult(MediumView::new(
+            self.plan.name.to_string(),
+            self.plan.kinds(),
+            closed,
+        ))
     }
 }
 

@@ -52,6 +52,20 @@ pub enum Receive {
     },
 }
 
+impl MediumPlan {
+    /// Its directives in ha.cf, each once.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        let mut kinds: Vec<String> = Vec::new();
+        for line in &self.send {
+            if !kinds.iter().any(|kind| kind == line.kind()) {
+                kinds.push(line.kind().to_owned());
+            }
+        }
+        kinds
+    }
+}
+
 impl Receive {
     /// Whether the socket is in a group.
     pub(super) const fn is_group(&self) -> bool {

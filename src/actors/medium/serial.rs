@@ -10,18 +10,17 @@
 //! | closed | a second has passed | it is opened again |
 
 mod lock;
+mod plan;
 mod port;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use actix::prelude::SendError;
 use actix::{
     Actor, ActorFuture, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message,
     MessageResult, Recipient, ResponseFuture, SpawnHandle, Supervised,
@@ -33,21 +32,21 @@ use tokio::sync::oneshot;
 use tokio_util::codec::{Encoder as _, FramedRead};
 use tracing::{Span, info_span};
 
-use super::GetCounters;
-use super::counters::Ledger;
+use super::inlet::Inlet;
+use super::{AskMedium, GetCounters};
 use crate::actors::codecs::{SerialCodec, WriteError};
-use crate::actors::messages::{Messages, Received, Transmit, UpdateKeys};
+use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::clients::control::MediumView;
 use crate::clock::{Clock, Monotonic};
-use crate::config::types::{Config, MediumConfig};
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::codec::DecodeError;
 use crate::protocol::message;
-use crate::protocol::name::MediumName;
-use crate::protocol::serial::{LineSettings, Outbox, Queued, Refused, Speed, Step};
+use crate::protocol::serial::{Outbox, Queued, Refused, Step};
 
-pub use port::{OpenPort, PortError, open};
+pub use plan::{SerialPlan, plans};
+pub use port::{OpenPort, PortError, open, open_in_time};
 
 use port::{Port, PortReader};
 
@@ -71,43 +70,6 @@ pub const DRAIN: Duration = Duration::from_millis(1500);
 
 /// Shortest pause of a timer.
 const TICK: Duration = Duration::from_millis(1);
-
-/// What a serial line of ha.cf asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SerialPlan {
-    /// Name that its links carry.
-    pub name: MediumName,
-    /// Path of the port.
-    pub device: PathBuf,
-    /// Its speed, and the times of the node.
-    pub line: LineSettings,
-    /// Directory of the lock files.
-    pub lock_dir: PathBuf,
-}
-
-/// The serial lines of a configuration, each port once.
-#[must_use]
-pub fn plans(config: &Config, lock_dir: &Path) -> Vec<SerialPlan> {
-    let mut plans: Vec<SerialPlan> = Vec::new();
-    for medium in &config.media {
-        let MediumConfig::Serial { device, baud } = medium else {
-            continue;
-        };
-        if plans.iter().any(|plan| plan.device == *device) {
-            continue;
-        }
-        plans.push(SerialPlan {
-            name: MediumName::new(&medium.link_name()),
-            device: device.clone(),
-            line: LineSettings {
-                speed: Speed::new(*baud),
-                deadtime: config.timing.deadtime,
-            },
-            lock_dir: lock_dir.to_owned(),
-        });
-    }
-    plans
-}
 
 /// Asks to be told when everything has left that was given for sending, or cannot leave.
 #[derive(Debug, Clone, Copy, Message)]
@@ -145,11 +107,8 @@ pub fn start(arbiter: &ArbiterHandle, setup: SerialSetup) -> Addr<SerialActor> {
 pub struct SerialActor {
     plan: SerialPlan,
     keys: Arc<KeyRing>,
-    to: Recipient<Received>,
-    /// Of the batch in hand.
-    heard: Messages,
+    inlet: Inlet,
     clock: Clock,
-    ledger: Ledger,
     outbox: Outbox,
     /// Opened by somebody else, until `started` takes it.
     opened: Option<OpenPort>,
@@ -172,7 +131,7 @@ enum State {
         reading: SpawnHandle,
     },
     Closed {
-        /// Logged last, so that a lasting error is logged once.
+        /// Why, as it was logged last, so that a lasting error is logged once.
         said: String,
     },
     /// For good: the process ends.
@@ -182,15 +141,14 @@ enum State {
 impl SerialActor {
     fn new(setup: SerialSetup) -> Self {
         let name = setup.plan.name.clone();
+        let span = info_span!("medium", %name);
         Self {
-            span: info_span!("medium", %name),
+            inlet: Inlet::new(name, setup.to, setup.log_bad_packets, span.clone()),
+            span,
             outbox: Outbox::new(setup.plan.line),
             plan: setup.plan,
             keys: setup.keys,
-            to: setup.to,
-            heard: Messages::new(),
             clock: Clock::start(),
-            ledger: Ledger::new(name, setup.log_bad_packets),
             opened: setup.opened,
             deaf: setup.deaf,
             state: State::Closed {
@@ -209,8 +167,8 @@ impl SerialActor {
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
         let now = self.now();
-        self.ledger.report(now);
-        self.ledger.too_slow(now);
+        self.inlet.ledger.report(now);
+        self.inlet.ledger.too_slow(now);
         ctx.run_later(WATCH, Self::watch);
     }
 
@@ -255,25 +213,19 @@ impl SerialActor {
             reading,
         };
         self.outbox.begin_anew();
-        self.ledger.counters.reopened += 1;
+        self.inlet.ledger.counters.reopened += 1;
         self.send_on(ctx);
     }
 
     /// The port failed.
     fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
-        notice::log(&Notice::OtherError {
-            text: format!(
-                "serial {}: port failed: {error}",
-                self.plan.device.display()
-            ),
-        });
-        self.leave(
-            State::Closed {
-                said: String::new(),
-            },
-            ctx,
+        let said = format!(
+            "serial {}: port failed: {error}",
+            self.plan.device.display()
         );
+        notice::log(&Notice::OtherError { text: said.clone() });
+        self.leave(State::Closed { said }, ctx);
         ctx.run_later(RETRY, Self::open);
         // Nothing leaves before it is open again.
         self.drained();
@@ -330,7 +282,7 @@ impl SerialActor {
                 }
             }
         };
-        self.ledger.counters.too_slow += self.outbox.take_outdated();
+        self.inlet.ledger.counters.too_slow += self.outbox.take_outdated();
         let now = self.now();
         if self.outbox.is_drained(now) {
             self.drained();
@@ -358,7 +310,7 @@ impl SerialActor {
     }
 
     fn stuck(&mut self, now: Monotonic) {
-        self.ledger.counters.would_block += 1;
+        self.inlet.ledger.counters.would_block += 1;
         let said = self.stuck_said;
         if said.is_none_or(|said| now.since(said) >= STUCK_SAID) {
             self.stuck_said = Some(now);
@@ -375,30 +327,10 @@ impl SerialActor {
     fn hear(&mut self, item: Result<message::Message, DecodeError>) {
         match item {
             _ if self.deaf => {}
-            Ok(message) => self.heard.push(message),
+            Ok(message) => self.inlet.push(message),
             Err(error) => {
-                let _entered = self.span.enter();
-                let now = self.clock.now().instant;
-                self.ledger.bad_packet(&error, None, now);
-            }
-        }
-    }
-
-    fn pass_on(&mut self) {
-        if self.heard.is_empty() {
-            return;
-        }
-        let messages = std::mem::take(&mut self.heard);
-        let count = messages.len() as u64;
-        let medium = self.plan.name.clone();
-        match self.to.try_send(Received { medium, messages }) {
-            Ok(()) => self.ledger.counters.received += count,
-            // Closed: membership is gone, and this medium soon.
-            Err(SendError::Closed(_)) => {}
-            Err(SendError::Full(_)) => {
-                let _entered = self.span.enter();
-                let now = self.clock.now().instant;
-                self.ledger.mailbox_full(count, now);
+                let now = self.now();
+                self.inlet.refuse(&error, None, now);
             }
         }
     }
@@ -427,7 +359,7 @@ impl ActorFuture<SerialActor> for Reading {
             }
             let read = Pin::new(&mut *reader).poll_next(cx);
             let noise = reader.decoder_mut().take_noise();
-            medium.ledger.counters.not_messages += noise;
+            medium.inlet.ledger.counters.not_messages += noise;
             match read {
                 Poll::Pending => break None,
                 Poll::Ready(Some(Ok(item))) => medium.hear(item),
@@ -436,7 +368,8 @@ impl ActorFuture<SerialActor> for Reading {
             }
             taken += 1;
         };
-        medium.pass_on();
+        let SerialActor { inlet, clock, .. } = medium;
+        inlet.hand_over(|| clock.now().instant);
         failed.map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -446,7 +379,7 @@ impl Actor for SerialActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // A panic may have left some.
-        self.heard.clear();
+        self.inlet.clear();
         self.timer = None;
         self.state = State::Closed {
             said: String::new(),
@@ -463,7 +396,7 @@ impl Handler<Transmit> for SerialActor {
 
     fn handle(&mut self, Transmit(outgoing): Transmit, ctx: &mut Self::Context) {
         let State::Open { reader, .. } = &mut self.state else {
-            self.ledger.counters.closed += 1;
+            self.inlet.ledger.counters.closed += 1;
             return;
         };
         let mut text = BytesMut::new();
@@ -471,12 +404,12 @@ impl Handler<Transmit> for SerialActor {
         let now = self.clock.now().instant;
         if let Err(WriteError::Message(error)) = encoded {
             let _entered = self.span.enter();
-            return self.ledger.has_no_text(&error, now);
+            return self.inlet.ledger.has_no_text(&error, now);
         }
         match self.outbox.push(&outgoing.message, text.freeze(), now) {
-            Queued::Waits => self.ledger.counters.sent += 1,
+            Queued::Waits => self.inlet.ledger.counters.sent += 1,
             Queued::Twice | Queued::AskedAgain => {}
-            Queued::NoRoom | Queued::TooLong => self.ledger.counters.too_slow += 1,
+            Queued::NoRoom | Queued::TooLong => self.inlet.ledger.counters.too_slow += 1,
         }
         self.send_on(ctx);
     }
@@ -519,6 +452,23 @@ impl Handler<GetCounters> for SerialActor {
     type Result = MessageResult<GetCounters>;
 
     fn handle(&mut self, _: GetCounters, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.ledger.counters)
+        MessageResult(self.inlet.ledger.counters)
+    }
+}
+
+impl Handler<AskMedium> for SerialActor {
+    type Result = MessageResult<AskMedium>;
+
+    fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
+        let closed = match &self.state {
+            State::Open { .. } => None,
+            State::Closed { said } => Some(said.clone()),
+            State::Ended => Some("this node stops".to_owned()),
+        };
+        MessageResult(MediumView::new(
+            self.plan.name.to_string(),
+            vec!["serial".to_owned()],
+            closed,
+        ))
     }
 }

@@ -78,14 +78,10 @@ impl MediumActor {
             let now = medium.clock.now().instant;
             match done {
                 Ok(Ok(message)) => {
-                    medium.heard.push(message);
-                    medium.pass_on();
+                    medium.inlet.push(message);
+                    medium.inlet.hand_over(|| now);
                 }
-                Ok(Err(reason)) => {
-                    let _entered = medium.span.clone().entered();
-                    let error = DecodeError::from(reason);
-                    medium.ledger.bad_packet(&error, from, now);
-                }
+                Ok(Err(reason)) => medium.inlet.refuse(&DecodeError::from(reason), from, now),
                 Err(error) => debug!(%error, "a message was not unpacked"),
             }
             let rest = now.since(begun).saturating_mul(REST).min(MAX_REST);

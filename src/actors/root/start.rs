@@ -15,15 +15,15 @@ use super::successor::Successor;
 use super::{ClientsAsked, RootActor, care, heartbeat_watch, held};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
-use crate::actors::control::{ControlActor, ControlTargets};
+use crate::actors::control::{ControlActor, ControlTargets, MediumTarget};
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;
 use crate::actors::guardian::{GuardianActor, go_without};
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
 use crate::actors::ipfail;
-use crate::actors::medium::serial::{self, OpenPort, SerialPlan, SerialSetup};
-use crate::actors::medium::{self, MediumPlan, MediumSetup, OpenMedium};
+use crate::actors::medium::serial::{self, OpenPort, SerialActor, SerialPlan, SerialSetup};
+use crate::actors::medium::{self, MediumActor, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::{self, MembershipSetup, Outlets};
 use crate::actors::messages::MediaOpened;
 use crate::actors::ping::{self, OpenPing, PingSetup};
@@ -50,6 +50,7 @@ use crate::process::state_files::{GenerationFile, RunningIdentity};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
+use crate::protocol::name::MediumName;
 
 /// Everything that root begins with.
 pub(super) struct Parts {
@@ -167,6 +168,13 @@ impl RootActor {
             }
         });
         let opener = medium::opener();
+        let kinds = media
+            .iter()
+            .map(|(plan, _)| (plan.name.clone(), plan.kinds()));
+        let ports = serials
+            .iter()
+            .map(|(plan, ..)| (plan.name.clone(), vec!["serial".to_owned()]));
+        let shown: Vec<_> = kinds.chain(ports).collect();
         let media: Vec<_> = media
             .into_iter()
             .map(|(plan, opened)| {
@@ -250,6 +258,7 @@ impl RootActor {
             node: membership.clone().recipient(),
             decisions: membership.clone().recipient(),
             absent: guard.map(Addr::recipient),
+            media: asked_media(shown, &media, &serials),
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {
@@ -324,6 +333,24 @@ impl RootActor {
             releasing: None,
         }
     }
+}
+
+/// The media that are asked for a view. `shown`: their names and directives, in the same order.
+fn asked_media(
+    shown: Vec<(MediumName, Vec<String>)>,
+    media: &[Addr<MediumActor>],
+    serials: &[Addr<SerialActor>],
+) -> Vec<MediumTarget> {
+    let media = media.iter().map(|medium| medium.clone().recipient());
+    let ports = serials.iter().map(|port| port.clone().recipient());
+    let asked = shown.into_iter().zip(media.chain(ports));
+    asked
+        .map(|((name, kinds), ask)| MediumTarget {
+            name: name.to_string(),
+            kinds,
+            ask,
+        })
+        .collect()
 }
 
 /// Whether there is an address to be guarded.

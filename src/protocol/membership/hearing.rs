@@ -6,14 +6,14 @@
 //! | nothing was received of a node since the start | it is down, or we do not receive it | at initdead |
 //! | a node is received, but never over one of the media | a cable, a port, an interface or a line is missing | initdead after its first status |
 //! | own messages do not come back on a medium that should return them | we receive nothing on that medium | at initdead |
-//! | own messages come back on a medium that should not return them | we send to ourselves | at once |
+//! | own messages come back on a medium that should not return them | we send to ourselves | at once, and again when they come back after a dead time without any |
 //! | a node that no `node` line names is received | it expects us as a member, and we ignore it | at once |
 //! | a node's list names a node that no `node` line here names | the `node` lines differ | at once |
 
 use std::time::Duration;
 
 use super::super::hearing;
-use super::super::link::Link;
+use super::super::link::{Link, Receives};
 use super::super::name::{Generation, MediumName, NodeName};
 use super::super::node_table::{Node, NodeIndex, NodeKind};
 use super::super::output::Output;
@@ -35,7 +35,7 @@ const MAX_STRANGERS: usize = 8;
 pub(super) struct Said {
     /// Whether our own messages come back was checked.
     own_judged: bool,
-    /// Media that bring our own messages back and should not.
+    /// Media that bring our own messages back now and should not.
     to_itself: Vec<MediumName>,
     /// Nodes that are received and not configured.
     strangers: Vec<String>,
@@ -119,6 +119,9 @@ impl Membership {
                 }));
             }
         }
+        let mut to_itself = std::mem::take(&mut self.said.to_itself);
+        to_itself.retain(|medium| self.hears_itself(medium, now.instant));
+        self.said.to_itself = to_itself;
         let indexes: Vec<NodeIndex> = self.nodes.indexes().collect();
         for index in indexes {
             let Some(node) = self.nodes.get(index) else {
@@ -268,6 +271,33 @@ impl Membership {
             ));
         }
         troubles
+    }
+
+    /// Whether an own message came back on a medium within a dead time. The own link does not tell: it never dies.
+    fn hears_itself(&self, medium: &MediumName, now: Monotonic) -> bool {
+        let own = self.nodes.find(self.settings.local.as_str());
+        let links = own.and_then(|own| self.nodes.get(own));
+        let mut links = links.into_iter().flat_map(|own| &own.links);
+        let link = links.find(|link| link.medium() == medium);
+        let heard = link.and_then(Link::heard);
+        heard.is_some_and(|heard| now.since(heard) < self.settings.timing.deadtime)
+    }
+
+    /// Whose messages arrive on each medium. Own messages are no sign that it works: a broadcast comes back from the own
+    /// host, and so does what is sent into a looped cable.
+    pub fn receives(&self, now: Monotonic) -> impl Iterator<Item = (&MediumName, Receives)> {
+        self.settings.media.iter().map(move |medium| {
+            let peers = self.nodes.iter().filter(|node| node.kind == NodeKind::Peer);
+            let mut links = peers.flat_map(|node| &node.links);
+            let receives = if links.any(|link| link.medium() == medium && link.is_up()) {
+                Receives::Others
+            } else if self.hears_itself(medium, now) {
+                Receives::Itself
+            } else {
+                Receives::Nothing
+            };
+            (medium, receives)
+        })
     }
 
     /// Whether own messages come back on a medium, as far as its kind is known.

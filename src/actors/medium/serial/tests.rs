@@ -13,6 +13,8 @@ use super::*;
 use crate::actors::messages::Outgoing;
 use crate::protocol::auth::Method;
 use crate::protocol::codec::encode_serial;
+use crate::protocol::name::MediumName;
+use crate::protocol::serial::{LineSettings, Speed};
 
 fn keys() -> Arc<KeyRing> {
     let keys = vec![(1, Method::Sha1, b"labkey".to_vec())];
@@ -351,6 +353,9 @@ async fn what_is_no_serial_port_or_in_use_is_refused() {
     let clear = ControlModes::HUPCL | ControlModes::PARENB | ControlModes::CSTOPB;
     assert!(!control.intersects(clear), "{control:?}");
     assert_eq!(modes.local_modes & LocalModes::ICANON, LocalModes::empty());
+    // A pseudo-terminal has no such setting, which is no error.
+    let asked = crate::os::sys::serial::close_at_once(std::os::fd::AsFd::as_fd(&near));
+    assert!(!asked.expect("no error"));
     std::fs::write(place.path().join("LCK..ttyS8"), "         1\n").expect("written");
     let error = open(&plan(&device)).expect_err("locked").to_string();
     assert!(

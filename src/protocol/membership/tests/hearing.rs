@@ -6,6 +6,7 @@ use super::harness::{Alone, Cluster, at, beta_status, eth0, from_beta, name, not
 use crate::notice::{Notice, Severity};
 use crate::protocol::field::{DEAF, DEL_NODE_LIST, DEST, NODE_LIST, SRC};
 use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::link::Receives;
 use crate::protocol::name::MediumName;
 use crate::protocol::output::Output;
 use crate::protocol::settings::NodeSettings;
@@ -218,6 +219,45 @@ fn a_node_that_sends_to_itself_is_logged() {
         }
         assert_eq!(count, lines, "returns: {returns}");
     }
+}
+
+/// What a medium brings back of ourselves is no sign that it works, and is forgotten when it ends.
+#[test]
+fn a_medium_that_only_brings_back_our_own_messages_does_not_count() {
+    let text = "our own messages come back on eth0";
+    let mut settings = with_medium(false);
+    settings.media = vec![eth0(), MediumName::new("eth1")];
+    let mut alone = Alone::started(&settings);
+    let receives = |alone: &Alone| {
+        let all = alone.core.receives(at(alone.now_ms).instant);
+        all.map(|(_, receives)| receives).collect::<Vec<_>>()
+    };
+    assert_eq!(receives(&alone), [Receives::Nothing; 2]);
+    let mut second = 0;
+    let mut lines = 0;
+    let mut run = |alone: &mut Alone, seconds: u64, looped: bool| {
+        for _ in 0..seconds {
+            second += 1;
+            for output in alone.run_to(second * 1_000) {
+                if let (Output::Transmit(own), true) = (output, looped) {
+                    lines += said(&alone.hear(own), text);
+                }
+            }
+        }
+        lines
+    };
+    assert_eq!(run(&mut alone, 5, true), 1);
+    assert_eq!(receives(&alone), [Receives::Itself, Receives::Nothing]);
+    let looped = |alone: &Alone| alone.core.hearing_troubles().join(" ").contains(text);
+    assert!(looped(&alone));
+    // The cable is put right, and the other node is received.
+    run(&mut alone, 60, false);
+    assert_eq!(receives(&alone), [Receives::Nothing; 2]);
+    assert!(!looped(&alone), "{:?}", alone.core.hearing_troubles());
+    alone.hear(beta_status("active", GEN, 1));
+    assert_eq!(receives(&alone), [Receives::Others, Receives::Nothing]);
+    assert_eq!(run(&mut alone, 2, true), 2, "said again");
+    assert_eq!(receives(&alone), [Receives::Others, Receives::Nothing]);
 }
 
 #[test]
