@@ -4,6 +4,7 @@ use std::process::Output;
 
 use super::death::pid;
 use super::host::{Kind, wait_until};
+use super::null_modem::NullModem;
 use super::pair::{LONG, NODES, Pair, PairConfig};
 use super::{OURS_OURS, run};
 
@@ -17,6 +18,23 @@ fn start_with(kinds: [Kind; 2], media: &str, prepare: &str) -> (Pair, Output) {
     let daemon = pair.daemon("node1");
     let output = pair.lab.exec("node1", &["setsid", &daemon]);
     (pair, output)
+}
+
+/// A medium in the view of a node of ours: an object, or null.
+fn medium(pair: &Pair, node: &str, name: &str, kind: &str) -> serde_json::Value {
+    let view = pair.view(node);
+    let media = view["media"].as_array().cloned().unwrap_or_default();
+    let mut found = media.into_iter().filter(|it| {
+        let kinds = it["kinds"].as_array().cloned().unwrap_or_default();
+        it["name"] == name && kinds.iter().any(|it| it == kind)
+    });
+    found.next().unwrap_or_default()
+}
+
+fn wait_receives(pair: &Pair, node: &str, name: &str, kind: &str, whom: &str) {
+    wait_until(LONG, &format!("{node}: {name} receives {whom}"), || {
+        medium(pair, node, name, kind)["receives"] == whom
+    });
 }
 
 /// The start fails with 1, reports the reason on standard error and in the log, and leaves nothing
@@ -76,11 +94,27 @@ fn one_medium_is_enough_for_a_start() {
                 .any(|line| line.contains(why) && line.contains(without));
             assert!(said, "{why}: {log}");
         }
+        let systole = pair.program(pair.kind("node1"), "systole");
+        let status = || {
+            pair.lab
+                .sh("node1", &format!("{} status", systole.display()))
+        };
+        for why in [
+            "NOT OPEN: mcast eth0: cannot bind",
+            "NOT OPEN: interface eth7 does not exist (trying again)",
+            "NOT OPEN: serial /dev/null: cannot open it",
+            "NOT OPEN: serial /dev/ttyUSB77: cannot open it",
+        ] {
+            wait_until(LONG, why, || status().contains(why));
+        }
+        assert_eq!(medium(&pair, "node1", "eth7", "bcast")["open"], false);
+        assert_eq!(medium(&pair, "node1", "eth0", "bcast")["open"], true);
         pair.lab.sh("node1", "kill $(cat /run/taken)");
         pair.wait_log(
             "node1",
             "UDP multicast heartbeat started for group 239.0.0.42",
         );
+        assert_eq!(medium(&pair, "node1", "eth0", "mcast")["open"], true);
         let settings = pair.lab.dir("node2").join("ha.d/systole.toml");
         std::fs::write(settings, "media_required = \"all\"\n").expect("written");
         let daemon = pair.daemon("node2");
@@ -89,11 +123,65 @@ fn one_medium_is_enough_for_a_start() {
     });
 }
 
+/// A serial cable that is looped, and a multicast whose own messages come back: neither shows anything about the way to the
+/// other node, which is received on another medium.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_medium_that_only_brings_back_own_messages_does_not_count() {
+    run("media::only_own_messages", OURS_OURS, |kinds| {
+        const PORT: &str = "/run/ttyS0";
+        let mut config = PairConfig::new(kinds).with_two_cables();
+        config.media =
+            format!("baud 19200\nserial {PORT}\nmcast eth0 239.0.0.42 694 1 1\nbcast eth1");
+        config.times = "keepalive 500ms\nwarntime 1500ms\ndeadtime 3\ninitdead 10\n".into();
+        let pair = Pair::new(config);
+        let modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
+        modem.loop_back(true);
+        for node in NODES {
+            // Those of the other node do not arrive.
+            let (lab, number) = (&pair.lab, &Pair::peer(node)[4..]);
+            let rule = format!("ip saddr 10.77.0.{number} udp dport 694");
+            lab.command(&["block", lab.name(), node, "eth0", &rule]);
+        }
+        pair.start_settled();
+        for node in NODES {
+            pair.wait_log(node, &format!("our own messages come back on {PORT}"));
+            wait_receives(&pair, node, PORT, "serial", "itself");
+            wait_receives(&pair, node, "eth0", "mcast", "itself");
+            wait_receives(&pair, node, "eth1", "bcast", "others");
+            let peer = Pair::peer(node);
+            for link in [PORT, "eth0"] {
+                assert_eq!(pair.log_count(node, &format!("Link {peer}:{link} up.")), 0);
+                pair.wait_log(node, &format!("node {peer} was never received on {link}"));
+            }
+            let systole = pair.program(pair.kind(node), "systole");
+            let status = pair.lab.sh(node, &format!("{} status", systole.display()));
+            assert_eq!(
+                status.matches("does not count as working").count(),
+                2,
+                "{status}"
+            );
+        }
+        modem.loop_back(false);
+        for node in NODES {
+            let lab = &pair.lab;
+            lab.command(&["block", lab.name(), node, "eth0", ""]);
+            wait_receives(&pair, node, PORT, "serial", "others");
+            wait_receives(&pair, node, "eth0", "mcast", "others");
+        }
+    });
+}
+
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn without_a_medium_that_opens_nothing_starts() {
     run("media::without_a_medium", OURS_OURS, |_| {
         fails("serial /dev/null", "", "serial /dev/null: cannot open it");
+        let (pair, output) = start_with(OURS_OURS, "bcast lo", "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{said}");
+        assert!(said.contains("on the loop-back interface"), "{said}");
+        assert_eq!(pair.lab.sh("node1", "pgrep heartbeat"), "");
     });
 }
 

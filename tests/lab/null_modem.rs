@@ -63,6 +63,8 @@ struct Orders {
     unplugged: AtomicBool,
     /// Bytes are not taken: no flow control signal comes.
     stuck: AtomicBool,
+    /// Each end gets what it sends itself.
+    looped: AtomicBool,
     /// Random bytes besides.
     noise: AtomicBool,
     /// Messages to be cut in the middle, of each end.
@@ -134,6 +136,11 @@ impl<'a> NullModem<'a> {
     /// Whether bytes are taken.
     pub fn take(&self, taken: bool) {
         self.orders.stuck.store(!taken, Ordering::Relaxed);
+    }
+
+    /// Whether each end gets what it sends itself, and nothing of the other.
+    pub fn loop_back(&self, looped: bool) {
+        self.orders.looped.store(looped, Ordering::Relaxed);
     }
 
     /// Random bytes at both ends besides what is sent.
@@ -275,14 +282,16 @@ fn pump(ends: &Mutex<[Option<End>; 2]>, orders: &Orders) {
                 continue;
             }
             wire.held.extend_from_slice(&bytes);
-            let Some(end) = &mut ends[1 - from] else {
+            let looped = orders.looped.load(Ordering::Relaxed);
+            let to = if looped { from } else { 1 - from };
+            let Some(end) = &mut ends[to] else {
                 wire.held.clear();
                 continue;
             };
             if let Ok(written) = end.far.write(&wire.held) {
                 wire.held.drain(..written);
                 let written = u64::try_from(written).expect("small");
-                orders.carried[1 - from].fetch_add(written, Ordering::Relaxed);
+                orders.carried[to].fetch_add(written, Ordering::Relaxed);
             }
             // A receiver that reads nothing loses what its port cannot hold.
             wire.held.truncate(4096);

@@ -24,7 +24,8 @@ pub struct PairConfig {
     pub kinds: [Kind; 2],
     /// Networks.
     pub nets: u32,
-    /// Media lines; `@PEER0@` and `@PEER1@` stand for the peer's address on eth0 and eth1.
+    /// Media lines; `@PEER0@`, `@PEER1@` and so on stand for the peer's address on eth0, eth1 and so on, `@PEER6_0@` and so on
+    /// for its IPv6 address there.
     pub media: String,
     /// `authkeys` lines.
     pub auth: String,
@@ -118,11 +119,12 @@ impl Pair {
     fn write_files(&self, node: &str, index: usize) {
         let dir = self.lab.dir(node).join("ha.d");
         let peer = 2 - index;
-        let media = self
-            .config
-            .media
-            .replace("@PEER0@", &format!("10.77.0.{peer}"))
-            .replace("@PEER1@", &format!("10.77.1.{peer}"));
+        let mut media = self.config.media.clone();
+        for net in 0..self.config.nets.max(2) {
+            media = media
+                .replace(&format!("@PEER{net}@"), &format!("10.77.{net}.{peer}"))
+                .replace(&format!("@PEER6_{net}@"), &format!("fd77:{net}::{peer}"));
+        }
         let ha_cf = format!(
             "logfile /var/log/ha-log\ndebugfile /var/log/ha-debug\nlogfacility none\nrealtime off\n{}auto_failback {}\n{media}\nnode node1 node2\n",
             self.config.times, self.config.failback
@@ -281,6 +283,13 @@ impl Pair {
                 &format!("Status update for node {peer}: status active"),
             );
         }
+    }
+
+    /// What a node of ours shows as one object.
+    pub fn view(&self, node: &str) -> serde_json::Value {
+        let systole = self.program(self.kind(node), "systole");
+        let view = self.lab.sh(node, &format!("{} view", systole.display()));
+        serde_json::from_str(&view).unwrap_or_default()
     }
 
     /// The set that a node reports: `none local foreign all transition`.
