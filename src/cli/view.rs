@@ -25,7 +25,7 @@ pub fn for_people(view: &View) -> String {
     }
     for medium in &view.media {
         let name = format!("{} ({})", medium.name, medium.kinds.join(", "));
-        text.push_str(&format!("  {name:<32} {}\n", state_of_medium(medium)));
+        text.push_str(&format!("  {name:<24} {}\n", state_of_medium(medium)));
     }
     if !view.groups.is_empty() {
         text.push_str("groups\n");
