@@ -44,21 +44,6 @@ fn stop(pair: &Pair, node: &str) {
     });
 }
 
-/// A command to node1 and the owner that it leads to. A legacy node on a busy machine sometimes reads nothing from its pipe
-/// ("Message with zero fields") and is told again.
-fn obeyed(pair: &Pair, command: &str, owner: &'static str) {
-    const LOST: &str = "Message with zero fields";
-    let lost = pair.log_count("node1", LOST);
-    pair.operator("node1", command);
-    wait_until(LONG, &format!("{command} leads to {owner}"), || {
-        pair.owners(ADDRESS_1) == [owner] || pair.log_count("node1", LOST) > lost
-    });
-    if pair.kind("node1") == Kind::Legacy && pair.log_count("node1", LOST) > lost {
-        pair.operator("node1", command);
-    }
-    pair.wait_owner(owner, ADDRESS_1, "a");
-}
-
 /// The last message of node1 arrived: its group was taken before it was declared dead, as every silent node is.
 fn taken_after_the_notice(pair: &Pair) {
     let log = pair.lab.log("node2");
@@ -86,10 +71,10 @@ fn alone(kinds: [Kind; 2], baud: u32) {
     let pair = pair(kinds, baud, "");
     let _modem = NullModem::between(&pair.lab, NODES, PORT, baud);
     start_settled(&pair);
-    obeyed(&pair, "hb_standby all", "node2");
+    pair.obeys("hb_standby all", ADDRESS_1, "node2");
     pair.wait_holds("node1", "none");
     pair.wait_holds("node2", "all");
-    obeyed(&pair, "hb_takeover local", "node1");
+    pair.obeys("hb_takeover local", ADDRESS_1, "node1");
     pair.wait_holds("node1", "local");
     pair.wait_holds("node2", "local");
     stop(&pair, "node1");
