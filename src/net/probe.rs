@@ -50,8 +50,8 @@ struct Haste {
 }
 
 const USUAL: Haste = Haste {
-    rounds: 3,
-    pause: Duration::from_millis(200),
+    rounds: 7,
+    pause: Duration::from_millis(100),
     window: Duration::from_millis(800),
 };
 

@@ -4,6 +4,7 @@
 //! end. Then messages reach the wire in the order of their numbers and the resource core receives
 //! events in the order in which they happened. Spec: docs/protocol/wire.md, 9.
 
+use crate::clock::Monotonic;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -211,6 +212,14 @@ pub enum ResourceEvent {
     OwnHeartbeatLost {
         /// How long nothing was sent.
         silent: Duration,
+    },
+    /// The daemon stood still for half of its dead time or more, and less than
+    /// [`OwnHeartbeatLost`](Self::OwnHeartbeatLost) needs. What waits is read until then: it was
+    /// sent meanwhile, and a later message that waits behind it may take it back. Spec:
+    /// docs/protocol/membership.md, 7.
+    StoodStill {
+        /// When everything that waited has been read.
+        read_until: Monotonic,
     },
     /// A `delnode` named us: leave the cluster. Spec: docs/protocol/membership.md, 8.3.
     Deleted,

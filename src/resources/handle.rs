@@ -101,6 +101,7 @@ impl ResourceState {
     /// Handles everything that is due.
     pub(in crate::resources) fn overdue(&mut self) {
         self.standby_overdue();
+        self.early_done_overdue();
         self.taken_overdue();
         self.unreported_overdue();
         self.scripts_overdue();
@@ -173,6 +174,7 @@ impl ResourceState {
                 self.predecessor_given_up(&node, weight);
             }
             ResourceEvent::OwnHeartbeatLost { silent } => self.was_silent(silent),
+            ResourceEvent::StoodStill { read_until } => self.stood_still(read_until),
             ResourceEvent::WordsLost { node } => self.words_lost(&node),
             ResourceEvent::Speaks { node, words } => {
                 if let Some(peer) = self.other.peer_mut(&node) {

@@ -11,8 +11,8 @@ use super::draws::{Chance, within};
 use super::world::{Happening, Micros, Ordered, SECOND, World, group_key};
 
 /// How often the network is asked, with a pause between.
-const ROUNDS: u32 = 3;
-const ROUND_PAUSE: Micros = 200_000;
+const ROUNDS: u32 = 7;
+const ROUND_PAUSE: Micros = 100_000;
 /// How long to wait for answers in total.
 const WINDOW: Micros = 800_000;
 /// A refused start is tried again after ten seconds; the question and the order in hand take time.

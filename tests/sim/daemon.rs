@@ -96,6 +96,10 @@ impl Daemon {
     pub fn takes(&self, key: &GroupKey) -> bool {
         matches!(self, Self::Legacy(node) if node.takes(key))
     }
+    /// Whether it is a legacy node whose script stops this group for a standby.
+    pub fn gives(&self, key: &GroupKey) -> bool {
+        matches!(self, Self::Legacy(node) if node.gives(key))
+    }
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         match self {
             Self::Ours(node) => node.membership().nodes(),

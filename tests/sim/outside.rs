@@ -7,7 +7,8 @@ use systole::protocol::name::NodeName;
 use systole::protocol::settings::AutoFailback;
 
 use super::act::{Act, SETS};
-use super::world::World;
+use super::daemon::Daemon;
+use super::world::{Happening, SECOND, World};
 
 impl World {
     /// Something from outside.
@@ -113,6 +114,18 @@ impl World {
             for group in std::mem::take(&mut host.broken) {
                 self.judge.mended(group, now);
             }
+        }
+        for host in 0..self.hosts.len() {
+            self.thaw_in_peace(host);
+        }
+    }
+
+    /// A person who finds a node frozen when everything else is mended thaws it. The command at the
+    /// end of the maintenance may have found no daemon.
+    pub fn thaw_in_peace(&mut self, host: usize) {
+        if self.calm && self.hosts[host].node.as_ref().is_some_and(Daemon::frozen) {
+            let thaw = Act::Maintenance { host, on: 0 };
+            self.at(self.now + SECOND, Happening::Act(thaw));
         }
     }
 

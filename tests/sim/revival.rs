@@ -106,6 +106,7 @@ impl World {
         let mut node = Node::go_on(settings, identity, seed, &resume);
         node.keep_dead_times(dead_times.clone());
         self.begin(host, Daemon::Ours(Box::new(node)));
+        self.thaw_in_peace(host);
         for (name, time) in dead_times {
             if let Some(of) = self.hosts.iter().position(|h| h.name == name) {
                 let time = time.as_micros() as Micros;

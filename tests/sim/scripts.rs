@@ -214,7 +214,13 @@ impl World {
             // The other node knew it, has lost that with its power, and is back within its dead
             // time.
             let forgotten = ordered < self.hosts[1 - host.min(1)].powered_at;
-            node.strays(&key) || node.takes(&key) && forgotten
+            // The network tells it, unless it loses every question.
+            let lossy = self
+                .paths
+                .iter()
+                .flatten()
+                .any(|path| path.loss > 0 || path.cut);
+            node.strays(&key) || forgotten && (node.takes(&key) || lossy && node.gives(&key))
         })
     }
 

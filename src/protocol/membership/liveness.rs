@@ -128,6 +128,9 @@ impl Membership {
             self.last_beat = Some(now.instant);
             self.beats_held_at = Some(now.instant);
             out.push(Output::Resource(ResourceEvent::OwnHeartbeatLost { silent }));
+        } else if late >= deadtime / 2 {
+            let read_until = self.stall.grace_until;
+            out.push(Output::Resource(ResourceEvent::StoodStill { read_until }));
         }
     }
 

@@ -35,7 +35,8 @@ const OFFER_RARELY: Duration = Duration::from_secs(600);
 pub(in crate::resources) struct Loose {
     /// The node was asked about what both nodes claim.
     asked: bool,
-    /// A giver's `done` that came before communication was up: it is not sent again.
+    /// A giver's `done` that came before communication was up, or while messages were read that had
+    /// waited: it is not sent again.
     early_done: Option<(NodeName, Message)>,
     /// A `done` for which no standby waited: its sender, the set, and the message.
     late_done: Option<(NodeName, HoldingSet, Message)>,

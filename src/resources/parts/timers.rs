@@ -14,6 +14,8 @@ pub(in crate::resources) enum Timer {
     Standby,
     /// The taker of a standby reports what it was given, and its `done` has not come.
     Taken,
+    /// What waited while this node stood still has been read.
+    Read,
     /// Checks for peers that are active without a report.
     AskAgain,
     /// Takes our own groups without agreement.

@@ -30,6 +30,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
 use crate::resources::parts::run::Phase;
+use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unheard::served_by;
 use crate::resources::state::ResourceState;
@@ -49,11 +50,23 @@ impl ResourceState {
         if ours && matches!(result, Some("bad" | "badhost")) {
             self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
+        let given = matches!(self.standby.state(), Standby::Given { .. });
+        if ours && over && given && !self.other.is_systole(from) {
+            // To it we are late, and so dead: it has taken everything, and has ended the standby
+            // without its `done`. Its report tells.
+            self.ask();
+        }
         // A node that resolves a split brain reports it in its status, with its weight.
+        // An older one counts while both claim a group: the report that was sent right behind it may
+        // have come before it.
+        let both = self
+            .groups
+            .running_halves()
+            .common(self.other.holds().mirror());
         let current = self.other.peer(from).is_some_and(|peer| {
             !peer.resolves_split_brain()
                 && peer.is_active()
-                && Position::of(message) > peer.newest_report()
+                && (Position::of(message) > peer.newest_report() || !both.is_none())
         });
         if ours && over && current && self.other.is_pair() && self.weight().runs > 0 {
             // The node takes them. It may not receive our next run for a while, nor a request.

@@ -11,6 +11,7 @@
 //! A `done` is sent again only to a Systole node. A legacy taker that has received the first would
 //! count the second as the other side's, and end without what it has taken.
 
+use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::field;
 use crate::protocol::message::Message;
@@ -49,8 +50,30 @@ impl ResourceState {
         }
     }
 
+    /// This node stood still. A `done` that waits may be older than the verdict that the giver has
+    /// passed on us since, which waits behind it.
+    pub(in crate::resources) fn stood_still(&mut self, read_until: Monotonic) {
+        self.timers.set(Timer::Read, read_until);
+    }
+
+    /// Whether a `done` of this giver is among messages that waited while this node stood still.
+    fn is_stale(&self, giver: &NodeName) -> bool {
+        self.timers.is_set(Timer::Read) && self.standby.state().waits_for_giver(giver)
+    }
+
+    /// What waited has been read. The standby still stands if it waits for the same giver: a death,
+    /// a new run and a verdict have ended it.
+    pub(in crate::resources) fn early_done_overdue(&mut self) {
+        if self.timers.take_due(Timer::Read, self.now) {
+            self.hear_early_done();
+        }
+    }
+
     /// Handles an early `done`. `true`: there was one.
     pub(in crate::resources) fn hear_early_done(&mut self) -> bool {
+        if self.timers.is_set(Timer::Read) {
+            return false;
+        }
         let Some((from, message)) = self.loose.take_early_done() else {
             return false;
         };
@@ -91,6 +114,9 @@ impl ResourceState {
         let late = info == "me" && self.offers_what_it_took(from, set, offered);
         if late || (offered && self.refuses_offer(from, set, message)) {
             return;
+        }
+        if info == "done" && self.is_stale(from) {
+            return self.loose.keep_early_done(from, message.clone());
         }
         if info == "done" && self.started_unreported(from, set, message) {
             return;

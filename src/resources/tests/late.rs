@@ -217,3 +217,78 @@ fn what_a_legacy_node_has_released_for_an_earlier_run_of_ours_is_taken() {
     assert!(!said.contains(&"start b".to_owned()), "{said:?}");
     assert_eq!(core.state.rscstatus(), "none");
 }
+
+/// We were suspended in the middle of a standby. The giver's `done` waited here, and behind it the
+/// report that the giver has taken everything again, because it counts us as dead.
+#[test]
+fn a_done_that_waited_while_this_node_stood_still_is_believed_when_all_is_read() {
+    let stands_still = || {
+        let mut core = Core::stable(ON);
+        core.hear("b", "ask local me");
+        core.hear("b", "resource none 0 standby");
+        core.said();
+        core.event(ResourceEvent::StoodStill {
+            read_until: core.now + Duration::from_millis(500),
+        });
+        core.hear("b", "ask local done");
+        assert_eq!(core.said(), [""; 0], "more may wait");
+        core
+    };
+    let mut core = stands_still();
+    core.wait(499);
+    assert_eq!(core.said(), [""; 0]);
+    core.wait(1);
+    assert_eq!(core.said(), ["start b"], "nothing takes it back");
+    core.finish();
+    assert_eq!(core.said(), ["ask local done", "resource all 1"]);
+
+    let mut core = stands_still();
+    core.event(ResourceEvent::GivenUp {
+        node: name("b"),
+        weight: Weight {
+            before: 2,
+            runs: 2,
+            foreign: None,
+        },
+        mutual: false,
+        earlier_run: false,
+    });
+    core.finish();
+    core.said();
+    core.wait(60_000);
+    let said = core.said();
+    assert!(!said.iter().any(|it| it.starts_with("start")), "{said:?}");
+}
+
+/// A legacy taker counts us as dead because our heartbeats come late. It has ended the standby, so
+/// its `done` does not come.
+#[test]
+fn a_taker_that_has_declared_us_dead_is_asked_what_it_holds() {
+    let mut core = Core::stable(ON);
+    core.is_ours("b", false);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    core.finish();
+    core.said();
+    core.hear("b", "stonith a unneeded");
+    assert_eq!(core.said(), ["starting"]);
+    core.hear("b", "resource all 1");
+    core.wait(2_000);
+    assert_eq!(core.state.rscstatus(), "none");
+}
+
+/// The message and the report that a legacy node sends right behind it come in the wrong order. It
+/// does not receive us, so that nothing else would tell it that both run everything.
+#[test]
+fn a_node_declared_dead_yields_although_the_report_came_first() {
+    let mut core = Core::stable(ON);
+    core.is_ours("b", false);
+    let verdict = core.next_seq();
+    core.hear("b", "resource all 1");
+    core.said();
+    hear_late(&mut core, verdict, "stonith a n_stnth");
+    let said = core.said();
+    assert!(said.contains(&"drop addresses".to_owned()), "{said:?}");
+    core.finish();
+    assert_eq!(core.state.held_groups().count(), 0);
+}

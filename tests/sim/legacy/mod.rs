@@ -184,10 +184,20 @@ impl LegacyNode {
     /// Whether a script starts this group for a standby: the node reports the group only when that
     /// is done.
     pub fn takes(&self, key: &GroupKey) -> bool {
-        let takes = self.helpers.iter().filter(|it| it.work == Work::Take);
-        takes
+        self.works_on(Work::Take, key)
+    }
+
+    /// Whether a script stops this group for a standby: a new run of the other node receives that
+    /// the node holds nothing.
+    pub fn gives(&self, key: &GroupKey) -> bool {
+        self.works_on(Work::Give, key)
+    }
+
+    fn works_on(&self, work: Work, key: &GroupKey) -> bool {
+        let helpers = self.helpers.iter().filter(|it| it.work == work);
+        helpers
             .flat_map(|it| &it.in_flight)
-            .any(|(_, taken)| taken == key)
+            .any(|(_, group)| group == key)
     }
 
     pub fn rscstatus(&self) -> Option<&'static str> {
@@ -409,6 +419,7 @@ impl LegacyNode {
             | ResourceEvent::NodeRestarted { .. }
             | ResourceEvent::GivenUp { .. }
             | ResourceEvent::LinkChanged { .. }
+            | ResourceEvent::StoodStill { .. }
             | ResourceEvent::WordsLost { .. }
             | ResourceEvent::LastWordsReceived
             | ResourceEvent::Deleted => {}
