@@ -1,4 +1,4 @@
-//! The directives about programs around the daemon: clients, children, fencing, pacemaker.
+//! The directives about programs around the daemon: clients, children, pacemaker.
 //!
 //! Spec: docs/protocol/config.md, 4.5, 4.6 and 4.8.
 
@@ -18,9 +18,6 @@ const MAX_CLIENT_NAME_BYTES: usize = 31;
 /// Longest user name of a child in bytes: the legacy buffer without its final NUL.
 /// Spec: docs/protocol/config.md, 4.5.
 const MAX_CHILD_USER_BYTES: usize = 63;
-
-/// Longest host name of a fencing line in bytes.
-const MAX_STONITH_HOST_BYTES: usize = 99;
 
 /// The membership program that pacemaker mode starts.
 const CCM: &str = "/usr/libexec/heartbeat/ccm";
@@ -220,67 +217,6 @@ fn child(draft: &mut Draft<'_>, value: &str, failfast: bool) -> Verdict {
         command: command.to_owned(),
         failfast,
     });
-    Ok(())
-}
-
-/// `stonith TYPE CONFIGFILE`.
-pub(super) fn stonith(draft: &mut Draft<'_>, value: &str) -> Verdict {
-    let (kind, file) = first_word(value);
-    stonith_type(draft, kind)?;
-    if draft.env_of.read_file(Path::new(file)).is_err() {
-        return Err(
-            Refusal::legacy(format!("glib: Cannot open {file}"), "cannot be read").and(
-                Severity::Error,
-                format!("Invalid Stonith config file [{file}]"),
-            ),
-        );
-    }
-    Ok(())
-}
-
-/// `stonith_host HOST TYPE PARAMS...`.
-pub(super) fn stonith_host(draft: &mut Draft<'_>, value: &str) -> Verdict {
-    let (host, rest) = first_word(value);
-    if host.is_empty() {
-        return Err(Refusal::legacy(
-            "No Stonith hostname argument given",
-            "a host name, a type and its parameters must follow",
-        ));
-    }
-    if host.len() > MAX_STONITH_HOST_BYTES {
-        return Err(Refusal::legacy(
-            "Stonith hostname too long",
-            format!("at most {MAX_STONITH_HOST_BYTES} bytes"),
-        ));
-    }
-    // Quirk: the lines of other hosts are not checked at all.
-    if host != "*" && !host.eq_ignore_ascii_case(&draft.local) {
-        return Ok(());
-    }
-    let (kind, parameters) = first_word(rest);
-    stonith_type(draft, kind)?;
-    if parameters.is_empty() {
-        return Err(Refusal::legacy(
-            "Invalid Stonith configuration parameter []",
-            "the parameters of the device are missing",
-        ));
-    }
-    Ok(())
-}
-
-fn stonith_type(draft: &Draft<'_>, kind: &str) -> Verdict {
-    if kind.is_empty() {
-        return Err(Refusal::legacy(
-            "No Stonith type given",
-            "a type must follow",
-        ));
-    }
-    if !draft.env_of.has_stonith_type(kind) {
-        return Err(Refusal::legacy(
-            format!("Invalid Stonith type [{kind}]"),
-            "no such plugin is installed",
-        ));
-    }
     Ok(())
 }
 

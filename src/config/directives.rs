@@ -7,7 +7,7 @@ use super::handlers as set;
 use super::row::Class::{Line, Words};
 use super::row::Effect::{Full, None as NoEffect};
 use super::row::{Row, line, medium, words};
-use super::{clients, media, pings};
+use super::{clients, fencing, media, pings};
 
 /// All directives except the media.
 pub(super) const DIRECTIVES: &[Row] = &[
@@ -229,8 +229,8 @@ pub(super) const DIRECTIVES: &[Row] = &[
         "the name or ip of quorum server",
         NoEffect,
     ),
-    line("stonith", clients::stonith, NoEffect),
-    line("stonith_host", clients::stonith_host, NoEffect),
+    line("stonith", fencing::stonith, NoEffect),
+    line("stonith_host", fencing::stonith_host, NoEffect),
     line("apiauth", clients::apiauth, Full),
     line("respawn", clients::respawn, Full),
     line("failfast", clients::failfast, Full),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::fencing::FenceDevice;
 use super::report::{Refusal, Report};
 use super::types::{
     GenerationMethod, LogConfig, MediumConfig, PingConfig, RespawnConfig, UuidFrom, Written,
@@ -83,6 +84,7 @@ pub struct Draft<'a> {
     pub(super) use_logd: Option<bool>,
     pub(super) log_bad_packets: bool,
     pub(super) respawn: Vec<RespawnConfig>,
+    pub(super) fence_devices: Vec<FenceDevice>,
     pub(super) api_auth: BTreeMap<String, ApiAuth>,
     pub(super) env: Vec<(String, String)>,
     pub(super) parameters: BTreeMap<String, String>,
@@ -138,6 +140,7 @@ impl<'a> Draft<'a> {
             use_logd: None,
             log_bad_packets: true,
             respawn: Vec::new(),
+            fence_devices: Vec::new(),
             api_auth: BTreeMap::new(),
             env: Vec::new(),
             parameters: BTreeMap::new(),

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, Group, User};
 
+use super::fencing::AGENT_PREFIX;
+
 /// Largest configuration file, in bytes: far above any real one, so that a device or a log file put
 /// there by mistake cannot fill the memory.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -80,7 +82,7 @@ pub trait Environment {
     fn udp_service_port(&self, name: &str) -> Option<u16>;
     /// Service name of a UDP port.
     fn udp_service_name(&self, port: u16) -> Option<String>;
-    /// Whether a STONITH plugin of that type is installed.
+    /// Whether a STONITH plugin or a fence agent of that type is installed.
     fn has_stonith_type(&self, kind: &str) -> bool;
     /// Whether the logging daemon answers.
     fn has_logd(&self) -> bool;
@@ -100,6 +102,9 @@ const STONITH_PLUGIN_DIRS: [&str; 3] = [
     "/usr/lib64/stonith/plugins",
     "/usr/lib/heartbeat/stonith/plugins",
 ];
+
+/// Directory of the programs of the fence-agents family.
+pub const FENCE_AGENTS: &str = "/usr/sbin";
 
 /// Socket of the logging daemon. Spec: docs/protocol/client-api.md, 9.
 const LOGD_SOCKET: &str = "/var/lib/heartbeat/log_daemon";
@@ -212,6 +217,9 @@ impl Environment for Machine {
     }
 
     fn has_stonith_type(&self, kind: &str) -> bool {
+        if kind.starts_with(AGENT_PREFIX) {
+            return !kind.contains('/') && self.is_executable(&Path::new(FENCE_AGENTS).join(kind));
+        }
         let relative = match kind.split_once('/') {
             Some(("external", script)) if !script.contains('/') => format!("external/{script}"),
             Some(_) => return false,

@@ -5,6 +5,7 @@
 
 use super::directives;
 use super::draft::{Draft, shown_path};
+use super::fencing;
 use super::lines::{self, Directive};
 use super::report::{BYTE_ORDER_MARK, MARK_IN_FRONT, Refusal, quote};
 use super::row::{Class, Effect};
@@ -56,7 +57,7 @@ impl Draft<'_> {
             }
             Class::Line(handler) => match handler(self, value) {
                 Ok(()) => used = true,
-                Err(refusal) => self.refuse(value, refusal),
+                Err(refusal) => self.refuse(fencing::quotable(name, value), refusal),
             },
         }
         if used {

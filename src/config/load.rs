@@ -170,6 +170,7 @@ pub fn load(
         log: draft.log,
         log_bad_packets: draft.log_bad_packets,
         respawn: draft.respawn,
+        fence_devices: draft.fence_devices,
         api_auth: draft.api_auth,
         env: draft.env,
         parameters: draft.parameters,

@@ -9,6 +9,7 @@ mod clients;
 mod directives;
 pub mod draft;
 pub mod environment;
+pub mod fencing;
 pub mod group_lines;
 mod ha_cf;
 mod handlers;

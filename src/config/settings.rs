@@ -102,6 +102,8 @@ pub struct Settings {
     pub address_guard: AddressGuard,
     /// Whether a node that receives neither its peer nor a ping node releases its resources.
     pub isolation_release: bool,
+    /// Longest run of one call of a fencing device.
+    pub fence_time_limit: Duration,
     /// Which media must open at a start.
     pub media_required: MediaRequired,
     /// Features in ha.cf without which the administrator accepts a start.
@@ -120,6 +122,7 @@ impl Default for Settings {
             stray_addresses: StrayAddresses::Remove,
             address_guard: AddressGuard::On,
             isolation_release: false,
+            fence_time_limit: Duration::from_secs(60),
             media_required: MediaRequired::Any,
             accept_without: Vec::new(),
         }
@@ -236,6 +239,16 @@ pub const SETTINGS: &[SettingDoc] = &[
                  the peer, no node serves until the ping node answers again",
     },
     SettingDoc {
+        key: "fence_time_limit_s",
+        values: "seconds, 1 to 3600",
+        default: "60",
+        about: "Longest run of one call of a fencing device (a reset, its status, its list of \
+                hosts); after that its processes get TERM, 5 s later KILL, and the next device is \
+                tried. Legacy has no limit. See `docs/howto/fence.md`",
+        safety: "A device that is slower than this has never reset a node: nothing is taken over. \
+                 A device that hangs holds the next one up for so long",
+    },
+    SettingDoc {
         key: "media_required",
         values: "`\"any\"`, `\"all\"`",
         default: "\"any\"",
@@ -270,6 +283,7 @@ struct Raw {
     stray_addresses: Option<String>,
     address_guard: Option<String>,
     isolation_release: Option<String>,
+    fence_time_limit_s: Option<u64>,
     media_required: Option<String>,
     accept_without: Option<Vec<String>>,
 }
@@ -462,6 +476,14 @@ impl Settings {
             "between 1 and 3600 seconds",
         )? {
             settings.script_kill_after = pause;
+        }
+        if let Some(limit) = seconds(
+            "fence_time_limit_s",
+            raw.fence_time_limit_s,
+            3600,
+            "between 1 and 3600 seconds",
+        )? {
+            settings.fence_time_limit = limit;
         }
         Ok(settings)
     }

@@ -255,6 +255,8 @@ pub struct Config {
     pub log_bad_packets: bool,
     /// Respawned clients in file order.
     pub respawn: Vec<RespawnConfig>,
+    /// `stonith` and `stonith_host` lines that count on this host, in file order.
+    pub fence_devices: Vec<super::fencing::FenceDevice>,
     /// Client authorisation by client name, built-in entries included.
     pub api_auth: BTreeMap<String, ApiAuth>,
     /// `env` lines: name (without `HA_`) and value.
@@ -348,6 +350,7 @@ impl Config {
             log: LogConfig::default(),
             log_bad_packets: true,
             respawn: Vec::new(),
+            fence_devices: Vec::new(),
             api_auth: BTreeMap::new(),
             env: Vec::new(),
             parameters: BTreeMap::new(),

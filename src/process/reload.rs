@@ -158,6 +158,7 @@ pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("log", old.log != new.log),
         ("log_badpack", old.log_bad_packets != new.log_bad_packets),
         ("respawn", old.respawn != new.respawn),
+        ("stonith", old.fence_devices != new.fence_devices),
         ("apiauth", old.api_auth != new.api_auth),
         ("env", old.env != new.env),
         (
