@@ -147,6 +147,7 @@ impl Script {
             kill_after: Duration::from_secs(1),
             record: None,
             last_words: false,
+            told: None,
         };
         Self { directory, spec }
     }

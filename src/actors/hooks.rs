@@ -186,6 +186,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
         kill_after: context.kill_after,
         record: None,
         last_words: false,
+        told: None,
         program,
     };
     debug!(%word, "running a notification script");

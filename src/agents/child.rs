@@ -27,11 +27,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::{OwnedMutexGuard, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, warn};
 
-use crate::agents::script::{Environment, MAX_LAST_BYTES, last_words};
+use crate::agents::script::{Environment, MAX_LAST_BYTES, last_words, without};
 use crate::config::Config;
 use crate::os::paths::Paths;
 
@@ -101,6 +101,38 @@ pub struct ChildSpec {
     pub record: Option<Recorded>,
     /// Whether the report shall contain the end of its output if it fails.
     pub last_words: bool,
+    /// Input and secrets of a program that is told some.
+    pub told: Option<Told>,
+}
+
+/// Becomes true when the end of a program is asked for.
+pub type CallOff = watch::Receiver<bool>;
+
+/// Waits until the end of a program is asked for.
+pub async fn called_off(call_off: &CallOff) {
+    let mut call_off = call_off.clone();
+    if call_off.wait_for(|off| *off).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending().await
+    }
+}
+
+/// What a program is told, and how its end is asked for.
+#[derive(Clone)]
+pub struct Told {
+    /// Its standard input: a file in memory, so that it never waits for us, and may live longer than
+    /// this process.
+    pub input: Vec<u8>,
+    /// Texts that are hidden in the end of its output.
+    pub hidden: Vec<String>,
+    /// Ends it as if its time were over.
+    pub call_off: CallOff,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 /// How a child ended.
@@ -129,7 +161,7 @@ pub enum Ended {
 pub struct ExitReport {
     /// How it ended.
     pub ended: Ended,
-    /// Whether the deadline passed.
+    /// Whether the deadline passed, or its end was asked for.
     pub overdue: bool,
     /// Captured standard output, at most [`MAX_CAPTURED_BYTES`].
     pub stdout: Vec<u8>,
@@ -272,7 +304,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
         said: None,
     };
     if let (false, Some(last)) = (report.success(), last) {
-        report.said = last.read().await;
+        let hidden = spec.told.as_ref().map(|told| told.hidden.as_slice());
+        report.said = last.read(hidden.unwrap_or_default()).await;
     }
     report
 }
@@ -369,9 +402,13 @@ async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<C
 
 fn command(spec: &ChildSpec, output: &Output, program: &Path) -> io::Result<Command> {
     let mut command = Command::new(program);
+    let input = match &spec.told {
+        Some(told) => input_of(&told.input)?,
+        None => Stdio::null(),
+    };
     command
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(input)
         .stderr(output.stdio()?);
     command.stdout(if spec.capture {
         Stdio::piped()
@@ -388,6 +425,13 @@ fn command(spec: &ChildSpec, output: &Output, program: &Path) -> io::Result<Comm
         };
     }
     Ok(command)
+}
+
+/// A file in memory with this content, to be read from its begin.
+fn input_of(content: &[u8]) -> io::Result<Stdio> {
+    let file = memory_file(c"input", MFdFlags::MFD_CLOEXEC)?;
+    file.write_all_at(content, 0)?;
+    Ok(file.into())
 }
 
 /// The open end that children write to.
@@ -455,11 +499,15 @@ struct LastWords {
 
 impl LastWords {
     /// Reads it after the child has ended. A background process may hold the output open for ever.
-    async fn read(self) -> Option<String> {
+    async fn read(self, hidden: &[String]) -> Option<String> {
         let _ = timeout(DRAIN_GRACE, self.ended).await;
         let mut end = vec![0; MAX_LAST_BYTES];
         let count = self.memory.read_at(&mut end, 0).ok()?;
-        last_words(end.get(..count)?)
+        let end = end.get(..count)?;
+        if hidden.is_empty() {
+            return last_words(end);
+        }
+        last_words(without(end, hidden).as_bytes())
     }
 }
 
@@ -501,18 +549,32 @@ async fn start_pump(
 /// Waits for the end, and uses force after the limit. The second value says whether force was
 /// needed.
 async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
-    if let Ok(end) = timeout(spec.limit, child.wait()).await {
-        return (ended(end), false);
-    }
+    let asked = async {
+        match &spec.told {
+            Some(told) => called_off(&told.call_off).await,
+            None => std::future::pending().await,
+        }
+    };
+    let called_off = tokio::select! {
+        end = timeout(spec.limit, child.wait()) => match end {
+            Ok(end) => return (ended(end), false),
+            Err(_) => false,
+        },
+        () = asked => true,
+    };
     let Some(group) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
         return (Ended::Stuck, true);
     };
     let group = Pid::from_raw(group);
-    warn!(
-        program = %spec.program.display(),
-        limit_s = spec.limit.as_secs(),
-        "script runs too long: terminating it"
-    );
+    if called_off {
+        debug!(program = %spec.program.display(), "it is not needed any more: terminating it");
+    } else {
+        warn!(
+            program = %spec.program.display(),
+            limit_s = spec.limit.as_secs(),
+            "script runs too long: terminating it"
+        );
+    }
     signal(group, Signal::SIGTERM);
     let after_term = timeout(spec.kill_after, async {
         let end = child.wait().await;

@@ -303,6 +303,48 @@ pub fn last_words(output: &[u8]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(" | "))
 }
 
+/// The end of a program's output without the `hidden` texts. If the begin is cut off, its first word
+/// may be the rest of such a text, so it is left out too.
+#[must_use]
+pub fn without(output: &[u8], hidden: &[String]) -> String {
+    let mut text = String::from_utf8_lossy(output).into_owned();
+    if output.len() >= MAX_LAST_BYTES {
+        let cut = text.find(char::is_whitespace).unwrap_or(text.len());
+        text.drain(..cut);
+    }
+    let mut hidden: Vec<&String> = hidden.iter().filter(|it| !it.is_empty()).collect();
+    // A longer one may contain a shorter one.
+    hidden.sort_by_key(|it| std::cmp::Reverse(it.len()));
+    for secret in hidden {
+        if secret.chars().count() >= SHORT_SECRET {
+            text = text.replace(secret.as_str(), HIDDEN);
+        } else {
+            text = without_word(&text, secret);
+        }
+    }
+    text
+}
+
+/// Shorter texts are hidden only where they are a word: otherwise nothing of an output would be left.
+const SHORT_SECRET: usize = 4;
+
+/// What stands in the place of a hidden text.
+pub const HIDDEN: &str = "***";
+
+fn without_word(text: &str, secret: &str) -> String {
+    let part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(secret) {
+        let last = before.chars().next_back().or(shown.chars().next_back());
+        let within = part(last) || part(after.chars().next());
+        shown.push_str(before);
+        shown.push_str(if within { secret } else { HIDDEN });
+        rest = after;
+    }
+    shown + rest
+}
+
 /// One line without cursor movements, colours and other control characters, cut to the length of a
 /// log line.
 fn shown(line: &str) -> String {

@@ -318,6 +318,7 @@ impl GroupRun {
                 shim: self.context.shim.clone(),
             }),
             last_words: operation != Operation::Status,
+            told: None,
         };
         let turn = Arc::clone(&self.turn).lock_owned().await;
         child::run(spec, Some(turn)).await

@@ -427,6 +427,7 @@ async fn restart_by(
             kill_after: LIMIT,
             record: None,
             last_words: false,
+            told: None,
         };
         if child::run(spec, None).await.success() {
             let why = match force {

@@ -273,7 +273,8 @@ async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) 
     if timeout(limit, end()).await.is_err() && group.as_raw() > 0 {
         warn!(pid, "it runs too long: terminating it");
         signal(group, Signal::SIGTERM);
-        if timeout(kill_after, end()).await.is_err() {
+        // Processes that it started may ignore the signal although it has ended.
+        if timeout(kill_after, super::group_gone(group)).await.is_err() {
             signal(group, Signal::SIGKILL);
             let _ = timeout(super::KILL_PATIENCE, end()).await;
         }

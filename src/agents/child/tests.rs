@@ -22,6 +22,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
         kill_after: Duration::from_millis(300),
         record: None,
         last_words: false,
+        told: None,
     }
 }
 

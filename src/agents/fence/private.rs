@@ -1,0 +1,106 @@
+//! Parameters that stand in files: read before each call, so that a change counts at once.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::FenceFailure;
+use crate::config::fencing::FenceDriver;
+
+/// Longest file in bytes.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Longest password in bytes.
+const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// How long a disk may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What was read.
+#[derive(Default)]
+pub(super) struct Private {
+    /// First line of the password file.
+    pub(super) password: Option<Zeroizing<String>>,
+    /// The file of a plugin's parameters, which are hidden in what the plugin prints.
+    pub(super) parameters: Zeroizing<String>,
+}
+
+impl Private {
+    /// Reads the files of a device.
+    pub(super) async fn read(driver: &FenceDriver) -> Result<Self, FenceFailure> {
+        match driver {
+            FenceDriver::PluginFile(path) => {
+                // The plugin itself reports a file that cannot be read.
+                let text = in_time(path.clone(), read_whole).await.unwrap_or_default();
+                Ok(Self {
+                    parameters: text,
+                    ..Self::default()
+                })
+            }
+            FenceDriver::Agent(words) => {
+                let mut private = Self::default();
+                if let Some(path) = &words.password_file {
+                    let read = in_time(path.clone(), read_password).await;
+                    private.password = Some(read.map_err(|error| FenceFailure::File {
+                        path: path.clone(),
+                        reason: error.to_string(),
+                    })?);
+                }
+                Ok(private)
+            }
+            FenceDriver::PluginWords(_) => Ok(Self::default()),
+        }
+    }
+}
+
+async fn in_time(
+    path: PathBuf,
+    read: fn(&Path) -> io::Result<Zeroizing<String>>,
+) -> io::Result<Zeroizing<String>> {
+    let reading = tokio::task::spawn_blocking(move || read(&path));
+    match timeout(LIMIT, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(error)) => Err(io::Error::other(error)),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+fn read_whole(path: &Path) -> io::Result<Zeroizing<String>> {
+    read_file(&File::open(path)?)
+}
+
+fn read_file(file: &File) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Only for its owner, as authkeys.
+fn read_password(path: &Path) -> io::Result<Zeroizing<String>> {
+    let file = File::open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let own = nix::unistd::geteuid().as_raw();
+    if data.uid() != 0 && data.uid() != own {
+        return Err(io::Error::other("it must belong to root"));
+    }
+    if data.mode() & 0o077 != 0 {
+        return Err(io::Error::other("others may use it: chmod 600"));
+    }
+    let text = read_file(&file)?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(io::Error::other("its first line is empty"));
+    }
+    if line.len() > MAX_PASSWORD_BYTES || line.contains(char::is_control) {
+        return Err(io::Error::other("its first line is no password"));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
