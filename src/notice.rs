@@ -214,6 +214,14 @@ notices! {
     DeleteNotDead { node: String } Warn "deletion failed: node {node} is not dead";
     /// Refused deletion.
     DeleteOthersMissing { node: String } Error "HBDoMsg_T_DELNODE: deletion failed. We don't have all required nodes alive ({node} is dead)";
+    /// Fencing begins.
+    Resetting { node: String, device: String } Info "Resetting node {node} with [{device}]";
+    /// A device does not know the node.
+    DeviceCannotReset { device: String, node: String } Error "Device {device} cannot reset host {node}.";
+    /// A device does not work.
+    DeviceNotOperational { device: String } Error "STONITH device {device} not operational!";
+    /// At the start, and every hour.
+    CheckingDevice { device: String } Info "Checking status of STONITH device [{device}]";
     /// Fencing is not configured.
     NoStonith { } Warn "No STONITH device configured.";
     /// Follows it.

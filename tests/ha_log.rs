@@ -176,6 +176,32 @@ fn catalogue_keeps_its_words() {
             Notice::CommNowUp {},
             "info: Comm_now_up(): updating status to active",
         ),
+        (
+            Notice::Resetting {
+                node: node(),
+                device: "null".into(),
+            },
+            "info: Resetting node node2 with [null]",
+        ),
+        (
+            Notice::DeviceCannotReset {
+                device: "null".into(),
+                node: node(),
+            },
+            "ERROR: Device null cannot reset host node2.",
+        ),
+        (
+            Notice::DeviceNotOperational {
+                device: "null".into(),
+            },
+            "ERROR: STONITH device null not operational!",
+        ),
+        (
+            Notice::CheckingDevice {
+                device: "null".into(),
+            },
+            "info: Checking status of STONITH device [null]",
+        ),
         (Notice::NoStonith {}, "WARN: No STONITH device configured."),
         (
             Notice::SharedDisks {},

@@ -14,15 +14,19 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::actors::address_guard::AskAbsent;
+use crate::actors::fencing::{AskFencing, TestFence};
 use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::medium::AskMedium;
-use crate::actors::messages::{AskMaintenance, AskNode};
+use crate::actors::messages::{AskMaintenance, AskNode, ConfirmFence};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
-use crate::clients::control::{MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View};
+use crate::clients::control::{
+    FenceReport, MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View,
+};
 use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
+use crate::protocol::name::NodeName;
 
 /// Most connections served at once: helper programs of one hook and of a few administrators.
 const MAX_CONNECTIONS: usize = 16;
@@ -39,6 +43,9 @@ const MEDIUM_LIMIT: Duration = Duration::from_secs(1);
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
 
+/// Longest name of a person who confirms something, in characters.
+const MAX_PERSON_CHARS: usize = 100;
+
 /// The actors to which requests are passed on.
 #[derive(Clone)]
 pub struct ControlTargets {
@@ -54,6 +61,8 @@ pub struct ControlTargets {
     pub absent: Option<Recipient<AskAbsent>>,
     /// The media between nodes.
     pub media: Vec<MediumTarget>,
+    /// Fencing, if a device is configured.
+    pub fencing: Option<FencingAsked>,
 }
 
 /// A medium to be asked, and what is shown of it when it does not answer.
@@ -65,6 +74,17 @@ pub struct MediumTarget {
     pub kinds: Vec<String>,
     /// The medium.
     pub ask: Recipient<AskMedium>,
+}
+
+/// Who answers about fencing.
+#[derive(Clone)]
+pub struct FencingAsked {
+    /// What is known of the devices.
+    pub state: Recipient<AskFencing>,
+    /// What they answer now.
+    pub test: Recipient<TestFence>,
+    /// Whether a person's word is waited for.
+    pub confirm: Recipient<ConfirmFence>,
 }
 
 /// Listens on the control socket.
@@ -225,6 +245,9 @@ async fn answer(request: Request, targets: &ControlTargets) -> Reply {
     let (key, wants) = match request {
         Request::View => return view(targets).await,
         Request::Why => return why(targets).await,
+        Request::Fence => return fence(targets).await,
+        Request::FenceTest { node } => return test_fence(targets, &node).await,
+        Request::FenceConfirm { node, by } => return confirm(targets, &node, by).await,
         #[cfg(debug_assertions)]
         Request::Panic { actor } => return fail(actor.as_deref(), Fault::Panic),
         #[cfg(debug_assertions)]
@@ -270,6 +293,7 @@ async fn view(targets: &ControlTargets) -> Reply {
         media: media(&targets.media, node.as_ref()).await,
         node,
         groups,
+        fencing: known_fencing(targets).await,
     })
 }
 
@@ -289,6 +313,66 @@ async fn media(targets: &[MediumTarget], node: Option<&NodeReport>) -> Vec<Mediu
         view
     });
     futures_util::future::join_all(asked).await
+}
+
+const NO_DEVICE: &str = "ha.cf has no stonith or stonith_host line for this node";
+
+fn refused(reason: impl ToString) -> Reply {
+    Reply::Refused {
+        reason: reason.to_string(),
+    }
+}
+
+async fn known_fencing(targets: &ControlTargets) -> Option<FenceReport> {
+    let fencing = targets.fencing.as_ref()?;
+    let state = timeout(NODE_LIMIT, fencing.state.send(AskFencing)).await;
+    state.ok()?.ok()
+}
+
+async fn fence(targets: &ControlTargets) -> Reply {
+    match (&targets.fencing, known_fencing(targets).await) {
+        (None, _) => Reply::Fence(FenceReport::default()),
+        (Some(_), Some(report)) => Reply::Fence(report),
+        (Some(_), None) => refused("the devices' actor does not answer"),
+    }
+}
+
+/// As long as the devices take: each of them has a time limit.
+async fn test_fence(targets: &ControlTargets, node: &str) -> Reply {
+    let (Some(fencing), node) = (&targets.fencing, NodeName::new(node)) else {
+        return refused(NO_DEVICE);
+    };
+    let node = match node {
+        Ok(node) => node,
+        Err(error) => return refused(error),
+    };
+    match fencing.test.send(TestFence(node)).await {
+        Ok(Ok(report)) => Reply::Fence(report),
+        Ok(Err(reason)) => refused(reason),
+        Err(error) => refused(error),
+    }
+}
+
+async fn confirm(targets: &ControlTargets, node: &str, by: String) -> Reply {
+    let Some(fencing) = &targets.fencing else {
+        return refused(NO_DEVICE);
+    };
+    let node = match NodeName::new(node) {
+        Ok(node) => node,
+        Err(error) => return refused(error),
+    };
+    let shown = by
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_PERSON_CHARS);
+    let by = shown.collect();
+    let name = node.clone();
+    let asked = fencing.confirm.send(ConfirmFence { node, by });
+    match timeout(NODE_LIMIT, asked).await {
+        Ok(Ok(true)) => Reply::Confirmed,
+        Ok(Ok(false)) => refused(format!("nothing waits until {name} is fenced")),
+        Ok(Err(_)) | Err(_) => refused("membership does not answer"),
+    }
 }
 
 async fn why(targets: &ControlTargets) -> Reply {

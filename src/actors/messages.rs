@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use crate::actors::backlog::Slot;
 use crate::clients::control::NodeReport;
 use crate::node::MayPutBack;
 use crate::node::resume::Duty;
+use crate::policy::fencing::{FenceAnswer, FenceOrder};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
 use crate::protocol::decisions::Decision;
@@ -114,6 +116,60 @@ pub struct GroupDone {
     pub outcome: GroupOutcome,
     /// The end of the output of a script that failed, and which script: for people.
     pub said: Option<String>,
+}
+
+/// Reset a node. Answered by [`NodeFenced`] with the same number, unless it is called off. While an
+/// order is being carried out, the same order again changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct FenceNode {
+    /// Number to answer with.
+    pub order: FenceOrder,
+    /// The node.
+    pub node: NodeName,
+}
+
+/// The reason of an order is gone: its program is ended, and nothing answers. A device that has
+/// already done it cannot take that back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct CallOffFence {
+    /// The order.
+    pub order: FenceOrder,
+}
+
+/// What became of an order to reset a node.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct NodeFenced {
+    /// The order.
+    pub order: FenceOrder,
+    /// The node.
+    pub node: NodeName,
+    /// The answer of a device.
+    pub answer: FenceAnswer,
+}
+
+/// What is known of the fencing devices. Comes when it changes, and every few seconds, because the
+/// receiver may have begun anew.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct FenceDevicesKnown {
+    /// Other nodes for which there is a device. A device that has not said what it can reset counts
+    /// for each, and a node that a device named once stays here.
+    pub can_reset: BTreeSet<NodeName>,
+    /// The longest time that a device took for a good answer; zero before the first.
+    pub longest_answer: Duration,
+}
+
+/// A person says that a node is off. `false`: nothing waits for that.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "bool")]
+pub struct ConfirmFence {
+    /// The node.
+    pub node: NodeName,
+    /// The person, for the log.
+    pub by: String,
 }
 
 /// Run the notification script of a message's type, if there is one. No other work waits for it.

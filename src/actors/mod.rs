@@ -5,6 +5,7 @@ pub mod backlog;
 pub mod clients;
 pub mod codecs;
 pub mod control;
+pub mod fencing;
 pub mod fifo;
 pub mod groups;
 pub mod guardian;

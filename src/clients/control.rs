@@ -49,6 +49,20 @@ pub enum Request {
         /// Key of the group.
         key: String,
     },
+    /// What is known of the fencing devices.
+    Fence,
+    /// The same, after each device was asked now; and what a reset of this node would run.
+    FenceTest {
+        /// The node.
+        node: String,
+    },
+    /// A person says that this node is off: its takeover waits for no device any more.
+    FenceConfirm {
+        /// The node.
+        node: String,
+        /// The person.
+        by: String,
+    },
     /// A panic in one supervised actor, for tests: not in the program that is delivered.
     #[cfg(debug_assertions)]
     Panic {
@@ -81,6 +95,10 @@ pub enum Reply {
     },
     /// To the requests about a group.
     Group(GroupAnswer),
+    /// To [`Request::Fence`] and [`Request::FenceTest`].
+    Fence(FenceReport),
+    /// To [`Request::FenceConfirm`].
+    Confirmed,
     /// The request was not understood or cannot be answered.
     Refused {
         /// Why.
@@ -159,6 +177,9 @@ pub struct View {
     /// The media between nodes that ha.cf names: networks, then serial lines.
     #[serde(default)]
     pub media: Vec<MediumView>,
+    /// The fencing devices; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing: Option<FenceReport>,
 }
 
 /// One medium between nodes.
@@ -212,6 +233,43 @@ impl MediumView {
             receives: None,
         }
     }
+}
+
+/// The fencing devices of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FenceReport {
+    /// In the order in which they are tried.
+    pub devices: Vec<FenceDeviceReport>,
+    /// Longest run of one call, in seconds.
+    pub time_limit_s: u64,
+    /// The longest time that a device took for a good answer, in milliseconds.
+    pub longest_answer_ms: u64,
+    /// Nodes that are being reset now.
+    #[serde(default)]
+    pub resetting: Vec<String>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FenceDeviceReport {
+    /// Its type.
+    pub kind: String,
+    /// The line that names it: `file:line`.
+    pub place: String,
+    /// Nodes that it can reset; absent: it has not said so.
+    pub hosts: Option<Vec<String>>,
+    /// Whether it works; absent: it was not asked yet.
+    pub works: Option<bool>,
+    /// When it was asked last, in seconds since 1970.
+    pub asked_unix_s: Option<u64>,
+    /// How long it took then, in milliseconds.
+    pub answer_ms: Option<u64>,
+    /// What is wrong, in its own words.
+    pub trouble: Option<String>,
+    /// Of a test: the command that would reset the node, and its input in lines with a `<`. Secrets
+    /// are hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_run: Vec<String>,
 }
 
 /// What membership knows.
@@ -462,6 +520,7 @@ mod tests {
             node: None,
             groups: Vec::new(),
             media: vec![MediumView::new("eth0".to_owned(), Vec::new(), None)],
+            fencing: None,
         });
         let text = serde_json::to_string(&view).expect("json");
         assert_eq!(serde_json::from_str::<Reply>(&text).expect("json"), view);

@@ -35,7 +35,10 @@ pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
             call.complain(&reason);
             return 0;
         }
-        Ok(Some(Reply::Group(_) | Reply::Decisions { .. }) | None) => return 0,
+        Ok(
+            Some(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed)
+            | None,
+        ) => return 0,
     };
     for group in groups.into_iter().filter(|group| group.owner == node) {
         let request = Request::GroupStart { key: group.key };

@@ -193,7 +193,7 @@ fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupA
         let answer = match call.ask(&request, PATIENCE)? {
             Some(Reply::Group(answer)) => answer,
             Some(Reply::Refused { reason }) => return Err(reason),
-            Some(Reply::View(_) | Reply::Decisions { .. }) => {
+            Some(Reply::View(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
                 return Err("the daemon's answer makes no sense".to_owned());
             }
             None => return Ok(None),
@@ -217,7 +217,14 @@ fn in_transition(call: &Call<'_>) -> Result<bool, String> {
             .node
             .and_then(|node| node.rscstatus)
             .is_some_and(|held| held == "transition")),
-        Some(Reply::Group(_) | Reply::Decisions { .. } | Reply::Refused { .. }) | None => Ok(false),
+        Some(
+            Reply::Group(_)
+            | Reply::Decisions { .. }
+            | Reply::Fence(_)
+            | Reply::Confirmed
+            | Reply::Refused { .. },
+        )
+        | None => Ok(false),
     }
 }
 

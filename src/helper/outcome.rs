@@ -114,7 +114,7 @@ fn node(call: &Call<'_>) -> Result<NodeReport, String> {
             .node
             .ok_or_else(|| "the daemon does not answer".to_owned()),
         Some(Reply::Refused { reason }) => Err(reason),
-        Some(Reply::Group(_) | Reply::Decisions { .. }) => {
+        Some(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
             Err("the daemon's answer makes no sense".to_owned())
         }
         None => Err("heartbeat is not running.".to_owned()),

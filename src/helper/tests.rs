@@ -286,6 +286,7 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             decisions: Membership.start().recipient(),
             absent: None,
             media: Vec::new(),
+            fencing: None,
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

@@ -12,5 +12,6 @@
 )]
 
 pub mod address_guard;
+pub mod fencing;
 pub mod ipfail;
 pub mod isolation;

@@ -113,6 +113,7 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
         decisions: membership.recipient(),
         absent: None,
         media: media(),
+        fencing: None,
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {

@@ -259,6 +259,8 @@ impl RootActor {
             decisions: membership.clone().recipient(),
             absent: guard.map(Addr::recipient),
             media: asked_media(shown, &media, &serials),
+            // `stonith` and `stonith_host` lines refuse the start so far.
+            fencing: None,
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {
