@@ -18,7 +18,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 5] = ["status", "view", "why", "freeze", "thaw"];
+const COMMANDS: [&str; 6] = ["status", "view", "why", "freeze", "thaw", "fence"];
+const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];
 const HEADINGS: [&str; 3] = ["Exit codes", "Example", "See also"];
 
 /// Standard output, standard error and exit code.
@@ -43,13 +44,19 @@ fn the_help_names_every_command_with_codes_and_an_example() {
         }
         assert!(help.contains("Exit codes: ") || help.contains("\nExit codes:\n"));
     }
-    for command in COMMANDS {
-        let (brief, errors, code) = run(&[command, "-h"]);
+    let mut commands: Vec<Vec<&str>> = COMMANDS.iter().map(|command| vec![*command]).collect();
+    commands.extend(FENCE.iter().map(|command| vec!["fence", command]));
+    for words in commands {
+        let command = words.join(" ");
+        let with = |last: &[&'static str]| [words.as_slice(), last].concat();
+        let (brief, errors, code) = run(&with(&["-h"]));
         assert_eq!((code, errors.as_str()), (0, ""), "{command} -h");
-        assert!(brief.contains(&format!("Usage: systole {command}\n")));
-        let (long, errors, code) = run(&[command, "--help"]);
+        let usage = |line: &str| line.starts_with(&format!("Usage: systole {command}"));
+        assert!(brief.lines().any(usage), "{brief}");
+        let (long, errors, code) = run(&with(&["--help"]));
         assert_eq!((code, errors.as_str()), (0, ""), "{command} --help");
-        assert_eq!(run(&["help", command]), (long.clone(), String::new(), 0));
+        let help = [&["help"], words.as_slice()].concat();
+        assert_eq!(run(&help), (long.clone(), String::new(), 0));
         for heading in HEADINGS {
             assert!(long.contains(&format!("\n{heading}:\n")), "{command}");
         }
@@ -118,6 +125,18 @@ fn a_wrong_command_line_gets_one_line_and_code_2() {
             "unknown command \"stat\" (systole --help)",
         ),
         (
+            &["fence", "confrm"],
+            "fence takes no \"confrm\"; did you mean \"confirm\"? (systole fence --help)",
+        ),
+        (
+            &["fence", "test"],
+            "fence test needs <NODE> (systole fence test --help)",
+        ),
+        (
+            &["fence", "confirm", "--yes"],
+            "fence takes no \"--yes\" (systole fence --help)",
+        ),
+        (
             &["a\nb\u{1b}[31m"],
             "unknown command \"a\\nb\\u{1b}[31m\" (systole --help)",
         ),
@@ -135,9 +154,25 @@ fn every_command_of_the_definition_is_understood() {
         .map(clap::Command::get_name)
         .collect();
     assert_eq!(names, COMMANDS);
-    for name in COMMANDS {
+    for name in COMMANDS.into_iter().filter(|name| *name != "fence") {
         let command = parse(&[name.to_owned()]).unwrap();
         assert_eq!(format!("{command:?}").to_lowercase(), name);
+    }
+    for words in [
+        &["list"][..],
+        &["status", "--json"],
+        &["test", "beta"],
+        &["test", "--json", "beta"],
+        &["confirm", "beta"],
+    ] {
+        let all = [&["fence"], words].concat();
+        let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
+        let command = format!("{:?}", parse(&all).unwrap()).to_lowercase();
+        assert!(command.starts_with(&format!("fence({}", words[0])));
+        for word in &words[1..] {
+            let word = word.trim_start_matches('-');
+            assert!(command.contains(word), "{command}");
+        }
     }
 }
 
@@ -211,11 +246,9 @@ fn made() -> BTreeMap<String, String> {
     }
     command = command.disable_help_subcommand(true);
     command.build();
-    made.extend(
-        iter::once(&command)
-            .chain(command.get_subcommands())
-            .map(page),
-    );
+    let commands = command.get_subcommands();
+    let below = commands.flat_map(|command| iter::once(command).chain(command.get_subcommands()));
+    made.extend(iter::once(&command).chain(below).map(page));
     made
 }
 
@@ -232,7 +265,10 @@ fn root(path: &str) -> PathBuf {
 #[test]
 fn pages_and_completions_are_made_from_the_definition() {
     let made = made();
-    assert_eq!(made.len(), COMMANDS.len() + 1 + COMPLETIONS.len());
+    assert_eq!(
+        made.len(),
+        COMMANDS.len() + FENCE.len() + 1 + COMPLETIONS.len()
+    );
     for (place, text) in &made {
         if std::env::var_os("SYSTOLE_WRITE").is_some() {
             fs::create_dir_all(root(place).parent().unwrap()).unwrap();

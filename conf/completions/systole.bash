@@ -16,6 +16,9 @@ _systole() {
             ",$1")
                 cmd="systole"
                 ;;
+            systole,fence)
+                cmd="systole__subcmd__fence"
+                ;;
             systole,freeze)
                 cmd="systole__subcmd__freeze"
                 ;;
@@ -33,6 +36,39 @@ _systole() {
                 ;;
             systole,why)
                 cmd="systole__subcmd__why"
+                ;;
+            systole__subcmd__fence,confirm)
+                cmd="systole__subcmd__fence__subcmd__confirm"
+                ;;
+            systole__subcmd__fence,help)
+                cmd="systole__subcmd__fence__subcmd__help"
+                ;;
+            systole__subcmd__fence,list)
+                cmd="systole__subcmd__fence__subcmd__list"
+                ;;
+            systole__subcmd__fence,status)
+                cmd="systole__subcmd__fence__subcmd__status"
+                ;;
+            systole__subcmd__fence,test)
+                cmd="systole__subcmd__fence__subcmd__test"
+                ;;
+            systole__subcmd__fence__subcmd__help,confirm)
+                cmd="systole__subcmd__fence__subcmd__help__subcmd__confirm"
+                ;;
+            systole__subcmd__fence__subcmd__help,help)
+                cmd="systole__subcmd__fence__subcmd__help__subcmd__help"
+                ;;
+            systole__subcmd__fence__subcmd__help,list)
+                cmd="systole__subcmd__fence__subcmd__help__subcmd__list"
+                ;;
+            systole__subcmd__fence__subcmd__help,status)
+                cmd="systole__subcmd__fence__subcmd__help__subcmd__status"
+                ;;
+            systole__subcmd__fence__subcmd__help,test)
+                cmd="systole__subcmd__fence__subcmd__help__subcmd__test"
+                ;;
+            systole__subcmd__help,fence)
+                cmd="systole__subcmd__help__subcmd__fence"
                 ;;
             systole__subcmd__help,freeze)
                 cmd="systole__subcmd__help__subcmd__freeze"
@@ -52,6 +88,18 @@ _systole() {
             systole__subcmd__help,why)
                 cmd="systole__subcmd__help__subcmd__why"
                 ;;
+            systole__subcmd__help__subcmd__fence,confirm)
+                cmd="systole__subcmd__help__subcmd__fence__subcmd__confirm"
+                ;;
+            systole__subcmd__help__subcmd__fence,list)
+                cmd="systole__subcmd__help__subcmd__fence__subcmd__list"
+                ;;
+            systole__subcmd__help__subcmd__fence,status)
+                cmd="systole__subcmd__help__subcmd__fence__subcmd__status"
+                ;;
+            systole__subcmd__help__subcmd__fence,test)
+                cmd="systole__subcmd__help__subcmd__fence__subcmd__test"
+                ;;
             *)
                 ;;
         esac
@@ -59,8 +107,162 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status view why freeze thaw help"
+            opts="-h -V --help --version status view why freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence)
+            opts="-h --help list status test confirm help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__confirm)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__help)
+            opts="list status test confirm help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__help__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__help__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__status)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__fence__subcmd__test)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -87,8 +289,78 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status view why freeze thaw help"
+            opts="status view why freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__fence)
+            opts="list status test confirm"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__fence__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__fence__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__fence__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__fence__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -4,12 +4,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use systole::cli::systole::{Command, parse};
+use systole::cli::fence;
+use systole::cli::systole::{Command, FenceCommand, parse};
 use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
 use systole::cli::{self, print};
 use systole::clients::api_client::{ApiClient, ApiError};
-use systole::clients::control::{ControlError, Reply, Request, View, ask};
+use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
+use systole::os::accounts::name_of_user;
 use systole::os::paths::Paths;
 use systole::protocol::message::Message;
 
@@ -40,12 +42,95 @@ fn main() -> ExitCode {
         Command::Why => why(),
         Command::Freeze => maintain("freeze", FROZEN),
         Command::Thaw => maintain("thaw", THAWED),
+        Command::Fence(command) => fence_devices(&command),
     }
+}
+
+/// Asks about fencing, for root.
+fn fence_devices(command: &FenceCommand) -> ExitCode {
+    let (request, patience) = match command {
+        FenceCommand::List { .. } | FenceCommand::Status { .. } => (Request::Fence, PATIENCE),
+        FenceCommand::Test { node, .. } => {
+            let patience = match ask_control(&Request::Fence, PATIENCE) {
+                Ok(Reply::Fence(report)) => longest_test(&report),
+                Ok(_) => PATIENCE,
+                Err(error) => return fail_at_control(&error),
+            };
+            (Request::FenceTest { node: node.clone() }, patience)
+        }
+        FenceCommand::Confirm { node } => {
+            let (node, by) = (node.clone(), person());
+            (Request::FenceConfirm { node, by }, PATIENCE)
+        }
+    };
+    let reply = match ask_control(&request, patience) {
+        Ok(reply) => reply,
+        Err(error) => return fail_at_control(&error),
+    };
+    match (reply, command) {
+        (Reply::Fence(report), FenceCommand::List { json }) => {
+            show_fence(&report, *json, fence::list, fence::all_known)
+        }
+        (Reply::Fence(report), FenceCommand::Status { json }) => {
+            show_fence(&report, *json, fence::status, fence::all_work)
+        }
+        (Reply::Fence(report), FenceCommand::Test { node, json }) => {
+            let show = |report: &FenceReport| fence::test(report, node);
+            show_fence(&report, *json, show, fence::can_reset)
+        }
+        (Reply::Confirmed, FenceCommand::Confirm { node }) => {
+            print(&format!("confirmed: {node} counts as reset\n"));
+            ExitCode::SUCCESS
+        }
+        (Reply::Refused { reason }, _) => fail(&reason, 1),
+        _ => fail("the daemon answered another question", 1),
+    }
+}
+
+fn show_fence(
+    report: &FenceReport,
+    json: bool,
+    show: impl Fn(&FenceReport) -> String,
+    good: fn(&FenceReport) -> bool,
+) -> ExitCode {
+    print(&if json { as_json(report) } else { show(report) });
+    ExitCode::from(u8::from(!good(report)))
+}
+
+/// Two calls of each device, and what it takes to end them.
+fn longest_test(report: &FenceReport) -> Duration {
+    let devices = u64::try_from(report.devices.len()).unwrap_or(u64::MAX);
+    let one = report.time_limit_s.saturating_add(15).saturating_mul(2);
+    PATIENCE.saturating_add(Duration::from_secs(one.saturating_mul(devices)))
+}
+
+/// Who gives this command: the one who logged in, for the log.
+fn person() -> String {
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok();
+    let login: Option<u32> = login.and_then(|text| text.trim().parse().ok());
+    // The highest number stands for nobody.
+    let login = login.filter(|uid| *uid != u32::MAX).and_then(name_of_user);
+    let sudo = std::env::var("SUDO_USER").ok();
+    let login = login.or(sudo);
+    login.unwrap_or_else(|| "root".to_owned())
+}
+
+fn ask_control(request: &Request, patience: Duration) -> Result<Reply, ControlError> {
+    ask(&Paths::default().control(), request, patience)
+}
+
+fn fail_at_control(error: &ControlError) -> ExitCode {
+    let code = if matches!(error, ControlError::NoDaemon { .. }) {
+        3
+    } else {
+        1
+    };
+    fail(&error.to_string(), code)
 }
 
 /// Prints what the daemon reports, for users that may read the control socket.
 fn view(show: fn(&View) -> String) -> ExitCode {
-    match ask(&Paths::default().control(), &Request::View, PATIENCE) {
+    match ask_control(&Request::View, PATIENCE) {
         Ok(Reply::View(view)) => {
             print(&show(&view));
             let active = view
@@ -55,11 +140,10 @@ fn view(show: fn(&View) -> String) -> ExitCode {
             ExitCode::from(u8::from(!active))
         }
         Ok(Reply::Refused { reason }) => fail(&reason, 1),
-        Ok(Reply::Group(_) | Reply::Decisions { .. }) => {
+        Ok(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
             fail("the daemon answered another question", 1)
         }
-        Err(error @ ControlError::NoDaemon { .. }) => fail(&error.to_string(), 3),
-        Err(error) => fail(&error.to_string(), 1),
+        Err(error) => fail_at_control(&error),
     }
 }
 

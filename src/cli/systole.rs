@@ -15,8 +15,8 @@ pub const EXIT_USAGE: u8 = 2;
 /// Ask the heartbeat node on this machine
 ///
 /// Asks the running daemon what it does and why, and tells it to leave resources alone
-/// during maintenance. status and view are for root; why, freeze and thaw also for members
-/// of the group haclient.
+/// during maintenance. status, view and fence are for root; why, freeze and thaw also for
+/// members of the group haclient.
 #[derive(Debug, Parser)]
 #[command(
     name = "systole",
@@ -41,7 +41,7 @@ struct CommandLine {
 }
 
 /// A command of `systole`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Show what this node holds and receives, for people
     ///
@@ -107,6 +107,88 @@ frozen: no resource is started or stopped until systole thaw"))]
 # systole thaw
 thawed: resources are managed again"))]
     Thaw,
+
+    /// Look at the fencing devices, test them, or say that a node is off
+    ///
+    /// The devices are the stonith and stonith_host lines of ha.cf that count on this host. Only
+    /// root may ask.
+    #[command(
+        subcommand,
+        verbatim_doc_comment,
+        arg_required_else_help = true,
+        subcommand_help_heading = "Commands",
+        subcommand_value_name = "COMMAND",
+        after_long_help = tail(CODES_OF_FENCE, "\
+# systole fence status
+external/ipmi (/etc/ha.d/ha.cf:12): works, answered in 0.8 s
+time limit 60 s, longest answer 0.8 s")
+    )]
+    Fence(FenceCommand),
+}
+
+/// A command of `systole fence`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum FenceCommand {
+    /// Show the devices, and which nodes each can reset
+    ///
+    /// The device that is tried first stands first. Asks the daemon, not the devices: what they
+    /// answered at the start and every hour since.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_FENCE, "\
+# systole fence list
+external/ipmi (/etc/ha.d/ha.cf:12): resets beta"))]
+    List {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Show whether the devices work, and what is reset now
+    ///
+    /// Asks the daemon, not the devices: what they answered at the start and every hour since.
+    /// Shows the time limit of one call (fence_time_limit_s) and the longest good answer.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_FENCE, "\
+# systole fence status
+external/ipmi (/etc/ha.d/ha.cf:12): works, answered in 0.8 s
+time limit 60 s, longest answer 0.8 s"))]
+    Status {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Ask each device now, and show what a reset of NODE would run
+    ///
+    /// Nothing is reset. The daemon asks each device whether it works and which hosts it can
+    /// reset. Then the command is shown that would reset NODE, and below it, in lines with a
+    /// "<", what it would read. Secrets are shown as ***. Waits as long as the devices take.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_TEST, "\
+# systole fence test beta
+external/ipmi (/etc/ha.d/ha.cf:12): works, answered in 0.8 s
+  would run /usr/sbin/stonith -t external/ipmi -F /dev/stdin -T reset beta
+  < beta 10.0.0.3 *** *** ***
+nothing was reset"))]
+    Test {
+        /// The node that would be reset
+        #[arg(value_name = "NODE")]
+        node: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Say that NODE is off: its groups are taken over without a reset
+    ///
+    /// For a device that fails while its node is dead. Make sure that NODE is off, or cut off
+    /// from every shared disk, and stays so: if it still runs, both nodes write. The log says
+    /// who gave the word. Refused while nothing waits for NODE to be fenced.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole fence confirm beta
+confirmed: beta counts as reset"))]
+    Confirm {
+        /// The node that is off
+        #[arg(value_name = "NODE")]
+        node: String,
+    },
 }
 
 const CODES: &str = "\
@@ -118,6 +200,18 @@ const CODES: &str = "\
 const CODES_OF_A_VIEW: &str = "\
 0  this node is active
 1  it is not active, or not yet; or the daemon refused, or gave no answer in time
+2  the command line cannot be understood
+3  no daemon runs";
+
+const CODES_OF_FENCE: &str = "\
+0  every device works; list: every device has said which nodes it can reset
+1  one does not, or there is none; or the daemon refused, or gave no answer in time
+2  the command line cannot be understood
+3  no daemon runs";
+
+const CODES_OF_TEST: &str = "\
+0  every device works, and at least one can reset the node
+1  not so, or refused, or the daemon gave no answer in time
 2  the command line cannot be understood
 3  no daemon runs";
 
@@ -164,8 +258,21 @@ pub fn parse(words: &[String]) -> Result<Command, Answer> {
     Err(match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Answer::out(text(), 0),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Answer::err(text(), EXIT_USAGE),
+        ErrorKind::MissingRequiredArgument => Answer::err(missing(&error, words), EXIT_USAGE),
         _ => Answer::err(fault(&error, words), EXIT_USAGE),
     })
+}
+
+/// One line: what is missing, and where the help is.
+fn missing(error: &clap::Error, words: &[String]) -> String {
+    let missing = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(words)) => words.join(" "),
+        _ => "a word".to_owned(),
+    };
+    let given = words.iter().filter(|word| !word.starts_with('-'));
+    let given: Vec<&str> = given.map(String::as_str).collect();
+    let command = given.join(" ");
+    format!("systole: {command} needs {missing} (systole {command} --help)\n")
 }
 
 /// One line: what is wrong, what may have been meant, and where the help is.

@@ -1,5 +1,8 @@
 //! What `systole` shows of a node: its view, for people or as one JSON object, and its decisions.
 
+use serde::Serialize;
+
+use super::fence;
 use crate::clients::control::{
     DecisionReport, GroupAnswer, GroupView, MediumView, NodeReport, Receives, View,
 };
@@ -8,11 +11,11 @@ use crate::protocol::message::Message;
 
 /// One JSON object on one line.
 #[must_use]
-pub fn as_json(view: &View) -> String {
+pub fn as_json(view: &impl Serialize) -> String {
     serde_json::to_string(view).map_or_else(|error| error.to_string(), |text| text + "\n")
 }
 
-/// Lines for people: the node, the others, the media, the groups.
+/// Lines for people: the node, the others, the media, the fencing devices, the groups.
 #[must_use]
 pub fn for_people(view: &View) -> String {
     let mut text = String::new();
@@ -26,6 +29,9 @@ pub fn for_people(view: &View) -> String {
     for medium in &view.media {
         let name = format!("{} ({})", medium.name, medium.kinds.join(", "));
         text.push_str(&format!("  {name:<24} {}\n", state_of_medium(medium)));
+    }
+    if let Some(report) = &view.fencing {
+        text.push_str(&fence::brief(report));
     }
     if !view.groups.is_empty() {
         text.push_str("groups\n");
@@ -192,6 +198,7 @@ mod tests {
             node: Some(node),
             groups: Vec::new(),
             media: Vec::new(),
+            fencing: None,
         };
         assert_eq!(
             for_people(&view),
@@ -227,6 +234,7 @@ mod tests {
                 ),
                 medium("eth8", Some(""), None),
             ],
+            fencing: None,
         };
         let text = for_people(&view);
         let states: Vec<&str> = text

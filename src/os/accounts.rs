@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::io;
 use std::sync::OnceLock;
 
-use nix::unistd::{Group, User, getgrouplist};
+use nix::unistd::{Group, Uid, User, getgrouplist};
 use serde::{Deserialize, Serialize};
 
 /// User that owns logs and run-time directories.
@@ -26,6 +26,13 @@ fn look_up() -> Option<(u32, u32)> {
     let user = User::from_name(USER).ok().flatten()?;
     let group = Group::from_name(GROUP).ok().flatten()?;
     Some((user.uid.as_raw(), group.gid.as_raw()))
+}
+
+/// Name of a user. Asks the name service.
+#[must_use]
+pub fn name_of_user(uid: u32) -> Option<String> {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten()?;
+    Some(user.name)
 }
 
 /// The identity as which a client runs.

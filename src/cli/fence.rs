@@ -1,0 +1,223 @@
+//! What `systole fence` shows.
+
+use std::fmt::Write as _;
+
+use crate::clients::control::{FenceDeviceReport, FenceReport};
+
+/// Printed without a device.
+pub const NO_DEVICE: &str =
+    "no fencing device: ha.cf has no stonith or stonith_host line for this node\n";
+
+/// Which nodes each device can reset.
+#[must_use]
+pub fn list(report: &FenceReport) -> String {
+    lines(report, |device, text| {
+        let _ = writeln!(text, "{}: {}", name(device), resets(device));
+    })
+}
+
+/// Whether each device works, and what goes on.
+#[must_use]
+pub fn status(report: &FenceReport) -> String {
+    let mut text = lines(report, |device, text| {
+        let _ = writeln!(text, "{}: {}", name(device), state(device));
+    });
+    if !report.devices.is_empty() {
+        let _ = writeln!(
+            text,
+            "time limit {} s, longest answer {}",
+            report.time_limit_s,
+            seconds(report.longest_answer_ms)
+        );
+    }
+    for node in &report.resetting {
+        let _ = writeln!(text, "now: {node} is being reset");
+    }
+    text
+}
+
+/// What each device answered now, and what a reset of `node` would run.
+#[must_use]
+pub fn test(report: &FenceReport, node: &str) -> String {
+    let mut text = lines(report, |device, text| {
+        let _ = writeln!(text, "{}: {}", name(device), state(device));
+        match device.would_run.as_slice() {
+            [] => {
+                let _ = writeln!(text, "  cannot reset {node}");
+            }
+            [command, input @ ..] => {
+                let _ = writeln!(text, "  would run {command}");
+                for line in input {
+                    let _ = writeln!(text, "  {line}");
+                }
+            }
+        }
+    });
+    if !report.devices.is_empty() {
+        text.push_str("nothing was reset\n");
+    }
+    text
+}
+
+/// Whether every device has said which nodes it can reset.
+#[must_use]
+pub fn all_known(report: &FenceReport) -> bool {
+    !report.devices.is_empty() && report.devices.iter().all(|it| it.hosts.is_some())
+}
+
+/// Whether every device works.
+#[must_use]
+pub fn all_work(report: &FenceReport) -> bool {
+    !report.devices.is_empty() && report.devices.iter().all(|it| it.works == Some(true))
+}
+
+/// Whether every device works, and one of them could reset the node of the test.
+#[must_use]
+pub fn can_reset(report: &FenceReport) -> bool {
+    all_work(report) && report.devices.iter().any(|it| !it.would_run.is_empty())
+}
+
+/// Of `systole status`: a line for each device, with WARNING in front where a person must act.
+#[must_use]
+pub fn brief(report: &FenceReport) -> String {
+    let mut text = String::new();
+    for device in &report.devices {
+        if device.works == Some(false) {
+            let _ = writeln!(
+                text,
+                "WARNING: fencing device {} does not work: {}",
+                name(device),
+                device.trouble.as_deref().unwrap_or_default()
+            );
+        }
+    }
+    if !report.devices.is_empty() {
+        text.push_str("fencing\n");
+    }
+    for device in &report.devices {
+        let _ = writeln!(text, "  {:<32} {}", device.kind, resets(device));
+    }
+    for node in &report.resetting {
+        let _ = writeln!(text, "  {node} is being reset");
+    }
+    text
+}
+
+fn lines(report: &FenceReport, mut show: impl FnMut(&FenceDeviceReport, &mut String)) -> String {
+    if report.devices.is_empty() {
+        return NO_DEVICE.to_owned();
+    }
+    let mut text = String::new();
+    for device in &report.devices {
+        show(device, &mut text);
+    }
+    text
+}
+
+fn name(device: &FenceDeviceReport) -> String {
+    format!("{} ({})", device.kind, device.place)
+}
+
+fn resets(device: &FenceDeviceReport) -> String {
+    match device.hosts.as_deref() {
+        None => "has not said which nodes it can reset".to_owned(),
+        Some([]) => "can reset no node of this cluster".to_owned(),
+        Some(hosts) => format!("resets {}", hosts.join(", ")),
+    }
+}
+
+fn state(device: &FenceDeviceReport) -> String {
+    let took = device
+        .answer_ms
+        .map_or_else(String::new, |ms| format!(", answered in {}", seconds(ms)));
+    match (device.works, device.trouble.as_deref()) {
+        (None, _) => "was not asked yet".to_owned(),
+        (Some(true), _) => format!("works{took}"),
+        (Some(false), trouble) => format!("DOES NOT WORK: {}", trouble.unwrap_or_default()),
+    }
+}
+
+/// With one decimal.
+fn seconds(ms: u64) -> String {
+    let tenths = ms.saturating_add(50) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> FenceReport {
+        let works = FenceDeviceReport {
+            kind: "external/ipmi".to_owned(),
+            place: "ha.cf:12".to_owned(),
+            hosts: Some(vec!["beta".to_owned()]),
+            works: Some(true),
+            asked_unix_s: Some(9),
+            answer_ms: Some(849),
+            trouble: None,
+            would_run: vec![
+                "/usr/sbin/stonith -T reset beta".to_owned(),
+                "< ***".to_owned(),
+            ],
+        };
+        let broken = FenceDeviceReport {
+            kind: "fence_apc".to_owned(),
+            place: "ha.cf:13".to_owned(),
+            works: Some(false),
+            trouble: Some("exit code 1: no route".to_owned()),
+            ..FenceDeviceReport::default()
+        };
+        FenceReport {
+            devices: vec![works, broken],
+            time_limit_s: 60,
+            longest_answer_ms: 849,
+            resetting: vec!["beta".to_owned()],
+        }
+    }
+
+    #[test]
+    fn people_see_what_works_and_what_does_not() {
+        let report = report();
+        assert_eq!(
+            list(&report),
+            "external/ipmi (ha.cf:12): resets beta\n\
+             fence_apc (ha.cf:13): has not said which nodes it can reset\n"
+        );
+        assert_eq!(
+            status(&report),
+            "external/ipmi (ha.cf:12): works, answered in 0.8 s\n\
+             fence_apc (ha.cf:13): DOES NOT WORK: exit code 1: no route\n\
+             time limit 60 s, longest answer 0.8 s\n\
+             now: beta is being reset\n"
+        );
+        assert_eq!(
+            test(&report, "beta"),
+            "external/ipmi (ha.cf:12): works, answered in 0.8 s\n  \
+             would run /usr/sbin/stonith -T reset beta\n  < ***\n\
+             fence_apc (ha.cf:13): DOES NOT WORK: exit code 1: no route\n  cannot reset beta\n\
+             nothing was reset\n"
+        );
+        assert_eq!(
+            brief(&report),
+            "WARNING: fencing device fence_apc (ha.cf:13) does not work: exit code 1: no route\n\
+             fencing\n  external/ipmi                    resets beta\n  \
+             fence_apc                        has not said which nodes it can reset\n  \
+             beta is being reset\n"
+        );
+        assert!(!all_work(&report) && !all_known(&report) && !can_reset(&report));
+    }
+
+    #[test]
+    fn no_device_is_no_success() {
+        let none = FenceReport::default();
+        assert_eq!(list(&none), NO_DEVICE);
+        assert_eq!(status(&none), NO_DEVICE);
+        assert_eq!(test(&none, "beta"), NO_DEVICE);
+        assert_eq!(brief(&none), "");
+        assert!(!all_work(&none) && !all_known(&none) && !can_reset(&none));
+        let mut one = report();
+        one.devices.truncate(1);
+        assert!(all_work(&one) && all_known(&one) && can_reset(&one));
+    }
+}
