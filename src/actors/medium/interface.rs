@@ -14,6 +14,8 @@ pub struct InterfaceState {
     pub index: u32,
     /// Administratively up.
     pub up: bool,
+    /// The loop-back interface: only this host itself is received there.
+    pub loopback: bool,
     /// First IPv4 address without label.
     pub address: Option<Ipv4Addr>,
     /// Its broadcast address.
@@ -37,6 +39,7 @@ pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
     };
     for entry in getifaddrs()?.filter(|entry| entry.interface_name == name) {
         state.up |= entry.flags.contains(InterfaceFlags::IFF_UP);
+        state.loopback |= entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
         let Some(address) = entry
             .address
             .and_then(|found| Some(found.as_sockaddr_in()?.ip()))
@@ -82,7 +85,7 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_up_and_has_no_broadcast_address() {
         let state = read("lo").expect("readable").expect("there is one");
-        assert!(state.up);
+        assert!(state.up && state.loopback);
         assert_ne!(state.index, 0);
         assert_eq!(state.address, Some(Ipv4Addr::LOCALHOST));
         assert_eq!(state.broadcast, None);

@@ -124,9 +124,12 @@ impl Media {
         failed
     }
 
+    /// Whether one is open on which another node can be received.
     fn any_is_open(&self) -> bool {
-        let network = self.network.iter().any(|(_, opened)| opened.is_some());
-        network || self.serials.iter().any(|(_, opened)| opened.is_some())
+        let leads_out = |opened: &OpenMedium| !opened.interface.loopback;
+        let mut network = self.network.iter();
+        network.any(|(_, opened)| opened.as_ref().is_some_and(leads_out))
+            || self.serials.iter().any(|(_, opened)| opened.is_some())
     }
 
     /// The serial lines, each with a thread of its own.
@@ -151,4 +154,41 @@ async fn open_port(plan: &SerialPlan) -> Result<OpenPort, OpenError> {
 
 fn say(failed: &dyn Display) {
     error!("{failed}: beginning without this medium, trying again");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::types::MediumConfig;
+
+    fn media(interfaces: &[&str]) -> Media {
+        let lines: Vec<MediumConfig> = interfaces
+            .iter()
+            .map(|interface| MediumConfig::Ucast {
+                interface: (*interface).to_owned(),
+                peer: Ipv4Addr::LOCALHOST,
+                port: 0,
+            })
+            .collect();
+        let plans = medium::plan(&lines).into_iter();
+        Media {
+            network: plans.map(|plan| (plan, None)).collect(),
+            serials: Vec::new(),
+        }
+    }
+
+    /// It would receive only itself, and take everything.
+    #[actix::test]
+    async fn an_open_medium_on_the_loop_back_interface_is_not_enough() {
+        let need = MediaRequired::Any;
+        let mut two = media(&["lo", "nosuch0"]);
+        let error = two.open(need, false, 0, Duration::ZERO).await;
+        let error = error.expect_err("the other one is missing").to_string();
+        assert_eq!(error, "interface nosuch0 does not exist");
+        // Nothing else was wanted.
+        let mut one = media(&["lo"]);
+        assert!(one.open(need, false, 0, Duration::ZERO).await.is_ok());
+    }
 }
