@@ -252,7 +252,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         key: "media_required",
         values: "`\"any\"`, `\"all\"`",
         default: "\"any\"",
-        about: "Which media of ha.cf must open for a start: `any`: one; the others are opened as \
+        about: "Which media of ha.cf must open for a start: `any`: one, on another interface than the loop-back one; the others are opened as \
                 soon as they can be, and an ERROR line names each. `all`: each, as in legacy; else \
                 the start fails",
         safety: "A node that starts without any medium would hold its peer for dead: it never \
