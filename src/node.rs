@@ -1,6 +1,7 @@
 //! One node's whole core: membership and resources, stepped together in one call, so that their
 //! order can never differ.
 
+pub mod ledger;
 pub mod resume;
 mod turn;
 

@@ -3,7 +3,6 @@
 //! It lives on the cluster thread. A handler translates and calls `step`; `step` asks the core,
 //! carries the actions out in their order and re-arms the one timer. Nothing on this path waits.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +24,12 @@ use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::NodeReport;
 use crate::clock::{Clock, Evidence, Monotonic};
 use crate::node::Node;
+use crate::node::ledger::{Given, Ledger};
 use crate::node::resume::{Duty, Resume};
 use crate::notice::{self, Notice};
 use crate::process::guardian::Beats;
 use crate::protocol::auth::KeyRing;
-use crate::protocol::event::{Action, Event, GroupOrder, GroupOutcome, OrderId, StopReason};
+use crate::protocol::event::{Action, Event, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::limiter::Limiter;
@@ -166,13 +166,8 @@ pub struct MembershipActor {
 /// What is known without the core, and handed to the next one when it panics.
 #[derive(Debug, Default)]
 struct Kept {
-    /// Groups that were ordered to start and have not been reported as stopped since.
-    may_run: BTreeSet<GroupKey>,
-    /// Groups that a predecessor left unfinished and that have not been ordered anything since: the core
-    /// orders one after the other.
-    owed: BTreeSet<GroupKey>,
-    /// Orders in hand, by the number that group actors see.
-    orders: BTreeMap<OrderId, GroupCommand>,
+    /// What was ordered, by the numbers that group actors see.
+    ledger: Ledger,
     /// Added to the order numbers of the core that runs now. Each core begins at the same number;
     /// a report on an order of an earlier one must not be taken for its own.
     first_order: u64,
@@ -186,46 +181,23 @@ struct Kept {
 const ORDERS_PER_CORE: u64 = 1 << 32;
 
 impl Kept {
-    /// The number that group actors see.
-    fn ordered(&mut self, order: OrderId, group: &GroupKey, what: GroupOrder) -> OrderId {
-        if what == GroupOrder::Start {
-            self.may_run.insert(group.clone());
-        }
-        self.owed.remove(group);
+    /// Notes an order of the core. Returns it as the group actors see it.
+    fn ordered(&mut self, order: OrderId, group: GroupKey, given: Given) -> GroupCommand {
         let order = OrderId(self.first_order.saturating_add(order.0));
-        let command = GroupCommand {
+        self.ledger.ordered(&group, order, given);
+        let Given { what, careful } = given;
+        GroupCommand {
             order,
-            group: group.clone(),
+            group,
             what,
-            careful: false,
-        };
-        self.orders.insert(order, command);
-        order
+            careful,
+        }
     }
 
     /// The core's own number; `None` for an order of an earlier core, and for what was heard before.
     fn done(&mut self, done: &GroupDone) -> Option<OrderId> {
-        self.orders.remove(&done.order)?;
-        match done.outcome {
-            GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
-                self.may_run.insert(done.group.clone());
-            }
-            GroupOutcome::Stopped
-            | GroupOutcome::StartFailed { .. }
-            | GroupOutcome::AddressTaken { .. } => {
-                self.may_run.remove(&done.group);
-            }
-        }
-        self.own_number(done.order)
-    }
-
-    /// Groups with an order in hand or still to be given one, and those that run without the addresses that
-    /// were taken away.
-    fn unfinished<'a>(&'a self, bare: impl Iterator<Item = &'a GroupKey>) -> Vec<GroupKey> {
-        let bare = bare.filter(|key| self.may_run.contains(*key));
-        let in_hand = self.orders.values().map(|order| &order.group);
-        let groups: BTreeSet<_> = in_hand.chain(&self.owed).chain(bare).collect();
-        groups.into_iter().cloned().collect()
+        let news = self.ledger.done(&done.group, &done.ended());
+        news.then(|| self.own_number(done.order)).flatten()
     }
 
     /// The number that the core gave; `None` for an order of an earlier core.
@@ -247,8 +219,7 @@ impl MembershipActor {
         let node = match &setup.resume {
             None => Node::new(settings, identity, setup.seed),
             Some(resume) => {
-                kept.may_run.extend(resume.running.iter().cloned());
-                kept.owed.extend(resume.unfinished.iter().cloned());
+                kept.ledger = Ledger::going_on(&resume.running, &resume.unfinished);
                 resumed(settings, identity, setup.seed, resume)
             }
         };
@@ -336,29 +307,12 @@ impl MembershipActor {
             }
             Action::Group { order, group, what } => {
                 let careful = self.node.start_asks_network(order);
-                let order = self.kept.ordered(order, &group, what);
-                self.last_told.ordered(&group);
-                let command = GroupCommand {
-                    order,
-                    group,
-                    what,
-                    careful,
-                };
-                self.kept.orders.insert(order, command.clone());
+                let given = Given { what, careful };
+                let command = self.kept.ordered(order, group, given);
                 self.setup.outlets.groups.do_send(command);
             }
-            Action::WithdrawAddresses(groups) => {
-                self.tell_root(RootEvent::Addresses {
-                    groups,
-                    withdraw: true,
-                });
-            }
-            Action::RestoreAddresses(groups) => {
-                self.tell_root(RootEvent::Addresses {
-                    groups,
-                    withdraw: false,
-                });
-            }
+            Action::WithdrawAddresses(groups) => self.move_addresses(groups, true),
+            Action::RestoreAddresses(groups) => self.move_addresses(groups, false),
             Action::RunHook(message) => self.run_hook(message),
             Action::CommUp => self.tell_root(RootEvent::CommUp),
             Action::StopClients => self.tell_root(RootEvent::StopClients),
@@ -380,6 +334,11 @@ impl MembershipActor {
                 self.tell_root(RootEvent::RebootMachine { resource });
             }
         }
+    }
+
+    fn move_addresses(&mut self, groups: Vec<GroupKey>, withdraw: bool) {
+        self.kept.ledger.addresses(&groups, withdraw);
+        self.tell_root(RootEvent::Addresses { groups, withdraw });
     }
 
     /// To the clients, unless too much waits for them already. They are told of a gap by their end.
@@ -545,17 +504,18 @@ impl Supervised for MembershipActor {
         self.setup.seed = self.setup.seed.wrapping_add(1);
         self.kept.first_order = self.kept.first_order.saturating_add(ORDERS_PER_CORE);
         let settings = &self.setup.settings;
+        let running: Vec<GroupKey> = self.kept.ledger.may_run().cloned().collect();
         // The call that failed may have taken a half of which it started nothing.
         let before = Before {
             holding: self.node.holding(),
-            running: self.kept.may_run.iter().cloned().collect(),
+            running: running.iter().cloned().collect(),
             ..Before::default()
         };
         let before = before.after_death(&settings.local, &settings.groups);
         let resume = Resume {
             holding: before.holding,
-            running: self.kept.may_run.iter().cloned().collect(),
-            unfinished: self.kept.unfinished(self.last_told.withdrawn()),
+            running,
+            unfinished: self.kept.ledger.unfinished().cloned().collect(),
             left: self.node.left_groups().cloned().collect(),
             came: self.node.came_groups().cloned().collect(),
             to_go_home: self.node.goes_home_by_file(),

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::actors::backlog::Slot;
 use crate::clients::control::NodeReport;
 use crate::node::MayPutBack;
+use crate::node::ledger::Ended;
 use crate::node::resume::Duty;
 use crate::policy::fencing::{FenceAnswer, FenceOrder};
 use crate::protocol::auth::KeyRing;
@@ -170,6 +171,34 @@ pub struct ConfirmFence {
     pub node: NodeName,
     /// The person, for the log.
     pub by: String,
+}
+
+impl GroupDone {
+    /// The message that tells how an order for `group` ended.
+    #[must_use]
+    pub fn of(group: GroupKey, ended: Ended) -> Self {
+        let Ended {
+            order,
+            outcome,
+            said,
+        } = ended;
+        Self {
+            order,
+            group,
+            outcome,
+            said,
+        }
+    }
+
+    /// How the order ended, for the book.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        Ended {
+            order: self.order,
+            outcome: self.outcome.clone(),
+            said: self.said.clone(),
+        }
+    }
 }
 
 /// Run the notification script of a message's type, if there is one. No other work waits for it.

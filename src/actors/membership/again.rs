@@ -7,9 +7,9 @@ use std::time::Duration;
 use actix::{Context, Handler};
 
 use super::MembershipActor;
-use crate::actors::messages::{RootEvent, TellAgain};
+use crate::actors::messages::{GroupCommand, RootEvent, TellAgain};
 use crate::clock::Monotonic;
-use crate::protocol::group::GroupKey;
+use crate::node::ledger::Given;
 use crate::protocol::name::NodeName;
 
 /// How long a restart of the machine is asked for again.
@@ -21,8 +21,6 @@ pub(super) struct LastTold {
     /// Communication came up, or the clients were to be stopped.
     clients: Option<RootEvent>,
     statuses: BTreeMap<NodeName, String>,
-    /// Groups whose addresses were moved without an order since, and whether they were withdrawn.
-    moved: BTreeMap<GroupKey, bool>,
     /// The machine is to be restarted, or the process is to end; and when that was told.
     end: Option<(RootEvent, Monotonic)>,
 }
@@ -35,31 +33,17 @@ impl LastTold {
             RootEvent::NodeStatusChanged { node, status } => {
                 self.statuses.insert(node.clone(), status.clone());
             }
-            RootEvent::Addresses { groups, withdraw } => {
-                let moved = groups.iter().map(|group| (group.clone(), *withdraw));
-                self.moved.extend(moved);
-            }
             RootEvent::Exit | RootEvent::RebootMachine { .. } => {
                 self.end = Some((event.clone(), now));
             }
             // Told from what is known anyhow, or nothing follows from it.
             RootEvent::GenerationTaken(_)
             | RootEvent::DutyChanged(_)
+            | RootEvent::Addresses { .. }
             | RootEvent::Deliver { .. }
             | RootEvent::ClientsMissed
             | RootEvent::OwnHeartbeat => {}
         }
-    }
-
-    /// An order says where the addresses of the group belong.
-    pub(super) fn ordered(&mut self, group: &GroupKey) {
-        self.moved.remove(group);
-    }
-
-    /// Groups whose addresses were taken away, without an order since.
-    pub(super) fn withdrawn(&self) -> impl Iterator<Item = &GroupKey> {
-        let moved = self.moved.iter();
-        moved.filter(|(_, withdraw)| **withdraw).map(|(key, _)| key)
     }
 
     /// What ends everything. A restart of the machine that was refused is for a person: an old one is
@@ -76,11 +60,7 @@ impl LastTold {
             let (node, status) = (node.clone(), status.clone());
             RootEvent::NodeStatusChanged { node, status }
         });
-        let moved = self.moved.iter().map(|(group, withdraw)| {
-            let (groups, withdraw) = (vec![group.clone()], *withdraw);
-            RootEvent::Addresses { groups, withdraw }
-        });
-        statuses.chain(self.clients.clone()).chain(moved).collect()
+        statuses.chain(self.clients.clone()).collect()
     }
 }
 
@@ -93,8 +73,18 @@ impl Handler<TellAgain> for MembershipActor {
         for event in self.last_told.events() {
             self.send_to_root(event);
         }
-        for command in self.kept.orders.values() {
-            self.setup.outlets.groups.do_send(command.clone());
+        for (group, withdraw) in self.kept.ledger.moved() {
+            let groups = vec![group.clone()];
+            self.send_to_root(RootEvent::Addresses { groups, withdraw });
+        }
+        for (order, group, Given { what, careful }) in self.kept.ledger.in_hand() {
+            let group = group.clone();
+            self.setup.outlets.groups.do_send(GroupCommand {
+                order,
+                group,
+                what,
+                careful,
+            });
         }
         if let Some(end) = self.last_told.end(self.clock.now().instant) {
             self.send_to_root(end);

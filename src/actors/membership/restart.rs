@@ -51,8 +51,7 @@ impl Handler<PrepareRestart> for MembershipActor {
             return MessageResult(Readiness::Stopping);
         }
         // A successor would take groups without their addresses for whole.
-        let may_run = |key| self.kept.may_run.contains(key);
-        let whole = !self.last_told.withdrawn().any(may_run);
+        let whole = self.kept.ledger.withdrawn().next().is_none();
         let settled = whole && self.node.rscstatus() != Some("transition");
         if self.node.status() != NodeStatus::Active || !settled {
             return MessageResult(Readiness::NotNow);

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use actix::Actor;
@@ -7,7 +8,7 @@ use super::*;
 use crate::actors::messages::{Messages, TellAgain};
 use crate::protocol::auth::Method;
 use crate::protocol::codec::decode_datagram;
-use crate::protocol::event::{Origin, StopReason};
+use crate::protocol::event::{GroupOrder, GroupOutcome, Origin, StopReason};
 use crate::protocol::group::ResourceGroup;
 use crate::protocol::message::Message as Wire;
 use crate::protocol::name::{MediumName, NodeName, NodeUuid};
@@ -362,9 +363,14 @@ async fn groups_run_on_through_a_panic_and_a_stop_in_progress_is_not_forgotten()
 fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
     let group = GroupKey::new("10.0.0.9");
     let mut kept = Kept::default();
-    let old = kept.ordered(OrderId(1), &group, GroupOrder::Start);
+    let ordered = |kept: &mut Kept, what| {
+        let careful = false;
+        let command = kept.ordered(OrderId(1), group.clone(), Given { what, careful });
+        command.order
+    };
+    let old = ordered(&mut kept, GroupOrder::Start);
     kept.first_order += ORDERS_PER_CORE;
-    let new = kept.ordered(OrderId(1), &group, GroupOrder::Stop);
+    let new = ordered(&mut kept, GroupOrder::Stop);
     let done = |order, outcome| GroupDone {
         order,
         group: group.clone(),
@@ -372,12 +378,12 @@ fn a_report_on_an_order_of_an_earlier_core_is_not_passed_on() {
         said: None,
     };
     assert_eq!(kept.done(&done(old, GroupOutcome::Started)), None);
-    assert!(kept.may_run.contains(&group));
+    assert_eq!(kept.ledger.may_run().collect::<Vec<_>>(), [&group]);
     assert_eq!(
         kept.done(&done(new, GroupOutcome::Stopped)),
         Some(OrderId(1))
     );
-    assert!(kept.may_run.is_empty());
+    assert_eq!(kept.ledger.may_run().count(), 0);
 }
 
 /// It is due since the other node died: no change of haresources is the reason, and `systole why` must
@@ -444,26 +450,6 @@ async fn what_a_predecessor_left_unfinished_outlives_a_panic_before_its_order() 
         carry_out(&alpha);
     }
     assert_eq!(all, keys.into(), "at first {first:?}");
-}
-
-/// A core that goes on has to put the addresses back or to stop the group: nobody else does.
-#[test]
-fn groups_whose_addresses_were_taken_away_are_unfinished() {
-    let key = |word| GroupKey::new(word);
-    let (mut kept, mut told) = (Kept::default(), again::LastTold::default());
-    kept.may_run.insert(key("10.0.0.9"));
-    let groups = vec![key("10.0.0.8"), key("10.0.0.9")];
-    let addresses = |withdraw| RootEvent::Addresses {
-        groups: groups.clone(),
-        withdraw,
-    };
-    told.note(&addresses(true), Monotonic::ZERO);
-    assert_eq!(kept.unfinished(told.withdrawn()), [key("10.0.0.9")]);
-    told.note(&addresses(false), Monotonic::ZERO);
-    assert_eq!(kept.unfinished(told.withdrawn()), []);
-    told.note(&addresses(true), Monotonic::ZERO);
-    told.ordered(&key("10.0.0.9"));
-    assert_eq!(kept.unfinished(told.withdrawn()), []);
 }
 
 #[actix::test]
