@@ -1,7 +1,7 @@
-//! All groups of the node: hands orders to them and their outcomes back, and knows what was ordered
-//! last, for requests over the control socket.
+//! All groups of the node: hands orders to them and their outcomes back, and answers requests over
+//! the control socket from the [book of orders](crate::node::ledger).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::WeakRecipient;
@@ -10,13 +10,13 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 use tracing::error;
 
+use crate::actors::ledger::SharedLedger;
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
-use crate::actors::resource_group::{
-    Care, CarefulStart, GroupContext, Outcomes, ResourceGroupActor,
-};
+use crate::actors::resource_group::{Care, GroupContext, ResourceGroupActor};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::{GroupAnswer, GroupView};
-use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
+use crate::node::ledger::{Ended, Ledger, Order};
+use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 
 mod kept;
@@ -46,15 +46,6 @@ pub struct AskGroups;
 struct Entry {
     group: ResourceGroup,
     actor: Addr<ResourceGroupActor>,
-    /// The last order.
-    wanted: Option<GroupOrder>,
-    /// Orders handed on and not answered, and whether the network is to be probed first.
-    in_hand: BTreeMap<OrderId, (GroupOrder, bool)>,
-    /// The last outcomes: if an order is given twice, its outcome was lost.
-    done: Outcomes,
-    last: Option<GroupAnswer>,
-    /// The end of the output of the script that failed.
-    said: Option<String>,
     waiters: Vec<oneshot::Sender<GroupAnswer>>,
     /// Whether a host answered for its addresses, while another node holds it.
     looks: unanswered::Looks,
@@ -62,20 +53,42 @@ struct Entry {
 
 impl Entry {
     /// Whether it is held here, or an order for it is in hand.
-    fn is_ours(&self) -> bool {
-        self.wanted == Some(GroupOrder::Start) || !self.in_hand.is_empty()
+    fn is_ours(&self, ledger: &Ledger) -> bool {
+        let key = &self.group.key;
+        ledger.is_busy(key) || ledger.wanted(key) == Some(GroupOrder::Start)
+    }
+
+    /// How its last order ended.
+    fn last(&self, ledger: &Ledger) -> Option<GroupAnswer> {
+        let key = &self.group.key;
+        let last = ledger.last(key).map(|ended| (&ended.outcome).into());
+        last.or_else(|| ledger.ran_before(key).then_some(GroupAnswer::Started))
     }
 
     /// The answer to a caller when nothing is in hand.
-    fn answer(&self, wants: Option<GroupOrder>) -> GroupAnswer {
-        let last = || self.last.clone().unwrap_or(GroupAnswer::Stopped);
-        match (wants, self.wanted) {
+    fn answer(&self, ledger: &Ledger, wants: Option<GroupOrder>) -> GroupAnswer {
+        let last = || self.last(ledger).unwrap_or(GroupAnswer::Stopped);
+        match (wants, ledger.wanted(&self.group.key)) {
             (Some(GroupOrder::Start), Some(GroupOrder::Stop) | None) => GroupAnswer::NotHeld,
             (Some(GroupOrder::Stop), Some(GroupOrder::Start)) => GroupAnswer::Held,
             (Some(GroupOrder::Stop), None) => GroupAnswer::Stopped,
             (Some(GroupOrder::Start), Some(GroupOrder::Start))
             | (Some(GroupOrder::Stop), Some(GroupOrder::Stop))
             | (None, _) => last(),
+        }
+    }
+
+    /// Whether this applies to the group in its present state.
+    fn needs(&self, ledger: &Ledger, care: Care) -> bool {
+        let (key, last) = (&self.group.key, self.last(ledger));
+        let (idle, wanted) = (!ledger.is_busy(key), ledger.wanted(key));
+        let held = wanted == Some(GroupOrder::Start);
+        match care {
+            Care::Look => idle && wanted.is_none(),
+            // What could not be stopped still runs, and the administrator is responsible for it
+            // now.
+            Care::Tidy => idle && !held && !matches!(last, Some(GroupAnswer::StopFailed { .. })),
+            Care::Check | Care::Announce => idle && held && last == Some(GroupAnswer::Started),
         }
     }
 }
@@ -85,18 +98,19 @@ pub struct GroupsActor {
     entries: Vec<Entry>,
     places: HashMap<GroupKey, usize>,
     done: Recipient<GroupDone>,
+    ledger: SharedLedger,
 }
 
 impl GroupsActor {
     /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`, the
-    /// question whether a start still stands to `core`. `running`: groups that run on from an
+    /// question whether a start still stands to `core`. `ledger` says which groups run on from an
     /// earlier run of the daemon.
     #[must_use]
     pub fn new(
         ctx: &mut Context<Self>,
         context: &Arc<GroupContext>,
         groups: &[ResourceGroup],
-        running: &[GroupKey],
+        ledger: SharedLedger,
         done: Recipient<GroupDone>,
         core: &WeakRecipient<MayStart>,
     ) -> Self {
@@ -110,21 +124,17 @@ impl GroupsActor {
             let (context, loaded) = (Arc::clone(context), group.clone());
             let (back, core) = (ctx.address().downgrade().recipient(), core.clone());
             let policy = RestartPolicy::new(format!("group {}", group.key));
-            let runs = running.contains(&group.key);
+            let runs = ledger.with(|ledger| ledger.ran_before(&group.key));
             // What an earlier process had in hand gets an order first.
             let settled = runs && !context.unfinished.contains(&group.key);
+            let book = ledger.clone();
             let actor = supervise(&Arbiter::current(), policy, move |_| {
-                ResourceGroupActor::new(context, loaded, back, core).running(settled)
+                ResourceGroupActor::new(context, loaded, book, back, core).running(settled)
             });
             places.insert(group.key.clone(), entries.len());
             entries.push(Entry {
                 group: group.clone(),
                 actor,
-                wanted: runs.then_some(GroupOrder::Start),
-                in_hand: BTreeMap::new(),
-                done: Outcomes::default(),
-                last: runs.then_some(GroupAnswer::Started),
-                said: None,
                 waiters: Vec::new(),
                 looks: unanswered::Looks::default(),
             });
@@ -133,6 +143,7 @@ impl GroupsActor {
             entries,
             places,
             done,
+            ledger,
         }
     }
 
@@ -140,76 +151,21 @@ impl GroupsActor {
         let place = *self.places.get(key)?;
         self.entries.get_mut(place)
     }
-}
 
-impl Actor for GroupsActor {
-    type Context = Context<Self>;
-}
-
-impl Supervised for GroupsActor {
-    /// Messages on their way to or from the groups may be lost.
-    fn restarting(&mut self, _: &mut Self::Context) {
-        for entry in &self.entries {
-            for (order, (what, careful)) in &entry.in_hand {
-                let command = GroupCommand {
-                    order: *order,
-                    group: entry.group.key.clone(),
-                    what: *what,
-                    careful: *careful,
-                };
-                entry.hand_on(command, *careful);
-            }
-        }
-    }
-}
-
-impl Entry {
-    fn hand_on(&self, command: GroupCommand, careful: bool) {
-        if careful {
-            self.actor.do_send(CarefulStart(command));
-        } else {
-            self.actor.do_send(command);
-        }
-    }
-
-    /// Whether this applies to the group in its present state.
-    fn needs(&self, care: Care) -> bool {
-        let idle = self.in_hand.is_empty();
-        let held = self.wanted == Some(GroupOrder::Start);
-        match care {
-            Care::Look => idle && self.wanted.is_none(),
-            // What could not be stopped still runs, and the administrator is responsible for it
-            // now.
-            Care::Tidy => {
-                idle && !held && !matches!(self.last, Some(GroupAnswer::StopFailed { .. }))
-            }
-            Care::Check | Care::Announce => idle && held && self.last == Some(GroupAnswer::Started),
-        }
-    }
-}
-
-impl Handler<Care> for GroupsActor {
-    type Result = ();
-
-    fn handle(&mut self, care: Care, _: &mut Self::Context) {
-        for entry in self.entries.iter().filter(|entry| entry.needs(care)) {
-            entry.actor.do_send(care);
-        }
-    }
-}
-
-impl GroupsActor {
-    fn order(&mut self, command: GroupCommand, careful: bool) {
-        if let Some(entry) = self.entry(&command.group) {
-            if let Some(done) = entry.done.of(command.order) {
-                self.done.do_send(done);
+    /// Hands an order on, unless it has been carried out. What it says was given first counts.
+    fn order(&mut self, mut command: GroupCommand) {
+        let (key, order, given) = (&command.group, command.order, command.given());
+        match self.ledger.with(|ledger| ledger.ordered(key, order, given)) {
+            Order::Ended(ended) => {
+                self.done.do_send(GroupDone::of(command.group, ended));
                 return;
             }
-            // In hand already: the actor knows it, unless the order was lost on the way.
-            let given = entry.in_hand.entry(command.order);
-            let (_, careful) = *given.or_insert((command.what, careful));
-            entry.wanted = Some(command.what);
-            entry.hand_on(command, careful);
+            // The actor knows it, unless the order was lost on the way.
+            Order::InHand(first) => command.careful = first.careful,
+            Order::New => {}
+        }
+        if let Some(entry) = self.entry(&command.group) {
+            entry.actor.do_send(command);
             return;
         }
         error!(key = %command.group, "order for a group that does not exist");
@@ -220,11 +176,55 @@ impl GroupsActor {
             },
             GroupOrder::Stop => GroupOutcome::Stopped,
         };
-        self.done.do_send(GroupDone {
+        let ended = Ended {
             order: command.order,
-            group: command.group,
             outcome,
             said: None,
+        };
+        self.is_done(GroupDone::of(command.group, ended));
+    }
+
+    /// Hands an outcome on that nobody has heard yet.
+    fn is_done(&mut self, done: GroupDone) {
+        let (key, ended) = (&done.group, done.ended());
+        let (news, busy) = self
+            .ledger
+            .with(|ledger| (ledger.done(key, &ended), ledger.is_busy(key)));
+        if !news {
+            // Carried out once more after a fault of its actor.
+            return;
+        }
+        if !busy && let Some(entry) = self.entry(key) {
+            for waiter in entry.waiters.drain(..) {
+                // No receiver: the helper program has ended.
+                let _ = waiter.send(GroupAnswer::from(&done.outcome));
+            }
+        }
+        self.done.do_send(done);
+    }
+}
+
+impl Actor for GroupsActor {
+    type Context = Context<Self>;
+}
+
+impl Supervised for GroupsActor {
+    /// Messages on their way to or from the groups may be lost.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        let commands = self.ledger.with(|ledger| GroupCommand::in_hand(ledger));
+        for command in commands {
+            self.order(command);
+        }
+    }
+}
+
+impl Handler<Care> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, care: Care, _: &mut Self::Context) {
+        self.ledger.with(|ledger| {
+            let needed = self.entries.iter().filter(|it| it.needs(ledger, care));
+            needed.for_each(|entry| entry.actor.do_send(care));
         });
     }
 }
@@ -233,15 +233,7 @@ impl Handler<GroupCommand> for GroupsActor {
     type Result = ();
 
     fn handle(&mut self, command: GroupCommand, _: &mut Self::Context) {
-        self.order(command, false);
-    }
-}
-
-impl Handler<CarefulStart> for GroupsActor {
-    type Result = ();
-
-    fn handle(&mut self, CarefulStart(command): CarefulStart, _: &mut Self::Context) {
-        self.order(command, true);
+        self.order(command);
     }
 }
 
@@ -259,23 +251,7 @@ impl Handler<GroupDone> for GroupsActor {
     type Result = ();
 
     fn handle(&mut self, done: GroupDone, _: &mut Self::Context) {
-        if let Some(entry) = self.entry(&done.group) {
-            if entry.in_hand.remove(&done.order).is_none() {
-                // Carried out once more after a fault of its actor.
-                return;
-            }
-            entry.done.keep(&done);
-            let answer = GroupAnswer::from(&done.outcome);
-            entry.last = Some(answer.clone());
-            entry.said.clone_from(&done.said);
-            if entry.in_hand.is_empty() {
-                for waiter in entry.waiters.drain(..) {
-                    // No receiver: the helper program has ended.
-                    let _ = waiter.send(answer.clone());
-                }
-            }
-        }
-        self.done.do_send(done);
+        self.is_done(done);
     }
 }
 
@@ -283,14 +259,18 @@ impl Handler<AskGroup> for GroupsActor {
     type Result = ResponseFuture<GroupAnswer>;
 
     fn handle(&mut self, ask: AskGroup, _: &mut Self::Context) -> Self::Result {
+        let ledger = self.ledger.clone();
         let Some(entry) = self.entry(&ask.key) else {
             return Box::pin(async { GroupAnswer::Unknown });
         };
-        let now = entry.answer(ask.wants);
-        let to_come = ask.wants.is_some() && entry.wanted == ask.wants;
-        if entry.in_hand.is_empty() {
+        let (now, wanted, busy) = ledger.with(|ledger| {
+            let now = entry.answer(ledger, ask.wants);
+            (now, ledger.wanted(&ask.key), ledger.is_busy(&ask.key))
+        });
+        if !busy {
             return Box::pin(async { now });
         }
+        let to_come = ask.wants.is_some() && wanted == ask.wants;
         entry.waiters.retain(|waiter| !waiter.is_closed());
         if !to_come || entry.waiters.len() >= MAX_WAITERS {
             let busy = ask.wants.is_none() || to_come;
@@ -306,17 +286,22 @@ impl Handler<AskGroups> for GroupsActor {
     type Result = Vec<GroupView>;
 
     fn handle(&mut self, _: AskGroups, _: &mut Self::Context) -> Self::Result {
-        let view = |entry: &Entry| GroupView {
+        let view = |ledger: &Ledger, entry: &Entry| GroupView {
             key: entry.group.key.to_string(),
             owner: entry.group.owner.to_string(),
-            wanted: entry.wanted == Some(GroupOrder::Start),
-            busy: !entry.in_hand.is_empty(),
-            last: entry.last.clone(),
-            said: entry.said.clone(),
-            unanswered: entry.looks.told() && !entry.is_ours(),
+            wanted: ledger.wanted(&entry.group.key) == Some(GroupOrder::Start),
+            busy: ledger.is_busy(&entry.group.key),
+            last: entry.last(ledger),
+            said: ledger
+                .last(&entry.group.key)
+                .and_then(|ended| ended.said.clone()),
+            unanswered: entry.looks.told() && !entry.is_ours(ledger),
             absent: Vec::new(),
         };
-        self.entries.iter().map(view).collect()
+        self.ledger.with(|ledger| {
+            let entries = self.entries.iter();
+            entries.map(|entry| view(ledger, entry)).collect()
+        })
     }
 }
 

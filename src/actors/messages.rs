@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::actors::backlog::Slot;
 use crate::clients::control::NodeReport;
 use crate::node::MayPutBack;
-use crate::node::ledger::Ended;
+use crate::node::ledger::{Ended, Given, Ledger};
 use crate::node::resume::Duty;
 use crate::policy::fencing::{FenceAnswer, FenceOrder};
 use crate::protocol::auth::KeyRing;
@@ -66,6 +66,29 @@ pub struct GroupCommand {
     pub what: GroupOrder,
     /// Before a start the network is probed for another host with the group's addresses.
     pub careful: bool,
+}
+
+impl GroupCommand {
+    /// The orders in a book that have no outcome yet, in the order in which they were given.
+    #[must_use]
+    pub fn in_hand(ledger: &Ledger) -> Vec<Self> {
+        let command = |(order, group, given): (OrderId, &GroupKey, Given)| Self {
+            order,
+            group: group.clone(),
+            what: given.what,
+            careful: given.careful,
+        };
+        ledger.in_hand().into_iter().map(command).collect()
+    }
+
+    /// The order as it stands in the book.
+    #[must_use]
+    pub const fn given(&self) -> Given {
+        Given {
+            what: self.what,
+            careful: self.careful,
+        }
+    }
 }
 
 /// Asks whether an order to start a group still stands. `None`: membership is being restarted, ask

@@ -11,27 +11,27 @@ mod kept;
 mod log;
 mod native;
 mod operation;
-mod outcomes;
 mod permit;
 mod run;
 mod worker;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
 use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
-pub use care::{AskUnanswered, Care, CarefulStart};
+pub use care::{AskUnanswered, Care};
 pub use context::{GroupContext, stops_for_ever};
 pub use kept::{AskKept, KeptAddress, PutBack};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
-pub use outcomes::Outcomes;
 
+use crate::actors::ledger::SharedLedger;
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart};
 use crate::clock::Clock;
+use crate::node::ledger::{Ended, Ledger};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::ResourceGroup;
 pub(crate) use bare::Bare;
@@ -55,18 +55,18 @@ pub struct ResourceGroupActor {
     group: ResourceGroup,
     done: WeakRecipient<GroupDone>,
     core: WeakRecipient<MayStart>,
-    /// Orders not begun. The core gives one more order at most while one is in flight. `true`: the
-    /// network is probed first.
-    waiting: VecDeque<(GroupCommand, bool)>,
+    /// Orders not begun. The core gives one more order at most while one is in flight.
+    waiting: VecDeque<GroupCommand>,
     /// The last order given was a stop.
     stopped: bool,
     /// Held while the addresses are moved without an order: such moves never overlap.
     moving: Arc<Mutex<()>>,
     bare: Bare,
-    /// The outcomes of the last orders.
-    outcomes: Arc<StdMutex<Outcomes>>,
+    /// An outcome is noted here before it is sent: an order that is given again after its outcome
+    /// was lost is not carried out again.
+    ledger: SharedLedger,
     /// The order in hand; kept through a panic.
-    current: Option<(GroupCommand, bool)>,
+    current: Option<GroupCommand>,
     turn: Arc<Mutex<()>>,
     work: Work,
     cared: care::Cared,
@@ -83,6 +83,7 @@ impl ResourceGroupActor {
     pub fn new(
         context: Arc<GroupContext>,
         group: ResourceGroup,
+        ledger: SharedLedger,
         done: WeakRecipient<GroupDone>,
         core: WeakRecipient<MayStart>,
     ) -> Self {
@@ -95,7 +96,7 @@ impl ResourceGroupActor {
             stopped: false,
             moving: Arc::new(Mutex::new(())),
             bare: Bare::default(),
-            outcomes: Arc::default(),
+            ledger,
             current: None,
             turn: Arc::new(Mutex::new(())),
             work: Work::None,
@@ -124,9 +125,10 @@ impl ResourceGroupActor {
 
     /// The outcome of the last order.
     fn last_outcome(&self) -> Option<GroupOutcome> {
-        let outcomes = self.outcomes.lock();
-        let outcomes = outcomes.unwrap_or_else(PoisonError::into_inner);
-        outcomes.last().map(|done| done.outcome.clone())
+        self.ledger.with(|ledger| {
+            let last = ledger.last(&self.group.key);
+            last.map(|ended| ended.outcome.clone())
+        })
     }
 
     /// Whether there is neither work nor an order.
@@ -134,19 +136,19 @@ impl ResourceGroupActor {
         self.work == Work::None && self.current.is_none() && self.waiting.is_empty()
     }
 
-    fn take(&mut self, command: GroupCommand, careful: bool, ctx: &mut Context<Self>) {
+    fn take(&mut self, command: GroupCommand, ctx: &mut Context<Self>) {
         let mut given = self.current.iter().chain(&self.waiting);
-        if given.any(|(known, _)| known.order == command.order) {
+        if given.any(|known| known.order == command.order) {
             return;
         }
-        let outcome = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(done) = outcome.of(command.order) {
+        let (key, order) = (&command.group, command.order);
+        let ended = |ledger: &mut Ledger| ledger.ended_as(key, order).cloned();
+        if let Some(ended) = self.ledger.with(ended) {
             if let Some(to) = self.done.upgrade() {
-                to.do_send(done);
+                to.do_send(GroupDone::of(command.group, ended));
             }
             return;
         }
-        drop(outcome);
         self.drop_question(ctx);
         self.ran_before = false;
         self.kept.ends();
@@ -154,7 +156,7 @@ impl ResourceGroupActor {
         if !self.stopped {
             self.bare.set(false);
         }
-        self.waiting.push_back((command, careful));
+        self.waiting.push_back(command);
         self.next(ctx);
     }
 
@@ -166,7 +168,7 @@ impl ResourceGroupActor {
         if self.current.is_none() {
             self.current = self.waiting.pop_front();
         }
-        let Some((command, careful)) = self.current.clone() else {
+        let Some(command) = self.current.clone() else {
             return;
         };
         self.work = Work::Order;
@@ -174,7 +176,7 @@ impl ResourceGroupActor {
         let known = self.cared.fresh(self.clock.now().instant);
         let moving = Arc::clone(&self.moving);
         let span = error_span!("group", name = %command.group);
-        let (done, outcomes) = (self.done.clone(), Arc::clone(&self.outcomes));
+        let (done, ledger) = (self.done.clone(), self.ledger.clone());
         // Probed again every ten seconds: its scripts were checked the first time.
         let again = matches!(self.last_outcome(), Some(GroupOutcome::AddressTaken { .. }));
         let permit = Permit::Ask {
@@ -186,20 +188,21 @@ impl ResourceGroupActor {
             drop(moving.lock().await);
             run.refresh().await;
             let report = |outcome, said| {
-                let done_by = GroupDone {
-                    order: command.order,
-                    group: command.group,
+                let (group, order) = (command.group, command.order);
+                let ended = Ended {
+                    order,
                     outcome,
                     said,
                 };
-                let mut kept = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.keep(&done_by);
+                ledger.with(|ledger| ledger.ended(&group, ended.clone()));
                 match done.upgrade() {
-                    Some(done) => done.do_send(done_by),
+                    Some(done) => done.do_send(GroupDone::of(group, ended)),
                     None => warn!("nobody waits for the outcome of this order"),
                 }
             };
-            if careful && let Some(claim) = run.foreign_claim(known).await {
+            if command.careful
+                && let Some(claim) = run.foreign_claim(known).await
+            {
                 let claim = claim.to_string();
                 let taken = GroupOutcome::AddressTaken { claim };
                 if again {
@@ -250,7 +253,7 @@ impl Handler<GroupCommand> for ResourceGroupActor {
     type Result = ();
 
     fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
-        self.take(command, false, ctx);
+        self.take(command, ctx);
     }
 }
 

@@ -317,10 +317,11 @@ impl Handler<Signalled> for RootActor {
 impl Handler<GroupCommand> for RootActor {
     type Result = ();
 
-    fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
+    fn handle(&mut self, mut command: GroupCommand, ctx: &mut Self::Context) {
         self.call_off_restart(ctx);
+        command.careful = self.known.is_careful(&command);
         self.held.ordered(&command);
-        self.order(command);
+        self.groups.do_send(command);
     }
 }
 

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use super::{Entry, GroupsActor};
 use crate::actors::resource_group::{AskKept, KeptAddress, PutBack};
 use crate::clients::control::GroupAnswer;
+use crate::node::ledger::Ledger;
 use crate::policy::address_guard::Tried;
 use crate::protocol::event::GroupOrder;
 
@@ -16,10 +17,11 @@ pub struct AskAllKept;
 
 impl Entry {
     /// Whether it runs, as was ordered last, and nothing else is ordered.
-    fn is_settled_here(&self) -> bool {
-        self.in_hand.is_empty()
-            && self.wanted == Some(GroupOrder::Start)
-            && self.last == Some(GroupAnswer::Started)
+    fn is_settled_here(&self, ledger: &Ledger) -> bool {
+        let key = &self.group.key;
+        !ledger.is_busy(key)
+            && ledger.wanted(key) == Some(GroupOrder::Start)
+            && self.last(ledger) == Some(GroupAnswer::Started)
     }
 }
 
@@ -27,8 +29,11 @@ impl Handler<AskAllKept> for GroupsActor {
     type Result = ResponseFuture<Vec<KeptAddress>>;
 
     fn handle(&mut self, _: AskAllKept, _: &mut Self::Context) -> Self::Result {
-        let settled = self.entries.iter().filter(|entry| entry.is_settled_here());
-        let asked: Vec<_> = settled.map(|entry| entry.actor.send(AskKept)).collect();
+        let asked: Vec<_> = self.ledger.with(|ledger| {
+            let entries = self.entries.iter();
+            let settled = entries.filter(|entry| entry.is_settled_here(ledger));
+            settled.map(|entry| entry.actor.send(AskKept)).collect()
+        });
         Box::pin(async move {
             let kept = join_all(asked).await.into_iter();
             kept.flat_map(Result::unwrap_or_default).collect()
@@ -40,8 +45,10 @@ impl Handler<PutBack> for GroupsActor {
     type Result = ResponseFuture<Tried>;
 
     fn handle(&mut self, order: PutBack, _: &mut Self::Context) -> Self::Result {
+        let ledger = self.ledger.clone();
         let entry = self.entry(&order.group);
-        let Some(entry) = entry.filter(|entry| entry.is_settled_here()) else {
+        let settled = |entry: &&mut Entry| ledger.with(|ledger| entry.is_settled_here(ledger));
+        let Some(entry) = entry.filter(settled) else {
             return Box::pin(async { Tried::NotNeeded });
         };
         let tried = entry.actor.send(order);

@@ -36,7 +36,9 @@ impl Cluster {
         let groups = supervise(
             &Arbiter::current(),
             RestartPolicy::new("groups"),
-            move |ctx| GroupsActor::new(ctx, &context, &groups, &[], done, &core),
+            move |ctx| {
+                GroupsActor::new(ctx, &context, &groups, SharedLedger::default(), done, &core)
+            },
         );
         Self { groups, outcomes }
     }

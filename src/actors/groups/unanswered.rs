@@ -69,7 +69,8 @@ impl Handler<LookForOwners> for GroupsActor {
         let mut asked = Vec::new();
         for entry in &mut self.entries {
             let holder = held.iter().find(|(key, _)| *key == entry.group.key);
-            let Some((key, node)) = holder.filter(|_| !entry.is_ours()) else {
+            let ours = self.ledger.with(|ledger| entry.is_ours(ledger));
+            let Some((key, node)) = holder.filter(|_| !ours) else {
                 // Which host has the addresses now is not part of this check.
                 entry.looks = Looks::default();
                 continue;

@@ -9,7 +9,6 @@ use actix::{Context, Handler};
 use super::MembershipActor;
 use crate::actors::messages::{GroupCommand, RootEvent, TellAgain};
 use crate::clock::Monotonic;
-use crate::node::ledger::Given;
 use crate::protocol::name::NodeName;
 
 /// How long a restart of the machine is asked for again.
@@ -77,14 +76,8 @@ impl Handler<TellAgain> for MembershipActor {
             let groups = vec![group.clone()];
             self.send_to_root(RootEvent::Addresses { groups, withdraw });
         }
-        for (order, group, Given { what, careful }) in self.kept.ledger.in_hand() {
-            let group = group.clone();
-            self.setup.outlets.groups.do_send(GroupCommand {
-                order,
-                group,
-                what,
-                careful,
-            });
+        for command in GroupCommand::in_hand(&self.kept.ledger) {
+            self.setup.outlets.groups.do_send(command);
         }
         if let Some(end) = self.last_told.end(self.clock.now().instant) {
             self.send_to_root(end);

@@ -10,7 +10,6 @@ use tracing::{Instrument, error_span};
 
 use super::log::log;
 use super::{GroupRun, ResourceGroupActor, Work};
-use crate::actors::messages::GroupCommand;
 use crate::clock::Monotonic;
 use crate::config::settings::StrayAddresses;
 use crate::net::address::parse_word;
@@ -19,14 +18,6 @@ use crate::notice::Severity;
 
 /// How long the result of a probe counts for a start.
 const FRESH: Duration = Duration::from_secs(5);
-
-/// A start before which the network is probed for another host with the addresses.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct CarefulStart(
-    /// The order.
-    pub GroupCommand,
-);
 
 /// A check of addresses; a group that has an order in hand skips it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
@@ -190,14 +181,6 @@ impl Handler<AskUnanswered> for ResourceGroupActor {
             let unanswered = run.context.addresses.unanswered(&run.addresses()).await;
             unanswered.ok()
         })
-    }
-}
-
-impl Handler<CarefulStart> for ResourceGroupActor {
-    type Result = ();
-
-    fn handle(&mut self, CarefulStart(command): CarefulStart, ctx: &mut Self::Context) {
-        self.take(command, true, ctx);
     }
 }
 

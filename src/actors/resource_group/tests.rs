@@ -310,7 +310,7 @@ impl Fixture {
         let context = scripts.context();
         let policy = RestartPolicy::new("group");
         let group = supervise(&Arbiter::current(), policy, move |_| {
-            ResourceGroupActor::new(context, group, done, core)
+            ResourceGroupActor::new(context, group, SharedLedger::default(), done, core)
         });
         Self {
             group,

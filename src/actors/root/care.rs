@@ -4,7 +4,7 @@
 //! | When | What |
 //! |---|---|
 //! | until the first other node is received, every [`LOOK`] | groups that were not ordered to start probe for their addresses |
-//! | a start while no other node has ever been received | the group probes first, see [`CarefulStart`] |
+//! | a start while no other node has ever been received | the group probes first: the order is careful |
 //! | the next start after it was refused, unless a node died meanwhile | the same |
 //! | settled, every [`TEND`] | groups that are not held remove what is left of their addresses |
 //! | settled, every [`CHECK_EVERY`]th time | groups that are held probe for other hosts with their addresses |
@@ -20,7 +20,7 @@ use tracing::warn;
 use super::RootActor;
 use crate::actors::groups::{LookForOwners, Unanswered};
 use crate::actors::messages::{AskNode, GroupCommand, GroupDone, NoteDecision};
-use crate::actors::resource_group::{Care, CarefulStart};
+use crate::actors::resource_group::Care;
 use crate::config::settings::StrayAddresses;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::GroupKey;
@@ -92,7 +92,7 @@ impl Known {
     }
 
     /// Whether the network is to be probed before this order is carried out.
-    fn is_careful(&self, command: &GroupCommand) -> bool {
+    pub(super) fn is_careful(&self, command: &GroupCommand) -> bool {
         self.probe
             && command.what == GroupOrder::Start
             && (command.careful || !self.heard || self.refused.contains(&command.group))
@@ -110,15 +110,6 @@ impl Known {
 }
 
 impl RootActor {
-    /// Hands an order on to the groups.
-    pub(super) fn order(&self, command: GroupCommand) {
-        if self.known.is_careful(&command) {
-            self.groups.do_send(CarefulStart(command));
-        } else {
-            self.groups.do_send(command);
-        }
-    }
-
     /// A status changed, also our own or that of a ping node.
     pub(super) fn node_status(&mut self, node: NodeName, status: &str, ctx: &mut Context<Self>) {
         let ping = self.config.pings.iter().any(|ping| ping.name == node);

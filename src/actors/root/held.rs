@@ -2,31 +2,27 @@
 //! and after it has stopped, so that a group that may run is always named. The file is in memory
 //! (`/run`) and root's thread writes it: the heartbeat path never waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::actors::ledger::SharedLedger;
 use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::node::ledger::Ledger;
 use crate::node::resume::{Duty, Resume};
 use crate::process::handover::{Called, NodeState, StateFile};
-use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
+use crate::protocol::event::GroupOrder;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::owners::Whose;
 
-/// The file, and the orders that were handed on.
+/// The file, and the book of orders: what may run and what is unfinished is what the book says.
 #[derive(Debug)]
 pub(super) struct HeldFile {
     file: StateFile,
     /// The duty that root received last, so that nothing is written that is known.
     duty: Duty,
-    /// Orders in hand, and their groups: a successor has to find out their results.
-    in_hand: BTreeMap<OrderId, GroupKey>,
-    /// Groups that a predecessor left unfinished and that have had no order since.
-    left_unfinished: BTreeSet<GroupKey>,
-    /// Groups whose addresses were removed and that have had no order since: a successor has to put
-    /// the addresses back, or to stop the group.
-    bare: BTreeSet<GroupKey>,
+    ledger: SharedLedger,
 }
 
 impl HeldFile {
@@ -39,27 +35,27 @@ impl HeldFile {
         resume: Option<&Resume>,
     ) -> Self {
         let state = NodeState::begin(called, local, groups, resume);
+        let ledger = resume.map(|it| Ledger::going_on(&it.running, &it.unfinished));
         Self {
-            left_unfinished: state.unfinished().cloned().collect(),
             file: StateFile::begin(path, state),
             duty: resume.map(Duty::from).unwrap_or_default(),
-            in_hand: BTreeMap::new(),
-            bare: BTreeSet::new(),
+            ledger: SharedLedger::new(ledger.unwrap_or_default()),
         }
+    }
+
+    /// The book of orders.
+    pub(super) fn ledger(&self) -> SharedLedger {
+        self.ledger.clone()
     }
 
     /// Call before the order is handed on.
     pub(super) fn ordered(&mut self, command: &GroupCommand) {
-        let GroupCommand {
-            order, group, what, ..
-        } = command;
-        self.left_unfinished.remove(group);
-        self.bare.remove(group);
-        self.in_hand.insert(*order, group.clone());
-        let starts = *what == GroupOrder::Start;
+        let (group, given) = (&command.group, command.given());
+        self.ledger
+            .with(|ledger| ledger.ordered(group, command.order, given));
+        let starts = given.what == GroupOrder::Start;
         self.write(|state| {
             let noted = state.group(group);
-            noted.may_run |= starts;
             noted.whose = match noted.whose {
                 Some(Whose::Left) => Some(Whose::Other),
                 Some(Whose::Came) if starts => Some(Whose::Own),
@@ -68,25 +64,17 @@ impl HeldFile {
         });
     }
 
-    /// Call before the outcome is handed on.
+    /// Call before the outcome is handed on. The groups have noted it in the book.
     pub(super) fn done(&mut self, done: &GroupDone) {
-        self.in_hand.remove(&done.order);
-        let may_run = match done.outcome {
-            GroupOutcome::Started | GroupOutcome::StopFailed { .. } => true,
-            GroupOutcome::Stopped
-            | GroupOutcome::StartFailed { .. }
-            | GroupOutcome::AddressTaken { .. } => false,
-        };
-        self.write(|state| state.group(&done.group).may_run = may_run);
+        self.ledger
+            .with(|ledger| ledger.done(&done.group, &done.ended()));
+        self.write(|_| {});
     }
 
     /// Call before addresses are removed, or put back, beside the orders.
     pub(super) fn addresses(&mut self, groups: &[GroupKey], withdraw: bool) {
-        if withdraw {
-            self.bare.extend(groups.iter().cloned());
-        } else {
-            self.bare.retain(|key| !groups.contains(key));
-        }
+        self.ledger
+            .with(|ledger| ledger.addresses(groups, withdraw));
         self.write(|_| {});
     }
 
@@ -124,8 +112,7 @@ impl HeldFile {
 
     /// A successor has to find out for every group that may run whether it does.
     pub(super) fn all_are_unfinished(&mut self) {
-        self.left_unfinished
-            .extend(self.file.state().may_run().cloned());
+        self.ledger.with(Ledger::owe_all);
         let duty = self.duty.clone();
         self.write(|state| state.set_duty(duty));
     }
@@ -147,18 +134,13 @@ impl HeldFile {
 
     /// Applies `change` to the state and writes it.
     fn write(&mut self, change: impl FnOnce(&mut NodeState)) {
-        let (in_hand, left_unfinished, bare) = (&self.in_hand, &self.left_unfinished, &self.bare);
-        self.file.change(|state| {
-            state.replaces_itself = Some(0);
-            change(state);
-            let runs = |key: &&GroupKey| state.groups.get(*key).is_some_and(|group| group.may_run);
-            let bare = bare.iter().filter(runs);
-            let unfinished = in_hand
-                .values()
-                .chain(left_unfinished)
-                .chain(bare)
-                .collect();
-            state.set_unfinished(&unfinished);
+        let file = &mut self.file;
+        self.ledger.with(|ledger| {
+            file.change(|state| {
+                state.replaces_itself = Some(0);
+                change(state);
+                state.set_work(&ledger.may_run().collect(), &ledger.unfinished().collect());
+            });
         });
     }
 }

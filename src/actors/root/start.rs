@@ -131,8 +131,6 @@ impl RootActor {
             resume.unknown || !resume.running.iter().all(known)
         });
         let heartbeat_watch = heartbeat_watch::HeartbeatWatch::new(timing);
-        let running = resume.as_ref().map(|resume| resume.running.clone());
-        let running = running.unwrap_or_default();
         let unfinished = resume.as_ref().map(|resume| resume.unfinished.clone());
         let unfinished = unfinished.unwrap_or_default();
         let ran_before = resume.as_ref().is_some_and(Resume::surely_ran);
@@ -225,9 +223,9 @@ impl RootActor {
         context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
         let stops_for_ever = context.stops_for_ever();
         let (loaded, done) = (config.groups.clone(), own.clone().recipient());
-        let core = own.downgrade().recipient();
+        let (core, ledger) = (own.downgrade().recipient(), held.ledger());
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
-            GroupsActor::new(ctx, &Arc::new(context), &loaded, &running, done, &core)
+            GroupsActor::new(ctx, &Arc::new(context), &loaded, ledger, done, &core)
         });
         let guard = (!only_releases && address_guard_is_wanted(&config)).then(|| {
             let targets = GuardTargets {

@@ -188,13 +188,15 @@ impl NodeState {
         }
     }
 
-    /// Exactly these groups are unfinished. A group without any information is removed.
-    pub fn set_unfinished(&mut self, keys: &BTreeSet<&GroupKey>) {
-        for (key, group) in &mut self.groups {
-            group.unfinished = keys.contains(key);
+    /// Exactly these groups may run, and exactly these are unfinished. A group without any
+    /// information is removed.
+    pub fn set_work(&mut self, may_run: &BTreeSet<&GroupKey>, unfinished: &BTreeSet<&GroupKey>) {
+        for key in may_run.union(unfinished) {
+            self.group(key);
         }
-        for key in keys {
-            self.group(key).unfinished = true;
+        for (key, group) in &mut self.groups {
+            group.may_run = may_run.contains(key);
+            group.unfinished = unfinished.contains(key);
         }
         self.groups
             .retain(|_, group| *group != GroupState::default());

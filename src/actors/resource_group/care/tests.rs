@@ -32,12 +32,12 @@ fn announced(scripts: &Scripts) -> usize {
 }
 
 fn careful(cluster: &Cluster, number: u64, key: &str) {
-    cluster.groups.do_send(CarefulStart(GroupCommand {
+    cluster.groups.do_send(GroupCommand {
         order: OrderId(number),
         group: GroupKey::new(key),
         what: GroupOrder::Start,
         careful: true,
-    }));
+    });
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {

@@ -4,6 +4,7 @@ use std::path::Path;
 use super::*;
 use crate::process::handover::file::MAX_BYTES;
 use crate::process::handover::{self, Road};
+use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::resources::left_open::OpenStandby;
 
 /// The words of a node that holds nothing.
@@ -46,18 +47,18 @@ fn holding(holding: HoldingSet) -> Duty {
     }
 }
 
-fn command(what: GroupOrder) -> GroupCommand {
+fn command(order: u64, what: GroupOrder) -> GroupCommand {
     GroupCommand {
-        order: OrderId(1),
+        order: OrderId(order),
         group: GroupKey::new("10.0.0.1"),
         what,
         careful: false,
     }
 }
 
-fn done(outcome: GroupOutcome) -> GroupDone {
+fn done(order: u64, outcome: GroupOutcome) -> GroupDone {
     GroupDone {
-        order: OrderId(1),
+        order: OrderId(order),
         group: GroupKey::new("10.0.0.1"),
         outcome,
         said: None,
@@ -96,7 +97,7 @@ fn whose_each_group_is_stands_in_the_file_until_what_is_left_is_ordered_somethin
     };
     assert_eq!(owners(), with(Whose::Left));
     // If it is cut short, it is the rest of a release and not a group that is kept.
-    file.ordered(&command(GroupOrder::Stop));
+    file.ordered(&command(1, GroupOrder::Stop));
     assert_eq!(owners(), with(Whose::Other));
     // Before a restart in place membership reports it once more.
     let left = [GroupKey::new("10.0.0.1")].into();
@@ -118,7 +119,7 @@ fn a_restart_in_place_is_told_by_the_file_and_not_by_a_pid_file() {
     file.settled(&holding(HoldingSet::LOCAL), &none, &none);
     assert_eq!(in_place(own), Some(true));
     assert_eq!(in_place(own + 1), Some(false));
-    file.ordered(&command(GroupOrder::Stop));
+    file.ordered(&command(1, GroupOrder::Stop));
     assert_eq!(in_place(own), Some(false));
     assert_eq!(NodeState::default().goes_on_in_place(own), None);
 }
@@ -140,13 +141,13 @@ fn what_may_run_is_in_the_file_from_the_order_to_the_end_of_the_stop() {
     assert_eq!(words_in(&path), words("none", &[]));
     file.duty(holding(HoldingSet::LOCAL));
     let in_hand = ["10.0.0.1", "systole: unfinished 10.0.0.1"];
-    file.ordered(&command(GroupOrder::Start));
+    file.ordered(&command(1, GroupOrder::Start));
     assert_eq!(words_in(&path), words("local", &in_hand));
-    file.done(&done(GroupOutcome::Started));
+    file.done(&done(1, GroupOutcome::Started));
     assert_eq!(words_in(&path), words("local", &["10.0.0.1"]));
-    file.ordered(&command(GroupOrder::Stop));
+    file.ordered(&command(2, GroupOrder::Stop));
     assert_eq!(words_in(&path), words("local", &in_hand));
-    file.done(&done(GroupOutcome::Stopped));
+    file.done(&done(2, GroupOutcome::Stopped));
     file.duty(holding(HoldingSet::NONE));
     assert_eq!(words_in(&path), words("none", &[]));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -158,16 +159,16 @@ fn where_no_other_file_has_room_it_is_written_in_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("held");
     let mut file = file_for(&path, None);
-    file.ordered(&command(GroupOrder::Start));
-    file.done(&done(GroupOutcome::Started));
+    file.ordered(&command(1, GroupOrder::Start));
+    file.done(&done(1, GroupOutcome::Started));
     file.try_again();
     let obstacle = directory.path().join("held.tmp");
     fs::create_dir(&obstacle).unwrap();
     fs::write(obstacle.join("full"), "").unwrap();
-    file.ordered(&command(GroupOrder::Stop));
-    file.done(&done(GroupOutcome::Stopped));
+    file.ordered(&command(2, GroupOrder::Stop));
+    file.done(&done(2, GroupOutcome::Stopped));
     assert_eq!(words_in(&path), NOTHING);
-    file.ordered(&command(GroupOrder::Start));
+    file.ordered(&command(3, GroupOrder::Start));
     assert_eq!(read(&path).may_run().count(), 1);
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
     let text = fs::read(&path).unwrap();
@@ -189,7 +190,7 @@ fn what_cannot_be_written_is_no_orderly_end_and_is_written_later() {
     assert!(handover::read(&path).is_err());
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    file.ordered(&command(GroupOrder::Start));
+    file.ordered(&command(1, GroupOrder::Start));
     assert!(handover::read(&path).is_err());
     fs::remove_dir(&path).unwrap();
     fs::remove_dir_all(obstacle.parent().unwrap()).unwrap();
@@ -214,13 +215,13 @@ fn a_list_too_long_for_the_guardian_is_no_file() {
     assert_eq!(read(&path).may_run().count(), 1);
     let second = |what| GroupCommand {
         group: GroupKey::new(&"y".repeat(100)),
-        ..command(what)
+        ..command(1, what)
     };
     file.ordered(&second(GroupOrder::Start));
     assert!(path.exists() && handover::read(&path).is_err());
     file.done(&GroupDone {
         group: second(GroupOrder::Start).group,
-        ..done(GroupOutcome::Stopped)
+        ..done(1, GroupOutcome::Stopped)
     });
     assert_eq!(read(&path).may_run().count(), 1);
 }
@@ -230,8 +231,8 @@ fn a_daemon_that_ends_for_a_successor_owes_it_every_group_that_may_run() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("held");
     let mut file = file_for(&path, None);
-    file.ordered(&command(GroupOrder::Start));
-    file.done(&done(GroupOutcome::Started));
+    file.ordered(&command(1, GroupOrder::Start));
+    file.done(&done(1, GroupOutcome::Started));
     file.duty(holding(HoldingSet::LOCAL));
     file.all_are_unfinished();
     assert_eq!(read(&path).holding, HoldingSet::LOCAL);
@@ -250,8 +251,8 @@ fn groups_whose_addresses_were_taken_away_are_unfinished() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("held");
     let mut file = file_for(&path, None);
-    file.ordered(&command(GroupOrder::Start));
-    file.done(&done(GroupOutcome::Started));
+    file.ordered(&command(1, GroupOrder::Start));
+    file.done(&done(1, GroupOutcome::Started));
     let keys = [GroupKey::new("10.0.0.1"), GroupKey::new("10.0.0.2")];
     file.addresses(&keys, true);
     assert_eq!(
@@ -262,8 +263,8 @@ fn groups_whose_addresses_were_taken_away_are_unfinished() {
     file.addresses(&keys, false);
     assert_eq!(unfinished(&path), [""; 0]);
     file.addresses(&keys, true);
-    file.ordered(&command(GroupOrder::Start));
-    file.done(&done(GroupOutcome::Started));
+    file.ordered(&command(2, GroupOrder::Start));
+    file.done(&done(2, GroupOutcome::Started));
     assert_eq!(unfinished(&path), [""; 0], "a start puts them back");
 }
 
@@ -304,9 +305,9 @@ fn a_successor_begins_with_what_was_held() {
     });
     assert!(!read(&path).releases && !read(&path).frozen);
     // It is owed until it gets an order, and in hand from then on.
-    file.ordered(&command(GroupOrder::Stop));
+    file.ordered(&command(1, GroupOrder::Stop));
     assert_eq!(unfinished(&path), ["10.0.0.1"]);
-    file.done(&done(GroupOutcome::Stopped));
+    file.done(&done(1, GroupOutcome::Stopped));
     assert_eq!(unfinished(&path), [""; 0]);
     assert_eq!(read(&path).may_run().count(), 2);
     assert!(!read(&path).groups.contains_key(&GroupKey::new("10.0.0.1")));

@@ -260,11 +260,12 @@ fn a_failback_is_due_after_a_restart_in_place_and_a_death() {
 fn only_what_is_named_is_unfinished_and_nothing_is_kept_of_a_group_that_is_gone() {
     let mut state = full();
     let (first, second) = (GroupKey::new("10.0.0.1"), GroupKey::new("x"));
-    state.set_unfinished(&[&second].into());
+    let gone = GroupKey::new("gone \"é\"");
+    state.set_work(&[&first, &gone].into(), &[&second].into());
     assert_eq!(keys(state.unfinished()), ["x"]);
     assert_eq!(keys(state.may_run()), ["10.0.0.1", "gone \"é\""]);
-    state.group(&first).may_run = false;
-    state.set_unfinished(&BTreeSet::new());
+    state.set_work(&[&gone].into(), &BTreeSet::new());
+    assert_eq!(keys(state.may_run()), ["gone \"é\""]);
     assert!(
         !state.groups.contains_key(&second),
         "nothing is known of it"
