@@ -7,8 +7,8 @@
 //! | communication is up | root | the socket is opened |
 //! | a connection | the socket | a session, unless there are too many |
 //! | a frame | a session | membership is asked for the state of the cluster, the registry answers |
-//! | a message of the cluster | root | the registry offers it to its clients |
-//! | such messages were dropped | root | every client that is signed on is disconnected, and begins anew |
+//! | a message of the cluster | membership | the registry offers it to its clients |
+//! | such messages were dropped | membership | every client that is signed on is disconnected, and begins anew |
 //!
 //! Frames wait in their clients' sockets: at most one of each client is here. At most one question
 //! and one message of all of them is with membership at a time.
@@ -33,7 +33,7 @@ use tokio_util::codec::Encoder as _;
 use tracing::warn;
 
 use crate::actors::codecs::ClientEncoder;
-use crate::actors::messages::{Injected, RootEvent};
+use crate::actors::messages::{Injected, ToClients};
 use crate::clock::Clock;
 use crate::notice;
 use crate::protocol::client::{
@@ -82,7 +82,7 @@ pub struct ClientsActor {
 }
 
 impl ClientsActor {
-    /// Opens nothing before it is told [`RootEvent::CommUp`].
+    /// Opens nothing before it is told [`ToClients::Open`].
     #[must_use]
     pub fn new(setup: ClientsSetup) -> Self {
         Self {
@@ -308,29 +308,28 @@ impl Handler<Ended> for ClientsActor {
     }
 }
 
-impl Handler<RootEvent> for ClientsActor {
+impl Handler<ToClients> for ClientsActor {
     type Result = ();
 
-    fn handle(&mut self, event: RootEvent, ctx: &mut Self::Context) {
-        match event {
-            RootEvent::CommUp => {
+    fn handle(&mut self, news: ToClients, ctx: &mut Self::Context) {
+        match news {
+            ToClients::Open => {
                 self.wanted = true;
                 self.open(ctx);
                 self.admit_inside();
             }
-            RootEvent::Deliver {
+            ToClients::Deliver {
                 message, treatment, ..
             } => {
                 let mut out = Vec::new();
                 self.registry.deliver(&message, treatment, &mut out);
                 self.perform(out, ctx);
             }
-            RootEvent::ClientsMissed => {
+            ToClients::Missed => {
                 let mut out = Vec::new();
                 self.registry.missed(&mut out);
                 self.perform(out, ctx);
             }
-            _ => {}
         }
     }
 }

@@ -18,9 +18,9 @@ use crate::actors::interest::Interest;
 use crate::actors::messages::{
     AskCluster, AskMaintenance, AskNode, AskPutBack, ClientsStopped, GroupCommand, GroupDone,
     HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteAbsent, NoteDecision,
-    Outgoing, Received, RootEvent, RunHook, StopRequested, Transmit, UpdateKeys,
+    Outgoing, Received, RootEvent, RunHook, StopRequested, ToClients, Transmit, UpdateKeys,
 };
-use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::actors::supervise::{RestartPolicy, Unborn};
 use crate::clients::control::NodeReport;
 use crate::clock::{Clock, Evidence, Monotonic};
 use crate::node::Node;
@@ -47,7 +47,7 @@ use packing::Packing;
 /// drop looks to the protocol like lost datagrams.
 const MAILBOX: usize = 64;
 
-/// Size of the messages for clients that root and the client registry have not dealt with, at most:
+/// Size of the messages for clients that their registry has not dealt with, at most:
 /// twice what may wait for a single client. Some ten thousand of the usual length.
 const CLIENTS_BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 
@@ -66,11 +66,13 @@ const RESTART_DELAY: Duration = Duration::from_millis(1);
 pub struct Outlets {
     /// Carries out group orders and answers each with [`GroupDone`].
     pub groups: Recipient<GroupCommand>,
-    /// Runs notification scripts.
-    pub hooks: Recipient<RunHook>,
-    /// Root: clients, persistence, the end of the process. Weak: it owns this actor.
+    /// Runs notification scripts; `None`: none is run.
+    pub hooks: Option<Recipient<RunHook>>,
+    /// Hands messages to clients. Weak: it knows this actor.
+    pub clients: WeakRecipient<ToClients>,
+    /// Root: persistence, the clients' processes, the end of the process. Weak: it owns this actor.
     pub root: WeakRecipient<RootEvent>,
-    /// What clients want to see of what is heard; the rest is not sent to root.
+    /// What clients want to see of what is heard; the rest is not sent to them.
     pub interest: Interest,
     /// Own heartbeats, for the guardian.
     pub beats: Beats,
@@ -118,21 +120,26 @@ pub struct Health {
     pub root_full: u64,
 }
 
-/// Starts membership on `arbiter`. It begins to send when it is told [`MediaOpened`].
+/// Membership, not started: those that it is to know can know it first.
 ///
-/// A panic restarts it in place under the next generation; at the third within a minute `give_up`
-/// is called on that thread.
+/// A panic restarts it in place under the next generation; at the third within a minute its address
+/// is closed, and `give_up` is called on its thread.
 #[must_use]
-pub fn start(
-    arbiter: &ArbiterHandle,
-    setup: MembershipSetup,
-    give_up: impl FnOnce() + Send + 'static,
-) -> Addr<MembershipActor> {
+pub fn unborn(give_up: impl FnOnce() + Send + 'static) -> Unborn<MembershipActor> {
     let policy = RestartPolicy::new("membership")
         .mailbox(MAILBOX)
         .delay(RESTART_DELAY, RESTART_DELAY)
         .give_up_at(ENDS, give_up);
-    supervise(arbiter, policy, move |_| MembershipActor::new(setup))
+    Unborn::new(policy)
+}
+
+/// Starts it on `arbiter`. It begins to send when it is told [`MediaOpened`].
+pub fn start(
+    membership: Unborn<MembershipActor>,
+    arbiter: &ArbiterHandle,
+    setup: MembershipSetup,
+) -> Addr<MembershipActor> {
+    membership.start(arbiter, move |_| MembershipActor::new(setup))
 }
 
 /// Owns the core of this node.
@@ -155,7 +162,7 @@ pub struct MembershipActor {
     last_told: again::LastTold,
     health: Health,
     limiter: Limiter,
-    /// What root has not dealt with of what the network paces.
+    /// What the main thread has not dealt with of what the network paces.
     to_clients: Backlog,
     to_hooks: Backlog,
     packing: Packing,
@@ -344,23 +351,33 @@ impl MembershipActor {
     /// To the clients, unless too much waits for them already. They are told of a gap by their end.
     fn deliver(&mut self, message: message::Message, treatment: Treatment) {
         match self.to_clients.admit(&message) {
-            Admission::Go(slot) => self.tell_root(RootEvent::Deliver {
+            Admission::Go(slot) => self.tell_clients(ToClients::Deliver {
                 message,
                 treatment,
                 slot,
             }),
             full => {
                 if full == Admission::Full {
-                    self.tell_root(RootEvent::ClientsMissed);
+                    self.tell_clients(ToClients::Missed);
                 }
                 self.note_root_full("messages dropped, the clients' thread is busy", &message);
             }
         }
     }
 
+    fn tell_clients(&self, news: ToClients) {
+        match self.setup.outlets.clients.upgrade() {
+            Some(clients) => clients.do_send(news),
+            None => debug!(?news, "the registry of clients is gone"),
+        }
+    }
+
     fn run_hook(&mut self, message: message::Message) {
+        let Some(hooks) = &self.setup.outlets.hooks else {
+            return;
+        };
         match self.to_hooks.admit(&message) {
-            Admission::Go(slot) => self.setup.outlets.hooks.do_send(RunHook {
+            Admission::Go(slot) => hooks.do_send(RunHook {
                 message,
                 own_status: self.own_status.clone(),
                 slot,
@@ -622,7 +639,7 @@ impl Handler<MayStart> for MembershipActor {
         // Who was stopped or starved learns it here, before another script begins.
         self.step(Event::Tick, ctx);
         let order = self.kept.own_number(order);
-        MessageResult(Some(self.node.start_stands(order)))
+        MessageResult(self.node.start_stands(order))
     }
 }
 

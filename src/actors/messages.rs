@@ -91,10 +91,10 @@ impl GroupCommand {
     }
 }
 
-/// Asks whether an order to start a group still stands. `None`: membership is being restarted, ask
-/// again.
+/// Asks whether an order to start a group still stands. No answer: membership is being restarted, or
+/// has given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
-#[rtype(result = "Option<bool>")]
+#[rtype(result = "bool")]
 pub struct MayStart(pub OrderId);
 
 /// Asks whether an address of a group that somebody has removed may be put back. `None`: membership is
@@ -285,6 +285,25 @@ pub struct LoadAverage(pub String);
 #[rtype(result = "()")]
 pub struct HaresourcesOnDisk(pub FileMarks);
 
+/// Messages to the registry of clients.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum ToClients {
+    /// From root: communication is up, open the socket.
+    Open,
+    /// From membership: a cluster message that clients may want to see.
+    Deliver {
+        /// The message, control fields included.
+        message: message::Message,
+        /// Which clients are interested.
+        treatment: Treatment,
+        /// Its place among those that wait.
+        slot: Slot,
+    },
+    /// From membership: such messages were dropped, because this thread is too slow for them.
+    Missed,
+}
+
 /// What membership reports to the root actor, in the order in which the core reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
@@ -296,17 +315,6 @@ pub enum RootEvent {
         /// New status.
         status: String,
     },
-    /// A cluster message that clients may want to see.
-    Deliver {
-        /// The message, control fields included.
-        message: message::Message,
-        /// Which clients are interested.
-        treatment: Treatment,
-        /// Its place among those that wait.
-        slot: Slot,
-    },
-    /// Messages that clients may want to see were dropped: this thread is too slow for them.
-    ClientsMissed,
     /// The service addresses of these groups are to be removed at once or put back; the rest of the
     /// groups stays as it is.
     Addresses {

@@ -7,11 +7,10 @@
 //! | HUP | outside | the files are checked, see [`crate::process::reload`]; the process may replace itself |
 //! | USR1, USR2 | outside | debug level up, down |
 //! | INT, ALRM | outside | nothing; ALRM is logged |
-//! | group orders, hooks | membership | handed on: root exists before the two that know each other |
+//! | group orders | membership | handed on, with the file for the guardian written first |
 //! | a generation taken | membership | the file on disk is put ahead of it |
 //! | communication is up, clients to stop | membership | the client socket is opened, then respawned clients are started, stopped last first |
 //! | a `failfast` client died | its actor | [`last_resort`] |
-//! | a message that clients may want | membership | to the client socket |
 //! | a resource that cannot be stopped | membership | [`last_resort`] |
 //! | what is held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
 //! | no own heartbeat for a dead time | membership | [`heartbeat_watch`]: the process ends, its guardian starts another |
@@ -51,8 +50,8 @@ use crate::actors::medium::MediumActor;
 use crate::actors::medium::serial::{DRAIN, Drain, SerialActor};
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
-    AskPutBack, ClientsStopped, GroupCommand, GroupDone, LoadAverage, MayStart, MoveAddresses,
-    RootEvent, RunHook, StopRequested, TellAgain,
+    AskPutBack, ClientsStopped, GroupCommand, GroupDone, LoadAverage, MoveAddresses, RootEvent,
+    StopRequested, TellAgain, ToClients,
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
@@ -124,8 +123,8 @@ pub struct RootActor {
     /// The node is to stop: no client is started any more.
     stopping: bool,
     groups: Addr<GroupsActor>,
-    hooks: Addr<HooksActor>,
     /// Kept alive.
+    _hooks: Addr<HooksActor>,
     _fifo: Addr<FifoActor>,
     _control: Addr<ControlActor>,
     _guardian: Option<Addr<GuardianActor>>,
@@ -325,16 +324,6 @@ impl Handler<GroupCommand> for RootActor {
     }
 }
 
-impl Handler<RunHook> for RootActor {
-    type Result = ();
-
-    fn handle(&mut self, hook: RunHook, _: &mut Self::Context) {
-        if !self.only_releases {
-            self.hooks.do_send(hook);
-        }
-    }
-}
-
 impl Handler<GroupDone> for RootActor {
     type Result = ();
 
@@ -346,18 +335,6 @@ impl Handler<GroupDone> for RootActor {
         } else {
             self.membership.do_send(done);
         }
-    }
-}
-
-impl Handler<MayStart> for RootActor {
-    type Result = ResponseFuture<Option<bool>>;
-
-    fn handle(&mut self, asked: MayStart, _: &mut Self::Context) -> Self::Result {
-        if self.releasing.is_some() {
-            return Box::pin(async { Some(false) });
-        }
-        let answer = self.membership.send(asked);
-        Box::pin(async { answer.await.ok().flatten() })
     }
 }
 
@@ -382,7 +359,7 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::CommUp => {
                 self.clients_asked = ClientsAsked::Run;
                 // They connect as soon as they run.
-                let opened = self.client_socket.send(event).into_actor(self);
+                let opened = self.client_socket.send(ToClients::Open).into_actor(self);
                 ctx.spawn(opened.map(|_, root, _| {
                     // A successor starts them itself.
                     if !root.stopping && root.restart == Restart::No {
@@ -416,9 +393,6 @@ impl Handler<RootEvent> for RootActor {
                 for group in groups {
                     self.groups.do_send(MoveAddresses { group, withdraw });
                 }
-            }
-            RootEvent::Deliver { .. } | RootEvent::ClientsMissed => {
-                self.client_socket.do_send(event);
             }
             RootEvent::NodeStatusChanged { node, status } => {
                 self.node_status(node, &status, ctx);

@@ -27,7 +27,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use actix::dev::ContextFut;
-use actix::dev::channel::channel;
+use actix::dev::channel::{AddressReceiver, channel};
 use actix::{Actor, Addr, Context, Supervised};
 use actix_rt::ArbiterHandle;
 use tracing::{debug, error, warn};
@@ -241,42 +241,80 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no text")
 }
 
-/// Starts an actor on `arbiter` and keeps it running by `policy`. `create` runs on that thread.
-///
-/// The address is valid at once; what is sent before the actor runs waits in the queue. When
-/// `create` panics, that is logged, the policy's give-up callback runs and the address is closed.
+/// An actor that does not run yet. Its address is valid, and what is sent waits in its queue: so two
+/// actors that are started one after the other can know each other.
+pub struct Unborn<A: Actor<Context = Context<A>> + Supervised> {
+    policy: RestartPolicy,
+    receiver: AddressReceiver<A>,
+    addr: Addr<A>,
+}
+
+impl<A: Actor<Context = Context<A>> + Supervised> Unborn<A> {
+    /// It is to be kept running by `policy`.
+    #[must_use]
+    pub fn new(policy: RestartPolicy) -> Self {
+        let (sender, receiver) = channel(policy.mailbox);
+        let addr = Addr::new(sender);
+        Self {
+            policy,
+            receiver,
+            addr,
+        }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn addr(&self) -> Addr<A> {
+        self.addr.clone()
+    }
+
+    /// Starts it on `arbiter`. `create` runs on that thread. When it panics, that is logged, the
+    /// policy's give-up callback runs and the address is closed.
+    pub fn start(
+        self,
+        arbiter: &ArbiterHandle,
+        create: impl FnOnce(&mut Context<A>) -> A + Send + 'static,
+    ) -> Addr<A> {
+        let Self {
+            mut policy,
+            receiver,
+            addr,
+        } = self;
+        let name = policy.name.clone();
+        let accepted = arbiter.spawn_fn(move || {
+            let mut context = Context::with_receiver(receiver);
+            match catch_unwind(AssertUnwindSafe(|| create(&mut context))) {
+                Ok(actor) => {
+                    actix_rt::spawn(Supervise {
+                        actor: Box::pin(context.into_future(actor)),
+                        policy,
+                        clock: Clock::start(),
+                        ends: Ends::default(),
+                        pause: None,
+                    });
+                }
+                Err(panic) => {
+                    error!(actor = %policy.name, reason = panic_text(panic.as_ref()), "actor could not be created");
+                    if let Some(give_up) = policy.give_up.take() {
+                        give_up();
+                    }
+                }
+            }
+        });
+        if !accepted {
+            error!(actor = %name, "an actor was started on a thread that has ended");
+        }
+        addr
+    }
+}
+
+/// Starts an actor on `arbiter` and keeps it running by `policy`: [`Unborn::start`] at once.
 pub fn supervise<A, F>(arbiter: &ArbiterHandle, policy: RestartPolicy, create: F) -> Addr<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
     F: FnOnce(&mut Context<A>) -> A + Send + 'static,
 {
-    let (sender, receiver) = channel(policy.mailbox);
-    let name = policy.name.clone();
-    let accepted = arbiter.spawn_fn(move || {
-        let mut policy = policy;
-        let mut context = Context::with_receiver(receiver);
-        match catch_unwind(AssertUnwindSafe(|| create(&mut context))) {
-            Ok(actor) => {
-                actix_rt::spawn(Supervise {
-                    actor: Box::pin(context.into_future(actor)),
-                    policy,
-                    clock: Clock::start(),
-                    ends: Ends::default(),
-                    pause: None,
-                });
-            }
-            Err(panic) => {
-                error!(actor = %policy.name, reason = panic_text(panic.as_ref()), "actor could not be created");
-                if let Some(give_up) = policy.give_up.take() {
-                    give_up();
-                }
-            }
-        }
-    });
-    if !accepted {
-        error!(actor = %name, "an actor was started on a thread that has ended");
-    }
-    Addr::new(sender)
+    Unborn::new(policy).start(arbiter, create)
 }
 
 #[cfg(test)]

@@ -39,8 +39,6 @@ impl LastTold {
             RootEvent::GenerationTaken(_)
             | RootEvent::DutyChanged(_)
             | RootEvent::Addresses { .. }
-            | RootEvent::Deliver { .. }
-            | RootEvent::ClientsMissed
             | RootEvent::OwnHeartbeat => {}
         }
     }

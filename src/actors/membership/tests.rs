@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix::Actor;
 
 use super::*;
-use crate::actors::messages::{Messages, TellAgain};
+use crate::actors::messages::{Messages, TellAgain, ToClients};
 use crate::protocol::auth::Method;
 use crate::protocol::codec::decode_datagram;
 use crate::protocol::event::{GroupOrder, GroupOutcome, Origin, StopReason};
@@ -89,11 +89,13 @@ fn settings(local: &str) -> NodeSettings {
 struct Host {
     node: Addr<MembershipActor>,
     root: Seen<RootEvent>,
+    clients: Seen<ToClients>,
     orders: Seen<GroupCommand>,
     gave_up: Rc<RefCell<bool>>,
     interest: Interest,
-    /// Keeps the weak recipient's actor alive.
+    /// Keep the actors of weak recipients alive.
     _root: Recipient<RootEvent>,
+    _clients: Recipient<ToClients>,
 }
 
 fn host(local: &str, number: u8) -> Host {
@@ -105,6 +107,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
     let (groups, orders) = probe();
     let (hooks, _) = probe();
     let (root_recipient, root) = probe();
+    let (clients_recipient, clients) = probe();
     let gave_up = Rc::new(RefCell::new(false));
     let interest = Interest::default();
     let setup = MembershipSetup {
@@ -121,7 +124,8 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
         resume,
         outlets: Outlets {
             groups,
-            hooks,
+            hooks: Some(hooks),
+            clients: clients_recipient.downgrade(),
             root: root_recipient.downgrade(),
             interest: interest.clone(),
             beats: Beats::default(),
@@ -134,16 +138,19 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
             *flag.borrow_mut() = true;
         }
     });
-    let node = start(&actix_rt::Arbiter::current(), setup, move || {
+    let unborn = unborn(move || {
         let _ = tell.send(());
     });
+    let node = start(unborn, &actix_rt::Arbiter::current(), setup);
     Host {
         node,
         root,
+        clients,
         orders,
         gave_up,
         interest,
         _root: root_recipient,
+        _clients: clients_recipient,
     }
 }
 
@@ -286,6 +293,9 @@ async fn a_panic_restarts_it_in_place_under_the_next_generation() {
         after(Duration::from_millis(10)).await;
     }
     assert!(*alpha.gave_up.borrow(), "the third within a minute");
+    // Who asks whether a start stands sees that nobody will answer.
+    assert!(alpha.node.send(MayStart(OrderId(1))).await.is_err());
+    assert!(!alpha.node.connected());
 }
 
 /// Answers the orders given since the last call; how many of each kind there were.
@@ -517,23 +527,23 @@ async fn a_main_thread_that_hangs_is_not_buried_in_what_the_network_sends() {
         hear().await;
     }
     let dropped = health(&alpha).await.root_full;
-    let count = |wanted: fn(&RootEvent) -> bool| {
-        let seen = alpha.root.borrow();
+    let count = |wanted: fn(&ToClients) -> bool| {
+        let seen = alpha.clients.borrow();
         seen.iter().filter(|event| wanted(event)).count()
     };
-    let delivered = count(|event| matches!(event, RootEvent::Deliver { .. }));
+    let delivered = count(|news| matches!(news, ToClients::Deliver { .. }));
     assert!((50..100).contains(&delivered), "{delivered}");
     assert!(dropped >= 200, "{dropped}");
-    let last = alpha.root.borrow().last().cloned();
-    assert_eq!(last, Some(RootEvent::ClientsMissed));
-    assert_eq!(count(|event| *event == RootEvent::ClientsMissed), 1);
+    let last = alpha.clients.borrow().last().cloned();
+    assert_eq!(last, Some(ToClients::Missed));
+    assert_eq!(count(|news| *news == ToClients::Missed), 1);
     // It has gone through all of that.
-    alpha.root.borrow_mut().clear();
+    alpha.clients.borrow_mut().clear();
     hear().await;
     assert_eq!(health(&alpha).await.root_full, dropped);
-    assert_eq!(count(|event| matches!(event, RootEvent::Deliver { .. })), 1);
-    let events = alpha.root.borrow().len();
-    assert_eq!(events, 1, "and no other was lost or sent twice");
+    assert_eq!(count(|news| matches!(news, ToClients::Deliver { .. })), 1);
+    let news = alpha.clients.borrow().len();
+    assert_eq!(news, 1, "and no other was lost or sent twice");
 }
 
 /// Root lost the outcome of an order, or the order itself, in a fault of its own.

@@ -30,8 +30,8 @@ pub(crate) enum Permit {
 }
 
 impl Permit {
-    /// Whether the order stands. Waits for a core that is being restarted; without a core it does
-    /// not stand.
+    /// Whether the order stands. Waits for a core that is being restarted. Without a core, and when
+    /// it has given up, the order does not stand.
     pub(super) async fn stands(&self) -> bool {
         let Self::Ask { order, core } = self else {
             return true;
@@ -41,8 +41,9 @@ impl Permit {
                 return false;
             };
             match core.send(MayStart(*order)).await {
-                Ok(Some(answer)) => return answer,
-                Ok(None) | Err(_) => sleep(AGAIN).await,
+                Ok(answer) => return answer,
+                Err(_) if !core.connected() => return false,
+                Err(_) => sleep(AGAIN).await,
             }
         }
     }

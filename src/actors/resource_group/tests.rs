@@ -242,7 +242,7 @@ impl AddressHandler for FakeAddresses {
     }
 }
 
-/// Successive answers of [`Probe`] to [`MayStart`]; after them yes.
+/// Successive answers of [`Probe`] to [`MayStart`]; after them yes. `None`: it panics.
 type Permits = Arc<StdMutex<VecDeque<Option<bool>>>>;
 
 /// Stands for the core: collects outcomes.
@@ -277,9 +277,11 @@ impl Handler<MayStart> for Probe {
 
     fn handle(&mut self, _: MayStart, _: &mut Self::Context) -> Self::Result {
         let next = self.permits.lock().expect("lock").pop_front();
-        MessageResult(next.unwrap_or(Some(true)))
+        MessageResult(next.unwrap_or(Some(true)).expect("a fault of the core"))
     }
 }
+
+impl Supervised for Probe {}
 
 struct Fixture {
     group: Addr<ResourceGroupActor>,
@@ -288,12 +290,19 @@ struct Fixture {
     next: u64,
     /// The next answers of the core when a start asks whether it stands; after them always yes.
     permits: Permits,
-    _probe: Addr<Probe>,
+    /// Keep them alive.
+    _probes: [Addr<Probe>; 2],
 }
 
 impl Fixture {
     /// A group as haresources has it, on node `alpha`.
     fn new(scripts: &Scripts, resources: &str) -> Self {
+        let at_once = Duration::from_millis(1);
+        let policy = RestartPolicy::new("core").delay(at_once, at_once);
+        Self::with_core(scripts, resources, policy)
+    }
+
+    fn with_core(scripts: &Scripts, resources: &str, core: RestartPolicy) -> Self {
         scripts.haresources(&format!("alpha {resources}\n"));
         let resources: Vec<String> = resources.split_whitespace().map(str::to_owned).collect();
         let key = GroupKey::new(&resources[0]);
@@ -303,10 +312,11 @@ impl Fixture {
             resources,
         };
         let (sender, outcomes) = mpsc::unbounded_channel();
-        let probe = Probe::new(sender);
+        let probe = Probe::new(sender.clone());
         let permits = Arc::clone(&probe.permits);
-        let probe = probe.start();
-        let (done, core) = (probe.downgrade().recipient(), probe.downgrade().recipient());
+        let asked = supervise(&Arbiter::current(), core, move |_| probe);
+        let told = Probe::new(sender).start();
+        let (done, core) = (told.downgrade().recipient(), asked.downgrade().recipient());
         let context = scripts.context();
         let policy = RestartPolicy::new("group");
         let group = supervise(&Arbiter::current(), policy, move |_| {
@@ -318,7 +328,7 @@ impl Fixture {
             outcomes,
             next: 1,
             permits,
-            _probe: probe,
+            _probes: [asked, told],
         }
     }
 
@@ -463,6 +473,18 @@ async fn a_core_that_begins_anew_is_waited_for() {
     group.allow([Some(false)]);
     assert_eq!(group.run(Start).await, GroupOutcome::Started);
     assert_eq!(group.permits.lock().expect("lock").len(), 1);
+}
+
+/// Nobody decides any more, and the group is about to be released: it must not wait for an answer.
+#[actix::test]
+async fn an_order_of_a_core_that_gave_up_begins_no_script() {
+    let scripts = Scripts::new();
+    let core = RestartPolicy::new("core").give_up_at(1, || {});
+    let mut group = Fixture::with_core(&scripts, "good::a", core);
+    group.allow([None]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Stopped);
+    let calls = scripts.calls();
+    assert!(!calls.contains(&"good a start".to_owned()), "{calls:?}");
 }
 
 /// As on a disk that hangs.

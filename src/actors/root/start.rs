@@ -144,6 +144,37 @@ impl RootActor {
         } else {
             Beats::default()
         };
+        let unborn = membership::unborn(move || {
+            if let Some(root) = gave_up.upgrade() {
+                root.do_send(MembershipGaveUp);
+            }
+        });
+        let membership = unborn.addr();
+        let manager = addresses.clone();
+        let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
+        context.unfinished = unfinished;
+        context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
+        let stops_for_ever = context.stops_for_ever();
+        let (loaded, done) = (config.groups.clone(), own.clone().recipient());
+        let (core, ledger) = (membership.downgrade().recipient(), held.ledger());
+        let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
+            GroupsActor::new(ctx, &Arc::new(context), &loaded, ledger, done, &core)
+        });
+        let context = HookContext::of(&config, &paths, log.debug());
+        let hooks = supervise(&here, RestartPolicy::new("hooks"), move |_| {
+            HooksActor::new(context)
+        });
+        let client_socket = ClientsSetup::of(
+            &config,
+            paths.register(),
+            membership.clone().recipient(),
+            membership.clone().recipient(),
+            membership.clone().recipient(),
+            interest.clone(),
+        );
+        let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
+            ClientsActor::new(client_socket)
+        });
         let setup = MembershipSetup {
             settings: config.node_settings(std::process::id(), names_address),
             identity,
@@ -154,17 +185,14 @@ impl RootActor {
             compression: config.compression,
             outlets: Outlets {
                 groups: own.clone().recipient(),
-                hooks: own.clone().recipient(),
+                hooks: (!only_releases).then(|| hooks.clone().recipient()),
+                clients: client_socket.downgrade().recipient(),
                 root: own.downgrade().recipient(),
-                interest: interest.clone(),
+                interest,
                 beats,
             },
         };
-        let membership = membership::start(&cluster.handle(), setup, move || {
-            if let Some(root) = gave_up.upgrade() {
-                root.do_send(MembershipGaveUp);
-            }
-        });
+        membership::start(unborn, &cluster.handle(), setup);
         let opener = medium::opener();
         let kinds = media
             .iter()
@@ -217,16 +245,6 @@ impl RootActor {
                 ping::start(&cluster.handle(), setup)
             })
             .collect();
-        let manager = addresses.clone();
-        let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
-        context.unfinished = unfinished;
-        context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
-        let stops_for_ever = context.stops_for_ever();
-        let (loaded, done) = (config.groups.clone(), own.clone().recipient());
-        let (core, ledger) = (own.downgrade().recipient(), held.ledger());
-        let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
-            GroupsActor::new(ctx, &Arc::new(context), &loaded, ledger, done, &core)
-        });
         let guard = (!only_releases && address_guard_is_wanted(&config)).then(|| {
             let targets = GuardTargets {
                 groups: groups.clone(),
@@ -242,10 +260,6 @@ impl RootActor {
         });
         let died = own.downgrade().recipient();
         let clients = Clients::new(&config, &paths, log.debug(), &accounts, &died);
-        let context = HookContext::of(&config, &paths, log.debug());
-        let hooks = supervise(&here, RestartPolicy::new("hooks"), move |_| {
-            HooksActor::new(context)
-        });
         let (path, injected) = (paths.fifo(), membership.clone().recipient());
         let fifo = supervise(&here, RestartPolicy::new("fifo"), move |_| {
             FifoActor::new(path, injected, Clock::start())
@@ -278,17 +292,6 @@ impl RootActor {
                 .iter()
                 .for_each(|file| files::forget(file));
         }
-        let client_socket = ClientsSetup::of(
-            &config,
-            paths.register(),
-            membership.clone().recipient(),
-            membership.clone().recipient(),
-            membership.clone().recipient(),
-            interest,
-        );
-        let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
-            ClientsActor::new(client_socket)
-        });
         let ipfail = (ipfail::is_wanted(&config) && !only_releases)
             .then(|| ipfail::start(client_socket.clone().recipient()));
         let senders = media.iter().map(|medium| medium.clone().recipient());
@@ -317,7 +320,7 @@ impl RootActor {
             clients_asked: ClientsAsked::default(),
             stopping: false,
             groups,
-            hooks,
+            _hooks: hooks,
             _fifo: fifo,
             _control: control,
             _guardian: watcher,
