@@ -180,6 +180,23 @@ impl Node {
         self.manage_resources.then(|| self.resources.rscstatus())
     }
 
+    /// Whether something is being given, taken, started or stopped.
+    #[must_use]
+    pub fn in_transition(&self) -> bool {
+        self.manage_resources && self.resources.in_transition()
+    }
+
+    /// Whether it is known which groups must run here, and nothing but their orders may change that:
+    /// the node is active, not in transition, neither frozen nor being stopped.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.manage_resources
+            && self.status() == NodeStatus::Active
+            && !self.in_transition()
+            && !self.stopping()
+            && !self.frozen()
+    }
+
     /// Our own status word.
     #[must_use]
     pub fn status(&self) -> NodeStatus {

@@ -178,7 +178,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
     let environment = context.environment.clone();
     let spec = ChildSpec {
         args: vec![word.clone()],
-        environment: Arc::new(environment.for_hook(&hook.message, &hook.own_status)),
+        environment: Arc::new(environment.for_hook(&hook.message, hook.own_status.as_str())),
         directory: context.paths.core_dir(),
         capture: false,
         output: context.output.clone(),

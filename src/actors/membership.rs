@@ -39,6 +39,7 @@ use crate::protocol::name::Generation;
 use crate::protocol::output::Treatment;
 use crate::protocol::pack::Compression;
 use crate::protocol::settings::NodeSettings;
+use crate::protocol::status::NodeStatus;
 use crate::protocol::wire::{EncodeError, MessageFormat};
 use crate::resources::owners::Before;
 use packing::Packing;
@@ -100,24 +101,17 @@ pub struct MembershipSetup {
     pub outlets: Outlets,
 }
 
-/// Asks membership for its [`Health`].
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Health")]
-pub struct GetHealth;
-
 /// What the thread that beats went through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Health {
-    /// Latest that the timer ever fired.
-    pub latest_tick: Duration,
-    /// Times that it was later than warntime.
-    pub late_ticks: u64,
+#[derive(Debug, Clone, Copy, Default)]
+struct Health {
+    /// Times that the timer fired later than warntime.
+    late_ticks: u64,
     /// Messages that a medium could not take.
-    pub media_full: u64,
+    media_full: u64,
     /// Messages that could not be encoded.
-    pub not_encoded: u64,
+    not_encoded: u64,
     /// Messages for clients and for notification scripts that the main thread could not take.
-    pub root_full: u64,
+    root_full: u64,
 }
 
 /// Membership, not started: those that it is to know can know it first.
@@ -153,7 +147,7 @@ pub struct MembershipActor {
     media: Option<Vec<Recipient<Transmit>>>,
     timer: Option<Timer>,
     /// The own status word as of the last action carried out.
-    own_status: String,
+    own_status: NodeStatus,
     /// What root knows for a successor.
     told: Duty,
     /// What outlives a core that panicked.
@@ -231,7 +225,7 @@ impl MembershipActor {
             }
         };
         Self {
-            own_status: node.status().to_string(),
+            own_status: node.status(),
             told: setup.resume.as_ref().map(Duty::from).unwrap_or_default(),
             node,
             setup,
@@ -301,12 +295,10 @@ impl MembershipActor {
             }
             Action::NodeStatusChanged { node, status } => {
                 if node == *self.node.local() {
-                    self.own_status.clone_from(&status);
+                    self.own_status = status;
                 }
                 self.tell_root(RootEvent::NodeStatusChanged { node, status });
             }
-            // For whoever watches the core: here the notices and the clients' messages tell it.
-            Action::LinkChanged { .. } | Action::NodeListChanged => {}
             Action::Deliver { message, treatment } => {
                 if self.setup.outlets.interest.wants(treatment) {
                     self.deliver(message, treatment);
@@ -379,7 +371,7 @@ impl MembershipActor {
         match self.to_hooks.admit(&message) {
             Admission::Go(slot) => hooks.do_send(RunHook {
                 message,
-                own_status: self.own_status.clone(),
+                own_status: self.own_status,
                 slot,
             }),
             Admission::Full | Admission::StillFull => {
@@ -485,7 +477,6 @@ impl MembershipActor {
     }
 
     fn note_lateness(&mut self, late: Duration) {
-        self.health.latest_tick = self.health.latest_tick.max(late);
         if late > self.setup.settings.timing.warntime {
             self.health.late_ticks = self.health.late_ticks.saturating_add(1);
             let late_ms = late.as_millis();
@@ -555,7 +546,7 @@ impl Supervised for MembershipActor {
         if let Some(marks) = &self.kept.on_disk {
             self.node.haresources_on_disk(marks.clone());
         }
-        self.own_status = self.node.status().to_string();
+        self.own_status = self.node.status();
         self.timer = None;
         self.actions = Vec::new();
         notice::log(&Notice::OtherCrit {
@@ -750,14 +741,6 @@ impl Handler<AskMaintenance> for MembershipActor {
             }),
         };
         MessageResult(answer)
-    }
-}
-
-impl Handler<GetHealth> for MembershipActor {
-    type Result = MessageResult<GetHealth>;
-
-    fn handle(&mut self, _: GetHealth, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.health)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
+use crate::protocol::status::NodeStatus;
 use crate::resources::FreezeRefused;
 
 /// What a medium receives at once; a single message, which is usual, costs no allocation.
@@ -231,7 +232,7 @@ pub struct RunHook {
     /// Its text fields become the script's environment.
     pub message: message::Message,
     /// Our own status at this moment (`HA_OSTATUS`).
-    pub own_status: String,
+    pub own_status: NodeStatus,
     /// Its place among those that wait.
     pub slot: Slot,
 }
@@ -313,7 +314,7 @@ pub enum RootEvent {
         /// Node or ping node.
         node: NodeName,
         /// New status.
-        status: String,
+        status: NodeStatus,
     },
     /// The service addresses of these groups are to be removed at once or put back; the rest of the
     /// groups stays as it is.

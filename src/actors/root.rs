@@ -395,7 +395,7 @@ impl Handler<RootEvent> for RootActor {
                 }
             }
             RootEvent::NodeStatusChanged { node, status } => {
-                self.node_status(node, &status, ctx);
+                self.node_status(node, status, ctx);
             }
             RootEvent::OwnHeartbeat => {
                 self.heartbeat_watch.beat();

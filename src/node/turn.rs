@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::notice::Notice;
 use crate::policy::isolation::{self, Isolation};
 use crate::protocol::decisions::Decision;
-use crate::protocol::event::{Action, Event, GroupOrder};
+use crate::protocol::event::{Action, Event, GroupOrder, StopReason};
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName};
 use crate::protocol::output::{Output, ResourceEvent};
@@ -180,14 +180,11 @@ impl Turn<'_> {
         let action = match output {
             Output::Transmit(message) => Action::Transmit(message),
             Output::Notice(notice) => Action::Notice(notice),
-            Output::NodeStatusChanged { node, status } => Action::NodeStatusChanged {
-                node,
-                status: status.as_str().to_owned(),
-            },
-            Output::LinkChanged { node, medium, up } => Action::LinkChanged { node, medium, up },
+            Output::NodeStatusChanged { node, status } => {
+                Action::NodeStatusChanged { node, status }
+            }
             Output::Deliver { message, treatment } => Action::Deliver { message, treatment },
             Output::OwnHeartbeat => Action::OwnHeartbeat,
-            Output::NodeListChanged => Action::NodeListChanged,
             Output::Decided { what, cause } => return self.decided(what, cause),
             Output::CommUp { first } => {
                 if first {
@@ -284,9 +281,7 @@ impl Turn<'_> {
             let input = self.silent(event);
             self.resources(input);
         } else if event == ResourceEvent::Deleted {
-            self.resources(ResourceInput::StopRequested(
-                crate::protocol::event::StopReason::Fatal,
-            ));
+            self.resources(ResourceInput::StopRequested(StopReason::Requested));
         }
     }
 

@@ -5,6 +5,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
+use crate::protocol::status::NodeStatus;
 
 /// Origin of a message that this node shall send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +51,8 @@ pub struct OrderId(pub u64);
 /// Why the node stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// SIGTERM or `heartbeat -k`.
+    /// SIGTERM, `heartbeat -k`, or a `delnode` that names this node.
     Requested,
-    /// A fatal local error.
-    Fatal,
     /// Everything is released at once: the node receives no other node, and waits for none.
     Release,
 }
@@ -122,17 +121,8 @@ pub enum Action {
     NodeStatusChanged {
         /// Node or ping node.
         node: NodeName,
-        /// New status word: `init`, `up`, `active`, `dead`, `ping`.
-        status: String,
-    },
-    /// A link changed.
-    LinkChanged {
-        /// Node the link leads to.
-        node: NodeName,
-        /// Medium.
-        medium: MediumName,
-        /// `true`: up.
-        up: bool,
+        /// New status.
+        status: NodeStatus,
     },
     /// A cluster message that clients may want to see.
     Deliver {
@@ -141,8 +131,6 @@ pub enum Action {
         /// Which clients are interested.
         treatment: Treatment,
     },
-    /// Nodes were added to or removed from the table.
-    NodeListChanged,
     /// An order for a group. Answered by [`Event::GroupDone`].
     Group {
         /// Number to answer with.

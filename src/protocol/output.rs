@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::group::GroupKey;
 use super::message::Message;
-use super::name::{MediumName, NodeName};
+use super::name::NodeName;
 use super::partition::Weight;
 use super::status::NodeStatus;
 use crate::notice::Notice;
@@ -61,15 +61,6 @@ pub enum Output {
         /// New word.
         status: NodeStatus,
     },
-    /// A link changed.
-    LinkChanged {
-        /// Node the link leads to.
-        node: NodeName,
-        /// Medium.
-        medium: MediumName,
-        /// `true`: up.
-        up: bool,
-    },
     /// A message that clients may want to see.
     Deliver {
         /// The message, control fields included; made here for deaths and links.
@@ -93,8 +84,6 @@ pub enum Output {
         /// Why.
         cause: String,
     },
-    /// Nodes were added to or removed from the table.
-    NodeListChanged,
     /// For the resource core.
     Resource(ResourceEvent),
 }

@@ -189,7 +189,7 @@ impl ResourceState {
             }
             ResourceEvent::LinkChanged { message } => self.act(Action::RunHook(message)),
             ResourceEvent::LastWordsReceived => self.stop.hurries(self.now),
-            ResourceEvent::Deleted => self.stop_requested(StopReason::Fatal),
+            ResourceEvent::Deleted => self.stop_requested(StopReason::Requested),
         }
     }
 

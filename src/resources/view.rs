@@ -139,14 +139,17 @@ impl ResourceState {
     /// address that somebody has removed.
     #[must_use]
     pub fn rscstatus(&self) -> &'static str {
-        if self.is_stable() {
-            self.duty
-                .held()
-                .without(self.groups.not_served_here())
-                .word()
-        } else {
-            "transition"
+        if self.in_transition() {
+            return "transition";
         }
+        let held = self.duty.held();
+        held.without(self.groups.not_served_here()).word()
+    }
+
+    /// Whether something is being given, taken, started or stopped.
+    #[must_use]
+    pub fn in_transition(&self) -> bool {
+        !self.is_stable()
     }
 
     /// What we hold, and what another node has released for us and is being started: a successor

@@ -10,6 +10,7 @@ use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, NodeName, NodeUuid};
 use systole::protocol::partition::YIELD;
+use systole::protocol::status::NodeStatus;
 use systole::resources::holding::HoldingSet;
 use systole::resources::left_open::OpenStandby;
 
@@ -404,8 +405,9 @@ impl World {
             Action::NodeStatusChanged { node, status } => {
                 let of = self.hosts.iter().position(|h| h.name == node);
                 if let Some(of) = of.filter(|of| *of != host) {
-                    self.hosts[host].asks.status(status == "dead");
-                    if status == "dead" {
+                    let dead = status == NodeStatus::Dead;
+                    self.hosts[host].asks.status(dead);
+                    if dead {
                         self.judge.declared_dead(host, of, now);
                     }
                 }
@@ -442,12 +444,7 @@ impl World {
                     self.judge.mark_given_up(host, of);
                 }
             }
-            Action::Notice(_)
-            | Action::RunHook(_)
-            | Action::LinkChanged { .. }
-            | Action::CommUp
-            | Action::NodeListChanged
-            | Action::OwnHeartbeat => {}
+            Action::Notice(_) | Action::RunHook(_) | Action::CommUp | Action::OwnHeartbeat => {}
         }
     }
 

@@ -42,7 +42,18 @@ impl Prints {
             _ => &mut self.acts,
         };
         let mut folds = Folds(stir(*print ^ stir(now)).wrapping_add(host as u64));
-        write!(folds, "{action:?}").expect("a number takes everything");
+        let written = match action {
+            // As in the digests of before the status had a type.
+            Action::NodeStatusChanged { node, status } => {
+                let status = status.as_str();
+                write!(
+                    folds,
+                    "NodeStatusChanged {{ node: {node:?}, status: {status:?} }}"
+                )
+            }
+            action => write!(folds, "{action:?}"),
+        };
+        written.expect("a number takes everything");
         *print = folds.0;
     }
 }

@@ -7,6 +7,7 @@ use crate::actors::backlog::Slot;
 use crate::actors::resource_group::tests::Scripts;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::protocol::message::Message as ClusterMessage;
+use crate::protocol::status::NodeStatus;
 
 fn start(scripts: &Scripts, limit: Duration) -> Addr<HooksActor> {
     start_with(scripts, limit, true)
@@ -30,7 +31,7 @@ fn start_with(scripts: &Scripts, limit: Duration, helpers: bool) -> Addr<HooksAc
 fn hook(kind: &str) -> RunHook {
     RunHook {
         message: ClusterMessage::new(kind).with("st", "dead"),
-        own_status: "active".to_owned(),
+        own_status: NodeStatus::Active,
         slot: Slot::default(),
     }
 }

@@ -10,6 +10,7 @@ use super::MembershipActor;
 use crate::actors::messages::{GroupCommand, RootEvent, TellAgain};
 use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
 
 /// How long a restart of the machine is asked for again.
 const REBOOT_STANDS: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ const REBOOT_STANDS: Duration = Duration::from_secs(5);
 pub(super) struct LastTold {
     /// Communication came up, or the clients were to be stopped.
     clients: Option<RootEvent>,
-    statuses: BTreeMap<NodeName, String>,
+    statuses: BTreeMap<NodeName, NodeStatus>,
     /// The machine is to be restarted, or the process is to end; and when that was told.
     end: Option<(RootEvent, Monotonic)>,
 }
@@ -30,7 +31,7 @@ impl LastTold {
         match event {
             RootEvent::CommUp | RootEvent::StopClients => self.clients = Some(event.clone()),
             RootEvent::NodeStatusChanged { node, status } => {
-                self.statuses.insert(node.clone(), status.clone());
+                self.statuses.insert(node.clone(), *status);
             }
             RootEvent::Exit | RootEvent::RebootMachine { .. } => {
                 self.end = Some((event.clone(), now));
@@ -54,7 +55,7 @@ impl LastTold {
     /// In the order in which they are to be told. The end comes last, and apart.
     fn events(&self) -> Vec<RootEvent> {
         let statuses = self.statuses.iter().map(|(node, status)| {
-            let (node, status) = (node.clone(), status.clone());
+            let (node, status) = (node.clone(), *status);
             RootEvent::NodeStatusChanged { node, status }
         });
         statuses.chain(self.clients.clone()).collect()

@@ -52,7 +52,7 @@ impl Handler<PrepareRestart> for MembershipActor {
         }
         // A successor would take groups without their addresses for whole.
         let whole = self.kept.ledger.withdrawn().next().is_none();
-        let settled = whole && self.node.rscstatus() != Some("transition");
+        let settled = whole && !self.node.in_transition();
         if self.node.status() != NodeStatus::Active || !settled {
             return MessageResult(Readiness::NotNow);
         }

@@ -167,6 +167,19 @@ async fn report(host: &Host) -> NodeReport {
     host.node.send(AskNode).await.expect("alive")
 }
 
+/// Asks membership for its [`Health`].
+#[derive(Message)]
+#[rtype(result = "Health")]
+struct GetHealth;
+
+impl Handler<GetHealth> for MembershipActor {
+    type Result = MessageResult<GetHealth>;
+
+    fn handle(&mut self, _: GetHealth, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.health)
+    }
+}
+
 async fn health(host: &Host) -> Health {
     host.node.send(GetHealth).await.expect("alive")
 }
@@ -268,7 +281,7 @@ async fn two_nodes_on_a_cable_become_active_and_notice_a_death() {
     after(Duration::from_secs(3)).await;
     let beta_died = RootEvent::NodeStatusChanged {
         node: name("beta"),
-        status: "dead".into(),
+        status: NodeStatus::Dead,
     };
     assert!(alpha.root.borrow().contains(&beta_died));
 }

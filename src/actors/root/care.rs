@@ -65,13 +65,13 @@ impl Known {
     }
 
     /// The status of another node. `true`: the node was dead and is back.
-    fn status(&mut self, node: NodeName, status: &str) -> bool {
-        if status == NodeStatus::Active.to_string() {
+    fn status(&mut self, node: NodeName, status: NodeStatus) -> bool {
+        if status == NodeStatus::Active {
             self.active.insert(node.clone());
         } else {
             self.active.remove(&node);
         }
-        if status == NodeStatus::Dead.to_string() {
+        if status == NodeStatus::Dead {
             // What it held must be taken without a delay.
             self.refused.clear();
             self.dead.insert(node);
@@ -111,7 +111,12 @@ impl Known {
 
 impl RootActor {
     /// A status changed, also our own or that of a ping node.
-    pub(super) fn node_status(&mut self, node: NodeName, status: &str, ctx: &mut Context<Self>) {
+    pub(super) fn node_status(
+        &mut self,
+        node: NodeName,
+        status: NodeStatus,
+        ctx: &mut Context<Self>,
+    ) {
         let ping = self.config.pings.iter().any(|ping| ping.name == node);
         if node == self.config.local || ping {
             return;
@@ -265,17 +270,17 @@ mod tests {
         assert!(known.is_careful(&order(GroupOrder::Start)));
         assert!(!known.is_careful(&order(GroupOrder::Stop)));
         // That it is silent until initdead does not show that it lives.
-        assert!(!known.status(peer(), "dead"));
+        assert!(!known.status(peer(), NodeStatus::Dead));
         assert!(known.is_careful(&order(GroupOrder::Start)));
-        assert!(known.status(peer(), "up"));
+        assert!(known.status(peer(), NodeStatus::Up));
         assert!(!known.is_careful(&order(GroupOrder::Start)));
         // A takeover is never delayed.
-        assert!(!known.status(peer(), "dead"));
+        assert!(!known.status(peer(), NodeStatus::Dead));
         assert!(!known.is_careful(&order(GroupOrder::Start)));
         assert!(!known.has_successor());
-        assert!(known.status(peer(), "active"));
+        assert!(known.status(peer(), NodeStatus::Active));
         assert!(known.has_successor());
-        assert!(!known.status(peer(), "up"));
+        assert!(!known.status(peer(), NodeStatus::Up));
         assert!(!known.has_successor());
     }
 
@@ -286,7 +291,7 @@ mod tests {
             ..order(GroupOrder::Start)
         };
         let mut known = Known::new(true, true);
-        known.status(peer(), "active");
+        known.status(peer(), NodeStatus::Active);
         assert!(known.is_careful(&careful));
         assert!(!Known::new(false, true).is_careful(&careful));
     }
@@ -309,12 +314,12 @@ mod tests {
     fn a_refused_group_asks_again_until_it_runs_or_a_node_dies() {
         let mut known = Known::new(true, false);
         assert!(!known.done(&taken()));
-        known.status(peer(), "up");
+        known.status(peer(), NodeStatus::Up);
         assert!(known.is_careful(&order(GroupOrder::Start)));
         assert!(!known.done(&done(GroupOutcome::Started)));
         assert!(!known.is_careful(&order(GroupOrder::Start)));
         assert!(!known.done(&taken()));
-        known.status(peer(), "dead");
+        known.status(peer(), NodeStatus::Dead);
         assert!(!known.is_careful(&order(GroupOrder::Start)));
     }
 }

@@ -328,12 +328,11 @@ impl Membership {
             .find(|link| link.medium() == medium)
             .is_some_and(|link| link.refresh(now.instant));
         if came_up {
-            let name = node.name.clone();
             out.push(Output::Notice(Notice::LinkUp {
-                node: name.to_string(),
+                node: node.name.to_string(),
                 medium: medium.to_string(),
             }));
-            link_changed(name, medium, true, out);
+            link_changed(&node.name, medium, true, out);
         }
     }
 
@@ -344,12 +343,11 @@ impl Membership {
         for link in node.links.iter_mut().filter(|link| link.medium() == medium) {
             link.die();
         }
-        let name = node.name.clone();
         out.push(Output::Notice(Notice::LinkDead {
-            node: name.to_string(),
+            node: node.name.to_string(),
             medium: medium.to_string(),
         }));
-        link_changed(name, medium, false, out);
+        link_changed(&node.name, medium, false, out);
     }
 
     /// Asks for missing messages. A node that reports `init` is asked as soon as it reports more;
@@ -411,16 +409,11 @@ impl Membership {
 }
 
 /// Reports a change of a link. Spec: docs/protocol/membership.md, 1.
-fn link_changed(node: NodeName, medium: &MediumName, up: bool, out: &mut Vec<Output>) {
+fn link_changed(node: &NodeName, medium: &MediumName, up: bool, out: &mut Vec<Output>) {
     let message = Message::new(kind::IF_STAT)
         .with(field::NODE, node.as_str())
         .with(field::IFNAME, medium.as_str())
         .with(field::ST, if up { "up" } else { "dead" });
-    out.push(Output::LinkChanged {
-        node,
-        medium: medium.clone(),
-        up,
-    });
     out.push(Output::Deliver {
         message: message.clone(),
         treatment: Treatment::Keep,

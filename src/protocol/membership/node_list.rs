@@ -69,22 +69,15 @@ impl Membership {
         if heard.own {
             return;
         }
-        let mut changed = false;
         match message.text(field::NODE_LIST).map(names) {
-            Some(Some(list)) => changed |= self.adopt(&list, &heard.name, now, out),
+            Some(Some(list)) => self.adopt(&list, &heard.name, now, out),
             Some(None) => self.refuse_list(heard, now, out),
             None => {}
         }
         match message.text(field::DEL_NODE_LIST).map(names) {
-            Some(Some(list)) => {
-                changed |= self.deleted != list;
-                self.deleted = list;
-            }
+            Some(Some(list)) => self.deleted = list,
             Some(None) => self.refuse_list(heard, now, out),
             None => {}
-        }
-        if changed {
-            out.push(Output::NodeListChanged);
         }
         // The node has answered, also if its list is unusable.
         self.list_arrived(now, out);
@@ -98,11 +91,10 @@ impl Membership {
     }
 
     /// Makes our table contain exactly these members, as far as that is safe.
-    fn adopt(&mut self, list: &[NodeName], by: &NodeName, now: Now, out: &mut Vec<Output>) -> bool {
-        let mut changed = false;
+    fn adopt(&mut self, list: &[NodeName], by: &NodeName, now: Now, out: &mut Vec<Output>) {
         for name in list {
             if self.nodes.find(name.as_str()).is_none() {
-                changed |= self.add_peer(name, by, now, out);
+                self.add_peer(name, by, now, out);
             }
         }
         let absent: Vec<(NodeName, NodeStatus)> = self
@@ -118,10 +110,8 @@ impl Membership {
                 });
             } else {
                 self.remove_peer(&name, out);
-                changed = true;
             }
         }
-        changed
     }
 
     /// Whether one more member is allowed: groups run on two nodes.
@@ -130,17 +120,11 @@ impl Membership {
         self.settings.allows_members(members.saturating_add(1))
     }
 
-    fn add_peer(
-        &mut self,
-        name: &NodeName,
-        by: &NodeName,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) -> bool {
+    fn add_peer(&mut self, name: &NodeName, by: &NodeName, now: Now, out: &mut Vec<Output>) {
         if self.nodes.find(name.as_str()).is_none() && !self.has_room() {
             let (node, by) = (name.to_string(), by.to_string());
             self.limited("third node", now, out, || Notice::ThirdNode { node, by });
-            return false;
+            return;
         }
         let added = self.add_node(name, NodeKind::Peer, now.instant).is_some();
         if added {
@@ -153,7 +137,6 @@ impl Membership {
                 text: format!("node {name} not added: it is known, or there are {MAX_NODES} nodes"),
             });
         }
-        added
     }
 
     fn remove_peer(&mut self, name: &NodeName, out: &mut Vec<Output>) {
@@ -205,12 +188,8 @@ impl Membership {
         out: &mut Vec<Output>,
     ) {
         let list = message.text(field::NODE_LIST).and_then(names);
-        let mut changed = false;
         for name in list.unwrap_or_default() {
-            changed |= self.add_peer(&name, &heard.name, now, out);
-        }
-        if changed {
-            out.push(Output::NodeListChanged);
+            self.add_peer(&name, &heard.name, now, out);
         }
     }
 
@@ -243,7 +222,6 @@ impl Membership {
             self.limited("delete refused", now, out, || refusal);
             return;
         }
-        let mut changed = false;
         for name in list {
             let known = self
                 .nodes
@@ -256,10 +234,6 @@ impl Membership {
             if self.deleted.len() < MAX_NODES && !self.deleted.contains(&name) {
                 self.deleted.push(name);
             }
-            changed = true;
-        }
-        if changed {
-            out.push(Output::NodeListChanged);
         }
     }
 

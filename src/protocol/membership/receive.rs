@@ -205,7 +205,6 @@ impl Membership {
             node: src.to_owned(),
         }));
         self.deleted.retain(|deleted| deleted.as_str() != src);
-        out.push(Output::NodeListChanged);
     }
 
     /// Our own packet came back over a medium, or another host uses our name.

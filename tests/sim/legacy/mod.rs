@@ -368,10 +368,9 @@ impl LegacyNode {
                     self.node_dead(true, now);
                 }
             }
-            Output::NodeStatusChanged { node, status } => out.push(Action::NodeStatusChanged {
-                node,
-                status: status.as_str().to_owned(),
-            }),
+            Output::NodeStatusChanged { node, status } => {
+                out.push(Action::NodeStatusChanged { node, status });
+            }
             Output::CommUp { .. } => {
                 self.comm_up = true;
                 self.send(Message::new("starting"), now);
@@ -380,10 +379,7 @@ impl LegacyNode {
             }
             Output::Resource(event) => self.event(event, now, out),
             Output::OwnHeartbeat => out.push(Action::OwnHeartbeat),
-            Output::LinkChanged { .. }
-            | Output::Deliver { .. }
-            | Output::Decided { .. }
-            | Output::NodeListChanged => {}
+            Output::Deliver { .. } | Output::Decided { .. } => {}
         }
     }
 

@@ -9,7 +9,7 @@ use super::harness::{
 };
 use crate::clock::{Monotonic, Now};
 use crate::notice::Notice;
-use crate::protocol::field::{INFO, SEQ, SRC, ST, TS};
+use crate::protocol::field::{IFNAME, INFO, NODE, SEQ, SRC, ST, TS};
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName};
 use crate::protocol::output::{Output, ResourceEvent, Treatment};
@@ -176,14 +176,14 @@ fn a_link_dies_alone_when_its_cable_is_pulled() {
     let changes: Vec<String> = out
         .iter()
         .filter_map(|output| match output {
-            Output::LinkChanged { node, medium, up } => Some(format!("{node}:{medium} {up}")),
+            Output::Resource(ResourceEvent::LinkChanged { message }) => {
+                let word = |name| message.text(name).unwrap_or("-");
+                Some(format!("{}:{} {}", word(NODE), word(IFNAME), word(ST)))
+            }
             _ => None,
         })
         .collect();
-    assert_eq!(
-        changes,
-        ["beta:eth1 true", "beta:eth0 true", "beta:eth1 false"]
-    );
+    assert_eq!(changes, ["beta:eth1 up", "beta:eth0 up", "beta:eth1 dead"]);
     assert!(!out.iter().any(is_dead));
     let links: Vec<bool> = alone
         .core
