@@ -19,8 +19,10 @@ use crate::node::ledger::{Ended, Ledger, Order};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 
+mod care;
 mod kept;
 mod unanswered;
+pub use care::CareSetup;
 pub use kept::AskAllKept;
 pub use unanswered::{LookForOwners, Unanswered};
 
@@ -99,29 +101,46 @@ pub struct GroupsActor {
     places: HashMap<GroupKey, usize>,
     done: Recipient<GroupDone>,
     ledger: SharedLedger,
+    care: care::Watch,
+}
+
+/// What the groups begin with.
+pub struct GroupsSetup {
+    /// Of every group.
+    pub context: Arc<GroupContext>,
+    /// The groups, in the order of haresources.
+    pub groups: Vec<ResourceGroup>,
+    /// It says which groups run on from an earlier run of the daemon.
+    pub ledger: SharedLedger,
+    /// The outcomes go there.
+    pub done: Recipient<GroupDone>,
+    /// Asked whether a start still stands.
+    pub core: WeakRecipient<MayStart>,
+    /// For the checks of addresses.
+    pub care: CareSetup,
 }
 
 impl GroupsActor {
-    /// Starts one supervised actor per group on the current arbiter. Outcomes go to `done`, the
-    /// question whether a start still stands to `core`. `ledger` says which groups run on from an
-    /// earlier run of the daemon.
+    /// Starts one supervised actor per group on the current arbiter.
     #[must_use]
-    pub fn new(
-        ctx: &mut Context<Self>,
-        context: &Arc<GroupContext>,
-        groups: &[ResourceGroup],
-        ledger: SharedLedger,
-        done: Recipient<GroupDone>,
-        core: &WeakRecipient<MayStart>,
-    ) -> Self {
+    pub fn new(ctx: &mut Context<Self>, setup: GroupsSetup) -> Self {
+        let GroupsSetup {
+            context,
+            groups,
+            ledger,
+            done,
+            core,
+            care,
+        } = setup;
+        let care = care::Watch::new(care, context.stray_addresses);
         let mut entries: Vec<Entry> = Vec::new();
         let mut places = HashMap::new();
-        for group in groups {
+        for group in &groups {
             if places.contains_key(&group.key) {
                 error!(key = %group.key, "two lines of haresources have this key: the first counts");
                 continue;
             }
-            let (context, loaded) = (Arc::clone(context), group.clone());
+            let (context, loaded) = (Arc::clone(&context), group.clone());
             let (back, core) = (ctx.address().downgrade().recipient(), core.clone());
             let policy = RestartPolicy::new(format!("group {}", group.key));
             let runs = ledger.with(|ledger| ledger.ran_before(&group.key));
@@ -144,6 +163,7 @@ impl GroupsActor {
             places,
             done,
             ledger,
+            care,
         }
     }
 
@@ -164,6 +184,7 @@ impl GroupsActor {
             Order::InHand(first) => command.careful = first.careful,
             Order::New => {}
         }
+        command.careful = self.care.is_careful(&command);
         if let Some(entry) = self.entry(&command.group) {
             entry.actor.do_send(command);
             return;
@@ -200,32 +221,30 @@ impl GroupsActor {
                 let _ = waiter.send(GroupAnswer::from(&done.outcome));
             }
         }
+        if self.care.done(&done) {
+            self.look_after(Care::Announce);
+        }
         self.done.do_send(done);
     }
 }
 
 impl Actor for GroupsActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.look_at_addresses(ctx);
+        self.tend(1, ctx);
+    }
 }
 
 impl Supervised for GroupsActor {
     /// Messages on their way to or from the groups may be lost.
     fn restarting(&mut self, _: &mut Self::Context) {
+        self.care.begins_anew();
         let commands = self.ledger.with(|ledger| GroupCommand::in_hand(ledger));
         for command in commands {
             self.order(command);
         }
-    }
-}
-
-impl Handler<Care> for GroupsActor {
-    type Result = ();
-
-    fn handle(&mut self, care: Care, _: &mut Self::Context) {
-        self.ledger.with(|ledger| {
-            let needed = self.entries.iter().filter(|it| it.needs(ledger, care));
-            needed.for_each(|entry| entry.actor.do_send(care));
-        });
     }
 }
 

@@ -16,9 +16,10 @@ use tracing::{debug, error, trace, warn};
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
-    AskCluster, AskMaintenance, AskNode, AskPutBack, ClientsStopped, GroupCommand, GroupDone,
-    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteAbsent, NoteDecision,
-    Outgoing, Received, RootEvent, RunHook, StopRequested, ToClients, Transmit, UpdateKeys,
+    AskCluster, AskMaintenance, AskNode, AskPutBack, AskSettled, ClientsStopped, GroupCommand,
+    GroupDone, HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteAbsent,
+    NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients,
+    Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, Unborn};
 use crate::clients::control::NodeReport;
@@ -296,8 +297,9 @@ impl MembershipActor {
             Action::NodeStatusChanged { node, status } => {
                 if node == *self.node.local() {
                     self.own_status = status;
+                } else if !self.setup.settings.ping_nodes.contains(&node) {
+                    self.tell_root(RootEvent::PeerStatus(PeerStatus { node, status }));
                 }
-                self.tell_root(RootEvent::NodeStatusChanged { node, status });
             }
             Action::Deliver { message, treatment } => {
                 if self.setup.outlets.interest.wants(treatment) {
@@ -705,6 +707,19 @@ impl Handler<AskNode> for MembershipActor {
 
     fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
         MessageResult(NodeReport::of(&self.node, self.clock.now().instant))
+    }
+}
+
+impl Handler<AskSettled> for MembershipActor {
+    type Result = MessageResult<AskSettled>;
+
+    fn handle(&mut self, _: AskSettled, _: &mut Self::Context) -> Self::Result {
+        let held = || {
+            let held = self.node.held_by_legacy();
+            held.map(|(key, node)| (key.clone(), node.clone()))
+                .collect()
+        };
+        MessageResult(self.node.is_settled().then(held))
     }
 }
 

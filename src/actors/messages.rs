@@ -265,8 +265,9 @@ pub struct StopRequested {
 #[rtype(result = "()")]
 pub struct ClientsStopped;
 
-/// Root began anew after a fault of its own, and what it had in hand is lost: membership sends
-/// again what root has to know, and gives the orders again whose outcome it does not know.
+/// Root or the groups began anew after a fault of their own, and what they had in hand is lost:
+/// membership sends again what they have to know, and gives the orders again whose outcome it does
+/// not know. All of it may be told twice.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct TellAgain;
@@ -309,13 +310,8 @@ pub enum ToClients {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum RootEvent {
-    /// A node's status changed.
-    NodeStatusChanged {
-        /// Node or ping node.
-        node: NodeName,
-        /// New status.
-        status: NodeStatus,
-    },
+    /// The status of another node has changed.
+    PeerStatus(PeerStatus),
     /// The service addresses of these groups are to be removed at once or put back; the rest of the
     /// groups stays as it is.
     Addresses {
@@ -343,6 +339,24 @@ pub enum RootEvent {
         resource: String,
     },
 }
+
+/// The status of another node has changed; ping nodes are none. From membership to root, and from
+/// root to the groups, so that it comes before the orders that follow from it.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct PeerStatus {
+    /// The node.
+    pub node: NodeName,
+    /// Its new status.
+    pub status: NodeStatus,
+}
+
+/// Asks membership whether it is known which groups must run here
+/// ([`Node::is_settled`](crate::node::Node::is_settled)). The answer is the groups that a legacy node
+/// reports that it holds, with that node; `None`: it is not known.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Option<Vec<(GroupKey, NodeName)>>")]
+pub struct AskSettled;
 
 /// Asks membership for its view of the node, for a person or a helper program.
 #[derive(Debug, Clone, Copy)]

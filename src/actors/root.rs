@@ -8,6 +8,7 @@
 //! | USR1, USR2 | outside | debug level up, down |
 //! | INT, ALRM | outside | nothing; ALRM is logged |
 //! | group orders | membership | handed on, with the file for the guardian written first |
+//! | the status of another node | membership | the guardian is told who waits; handed on to the groups |
 //! | a generation taken | membership | the file on disk is put ahead of it |
 //! | communication is up, clients to stop | membership | the client socket is opened, then respawned clients are started, stopped last first |
 //! | a `failfast` client died | its actor | [`last_resort`] |
@@ -16,11 +17,11 @@
 //! | no own heartbeat for a dead time | membership | [`heartbeat_watch`]: the process ends, its guardian starts another |
 //! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
-mod care;
 mod heartbeat_watch;
 mod held;
 mod last_resort;
 mod media;
+mod peers;
 mod release;
 mod renew;
 mod restart;
@@ -84,6 +85,9 @@ pub const GENERATIONS_AHEAD: u64 = 3;
 /// Pause between two reads of the load average, unless the keepalive is longer.
 const LOAD_PAUSE: Duration = Duration::from_secs(1);
 
+/// Pause between two looks at the files.
+const TEND: Duration = Duration::from_secs(5);
+
 /// How long a serial medium may take to report that it has sent everything: its thread may hang.
 const DRAINED: Duration = DRAIN.saturating_add(Duration::from_millis(500));
 
@@ -106,8 +110,7 @@ pub struct RootActor {
     held: held::HeldFile,
     /// Whether the cluster thread works.
     heartbeat_watch: heartbeat_watch::HeartbeatWatch,
-    /// Other nodes and refused starts, for the checks of addresses.
-    known: care::Known,
+    peers: peers::Peers,
     guardian: Link,
     log: HaLog,
     /// Kept for its thread.
@@ -205,6 +208,13 @@ impl RootActor {
         ctx.run_later(pause, Self::sample_load);
     }
 
+    /// Writes what could not be written, and looks whether haresources was changed.
+    fn tend(&mut self, ctx: &mut Context<Self>) {
+        self.held.try_again();
+        self.look_at_haresources(ctx);
+        ctx.run_later(TEND, Self::tend);
+    }
+
     /// Tells the service manager every second that the daemon works.
     fn show_life(&mut self, ctx: &mut Context<Self>) {
         sd_notify::alive();
@@ -254,8 +264,7 @@ impl Actor for RootActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         signals::listen(ctx);
         self.sample_load(ctx);
-        self.look_at_addresses(ctx);
-        self.tend(1, ctx);
+        self.tend(ctx);
         self.watch_cluster(ctx);
         if self.only_releases {
             // A reload starts no clients either.
@@ -275,7 +284,6 @@ impl Supervised for RootActor {
     fn restarting(&mut self, ctx: &mut Self::Context) {
         self.reloads = Requests::default();
         self.haresources.is_lost();
-        self.known.timers_are_gone();
         if self.releasing.is_some() {
             self.release_again(ctx);
         }
@@ -316,9 +324,8 @@ impl Handler<Signalled> for RootActor {
 impl Handler<GroupCommand> for RootActor {
     type Result = ();
 
-    fn handle(&mut self, mut command: GroupCommand, ctx: &mut Self::Context) {
+    fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
         self.call_off_restart(ctx);
-        command.careful = self.known.is_careful(&command);
         self.held.ordered(&command);
         self.groups.do_send(command);
     }
@@ -329,7 +336,6 @@ impl Handler<GroupDone> for RootActor {
 
     fn handle(&mut self, done: GroupDone, ctx: &mut Self::Context) {
         self.held.done(&done);
-        self.order_done(&done);
         if self.releasing.is_some() {
             self.released(&done, ctx);
         } else {
@@ -394,9 +400,7 @@ impl Handler<RootEvent> for RootActor {
                     self.groups.do_send(MoveAddresses { group, withdraw });
                 }
             }
-            RootEvent::NodeStatusChanged { node, status } => {
-                self.node_status(node, status, ctx);
-            }
+            RootEvent::PeerStatus(status) => self.peer_status(status, ctx),
             RootEvent::OwnHeartbeat => {
                 self.heartbeat_watch.beat();
                 self.guardian.beats();

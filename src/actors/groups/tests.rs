@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,6 +12,8 @@ use crate::protocol::name::NodeName;
 pub(crate) struct Cluster {
     pub(crate) groups: Addr<GroupsActor>,
     outcomes: mpsc::UnboundedReceiver<GroupDone>,
+    /// How often membership was asked to tell everything again.
+    again: Arc<AtomicU32>,
 }
 
 impl Cluster {
@@ -30,17 +33,34 @@ impl Cluster {
             })
             .collect();
         let (sender, outcomes) = mpsc::unbounded_channel();
-        let probe = Probe::new(sender).start();
-        let (done, core) = (probe.clone().recipient(), probe.downgrade().recipient());
-        let context = scripts.context();
+        let probe = Probe::new(sender);
+        let again = Arc::clone(&probe.again);
+        let probe = probe.start();
+        let setup = GroupsSetup {
+            context: scripts.context(),
+            groups,
+            ledger: SharedLedger::default(),
+            done: probe.clone().recipient(),
+            core: probe.downgrade().recipient(),
+            care: CareSetup {
+                local: NodeName::new("alpha").expect("name"),
+                probe: true,
+                ran_before: true,
+                settled: probe.downgrade().recipient(),
+                decisions: probe.downgrade().recipient(),
+                again: probe.downgrade().recipient(),
+            },
+        };
         let groups = supervise(
             &Arbiter::current(),
             RestartPolicy::new("groups"),
-            move |ctx| {
-                GroupsActor::new(ctx, &context, &groups, SharedLedger::default(), done, &core)
-            },
+            move |ctx| GroupsActor::new(ctx, setup),
         );
-        Self { groups, outcomes }
+        Self {
+            groups,
+            outcomes,
+            again,
+        }
     }
 
     pub(crate) fn order(&self, number: u64, key: &str, what: GroupOrder) {
@@ -87,6 +107,40 @@ async fn an_order_given_again_is_carried_out_once_and_answered_again() {
     let starts = calls.iter().filter(|call| call.ends_with("start"));
     assert_eq!(starts.count(), 1, "{calls:?}");
     assert!(!cluster.ask("slow", None).await.eq(&GroupAnswer::Busy));
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Explode;
+
+impl Handler<Explode> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Explode, _: &mut Self::Context) {
+        panic!("injected");
+    }
+}
+
+/// The script ends while nobody is there to hear of it.
+#[actix::test]
+async fn a_fault_of_the_groups_loses_no_order_and_no_outcome() {
+    let scripts = Scripts::new();
+    scripts.resource("slow", "[ $op = status ] && exit 0; sleep 0.05");
+    let mut cluster = Cluster::new(&scripts, &["alpha slow"]);
+    for number in 1..=3 {
+        cluster.order(number, "slow", if number == 2 { Stop } else { Start });
+        let outcome = match number {
+            2 => GroupOutcome::Stopped,
+            _ => GroupOutcome::Started,
+        };
+        assert!(cluster.groups.send(Explode).await.is_err());
+        assert_eq!(cluster.outcome().await, (number, outcome));
+    }
+    let calls = scripts.calls();
+    let starts = calls.iter().filter(|call| call.ends_with("start"));
+    assert_eq!(starts.count(), 2, "{calls:?}");
+    // What another node's status was may be lost.
+    assert_eq!(cluster.again.load(Ordering::Relaxed), 3);
 }
 
 #[actix::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Context, Handler};
 
 use super::MembershipActor;
-use crate::actors::messages::{GroupCommand, RootEvent, TellAgain};
+use crate::actors::messages::{GroupCommand, PeerStatus, RootEvent, TellAgain};
 use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
@@ -30,7 +30,7 @@ impl LastTold {
     pub(super) fn note(&mut self, event: &RootEvent, now: Monotonic) {
         match event {
             RootEvent::CommUp | RootEvent::StopClients => self.clients = Some(event.clone()),
-            RootEvent::NodeStatusChanged { node, status } => {
+            RootEvent::PeerStatus(PeerStatus { node, status }) => {
                 self.statuses.insert(node.clone(), *status);
             }
             RootEvent::Exit | RootEvent::RebootMachine { .. } => {
@@ -56,7 +56,7 @@ impl LastTold {
     fn events(&self) -> Vec<RootEvent> {
         let statuses = self.statuses.iter().map(|(node, status)| {
             let (node, status) = (node.clone(), *status);
-            RootEvent::NodeStatusChanged { node, status }
+            RootEvent::PeerStatus(PeerStatus { node, status })
         });
         statuses.chain(self.clients.clone()).collect()
     }

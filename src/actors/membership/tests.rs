@@ -279,11 +279,14 @@ async fn two_nodes_on_a_cable_become_active_and_notice_a_death() {
         .all(|node| node.status == "active");
     assert!(alive, "not before deadtime");
     after(Duration::from_secs(3)).await;
-    let beta_died = RootEvent::NodeStatusChanged {
+    let beta_died = RootEvent::PeerStatus(PeerStatus {
         node: name("beta"),
         status: NodeStatus::Dead,
-    };
+    });
     assert!(alpha.root.borrow().contains(&beta_died));
+    let own =
+        |event: &RootEvent| matches!(event, RootEvent::PeerStatus(it) if it.node == name("alpha"));
+    assert!(!alpha.root.borrow().iter().any(own));
 }
 
 #[actix::test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::stat::Mode;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::actors::messages::MoveAddresses;
+use crate::actors::messages::{AskSettled, MoveAddresses, NoteDecision, TellAgain};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::agents::child::{OutputTarget, record};
 use crate::agents::script::Environment;
@@ -249,6 +250,8 @@ type Permits = Arc<StdMutex<VecDeque<Option<bool>>>>;
 pub(crate) struct Probe {
     outcomes: mpsc::UnboundedSender<GroupDone>,
     permits: Permits,
+    /// How often everything was to be told again.
+    pub(crate) again: Arc<AtomicU32>,
 }
 
 impl Probe {
@@ -256,6 +259,7 @@ impl Probe {
         Self {
             outcomes,
             permits: Permits::default(),
+            again: Arc::default(),
         }
     }
 }
@@ -278,6 +282,28 @@ impl Handler<MayStart> for Probe {
     fn handle(&mut self, _: MayStart, _: &mut Self::Context) -> Self::Result {
         let next = self.permits.lock().expect("lock").pop_front();
         MessageResult(next.unwrap_or(Some(true)).expect("a fault of the core"))
+    }
+}
+
+impl Handler<AskSettled> for Probe {
+    type Result = Option<Vec<(GroupKey, NodeName)>>;
+
+    fn handle(&mut self, _: AskSettled, _: &mut Self::Context) -> Self::Result {
+        None
+    }
+}
+
+impl Handler<NoteDecision> for Probe {
+    type Result = ();
+
+    fn handle(&mut self, _: NoteDecision, _: &mut Self::Context) {}
+}
+
+impl Handler<TellAgain> for Probe {
+    type Result = ();
+
+    fn handle(&mut self, _: TellAgain, _: &mut Self::Context) {
+        self.again.fetch_add(1, Ordering::Relaxed);
     }
 }
 

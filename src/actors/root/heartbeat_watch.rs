@@ -127,7 +127,7 @@ impl RootActor {
             }
         );
         self.log.line(Severity::Crit, text);
-        if self.known.has_successor() {
+        if self.peers.has_successor() {
             self.held.give_all_up();
         } else {
             self.held.all_are_unfinished();

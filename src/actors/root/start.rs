@@ -12,12 +12,12 @@ use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
 use super::successor::Successor;
-use super::{ClientsAsked, RootActor, care, heartbeat_watch, held};
+use super::{ClientsAsked, RootActor, heartbeat_watch, held};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets, MediumTarget};
 use crate::actors::fifo::FifoActor;
-use crate::actors::groups::GroupsActor;
+use crate::actors::groups::{CareSetup, GroupsActor, GroupsSetup};
 use crate::actors::guardian::{GuardianActor, go_without};
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
@@ -133,8 +133,6 @@ impl RootActor {
         let heartbeat_watch = heartbeat_watch::HeartbeatWatch::new(timing);
         let unfinished = resume.as_ref().map(|resume| resume.unfinished.clone());
         let unfinished = unfinished.unwrap_or_default();
-        let ran_before = resume.as_ref().is_some_and(Resume::surely_ran);
-        let known = care::Known::new(config.settings.address_probe, ran_before);
         let here = Arbiter::current();
         let own = ctx.address();
         let gave_up = own.downgrade();
@@ -155,10 +153,23 @@ impl RootActor {
         context.unfinished = unfinished;
         context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
         let stops_for_ever = context.stops_for_ever();
-        let (loaded, done) = (config.groups.clone(), own.clone().recipient());
-        let (core, ledger) = (membership.downgrade().recipient(), held.ledger());
+        let setup = GroupsSetup {
+            context: Arc::new(context),
+            groups: config.groups.clone(),
+            ledger: held.ledger(),
+            done: own.clone().recipient(),
+            core: membership.downgrade().recipient(),
+            care: CareSetup {
+                local: config.local.clone(),
+                probe: config.settings.address_probe,
+                ran_before: resume.as_ref().is_some_and(Resume::surely_ran),
+                settled: membership.downgrade().recipient(),
+                decisions: membership.downgrade().recipient(),
+                again: membership.downgrade().recipient(),
+            },
+        };
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
-            GroupsActor::new(ctx, &Arc::new(context), &loaded, ledger, done, &core)
+            GroupsActor::new(ctx, setup)
         });
         let context = HookContext::of(&config, &paths, log.debug());
         let hooks = supervise(&here, RestartPolicy::new("hooks"), move |_| {
@@ -308,7 +319,7 @@ impl RootActor {
             restart: Restart::No,
             held,
             heartbeat_watch,
-            known,
+            peers: super::peers::Peers::default(),
             guardian,
             log,
             cluster,

@@ -4,10 +4,12 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::actors::groups::tests::Cluster;
-use crate::actors::messages::GroupCommand;
+use crate::actors::messages::{GroupCommand, PeerStatus};
 use crate::actors::resource_group::tests::Scripts;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
 
 const ADDRESS: &str = "10.0.0.1";
 const LINES: [&str; 2] = ["alpha 10.0.0.1 good::a", "alpha good::b"];
@@ -185,4 +187,24 @@ async fn a_rival_is_answered_when_it_comes_and_when_it_goes() {
     }
     cluster.groups.do_send(Care::Announce);
     until("it is announced", || announced(&scripts) == 3).await;
+}
+
+/// The node that had the address is dead by now: nothing may delay the takeover.
+#[actix::test]
+async fn a_refused_group_is_asked_about_until_the_other_node_dies() {
+    let scripts = Scripts::new();
+    let mut cluster = Cluster::new(&scripts, &LINES);
+    foreign(&scripts, &[claim()]);
+    let refused =
+        |outcome: (u64, GroupOutcome)| matches!(outcome.1, GroupOutcome::AddressTaken { .. });
+    careful(&cluster, 1, ADDRESS);
+    assert!(refused(cluster.outcome().await));
+    cluster.order(2, ADDRESS, GroupOrder::Start);
+    assert!(refused(cluster.outcome().await), "asked again by itself");
+    cluster.groups.do_send(PeerStatus {
+        node: NodeName::new("beta").expect("name"),
+        status: NodeStatus::Dead,
+    });
+    cluster.order(3, ADDRESS, GroupOrder::Start);
+    assert_eq!(cluster.outcome().await, (3, GroupOutcome::Started));
 }

@@ -14,12 +14,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use tracing::warn;
 
-use super::RootActor;
-use crate::actors::groups::{LookForOwners, Unanswered};
-use crate::actors::messages::{AskNode, GroupCommand, GroupDone, NoteDecision};
+use super::{GroupsActor, LookForOwners, Unanswered};
+use crate::actors::messages::{
+    AskSettled, GroupCommand, GroupDone, NoteDecision, PeerStatus, TellAgain,
+};
 use crate::actors::resource_group::Care;
 use crate::config::settings::StrayAddresses;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
@@ -39,16 +41,67 @@ const CHECK_EVERY: u32 = 4;
 /// How long after the return of a dead node a start counts as the end of a conflict.
 const CONFLICT: Duration = Duration::from_secs(60);
 
+/// What the checks begin with.
+#[derive(Debug)]
+pub struct CareSetup {
+    /// Name of this node.
+    pub local: NodeName,
+    /// Whether the network may be asked at all.
+    pub probe: bool,
+    /// A group surely ran on from an earlier life of the daemon.
+    pub ran_before: bool,
+    /// Asked whether the node is settled.
+    pub settled: WeakRecipient<AskSettled>,
+    /// Told what was found, for `systole why`.
+    pub decisions: WeakRecipient<NoteDecision>,
+    /// Asked to tell again what may be lost.
+    pub again: WeakRecipient<TellAgain>,
+}
+
+/// When addresses are checked.
+#[derive(Debug)]
+pub(super) struct Watch {
+    setup: CareSetup,
+    stray_addresses: StrayAddresses,
+    known: Known,
+}
+
+impl Watch {
+    pub(super) fn new(setup: CareSetup, stray_addresses: StrayAddresses) -> Self {
+        Self {
+            known: Known::new(setup.probe, setup.ran_before),
+            setup,
+            stray_addresses,
+        }
+    }
+
+    /// Whether the network is to be probed before this order is carried out.
+    pub(super) fn is_careful(&self, command: &GroupCommand) -> bool {
+        self.known.is_careful(command)
+    }
+
+    /// An order was carried out. `true`: a conflict has ended, which is to be announced.
+    pub(super) fn done(&mut self, done: &GroupDone) -> bool {
+        self.known.done(done)
+    }
+
+    /// After a panic of the groups the timers are gone, and a message may be lost.
+    pub(super) fn begins_anew(&mut self) {
+        self.known.timers_are_gone();
+        if let Some(membership) = self.setup.again.upgrade() {
+            membership.do_send(TellAgain);
+        }
+    }
+}
+
 /// What is known about other nodes and refused starts.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+struct Known {
     /// Whether starts may be probed at all.
     probe: bool,
     /// Another node was received in this run, or resources ran on from an earlier one.
     heard: bool,
     dead: BTreeSet<NodeName>,
-    /// Nodes that could take over when this one falls silent.
-    active: BTreeSet<NodeName>,
     /// How many nodes have returned from the dead within [`CONFLICT`].
     returned: usize,
     /// Groups whose last start was refused.
@@ -56,7 +109,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(probe: bool, held_before: bool) -> Self {
+    fn new(probe: bool, held_before: bool) -> Self {
         Self {
             probe,
             heard: held_before,
@@ -66,11 +119,6 @@ impl Known {
 
     /// The status of another node. `true`: the node was dead and is back.
     fn status(&mut self, node: NodeName, status: NodeStatus) -> bool {
-        if status == NodeStatus::Active {
-            self.active.insert(node.clone());
-        } else {
-            self.active.remove(&node);
-        }
         if status == NodeStatus::Dead {
             // What it held must be taken without a delay.
             self.refused.clear();
@@ -81,18 +129,13 @@ impl Known {
         self.dead.remove(&node)
     }
 
-    /// Whether another node is there to take over when this one falls silent.
-    pub(super) fn has_successor(&self) -> bool {
-        !self.active.is_empty()
-    }
-
-    /// After a panic of root the timers that end these conflicts are gone.
-    pub(super) fn timers_are_gone(&mut self) {
+    /// After a panic of the groups the timers that end these conflicts are gone.
+    fn timers_are_gone(&mut self) {
         self.returned = 0;
     }
 
     /// Whether the network is to be probed before this order is carried out.
-    pub(super) fn is_careful(&self, command: &GroupCommand) -> bool {
+    fn is_careful(&self, command: &GroupCommand) -> bool {
         self.probe
             && command.what == GroupOrder::Start
             && (command.careful || !self.heard || self.refused.contains(&command.group))
@@ -109,65 +152,30 @@ impl Known {
     }
 }
 
-impl RootActor {
-    /// A status changed, also our own or that of a ping node.
-    pub(super) fn node_status(
-        &mut self,
-        node: NodeName,
-        status: NodeStatus,
-        ctx: &mut Context<Self>,
-    ) {
-        let ping = self.config.pings.iter().any(|ping| ping.name == node);
-        if node == self.config.local || ping {
-            return;
-        }
-        // Its scripts may use a file that was changed here as well.
-        self.look_at_haresources(ctx);
-        let returned = self.known.status(node, status);
-        self.tell_guardian_who_waits();
-        if returned {
-            self.groups.do_send(Care::Announce);
-            self.known.returned = self.known.returned.saturating_add(1);
-            ctx.run_later(CONFLICT, |root, _| {
-                root.known.returned = root.known.returned.saturating_sub(1);
-            });
-        }
-    }
-
-    /// No node takes over from a node that is alone: its successor has all the time it needs.
-    fn tell_guardian_who_waits(&self) {
-        let timing = &self.config.timing;
-        let patience = timing.deadtime.saturating_sub(timing.keepalive);
-        let waits = self.known.has_successor().then_some(patience);
-        self.guardian.others_wait(waits);
-    }
-
-    /// A group has carried out an order.
-    pub(super) fn order_done(&mut self, done: &GroupDone) {
-        if self.known.done(done) {
-            self.groups.do_send(Care::Announce);
-        }
+impl GroupsActor {
+    /// Hands a check on to the groups to whose state it applies.
+    pub(super) fn look_after(&self, care: Care) {
+        self.ledger.with(|ledger| {
+            let needed = self.entries.iter().filter(|it| it.needs(ledger, care));
+            needed.for_each(|entry| entry.actor.do_send(care));
+        });
     }
 
     /// Before anything is held: probes which hosts have our addresses.
     pub(super) fn look_at_addresses(&mut self, ctx: &mut Context<Self>) {
-        if self.known.probe && !self.known.heard {
-            self.groups.do_send(Care::Look);
+        if self.care.known.probe && !self.care.known.heard {
+            self.look_after(Care::Look);
             ctx.run_later(LOOK, Self::look_at_addresses);
         }
     }
 
     /// A legacy node reports that it holds these groups: checks whether any host answers for their
     /// addresses.
-    fn look_for_owners(&self, held: Vec<(String, String)>, ctx: &mut Context<Self>) {
-        let held = held.into_iter().filter_map(|(key, node)| {
-            let node = NodeName::new(&node).ok()?;
-            Some((GroupKey::new(&key), node))
-        });
-        let looked = self.groups.send(LookForOwners(held.collect()));
-        ctx.spawn(looked.into_actor(self).map(|news, root, _| {
+    fn look_for_owners(&self, held: Vec<(GroupKey, NodeName)>, ctx: &mut Context<Self>) {
+        let looked = ctx.address().send(LookForOwners(held)).into_actor(self);
+        ctx.spawn(looked.map(|news, act, _| {
             for news in news.unwrap_or_default() {
-                root.tell_unanswered(&news);
+                act.tell_unanswered(&news);
             }
         }));
     }
@@ -180,7 +188,7 @@ impl RootActor {
         }
         let addresses: Vec<String> = news.addresses.iter().map(ToString::to_string).collect();
         let addresses = addresses.join(", ");
-        let word = if news.owner == self.config.local {
+        let word = if news.owner == self.care.setup.local {
             "local"
         } else {
             "foreign"
@@ -192,42 +200,64 @@ impl RootActor {
             "leaves group {key} to {node}; to bring it here: hb_takeover {word} on this node"
         );
         warn!("{cause}: it may not run there. To bring it here: hb_takeover {word} on this node");
-        self.membership.do_send(NoteDecision { what, cause });
+        if let Some(decisions) = self.care.setup.decisions.upgrade() {
+            decisions.do_send(NoteDecision { what, cause });
+        }
     }
 
-    /// Checks the addresses when the node is settled; `turn` counts the checks.
+    /// Checks the addresses when the node is settled; `turn` counts the checks. In transition it is
+    /// not known what must be here; while frozen the administrator decides.
     pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
-        self.held.try_again();
-        self.look_at_haresources(ctx);
-        let asked = self.membership.send(AskNode).into_actor(self);
-        ctx.spawn(asked.map(move |report, root, ctx| {
-            // In transition it is not known what must be here; while frozen the administrator
-            // decides.
-            let settled = report.as_ref().is_ok_and(|node| {
-                let known = node
-                    .rscstatus
-                    .as_ref()
-                    .is_some_and(|word| word != "transition");
-                known
-                    && !node.stopping
-                    && !node.frozen
-                    && node.status == NodeStatus::Active.to_string()
-            });
-            if !settled || root.stopping || root.releasing.is_some() {
-                return;
-            }
-            if root.config.settings.stray_addresses != StrayAddresses::Ignore {
-                root.groups.do_send(Care::Tidy);
-            }
-            if root.known.probe && turn.is_multiple_of(CHECK_EVERY) {
-                root.groups.do_send(Care::Check);
-                let held = report.map(|node| node.held_by_legacy).unwrap_or_default();
-                root.look_for_owners(held, ctx);
-            }
-        }));
-        ctx.run_later(TEND, move |root, ctx| {
-            root.tend(turn.wrapping_add(1), ctx);
+        if let Some(membership) = self.care.setup.settled.upgrade() {
+            let asked = membership.send(AskSettled).into_actor(self);
+            ctx.spawn(asked.map(move |answer, act, ctx| {
+                if let Ok(Some(held_by_legacy)) = answer {
+                    act.check(turn, held_by_legacy, ctx);
+                }
+            }));
+        }
+        ctx.run_later(TEND, move |act, ctx| {
+            act.tend(turn.wrapping_add(1), ctx);
         });
+    }
+
+    fn check(
+        &mut self,
+        turn: u32,
+        held_by_legacy: Vec<(GroupKey, NodeName)>,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.care.stray_addresses != StrayAddresses::Ignore {
+            self.look_after(Care::Tidy);
+        }
+        if self.care.known.probe && turn.is_multiple_of(CHECK_EVERY) {
+            self.look_after(Care::Check);
+            self.look_for_owners(held_by_legacy, ctx);
+        }
+    }
+}
+
+impl Handler<PeerStatus> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, PeerStatus { node, status }: PeerStatus, ctx: &mut Self::Context) {
+        if self.care.known.status(node, status) {
+            self.look_after(Care::Announce);
+            let known = &mut self.care.known;
+            known.returned = known.returned.saturating_add(1);
+            ctx.run_later(CONFLICT, |act, _| {
+                let known = &mut act.care.known;
+                known.returned = known.returned.saturating_sub(1);
+            });
+        }
+    }
+}
+
+impl Handler<Care> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, care: Care, _: &mut Self::Context) {
+        self.look_after(care);
     }
 }
 
@@ -277,11 +307,8 @@ mod tests {
         // A takeover is never delayed.
         assert!(!known.status(peer(), NodeStatus::Dead));
         assert!(!known.is_careful(&order(GroupOrder::Start)));
-        assert!(!known.has_successor());
         assert!(known.status(peer(), NodeStatus::Active));
-        assert!(known.has_successor());
         assert!(!known.status(peer(), NodeStatus::Up));
-        assert!(!known.has_successor());
     }
 
     #[test]
