@@ -24,7 +24,6 @@ mod kept;
 mod unanswered;
 pub use care::CareSetup;
 pub use kept::AskAllKept;
-pub use unanswered::{LookForOwners, Unanswered};
 
 /// Most waiting helper programs per group; the control socket admits hardly more connections.
 const MAX_WAITERS: usize = 32;

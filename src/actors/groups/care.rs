@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
-use tracing::warn;
 
-use super::{GroupsActor, LookForOwners, Unanswered};
+use super::GroupsActor;
 use crate::actors::messages::{
     AskSettled, GroupCommand, GroupDone, NoteDecision, PeerStatus, TellAgain,
 };
@@ -83,6 +82,17 @@ impl Watch {
     /// An order was carried out. `true`: a conflict has ended, which is to be announced.
     pub(super) fn done(&mut self, done: &GroupDone) -> bool {
         self.known.done(done)
+    }
+
+    pub(super) fn is_local(&self, node: &NodeName) -> bool {
+        *node == self.setup.local
+    }
+
+    /// Tells membership what was found.
+    pub(super) fn tell(&self, found: NoteDecision) {
+        if let Some(membership) = self.setup.decisions.upgrade() {
+            membership.do_send(found);
+        }
     }
 
     /// After a panic of the groups the timers are gone, and a message may be lost.
@@ -169,42 +179,6 @@ impl GroupsActor {
         }
     }
 
-    /// A legacy node reports that it holds these groups: checks whether any host answers for their
-    /// addresses.
-    fn look_for_owners(&self, held: Vec<(GroupKey, NodeName)>, ctx: &mut Context<Self>) {
-        let looked = ctx.address().send(LookForOwners(held)).into_actor(self);
-        ctx.spawn(looked.map(|news, act, _| {
-            for news in news.unwrap_or_default() {
-                act.tell_unanswered(&news);
-            }
-        }));
-    }
-
-    fn tell_unanswered(&self, news: &Unanswered) {
-        let (key, node) = (&news.key, &news.node);
-        if news.addresses.is_empty() {
-            warn!("somebody answers for the addresses of group {key} again");
-            return;
-        }
-        let addresses: Vec<String> = news.addresses.iter().map(ToString::to_string).collect();
-        let addresses = addresses.join(", ");
-        let word = if news.owner == self.care.setup.local {
-            "local"
-        } else {
-            "foreign"
-        };
-        let cause = format!(
-            "nobody answers for {addresses} of group {key}, although node {node} says that it holds it"
-        );
-        let what = format!(
-            "leaves group {key} to {node}; to bring it here: hb_takeover {word} on this node"
-        );
-        warn!("{cause}: it may not run there. To bring it here: hb_takeover {word} on this node");
-        if let Some(decisions) = self.care.setup.decisions.upgrade() {
-            decisions.do_send(NoteDecision { what, cause });
-        }
-    }
-
     /// Checks the addresses when the node is settled; `turn` counts the checks. In transition it is
     /// not known what must be here; while frozen the administrator decides.
     pub(super) fn tend(&mut self, turn: u32, ctx: &mut Context<Self>) {
@@ -212,7 +186,7 @@ impl GroupsActor {
             let asked = membership.send(AskSettled).into_actor(self);
             ctx.spawn(asked.map(move |answer, act, ctx| {
                 if let Ok(Some(held_by_legacy)) = answer {
-                    act.check(turn, held_by_legacy, ctx);
+                    act.check(turn, &held_by_legacy, ctx);
                 }
             }));
         }
@@ -224,7 +198,7 @@ impl GroupsActor {
     fn check(
         &mut self,
         turn: u32,
-        held_by_legacy: Vec<(GroupKey, NodeName)>,
+        held_by_legacy: &[(GroupKey, NodeName)],
         ctx: &mut Context<Self>,
     ) {
         if self.care.stray_addresses != StrayAddresses::Ignore {

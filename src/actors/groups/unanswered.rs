@@ -6,8 +6,10 @@ use std::net::IpAddr;
 
 use actix::prelude::*;
 use futures_util::future::join_all;
+use tracing::warn;
 
 use super::GroupsActor;
+use crate::actors::messages::NoteDecision;
 use crate::actors::resource_group::AskUnanswered;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
@@ -15,23 +17,16 @@ use crate::protocol::name::NodeName;
 /// After so many checks in a row without an answer a warning is logged.
 const IN_A_ROW: u32 = 2;
 
-/// Check whether the owners of these groups answer; the name is the node that reports that it holds
-/// the group. Answered with what has changed.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Vec<Unanswered>")]
-pub struct LookForOwners(pub Vec<(GroupKey, NodeName)>);
-
 /// No host answers for addresses of a group, or one does again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
+struct Unanswered {
     /// The group.
-    pub key: GroupKey,
+    key: GroupKey,
     /// Its owner by haresources.
-    pub owner: NodeName,
+    owner: NodeName,
     /// The node that reports that it holds the group.
-    pub node: NodeName,
+    node: NodeName,
     /// The addresses; empty: they are answered for again.
-    pub addresses: Vec<IpAddr>,
+    addresses: Vec<IpAddr>,
 }
 
 /// The results of the last checks of a group.
@@ -58,14 +53,14 @@ impl Looks {
     }
 }
 
-impl Handler<LookForOwners> for GroupsActor {
-    type Result = ResponseActFuture<Self, Vec<Unanswered>>;
-
-    fn handle(
+impl GroupsActor {
+    /// Checks whether any host answers for the addresses of these groups; the name is the node that
+    /// reports that it holds the group.
+    pub(super) fn look_for_owners(
         &mut self,
-        LookForOwners(held): LookForOwners,
-        _: &mut Self::Context,
-    ) -> Self::Result {
+        held: &[(GroupKey, NodeName)],
+        ctx: &mut Context<Self>,
+    ) {
         let mut asked = Vec::new();
         for entry in &mut self.entries {
             let holder = held.iter().find(|(key, _)| *key == entry.group.key);
@@ -80,16 +75,15 @@ impl Handler<LookForOwners> for GroupsActor {
             asked.push(async move { (key, node, answer.await.ok().flatten()) });
         }
         let answers = join_all(asked).into_actor(self);
-        Box::pin(answers.map(|answers, act, _| {
-            let noted = answers
-                .into_iter()
-                .filter_map(|(key, node, answer)| act.looked(key, node, answer?));
-            noted.collect()
-        }))
+        ctx.spawn(answers.map(|answers, act, _| {
+            for (key, node, answer) in answers {
+                if let Some(news) = answer.and_then(|found| act.looked(key, node, found)) {
+                    act.tell_unanswered(&news);
+                }
+            }
+        }));
     }
-}
 
-impl GroupsActor {
     fn looked(
         &mut self,
         key: GroupKey,
@@ -104,6 +98,29 @@ impl GroupsActor {
             node,
             addresses,
         })
+    }
+
+    fn tell_unanswered(&self, news: &Unanswered) {
+        let (key, node) = (&news.key, &news.node);
+        if news.addresses.is_empty() {
+            warn!("somebody answers for the addresses of group {key} again");
+            return;
+        }
+        let addresses: Vec<String> = news.addresses.iter().map(ToString::to_string).collect();
+        let addresses = addresses.join(", ");
+        let word = if self.care.is_local(&news.owner) {
+            "local"
+        } else {
+            "foreign"
+        };
+        let cause = format!(
+            "nobody answers for {addresses} of group {key}, although node {node} says that it holds it"
+        );
+        let what = format!(
+            "leaves group {key} to {node}; to bring it here: hb_takeover {word} on this node"
+        );
+        warn!("{cause}: it may not run there. To bring it here: hb_takeover {word} on this node");
+        self.care.tell(NoteDecision { what, cause });
     }
 }
 
