@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient, SpawnHandle,
-    Supervised, WeakRecipient,
+    Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle, Supervised,
+    WeakRecipient,
 };
 use actix_rt::ArbiterHandle;
 use tracing::{debug, error, trace, warn};

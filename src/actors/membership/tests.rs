@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use actix::Actor;
+use actix::{Actor, Message};
 
 use super::*;
 use crate::actors::messages::{Messages, TellAgain, ToClients};
