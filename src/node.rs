@@ -90,6 +90,12 @@ impl Node {
         self.resources.remarks()
     }
 
+    /// What this node wants to begin and what holds it back, a line each.
+    #[must_use]
+    pub fn waits(&self) -> Vec<String> {
+        self.resources.waits()
+    }
+
     /// Groups that run here and are left to their owner.
     pub fn left_groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.resources.left_groups()

@@ -80,7 +80,8 @@ false"))]
     ///
     /// Prints one line for each decision since the daemon began, the oldest first: local date
     /// and time, what this node did or refused, and the cause. For root, lines that begin with
-    /// "now:" follow. They say what the node waits for and which node does not receive which.
+    /// "now:" follow. They say what the node waits for, which node does not receive which, and
+    /// what the node wants to begin and cannot yet, with the reason.
     /// Works before the node is active, too, for root.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
 # systole why

@@ -138,10 +138,12 @@ fn state_of(group: &GroupView) -> String {
     }
 }
 
-/// What the node waits for, and which node does not receive which: printed after its decisions.
+/// What the node waits for, which node does not receive which, and what the node cannot begin yet:
+/// printed after its decisions.
 #[must_use]
 pub fn present_state(node: &NodeReport) -> String {
     let lines = node.waits_for.iter().chain(&node.troubles);
+    let lines = lines.chain(&node.waits);
     lines.map(|line| format!("now: {line}\n")).collect()
 }
 
@@ -181,6 +183,7 @@ mod tests {
             status: "up".to_owned(),
             rscstatus: Some("transition".to_owned()),
             waits_for: Some("waits for the node list of beta".to_owned()),
+            waits: vec!["waits to stop: frozen".to_owned()],
             troubles: vec!["node beta does not hear this node".to_owned()],
             nodes: vec![PeerReport {
                 name: "alpha".to_owned(),
@@ -192,7 +195,8 @@ mod tests {
         };
         assert_eq!(
             present_state(&node),
-            "now: waits for the node list of beta\nnow: node beta does not hear this node\n"
+            "now: waits for the node list of beta\nnow: node beta does not hear this node\n\
+             now: waits to stop: frozen\n"
         );
         let view = View {
             node: Some(node),

@@ -296,6 +296,9 @@ pub struct NodeReport {
     /// What it waits for before it is active.
     #[serde(default)]
     pub waits_for: Option<String>,
+    /// What it wants to begin, and what holds that back.
+    #[serde(default)]
+    pub waits: Vec<String>,
     /// What is wrong with who hears whom.
     #[serde(default)]
     pub troubles: Vec<String>,
@@ -363,6 +366,7 @@ impl NodeReport {
             frozen: false,
             waiting: Vec::new(),
             waits_for: None,
+            waits: Vec::new(),
             troubles: Vec::new(),
             remarks: Vec::new(),
             held_by_legacy: Vec::new(),
@@ -400,6 +404,7 @@ impl NodeReport {
             frozen: node.frozen(),
             waiting: node.waits_for_thaw().map(ToString::to_string).collect(),
             waits_for: membership.waits_for(now),
+            waits: node.waits(),
             troubles: membership.hearing_troubles(),
             remarks: node.remarks(),
             held_by_legacy: node

@@ -13,12 +13,14 @@
 
 mod acts;
 mod facts;
+mod gate;
 mod handle;
 pub mod holding;
 pub(crate) mod hooks;
 pub mod input;
 pub mod left_open;
 mod messages;
+mod obstacles;
 pub mod output;
 pub mod owners;
 mod parts;
@@ -26,6 +28,7 @@ mod rules;
 pub mod state;
 mod tell;
 mod view;
+mod waits;
 
 pub use parts::freeze::FreezeRefused;
 

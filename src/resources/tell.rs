@@ -7,6 +7,7 @@ use crate::protocol::field::{self, kind};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{ask, report};
 use crate::resources::output::ResourceOutput;
@@ -74,7 +75,7 @@ impl ResourceState {
     /// Reports when what runs here has changed, while the nodes count by group. A group whose start
     /// fails here may then be started there.
     pub(in crate::resources) fn tell_changed_names(&mut self) {
-        if !self.counts_by_group() || !self.at_peace() {
+        if !self.counts_by_group() || !self.may(Act::TellNames) {
             return;
         }
         let runs: Vec<&GroupKey> = self.groups.taken().collect();

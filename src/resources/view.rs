@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use crate::protocol::event::OrderId;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::{OpenStandby, Part};
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::names::unconfirmed_text;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
@@ -78,7 +80,7 @@ impl ResourceState {
     /// Whether this node may release its resources because it is isolated.
     #[must_use]
     pub fn may_be_cut_off(&self) -> bool {
-        self.setup.manages() && !self.freeze.is_on() && !self.stopping() && self.other.is_pair()
+        self.may(Act::CutOff)
     }
 
     /// Groups that run here and of which an address is gone, as far as is known: all of them.
@@ -90,13 +92,7 @@ impl ResourceState {
     /// it was taken away by somebody else.
     #[must_use]
     pub fn keeps(&self, key: &GroupKey) -> bool {
-        self.setup.manages()
-            && self.groups.runs_untouched(key)
-            && self.run.phase() != Phase::Shutdown
-            && !self.isolation.is_on()
-            && !self.stopping()
-            && !self.contested()
-            && !self.other.runs(key)
+        self.gate(Act::PutBack, &Scope::group(key)).is_ok()
     }
 
     /// Whether everything is being released, for whatever reason: no address comes back.

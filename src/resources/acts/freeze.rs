@@ -2,6 +2,7 @@
 
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::{Act, Obstacle};
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
@@ -29,7 +30,7 @@ impl ResourceState {
     /// something is left to be released: a release ends the freeze. Call after
     /// [`finish`](Self::finish).
     pub fn keep_frozen(&mut self) {
-        if self.setup.manages() && self.nice() && !self.duty.is_releasing() {
+        if self.may(Act::KeepFrozen) {
             self.freeze.begins();
         }
     }
@@ -50,7 +51,10 @@ impl ResourceState {
         self.warn(format!(
             "frozen: the resources of {node} are not taken until the thaw"
         ));
-        self.decide(format!("does not take the resources of {node}"), "frozen");
+        self.decide(
+            format!("does not take the resources of {node}"),
+            Obstacle::Frozen.text(),
+        );
         if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.other.all_gone() {
             self.run.enters(Phase::Stable);
             self.timers.clear(Timer::Own);
@@ -63,6 +67,9 @@ impl ResourceState {
             return;
         }
         self.warn("frozen: the local resources are not started until the thaw");
-        self.decide("does not start the local resources", "frozen");
+        self.decide(
+            "does not start the local resources",
+            Obstacle::Frozen.text(),
+        );
     }
 }

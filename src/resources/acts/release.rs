@@ -5,6 +5,7 @@ use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Half, Weight};
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::report;
 use crate::resources::output::ResourceOutput;
@@ -101,7 +102,7 @@ impl ResourceState {
     /// the release: other nodes may have declared us dead and must receive nothing of the old run
     /// any more.
     pub(in crate::resources) fn release_after_split(&mut self, why: &str) {
-        if !self.may_begin_anew() {
+        if !self.may(Act::BeginAnew) {
             return self.others_may_run_them(why);
         }
         self.lift_freeze(why);
@@ -131,7 +132,7 @@ impl ResourceState {
     /// Releases the groups of a legacy node that runs them itself.
     pub(in crate::resources) fn leave_foreign_to(&mut self, node: &NodeName, why: &str) {
         let foreign = HoldingSet::FOREIGN;
-        if !self.both_hold_foreign() || !self.may_release_foreign() {
+        if !self.both_hold_foreign() || !self.may(Act::LeaveForeign) {
             return;
         }
         let why = format!("node {node} {why}");
@@ -268,16 +269,11 @@ impl ResourceState {
         theirs: Option<Weight>,
     ) {
         let foreign = HoldingSet::FOREIGN;
-        let both = self.duty.holds(foreign) && self.other.holds().has(HoldingSet::LOCAL);
-        let quiet = self.other.is_pair()
-            && self.run.phase() == Phase::Stable
-            && !self.freeze.is_on()
-            && !self.groups.at_work()
-            && !self.contested();
+        let both = self.both_hold_foreign() && self.may(Act::LeaveServed);
         let served =
             theirs.is_some_and(|theirs| theirs.foreign.is_some() && theirs.serves(Half::Theirs));
         let keys = self.groups.keys_of(foreign);
-        if !both || !quiet || !served || keys.iter().any(|key| self.groups.takes(key)) {
+        if !both || !served || keys.iter().any(|key| self.groups.takes(key)) {
             return;
         }
         self.decide(

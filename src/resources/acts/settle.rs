@@ -1,7 +1,9 @@
 //! The end of the exchange at start: this node settles, or waits for a node that may still run groups.
 
 use crate::notice::Notice;
+use crate::resources::gate::{Act, Obstacle};
 use crate::resources::holding::HoldingSet;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::{AGREEMENT, ASK_ON};
 use crate::resources::parts::run::Phase;
@@ -27,21 +29,8 @@ impl ResourceState {
     /// under way: our report would hide what still runs, and a group that is still to be stopped
     /// must not be started.
     pub(in crate::resources) fn settle_start(&mut self) {
-        if self.duty.is_releasing() {
-            self.run.settles_behind_release();
-            return;
-        }
-        if let Some(until) = self
-            .timers
-            .at(Timer::AimedAt)
-            .filter(|until| *until > self.now)
-        {
-            self.error("another node tries to reset this node: local resources wait");
-            self.timers.set(Timer::Own, until);
-            return;
-        }
-        if self.wait_for_claimant() || self.wait_for_a_leaver() {
-            return;
+        if let Err(refusal) = self.gate(Act::Settle, &Scope::default()) {
+            return self.settle_later(refusal.obstacle);
         }
         self.timers.clear(Timer::Own);
         self.timers.clear(Timer::AskAgain);
@@ -64,6 +53,29 @@ impl ResourceState {
         self.acquisition_complete("T_RESOURCES(them)");
     }
 
+    /// This node cannot settle yet.
+    fn settle_later(&mut self, obstacle: Obstacle) {
+        match obstacle {
+            Obstacle::ReleaseUnfinished => self.run.settles_behind_release(),
+            Obstacle::AimedAt => {
+                self.error("another node tries to reset this node: local resources wait");
+                if let Some(until) = self.timers.at(Timer::AimedAt) {
+                    self.timers.set(Timer::Own, until);
+                }
+            }
+            Obstacle::SilentClaimant => self.wait_for_claimant(),
+            Obstacle::LegacyUnsettled => self.wait_for_unsettled_legacy(),
+            // A node that releases everything reports that it holds nothing, while its scripts
+            // still run. It then leaves, dies or begins anew.
+            _ => self.wait_to_settle(obstacle.text()),
+        }
+    }
+
+    fn wait_to_settle(&mut self, cause: impl Into<String>) {
+        self.decide("does not start the local resources", cause);
+        self.timers.set(Timer::Own, self.after(AGREEMENT));
+    }
+
     /// The last stop of a release has ended.
     pub(in crate::resources) fn settle_after_release(&mut self) {
         let open = matches!(self.run.phase(), Phase::Starting | Phase::Waiting);
@@ -72,32 +84,25 @@ impl ResourceState {
         }
     }
 
-    /// A node that releases everything reports that it holds nothing, while its scripts still run.
-    /// It then leaves, dies or begins anew. `true`: nothing is taken before that.
-    pub(in crate::resources) fn wait_for_a_leaver(&mut self) -> bool {
-        let why = if self.other.somebody_is_leaving() {
-            "the other node is being stopped, and may still run them".to_owned()
-        } else if let Some(node) = self.other.unsettled_legacy().cloned() {
-            // In case it has missed our report: see `on_report`.
-            self.answer();
-            self.ask();
-            format!(
-                "{node} ran before us and is not settled: if it is being stopped, it may still run them"
-            )
-        } else {
-            return false;
+    /// A legacy node is not settled that ran before we did: it may be stopping everything.
+    fn wait_for_unsettled_legacy(&mut self) {
+        let Some(node) = self.other.unsettled_legacy().cloned() else {
+            return;
         };
-        self.decide("does not start the local resources", why);
-        self.timers.set(Timer::Own, self.after(AGREEMENT));
-        true
+        // In case it has missed our report: see `on_report`.
+        self.answer();
+        self.ask();
+        self.wait_to_settle(format!(
+            "{node} ran before us and is not settled: if it is being stopped, it may still run them"
+        ));
     }
 
     /// The ten seconds are over. They are the wait for a node that does not report. A node that has
     /// reported that it holds our groups, or may have taken them in a partition, is asked without
-    /// end instead: it serves, and does not receive us. `true`: nothing is taken.
-    pub(in crate::resources) fn wait_for_claimant(&mut self) -> bool {
+    /// end instead: it serves, and does not receive us.
+    fn wait_for_claimant(&mut self) {
         let Some(node) = self.other.silent_claimant().cloned() else {
-            return false;
+            return;
         };
         let said = self.run.waits_for_claimant();
         if !said {
@@ -113,6 +118,5 @@ impl ResourceState {
             );
         }
         self.timers.set(Timer::Own, self.after(AGREEMENT));
-        true
     }
 }

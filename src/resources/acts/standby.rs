@@ -2,7 +2,13 @@
 //! here, in `give.rs` and in `take.rs`.
 
 use crate::notice::Notice;
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
+use crate::resources::obstacles::Scope;
+use crate::resources::parts::peer::Peer;
 use crate::resources::parts::standby::table::{Cell, Fact, Input};
 use crate::resources::parts::standby::{COMPLETION, Standby};
 use crate::resources::parts::timers::Timer;
@@ -100,6 +106,43 @@ impl ResourceState {
             Fact::TakesStill => self.is_taking_still(),
             Fact::TellsApart(node) => self.other.echoes(node),
         }
+    }
+
+    /// Whether a `done` comes from the giver whose offer we answered last: it was sent after the
+    /// offer, for the same set. A late one is of use only while no node runs the set.
+    pub(in crate::resources) fn follows_answered_offer(
+        &self,
+        from: &NodeName,
+        set: HoldingSet,
+        message: &Message,
+    ) -> bool {
+        let answered = self.standby.state().answered();
+        let follows =
+            answered.is_some_and(|answer| answer.is_followed_by(from, set, Position::of(message)));
+        let reported = self.other.peer(from).map(Peer::newest_report);
+        // The giver has been received since to run them.
+        let taken_back = reported > Some(Position::of(message)) && self.other.may_hold().has(set);
+        let late = Scope::of(set.mirror());
+        let wanted = !self.standby.is_idle() || self.gate(Act::TakeAfterEnd, &late).is_ok();
+        follows && !taken_back && wanted
+    }
+
+    /// Whether a `done` that belongs to no standby of ours may come from a giver.
+    fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
+        let given = Scope::of(set.mirror());
+        let may_give = self.gate(Act::TakeLateDone, &given).is_ok();
+        let may_have_taken = !self.duty.held().common(set).is_none();
+        self.other.is_legacy(from) && (may_give || may_have_taken)
+    }
+
+    /// Whether a `done` does not come from a giver, because we hold what it would give. Each script
+    /// of a legacy node sends one: here a script has ended that a death has cut off from its
+    /// standby. It has started what it was told to start, whatever was handed over meanwhile.
+    fn ends_an_older_start(&self, from: &NodeName, set: HoldingSet) -> bool {
+        let given = Scope::of(set.mirror());
+        let holds = self.gate(Act::NoteOlderStart, &given).is_ok();
+        let takes = matches!(self.standby.state(), Standby::Taking { set: it, .. } if it.has(set));
+        self.other.is_legacy(from) && (holds || takes)
     }
 
     fn end_before_its_time(&mut self) {

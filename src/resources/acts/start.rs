@@ -6,12 +6,14 @@ use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::facts::many::Taker;
+use crate::resources::gate::{Act, Obstacle, Outcome};
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::messages::report;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::contest::{REPORT_BEFORE_TAKEOVER, is_takeover, may_run_there};
 use crate::resources::parts::names::unconfirmed_text;
-use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::timers::Timer;
@@ -27,40 +29,45 @@ impl ResourceState {
         self.send(report(self.duty.held(), false, None));
     }
 
-    /// Whether a group that came to us may still run on the other node. That is so if the other node does not
-    /// report it and the group has no address that could be probed: then a person has to confirm.
-    pub(in crate::resources) fn must_be_confirmed(&mut self, key: &GroupKey) -> bool {
-        let Some((node, peer)) = self.other.node() else {
-            return false;
+    /// A group that came to us may still run on the other node: asks a person, once, to confirm that it does not.
+    pub(in crate::resources) fn ask_to_confirm(&mut self, key: &GroupKey) {
+        let Some((node, _)) = self.other.node() else {
+            return;
         };
-        if peer.tells_what_runs() || !self.groups.came_without_address(key) {
-            return false;
-        }
         let text = unconfirmed_text(key, node);
         if self.groups.asks_to_confirm(key) {
             self.warn(text);
             self.decide(
                 format!("does not start {key}"),
-                "the other node ran it, does not say whether it still does, and it has no address",
+                Obstacle::Unconfirmed.text(),
             );
         }
-        true
+    }
+
+    /// What forbids to start a group of a set that is taken by agreement.
+    fn not_to_be_started(&self, key: &GroupKey) -> Option<Obstacle> {
+        let refused = self.gate(Act::StartAgreed, &Scope::group(key)).err();
+        refused.map(|refusal| refusal.obstacle)
     }
 
     /// Leaves out the groups that the other node runs, or may run as far as can be found out. They are checked
     /// again until it does not.
     pub(in crate::resources) fn not_elsewhere(&mut self, keys: Vec<GroupKey>) -> Vec<GroupKey> {
-        let there = |key: &GroupKey| self.other.runs(key) && !self.groups.runs(key);
-        let (there, here): (Vec<_>, Vec<_>) = keys.into_iter().partition(there);
+        let (here, left_out): (Vec<_>, Vec<_>) = keys
+            .into_iter()
+            .partition(|key| self.not_to_be_started(key).is_none());
+        let (there, unclear): (Vec<_>, Vec<_>) = left_out
+            .into_iter()
+            .partition(|key| self.not_to_be_started(key) == Some(Obstacle::RunsThere));
         if !there.is_empty() {
             self.decide(
                 format!("does not start {}", Self::named(&there)),
-                "the other node runs it",
+                Obstacle::RunsThere.text(),
             );
         }
-        let (unclear, here): (Vec<_>, Vec<_>) = here
-            .into_iter()
-            .partition(|key| self.must_be_confirmed(key));
+        for key in &unclear {
+            self.ask_to_confirm(key);
+        }
         for key in there.into_iter().chain(unclear) {
             self.groups.start_when_settled(&key, self.now);
         }
@@ -69,18 +76,20 @@ impl ResourceState {
 
     /// Takes our own groups. `forced`: whatever the other side reports. Spec: docs/protocol/resources.md, 5.3.
     pub(in crate::resources) fn acquire_local(&mut self, forced: bool) {
-        if self.stopping() || self.run.phase() == Phase::Shutdown {
-            return;
-        }
-        let theirs = self.other.may_hold().has(HoldingSet::FOREIGN) && !self.counts_by_group();
-        let theirs = theirs || self.all_run_there(HoldingSet::LOCAL);
-        let moves = self.standby.state().in_other_hands().has(HoldingSet::LOCAL);
-        if !forced && (theirs || moves || self.duty.holds(HoldingSet::LOCAL)) {
-            self.notice(Notice::LocalAcquisitionNone {});
-            return;
-        }
-        if self.freeze.is_on() {
-            return self.leave_local_for_thaw();
+        let act = if forced {
+            Act::TakeOwnAlone
+        } else {
+            Act::TakeOwn
+        };
+        match self.gate(act, &Scope::of(HoldingSet::LOCAL)) {
+            Ok(()) => {}
+            Err(refusal) if refusal.obstacle == Obstacle::Frozen => {
+                return self.leave_local_for_thaw();
+            }
+            Err(refusal) if refusal.outcome == Outcome::Drop => {
+                return self.notice(Notice::LocalAcquisitionNone {});
+            }
+            Err(_) => return,
         }
         if forced {
             self.withdraw_stops();
@@ -155,7 +164,7 @@ impl ResourceState {
     /// Asks for our own groups, also those that run here: another node may have taken them, and releases them when
     /// asked.
     pub(in crate::resources) fn ask_for_own(&mut self) {
-        if self.stopping() {
+        if !self.may(Act::AskForOwn) {
             return;
         }
         for key in self.groups.keys_owned_by(self.setup.local()) {
@@ -184,14 +193,7 @@ impl ResourceState {
         if !self.contest.has_released_foreign() {
             return;
         }
-        let settled = |peer: &Peer| {
-            peer.has_reported() && !peer.is_fresh() && !peer.is_leaving() && peer.is_active()
-        };
-        let left_to_us = self.other.is_pair()
-            && self.other.is_settled()
-            && self.other.may_hold().is_none()
-            && self.other.peers().all(settled);
-        if left_to_us && !self.stopping() && !self.freeze.is_on() {
+        if self.may(Act::TakeReleased) {
             self.decide(
                 "takes the foreign resources again",
                 "they were released for their owner, which runs nothing and is settled",
@@ -220,28 +222,15 @@ impl ResourceState {
 
     /// [`take_over`](Self::take_over), unless that was done since the node last started.
     pub(in crate::resources) fn take_over_once(&mut self, node: &NodeName, dead: Option<Message>) {
-        if self.other.peer(node).is_some_and(Peer::was_taken_over) {
-            return;
+        if self.gate(Act::TakeOverOnce, &Scope::node(node)).is_ok() {
+            self.take_over(node, dead);
         }
-        self.take_over(node, dead);
     }
 
     /// Takes the groups of `node` and our own. Spec: docs/protocol/resources.md, 10.2.
     pub(in crate::resources) fn take_over(&mut self, node: &NodeName, dead: Option<Message>) {
-        if self.stopping() || self.run.phase() == Phase::Shutdown {
-            self.info("Resource takeover cancelled - shutdown in progress.");
-            return;
-        }
-        if !self.is_first_after(node) {
-            self.decide(
-                format!("does not take the resources of {node}"),
-                "with more than two nodes another one does",
-            );
-            self.other.settles();
-            return;
-        }
-        if self.freeze.is_on() {
-            return self.leave_for_thaw(node, dead);
+        if let Err(refusal) = self.gate(Act::TakeOver, &Scope::node(node)) {
+            return self.take_over_not_now(node, dead, refusal.obstacle);
         }
         if self.standby.is_idle() {
             self.withdraw_stops();
@@ -289,6 +278,22 @@ impl ResourceState {
         }
     }
 
+    /// The groups of `node` are not taken, or not yet.
+    fn take_over_not_now(&mut self, node: &NodeName, dead: Option<Message>, obstacle: Obstacle) {
+        match obstacle {
+            Obstacle::NotNext => {
+                self.say_who_takes(node);
+                self.decide(
+                    format!("does not take the resources of {node}"),
+                    obstacle.text(),
+                );
+                self.other.settles();
+            }
+            Obstacle::Frozen => self.leave_for_thaw(node, dead),
+            _ => self.info("Resource takeover cancelled - shutdown in progress."),
+        }
+    }
+
     /// The last of several nodes also takes the groups that others ran for nodes that died before them.
     pub(in crate::resources) fn take_what_it_had_taken(&mut self, node: &NodeName) {
         let gone: Vec<NodeName> = self
@@ -311,56 +316,20 @@ impl ResourceState {
         }
     }
 
-    /// Whether this node has to take the groups of `node`. Of more than two nodes it is the first that follows
-    /// `node` in configuration order. Spec: docs/protocol/resources.md, 13, [D] (a).
-    pub(in crate::resources) fn is_first_after(&mut self, node: &NodeName) -> bool {
-        let alive = |name: &NodeName| {
-            *name == *self.setup.local() || self.other.peer(name).is_some_and(Peer::lives)
-        };
-        if !self.other.is_many() {
-            return true;
-        }
-        let others_alive = self
-            .other
-            .nodes()
-            .any(|(name, _)| name != node && alive(name));
-        if !others_alive {
-            return true;
-        }
-        if !self.run.comm_up() && self.other.is_active() {
-            // A node that was active before us has done it.
-            self.info(format!("resources of {node} are left to the active nodes"));
-            return false;
-        }
-        let legacy = self
-            .other
-            .nodes()
-            .find(|(name, peer)| *name != node && alive(name) && !peer.is_systole())
-            .map(|(name, _)| name.clone());
-        if let Some(legacy) = legacy {
-            self.warn(format!(
+    /// Logs which of more than two nodes takes the groups of `node`.
+    fn say_who_takes(&mut self, node: &NodeName) {
+        match self.who_takes_instead(node) {
+            Some(Taker::ActiveNodes) => {
+                self.info(format!("resources of {node} are left to the active nodes"));
+            }
+            Some(Taker::Legacy(legacy)) => self.warn(format!(
                 "node {legacy} takes the resources of {node}: nothing can be agreed with it"
-            ));
-            return false;
+            )),
+            Some(Taker::Next(next)) => {
+                self.info(format!("resources of {node} are left to {next}"));
+            }
+            Some(Taker::Nobody) | None => {}
         }
-        let at = self
-            .setup
-            .nodes()
-            .iter()
-            .position(|name| name == node)
-            .unwrap_or(0);
-        let (before, after) = self.setup.nodes().split_at(at);
-        let first = after
-            .iter()
-            .skip(1)
-            .chain(before)
-            .find(|name| alive(name))
-            .cloned();
-        let ours = first.as_ref() == Some(self.setup.local());
-        if !ours && let Some(first) = first {
-            self.info(format!("resources of {node} are left to {first}"));
-        }
-        ours
     }
 
     /// Tries again what is held and does not run: groups that were taken again, or held since an earlier run.

@@ -5,11 +5,12 @@ use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::{Act, Obstacle, Outcome};
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::conversation::Request;
 use crate::resources::parts::peer::Peer;
-use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::table::Word;
 use crate::resources::parts::standby::{
     Answer, COMPLETION, FIRST_ANSWER, GIVER_SHOWS, LEGACY_GIVER_SHOWS, OFFER_WAITS, Standby,
@@ -22,22 +23,41 @@ impl ResourceState {
     /// Another node offers a set, and no standby is under way.
     pub(in crate::resources) fn consider(&mut self, word: Word<'_>) {
         let (from, set) = (word.from(), word.set());
-        let forced = hooks::is_forced(word.message());
-        let request = Request::new(set, self.after(OFFER_WAITS), forced);
-        if self.stopping() {
-            // A stop that waits lets a running standby end, but begins none.
-        } else if self.groups.at_work() {
-            if self.other.is_systole(from) {
-                self.standby.answer_later(from, request);
-            } else {
-                self.standby.answer_first_later(from, request, self.now);
+        match self.gate(Act::ConsiderOffer, &Scope::node(from)) {
+            Ok(()) => self.answer_or_refuse(from, set),
+            Err(refusal) if refusal.outcome == Outcome::Queue => {
+                let forced = hooks::is_forced(word.message());
+                let request = Request::new(set, self.after(OFFER_WAITS), forced);
+                if self.other.is_systole(from) {
+                    self.standby.answer_later(from, request);
+                } else {
+                    self.standby.answer_first_later(from, request, self.now);
+                }
             }
-        } else if self.waits_for_report(from) {
-            // Its own question has made it count as unsettled here, and its report follows.
-            self.standby.answer_later(from, request);
-        } else {
-            self.answer_or_refuse(from, set);
+            Err(_) => {}
         }
+    }
+
+    /// Logs that an offer is not taken.
+    pub(in crate::resources) fn refuse_offer(
+        &mut self,
+        from: &NodeName,
+        set: HoldingSet,
+        obstacle: Obstacle,
+    ) {
+        let cause = self.cause(obstacle, &Scope::of(set.mirror()));
+        let (info, node) = ("me".to_owned(), from.to_string());
+        match obstacle {
+            Obstacle::NotSettled => self.notice(Notice::StandbyLocalFlux { info, node }),
+            Obstacle::Frozen => self.warn(format!(
+                "standby message [me] from {from} ignored.  {cause}."
+            )),
+            Obstacle::FilesDiffer => {
+                self.warn(format!("standby message [me] from {from} ignored: {cause}"));
+            }
+            _ => self.notice(Notice::StandbyOtherFlux { info, node }),
+        }
+        self.decide(format!("does not take {set} of {from}"), cause);
     }
 
     /// Withdraws our offer, which no person asked for, in favour of an offer that crosses it.
@@ -52,13 +72,9 @@ impl ResourceState {
 
     /// Answers an offer at the right time, if both nodes are settled.
     pub(in crate::resources) fn answer_or_refuse(&mut self, from: &NodeName, set: HoldingSet) {
-        let (info, node) = ("me".to_owned(), from.to_string());
-        if !self.other.is_settled() || self.contested() {
-            self.notice(Notice::StandbyOtherFlux { info, node });
-        } else if self.run.phase() != Phase::Stable {
-            self.notice(Notice::StandbyLocalFlux { info, node });
-        } else {
-            self.answer_giver(from, set);
+        match self.gate(Act::AnswerOffer, &Scope::node(from)) {
+            Ok(()) => self.answer_giver(from, set),
+            Err(refusal) => self.refuse_offer(from, set, refusal.obstacle),
         }
     }
 

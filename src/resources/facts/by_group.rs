@@ -26,26 +26,6 @@ use crate::resources::parts::standby::Standby;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Whether a `done` that belongs to no standby of ours may come from a giver.
-    pub(in crate::resources) fn is_late_done(&self, from: &NodeName, set: HoldingSet) -> bool {
-        let may_give = self.at_rest() && !self.duty.holds(set.mirror());
-        let may_have_taken = !self.duty.held().common(set).is_none();
-        self.other.is_legacy(from) && (may_give || may_have_taken)
-    }
-
-    /// Whether a `done` does not come from a giver, because we hold what it would give. Each script
-    /// of a legacy node sends one: here a script has ended that a death has cut off from its
-    /// standby. It has started what it was told to start, whatever was handed over meanwhile.
-    pub(in crate::resources) fn ends_an_older_start(
-        &self,
-        from: &NodeName,
-        set: HoldingSet,
-    ) -> bool {
-        let holds = self.at_rest() && self.duty.holds(set.mirror());
-        let takes = matches!(self.standby.state(), Standby::Taking { set: it, .. } if it.has(set));
-        self.other.is_legacy(from) && (holds || takes)
-    }
-
     /// Whether the other node reports that it runs every group of a set.
     pub(in crate::resources) fn all_run_there(&self, set: HoldingSet) -> bool {
         let keys = self.groups.keys_of(set);
@@ -147,34 +127,6 @@ impl ResourceState {
 
     pub(in crate::resources) fn both_hold_foreign(&self) -> bool {
         self.duty.holds(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL)
-    }
-
-    /// Whether nothing prevents the release of the other node's groups.
-    pub(in crate::resources) fn may_release_foreign(&self) -> bool {
-        self.other.is_pair()
-            && self.run.phase() == Phase::Stable
-            && !self.standby.state().moves()
-            && !self.stopping()
-            && !self.contested()
-    }
-
-    /// Whether a `done` comes from the giver whose offer we answered last: it was sent after the
-    /// offer, for the same set. A late one is of use only while no node runs the set.
-    pub(in crate::resources) fn follows_answered_offer(
-        &self,
-        from: &NodeName,
-        set: HoldingSet,
-        message: &Message,
-    ) -> bool {
-        let answered = self.standby.state().answered();
-        let follows =
-            answered.is_some_and(|answer| answer.is_followed_by(from, set, Position::of(message)));
-        let reported = self.other.peer(from).map(Peer::newest_report);
-        // The giver has been received since to run them.
-        let taken_back = reported > Some(Position::of(message)) && self.other.may_hold().has(set);
-        let wanted = !self.standby.is_idle()
-            || !(self.duty.holds(set.mirror()) || self.stopping() || self.freeze.is_on());
-        follows && !taken_back && wanted
     }
 
     /// Whether we hold groups for a legacy owner that was seen to begin anew and has not reported

@@ -4,6 +4,7 @@ mod basic;
 mod by_group;
 mod contest;
 mod loose;
+pub(in crate::resources) mod many;
 mod questions;
 mod small;
 mod standby;

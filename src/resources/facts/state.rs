@@ -1,66 +1,14 @@
-//! Whether the node is settled, at rest, and free to begin something.
+//! What this node reports of itself: whether it is settled, its weight, and what it serves.
 
-use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::freeze::FreezeRefused;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
-    /// Whether no work is under way here, and nothing prevents taking or releasing something.
-    pub(in crate::resources) fn at_rest(&self) -> bool {
-        self.nice()
-            && self.run.phase() == Phase::Stable
-            && self.standby.is_idle()
-            && !self.groups.at_work()
-            && !self.contested()
-            && !self.freeze.is_on()
-            && !self.stopping()
-    }
-
-    /// Whether groups can be given up without conflict: as [`at_rest`](Self::at_rest), and the
-    /// other node is settled.
-    pub(in crate::resources) fn at_peace(&self) -> bool {
-        self.nice()
-            && self.run.phase() == Phase::Stable
-            && self.standby.is_idle()
-            && self.other.is_settled()
-            && !self.groups.at_work()
-            && !self.contested()
-            && !self.freeze.is_on()
-            && !self.stopping()
-    }
-
-    pub(in crate::resources) fn failures_deadline(&self) -> Option<Monotonic> {
-        // Nothing is tried before the thaw.
-        let due = self.groups.trouble_deadline();
-        due.filter(|_| !self.freeze.is_on() && !self.unheard_with_groups())
-    }
-
-    /// Whether the node may be frozen now.
-    ///
-    /// # Errors
-    /// [`FreezeRefused`].
-    pub fn may_freeze(&self) -> Result<(), FreezeRefused> {
-        if self.freeze.is_on() {
-            Ok(())
-        } else if !self.setup.manages() {
-            Err(FreezeRefused::NotManaged)
-        } else if !self.nice() {
-            Err(FreezeRefused::LegacyModel)
-        } else if self.stopping() {
-            Err(FreezeRefused::Stopping)
-        } else if self.run.phase() != Phase::Stable || !self.is_stable() {
-            Err(FreezeRefused::InTransition)
-        } else {
-            Ok(())
-        }
-    }
-
     /// What `isstable` says in our reports. It takes work into account that changes what we hold,
     /// so that no node fails back during a takeover. Spec: docs/protocol/resources.md, 6, [D] (b).
     ///
@@ -102,34 +50,11 @@ impl ResourceState {
         }
     }
 
-    /// Whether a new run may begin: no release of everything is under way yet.
-    pub(in crate::resources) fn may_begin_anew(&self) -> bool {
-        self.setup.manages() && self.run.phase() != Phase::Shutdown && !self.stopping()
-    }
-
     /// Whether a Systole node counts as unsettled here only because its report is on its way: its
     /// offer waits for the report. If it were refused, it would come again only after a minute.
     pub(in crate::resources) fn waits_for_report(&self, from: &NodeName) -> bool {
         let ours = self.other.is_systole(from);
         ours && !self.other.is_settled() && !self.contested() && self.run.phase() == Phase::Stable
-    }
-
-    /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.
-    pub(in crate::resources) fn is_stable(&self) -> bool {
-        if !self.nice() {
-            return !self.groups.at_work();
-        }
-        if self.stopping() && self.run.phase() == Phase::Init && !self.groups.at_work() {
-            return true;
-        }
-        self.other.is_settled()
-            && !self.contested()
-            && self.standby.is_idle()
-            && !self.groups.at_work()
-            && matches!(
-                self.run.phase(),
-                Phase::Init | Phase::Stable | Phase::Shutdown
-            )
     }
 
     /// Whether groups that an earlier run held run on here, and no node has shown yet that it

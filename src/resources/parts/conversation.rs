@@ -164,6 +164,11 @@ impl Conversation {
         self.offered.as_ref().map(|(from, _)| from)
     }
 
+    /// Whether a request of a local program waits.
+    pub(in crate::resources) const fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// Takes the offer of another node that waits.
     pub(in crate::resources) const fn take_offered(&mut self) -> Option<(NodeName, Request)> {
         self.offered.take()

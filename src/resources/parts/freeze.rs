@@ -15,6 +15,7 @@
 
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::{Outcome, Refusal};
 
 /// Whether nothing is started or stopped, and what waits for the thaw.
 #[derive(Debug, Default)]
@@ -67,17 +68,24 @@ impl Freeze {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FreezeRefused {
     /// A transition is under way. A freeze may be possible in a moment.
-    #[error("not now: resources are in transition")]
-    InTransition,
-    /// A stop is under way.
-    #[error("the node is being stopped")]
-    Stopping,
-    /// This node does not manage resources.
-    #[error("resources are not managed here")]
-    NotManaged,
-    /// The other node asks for its groups and takes them without an answer.
-    #[error("auto_failback legacy: the other node would take groups unasked; set it to on or off")]
-    LegacyModel,
+    #[error("not now: {0}")]
+    NotNow(&'static str),
+    /// No freeze is possible on this node, as it is configured or because it is being stopped.
+    #[error("{0}")]
+    Never(&'static str),
+}
+
+impl From<Refusal> for FreezeRefused {
+    fn from(Refusal { obstacle, outcome }: Refusal) -> Self {
+        match outcome {
+            Outcome::Wait => Self::NotNow(obstacle.text()),
+            Outcome::Refuse
+            | Outcome::Ignore
+            | Outcome::Drop
+            | Outcome::Queue
+            | Outcome::Instead => Self::Never(obstacle.text()),
+        }
+    }
 }
 
 #[cfg(test)]

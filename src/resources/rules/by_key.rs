@@ -7,6 +7,8 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::gate::{Act, Obstacle};
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::work::Purpose;
@@ -15,7 +17,9 @@ use crate::resources::state::ResourceState;
 impl ResourceState {
     /// Another node asks for a group. The request is obeyed in either model.
     pub(in crate::resources) fn on_ip_request(&mut self, from: &NodeName, message: &Message) {
-        if !self.run.comm_up() {
+        let held_back = self.gate(Act::HearRequest, &Scope::node(from)).err();
+        let held_back = held_back.map(|refusal| refusal.obstacle);
+        if held_back == Some(Obstacle::NoCommunication) {
             return;
         }
         let Some(word) = message.text(field::IPADDR) else {
@@ -24,11 +28,11 @@ impl ResourceState {
         let key = GroupKey::new(word);
         let peer = self.other.known(from);
         peer.requests(Position::of(message));
-        if self.other.is_dead(from) {
+        if held_back == Some(Obstacle::NodeDead) {
             // A single message was received. If the node lives, it asks again.
             return self.debug(format!("request of {from} ignored: it counts as dead"));
         }
-        if self.stopping() && self.run.phase() == Phase::Shutdown {
+        if held_back == Some(Obstacle::ReleasingForStop) {
             // Everything is being stopped: `shutdone` tells when that is done, and no order may
             // outlive this process. The other node meanwhile serves what is stopped already: a
             // script of another group can take an hour.
@@ -37,16 +41,13 @@ impl ResourceState {
             }
             return;
         }
-        if self.freeze.is_on() && self.groups.runs(&key) {
-            self.warn(format!("request of {from} for group {key} ignored: frozen"));
-            return self.decide(format!("does not give group {key} to {from}"), "frozen");
-        }
-        if self.groups.runs(&key) && self.other.line_differs(from, &key) {
-            let why = "its line in haresources differs there";
-            self.warn(format!("request of {from} for group {key} ignored: {why}"));
-            return self.decide(format!("does not give group {key} to {from}"), why);
-        }
         if self.groups.runs(&key) {
+            let scope = Scope::group(&key).with_node(from);
+            if let Err(refusal) = self.gate(Act::GiveByKey, &scope) {
+                let why = refusal.obstacle.text();
+                self.warn(format!("request of {from} for group {key} ignored: {why}"));
+                return self.decide(format!("does not give group {key} to {from}"), why);
+            }
             return self.let_have(from, key, format!("{from} asks for it"));
         }
         self.groups.forget_trouble(&key);
@@ -153,7 +154,7 @@ impl ResourceState {
         let Some(word) = message.text(field::IPADDR) else {
             return;
         };
-        if !for_us || !granted || self.stopping() || self.run.phase() == Phase::Shutdown {
+        if !for_us || !granted || !self.may(Act::TakeByKey) {
             return;
         }
         let key = GroupKey::new(word);

@@ -4,8 +4,10 @@ use crate::notice::Notice;
 use crate::protocol::event::Action;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::{Act, Outcome};
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{report, stonith};
+use crate::resources::obstacles::Scope;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
@@ -122,7 +124,7 @@ impl ResourceState {
             "nothing was received of it for its dead time",
         );
         self.cancel_standby();
-        if self.stopping() || self.run.phase() == Phase::Shutdown {
+        if self.takes_nothing_over(node) {
             self.other.settles();
             return;
         }
@@ -191,6 +193,12 @@ impl ResourceState {
         }
     }
 
+    /// Whether this node gives everything up itself, whichever node is gone.
+    fn takes_nothing_over(&self, node: &NodeName) -> bool {
+        let refused = self.gate(Act::TakeOver, &Scope::node(node)).err();
+        refused.is_some_and(|refusal| refusal.outcome == Outcome::Ignore)
+    }
+
     /// Another node has released everything and leaves. Spec: docs/protocol/resources.md, 10.4.
     pub(in crate::resources) fn on_shutdone(&mut self, from: &NodeName) {
         self.notice(Notice::ShutdownNotice {
@@ -207,7 +215,7 @@ impl ResourceState {
         self.go_on_with_takeovers();
         self.failback.owner_left();
         self.other.holds_nothing();
-        if self.stopping() || self.run.phase() == Phase::Shutdown {
+        if self.takes_nothing_over(from) {
             self.other.settles();
             self.info("Resource takeover cancelled - shutdown in progress.");
             return;

@@ -1,10 +1,13 @@
 //! An order for a group has ended. Groups that are tried again, left to their owner, or brought to
 //! where they belong by what this node holds.
 
+use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
+use crate::resources::gate::{Act, Obstacle, Outcome, Refusal};
 use crate::resources::holding::HoldingSet;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::trouble::{LONGEST_PAUSE, MOVE_AFTER, TRY_SOON};
@@ -16,7 +19,7 @@ impl ResourceState {
     /// to stop.
     pub(in crate::resources) fn let_owners_take(&mut self) -> bool {
         self.groups.forget_what_is_held(self.duty.held());
-        if !self.at_peace() {
+        if !self.may(Act::LeaveToOwner) {
             return false;
         }
         let mut keys = self.left_that_can_go();
@@ -135,9 +138,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn failures_overdue(&mut self) {
-        // A node that is not received checks at each heartbeat of the other node, see
-        // `parts/unheard.rs`.
-        if self.freeze.is_on() || self.unheard_with_groups() {
+        if !self.may(Act::LookAtFailed) {
             return;
         }
         // All groups in one job, one after the other, as in a takeover, and not one each second.
@@ -160,32 +161,13 @@ impl ResourceState {
         may_move: bool,
         busy: bool,
     ) -> bool {
-        let held = |side: &HoldingSet| !self.nice() || self.duty.holds(*side);
-        let down = self.groups.side_of(key).filter(held);
-        let Some(side) = down.filter(|_| !self.groups.runs(key)) else {
-            self.groups.forget_trouble(key);
-            return false;
-        };
-        if !self.may_be_tried(key, side) {
-            self.groups.waits_until(key, self.after(TRY_SOON));
+        let (act, side) = self.retry(key);
+        let scope = Scope::group(key).with_set(side);
+        if let Err(refusal) = self.gate(act, &scope) {
+            self.not_tried(key, side, refusal);
             return false;
         }
-        if !self.nice() && self.other.is_active() {
-            // Without reports only the owner may start it unasked, and the owner asks first.
-            self.groups.forget_trouble(key);
-            if side == HoldingSet::LOCAL {
-                self.ask_for(key);
-            }
-            return false;
-        }
-        let movable = self.nice()
-            && may_move
-            && self.other.is_pair()
-            && self.other.is_settled()
-            && self.run.phase() == Phase::Stable
-            && self.hand_over_obstacle(side).is_none()
-            && self.other.is_active();
-        if movable {
+        if may_move && self.gate(Act::Move, &scope).is_ok() {
             self.offer_what_does_not_start(key, side, busy);
             return false;
         }
@@ -198,27 +180,24 @@ impl ResourceState {
         true
     }
 
-    /// Whether a group that is held may be started here: no work is under way, and the other side
-    /// does not run the group.
-    fn may_be_tried(&mut self, key: &GroupKey, side: HoldingSet) -> bool {
-        // If both nodes claim it, report what they run and run nothing of it, the owner tries.
-        let named = self
-            .other
-            .node()
-            .is_some_and(|(_, peer)| peer.tells_what_runs());
-        let first = named && side == HoldingSet::LOCAL;
-        let claimed = self.other.may_hold().has(side.mirror()) && !self.counts_by_group() && !first;
-        let theirs = self.nice()
-            && (!self.other.all_living_reported()
-                || self.other.somebody_is_leaving()
-                || self.other.runs(key)
-                || self.must_be_confirmed(key)
-                || (self.other.is_pair() && !self.other.all_gone() && claimed));
-        !self.groups.at_work()
-            && self.standby.is_idle()
-            && self.run.phase() == Phase::Stable
-            && !self.contested()
-            && !theirs
+    /// A group that does not run is not tried here now.
+    fn not_tried(&mut self, key: &GroupKey, side: HoldingSet, refusal: Refusal) {
+        if refusal.outcome == Outcome::Wait {
+            if refusal.obstacle == Obstacle::Unconfirmed {
+                self.ask_to_confirm(key);
+            }
+            return self.groups.waits_until(key, self.after(TRY_SOON));
+        }
+        self.groups.forget_trouble(key);
+        // Without reports only the owner may start it unasked, and the owner asks first.
+        if refusal.outcome == Outcome::Instead && side == HoldingSet::LOCAL {
+            self.ask_for(key);
+        }
+    }
+
+    pub(in crate::resources) fn failures_deadline(&self) -> Option<Monotonic> {
+        let due = self.groups.trouble_deadline();
+        due.filter(|_| self.may(Act::LookAtFailed))
     }
 
     /// Offers the group to the other node, with the rest of its half. `busy`: another group is
@@ -244,14 +223,7 @@ impl ResourceState {
     /// With more than two nodes one bit stands for several owners, and tells nothing about one
     /// group.
     pub(in crate::resources) fn bring_together(&mut self) -> bool {
-        let at_rest = self.nice()
-            && !self.other.is_many()
-            && self.run.phase() == Phase::Stable
-            && self.standby.is_idle()
-            && !self.groups.at_work()
-            && !self.freeze.is_on()
-            && !self.stopping();
-        if !at_rest {
+        if !self.may(Act::BringTogether) {
             self.looked_at = None;
             return false;
         }

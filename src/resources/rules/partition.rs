@@ -26,6 +26,7 @@ use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::{Half, Weight, yields};
 use crate::protocol::question::Position;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
@@ -82,7 +83,7 @@ impl ResourceState {
 
     /// A living node declared our present run dead.
     pub(in crate::resources) fn given_up(&mut self, node: &NodeName, theirs: Weight, mutual: bool) {
-        if !self.may_begin_anew() {
+        if !self.may(Act::BeginAnew) {
             return self.others_may_run_them(&format!("node {node} has declared us dead"));
         }
         let ours = self.weight();
@@ -208,20 +209,12 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn look_for_unserved(&mut self, node: &NodeName, served: HoldingSet) {
-        let idle = self.nice()
-            && self.other.is_pair()
-            && self.setup.manages()
-            && !self.run.comm_up()
-            && self.run.phase() == Phase::Init
-            && !self.freeze.is_on()
-            && !self.stopping()
-            && !self.groups.at_work();
         let free = [HoldingSet::LOCAL, HoldingSet::FOREIGN]
             .into_iter()
             .filter(|half| !self.groups.keys_of(*half).is_empty())
             .fold(HoldingSet::NONE, HoldingSet::with)
             .without(served);
-        if !idle || free.is_none() {
+        if free.is_none() || !self.may(Act::TakeUnheard) {
             self.unheard.forget();
             return;
         }

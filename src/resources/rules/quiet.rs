@@ -11,9 +11,9 @@ use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::settings::AutoFailback;
+use crate::resources::gate::{Act, Obstacle, Outcome};
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::run::Phase;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::unowned::ANSWER;
@@ -27,10 +27,7 @@ impl ResourceState {
             return;
         }
         let (local, foreign) = (HoldingSet::LOCAL, HoldingSet::FOREIGN);
-        let settled = self.is_stable()
-            && !self.stopping()
-            && !self.freeze.is_on()
-            && self.run.phase() == Phase::Stable;
+        let settled = self.may(Act::Audit);
         let found = Audit {
             both_own_ours: self.duty.holds(local) && self.other.holds().has(foreign),
             both_own_foreign: self.duty.holds(foreign) && self.other.holds().has(local),
@@ -73,20 +70,9 @@ impl ResourceState {
     /// Records since when a half has no owner. An interrupted hand-over can leave it so, and legacy
     /// never repairs it. Spec: docs/protocol/resources.md, 7.4, [D].
     pub(in crate::resources) fn look_for_unowned(&mut self) {
-        let settled = self.nice()
-            && self.other.is_pair()
-            && self.is_stable()
-            && !self.stopping()
-            && !self.freeze.is_on()
-            && self.run.phase() == Phase::Stable
-            && self.other.is_active();
-        let theirs = self.other.may_hold();
-        let has_no_owner = |half: HoldingSet| {
-            let claimed = theirs.has(half.mirror()) || self.all_run_there(half);
-            settled && !self.duty.holds(half) && !claimed
-        };
-        let local = has_no_owner(HoldingSet::LOCAL);
-        let foreign = has_no_owner(HoldingSet::FOREIGN);
+        let unowned = |half| self.gate(Act::NoticeUnowned, &Scope::of(half)).is_ok();
+        let local = unowned(HoldingSet::LOCAL);
+        let foreign = unowned(HoldingSet::FOREIGN);
         self.scripts_matter_no_more();
         self.unowned.found(local, foreign, self.now);
         if !local && !foreign {
@@ -131,13 +117,11 @@ impl ResourceState {
         if !self.answers_newest(from, report) {
             return;
         }
-        // What it has taken meanwhile, or moves, is not unowned.
-        let owned = self.duty.held().with(self.other.may_hold().mirror());
-        let set = asked.without(owned);
-        let settled = self.is_stable() && self.run.phase() == Phase::Stable && !self.freeze.is_on();
-        if set.is_none() || !settled {
+        if self.gate(Act::TakeUnowned, &Scope::of(asked)).is_err() {
             return self.withdraw_question();
         }
+        // What it has taken meanwhile, or moves, is not unowned.
+        let set = self.unowned_of(asked);
         self.question_is_over();
         let set = self.without_what_scripts_may_start(from, set);
         if set.is_none() {
@@ -186,13 +170,13 @@ impl ResourceState {
         if self.offer_back() || self.offer_what_it_started() {
             return;
         }
-        if self.at_rest() && self.hear_early_done() {
+        if self.may(Act::HearEarlyDone) && self.hear_early_done() {
             return;
         }
         if both.is_none() {
             self.loose.nothing_is_claimed_twice();
         }
-        if both.is_none() || !self.other.is_pair() || !self.at_rest() {
+        if both.is_none() || !self.may(Act::SettleClaims) {
             return;
         }
         let refused = both.common(self.groups.done_by_others());
@@ -211,43 +195,21 @@ impl ResourceState {
     /// Gives foreign groups back to their owner when no work is under way. Spec:
     /// docs/protocol/resources.md, 6.
     pub(in crate::resources) fn try_failback(&mut self) {
-        if !self.failback.is_armed() || !self.nice() {
+        if !self.failback.is_armed() {
             return;
         }
-        let due = self.failback.is_due()
-            && self.duty.holds(HoldingSet::FOREIGN)
-            && self.setup.model() == AutoFailback::On
-            && !self.stopping();
-        if !due {
-            self.failback.nothing_to_give();
-            return;
-        }
-        if !self.other.is_pair() {
-            self.failback.disarm();
-            self.warn("no automatic failback with more than two nodes");
-            return;
-        }
-        // The other node runs its own groups already, and is about to report what it gives up: it
-        // would not answer an offer. After a change of haresources its own groups may be others
-        // than those that are to go back.
-        let claimed = self.other.may_hold().has(HoldingSet::FOREIGN.mirror())
-            && !self.counts_by_group()
-            && !self.failback.is_by_file();
-        let quiet = !self.freeze.is_on()
-            && self.standby.is_idle()
-            && self.other.is_settled()
-            && !self.contested()
-            && !claimed
-            && self.run.phase() == Phase::Stable
-            && !self.groups.at_work()
-            && !self.failback_must_wait()
-            && self.other.all_living_reported()
-            && self.hand_over_obstacle(HoldingSet::FOREIGN).is_none()
-            && self.other.is_active();
-        if quiet {
-            self.failback_offered();
-            let cause = "auto_failback on: their owner is back and settled";
-            self.begin_standby(HoldingSet::FOREIGN, Wish::GoesHome, cause);
+        match self.gate(Act::Failback, &Scope::of(HoldingSet::FOREIGN)) {
+            Ok(()) => {
+                self.failback_offered();
+                let cause = "auto_failback on: their owner is back and settled";
+                self.begin_standby(HoldingSet::FOREIGN, Wish::GoesHome, cause);
+            }
+            Err(refusal) if refusal.obstacle == Obstacle::NotAPair => {
+                self.failback.disarm();
+                self.warn("no automatic failback with more than two nodes");
+            }
+            Err(refusal) if refusal.outcome == Outcome::Drop => self.failback.nothing_to_give(),
+            Err(_) => {}
         }
     }
 }

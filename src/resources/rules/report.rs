@@ -7,8 +7,10 @@ use crate::protocol::name::NodeName;
 use crate::protocol::partition::Half;
 use crate::protocol::question::Position;
 use crate::protocol::settings::AutoFailback;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::weight_in;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Answer;
 use crate::resources::parts::standby::table::Input;
@@ -70,7 +72,8 @@ impl ResourceState {
         };
         let holds = self.other.may_hold();
         let released = holds.common(set).is_none() && report.text(field::INFO).is_none();
-        if released && self.at_rest() && !self.duty.holds(set.mirror()) {
+        let given = Scope::of(set.mirror());
+        if released && self.gate(Act::TakeLateDone, &given).is_ok() {
             self.take(from, set, &done);
         } else if set.has(HoldingSet::FOREIGN) && self.other.holds().has(HoldingSet::LOCAL) {
             self.leave_foreign_to(
@@ -281,7 +284,7 @@ impl ResourceState {
             return;
         };
         let legacy = peer.returns() && !peer.is_systole();
-        if self.both_hold_foreign() && !self.may_release_foreign() {
+        if self.both_hold_foreign() && !self.may(Act::LeaveForeign) {
             // A standby or other work is under way: the report that we ask for after it decides.
             return;
         }

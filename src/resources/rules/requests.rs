@@ -4,22 +4,24 @@ use crate::notice::Notice;
 use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::{Act, Obstacle, Outcome, Refusal};
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::conversation::Request;
-use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::{REQUEST_WAITS, Wish};
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
     /// Gives a legacy node back what it may have started beside us. `true`: that has begun.
     pub(in crate::resources) fn offer_back(&mut self) -> bool {
-        let due = self.loose.offers_back(self.now);
-        if !due || !self.other.is_pair() || !self.at_rest() || !self.other.is_active() {
+        if !self.loose.offers_back(self.now) {
             return false;
         }
-        if !self.duty.holds(HoldingSet::FOREIGN) {
-            self.loose.offered_back();
+        if let Err(refusal) = self.gate(Act::OfferBack, &Scope::of(HoldingSet::FOREIGN)) {
+            if refusal.outcome == Outcome::Drop {
+                self.loose.offered_back();
+            }
             return false;
         }
         self.loose.offer_back(self.now);
@@ -39,11 +41,7 @@ impl ResourceState {
     /// keeps it: the node stops nothing by itself, and reports nothing of it. Offered once: a node
     /// that does not answer hangs. `true`: that has begun.
     pub(in crate::resources) fn offer_what_it_started(&mut self) -> bool {
-        let possible = self.other.is_pair()
-            && self.at_rest()
-            && self.other.is_settled()
-            && self.other.is_active();
-        if !self.loose.has_older_start() || !possible {
+        if !self.loose.has_older_start() || !self.may(Act::OfferStarted) {
             return false;
         }
         let set = self.loose.take_older_start().common(self.duty.held());
@@ -61,50 +59,9 @@ impl ResourceState {
     /// A local program asks us to give `set` away. The check comes before the message: a request
     /// that we refuse ourselves must not reach a node that would accept it.
     pub(in crate::resources) fn standby_requested(&mut self, set: HoldingSet, forced: bool) {
-        if !self.nice() {
-            return self.notice(Notice::StandbyNeedsNice {});
-        }
-        if self.run.phase() == Phase::Shutdown || self.stopping() {
-            return;
-        }
-        if self.other.is_many() {
-            return self.error("standby refused: more than two nodes are configured");
-        }
-        if self.freeze.is_on() {
-            self.warn(format!("standby request for [{set}] refused: frozen"));
-            return self.decide(format!("refuses to give {set} away"), "frozen");
-        }
-        if let Some(why) = self.hand_over_obstacle(set).filter(|_| !forced) {
-            self.warn(format!(
-                "standby request for [{set}] refused: {why}; --force hands over all the same"
-            ));
-            return self.decide(format!("refuses to give {set} away"), why);
-        }
-        let node = self.setup.local().to_string();
-        let info = "me".to_owned();
-        if let Some(seconds) = self.seconds_left() {
-            return self.notice(Notice::StandbyInProgress {
-                info,
-                node,
-                seconds,
-            });
-        }
-        if self.groups.at_work() {
-            self.debug("standby request waits until own resource activity finishes");
-            let until = self.after(REQUEST_WAITS);
-            self.standby.ask_later(Request::new(set, until, forced));
-            return;
-        }
-        if !self.other.is_settled() || self.contested() {
-            self.decide(
-                format!("refuses to give {set} away"),
-                "the other node is not settled, or not there",
-            );
-            return self.notice(Notice::StandbyOtherFlux { info, node });
-        }
-        if self.run.phase() != Phase::Stable {
-            self.decide(format!("refuses to give {set} away"), "not settled");
-            return self.notice(Notice::StandbyLocalFlux { info, node });
+        let scope = Scope::of(set).forced(forced);
+        if let Err(refusal) = self.gate(Act::Offer, &scope) {
+            return self.refuse_request(set, forced, refusal);
         }
         let wish = if forced { Wish::Forced } else { Wish::Wanted };
         self.begin_standby(
@@ -114,15 +71,49 @@ impl ResourceState {
         );
     }
 
+    /// A request to give `set` away is refused, or waits.
+    fn refuse_request(&mut self, set: HoldingSet, forced: bool, refusal: Refusal) {
+        match refusal.outcome {
+            Outcome::Refuse => {}
+            Outcome::Queue => {
+                self.debug("standby request waits until own resource activity finishes");
+                let until = self.after(REQUEST_WAITS);
+                return self.standby.ask_later(Request::new(set, until, forced));
+            }
+            Outcome::Ignore | Outcome::Drop | Outcome::Wait | Outcome::Instead => return,
+        }
+        let cause = self.cause(refusal.obstacle, &Scope::of(set));
+        let (info, node) = ("me".to_owned(), self.setup.local().to_string());
+        match refusal.obstacle {
+            Obstacle::LegacyModel => self.notice(Notice::StandbyNeedsNice {}),
+            Obstacle::ManyNodes => self.error(format!("standby refused: {cause}")),
+            Obstacle::FilesDiffer => self.warn(format!(
+                "standby request for [{set}] refused: {cause}; --force hands over all the same"
+            )),
+            Obstacle::StandbyOpen => {
+                let seconds = self.seconds_left().unwrap_or(0);
+                self.notice(Notice::StandbyInProgress {
+                    info,
+                    node,
+                    seconds,
+                });
+            }
+            Obstacle::NotSettled => self.notice(Notice::StandbyLocalFlux { info, node }),
+            Obstacle::OtherUnsettled | Obstacle::Contested => {
+                self.notice(Notice::StandbyOtherFlux { info, node });
+            }
+            _ => self.warn(format!("standby request for [{set}] refused: {cause}")),
+        }
+        self.decide(format!("refuses to give {set} away"), cause);
+    }
+
     /// Handles requests that waited for our own scripts. Spec: docs/protocol/resources.md, 6, [D]
     /// (a).
     pub(in crate::resources) fn try_waiting_requests(&mut self) {
         self.standby.forget_late_requests(self.now);
-        if self.groups.at_work() || !self.standby.is_idle() {
-            return;
-        }
         let giver = self.standby.offered_by();
-        if giver.is_some_and(|giver| self.waits_for_report(giver)) {
+        let scope = giver.map_or_else(Scope::default, Scope::node);
+        if self.gate(Act::HandleQueued, &scope).is_err() {
             return;
         }
         if let Some((from, request)) = self.standby.take_offered() {

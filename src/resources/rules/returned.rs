@@ -18,6 +18,7 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
 use crate::resources::parts::peer::Peer;
@@ -136,7 +137,7 @@ impl ResourceState {
         {
             return;
         }
-        if !self.may_begin_anew() {
+        if !self.may(Act::BeginAnew) {
             return self.others_may_run_them(&format!("node {node} is back after a partition"));
         }
         if self.freeze.is_on() && !self.duty.holds(HoldingSet::FOREIGN) {

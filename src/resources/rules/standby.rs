@@ -17,10 +17,10 @@ use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::gate::{Act, Obstacle, Outcome};
 use crate::resources::holding::HoldingSet;
 use crate::resources::hooks;
-use crate::resources::parts::peer::Peer;
-use crate::resources::parts::run::Phase;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::standby::Standby;
 use crate::resources::parts::standby::table::{Input, Word};
 use crate::resources::parts::timers::Timer;
@@ -56,9 +56,13 @@ impl ResourceState {
         self.timers.set(Timer::Read, read_until);
     }
 
-    /// Whether a `done` of this giver is among messages that waited while this node stood still.
-    fn is_stale(&self, giver: &NodeName) -> bool {
-        self.timers.is_set(Timer::Read) && self.standby.state().waits_for_giver(giver)
+    /// Keeps a `done` of this giver that is among messages which waited while this node stood still.
+    fn keeps_done(&mut self, giver: &NodeName, done: &Message) -> bool {
+        let kept = self.gate(Act::HearDone, &Scope::node(giver)).is_err();
+        if kept {
+            self.loose.keep_early_done(giver, done.clone());
+        }
+        kept
     }
 
     /// What waited has been read. The standby still stands if it waits for the same giver: a death,
@@ -90,11 +94,14 @@ impl ResourceState {
 
     /// A standby message of another node. Our own take effect where they are sent.
     pub(in crate::resources) fn on_ask_resources(&mut self, from: &NodeName, message: &Message) {
-        if !self.nice() {
-            return self.notice(Notice::StandbyNeedsNice {});
-        }
-        if !self.run.comm_up() || self.run.phase() == Phase::Shutdown {
-            return self.keep_early_done(from, message);
+        match self.gate(Act::Converse, &Scope::default()) {
+            Err(refusal) if refusal.obstacle == Obstacle::LegacyModel => {
+                return self.notice(Notice::StandbyNeedsNice {});
+            }
+            Err(refusal) if refusal.outcome == Outcome::Queue => {
+                return self.keep_early_done(from, message);
+            }
+            Ok(()) | Err(_) => {}
         }
         let (Some(info), Some(set)) = (message.text(field::INFO), hooks::set_asked(message)) else {
             return self.error(format!("incomplete standby message from node {from}"));
@@ -104,54 +111,47 @@ impl ResourceState {
                 "[me] of {from} is older than its last one, or than this run of ours"
             ));
         }
-        if self.other.is_many() {
+        if let Err(refusal) = self.gate(Act::Converse, &Scope::default()) {
             return self.error(format!(
-                "standby message [{info}] from {from} refused: more than two nodes are configured"
+                "standby message [{info}] from {from} refused: {}",
+                refusal.obstacle
             ));
         }
-        let active = self.other.peer(from).is_some_and(Peer::is_active);
-        let offered = info == "me" && active && !self.freeze.is_on() && self.standby.is_idle();
-        let late = info == "me" && self.offers_what_it_took(from, set, offered);
-        if late || (offered && self.refuses_offer(from, set, message)) {
-            return;
-        }
-        if info == "done" && self.is_stale(from) {
-            return self.loose.keep_early_done(from, message.clone());
-        }
-        if info == "done" && self.started_unreported(from, set, message) {
-            return;
-        }
-        match info {
-            // Right after a partition this can be the first message of a node that still counts as
-            // dead here. Its death could not be noticed again: nothing may depend on it.
-            "me" | "other" if !active => {
-                let (info, node) = (info.to_owned(), from.to_string());
-                self.notice(Notice::StandbyOtherFlux { info, node });
-            }
-            "me" if self.freeze.is_on() => {
-                self.warn(format!(
-                    "standby message [me] from {from} ignored.  frozen."
-                ));
-                self.decide(format!("does not take {set} of {from}"), "frozen");
-            }
-            _ => self.standby_on(Input::Word(Word::new(from, info, set, message))),
+        let declined = match info {
+            "me" => self.declines_offer(from, set, message),
+            "other" => self.taker_is_inactive(from),
+            "done" => self.keeps_done(from, message) || self.started_unreported(from, set, message),
+            _ => false,
+        };
+        if !declined {
+            self.standby_on(Input::Word(Word::new(from, info, set, message)));
         }
     }
 
-    /// Whether an offer is not taken because the haresources of the nodes differ.
-    pub(in crate::resources) fn refuses_offer(
-        &mut self,
-        from: &NodeName,
-        set: HoldingSet,
-        message: &Message,
-    ) -> bool {
-        let why = self.hand_over_obstacle(set.mirror());
-        let Some(why) = why.filter(|_| !hooks::is_forced(message)) else {
-            return false;
-        };
-        self.warn(format!("standby message [me] from {from} ignored: {why}"));
-        self.decide(format!("does not take {set} of {from}"), why);
-        true
+    /// Whether an offer is refused before the open standby, or its absence, decides.
+    fn declines_offer(&mut self, from: &NodeName, set: HoldingSet, message: &Message) -> bool {
+        let forced = hooks::is_forced(message);
+        let offered = Scope::of(set.mirror()).with_node(from).forced(forced);
+        let refusal = self.gate(Act::HearOffer, &offered).err();
+        let possible = refusal.is_none_or(|refusal| refusal.obstacle == Obstacle::FilesDiffer);
+        if self.offers_what_it_took(from, set, possible) {
+            return true;
+        }
+        let refused = refusal.filter(|refusal| refusal.outcome == Outcome::Refuse);
+        if let Some(refusal) = refused {
+            self.refuse_offer(from, set, refusal.obstacle);
+        }
+        refused.is_some()
+    }
+
+    /// Whether a node that is ready to take what we offer is not active here.
+    fn taker_is_inactive(&mut self, taker: &NodeName) -> bool {
+        let refused = self.gate(Act::GiveUp, &Scope::node(taker)).is_err();
+        if refused {
+            let (info, node) = ("other".to_owned(), taker.to_string());
+            self.notice(Notice::StandbyOtherFlux { info, node });
+        }
+        refused
     }
 
     /// Every group of a set is stopped.

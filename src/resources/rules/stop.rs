@@ -5,10 +5,12 @@ use crate::notice::Notice;
 use crate::protocol::event::{Action, StopReason};
 use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
+use crate::resources::gate::Obstacle;
 use crate::resources::holding::HoldingSet;
+use crate::resources::obstacles::Scope;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, SLOW, Stop};
+use crate::resources::parts::stop::{PAUSE, SLOW, Stop};
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
@@ -83,25 +85,20 @@ impl ResourceState {
         else {
             return;
         };
-        let unheard = self.run.phase() == Phase::Init && !self.run.comm_up();
-        if unheard && self.now < asked + self.comm_is_late() {
-            // Before communication is up no node would receive the release.
-            self.stop.goes_on(Stop::Wanted {
-                asked,
-                since: self.now,
-                logged,
-            });
-            return;
-        }
-        // Communication would be up by now if any node received us.
-        let patient = !unheard && self.now < since + OTHER_SETTLES;
-        // After a restart in place the set is held before the start has ended.
-        let nobody_to_wait_for = self.duty.held().is_none() || self.other.all_gone();
-        let settled =
-            self.is_stable() || (self.run.phase() == Phase::Starting && nobody_to_wait_for);
-        let releasing = self.run.phase() == Phase::Shutdown;
-        if !releasing && (self.groups.at_work() || (patient && !settled)) {
-            if !logged {
+        let wanted = self
+            .stop_wanted()
+            .filter(|_| self.run.phase() != Phase::Shutdown);
+        let gate = wanted.map_or(Ok(()), |act| self.gate(act, &Scope::default()));
+        match gate {
+            Ok(()) => self.begin_stop(),
+            Err(refusal) if refusal.obstacle == Obstacle::NotHeardYet => {
+                self.stop.goes_on(Stop::Wanted {
+                    asked,
+                    since: self.now,
+                    logged,
+                });
+            }
+            Err(_) if !logged => {
                 self.notice(Notice::ShutdownDelayedResources {});
                 self.stop.goes_on(Stop::Wanted {
                     asked,
@@ -109,9 +106,8 @@ impl ResourceState {
                     logged: true,
                 });
             }
-            return;
+            Err(_) => {}
         }
-        self.begin_stop();
     }
 
     /// Every group is stopped.

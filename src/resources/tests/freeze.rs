@@ -247,24 +247,37 @@ fn a_process_that_begins_anew_starts_nothing() {
     assert_eq!(core.state.rscstatus(), "local");
 }
 
+fn never(why: &'static str) -> Result<(), FreezeRefused> {
+    Err(FreezeRefused::Never(why))
+}
+
 #[test]
 fn it_is_refused_where_it_could_not_hold() {
     let mut core = Core::starting(AutoFailback::On);
-    assert_eq!(core.state.may_freeze(), Err(FreezeRefused::InTransition));
+    let not_now = FreezeRefused::NotNow("this node is not settled yet");
+    assert_eq!(core.state.may_freeze(), Err(not_now));
     core.input(ResourceInput::FreezeRequested);
     assert!(!core.state.frozen());
     assert!(core.complaints[0].contains("freeze refused: not now"));
     let core = Core::with(&settings(&["a", "b"], AutoFailback::Legacy));
-    assert_eq!(core.state.may_freeze(), Err(FreezeRefused::LegacyModel));
+    assert_eq!(
+        core.state.may_freeze(),
+        never(
+            "auto_failback legacy: the other node would take groups unasked; set it to on or off"
+        )
+    );
     let mut core = Core::stable(AutoFailback::On);
     core.stop();
-    assert_eq!(core.state.may_freeze(), Err(FreezeRefused::Stopping));
+    assert_eq!(core.state.may_freeze(), never("the node is being stopped"));
     let unmanaged = NodeSettings {
         manage_resources: false,
         ..settings(&["a", "b"], AutoFailback::On)
     };
     let core = Core::with(&unmanaged);
-    assert_eq!(core.state.may_freeze(), Err(FreezeRefused::NotManaged));
+    assert_eq!(
+        core.state.may_freeze(),
+        never("resources are not managed here")
+    );
 }
 
 #[test]

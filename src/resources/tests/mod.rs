@@ -7,6 +7,7 @@ mod deaf;
 mod defects;
 mod found;
 mod freeze;
+mod gate;
 mod hands;
 mod handshake;
 mod home;
