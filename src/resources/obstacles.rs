@@ -1,6 +1,8 @@
 //! When each obstacle of the table in [`gate`](crate::resources::gate) stands. Here is the one
 //! definition of each, and none changes anything.
 
+use std::time::Duration;
+
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 use crate::protocol::settings::AutoFailback;
@@ -254,5 +256,19 @@ impl ResourceState {
         }
         let gate = self.gate(Act::Freeze, &Scope::default());
         gate.map_err(FreezeRefused::from)
+    }
+
+    /// How long after its request a stop waits for communication. Without a limit, a peer that we
+    /// receive and that does not receive us would delay it for ever.
+    pub(in crate::resources) fn comm_is_late(&self) -> Duration {
+        self.setup.initdead().saturating_add(OTHER_SETTLES)
+    }
+
+    /// Whether a foreign group waits until another host releases its address, so that its failback
+    /// waits too. Not beside a legacy owner: it may be that host, with an address left by an
+    /// earlier run. A Systole owner removes such an address itself.
+    pub(in crate::resources) fn failback_must_wait(&self) -> bool {
+        let mut foreign = self.groups.of(HoldingSet::FOREIGN);
+        self.other.all_systole() && foreign.any(|key| self.groups.has_address_taken(key))
     }
 }

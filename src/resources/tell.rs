@@ -5,6 +5,7 @@ use crate::protocol::decisions;
 use crate::protocol::event::Action;
 use crate::protocol::field::{self, kind};
 use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::gate::Act;
@@ -17,6 +18,7 @@ use crate::resources::parts::questions::REPORT;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Answer;
 use crate::resources::parts::timers::Timer;
+use crate::resources::parts::trouble::LONGEST_LIST;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -273,5 +275,32 @@ impl ResourceState {
             Self::named(&keys)
         ));
         self.decide(format!("leaves {} to {node}", set.mirror()), why);
+    }
+
+    /// The question which node runs the groups that seem unowned is answered, or no longer matters.
+    /// Returns whether it was open.
+    pub(in crate::resources) fn question_is_over(&mut self) -> bool {
+        self.timers.clear(Timer::Unowned);
+        self.unowned.question_is_over()
+    }
+
+    /// The groups of `set` that are given away because their start failed here. Only for a node
+    /// that understands this list.
+    pub(in crate::resources) fn failed_of(&self, set: HoldingSet) -> Option<String> {
+        if !self.other.all_systole() {
+            return None;
+        }
+        let mut list = String::new();
+        let keys = self.groups.of(set);
+        for key in keys.filter(|key| self.groups.is_passed_on(key)) {
+            let length = list.len().saturating_add(key.as_str().len());
+            if length < LONGEST_LIST {
+                list.push_str(key.as_str());
+            } else {
+                list.push_str(&key_mark(key));
+            }
+            list.push(' ');
+        }
+        (!list.is_empty()).then(|| list.trim_end().to_owned())
     }
 }

@@ -184,4 +184,37 @@ impl ResourceState {
             held.map(move |key| (key, name))
         })
     }
+
+    /// Notes the owners that our haresources names now.
+    pub fn file_on_disk(&mut self, owners: &str) {
+        self.names.file_on_disk(owners);
+    }
+
+    /// Whether the node is frozen: nothing is started or stopped.
+    #[must_use]
+    pub const fn frozen(&self) -> bool {
+        self.freeze.is_on()
+    }
+
+    /// Nodes whose groups are taken at the thaw unless they return.
+    pub fn waits_for_thaw(&self) -> impl Iterator<Item = &NodeName> {
+        let gone = |name: &NodeName| {
+            self.other
+                .peer(name)
+                .is_some_and(crate::resources::parts::peer::Peer::is_gone)
+        };
+        self.freeze.nodes_left().filter(move |name| gone(name))
+    }
+
+    /// Whether the foreign groups are to go back to their owner, offered already or not.
+    #[must_use]
+    pub const fn failback_due(&self) -> bool {
+        self.failback.is_pending()
+    }
+
+    /// Whether they are to go back because haresources was changed.
+    #[must_use]
+    pub const fn goes_home_by_file(&self) -> bool {
+        self.failback.is_by_file()
+    }
 }

@@ -1,5 +1,7 @@
 //! What the node can do. Each act changes several parts.
 
+mod contest;
+mod failback;
 mod freeze;
 mod give;
 mod hands;

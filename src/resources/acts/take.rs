@@ -1,8 +1,13 @@
 //! The taker of a standby: it answers an offer, waits for the giver, starts the groups and reports
 //! that.
 
+use std::collections::BTreeSet;
+
 use crate::notice::Notice;
 use crate::protocol::event::GroupOrder;
+use crate::protocol::field;
+use crate::protocol::group::GroupKey;
+use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::resources::gate::{Act, Obstacle, Outcome};
@@ -212,5 +217,18 @@ impl ResourceState {
              resources beside us: offering them to it"
         ));
         self.loose.note_older_start(ours);
+    }
+
+    /// The giver of a standby is done, and reports which groups of `set` failed there.
+    pub(in crate::resources) fn note_failed_there(&mut self, message: &Message, set: HoldingSet) {
+        // A legacy node gives what it holds of ours because of any failure there.
+        let legacy = !self.other.all_systole();
+        let for_a_failure = legacy && set == HoldingSet::LOCAL;
+        let list = message.text(field::FAILED).unwrap_or_default();
+        let words: BTreeSet<&str> = list.split(' ').collect();
+        let failed =
+            |key: &GroupKey| words.contains(key.as_str()) || words.contains(key_mark(key).as_str());
+        self.groups
+            .given_to_us(set, failed, for_a_failure, self.now);
     }
 }

@@ -16,13 +16,9 @@
 //! | halves overlap by their words, owners differ, no group runs twice | nothing: the words mean different groups |
 
 use crate::protocol::group::GroupKey;
-use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
-use crate::protocol::question::Position;
 use crate::resources::holding::HoldingSet;
-use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::standby::Standby;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {

@@ -24,13 +24,6 @@ impl ResourceState {
         self.standby.is_continued() && !self.other.somebody_has_reported()
     }
 
-    /// An offer of ours was sent.
-    pub(in crate::resources) fn offered_by_us(&mut self, message: &Message) {
-        if message.text(field::INFO) == Some("me") {
-            self.standby.offer_sent(Position::of(message));
-        }
-    }
-
     /// Whether a message of the taker answers our newest offer. A legacy node does not tell.
     pub(in crate::resources) fn answers_our_offer(
         &self,

@@ -1,10 +1,14 @@
-//! What this node reports of itself: whether it is settled, its weight, and what it serves.
+//! The state of this node: whether it is settled or stopped, its weight, and what it serves.
 
+use std::time::Duration;
+
+use crate::clock::Monotonic;
 use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::standby::Standby;
+use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
@@ -73,5 +77,26 @@ impl ResourceState {
         } else {
             self.groups.running_halves()
         }
+    }
+
+    /// Whether a stop was requested.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stop.requested()
+    }
+
+    /// Whether holding reports, standby and takeover are in force.
+    pub(in crate::resources) const fn nice(&self) -> bool {
+        self.setup.model().is_nice()
+    }
+
+    /// `delay` from now.
+    pub(in crate::resources) fn after(&self, delay: Duration) -> Monotonic {
+        self.now + delay
+    }
+
+    /// Whether it is undecided which node keeps the groups.
+    pub(in crate::resources) fn contested(&self) -> bool {
+        self.timers.is_set(Timer::OtherYields)
     }
 }

@@ -1,6 +1,7 @@
 //! `auto_failback legacy`: no reports, the owner asks for each of its groups.
 //! Spec: docs/protocol/resources.md, 5.3 and 9.7.
 
+use crate::clock::Monotonic;
 use crate::protocol::event::{Action, GroupOrder};
 use crate::protocol::field;
 use crate::protocol::group::GroupKey;
@@ -187,5 +188,16 @@ impl ResourceState {
         for key in self.groups.to_be_asked(self.now) {
             self.ask_for(&key);
         }
+    }
+
+    /// A request of ours was sent.
+    pub(in crate::resources) fn requested(&mut self, message: &Message) {
+        let word = message.text(field::IPADDR).unwrap_or_default();
+        self.groups
+            .request_sent(&GroupKey::new(word), Position::of(message));
+    }
+
+    pub(in crate::resources) fn legacy_deadline(&self) -> Option<Monotonic> {
+        self.groups.asked_deadline()
     }
 }

@@ -7,6 +7,8 @@
 //! own. If two nodes ask each other at once, neither takes anything, and the node with the shorter
 //! wait asks first again: the owner, and of two owners the first by name.
 
+use std::time::Duration;
+
 use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::message::Message;
@@ -16,7 +18,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::obstacles::Scope;
 use crate::resources::parts::standby::Wish;
 use crate::resources::parts::timers::Timer;
-use crate::resources::parts::unowned::ANSWER;
+use crate::resources::parts::unowned::{ANSWER, SECOND_LATER};
 use crate::resources::state::{Audit, ResourceState};
 
 impl ResourceState {
@@ -210,6 +212,46 @@ impl ResourceState {
             }
             Err(refusal) if refusal.outcome == Outcome::Drop => self.failback.nothing_to_give(),
             Err(_) => {}
+        }
+    }
+
+    pub(in crate::resources) fn unowned_deadline(&self) -> Option<Monotonic> {
+        if self.unowned.asked().is_some() {
+            return None;
+        }
+        let later = self.later_than_the_other();
+        let local = self.unowned.local_due();
+        let foreign = self.foreign_due();
+        let [local, foreign] = [local, foreign].map(|due| due.map(|due| due + later));
+        [local, foreign].into_iter().flatten().min()
+    }
+
+    pub(in crate::resources) fn foreign_due(&self) -> Option<Monotonic> {
+        let due = self.unowned.foreign_due()?;
+        Some(
+            self.loose
+                .scripts()
+                .until()
+                .map_or(due, |until| due.max(until)),
+        )
+    }
+
+    pub(in crate::resources) fn later_than_the_other(&self) -> Duration {
+        let second = self.other.names().any(|peer| *peer < *self.setup.local());
+        if second { SECOND_LATER } else { Duration::ZERO }
+    }
+
+    pub(in crate::resources) fn failback_overdue(&mut self) {
+        if self.timers.take_due(Timer::Failback, self.now) {
+            self.failback.again();
+        }
+    }
+
+    /// We hold what was asked for: through the standby that followed, or because we took it
+    /// ourselves.
+    pub(in crate::resources) const fn scripts_matter_no_more(&mut self) {
+        if self.duty.holds(HoldingSet::FOREIGN) {
+            self.loose.scripts_matter_no_more();
         }
     }
 }

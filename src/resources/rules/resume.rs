@@ -196,4 +196,15 @@ impl ResourceState {
         ));
         self.release_all("shutdown");
     }
+
+    /// Used if they were to go back when the process or core before this one ended.
+    pub const fn keep_failback(&mut self) {
+        self.failback.keep();
+    }
+
+    /// Used if everything was being released when the process or its core began anew. Call before
+    /// [`finish`](Self::finish).
+    pub const fn keep_release(&mut self) {
+        self.stop.keep_release();
+    }
 }

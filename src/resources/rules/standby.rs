@@ -128,6 +128,13 @@ impl ResourceState {
         }
     }
 
+    /// An offer of ours was sent.
+    pub(in crate::resources) fn offered_by_us(&mut self, message: &Message) {
+        if message.text(field::INFO) == Some("me") {
+            self.standby.offer_sent(Position::of(message));
+        }
+    }
+
     /// Whether an offer is refused before the open standby, or its absence, decides.
     fn declines_offer(&mut self, from: &NodeName, set: HoldingSet, message: &Message) -> bool {
         let forced = hooks::is_forced(message);

@@ -1,6 +1,7 @@
 //! Releases of everything: at a stop, and to start anew under a new generation.
 //! Spec: docs/protocol/resources.md, 11; docs/protocol/membership.md, 6.2 and 6.3.
 
+use crate::clock::Monotonic;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, StopReason};
 use crate::protocol::field::{self, kind};
@@ -10,7 +11,7 @@ use crate::resources::holding::HoldingSet;
 use crate::resources::obstacles::Scope;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::run::Phase;
-use crate::resources::parts::stop::{PAUSE, SLOW, Stop};
+use crate::resources::parts::stop::{OTHER_SETTLES, PAUSE, SLOW, Stop};
 use crate::resources::parts::timers::Timer;
 use crate::resources::state::ResourceState;
 
@@ -173,5 +174,27 @@ impl ResourceState {
             ),
         });
         self.timers.set(Timer::StopSlow, self.after(SLOW));
+    }
+
+    /// The clients have ended.
+    pub(in crate::resources) fn clients_stopped(&mut self) {
+        self.stop.clients_stopped(self.after(PAUSE));
+        self.out.push(ResourceOutput::BidFarewell);
+    }
+
+    pub(in crate::resources) fn stop_deadline(&self) -> Option<Monotonic> {
+        match self.stop.state() {
+            Stop::Wanted { asked, .. }
+                if self.run.phase() == Phase::Init && !self.run.comm_up() =>
+            {
+                Some(asked + self.comm_is_late()).filter(|until| self.now < *until)
+            }
+            Stop::Wanted { since, .. } => {
+                Some(since + OTHER_SETTLES).filter(|until| self.now < *until)
+            }
+            Stop::Released { at } => Some(at),
+            Stop::Ending { at } => Some(at).filter(|_| !self.groups.at_work()),
+            Stop::No | Stop::Releasing | Stop::Clients | Stop::Ended => None,
+        }
     }
 }

@@ -255,3 +255,17 @@ fn no_more_files_need_each_other_in_a_circle() {
     let circle = source.largest_circle();
     assert_eq!(circle.len(), LARGEST_CIRCLE, "{circle:?}");
 }
+
+/// Questions are asked in any order and as often as one likes.
+#[test]
+fn questions_change_nothing() {
+    let source = Source::read();
+    let asks =
+        |file: &str| file.starts_with("facts/") || ["gate", "obstacles", "waits"].contains(&file);
+    let files: Vec<_> = source.0.iter().filter(|(file, _)| asks(file)).collect();
+    assert!(files.len() > 6, "{files:?}");
+    for (file, lines) in files {
+        let changes = lines.iter().find(|line| line.contains("&mut self"));
+        assert_eq!(changes, None, "{file}");
+    }
+}

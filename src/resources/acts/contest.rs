@@ -1,4 +1,5 @@
-//! Whether the other node has to yield, and how long that and a takeover wait.
+//! Two nodes that may both run the groups: how long the other one has to yield, and the takeovers
+//! that wait meanwhile.
 
 use crate::protocol::name::NodeName;
 use crate::resources::parts::contest::{KEEPALIVES_TO_YIELD, LEAST_TO_YIELD};
@@ -18,11 +19,6 @@ impl ResourceState {
             self.timers.set(Timer::OtherYields, self.after(wait));
         }
         self.other.moves();
-    }
-
-    /// Whether it is undecided which node keeps the groups.
-    pub(in crate::resources) fn contested(&self) -> bool {
-        self.timers.is_set(Timer::OtherYields)
     }
 
     /// Whether a takeover waits.
