@@ -163,8 +163,8 @@ tests! {
     ucast6_ours_ours: OURS_OURS ucast6;
     mcast6_systole_owner: SYSTOLE_OWNER mcast6;
     mcast6_legacy_owner: LEGACY_OWNER mcast6;
-    mcast6_ours_ours: OURS_OURS mcast6;
-    ucast6_link_local_systole_owner: SYSTOLE_OWNER ucast6_link_local;
+    long_mcast6_ours_ours: OURS_OURS mcast6;
+    long_ucast6_link_local_systole_owner: SYSTOLE_OWNER ucast6_link_local;
     long_ucast6_link_local_legacy_owner: LEGACY_OWNER ucast6_link_local;
     long_ucast6_link_local_ours_ours: OURS_OURS ucast6_link_local;
     address_moves_systole_owner: SYSTOLE_OWNER address_moves;
