@@ -298,6 +298,10 @@ notices! {
     GivingUpDueToFailure { resource: String } Crit "Giving up resources due to failure of {resource}";
     /// A resource cannot be stopped.
     StopFailure { resource: String } Crit "Resource STOP failure. Reboot required! ({resource})";
+    /// The watchdog device is open.
+    UsingWatchdog { device: String } Notice "Using watchdog device: {device}";
+    /// It is not.
+    NoWatchdog { device: String, error: String } Error "Cannot open watchdog device: {device} ({error})";
     /// First start: no generation file.
     NoPreviousGeneration { generation: u64 } Warn "No Previous generation - starting at {generation}";
     /// The generation file holds no number.

@@ -29,6 +29,7 @@ use tokio::sync::Mutex;
 
 use crate::actors::resource_group::{Bare, GroupContext, GroupRun, stops_for_ever};
 use crate::actors::root::Deadline;
+use crate::actors::watchdog::stand_down;
 use crate::config::Config;
 use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
@@ -51,6 +52,9 @@ const NO_OWNER: &str = "unknown";
 
 /// How long a disk may take to show a file.
 const READ: Duration = Duration::from_millis(500);
+
+/// How long the driver of the watchdog may take to stop it.
+const WATCHDOG: Duration = Duration::from_secs(1);
 
 /// How long the removal of one group's addresses may take before its resources are stopped.
 const WITHDRAW: Duration = Duration::from_millis(500);
@@ -83,6 +87,8 @@ struct Held {
     unknown: bool,
     /// What is wrong with the file, if not all of it can be used.
     complaint: Option<String>,
+    /// The watchdog device that the daemon has armed.
+    watchdog: Option<PathBuf>,
 }
 
 /// Reads the file that the daemon wrote.
@@ -100,6 +106,7 @@ fn written_down(paths: &Paths) -> io::Result<Held> {
         keys: keys.collect(),
         unknown: state.unknown,
         complaint,
+        watchdog: state.watchdog,
     })
 }
 
@@ -173,6 +180,8 @@ impl Release<'_> {
         if held.unknown {
             left.insert(format!("what {} named", self.paths.held().display()));
         }
+        let watchdog = held.watchdog.clone();
+        let watchdog = watchdog.or_else(|| self.config.and_then(|config| config.watchdog.clone()));
         let groups = self.groups(lines.unwrap_or_default(), held);
         for group in groups.iter().filter(|group| group.part) {
             let text = format!(
@@ -200,6 +209,9 @@ impl Release<'_> {
         if left.is_empty() {
             let files = self.paths.left_behind();
             files.iter().for_each(|file| files::forget(file));
+            if let Some(watchdog) = watchdog {
+                self.stop_watchdog(watchdog);
+            }
             self.say(Severity::Crit, "guardian: all resources are released");
         } else {
             let left: Vec<String> = left.into_iter().collect();
@@ -210,6 +222,27 @@ impl Release<'_> {
             self.say(Severity::Crit, text);
         }
         EXIT_GENERIC
+    }
+
+    /// Nothing runs any more: the device need not restart the machine. Until here nobody fed it, because
+    /// nobody sends heartbeats.
+    fn stop_watchdog(&self, path: PathBuf) {
+        let device = path.display().to_string();
+        let (severity, text) = match in_time(WATCHDOG, move || stand_down(&path)) {
+            Some(Ok(())) => (Severity::Info, "is stopped".to_owned()),
+            Some(Err(error)) => (
+                Severity::Crit,
+                format!("cannot be stopped ({error}): it restarts this machine"),
+            ),
+            None => (
+                Severity::Crit,
+                "does not answer: it restarts this machine".to_owned(),
+            ),
+        };
+        self.say(
+            severity,
+            format!("guardian: watchdog device {device} {text}"),
+        );
     }
 
     /// The daemon's lock, if it can be taken.

@@ -1070,15 +1070,13 @@ fn a_bad_fencing_line_is_refused_without_its_parameters() {
 
 #[test]
 fn a_directive_without_effect_is_named() {
-    let loaded = with_ha_cf(&format!(
-        "{GOOD}bcast eth0\nwatchdog /dev/null\nuse_apphbd yes\n"
-    ))
-    .expect("accepted");
+    let loaded =
+        with_ha_cf(&format!("{GOOD}bcast eth0\nuse_logd no\nuse_apphbd yes\n")).expect("accepted");
     let named = &loaded.config.without_effect;
     assert_eq!(
         named,
         &[
-            "watchdog (/etc/ha.d/ha.cf:7)",
+            "use_logd (/etc/ha.d/ha.cf:7)",
             "use_apphbd (/etc/ha.d/ha.cf:8)"
         ]
     );

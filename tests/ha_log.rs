@@ -122,6 +122,12 @@ fn catalogue_keeps_its_words() {
             "info: Local status now set to: 'active'",
         ),
         (
+            Notice::UsingWatchdog {
+                device: "/dev/watchdog".into(),
+            },
+            "notice: Using watchdog device: /dev/watchdog",
+        ),
+        (
             Notice::LinkUp {
                 node: node(),
                 medium: "eth0".into(),

@@ -16,6 +16,7 @@ use systole::actors::medium::{
     Counters, GetCounters, MediumActor, MediumSetup, open, opener, plan, start,
 };
 use systole::actors::messages::{Outgoing, Received, Transmit};
+use systole::actors::watchdog::Leaving;
 use systole::config::types::MediumConfig;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::encode_datagram;
@@ -138,6 +139,7 @@ impl Host {
                         deaf: false,
                         keys: keys(),
                         log_bad_packets: true,
+                        leaving: Leaving::default(),
                         opener: opener.clone(),
                         to,
                     };

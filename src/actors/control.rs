@@ -20,8 +20,9 @@ use crate::actors::medium::AskMedium;
 use crate::actors::messages::{AskMaintenance, AskNode, ConfirmFence};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
+use crate::actors::watchdog::AskWatchdog;
 use crate::clients::control::{
-    FenceReport, MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View,
+    FenceReport, MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View, WatchdogReport,
 };
 use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
@@ -39,6 +40,8 @@ const NODE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a medium may take for its part: the driver of a serial port may let its thread wait.
 const MEDIUM_LIMIT: Duration = Duration::from_secs(1);
+/// How long the watchdog may take: its driver may hang.
+const WATCHDOG_LIMIT: Duration = Duration::from_millis(500);
 
 /// Pause before the socket is opened again after an error.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
@@ -63,6 +66,8 @@ pub struct ControlTargets {
     pub media: Vec<MediumTarget>,
     /// Fencing, if a device is configured.
     pub fencing: Option<FencingAsked>,
+    /// The watchdog, if there is one, and its device.
+    pub watchdog: Option<(PathBuf, Recipient<AskWatchdog>)>,
 }
 
 /// A medium to be asked, and what is shown of it when it does not answer.
@@ -294,6 +299,7 @@ async fn view(targets: &ControlTargets) -> Reply {
         node,
         groups,
         fencing: known_fencing(targets).await,
+        watchdog: watchdog(targets).await,
     })
 }
 
@@ -373,6 +379,18 @@ async fn confirm(targets: &ControlTargets, node: &str, by: String) -> Reply {
         Ok(Ok(false)) => refused(format!("nothing waits until {name} is fenced")),
         Ok(Err(_)) | Err(_) => refused("membership does not answer"),
     }
+}
+
+async fn watchdog(targets: &ControlTargets) -> Option<WatchdogReport> {
+    let (device, actor) = targets.watchdog.as_ref()?;
+    let answer = timeout(WATCHDOG_LIMIT, actor.send(AskWatchdog)).await;
+    let answer = answer.ok().and_then(Result::ok);
+    Some(answer.unwrap_or_else(|| WatchdogReport {
+        device: device.display().to_string(),
+        armed: false,
+        interval_s: None,
+        trouble: Some("its driver does not answer".to_owned()),
+    }))
 }
 
 async fn why(targets: &ControlTargets) -> Reply {

@@ -22,6 +22,7 @@ use crate::actors::messages::{
     Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, Unborn};
+use crate::actors::watchdog::OwnBeat;
 use crate::clients::control::NodeReport;
 use crate::clock::{Clock, Evidence, Monotonic};
 use crate::node::Node;
@@ -78,6 +79,8 @@ pub struct Outlets {
     pub interest: Interest,
     /// Own heartbeats, for the guardian.
     pub beats: Beats,
+    /// The same for the watchdog device, if there is one. Held, not upgraded for each heartbeat.
+    pub watchdog: Option<Recipient<OwnBeat>>,
 }
 
 /// Everything that membership needs to know.
@@ -320,6 +323,10 @@ impl MembershipActor {
             Action::OwnHeartbeat => {
                 self.at_beat = self.clock.evidence();
                 self.setup.outlets.beats.note();
+                if let Some(watchdog) = &self.setup.outlets.watchdog {
+                    // While its driver lets it wait, earlier ones are there already.
+                    let _ = watchdog.try_send(OwnBeat);
+                }
                 self.tell_root(RootEvent::OwnHeartbeat);
             }
             Action::GenerationTaken(generation) => {

@@ -22,3 +22,4 @@ pub mod respawn;
 pub mod root;
 pub mod supervise;
 pub mod threads;
+pub mod watchdog;

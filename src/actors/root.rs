@@ -30,6 +30,7 @@ mod signals;
 mod start;
 mod successor;
 mod watch;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +57,7 @@ use crate::actors::messages::{
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
+use crate::actors::watchdog::WatchdogActor;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::ha_log::HaLog;
@@ -119,6 +121,7 @@ pub struct RootActor {
     media: Vec<Addr<MediumActor>>,
     serials: Vec<Addr<SerialActor>>,
     pings: Vec<Addr<PingActor>>,
+    watchdog: Option<Addr<WatchdogActor>>,
     /// Respawned clients.
     clients: Clients,
     /// What membership last wanted of them.
@@ -174,14 +177,15 @@ impl RootActor {
         };
         // What the media have in hand is still sent: their thread empties its queues first.
         self.cluster.stop();
-        // The guardian begins to release, and beats, when this process has ended.
-        if self.serials.is_empty() || matches!(ended, Ended::Unreleased(_)) {
+        // The guardian begins to release, and beats, when this process has ended. The watchdog stays armed.
+        let at_once = self.serials.is_empty() && self.watchdog.is_none();
+        if at_once || matches!(ended, Ended::Unreleased(_)) {
             let _ = exit.send(ended);
             return;
         }
-        let drained = self.drain_serial_lines(true);
+        let (drained, stopped) = (self.drain_serial_lines(true), self.stop_watchdog());
         actix_rt::spawn(async move {
-            drained.await;
+            tokio::join!(drained, stopped);
             let _ = exit.send(ended);
         });
     }

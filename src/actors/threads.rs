@@ -4,6 +4,7 @@
 //! |---|---|
 //! | cluster | membership, media, ping nodes: realtime class, memory touched in advance |
 //! | serial | one serial port, a thread for each: realtime class; the driver may let it wait |
+//! | watchdog | the watchdog device: realtime class; its driver may let it wait |
 //! | media | checks interfaces, opens sockets, closes those in a group: the kernel may let it wait |
 //! | clients | respawned clients: the disk with a client's program may hang |
 //! | local (main) | all others, see `docs/architecture.md` |
@@ -99,6 +100,15 @@ pub fn cluster(realtime: Realtime) -> io::Result<Arbiter> {
 /// The error of the system when the thread or its runtime could not be made.
 pub fn serial(realtime: Realtime) -> io::Result<Arbiter> {
     prompt(c"serial", realtime, 0)
+}
+
+/// Starts the thread of the watchdog device, whose driver may let it wait. It has to be as prompt as the
+/// heartbeat that feeds the device.
+///
+/// # Errors
+/// The error of the system when the thread or its runtime could not be made.
+pub fn watchdog(realtime: Realtime) -> io::Result<Arbiter> {
+    prompt(c"watchdog", realtime, 0)
 }
 
 /// A thread on the heartbeat path.

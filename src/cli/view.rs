@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::fence;
 use crate::clients::control::{
-    DecisionReport, GroupAnswer, GroupView, MediumView, NodeReport, Receives, View,
+    DecisionReport, GroupAnswer, GroupView, MediumView, NodeReport, Receives, View, WatchdogReport,
 };
 use crate::os::sys;
 use crate::protocol::message::Message;
@@ -32,6 +32,9 @@ pub fn for_people(view: &View) -> String {
     }
     if let Some(report) = &view.fencing {
         text.push_str(&fence::brief(report));
+    }
+    if let Some(watchdog) = &view.watchdog {
+        text.push_str(&state_of_watchdog(watchdog));
     }
     if !view.groups.is_empty() {
         text.push_str("groups\n");
@@ -108,6 +111,18 @@ fn state_of_medium(medium: &MediumView) -> String {
         Some(Receives::Nothing) => "receives nothing",
     }
     .to_owned()
+}
+
+fn state_of_watchdog(watchdog: &WatchdogReport) -> String {
+    let device = &watchdog.device;
+    match (&watchdog.trouble, watchdog.armed, watchdog.interval_s) {
+        (Some(trouble), ..) => format!("CRIT: watchdog {device}: {trouble}\n"),
+        (None, true, Some(seconds)) => format!(
+            "watchdog {device}: armed, restarts this machine after {seconds} s without a heartbeat\n"
+        ),
+        (None, true, None) => format!("watchdog {device}: armed, its interval is not known\n"),
+        (None, false, _) => format!("watchdog {device}: not armed\n"),
+    }
 }
 
 fn state_of(group: &GroupView) -> String {
@@ -198,11 +213,12 @@ mod tests {
             "now: waits for the node list of beta\nnow: node beta does not hear this node\n\
              now: waits to stop: frozen\n"
         );
-        let view = View {
+        let mut view = View {
             node: Some(node),
             groups: Vec::new(),
             media: Vec::new(),
             fencing: None,
+            watchdog: None,
         };
         assert_eq!(
             for_people(&view),
@@ -210,6 +226,34 @@ mod tests {
              waits for the node list of beta\n\
              WARNING: node beta does not hear this node\nnodes\n  \
              alpha                    up       \n"
+        );
+        let shown = |view: &View| {
+            let lines = for_people(view);
+            lines.lines().last().unwrap_or_default().to_owned()
+        };
+        let mut watchdog = WatchdogReport {
+            device: "/dev/watchdog".to_owned(),
+            armed: true,
+            interval_s: Some(31),
+            trouble: None,
+        };
+        view.watchdog = Some(watchdog.clone());
+        assert_eq!(
+            shown(&view),
+            "watchdog /dev/watchdog: armed, restarts this machine after 31 s without a heartbeat"
+        );
+        watchdog.interval_s = None;
+        view.watchdog = Some(watchdog.clone());
+        assert_eq!(
+            shown(&view),
+            "watchdog /dev/watchdog: armed, its interval is not known"
+        );
+        watchdog.armed = false;
+        watchdog.trouble = Some("cannot be opened: no such file".to_owned());
+        view.watchdog = Some(watchdog);
+        assert_eq!(
+            shown(&view),
+            "CRIT: watchdog /dev/watchdog: cannot be opened: no such file"
         );
     }
 
@@ -226,6 +270,7 @@ mod tests {
         let view = View {
             node: None,
             groups: Vec::new(),
+            watchdog: None,
             media: vec![
                 medium("eth0", None, Some(Receives::Others)),
                 medium("eth1", None, Some(Receives::Itself)),

@@ -180,6 +180,9 @@ pub struct View {
     /// The fencing devices; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing: Option<FenceReport>,
+    /// Absent where ha.cf names no watchdog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<WatchdogReport>,
 }
 
 /// One medium between nodes.
@@ -270,6 +273,21 @@ pub struct FenceDeviceReport {
     /// are hidden.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub would_run: Vec<String>,
+}
+
+/// The state of the watchdog device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogReport {
+    /// The device.
+    pub device: String,
+    /// It is open, and restarts the machine when it is not fed.
+    pub armed: bool,
+    /// After so many seconds; absent where the device knows none.
+    #[serde(default)]
+    pub interval_s: Option<u64>,
+    /// Why it does not watch over this node, or is about to restart the machine.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// What membership knows.
@@ -526,6 +544,7 @@ mod tests {
             groups: Vec::new(),
             media: vec![MediumView::new("eth0".to_owned(), Vec::new(), None)],
             fencing: None,
+            watchdog: None,
         });
         let text = serde_json::to_string(&view).expect("json");
         assert_eq!(serde_json::from_str::<Reply>(&text).expect("json"), view);

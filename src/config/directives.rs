@@ -43,7 +43,7 @@ pub(super) const DIRECTIVES: &[Row] = &[
     words("deadping", set::deadping, None, "ping deadtime", Full),
     words("initdead", set::initdead, None, "initial deadtime", Full),
     words("warntime", set::warntime, None, "warning time", Full),
-    words("watchdog", set::watchdog, None, "watchdog device", NoEffect),
+    words("watchdog", set::watchdog, None, "watchdog device", Full),
     words("baud", media::baud, Some("19200"), "baud rate", Full),
     words("udpport", media::udpport, None, "UDP port number", Full),
     words(

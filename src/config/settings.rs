@@ -106,6 +106,8 @@ pub struct Settings {
     pub fence_time_limit: Duration,
     /// Which media must open at a start.
     pub media_required: MediaRequired,
+    /// Whether a start is refused when the watchdog of ha.cf cannot be opened.
+    pub watchdog_required: bool,
     /// Features in ha.cf without which the administrator accepts a start.
     pub accept_without: Vec<Loss>,
 }
@@ -124,6 +126,7 @@ impl Default for Settings {
             isolation_release: false,
             fence_time_limit: Duration::from_secs(60),
             media_required: MediaRequired::Any,
+            watchdog_required: false,
             accept_without: Vec::new(),
         }
     }
@@ -259,6 +262,17 @@ pub const SETTINGS: &[SettingDoc] = &[
                  starts. With `any` a node starts with fewer media than the file names",
     },
     SettingDoc {
+        key: "watchdog_required",
+        values: "`true`, `false`",
+        default: "false",
+        about: "`true`: a start is refused when the `watchdog` device of ha.cf cannot be opened. \
+                With `false` an ERROR line says so, as in legacy, and it is tried again every 10 s. \
+                A daemon that goes on for another one always goes on. No effect without a \
+                `watchdog` line. See `docs/watchdog.md`",
+        safety: "`false`: a node whose device is missing runs, and nothing restarts its machine when \
+                 it hangs; `systole status` says so",
+    },
+    SettingDoc {
         key: "accept_without",
         values: "list of `\"stonith\"`, `\"serial\"`",
         default: "[]",
@@ -285,6 +299,7 @@ struct Raw {
     isolation_release: Option<String>,
     fence_time_limit_s: Option<u64>,
     media_required: Option<String>,
+    watchdog_required: Option<String>,
     accept_without: Option<Vec<String>>,
 }
 
@@ -437,6 +452,20 @@ impl Settings {
                 }
             };
         }
+        if let Some(word) = raw.watchdog_required {
+            settings.watchdog_required = match word.as_str() {
+                "true" | "on" => true,
+                "false" | "off" => false,
+                _ => {
+                    return Err(SettingsError::Value {
+                        file: file.to_owned(),
+                        key: "watchdog_required",
+                        value: word,
+                        expected: "true or false",
+                    });
+                }
+            };
+        }
         for word in raw.accept_without.unwrap_or_default() {
             let known = Loss::ALL.into_iter().find(|loss| loss.word() == word);
             let Some(loss) = known else {
@@ -556,6 +585,8 @@ mod tests {
             ("stray_addresses = \"maybe\"", "stray_addresses"),
             ("address_guard = \"move\"", "address_guard"),
             ("media_required = \"most\"", "media_required"),
+            ("watchdog_required = \"maybe\"", "watchdog_required"),
+            ("watchdog_required = 1", "watchdog_required"),
             (
                 "accept_without = [\"fencing\"]",
                 "\"stonith\" and \"serial\"",
@@ -572,12 +603,13 @@ mod tests {
     #[test]
     fn values_are_taken() {
         let settings = read(
-            "native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\naccept_without = [\"serial\", \"stonith\", \"serial\"]\n",
+            "native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\nwatchdog_required = true\naccept_without = [\"serial\", \"stonith\", \"serial\"]\n",
         );
         let expected = Settings {
             native_addresses: NativeAddresses::Never,
             script_time_limit: Duration::from_secs(5),
             ipfail: true,
+            watchdog_required: true,
             accept_without: vec![Loss::Serial, Loss::Stonith],
             ..Settings::default()
         };

@@ -287,6 +287,7 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             absent: None,
             media: Vec::new(),
             fencing: None,
+            watchdog: None,
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

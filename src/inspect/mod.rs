@@ -161,6 +161,8 @@ pub const CHECKS: &[Check] = &[
         "a warntime that is not below deadtime"),
     row("failback_legacy", Weight::Warns, times::failback_legacy,
         "`auto_failback` missing or `legacy`"),
+    row("watchdog", Weight::Warns, times::watchdog,
+        "a watchdog device that is not there"),
     row("log_directory", Weight::Warns, times::log_directory,
         "a log file in a directory that does not exist"),
     row("ipfail_without_ping", Weight::Warns, clients::ipfail_without_ping,

@@ -1,4 +1,4 @@
-//! Lines of ha.cf about times, failback and log files.
+//! Lines of ha.cf about times, failback, the watchdog and log files.
 
 use std::path::Path;
 
@@ -34,6 +34,24 @@ pub(super) fn failback_legacy(subject: &Subject<'_>) -> Vec<Finding> {
         "auto_failback: no line; this means legacy, which is obsolete: write on or off"
     };
     vec![Finding::new(subject.place_of("auto_failback"), text)]
+}
+
+/// It is not opened here: that would arm it.
+pub(super) fn watchdog(subject: &Subject<'_>) -> Vec<Finding> {
+    let device = subject.config.watchdog.as_deref();
+    let missing = device.filter(|path| subject.host.path_kind(path) == PathKind::Missing);
+    let then = match subject.config.settings.watchdog_required {
+        true => "the node does not start",
+        false => "the node starts without it",
+    };
+    let finding = |path: &Path| {
+        let text = format!(
+            "watchdog: {} does not exist: unless a kernel module (softdog) makes it, {then}",
+            path.display()
+        );
+        Finding::new(subject.place_of("watchdog"), text)
+    };
+    missing.into_iter().map(finding).collect()
 }
 
 /// A missing log file is created, a missing directory is not.

@@ -11,6 +11,7 @@ pub mod alarm;
 pub mod datagrams;
 pub mod serial;
 pub mod shared;
+pub mod watchdog;
 
 use std::hint::black_box;
 use std::io;

@@ -15,3 +15,4 @@ pub mod address_guard;
 pub mod fencing;
 pub mod ipfail;
 pub mod isolation;
+pub mod watchdog;

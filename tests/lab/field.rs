@@ -76,7 +76,7 @@ const BCAST_IPFAIL: Site = Site {
     service: "192.168.0.1",
     scripts: &["mysqld"],
     serial: false,
-    no_effect: &["watchdog"],
+    no_effect: &[],
 };
 
 const SUBSECOND: Site = Site {
@@ -135,7 +135,7 @@ const SERIAL_CCM: Site = Site {
     service: "192.168.85.3",
     scripts: &["httpd", "smb", "maid"],
     serial: true,
-    no_effect: &["watchdog"],
+    no_effect: &[],
 };
 
 /// Records its calls as the dummy resource does; runs while its flag is there.

@@ -136,6 +136,17 @@ impl Lab {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// A command of the lab script, for a thread of the test.
+    pub fn prepared(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.script);
+        command
+            .args(args)
+            .env("LAB_ROOT", &self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
     /// The name by which the lab script knows it.
     pub fn name(&self) -> &str {
         &self.name

@@ -54,6 +54,7 @@ mod standby_death;
 mod successor;
 mod systemd;
 mod upgrade;
+mod watchdog;
 mod words;
 
 use host::{Kind, legacy_obstacle, obstacle, skip};

@@ -114,6 +114,7 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
         absent: None,
         media: media(),
         fencing: None,
+        watchdog: None,
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {

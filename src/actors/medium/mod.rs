@@ -34,6 +34,7 @@ use tracing::{Span, debug, info_span};
 
 use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::actors::watchdog::Leaving;
 use crate::clients::control::MediumView;
 use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
@@ -95,6 +96,8 @@ pub struct MediumSetup {
     pub keys: Arc<KeyRing>,
     /// `log_badpack`.
     pub log_bad_packets: bool,
+    /// Told of each datagram that leaves.
+    pub leaving: Leaving,
     /// Looks at its interface and opens its sockets.
     pub opener: Addr<Opener>,
     /// Membership. Held, not upgraded for each message: a new sender of a mailbox is never told
@@ -126,6 +129,7 @@ pub struct MediumActor {
     /// Compressed messages.
     unpacking: Unpacking,
     clock: Clock,
+    leaving: Leaving,
     /// Sockets opened by somebody else, until `started` takes them.
     opened: Option<OpenMedium>,
     deaf: bool,
@@ -177,6 +181,7 @@ impl MediumActor {
             plan: Arc::new(setup.plan),
             keys: setup.keys,
             unpacking: Unpacking::default(),
+            leaving: setup.leaving,
             opened: setup.opened,
             deaf: setup.deaf,
             state: State::closed(clock.now().instant),
@@ -380,7 +385,10 @@ impl MediumActor {
                 notice::log(&line);
             }
             match outcome {
-                Ok(_) => counters.sent += 1,
+                Ok(_) => {
+                    counters.sent += 1;
+                    self.leaving.note();
+                }
                 Err(error) => {
                     counters.send_errors += 1;
                     if is_fatal(&error) {

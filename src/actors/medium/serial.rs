@@ -37,6 +37,7 @@ use super::{AskMedium, GetCounters};
 use crate::actors::codecs::{SerialCodec, WriteError};
 use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::actors::watchdog::Leaving;
 use crate::clients::control::MediumView;
 use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
@@ -92,6 +93,8 @@ pub struct SerialSetup {
     pub keys: Arc<KeyRing>,
     /// `log_badpack`.
     pub log_bad_packets: bool,
+    /// Told when something has left the port.
+    pub leaving: Leaving,
     /// Membership. Held, not upgraded for each message, as by other media.
     pub to: Recipient<Received>,
 }
@@ -110,6 +113,9 @@ pub struct SerialActor {
     inlet: Inlet,
     clock: Clock,
     outbox: Outbox,
+    leaving: Leaving,
+    /// Bytes were given to the port, and it was not yet seen that they have left it.
+    given: bool,
     /// Opened by somebody else, until `started` takes it.
     opened: Option<OpenPort>,
     deaf: bool,
@@ -146,6 +152,8 @@ impl SerialActor {
             inlet: Inlet::new(name, setup.to, setup.log_bad_packets, span.clone()),
             span,
             outbox: Outbox::new(setup.plan.line),
+            leaving: setup.leaving,
+            given: false,
             plan: setup.plan,
             keys: setup.keys,
             clock: Clock::start(),
@@ -256,7 +264,11 @@ impl SerialActor {
                 Step::Wait(then) => break Some(then),
                 Step::Write(piece) => piece,
             };
-            let written = if port.holds() > self.outbox.may_hold() {
+            let held = port.holds();
+            if held == 0 && std::mem::take(&mut self.given) {
+                self.leaving.note();
+            }
+            let written = if held > self.outbox.may_hold() {
                 Ok(0)
             } else {
                 port.write(&piece)
@@ -265,6 +277,7 @@ impl SerialActor {
                 Ok(0) => {}
                 Ok(bytes) => {
                     self.outbox.wrote(bytes, now);
+                    self.given = true;
                     continue;
                 }
                 Err(error)
@@ -278,6 +291,7 @@ impl SerialActor {
                 Refused::Again(then) => break Some(then),
                 Refused::Flush => {
                     port.discard();
+                    self.given = false;
                     self.stuck(now);
                 }
             }

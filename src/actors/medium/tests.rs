@@ -98,6 +98,7 @@ fn begin_with(
         deaf: false,
         keys: keys(),
         log_bad_packets: true,
+        leaving: Leaving::default(),
         opener,
         to,
     };

@@ -129,6 +129,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
             root: root_recipient.downgrade(),
             interest: interest.clone(),
             beats: Beats::default(),
+            watchdog: None,
         },
     };
     let (tell, told) = tokio::sync::oneshot::channel();

@@ -3,7 +3,7 @@
 //! (`/run`) and root's thread writes it: the heartbeat path never waits for it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::actors::ledger::SharedLedger;
 use crate::actors::messages::{GroupCommand, GroupDone};
@@ -46,6 +46,13 @@ impl HeldFile {
     /// The book of orders.
     pub(super) fn ledger(&self) -> SharedLedger {
         self.ledger.clone()
+    }
+
+    /// The device that this process arms: a successor that does not use it has to stop it.
+    pub(super) fn watchdog(&mut self, device: Option<&Path>) {
+        if self.file.state().watchdog.as_deref() != device {
+            self.write(|state| state.watchdog = device.map(Path::to_owned));
+        }
     }
 
     /// Call before the order is handed on.

@@ -10,6 +10,7 @@
 //! | a thread that hangs in the kernel ends it here: `exec` would wait for it, and no heartbeat would be sent | root |
 //! | wait until no resource is in transition | root asks membership, once a second |
 //! | the longer dead time is sent, the set held is reported | membership |
+//! | the watchdog gets a longer interval, or is closed for good for another program ([`super::watchdog`]) | its actor |
 //! | what was sent leaves; an order for a group calls everything off | root |
 //! | the file of what is held says what the successor goes on with; `exec` with the words of it, signals held back | root |
 //! | the new image resumes with that set | membership |
@@ -92,6 +93,7 @@ impl RootActor {
     pub(super) fn give_restart_up(&mut self) {
         if self.restart == Restart::Announced {
             self.membership.do_send(CancelRestart);
+            self.keep_watchdog();
         }
         if self.restart != Restart::No {
             error!("the restart is given up after a fault of our own: ask for it again");
@@ -127,8 +129,9 @@ impl RootActor {
                 root.restart = Restart::Announced;
                 root.held.settled(&duty, &left, &came);
                 let drained = root.drain_serial_lines(false);
+                let handed_on = root.hand_watchdog_on();
                 let left = async move {
-                    tokio::join!(tokio::time::sleep(LEAVE), drained);
+                    tokio::join!(tokio::time::sleep(LEAVE), drained, handed_on);
                 };
                 ctx.spawn(left.into_actor(root).map(|(), root, ctx| root.replace(ctx)));
             }
@@ -151,6 +154,7 @@ impl RootActor {
         if self.restart == Restart::Announced {
             self.restart = Restart::Wanted;
             self.membership.do_send(CancelRestart);
+            self.keep_watchdog();
             ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
         }
     }
@@ -186,6 +190,7 @@ impl RootActor {
         let program = self.program.display().to_string();
         error!(program, error = %failed, "cannot execute ourselves: the old process goes on");
         self.membership.do_send(CancelRestart);
+        self.keep_watchdog();
         self.no_restart();
     }
 }

@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::media::Media;
 use super::start::Parts;
+use super::watchdog;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
 use crate::actors::ping;
 use crate::actors::supervise::{RestartPolicy, supervise};
@@ -91,6 +92,8 @@ pub struct Setup {
     pub guardian: Link,
     /// The log.
     pub log: HaLog,
+    /// The watchdog device that a predecessor has armed.
+    pub armed: Option<PathBuf>,
     /// To be told when the media are open.
     pub starting: Starting,
     /// How the addresses that are on this host may have come there.
@@ -290,6 +293,7 @@ fn live(
             died,
             guardian,
             log,
+            armed,
             starting,
             came: _,
         } = setup;
@@ -324,6 +328,12 @@ fn live(
             Ok(serials) => serials,
             Err(error) => return Err(fail(&log, &error)),
         };
+        // Last: from here on the node begins, and feeds it.
+        let begins = resume.is_none();
+        let watchdog = match watchdog::prepare(&config, armed, begins, realtime).await {
+            Ok(watchdog) => watchdog,
+            Err(error) => return Err(fail(&log, &error)),
+        };
         let (exit, ended) = oneshot::channel();
         let quiet = Targets::from_config(&config.log, false);
         let parts = Parts {
@@ -344,6 +354,7 @@ fn live(
             media: media.network,
             serials,
             pings,
+            watchdog,
             identity: prepared.identity,
             seed: prepared.seed,
             generation_file: prepared.generation_file,

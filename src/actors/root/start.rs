@@ -12,7 +12,7 @@ use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
 use super::successor::Successor;
-use super::{ClientsAsked, RootActor, heartbeat_watch, held};
+use super::{ClientsAsked, RootActor, heartbeat_watch, held, watchdog};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets, MediumTarget};
@@ -30,6 +30,7 @@ use crate::actors::ping::{self, OpenPing, PingSetup};
 use crate::actors::resource_group::GroupContext;
 use crate::actors::respawn::Clients;
 use crate::actors::supervise::{RestartPolicy, supervise};
+use crate::actors::watchdog::Leaving;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
@@ -73,6 +74,7 @@ pub(super) struct Parts {
     pub(super) serials: Vec<(SerialPlan, Option<OpenPort>, Arbiter)>,
     /// In the order of the configuration's ping nodes.
     pub(super) pings: Vec<OpenPing>,
+    pub(super) watchdog: Option<watchdog::Prepared>,
     pub(super) identity: Identity,
     pub(super) seed: u64,
     pub(super) generation_file: GenerationFile,
@@ -101,6 +103,7 @@ impl RootActor {
             media,
             serials,
             pings,
+            watchdog,
             identity,
             seed,
             generation_file,
@@ -113,7 +116,8 @@ impl RootActor {
         let guarded = config.settings.guardian;
         let path = guarded.then(|| paths.held());
         let (local, groups) = (&config.local, &config.groups);
-        let held = held::HeldFile::new(path, called, local, groups, resume.as_ref());
+        let mut held = held::HeldFile::new(path, called, local, groups, resume.as_ref());
+        held.watchdog(config.watchdog.as_deref());
         let successor = Successor {
             paths: guarded.then(|| (paths.last_good(), paths.identity())),
             files: LastGood {
@@ -186,6 +190,9 @@ impl RootActor {
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)
         });
+        let leaving = Leaving::default();
+        let watchdog = watchdog.map(|prepared| watchdog::start(prepared, &config, &leaving));
+        let (device, watchdog) = watchdog.unzip();
         let setup = MembershipSetup {
             settings: config.node_settings(std::process::id(), names_address),
             identity,
@@ -201,6 +208,7 @@ impl RootActor {
                 root: own.downgrade().recipient(),
                 interest,
                 beats,
+                watchdog: watchdog.clone().map(Addr::recipient),
             },
         };
         membership::start(unborn, &cluster.handle(), setup);
@@ -221,6 +229,7 @@ impl RootActor {
                     deaf: only_releases,
                     keys: Arc::clone(&keys),
                     log_bad_packets: config.log_bad_packets,
+                    leaving: leaving.clone(),
                     opener: opener.clone(),
                     to: membership.clone().recipient(),
                 };
@@ -236,6 +245,7 @@ impl RootActor {
                     deaf: only_releases,
                     keys: Arc::clone(&keys),
                     log_bad_packets: config.log_bad_packets,
+                    leaving: leaving.clone(),
                     to: membership.clone().recipient(),
                 };
                 serial::start(&thread.handle(), setup)
@@ -284,6 +294,7 @@ impl RootActor {
             media: asked_media(shown, &media, &serials),
             // `stonith` and `stonith_host` lines refuse the start so far.
             fencing: None,
+            watchdog: device.zip(watchdog.clone().map(Addr::recipient)),
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {
@@ -327,6 +338,7 @@ impl RootActor {
             media,
             serials,
             pings,
+            watchdog,
             clients,
             clients_asked: ClientsAsked::default(),
             stopping: false,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{EXIT_PERMISSION, Process};
 use crate::actors::root::{self, RESUME_PAUSE, RESUME_TRIES, Setup};
@@ -28,6 +28,8 @@ pub(super) struct Predecessor {
     resume: Option<(Resume, Road)>,
     /// Its guardian.
     link: Link,
+    /// The watchdog device that it has armed.
+    armed: Option<PathBuf>,
 }
 
 impl Process {
@@ -86,6 +88,7 @@ impl Process {
                     let before = Predecessor {
                         resume: Some((resume, road)),
                         link,
+                        armed: state.watchdog,
                     };
                     return self.daemon(loaded, files, Some(starter), before);
                 }
@@ -144,7 +147,11 @@ impl Process {
         starter: Option<i32>,
         before: Predecessor,
     ) -> u8 {
-        let Predecessor { resume, link } = before;
+        let Predecessor {
+            resume,
+            link,
+            armed,
+        } = before;
         let (resume, road) = resume.unzip();
         let died = road.is_some_and(|road| road != Road::InPlace);
         let only_releases = road == Some(Road::Release);
@@ -180,6 +187,7 @@ impl Process {
             died,
             guardian: link,
             log: self.log.clone(),
+            armed,
             starting,
             came,
         });

@@ -1,6 +1,7 @@
 //! The node's state as it is handed over, and what it means for a successor. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::{Before, Whose};
 
 /// The version of the format that is written. Raise it when a field is added.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The lowest version whose reader understands what is written. Raise it when the meaning of an
 /// existing field changes.
@@ -78,6 +79,9 @@ pub struct NodeState {
     /// older program does not tell. Since version 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_itself: Option<u32>,
+    /// The watchdog device that the daemon arms. Since version 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<PathBuf>,
 }
 
 /// What a successor has to know about one group.
@@ -133,6 +137,7 @@ impl NodeState {
             failback_due: resume.failback_due,
             unknown: resume.unknown,
             replaces_itself: Some(0),
+            watchdog: None,
             groups: BTreeMap::new(),
         };
         for group in groups {

@@ -121,6 +121,7 @@ impl Line {
             deaf: false,
             keys: keys(),
             log_bad_packets: true,
+            leaving: Leaving::default(),
             to: probe.recipient(),
         };
         let medium = start(&actix_rt::Arbiter::current(), setup);
