@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::death::{guardians, pid, wait_guardian};
+use super::death::{pid, wait_guardian};
 use super::history::{assert_never_two_owners, calls, count};
 use super::host::{Kind, wait_until};
 use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
@@ -87,6 +87,24 @@ impl Device {
         let seen = self.seen().into_iter().map(|(_, seen)| seen);
         seen.filter(|seen| !matches!(seen, Seen::Byte(byte) if *byte != b'V'))
             .collect()
+    }
+
+    /// What counts: the last bytes, and whether it fired. A reader that is late misses that the pipe was closed
+    /// for a moment.
+    fn verdicts(&self) -> Vec<Seen> {
+        let events = self.events().into_iter();
+        events
+            .filter(|seen| !matches!(seen, Seen::Opened | Seen::Closed))
+            .collect()
+    }
+
+    /// Another process, or another image of the same one, has opened it and feeds it, for longer than the interval.
+    fn is_fed_by_another(&self, pair: &Pair) {
+        pair.wait_log_count("node1", "Using watchdog device", 2);
+        self.is_fed();
+        std::thread::sleep(INTERVAL * 2);
+        assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+        self.is_fed();
     }
 
     fn feeds(&self) -> usize {
@@ -251,16 +269,12 @@ fn daemon_killed(kinds: [Kind; 2]) {
     wait_guardian(&pair, "node1", &[]);
     let daemon = pid(&pair, "node1");
     pair.lab.sh("node1", &format!("kill -9 {daemon}"));
-    device.wait(Seen::Opened, 2);
-    device.is_fed();
-    // Longer than the interval.
-    std::thread::sleep(INTERVAL * 2);
-    assert_eq!(device.events(), [Seen::Opened, Seen::Closed, Seen::Opened]);
-    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    device.is_fed_by_another(&pair);
+    assert_eq!(device.verdicts(), []);
     assert_eq!(count(&pair.lab, "node1", "stop", "a"), 0);
     pair.stop("node1");
     device.wait_stopped();
-    assert_eq!(device.count(Seen::Byte(b'V')), 1);
+    assert_eq!(device.verdicts(), [Seen::Byte(b'V')]);
 }
 
 /// Neither the guardian nor systemd notices a daemon that is stopped as a whole.
@@ -302,11 +316,8 @@ fn restart_in_place(kinds: [Kind; 2]) {
     let daemon = pair.daemon("node1");
     let script = format!("touch -d '10 seconds' /etc/ha.d/ha.cf; setsid {daemon} -r");
     pair.lab.sh("node1", &script);
-    device.wait(Seen::Opened, 2);
-    device.is_fed();
-    std::thread::sleep(INTERVAL * 2);
-    assert_eq!(device.events(), [Seen::Opened, Seen::Closed, Seen::Opened]);
-    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    device.is_fed_by_another(&pair);
+    assert_eq!(device.verdicts(), []);
     // The line is taken out: the next image stops the device.
     let edit = format!("sed -i /^watchdog/d /etc/ha.d/ha.cf; setsid {daemon} -r");
     pair.lab.sh("node1", &edit);
@@ -341,15 +352,8 @@ fn upgrade_in_place(kinds: [Kind; 2]) {
     pair.lab
         .sh("node1", "touch -d '10 seconds' /etc/ha.d/ha.cf");
     done(&["setsid", PROGRAM, "-r"]);
-    device.wait(Seen::Opened, 2);
-    device.is_fed();
-    std::thread::sleep(INTERVAL * 2);
-    let stop = Seen::Byte(b'V');
-    assert_eq!(
-        device.events(),
-        [Seen::Opened, stop, Seen::Closed, Seen::Opened]
-    );
-    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    device.is_fed_by_another(&pair);
+    assert_eq!(device.verdicts(), [Seen::Byte(b'V')]);
 }
 
 /// A panic of membership or of the device's own actor changes nothing. Membership that gives up: the daemon that
@@ -414,7 +418,6 @@ fn not_released_without_heartbeats(kinds: [Kind; 2]) {
     pair.lab.sh("node1", &format!("kill -9 {releasing}"));
     device.fires(&pair);
     assert_eq!(device.count(Seen::Byte(b'V')), 0);
-    assert!(guardians(&pair, "node1").is_empty());
 }
 
 /// A cut cable is no reason, an interface that sends nothing is.
