@@ -222,6 +222,12 @@ notices! {
     DeviceNotOperational { device: String } Error "STONITH device {device} not operational!";
     /// At the start, and every hour.
     CheckingDevice { device: String } Info "Checking status of STONITH device [{device}]";
+    /// Fencing has succeeded.
+    NodeReset { node: String } Info "node {node} now reset.";
+    /// Fencing has failed.
+    HostNotReset { node: String } Error "Host {node} not reset!";
+    /// Follows it.
+    StonithRetrying { node: String } Error "STONITH of {node} failed.  Retrying...";
     /// Fencing is not configured.
     NoStonith { } Warn "No STONITH device configured.";
     /// Follows it.

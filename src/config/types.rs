@@ -313,6 +313,8 @@ impl Config {
             groups: self.groups.clone(),
             pid,
             isolation_release: self.settings.isolation_release,
+            // `stonith` and `stonith_host` lines refuse the start so far.
+            fencing: crate::protocol::fencing::FenceSettings::default(),
         }
     }
 }

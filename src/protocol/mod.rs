@@ -22,6 +22,7 @@ pub mod codec;
 pub mod compress;
 pub mod decisions;
 pub mod event;
+pub mod fencing;
 pub mod field;
 pub mod flow;
 pub mod frame;

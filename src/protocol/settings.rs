@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::fencing::FenceSettings;
 use super::group::{GroupKey, ResourceGroup};
 use super::name::{MediumName, NodeName};
 
@@ -87,6 +88,8 @@ pub struct NodeSettings {
     pub pid: u32,
     /// Release everything when neither the peer nor a ping node is received.
     pub isolation_release: bool,
+    /// With what this node fences.
+    pub fencing: FenceSettings,
 }
 
 /// Why a third node is refused when there are groups, and what to use instead.
@@ -121,6 +124,7 @@ impl NodeSettings {
             with_address: BTreeSet::new(),
             pid: 1,
             isolation_release: false,
+            fencing: FenceSettings::default(),
         }
     }
 }
