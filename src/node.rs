@@ -11,6 +11,7 @@ use std::time::Duration;
 use turn::Scratch;
 
 use crate::clock::{Monotonic, Now};
+use crate::policy::fencing::{self, Fencing, Reach};
 use crate::policy::isolation::Isolation;
 use crate::protocol::client::{ClusterNode, ClusterView};
 use crate::protocol::decisions::{Decision, Decisions, bounded};
@@ -52,6 +53,7 @@ pub struct Node {
     decisions: Decisions,
     manage_resources: bool,
     isolation: Option<Isolation>,
+    fencing: Option<Fencing>,
     scratch: Scratch,
 }
 
@@ -61,6 +63,7 @@ impl Node {
     /// `seed` feeds every random choice, so that equal inputs give equal runs.
     #[must_use]
     pub fn new(settings: NodeSettings, identity: Identity, seed: u64) -> Self {
+        let fences = settings.fencing.reach != Reach::Nobody && settings.manage_resources;
         Self {
             membership: Membership::new(&settings, identity, seed),
             resources: ResourceState::new(&settings),
@@ -68,6 +71,7 @@ impl Node {
             manage_resources: settings.manage_resources,
             isolation: (settings.isolation_release && settings.manage_resources)
                 .then(|| Isolation::new(settings.timing.keepalive, settings.timing.deadtime)),
+            fencing: fences.then(|| Fencing::new(&settings.timing, settings.fencing.delay)),
             scratch: Scratch::default(),
         }
     }
@@ -173,7 +177,8 @@ impl Node {
         let membership = self.membership.next_deadline();
         let resources = self.resources.next_deadline();
         let isolation = self.isolation.as_ref().and_then(Isolation::next_deadline);
-        [membership, resources, isolation]
+        let fencing = self.fencing.as_ref().and_then(Fencing::next_deadline);
+        [membership, resources, isolation, fencing]
             .into_iter()
             .flatten()
             .min()
@@ -307,6 +312,32 @@ impl Node {
     #[must_use]
     pub const fn is_cut_off(&self) -> bool {
         self.resources.is_cut_off()
+    }
+
+    /// Dead nodes that are fenced or wait for it, and those that were fenced and have not been
+    /// received since.
+    pub fn fences(&self) -> impl Iterator<Item = fencing::View<'_>> {
+        self.fencing.iter().flat_map(Fencing::view)
+    }
+
+    /// Dead nodes whose takeover waits until they are fenced, for a successor.
+    #[must_use]
+    pub fn unfenced(&self) -> Vec<NodeName> {
+        self.resources.unfenced().cloned().collect()
+    }
+
+    /// Whether the takeover of this node waits: it is neither fenced nor confirmed.
+    #[must_use]
+    pub fn waits_to_be_fenced(&self, node: &NodeName) -> bool {
+        let fencing = self.fencing.as_ref();
+        fencing.is_some_and(|fencing| fencing.is_waited_for(node))
+    }
+
+    /// How much longer than another one this node waits before it fences when it serves nothing;
+    /// `None`: no device is configured.
+    #[must_use]
+    pub fn fence_delay(&self) -> Option<Duration> {
+        self.fencing.as_ref().map(Fencing::delay)
     }
 
     /// Dead nodes whose groups are taken over at the thaw, unless the nodes return.

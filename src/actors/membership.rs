@@ -333,6 +333,10 @@ impl MembershipActor {
                 self.setup.identity.generation = generation;
                 self.tell_root(RootEvent::GenerationTaken(generation));
             }
+            // No device can be configured yet.
+            Action::Fence { .. } | Action::CallOffFence { .. } => {
+                debug!(?action, "no fencing device");
+            }
             Action::Exit => {
                 // The media hold our address and we hold theirs.
                 self.media = None;
@@ -542,6 +546,7 @@ impl Supervised for MembershipActor {
             releases: self.node.releases_everything(),
             frozen: self.node.frozen(),
             unknown: false,
+            unfenced: self.node.unfenced(),
         };
         let known = self.node.dead_times();
         let dead_times: Vec<_> = known.map(|(node, time)| (node.clone(), time)).collect();

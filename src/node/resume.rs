@@ -4,7 +4,7 @@
 use super::Node;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
-use crate::protocol::name::{Generation, Sequence};
+use crate::protocol::name::{Generation, NodeName, Sequence};
 use crate::protocol::settings::{AutoFailback, NodeSettings};
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
@@ -34,6 +34,8 @@ pub struct Resume {
     pub frozen: bool,
     /// Something else may run here, and nobody knows what.
     pub unknown: bool,
+    /// Dead nodes that were to be fenced before their groups are taken over.
+    pub unfenced: Vec<NodeName>,
 }
 
 impl Resume {
@@ -62,6 +64,8 @@ pub struct Duty {
     pub to_go_home: bool,
     /// The other node's groups that are held are to go back to it, whatever the reason.
     pub failback_due: bool,
+    /// Dead nodes that are to be fenced before their groups are taken over.
+    pub unfenced: Vec<NodeName>,
 }
 
 impl From<&Resume> for Duty {
@@ -74,6 +78,7 @@ impl From<&Resume> for Duty {
             frozen: resume.frozen,
             to_go_home: resume.to_go_home,
             failback_due: resume.failback_due,
+            unfenced: resume.unfenced.clone(),
         }
     }
 }
@@ -97,6 +102,7 @@ impl Node {
             releases,
             frozen,
             unknown: _,
+            unfenced,
         } = resume.clone();
         // Without reports no half is held, and groups run all the same.
         let by_key = settings.auto_failback == AutoFailback::Legacy;
@@ -119,6 +125,7 @@ impl Node {
             node.resources.keep_release();
         }
         node.resources.finish(unfinished);
+        node.resources.keep_unfenced(&unfenced);
         if frozen {
             node.resources.keep_frozen();
         }
@@ -143,6 +150,7 @@ impl Node {
             frozen: self.resources.frozen(),
             to_go_home: self.resources.goes_home_by_file(),
             failback_due: self.resources.failback_due(),
+            unfenced: self.unfenced(),
         }
     }
 }

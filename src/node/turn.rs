@@ -6,12 +6,15 @@ use std::time::Duration;
 use super::Node;
 use crate::clock::Now;
 use crate::notice::Notice;
+use crate::policy::fencing::{self, Obstacle};
 use crate::policy::isolation::{self, Isolation};
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::{Action, Event, GroupOrder, StopReason};
+use crate::protocol::field::{self, kind};
 use crate::protocol::message::Message;
-use crate::protocol::name::{Generation, MediumName};
+use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::{Output, ResourceEvent};
+use crate::protocol::status::NodeStatus;
 use crate::resources::hooks;
 use crate::resources::input::ResourceInput;
 use crate::resources::output::ResourceOutput;
@@ -55,6 +58,8 @@ impl Node {
         begin(&mut turn);
         turn.work_off();
         turn.watch_isolation();
+        turn.work_off();
+        turn.watch_fencing();
         turn.work_off();
         let Turn { queue, fresh, .. } = turn;
         self.scratch = Scratch { queue, fresh };
@@ -150,6 +155,13 @@ impl Turn<'_> {
             Event::ClientsStopped => self.resources(ResourceInput::ClientsStopped),
             Event::FreezeRequested => self.resources(ResourceInput::FreezeRequested),
             Event::ThawRequested => self.resources(ResourceInput::ThawRequested),
+            Event::FenceAnswered { order, answer } => {
+                self.fencing(fencing::Input::Answered { order, answer });
+            }
+            Event::FenceConfirmed { node, by } => {
+                self.fencing(fencing::Input::Confirmed { node, by });
+            }
+            Event::FenceAnswerTook(time) => self.fencing(fencing::Input::AnswerTook(time)),
         }
     }
 
@@ -217,6 +229,74 @@ impl Turn<'_> {
         );
         if let Some(step) = step {
             self.isolation_step(step);
+        }
+    }
+
+    /// Calls off what has lost its reason, and gives the orders that are due.
+    fn watch_fencing(&mut self) {
+        let Node {
+            membership,
+            resources,
+            isolation,
+            fencing: Some(fencing),
+            ..
+        } = &*self.node
+        else {
+            return;
+        };
+        let back = |node: &&NodeName| {
+            let known = membership.node(node);
+            known.is_some_and(|known| known.status != NodeStatus::Dead)
+        };
+        let heard: Vec<NodeName> = fencing.nodes().filter(back).cloned().collect();
+        let cut_off = isolation.as_ref().is_some_and(Isolation::is_withdrawn);
+        let obstacle = if cut_off || resources.is_cut_off() {
+            Some(Obstacle::CutOff)
+        } else if resources.frozen() {
+            Some(Obstacle::Frozen)
+        } else if resources.gives_everything_up() {
+            Some(Obstacle::Releases)
+        } else {
+            None
+        };
+        for node in heard {
+            let run = self.run_of(&node);
+            self.fencing(fencing::Input::Heard { node, run });
+        }
+        self.fencing(fencing::Input::Tick(obstacle));
+    }
+
+    /// The last run of a node that was received.
+    fn run_of(&self, node: &NodeName) -> Generation {
+        let known = self.node.membership.node(node);
+        known.map_or(Generation(0), |known| known.generation)
+    }
+
+    fn fencing(&mut self, input: fencing::Input) {
+        let mut outputs = Vec::new();
+        if let Some(fencing) = &mut self.node.fencing {
+            fencing.handle(input, self.now.instant, &mut outputs);
+        }
+        for output in outputs {
+            match output {
+                fencing::Output::Fence { order, node } => {
+                    self.actions.push(Action::Fence { order, node });
+                }
+                fencing::Output::CallOff(order) => {
+                    self.actions.push(Action::CallOffFence { order });
+                }
+                fencing::Output::Report { node, result } => {
+                    let message = Message::new(kind::STONITH)
+                        .with(field::NODE, node.as_str())
+                        .with(field::RESULT, result);
+                    self.node
+                        .membership
+                        .send(message, self.now, &mut self.fresh);
+                }
+                fencing::Output::Cleared(node) => self.resources(ResourceInput::Fenced(node)),
+                fencing::Output::Notice(notice) => self.actions.push(Action::Notice(notice)),
+                fencing::Output::Decided { what, cause } => self.decided(what, cause),
+            }
         }
     }
 
@@ -327,6 +407,17 @@ impl Turn<'_> {
                 }
                 ResourceOutput::BidFarewell => {
                     self.node.membership.bid_farewell(self.now, &mut self.fresh);
+                }
+                ResourceOutput::FenceDue { node, standing } => {
+                    let run = self.run_of(&node);
+                    self.fencing(fencing::Input::Dead {
+                        node,
+                        run,
+                        standing,
+                    });
+                }
+                ResourceOutput::FenceDropped(node) => {
+                    self.fencing(fencing::Input::Dropped(node));
                 }
                 ResourceOutput::Weight(weight) => self.node.membership.set_weight(weight),
                 ResourceOutput::ContinueUnderNewGeneration => {

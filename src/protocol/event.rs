@@ -1,6 +1,9 @@
 //! What goes into a node's core and what comes out of it.
 
+use std::time::Duration;
+
 use crate::notice::Notice;
+use crate::protocol::fencing::{FenceAnswer, FenceOrder};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
@@ -99,6 +102,22 @@ pub enum Event {
     FreezeRequested,
     /// Go on as usual.
     ThawRequested,
+    /// The answer to an order to reset a node.
+    FenceAnswered {
+        /// The order.
+        order: FenceOrder,
+        /// The answer.
+        answer: FenceAnswer,
+    },
+    /// A person says that a node that waits to be fenced is off: its takeover goes on.
+    FenceConfirmed {
+        /// The node.
+        node: NodeName,
+        /// The person, for the log.
+        by: String,
+    },
+    /// How long the slowest answer of a fencing device took so far.
+    FenceAnswerTook(Duration),
 }
 
 /// What a group is told to do.
@@ -157,6 +176,19 @@ pub enum Action {
     OwnHeartbeat,
     /// The node now runs under this generation; the file on disk must be ahead of it.
     GenerationTaken(Generation),
+    /// Reset a node. Answered by [`Event::FenceAnswered`].
+    Fence {
+        /// Number to answer with.
+        order: FenceOrder,
+        /// The node.
+        node: NodeName,
+    },
+    /// The reason of an order is gone: end what carries it out. An answer that comes all the same
+    /// is ignored.
+    CallOffFence {
+        /// The order.
+        order: FenceOrder,
+    },
     /// The shutdown is complete: end the process.
     Exit,
     /// A resource cannot be stopped: reboot the machine (tests redirect this).

@@ -93,6 +93,7 @@ impl ResourceState {
             ResourceInput::ClientsStopped => self.clients_stopped(),
             ResourceInput::FreezeRequested => self.freeze(),
             ResourceInput::ThawRequested => self.thaw(),
+            ResourceInput::Fenced(node) => self.node_fenced(&node),
         }
         self.settle();
         out.append(&mut self.out);

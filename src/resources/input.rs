@@ -46,4 +46,6 @@ pub enum ResourceInput {
     FreezeRequested,
     /// The end of the freeze is requested.
     ThawRequested,
+    /// A dead node whose takeover waited is fenced, or a person says that it is off.
+    Fenced(NodeName),
 }

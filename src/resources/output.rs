@@ -1,7 +1,9 @@
 //! Results of a step of the resource core, and how its parts record them.
 
 use crate::protocol::event::Action;
+use crate::protocol::fencing::Standing;
 use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
 use crate::protocol::partition::Weight;
 
 /// A result of a step.
@@ -26,6 +28,17 @@ pub enum ResourceOutput {
     },
     /// No node is left that receives us: a node that comes back must find us in a new run.
     ContinueUnderNewGeneration,
+    /// A dead node has to be fenced: its takeover waits for [`ResourceInput::Fenced`].
+    ///
+    /// [`ResourceInput::Fenced`]: crate::resources::input::ResourceInput::Fenced
+    FenceDue {
+        /// The node.
+        node: NodeName,
+        /// How we stand to it.
+        standing: Standing,
+    },
+    /// That takeover waits no longer, and does not happen.
+    FenceDropped(NodeName),
     /// Our weight, for nodes that we have declared dead; `None`: do not send one.
     Weight(Option<Weight>),
 }

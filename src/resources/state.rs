@@ -9,6 +9,7 @@ use crate::resources::parts::contest::Contest;
 use crate::resources::parts::conversation::Conversation;
 use crate::resources::parts::duty::Duty;
 use crate::resources::parts::failback::Failback;
+use crate::resources::parts::fence::Unfenced;
 use crate::resources::parts::freeze::Freeze;
 use crate::resources::parts::groups::GroupTable;
 use crate::resources::parts::isolation::Isolation;
@@ -52,6 +53,7 @@ pub struct ResourceState {
     pub(super) names: Names,
     pub(super) failback: Failback,
     pub(super) freeze: Freeze,
+    pub(super) unfenced: Unfenced,
     pub(super) contest: Contest,
     pub(super) stop: Stopping,
     pub(super) timers: TimerTable,
@@ -85,6 +87,7 @@ impl ResourceState {
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),
             freeze: Freeze::default(),
+            unfenced: Unfenced::new(settings.fencing.reach.clone()),
             contest: Contest::default(),
             stop: Stopping::new(),
             timers: TimerTable::default(),

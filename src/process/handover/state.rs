@@ -13,7 +13,7 @@ use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::{Before, Whose};
 
 /// The version of the format that is written. Raise it when a field is added.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// The lowest version whose reader understands what is written. Raise it when the meaning of an
 /// existing field changes.
@@ -82,6 +82,9 @@ pub struct NodeState {
     /// The watchdog device that the daemon arms. Since version 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<PathBuf>,
+    /// Dead nodes that are to be fenced before their groups are taken over. Since version 5.
+    #[serde(with = "node_names", skip_serializing_if = "Vec::is_empty")]
+    pub unfenced: Vec<NodeName>,
 }
 
 /// What a successor has to know about one group.
@@ -138,6 +141,7 @@ impl NodeState {
             unknown: resume.unknown,
             replaces_itself: Some(0),
             watchdog: None,
+            unfenced: resume.unfenced.clone(),
             groups: BTreeMap::new(),
         };
         for group in groups {
@@ -172,6 +176,7 @@ impl NodeState {
             frozen,
             to_go_home,
             failback_due,
+            unfenced,
         } = duty;
         self.holding = holding;
         self.standby = standby;
@@ -179,6 +184,7 @@ impl NodeState {
         self.frozen = frozen;
         self.to_go_home = to_go_home;
         self.failback_due = failback_due;
+        self.unfenced = unfenced;
     }
 
     /// Exactly these groups are left to their owner, or ran on the other node.
@@ -281,6 +287,7 @@ impl NodeState {
             releases: self.releases,
             frozen: self.frozen,
             unknown: self.unknown,
+            unfenced: self.unfenced.clone(),
         };
         match road {
             Road::InPlace | Road::Death => resume,
@@ -291,6 +298,7 @@ impl NodeState {
                 standby: None,
                 releases: false,
                 frozen: false,
+                unfenced: Vec::new(),
                 ..resume
             },
         }
@@ -394,6 +402,27 @@ mod by_key {
         let groups = groups.into_iter();
         Ok(groups
             .map(|(key, group)| (GroupKey::new(&key), group))
+            .collect())
+    }
+}
+
+/// Nodes by their names; what is no name is left out.
+mod node_names {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::protocol::name::NodeName;
+
+    pub(super) fn serialize<S: Serializer>(nodes: &[NodeName], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(nodes.iter().map(NodeName::as_str))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<NodeName>, D::Error> {
+        let names = Vec::<String>::deserialize(from)?;
+        Ok(names
+            .iter()
+            .filter_map(|name| NodeName::new(name).ok())
             .collect())
     }
 }

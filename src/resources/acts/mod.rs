@@ -2,6 +2,7 @@
 
 mod contest;
 mod failback;
+pub(in crate::resources) mod fence;
 mod freeze;
 mod give;
 mod hands;

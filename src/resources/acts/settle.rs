@@ -29,6 +29,10 @@ impl ResourceState {
     /// under way: our report would hide what still runs, and a group that is still to be stopped
     /// must not be started.
     pub(in crate::resources) fn settle_start(&mut self) {
+        if self.unfenced.holds_back() {
+            // This node settles with the takeover of the node that is not fenced yet.
+            return;
+        }
         if let Err(refusal) = self.gate(Act::Settle, &Scope::default()) {
             return self.settle_later(refusal.obstacle);
         }

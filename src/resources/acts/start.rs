@@ -1,5 +1,4 @@
-//! Starting groups: the own groups of this node, those of a dead node, those that no node runs, and those that
-//! another node asked us to take.
+//! Starting groups: own groups, those of a dead node, those that no node runs, and those that we are asked to take.
 
 use crate::notice::Notice;
 use crate::protocol::event::{Action, GroupOrder};
@@ -76,6 +75,9 @@ impl ResourceState {
 
     /// Takes our own groups. `forced`: whatever the other side reports. Spec: docs/protocol/resources.md, 5.3.
     pub(in crate::resources) fn acquire_local(&mut self, forced: bool) {
+        if self.unfenced.holds_back() {
+            return;
+        }
         let act = if forced {
             Act::TakeOwnAlone
         } else {
@@ -134,8 +136,7 @@ impl ResourceState {
         self.groups.begin(Purpose::Take, keys, GroupOrder::Start);
     }
 
-    /// Starts our own groups if this node is alone, else asks for each. A node of which no status has arrived yet
-    /// may run them: that none has come yet is no proof of being alone.
+    /// Starts our own groups if this node is alone, else asks for each. One without a status yet may run them.
     pub(in crate::resources) fn acquire_as_legacy(&mut self) {
         let keys: Vec<GroupKey> = self
             .groups
@@ -229,6 +230,9 @@ impl ResourceState {
 
     /// Takes the groups of `node` and our own. Spec: docs/protocol/resources.md, 10.2.
     pub(in crate::resources) fn take_over(&mut self, node: &NodeName, dead: Option<Message>) {
+        if self.unfenced.waits_for(node) && !self.stopping() {
+            return self.unfenced.wait_for(node, dead);
+        }
         if let Err(refusal) = self.gate(Act::TakeOver, &Scope::node(node)) {
             return self.take_over_not_now(node, dead, refusal.obstacle);
         }

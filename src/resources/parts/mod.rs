@@ -5,6 +5,7 @@ pub(in crate::resources) mod contest;
 pub(in crate::resources) mod conversation;
 pub(in crate::resources) mod duty;
 pub(in crate::resources) mod failback;
+pub(in crate::resources) mod fence;
 pub(in crate::resources) mod freeze;
 pub(in crate::resources) mod groups;
 pub(in crate::resources) mod hands;

@@ -54,6 +54,8 @@ struct Job {
     in_flight: Option<(OrderId, GroupKey)>,
     /// No further step is begun for now.
     held: bool,
+    /// It began while a dead node was not fenced: it starts nothing for now.
+    waits: bool,
     /// A stop has failed: the job stays unfinished for ever, and nothing may follow it.
     stuck: bool,
 }
@@ -87,6 +89,8 @@ pub(in crate::resources) struct Work {
     jobs: Vec<Job>,
     /// No further start is begun.
     starts_refused: bool,
+    /// A dead node is not fenced yet: jobs that begin now wait with their starts.
+    starts_wait: bool,
 }
 
 impl Work {
@@ -96,6 +100,7 @@ impl Work {
             next_order: 1,
             jobs: Vec::new(),
             starts_refused: false,
+            starts_wait: false,
         }
     }
 
@@ -115,8 +120,22 @@ impl Work {
             steps,
             in_flight: None,
             held: false,
+            waits: self.starts_wait && what == GroupOrder::Start,
             stuck: false,
         });
+    }
+
+    /// Jobs that begin from now on wait with their starts.
+    pub(in crate::resources) const fn starts_wait(&mut self) {
+        self.starts_wait = true;
+    }
+
+    /// They wait no longer.
+    pub(in crate::resources) fn starts_go_on(&mut self) {
+        self.starts_wait = false;
+        for job in &mut self.jobs {
+            job.waits = false;
+        }
     }
 
     /// Whether another hand-over may be queued, and this one is not queued yet.
@@ -229,7 +248,7 @@ impl Work {
         let in_flight: Vec<GroupKey> = in_flight.map(|(_, key)| key.clone()).collect();
         let busy = |key: &GroupKey| in_flight.contains(key);
         for job in &mut self.jobs {
-            if job.in_flight.is_some() || job.held || job.stuck {
+            if job.in_flight.is_some() || job.held || job.waits || job.stuck {
                 continue;
             }
             // A start may need the group before it. A stop must not wait for a script of another

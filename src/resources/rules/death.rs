@@ -4,6 +4,7 @@ use crate::notice::Notice;
 use crate::protocol::event::Action;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::acts::fence::Fate;
 use crate::resources::gate::{Act, Outcome};
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{report, stonith};
@@ -79,18 +80,20 @@ impl ResourceState {
     }
 
     /// A node is declared dead. A legacy node restarts when it receives us again in the run that it
-    /// knew, unless the first message that it receives is of a new run.
+    /// knew, unless the first message that it receives is of a new run. `counts`: nothing delays the
+    /// takeover; else the node has no reason to release anything when it returns.
     /// Spec: docs/protocol/membership.md, 16.3.
     pub(in crate::resources) fn give_up_on(
         &mut self,
         node: &NodeName,
         heard: bool,
         resolves_split_brain: bool,
+        counts: bool,
     ) {
         self.contest.declared_dead(self.groups.number_running());
         let renumber = heard && !resolves_split_brain && self.other.is_pair() && self.run.comm_up();
         let peer = self.other.known(node);
-        peer.is_declared_dead(!self.freeze.is_on());
+        peer.is_declared_dead(counts);
         if renumber && peer.renumbers_us() {
             self.out.push(ResourceOutput::ContinueUnderNewGeneration);
         }
@@ -124,8 +127,13 @@ impl ResourceState {
             "nothing was received of it for its dead time",
         );
         self.cancel_standby();
+        let fate = self.fate_of(node, heard);
         if self.takes_nothing_over(node) {
             self.other.settles();
+            if fate == Fate::Fenced && !self.stopping() {
+                // It is taken over when this node begins anew.
+                self.wait_for_fence(node, heard, message);
+            }
             return;
         }
         if !self.setup.nodes().contains(node) && self.groups.keys_owned_by(node).is_empty() {
@@ -136,20 +144,15 @@ impl ResourceState {
             return;
         }
         self.failback.owner_gone();
+        let fenced = fate == Fate::Fenced;
+        let counts = !self.freeze.is_on() && !fenced;
+        self.give_up_on(node, heard, yields, counts);
+        if fenced {
+            return self.wait_for_fence(node, heard, message);
+        }
         self.groups.addresses_are_free(self.now);
-        self.give_up_on(node, heard, yields);
-        self.take_from_dead(node, heard, message);
-        if self.other.all_gone() && matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
-            // No node is left to agree with, whatever there was to take.
-            self.run.enters(Phase::Stable);
-            self.timers.clear(Timer::Own);
-            self.run.takes_settling();
-        }
-        if self.other.all_gone() {
-            // Groups that are held and do not run here waited for its report. It may be back in a
-            // moment, and silent.
-            self.groups.the_moment_is_good(self.now);
-        }
+        self.take_from_dead(node, heard, fate, message);
+        self.alone_at_last();
         if yields {
             // The node may receive us, and must know at once.
             self.tell_weight();
@@ -157,27 +160,38 @@ impl ResourceState {
         }
     }
 
+    /// If no node is left to agree with, whatever there was to take: settles, and tries what waited
+    /// for a report.
+    pub(in crate::resources) fn alone_at_last(&mut self) {
+        if !self.other.all_gone() || self.unfenced.holds_back() {
+            return;
+        }
+        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {
+            self.run.enters(Phase::Stable);
+            self.timers.clear(Timer::Own);
+            self.run.takes_settling();
+        }
+        // Groups that are held and do not run here waited for its report. It may be back in a
+        // moment, and silent.
+        self.groups.the_moment_is_good(self.now);
+    }
+
     /// Takes what a dead node held or may have held.
     pub(in crate::resources) fn take_from_dead(
         &mut self,
         node: &NodeName,
         heard: bool,
+        fate: Fate,
         message: Message,
     ) {
-        // The one record for several nodes tells nothing about this node.
-        let empty = if self.nice() && self.other.is_pair() {
-            self.other.may_hold().is_none()
-        } else {
-            self.other.peer(node).is_some_and(Peer::has_left)
-        };
-        if !(heard && empty) {
+        if fate != Fate::Unneeded {
             self.send(stonith(node, "n_stnth"));
             self.notice(Notice::NoStonith {});
             self.notice(Notice::SharedDisks {});
-            self.take_over(node, Some(message));
-            return;
+            return self.take_over(node, Some(message));
         }
         self.send(stonith(node, "unneeded"));
+        self.guard_against(node, heard);
         if !self.nice() || !self.other.is_pair() {
             return self.take_over_once(node, Some(message));
         }
@@ -205,6 +219,7 @@ impl ResourceState {
             node: from.to_string(),
         });
         self.other.known(from).leaves();
+        self.need_not_be_fenced(from);
         self.groups.all_confirmed();
         self.take_back_given();
         if !self.run.comm_up() {

@@ -3,6 +3,7 @@
 
 mod by_key;
 mod death;
+mod fence;
 mod groups;
 mod partition;
 mod quiet;

@@ -64,6 +64,7 @@ impl ResourceState {
         old: NodeStatus,
         new: NodeStatus,
     ) {
+        self.need_not_be_fenced(node);
         let peer = self.other.known(node);
         peer.status_changed(old, new);
         if old == NodeStatus::Dead {
@@ -132,6 +133,7 @@ impl ResourceState {
             peer.may_claim(HoldingSet::ALL);
         }
         self.goes_on_after_its_death(node);
+        let waited = self.need_not_be_fenced(node);
         if !self.stopping()
             && self.heard_when_cut_off(&format!("node {node} is back after a partition"))
         {
@@ -139,6 +141,13 @@ impl ResourceState {
         }
         if !self.may(Act::BeginAnew) {
             return self.others_may_run_them(&format!("node {node} is back after a partition"));
+        }
+        if waited {
+            // The node may have taken ours; then it releases them.
+            return self.decide(
+                "releases nothing",
+                format!("{node} is back before it was fenced: nothing of it was taken"),
+            );
         }
         if self.freeze.is_on() && !self.duty.holds(HoldingSet::FOREIGN) {
             // The node may have taken ours; then it releases them.
@@ -169,6 +178,7 @@ impl ResourceState {
     /// A node came with a higher generation. Spec: docs/protocol/membership.md, 6.1.
     pub(in crate::resources) fn node_restarted(&mut self, node: &NodeName, was_dead: bool) {
         let back = format!("node {node} is back");
+        self.need_not_be_fenced(node);
         self.contest_is_over(node);
         if was_dead {
             self.hold_takeovers(node);

@@ -80,7 +80,9 @@ impl ResourceState {
             for node in gone {
                 self.take_over_once(&node, None);
             }
-            self.run.enters(Phase::Stable);
+            if !self.unfenced.holds_back() {
+                self.run.enters(Phase::Stable);
+            }
         } else {
             self.ask_soon();
         }

@@ -57,6 +57,7 @@ impl ResourceState {
             self.out.push(ResourceOutput::SendStatus);
         }
         self.lift_freeze("the node is being stopped");
+        self.fence_nobody();
         self.stop_when_cut_off();
         self.standby.forget_requests();
         self.groups.forget_all_trouble();

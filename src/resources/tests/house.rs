@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Fields of the core.
-const FIELDS_OF_THE_CORE: usize = 21;
+const FIELDS_OF_THE_CORE: usize = 22;
 /// Fields of the record of one other node.
 const FIELDS_OF_A_PEER: usize = 8;
 /// Fields of parts that others may access.

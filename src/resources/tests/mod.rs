@@ -5,6 +5,7 @@ mod apart;
 mod behind_scripts;
 mod deaf;
 mod defects;
+mod fence;
 mod found;
 mod freeze;
 mod gate;
@@ -37,6 +38,7 @@ use super::state::ResourceState;
 use crate::clock::Monotonic;
 use crate::notice::Severity;
 use crate::protocol::event::{Action, GroupOrder, GroupOutcome, OrderId, StopReason};
+use crate::protocol::fencing::Standing;
 use crate::protocol::field;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::message::Message;
@@ -93,6 +95,8 @@ pub(super) struct Core {
     pub(super) weight: Weight,
     pub(super) complaints: Vec<String>,
     pub(super) decided: Vec<String>,
+    /// How we stood to the last node that has to be fenced.
+    pub(super) standing: Option<Standing>,
 }
 
 impl Core {
@@ -110,6 +114,7 @@ impl Core {
             weight: Weight::default(),
             complaints: Vec::new(),
             decided: Vec::new(),
+            standing: None,
         }
     }
 
@@ -202,6 +207,11 @@ impl Core {
             ResourceOutput::BeginNewGeneration => self.said.push("generation".to_owned()),
             ResourceOutput::ContinueUnderNewGeneration => self.said.push("renumber".to_owned()),
             ResourceOutput::Weight(weight) => self.weight = weight.unwrap_or_default(),
+            ResourceOutput::FenceDue { node, standing } => {
+                self.said.push(format!("fence {node}"));
+                self.standing = Some(standing);
+            }
+            ResourceOutput::FenceDropped(node) => self.said.push(format!("do not fence {node}")),
             ResourceOutput::SendStatus | ResourceOutput::BidFarewell => {}
             ResourceOutput::Decided { what, cause } => {
                 self.decided.push(format!("{what}: {cause}"));

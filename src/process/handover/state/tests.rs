@@ -29,6 +29,7 @@ fn full() -> NodeState {
         unknown: false,
         replaces_itself: None,
         watchdog: None,
+        unfenced: Vec::new(),
         groups: BTreeMap::new(),
     };
     *state.group(&GroupKey::new("10.0.0.1")) = GroupState {
@@ -58,7 +59,7 @@ fn the_json_of_version_2_is_what_it_was() {
         \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true,\"to_go_home\":true,\
         \"failback_due\":true}}";
     assert_eq!(NodeState::from_json(text).unwrap(), full());
-    let text = text.replace("\"version\":2", "\"version\":4");
+    let text = text.replace("\"version\":2", "\"version\":5");
     assert_eq!(full().to_json().unwrap(), text);
     let third = NodeState {
         unknown: true,
@@ -76,13 +77,23 @@ fn the_json_of_version_2_is_what_it_was() {
     let text = format!("{text},\"watchdog\":\"/dev/watchdog\"}}}}");
     assert_eq!(fourth.to_json().unwrap(), text);
     assert_eq!(NodeState::from_json(&text).unwrap(), fourth);
+    let fifth = NodeState {
+        unfenced: vec![NodeName::new("beta").unwrap()],
+        ..fourth
+    };
+    let text = text.replace("watchdog\"}}", "watchdog\",\"unfenced\":[\"beta\"]}}");
+    assert_eq!(fifth.to_json().unwrap(), text);
+    assert_eq!(NodeState::from_json(&text).unwrap(), fifth);
+    // What is no name of a node is left out.
+    let text = text.replace("[\"beta\"]", "[\"beta\",\"\",\"a b\"]");
+    assert_eq!(NodeState::from_json(&text).unwrap(), fifth);
 }
 
 /// A program of version 1 wrote it.
 #[test]
 fn the_json_of_version_1_says_nothing_of_a_failback() {
     let text = full().to_json().unwrap();
-    let text = text.replace("\"version\":4", "\"version\":1");
+    let text = text.replace("\"version\":5", "\"version\":1");
     let text = text.replace(",\"failback_due\":true", "");
     let state = NodeState::from_json(&text).unwrap();
     let expected = NodeState {
@@ -112,7 +123,7 @@ fn what_is_missing_has_a_default_and_what_is_unknown_is_ignored() {
 #[test]
 fn what_would_be_misunderstood_is_refused_with_a_reason() {
     let why = |text: &str| NodeState::from_json(text).unwrap_err().to_string();
-    assert!(why(r#"{"version":9,"readable_by":5,"state":[1]}"#).contains("only version 5"));
+    assert!(why(r#"{"version":9,"readable_by":6,"state":[1]}"#).contains("only version 6"));
     assert!(why(r#"{"readable_by":1,"state":{"holding":"most"}}"#).contains("no set: \"most\""));
     assert!(why(r#"{"readable_by":1}"#).contains("missing field `state`"));
     assert!(why(r#"{"state":{}}"#).contains("readable_by"));

@@ -121,6 +121,16 @@ impl GroupTable {
         self.work.withdraw_steps(which)
     }
 
+    /// Jobs that begin from now on wait with their starts: a dead node is not fenced yet.
+    pub(in crate::resources) const fn starts_wait(&mut self) {
+        self.work.starts_wait();
+    }
+
+    /// They wait no longer.
+    pub(in crate::resources) fn starts_go_on(&mut self) {
+        self.work.starts_go_on();
+    }
+
     /// Begins no start from now on.
     pub(in crate::resources) fn refuse_starts(&mut self) {
         self.work.refuse_starts();

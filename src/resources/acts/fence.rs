@@ -1,0 +1,180 @@
+//! A dead node that has to be fenced: whether it has to, and what waits for it. Spec: docs/protocol/resources.md, 10.1 and 10.3.
+//!
+//! The wait begins in the verdict and ends in the takeover; nothing between the two may start what
+//! the node may run:
+//!
+//! | road to a start | held by |
+//! |---|---|
+//! | takeover of the node: at its death, at the end of the exchange at start, at a thaw | `take_over` |
+//! | own groups at the end of the exchange at start | `settle_start`, `acquire_local` |
+//! | any other job that begins meanwhile: a failed group tried again, a group that came by request | `Work::begin`: its starts wait |
+//!
+//! A start in hand at the death goes on, as in legacy: it was agreed with the node.
+
+use crate::protocol::fencing::{Serves, Standing};
+use crate::protocol::message::Message;
+use crate::protocol::name::NodeName;
+use crate::resources::holding::HoldingSet;
+use crate::resources::output::ResourceOutput;
+use crate::resources::parts::peer::Peer;
+use crate::resources::parts::run::Phase;
+use crate::resources::parts::timers::Timer;
+use crate::resources::state::ResourceState;
+
+/// What has to be done with a dead node before its groups are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::resources) enum Fate {
+    /// It is fenced.
+    Fenced,
+    /// It should be fenced, and no device is configured for it.
+    Unprotected,
+    /// It runs nothing, or there is nothing to take.
+    Unneeded,
+}
+
+impl ResourceState {
+    /// What has to be done with `node`, which was just declared dead. `heard`: it was received
+    /// since its last death.
+    pub(in crate::resources) fn fate_of(&self, node: &NodeName, heard: bool) -> Fate {
+        if heard && self.died_empty(node) {
+            Fate::Unneeded
+        } else if !self.unfenced.reaches(node) {
+            Fate::Unprotected
+        } else if !heard && self.has_everything_of(node) {
+            // An earlier process of this node took it over, or it held nothing then.
+            Fate::Unneeded
+        } else {
+            Fate::Fenced
+        }
+    }
+
+    /// Whether a dead node held nothing, as far as it has reported. The one record for several
+    /// nodes tells nothing about one of them.
+    fn died_empty(&self, node: &NodeName) -> bool {
+        if self.nice() && self.other.is_pair() {
+            self.other.may_hold().is_none()
+        } else {
+            self.other.peer(node).is_some_and(Peer::has_left)
+        }
+    }
+
+    /// Whether nothing of the node is left to be taken.
+    fn has_everything_of(&self, node: &NodeName) -> bool {
+        if self.nice() {
+            return self.duty.held() == HoldingSet::ALL;
+        }
+        let keys = self.groups.keys_owned_by(node);
+        let own = self.groups.keys_owned_by(self.setup.local());
+        let mut keys = keys.into_iter().chain(own).peekable();
+        keys.peek().is_some() && keys.all(|key| self.groups.runs(&key))
+    }
+
+    /// The takeover of a dead node waits until the node is fenced.
+    pub(in crate::resources) fn wait_for_fence(
+        &mut self,
+        node: &NodeName,
+        heard: bool,
+        message: Message,
+    ) {
+        let standing = self.standing(node, heard);
+        self.unfenced.wait_for(node, Some(message));
+        self.groups.starts_wait();
+        self.other.settles();
+        self.begins_alone();
+        self.decide(
+            format!("takes nothing of {node} before it is fenced"),
+            "it is dead, it may run groups, and a device can reset it",
+        );
+        let node = node.clone();
+        self.out.push(ResourceOutput::FenceDue { node, standing });
+    }
+
+    /// A node that held nothing was declared dead. If it lives, it takes everything over in a moment,
+    /// and resets this node for that: while groups run here, this node goes first. Nothing waits for
+    /// it. A legacy node gives no second chance: both would shoot in one moment.
+    pub(in crate::resources) fn guard_against(&mut self, node: &NodeName, heard: bool) {
+        let standing = self.standing(node, heard);
+        let may_live = self
+            .other
+            .peer(node)
+            .is_some_and(|peer| peer.is_systole() && !peer.has_left());
+        let may_shoot = heard && may_live && self.nice() && self.other.is_pair();
+        if may_shoot && standing.serves && self.unfenced.reaches(node) {
+            let node = node.clone();
+            self.out.push(ResourceOutput::FenceDue { node, standing });
+        }
+    }
+
+    fn standing(&self, node: &NodeName, heard: bool) -> Standing {
+        let place = |name: &NodeName| self.setup.nodes().iter().position(|known| known == name);
+        let settled = match self.run.phase() {
+            Phase::Stable => true,
+            Phase::Init | Phase::Starting | Phase::Waiting | Phase::Shutdown => !heard,
+        };
+        Standing {
+            serves: self.groups.that_may_run().next().is_some(),
+            other: match heard {
+                false => Serves::Unknown,
+                true if self.other.may_hold().is_none() && self.nice() => Serves::Nothing,
+                true => Serves::Something,
+            },
+            first: place(self.setup.local()) < place(node),
+            settled,
+        }
+    }
+
+    /// No node is left to agree with, but one is not fenced yet: the exchange at start stays open,
+    /// so that this node settles with the takeover, or with that node.
+    fn begins_alone(&mut self) {
+        if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) && self.other.all_gone() {
+            self.run.enters(Phase::Starting);
+            self.timers.clear(Timer::Own);
+        }
+    }
+
+    /// A node whose takeover waits is received again, or nothing is taken over any more. Returns
+    /// whether it waited: then nothing of it was taken.
+    pub(in crate::resources) fn need_not_be_fenced(&mut self, node: &NodeName) -> bool {
+        let waited = self.unfenced.remove(node).is_some();
+        if waited {
+            self.starts_may_go_on();
+            let node = node.clone();
+            self.out.push(ResourceOutput::FenceDropped(node));
+        }
+        waited
+    }
+
+    /// The node is being stopped: it takes nothing over any more.
+    pub(in crate::resources) fn fence_nobody(&mut self) {
+        let reached = |node: &&NodeName| self.unfenced.reaches(node);
+        let nodes: Vec<NodeName> = self.other.names().filter(reached).cloned().collect();
+        for node in nodes {
+            if !self.need_not_be_fenced(&node) {
+                // It may be reset as a precaution.
+                self.out.push(ResourceOutput::FenceDropped(node));
+            }
+        }
+    }
+
+    pub(in crate::resources) fn starts_may_go_on(&mut self) {
+        if !self.unfenced.holds_back() {
+            self.groups.starts_go_on();
+        }
+    }
+
+    /// What an earlier process of this node waited for. The node is declared dead anew before it is
+    /// fenced. Call after [`finish`](Self::finish): what was in hand goes on.
+    pub fn keep_unfenced(&mut self, nodes: &[NodeName]) {
+        for node in nodes {
+            if self.setup.nodes().contains(node) && self.unfenced.reaches(node) {
+                self.unfenced.wait_for(node, None);
+                self.groups.starts_wait();
+            }
+        }
+    }
+
+    /// Dead nodes whose takeover waits until they are fenced.
+    pub fn unfenced(&self) -> impl Iterator<Item = &NodeName> {
+        self.unfenced.nodes()
+    }
+}

@@ -1,0 +1,369 @@
+//! A device is configured: a dead node is fenced before anything of it is taken over.
+
+use super::*;
+use crate::protocol::fencing::{FenceSettings, Reach, Serves};
+
+fn with_device(model: AutoFailback) -> NodeSettings {
+    NodeSettings {
+        fencing: FenceSettings {
+            reach: Reach::Everybody,
+            delay: None,
+        },
+        ..settings(&["a", "b"], model)
+    }
+}
+
+/// Settled: we hold ours, `b` its own.
+fn stable() -> Core {
+    let mut core = starting();
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.said();
+    core
+}
+
+fn starting() -> Core {
+    let mut core = Core::with(&with_device(AutoFailback::On));
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.said();
+    core
+}
+
+/// `b` has died, and has to be fenced.
+fn waits() -> Core {
+    let mut core = stable();
+    core.dies("b");
+    assert_eq!(core.said(), ["renumber", "fence b"]);
+    core
+}
+
+/// `b` was not received when we started.
+fn alone(model: AutoFailback) -> Core {
+    let mut core = Core::with(&with_device(model));
+    unheard(&mut core);
+    core.input(ResourceInput::CommUp);
+    core
+}
+
+fn unheard(core: &mut Core) {
+    core.event(ResourceEvent::NodeDead {
+        node: name("b"),
+        heard: false,
+        ping: false,
+        yields: false,
+        message: Message::new("status"),
+    });
+}
+
+fn fenced(core: &mut Core) {
+    core.input(ResourceInput::Fenced(name("b")));
+    core.finish();
+}
+
+fn moves(core: &mut Core) -> Vec<String> {
+    let mut said = core.said();
+    said.retain(|line| line.starts_with("start ") || line.starts_with("stop "));
+    said
+}
+
+#[test]
+fn the_takeover_begins_when_the_node_is_fenced() {
+    let mut core = waits();
+    core.wait(100_000);
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.state.rscstatus(), "local", "as legacy says meanwhile");
+    assert_eq!(core.complaints, [""; 0]);
+    let standing = Standing {
+        serves: true,
+        other: Serves::Something,
+        first: true,
+        settled: true,
+    };
+    assert_eq!(core.standing, Some(standing));
+    fenced(&mut core);
+    let said = [
+        "hook status",
+        "start b",
+        "start a",
+        "resource foreign mach_down",
+        "resource all 1",
+        "resource all 1 req_our_resources()",
+    ];
+    assert_eq!(core.said(), said);
+    assert_eq!(core.state.rscstatus(), "all");
+    // Once.
+    fenced(&mut core);
+    assert_eq!(core.said(), [""; 0]);
+}
+
+#[test]
+fn a_lone_start_takes_nothing_before_the_other_node_is_fenced() {
+    let mut core = alone(AutoFailback::On);
+    assert_eq!(core.said(), ["fence b", "starting"]);
+    core.wait(100_000);
+    assert_eq!(moves(&mut core), [""; 0]);
+    assert_eq!(
+        core.state.rscstatus(),
+        "transition",
+        "as legacy says meanwhile"
+    );
+    assert_eq!(core.complaints, [""; 0]);
+    let standing = core.standing.unwrap();
+    assert_eq!(
+        (standing.serves, standing.other, standing.settled),
+        (false, Serves::Unknown, true)
+    );
+    fenced(&mut core);
+    assert_eq!(moves(&mut core), ["start b", "start a"]);
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+#[test]
+fn in_the_legacy_model_a_lone_start_waits_too() {
+    let mut core = alone(AutoFailback::Legacy);
+    core.wait(100_000);
+    assert_eq!(moves(&mut core), [""; 0]);
+    fenced(&mut core);
+    let mut moved = moves(&mut core);
+    moved.sort();
+    assert_eq!(moved, ["start a", "start b"]);
+}
+
+/// What has to be fenced, and what the cluster is told of what has not.
+#[test]
+fn nothing_is_fenced_without_need() {
+    let unneeded = "stonith b unneeded";
+    // It held nothing.
+    let mut core = starting();
+    core.hear("b", "resource none 1");
+    core.finish();
+    core.said();
+    core.dies("b");
+    let said = core.said();
+    assert!(said.contains(&unneeded.to_owned()), "{said:?}");
+    assert!(said.contains(&"start b".to_owned()), "{said:?}");
+    // It left in order.
+    let mut core = stable();
+    core.hear("b", "resource none 0 shutdown");
+    core.hear("b", "shutdone");
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "all");
+    core.said();
+    core.dies("b");
+    assert_eq!(core.said(), [unneeded]);
+    // No device is configured for it.
+    let mut other = with_device(AutoFailback::On);
+    other.fencing.reach = Reach::These([name("c")].into());
+    let mut core = Core::with(&other);
+    unheard(&mut core);
+    assert!(core.said().contains(&"stonith b n_stnth".to_owned()));
+    // It has only announced that it releases everything.
+    let mut core = stable();
+    core.hear("b", "resource none 0 shutdown");
+    core.said();
+    core.dies("b");
+    let said = core.said();
+    assert!(said.contains(&"fence b".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_node_that_comes_back_in_a_new_run_is_not_fenced_and_keeps_its_groups() {
+    let mut core = waits();
+    core.returns("b");
+    assert_eq!(core.said(), ["do not fence b"]);
+    core.hear("b", "starting");
+    assert_eq!(core.said(), ["resource local 1"]);
+    core.hear("b", "resource local 1");
+    core.wait(100_000);
+    assert_eq!(moves(&mut core), [""; 0]);
+    assert_eq!(core.state.rscstatus(), "local");
+    // An answer that comes too late moves nothing.
+    fenced(&mut core);
+    assert_eq!(moves(&mut core), [""; 0]);
+    // It dies again: again it is fenced.
+    core.dies("b");
+    assert!(core.said().contains(&"fence b".to_owned()));
+}
+
+/// Nothing of it was taken, so neither has a reason to release anything.
+#[test]
+fn a_node_that_comes_back_in_its_run_is_not_fenced_and_nobody_yields() {
+    for yields in [true, false] {
+        let mut core = waits();
+        core.event(ResourceEvent::ReturnedAfterPartition {
+            node: name("b"),
+            yields,
+        });
+        core.status("b", NodeStatus::Dead, NodeStatus::Active);
+        core.hear("b", "resource local 1");
+        core.wait(100_000);
+        let said = core.said();
+        assert!(said.contains(&"do not fence b".to_owned()), "{said:?}");
+        let moved = |line: &&String| line.starts_with("start ") || line.starts_with("stop ");
+        assert_eq!(said.iter().filter(moved).count(), 0, "{said:?}");
+        assert_eq!(core.state.rscstatus(), "local");
+    }
+}
+
+#[test]
+fn a_node_that_comes_during_a_lone_start_is_agreed_with() {
+    let mut core = alone(AutoFailback::On);
+    core.said();
+    core.returns("b");
+    core.hear("b", "starting");
+    core.wait(100_000);
+    core.hear("b", "resource none 1");
+    core.finish();
+    let moved = moves(&mut core);
+    assert_eq!(moved, ["start a"]);
+    core.hear("b", "resource local 1");
+    assert_eq!(core.state.rscstatus(), "local");
+}
+
+#[test]
+fn what_was_fenced_while_frozen_waits_for_the_thaw() {
+    let mut core = waits();
+    core.input(ResourceInput::FreezeRequested);
+    assert!(core.state.frozen());
+    fenced(&mut core);
+    assert_eq!(moves(&mut core), [""; 0]);
+    core.input(ResourceInput::ThawRequested);
+    core.finish();
+    assert_eq!(moves(&mut core), ["start b", "start a"]);
+}
+
+/// The machine gives no order while the node is frozen; what waits is not taken at the thaw either.
+#[test]
+fn a_thaw_takes_nothing_that_is_not_fenced() {
+    let mut core = stable();
+    core.input(ResourceInput::FreezeRequested);
+    core.dies("b");
+    assert!(core.said().contains(&"fence b".to_owned()));
+    core.input(ResourceInput::ThawRequested);
+    core.wait(100_000);
+    assert_eq!(moves(&mut core), [""; 0]);
+    fenced(&mut core);
+    assert_eq!(moves(&mut core), ["start b", "start a"]);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_fence() {
+    for mut core in [waits(), alone(AutoFailback::On)] {
+        core.said();
+        core.stop();
+        core.finish();
+        let said = core.said();
+        assert_eq!(said.first().map(String::as_str), Some("do not fence b"));
+        assert!(said.contains(&"shutdone".to_owned()), "{said:?}");
+        fenced(&mut core);
+        assert_eq!(moves(&mut core), [""; 0]);
+    }
+}
+
+/// It held nothing and may live: then it resets us in a moment, and takes everything.
+#[test]
+fn a_node_that_serves_goes_before_an_idle_one() {
+    for (ours, fences) in [(true, true), (false, false)] {
+        let mut core = stable();
+        core.dies("b");
+        fenced(&mut core);
+        core.returns("b");
+        core.is_ours("b", ours);
+        core.hear("b", "starting");
+        core.hear("b", "resource none 1");
+        core.wait(100);
+        core.said();
+        core.dies("b");
+        let said = core.said();
+        assert!(said.contains(&"stonith b unneeded".to_owned()), "{said:?}");
+        assert_eq!(said.contains(&"fence b".to_owned()), fences, "{said:?}");
+        assert!(!core.state.unfenced.holds_back());
+        if fences {
+            assert_eq!(core.standing.unwrap().other, Serves::Nothing);
+        }
+    }
+}
+
+/// It dies while we release everything to begin anew: the new run does not take it over either.
+#[test]
+fn a_node_that_dies_during_a_release_is_fenced_before_the_new_run_takes_it() {
+    let mut core = stable();
+    core.event(ResourceEvent::OwnHeartbeatLost {
+        silent: Duration::from_secs(9),
+    });
+    core.input(ResourceInput::CommUp);
+    core.said();
+    core.dies("b");
+    assert_eq!(core.said(), ["fence b"]);
+    assert!(!core.standing.unwrap().settled);
+    core.finish();
+    core.wait(100_000);
+    let said = core.said();
+    assert!(said.contains(&"starting".to_owned()), "{said:?}");
+    assert!(
+        !said.iter().any(|line| line.starts_with("start ")),
+        "{said:?}"
+    );
+    fenced(&mut core);
+    assert_eq!(moves(&mut core), ["start b", "start a"]);
+    assert_eq!(core.state.rscstatus(), "all");
+}
+
+/// The other node may have taken it meanwhile.
+#[test]
+fn a_group_that_failed_here_is_not_tried_again_before_the_node_is_fenced() {
+    let mut core = starting();
+    core.hear("b", "resource local 1");
+    core.fail_start();
+    core.hear("b", "resource local 1");
+    core.said();
+    core.dies("b");
+    core.wait(100_000);
+    assert_eq!(moves(&mut core), [""; 0]);
+    fenced(&mut core);
+    assert!(moves(&mut core).contains(&"start a".to_owned()));
+}
+
+#[test]
+fn a_start_in_hand_at_the_death_goes_on() {
+    let mut core = starting();
+    core.hear("b", "resource local 1");
+    assert!(core.said().contains(&"start a".to_owned()));
+    core.dies("b");
+    core.finish();
+    assert_eq!(moves(&mut core), [""; 0]);
+    assert_eq!(core.state.held_groups().count(), 1);
+    fenced(&mut core);
+    assert_eq!(moves(&mut core), ["start b", "start a"]);
+}
+
+/// A successor starts nothing of a node that was to be fenced, and declares it dead anew before it
+/// is.
+#[test]
+fn a_successor_goes_on_waiting() {
+    let mut core = Core::with(&with_device(AutoFailback::On));
+    core.state
+        .resume(HoldingSet::LOCAL, vec![GroupKey::new("a")]);
+    core.state.keep_unfenced(&[name("b"), name("gone")]);
+    core.input(ResourceInput::Tick);
+    assert_eq!(core.said(), [""; 0]);
+    assert_eq!(core.state.unfenced().collect::<Vec<_>>(), [&name("b")]);
+    unheard(&mut core);
+    assert_eq!(core.said(), ["fence b"]);
+    core.input(ResourceInput::CommUp);
+    core.wait(100_000);
+    assert_eq!(moves(&mut core), [""; 0]);
+    fenced(&mut core);
+    assert!(moves(&mut core).contains(&"start b".to_owned()));
+}
+
+/// The process before it took the node over, so it was fenced, or held nothing.
+#[test]
+fn a_successor_that_runs_everything_fences_nobody() {
+    let mut core = Core::with(&with_device(AutoFailback::On));
+    let both = ["a", "b"].map(GroupKey::new).to_vec();
+    core.state.resume(HoldingSet::ALL, both);
+    unheard(&mut core);
+    assert_eq!(core.said(), ["stonith b unneeded"]);
+}
