@@ -4,6 +4,7 @@ use systole::clock::{Monotonic, Now};
 use systole::protocol::event::{Action, Event, OrderId};
 use systole::protocol::group::GroupKey;
 use systole::protocol::membership::NodeView;
+use systole::protocol::name::NodeName;
 use systole::protocol::status::NodeStatus;
 use systole::resources::holding::HoldingSet;
 use systole::resources::left_open::OpenStandby;
@@ -69,6 +70,12 @@ impl Daemon {
         match self {
             Self::Ours(node) => node.releases_everything(),
             Self::Legacy(_) => false,
+        }
+    }
+    pub fn unfenced(&self) -> Vec<NodeName> {
+        match self {
+            Self::Ours(node) => node.unfenced(),
+            Self::Legacy(_) => Vec::new(),
         }
     }
     pub fn failback_due(&self) -> bool {

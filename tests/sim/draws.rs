@@ -71,6 +71,7 @@ pub enum Chance {
     Part,
     Asked,
     Root,
+    Device,
 }
 
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message

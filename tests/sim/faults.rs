@@ -25,10 +25,12 @@ pub enum Kind {
     Revived,
     /// One fault at a time, each followed by a rest.
     Single,
+    /// As `Revived`, and each node has a fencing device.
+    Fencing,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pure,
         Self::Mixed,
         Self::Isolation,
@@ -36,6 +38,7 @@ impl Kind {
         Self::LegacyFailback,
         Self::Revived,
         Self::Single,
+        Self::Fencing,
     ];
 
     pub fn word(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Kind {
             Self::LegacyFailback => "legacy-failback",
             Self::Revived => "revived",
             Self::Single => "single",
+            Self::Fencing => "fencing",
         }
     }
 
@@ -59,7 +63,9 @@ impl Kind {
         let mut plan = match self {
             Self::Pure | Self::Maintenance | Self::Isolation => Plan::pure(&mut draws),
             Self::Mixed => Plan::mixed(&mut draws),
-            Self::LegacyFailback | Self::Revived | Self::Single => Plan::wild(&mut draws),
+            Self::LegacyFailback | Self::Revived | Self::Single | Self::Fencing => {
+                Plan::wild(&mut draws)
+            }
         };
         if self == Self::LegacyFailback {
             plan.failback = systole::protocol::settings::AutoFailback::Legacy;
@@ -68,7 +74,7 @@ impl Kind {
         plan.features = Features::draw(self, seed, &plan);
         let mut drawn = Drawn {
             kind: self,
-            wild: matches!(self, Self::LegacyFailback | Self::Revived),
+            wild: matches!(self, Self::LegacyFailback | Self::Revived | Self::Fencing),
             plan,
             acts: Vec::new(),
             broken: [0; 2],

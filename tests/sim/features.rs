@@ -8,6 +8,7 @@ use systole::protocol::message::Message;
 use super::act::Act;
 use super::draws::{Draws, stir};
 use super::faults::Kind;
+use super::fencing::Device;
 use super::history::FAULTS_END;
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND};
@@ -46,6 +47,8 @@ pub struct Features {
     pub ipfail: bool,
     /// No group has an address that the network could be asked for.
     pub mute: bool,
+    /// How the fencing devices behave.
+    pub device: Option<Device>,
 }
 
 /// Random numbers for one feature of one history.
@@ -71,6 +74,8 @@ impl Features {
             hour: kind != Kind::Single && pure && has("hour", 2),
             ipfail: plan.gate && has("ipfail", 50),
             mute: pure && has("mute", 25),
+            device: (kind == Kind::Fencing)
+                .then(|| stream(kind, seed, "device").pick(&Device::ALL)),
         }
     }
 
@@ -114,6 +119,7 @@ impl Features {
             "hour" => self.hour = value == "yes",
             "ipfail" => self.ipfail = value == "yes",
             "mute" => self.mute = value == "yes",
+            "device" => self.device = Some(Device::parse(value)?),
             "drift" => {
                 let (a, b) = value.split_once(',')?;
                 self.drift = [a.parse().ok()?, b.parse().ok()?];
@@ -273,6 +279,9 @@ impl fmt::Display for Features {
         }
         if self.mute {
             write!(f, " mute=yes")?;
+        }
+        if let Some(device) = self.device {
+            write!(f, " device={}", device.word())?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use systole::node::Node;
 use systole::notice::Notice;
 use systole::protocol::event::{Action, Event, GroupOrder, Origin};
+use systole::protocol::fencing::FenceOrder;
 use systole::protocol::membership::Identity;
 use systole::protocol::message::Message;
 use systole::protocol::name::{Generation, NodeName, NodeUuid};
@@ -39,6 +40,7 @@ pub struct Kept {
     pub releases: bool,
     pub frozen: bool,
     pub failback_due: bool,
+    pub unfenced: Vec<NodeName>,
 }
 
 impl Kept {
@@ -78,6 +80,8 @@ pub struct Host {
     pub groups: Vec<GroupModel>,
     /// Orders of the core without an answer.
     pub outstanding: BTreeMap<usize, GroupOrder>,
+    /// Orders of the core to its fencing device.
+    pub fences: BTreeSet<FenceOrder>,
     /// Groups whose start fails here.
     pub broken: BTreeSet<usize>,
     /// Groups with an address that another machine has.
@@ -138,6 +142,7 @@ impl Host {
                 .map(|group| GroupModel::of(plan.parts(group)))
                 .collect(),
             outstanding: BTreeMap::new(),
+            fences: BTreeSet::new(),
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
             asks: Asks::default(),
@@ -202,6 +207,8 @@ impl World {
         h.life.core += 1;
         h.generation += 1;
         h.outstanding.clear();
+        // They end with the core that gave them.
+        h.fences.clear();
         let mut uuid = [0; 16];
         uuid[15] = host as u8 + 1;
         let words = systole::node::CAPABILITIES.iter();
@@ -226,6 +233,7 @@ impl World {
         self.judge.started(host, self.now);
         self.ipfail_begins(host);
         self.perform(host, actions);
+        self.measure_device(host);
     }
 
     /// A power cut: processes, scripts and resources have ended.
@@ -343,8 +351,10 @@ impl World {
             let (holding, frozen) = (node.holding(), node.frozen());
             let (standby, releases) = (node.open_standby(), node.releases_everything());
             let failback_due = node.failback_due();
+            let unfenced = node.unfenced();
             let kept = &mut self.hosts[host].kept;
             kept.failback_due = failback_due;
+            kept.unfenced = unfenced;
             kept.standby = standby;
             kept.releases = releases;
             kept.holding = holding;
@@ -426,6 +436,10 @@ impl World {
             }
             Action::WithdrawAddresses(groups) => self.addresses(host, &groups, false),
             Action::RestoreAddresses(groups) => self.addresses(host, &groups, true),
+            Action::Fence { order, node } => self.fence(host, order, &node),
+            Action::CallOffFence { order } => {
+                self.hosts[host].fences.remove(&order);
+            }
             Action::Exit => {
                 self.hosts[host].root.ends(End::Exit);
                 if !self.root_loses_it(host) {

@@ -18,6 +18,7 @@ mod daemon;
 mod draws;
 mod faults;
 mod features;
+mod fencing;
 mod generations;
 mod halves;
 mod history;
@@ -121,6 +122,11 @@ fn random_faults_and_legacy_failback() {
 #[test]
 fn random_faults_and_dying_daemons() {
     many(Kind::Revived);
+}
+
+#[test]
+fn random_faults_and_fencing() {
+    many(Kind::Fencing);
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl World {
             releases: kept.releases,
             frozen: kept.frozen,
             failback_due: kept.failback_due,
+            unfenced: kept.unfenced.clone(),
             ..Resume::default()
         };
         let Resume {
@@ -125,6 +126,7 @@ impl World {
         h.kept.releases = node.releases_everything();
         h.kept.frozen = node.frozen();
         h.kept.failback_due = node.failback_due();
+        h.kept.unfenced = node.unfenced();
         let Daemon::Ours(node) = node else { return };
         let dead_times = node.dead_times();
         let dead_times = dead_times.map(|(of, time)| (of.clone(), time)).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use systole::clock::{Monotonic, Now};
 use systole::protocol::event::{Event, GroupOrder, GroupOutcome, OrderId, Origin, StopReason};
+use systole::protocol::fencing::{FenceAnswer, FenceOrder, FenceSettings, Reach};
 use systole::protocol::group::{GroupKey, ResourceGroup};
 use systole::protocol::message::Message;
 use systole::protocol::name::{MediumName, NodeName};
@@ -146,6 +147,19 @@ pub enum Happening {
         host: usize,
         process: u32,
     },
+    /// The fencing device of a host acts.
+    Fences {
+        host: usize,
+        machine: u32,
+        order: FenceOrder,
+    },
+    /// Its answer.
+    FenceSays {
+        host: usize,
+        life: Life,
+        order: FenceOrder,
+        answer: FenceAnswer,
+    },
     /// The timer of an `ipfail`, or its start.
     Ipfail {
         host: usize,
@@ -202,6 +216,8 @@ pub struct World {
     pub listens: bool,
     pub said: Vec<(usize, String)>,
     pub ran: Vec<(usize, String)>,
+    /// Machines that were reset, and when.
+    pub resets: Vec<(Micros, usize)>,
 }
 
 /// The key of a group.
@@ -233,6 +249,7 @@ impl World {
             listens: false,
             said: Vec::new(),
             ran: Vec::new(),
+            resets: Vec::new(),
         };
         world.at(SECOND, Happening::Look);
         world
@@ -291,6 +308,13 @@ impl World {
             auto_failback: self.plan.failback,
             groups: groups.collect(),
             isolation_release: self.plan.gate,
+            fencing: FenceSettings {
+                reach: match self.plan.features.device {
+                    Some(_) => Reach::Everybody,
+                    None => Reach::Nobody,
+                },
+                delay: None,
+            },
             ..NodeSettings::new(
                 self.hosts[host].name.clone(),
                 self.hosts.iter().map(|h| h.name.clone()).collect(),
@@ -358,13 +382,16 @@ impl World {
             | Happening::Step { host, .. }
             | Happening::Injected { host, .. }
             | Happening::StopAsked { host, .. }
+            | Happening::FenceSays { host, .. }
             | Happening::Ipfail { host, .. }
             | Happening::AskReload { host, .. }
             | Happening::Echo { host, .. }
             | Happening::TellAgain { host, .. }
             | Happening::ClientsStopped { host, .. } => Some((*host, false)),
             Happening::Act(Act::Maintenance { host, .. }) => Some((*host, false)),
-            Happening::ScriptEnd { host, .. } => Some((*host, true)),
+            Happening::ScriptEnd { host, .. } | Happening::Fences { host, .. } => {
+                Some((*host, true))
+            }
             Happening::Thaw { .. }
             | Happening::Revive { .. }
             | Happening::Boot { .. }
@@ -485,6 +512,21 @@ impl World {
                 if self.hosts[host].life.process == process {
                     let reason = StopReason::Requested;
                     self.feed(host, Event::StopRequested { reason });
+                }
+            }
+            Happening::Fences {
+                host,
+                machine,
+                order,
+            } => self.fences(host, machine, order),
+            Happening::FenceSays {
+                host,
+                life,
+                order,
+                answer,
+            } => {
+                if self.hosts[host].life == life {
+                    self.fence_says(host, order, answer);
                 }
             }
             Happening::Ipfail { host, process } => self.ipfail_turn(host, process),

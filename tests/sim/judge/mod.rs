@@ -8,6 +8,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use super::fencing::Device;
 use super::plan::Plan;
 use super::world::{Micros, SECOND};
 
@@ -36,6 +37,8 @@ pub struct Judge {
     /// When the cause why a group did not start was removed: the group must be tried again in the
     /// end.
     mended: BTreeMap<usize, Micros>,
+    /// With a device that does what it says there are never two owners.
+    strict: bool,
     /// Longest time with two owners seen.
     pub longest_overlap: Micros,
     /// How often an overlap began.
@@ -64,6 +67,10 @@ impl Judge {
             words: Words::new(plan),
             generations: vec![Generations::default(); plan.nodes()],
             mended: BTreeMap::new(),
+            strict: plan
+                .features
+                .device
+                .is_some_and(|device| device != Device::Lying),
             longest_overlap: 0,
             overlaps: 0,
         }
@@ -303,6 +310,10 @@ impl Judge {
         let patience = self.beats.exchange(host, 1 - host.min(1));
         let (overlaps, finding) = self.owners.begins(host, group, now, patience);
         self.overlaps += u64::from(overlaps);
+        if overlaps && self.strict {
+            let text = format!("node{} writes g{group} beside the other node", host + 1);
+            self.fail(now, text);
+        }
         self.found(now, finding);
     }
 

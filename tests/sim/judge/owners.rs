@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use systole::protocol::settings::AutoFailback;
 
+use super::super::fencing::Device;
 use super::super::plan::Plan;
 use super::beats::Beats;
 use super::{Micros, SECOND};
@@ -73,7 +74,8 @@ impl Owners {
             patience: plan.initdead_ms * 1_000
                 + 75 * SECOND
                 + script * 2 * all
-                + if plan.has_legacy() { 60 * SECOND } else { 0 },
+                + if plan.has_legacy() { 60 * SECOND } else { 0 }
+                + plan.features.device.map_or(0, Device::patience),
         }
     }
 

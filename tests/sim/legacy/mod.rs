@@ -248,7 +248,12 @@ impl LegacyNode {
         self.due(now, out);
         let mut fresh = Vec::new();
         match event {
-            Event::Tick | Event::FreezeRequested | Event::ThawRequested => {}
+            Event::Tick
+            | Event::FreezeRequested
+            | Event::ThawRequested
+            | Event::FenceAnswered { .. }
+            | Event::FenceConfirmed { .. }
+            | Event::FenceAnswerTook(_) => {}
             Event::MediaOpened => self.m.media_opened(now, &mut fresh),
             Event::Received { medium, message } => {
                 self.m.received(&medium, message, now, &mut fresh)
