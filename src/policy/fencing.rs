@@ -19,11 +19,13 @@
 //! | condition | `stonith` message |
 //! |---|---|
 //! | no device is configured here for the node | `n_stnth` |
-//! | the node was received in this run, and holds nothing (`auto_failback on`, `off`) | `unneeded` |
+//! | the node has reported, in its run and ours, that it holds nothing (`auto_failback on`, `off`) | `unneeded` |
 //! | it was received, and left in order by its `shutdone` (`auto_failback legacy`, or more than two nodes) | `unneeded` |
 //! | it was not received by this process, which went on in place of another and holds everything already | `unneeded` |
 //!
-//! The last row is not legacy's: nothing is left to be taken over.
+//! The last row is not legacy's: nothing is left to be taken over. And in legacy a node that has not
+//! reported anything yet holds nothing: a node that starts and loses the other before its first
+//! report takes its groups unfenced.
 //!
 //! A Systole node that held nothing is reset all the same, once, while groups run here: if it lives,
 //! it takes everything over in a moment, and resets this node for it. Nothing waits for that.

@@ -34,11 +34,13 @@ pub(in crate::resources) enum Fate {
 
 impl ResourceState {
     /// What has to be done with `node`, which was just declared dead. `heard`: it was received
-    /// since its last death.
-    pub(in crate::resources) fn fate_of(&self, node: &NodeName, heard: bool) -> Fate {
-        if heard && self.died_empty(node) {
+    /// since its last death. `told`: it had reported what it holds, in its present run and ours.
+    pub(in crate::resources) fn fate_of(&self, node: &NodeName, heard: bool, told: bool) -> Fate {
+        let reached = self.unfenced.reaches(node);
+        // Legacy takes a node that has not reported yet for one that holds nothing.
+        if heard && (told || !reached) && self.died_empty(node) {
             Fate::Unneeded
-        } else if !self.unfenced.reaches(node) {
+        } else if !reached {
             Fate::Unprotected
         } else if !heard && self.has_everything_of(node) {
             // An earlier process of this node took it over, or it held nothing then.
@@ -73,10 +75,10 @@ impl ResourceState {
     pub(in crate::resources) fn wait_for_fence(
         &mut self,
         node: &NodeName,
-        heard: bool,
+        [heard, told]: [bool; 2],
         message: Message,
     ) {
-        let standing = self.standing(node, heard);
+        let standing = self.standing(node, [heard, told]);
         self.unfenced.wait_for(node, Some(message));
         self.groups.starts_wait();
         self.other.settles();
@@ -93,7 +95,7 @@ impl ResourceState {
     /// and resets this node for that: while groups run here, this node goes first. Nothing waits for
     /// it. A legacy node gives no second chance: both would shoot in one moment.
     pub(in crate::resources) fn guard_against(&mut self, node: &NodeName, heard: bool) {
-        let standing = self.standing(node, heard);
+        let standing = self.standing(node, [heard, true]);
         let may_live = self
             .other
             .peer(node)
@@ -105,7 +107,7 @@ impl ResourceState {
         }
     }
 
-    fn standing(&self, node: &NodeName, heard: bool) -> Standing {
+    fn standing(&self, node: &NodeName, [heard, told]: [bool; 2]) -> Standing {
         let place = |name: &NodeName| self.setup.nodes().iter().position(|known| known == name);
         let settled = match self.run.phase() {
             Phase::Stable => true,
@@ -113,7 +115,7 @@ impl ResourceState {
         };
         Standing {
             serves: self.groups.that_may_run().next().is_some(),
-            other: match heard {
+            other: match told {
                 false => Serves::Unknown,
                 true if self.other.may_hold().is_none() && self.nice() => Serves::Nothing,
                 true => Serves::Something,

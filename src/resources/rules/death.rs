@@ -114,6 +114,8 @@ impl ResourceState {
         self.contest_is_over(node);
         self.go_on_with_takeovers();
         self.note_hands_at_death(node);
+        let told = |peer: &Peer| peer.has_reported() || peer.has_left();
+        let told = heard && self.other.peer(node).is_some_and(told);
         self.other.known(node).dies();
         self.groups.all_confirmed();
         self.take_back_given();
@@ -127,12 +129,12 @@ impl ResourceState {
             "nothing was received of it for its dead time",
         );
         self.cancel_standby();
-        let fate = self.fate_of(node, heard);
+        let fate = self.fate_of(node, heard, told);
         if self.takes_nothing_over(node) {
             self.other.settles();
             if fate == Fate::Fenced && !self.stopping() {
                 // It is taken over when this node begins anew.
-                self.wait_for_fence(node, heard, message);
+                self.wait_for_fence(node, [heard, told], message);
             }
             return;
         }
@@ -148,7 +150,7 @@ impl ResourceState {
         let counts = !self.freeze.is_on() && !fenced;
         self.give_up_on(node, heard, yields, counts);
         if fenced {
-            return self.wait_for_fence(node, heard, message);
+            return self.wait_for_fence(node, [heard, told], message);
         }
         self.groups.addresses_are_free(self.now);
         self.take_from_dead(node, heard, fate, message);

@@ -167,6 +167,19 @@ fn nothing_is_fenced_without_need() {
     assert!(said.contains(&"fence b".to_owned()), "{said:?}");
 }
 
+/// It serves, and we start: nothing of it but its heartbeats was received before it is lost. Legacy takes
+/// it for a node that holds nothing.
+#[test]
+fn a_node_that_has_not_reported_yet_is_fenced() {
+    let mut core = starting();
+    core.dies("b");
+    let said = core.said();
+    assert!(said.contains(&"fence b".to_owned()), "{said:?}");
+    assert_eq!(moves(&mut core), [""; 0]);
+    let standing = core.standing.unwrap();
+    assert_eq!((standing.other, standing.settled), (Serves::Unknown, false));
+}
+
 #[test]
 fn a_node_that_comes_back_in_a_new_run_is_not_fenced_and_keeps_its_groups() {
     let mut core = waits();
