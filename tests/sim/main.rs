@@ -125,6 +125,7 @@ fn random_faults_and_dying_daemons() {
 }
 
 #[test]
+#[ignore = "not run since its findings were mended"]
 fn random_faults_and_fencing() {
     many(Kind::Fencing);
 }
