@@ -93,21 +93,6 @@ const OURS: &[(&str, Our, &str)] = &[
         "the other node would never be received, and everything be taken",
     ),
     (
-        "stonith_host-external-ssh",
-        Our::Refuses("does not fence yet"),
-        "fencing would be lost; accept_without takes it",
-    ),
-    (
-        "stonith_host-meatware",
-        Our::Refuses("does not fence yet"),
-        "fencing would be lost; accept_without takes it",
-    ),
-    (
-        "stonith_host-null",
-        Our::Refuses("does not fence yet"),
-        "fencing would be lost; accept_without takes it",
-    ),
-    (
         "ucast-empty",
         Our::Refuses("ucast statement without device"),
         "4.3: legacy crashes",

@@ -27,10 +27,14 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::actors::messages::{CallOffFence, FenceDevicesKnown, FenceNode, NodeFenced};
+use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::agents::fence::{Device, FenceContext, Hosts};
 use crate::clients::control::{FenceDeviceReport, FenceReport};
 use crate::clock::wall_unix_s;
+use crate::config::Config;
 use crate::config::fencing::FenceDevice;
+use crate::os::in_time::is_directory;
+use crate::os::paths::Paths;
 use crate::policy::fencing::{FenceAnswer, FenceOrder};
 use crate::protocol::name::NodeName;
 use check::Checked;
@@ -132,6 +136,27 @@ struct Finished {
 #[rtype(result = "()")]
 struct CheckEnded {
     whole: bool,
+}
+
+/// Starts the actor on this thread, if there is a device. Looks at the disk for a moment.
+#[must_use]
+pub fn start(
+    config: &Config,
+    paths: &Paths,
+    debug: u8,
+    targets: FencingTargets,
+) -> Option<Addr<FencingActor>> {
+    if config.fence_devices.is_empty() {
+        return None;
+    }
+    let helpers = is_directory(&paths.helper_dir);
+    let context = FenceContext::of(config, paths, debug, helpers);
+    let lines = config.fence_devices.clone();
+    let here = actix_rt::Arbiter::current();
+    let policy = RestartPolicy::new("fencing");
+    Some(supervise(&here, policy, move |_| {
+        FencingActor::new(lines, context, targets)
+    }))
 }
 
 impl FencingActor {

@@ -16,10 +16,10 @@ use tracing::{debug, error, trace, warn};
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
-    AskCluster, AskMaintenance, AskNode, AskPutBack, AskSettled, ClientsStopped, GroupCommand,
-    GroupDone, HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NoteAbsent,
-    NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients,
-    Transmit, UpdateKeys,
+    AskCluster, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence, ClientsStopped,
+    ConfirmFence, FenceDevicesKnown, FenceNode, GroupCommand, GroupDone, HaresourcesOnDisk,
+    Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent, NoteDecision, Outgoing,
+    PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{RestartPolicy, Unborn};
 use crate::actors::watchdog::OwnBeat;
@@ -29,6 +29,7 @@ use crate::node::Node;
 use crate::node::ledger::{Given, Ledger};
 use crate::node::resume::{Duty, Resume};
 use crate::notice::{self, Notice};
+use crate::policy::fencing::FenceOrder;
 use crate::process::guardian::Beats;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::event::{Action, Event, OrderId, StopReason};
@@ -205,6 +206,11 @@ impl Kept {
         news.then(|| self.own_number(done.order)).flatten()
     }
 
+    /// The number of an order to reset a node, as the devices' actor sees it.
+    fn fence_number(&self, order: FenceOrder) -> FenceOrder {
+        FenceOrder(self.first_order.saturating_add(order.0))
+    }
+
     /// The number that the core gave; `None` for an order of an earlier core.
     fn own_number(&self, order: OrderId) -> Option<OrderId> {
         order.0.checked_sub(self.first_order).map(OrderId)
@@ -333,9 +339,13 @@ impl MembershipActor {
                 self.setup.identity.generation = generation;
                 self.tell_root(RootEvent::GenerationTaken(generation));
             }
-            // No device can be configured yet.
-            Action::Fence { .. } | Action::CallOffFence { .. } => {
-                debug!(?action, "no fencing device");
+            Action::Fence { order, node } => {
+                let order = self.kept.fence_number(order);
+                self.tell_root(RootEvent::Fence(FenceNode { order, node }));
+            }
+            Action::CallOffFence { order } => {
+                let order = self.kept.fence_number(order);
+                self.tell_root(RootEvent::CallOffFence(CallOffFence { order }));
             }
             Action::Exit => {
                 // The media hold our address and we hold theirs.
@@ -663,6 +673,48 @@ impl Handler<NoteAbsent> for MembershipActor {
 
     fn handle(&mut self, NoteAbsent(groups): NoteAbsent, _: &mut Self::Context) {
         self.node.note_absent(&groups);
+    }
+}
+
+impl Handler<NodeFenced> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, fenced: NodeFenced, ctx: &mut Self::Context) {
+        let NodeFenced {
+            order,
+            node,
+            answer,
+        } = fenced;
+        self.last_told.fenced(order);
+        let Some(own) = order.0.checked_sub(self.kept.first_order) else {
+            debug!(%node, ?answer, "an order of before the restart");
+            return;
+        };
+        let order = FenceOrder(own);
+        self.step(Event::FenceAnswered { order, answer }, ctx);
+    }
+}
+
+impl Handler<FenceDevicesKnown> for MembershipActor {
+    type Result = ();
+
+    /// Which nodes a device can reset follows from the configuration: one that is broken is waited
+    /// for.
+    fn handle(&mut self, known: FenceDevicesKnown, ctx: &mut Self::Context) {
+        if known.longest_answer > Duration::ZERO {
+            self.step(Event::FenceAnswerTook(known.longest_answer), ctx);
+        }
+    }
+}
+
+impl Handler<ConfirmFence> for MembershipActor {
+    type Result = bool;
+
+    fn handle(&mut self, confirm: ConfirmFence, ctx: &mut Self::Context) -> bool {
+        let ConfirmFence { node, by } = confirm;
+        let waits = self.node.waits_to_be_fenced(&node);
+        self.step(Event::FenceConfirmed { node, by }, ctx);
+        waits
     }
 }
 

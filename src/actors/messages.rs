@@ -331,6 +331,10 @@ pub enum RootEvent {
     /// What a successor has to know of the node has changed. Comes before the group orders and messages that
     /// follow from it.
     DutyChanged(Duty),
+    /// Reset a node.
+    Fence(FenceNode),
+    /// The reason of that is gone.
+    CallOffFence(CallOffFence),
     /// The shutdown is complete: end the process.
     Exit,
     /// A resource cannot be stopped: restart the machine (in tests this is replaced).

@@ -43,6 +43,7 @@ use tracing::error;
 
 use crate::actors::clients::ClientsActor;
 use crate::actors::control::ControlActor;
+use crate::actors::fencing::FencingActor;
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::GroupsActor;
 use crate::actors::guardian::GuardianActor;
@@ -136,6 +137,8 @@ pub struct RootActor {
     _guardian: Option<Addr<GuardianActor>>,
     client_socket: Addr<ClientsActor>,
     ipfail: Option<Addr<IpfailActor>>,
+    /// With a device.
+    fencing: Option<Addr<FencingActor>>,
     generation_file: Arc<Mutex<GenerationFile>>,
     /// What a successor would begin with.
     successor: successor::Successor,
@@ -405,6 +408,16 @@ impl Handler<RootEvent> for RootActor {
                 }
             }
             RootEvent::PeerStatus(status) => self.peer_status(status, ctx),
+            RootEvent::Fence(order) => {
+                if let Some(fencing) = &self.fencing {
+                    fencing.do_send(order);
+                }
+            }
+            RootEvent::CallOffFence(order) => {
+                if let Some(fencing) = &self.fencing {
+                    fencing.do_send(order);
+                }
+            }
             RootEvent::OwnHeartbeat => {
                 self.heartbeat_watch.beat();
                 self.guardian.beats();

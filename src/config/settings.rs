@@ -102,6 +102,9 @@ pub struct Settings {
     pub address_guard: AddressGuard,
     /// Whether a node that receives neither its peer nor a ping node releases its resources.
     pub isolation_release: bool,
+    /// How much longer the node waits that serves nothing, before it fences; `None`: as long as the
+    /// devices take.
+    pub fence_delay: Option<Duration>,
     /// Longest run of one call of a fencing device.
     pub fence_time_limit: Duration,
     /// Which media must open at a start.
@@ -124,6 +127,7 @@ impl Default for Settings {
             stray_addresses: StrayAddresses::Remove,
             address_guard: AddressGuard::On,
             isolation_release: false,
+            fence_delay: None,
             fence_time_limit: Duration::from_secs(60),
             media_required: MediaRequired::Any,
             watchdog_required: false,
@@ -242,6 +246,17 @@ pub const SETTINGS: &[SettingDoc] = &[
                  the peer, no node serves until the ping node answers again",
     },
     SettingDoc {
+        key: "fence_delay",
+        values: "seconds, 0 to 3600",
+        default: "0",
+        about: "When two nodes lose each other, the one that serves nothing waits so much longer \
+                before it resets the other, so that the survivor is the one that serves; where both \
+                serve, the one that stands second in the `node` lines. `0`: 2 s more than the \
+                longest answer of a device so far, at least 5 s. Legacy does not wait, and both \
+                are reset",
+        safety: "Shorter than a reset takes: both nodes may reset each other",
+    },
+    SettingDoc {
         key: "fence_time_limit_s",
         values: "seconds, 1 to 3600",
         default: "60",
@@ -276,11 +291,10 @@ pub const SETTINGS: &[SettingDoc] = &[
         key: "accept_without",
         values: "list of `\"stonith\"`, `\"serial\"`",
         default: "[]",
-        about: "Accepts an ha.cf that names what this program does not support yet: fencing \
-                (`stonith`, `stonith_host` lines for this node). Without the word such a file \
-                refuses the start. A word that is not needed causes one INFO line; `\"serial\"` \
-                is not needed any more",
-        safety: "`\"stonith\"`: no node turns off a node that hangs with its disks mounted",
+        about: "Accepted an ha.cf that named what this program did not support yet: fencing \
+                (`stonith`, `stonith_host` lines) and serial lines. Both are supported: neither \
+                word has an effect, and each causes one INFO line",
+        safety: "None",
     },
 ];
 
@@ -297,6 +311,7 @@ struct Raw {
     stray_addresses: Option<String>,
     address_guard: Option<String>,
     isolation_release: Option<String>,
+    fence_delay: Option<u64>,
     fence_time_limit_s: Option<u64>,
     media_required: Option<String>,
     watchdog_required: Option<String>,
@@ -506,6 +521,8 @@ impl Settings {
         )? {
             settings.script_kill_after = pause;
         }
+        let delay = raw.fence_delay.filter(|delay| *delay != 0);
+        settings.fence_delay = seconds("fence_delay", delay, 3600, "between 0 and 3600 seconds")?;
         if let Some(limit) = seconds(
             "fence_time_limit_s",
             raw.fence_time_limit_s,

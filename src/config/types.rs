@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use super::fencing::{FenceDevice, named_hosts};
 use crate::protocol::client::ApiAuth;
+use crate::protocol::fencing::{FenceSettings, Reach};
 use crate::protocol::group::ResourceGroup;
 use crate::protocol::name::NodeName;
 use crate::protocol::pack::Compression;
@@ -256,7 +258,7 @@ pub struct Config {
     /// Respawned clients in file order.
     pub respawn: Vec<RespawnConfig>,
     /// `stonith` and `stonith_host` lines that count on this host, in file order.
-    pub fence_devices: Vec<super::fencing::FenceDevice>,
+    pub fence_devices: Vec<FenceDevice>,
     /// Client authorisation by client name, built-in entries included.
     pub api_auth: BTreeMap<String, ApiAuth>,
     /// `env` lines: name (without `HA_`) and value.
@@ -313,8 +315,22 @@ impl Config {
             groups: self.groups.clone(),
             pid,
             isolation_release: self.settings.isolation_release,
-            // `stonith` and `stonith_host` lines refuse the start so far.
-            fencing: crate::protocol::fencing::FenceSettings::default(),
+            fencing: self.fence_settings(),
+        }
+    }
+}
+
+impl Config {
+    /// Which nodes this one can reset, and its delay.
+    fn fence_settings(&self) -> FenceSettings {
+        let reach = match named_hosts(&self.fence_devices) {
+            _ if self.fence_devices.is_empty() => Reach::Nobody,
+            Some(hosts) => Reach::These(hosts),
+            None => Reach::Everybody,
+        };
+        FenceSettings {
+            reach,
+            delay: self.settings.fence_delay,
         }
     }
 }

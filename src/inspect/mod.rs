@@ -129,8 +129,6 @@ const fn row(
 /// Every check, in the order of the files: ha.cf, haresources, our own settings.
 #[rustfmt::skip]
 pub const CHECKS: &[Check] = &[
-    row("fencing", Weight::Refuses, policy::fencing,
-        "a `stonith` or `stonith_host` line that counts here: this program does not fence"),
     row("no_medium", Weight::Refuses, media::no_medium,
         "no line names a medium between nodes: the other node would never be received"),
     row("only_itself", Weight::Refuses, media::only_itself,

@@ -7,8 +7,11 @@ use std::time::Duration;
 use actix::{Context, Handler};
 
 use super::MembershipActor;
-use crate::actors::messages::{GroupCommand, PeerStatus, RootEvent, TellAgain};
+use crate::actors::messages::{
+    CallOffFence, FenceNode, GroupCommand, PeerStatus, RootEvent, TellAgain,
+};
 use crate::clock::Monotonic;
+use crate::policy::fencing::FenceOrder;
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
 
@@ -21,6 +24,8 @@ pub(super) struct LastTold {
     /// Communication came up, or the clients were to be stopped.
     clients: Option<RootEvent>,
     statuses: BTreeMap<NodeName, NodeStatus>,
+    /// Orders to reset a node that were not answered: the node, or nothing if it was called off.
+    fences: BTreeMap<FenceOrder, Option<NodeName>>,
     /// The machine is to be restarted, or the process is to end; and when that was told.
     end: Option<(RootEvent, Monotonic)>,
 }
@@ -33,6 +38,14 @@ impl LastTold {
             RootEvent::PeerStatus(PeerStatus { node, status }) => {
                 self.statuses.insert(node.clone(), *status);
             }
+            RootEvent::Fence(FenceNode { order, node }) => {
+                // What was called off before and told again meanwhile is over.
+                self.fences.retain(|_, node| node.is_some());
+                self.fences.insert(*order, Some(node.clone()));
+            }
+            RootEvent::CallOffFence(CallOffFence { order }) => {
+                self.fences.insert(*order, None);
+            }
             RootEvent::Exit | RootEvent::RebootMachine { .. } => {
                 self.end = Some((event.clone(), now));
             }
@@ -42,6 +55,11 @@ impl LastTold {
             | RootEvent::Addresses { .. }
             | RootEvent::OwnHeartbeat => {}
         }
+    }
+
+    /// The order was answered.
+    pub(super) fn fenced(&mut self, order: FenceOrder) {
+        self.fences.remove(&order);
     }
 
     /// What ends everything. A restart of the machine that was refused is for a person: an old one is
@@ -58,7 +76,14 @@ impl LastTold {
             let (node, status) = (node.clone(), *status);
             RootEvent::PeerStatus(PeerStatus { node, status })
         });
-        statuses.chain(self.clients.clone()).collect()
+        let fences = self.fences.iter().map(|(order, node)| match node.clone() {
+            Some(node) => RootEvent::Fence(FenceNode {
+                order: *order,
+                node,
+            }),
+            None => RootEvent::CallOffFence(CallOffFence { order: *order }),
+        });
+        statuses.chain(self.clients.clone()).chain(fences).collect()
     }
 }
 

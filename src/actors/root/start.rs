@@ -15,7 +15,8 @@ use super::successor::Successor;
 use super::{ClientsAsked, RootActor, heartbeat_watch, held, watchdog};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
-use crate::actors::control::{ControlActor, ControlTargets, MediumTarget};
+use crate::actors::control::{ControlActor, ControlTargets, FencingAsked, MediumTarget};
+use crate::actors::fencing::{self, FencingTargets};
 use crate::actors::fifo::FifoActor;
 use crate::actors::groups::{CareSetup, GroupsActor, GroupsSetup};
 use crate::actors::guardian::{GuardianActor, go_without};
@@ -285,6 +286,14 @@ impl RootActor {
         let fifo = supervise(&here, RestartPolicy::new("fifo"), move |_| {
             FifoActor::new(path, injected, Clock::start())
         });
+        let fencing = (!only_releases && config.manage_resources).then(|| {
+            let targets = FencingTargets {
+                answers: membership.clone().recipient(),
+                devices: membership.clone().recipient(),
+            };
+            fencing::start(&config, &paths, log.debug(), targets)
+        });
+        let fencing = fencing.flatten();
         let targets = ControlTargets {
             group: groups.clone().recipient(),
             groups: groups.clone().recipient(),
@@ -292,8 +301,11 @@ impl RootActor {
             decisions: membership.clone().recipient(),
             absent: guard.map(Addr::recipient),
             media: asked_media(shown, &media, &serials),
-            // `stonith` and `stonith_host` lines refuse the start so far.
-            fencing: None,
+            fencing: fencing.clone().map(|devices| FencingAsked {
+                state: devices.clone().recipient(),
+                test: devices.recipient(),
+                confirm: membership.clone().recipient(),
+            }),
             watchdog: device.zip(watchdog.clone().map(Addr::recipient)),
         };
         let path = paths.control();
@@ -349,6 +361,7 @@ impl RootActor {
             _guardian: watcher,
             client_socket,
             ipfail,
+            fencing,
             generation_file: Arc::new(Mutex::new(generation_file)),
             successor,
             stops_for_ever,
