@@ -18,6 +18,7 @@ mod deaf;
 mod death;
 mod defects;
 mod every_medium;
+mod fencing;
 mod field;
 mod freeze;
 mod hang;
