@@ -43,6 +43,12 @@ impl NodeName {
         Ok(Self(text.to_ascii_lowercase().into()))
     }
 
+    /// `node1`, `node2` and so on: the names in simulations.
+    #[must_use]
+    pub fn numbered(number: u16) -> Self {
+        Self(format!("node{number}").into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

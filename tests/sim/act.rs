@@ -2,53 +2,59 @@
 
 use std::fmt;
 
+use super::ids::{GroupId, HostId, Key};
+
 /// One fault or one action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// The daemon is started, unless it runs.
-    Start { host: usize },
+    Start { host: HostId },
     /// Power is cut.
-    Crash { host: usize },
+    Crash { host: HostId },
     /// The daemon is asked to stop.
-    Stop { host: usize },
+    Stop { host: HostId },
     /// The daemon alone is killed; its guardian starts it again after this many microseconds.
-    Kill { host: usize, pause: u64 },
+    Kill { host: HostId, pause: u64 },
     /// `heartbeat -r`: restart in place, as soon as the node is ready; the new process needs this
     /// long.
-    Reload { host: usize, pause: u64 },
+    Reload { host: HostId, pause: u64 },
     /// The core panics in the next call that has something to do: its actions are lost.
-    Panic { host: usize },
+    Panic { host: HostId },
     /// The daemon gets no processor for this many milliseconds; with 1 the whole machine does not.
-    Freeze { host: usize, ms: u64, machine: u64 },
+    Freeze { host: HostId, ms: u64, machine: u64 },
     /// One direction of one cable; 1: is cut.
     Cut {
-        from: usize,
+        from: HostId,
         medium: usize,
         cut: u64,
     },
     /// All cables of a host.
-    Cable { host: usize, cut: u64 },
+    Cable { host: HostId, cut: u64 },
     /// All faults of the network end.
     Heal,
     /// Share of datagrams lost in one direction on one medium.
     Loss {
-        from: usize,
+        from: HostId,
         medium: usize,
         percent: u64,
     },
     /// The same in all directions and on all media.
     LossAll { percent: u64 },
     /// All datagrams of one direction on one medium are lost for this long.
-    Burst { from: usize, medium: usize, ms: u64 },
+    Burst {
+        from: HostId,
+        medium: usize,
+        ms: u64,
+    },
     /// Longest delay in one direction on one medium.
     Delay {
-        from: usize,
+        from: HostId,
         medium: usize,
         micros: u64,
     },
     /// Share of datagrams that come twice, in one direction on one medium.
     Twice {
-        from: usize,
+        from: HostId,
         medium: usize,
         percent: u64,
     },
@@ -56,125 +62,156 @@ pub enum Act {
     Noisy { percent: u64, micros: u64 },
     /// A direction with this rate in bytes per second, which queues the rest, as a serial line.
     Line {
-        from: usize,
+        from: HostId,
         medium: usize,
         rate: u64,
     },
     /// The wall clock is stepped.
-    Clock { host: usize, seconds: i64 },
+    Clock { host: HostId, seconds: i64 },
     /// `hb_standby`; which: all, local, foreign.
-    Standby { host: usize, set: usize },
+    Standby { host: HostId, set: usize },
     /// `hb_takeover`.
-    Takeover { host: usize, set: usize },
+    Takeover { host: HostId, set: usize },
     /// 1: starts of the group fail on this host.
-    Broken { host: usize, group: usize, on: u64 },
+    Broken {
+        host: HostId,
+        group: GroupId,
+        on: u64,
+    },
     /// 1: another machine has an address of the group: it is not started on this host.
-    Taken { host: usize, group: usize, on: u64 },
+    Taken {
+        host: HostId,
+        group: GroupId,
+        on: u64,
+    },
     /// The next script of the group takes this long.
-    Slow { host: usize, group: usize, ms: u64 },
+    Slow {
+        host: HostId,
+        group: GroupId,
+        ms: u64,
+    },
     /// Timers come this much later than requested.
-    Late { host: usize, micros: u64 },
+    Late { host: HostId, micros: u64 },
     /// Share of datagrams with a bit that has changed, in one direction on one medium.
     Corrupt {
-        from: usize,
+        from: HostId,
         medium: usize,
         percent: u64,
     },
     /// Messages that the host sent this long ago are received once more.
-    Replay { from: usize, medium: usize, ms: u64 },
+    Replay {
+        from: HostId,
+        medium: usize,
+        ms: u64,
+    },
     /// The root actor panics at its next message.
-    Root { host: usize },
+    Root { host: HostId },
     /// An event of the generation file, see `generations.rs`.
-    Disk { host: usize, how: usize },
+    Disk { host: HostId, how: usize },
     /// The host signs with its other key.
-    Rotate { host: usize },
+    Rotate { host: HostId },
     /// Everything must have settled; 0: in the same place as at the last rest.
     Rest { moved: u64 },
     /// The next stop of the group on this host fails for good.
-    Unstoppable { host: usize, group: usize },
+    Unstoppable { host: HostId, group: GroupId },
     /// A message that the other node must handle exactly once.
-    Mark { host: usize },
+    Mark { host: HostId },
     /// Maintenance: 1: the node is frozen.
-    Maintenance { host: usize, on: u64 },
+    Maintenance { host: HostId, on: u64 },
     /// The path to the ping node; 1: is cut.
-    Gate { host: usize, cut: u64 },
+    Gate { host: HostId, cut: u64 },
     /// Everything that is broken is repaired, and random losses and delays end.
     Peace,
 }
 
+/// The largest number in an act that is read: a time in microseconds or milliseconds that a run can count with.
+const MOST: u64 = 10_000_000_000;
+
 /// The words of the second parameter of [`Act::Standby`] and [`Act::Takeover`].
 pub const SETS: [&str; 3] = ["all", "local", "foreign"];
+
+/// The word of a set; all of them for a number that has none.
+pub fn set_word(set: usize) -> &'static str {
+    SETS.get(set).copied().unwrap_or("all")
+}
 
 impl Act {
     fn words(self) -> (&'static str, Vec<i64>) {
         let n = |number: usize| number as i64;
+        let h = |host: HostId| n(host.number());
+        let g = |group: GroupId| n(group.number());
         let u = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         match self {
-            Self::Start { host } => ("start", vec![n(host)]),
-            Self::Crash { host } => ("crash", vec![n(host)]),
-            Self::Stop { host } => ("stop", vec![n(host)]),
-            Self::Kill { host, pause } => ("kill", vec![n(host), u(pause)]),
-            Self::Reload { host, pause } => ("reload", vec![n(host), u(pause)]),
-            Self::Panic { host } => ("panic", vec![n(host)]),
-            Self::Freeze { host, ms, machine } => ("freeze", vec![n(host), u(ms), u(machine)]),
-            Self::Cut { from, medium, cut } => ("cut", vec![n(from), n(medium), u(cut)]),
-            Self::Cable { host, cut } => ("cable", vec![n(host), u(cut)]),
+            Self::Start { host } => ("start", vec![h(host)]),
+            Self::Crash { host } => ("crash", vec![h(host)]),
+            Self::Stop { host } => ("stop", vec![h(host)]),
+            Self::Kill { host, pause } => ("kill", vec![h(host), u(pause)]),
+            Self::Reload { host, pause } => ("reload", vec![h(host), u(pause)]),
+            Self::Panic { host } => ("panic", vec![h(host)]),
+            Self::Freeze { host, ms, machine } => ("freeze", vec![h(host), u(ms), u(machine)]),
+            Self::Cut { from, medium, cut } => ("cut", vec![h(from), n(medium), u(cut)]),
+            Self::Cable { host, cut } => ("cable", vec![h(host), u(cut)]),
             Self::Heal => ("heal", vec![]),
             Self::Loss {
                 from,
                 medium,
                 percent,
-            } => ("loss", vec![n(from), n(medium), u(percent)]),
+            } => ("loss", vec![h(from), n(medium), u(percent)]),
             Self::LossAll { percent } => ("loss-all", vec![u(percent)]),
-            Self::Burst { from, medium, ms } => ("burst", vec![n(from), n(medium), u(ms)]),
+            Self::Burst { from, medium, ms } => ("burst", vec![h(from), n(medium), u(ms)]),
             Self::Delay {
                 from,
                 medium,
                 micros,
-            } => ("delay", vec![n(from), n(medium), u(micros)]),
+            } => ("delay", vec![h(from), n(medium), u(micros)]),
             Self::Twice {
                 from,
                 medium,
                 percent,
-            } => ("twice", vec![n(from), n(medium), u(percent)]),
+            } => ("twice", vec![h(from), n(medium), u(percent)]),
             Self::Noisy { percent, micros } => ("noisy", vec![u(percent), u(micros)]),
-            Self::Line { from, medium, rate } => ("line", vec![n(from), n(medium), u(rate)]),
-            Self::Clock { host, seconds } => ("clock", vec![n(host), seconds]),
-            Self::Standby { host, set } => ("standby", vec![n(host), n(set)]),
-            Self::Takeover { host, set } => ("takeover", vec![n(host), n(set)]),
-            Self::Broken { host, group, on } => ("broken", vec![n(host), n(group), u(on)]),
-            Self::Taken { host, group, on } => ("taken", vec![n(host), n(group), u(on)]),
-            Self::Slow { host, group, ms } => ("slow", vec![n(host), n(group), u(ms)]),
-            Self::Late { host, micros } => ("late", vec![n(host), u(micros)]),
+            Self::Line { from, medium, rate } => ("line", vec![h(from), n(medium), u(rate)]),
+            Self::Clock { host, seconds } => ("clock", vec![h(host), seconds]),
+            Self::Standby { host, set } => ("standby", vec![h(host), n(set)]),
+            Self::Takeover { host, set } => ("takeover", vec![h(host), n(set)]),
+            Self::Broken { host, group, on } => ("broken", vec![h(host), g(group), u(on)]),
+            Self::Taken { host, group, on } => ("taken", vec![h(host), g(group), u(on)]),
+            Self::Slow { host, group, ms } => ("slow", vec![h(host), g(group), u(ms)]),
+            Self::Late { host, micros } => ("late", vec![h(host), u(micros)]),
             Self::Corrupt {
                 from,
                 medium,
                 percent,
-            } => ("corrupt", vec![n(from), n(medium), u(percent)]),
-            Self::Replay { from, medium, ms } => ("replay", vec![n(from), n(medium), u(ms)]),
-            Self::Root { host } => ("root", vec![n(host)]),
-            Self::Disk { host, how } => ("disk", vec![n(host), n(how)]),
-            Self::Rotate { host } => ("rotate", vec![n(host)]),
+            } => ("corrupt", vec![h(from), n(medium), u(percent)]),
+            Self::Replay { from, medium, ms } => ("replay", vec![h(from), n(medium), u(ms)]),
+            Self::Root { host } => ("root", vec![h(host)]),
+            Self::Disk { host, how } => ("disk", vec![h(host), n(how)]),
+            Self::Rotate { host } => ("rotate", vec![h(host)]),
             Self::Rest { moved } => ("rest", vec![u(moved)]),
-            Self::Unstoppable { host, group } => ("unstoppable", vec![n(host), n(group)]),
-            Self::Mark { host } => ("mark", vec![n(host)]),
-            Self::Maintenance { host, on } => ("maintenance", vec![n(host), u(on)]),
-            Self::Gate { host, cut } => ("gate", vec![n(host), u(cut)]),
+            Self::Unstoppable { host, group } => ("unstoppable", vec![h(host), g(group)]),
+            Self::Mark { host } => ("mark", vec![h(host)]),
+            Self::Maintenance { host, on } => ("maintenance", vec![h(host), u(on)]),
+            Self::Gate { host, cut } => ("gate", vec![h(host), u(cut)]),
             Self::Peace => ("peace", vec![]),
         }
     }
 
-    /// The act that [`fmt::Display`] has written; hosts are below 2, media below 4.
+    /// The act that [`fmt::Display`] has written; hosts are below 2, media below 4, groups below 64.
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_whitespace();
         let name = words.next()?;
         let numbers: Vec<i64> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
-        let u = |at: usize| numbers.get(at).and_then(|n| u64::try_from(*n).ok());
+        let u = |at: usize| {
+            let number = numbers.get(at).and_then(|n| u64::try_from(*n).ok());
+            number.filter(|number| *number <= MOST)
+        };
         let below = |at: usize, end: usize| {
             let number = usize::try_from(*numbers.get(at)?).ok()?;
             (number < end).then_some(number)
         };
-        let (h, m) = (|| below(0, 2), || below(1, 4));
+        let h = || below(0, 2).map(HostId::of);
+        let m = || below(1, 4);
+        let g = || below(1, 64).map(GroupId::of);
         Some(match name {
             "start" => Self::Start { host: h()? },
             "crash" => Self::Crash { host: h()? },
@@ -235,7 +272,7 @@ impl Act {
             },
             "clock" => Self::Clock {
                 host: h()?,
-                seconds: *numbers.get(1)?,
+                seconds: *numbers.get(1).filter(|n| n.unsigned_abs() <= MOST)?,
             },
             "standby" => Self::Standby {
                 host: h()?,
@@ -247,17 +284,17 @@ impl Act {
             },
             "broken" => Self::Broken {
                 host: h()?,
-                group: below(1, 64)?,
+                group: g()?,
                 on: u(2)?,
             },
             "taken" => Self::Taken {
                 host: h()?,
-                group: below(1, 64)?,
+                group: g()?,
                 on: u(2)?,
             },
             "slow" => Self::Slow {
                 host: h()?,
-                group: below(1, 64)?,
+                group: g()?,
                 ms: u(2)?,
             },
             "late" => Self::Late {
@@ -283,7 +320,7 @@ impl Act {
             "rest" => Self::Rest { moved: u(0)? },
             "unstoppable" => Self::Unstoppable {
                 host: h()?,
-                group: below(1, 64)?,
+                group: g()?,
             },
             "mark" => Self::Mark { host: h()? },
             "maintenance" => Self::Maintenance {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use systole::protocol::event::{GroupOrder, GroupOutcome};
 
-use super::draws::{Chance, within};
+use super::draws::{Chance, Place, within};
+use super::ids::{GroupId, HostId};
 use super::world::{Happening, Micros, Ordered, SECOND, World, group_key};
 
 /// How often the network is asked, with a pause between.
@@ -24,7 +25,7 @@ pub struct Asks {
     /// Another node was received during its life, or groups ran on from an earlier process.
     heard: bool,
     /// Groups whose last start was refused, and when.
-    refused: BTreeMap<usize, Micros>,
+    refused: BTreeMap<GroupId, Micros>,
 }
 
 impl Asks {
@@ -47,7 +48,7 @@ impl Asks {
     }
 
     /// The outcome of an order.
-    pub fn done(&mut self, group: usize, outcome: &GroupOutcome, now: Micros) {
+    pub fn done(&mut self, group: GroupId, outcome: &GroupOutcome, now: Micros) {
         if matches!(outcome, GroupOutcome::AddressTaken { .. }) {
             self.refused.insert(group, now);
         } else {
@@ -56,25 +57,25 @@ impl Asks {
     }
 
     /// Whether a start was refused a moment ago.
-    pub fn waits(&self, group: usize, now: Micros) -> bool {
+    pub fn waits(&self, group: GroupId, now: Micros) -> bool {
         let at = self.refused.get(&group);
         at.is_some_and(|at| now < at + TRIED_AGAIN)
     }
 
     /// Whether the network has refused the last start, and is asked before the next.
-    pub fn was_refused(&self, group: usize) -> bool {
+    pub fn was_refused(&self, group: GroupId) -> bool {
         self.refused.contains_key(&group)
     }
 
     /// Whether the network is asked before a start although the core did not request it.
-    pub fn is_careful(&self, group: usize) -> bool {
+    pub fn is_careful(&self, group: GroupId) -> bool {
         !self.heard || self.refused.contains_key(&group)
     }
 }
 
 impl World {
     /// The next question to the network, or the end of the wait for its answers.
-    pub fn ask_network(&mut self, host: usize, ordered: Ordered, round: u32, mut claimed: bool) {
+    pub fn ask_network(&mut self, host: HostId, ordered: Ordered, round: u32, mut claimed: bool) {
         claimed |= round < ROUNDS && self.is_answered(host, ordered.group);
         if round > ROUNDS {
             return self.network_answered(host, ordered, claimed);
@@ -97,36 +98,35 @@ impl World {
 
     /// Whether the other host answers for a group's address now. Its kernel answers, not its
     /// daemon.
-    fn is_answered(&mut self, host: usize, group: usize) -> bool {
-        let other = &self.hosts[1 - host];
+    fn is_answered(&mut self, host: HostId, group: GroupId) -> bool {
+        let other = &self.hosts[host.other()];
         if self.plan.features.mute || !other.groups[group].address || other.machine_frozen {
             return false;
         }
         (0..self.plan.media).any(|medium| {
-            [host, 1 - host].into_iter().all(|from| {
-                let drawn = self.noise.draw(Chance::Asked, [from, medium, 0], self.now);
+            [host, host.other()].into_iter().all(|from| {
+                let drawn = self
+                    .noise
+                    .draw(Chance::Asked, Place::medium(from, medium), self.now);
                 self.paths[from][medium].carries(within(drawn, 0..100), self.now)
             })
         })
     }
 
-    fn network_answered(&mut self, host: usize, ordered: Ordered, claimed: bool) {
+    fn network_answered(&mut self, host: HostId, ordered: Ordered, claimed: bool) {
         if !claimed {
             return self.next_start(host, ordered.group);
         }
         let group = ordered.group;
         // The rest of it here is removed: two hosts have it.
         self.address(host, group, false);
-        self.note(format_args!(
-            "node{} g{group}: another host has its address",
-            host + 1
-        ));
+        self.note(format_args!("{host} {group}: another host has its address"));
         let claim = group_key(group).to_string();
         self.undo(host, group, GroupOutcome::AddressTaken { claim });
     }
 
     /// Whether the network must be asked before this order, as far as the process knows.
-    pub fn asks_first(&self, host: usize, ordered: &Ordered) -> bool {
+    pub fn asks_first(&self, host: HostId, ordered: &Ordered) -> bool {
         let careful = ordered.careful || self.hosts[host].asks.is_careful(ordered.group);
         ordered.what == GroupOrder::Start && careful && !self.plan.is_legacy(host)
     }

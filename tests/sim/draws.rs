@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::ids::{GroupId, HostId, Key, Table};
 use super::world::Micros;
 
 /// A generator of 64-bit numbers: counts, and mixes the count.
@@ -26,8 +27,8 @@ impl Draws {
     }
 
     /// One index below this number.
-    pub fn index(&mut self, count: usize) -> usize {
-        self.range(0..count as u64) as usize
+    pub fn index<K: Key>(&mut self, count: usize) -> K {
+        K::of(self.range(0..count as u64) as usize)
     }
 
     /// True in this many of a hundred cases.
@@ -36,8 +37,9 @@ impl Draws {
     }
 
     /// One of these.
-    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.index(of.len())]
+    pub fn pick<T: Copy + Default>(&mut self, of: &[T]) -> T {
+        let at: usize = self.index(of.len());
+        of.get(at).copied().unwrap_or_default()
     }
 }
 
@@ -74,6 +76,36 @@ pub enum Chance {
     Device,
 }
 
+/// Where something is left to chance: places with different numbers draw independently.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(usize);
+
+impl Place {
+    /// A host.
+    pub fn host(host: HostId) -> Self {
+        Self::of(host, 0)
+    }
+
+    /// A group on a host.
+    pub fn group(host: HostId, group: GroupId) -> Self {
+        Self::of(host, group.number())
+    }
+
+    /// One of several steps on a host.
+    pub fn step(host: HostId, step: usize) -> Self {
+        Self::of(host, step)
+    }
+
+    /// The direction of a cable that begins at a host.
+    pub fn medium(from: HostId, medium: usize) -> Self {
+        Self::of(from, medium)
+    }
+
+    fn of(host: HostId, part: usize) -> Self {
+        Self((host.number() & 3) * 16 + (part & 3) * 4)
+    }
+}
+
 /// How long one place draws from one stretch of numbers: about a tenth of a second. Another message
 /// changes the draws of its own stretch and nothing after it.
 const STRETCH: u32 = 17;
@@ -83,20 +115,20 @@ const STRETCH: u32 = 17;
 pub struct Noise {
     seed: u64,
     /// The stretch and the number of draws in it, for each place.
-    drawn: Vec<(u64, u64)>,
+    drawn: Table<usize, (u64, u64)>,
 }
 
 impl Noise {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
-            drawn: vec![(0, 0); 16 * 64],
+            drawn: Table::filled(16 * 64, (0, 0)),
         }
     }
 
-    /// A number for `what` at the place `(a, b, c)`, each below four.
-    pub fn draw(&mut self, what: Chance, [a, b, c]: [usize; 3], now: Micros) -> u64 {
-        let place = (what as usize) * 64 + (a & 3) * 16 + (b & 3) * 4 + (c & 3);
+    /// A number for `what` at this place.
+    pub fn draw(&mut self, what: Chance, at: Place, now: Micros) -> u64 {
+        let place = (what as usize) * 64 + at.0;
         let stretch = now >> STRETCH;
         let drawn = &mut self.drawn[place];
         if drawn.0 != stretch {

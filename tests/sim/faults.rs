@@ -4,6 +4,7 @@ use super::act::Act;
 use super::draws::Draws;
 use super::features::Features;
 use super::history::{FAULTS_END, History};
+use super::ids::{GroupId, HostId, Key, Table};
 use super::plan::Plan;
 use super::world::{Micros, SECOND};
 
@@ -77,7 +78,7 @@ impl Kind {
             wild: matches!(self, Self::LegacyFailback | Self::Revived | Self::Fencing),
             plan,
             acts: Vec::new(),
-            broken: [0; 2],
+            broken: Table::filled(2, 0),
             now: SECOND,
             draws,
         };
@@ -113,7 +114,7 @@ struct Drawn {
     draws: Draws,
     acts: Vec<(Micros, Act)>,
     /// A bit for each group that does not start on a host.
-    broken: [u64; 2],
+    broken: Table<HostId, u64>,
     now: Micros,
 }
 
@@ -128,7 +129,7 @@ impl Drawn {
 
     /// Some hosts start late, or only when a person starts them.
     fn begin(&mut self) {
-        for host in 0..self.plan.nodes() {
+        for host in self.plan.hosts() {
             match self.draws.range(0..10) {
                 0 => {}
                 1..=3 => {
@@ -142,7 +143,7 @@ impl Drawn {
 
     /// Actions of people and of the ping node in some kinds.
     fn people(&mut self) {
-        for host in 0..self.plan.nodes() {
+        for host in self.plan.hosts() {
             let mut when = self.draws.range(16 * SECOND..60 * SECOND);
             while when < FAULTS_END - 5 * SECOND {
                 let end = when + self.draws.range(SECOND..40 * SECOND);
@@ -179,7 +180,7 @@ impl Drawn {
         let host = self.draws.index(2);
         let medium = self.draws.index(self.plan.media);
         let set = self.draws.index(3);
-        let group = self.draws.index(self.plan.groups.len());
+        let group: GroupId = self.draws.index(self.plan.groups.len());
         match self.draws.range(0..25) {
             0 => self.act(Act::Cut {
                 from: host,
@@ -205,7 +206,10 @@ impl Drawn {
                 self.act(Act::Noisy { percent, micros });
             }
             9 => self.act(Act::Crash { host }),
-            10..=12 => (0..2).for_each(|host| self.act(Act::Start { host })),
+            10..=12 => self
+                .plan
+                .hosts()
+                .for_each(|host| self.act(Act::Start { host })),
             13 => self.act(Act::Stop { host }),
             14 => {
                 let deadtime_ms = self.plan.deadtime(host) / 1_000;
@@ -224,8 +228,9 @@ impl Drawn {
             // A legacy node does not try again.
             19 if self.plan.has_legacy() => {}
             19 => {
-                self.broken[host] ^= 1 << group;
-                let on = (self.broken[host] >> group) & 1;
+                let bit = group.number();
+                self.broken[host] ^= 1 << bit;
+                let on = (self.broken[host] >> bit) & 1;
                 self.act(Act::Broken { host, group, on });
             }
             20 => {
@@ -292,7 +297,7 @@ impl Drawn {
     /// Scripts and timers; beside a legacy node only faults that a legacy node survives.
     fn script_fault(&mut self) {
         let host = self.draws.index(2);
-        let group = self.draws.index(self.plan.groups.len());
+        let group: GroupId = self.draws.index(self.plan.groups.len());
         match self.draws.range(0..4) {
             0 | 1 => {
                 let ms = self.draws.pick(&[5_000, 10_000, 20_000, 70_000]);
@@ -322,9 +327,9 @@ impl Drawn {
             4 => self.act(Act::Reload { host, pause }),
             5 => {
                 self.act(Act::Kill { host, pause });
-                let pause = self.revival(1 - host);
+                let pause = self.revival(host.other());
                 self.act(Act::Kill {
-                    host: 1 - host,
+                    host: host.other(),
                     pause,
                 });
             }
@@ -350,7 +355,7 @@ impl Drawn {
         }
     }
 
-    fn death(&mut self, host: usize, pause: Micros) -> Act {
+    fn death(&mut self, host: HostId, pause: Micros) -> Act {
         if self.draws.percent(75) {
             Act::Kill { host, pause }
         } else {
@@ -360,7 +365,7 @@ impl Drawn {
 
     /// How long the guardian and the new process take; sometimes a bad file or a missing interface
     /// delays them.
-    fn revival(&mut self, host: usize) -> Micros {
+    fn revival(&mut self, host: HostId) -> Micros {
         if self.draws.percent(85) {
             self.draws.range(20_000..300_000)
         } else {

@@ -10,6 +10,7 @@ use super::draws::{Draws, stir};
 use super::faults::Kind;
 use super::fencing::Device;
 use super::history::FAULTS_END;
+use super::ids::{HostId, Key};
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND};
 
@@ -134,8 +135,8 @@ impl Features {
     }
 
     /// Removes the fields that a host does not know.
-    pub fn strip(&self, host: usize, message: &mut Message) {
-        let lacks = self.lacks.get(host).copied().unwrap_or(0);
+    pub fn strip(&self, host: HostId, message: &mut Message) {
+        let lacks = self.lacks.get(host.number()).copied().unwrap_or(0);
         for (bit, field) in NEW_FIELDS.iter().enumerate() {
             if lacks >> bit & 1 == 1 {
                 message.remove(field);
@@ -149,7 +150,7 @@ impl Features {
 fn roots(draws: &mut Draws, acts: &mut Vec<(Micros, Act)>) {
     let mut when = draws.range(2 * SECOND..30 * SECOND);
     while when < FAULTS_END {
-        let (host, set) = (draws.index(2), draws.index(3));
+        let (host, set): (HostId, usize) = (draws.index(2), draws.index(3));
         acts.push((when, Act::Root { host }));
         let mut at = when + draws.range(0..200_000);
         if draws.percent(50) {
@@ -208,7 +209,9 @@ fn lacks(draws: &mut Draws, pure: bool) -> [u64; 2] {
     } else {
         draws.range(1..all + 1)
     };
-    lacks[draws.index(2)] = which;
+    if let Some(lack) = lacks.get_mut(draws.index::<usize>(2)) {
+        *lack = which;
+    }
     if draws.percent(15) {
         lacks = [which; 2];
     }
@@ -221,7 +224,7 @@ fn operators(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
     while when < FAULTS_END {
         let mut at = when;
         for _ in 0..draws.range(2..7) {
-            let (host, set) = (draws.index(2), draws.index(3));
+            let (host, set): (HostId, usize) = (draws.index(2), draws.index(3));
             let command = match draws.range(0..12) {
                 0..=5 => Act::Standby { host, set },
                 6..=9 => Act::Takeover { host, set },
@@ -235,7 +238,7 @@ fn operators(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
             };
             acts.push((at, command));
             if draws.percent(30) {
-                let host = 1 - host;
+                let host = host.other();
                 let both = match command {
                     Act::Standby { .. } => Act::Standby { host, set },
                     _ => Act::Takeover { host, set },
@@ -247,8 +250,9 @@ fn operators(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
         }
         when = at + draws.range(10 * SECOND..60 * SECOND);
     }
-    acts.push((FAULTS_END - 1, Act::Maintenance { host: 0, on: 0 }));
-    acts.push((FAULTS_END - 1, Act::Maintenance { host: 1, on: 0 }));
+    for host in plan.hosts() {
+        acts.push((FAULTS_END - 1, Act::Maintenance { host, on: 0 }));
+    }
 }
 
 impl fmt::Display for Features {

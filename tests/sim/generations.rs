@@ -4,6 +4,7 @@
 use systole::protocol::identity::{StoredGeneration, next_generation};
 use systole::protocol::name::Generation;
 
+use super::ids::HostId;
 use super::world::{Micros, SECOND, World};
 
 /// The file is ahead of the numbers in use by this many.
@@ -46,14 +47,14 @@ impl Disk {
 
 impl World {
     /// The earliest time at which the daemon can be started.
-    pub fn boots_at(&self, host: usize) -> Option<Micros> {
+    pub fn boots_at(&self, host: HostId) -> Option<Micros> {
         let down = self.hosts[host].disk.down_since?;
         let when = down + BOOT;
         (self.plan.features.generations && self.now < when).then_some(when)
     }
 
     /// A process without a predecessor takes the next number; none is begun before the file is written.
-    pub fn take_generation(&mut self, host: usize) {
+    pub fn take_generation(&mut self, host: HostId) {
         if !self.plan.features.generations {
             return;
         }
@@ -69,14 +70,14 @@ impl World {
     }
 
     /// A successor continues after the numbers that its predecessor may have used.
-    pub fn take_generation_after(&mut self, host: usize) {
+    pub fn take_generation_after(&mut self, host: HostId) {
         if self.plan.features.generations {
             self.hosts[host].generation += AHEAD;
         }
     }
 
     /// A number is in use.
-    pub fn keep_generation(&mut self, host: usize, generation: u64) {
+    pub fn keep_generation(&mut self, host: HostId, generation: u64) {
         self.hosts[host].disk.reserve(generation);
     }
 }

@@ -1,13 +1,14 @@
 //! Groups that are left half started, step by step.
 
 use super::features::Features;
+use super::ids::{G0, NODE1, NODE2};
 use super::plan::Plan;
 use super::world::{SECOND, World};
 
 /// One group of three resources, each a second long.
 fn plan() -> Plan {
     Plan {
-        groups: vec![(0, 3)],
+        groups: vec![(NODE1, 3)],
         script_ms: 1_000,
         features: Features {
             steps: true,
@@ -20,9 +21,9 @@ fn plan() -> Plan {
 /// The first resource of the group runs on its owner, the others do not yet.
 fn half_started() -> World {
     let mut world = World::new(plan(), 3);
-    world.start(0);
-    world.start(1);
-    while world.hosts[0].groups[0].up != [true, false, false] {
+    world.start(NODE1);
+    world.start(NODE2);
+    while world.hosts[NODE1].groups[G0].up != [true, false, false] {
         let until = world.now + 1_000;
         world.run(until);
         assert!(world.now < 60 * SECOND, "it is never half started");
@@ -35,15 +36,15 @@ fn rests_whole(mut world: World) {
     world.run(until);
     world.settled();
     assert_eq!(world.judge.failure(), None);
-    let owner = world.owners(0)[0];
-    assert!(world.hosts[owner].groups[0].whole());
-    assert!(world.hosts[owner].groups[0].address);
+    let owner = world.owners(G0)[0];
+    assert!(world.hosts[owner].groups[G0].whole());
+    assert!(world.hosts[owner].groups[G0].address);
 }
 
 #[test]
 fn a_daemon_dies_between_two_scripts_of_a_start() {
     let mut world = half_started();
-    world.kill_daemon(0, 100_000);
+    world.kill_daemon(NODE1, 100_000);
     rests_whole(world);
 }
 
@@ -51,12 +52,12 @@ fn a_daemon_dies_between_two_scripts_of_a_start() {
 fn a_daemon_is_stopped_between_two_scripts_of_a_start() {
     let mut world = half_started();
     let until = world.now + 10 * SECOND;
-    world.freeze(0, until, false);
+    world.freeze(NODE1, until, false);
     world.run(until - SECOND);
     // The script in hand has ended; the next one is not begun.
-    assert_eq!(world.hosts[0].groups[0].up, [true, true, false]);
+    assert_eq!(world.hosts[NODE1].groups[G0].up, [true, true, false]);
     assert!(
-        world.hosts[1].groups[0].whole(),
+        world.hosts[NODE2].groups[G0].whole(),
         "the other has taken it meanwhile"
     );
     rests_whole(world);
@@ -65,13 +66,13 @@ fn a_daemon_is_stopped_between_two_scripts_of_a_start() {
 #[test]
 fn a_script_fails_behind_the_first_one() {
     let mut world = half_started();
-    world.hosts[0].broken.insert(0);
+    world.hosts[NODE1].broken.insert(G0);
     let until = world.now + 60 * SECOND;
     world.run(until);
     assert!(
-        !world.hosts[0].groups[0].runs() || world.hosts[0].groups[0].whole(),
+        !world.hosts[NODE1].groups[G0].runs() || world.hosts[NODE1].groups[G0].whole(),
         "{:?}",
-        world.hosts[0].groups[0].up
+        world.hosts[NODE1].groups[G0].up
     );
     rests_whole(world);
 }

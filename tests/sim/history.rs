@@ -6,8 +6,27 @@ use std::fmt::{self, Write as _};
 
 use super::act::Act;
 use super::judge::LONGEST_PAUSE;
-use super::plan::Plan;
+use super::plan::{Plan, PlanError};
 use super::world::{Micros, SECOND, World};
+
+/// Why a text is no history.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// A line that is neither a remark, nor a plan, nor an act with its time.
+    #[error("cannot be read: {0}")]
+    Line(String),
+    /// The plan cannot be run.
+    #[error("the plan: {0}")]
+    Plan(#[from] PlanError),
+    /// It has more acts than this.
+    #[error("more than {MOST_ACTS} acts")]
+    TooManyActs,
+}
+
+/// The most acts of a history that is read.
+const MOST_ACTS: usize = 100_000;
+/// The latest act of a history that is read.
+const LATEST: Micros = 10_000_000 * SECOND;
 
 /// A plan, the seed of the noise, and the acts in the order of their times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +65,7 @@ impl History {
         {
             world.run(world.now + 60 * SECOND);
         }
-        for host in 0..self.plan.nodes() {
+        for host in self.plan.hosts() {
             world.start(host);
         }
         let scripts = self.plan.slow_script_ms * 1_000;
@@ -120,8 +139,8 @@ impl History {
     /// Reads a history that [`fmt::Display`] has written.
     ///
     /// # Errors
-    /// The line that cannot be read.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// The first line that cannot be read, or what is wrong with the plan.
+    pub fn parse(text: &str) -> Result<Self, HistoryError> {
         let mut history = Self {
             remark: String::new(),
             plan: Plan::quiet(),
@@ -129,19 +148,24 @@ impl History {
             acts: Vec::new(),
         };
         for line in text.lines() {
-            let bad = || line.to_owned();
+            let bad = || HistoryError::Line(line.to_owned());
             match line.split_once(' ') {
                 _ if line.is_empty() => {}
                 Some(("#", remark)) => {
                     let _ = writeln!(history.remark, "{remark}");
                 }
-                Some(("plan", words)) => history.plan = Plan::parse(words).ok_or_else(bad)?,
+                Some(("plan", words)) => {
+                    history.plan = Plan::parse(words).ok_or_else(bad)?.checked()?;
+                }
                 Some(("noise", seed)) => history.noise = seed.parse().map_err(|_| bad())?,
                 Some((when, act)) => {
                     let when = micros(when).ok_or_else(bad)?;
                     history.acts.push((when, Act::parse(act).ok_or_else(bad)?));
                 }
                 None => return Err(bad()),
+            }
+            if history.acts.len() > MOST_ACTS {
+                return Err(HistoryError::TooManyActs);
             }
         }
         Ok(history)
@@ -153,7 +177,8 @@ fn micros(text: &str) -> Option<Micros> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let part = format!("{part:0<6}");
     let part: Micros = part.get(..6)?.parse().ok()?;
-    Some(whole.parse::<Micros>().ok()? * SECOND + part)
+    let time = whole.parse::<Micros>().ok()?.checked_mul(SECOND)?;
+    Some(time.checked_add(part)?).filter(|time| *time <= LATEST)
 }
 
 impl fmt::Display for History {

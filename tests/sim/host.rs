@@ -17,8 +17,9 @@ use systole::resources::left_open::OpenStandby;
 
 use super::addresses::Asks;
 use super::daemon::Daemon;
-use super::draws::{Chance, within};
+use super::draws::{Chance, Place, within};
 use super::generations::Disk;
+use super::ids::{GroupId, HostId, Key, Table};
 use super::ipfail::Client;
 use super::legacy::LegacyNode;
 use super::plan::{Plan, Program};
@@ -29,11 +30,11 @@ use super::world::{Happening, Life, Micros, Ordered, SECOND, World, group_key};
 /// The content of the file about what is held, and what the actors know in addition to the core.
 #[derive(Debug, Default)]
 pub struct Kept {
-    pub may_run: BTreeSet<usize>,
-    pub in_hand: BTreeMap<usize, usize>,
-    pub owed: BTreeSet<usize>,
+    pub may_run: BTreeSet<GroupId>,
+    pub in_hand: BTreeMap<GroupId, usize>,
+    pub owed: BTreeSet<GroupId>,
     /// Groups whose addresses were withdrawn without an order since.
-    pub bare: BTreeSet<usize>,
+    pub bare: BTreeSet<GroupId>,
     pub holding: HoldingSet,
     pub standby: Option<OpenStandby>,
     /// Everything is being released.
@@ -46,7 +47,7 @@ pub struct Kept {
 impl Kept {
     /// What a successor must clarify: orders in hand, and groups that may run without their
     /// addresses.
-    pub fn unfinished(&self) -> BTreeSet<usize> {
+    pub fn unfinished(&self) -> BTreeSet<GroupId> {
         let bare = self.bare.intersection(&self.may_run);
         let left = self.in_hand.keys().chain(&self.owed).chain(bare);
         left.copied().collect()
@@ -77,18 +78,18 @@ pub struct Host {
     pub wall_offset: i64,
     pub arm: u64,
     pub armed_at: Option<Micros>,
-    pub groups: Vec<GroupModel>,
+    pub groups: Table<GroupId, GroupModel>,
     /// Orders of the core without an answer.
-    pub outstanding: BTreeMap<usize, GroupOrder>,
+    pub outstanding: BTreeMap<GroupId, GroupOrder>,
     /// Orders of the core to its fencing device.
     pub fences: BTreeSet<FenceOrder>,
     /// Groups whose start fails here.
-    pub broken: BTreeSet<usize>,
+    pub broken: BTreeSet<GroupId>,
     /// Groups with an address that another machine has.
-    pub taken: BTreeSet<usize>,
+    pub taken: BTreeSet<GroupId>,
     pub asks: Asks,
     /// When the last order of each group was given.
-    pub ordered_at: BTreeMap<usize, Micros>,
+    pub ordered_at: BTreeMap<GroupId, Micros>,
     /// When it last lost its power.
     pub powered_at: Micros,
     pub thawed_at: Micros,
@@ -96,9 +97,9 @@ pub struct Host {
     pub told_at: Option<Micros>,
     pub client: Option<Client>,
     /// Groups whose stop fails here for good.
-    pub unstoppable: BTreeSet<usize>,
+    pub unstoppable: BTreeSet<GroupId>,
     /// How long the next script of a group takes, in milliseconds.
-    pub slow: BTreeMap<usize, u64>,
+    pub slow: BTreeMap<GroupId, u64>,
     /// By how much timers come later than requested.
     pub late: Micros,
     /// When its run began.
@@ -117,9 +118,9 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn off(index: usize, plan: &Plan) -> Self {
+    pub fn off(host: HostId, plan: &Plan) -> Self {
         Self {
-            name: NodeName::new(&format!("node{}", index + 1)).expect("a name"),
+            name: host.node_name(),
             node: None,
             life: Life {
                 process: 0,
@@ -138,9 +139,7 @@ impl Host {
             wall_offset: 0,
             arm: 0,
             armed_at: None,
-            groups: (0..plan.groups.len())
-                .map(|group| GroupModel::of(plan.parts(group)))
-                .collect(),
+            groups: Table::new(plan.groups.len(), |group| GroupModel::of(plan.parts(group))),
             outstanding: BTreeMap::new(),
             fences: BTreeSet::new(),
             broken: BTreeSet::new(),
@@ -168,7 +167,7 @@ impl Host {
 
 impl World {
     /// Starts the daemon; nothing runs on the host before.
-    pub fn start(&mut self, host: usize) {
+    pub fn start(&mut self, host: HostId) {
         if self.hosts[host].node.is_some() || self.hosts[host].reviving {
             // This has no effect while it stops. In peace people try again.
             self.hosts[host].awaited = self.hosts[host].stopping;
@@ -192,17 +191,17 @@ impl World {
         } else {
             Daemon::Ours(Box::new(Node::new(settings, identity, seed)))
         };
-        self.note(format_args!("node{} starts", host + 1));
+        self.note(format_args!("{host} starts"));
         self.begin(host, node);
     }
 
-    pub fn seed(&mut self, host: usize) -> u64 {
-        self.noise.draw(Chance::Seed, [host, 0, 0], self.now)
+    pub fn seed(&mut self, host: HostId) -> u64 {
+        self.noise.draw(Chance::Seed, Place::host(host), self.now)
     }
 
     /// The identity of the next run.
-    pub fn identity(&mut self, host: usize) -> Identity {
-        let ignorant = self.plan.programs[host] == Program::Ignorant;
+    pub fn identity(&mut self, host: HostId) -> Identity {
+        let ignorant = self.plan.program(host) == Program::Ignorant;
         let h = &mut self.hosts[host];
         h.life.core += 1;
         h.generation += 1;
@@ -210,7 +209,7 @@ impl World {
         // They end with the core that gave them.
         h.fences.clear();
         let mut uuid = [0; 16];
-        uuid[15] = host as u8 + 1;
+        uuid[15] = host.number() as u8 + 1;
         let words = systole::node::CAPABILITIES.iter();
         Identity {
             generation: Generation(h.generation),
@@ -222,7 +221,7 @@ impl World {
         }
     }
 
-    pub fn begin(&mut self, host: usize, mut node: Daemon) {
+    pub fn begin(&mut self, host: HostId, mut node: Daemon) {
         let mut actions = Vec::new();
         let now = self.clock(host);
         node.start(now, &mut actions);
@@ -237,8 +236,8 @@ impl World {
     }
 
     /// A power cut: processes, scripts and resources have ended.
-    pub fn crash(&mut self, host: usize) {
-        self.note(format_args!("node{} loses power", host + 1));
+    pub fn crash(&mut self, host: HostId) {
+        self.note(format_args!("{host} loses power"));
         self.judge.ended(host, self.now);
         let h = &mut self.hosts[host];
         h.node = None;
@@ -261,7 +260,7 @@ impl World {
 
     /// The daemon gets no processor until then. Its scripts go on, unless the whole machine is
     /// suspended.
-    pub fn freeze(&mut self, host: usize, until: Micros, machine: bool) {
+    pub fn freeze(&mut self, host: HostId, until: Micros, machine: bool) {
         let h = &mut self.hosts[host];
         if h.node.is_none() || h.frozen_until.is_some() {
             return;
@@ -272,7 +271,7 @@ impl World {
         self.at(until, Happening::Thaw { host });
     }
 
-    pub fn thaw(&mut self, host: usize) {
+    pub fn thaw(&mut self, host: HostId) {
         let h = &mut self.hosts[host];
         if h.frozen_until.is_none_or(|until| self.now < until) {
             return;
@@ -281,20 +280,20 @@ impl World {
         h.machine_frozen = false;
         h.thawed_at = self.now;
         let waiting = std::mem::take(&mut h.deferred);
-        self.note(format_args!("node{} thaws", host + 1));
+        self.note(format_args!("{host} thaws"));
         // Timers first: the worst order for a node that decides by its timer.
         let timer = |what: &Happening| matches!(what, Happening::Timer { .. });
         let (timers, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(timer);
         for what in timers.into_iter().chain(rest) {
             self.at(self.now, what);
         }
-        for group in 0..self.plan.groups.len() {
+        for group in self.plan.group_ids() {
             self.next_order(host, group);
         }
     }
 
     /// An event for a node's core.
-    pub fn feed(&mut self, host: usize, event: Event) {
+    pub fn feed(&mut self, host: HostId, event: Event) {
         let now = self.clock(host);
         let Some(node) = self.hosts[host].node.as_mut() else {
             return;
@@ -317,7 +316,7 @@ impl World {
     }
 
     /// A message from the FIFO.
-    pub fn inject(&mut self, host: usize, message: Message) {
+    pub fn inject(&mut self, host: HostId, message: Message) {
         let origin = Origin::Fifo;
         let process = self.hosts[host].life.process;
         let when = self.now + self.internal_delay(host);
@@ -332,7 +331,7 @@ impl World {
         );
     }
 
-    pub fn request_stop(&mut self, host: usize) {
+    pub fn request_stop(&mut self, host: HostId) {
         if self.hosts[host].node.is_none() || self.hosts[host].stopping {
             return;
         }
@@ -340,13 +339,13 @@ impl World {
         self.stop_asked(host);
     }
 
-    pub fn stop_asked(&mut self, host: usize) {
+    pub fn stop_asked(&mut self, host: HostId) {
         let process = self.hosts[host].life.process;
         let when = self.now + self.internal_delay(host);
         self.at(when, Happening::StopAsked { host, process });
     }
 
-    pub fn perform(&mut self, host: usize, actions: Vec<Action>) {
+    pub fn perform(&mut self, host: HostId, actions: Vec<Action>) {
         if let Some(node) = &self.hosts[host].node {
             let (holding, frozen) = (node.holding(), node.frozen());
             let (standby, releases) = (node.open_standby(), node.releases_everything());
@@ -364,7 +363,7 @@ impl World {
         for action in actions {
             if self.trace {
                 let line = line_of(&action);
-                self.note(format_args!("node{} {line}", host + 1));
+                self.note(format_args!("{host} {line}"));
             }
             self.prints.fold(self.now, host, &action);
             self.perform_one(host, action);
@@ -376,7 +375,7 @@ impl World {
         self.rearm(host);
     }
 
-    fn perform_one(&mut self, host: usize, action: Action) {
+    fn perform_one(&mut self, host: HostId, action: Action) {
         let now = self.now;
         let life = self.hosts[host].life;
         match action {
@@ -385,8 +384,7 @@ impl World {
                 self.transmit(host, &message);
             }
             Action::Group { order, group, what } => {
-                let Some(group) = (0..self.plan.groups.len()).find(|g| group_key(*g) == group)
-                else {
+                let Some(group) = self.plan.group_ids().find(|g| group_key(*g) == group) else {
                     return self.judge.fail(now, format!("an order for {group}"));
                 };
                 let node = self.hosts[host].node.as_ref();
@@ -413,7 +411,7 @@ impl World {
                 self.at(when, Happening::ClientsStopped { host, life });
             }
             Action::NodeStatusChanged { node, status } => {
-                let of = self.hosts.iter().position(|h| h.name == node);
+                let of = self.hosts.find(|h| h.name == node);
                 if let Some(of) = of.filter(|of| *of != host) {
                     let dead = status == NodeStatus::Dead;
                     self.hosts[host].asks.status(dead);
@@ -453,7 +451,7 @@ impl World {
                 }
             }
             Action::Notice(Notice::LostALot { node }) => {
-                let of = self.hosts.iter().position(|h| *h.name.as_str() == node);
+                let of = self.hosts.find(|h| *h.name.as_str() == node);
                 if let Some(of) = of {
                     self.judge.mark_given_up(host, of);
                 }
@@ -462,10 +460,10 @@ impl World {
         }
     }
 
-    pub fn exit(&mut self, host: usize) {
+    pub fn exit(&mut self, host: HostId) {
         let runs = self.hosts[host].groups.iter().any(|model| model.runs());
         if runs {
-            let text = format!("node{} ended and its groups run", host + 1);
+            let text = format!("{host} ended and its groups run");
             self.judge.fail(self.now, text);
         }
         self.judge.ended(host, self.now);
@@ -484,22 +482,21 @@ impl World {
     }
 
     /// One timer per node, as the membership actor has it.
-    fn rearm(&mut self, host: usize) {
+    fn rearm(&mut self, host: HostId) {
         let now = self.now;
         let late = self.hosts[host].late;
         let lag = if self.calm {
             0
         } else {
             within(
-                self.noise.draw(Chance::Lag, [host, 0, 0], now),
+                self.noise.draw(Chance::Lag, Place::host(host), now),
                 0..501 + late,
             )
         };
         let h = &mut self.hosts[host];
         let Some(node) = h.node.as_ref() else { return };
         let Some(deadline) = node.next_deadline() else {
-            self.judge
-                .fail(now, format!("node{} has no deadline", host + 1));
+            self.judge.fail(now, format!("{host} has no deadline"));
             return;
         };
         // A timer never fires early.
@@ -510,7 +507,7 @@ impl World {
             h.same_instant += 1;
             if h.same_instant > 1_000 {
                 h.same_instant = 0;
-                self.judge.fail(now, format!("node{} spins", host + 1));
+                self.judge.fail(now, format!("{host} spins"));
                 return;
             }
         } else {

@@ -12,6 +12,7 @@ use systole::protocol::output::Treatment;
 use systole::protocol::settings::AutoFailback;
 
 use super::daemon::Daemon;
+use super::ids::HostId;
 use super::world::{Happening, Micros, SECOND, World};
 
 /// The one client.
@@ -33,7 +34,7 @@ pub struct Client {
 
 impl World {
     /// A process has begun: its `ipfail` follows, soon after.
-    pub fn ipfail_begins(&mut self, host: usize) {
+    pub fn ipfail_begins(&mut self, host: HostId) {
         let process = self.hosts[host].life.process;
         let ours = matches!(self.hosts[host].node, Some(Daemon::Ours(_)));
         let known = self.hosts[host].client.as_ref();
@@ -44,7 +45,7 @@ impl World {
     }
 
     /// Its timer, or its start.
-    pub fn ipfail_turn(&mut self, host: usize, process: u32) {
+    pub fn ipfail_turn(&mut self, host: HostId, process: u32) {
         if self.hosts[host].life.process != process || self.hosts[host].stopping {
             return;
         }
@@ -64,7 +65,7 @@ impl World {
         self.ipfail_works(host, said, VecDeque::new());
     }
 
-    fn new_client(&self, host: usize, process: u32) -> Client {
+    fn new_client(&self, host: HostId, process: u32) -> Client {
         let name = self.hosts[host].name.to_string();
         let settings = self.settings(host);
         let failback = match settings.auto_failback {
@@ -102,7 +103,7 @@ impl World {
     }
 
     /// A message of the cluster, for the clients.
-    pub fn deliver(&mut self, host: usize, message: &Message, treatment: Treatment) {
+    pub fn deliver(&mut self, host: HostId, message: &Message, treatment: Treatment) {
         let process = self.hosts[host].life.process;
         let Some(client) = &mut self.hosts[host].client else {
             return;
@@ -119,7 +120,7 @@ impl World {
     /// Both work until neither has more messages for the other.
     fn ipfail_works(
         &mut self,
-        host: usize,
+        host: HostId,
         said: Vec<Output>,
         mut replies: VecDeque<ClientOutput>,
     ) {
@@ -144,11 +145,7 @@ impl World {
                         replies.extend(out);
                     }
                     Output::Log(severity, text) => {
-                        self.note(format_args!(
-                            "node{} ipfail {}: {text}",
-                            host + 1,
-                            severity.word()
-                        ));
+                        self.note(format_args!("{host} ipfail {}: {text}", severity.word()));
                     }
                     Output::End(end) => return self.ipfail_ends(host, end),
                 }
@@ -179,7 +176,7 @@ impl World {
 
     fn ipfail_says(
         &mut self,
-        host: usize,
+        host: HostId,
         origin: systole::protocol::event::Origin,
         message: Message,
     ) {
@@ -202,7 +199,7 @@ impl World {
     }
 
     /// The daemon starts it again, unless it asked not to be.
-    fn ipfail_ends(&mut self, host: usize, end: End) {
+    fn ipfail_ends(&mut self, host: HostId, end: End) {
         self.hosts[host].client = None;
         if end == End::Failed {
             let process = self.hosts[host].life.process;
@@ -210,7 +207,7 @@ impl World {
         }
     }
 
-    fn arm_ipfail(&mut self, host: usize) {
+    fn arm_ipfail(&mut self, host: HostId) {
         let process = self.hosts[host].life.process;
         let Some(client) = &self.hosts[host].client else {
             return;

@@ -23,6 +23,7 @@ mod generations;
 mod halves;
 mod history;
 mod host;
+mod ids;
 mod ipfail;
 mod judge;
 mod kept;

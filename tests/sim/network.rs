@@ -9,7 +9,8 @@ use systole::protocol::message::Message;
 use systole::protocol::wire::MessageFormat;
 
 use super::act::Act;
-use super::draws::{Chance, within};
+use super::draws::{Chance, Place, within};
+use super::ids::HostId;
 use super::world::{Happening, Micros, SECOND, World, medium_name};
 
 /// Shortest delay of a datagram.
@@ -80,37 +81,39 @@ pub enum Frame {
 }
 
 /// Both nodes know both keys, and each signs with one.
-fn keys(sign_with: u8) -> KeyRing {
+fn keys(sign_with: u8) -> Option<KeyRing> {
     let keys = [(1, b"simulated"), (2, b"exchanged")];
     let keys = keys.map(|(number, secret)| (number, Method::Sha1, secret.to_vec()));
-    KeyRing::new(sign_with, keys.to_vec()).expect("two keys")
+    KeyRing::new(sign_with, keys.to_vec()).ok()
 }
 
 impl World {
-    fn frame(&self, host: usize, message: &Message) -> Frame {
+    fn frame(&self, host: HostId, message: &Message) -> Frame {
         if !self.plan.wire {
             return Frame::Plain(message.clone());
         }
-        match codec::encode_datagram(message, &keys(self.hosts[host].key), MessageFormat::Classic) {
-            Ok(bytes) => Frame::Encoded(bytes.to_vec()),
-            Err(_) => Frame::Plain(message.clone()),
+        let encoded = keys(self.hosts[host].key)
+            .and_then(|keys| codec::encode_datagram(message, &keys, MessageFormat::Classic).ok());
+        match encoded {
+            Some(bytes) => Frame::Encoded(bytes.to_vec()),
+            None => Frame::Plain(message.clone()),
         }
     }
 
     /// From membership to the medium, and from the medium at the other end to membership.
-    fn hops(&mut self, host: usize) -> Micros {
+    fn hops(&mut self, host: HostId) -> Micros {
         if self.calm {
             return 0;
         }
         let longest = self.plan.internal_ms * 1_000 + 1;
         let hop = |world: &mut Self| {
-            let drawn = world.noise.draw(Chance::Hop, [host, 0, 0], world.now);
+            let drawn = world.noise.draw(Chance::Hop, Place::host(host), world.now);
             within(drawn, 0..longest)
         };
         hop(self) + hop(self)
     }
 
-    pub fn transmit(&mut self, host: usize, message: &Message) {
+    pub fn transmit(&mut self, host: HostId, message: &Message) {
         if self.listens {
             let essence = super::timelines::essence(|name| message.text(name));
             self.said.extend(essence.map(|essence| (host, essence)));
@@ -157,18 +160,18 @@ impl World {
                     frame: own,
                 },
             );
-            if host < 2 && self.hosts.len() == 2 {
+            if self.plan.nodes() == 2 {
                 got_through |= self.send(host, medium, &frame, beat, bytes);
             }
         }
         if !got_through {
-            self.judge.lost(host, 1 - host, self.now);
+            self.judge.lost(host, host.other(), self.now);
         }
     }
 
     /// Sends to the other node on one medium. Whether it arrives there, and intact.
-    fn send(&mut self, host: usize, medium: usize, frame: &Frame, beat: bool, bytes: u64) -> bool {
-        let (now, place) = (self.now, [host, medium, 0]);
+    fn send(&mut self, host: HostId, medium: usize, frame: &Frame, beat: bool, bytes: u64) -> bool {
+        let (now, place) = (self.now, Place::medium(host, medium));
         let roll = within(self.noise.draw(Chance::Lost, place, now), 0..100);
         let again = within(self.noise.draw(Chance::Again, place, now), 0..100);
         let path = &mut self.paths[host][medium];
@@ -206,7 +209,7 @@ impl World {
             let drawn = self.noise.draw(Chance::OnWire, place, now);
             let on_wire = within(drawn, LEAST_DELAY..longest.max(LEAST_DELAY + 1));
             let mut when = now + queued + on_wire + self.hops(host);
-            let to = 1 - host;
+            let to = host.other();
             if self.plan.is_legacy(to) {
                 // A legacy node acts at its ticks.
                 let tick = self.plan.keepalive(to).min(500_000);
@@ -226,16 +229,17 @@ impl World {
         whole
     }
 
-    pub fn hear(&mut self, host: usize, from: usize, medium: usize, frame: Frame) {
+    pub fn hear(&mut self, host: HostId, from: HostId, medium: usize, frame: Frame) {
         if self.hosts[host].node.is_none() {
             return;
         }
         let mut message = match frame {
             Frame::Plain(message) => message,
-            Frame::Encoded(bytes) => match codec::decode_datagram(&bytes, &keys(1)) {
-                Ok(message) => message,
-                Err(error) => {
-                    self.note(format_args!("node{} refuses a datagram: {error}", host + 1));
+            Frame::Encoded(bytes) => match keys(1).map(|it| codec::decode_datagram(&bytes, &it)) {
+                None => return,
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
+                    self.note(format_args!("{host} refuses a datagram: {error}"));
                     return;
                 }
             },
@@ -267,9 +271,9 @@ impl World {
 
     /// Frames of that time are received once more: a second's worth of them. Only those that the
     /// receiver may have received in its present run; it cannot recognise others as old.
-    fn replay(&mut self, from: usize, medium: usize, ms: u64) {
+    fn replay(&mut self, from: HostId, medium: usize, ms: u64) {
         let first = self.now.saturating_sub(ms * 1_000);
-        let to = 1 - from;
+        let to = from.other();
         let known = self.hosts[to].node.as_ref().is_some_and(|node| {
             let (name, present) = (&self.hosts[from].name, self.hosts[from].generation);
             node.nodes()

@@ -6,8 +6,9 @@ use systole::protocol::message::Message;
 use systole::protocol::name::NodeName;
 use systole::protocol::settings::AutoFailback;
 
-use super::act::{Act, SETS};
+use super::act::{Act, set_word};
 use super::daemon::Daemon;
+use super::ids::HostId;
 use super::world::{Happening, SECOND, World};
 
 impl World {
@@ -29,27 +30,27 @@ impl World {
             Act::Clock { host, seconds } => self.hosts[host].wall_offset += seconds,
             Act::Standby { host, set } => {
                 self.excuse();
-                let message = Message::new("ask_resources").with("rsc_hold", SETS[set % 3]);
+                let message = Message::new("ask_resources").with("rsc_hold", set_word(set));
                 self.inject(host, message.with("info", "me"));
             }
             Act::Takeover { host, set } => {
                 self.excuse();
                 self.inject(
                     host,
-                    Message::new("hb_takeover").with("rsc_hold", SETS[set % 3]),
+                    Message::new("hb_takeover").with("rsc_hold", set_word(set)),
                 );
             }
-            Act::Broken { host, group, on } if group < self.plan.groups.len() => {
+            Act::Broken { host, group, on } if self.plan.has_group(group) => {
                 if on != 0 {
                     self.hosts[host].broken.insert(group);
                 } else if self.hosts[host].broken.remove(&group) {
                     self.judge.mended(group, now);
                 }
             }
-            Act::Unstoppable { host, group } if group < self.plan.groups.len() => {
+            Act::Unstoppable { host, group } if self.plan.has_group(group) => {
                 self.hosts[host].unstoppable.insert(group);
             }
-            Act::Taken { host, group, on } if group < self.plan.groups.len() => {
+            Act::Taken { host, group, on } if self.plan.has_group(group) => {
                 if on != 0 {
                     self.hosts[host].taken.insert(group);
                 } else if self.hosts[host].taken.remove(&group) {
@@ -115,14 +116,14 @@ impl World {
                 self.judge.mended(group, now);
             }
         }
-        for host in 0..self.hosts.len() {
+        for host in self.plan.hosts() {
             self.thaw_in_peace(host);
         }
     }
 
     /// A person who finds a node frozen when everything else is mended thaws it. The command at the
     /// end of the maintenance may have found no daemon.
-    pub fn thaw_in_peace(&mut self, host: usize) {
+    pub fn thaw_in_peace(&mut self, host: HostId) {
         if self.calm && self.hosts[host].node.as_ref().is_some_and(Daemon::frozen) {
             let thaw = Act::Maintenance { host, on: 0 };
             self.at(self.now + SECOND, Happening::Act(thaw));
@@ -154,7 +155,7 @@ impl World {
 
     /// A person who moves groups that a node cannot start must move them again.
     fn excuse(&mut self) {
-        for group in 0..self.plan.groups.len() {
+        for group in self.plan.group_ids() {
             if self.hosts.iter().any(|host| host.broken.contains(&group)) {
                 self.judge.excuse(group);
             }
@@ -162,7 +163,7 @@ impl World {
     }
 
     /// A message that every node must handle exactly once.
-    pub fn mark(&mut self, host: usize) {
+    pub fn mark(&mut self, host: HostId) {
         if self.hosts[host].node.is_none() {
             return;
         }

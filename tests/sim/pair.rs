@@ -1,14 +1,15 @@
 //! One pair at a time, step by step.
 
 use super::act::Act;
+use super::ids::{G0, HostId, Key, NODE1, NODE2};
 use super::plan::Plan;
 use super::world::{SECOND, World};
 
 /// A pair that has come up.
 pub fn started_pair(plan: Plan, noise: u64) -> World {
     let mut world = World::new(plan, noise);
-    world.start(0);
-    world.start(1);
+    world.start(NODE1);
+    world.start(NODE2);
     world.run(20 * SECOND);
     world.settled();
     assert_eq!(world.judge.failure(), None);
@@ -26,27 +27,27 @@ fn a_node_that_is_cut_off_releases() {
             ..Plan::quiet()
         };
         let mut world = started_pair(plan, seed);
-        let lost = (seed % 2) as usize;
-        let cut_off = |world: &World, host: usize| {
+        let lost = HostId::of((seed % 2) as usize);
+        let cut_off = |world: &World, host: HostId| {
             let node = world.hosts[host].node.as_ref();
             node.is_some_and(super::daemon::Daemon::is_cut_off)
         };
         world.act(Act::Gate { host: lost, cut: 1 });
         world.cut_all(true);
         world.run(60 * SECOND);
-        assert_eq!(world.all_owners(), [[1 - lost]; 2], "seed {seed}");
-        assert!(cut_off(&world, lost) && !cut_off(&world, 1 - lost));
+        assert_eq!(world.all_owners(), [[lost.other()]; 2], "seed {seed}");
+        assert!(cut_off(&world, lost) && !cut_off(&world, lost.other()));
         world.act(Act::Gate { host: lost, cut: 0 });
         world.cut_all(false);
         world.run(100 * SECOND);
         world.settled();
-        for host in 0..2 {
+        for host in [NODE1, NODE2] {
             world.act(Act::Gate { host, cut: 1 });
         }
         world.cut_all(true);
         world.run(120 * SECOND);
-        assert_eq!(world.all_owners(), [[0_usize; 0]; 2], "seed {seed}");
-        for host in 0..2 {
+        assert_eq!(world.all_owners(), [[NODE1; 0]; 2], "seed {seed}");
+        for host in [NODE1, NODE2] {
             world.act(Act::Gate { host, cut: 0 });
         }
         world.cut_all(false);
@@ -67,7 +68,7 @@ fn an_hour_of_loss_without_five_in_a_row() {
         path.delay = 200;
     }
     for second in 0..3_600 {
-        world.mark(second % 2);
+        world.mark(HostId::of(second % 2));
         world.run(world.now + SECOND);
         assert_eq!(world.judge.failure(), None);
     }
@@ -93,25 +94,25 @@ fn an_hour_of_loss_without_five_in_a_row() {
 #[test]
 fn a_lone_start_and_a_late_peer() {
     let mut world = World::new(Plan::quiet(), 3);
-    world.start(0);
+    world.start(NODE1);
     world.run(9 * SECOND);
-    assert_eq!(world.all_owners(), [[0_usize; 0]; 2], "before initdead");
+    assert_eq!(world.all_owners(), [[NODE1; 0]; 2], "before initdead");
     world.run(30 * SECOND);
-    assert_eq!(world.all_owners(), [[0], [0]]);
-    world.start(1);
+    assert_eq!(world.all_owners(), [[NODE1], [NODE1]]);
+    world.start(NODE2);
     world.run(60 * SECOND);
     world.settled();
     assert_eq!(world.judge.failure(), None);
-    assert_eq!(world.all_owners(), [[0], [0]]);
+    assert_eq!(world.all_owners(), [[NODE1], [NODE1]]);
 }
 
 /// The failover comes at deadtime, not a check interval later.
 #[test]
 fn a_power_cut_is_taken_over_at_deadtime() {
     let mut world = started_pair(Plan::quiet(), 5);
-    world.crash(0);
+    world.crash(NODE1);
     let silent_from = world.now;
-    while world.owners(0) != [1] {
+    while world.owners(G0) != [NODE2] {
         world.run(world.now + 1_000);
         assert!(world.now < silent_from + 2 * SECOND, "no takeover");
     }
@@ -125,7 +126,7 @@ fn a_power_cut_is_taken_over_at_deadtime() {
 fn frozen_nodes_move_nothing() {
     let mut world = started_pair(Plan::quiet(), 9);
     let settled_owners = world.all_owners();
-    for host in 0..2 {
+    for host in [NODE1, NODE2] {
         world.act(Act::Maintenance { host, on: 1 });
     }
     world.cut_all(true);
@@ -135,12 +136,12 @@ fn frozen_nodes_move_nothing() {
     world.run(80 * SECOND);
     assert_eq!(world.all_owners(), settled_owners, "together again");
     assert_eq!(world.judge.overlaps, 0);
-    world.act(Act::Maintenance { host: 1, on: 0 });
+    world.act(Act::Maintenance { host: NODE2, on: 0 });
     world.cut_all(true);
     world.run(100 * SECOND);
     let took = world.all_owners();
     assert!(
-        took.iter().all(|of| of.contains(&1)),
+        took.iter().all(|of| of.contains(&NODE2)),
         "not frozen: {took:?}"
     );
     world.heal();
@@ -150,13 +151,13 @@ fn frozen_nodes_move_nothing() {
         settled_owners,
         "the frozen side kept its own"
     );
-    assert!(world.hosts[0].node.as_ref().expect("runs").frozen());
+    assert!(world.hosts[NODE1].node.as_ref().expect("runs").frozen());
     // The other node dies and stays dead: taken over at the thaw.
-    world.crash(1);
+    world.crash(NODE2);
     world.run(180 * SECOND);
-    assert!(world.all_owners().iter().all(|of| *of != [1]));
-    world.act(Act::Maintenance { host: 0, on: 0 });
+    assert!(world.all_owners().iter().all(|of| *of != [NODE2]));
+    world.act(Act::Maintenance { host: NODE1, on: 0 });
     world.run(190 * SECOND);
-    assert_eq!(world.all_owners(), [[0], [0]], "taken at the thaw");
+    assert_eq!(world.all_owners(), [[NODE1], [NODE1]], "taken at the thaw");
     assert_eq!(world.judge.failure(), None);
 }

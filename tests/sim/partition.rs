@@ -4,6 +4,7 @@ use systole::protocol::event::GroupOrder;
 use systole::protocol::settings::AutoFailback;
 
 use super::draws::Draws;
+use super::ids::{G0, HostId, NODE1, NODE2};
 use super::number;
 use super::pair::started_pair;
 use super::plan::{Plan, Program};
@@ -15,9 +16,9 @@ enum Trouble {
     /// No message gets through in either direction.
     Cut,
     /// No message of this host gets through.
-    Mute(usize),
+    Mute(HostId),
     /// This host is suspended for this many tenths of the dead time.
-    Frozen(usize, u64),
+    Frozen(HostId, u64),
 }
 
 /// How many runs of each; more with `SIM_SEEDS`.
@@ -25,16 +26,16 @@ fn seeds() -> std::ops::Range<u64> {
     1..1 + (number("SIM_SEEDS", 60) / 5).max(3)
 }
 
-fn cut(world: &mut World, from: usize, is_cut: bool) {
+fn cut(world: &mut World, from: HostId, is_cut: bool) {
     for path in &mut world.paths[from] {
         path.cut = is_cut;
     }
 }
 
 /// A settled pair that is drawn from the seed.
-fn pair(seed: u64, ignorant: &[usize]) -> World {
+fn pair(seed: u64, ignorant: &[HostId]) -> World {
     let program = |host| {
-        if ignorant.contains(&host) {
+        if ignorant.contains(host) {
             Program::Ignorant
         } else {
             Program::Ours
@@ -42,12 +43,12 @@ fn pair(seed: u64, ignorant: &[usize]) -> World {
     };
     let plan = Plan {
         failback: AutoFailback::Off,
-        programs: (0..2).map(program).collect(),
+        programs: [NODE1, NODE2].iter().map(program).collect(),
         ..Plan::pure(&mut Draws::new(seed))
     };
     let mut world = World::new(plan.clone(), seed);
-    world.start(0);
-    world.start(1);
+    world.start(NODE1);
+    world.start(NODE2);
     world.run(plan.initdead_ms * 1_000 + 15 * SECOND);
     world.settled();
     assert_eq!(world.judge.failure(), None, "seed {seed}: at the start");
@@ -61,25 +62,25 @@ fn patience(world: &World) -> Micros {
 
 /// The groups that have two owners now, or none.
 fn misplaced(world: &World) -> Vec<String> {
-    let owners = world.all_owners().into_iter().enumerate();
+    let owners = world.plan.group_ids().zip(world.all_owners());
     owners
         .filter(|(_, owners)| owners.len() != 1)
-        .map(|(group, owners)| format!("g{group} on {owners:?}"))
+        .map(|(group, owners)| format!("{group} on {owners:?}"))
         .collect()
 }
 
 /// Runs it through: the trouble, its end, and the state that must follow. Returns the hosts that
 /// stopped a group since the end of the trouble.
-fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
+fn run(seed: u64, trouble: Trouble, ignorant: &[HostId]) -> (World, Vec<HostId>) {
     let what = format!("seed {seed} {trouble:?} ignorant {ignorant:?}");
     let mut world = pair(seed, ignorant);
     let until = world.now + patience(&world);
     let healed = match trouble {
         Trouble::Cut | Trouble::Mute(_) => {
-            let mutes: &[usize] = match trouble {
-                Trouble::Cut => &[0, 1],
-                Trouble::Mute(0) => &[0],
-                Trouble::Mute(_) | Trouble::Frozen(..) => &[1],
+            let mutes: &[HostId] = match trouble {
+                Trouble::Cut => &[NODE1, NODE2],
+                Trouble::Mute(NODE1) => &[NODE1],
+                Trouble::Mute(_) | Trouble::Frozen(..) => &[NODE2],
             };
             for host in mutes {
                 cut(&mut world, *host, true);
@@ -105,7 +106,7 @@ fn run(seed: u64, trouble: Trouble, ignorant: &[usize]) -> (World, Vec<usize>) {
     world.run(until);
     world.settled();
     assert_eq!(world.judge.failure(), None, "{what}");
-    let mut stopped: Vec<usize> = world
+    let mut stopped: Vec<HostId> = world
         .orders
         .iter()
         .filter(|(at, _, _, order)| *at >= healed && *order == GroupOrder::Stop)
@@ -129,21 +130,21 @@ fn after_a_cut_exactly_one_yields() {
 /// The node that had the groups before the cut has them after it, whatever its name is.
 #[test]
 fn the_one_that_served_before_keeps() {
-    for (seed, owner) in (1..4).flat_map(|seed| [(seed, 0), (seed, 1)]) {
+    for (seed, owner) in (1..4).flat_map(|seed| [(seed, NODE1), (seed, NODE2)]) {
         let plan = Plan {
             groups: vec![(owner, 2)],
             ..Plan::quiet()
         };
         let mut world = started_pair(plan, seed);
-        assert_eq!(world.owners(0), [owner]);
+        assert_eq!(world.owners(G0), [owner]);
         world.cut_all(true);
         world.run(world.now + 10 * SECOND);
-        assert_eq!(world.owners(0), [0, 1]);
+        assert_eq!(world.owners(G0), [NODE1, NODE2]);
         world.cut_all(false);
         let healed = world.now;
         // One heartbeat and one stop, each through our actors.
         world.run(healed + SECOND);
-        assert_eq!(world.owners(0), [owner], "seed {seed}");
+        assert_eq!(world.owners(G0), [owner], "seed {seed}");
         world.run(healed + 20 * SECOND);
         world.settled();
         assert_eq!(world.judge.failure(), None);
@@ -158,7 +159,7 @@ fn the_one_that_served_before_keeps() {
 #[test]
 fn after_a_cut_beside_a_node_without_the_rule_one_owner_is_left() {
     for seed in seeds() {
-        for ignorant in [&[0][..], &[1], &[0, 1]] {
+        for ignorant in [&[NODE1][..], &[NODE2], &[NODE1, NODE2]] {
             run(seed, Trouble::Cut, ignorant);
         }
     }
@@ -168,8 +169,8 @@ fn after_a_cut_beside_a_node_without_the_rule_one_owner_is_left() {
 #[test]
 fn a_mute_owner_and_a_mute_standby() {
     for seed in seeds() {
-        for host in [0, 1] {
-            for ignorant in [&[][..], &[0], &[1]] {
+        for host in [NODE1, NODE2] {
+            for ignorant in [&[][..], &[NODE1], &[NODE2]] {
                 run(seed, Trouble::Mute(host), ignorant);
             }
         }
@@ -179,7 +180,7 @@ fn a_mute_owner_and_a_mute_standby() {
 #[test]
 fn a_frozen_owner_and_a_frozen_standby() {
     for seed in seeds() {
-        for host in [0, 1] {
+        for host in [NODE1, NODE2] {
             for tenths in [5, 10, 20, 50] {
                 run(seed, Trouble::Frozen(host, tenths), &[]);
             }
@@ -193,7 +194,7 @@ fn a_stepped_clock_moves_nothing() {
     for (seed, step) in (1..4).flat_map(|seed| [(seed, 3_600), (seed, -3_600)]) {
         let mut world = pair(seed, &[]);
         let orders = world.orders.len();
-        for host in [0, 1] {
+        for host in [NODE1, NODE2] {
             world.hosts[host].wall_offset += step;
             world.run(world.now + 20 * SECOND);
             assert_eq!(world.orders.len(), orders, "seed {seed} step {step}");

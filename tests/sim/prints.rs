@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use systole::protocol::event::Action;
 
 use super::draws::stir;
+use super::ids::{HostId, Key};
 use super::world::{Micros, World};
 
 /// The digest of every action with its time and its host.
@@ -33,7 +34,7 @@ impl Prints {
     }
 
     /// Adds one action.
-    pub fn fold(&mut self, now: Micros, host: usize, action: &Action) {
+    pub fn fold(&mut self, now: Micros, host: HostId, action: &Action) {
         if !self.wanted {
             return;
         }
@@ -41,8 +42,9 @@ impl Prints {
             Action::Notice(_) => &mut self.words,
             _ => &mut self.acts,
         };
-        let mut folds = Folds(stir(*print ^ stir(now)).wrapping_add(host as u64));
-        let written = match action {
+        let mut folds = Folds(stir(*print ^ stir(now)).wrapping_add(host.number() as u64));
+        // A number takes everything.
+        let _ = match action {
             // As in the digests of before the status had a type.
             Action::NodeStatusChanged { node, status } => {
                 let status = status.as_str();
@@ -53,7 +55,6 @@ impl Prints {
             }
             action => write!(folds, "{action:?}"),
         };
-        written.expect("a number takes everything");
         *print = folds.0;
     }
 }

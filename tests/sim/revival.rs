@@ -10,6 +10,7 @@ use systole::resources::holding::HoldingSet;
 
 use super::addresses::Asks;
 use super::daemon::Daemon;
+use super::ids::{GroupId, HostId};
 use super::world::{Happening, Micros, SECOND, World, group_key};
 
 /// By how much a restart in place extends the dead time that the other node uses.
@@ -18,7 +19,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 impl World {
     /// The daemon alone is killed: its scripts and its resources run on. Its guardian starts it
     /// again after `pause`. A legacy node has no guardian.
-    pub fn kill_daemon(&mut self, host: usize, pause: Micros) {
+    pub fn kill_daemon(&mut self, host: HostId, pause: Micros) {
         let h = &mut self.hosts[host];
         if !matches!(h.node, Some(Daemon::Ours(_))) || h.frozen_until.is_some() {
             return;
@@ -32,15 +33,14 @@ impl World {
         }
         let machine = h.machine;
         self.note(format_args!(
-            "node{}: the daemon is gone, back in {pause} us",
-            host + 1
+            "{host}: the daemon is gone, back in {pause} us"
         ));
         self.judge.daemon_died(host, self.now);
         self.at(self.now + pause, Happening::Revive { host, machine });
     }
 
     /// As in the program after a death.
-    pub fn revive(&mut self, host: usize) {
+    pub fn revive(&mut self, host: HostId) {
         let h = &mut self.hosts[host];
         h.reviving = false;
         h.life.process += 1;
@@ -58,11 +58,11 @@ impl World {
     }
 
     /// A half that is held, but of which nothing runs, is not held any more.
-    fn hold_what_runs(&mut self, host: usize) {
+    fn hold_what_runs(&mut self, host: HostId) {
         let settings = self.settings(host);
         let kept = &mut self.hosts[host].kept;
         for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
-            let groups = settings.groups.iter().enumerate();
+            let groups = self.plan.group_ids().zip(&settings.groups);
             let mut of = groups
                 .filter(|(_, g)| (g.owner == settings.local) == own)
                 .peekable();
@@ -74,13 +74,13 @@ impl World {
 
     /// A core that continues after another one has ended, with its kept state and the known dead
     /// times of other nodes.
-    fn resume(&mut self, host: usize, dead_times: Vec<(NodeName, Duration)>) {
+    fn resume(&mut self, host: HostId, dead_times: Vec<(NodeName, Duration)>) {
         let settings = self.settings(host);
         let seed = self.seed(host);
         let identity = self.identity(host);
         let kept = &self.hosts[host].kept;
         let keys =
-            |groups: Vec<usize>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
+            |groups: Vec<GroupId>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
         let running = keys(kept.may_run.iter().copied().collect());
         let unfinished = keys(kept.unfinished().into_iter().collect());
         let resume = Resume {
@@ -101,15 +101,14 @@ impl World {
             ..
         } = &resume;
         self.note(format_args!(
-            "node{} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}",
-            host + 1
+            "{host} goes on holding {holding}, running {running:?}, unfinished {unfinished:?}"
         ));
         let mut node = Node::go_on(settings, identity, seed, &resume);
         node.keep_dead_times(dead_times.clone());
         self.begin(host, Daemon::Ours(Box::new(node)));
         self.thaw_in_peace(host);
         for (name, time) in dead_times {
-            if let Some(of) = self.hosts.iter().position(|h| h.name == name) {
+            if let Some(of) = self.hosts.find(|h| h.name == name) {
                 let time = time.as_micros() as Micros;
                 self.judge.knows_dead_time(host, of, time);
             }
@@ -117,7 +116,7 @@ impl World {
     }
 
     /// The core has panicked: the actions of this call are lost, the actors go on.
-    pub fn panic(&mut self, host: usize) {
+    pub fn panic(&mut self, host: HostId) {
         let h = &mut self.hosts[host];
         h.panics = false;
         let Some(node) = h.node.take() else { return };
@@ -130,7 +129,7 @@ impl World {
         let Daemon::Ours(node) = node else { return };
         let dead_times = node.dead_times();
         let dead_times = dead_times.map(|(of, time)| (of.clone(), time)).collect();
-        self.note(format_args!("node{}: the core panics", host + 1));
+        self.note(format_args!("{host}: the core panics"));
         self.judge.daemon_died(host, self.now);
         self.hold_what_runs(host);
         self.resume(host, dead_times);
@@ -140,7 +139,7 @@ impl World {
     }
 
     /// A restart in place, as soon as the node is ready for it.
-    pub fn ask_reload(&mut self, host: usize, pause: Micros) {
+    pub fn ask_reload(&mut self, host: HostId, pause: Micros) {
         let now = self.clock(host);
         let process = self.hosts[host].life.process;
         let kept = &self.hosts[host].kept;

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use systole::protocol::event::OrderId;
 
-use super::draws::{Chance, within};
+use super::draws::{Chance, Place, within};
+use super::ids::{GroupId, HostId};
 use super::world::{Happening, Micros, Ordered, World};
 
 /// It restarts within this time.
@@ -18,10 +19,10 @@ pub struct Root {
     /// It panics at the next message.
     pub panics: bool,
     /// Orders whose outcome the core has not received, and those of them that were lost.
-    orders: BTreeMap<usize, Ordered>,
+    orders: BTreeMap<GroupId, Ordered>,
     lost: BTreeSet<OrderId>,
     /// Addresses that were moved without an order since: `true`: restored.
-    moved: BTreeMap<usize, bool>,
+    moved: BTreeMap<GroupId, bool>,
     clients_stop: bool,
     end: Option<End>,
 }
@@ -39,7 +40,7 @@ impl Root {
         *self = Self::default();
     }
 
-    pub fn answered(&mut self, group: usize) {
+    pub fn answered(&mut self, group: GroupId) {
         self.orders.remove(&group);
     }
 
@@ -54,7 +55,7 @@ impl Root {
         self.orders.insert(ordered.group, ordered);
     }
 
-    pub fn moves(&mut self, group: usize, there: bool) {
+    pub fn moves(&mut self, group: GroupId, there: bool) {
         self.moved.insert(group, there);
     }
 
@@ -73,12 +74,12 @@ impl Root {
 
 impl World {
     /// Whether root panics at this message, which is then lost.
-    pub fn root_loses_it(&mut self, host: usize) -> bool {
+    pub fn root_loses_it(&mut self, host: HostId) -> bool {
         if !std::mem::take(&mut self.hosts[host].root.panics) {
             return false;
         }
-        self.note(format_args!("node{}: root panics", host + 1));
-        let drawn = self.noise.draw(Chance::Root, [host, 0, 0], self.now);
+        self.note(format_args!("{host}: root panics"));
+        let drawn = self.noise.draw(Chance::Root, Place::host(host), self.now);
         let life = self.hosts[host].life;
         let when = self.now + within(drawn, 0..RESTART);
         self.at(when, Happening::TellAgain { host, life });
@@ -86,7 +87,7 @@ impl World {
     }
 
     /// Root runs again.
-    pub fn tell_again(&mut self, host: usize) {
+    pub fn tell_again(&mut self, host: HostId) {
         let root = &mut self.hosts[host].root;
         let (moved, lost) = (root.moved.clone(), std::mem::take(&mut root.lost));
         let orders: Vec<Ordered> = root.orders.values().copied().collect();

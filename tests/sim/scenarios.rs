@@ -4,14 +4,15 @@ use systole::protocol::event::GroupOrder;
 use systole::protocol::message::Message;
 use systole::protocol::settings::AutoFailback;
 
+use super::ids::{G0, NODE1, NODE2};
 use super::plan::{Plan, Program};
 use super::world::{SECOND, World};
 
 /// A pair half a minute after its start.
 fn up(plan: Plan) -> World {
     let mut world = World::new(plan, 3);
-    world.start(0);
-    world.start(1);
+    world.start(NODE1);
+    world.start(NODE2);
     world.run(30 * SECOND);
     world
 }
@@ -27,10 +28,10 @@ fn long_gap(what: impl FnOnce(&mut World)) -> World {
         ..Plan::quiet()
     };
     let mut world = World::new(plan, 5);
-    world.start(0);
-    world.start(1);
+    world.start(NODE1);
+    world.start(NODE2);
     world.run(30 * SECOND);
-    assert_eq!(world.all_owners(), [[0], [1]]);
+    assert_eq!(world.all_owners(), [[NODE1], [NODE2]]);
     what(&mut world);
     world
 }
@@ -42,7 +43,7 @@ fn a_done_lost_in_a_long_gap() {
         let message = Message::new("ask_resources")
             .with("rsc_hold", "local")
             .with("info", "me");
-        world.inject(0, message);
+        world.inject(NODE1, message);
         // `me`, `other` and the report of the giver get through; its `done` does not.
         let until = world.now + 20_000;
         world.run(until);
@@ -72,12 +73,12 @@ fn a_suspended_node_grants_the_other_its_dead_time() {
         ..Plan::quiet()
     };
     let mut world = up(plan);
-    assert_eq!(world.all_owners(), [[0], [1]]);
+    assert_eq!(world.all_owners(), [[NODE1], [NODE2]]);
     let until = world.now + 3_200_000;
-    world.freeze(1, until, true);
+    world.freeze(NODE2, until, true);
     world.run(until + 20 * SECOND);
     assert_eq!(world.judge.failure(), None);
-    assert_eq!(world.all_owners(), [[0], [1]]);
+    assert_eq!(world.all_owners(), [[NODE1], [NODE2]]);
     assert_eq!(world.judge.overlaps, 0);
 }
 
@@ -92,7 +93,7 @@ fn legacy_model_the_owner_begins_anew_in_a_partition() {
     let mut world = up(plan);
     world.cut_all(true);
     world.run(35 * SECOND);
-    world.kill_daemon(0, 100_000);
+    world.kill_daemon(NODE1, 100_000);
     world.run(40 * SECOND);
     world.cut_all(false);
     world.run(400 * SECOND);
@@ -107,7 +108,7 @@ fn legacy_model_the_owner_begins_anew_in_a_partition() {
 #[test]
 fn a_daemon_is_killed_while_it_yields() {
     let plan = Plan {
-        groups: vec![(0, 1), (0, 1), (0, 1), (1, 1)],
+        groups: vec![(NODE1, 1), (NODE1, 1), (NODE1, 1), (NODE2, 1)],
         script_ms: 500,
         ..Plan::quiet()
     };
@@ -139,17 +140,17 @@ fn a_daemon_is_killed_while_it_yields() {
 #[test]
 fn a_deaf_standby_on_which_the_group_does_not_start() {
     let plan = Plan {
-        groups: vec![(0, 1)],
+        groups: vec![(NODE1, 1)],
         ..Plan::quiet()
     };
     let mut world = up(plan);
-    assert_eq!(world.owners(0), [0]);
-    world.hosts[1].broken.insert(0);
-    world.paths[0][0].cut = true;
+    assert_eq!(world.owners(G0), [NODE1]);
+    world.hosts[NODE2].broken.insert(G0);
+    world.paths[NODE1][0].cut = true;
     for second in 31..300 {
         world.run(second * SECOND);
         if second > 90 {
-            assert_eq!(world.owners(0).len(), 1, "nobody at {second} s");
+            assert_eq!(world.owners(G0).len(), 1, "nobody at {second} s");
         }
     }
 }
@@ -164,17 +165,17 @@ fn beside_a_legacy_node_that_stays_deaf_after_a_cut() {
         ..Plan::quiet()
     };
     let mut world = World::new(plan, 3);
-    world.start(0);
-    world.start(1);
+    world.start(NODE1);
+    world.start(NODE2);
     world.run(40 * SECOND);
-    assert_eq!(world.all_owners(), [[0], [1]]);
+    assert_eq!(world.all_owners(), [[NODE1], [NODE2]]);
     world.cut_all(true);
     world.run(50 * SECOND);
-    world.paths[1][0].cut = false;
+    world.paths[NODE2][0].cut = false;
     world.run(80 * SECOND);
     let deaf = world.all_owners();
     world.cut_all(false);
-    world.judge.slow_path(1, 600 * SECOND);
+    world.judge.slow_path(NODE2, 600 * SECOND);
     world.run(600 * SECOND);
     assert!(
         world.all_owners().iter().all(|of| of.len() == 1),

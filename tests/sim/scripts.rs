@@ -7,16 +7,17 @@ use systole::protocol::settings::AutoFailback;
 use systole::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
+use super::ids::{GroupId, HostId};
 use super::judge::Word;
 use super::world::{Happening, Ordered, World, group_key};
 
 impl World {
     /// The core gives an order.
-    pub fn give_order(&mut self, host: usize, ordered: Ordered) {
+    pub fn give_order(&mut self, host: HostId, ordered: Ordered) {
         let (now, group) = (self.now, ordered.group);
         let h = &mut self.hosts[host];
         if h.outstanding.insert(group, ordered.what).is_some() {
-            let text = format!("node{}: second order for g{group}", host + 1);
+            let text = format!("{host}: second order for {group}");
             self.judge.fail(now, text);
         }
         self.orders.push((now, host, group, ordered.what));
@@ -38,7 +39,7 @@ impl World {
     }
 
     /// What a successor must know before the order is carried out.
-    pub fn write_order_down(&mut self, host: usize, ordered: Ordered) {
+    pub fn write_order_down(&mut self, host: HostId, ordered: Ordered) {
         let group = ordered.group;
         let kept = &mut self.hosts[host].kept;
         kept.owed.remove(&group);
@@ -51,7 +52,7 @@ impl World {
     }
 
     /// The core, or the state kept beside it, receives the outcome of an order.
-    pub fn done(&mut self, host: usize, ordered: Ordered, outcome: GroupOutcome) {
+    pub fn done(&mut self, host: HostId, ordered: Ordered, outcome: GroupOutcome) {
         let (life, group) = (ordered.life, ordered.group);
         if self.hosts[host].life.process != life.process || self.root_loses_it(host) {
             return;
@@ -91,8 +92,8 @@ impl World {
     }
 
     /// The addresses of groups are withdrawn at once, or restored.
-    pub fn addresses(&mut self, host: usize, groups: &[GroupKey], there: bool) {
-        for group in 0..self.plan.groups.len() {
+    pub fn addresses(&mut self, host: HostId, groups: &[GroupKey], there: bool) {
+        for group in self.plan.group_ids() {
             if groups.contains(&group_key(group)) {
                 self.hosts[host].root.moves(group, there);
                 if !self.root_loses_it(host) {
@@ -102,7 +103,7 @@ impl World {
         }
     }
 
-    pub fn move_addresses(&mut self, host: usize, group: usize, there: bool) {
+    pub fn move_addresses(&mut self, host: HostId, group: GroupId, there: bool) {
         let bare = &mut self.hosts[host].kept.bare;
         if there {
             bare.remove(&group);
@@ -116,7 +117,7 @@ impl World {
     }
 
     /// The addresses of one group are there, or not.
-    pub fn address(&mut self, host: usize, group: usize, there: bool) {
+    pub fn address(&mut self, host: HostId, group: GroupId, there: bool) {
         let model = &mut self.hosts[host].groups[group];
         if std::mem::replace(&mut model.address, there) == there {
             return;
@@ -128,8 +129,8 @@ impl World {
         }
     }
 
-    fn side(&self, host: usize, group: usize) -> HoldingSet {
-        if self.plan.groups[group].0 == host {
+    fn side(&self, host: HostId, group: GroupId) -> HoldingSet {
+        if self.plan.owner(group) == host {
             HoldingSet::LOCAL
         } else {
             HoldingSet::FOREIGN
@@ -137,14 +138,14 @@ impl World {
     }
 
     /// Tells the judge which groups a host releases.
-    pub fn tell_yields(&mut self, host: usize) {
+    pub fn tell_yields(&mut self, host: HostId) {
         let h = &self.hosts[host];
         let stops = h.outstanding.values().any(|what| *what == GroupOrder::Stop);
         let with_reports = self.plan.failback != AutoFailback::Legacy;
         let holding = h.node.as_ref().map(Daemon::holding);
         let acts = h.node.as_ref().is_some_and(|it| !it.frozen()) && !h.stopping;
         self.judge.acts(host, acts, self.now);
-        for group in 0..self.plan.groups.len() {
+        for group in self.plan.group_ids() {
             let side = self.side(host, group);
             // Without reports no message tells it; a script in hand comes to its end first.
             let lets_go = if with_reports {
@@ -160,7 +161,7 @@ impl World {
     /// The state that the judge checks every second.
     pub fn look(&mut self) {
         let now = self.now;
-        for group in 0..self.plan.groups.len() {
+        for group in self.plan.group_ids() {
             let capable = self.hosts.iter().any(|h| {
                 let acts = |node: &Daemon| !node.frozen() && !node.is_cut_off();
                 h.node.as_ref().is_some_and(acts)
@@ -172,21 +173,21 @@ impl World {
             });
             let capable = capable && !self.is_lost_by_legacy(group);
             self.judge.look_at_group(group, capable, now);
-            for host in 0..self.hosts.len() {
+            for host in self.plan.hosts() {
                 let word = self.word(host, group);
                 self.judge.look_at_word(host, group, word, now);
             }
         }
-        for by in 0..self.hosts.len() {
+        for by in self.plan.hosts() {
             let Some(node) = &self.hosts[by].node else {
                 continue;
             };
             // A node that is cut off reports only its own state, not the other's.
             let cut_off = node.is_cut_off();
-            let dead: Vec<(usize, bool)> = node
+            let dead: Vec<(HostId, bool)> = node
                 .nodes()
                 .filter_map(|peer| {
-                    let of = self.hosts.iter().position(|h| h.name == *peer.name)?;
+                    let of = self.hosts.find(|h| h.name == *peer.name)?;
                     (of != by).then(|| (of, cut_off || peer.status.to_string() == "dead"))
                 })
                 .collect();
@@ -205,15 +206,15 @@ impl World {
     /// that: the starts of its own groups wait behind a script of an hour; meanwhile it gives
     /// everything, reports that, and then carries out the starts. No message tells this, then or
     /// later. Nor does it report that it takes what it was given, before it is done.
-    fn is_strayed(&self, group: usize) -> bool {
+    fn is_strayed(&self, group: GroupId) -> bool {
         let key = group_key(group);
-        (0..self.hosts.len()).any(|host| {
+        self.plan.hosts().any(|host| {
             let h = &self.hosts[host];
             let Some(node) = &h.node else { return false };
             let ordered = h.ordered_at.get(&group).copied().unwrap_or(0);
             // The other node knew it, has lost that with its power, and is back within its dead
             // time.
-            let forgotten = ordered < self.hosts[1 - host.min(1)].powered_at;
+            let forgotten = ordered < self.hosts[host.other()].powered_at;
             // The network tells it, unless it loses every question.
             let lossy = self
                 .paths
@@ -224,8 +225,8 @@ impl World {
         })
     }
 
-    fn is_lost_by_legacy(&self, group: usize) -> bool {
-        let left = (0..self.hosts.len()).any(|host| {
+    fn is_lost_by_legacy(&self, group: GroupId) -> bool {
+        let left = self.plan.hosts().any(|host| {
             let model = &self.hosts[host].groups[group];
             let idle = model.idle() && !model.runs();
             self.plan.is_legacy(host) && self.hosts[host].node.is_some() && idle
@@ -238,7 +239,7 @@ impl World {
                 .any(|h| h.node.as_ref().is_some_and(names))
     }
 
-    fn word(&self, host: usize, group: usize) -> Word {
+    fn word(&self, host: HostId, group: GroupId) -> Word {
         let h = &self.hosts[host];
         let Some(Daemon::Ours(node)) = &h.node else {
             return Word::Moves;
@@ -278,15 +279,15 @@ impl World {
     /// Each group has one owner, both nodes are active and neither is in transition.
     pub fn settled(&mut self) {
         let now = self.now;
-        for group in 0..self.plan.groups.len() {
+        for group in self.plan.group_ids() {
             let owners = self.owners(group);
             let excused = self.is_lost_by_legacy(group) || self.is_strayed(group);
             if owners.len() != 1 && !excused {
-                let text = format!("at the end g{group} has owners {owners:?}");
+                let text = format!("at the end {group} has owners {owners:?}");
                 self.judge.fail(now, text);
             }
         }
-        for host in 0..self.hosts.len() {
+        for host in self.plan.hosts() {
             if self.plan.is_legacy(host) {
                 // A defect of legacy: it waits for hours in some states.
                 continue;
@@ -296,10 +297,7 @@ impl World {
                 None => ("down".into(), None),
             };
             if status != "active" || holds.is_none_or(|word| word == "transition") {
-                let text = format!(
-                    "at the end node{} is {status} and holds {holds:?}",
-                    host + 1
-                );
+                let text = format!("at the end {host} is {status} and holds {holds:?}");
                 self.judge.fail(now, text);
             }
         }

@@ -8,6 +8,7 @@ use super::draws::Draws;
 use super::faults::Kind;
 use super::features::Features;
 use super::history::History;
+use super::ids::{HostId, NODE1, NODE2};
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND};
 
@@ -27,8 +28,8 @@ pub fn history(seed: u64) -> History {
     let scripts = scripts * plan.slow_script_ms * 1_000;
     let rest = 3 * plan.longest_deadtime() + plan.initdead_ms * 1_000 + 25 * SECOND + 2 * scripts;
     let mut acts = vec![
-        (SECOND, Act::Start { host: 0 }),
-        (SECOND, Act::Start { host: 1 }),
+        (SECOND, Act::Start { host: NODE1 }),
+        (SECOND, Act::Start { host: NODE2 }),
     ];
     let mut now = SECOND + rest;
     acts.push((now, Act::Rest { moved: 1 }));
@@ -52,7 +53,7 @@ pub fn history(seed: u64) -> History {
 
 /// One fault and its end. Whether groups may move because of it.
 fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Act)>) -> u64 {
-    let host = draws.index(2);
+    let host: HostId = draws.index(2);
     let medium = draws.index(plan.media);
     let deadtime = plan.deadtime(host);
     let long = deadtime * 2 + draws.range(0..2 * deadtime);
@@ -156,7 +157,7 @@ fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Ac
         14 | 15 if plan.failback == AutoFailback::Off => {
             // Given to a node on which one of them does not start: it comes back, each time.
             let group = draws.index(plan.groups.len());
-            let (giver, set) = (1 - host, draws.index(3));
+            let (giver, set) = (host.other(), draws.index(3));
             act(0, Act::Broken { host, group, on: 1 });
             act(1_000, Act::Standby { host: giver, set });
             act(long + 20 * SECOND, Act::Broken { host, group, on: 0 });

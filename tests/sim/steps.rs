@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 
 use systole::protocol::event::{Event, GroupOrder, GroupOutcome};
 
-use super::draws::{Chance, within};
+use super::draws::{Chance, Place, within};
+use super::ids::{GroupId, HostId, Key};
 use super::world::{Happening, Ordered, World, group_key};
 
 /// The state of a group's actor.
@@ -55,6 +56,17 @@ impl GroupModel {
         *self = Self::of(self.up.len());
     }
 
+    /// Whether one part runs.
+    pub fn is_up(&self, part: usize) -> bool {
+        self.up.get(part) == Some(&true)
+    }
+
+    fn set(&mut self, part: usize, up: bool) {
+        if let Some(was) = self.up.get_mut(part) {
+            *was = up;
+        }
+    }
+
     /// A part of it runs.
     pub fn runs(&self) -> bool {
         self.up.contains(&true)
@@ -93,7 +105,7 @@ impl GroupModel {
 }
 
 impl World {
-    pub fn order_comes(&mut self, host: usize, mut ordered: Ordered) {
+    pub fn order_comes(&mut self, host: HostId, mut ordered: Ordered) {
         if self.hosts[host].life.process != ordered.life.process {
             return;
         }
@@ -112,23 +124,27 @@ impl World {
     }
 
     /// Microseconds that a script takes.
-    fn duration(&mut self, host: usize, group: usize) -> u64 {
+    fn duration(&mut self, host: HostId, group: GroupId) -> u64 {
         if let Some(ms) = self.hosts[host].slow.remove(&group) {
             return ms * 1_000;
         }
-        let drawn = self.noise.draw(Chance::Slow, [host, group, 0], self.now);
+        let drawn = self
+            .noise
+            .draw(Chance::Slow, Place::group(host, group), self.now);
         let slow = drawn.is_multiple_of(10);
         let longest = if slow && !self.calm {
             self.plan.slow_script_ms
         } else {
             self.plan.script_ms
         };
-        let drawn = self.noise.draw(Chance::Script, [host, group, 0], self.now);
-        let scripts = self.plan.groups[group].1 / self.plan.parts(group);
+        let drawn = self
+            .noise
+            .draw(Chance::Script, Place::group(host, group), self.now);
+        let scripts = self.plan.resources(group) / self.plan.parts(group).max(1);
         within(drawn, 1_000..longest * 1_000 + 1) * scripts as u64
     }
 
-    pub fn next_order(&mut self, host: usize, group: usize) {
+    pub fn next_order(&mut self, host: HostId, group: GroupId) {
         // A suspended daemon begins nothing; the thaw continues here.
         let stands = self.hosts[host].frozen_until.is_some();
         let parts = self.plan.parts(group);
@@ -148,9 +164,11 @@ impl World {
             } else {
                 "start"
             };
-            self.ran.push((host, format!("{what} g{group}")));
+            self.ran.push((host, format!("{what} {group}")));
         }
-        let drawn = self.noise.draw(Chance::Part, [host, group, 0], self.now);
+        let drawn = self
+            .noise
+            .draw(Chance::Part, Place::group(host, group), self.now);
         let model = &mut self.hosts[host].groups[group];
         model.weak = within(drawn, 0..parts as u64) as usize;
         match ordered.what {
@@ -169,7 +187,7 @@ impl World {
     }
 
     /// The next part that is not up; the core is asked first. If all are up, the order is done.
-    pub fn next_start(&mut self, host: usize, group: usize) {
+    pub fn next_start(&mut self, host: HostId, group: GroupId) {
         let model = &mut self.hosts[host].groups[group];
         let Some(ordered) = model.busy else { return };
         let Some(at) = model.up.iter().position(|up| !up) else {
@@ -186,7 +204,7 @@ impl World {
     }
 
     /// Whether an order that has begun no script must still be carried out.
-    pub fn waits_to_begin(&self, host: usize, machine: u32, ordered: &Ordered) -> bool {
+    pub fn waits_to_begin(&self, host: HostId, machine: u32, ordered: &Ordered) -> bool {
         let h = &self.hosts[host];
         h.machine == machine
             && h.life.process == ordered.life.process
@@ -194,7 +212,7 @@ impl World {
     }
 
     /// The question reached the core: the answer goes back.
-    pub fn may_start(&mut self, host: usize, group: usize) {
+    pub fn may_start(&mut self, host: HostId, group: GroupId) {
         let Some(ordered) = self.hosts[host].groups[group].busy else {
             return;
         };
@@ -213,9 +231,9 @@ impl World {
     }
 
     /// The answer arrived.
-    pub fn begin_start(&mut self, host: usize, group: usize, stands: bool) {
+    pub fn begin_start(&mut self, host: HostId, group: GroupId, stands: bool) {
         if !stands {
-            self.note(format_args!("node{} g{group}: start withdrawn", host + 1));
+            self.note(format_args!("{host} {group}: start withdrawn"));
             return self.undo(host, group, GroupOutcome::Stopped);
         }
         if !self.hosts[host].groups[group].runs() {
@@ -225,18 +243,18 @@ impl World {
     }
 
     /// An address is up at once when its turn comes. A start restores it if it is gone.
-    fn address_comes(&mut self, host: usize, group: usize) {
+    fn address_comes(&mut self, host: HostId, group: GroupId) {
         let part = self.plan.address_part(group);
         let h = &mut self.hosts[host];
         let model = &mut h.groups[group];
         model.taken = h.taken.contains(&group) && !model.runs();
         let starts = model.ends_as.is_none() && !model.orphan;
-        if starts && !model.bare && !model.taken && (model.up[part] || model.at == part) {
+        if starts && !model.bare && !model.taken && (model.is_up(part) || model.at == part) {
             self.address(host, group, true);
         }
     }
 
-    fn begin_script(&mut self, host: usize, group: usize) {
+    fn begin_script(&mut self, host: HostId, group: GroupId) {
         self.hosts[host].groups[group].begun = true;
         self.address_comes(host, group);
         let took = self.duration(host, group);
@@ -252,7 +270,7 @@ impl World {
     }
 
     /// Asks the core before a script of a start begins, as the groups' actors do.
-    fn start_stands(&mut self, host: usize, ordered: Ordered) -> bool {
+    fn start_stands(&mut self, host: HostId, ordered: Ordered) -> bool {
         self.feed(host, Event::Tick);
         let h = &self.hosts[host];
         // Another core does not know the number.
@@ -261,9 +279,9 @@ impl World {
     }
 
     /// A start fails: the parts that are up are stopped.
-    pub fn undo(&mut self, host: usize, group: usize, outcome: GroupOutcome) {
+    pub fn undo(&mut self, host: HostId, group: GroupId, outcome: GroupOutcome) {
         let address = self.plan.address_part(group);
-        if !self.hosts[host].groups[group].up[address] {
+        if !self.hosts[host].groups[group].is_up(address) {
             self.address(host, group, false);
         }
         let model = &mut self.hosts[host].groups[group];
@@ -275,14 +293,14 @@ impl World {
     }
 
     /// The last part that is up.
-    fn next_stop(&mut self, host: usize, group: usize) {
+    fn next_stop(&mut self, host: HostId, group: GroupId) {
         let model = &mut self.hosts[host].groups[group];
         model.at = model.up.iter().rposition(|up| *up).unwrap_or(0);
         self.begin_script(host, group);
     }
 
     /// The order is carried out. Without an outcome it was reported already.
-    fn finish(&mut self, host: usize, group: usize, outcome: Option<GroupOutcome>) {
+    fn finish(&mut self, host: HostId, group: GroupId, outcome: Option<GroupOutcome>) {
         let model = &mut self.hosts[host].groups[group];
         let Some(ordered) = model.busy.take() else {
             return;
@@ -297,12 +315,8 @@ impl World {
         self.next_order(host, group);
     }
 
-    fn report(&mut self, host: usize, ordered: Ordered, outcome: GroupOutcome) {
-        self.note(format_args!(
-            "node{} g{}: {outcome:?}",
-            host + 1,
-            ordered.group
-        ));
+    fn report(&mut self, host: HostId, ordered: Ordered, outcome: GroupOutcome) {
+        self.note(format_args!("{host} {}: {outcome:?}", ordered.group));
         self.hosts[host].groups[ordered.group].told = Some((ordered, outcome.clone()));
         let when = self.now + self.internal_delay(host);
         self.at(
@@ -315,7 +329,7 @@ impl World {
         );
     }
 
-    pub fn script_end(&mut self, host: usize, group: usize) {
+    pub fn script_end(&mut self, host: HostId, group: GroupId) {
         let model = &self.hosts[host].groups[group];
         let Some((what, at, orphan)) = model.in_hand() else {
             return;
@@ -328,16 +342,16 @@ impl World {
         };
         let model = &mut self.hosts[host].groups[group];
         let runs = model.runs();
-        self.stamp(group as u64 * 2 + u64::from(runs));
+        self.stamp(group.number() as u64 * 2 + u64::from(runs));
         let model = &mut self.hosts[host].groups[group];
         if std::mem::take(&mut model.orphan) {
+            let address = model.is_up(self.plan.address_part(group));
             let up = model.up.clone();
-            if !up[self.plan.address_part(group)] {
+            if !address {
                 self.address(host, group, false);
             }
             self.note(format_args!(
-                "node{} g{group}: a script of a dead daemon has ended, up {up:?}",
-                host + 1
+                "{host} {group}: a script of a dead daemon has ended, up {up:?}"
             ));
             return self.finish(host, group, None);
         }
@@ -351,8 +365,8 @@ impl World {
     /// `Ok(None)`: there is more to start.
     fn start_script_ends(
         &mut self,
-        host: usize,
-        group: usize,
+        host: HostId,
+        group: GroupId,
         at: usize,
     ) -> Result<Option<Option<GroupOutcome>>, GroupOutcome> {
         let h = &mut self.hosts[host];
@@ -367,7 +381,7 @@ impl World {
             if broken && at == model.weak {
                 return Err(GroupOutcome::StartFailed { resource, code: 1 });
             }
-            model.up[at] = true;
+            model.set(at, true);
         }
         let whole = self.hosts[host].groups[group].whole();
         Ok(whole.then_some(Some(GroupOutcome::Started)))
@@ -376,12 +390,12 @@ impl World {
     /// As [`start_script_ends`](Self::start_script_ends); nothing comes to nothing.
     fn stop_script_ends(
         &mut self,
-        host: usize,
-        group: usize,
+        host: HostId,
+        group: GroupId,
         at: usize,
         orphan: bool,
     ) -> Result<Option<Option<GroupOutcome>>, GroupOutcome> {
-        let resources = self.plan.groups[group].1;
+        let resources = self.plan.resources(group);
         let h = &mut self.hosts[host];
         let unstoppable = h.unstoppable.contains(&group);
         let model = &mut h.groups[group];
@@ -390,7 +404,7 @@ impl World {
         if half_done && model.runs() {
             return Ok(None);
         }
-        if unstoppable && model.up[at] && at == model.weak {
+        if unstoppable && model.is_up(at) && at == model.weak {
             let resource = group_key(group).to_string();
             let outcome = GroupOutcome::StopFailed { resource };
             if orphan {
@@ -399,7 +413,7 @@ impl World {
             // The others are stopped after it; the machine is rebooted long before that is done.
             return Ok(Some(Some(outcome)));
         }
-        model.up[at] = false;
+        model.set(at, false);
         if at == self.plan.address_part(group) {
             self.address(host, group, false);
         }
@@ -409,7 +423,7 @@ impl World {
     }
 
     /// The script of the next part, as soon as the daemon runs.
-    fn next_step(&mut self, host: usize, group: usize) {
+    fn next_step(&mut self, host: HostId, group: GroupId) {
         let model = &mut self.hosts[host].groups[group];
         model.begun = false;
         let Some(ordered) = model.busy else { return };
@@ -417,7 +431,7 @@ impl World {
     }
 
     /// The daemon runs: the next part.
-    pub fn step(&mut self, host: usize, ordered: Ordered) {
+    pub fn step(&mut self, host: HostId, ordered: Ordered) {
         let model = &self.hosts[host].groups[ordered.group];
         if !model.asks(&ordered) {
             return;

@@ -8,6 +8,7 @@ use std::path::Path;
 use systole::protocol::settings::AutoFailback;
 
 use super::act::{Act, SETS};
+use super::ids::{HostId, NODE1, NODE2};
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND, World};
 
@@ -20,12 +21,14 @@ struct Chapter {
     actions: Vec<(Micros, String)>,
     ends: Micros,
     /// Number, node, message.
-    said: Vec<(u64, usize, String)>,
-    ran: Vec<(usize, String)>,
+    said: Vec<(u64, HostId, String)>,
+    ran: Vec<(HostId, String)>,
 }
 
-fn host_of(node: &str) -> Option<usize> {
-    ["node1", "node2"].iter().position(|name| *name == node)
+fn host_of(node: &str) -> Option<HostId> {
+    [NODE1, NODE2]
+        .into_iter()
+        .find(|host| host.to_string() == node)
 }
 
 /// The chapters of a recording, and whether groups return by themselves.
@@ -74,7 +77,7 @@ fn read(file: &str) -> (Vec<Chapter>, AutoFailback) {
     (chapters, failback)
 }
 
-fn said(host: usize, text: &str) -> Option<(u64, usize, String)> {
+fn said(host: HostId, text: &str) -> Option<(u64, HostId, String)> {
     let (number, essence) = essence_of(text)?;
     Some((number, host, essence))
 }
@@ -172,7 +175,7 @@ fn replay(file: &str, until: Option<&str>) {
         deadtimes_ms: vec![4_000; 2],
         initdead_ms: 12_000,
         failback,
-        groups: vec![(0, 2), (1, 2)],
+        groups: vec![(NODE1, 2), (NODE2, 2)],
         ..Plan::quiet()
     };
     let mut world = World::new(plan, 1);
@@ -197,15 +200,15 @@ fn replay(file: &str, until: Option<&str>) {
         let next = next.map_or(Micros::MAX, |(when, _)| *when);
         world.run(begun + next.min(chapter.ends + SECOND));
         let place = format!("{file} {:?}", chapter.actions);
-        for host in 0..2 {
+        for host in [NODE1, NODE2] {
             let expected = chapter.said.iter().filter(|(_, by, _)| *by == host);
             let expected = told(expected.map(|(_, _, message)| message.clone()));
             let real = world.said.iter().filter(|(by, _)| *by == host);
             let real = told(real.map(|(_, message)| message.clone()));
-            assert_eq!(real, expected, "{place}: node{} said", host + 1);
+            assert_eq!(real, expected, "{place}: {host} said");
             let expected: Vec<_> = chapter.ran.iter().filter(|(by, _)| *by == host).collect();
             let real: Vec<_> = world.ran.iter().filter(|(by, _)| *by == host).collect();
-            assert_eq!(real, expected, "{place}: node{} ran", host + 1);
+            assert_eq!(real, expected, "{place}: {host} ran");
         }
     }
 }

@@ -14,8 +14,9 @@ use systole::protocol::name::{MediumName, NodeName};
 use systole::protocol::settings::{NodeSettings, Timing};
 
 use super::act::Act;
-use super::draws::{Chance, Noise, stir, within};
+use super::draws::{Chance, Noise, Place, stir, within};
 use super::host::Host;
+use super::ids::{GroupId, HostId, Key, Table};
 use super::judge::Judge;
 use super::network::{Frame, Path, Recording};
 use super::plan::Plan;
@@ -40,7 +41,7 @@ pub struct Life {
 pub struct Ordered {
     pub life: Life,
     pub order: OrderId,
-    pub group: usize,
+    pub group: GroupId,
     pub what: GroupOrder,
     /// The network is asked first.
     pub careful: bool,
@@ -57,28 +58,28 @@ impl Ordered {
 #[derive(Debug, Clone)]
 pub enum Happening {
     Timer {
-        host: usize,
+        host: HostId,
         life: Life,
         arm: u64,
     },
     Datagram {
-        host: usize,
-        from: usize,
+        host: HostId,
+        from: HostId,
         medium: usize,
         frame: Frame,
     },
     Order {
-        host: usize,
+        host: HostId,
         ordered: Ordered,
     },
     ScriptEnd {
-        host: usize,
+        host: HostId,
         machine: u32,
-        group: usize,
+        group: GroupId,
     },
     /// It is time for the next question to the network before a start.
     Asked {
-        host: usize,
+        host: HostId,
         machine: u32,
         ordered: Ordered,
         round: u32,
@@ -86,83 +87,83 @@ pub enum Happening {
     },
     /// The core is asked whether a start still stands, and the group's actor has its answer.
     MayStart {
-        host: usize,
-        group: usize,
+        host: HostId,
+        group: GroupId,
     },
     Begin {
-        host: usize,
+        host: HostId,
         machine: u32,
         ordered: Ordered,
         stands: bool,
     },
     /// The next part of a group.
     Step {
-        host: usize,
+        host: HostId,
         ordered: Ordered,
     },
     Done {
-        host: usize,
+        host: HostId,
         ordered: Ordered,
         outcome: GroupOutcome,
     },
     ClientsStopped {
-        host: usize,
+        host: HostId,
         life: Life,
     },
     Thaw {
-        host: usize,
+        host: HostId,
     },
     Boot {
-        host: usize,
+        host: HostId,
     },
     /// The guardian, or the process itself, starts the daemon again.
     Revive {
-        host: usize,
+        host: HostId,
         machine: u32,
     },
     /// Root has begun anew after a panic.
     TellAgain {
-        host: usize,
+        host: HostId,
         life: Life,
     },
     /// Is the node ready for a restart in place?
     AskReload {
-        host: usize,
+        host: HostId,
         process: u32,
         pause: Micros,
     },
     /// The ping node answers.
     Echo {
-        host: usize,
+        host: HostId,
         life: Life,
     },
     /// What the FIFO or a client brings.
     Injected {
-        host: usize,
+        host: HostId,
         process: u32,
         origin: Origin,
         message: Message,
     },
     StopAsked {
-        host: usize,
+        host: HostId,
         process: u32,
     },
     /// The fencing device of a host acts.
     Fences {
-        host: usize,
+        host: HostId,
         machine: u32,
         order: FenceOrder,
     },
     /// Its answer.
     FenceSays {
-        host: usize,
+        host: HostId,
         life: Life,
         order: FenceOrder,
         answer: FenceAnswer,
     },
     /// The timer of an `ipfail`, or its start.
     Ipfail {
-        host: usize,
+        host: HostId,
         process: u32,
     },
     Act(Act),
@@ -196,33 +197,33 @@ pub struct World {
     pub now: Micros,
     serial: u64,
     queue: BinaryHeap<Queued>,
-    pub hosts: Vec<Host>,
+    pub hosts: Table<HostId, Host>,
     /// `paths[from][medium]`: to the other node.
-    pub paths: Vec<Vec<Path>>,
+    pub paths: Table<HostId, Table<usize, Path>>,
     pub judge: Judge,
     /// Scripts and timers are as fast as possible.
     pub calm: bool,
     /// Every order that a core gave.
-    pub orders: Vec<(Micros, usize, usize, GroupOrder)>,
+    pub orders: Vec<(Micros, HostId, GroupId, GroupOrder)>,
     /// The frames that each host has sent, where messages are signed and encoded.
-    pub recordings: Vec<Recording>,
+    pub recordings: Table<HostId, Recording>,
     /// Which host ran what at the last rest.
-    pub rested: Option<Vec<Vec<usize>>>,
+    pub rested: Option<Vec<Vec<HostId>>>,
     pub marks: u64,
     digest: u64,
     pub prints: Prints,
     pub trace: bool,
     /// Messages and scripts of the nodes are kept in these two.
     pub listens: bool,
-    pub said: Vec<(usize, String)>,
-    pub ran: Vec<(usize, String)>,
+    pub said: Vec<(HostId, String)>,
+    pub ran: Vec<(HostId, String)>,
     /// Machines that were reset, and when.
-    pub resets: Vec<(Micros, usize)>,
+    pub resets: Vec<(Micros, HostId)>,
 }
 
 /// The key of a group.
-pub fn group_key(group: usize) -> GroupKey {
-    GroupKey::new(&format!("dummy::g{group}"))
+pub fn group_key(group: GroupId) -> GroupKey {
+    GroupKey::new(&format!("dummy::{group}"))
 }
 
 impl World {
@@ -231,8 +232,8 @@ impl World {
         let nodes = plan.nodes();
         let mut world = Self {
             judge: Judge::new(&plan),
-            paths: vec![vec![Path::well(); plan.media]; nodes],
-            hosts: (0..nodes).map(|host| Host::off(host, &plan)).collect(),
+            paths: Table::filled(nodes, Table::filled(plan.media, Path::well())),
+            hosts: Table::new(nodes, |host| Host::off(host, &plan)),
             plan,
             noise: Noise::new(noise),
             now: SECOND,
@@ -240,7 +241,7 @@ impl World {
             queue: BinaryHeap::new(),
             calm: true,
             orders: Vec::new(),
-            recordings: (0..nodes).map(|_| Recording::default()).collect(),
+            recordings: Table::new(nodes, |_| Recording::default()),
             rested: None,
             marks: 0,
             digest: 0,
@@ -283,7 +284,7 @@ impl World {
         self.queue.push(Queued(Reverse((when, self.serial)), what));
     }
 
-    pub fn settings(&self, host: usize) -> NodeSettings {
+    pub fn settings(&self, host: HostId) -> NodeSettings {
         let micros = Duration::from_micros;
         let deadtime = micros(self.plan.deadtime(host));
         let timing = Timing {
@@ -294,16 +295,15 @@ impl World {
             deadping: deadtime,
             max_rexmit_delay: Duration::from_millis(250),
         };
-        let groups = self.plan.groups.iter().enumerate();
-        let groups = groups.map(|(g, (owner, resources))| ResourceGroup {
-            key: group_key(g),
-            owner: self.hosts[*owner].name.clone(),
-            resources: (0..*resources)
-                .map(|r| format!("dummy::g{g}::{r}"))
+        let groups = self.plan.group_ids().map(|group| ResourceGroup {
+            key: group_key(group),
+            owner: self.hosts[self.plan.owner(group)].name.clone(),
+            resources: (0..self.plan.resources(group))
+                .map(|r| format!("dummy::{group}::{r}"))
                 .collect(),
         });
         NodeSettings {
-            ping_nodes: self.plan.gate.then(gate_name).into_iter().collect(),
+            ping_nodes: gate_name().filter(|_| self.plan.gate).into_iter().collect(),
             media: (0..self.plan.media).map(medium_name).collect(),
             auto_failback: self.plan.failback,
             groups: groups.collect(),
@@ -323,7 +323,7 @@ impl World {
         }
     }
 
-    pub fn clock(&self, host: usize) -> Now {
+    pub fn clock(&self, host: HostId) -> Now {
         let wall = 1_700_000_000_i64 + (self.now / SECOND) as i64 + self.hosts[host].wall_offset;
         Now {
             instant: Monotonic::from_duration(Duration::from_micros(self.local(host, self.now))),
@@ -332,14 +332,26 @@ impl World {
     }
 
     /// The monotonic clock of a host at that moment: it may run a little too fast or too slowly.
-    fn local(&self, host: usize, when: Micros) -> Micros {
-        let drift = self.plan.features.drift.get(host).copied().unwrap_or(0);
+    fn local(&self, host: HostId, when: Micros) -> Micros {
+        let drift = self
+            .plan
+            .features
+            .drift
+            .get(host.number())
+            .copied()
+            .unwrap_or(0);
         when.saturating_add_signed(when as i64 * drift / 1_000_000)
     }
 
     /// The first moment at which the clock of a host shows this time.
-    pub fn moment(&self, host: usize, local: Micros) -> Micros {
-        let drift = self.plan.features.drift.get(host).copied().unwrap_or(0);
+    pub fn moment(&self, host: HostId, local: Micros) -> Micros {
+        let drift = self
+            .plan
+            .features
+            .drift
+            .get(host.number())
+            .copied()
+            .unwrap_or(0);
         let mut when = (i128::from(local) * 1_000_000 / i128::from(1_000_000 + drift)) as Micros;
         while self.local(host, when) < local {
             when += 1;
@@ -348,8 +360,10 @@ impl World {
     }
 
     /// A delay between two of our own actors.
-    pub fn internal_delay(&mut self, host: usize) -> Micros {
-        let drawn = self.noise.draw(Chance::Internal, [host, 0, 0], self.now);
+    pub fn internal_delay(&mut self, host: HostId) -> Micros {
+        let drawn = self
+            .noise
+            .draw(Chance::Internal, Place::host(host), self.now);
         within(drawn, 0..self.plan.internal_ms * 1_000 + 1)
     }
 
@@ -370,7 +384,7 @@ impl World {
     }
 
     /// Events that wait for a suspended host.
-    fn belongs_to(what: &Happening) -> Option<(usize, bool)> {
+    fn belongs_to(what: &Happening) -> Option<(HostId, bool)> {
         match what {
             Happening::Timer { host, .. }
             | Happening::Datagram { host, .. }
@@ -538,36 +552,40 @@ impl World {
         }
     }
 
-    fn echo(&mut self, host: usize) {
+    fn echo(&mut self, host: HostId) {
         let time = format!("{:x}", self.clock(host).unix_s);
         let message = Message::new("NS_st")
             .with("st", "ping")
             .with("info", "ping")
-            .with("src", gate_name().as_str())
+            .with("src", GATE)
             .with("ts", &time);
-        let medium = MediumName::new(gate_name().as_str());
+        let medium = MediumName::new(GATE);
         self.feed(host, Event::Received { medium, message });
         self.judge.gate_heard(host, self.now);
     }
 
     /// Hosts on which a group runs now.
-    pub fn owners(&self, group: usize) -> Vec<usize> {
-        (0..self.hosts.len())
+    pub fn owners(&self, group: GroupId) -> Vec<HostId> {
+        self.plan
+            .hosts()
             .filter(|host| self.hosts[*host].groups[group].runs())
             .collect()
     }
 
     /// The same of all groups.
-    pub fn all_owners(&self) -> Vec<Vec<usize>> {
-        (0..self.plan.groups.len())
+    pub fn all_owners(&self) -> Vec<Vec<HostId>> {
+        self.plan
+            .group_ids()
             .map(|group| self.owners(group))
             .collect()
     }
 }
 
 /// The ping node.
-pub fn gate_name() -> NodeName {
-    NodeName::new("gate").expect("a name")
+const GATE: &str = "gate";
+
+fn gate_name() -> Option<NodeName> {
+    NodeName::new(GATE).ok()
 }
 
 pub fn medium_name(index: usize) -> MediumName {

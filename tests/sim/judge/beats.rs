@@ -1,85 +1,89 @@
 //! Heartbeats: never late, and a node is declared dead neither early nor late.
 
-use super::super::plan::{Plan, Program};
+use super::super::ids::{HostId, Table};
+use super::super::plan::Plan;
 use super::{Micros, SECOND};
+
+/// A value for each host and each other host.
+type Pairs<V> = Table<HostId, Table<HostId, V>>;
+
+fn pairs<V: Clone>(nodes: usize, value: V) -> Pairs<V> {
+    Table::filled(nodes, Table::filled(nodes, value))
+}
 
 /// When each node received which other node.
 #[derive(Debug)]
 pub struct Beats {
-    keepalives: Vec<Micros>,
-    legacy: Vec<bool>,
+    keepalives: Table<HostId, Micros>,
+    legacy: Table<HostId, bool>,
     initdead: Micros,
     /// By how much timers may come later than requested.
-    late: Vec<Micros>,
-    deadtimes: Vec<Micros>,
+    late: Table<HostId, Micros>,
+    deadtimes: Table<HostId, Micros>,
     /// The clocks differ by at most one percent.
     drifts: bool,
     /// `announced[by][of]`: the dead time in the newest heartbeat that came through.
-    announced: Vec<Vec<Micros>>,
+    announced: Pairs<Micros>,
     /// `heard[by][of]`: when a heartbeat last came through.
-    heard: Vec<Vec<Micros>>,
+    heard: Pairs<Micros>,
     /// Generation and number of that heartbeat: an older one, sent again, is no sign of life.
-    newest: Vec<Vec<(u64, u64)>>,
+    newest: Pairs<(u64, u64)>,
     /// `dead_since[by][of]`: since when a node has declared the other dead.
-    dead_since: Vec<Vec<Option<Micros>>>,
+    dead_since: Pairs<Option<Micros>>,
     /// `verdicts[by][of]`: when a node has last declared the other dead in this run; 0: never.
-    verdicts: Vec<Vec<Micros>>,
+    verdicts: Pairs<Micros>,
     /// The generation of a node that was received to leave in order.
-    left: Vec<Vec<Option<u64>>>,
-    sent: Vec<Option<Micros>>,
+    left: Pairs<Option<u64>>,
+    sent: Table<HostId, Option<Micros>>,
     /// When the ping node last answered each; `None`: there is no ping node.
-    gate: Vec<Option<Micros>>,
+    gate: Table<HostId, Option<Micros>>,
     /// Since when a node is neither frozen by people nor about to end.
-    acts: Vec<Option<Micros>>,
-    up_since: Vec<Option<Micros>>,
-    frozen_until: Vec<Micros>,
+    acts: Table<HostId, Option<Micros>>,
+    up_since: Table<HostId, Option<Micros>>,
+    frozen_until: Table<HostId, Micros>,
     /// The last freeze of each host: begin and end.
-    freezes: Vec<Option<(Micros, Micros)>>,
+    freezes: Table<HostId, Option<(Micros, Micros)>>,
     /// When a message of a host to the other was last lost on all media.
-    lost: Vec<Vec<Micros>>,
+    lost: Pairs<Micros>,
     /// When the two last did not receive each other, or one was frozen.
     bad_at: Micros,
     /// What slow paths add to every exchange.
     slack: Micros,
     /// Since when a node that is silent for too long is not declared dead.
-    overdue: Vec<Vec<Option<Micros>>>,
+    overdue: Pairs<Option<Micros>>,
 }
 
 impl Beats {
     pub fn new(plan: &Plan) -> Self {
         let nodes = plan.nodes();
         Self {
-            keepalives: (0..nodes).map(|host| plan.keepalive(host)).collect(),
-            legacy: plan
-                .programs
-                .iter()
-                .map(|p| *p == Program::Legacy)
-                .collect(),
-            late: vec![0; nodes],
+            keepalives: Table::new(nodes, |host| plan.keepalive(host)),
+            legacy: Table::new(nodes, |host| plan.is_legacy(host)),
+            late: Table::filled(nodes, 0),
             initdead: plan.initdead_ms * 1_000,
             drifts: plan.features.drift != [0; 2],
-            deadtimes: (0..nodes).map(|host| plan.deadtime(host)).collect(),
-            announced: vec![(0..nodes).map(|of| plan.deadtime(of)).collect(); nodes],
-            heard: vec![vec![0; nodes]; nodes],
-            newest: vec![vec![(0, 0); nodes]; nodes],
-            dead_since: vec![vec![None; nodes]; nodes],
-            verdicts: vec![vec![0; nodes]; nodes],
-            left: vec![vec![None; nodes]; nodes],
-            sent: vec![None; nodes],
-            gate: vec![None; nodes],
-            acts: vec![None; nodes],
-            up_since: vec![None; nodes],
-            frozen_until: vec![0; nodes],
-            freezes: vec![None; nodes],
-            lost: vec![vec![0; nodes]; nodes],
+            deadtimes: Table::new(nodes, |host| plan.deadtime(host)),
+            announced: Table::filled(nodes, Table::new(nodes, |of| plan.deadtime(of))),
+            heard: pairs(nodes, 0),
+            newest: pairs(nodes, (0, 0)),
+            dead_since: pairs(nodes, None),
+            verdicts: pairs(nodes, 0),
+            left: pairs(nodes, None),
+            sent: Table::filled(nodes, None),
+            gate: Table::filled(nodes, None),
+            acts: Table::filled(nodes, None),
+            up_since: Table::filled(nodes, None),
+            frozen_until: Table::filled(nodes, 0),
+            freezes: Table::filled(nodes, None),
+            lost: pairs(nodes, 0),
             bad_at: 0,
             // Beside a legacy node: its restart two seconds after the heal, and its ticks.
             slack: if plan.has_legacy() { 15 * SECOND } else { 0 },
-            overdue: vec![vec![None; nodes]; nodes],
+            overdue: pairs(nodes, None),
         }
     }
 
-    pub fn started(&mut self, host: usize, now: Micros) {
+    pub fn started(&mut self, host: HostId, now: Micros) {
         self.up_since[host] = Some(now);
         // It has received no node yet, however long ago the last event was.
         self.bad_at = now;
@@ -87,7 +91,7 @@ impl Beats {
         self.gate[host] = None;
         self.frozen_until[host] = 0;
         // No node is judged before it was received, or before the first dead time is over.
-        for of in 0..self.heard.len() {
+        for of in self.heard.keys() {
             self.heard[host][of] = now;
             self.newest[host][of] = (0, 0);
             self.announced[host][of] = self.deadtimes[of];
@@ -98,11 +102,11 @@ impl Beats {
     }
 
     /// The longer time counts until the other node announces it again.
-    pub fn knows_dead_time(&mut self, by: usize, of: usize, time: Micros) {
+    pub fn knows_dead_time(&mut self, by: HostId, of: HostId, time: Micros) {
         self.announced[by][of] = self.announced[by][of].max(time);
     }
 
-    pub fn ended(&mut self, host: usize, now: Micros) {
+    pub fn ended(&mut self, host: HostId, now: Micros) {
         self.up_since[host] = None;
         self.freezes[host] = None;
         self.sent[host] = None;
@@ -110,16 +114,16 @@ impl Beats {
         self.bad_at = now;
     }
 
-    pub fn frozen(&mut self, host: usize, now: Micros, until: Micros) {
+    pub fn frozen(&mut self, host: HostId, now: Micros, until: Micros) {
         self.freezes[host] = Some((now, until));
         self.frozen_until[host] = until;
     }
 
-    pub fn slow_path(&mut self, _: usize, delay: Micros) {
+    pub fn slow_path(&mut self, _: HostId, delay: Micros) {
         self.slack = self.slack.max(6 * delay);
     }
 
-    pub fn late_timers(&mut self, host: usize, late: Micros) {
+    pub fn late_timers(&mut self, host: HostId, late: Micros) {
         self.late[host] = self.late[host].max(late);
         self.slack = self.slack.max(6 * late);
     }
@@ -129,23 +133,23 @@ impl Beats {
         if self.drifts { time / 50 } else { 0 }
     }
 
-    pub fn lost(&mut self, from: usize, to: usize, now: Micros) {
+    pub fn lost(&mut self, from: HostId, to: HostId, now: Micros) {
         self.lost[from][to] = now;
     }
 
     /// A heartbeat is never late: the gap is bounded, whatever scripts, clients and peers do.
-    pub fn sent(&mut self, host: usize, now: Micros) -> Option<String> {
+    pub fn sent(&mut self, host: HostId, now: Micros) -> Option<String> {
         let last = self.sent[host].replace(now)?;
         let frozen = self.frozen_until[host] > last;
         let keepalive = self.keepalives[host] + self.apart(self.keepalives[host]);
         (!frozen && now - last > keepalive + 5_000 + self.late[host])
-            .then(|| format!("node{} late: {} us", host + 1, now - last))
+            .then(|| format!("{host} late: {} us", now - last))
     }
 
     pub fn heard(
         &mut self,
-        by: usize,
-        of: usize,
+        by: HostId,
+        of: HostId,
         number: (u64, u64),
         deadtime: Option<Micros>,
         now: Micros,
@@ -158,22 +162,22 @@ impl Beats {
         }
     }
 
-    pub fn left(&mut self, by: usize, of: usize, number: (u64, u64)) {
+    pub fn left(&mut self, by: HostId, of: HostId, number: (u64, u64)) {
         self.left[by][of] = Some(number.0);
     }
 
-    pub fn gate_heard(&mut self, host: usize, now: Micros) {
+    pub fn gate_heard(&mut self, host: HostId, now: Micros) {
         self.gate[host] = Some(now);
     }
 
-    pub fn acts(&mut self, host: usize, acts: bool, now: Micros) {
+    pub fn acts(&mut self, host: HostId, acts: bool, now: Micros) {
         self.acts[host] = acts.then(|| self.acts[host].unwrap_or(now));
     }
 
     /// A node that received the other node and the ping node until some moment, and nothing for a
     /// dead time since, must have withdrawn its addresses before that time was over.
-    pub fn cut_off(&self, host: usize, now: Micros) -> bool {
-        let other = 1 - host.min(1);
+    pub fn cut_off(&self, host: HostId, now: Micros) -> bool {
+        let other = host.other();
         let (heard, deadtime) = (self.heard[host][other], self.announced[host][other]);
         let Some((gate, up)) = self.gate[host].zip(self.up_since[host]) else {
             return false;
@@ -203,16 +207,16 @@ impl Beats {
     }
 
     /// Dead only after the dead time of silence.
-    pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) -> Option<String> {
+    pub fn declared_dead(&mut self, by: HostId, of: HostId, now: Micros) -> Option<String> {
         self.dead_since[by][of] = Some(now);
         self.verdicts[by][of] = now;
         let silent = now.saturating_sub(self.heard[by][of]);
         (silent + self.apart(silent) < self.announced[by][of])
-            .then(|| format!("node{} calls node{} dead after {silent} us", by + 1, of + 1))
+            .then(|| format!("{by} calls {of} dead after {silent} us"))
     }
 
     /// A node that is not received is declared dead when its dead time is over, not much later.
-    pub fn look(&mut self, by: usize, of: usize, dead: bool, now: Micros) -> Option<String> {
+    pub fn look(&mut self, by: HostId, of: HostId, dead: bool, now: Micros) -> Option<String> {
         if !dead {
             self.dead_since[by][of] = None;
         }
@@ -240,17 +244,11 @@ impl Beats {
             return None;
         }
         let since = *self.overdue[by][of].get_or_insert(now);
-        (now - since > SECOND).then(|| {
-            format!(
-                "node{} hears nothing of node{} for {silent} us",
-                by + 1,
-                of + 1
-            )
-        })
+        (now - since > SECOND).then(|| format!("{by} hears nothing of {of} for {silent} us"))
     }
 
     /// A takeover by a node that was suspended and has not waited for a whole dead time since.
-    pub fn judges_too_early(&self, by: usize, of: usize, now: Micros) -> Option<String> {
+    pub fn judges_too_early(&self, by: HostId, of: HostId, now: Micros) -> Option<String> {
         let (since, until) = self.freezes[by]?;
         let owner_froze = self.freezes[of];
         (!self.legacy[by]
@@ -259,16 +257,16 @@ impl Beats {
             && self.lost[of][by] + self.deadtimes[of] < since
             && self.up_since[of].is_some_and(|up| up < since)
             && owner_froze.is_none_or(|(_, other)| other + self.deadtimes[by] < since))
-        .then(|| format!("node{} was frozen and takes", by + 1))
+        .then(|| format!("{by} was frozen and takes"))
     }
 
     /// For how long the two have received each other.
-    pub fn good_for(&self, _: usize, _: usize, now: Micros) -> Micros {
+    pub fn good_for(&self, _: HostId, _: HostId, now: Micros) -> Micros {
         now.saturating_sub(self.bad_at)
     }
 
     /// How long one exchange between the two may take.
-    pub fn exchange(&self, by: usize, of: usize) -> Option<Micros> {
+    pub fn exchange(&self, by: HostId, of: HostId) -> Option<Micros> {
         let slowest = self.keepalives[by].max(self.keepalives[of]);
         (!self.legacy[by]).then_some(2 * slowest + self.slack)
     }
@@ -281,8 +279,8 @@ impl Beats {
 
     /// Whether the other node runs, the node has not declared it dead, and one of the two could not hear the other,
     /// or a message between them was lost, less than an exchange ago.
-    pub fn waits_for_word(&self, host: usize, now: Micros) -> bool {
-        let other = 1 - host.min(1);
+    pub fn waits_for_word(&self, host: HostId, now: Micros) -> bool {
+        let other = host.other();
         let longest = self.exchange(host, other).unwrap_or(self.slack);
         let lost = self.lost[host][other].max(self.lost[other][host]);
         self.up_since[other].is_some()
@@ -291,8 +289,8 @@ impl Beats {
     }
 
     /// When a node has last declared the other dead in this run; 0: never.
-    pub fn verdict(&self, host: usize) -> Micros {
-        self.verdicts[host][1 - host.min(1)]
+    pub fn verdict(&self, host: HostId) -> Micros {
+        self.verdicts[host][host.other()]
     }
 
     /// Two heartbeats, and what slow paths add.
@@ -301,10 +299,10 @@ impl Beats {
     }
 
     fn hear_each_other(&self, now: Micros) -> bool {
-        (0..self.heard.len()).all(|a| {
+        self.heard.keys().all(|a| {
             self.up_since[a].is_some()
                 && self.frozen_until[a] <= now
-                && (0..self.heard.len()).all(|b| {
+                && self.heard.keys().all(|b| {
                     let silent = now.saturating_sub(self.heard[a][b]);
                     let heard = self.newest[a][b] != (0, 0) && silent <= self.deadtimes[b] * 3 / 4;
                     a == b || heard
@@ -318,11 +316,11 @@ impl Beats {
             self.bad_at = now;
         }
         // A heartbeat that never comes is late too.
-        (0..self.sent.len()).find_map(|host| {
+        self.sent.keys().find_map(|host| {
             let last = self.sent[host].filter(|_| self.up_since[host].is_some())?;
             (self.frozen_until[host] <= last
                 && now - last > self.keepalives[host] + 50_000 + self.late[host])
-                .then(|| format!("node{} stopped beating", host + 1))
+                .then(|| format!("{host} stopped beating"))
         })
     }
 }

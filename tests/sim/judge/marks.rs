@@ -3,55 +3,57 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::ids::{HostId, Table};
+
 /// The messages sent and received.
 #[derive(Debug)]
 pub struct Marks {
     /// Lives of each host so far.
-    lives: Vec<u64>,
+    lives: Table<HostId, u64>,
     /// `verdicts[by][of]`: how often a node has called another dead.
-    verdicts: Vec<Vec<u64>>,
-    heard: BTreeSet<(usize, u64)>,
+    verdicts: Table<HostId, Table<HostId, u64>>,
+    heard: BTreeSet<(HostId, u64)>,
     /// What a host has given up, and said so.
-    given_up: BTreeSet<(usize, u64)>,
+    given_up: BTreeSet<(HostId, u64)>,
     /// Mark, sender, and the situation when it was sent.
     owed: BTreeMap<u64, Owed>,
 }
 
 #[derive(Debug)]
 struct Owed {
-    from: usize,
-    lives: Vec<u64>,
-    verdicts: Vec<Vec<u64>>,
+    from: HostId,
+    lives: Table<HostId, u64>,
+    verdicts: Table<HostId, Table<HostId, u64>>,
 }
 
 impl Marks {
     pub fn new(nodes: usize) -> Self {
         Self {
-            lives: vec![0; nodes],
-            verdicts: vec![vec![0; nodes]; nodes],
+            lives: Table::filled(nodes, 0),
+            verdicts: Table::filled(nodes, Table::filled(nodes, 0)),
             heard: BTreeSet::new(),
             given_up: BTreeSet::new(),
             owed: BTreeMap::new(),
         }
     }
 
-    pub fn started(&mut self, host: usize) {
+    pub fn started(&mut self, host: HostId) {
         self.lives[host] += 1;
         self.heard.retain(|(by, _)| *by != host);
         self.given_up.retain(|(by, _)| *by != host);
     }
 
     /// Messages of the run before that the other node misses can no longer be asked for.
-    pub fn renumbered(&mut self, host: usize) {
+    pub fn renumbered(&mut self, host: HostId) {
         self.lives[host] += 1;
     }
 
-    pub fn verdict(&mut self, by: usize, of: usize) {
+    pub fn verdict(&mut self, by: HostId, of: HostId) {
         self.verdicts[by][of] += 1;
     }
 
     /// `known`: both are active for each other.
-    pub fn sent(&mut self, from: usize, mark: u64, known: bool) {
+    pub fn sent(&mut self, from: HostId, mark: u64, known: bool) {
         if known {
             let (lives, verdicts) = (self.lives.clone(), self.verdicts.clone());
             self.owed.insert(
@@ -65,13 +67,13 @@ impl Marks {
         }
     }
 
-    pub fn heard(&mut self, host: usize, mark: u64) -> Option<String> {
+    pub fn heard(&mut self, host: HostId, mark: u64) -> Option<String> {
         let first = self.heard.insert((host, mark));
-        (!first).then(|| format!("node{} heard mark {mark} twice", host + 1))
+        (!first).then(|| format!("{host} heard mark {mark} twice"))
     }
 
     /// More is missing there of another node than can be asked for: it gives all of that up, as legacy does.
-    pub fn gives_up(&mut self, host: usize, of: usize) {
+    pub fn gives_up(&mut self, host: HostId, of: HostId) {
         let open = self.owed.iter().filter(|(_, owed)| owed.from == of);
         self.given_up.extend(open.map(|(mark, _)| (host, *mark)));
     }
@@ -80,11 +82,11 @@ impl Marks {
     pub fn missed(&self) -> Option<String> {
         self.owed.iter().find_map(|(mark, owed)| {
             let known = owed.lives == self.lives && owed.verdicts == self.verdicts;
-            let there = |it: &(usize, u64)| self.heard.contains(it) || self.given_up.contains(it);
-            let missing = (0..self.lives.len()).find(|host| !there(&(*host, *mark)))?;
+            let there = |it: &(HostId, u64)| self.heard.contains(it) || self.given_up.contains(it);
+            let missing = self.lives.keys().find(|host| !there(&(*host, *mark)))?;
             known.then(|| {
-                let from = owed.from + 1;
-                format!("node{} never heard mark {mark} of node{from}", missing + 1)
+                let from = owed.from;
+                format!("{missing} never heard mark {mark} of {from}")
             })
         })
     }
@@ -99,21 +101,23 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::ids::{Key, NODE1, NODE2};
     use super::*;
 
     #[test]
     fn what_is_given_up_of_one_node_is_owed_by_another() {
         let mut marks = Marks::new(3);
-        for from in [1, 2] {
-            marks.sent(from, from as u64, true);
+        let node3 = HostId::of(2);
+        for (from, mark) in [(NODE2, 1), (node3, 2)] {
+            marks.sent(from, mark, true);
         }
-        for (host, mark) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+        for (host, mark) in [(NODE2, 1), (node3, 1), (NODE2, 2), (node3, 2)] {
             assert_eq!(marks.heard(host, mark), None);
         }
-        marks.gives_up(0, 1);
+        marks.gives_up(NODE1, NODE2);
         let missed = marks.missed();
         assert_eq!(missed.as_deref(), Some("node1 never heard mark 2 of node3"));
-        marks.gives_up(0, 2);
+        marks.gives_up(NODE1, node3);
         assert_eq!(marks.missed(), None);
     }
 }

@@ -9,6 +9,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use super::fencing::Device;
+use super::ids::{GroupId, HostId, Table};
 use super::plan::Plan;
 use super::world::{Micros, SECOND};
 
@@ -33,10 +34,10 @@ pub struct Judge {
     addresses: Owners,
     marks: Marks,
     words: Words,
-    generations: Vec<Generations>,
+    generations: Table<HostId, Generations>,
     /// When the cause why a group did not start was removed: the group must be tried again in the
     /// end.
-    mended: BTreeMap<usize, Micros>,
+    mended: BTreeMap<GroupId, Micros>,
     /// With a device that does what it says there are never two owners.
     strict: bool,
     /// Longest time with two owners seen.
@@ -65,7 +66,7 @@ impl Judge {
             addresses: Owners::of_addresses(plan),
             marks: Marks::new(plan.nodes()),
             words: Words::new(plan),
-            generations: vec![Generations::default(); plan.nodes()],
+            generations: Table::filled(plan.nodes(), Generations::default()),
             mended: BTreeMap::new(),
             strict: plan
                 .features
@@ -111,7 +112,7 @@ impl Judge {
     }
 
     /// A daemon begins a run.
-    pub fn started(&mut self, host: usize, now: Micros) {
+    pub fn started(&mut self, host: HostId, now: Micros) {
         self.beats.started(host, now);
         self.marks.started(host);
         self.words.forget(host);
@@ -119,12 +120,12 @@ impl Judge {
     }
 
     /// A dead time that an earlier core of the same process knew.
-    pub fn knows_dead_time(&mut self, by: usize, of: usize, time: Micros) {
+    pub fn knows_dead_time(&mut self, by: HostId, of: HostId, time: Micros) {
         self.beats.knows_dead_time(by, of, time);
     }
 
     /// A daemon has ended, or its machine: nothing runs there any more.
-    pub fn ended(&mut self, host: usize, now: Micros) {
+    pub fn ended(&mut self, host: HostId, now: Micros) {
         self.beats.ended(host, now);
         self.words.forget(host);
         for group in self.owners.of(host) {
@@ -136,13 +137,13 @@ impl Judge {
     }
 
     /// The daemon alone has died: its resources run on.
-    pub fn daemon_died(&mut self, host: usize, now: Micros) {
+    pub fn daemon_died(&mut self, host: HostId, now: Micros) {
         self.beats.ended(host, now);
         self.words.forget(host);
         self.owners.disturbed(now);
     }
 
-    pub fn frozen(&mut self, host: usize, now: Micros, until: Micros) {
+    pub fn frozen(&mut self, host: HostId, now: Micros, until: Micros) {
         self.beats.frozen(host, now, until);
     }
 
@@ -154,16 +155,16 @@ impl Judge {
     }
 
     /// Timers of a host come this much later than requested.
-    pub fn late_timers(&mut self, host: usize, late: Micros) {
+    pub fn late_timers(&mut self, host: HostId, late: Micros) {
         self.beats.late_timers(host, late);
     }
 
     /// A path may add this much to every exchange.
-    pub fn slow_path(&mut self, from: usize, delay: Micros) {
+    pub fn slow_path(&mut self, from: HostId, delay: Micros) {
         self.beats.slow_path(from, delay);
     }
 
-    pub fn beat_sent(&mut self, host: usize, now: Micros) {
+    pub fn beat_sent(&mut self, host: HostId, now: Micros) {
         let finding = self.beats.sent(host, now);
         self.found(now, finding);
     }
@@ -171,8 +172,8 @@ impl Judge {
     /// A heartbeat, and the dead time in it.
     pub fn beat_heard(
         &mut self,
-        by: usize,
-        of: usize,
+        by: HostId,
+        of: HostId,
         number: (u64, u64),
         deadtime: Option<Micros>,
         now: Micros,
@@ -181,11 +182,11 @@ impl Judge {
     }
 
     /// A node was received to leave in order.
-    pub fn left_heard(&mut self, by: usize, of: usize, number: (u64, u64)) {
+    pub fn left_heard(&mut self, by: HostId, of: HostId, number: (u64, u64)) {
         self.beats.left(by, of, number);
     }
 
-    pub fn declared_dead(&mut self, by: usize, of: usize, now: Micros) {
+    pub fn declared_dead(&mut self, by: HostId, of: HostId, now: Micros) {
         let finding = self.beats.declared_dead(by, of, now);
         self.found(now, finding);
         self.marks.verdict(by, of);
@@ -193,18 +194,18 @@ impl Judge {
     }
 
     /// Whether a node has declared another dead, checked at intervals.
-    pub fn look_at_death(&mut self, by: usize, of: usize, dead: bool, now: Micros) {
+    pub fn look_at_death(&mut self, by: HostId, of: HostId, dead: bool, now: Micros) {
         let finding = self.beats.look(by, of, dead, now);
         self.found(now, finding);
     }
 
     /// A message was lost on every medium.
-    pub fn lost(&mut self, from: usize, to: usize, now: Micros) {
+    pub fn lost(&mut self, from: HostId, to: HostId, now: Micros) {
         self.beats.lost(from, to, now);
     }
 
     /// A living process goes on under a new generation.
-    pub fn generation_begun(&mut self, host: usize, now: Micros) {
+    pub fn generation_begun(&mut self, host: HostId, now: Micros) {
         self.marks.renumbered(host);
         let generations = &mut self.generations[host];
         if generations.causes > 0 {
@@ -214,23 +215,23 @@ impl Judge {
         }
         generations.begun_without += 1;
         if generations.begun_without > SPARE_GENERATIONS {
-            let text = format!("node{} begins one generation after the other", host + 1);
+            let text = format!("{host} begins one generation after the other");
             self.fail(now, text);
         }
     }
 
     /// A message was sent that both must handle exactly once.
-    pub fn mark_sent(&mut self, host: usize, mark: u64, known: bool) {
+    pub fn mark_sent(&mut self, host: HostId, mark: u64, known: bool) {
         self.marks.sent(host, mark, known);
     }
 
-    pub fn mark_heard(&mut self, host: usize, mark: u64, now: Micros) {
+    pub fn mark_heard(&mut self, host: HostId, mark: u64, now: Micros) {
         let finding = self.marks.heard(host, mark);
         self.found(now, finding);
     }
 
     /// A host has said that it has lost a lot of messages of another node.
-    pub fn mark_given_up(&mut self, host: usize, of: usize) {
+    pub fn mark_given_up(&mut self, host: HostId, of: HostId) {
         self.marks.gives_up(host, of);
     }
 
@@ -246,13 +247,13 @@ impl Judge {
     }
 
     /// A group can be started again where it could not before.
-    pub fn mended(&mut self, group: usize, now: Micros) {
+    pub fn mended(&mut self, group: GroupId, now: Micros) {
         self.mended.insert(group, now);
         self.words.mended(group, now);
     }
 
     /// An operator moves a group although one of the nodes cannot start it: his decision.
-    pub fn excuse(&mut self, group: usize) {
+    pub fn excuse(&mut self, group: GroupId) {
         self.owners.excuse(group);
     }
 
@@ -266,13 +267,13 @@ impl Judge {
     /// refused the start before, and is asked before this one as well, or a report of the other
     /// node on its groups has come at this moment. Whether the start runs beside the owner is
     /// judged all the same.
-    pub fn ordered(&mut self, host: usize, group: usize, not_silent: bool, now: Micros) {
+    pub fn ordered(&mut self, host: HostId, group: GroupId, not_silent: bool, now: Micros) {
         self.words.ordered(host, group, now);
         let owner = self.owners.other(host, group);
         if let Some(owner) = owner {
             let early = self.beats.judges_too_early(host, owner, now);
             let finding = early.filter(|_| !not_silent);
-            self.found(now, finding.map(|text| format!("{text} g{group}")));
+            self.found(now, finding.map(|text| format!("{text} {group}")));
             let good_for = self.beats.good_for(host, owner, now);
             self.owners.ordered(host, group, good_for);
         } else {
@@ -284,54 +285,54 @@ impl Judge {
     }
 
     /// The address of a group is up on a host.
-    pub fn address_begins(&mut self, host: usize, group: usize, now: Micros) {
-        let patience = self.beats.exchange(host, 1 - host.min(1));
+    pub fn address_begins(&mut self, host: HostId, group: GroupId, now: Micros) {
+        let patience = self.beats.exchange(host, host.other());
         let (_, finding) = self.addresses.begins(host, group, now, patience);
         self.found(now, finding);
     }
 
     /// The address is no longer there.
-    pub fn address_ends(&mut self, host: usize, group: usize, now: Micros) {
+    pub fn address_ends(&mut self, host: HostId, group: GroupId, now: Micros) {
         self.addresses.ends(host, group, now);
     }
 
     /// The ping node has answered a host.
-    pub fn gate_heard(&mut self, host: usize, now: Micros) {
+    pub fn gate_heard(&mut self, host: HostId, now: Micros) {
         self.beats.gate_heard(host, now);
     }
 
     /// Whether a host starts and stops groups: it is neither frozen by people nor about to end.
-    pub fn acts(&mut self, host: usize, acts: bool, now: Micros) {
+    pub fn acts(&mut self, host: HostId, acts: bool, now: Micros) {
         self.beats.acts(host, acts, now);
     }
 
     /// A start script begins: from here on the host may run the group.
-    pub fn begins(&mut self, host: usize, group: usize, now: Micros) {
-        let patience = self.beats.exchange(host, 1 - host.min(1));
+    pub fn begins(&mut self, host: HostId, group: GroupId, now: Micros) {
+        let patience = self.beats.exchange(host, host.other());
         let (overlaps, finding) = self.owners.begins(host, group, now, patience);
         self.overlaps += u64::from(overlaps);
         if overlaps && self.strict {
-            let text = format!("node{} writes g{group} beside the other node", host + 1);
+            let text = format!("{host} writes {group} beside the other node");
             self.fail(now, text);
         }
         self.found(now, finding);
     }
 
     /// The group's stop has ended there (or its start failed, or the host died).
-    pub fn ends(&mut self, host: usize, group: usize, now: Micros) {
+    pub fn ends(&mut self, host: HostId, group: GroupId, now: Micros) {
         if let Some(lasted) = self.owners.ends(host, group, now) {
             self.longest_overlap = self.longest_overlap.max(lasted);
         }
     }
 
     /// Whether a host is stopping the group, or has reported that it does not hold it.
-    pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
+    pub fn yields(&mut self, host: HostId, group: GroupId, yields: bool, now: Micros) {
         self.owners.yields(host, group, yields, now);
         self.addresses.yields(host, group, yields, now);
     }
 
     /// Whether a legacy node runs a group that it has reported as given: no node can know that.
-    pub fn strays(&mut self, group: usize, strays: bool) {
+    pub fn strays(&mut self, group: GroupId, strays: bool) {
         self.owners.strays(group, strays);
         self.addresses.strays(group, strays);
     }
@@ -354,7 +355,7 @@ impl Judge {
     }
 
     /// The report of a node about a group, and the truth.
-    pub fn look_at_word(&mut self, host: usize, group: usize, word: Word, now: Micros) {
+    pub fn look_at_word(&mut self, host: HostId, group: GroupId, word: Word, now: Micros) {
         let missed = self.words.has_missed(host, group, self.beats.verdict(host));
         let word = if self.beats.waits_for_word(host, now) && !missed {
             word.excused()
@@ -366,7 +367,7 @@ impl Judge {
     }
 
     /// Whether a living, capable node should run a group: no group stays unowned for long.
-    pub fn look_at_group(&mut self, group: usize, capable: bool, now: Micros) {
+    pub fn look_at_group(&mut self, group: GroupId, capable: bool, now: Micros) {
         // A start that began before the mend may still fail.
         if let Some(begun) = self.owners.newest_since(group) {
             let counts = |at: Micros| begun >= at || now > at + 60 * SECOND;

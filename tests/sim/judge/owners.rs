@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use systole::protocol::settings::AutoFailback;
 
 use super::super::fencing::Device;
+use super::super::ids::{GroupId, HostId, Table};
 use super::super::plan::Plan;
 use super::beats::Beats;
 use super::{Micros, SECOND};
@@ -14,22 +15,22 @@ use super::{Micros, SECOND};
 pub struct Owners {
     /// Only addresses are judged.
     of_addresses: bool,
-    owned: Vec<BTreeMap<usize, Micros>>,
-    overlap_since: Vec<Option<Micros>>,
+    owned: Table<GroupId, BTreeMap<HostId, Micros>>,
+    overlap_since: Table<GroupId, Option<Micros>>,
     /// Hosts that release a group, and since when neither of two owners did.
-    yielding: Vec<Vec<bool>>,
-    nobody_yields_since: Vec<Micros>,
-    unowned_since: Vec<Option<Micros>>,
+    yielding: Table<HostId, Table<GroupId, bool>>,
+    nobody_yields_since: Table<GroupId, Micros>,
+    unowned_since: Table<GroupId, Option<Micros>>,
     /// Since when a group that has run runs nowhere, and the longest such time since the last rest.
-    gap_since: Vec<Option<Micros>>,
+    gap_since: Table<GroupId, Option<Micros>>,
     longest_gap: Micros,
     longest_gap_allowed: Micros,
     /// For how long both had received each other when a start was ordered.
-    ordered: BTreeMap<(usize, usize), Micros>,
+    ordered: BTreeMap<(HostId, GroupId), Micros>,
     /// Groups that an operator moved although one node could not start them.
-    excused: BTreeSet<usize>,
+    excused: BTreeSet<GroupId>,
     /// Groups that a legacy node runs although it has reported them as given.
-    strays: BTreeSet<usize>,
+    strays: BTreeSet<GroupId>,
     /// The longest time for releasing everything: the start in hand, then every stop one after
     /// another, and the delays between our actors.
     longest_release: Micros,
@@ -50,12 +51,12 @@ impl Owners {
         let with_reports = plan.failback != AutoFailback::Legacy;
         Self {
             of_addresses: false,
-            owned: vec![BTreeMap::new(); groups],
-            overlap_since: vec![None; groups],
-            yielding: vec![vec![false; groups]; plan.nodes()],
-            nobody_yields_since: vec![0; groups],
-            unowned_since: vec![None; groups],
-            gap_since: vec![None; groups],
+            owned: Table::filled(groups, BTreeMap::new()),
+            overlap_since: Table::filled(groups, None),
+            yielding: Table::filled(plan.nodes(), Table::filled(groups, false)),
+            nobody_yields_since: Table::filled(groups, 0),
+            unowned_since: Table::filled(groups, None),
+            gap_since: Table::filled(groups, None),
             longest_gap: 0,
             // The death, then the stops that run there, and a second until it is noticed.
             longest_gap_allowed: plan.longest_deadtime()
@@ -91,11 +92,11 @@ impl Owners {
         owners
     }
 
-    fn name(&self, group: usize) -> String {
+    fn name(&self, group: GroupId) -> String {
         if self.of_addresses {
-            format!("the addresses of g{group}")
+            format!("the addresses of {group}")
         } else {
-            format!("g{group}")
+            group.to_string()
         }
     }
 
@@ -108,11 +109,11 @@ impl Owners {
         self.patience += lasts;
     }
 
-    pub fn excuse(&mut self, group: usize) {
+    pub fn excuse(&mut self, group: GroupId) {
         self.excused.insert(group);
     }
 
-    pub fn strays(&mut self, group: usize, strays: bool) {
+    pub fn strays(&mut self, group: GroupId, strays: bool) {
         if strays {
             self.strays.insert(group);
         } else {
@@ -120,35 +121,36 @@ impl Owners {
         }
     }
 
-    pub fn any(&self, group: usize) -> bool {
+    pub fn any(&self, group: GroupId) -> bool {
         !self.owned[group].is_empty()
     }
 
     /// When the newest of its owners began to start it.
-    pub fn newest_since(&self, group: usize) -> Option<Micros> {
+    pub fn newest_since(&self, group: GroupId) -> Option<Micros> {
         self.owned[group].values().max().copied()
     }
 
     /// The groups of a host.
-    pub fn of(&self, host: usize) -> Vec<usize> {
-        (0..self.owned.len())
+    pub fn of(&self, host: HostId) -> Vec<GroupId> {
+        self.owned
+            .keys()
             .filter(|group| self.owned[*group].contains_key(&host))
             .collect()
     }
 
     /// The other host that has a group.
-    pub fn other(&self, host: usize, group: usize) -> Option<usize> {
+    pub fn other(&self, host: HostId, group: GroupId) -> Option<HostId> {
         self.owned[group]
             .keys()
             .find(|owner| **owner != host)
             .copied()
     }
 
-    pub fn ordered(&mut self, host: usize, group: usize, good_for: Micros) {
+    pub fn ordered(&mut self, host: HostId, group: GroupId, good_for: Micros) {
         self.ordered.insert((host, group), good_for);
     }
 
-    pub fn yields(&mut self, host: usize, group: usize, yields: bool, now: Micros) {
+    pub fn yields(&mut self, host: HostId, group: GroupId, yields: bool, now: Micros) {
         self.yielding[host][group] = yields;
         if yields {
             self.nobody_yields_since[group] = now;
@@ -159,8 +161,8 @@ impl Owners {
     /// each other, both know the state. `exchange`: the length of that exchange, if it is judged.
     pub fn begins(
         &mut self,
-        host: usize,
-        group: usize,
+        host: HostId,
+        group: GroupId,
         now: Micros,
         exchange: Option<Micros>,
     ) -> (bool, Option<String>) {
@@ -177,19 +179,13 @@ impl Owners {
         let good_for = self.ordered.get(&(host, group)).copied().unwrap_or(0);
         let judged =
             exchange.filter(|longest| good_for > *longest && !self.strays.contains(&group));
-        let finding = judged.map(|_| {
-            format!(
-                "node{} starts {} while node{} has it",
-                host + 1,
-                self.name(group),
-                other + 1
-            )
-        });
+        let finding =
+            judged.map(|_| format!("{host} starts {} while {other} has it", self.name(group)));
         (true, finding)
     }
 
     /// How long two had it, when that ends.
-    pub fn ends(&mut self, host: usize, group: usize, now: Micros) -> Option<Micros> {
+    pub fn ends(&mut self, host: HostId, group: GroupId, now: Micros) -> Option<Micros> {
         let owners = &mut self.owned[group];
         if owners.remove(&host).is_some() && owners.is_empty() {
             self.gap_since[group] = Some(now);
@@ -204,7 +200,7 @@ impl Owners {
     /// lasts one of them releases.
     pub fn step(&mut self, now: Micros, beats: &Beats) -> Option<String> {
         let bad = beats.bad_until();
-        for group in 0..self.owned.len() {
+        for group in self.owned.keys() {
             let Some(since) = self.overlap_since[group] else {
                 continue;
             };
@@ -223,9 +219,8 @@ impl Owners {
                 && let Some(host) = self.owned[group].keys().find(|it| beats.cut_off(**it, now))
             {
                 return Some(format!(
-                    "node{} is cut off from everything and keeps the addresses of g{group}, which \
-                     the other has",
-                    host + 1
+                    "{host} is cut off from everything and keeps the addresses of {group}, which \
+                     the other has"
                 ));
             }
             let notice = beats.notice_time() + self.repeat;
@@ -259,7 +254,7 @@ impl Owners {
     /// A group that no node runs although one could.
     pub fn unowned(
         &mut self,
-        group: usize,
+        group: GroupId,
         capable: bool,
         retried: Micros,
         now: Micros,
@@ -275,6 +270,6 @@ impl Owners {
         let since = *self.unowned_since[group].get_or_insert(now);
         let from = since.max(self.disturbed_at).max(retried);
         (now.saturating_sub(from) > self.patience)
-            .then(|| format!("nobody runs g{group} since {:.6} s", since as f64 / 1e6))
+            .then(|| format!("nobody runs {group} since {:.6} s", since as f64 / 1e6))
     }
 }

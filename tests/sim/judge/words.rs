@@ -1,5 +1,6 @@
 //! A settled node reports that it holds exactly what it runs.
 
+use super::super::ids::{GroupId, HostId, Table};
 use super::super::plan::Plan;
 use super::{LONGEST_PAUSE, Micros, SECOND};
 
@@ -47,10 +48,10 @@ const GRACE: Micros = 3 * SECOND;
 /// Since when report and truth differ.
 #[derive(Debug)]
 pub struct Words {
-    differ_since: Vec<Vec<Option<Micros>>>,
+    differ_since: Table<HostId, Table<GroupId, Option<Micros>>>,
     /// When a node was last seen to move a group, or ordered its start, or had no reason to.
-    minded: Vec<Vec<Micros>>,
-    mended: Vec<Micros>,
+    minded: Table<HostId, Table<GroupId, Micros>>,
+    mended: Table<GroupId, Micros>,
     /// How long until it is tried again.
     patience: Micros,
     judged: bool,
@@ -59,10 +60,11 @@ pub struct Words {
 impl Words {
     pub fn new(plan: &Plan) -> Self {
         let with_reports = plan.failback != systole::protocol::settings::AutoFailback::Legacy;
+        let (nodes, groups) = (plan.nodes(), plan.groups.len());
         Self {
-            differ_since: vec![vec![None; plan.groups.len()]; plan.nodes()],
-            minded: vec![vec![0; plan.groups.len()]; plan.nodes()],
-            mended: vec![0; plan.groups.len()],
+            differ_since: Table::filled(nodes, Table::filled(groups, None)),
+            minded: Table::filled(nodes, Table::filled(groups, 0)),
+            mended: Table::filled(groups, 0),
             patience: LONGEST_PAUSE + 60 * SECOND,
             judged: with_reports,
         }
@@ -73,25 +75,31 @@ impl Words {
         self.patience += lasts;
     }
 
-    pub fn forget(&mut self, host: usize) {
+    pub fn forget(&mut self, host: HostId) {
         self.differ_since[host].fill(None);
     }
 
-    pub fn mended(&mut self, group: usize, now: Micros) {
+    pub fn mended(&mut self, group: GroupId, now: Micros) {
         self.mended[group] = now;
     }
 
     /// The start of the group is ordered.
-    pub fn ordered(&mut self, host: usize, group: usize, now: Micros) {
+    pub fn ordered(&mut self, host: HostId, group: GroupId, now: Micros) {
         self.minded[host][group] = now;
     }
 
     /// Whether a node has done nothing for a group that it holds since it declared the other node dead.
-    pub fn has_missed(&self, host: usize, group: usize, verdict: Micros) -> bool {
+    pub fn has_missed(&self, host: HostId, group: GroupId, verdict: Micros) -> bool {
         self.minded[host][group] < verdict
     }
 
-    pub fn look(&mut self, host: usize, group: usize, word: Word, now: Micros) -> Option<String> {
+    pub fn look(
+        &mut self,
+        host: HostId,
+        group: GroupId,
+        word: Word,
+        now: Micros,
+    ) -> Option<String> {
         let Word::Settled {
             holds,
             runs,
@@ -118,20 +126,17 @@ impl Words {
         }
         let since = *self.differ_since[host][group].get_or_insert(now);
         let what = if bare {
-            "runs g{} and its addresses are gone"
+            "and its addresses are gone"
         } else if half {
-            "runs g{} and a part of it does not run"
+            "and a part of it does not run"
         } else if runs {
-            "runs g{} and does not hold it"
+            "and does not hold it"
         } else {
-            "holds g{} and does not run it"
+            "and does not run it"
         };
         (now - since >= GRACE).then(|| {
-            format!(
-                "node{} {}",
-                host + 1,
-                what.replace("{}", &group.to_string())
-            )
+            let does = if runs { "runs" } else { "holds" };
+            format!("{host} {does} {group} {what}")
         })
     }
 }

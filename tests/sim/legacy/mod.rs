@@ -114,7 +114,8 @@ impl LegacyNode {
             .iter()
             .find(|name| **name != settings.local)
             .cloned()
-            .expect("a pair");
+            // Alone: there is nobody that it could wait for.
+            .unwrap_or_else(|| settings.local.clone());
         Self {
             m: Membership::new(&settings, identity, seed),
             settings,
