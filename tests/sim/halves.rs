@@ -3,6 +3,7 @@
 use super::features::Features;
 use super::ids::{G0, NODE1, NODE2};
 use super::plan::Plan;
+use super::prints;
 use super::world::{SECOND, World};
 
 /// One group of three resources, each a second long.
@@ -20,7 +21,7 @@ fn plan() -> Plan {
 
 /// The first resource of the group runs on its owner, the others do not yet.
 fn half_started() -> World {
-    let mut world = World::new(plan(), 3);
+    let mut world = prints::world(plan(), 3);
     world.start(NODE1);
     world.start(NODE2);
     while world.hosts[NODE1].groups[G0].up != [true, false, false] {

@@ -3,9 +3,11 @@
 //! The random fate of single messages and scripts comes from the plan's own noise.
 
 use std::fmt::{self, Write as _};
+use std::rc::Rc;
 
 use super::act::Act;
 use super::judge::LONGEST_PAUSE;
+use super::observer::{Nobody, Observer};
 use super::plan::{Plan, PlanError};
 use super::world::{Micros, SECOND, World};
 
@@ -44,7 +46,13 @@ pub const FAULTS_END: Micros = 200 * SECOND;
 impl History {
     /// Runs it to its end, long after the last act: everything must be right by then.
     pub fn run(&self) -> World {
+        self.observed(Rc::new(Nobody))
+    }
+
+    /// [`run`](Self::run), and somebody watches.
+    pub fn observed(&self, observer: Rc<dyn Observer>) -> World {
         let mut world = World::new(self.plan.clone(), self.noise);
+        world.observe(observer);
         for (when, act) in &self.acts {
             world.plan_act(*when, *act);
         }

@@ -1,7 +1,6 @@
 //! One machine: its daemon, and the state that survives the daemon's death.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use systole::node::Node;
 use systole::notice::Notice;
@@ -361,11 +360,7 @@ impl World {
         }
         let process = self.hosts[host].life.process;
         for action in actions {
-            if self.trace {
-                let line = line_of(&action);
-                self.note(format_args!("{host} {line}"));
-            }
-            self.prints.fold(self.now, host, &action);
+            self.observer.action(self.now, host, &action);
             self.perform_one(host, action);
             if self.hosts[host].life.process != process {
                 return;
@@ -522,27 +517,4 @@ impl World {
         let (life, arm) = (h.life, h.arm);
         self.at(when.max(now) + lag, Happening::Timer { host, life, arm });
     }
-}
-
-/// An action in a line.
-fn line_of(action: &Action) -> String {
-    let mut line = String::new();
-    let message = match action {
-        Action::Transmit(message) => Some(("->", message)),
-        Action::Deliver { message, .. } => Some(("for clients:", message)),
-        Action::RunHook(message) => Some(("hook:", message)),
-        Action::Notice(notice) => return format!("{}: {notice}", notice.severity().word()),
-        other => return format!("{other:?}"),
-    };
-    if let Some((what, message)) = message {
-        line.push_str(what);
-        for field in message.fields() {
-            let name = String::from_utf8_lossy(&field.name);
-            let usual = ["src", "srcuuid", "destuuid", "ts", "ld", "ttl", "systole"];
-            if let (false, Some(text)) = (usual.contains(&&*name), message.text(&name)) {
-                let _ = write!(line, " {name}={text}");
-            }
-        }
-    }
-    line
 }

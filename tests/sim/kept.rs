@@ -51,8 +51,7 @@ fn histories_that_once_failed() {
                 scope.spawn(move || {
                     let judged = mine.into_iter().filter(|(name, _)| !waits(name));
                     let failed = |(name, history): (String, History)| {
-                        let world = history.run();
-                        prints::keep("kept", &name, &world);
+                        let world = prints::run(&history, "kept", &name);
                         world
                             .judge
                             .failure()

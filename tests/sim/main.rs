@@ -15,6 +15,7 @@
 mod act;
 mod addresses;
 mod daemon;
+mod digest;
 mod draws;
 mod faults;
 mod features;
@@ -29,6 +30,7 @@ mod judge;
 mod kept;
 mod legacy;
 mod network;
+mod observer;
 mod outside;
 mod pair;
 mod partition;
@@ -61,8 +63,7 @@ fn many(kind: Kind) {
             return None;
         }
         let history = kind.history(seed);
-        let world = history.run();
-        prints::keep(kind.word(), &seed.to_string(), &world);
+        let world = prints::run(&history, kind.word(), &seed.to_string());
         let failure = world.judge.failure()?;
         let text = format!("{} seed {seed}: {failure} ({})", kind.word(), history.plan);
         println!("{text}");
@@ -195,7 +196,11 @@ fn one_seed() {
     } else {
         return;
     };
-    let verdict = history.verdict();
+    let world = prints::run(&history, "one", "seed");
+    let verdict = world
+        .judge
+        .failure()
+        .map_or(Ok(()), |it| Err(it.to_owned()));
     if let (Some(file), Err(failure)) = (std::env::var_os("SIM_RECORD"), &verdict) {
         let mut kept = history.shrunk(usize::try_from(number("SIM_TRIES", 300)).unwrap_or(300));
         let now = kept.verdict().err().unwrap_or_else(|| failure.clone());

@@ -114,10 +114,6 @@ impl World {
     }
 
     pub fn transmit(&mut self, host: HostId, message: &Message) {
-        if self.listens {
-            let essence = super::timelines::essence(|name| message.text(name));
-            self.said.extend(essence.map(|essence| (host, essence)));
-        }
         let mut message = message.clone();
         self.plan.features.strip(host, &mut message);
         let message = &message;

@@ -3,11 +3,12 @@
 use super::act::Act;
 use super::ids::{G0, HostId, Key, NODE1, NODE2};
 use super::plan::Plan;
+use super::prints;
 use super::world::{SECOND, World};
 
 /// A pair that has come up.
 pub fn started_pair(plan: Plan, noise: u64) -> World {
-    let mut world = World::new(plan, noise);
+    let mut world = prints::world(plan, noise);
     world.start(NODE1);
     world.start(NODE2);
     world.run(20 * SECOND);
@@ -93,7 +94,7 @@ fn an_hour_of_loss_without_five_in_a_row() {
 /// A lone start takes everything after initdead; a late peer changes nothing.
 #[test]
 fn a_lone_start_and_a_late_peer() {
-    let mut world = World::new(Plan::quiet(), 3);
+    let mut world = prints::world(Plan::quiet(), 3);
     world.start(NODE1);
     world.run(9 * SECOND);
     assert_eq!(world.all_owners(), [[NODE1; 0]; 2], "before initdead");

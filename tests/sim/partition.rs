@@ -8,6 +8,7 @@ use super::ids::{G0, HostId, NODE1, NODE2};
 use super::number;
 use super::pair::started_pair;
 use super::plan::{Plan, Program};
+use super::prints;
 use super::world::{Micros, SECOND, World};
 
 /// The trouble of a run.
@@ -46,7 +47,7 @@ fn pair(seed: u64, ignorant: &[HostId]) -> World {
         programs: [NODE1, NODE2].iter().map(program).collect(),
         ..Plan::pure(&mut Draws::new(seed))
     };
-    let mut world = World::new(plan.clone(), seed);
+    let mut world = prints::world(plan.clone(), seed);
     world.start(NODE1);
     world.start(NODE2);
     world.run(plan.initdead_ms * 1_000 + 15 * SECOND);

@@ -1,78 +1,73 @@
-//! A digest of the outputs of the cores in a history: two numbers per seed. A change of the code
-//! that shall not change the behaviour leaves every number unchanged: run `SIM_PRINTS=FILE` before
-//! it and after it, and the sorted files are the same.
+//! What a run shows: `SIM_TRACE` prints what happens, and `SIM_PRINTS=FILE` keeps a digest of the outputs of the
+//! cores, one line for each history. A change of the code that shall not change the behaviour leaves every line
+//! unchanged: make the file before it and after it, and sort both.
 
-use std::fmt::Write as _;
+use std::fmt::Arguments;
 use std::io::Write as _;
+use std::rc::Rc;
 use std::sync::Mutex;
 
 use systole::protocol::event::Action;
 
-use super::draws::stir;
-use super::ids::{HostId, Key};
+use super::digest::Digest;
+use super::history::History;
+use super::ids::HostId;
+use super::observer::{Observer, line_of};
+use super::plan::Plan;
 use super::world::{Micros, World};
 
-/// The digest of every action with its time and its host.
-#[derive(Debug, Clone, Copy)]
-pub struct Prints {
-    wanted: bool,
-    /// All actions except notices.
-    acts: u64,
-    /// Notices: their wording and their order.
-    words: u64,
+/// Does what the environment asks for.
+struct Watch {
+    trace: bool,
+    digest: Option<Digest>,
 }
 
-impl Prints {
-    pub fn new() -> Self {
-        let wanted = std::env::var_os("SIM_PRINTS").is_some();
-        let (acts, words) = (0, 0);
-        Self {
-            wanted,
-            acts,
-            words,
-        }
-    }
-
-    /// Adds one action.
-    pub fn fold(&mut self, now: Micros, host: HostId, action: &Action) {
-        if !self.wanted {
-            return;
-        }
-        let print = match action {
-            Action::Notice(_) => &mut self.words,
-            _ => &mut self.acts,
-        };
-        let mut folds = Folds(stir(*print ^ stir(now)).wrapping_add(host.number() as u64));
-        // A number takes everything.
-        let _ = match action {
-            // As in the digests of before the status had a type.
-            Action::NodeStatusChanged { node, status } => {
-                let status = status.as_str();
-                write!(
-                    folds,
-                    "NodeStatusChanged {{ node: {node:?}, status: {status:?} }}"
-                )
-            }
-            action => write!(folds, "{action:?}"),
-        };
-        *print = folds.0;
+impl Watch {
+    fn new() -> Rc<Self> {
+        let is_set = |name| std::env::var_os(name).is_some();
+        Rc::new(Self {
+            trace: is_set("SIM_TRACE"),
+            digest: is_set("SIM_PRINTS").then(Digest::default),
+        })
     }
 }
 
-/// Text as a number.
-struct Folds(u64);
-
-impl std::fmt::Write for Folds {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+impl Observer for Watch {
+    fn note(&self, now: Micros, text: Arguments<'_>) {
+        if self.trace {
+            println!("{:>12.6} {text}", now as f64 / 1e6);
         }
-        Ok(())
+    }
+
+    fn action(&self, now: Micros, host: HostId, action: &Action) {
+        if self.trace {
+            self.note(now, format_args!("{host} {}", line_of(action)));
+        }
+        if let Some(digest) = &self.digest {
+            digest.action(now, host, action);
+        }
     }
 }
 
-/// Adds a line for one history to the file.
-pub fn keep(kind: &str, name: &str, world: &World) {
+/// A pair that is shown as the environment asks for.
+pub fn world(plan: Plan, noise: u64) -> World {
+    let mut world = World::new(plan, noise);
+    world.observe(Watch::new());
+    world
+}
+
+/// Runs a history and shows it; its digest is kept under this kind and name.
+pub fn run(history: &History, kind: &str, name: &str) -> World {
+    let watch = Watch::new();
+    let world = history.observed(watch.clone());
+    if let Some(digest) = &watch.digest {
+        keep(kind, name, digest);
+    }
+    world
+}
+
+/// Adds a line to the file.
+fn keep(kind: &str, name: &str, digest: &Digest) {
     static FILE: Mutex<()> = Mutex::new(());
     let Some(path) = std::env::var_os("SIM_PRINTS") else {
         return;
@@ -82,7 +77,7 @@ pub fn keep(kind: &str, name: &str, world: &World) {
         .create(true)
         .append(true)
         .open(path);
-    let Prints { acts, words, .. } = world.prints;
+    let (acts, words) = (digest.acts(), digest.words());
     let line = format!("{kind} {name} {acts:016x} {words:016x}\n");
     let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
     written.expect("the file takes a line");

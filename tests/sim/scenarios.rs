@@ -6,11 +6,12 @@ use systole::protocol::settings::AutoFailback;
 
 use super::ids::{G0, NODE1, NODE2};
 use super::plan::{Plan, Program};
+use super::prints;
 use super::world::{SECOND, World};
 
 /// A pair half a minute after its start.
 fn up(plan: Plan) -> World {
-    let mut world = World::new(plan, 3);
+    let mut world = prints::world(plan, 3);
     world.start(NODE1);
     world.start(NODE2);
     world.run(30 * SECOND);
@@ -27,7 +28,7 @@ fn long_gap(what: impl FnOnce(&mut World)) -> World {
         script_ms: 4_000,
         ..Plan::quiet()
     };
-    let mut world = World::new(plan, 5);
+    let mut world = prints::world(plan, 5);
     world.start(NODE1);
     world.start(NODE2);
     world.run(30 * SECOND);
@@ -164,7 +165,7 @@ fn beside_a_legacy_node_that_stays_deaf_after_a_cut() {
         programs: vec![Program::Ours, Program::Legacy],
         ..Plan::quiet()
     };
-    let mut world = World::new(plan, 3);
+    let mut world = prints::world(plan, 3);
     world.start(NODE1);
     world.start(NODE2);
     world.run(40 * SECOND);

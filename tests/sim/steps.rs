@@ -158,13 +158,9 @@ impl World {
         model.busy = Some(ordered);
         model.begun = false;
         let runs = model.runs();
-        if self.listens && (ordered.what == GroupOrder::Stop || !runs) {
-            let what = if ordered.what == GroupOrder::Stop {
-                "stop"
-            } else {
-                "start"
-            };
-            self.ran.push((host, format!("{what} {group}")));
+        if ordered.what == GroupOrder::Stop || !runs {
+            let now = self.now;
+            self.observer.script(now, host, group, ordered.what);
         }
         let drawn = self
             .noise

@@ -3,12 +3,16 @@
 //! chapter. A chapter is the consequence of one action. Format:
 //! `tests/vectors/timelines/README.md`.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 
+use systole::protocol::event::{Action, GroupOrder};
 use systole::protocol::settings::AutoFailback;
 
 use super::act::{Act, SETS};
-use super::ids::{HostId, NODE1, NODE2};
+use super::ids::{GroupId, HostId, NODE1, NODE2};
+use super::observer::Observer;
 use super::plan::{Plan, Program};
 use super::world::{Micros, SECOND, World};
 
@@ -23,6 +27,34 @@ struct Chapter {
     /// Number, node, message.
     said: Vec<(u64, HostId, String)>,
     ran: Vec<(HostId, String)>,
+}
+
+/// What the models say and run.
+#[derive(Debug, Default)]
+struct Heard {
+    said: RefCell<Vec<(HostId, String)>>,
+    ran: RefCell<Vec<(HostId, String)>>,
+}
+
+impl Observer for Heard {
+    fn action(&self, _: Micros, host: HostId, action: &Action) {
+        if let Action::Transmit(message) = action {
+            let essence = essence(|name| message.text(name));
+            self.said
+                .borrow_mut()
+                .extend(essence.map(|essence| (host, essence)));
+        }
+    }
+
+    fn script(&self, _: Micros, host: HostId, group: GroupId, what: GroupOrder) {
+        let what = match what {
+            GroupOrder::Start => "start",
+            GroupOrder::Stop => "stop",
+        };
+        self.ran
+            .borrow_mut()
+            .push((host, format!("{what} {group}")));
+    }
 }
 
 fn host_of(node: &str) -> Option<HostId> {
@@ -96,7 +128,7 @@ fn essence_of(text: &str) -> Option<(u64, String)> {
 }
 
 /// The part of a message that concerns resources, if there is one.
-pub fn essence<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+fn essence<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
     let kinds = [
         "starting",
         "resource",
@@ -179,7 +211,8 @@ fn replay(file: &str, until: Option<&str>) {
         ..Plan::quiet()
     };
     let mut world = World::new(plan, 1);
-    world.listens = true;
+    let heard = Rc::new(Heard::default());
+    world.observe(heard.clone());
     let begun = world.now;
     for (number, chapter) in chapters.iter().enumerate() {
         let ends_here =
@@ -187,8 +220,8 @@ fn replay(file: &str, until: Option<&str>) {
         if chapter.actions.iter().any(ends_here) {
             break;
         }
-        world.said.clear();
-        world.ran.clear();
+        heard.said.borrow_mut().clear();
+        heard.ran.borrow_mut().clear();
         for (when, action) in &chapter.actions {
             world.run(begun + when);
             world.act(act(action));
@@ -200,14 +233,15 @@ fn replay(file: &str, until: Option<&str>) {
         let next = next.map_or(Micros::MAX, |(when, _)| *when);
         world.run(begun + next.min(chapter.ends + SECOND));
         let place = format!("{file} {:?}", chapter.actions);
+        let (said, ran) = (heard.said.borrow(), heard.ran.borrow());
         for host in [NODE1, NODE2] {
             let expected = chapter.said.iter().filter(|(_, by, _)| *by == host);
             let expected = told(expected.map(|(_, _, message)| message.clone()));
-            let real = world.said.iter().filter(|(by, _)| *by == host);
+            let real = said.iter().filter(|(by, _)| *by == host);
             let real = told(real.map(|(_, message)| message.clone()));
             assert_eq!(real, expected, "{place}: {host} said");
             let expected: Vec<_> = chapter.ran.iter().filter(|(by, _)| *by == host).collect();
-            let real: Vec<_> = world.ran.iter().filter(|(by, _)| *by == host).collect();
+            let real: Vec<_> = ran.iter().filter(|(by, _)| *by == host).collect();
             assert_eq!(real, expected, "{place}: {host} ran");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use systole::clock::{Monotonic, Now};
@@ -19,8 +20,8 @@ use super::host::Host;
 use super::ids::{GroupId, HostId, Key, Table};
 use super::judge::Judge;
 use super::network::{Frame, Path, Recording};
+use super::observer::{Nobody, Observer};
 use super::plan::Plan;
-use super::prints::Prints;
 
 /// Microseconds of virtual time.
 pub type Micros = u64;
@@ -211,12 +212,7 @@ pub struct World {
     pub rested: Option<Vec<Vec<HostId>>>,
     pub marks: u64,
     digest: u64,
-    pub prints: Prints,
-    pub trace: bool,
-    /// Messages and scripts of the nodes are kept in these two.
-    pub listens: bool,
-    pub said: Vec<(HostId, String)>,
-    pub ran: Vec<(HostId, String)>,
+    pub observer: Rc<dyn Observer>,
     /// Machines that were reset, and when.
     pub resets: Vec<(Micros, HostId)>,
 }
@@ -245,11 +241,7 @@ impl World {
             rested: None,
             marks: 0,
             digest: 0,
-            prints: Prints::new(),
-            trace: std::env::var_os("SIM_TRACE").is_some(),
-            listens: false,
-            said: Vec::new(),
-            ran: Vec::new(),
+            observer: Rc::new(Nobody),
             resets: Vec::new(),
         };
         world.at(SECOND, Happening::Look);
@@ -271,11 +263,14 @@ impl World {
         self.digest = stir(self.digest ^ stir(self.now)).wrapping_add(number);
     }
 
-    /// A line for people, when `SIM_TRACE` is set.
+    /// From now on this one is told what happens.
+    pub fn observe(&mut self, observer: Rc<dyn Observer>) {
+        self.observer = observer;
+    }
+
+    /// Tells the observer what a person who reads the run wants to know.
     pub fn note(&self, text: std::fmt::Arguments<'_>) {
-        if self.trace {
-            println!("{:>12.6} {text}", self.now as f64 / 1e6);
-        }
+        self.observer.note(self.now, text);
     }
 
     pub fn at(&mut self, when: Micros, what: Happening) {
