@@ -23,4 +23,5 @@ pub mod process;
 pub mod protocol;
 pub mod release;
 pub mod resources;
+pub mod simulator;
 pub mod version;

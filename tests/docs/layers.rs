@@ -9,8 +9,16 @@ use crate::{files, text};
 
 const PAGE: &str = "docs/architecture.md";
 
-/// The parts of the core, and names that their code never uses.
-const CORE: [&str; 6] = ["clock", "node", "notice", "policy", "protocol", "resources"];
+/// The parts of the core and its simulator, and names that their code never uses.
+const CORE: [&str; 7] = [
+    "clock",
+    "node",
+    "notice",
+    "policy",
+    "protocol",
+    "resources",
+    "simulator",
+];
 const NEVER_IN_THE_CORE: [&str; 11] = [
     "actix",
     "tokio",

@@ -1,10 +1,11 @@
 //! Groups that are left half started, step by step.
 
-use super::features::Features;
-use super::ids::{G0, NODE1, NODE2};
-use super::plan::Plan;
+use systole::simulator::features::Features;
+use systole::simulator::ids::{G0, NODE1, NODE2};
+use systole::simulator::plan::Plan;
+use systole::simulator::world::{SECOND, World};
+
 use super::prints;
-use super::world::{SECOND, World};
 
 /// One group of three resources, each a second long.
 fn plan() -> Plan {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::history::History;
+use systole::simulator::history::History;
+
 use super::prints;
 
 /// Histories that fail until a fault is mended, of a core, the legacy model or the judge: the file,

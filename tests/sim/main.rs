@@ -12,41 +12,17 @@
     reason = "a test program"
 )]
 
-mod act;
-mod addresses;
-mod daemon;
-mod digest;
-mod draws;
-mod faults;
-mod features;
 mod fencing;
-mod generations;
 mod halves;
-mod history;
-mod host;
-mod ids;
-mod ipfail;
-mod judge;
 mod kept;
-mod legacy;
-mod network;
-mod observer;
-mod outside;
 mod pair;
 mod partition;
-mod plan;
 mod prints;
-mod revival;
-mod root;
 mod scenarios;
-mod scripts;
-mod singles;
-mod steps;
 mod timelines;
-mod world;
 
-use faults::Kind;
-use history::History;
+use systole::simulator::faults::Kind;
+use systole::simulator::history::History;
 
 /// A number from the environment.
 fn number(name: &str, default: u64) -> u64 {

@@ -1,10 +1,11 @@
 //! One pair at a time, step by step.
 
-use super::act::Act;
-use super::ids::{G0, HostId, Key, NODE1, NODE2};
-use super::plan::Plan;
+use systole::simulator::act::Act;
+use systole::simulator::ids::{G0, HostId, Key, NODE1, NODE2};
+use systole::simulator::plan::Plan;
+use systole::simulator::world::{SECOND, World};
+
 use super::prints;
-use super::world::{SECOND, World};
 
 /// A pair that has come up.
 pub fn started_pair(plan: Plan, noise: u64) -> World {
@@ -31,7 +32,7 @@ fn a_node_that_is_cut_off_releases() {
         let lost = HostId::of((seed % 2) as usize);
         let cut_off = |world: &World, host: HostId| {
             let node = world.hosts[host].node.as_ref();
-            node.is_some_and(super::daemon::Daemon::is_cut_off)
+            node.is_some_and(systole::simulator::daemon::Daemon::is_cut_off)
         };
         world.act(Act::Gate { host: lost, cut: 1 });
         world.cut_all(true);

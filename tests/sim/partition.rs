@@ -2,14 +2,14 @@
 
 use systole::protocol::event::GroupOrder;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::chance::Draws;
+use systole::simulator::ids::{G0, HostId, NODE1, NODE2};
+use systole::simulator::plan::{Plan, Program};
+use systole::simulator::world::{Micros, SECOND, World};
 
-use super::draws::Draws;
-use super::ids::{G0, HostId, NODE1, NODE2};
 use super::number;
 use super::pair::started_pair;
-use super::plan::{Plan, Program};
 use super::prints;
-use super::world::{Micros, SECOND, World};
 
 /// The trouble of a run.
 #[derive(Debug, Clone, Copy)]

@@ -8,13 +8,12 @@ use std::rc::Rc;
 use std::sync::Mutex;
 
 use systole::protocol::event::Action;
-
-use super::digest::Digest;
-use super::history::History;
-use super::ids::HostId;
-use super::observer::{Observer, line_of};
-use super::plan::Plan;
-use super::world::{Micros, World};
+use systole::simulator::digest::Digest;
+use systole::simulator::history::History;
+use systole::simulator::ids::HostId;
+use systole::simulator::observer::{Observer, line_of};
+use systole::simulator::plan::Plan;
+use systole::simulator::world::{Micros, World};
 
 /// Does what the environment asks for.
 struct Watch {

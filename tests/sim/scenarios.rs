@@ -3,11 +3,11 @@
 use systole::protocol::event::GroupOrder;
 use systole::protocol::message::Message;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::ids::{G0, NODE1, NODE2};
+use systole::simulator::plan::{Plan, Program};
+use systole::simulator::world::{SECOND, World};
 
-use super::ids::{G0, NODE1, NODE2};
-use super::plan::{Plan, Program};
 use super::prints;
-use super::world::{SECOND, World};
 
 /// A pair half a minute after its start.
 fn up(plan: Plan) -> World {

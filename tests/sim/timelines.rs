@@ -9,12 +9,11 @@ use std::rc::Rc;
 
 use systole::protocol::event::{Action, GroupOrder};
 use systole::protocol::settings::AutoFailback;
-
-use super::act::{Act, SETS};
-use super::ids::{GroupId, HostId, NODE1, NODE2};
-use super::observer::Observer;
-use super::plan::{Plan, Program};
-use super::world::{Micros, SECOND, World};
+use systole::simulator::act::{Act, SETS};
+use systole::simulator::ids::{GroupId, HostId, NODE1, NODE2};
+use systole::simulator::observer::Observer;
+use systole::simulator::plan::{Plan, Program};
+use systole::simulator::world::{Micros, SECOND, World};
 
 /// Actions closer together than this belong to one chapter.
 const SAME_MOMENT: Micros = SECOND;
