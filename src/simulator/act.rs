@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::ids::{GroupId, HostId, Key};
+use super::plan::{MOST_GROUPS, MOST_MEDIA};
 
 /// One fault or one action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,205 +137,148 @@ pub(crate) fn set_word(set: usize) -> &'static str {
     SETS.get(set).copied().unwrap_or("all")
 }
 
-impl Act {
-    fn words(self) -> (&'static str, Vec<i64>) {
-        let n = |number: usize| number as i64;
-        let h = |host: HostId| n(host.number());
-        let g = |group: GroupId| n(group.number());
-        let u = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        match self {
-            Self::Start { host } => ("start", vec![h(host)]),
-            Self::Crash { host } => ("crash", vec![h(host)]),
-            Self::Stop { host } => ("stop", vec![h(host)]),
-            Self::Kill { host, pause } => ("kill", vec![h(host), u(pause)]),
-            Self::Reload { host, pause } => ("reload", vec![h(host), u(pause)]),
-            Self::Panic { host } => ("panic", vec![h(host)]),
-            Self::Freeze { host, ms, machine } => ("freeze", vec![h(host), u(ms), u(machine)]),
-            Self::Cut { from, medium, cut } => ("cut", vec![h(from), n(medium), u(cut)]),
-            Self::Cable { host, cut } => ("cable", vec![h(host), u(cut)]),
-            Self::Heal => ("heal", vec![]),
-            Self::Loss {
-                from,
-                medium,
-                percent,
-            } => ("loss", vec![h(from), n(medium), u(percent)]),
-            Self::LossAll { percent } => ("loss-all", vec![u(percent)]),
-            Self::Burst { from, medium, ms } => ("burst", vec![h(from), n(medium), u(ms)]),
-            Self::Delay {
-                from,
-                medium,
-                micros,
-            } => ("delay", vec![h(from), n(medium), u(micros)]),
-            Self::Twice {
-                from,
-                medium,
-                percent,
-            } => ("twice", vec![h(from), n(medium), u(percent)]),
-            Self::Noisy { percent, micros } => ("noisy", vec![u(percent), u(micros)]),
-            Self::Line { from, medium, rate } => ("line", vec![h(from), n(medium), u(rate)]),
-            Self::Clock { host, seconds } => ("clock", vec![h(host), seconds]),
-            Self::Standby { host, set } => ("standby", vec![h(host), n(set)]),
-            Self::Takeover { host, set } => ("takeover", vec![h(host), n(set)]),
-            Self::Broken { host, group, on } => ("broken", vec![h(host), g(group), u(on)]),
-            Self::Taken { host, group, on } => ("taken", vec![h(host), g(group), u(on)]),
-            Self::Slow { host, group, ms } => ("slow", vec![h(host), g(group), u(ms)]),
-            Self::Late { host, micros } => ("late", vec![h(host), u(micros)]),
-            Self::Corrupt {
-                from,
-                medium,
-                percent,
-            } => ("corrupt", vec![h(from), n(medium), u(percent)]),
-            Self::Replay { from, medium, ms } => ("replay", vec![h(from), n(medium), u(ms)]),
-            Self::Root { host } => ("root", vec![h(host)]),
-            Self::Disk { host, how } => ("disk", vec![h(host), n(how)]),
-            Self::Rotate { host } => ("rotate", vec![h(host)]),
-            Self::Rest { moved } => ("rest", vec![u(moved)]),
-            Self::Unstoppable { host, group } => ("unstoppable", vec![h(host), g(group)]),
-            Self::Mark { host } => ("mark", vec![h(host)]),
-            Self::Maintenance { host, on } => ("maintenance", vec![h(host), u(on)]),
-            Self::Gate { host, cut } => ("gate", vec![h(host), u(cut)]),
-            Self::Peace => ("peace", vec![]),
+/// The text form of acts: the word, then the numbers in this order, each read as what it is.
+macro_rules! text_form {
+    ($($word:literal $act:ident { $($field:ident: $what:ident),* })*) => {
+        impl Act {
+            fn words(self) -> (&'static str, Vec<i64>) {
+                match self {
+                    $(Self::$act { $($field),* } => ($word, vec![$($field.numeral()),*]),)*
+                }
+            }
+
+            fn read(word: &str, numbers: &mut Numbers<'_>) -> Option<Self> {
+                Some(match word {
+                    $($word => Self::$act { $($field: numbers.$what()?),* },)*
+                    _ => return None,
+                })
+            }
         }
+    };
+}
+
+text_form! {
+    "start" Start { host: host }
+    "crash" Crash { host: host }
+    "stop" Stop { host: host }
+    "kill" Kill { host: host, pause: amount }
+    "reload" Reload { host: host, pause: amount }
+    "panic" Panic { host: host }
+    "freeze" Freeze { host: host, ms: amount, machine: amount }
+    "cut" Cut { from: host, medium: medium, cut: amount }
+    "cable" Cable { host: host, cut: amount }
+    "heal" Heal {}
+    "loss" Loss { from: host, medium: medium, percent: amount }
+    "loss-all" LossAll { percent: amount }
+    "burst" Burst { from: host, medium: medium, ms: amount }
+    "delay" Delay { from: host, medium: medium, micros: amount }
+    "twice" Twice { from: host, medium: medium, percent: amount }
+    "noisy" Noisy { percent: amount, micros: amount }
+    "line" Line { from: host, medium: medium, rate: amount }
+    "clock" Clock { host: host, seconds: step }
+    "standby" Standby { host: host, set: set }
+    "takeover" Takeover { host: host, set: set }
+    "broken" Broken { host: host, group: group, on: amount }
+    "taken" Taken { host: host, group: group, on: amount }
+    "slow" Slow { host: host, group: group, ms: amount }
+    "late" Late { host: host, micros: amount }
+    "corrupt" Corrupt { from: host, medium: medium, percent: amount }
+    "replay" Replay { from: host, medium: medium, ms: amount }
+    "root" Root { host: host }
+    "disk" Disk { host: host, how: how }
+    "rotate" Rotate { host: host }
+    "rest" Rest { moved: amount }
+    "unstoppable" Unstoppable { host: host, group: group }
+    "mark" Mark { host: host }
+    "maintenance" Maintenance { host: host, on: amount }
+    "gate" Gate { host: host, cut: amount }
+    "peace" Peace {}
+}
+
+/// A parameter of an act as a number.
+trait Numeral {
+    fn numeral(self) -> i64;
+}
+
+impl Numeral for i64 {
+    fn numeral(self) -> i64 {
+        self
+    }
+}
+
+impl Numeral for u64 {
+    fn numeral(self) -> i64 {
+        i64::try_from(self).unwrap_or(i64::MAX)
+    }
+}
+
+impl Numeral for usize {
+    fn numeral(self) -> i64 {
+        i64::try_from(self).unwrap_or(i64::MAX)
+    }
+}
+
+impl Numeral for HostId {
+    fn numeral(self) -> i64 {
+        self.number().numeral()
+    }
+}
+
+impl Numeral for GroupId {
+    fn numeral(self) -> i64 {
+        self.number().numeral()
+    }
+}
+
+/// The numbers of an act that is being read, each within the bounds of what it stands for.
+struct Numbers<'a>(std::slice::Iter<'a, i64>);
+
+impl Numbers<'_> {
+    fn below(&mut self, end: usize) -> Option<usize> {
+        let number = usize::try_from(*self.0.next()?).ok()?;
+        (number < end).then_some(number)
     }
 
-    /// The act that [`fmt::Display`] has written; hosts are below 2, media below 4, groups below 64.
+    fn host(&mut self) -> Option<HostId> {
+        self.below(2).map(HostId::of)
+    }
+
+    fn medium(&mut self) -> Option<usize> {
+        self.below(MOST_MEDIA)
+    }
+
+    fn group(&mut self) -> Option<GroupId> {
+        self.below(MOST_GROUPS).map(GroupId::of)
+    }
+
+    fn set(&mut self) -> Option<usize> {
+        self.below(SETS.len())
+    }
+
+    /// What happens to a generation file.
+    fn how(&mut self) -> Option<usize> {
+        self.below(4)
+    }
+
+    fn amount(&mut self) -> Option<u64> {
+        let number = u64::try_from(*self.0.next()?).ok()?;
+        (number <= MOST).then_some(number)
+    }
+
+    /// The step of a clock.
+    fn step(&mut self) -> Option<i64> {
+        let number = *self.0.next()?;
+        (number.unsigned_abs() <= MOST).then_some(number)
+    }
+}
+
+impl Act {
+    /// The act that [`fmt::Display`] has written.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_whitespace();
-        let name = words.next()?;
+        let word = words.next()?;
         let numbers: Vec<i64> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
-        let u = |at: usize| {
-            let number = numbers.get(at).and_then(|n| u64::try_from(*n).ok());
-            number.filter(|number| *number <= MOST)
-        };
-        let below = |at: usize, end: usize| {
-            let number = usize::try_from(*numbers.get(at)?).ok()?;
-            (number < end).then_some(number)
-        };
-        let h = || below(0, 2).map(HostId::of);
-        let m = || below(1, 4);
-        let g = || below(1, 64).map(GroupId::of);
-        Some(match name {
-            "start" => Self::Start { host: h()? },
-            "crash" => Self::Crash { host: h()? },
-            "stop" => Self::Stop { host: h()? },
-            "kill" => Self::Kill {
-                host: h()?,
-                pause: u(1)?,
-            },
-            "reload" => Self::Reload {
-                host: h()?,
-                pause: u(1)?,
-            },
-            "panic" => Self::Panic { host: h()? },
-            "freeze" => Self::Freeze {
-                host: h()?,
-                ms: u(1)?,
-                machine: u(2)?,
-            },
-            "cut" => Self::Cut {
-                from: h()?,
-                medium: m()?,
-                cut: u(2)?,
-            },
-            "cable" => Self::Cable {
-                host: h()?,
-                cut: u(1)?,
-            },
-            "heal" => Self::Heal,
-            "loss" => Self::Loss {
-                from: h()?,
-                medium: m()?,
-                percent: u(2)?,
-            },
-            "loss-all" => Self::LossAll { percent: u(0)? },
-            "burst" => Self::Burst {
-                from: h()?,
-                medium: m()?,
-                ms: u(2)?,
-            },
-            "delay" => Self::Delay {
-                from: h()?,
-                medium: m()?,
-                micros: u(2)?,
-            },
-            "twice" => Self::Twice {
-                from: h()?,
-                medium: m()?,
-                percent: u(2)?,
-            },
-            "noisy" => Self::Noisy {
-                percent: u(0)?,
-                micros: u(1)?,
-            },
-            "line" => Self::Line {
-                from: h()?,
-                medium: m()?,
-                rate: u(2)?,
-            },
-            "clock" => Self::Clock {
-                host: h()?,
-                seconds: *numbers.get(1).filter(|n| n.unsigned_abs() <= MOST)?,
-            },
-            "standby" => Self::Standby {
-                host: h()?,
-                set: below(1, 3)?,
-            },
-            "takeover" => Self::Takeover {
-                host: h()?,
-                set: below(1, 3)?,
-            },
-            "broken" => Self::Broken {
-                host: h()?,
-                group: g()?,
-                on: u(2)?,
-            },
-            "taken" => Self::Taken {
-                host: h()?,
-                group: g()?,
-                on: u(2)?,
-            },
-            "slow" => Self::Slow {
-                host: h()?,
-                group: g()?,
-                ms: u(2)?,
-            },
-            "late" => Self::Late {
-                host: h()?,
-                micros: u(1)?,
-            },
-            "corrupt" => Self::Corrupt {
-                from: h()?,
-                medium: m()?,
-                percent: u(2)?,
-            },
-            "replay" => Self::Replay {
-                from: h()?,
-                medium: m()?,
-                ms: u(2)?,
-            },
-            "root" => Self::Root { host: h()? },
-            "disk" => Self::Disk {
-                host: h()?,
-                how: below(1, 4)?,
-            },
-            "rotate" => Self::Rotate { host: h()? },
-            "rest" => Self::Rest { moved: u(0)? },
-            "unstoppable" => Self::Unstoppable {
-                host: h()?,
-                group: g()?,
-            },
-            "mark" => Self::Mark { host: h()? },
-            "maintenance" => Self::Maintenance {
-                host: h()?,
-                on: u(1)?,
-            },
-            "gate" => Self::Gate {
-                host: h()?,
-                cut: u(1)?,
-            },
-            "peace" => Self::Peace,
-            _ => return None,
-        })
+        Self::read(word, &mut Numbers(numbers.iter()))
     }
 }
 

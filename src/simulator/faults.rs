@@ -31,6 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
     pub const ALL: [Self; 8] = [
         Self::Pure,
         Self::Mixed,
@@ -42,6 +43,7 @@ impl Kind {
         Self::Fencing,
     ];
 
+    /// Its name.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pure => "pure",

@@ -35,8 +35,11 @@ const LATEST: Micros = 10_000_000 * SECOND;
 pub struct History {
     /// A remark for people.
     pub remark: String,
+    /// What is the same in the whole run.
     pub plan: Plan,
+    /// The seed of what happens to single messages and scripts.
     pub noise: u64,
+    /// Each with its time, in microseconds from the begin.
     pub acts: Vec<(Micros, Act)>,
 }
 

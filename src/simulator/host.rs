@@ -58,6 +58,7 @@ impl Kept {
 pub struct Host {
     /// The name of its node.
     pub name: NodeName,
+    /// The daemon, if it runs.
     pub node: Option<Daemon>,
     /// Events of an older life are dropped.
     pub(crate) life: Life,
@@ -76,9 +77,11 @@ pub struct Host {
     pub(crate) machine_frozen: bool,
     /// Events that wait for a suspended node.
     pub(crate) deferred: Vec<Happening>,
+    /// By how many seconds its wall clock was stepped.
     pub wall_offset: i64,
     pub(crate) arm: u64,
     pub(crate) armed_at: Option<Micros>,
+    /// What runs of each group.
     pub groups: Table<GroupId, GroupModel>,
     /// Orders of the core without an answer.
     pub(crate) outstanding: BTreeMap<GroupId, GroupOrder>,
@@ -408,14 +411,7 @@ impl World {
                 self.at(when, Happening::ClientsStopped { host, life });
             }
             Action::NodeStatusChanged { node, status } => {
-                let of = self.hosts.find(|h| h.name == node);
-                if let Some(of) = of.filter(|of| *of != host) {
-                    let dead = status == NodeStatus::Dead;
-                    self.hosts[host].asks.status(dead);
-                    if dead {
-                        self.judge.declared_dead(host, of, now);
-                    }
-                }
+                self.status_changed(host, &node, status == NodeStatus::Dead);
             }
             Action::RunHook(message) if message.kind() == Some("labmark") => {
                 let mark = message.text("mark").and_then(|mark| mark.parse().ok());
@@ -454,6 +450,17 @@ impl World {
                 }
             }
             Action::Notice(_) | Action::RunHook(_) | Action::CommUp | Action::OwnHeartbeat => {}
+        }
+    }
+
+    fn status_changed(&mut self, host: HostId, node: &NodeName, dead: bool) {
+        let of = self.hosts.find(|h| h.name == *node);
+        let Some(of) = of.filter(|of| *of != host) else {
+            return;
+        };
+        self.hosts[host].asks.status(dead);
+        if dead {
+            self.judge.declared_dead(host, of, self.now);
         }
     }
 

@@ -141,7 +141,6 @@ impl<K: Key, V> Table<K, V> {
     }
 
     /// The keys that have a row.
-    #[must_use]
     pub fn keys(&self) -> Ids<K> {
         ids(self.rows.len())
     }

@@ -24,6 +24,7 @@ const LINE_QUEUE: Micros = 3 * SECOND;
 /// One direction of one cable.
 #[derive(Debug, Clone)]
 pub struct Path {
+    /// Nothing gets through.
     pub cut: bool,
     /// Share of datagrams lost, in percent.
     pub loss: u64,

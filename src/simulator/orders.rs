@@ -198,11 +198,6 @@ impl World {
         }
     }
 
-    /// Whether a legacy node claims a group and runs nothing of it, for good. A real one comes to
-    /// that: the helper of a standby that a death has cancelled goes on stopping groups that the
-    /// node has kept by its report, and that it found running when it took everything. No message
-    /// of its protocol tells this. Our node must not take the group without an order, and must name
-    /// it among those whose addresses it asks for, so that a log line results.
     /// Whether a legacy node runs a group although it has reported it as given. A real one comes to
     /// that: the starts of its own groups wait behind a script of an hour; meanwhile it gives
     /// everything, reports that, and then carries out the starts. No message tells this, then or
@@ -226,6 +221,11 @@ impl World {
         })
     }
 
+    /// Whether a legacy node claims a group and runs nothing of it, for good. A real one comes to
+    /// that: the helper of a standby that a death has cancelled goes on stopping groups that the
+    /// node has kept by its report, and that it found running when it took everything. No message
+    /// of its protocol tells this. Our node must not take the group without an order, and must name
+    /// it among those whose addresses it asks for, so that a log line results.
     fn is_lost_by_legacy(&self, group: GroupId) -> bool {
         let left = self.plan.hosts().any(|host| {
             let model = &self.hosts[host].groups[group];

@@ -41,22 +41,28 @@ impl World {
                     Message::new("hb_takeover").with("rsc_hold", set_word(set)),
                 );
             }
-            Act::Broken { host, group, on } if self.plan.has_group(group) => {
+            Act::Broken { group, .. }
+            | Act::Taken { group, .. }
+            | Act::Unstoppable { group, .. }
+                if !self.plan.has_group(group) => {}
+            Act::Broken { host, group, on } => {
+                let broken = &mut self.hosts[host].broken;
                 if on != 0 {
-                    self.hosts[host].broken.insert(group);
-                } else if self.hosts[host].broken.remove(&group) {
+                    broken.insert(group);
+                } else if broken.remove(&group) {
                     self.judge.mended(group, now);
                 }
             }
-            Act::Unstoppable { host, group } if self.plan.has_group(group) => {
+            Act::Taken { host, group, on } => {
+                let taken = &mut self.hosts[host].taken;
+                if on != 0 {
+                    taken.insert(group);
+                } else if taken.remove(&group) {
+                    self.judge.mended(group, now);
+                }
+            }
+            Act::Unstoppable { host, group } => {
                 self.hosts[host].unstoppable.insert(group);
-            }
-            Act::Taken { host, group, on } if self.plan.has_group(group) => {
-                if on != 0 {
-                    self.hosts[host].taken.insert(group);
-                } else if self.hosts[host].taken.remove(&group) {
-                    self.judge.mended(group, now);
-                }
             }
             Act::Slow { host, group, ms } => {
                 self.hosts[host].slow.insert(group, ms);
@@ -70,16 +76,9 @@ impl World {
             Act::Disk { host, how } => self.hosts[host].disk.happens(how),
             Act::Rotate { host } => self.hosts[host].key ^= 3,
             Act::Rest { moved } => self.rest(moved != 0),
-            Act::Broken { .. } | Act::Taken { .. } | Act::Unstoppable { .. } => {}
             Act::Mark { host } => self.mark(host),
-            Act::Maintenance { host, on } => self.feed(
-                host,
-                if on != 0 {
-                    Event::FreezeRequested
-                } else {
-                    Event::ThawRequested
-                },
-            ),
+            Act::Maintenance { host, on: 0 } => self.feed(host, Event::ThawRequested),
+            Act::Maintenance { host, .. } => self.feed(host, Event::FreezeRequested),
             Act::Gate { host, cut } => self.hosts[host].gate_cut = cut != 0,
             Act::Cut { .. }
             | Act::Cable { .. }

@@ -56,11 +56,11 @@ pub enum PlanError {
 }
 
 /// The most groups of a plan.
-const MOST_GROUPS: usize = 64;
+pub(crate) const MOST_GROUPS: usize = 64;
 /// The most resources of a group.
 const MOST_RESOURCES: usize = 64;
 /// The most cables of a plan.
-const MOST_MEDIA: usize = 4;
+pub(crate) const MOST_MEDIA: usize = 4;
 /// The longest time of a plan, in milliseconds.
 const LONGEST_MS: u64 = 86_400_000;
 /// By how many millionths a clock may be wrong.
@@ -69,13 +69,19 @@ const MOST_DRIFT: i64 = 100_000;
 /// Times, groups and programs of a run. The times are those of each host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// What runs on each host.
     pub programs: Vec<Program>,
+    /// `keepalive` of each host, in milliseconds.
     pub keepalives_ms: Vec<u64>,
+    /// `deadtime` of each host, in milliseconds.
     pub deadtimes_ms: Vec<u64>,
+    /// `initdead` of both, in milliseconds.
     pub initdead_ms: u64,
+    /// `auto_failback` of both.
     pub failback: AutoFailback,
     /// `(owner's index, number of resources)` of each group.
     pub groups: Vec<(HostId, usize)>,
+    /// How many cables there are.
     pub media: usize,
     /// Longest run of an ordinary script.
     pub script_ms: u64,
@@ -87,6 +93,7 @@ pub struct Plan {
     pub gate: bool,
     /// Messages go through the codec, signed.
     pub wire: bool,
+    /// What only some plans have.
     pub features: Features,
 }
 
@@ -220,10 +227,12 @@ impl Plan {
         self.programs.len()
     }
 
+    /// All hosts.
     pub fn hosts(&self) -> Ids<HostId> {
         ids(self.nodes())
     }
 
+    /// All groups.
     pub fn group_ids(&self) -> Ids<GroupId> {
         ids(self.groups.len())
     }

@@ -51,122 +51,120 @@ pub(crate) fn history(seed: u64) -> History {
     }
 }
 
+/// What the faults of a history have in common.
+struct Fault<'a> {
+    plan: &'a Plan,
+    now: Micros,
+    host: HostId,
+    medium: usize,
+    /// Longer than a dead time.
+    long: Micros,
+    /// Shorter than a dead time.
+    short: Micros,
+    /// How long a daemon is away.
+    pause: Micros,
+    acts: &'a mut Vec<(Micros, Act)>,
+}
+
 /// One fault and its end. Whether groups may move because of it.
 fn fault(draws: &mut Draws, plan: &Plan, now: Micros, acts: &mut Vec<(Micros, Act)>) -> u64 {
-    let host: HostId = draws.index(2);
-    let medium = draws.index(plan.media);
+    let (host, medium) = (draws.index(2), draws.index(plan.media));
     let deadtime = plan.deadtime(host);
-    let long = deadtime * 2 + draws.range(0..2 * deadtime);
-    let short = draws.range(deadtime / 20..deadtime / 3);
-    let pause = draws.range(20_000..200_000);
-    let mut act = |after: Micros, act: Act| acts.push((now + after, act));
-    match draws.range(0..18) {
-        0 | 1 => {
-            act(0, Act::Crash { host });
-            act(long, Act::Start { host });
-            return 1;
-        }
-        2 => {
-            act(0, Act::Stop { host });
-            act(long + 20 * SECOND, Act::Start { host });
-            return 1;
-        }
-        3 | 4 => {
-            act(0, Act::Cable { host, cut: 1 });
-            act(long, Act::Cable { host, cut: 0 });
-            return 1;
-        }
-        5 => {
-            let ms = long / 1_000;
-            let machine = draws.range(0..2);
-            act(0, Act::Freeze { host, ms, machine });
-            return 1;
-        }
-        6 => {
-            act(0, Act::Kill { host, pause: long });
-            return 1;
-        }
-        7 => {
-            for medium in 0..plan.media {
-                let from = host;
-                act(
-                    0,
-                    Act::Cut {
-                        from,
-                        medium,
-                        cut: 1,
-                    },
-                );
-                act(
-                    long,
-                    Act::Cut {
-                        from,
-                        medium,
-                        cut: 0,
-                    },
-                );
-            }
-            return 1;
-        }
-        8 if plan.failback == AutoFailback::Off => {
-            let set = draws.index(3);
-            act(0, Act::Standby { host, set });
-            return 1;
-        }
-        9 if plan.failback == AutoFailback::Off => {
-            let set = draws.index(3);
-            act(0, Act::Takeover { host, set });
-            return 1;
-        }
-        8..=10 => act(0, Act::Kill { host, pause }),
-        11 => act(0, Act::Reload { host, pause }),
-        12 if plan.media > 1 => {
-            let from = host;
-            act(
-                0,
-                Act::Cut {
-                    from,
-                    medium,
-                    cut: 1,
-                },
-            );
-            act(
-                long,
-                Act::Cut {
-                    from,
-                    medium,
-                    cut: 0,
-                },
-            );
-        }
-        12 | 13 => {
-            let ms = short / 1_000;
-            act(
-                0,
-                Act::Burst {
-                    from: host,
-                    medium,
-                    ms,
-                },
-            );
-        }
-        16 => {
-            let (ms, machine) = (short / 1_000, draws.range(0..2));
-            act(0, Act::Freeze { host, ms, machine });
-        }
-        14 | 15 if plan.failback == AutoFailback::Off => {
-            // Given to a node on which one of them does not start: it comes back, each time.
-            let group = draws.index(plan.groups.len());
-            let (giver, set) = (host.other(), draws.index(3));
-            act(0, Act::Broken { host, group, on: 1 });
-            act(1_000, Act::Standby { host: giver, set });
-            act(long + 20 * SECOND, Act::Broken { host, group, on: 0 });
-            return 1;
-        }
-        _ => {
-            let seconds = draws.pick(&[-3_600, 3_600]);
-            act(0, Act::Clock { host, seconds });
+    let mut fault = Fault {
+        plan,
+        now,
+        host,
+        medium,
+        long: deadtime * 2 + draws.range(0..2 * deadtime),
+        short: draws.range(deadtime / 20..deadtime / 3),
+        pause: draws.range(20_000..200_000),
+        acts,
+    };
+    let which = draws.range(0..18);
+    let moves = fault.moves_groups(which, draws);
+    if !moves {
+        fault.moves_nothing(which, draws);
+    }
+    u64::from(moves)
+}
+
+impl Fault<'_> {
+    fn act(&mut self, after: Micros, act: Act) {
+        self.acts.push((self.now + after, act));
+    }
+
+    /// One direction of a cable is cut for long.
+    fn cut(&mut self, medium: usize) {
+        let from = self.host;
+        for (after, cut) in [(0, 1), (self.long, 0)] {
+            self.act(after, Act::Cut { from, medium, cut });
         }
     }
-    0
+
+    /// Groups may move because of it. `false`: it is none of these.
+    fn moves_groups(&mut self, which: u64, draws: &mut Draws) -> bool {
+        let (host, long) = (self.host, self.long);
+        let stays = self.plan.failback == AutoFailback::Off;
+        match which {
+            0 | 1 => {
+                self.act(0, Act::Crash { host });
+                self.act(long, Act::Start { host });
+            }
+            2 => {
+                self.act(0, Act::Stop { host });
+                self.act(long + 20 * SECOND, Act::Start { host });
+            }
+            3 | 4 => {
+                self.act(0, Act::Cable { host, cut: 1 });
+                self.act(long, Act::Cable { host, cut: 0 });
+            }
+            5 => {
+                let (ms, machine) = (long / 1_000, draws.range(0..2));
+                self.act(0, Act::Freeze { host, ms, machine });
+            }
+            6 => self.act(0, Act::Kill { host, pause: long }),
+            7 => (0..self.plan.media).for_each(|medium| self.cut(medium)),
+            8 if stays => {
+                let set = draws.index(3);
+                self.act(0, Act::Standby { host, set });
+            }
+            9 if stays => {
+                let set = draws.index(3);
+                self.act(0, Act::Takeover { host, set });
+            }
+            14 | 15 if stays => {
+                // Given to a node on which one of them does not start: it comes back, each time.
+                let group = draws.index(self.plan.groups.len());
+                let (giver, set) = (host.other(), draws.index(3));
+                self.act(0, Act::Broken { host, group, on: 1 });
+                self.act(1_000, Act::Standby { host: giver, set });
+                self.act(long + 20 * SECOND, Act::Broken { host, group, on: 0 });
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// No group may move because of it.
+    fn moves_nothing(&mut self, which: u64, draws: &mut Draws) {
+        let (host, medium, pause) = (self.host, self.medium, self.pause);
+        let ms = self.short / 1_000;
+        match which {
+            8..=10 => self.act(0, Act::Kill { host, pause }),
+            11 => self.act(0, Act::Reload { host, pause }),
+            12 if self.plan.media > 1 => self.cut(medium),
+            12 | 13 => {
+                let from = host;
+                self.act(0, Act::Burst { from, medium, ms });
+            }
+            16 => {
+                let machine = draws.range(0..2);
+                self.act(0, Act::Freeze { host, ms, machine });
+            }
+            _ => {
+                let seconds = draws.pick(&[-3_600, 3_600]);
+                self.act(0, Act::Clock { host, seconds });
+            }
+        }
+    }
 }

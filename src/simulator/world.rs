@@ -29,13 +29,17 @@ pub const SECOND: Micros = 1_000_000;
 
 /// The pair, the network and the judge.
 pub struct World {
+    /// What is the same in the whole run.
     pub plan: Plan,
     pub(crate) noise: Noise,
+    /// The present moment.
     pub now: Micros,
     queue: Queue,
+    /// The machines.
     pub hosts: Table<HostId, Host>,
     /// `paths[from][medium]`: to the other node.
     pub paths: Table<HostId, Table<usize, Path>>,
+    /// Watches everything.
     pub judge: Judge,
     /// Scripts and timers are as fast as possible.
     pub calm: bool,
@@ -45,6 +49,7 @@ pub struct World {
     pub(crate) recordings: Table<HostId, Recording>,
     /// Which host ran what at the last rest.
     pub(crate) rested: Option<Vec<Vec<HostId>>>,
+    /// How many marks were sent: messages that both nodes must handle once.
     pub marks: u64,
     digest: u64,
     pub(crate) observer: Rc<dyn Observer>,
@@ -251,106 +256,96 @@ impl World {
                 return;
             }
         }
+        if self.still_counts(&what) {
+            self.carry_out(what);
+        }
+    }
+
+    /// Whether the run to which an event belongs has not ended: the run of a machine, a process or a core.
+    fn still_counts(&self, what: &Happening) -> bool {
         match what {
             Happening::Timer { host, life, arm } => {
-                let h = &mut self.hosts[host];
-                if h.life == life && h.arm == arm {
-                    h.armed_at = None;
-                    self.feed(host, Event::Tick);
-                }
+                let h = &self.hosts[*host];
+                h.life == *life && h.arm == *arm
+            }
+            Happening::ClientsStopped { host, life }
+            | Happening::Echo { host, life }
+            | Happening::FenceSays { host, life, .. } => self.hosts[*host].life == *life,
+            Happening::TellAgain { host, life } => self.hosts[*host].life.process == life.process,
+            Happening::AskReload { host, process, .. }
+            | Happening::Injected { host, process, .. }
+            | Happening::StopAsked { host, process } => self.hosts[*host].life.process == *process,
+            Happening::ScriptEnd { host, machine, .. } => self.hosts[*host].machine == *machine,
+            Happening::Revive { host, machine } => {
+                let h = &self.hosts[*host];
+                h.machine == *machine && h.reviving
+            }
+            Happening::Asked {
+                host,
+                machine,
+                ordered,
+                ..
+            }
+            | Happening::Begin {
+                host,
+                machine,
+                ordered,
+                ..
+            } => self.waits_to_begin(*host, *machine, ordered),
+            _ => true,
+        }
+    }
+
+    fn carry_out(&mut self, what: Happening) {
+        match what {
+            Happening::Timer { host, .. } => {
+                self.hosts[host].armed_at = None;
+                self.feed(host, Event::Tick);
             }
             Happening::Datagram {
                 host,
                 from,
                 medium,
                 frame,
-            } => {
-                self.hear(host, from, medium, frame);
-            }
+            } => self.hear(host, from, medium, frame),
             Happening::Order { host, ordered } => self.order_comes(host, ordered),
-            Happening::ScriptEnd {
-                host,
-                machine,
-                group,
-            } => {
-                if self.hosts[host].machine == machine {
-                    self.script_end(host, group);
-                }
-            }
+            Happening::ScriptEnd { host, group, .. } => self.script_end(host, group),
             Happening::Asked {
                 host,
-                machine,
                 ordered,
                 round,
                 claimed,
-            } => {
-                if self.waits_to_begin(host, machine, &ordered) {
-                    self.ask_network(host, ordered, round, claimed);
-                }
-            }
+                ..
+            } => self.ask_network(host, ordered, round, claimed),
             Happening::MayStart { host, group } => self.may_start(host, group),
             Happening::Begin {
                 host,
-                machine,
                 ordered,
                 stands,
-            } => {
-                if self.waits_to_begin(host, machine, &ordered) {
-                    self.begin_start(host, ordered.group, stands);
-                }
-            }
+                ..
+            } => self.begin_start(host, ordered.group, stands),
             Happening::Step { host, ordered } => self.step(host, ordered),
             Happening::Done {
                 host,
                 ordered,
                 outcome,
             } => self.done(host, ordered, outcome),
-            Happening::ClientsStopped { host, life } => {
-                if self.hosts[host].life == life {
-                    self.feed(host, Event::ClientsStopped);
-                }
-            }
+            Happening::ClientsStopped { host, .. } => self.feed(host, Event::ClientsStopped),
             Happening::Thaw { host } => self.thaw(host),
             Happening::Boot { host } => self.start(host),
-            Happening::Revive { host, machine } => {
-                if self.hosts[host].machine == machine && self.hosts[host].reviving {
-                    self.revive(host);
-                }
-            }
-            Happening::AskReload {
-                host,
-                process,
-                pause,
-            } => {
-                if self.hosts[host].life.process == process {
-                    self.ask_reload(host, pause);
-                }
-            }
-            Happening::TellAgain { host, life } => {
-                if self.hosts[host].life.process == life.process {
-                    self.tell_again(host);
-                }
-            }
-            Happening::Echo { host, life } => {
-                if self.hosts[host].life == life {
-                    self.echo(host);
-                }
-            }
+            Happening::Revive { host, .. } => self.revive(host),
+            Happening::AskReload { host, pause, .. } => self.ask_reload(host, pause),
+            Happening::TellAgain { host, .. } => self.tell_again(host),
+            Happening::Echo { host, .. } => self.echo(host),
             Happening::Injected {
                 host,
-                process,
                 origin,
                 message,
-            } => {
-                if self.hosts[host].life.process == process {
-                    self.feed(host, Event::Injected { origin, message });
-                }
-            }
-            Happening::StopAsked { host, process } => {
-                if self.hosts[host].life.process == process {
-                    let reason = StopReason::Requested;
-                    self.feed(host, Event::StopRequested { reason });
-                }
+                ..
+            } => self.feed(host, Event::Injected { origin, message }),
+            Happening::StopAsked { host, .. } => {
+                let reason = StopReason::Requested;
+                self.feed(host, Event::StopRequested { reason });
             }
             Happening::Fences {
                 host,
@@ -359,14 +354,10 @@ impl World {
             } => self.fences(host, machine, order),
             Happening::FenceSays {
                 host,
-                life,
                 order,
                 answer,
-            } => {
-                if self.hosts[host].life == life {
-                    self.fence_says(host, order, answer);
-                }
-            }
+                ..
+            } => self.fence_says(host, order, answer),
             Happening::Ipfail { host, process } => self.ipfail_turn(host, process),
             Happening::Act(act) => self.act(act),
             Happening::Look => {

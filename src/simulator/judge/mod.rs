@@ -94,6 +94,7 @@ impl Judge {
         self.failure.is_some()
     }
 
+    /// The first finding.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }

@@ -64,6 +64,7 @@ struct Helper {
     in_flight: Option<(OrderId, GroupKey)>,
 }
 
+/// A node of the legacy program.
 pub struct LegacyNode {
     m: Membership,
     settings: NodeSettings,
@@ -391,12 +392,12 @@ impl LegacyNode {
 
     fn event(&mut self, event: ResourceEvent, now: Now, out: &mut Vec<Action>) {
         match event {
-            ResourceEvent::Message { from, own, message } => {
+            ResourceEvent::Message { own, message, .. } => {
                 if message.kind() == Some("labmark") {
                     out.push(Action::RunHook(message));
                     return;
                 }
-                self.message(&from, own, &message, now);
+                self.message(own, &message, now);
             }
             ResourceEvent::NodeDead { heard, ping, .. } => {
                 if !ping {
@@ -428,7 +429,7 @@ impl LegacyNode {
         }
     }
 
-    fn message(&mut self, from: &NodeName, own: bool, message: &Message, now: Now) {
+    fn message(&mut self, own: bool, message: &Message, now: Now) {
         if self.sb_deadline.is_some_and(|at| at <= self.now) {
             self.standby = Standby::Not;
             self.sb_deadline = None;
@@ -441,7 +442,7 @@ impl LegacyNode {
             _ if !self.comm_up => {}
             ("starting", false) => self.starting(now),
             ("resource", _) => self.resource(own, message, now),
-            ("ask_resources", _) => self.ask_resources(from, own, message, now),
+            ("ask_resources", _) => self.ask_resources(own, message, now),
             ("hb_takeover", false) => {
                 let set = match message.text("rsc_hold") {
                     Some("local") => FOREIGN,

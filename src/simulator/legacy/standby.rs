@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::clock::Now;
 use crate::protocol::event::GroupOrder;
 use crate::protocol::message::Message;
-use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 
 use super::{ALL, LegacyNode, Phase, Standby, Work};
@@ -15,17 +14,10 @@ impl LegacyNode {
         self.sb_deadline = Some(self.now + Duration::from_secs(seconds));
     }
 
-    pub(super) fn ask_resources(
-        &mut self,
-        from: &NodeName,
-        own: bool,
-        message: &Message,
-        now: Now,
-    ) {
+    pub(super) fn ask_resources(&mut self, own: bool, message: &Message, now: Now) {
         if self.rstate == Phase::Shutdown {
             return;
         }
-        let _ = from;
         let (Some(info), Some(set)) = (
             message.text("info"),
             message
