@@ -25,7 +25,6 @@ fn owned_once(world: &World) -> bool {
 /// Both live and lose each other, and each can reset the other: exactly one is reset, and what
 /// served serves on.
 #[test]
-#[ignore = "not run since its findings were mended"]
 fn of_two_that_lose_each_other_one_is_reset() {
     for device in [Device::Honest, Device::Slow] {
         for seed in 0..20 {
@@ -55,7 +54,6 @@ fn of_two_that_lose_each_other_one_is_reset() {
 
 /// It is back before the device has answered: the order is called off.
 #[test]
-#[ignore = "not run since its findings were mended"]
 fn a_node_that_is_back_in_time_is_not_reset() {
     for seed in 0..20 {
         let mut world = pair(Device::Slow, vec![(NODE1, 2), (NODE2, 1)], seed);

@@ -103,7 +103,6 @@ fn random_faults_and_dying_daemons() {
 }
 
 #[test]
-#[ignore = "not run since its findings were mended"]
 fn random_faults_and_fencing() {
     many(Kind::Fencing);
 }
