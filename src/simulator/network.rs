@@ -71,6 +71,11 @@ impl Path {
     pub(crate) fn carries(&self, roll: u64, now: Micros) -> bool {
         !self.cut && now >= self.burst_until && roll >= self.loss
     }
+
+    /// Whether it loses datagrams, or did a second ago.
+    pub(crate) fn loses(&self, now: Micros) -> bool {
+        self.cut || self.loss > 0 || now < self.burst_until + SECOND
+    }
 }
 
 /// A frame on its way.

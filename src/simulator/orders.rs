@@ -216,7 +216,7 @@ impl World {
                 .paths
                 .iter()
                 .flatten()
-                .any(|path| path.loss > 0 || path.cut);
+                .any(|path| path.loses(self.now));
             node.strays(&key) || forgotten && (node.takes(&key) || lossy && node.gives(&key))
         })
     }
