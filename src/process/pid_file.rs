@@ -16,6 +16,15 @@ use nix::unistd::Pid;
 /// File name of the daemon's program: a process that runs another one is not the daemon.
 const PROGRAM: &str = "heartbeat";
 
+/// Place of the kernel's flags of a process in `/proc/PID/stat`, counted from its state.
+const FLAGS: usize = 6;
+/// The process is ending.
+const EXITING: u64 = 0x4;
+/// Place of the signals that wait for its first thread.
+const PENDING: usize = 28;
+/// SIGKILL among them.
+const KILLED: u64 = 1 << 8;
+
 /// The content of the pid file, and whether it is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PidFile {
@@ -62,21 +71,31 @@ fn parse(text: &str) -> Option<i32> {
 }
 
 /// Whether a process of this id exists and has not ended. A dead process that waits to be reaped
-/// has ended.
+/// has ended, and so has one that was killed and is still giving its memory back: a start right
+/// behind a `kill -9` must not end with "already running". Its locks are waited for.
 #[must_use]
 pub fn is_running(pid: i32) -> bool {
     match kill(Pid::from_raw(pid), None) {
-        Ok(()) | Err(Errno::EPERM) => !is_dead(pid),
+        Ok(()) | Err(Errno::EPERM) => {
+            !fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| has_ended(&stat))
+        }
         Err(_) => false,
     }
 }
 
-fn is_dead(pid: i32) -> bool {
+/// Whether this content of `/proc/PID/stat` is that of a process that has ended or is ending.
+fn has_ended(stat: &str) -> bool {
     // `pid (name) S ...`; the name may hold anything, so the state follows the last parenthesis.
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
-    })
+    let Some((_, rest)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let number = |at: usize| {
+        rest.split(' ')
+            .nth(at)
+            .and_then(|word| word.parse::<u64>().ok())
+    };
+    let has = |at: usize, bit: u64| number(at).is_some_and(|value| value & bit != 0);
+    rest.starts_with(['Z', 'X']) || has(FLAGS, EXITING) || has(PENDING, KILLED)
 }
 
 /// Whether the process runs a program named `heartbeat`, of Systole or legacy.
@@ -281,5 +300,23 @@ mod tests {
         let path = directory.path().join("no/heartbeat.pid");
         let error = claim(&path, None).unwrap_err();
         assert!(error.to_string().contains("no/heartbeat.pid"), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_was_killed_has_ended() {
+        let stat = |state: char, flags: u64, pending: u64| {
+            let between = "0 ".repeat(PENDING - FLAGS - 1);
+            format!("7 (a) Z) {state} 1 7 7 0 -1 {flags} {between}{pending} 0 0")
+        };
+        assert!(!has_ended(&stat('S', 4_194_560, 0)));
+        assert!(!has_ended(&stat('S', 4_194_560, 1 << 14)), "another signal");
+        assert!(has_ended(&stat('Z', 4_194_560, 0)));
+        assert!(has_ended(&stat('D', 4_194_560 | EXITING, 0)));
+        assert!(has_ended(&stat('R', 4_194_560, KILLED)));
+        for text in ["", "7 (a)", "7 (a) ", "7 (a) S 1", "7 (a) S x x x x x x x"] {
+            assert!(!has_ended(text), "{text:?}");
+        }
+        let own = fs::read_to_string("/proc/self/stat").unwrap();
+        assert!(!has_ended(&own));
     }
 }

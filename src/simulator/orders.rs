@@ -212,11 +212,7 @@ impl World {
             // time.
             let forgotten = ordered < self.hosts[host.other()].powered_at;
             // The network tells it, unless it loses every question.
-            let lossy = self
-                .paths
-                .iter()
-                .flatten()
-                .any(|path| path.loses(self.now));
+            let lossy = self.paths.iter().flatten().any(|path| path.loses(self.now));
             node.strays(&key) || forgotten && (node.takes(&key) || lossy && node.gives(&key))
         })
     }
