@@ -57,7 +57,7 @@ nodes
   alpha                    active   eth0 up
   beta                     dead     eth0 dead
 media
-  eth0 (bcast)             receives only this node itself: does not count as working
+  eth0 (bcast)             receives only this node's own messages
 groups
   IPaddr::192.0.2.10               of alpha: runs here"))]
     Status,

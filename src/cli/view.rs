@@ -107,7 +107,7 @@ fn state_of_medium(medium: &MediumView) -> String {
     match medium.receives {
         None => "open",
         Some(Receives::Others) => "receives another node",
-        Some(Receives::Itself) => "receives only this node itself: does not count as working",
+        Some(Receives::Itself) => "receives only this node's own messages",
         Some(Receives::Nothing) => "receives nothing",
     }
     .to_owned()
@@ -294,7 +294,7 @@ mod tests {
             states,
             [
                 "receives another node",
-                "receives only this node itself: does not count as working",
+                "receives only this node's own messages",
                 "receives nothing",
                 "open",
                 "NOT OPEN: interface eth7 does not exist (trying again)",
