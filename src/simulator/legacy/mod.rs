@@ -195,11 +195,14 @@ impl LegacyNode {
         self.works_on(Work::Give, key)
     }
 
+    /// Whether a script has this group in hand, or will as soon as another one lets go of it.
     fn works_on(&self, work: Work, key: &GroupKey) -> bool {
-        let helpers = self.helpers.iter().filter(|it| it.work == work);
-        helpers
-            .flat_map(|it| &it.in_flight)
-            .any(|(_, group)| group == key)
+        let in_hand = |it: &Helper| it.in_flight.as_ref().is_some_and(|(_, group)| group == key);
+        let waits = |it: &Helper| it.steps.iter().any(|(group, _)| group == key);
+        self.helpers
+            .iter()
+            .filter(|it| it.work == work)
+            .any(|it| in_hand(it) || waits(it))
     }
 
     pub(crate) fn rscstatus(&self) -> Option<&'static str> {
