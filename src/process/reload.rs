@@ -7,6 +7,7 @@
 //! | `ha.cf`, any change, or only touched | the process replaces itself, its groups run on |
 //! | of it log targets, `syslogmsgfmt`, `debug` | at once, and by the new process for scripts and clients |
 //! | the program itself, by an upgrade | as `ha.cf` touched: the new program goes on |
+//! | `systole.toml` | as `ha.cf` |
 //! | `haresources` | as `ha.cf`; in any case a group's own line at its next order |
 //!
 //! Legacy checks nothing before it replaces itself, and it ends without releasing its resources
@@ -24,12 +25,15 @@ use crate::config::remembered::Answers;
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
 
-/// Modification times of the three files; `None` where a file is missing.
+/// Modification times of the files; `None` where a file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamps {
     ha_cf: Option<SystemTime>,
     authkeys: Option<SystemTime>,
     haresources: Option<SystemTime>,
+    /// Of `systole.toml`. An earlier version does not write it.
+    #[serde(default)]
+    settings: Option<SystemTime>,
 }
 
 /// The files that a daemon runs with, for a successor after a sudden death.
@@ -54,13 +58,21 @@ pub struct Changes {
     pub authkeys: bool,
     /// `haresources`.
     pub haresources: bool,
+    /// `systole.toml`.
+    pub settings: bool,
 }
 
 impl Changes {
     /// Whether any file changed.
     #[must_use]
     pub const fn any(self) -> bool {
-        self.ha_cf || self.authkeys || self.haresources
+        self.authkeys || self.haresources || self.configuration()
+    }
+
+    /// Whether a file changed that only a new process reads.
+    #[must_use]
+    pub const fn configuration(self) -> bool {
+        self.ha_cf || self.settings
     }
 }
 
@@ -74,6 +86,7 @@ impl Stamps {
             ha_cf: of(&paths.ha_cf()),
             authkeys: of(&paths.authkeys()),
             haresources: of(&paths.haresources()),
+            settings: of(&paths.settings),
         }
     }
 
@@ -89,6 +102,7 @@ impl Stamps {
             ha_cf: self.ha_cf != now.ha_cf,
             authkeys: self.authkeys != now.authkeys,
             haresources: self.haresources != now.haresources,
+            settings: self.settings != now.settings,
         }
     }
 }
@@ -136,9 +150,9 @@ impl Requests {
     }
 }
 
-/// Names of the directives whose new values need a new process.
+/// What differs between two configurations, in words for a log line.
 #[must_use]
-pub fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+pub fn changed_parts(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         ("node", old.local != new.local || old.nodes != new.nodes),
         ("media", old.media != new.media),
@@ -218,5 +232,31 @@ mod tests {
         fs::remove_file(paths.haresources()).unwrap();
         let changes = before.changes(&Stamps::take(&paths));
         assert!(changes.authkeys && changes.haresources && !changes.ha_cf);
+        assert!(!changes.configuration());
+    }
+
+    #[test]
+    fn settings_that_come_change_or_go_are_a_change() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::under(root.path());
+        fs::create_dir_all(&paths.ha_dir).unwrap();
+        let none = Stamps::take(&paths);
+        assert!(!none.changes(&Stamps::take(&paths)).any());
+        fs::write(&paths.settings, "").unwrap();
+        let some = Stamps::take(&paths);
+        for changes in [none.changes(&some), some.changes(&none)] {
+            assert!(changes.settings && changes.configuration() && changes.any());
+            assert!(!(changes.ha_cf || changes.authkeys || changes.haresources));
+        }
+        let file = fs::File::open(&paths.settings).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(some.changes(&Stamps::take(&paths)).settings, "touched");
+    }
+
+    #[test]
+    fn stamps_of_an_earlier_version_are_read() {
+        let stamps: Stamps =
+            serde_json::from_str(r#"{"ha_cf":null,"authkeys":null,"haresources":null}"#).unwrap();
+        assert_eq!(stamps.settings, None);
     }
 }

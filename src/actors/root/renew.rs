@@ -17,7 +17,7 @@ use crate::ha_log::Targets;
 use crate::inspect;
 use crate::notice::{self, Notice, Severity};
 use crate::os::paths::Paths;
-use crate::process::reload::{Changes, Stamps, program_replaced, waits_for_restart};
+use crate::process::reload::{Changes, Stamps, changed_parts, program_replaced};
 use crate::protocol::auth::KeyRing;
 
 /// The keys and the notices about them, or the notices why there are none.
@@ -50,7 +50,7 @@ fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> 
         changes,
         upgraded,
         keys: changes.authkeys.then(|| load::load_keys(paths, &recorder)),
-        config: (changes.ha_cf || changes.haresources || upgraded)
+        config: (changes.configuration() || changes.haresources || upgraded)
             .then(|| inspect::load(paths, &Machine, &options)),
         answers: recorder.into_answers(),
     }
@@ -115,7 +115,9 @@ impl RootActor {
                 self.say("The program was replaced by another: restarting with that one.");
                 self.restart(ctx);
             }
-            Some(Ok(loaded)) if reading.changes.ha_cf => self.take_config(loaded.config, ctx),
+            Some(Ok(loaded)) if reading.changes.configuration() => {
+                self.take_config(loaded.config, ctx)
+            }
             Some(Ok(loaded)) if self.config.groups == loaded.config.groups => {}
             Some(Ok(_)) => {
                 // The whole core uses owners and groups: a new process begins with them, and what
@@ -131,12 +133,12 @@ impl RootActor {
         }
     }
 
-    /// `ha.cf` was touched or changed, and is good: the process replaces itself. Only a new process
+    /// `ha.cf` or `systole.toml` was touched or changed, and is good: the process replaces itself. Only a new process
     /// gives the new log to scripts and clients, which have the paths in their environment; and no
     /// list of what may change without a restart can be wrong. A mere touch counts: it is the way
     /// to ask for a restart, for example after an upgrade.
     fn take_config(&mut self, new: crate::config::Config, ctx: &mut Context<Self>) {
-        let changed = waits_for_restart(&self.config, &new);
+        let changed = changed_parts(&self.config, &new);
         if !changed.is_empty() {
             self.say(format!("Configuration changed: {}", changed.join(", ")));
         }
