@@ -1094,6 +1094,18 @@ fn a_directive_that_works_is_not_called_without_effect() {
 }
 
 #[test]
+fn a_reserve_beyond_a_gigabyte_is_reduced_with_a_warning() {
+    for (asked, reserved, warns) in [(1_048_576, 1_048_576, false), (9_999_999, 1_048_576, true)] {
+        let loaded = with_ha_cf(&format!("{GOOD}bcast eth0\nmemreserve {asked}\n"));
+        let config = loaded.expect("accepted").config;
+        assert_eq!(config.memreserve_kb, reserved);
+        let said = shown(&config.remarks);
+        let warned = |line: &String| line.contains("9999999 kB is too much; 1048576 kB");
+        assert_eq!(said.iter().any(warned), warns, "{said:?}");
+    }
+}
+
+#[test]
 fn reload_refusals_keep_the_running_daemon_and_have_their_own_exit_code() {
     let reload = |case: &Value| {
         let options = LoadOptions {

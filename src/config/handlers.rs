@@ -9,6 +9,7 @@ use super::report::Refusal;
 use super::types::{GenerationMethod, UuidFrom};
 use super::values::{self, NOT_A_BOOLEAN, NOT_A_TIME};
 use crate::notice::Severity;
+use crate::os::sys::MAX_RESERVE_KB;
 use crate::protocol::boolean::boolean;
 use crate::protocol::settings::{AutoFailback, Autojoin};
 use crate::protocol::wire::MessageFormat;
@@ -388,6 +389,12 @@ pub(super) fn pacemaker_switch(_: &mut Draft<'_>, word: &str) -> Verdict {
 pub(super) fn memreserve(draft: &mut Draft<'_>, word: &str) -> Verdict {
     draft.memreserve_kb =
         positive(word).ok_or_else(|| Refusal::silent("must be a number of kB above 0"))?;
+    if draft.memreserve_kb > MAX_RESERVE_KB {
+        draft.memreserve_kb = MAX_RESERVE_KB;
+        draft.warn_here(&format!(
+            "{word} kB is too much; {MAX_RESERVE_KB} kB are reserved"
+        ));
+    }
     Ok(())
 }
 
