@@ -1,6 +1,6 @@
 //! Systole: a drop-in replacement for a Linux-HA Heartbeat 3.0.6 node.
 //!
-//! Two layers. The core ([`protocol`], [`resources`], [`node`]) is plain Rust that takes
+//! Two layers. The core ([`protocol`], [`resources`], [`policy`], [`node`]) is plain Rust that takes
 //! `(event, now)` and returns actions; it opens nothing, reads no clock and awaits nothing. The
 //! [`actors`] own sockets, timers and child processes and carry the actions out.
 //! `docs/architecture.md` has the tree and the path of a datagram.

@@ -1,6 +1,17 @@
 //! One node's whole core: membership and resources, stepped together in one call, so that their
 //! order can never differ.
 
+// What peers, clients and daemons supply must not be able to stop the node.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 pub mod ledger;
 pub mod resume;
 mod turn;

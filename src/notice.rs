@@ -3,6 +3,17 @@
 //! The core emits a [`Notice`]; the actors log it. The texts are interface: they keep the legacy
 //! wording. Spec: docs/protocol/tools.md, 6.5.
 
+// What peers, clients and daemons supply must not be able to stop the node.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use std::fmt;
 
 /// Severity words as legacy prints them.
