@@ -144,7 +144,7 @@ pub fn load(
     for line in &draft.without_effect {
         draft
             .report
-            .warn(format!("{line}: accepted, but without effect yet"));
+            .warn(format!("{line}: accepted, but without effect"));
     }
     let sources = Sources {
         ha_cf: draft.written,

@@ -55,19 +55,19 @@ pub enum MediaRequired {
     All,
 }
 
-/// A legacy feature that Systole does not support, or once did not: without the word in the file the
-/// start is refused as long as it does not.
+/// A legacy feature that an earlier version did not support: it refused an ha.cf that names it,
+/// unless this word stood in the file. Today no word has an effect, and each is accepted, because a
+/// key that was released is never refused later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// Fencing by `stonith` and `stonith_host`.
     Stonith,
-    /// Heartbeats over serial lines. They are supported: the word is not needed any more.
+    /// Heartbeats over serial lines.
     Serial,
 }
 
 impl Loss {
-    /// All of them. A feature that is supported later stays here: a word that was once accepted is
-    /// never refused.
+    /// All of them.
     pub const ALL: [Self; 2] = [Self::Stonith, Self::Serial];
 
     /// The word in the file.
@@ -111,7 +111,7 @@ pub struct Settings {
     pub media_required: MediaRequired,
     /// Whether a start is refused when the watchdog of ha.cf cannot be opened.
     pub watchdog_required: bool,
-    /// Features in ha.cf without which the administrator accepts a start.
+    /// Words without effect; each causes one INFO line.
     pub accept_without: Vec<Loss>,
 }
 
@@ -249,11 +249,11 @@ pub const SETTINGS: &[SettingDoc] = &[
         key: "fence_delay",
         values: "seconds, 0 to 3600",
         default: "0",
-        about: "When two nodes lose each other, the one that serves nothing waits so much longer \
-                before it resets the other, so that the survivor is the one that serves; where both \
-                serve, the one that stands second in the `node` lines. `0`: 2 s more than the \
-                longest answer of a device so far, at least 5 s. Legacy does not wait, and both \
-                are reset",
+        about: "How long a node waits before it resets the other, when two nodes lose each other. \
+                The node that serves groups does not wait, so it survives. If both serve, the node \
+                that comes second in the `node` lines waits; if neither serves, the first waits \
+                one delay and the second two. `0`: 2 s more than the longest answer of a device so \
+                far, at least 5 s. Legacy does not wait, and both are reset",
         safety: "Shorter than a reset takes: both nodes may reset each other",
     },
     SettingDoc {
@@ -263,8 +263,8 @@ pub const SETTINGS: &[SettingDoc] = &[
         about: "Longest run of one call of a fencing device (a reset, its status, its list of \
                 hosts); after that its processes get TERM, 5 s later KILL, and the next device is \
                 tried. Legacy has no limit. See `docs/howto/fence.md`",
-        safety: "A device that is slower than this has never reset a node: nothing is taken over. \
-                 A device that hangs holds the next one up for so long",
+        safety: "A device that needs longer than this never completes a reset, so nothing is taken \
+                 over. A device that hangs delays the next one by this time",
     },
     SettingDoc {
         key: "media_required",
@@ -273,8 +273,8 @@ pub const SETTINGS: &[SettingDoc] = &[
         about: "Which media of ha.cf must open for a start: `any`: one, on another interface than the loop-back one; the others are opened as \
                 soon as they can be, and an ERROR line names each. `all`: each, as in legacy; else \
                 the start fails",
-        safety: "A node that starts without any medium would hold its peer for dead: it never \
-                 starts. With `any` a node starts with fewer media than the file names",
+        safety: "A node that starts without any medium would declare its peer dead, so such a start \
+                 is always refused. With `any` a node starts with fewer media than the file names",
     },
     SettingDoc {
         key: "watchdog_required",
@@ -282,8 +282,8 @@ pub const SETTINGS: &[SettingDoc] = &[
         default: "false",
         about: "`true`: a start is refused when the `watchdog` device of ha.cf cannot be opened. \
                 With `false` an ERROR line says so, as in legacy, and it is tried again every 10 s. \
-                A daemon that goes on for another one always goes on. No effect without a \
-                `watchdog` line. See `docs/watchdog.md`",
+                A daemon that continues the work of another (after a death, `-r` or an upgrade) is never \
+                refused for this. No effect without a `watchdog` line. See `docs/watchdog.md`",
         safety: "`false`: a node whose device is missing runs, and nothing restarts its machine when \
                  it hangs; `systole status` says so",
     },

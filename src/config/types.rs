@@ -276,7 +276,7 @@ pub struct Config {
     pub watchdog: Option<PathBuf>,
     /// `coreroot` directory.
     pub core_root: Option<PathBuf>,
-    /// Lines that have no effect yet, each as `directive (file:line)`; named in the log at start.
+    /// Lines that have no effect, each as `directive (file:line)`; named in the log at start.
     pub without_effect: Vec<String>,
     /// Warnings and information found on the way, in the order of the checks.
     pub remarks: Vec<crate::notice::Notice>,

@@ -80,9 +80,7 @@ impl Targets {
     #[must_use]
     pub fn from_config(config: &LogConfig, stderr: bool) -> Self {
         let named = config.facility.as_deref();
-        let facility = named
-            .filter(|name| *name != "none" && *name != "kern")
-            .and_then(line::facility_number);
+        let facility = named.and_then(line::facility_number);
         let nothing = config.logfile.is_none() && config.debugfile.is_none() && named.is_none();
         Self {
             host: host_name(),

@@ -35,10 +35,13 @@
 //! ...`). A reader uses the JSON, and the words if there is no JSON or it cannot be read. An older
 //! program overwrites the whole file, so old words are never beside new JSON.
 //!
-//! | Reader | Written by 381d4ec | by the version before this | by this version | by a later one | by one that this cannot understand (`readable_by`) |
+//! The oldest version that may have written it or may read it (`tests/lab/older.rs` runs it) writes
+//! words only.
+//!
+//! | Reader | Written by the oldest version | by the version before this | by this version | by a later one | by one that this cannot understand (`readable_by`) |
 //! |---|---|---|---|---|---|
-//! | a guardian of 381d4ec | - | passes the lines on | passes the lines on | the same | the same, as long as words are written |
-//! | a daemon of 381d4ec or of the version before | its words | its words | its words; the rest is ignored | the same | the same |
+//! | a guardian of the oldest version | - | passes the lines on | passes the lines on | the same | the same, as long as words are written |
+//! | a daemon of the oldest version or of the one before this | its words | its words | its words; the rest is ignored | the same | the same |
 //! | this version | words; the owners of the groups are unknown | words | JSON | JSON; unknown fields are ignored | words; JSON alone: everything is released |
 //!
 //! A daemon that begins with `-R` uses JSON on its command line (`guardian = "off"`, or a file that

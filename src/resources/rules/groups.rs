@@ -76,7 +76,7 @@ impl ResourceState {
                     format!("{resource} did not start, exit code {code}"),
                 );
                 if self.groups.trouble(group).is_some() {
-                    self.info(format!(
+                    self.error(format!(
                         "group {group} still does not start: {resource} failed"
                     ));
                 } else {
