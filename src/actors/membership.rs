@@ -116,7 +116,7 @@ struct Health {
     /// Messages that could not be encoded.
     not_encoded: u64,
     /// Messages for clients and for notification scripts that the main thread could not take.
-    root_full: u64,
+    main_thread_full: u64,
 }
 
 /// Membership, not started: those that it is to know can know it first.
@@ -375,7 +375,10 @@ impl MembershipActor {
                 if full == Admission::Full {
                     self.tell_clients(ToClients::Missed);
                 }
-                self.note_root_full("messages dropped, the clients' thread is busy", &message);
+                self.note_main_thread_full(
+                    "messages for clients dropped, the main thread is busy",
+                    &message,
+                );
             }
         }
     }
@@ -398,13 +401,13 @@ impl MembershipActor {
                 slot,
             }),
             Admission::Full | Admission::StillFull => {
-                self.note_root_full("notification scripts not run, too many wait", &message);
+                self.note_main_thread_full("notification scripts not run, too many wait", &message);
             }
         }
     }
 
-    fn note_root_full(&mut self, what: &'static str, message: &message::Message) {
-        self.health.root_full = self.health.root_full.saturating_add(1);
+    fn note_main_thread_full(&mut self, what: &'static str, message: &message::Message) {
+        self.health.main_thread_full = self.health.main_thread_full.saturating_add(1);
         if self.may_log(what) {
             warn!(kind = message.kind(), "{what}");
         }

@@ -241,14 +241,14 @@ impl WatchdogActor {
         };
         let Err(error) = device.feed() else {
             if self.said.take().is_some() {
-                info!("the watchdog takes what it is given again");
+                info!("the watchdog device accepts writes again");
             }
             return;
         };
         let text = error.to_string();
         if self.said.as_ref() != Some(&text) {
             let device = self.path.display();
-            error!(%device, %error, "the watchdog takes nothing");
+            error!(%device, %error, "the watchdog device accepts no write");
         }
         self.said = Some(text);
         // What is full is still open, and may be empty the next time.
@@ -284,7 +284,7 @@ impl WatchdogActor {
         };
         let open = self.watchdog.is_open();
         let refused = self.said.as_ref().map(|said| match open {
-            true => format!("takes nothing: {said}"),
+            true => format!("accepts no write: {said}"),
             false => format!("cannot be opened: {said}"),
         });
         WatchdogReport {

@@ -375,7 +375,7 @@ impl Fencing {
             });
         } else if row.state == State::Fenced && row.run == run && row.attempts > 0 {
             let text = format!(
-                "node {node} is received in the run that its fencing device said it had ended: the device \
+                "node {node} was reported as reset by its fencing device, and is still running: the device \
                  has not reset it. Both nodes may run its resources: test the device"
             );
             out.push(Output::Notice(Notice::OtherCrit { text }));

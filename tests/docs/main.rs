@@ -3,6 +3,7 @@
 
 mod commands;
 mod layers;
+mod log_lines;
 mod sections;
 mod words;
 

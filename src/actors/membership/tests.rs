@@ -543,7 +543,7 @@ async fn a_main_thread_that_hangs_is_not_buried_in_what_the_network_sends() {
     for _ in 0..300 {
         hear().await;
     }
-    let dropped = health(&alpha).await.root_full;
+    let dropped = health(&alpha).await.main_thread_full;
     let count = |wanted: fn(&ToClients) -> bool| {
         let seen = alpha.clients.borrow();
         seen.iter().filter(|event| wanted(event)).count()
@@ -557,7 +557,7 @@ async fn a_main_thread_that_hangs_is_not_buried_in_what_the_network_sends() {
     // It has gone through all of that.
     alpha.clients.borrow_mut().clear();
     hear().await;
-    assert_eq!(health(&alpha).await.root_full, dropped);
+    assert_eq!(health(&alpha).await.main_thread_full, dropped);
     assert_eq!(count(|news| matches!(news, ToClients::Deliver { .. })), 1);
     let news = alpha.clients.borrow().len();
     assert_eq!(news, 1, "and no other was lost or sent twice");

@@ -117,9 +117,9 @@ impl RootActor {
 
     fn cluster_hangs(&mut self, ctx: &mut Context<Self>) {
         let text = format!(
-            "the cluster thread has done nothing for {} s, longer than deadtime: the others have \
+            "the cluster thread has done nothing for {} ms, longer than deadtime: the others have \
              given this node up. Its addresses are withdrawn and the daemon ends{}",
-            self.heartbeat_watch.limit.as_secs(),
+            self.heartbeat_watch.limit.as_millis(),
             if self.config.settings.guardian {
                 "; the guardian starts another"
             } else {

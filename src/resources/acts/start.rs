@@ -352,12 +352,12 @@ impl ResourceState {
 
     pub(in crate::resources) fn take_unserved(&mut self, node: &NodeName, set: HoldingSet) {
         self.warn(format!(
-            "node {node} does not hear us, has declared us dead and does not run the {set} resources: \
-             taking them again"
+            "node {node} does not receive this node, has declared it dead and does not run the {set} \
+             resources: taking them again"
         ));
         self.decide(
             format!("takes the {set} resources again"),
-            format!("{node} does not hear us, and has run none of them for ten seconds"),
+            format!("{node} does not receive this node, and has run none of them for ten seconds"),
         );
         self.duty.take(set);
         let keys = self.groups.keys_of(set);

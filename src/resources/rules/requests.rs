@@ -32,7 +32,7 @@ impl ResourceState {
         self.begin_standby(
             HoldingSet::FOREIGN,
             Wish::Forced,
-            "the other node may have started them: it works off what waited behind its takeover",
+            "the other node may have started them: it carries out what waited behind its takeover",
         );
         true
     }
@@ -51,7 +51,7 @@ impl ResourceState {
         self.begin_standby(
             set,
             Wish::Forced,
-            "the other node may have started them: it says that it is done, and gives nothing",
+            "the other node may have started them: it has reported the end of a standby in which it gave nothing",
         );
         true
     }

@@ -165,7 +165,9 @@ impl ResourceState {
             return self.release_after_split(&why);
         }
         self.notice(Notice::OtherCrit {
-            text: format!("node {node} was declared dead and lives: one of us has to give up"),
+            text: format!(
+                "node {node} was declared dead and lives: one node has to release its groups"
+            ),
         });
         self.decide(
             "keeps everything until it is clear who yields",
