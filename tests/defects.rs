@@ -178,7 +178,7 @@ fn defect_05_a_group_that_starts_nowhere_is_not_thrown_back_and_forth() {
     let tries = cluster.run_by("node2");
     let tries = tries.iter().filter(|line| *line == "start a").count();
     assert!(tries <= 24, "{tries} attempts in three hours");
-    cluster.mend_group("node1", "a");
+    cluster.repair_group("node1", "a");
     cluster.takeover("node1", "local");
     cluster.run(3_000);
     assert_eq!(cluster.holdings(), HOME);
@@ -218,7 +218,7 @@ fn defect_05_what_fails_on_the_taker_comes_back_at_once_and_every_time() {
     cluster.run(60_000);
     assert_eq!(cluster.owners("a"), [""; 0]);
     assert_eq!(complaints(&cluster, "node1", "starts on neither node"), 1);
-    cluster.mend_group("node2", "a");
+    cluster.repair_group("node2", "a");
     cluster.standby("node1", "local");
     cluster.run(2_000);
     assert_eq!(cluster.owners("a"), ["node2"]);

@@ -177,7 +177,7 @@ fn an_owner_that_is_not_received_takes_again_groups_that_do_not_start_at_the_dea
         if !heals_early {
             // The next attempt of the deaf node succeeds: one owner again, the node that does not
             // receive.
-            cluster.mend_group("node2", "a");
+            cluster.repair_group("node2", "a");
             cluster.run(60_000);
             let (owners, why) = seen(&cluster);
             assert_eq!(owners, [["node2"], ["node2"]], "{why}");

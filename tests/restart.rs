@@ -20,7 +20,7 @@ fn a_group_that_failed_is_tried_again_after_a_restart_in_place() {
     cluster.run(25_000);
     assert_eq!(cluster.owners("a"), [""; 0]);
     assert_eq!(cluster.node("node1").rscstatus(), Some("local"));
-    cluster.mend_group("node1", "a");
+    cluster.repair_group("node1", "a");
     cluster.revive("node1");
     cluster.run(30_000);
     assert_eq!(cluster.owners("a"), ["node1"], "{:?}", cluster.complaints);

@@ -1,5 +1,5 @@
 //! All groups of the node: hands orders to them and their outcomes back, and answers requests over
-//! the control socket from the [book of orders](crate::node::ledger).
+//! the control socket from the [ledger of orders](crate::node::ledger).
 
 use std::collections::HashMap;
 use std::sync::Arc;

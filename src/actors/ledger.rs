@@ -1,4 +1,4 @@
-//! The [book of orders](crate::node::ledger) of the local thread. Root, the groups and each group
+//! The [ledger of orders](crate::node::ledger) of the local thread. Root, the groups and each group
 //! note there what passes them. They live on one thread, so nobody ever waits for it.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -82,7 +82,7 @@ impl GroupCommand {
         ledger.in_hand().into_iter().map(command).collect()
     }
 
-    /// The order as it stands in the book.
+    /// The order as it stands in the ledger.
     #[must_use]
     pub const fn given(&self) -> Given {
         Given {
@@ -214,7 +214,7 @@ impl GroupDone {
         }
     }
 
-    /// How the order ended, for the book.
+    /// How the order ended, for the ledger.
     #[must_use]
     pub fn ended(&self) -> Ended {
         Ended {

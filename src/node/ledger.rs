@@ -1,4 +1,4 @@
-//! The book of orders: what every group was ordered last, which orders have no outcome yet, how the
+//! The ledger of orders: what every group was ordered last, which orders have no outcome yet, how the
 //! last ones ended, and which groups may run. Whatever else is said about orders follows from it:
 //! what a successor has to know, what is ordered again after a fault, what a caller is answered.
 //!
@@ -76,7 +76,7 @@ pub struct Ended {
     pub said: Option<String>,
 }
 
-/// What an order is to the book.
+/// What an order is to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// It is new.
@@ -88,7 +88,7 @@ pub enum Order {
 }
 
 impl Ledger {
-    /// The book of a node that goes on with `running`. `unfinished`: groups with an order in hand at
+    /// The ledger of a node that goes on with `running`. `unfinished`: groups with an order in hand at
     /// the end of the one before.
     #[must_use]
     pub fn going_on(running: &[GroupKey], unfinished: &[GroupKey]) -> Self {

@@ -50,7 +50,7 @@ impl World {
                 if on != 0 {
                     broken.insert(group);
                 } else if broken.remove(&group) {
-                    self.judge.mended(group, now);
+                    self.judge.repaired(group, now);
                 }
             }
             Act::Taken { host, group, on } => {
@@ -58,7 +58,7 @@ impl World {
                 if on != 0 {
                     taken.insert(group);
                 } else if taken.remove(&group) {
-                    self.judge.mended(group, now);
+                    self.judge.repaired(group, now);
                 }
             }
             Act::Unstoppable { host, group } => {
@@ -109,11 +109,11 @@ impl World {
             host.slow.clear();
             host.late = 0;
             for group in std::mem::take(&mut host.taken) {
-                self.judge.mended(group, now);
+                self.judge.repaired(group, now);
             }
             host.gate_cut = false;
             for group in std::mem::take(&mut host.broken) {
-                self.judge.mended(group, now);
+                self.judge.repaired(group, now);
             }
         }
         for host in self.plan.hosts() {
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// A person who finds a node frozen when everything else is mended thaws it. The command at the
+    /// A person who finds a node frozen when everything else is repaired thaws it. The command at the
     /// end of the maintenance may have found no daemon.
     pub(crate) fn thaw_in_peace(&mut self, host: HostId) {
         if self.calm && self.hosts[host].node.as_ref().is_some_and(Daemon::frozen) {

@@ -412,7 +412,7 @@ impl Cluster {
     }
 
     /// From now on it starts there again.
-    pub(crate) fn mend_group(&mut self, host: &str, group: &str) {
+    pub(crate) fn repair_group(&mut self, host: &str, group: &str) {
         let at = self.index(host);
         self.hosts[at].fails.remove(group);
     }

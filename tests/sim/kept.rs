@@ -6,15 +6,15 @@ use systole::simulator::history::History;
 
 use super::prints;
 
-/// Histories that fail until a fault is mended, of a core, the legacy model or the judge: the file,
+/// Histories that fail until a fault is fixed, of a core, the legacy model or the judge: the file,
 /// and the finding. If only the finding is given, it is not known yet which of the three is at
 /// fault.
-const NOT_MENDED: &[(&str, &str)] = &[];
+const NOT_FIXED: &[(&str, &str)] = &[];
 
-/// Whether this seed of a kind is kept as one that fails until a known fault is mended.
-pub fn waits_for_its_mend(kind: &str, seed: u64) -> bool {
+/// Whether this seed of a kind is kept as one that fails until a known fault is fixed.
+pub fn waits_for_its_fix(kind: &str, seed: u64) -> bool {
     let file = format!("{kind}-{seed}.history");
-    NOT_MENDED.iter().any(|(name, _)| *name == file)
+    NOT_FIXED.iter().any(|(name, _)| *name == file)
 }
 
 fn kept() -> Vec<(String, History)> {
@@ -42,7 +42,7 @@ fn kept() -> Vec<(String, History)> {
 
 #[test]
 fn histories_that_once_failed() {
-    let waits = |name: &str| NOT_MENDED.iter().any(|(file, _)| *file == name);
+    let waits = |name: &str| NOT_FIXED.iter().any(|(file, _)| *file == name);
     let failures: Vec<String> = std::thread::scope(|scope| {
         let kept = kept();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -71,10 +71,10 @@ fn histories_that_once_failed() {
 }
 
 #[test]
-#[ignore = "each waits for its mend"]
-fn long_histories_that_fail_until_they_are_mended() {
+#[ignore = "each waits for its fix"]
+fn long_histories_that_fail_until_they_are_fixed() {
     for (name, history) in kept() {
-        if let Some((_, why)) = NOT_MENDED.iter().find(|(file, _)| *file == name) {
+        if let Some((_, why)) = NOT_FIXED.iter().find(|(file, _)| *file == name) {
             assert_eq!(history.verdict(), Ok(()), "{name}: {why}");
         }
     }

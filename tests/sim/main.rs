@@ -35,7 +35,7 @@ fn many(kind: Kind) {
     let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let one = |seed: u64| -> Option<String> {
-        if kept::waits_for_its_mend(kind.word(), seed) {
+        if kept::waits_for_its_fix(kind.word(), seed) {
             return None;
         }
         let history = kind.history(seed);

@@ -16,7 +16,7 @@ use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::owners::Whose;
 
-/// The file, and the book of orders: what may run and what is unfinished is what the book says.
+/// The file, and the ledger of orders: what may run and what is unfinished is what the ledger says.
 #[derive(Debug)]
 pub(super) struct HeldFile {
     file: StateFile,
@@ -43,7 +43,7 @@ impl HeldFile {
         }
     }
 
-    /// The book of orders.
+    /// The ledger of orders.
     pub(super) fn ledger(&self) -> SharedLedger {
         self.ledger.clone()
     }
@@ -71,7 +71,7 @@ impl HeldFile {
         });
     }
 
-    /// Call before the outcome is handed on. The groups have noted it in the book.
+    /// Call before the outcome is handed on. The groups have noted it in the ledger.
     pub(super) fn done(&mut self, done: &GroupDone) {
         self.ledger
             .with(|ledger| ledger.done(&done.group, &done.ended()));

@@ -144,7 +144,7 @@ impl ResourceState {
         // All groups in one job, one after the other, as in a takeover, and not one each second.
         let mut tried = Vec::new();
         for (key, may_move) in self.groups.in_trouble(self.now) {
-            if self.mend(&key, may_move, !tried.is_empty()) {
+            if self.retry_or_move(&key, may_move, !tried.is_empty()) {
                 tried.push(key);
             }
         }
@@ -155,7 +155,7 @@ impl ResourceState {
 
     /// Decides what is done about a group that is held and does not run. `true`: the group is to be
     /// tried here now. `busy`: so is another.
-    pub(in crate::resources) fn mend(
+    pub(in crate::resources) fn retry_or_move(
         &mut self,
         key: &GroupKey,
         may_move: bool,

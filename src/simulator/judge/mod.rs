@@ -37,7 +37,7 @@ pub struct Judge {
     generations: Table<HostId, Generations>,
     /// When the cause why a group did not start was removed: the group must be tried again in the
     /// end.
-    mended: BTreeMap<GroupId, Micros>,
+    repaired: BTreeMap<GroupId, Micros>,
     /// With a device that does what it says there are never two owners.
     strict: bool,
     /// Longest time with two owners seen.
@@ -67,7 +67,7 @@ impl Judge {
             marks: Marks::new(plan.nodes()),
             words: Words::new(plan),
             generations: Table::filled(plan.nodes(), Generations::default()),
-            mended: BTreeMap::new(),
+            repaired: BTreeMap::new(),
             strict: plan
                 .features
                 .device
@@ -248,9 +248,9 @@ impl Judge {
     }
 
     /// A group can be started again where it could not before.
-    pub(crate) fn mended(&mut self, group: GroupId, now: Micros) {
-        self.mended.insert(group, now);
-        self.words.mended(group, now);
+    pub(crate) fn repaired(&mut self, group: GroupId, now: Micros) {
+        self.repaired.insert(group, now);
+        self.words.repaired(group, now);
     }
 
     /// An operator moves a group although one of the nodes cannot start it: his decision.
@@ -260,7 +260,7 @@ impl Judge {
 
     /// Whether a group is not up only because its next attempt is due later.
     pub(crate) fn waits_for_retry(&self) -> bool {
-        !self.mended.is_empty()
+        !self.repaired.is_empty()
     }
 
     /// The core decided to start a group. `not_silent`: the order follows from no silence of the
@@ -369,12 +369,13 @@ impl Judge {
 
     /// Whether a living, capable node should run a group: no group stays unowned for long.
     pub(crate) fn look_at_group(&mut self, group: GroupId, capable: bool, now: Micros) {
-        // A start that began before the mend may still fail.
+        // A start that began before the repair may still fail.
         if let Some(begun) = self.owners.newest_since(group) {
             let counts = |at: Micros| begun >= at || now > at + 60 * SECOND;
-            self.mended.retain(|key, at| *key != group || !counts(*at));
+            self.repaired
+                .retain(|key, at| *key != group || !counts(*at));
         }
-        let retried = self.mended.get(&group).map_or(0, |at| at + LONGEST_PAUSE);
+        let retried = self.repaired.get(&group).map_or(0, |at| at + LONGEST_PAUSE);
         let finding = self.owners.unowned(group, capable, retried, now);
         self.found(now, finding);
     }

@@ -51,7 +51,7 @@ pub(crate) struct Words {
     differ_since: Table<HostId, Table<GroupId, Option<Micros>>>,
     /// When a node was last seen to move a group, or ordered its start, or had no reason to.
     minded: Table<HostId, Table<GroupId, Micros>>,
-    mended: Table<GroupId, Micros>,
+    repaired: Table<GroupId, Micros>,
     /// How long until it is tried again.
     patience: Micros,
     judged: bool,
@@ -64,7 +64,7 @@ impl Words {
         Self {
             differ_since: Table::filled(nodes, Table::filled(groups, None)),
             minded: Table::filled(nodes, Table::filled(groups, 0)),
-            mended: Table::filled(groups, 0),
+            repaired: Table::filled(groups, 0),
             patience: LONGEST_PAUSE + 60 * SECOND,
             judged: with_reports,
         }
@@ -79,8 +79,8 @@ impl Words {
         self.differ_since[host].fill(None);
     }
 
-    pub(crate) fn mended(&mut self, group: GroupId, now: Micros) {
-        self.mended[group] = now;
+    pub(crate) fn repaired(&mut self, group: GroupId, now: Micros) {
+        self.repaired[group] = now;
     }
 
     /// The start of the group is ordered.
@@ -117,7 +117,7 @@ impl Words {
         }
         // A group that failed to start is tried again after a while, and held meanwhile.
         let waits = !runs
-            && (!able || (self.mended[group] > 0 && now < self.mended[group] + self.patience));
+            && (!able || (self.repaired[group] > 0 && now < self.repaired[group] + self.patience));
         let bare = runs && !address;
         let half = runs && !whole;
         if (holds == runs || !self.judged) && !bare && !half || waits {
