@@ -15,7 +15,7 @@ use systole::process::{daemonize, guardian};
 use systole::release::program::release_resources;
 
 fn main() -> ExitCode {
-    sys::hear_of_children();
+    sys::reset_child_signal();
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_else(|| "heartbeat".into());
     let arguments: Vec<OsString> = words.collect();
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     daemonize::set_process_name();
     // Whatever the caller had open is nothing to the daemon and its scripts. Where neither the kernel nor
     // /proc can do this, things stay as they are.
-    let _ = sys::inherit_nothing();
+    let _ = sys::close_descriptors_on_exec();
     let program = program.to_string_lossy();
     ExitCode::from(match &*program {
         guardian::TITLE => match guardian::guard(&arguments, &own_program()) {

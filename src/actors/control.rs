@@ -54,11 +54,11 @@ const MAX_PERSON_CHARS: usize = 100;
 pub struct ControlTargets {
     /// The groups' dispatcher.
     pub group: Recipient<AskGroup>,
-    /// The same.
+    /// The groups' dispatcher, for all groups at once.
     pub groups: Recipient<AskGroups>,
     /// Membership.
     pub node: Recipient<AskNode>,
-    /// The same.
+    /// Membership, for its decisions.
     pub decisions: Recipient<AskMaintenance>,
     /// The address guard, if there is one.
     pub absent: Option<Recipient<AskAbsent>>,

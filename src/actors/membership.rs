@@ -21,7 +21,7 @@ use crate::actors::messages::{
     Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent, NoteDecision, Outgoing,
     PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients, Transmit, UpdateKeys,
 };
-use crate::actors::supervise::{RestartPolicy, Unborn};
+use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
 use crate::clients::control::NodeReport;
 use crate::clock::{Clock, Evidence, Monotonic};
@@ -106,7 +106,7 @@ pub struct MembershipSetup {
     pub outlets: Outlets,
 }
 
-/// What the thread that beats went through.
+/// Counters of the cluster thread.
 #[derive(Debug, Clone, Copy, Default)]
 struct Health {
     /// Times that the timer fired later than warntime.
@@ -124,17 +124,17 @@ struct Health {
 /// A panic restarts it in place under the next generation; at the third within a minute its address
 /// is closed, and `give_up` is called on its thread.
 #[must_use]
-pub fn unborn(give_up: impl FnOnce() + Send + 'static) -> Unborn<MembershipActor> {
+pub fn not_started(give_up: impl FnOnce() + Send + 'static) -> NotStarted<MembershipActor> {
     let policy = RestartPolicy::new("membership")
         .mailbox(MAILBOX)
         .delay(RESTART_DELAY, RESTART_DELAY)
         .give_up_at(ENDS, give_up);
-    Unborn::new(policy)
+    NotStarted::new(policy)
 }
 
 /// Starts it on `arbiter`. It begins to send when it is told [`MediaOpened`].
 pub fn start(
-    membership: Unborn<MembershipActor>,
+    membership: NotStarted<MembershipActor>,
     arbiter: &ArbiterHandle,
     setup: MembershipSetup,
 ) -> Addr<MembershipActor> {
@@ -155,9 +155,9 @@ pub struct MembershipActor {
     own_status: NodeStatus,
     /// What root knows for a successor.
     told: Duty,
-    /// What outlives a core that panicked.
+    /// Known without the core, and handed to the next one after a panic.
     kept: Kept,
-    /// The same for root.
+    /// What root was told last; told again after a panic of root.
     last_told: again::LastTold,
     health: Health,
     limiter: Limiter,

@@ -108,10 +108,10 @@ impl Clients {
         if config.respawn.is_empty() {
             return Self::default();
         }
-        let thread = match threads::clients() {
+        let thread = match threads::respawn() {
             Ok(thread) => thread.handle(),
             Err(error) => {
-                warn!(%error, "no thread for clients");
+                warn!(%error, "no thread for respawned programs");
                 Arbiter::current()
             }
         };

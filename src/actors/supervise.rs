@@ -243,13 +243,13 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// An actor that does not run yet. Its address is valid, and what is sent waits in its queue: so two
 /// actors that are started one after the other can know each other.
-pub struct Unborn<A: Actor<Context = Context<A>> + Supervised> {
+pub struct NotStarted<A: Actor<Context = Context<A>> + Supervised> {
     policy: RestartPolicy,
     receiver: AddressReceiver<A>,
     addr: Addr<A>,
 }
 
-impl<A: Actor<Context = Context<A>> + Supervised> Unborn<A> {
+impl<A: Actor<Context = Context<A>> + Supervised> NotStarted<A> {
     /// It is to be kept running by `policy`.
     #[must_use]
     pub fn new(policy: RestartPolicy) -> Self {
@@ -308,13 +308,13 @@ impl<A: Actor<Context = Context<A>> + Supervised> Unborn<A> {
     }
 }
 
-/// Starts an actor on `arbiter` and keeps it running by `policy`: [`Unborn::start`] at once.
+/// Starts an actor on `arbiter` and keeps it running by `policy`: [`NotStarted::start`] at once.
 pub fn supervise<A, F>(arbiter: &ArbiterHandle, policy: RestartPolicy, create: F) -> Addr<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
     F: FnOnce(&mut Context<A>) -> A + Send + 'static,
 {
-    Unborn::new(policy).start(arbiter, create)
+    NotStarted::new(policy).start(arbiter, create)
 }
 
 #[cfg(test)]

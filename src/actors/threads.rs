@@ -144,8 +144,8 @@ pub fn media() -> io::Result<Arbiter> {
 ///
 /// # Errors
 /// The error of the system when the thread or its runtime could not be made.
-pub fn clients() -> io::Result<Arbiter> {
-    side(c"clients")
+pub fn respawn() -> io::Result<Arbiter> {
+    side(c"respawn")
 }
 
 /// A thread whose work may hang without blocking anything else. It ends with the program.
@@ -255,10 +255,10 @@ mod tests {
         let later = async {
             tokio::time::sleep(BETWEEN_LOOKS * (LOOKS - 1) - Duration::from_millis(1)).await;
             thread(tasks, 3, "log writer", 'S');
-            thread(tasks, 4, "clients", 'D');
+            thread(tasks, 4, "respawn", 'D');
         };
         assert_eq!(tokio::join!(hanging_in(tasks), later).0, None);
-        assert_eq!(hanging_in(tasks).await.as_deref(), Some("clients"));
+        assert_eq!(hanging_in(tasks).await.as_deref(), Some("respawn"));
     }
 
     #[actix::test]

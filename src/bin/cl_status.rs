@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     words.retain(|word| word != "--json");
     let as_json = words.len() < before;
     std::thread::spawn(|| {
-        #[allow(
+        #[expect(
             clippy::disallowed_methods,
             reason = "the alarm of a short-lived program"
         )]

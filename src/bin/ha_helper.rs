@@ -9,7 +9,7 @@ use systole::helper::{Call, run};
 use systole::os::paths::Paths;
 
 fn main() -> ExitCode {
-    systole::os::sys::hear_of_children();
+    systole::os::sys::reset_child_signal();
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut program = words.next().unwrap_or_default();
     let mut args: Vec<String> = words.collect();

@@ -172,7 +172,7 @@ fn maintain(order: &str, done: &str) -> ExitCode {
     }
 }
 
-#[allow(
+#[expect(
     clippy::disallowed_methods,
     reason = "a short-lived program with nothing else to do"
 )]

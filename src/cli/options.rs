@@ -119,14 +119,14 @@ where
             }
             Given::Value(_, word) => held = Some(word),
             Given::Bad(complaint) => complaints.push(format!("{program}: {complaint}")),
-            Given::Word(word) => words::hear_before(&mut next.state, &word),
+            Given::Word(word) => words::read_before_separator(&mut next.state, &word),
             Given::Flag(_) => {}
         }
     }
     for word in given.rest() {
         match words::release_reason(&word) {
             Some(why) => next.release = Some(why.to_owned()),
-            None => words::hear_behind(&mut next.state, &word),
+            None => words::read_behind_separator(&mut next.state, &word),
         }
     }
     if !complaints.is_empty() || (held.is_some() && !restarted) || (reload && restarted) {

@@ -10,10 +10,7 @@ use super::report::{Refusal, quote};
 use super::types::RespawnConfig;
 use crate::notice::Severity;
 use crate::protocol::boolean::boolean;
-use crate::protocol::client::ApiAuth;
-
-/// Longest client name in bytes. Spec: docs/protocol/config.md, 4.6.
-const MAX_CLIENT_NAME_BYTES: usize = 31;
+use crate::protocol::client::{ApiAuth, MAX_NAME_BYTES};
 
 /// Longest user name of a child in bytes: the legacy buffer without its final NUL.
 /// Spec: docs/protocol/config.md, 4.5.
@@ -56,10 +53,10 @@ fn read_apiauth(draft: &mut Draft<'_>, value: &str) -> Verdict {
             "a client name and uid= or gid= must follow",
         ));
     }
-    if client.len() > MAX_CLIENT_NAME_BYTES {
+    if client.len() > MAX_NAME_BYTES {
         return Err(Refusal::legacy(
             format!("client name [{}] too long", quote(value)),
-            format!("at most {MAX_CLIENT_NAME_BYTES} bytes"),
+            format!("at most {MAX_NAME_BYTES} bytes"),
         ));
     }
     if rules.is_empty() {

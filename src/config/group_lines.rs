@@ -6,10 +6,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+pub use super::environment::MAX_FILE_BYTES;
 use crate::protocol::group::GroupKey;
-
-/// Most bytes of the file that are read; far above any real one.
-pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What is wrong with a line whose words no program can be given: neither a script nor a successor of the
 /// daemon, which is told the group.

@@ -110,23 +110,16 @@ pub fn load(
         draft.report = Report::of_check();
     }
     let Some(ha_cf) = run.read_ha_cf(&mut draft.report) else {
-        draft
-            .report
-            .error("Heartbeat not started: configuration error.");
-        return Err(run.fail(draft));
+        return Err(run.refuse(draft, "Heartbeat not started: configuration error."));
     };
     draft.read(&ha_cf);
     let settings = run.read_settings(&mut draft.report);
     media::judge_absent(&mut draft, settings.media_required);
     if draft.report.failed() {
-        draft
-            .report
-            .error("Heartbeat not started: configuration error.");
-        return Err(run.fail(draft));
+        return Err(run.refuse(draft, "Heartbeat not started: configuration error."));
     }
     let Some(keys) = run.read_authkeys(&mut draft.report) else {
-        draft.report.error("Authentication configuration error.");
-        return Err(run.fail(draft));
+        return Err(run.refuse(draft, "Authentication configuration error."));
     };
     let (timing, local) = checks::finish(&mut draft, options.manage_resources);
     if !draft.report.failed() {
@@ -263,6 +256,12 @@ impl Run<'_> {
         let purpose = self.options.purpose;
         let failure = ConfigFailure::of(draft.report, purpose, self.denied, draft.log);
         Box::new(failure)
+    }
+
+    /// As [`fail`](Self::fail), after a last line.
+    fn refuse(&self, mut draft: Draft<'_>, last: &str) -> Box<ConfigFailure> {
+        draft.report.error(last);
+        self.fail(draft)
     }
 
     fn say_validated(&self, report: &mut Report) {

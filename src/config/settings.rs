@@ -3,6 +3,7 @@
 //! [`SETTINGS`].
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -318,6 +319,22 @@ struct Raw {
     accept_without: Option<Vec<String>>,
 }
 
+impl Raw {
+    fn parse(file: &Path, text: &[u8]) -> Result<Self, SettingsError> {
+        let text = std::str::from_utf8(text).map_err(|_| SettingsError::NotUtf8 {
+            file: file.to_owned(),
+        })?;
+        ::config::Config::builder()
+            .add_source(File::from_str(text, FileFormat::Toml))
+            .build()
+            .and_then(::config::Config::try_deserialize)
+            .map_err(|source| SettingsError::Malformed {
+                file: file.to_owned(),
+                source,
+            })
+    }
+}
+
 /// Why the settings file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -345,7 +362,7 @@ pub enum SettingsError {
         /// The value in the file.
         value: String,
         /// The allowed values.
-        expected: &'static str,
+        expected: String,
     },
 }
 
@@ -367,34 +384,27 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with file and key.
     pub fn read(file: &Path, text: &[u8]) -> Result<Self, SettingsError> {
-        let text = std::str::from_utf8(text).map_err(|_| SettingsError::NotUtf8 {
-            file: file.to_owned(),
-        })?;
-        let raw: Raw = ::config::Config::builder()
-            .add_source(File::from_str(text, FileFormat::Toml))
-            .build()
-            .and_then(::config::Config::try_deserialize)
-            .map_err(|source| SettingsError::Malformed {
-                file: file.to_owned(),
-                source,
-            })?;
+        let raw = Raw::parse(file, text)?;
         let mut settings = Self::default();
-        if let Some(word) = raw.native_addresses {
-            settings.native_addresses = match word.as_str() {
-                "auto" => NativeAddresses::Auto,
-                "always" => NativeAddresses::Always,
-                "never" => NativeAddresses::Never,
-                _ => {
-                    return Err(SettingsError::Value {
-                        file: file.to_owned(),
-                        key: "native_addresses",
-                        value: word,
-                        expected: "\"auto\", \"always\" or \"never\"",
-                    });
-                }
-            };
-        }
-        let switches = [
+        let keys = Keys { file };
+        keys.word(
+            ("native_addresses", raw.native_addresses),
+            &mut settings.native_addresses,
+            &[
+                ("auto", NativeAddresses::Auto),
+                ("always", NativeAddresses::Always),
+                ("never", NativeAddresses::Never),
+            ],
+        )?;
+        keys.seconds(
+            ("script_time_limit_s", raw.script_time_limit_s, 1..=86_400),
+            &mut settings.script_time_limit,
+        )?;
+        keys.seconds(
+            ("script_kill_after_s", raw.script_kill_after_s, 1..=3600),
+            &mut settings.script_kill_after,
+        )?;
+        for (key, given, switch) in [
             ("guardian", raw.guardian, &mut settings.guardian),
             ("ipfail", raw.ipfail, &mut settings.ipfail),
             (
@@ -407,131 +417,118 @@ impl Settings {
                 raw.isolation_release,
                 &mut settings.isolation_release,
             ),
-        ];
-        for (key, word, switch) in switches {
-            *switch = match word.as_deref() {
-                None => continue,
-                Some("on") => true,
-                Some("off") => false,
-                Some(word) => {
-                    return Err(SettingsError::Value {
-                        file: file.to_owned(),
-                        key,
-                        value: word.to_owned(),
-                        expected: "\"on\" or \"off\"",
-                    });
-                }
-            };
+        ] {
+            keys.word((key, given), switch, &[("on", true), ("off", false)])?;
         }
-        if let Some(word) = raw.stray_addresses {
-            settings.stray_addresses = match word.as_str() {
-                "remove" => StrayAddresses::Remove,
-                "report" => StrayAddresses::Report,
-                "ignore" => StrayAddresses::Ignore,
-                _ => {
-                    return Err(SettingsError::Value {
-                        file: file.to_owned(),
-                        key: "stray_addresses",
-                        value: word,
-                        expected: "\"remove\", \"report\" or \"ignore\"",
-                    });
-                }
-            };
-        }
-        if let Some(word) = raw.address_guard {
-            settings.address_guard = match word.as_str() {
-                "on" => AddressGuard::On,
-                "report" => AddressGuard::Report,
-                "off" => AddressGuard::Off,
-                _ => {
-                    return Err(SettingsError::Value {
-                        file: file.to_owned(),
-                        key: "address_guard",
-                        value: word,
-                        expected: "\"on\", \"report\" or \"off\"",
-                    });
-                }
-            };
-        }
-        if let Some(word) = raw.media_required {
-            settings.media_required = match word.as_str() {
-                "any" => MediaRequired::Any,
-                "all" => MediaRequired::All,
-                _ => {
-                    return Err(SettingsError::Value {
-                        file: file.to_owned(),
-                        key: "media_required",
-                        value: word,
-                        expected: "\"any\" or \"all\"",
-                    });
-                }
-            };
-        }
-        if let Some(word) = raw.watchdog_required {
-            settings.watchdog_required = match word.as_str() {
-                "true" | "on" => true,
-                "false" | "off" => false,
-                _ => {
-                    return Err(SettingsError::Value {
-                        file: file.to_owned(),
-                        key: "watchdog_required",
-                        value: word,
-                        expected: "true or false",
-                    });
-                }
-            };
-        }
+        keys.word(
+            ("stray_addresses", raw.stray_addresses),
+            &mut settings.stray_addresses,
+            &[
+                ("remove", StrayAddresses::Remove),
+                ("report", StrayAddresses::Report),
+                ("ignore", StrayAddresses::Ignore),
+            ],
+        )?;
+        keys.word(
+            ("address_guard", raw.address_guard),
+            &mut settings.address_guard,
+            &[
+                ("on", AddressGuard::On),
+                ("report", AddressGuard::Report),
+                ("off", AddressGuard::Off),
+            ],
+        )?;
+        let mut delay = Duration::ZERO;
+        keys.seconds(("fence_delay", raw.fence_delay, 0..=3600), &mut delay)?;
+        settings.fence_delay = Some(delay).filter(|delay| !delay.is_zero());
+        keys.seconds(
+            ("fence_time_limit_s", raw.fence_time_limit_s, 1..=3600),
+            &mut settings.fence_time_limit,
+        )?;
+        keys.word(
+            ("media_required", raw.media_required),
+            &mut settings.media_required,
+            &[("any", MediaRequired::Any), ("all", MediaRequired::All)],
+        )?;
+        keys.word(
+            ("watchdog_required", raw.watchdog_required),
+            &mut settings.watchdog_required,
+            &[
+                ("true", true),
+                ("false", false),
+                ("on", true),
+                ("off", false),
+            ],
+        )?;
+        let losses = Loss::ALL.map(|loss| (loss.word(), loss));
         for word in raw.accept_without.unwrap_or_default() {
-            let known = Loss::ALL.into_iter().find(|loss| loss.word() == word);
-            let Some(loss) = known else {
-                return Err(SettingsError::Value {
-                    file: file.to_owned(),
-                    key: "accept_without",
-                    value: word,
-                    expected: "a list of \"stonith\" and \"serial\", or of one of them",
-                });
-            };
+            let mut loss = Loss::Stonith;
+            keys.word(("accept_without", Some(word)), &mut loss, &losses)?;
             if !settings.accept_without.contains(&loss) {
                 settings.accept_without.push(loss);
             }
         }
-        let seconds = |key, value: Option<u64>, most: u64, expected| match value {
-            None => Ok(None),
-            Some(value) if (1..=most).contains(&value) => Ok(Some(Duration::from_secs(value))),
-            Some(value) => Err(SettingsError::Value {
-                file: file.to_owned(),
-                key,
-                value: value.to_string(),
-                expected,
-            }),
-        };
-        if let Some(limit) = seconds(
-            "script_time_limit_s",
-            raw.script_time_limit_s,
-            86_400,
-            "between 1 and 86400 seconds",
-        )? {
-            settings.script_time_limit = limit;
-        }
-        if let Some(pause) = seconds(
-            "script_kill_after_s",
-            raw.script_kill_after_s,
-            3600,
-            "between 1 and 3600 seconds",
-        )? {
-            settings.script_kill_after = pause;
-        }
-        let delay = raw.fence_delay.filter(|delay| *delay != 0);
-        settings.fence_delay = seconds("fence_delay", delay, 3600, "between 0 and 3600 seconds")?;
-        if let Some(limit) = seconds(
-            "fence_time_limit_s",
-            raw.fence_time_limit_s,
-            3600,
-            "between 1 and 3600 seconds",
-        )? {
-            settings.fence_time_limit = limit;
-        }
         Ok(settings)
+    }
+}
+
+/// Puts what the file gives for one key where it belongs; a key that is not given changes nothing.
+struct Keys<'a> {
+    file: &'a Path,
+}
+
+impl Keys<'_> {
+    /// One of `words`.
+    fn word<T: Copy>(
+        &self,
+        (key, given): (&'static str, Option<String>),
+        place: &mut T,
+        words: &[(&str, T)],
+    ) -> Result<(), SettingsError> {
+        let Some(given) = given else {
+            return Ok(());
+        };
+        let Some((_, value)) = words.iter().find(|(word, _)| *word == given) else {
+            let all: Vec<String> = words
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
+            let expected = match all.as_slice() {
+                [before @ .., last] if !before.is_empty() => {
+                    format!("{} or {last}", before.join(", "))
+                }
+                all => all.concat(),
+            };
+            return Err(self.refused(key, given, expected));
+        };
+        *place = *value;
+        Ok(())
+    }
+
+    /// Seconds within `range`.
+    fn seconds(
+        &self,
+        (key, given, range): (&'static str, Option<u64>, RangeInclusive<u64>),
+        place: &mut Duration,
+    ) -> Result<(), SettingsError> {
+        let Some(given) = given else {
+            return Ok(());
+        };
+        if !range.contains(&given) {
+            let expected = format!("between {} and {} seconds", range.start(), range.end());
+            return Err(self.refused(key, given.to_string(), expected));
+        }
+        *place = Duration::from_secs(given);
+        Ok(())
+    }
+
+    fn refused(&self, key: &'static str, value: String, expected: String) -> SettingsError {
+        SettingsError::Value {
+            file: self.file.to_owned(),
+            key,
+            value,
+            expected,
+        }
     }
 }
 
@@ -606,7 +603,7 @@ mod tests {
             ("watchdog_required = 1", "watchdog_required"),
             (
                 "accept_without = [\"fencing\"]",
-                "\"stonith\" and \"serial\"",
+                "must be \"stonith\" or \"serial\"",
             ),
             ("accept_without = \"stonith\"", "accept_without"),
             ("native_addresses = ", "TOML"),

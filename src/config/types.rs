@@ -100,9 +100,7 @@ impl MediumConfig {
             Self::Serial { device, .. } => device.display().to_string(),
         }
     }
-}
 
-impl MediumConfig {
     /// The one host to which it sends, if there is only one.
     #[must_use]
     pub const fn peer(&self) -> Option<IpAddr> {
@@ -318,9 +316,7 @@ impl Config {
             fencing: self.fence_settings(),
         }
     }
-}
 
-impl Config {
     /// Which nodes this one can reset, and its delay.
     fn fence_settings(&self) -> FenceSettings {
         let reach = match named_hosts(&self.fence_devices) {

@@ -134,7 +134,7 @@ impl Turn<'_> {
                     hooks::Injected::Standby { set, forced: false } => {
                         self.resources(ResourceInput::StandbyRequested(set));
                     }
-                    hooks::Injected::Swallow(why) => {
+                    hooks::Injected::NotSent(why) => {
                         self.actions
                             .push(Action::Notice(Notice::OtherDebug { text: why }));
                     }

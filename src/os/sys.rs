@@ -92,14 +92,14 @@ fn effective_capabilities(status: &str) -> Option<u64> {
 /// Resets the signal for the end of a child to its default. A caller that ignores the signal passes
 /// that on, and then the exit codes of scripts are lost: each start would count as failed, and each
 /// stop too, until the machine is rebooted for it. Each program that runs scripts calls this first.
-pub fn hear_of_children() {
+pub fn reset_child_signal() {
     // SAFETY: the default action runs no code of ours; the call changes nothing else.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// From now on TERM does not end this process. For a process that must stop resources, and whose
 /// end would leave them running. Its children receive the signal as usual.
-pub fn outlive_terminate() {
+pub fn ignore_terminate() {
     extern "C" fn go_on(_: libc::c_int) {}
     // SAFETY: the handler does nothing, and has the type of a handler. Unlike an ignored signal it
     // is not inherited by another program.
@@ -183,8 +183,8 @@ fn set_scheduler(class: i32, priority: i32) -> io::Result<()> {
 }
 
 /// Scheduling class of the calling thread, `SCHED_RESET_ON_FORK` included.
-#[must_use]
-pub fn scheduling_class() -> i32 {
+#[cfg(test)]
+pub(crate) fn scheduling_class() -> i32 {
     // SAFETY: takes an integer and returns one; 0 is the calling thread.
     unsafe { libc::sched_getscheduler(0) }
 }
@@ -220,7 +220,7 @@ pub fn local_time(unix_s: u64) -> LocalTime {
 ///
 /// # Errors
 /// The kernel refuses, and there is no `/proc`.
-pub fn inherit_nothing() -> io::Result<()> {
+pub fn close_descriptors_on_exec() -> io::Result<()> {
     // SAFETY: the call only sets a flag on descriptors; it touches no memory.
     let done = unsafe {
         libc::syscall(

@@ -35,13 +35,10 @@
 use std::time::Duration;
 
 use crate::clock::Monotonic;
+use crate::protocol::settings::RESTART_EXTRA;
 
 /// Added to deadtime before it is rounded up to seconds, as in legacy.
 const MORE: Duration = Duration::from_millis(10);
-
-/// How much longer than usual the other nodes wait for a process that replaces itself. Spec:
-/// docs/protocol/membership.md, 9.3.
-const RESTART_EXTRA: Duration = Duration::from_secs(30);
 
 /// Pause before a device that cannot be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(10);

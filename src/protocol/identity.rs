@@ -6,7 +6,8 @@
 use super::name::{Generation, NodeName, NodeUuid};
 
 /// Size of the generation file: fifteen columns and a newline.
-pub const GENERATION_FILE_BYTES: usize = 16;
+#[cfg(test)]
+const GENERATION_FILE_BYTES: usize = 16;
 
 /// Largest number that fits the fifteen columns.
 pub const MAX_GENERATION: Generation = Generation(999_999_999_999_999);

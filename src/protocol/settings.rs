@@ -38,6 +38,10 @@ pub enum Autojoin {
     Any,
 }
 
+/// How much longer than usual the other nodes wait for a process that replaces itself in place,
+/// because it has asked for that: as legacy. Spec: docs/protocol/membership.md, 9.3.
+pub const RESTART_EXTRA: Duration = Duration::from_secs(30);
+
 /// Limits and times of the core. All from ha.cf. Spec: docs/protocol/membership.md, 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
@@ -53,6 +57,15 @@ pub struct Timing {
     pub deadping: Duration,
     /// Pause between two requests for one lost message.
     pub max_rexmit_delay: Duration,
+}
+
+impl Timing {
+    /// How long the other nodes wait for this node's next heartbeat, at least: the last one may have
+    /// been sent a `keepalive` before this moment.
+    #[must_use]
+    pub const fn others_wait(&self) -> Duration {
+        self.deadtime.saturating_sub(self.keepalive)
+    }
 }
 
 /// Everything the core needs to know of the configuration.

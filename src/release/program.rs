@@ -38,7 +38,7 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
     // A machine that shuts down tells every process to end, and waits for those that do not. If
     // this process ended, what runs here would run on, and no process would restart the machine
     // before the other node takes over.
-    sys::outlive_terminate();
+    sys::ignore_terminate();
     let paths = Paths::default();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     let why = words.next().and_then(|word| Why::from_word(&word));

@@ -20,8 +20,8 @@ pub(crate) enum Injected {
         /// Whether differing haresources are no reason to refuse.
         forced: bool,
     },
-    /// It is dropped: the daemon does that work itself.
-    Swallow(String),
+    /// It is not sent, and this is why: often the daemon does that work itself.
+    NotSent(String),
 }
 
 /// Sorts the messages of scripts and clients.
@@ -40,7 +40,7 @@ pub(crate) fn admit(origin: Origin, mut message: Message) -> Injected {
         | kind::STARTING
             if origin != Origin::Daemon =>
         {
-            Injected::Swallow(format!(
+            Injected::NotSent(format!(
                 "message [{kind}] of a local program not sent: the daemon does that itself"
             ))
         }
@@ -50,9 +50,9 @@ pub(crate) fn admit(origin: Origin, mut message: Message) -> Injected {
                     set,
                     forced: is_forced(&message),
                 },
-                None => Injected::Swallow("standby request for an unknown set".to_owned()),
+                None => Injected::NotSent("standby request for an unknown set".to_owned()),
             },
-            _ => Injected::Swallow("standby message of a local program not sent".to_owned()),
+            _ => Injected::NotSent("standby message of a local program not sent".to_owned()),
         },
         kind::HB_TAKEOVER => {
             // A legacy receiver does not know `failback` and would give up everything.

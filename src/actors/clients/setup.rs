@@ -24,11 +24,11 @@ pub struct ClientsSetup {
     pub format: MessageFormat,
     /// What goes out compressed.
     pub compression: Compression,
-    /// Membership.
+    /// Membership, for what clients ask.
     pub cluster: Recipient<AskCluster>,
-    /// The same.
+    /// Membership, for messages of clients.
     pub injected: Recipient<Injected>,
-    /// The same.
+    /// Membership, for a freeze and a thaw.
     pub maintenance: Recipient<AskMaintenance>,
     /// The messages that membership is to deliver.
     pub interest: Interest,

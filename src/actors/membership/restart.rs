@@ -2,17 +2,14 @@
 //! time for the others to use meanwhile. Spec: docs/protocol/membership.md, 9.3.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use actix::{Context, Handler, Message, MessageResult};
 
 use super::MembershipActor;
 use crate::node::resume::Duty;
 use crate::protocol::group::GroupKey;
+use crate::protocol::settings::RESTART_EXTRA;
 use crate::protocol::status::NodeStatus;
-
-/// Added to the dead time that the others use for us: as legacy.
-const EXTRA: Duration = Duration::from_secs(30);
 
 /// Asks whether the process may be replaced now. When it may, the others have been told.
 #[derive(Debug, Clone, Copy, Message)]
@@ -83,7 +80,7 @@ impl MembershipActor {
         let now = self.clock.now();
         let mut actions = std::mem::take(&mut self.actions);
         if raise {
-            self.node.announce_silence(EXTRA, now, &mut actions);
+            self.node.announce_silence(RESTART_EXTRA, now, &mut actions);
         } else {
             self.node.call_off_silence(now, &mut actions);
         }

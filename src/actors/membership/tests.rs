@@ -139,10 +139,10 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
             *flag.borrow_mut() = true;
         }
     });
-    let unborn = unborn(move || {
+    let not_started = not_started(move || {
         let _ = tell.send(());
     });
-    let node = start(unborn, &actix_rt::Arbiter::current(), setup);
+    let node = start(not_started, &actix_rt::Arbiter::current(), setup);
     Host {
         node,
         root,

@@ -97,7 +97,7 @@ fn us() -> String {
 
 #[actix::test]
 async fn the_process_is_what_it_should_be() {
-    crate::os::sys::inherit_nothing().expect("close_range");
+    crate::os::sys::close_descriptors_on_exec().expect("close_range");
     let mut bench = Bench::new();
     let text = "ls /proc/self/fd >@/fds; { echo \"$# $2\"; cat; ps -o pgid= -p $$; echo $$; \
                 echo \"$HA_FOO $HA_CURHOST $HA_debug\"; grep -E 'SigBlk|SigIgn' /proc/self/status; } >@/out; \

@@ -43,8 +43,7 @@ impl RootActor {
 
     /// No node takes over from a node that is alone: its successor has all the time it needs.
     fn tell_guardian_who_waits(&self) {
-        let timing = &self.config.timing;
-        let patience = timing.deadtime.saturating_sub(timing.keepalive);
+        let patience = self.config.timing.others_wait();
         let waits = self.peers.has_successor().then_some(patience);
         self.guardian.others_wait(waits);
     }

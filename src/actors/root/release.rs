@@ -111,8 +111,7 @@ impl RootActor {
             self.held.ordered(&order);
             self.groups.do_send(order);
         }
-        let timing = &self.config.timing;
-        let patience = timing.deadtime.saturating_sub(timing.keepalive);
+        let patience = self.config.timing.others_wait();
         ctx.run_later(restart_due(patience), Self::too_late);
         self.limit_release(ctx);
     }

@@ -45,6 +45,7 @@ use crate::process::host_addresses;
 use crate::process::reload::Stamps;
 use crate::process::startup;
 use crate::process::state_files::{self, GenerationFile, RunningIdentity};
+use crate::protocol::boolean::is_false;
 use crate::protocol::identity::uuid_of_node_name;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
@@ -247,12 +248,7 @@ fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
         startup::renew_rsctmp(paths);
     }
     let coredumps = config.parameters.get("coredumps");
-    let wanted = coredumps.is_none_or(|word| {
-        !matches!(
-            word.to_ascii_lowercase().as_str(),
-            "false" | "off" | "no" | "n" | "0"
-        )
-    });
+    let wanted = coredumps.is_none_or(|word| !is_false(word));
     startup::prepare_core_files(paths, wanted, config.core_root.as_deref());
 }
 

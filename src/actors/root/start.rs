@@ -147,12 +147,12 @@ impl RootActor {
         } else {
             Beats::default()
         };
-        let unborn = membership::unborn(move || {
+        let not_started = membership::not_started(move || {
             if let Some(root) = gave_up.upgrade() {
                 root.do_send(MembershipGaveUp);
             }
         });
-        let membership = unborn.addr();
+        let membership = not_started.addr();
         let manager = addresses.clone();
         let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
         context.unfinished = unfinished;
@@ -212,7 +212,7 @@ impl RootActor {
                 watchdog: watchdog.clone().map(Addr::recipient),
             },
         };
-        membership::start(unborn, &cluster.handle(), setup);
+        membership::start(not_started, &cluster.handle(), setup);
         let opener = medium::opener();
         let kinds = media
             .iter()

@@ -55,7 +55,7 @@ async fn a_script_runs_alone_with_what_it_was_given() {
 
 #[actix::test]
 async fn no_descriptor_of_ours_is_inherited() {
-    crate::os::sys::inherit_nothing().expect("close_range");
+    crate::os::sys::close_descriptors_on_exec().expect("close_range");
     let directory = TempDir::new().expect("tempdir");
     let _open = fs::File::open("/dev/null").expect("open");
     let mut spec = spec(&directory, "");

@@ -28,6 +28,7 @@ use super::word::{self, Heard, NumberReader};
 use crate::clock::{Clock, Monotonic};
 use crate::os::sys;
 use crate::os::sys::shared::receive;
+use crate::protocol::settings::RESTART_EXTRA;
 
 /// Deaths within [`WINDOW`] after which the daemon is not started again as before.
 const DEATHS: usize = 3;
@@ -45,10 +46,6 @@ const RELEASING: u32 = 8;
 /// What a successor has at least, as far as the others still wait. A successor without a fault
 /// needs some hundredths of a second; if it fails, the machine may have to be restarted.
 const LEAST: Duration = Duration::from_millis(500);
-
-/// How much longer than usual others wait for a process that replaces itself in place, because it
-/// has asked for that. Spec: docs/protocol/membership.md, 9.3.
-const RESTART_EXTRA: Duration = Duration::from_secs(30);
 
 /// How long before the end of the others' wait a restart of the machine takes effect: an eighth of
 /// the wait at most.

@@ -108,7 +108,7 @@ pub fn release_reason(word: &str) -> Option<&str> {
 }
 
 /// Reads a word that stands before `--` and is no option. An unknown word is ignored.
-pub fn hear_before(state: &mut NodeState, word: &str) {
+pub fn read_before_separator(state: &mut NodeState, word: &str) {
     if word == RELEASES {
         state.releases = true;
     } else if word == UNKNOWN {
@@ -125,7 +125,7 @@ pub fn hear_before(state: &mut NodeState, word: &str) {
 }
 
 /// Reads a word that stands after `--`.
-pub fn hear_behind(state: &mut NodeState, word: &str) {
+pub fn read_behind_separator(state: &mut NodeState, word: &str) {
     let group = |key: &str| GroupKey::new(key);
     if word == FROZEN {
         state.frozen = true;
@@ -188,10 +188,10 @@ pub fn state_of(words: &[String]) -> Result<NodeState, NotOurs> {
         }
     }
     for word in early {
-        hear_before(&mut state, word);
+        read_before_separator(&mut state, word);
     }
     for word in words {
-        hear_behind(&mut state, word);
+        read_behind_separator(&mut state, word);
     }
     let nothing = GroupState::default();
     state.groups.retain(|_, group| *group != nothing);

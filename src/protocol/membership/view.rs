@@ -142,8 +142,8 @@ impl Membership {
     }
 
     /// Whether a node advertises a capability word in its present generation.
-    #[must_use]
-    pub fn advertises(&self, node: &NodeName, word: &str) -> bool {
+    #[cfg(test)]
+    pub(crate) fn advertises(&self, node: &NodeName, word: &str) -> bool {
         *node == self.settings.local && self.capabilities.contains(word)
             || self
                 .nodes
@@ -158,7 +158,7 @@ impl Membership {
         self.clients_paused
     }
 
-    /// Names removed by `delnode`, for the cache file.
+    /// Names removed by `delnode`.
     #[must_use]
     pub fn deleted_nodes(&self) -> &[NodeName] {
         &self.deleted

@@ -43,7 +43,7 @@ fn json_stands_where_every_version_ignores_it() {
         assert_eq!(all.get(at + 1).map(String::as_str), Some("--"), "{path}");
         // None of the words that earlier versions know: "systole: own KEY" and so on.
         let mut ignored = NodeState::default();
-        hear_before(&mut ignored, &all[at]);
+        read_before_separator(&mut ignored, &all[at]);
         assert_eq!(ignored, NodeState::default());
         let lines = Lines::of(all);
         assert_eq!(lines.words, recorded);
