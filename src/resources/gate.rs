@@ -192,16 +192,22 @@ acts! {
     // Start and takeover. Spec: docs/protocol/resources.md, 5 and 10.
 
     Settle "end the exchange at start"
-        Wait [ReleaseUnfinished, AimedAt, SilentClaimant, Leaving, LegacyUnsettled];
+        Wait [NotAllFenced, ReleaseUnfinished, AimedAt, SilentClaimant, Leaving, LegacyUnsettled];
+    // With the takeover of the node that is not fenced yet.
+    SettleAlone "settle because no other node is left"
+        Wait [NotAllFenced];
+    StartHeld "begin the starts that wait until a node is fenced"
+        Wait [NotAllFenced];
     TakeOwn "start the local resources after the exchange at start"
-        Ignore [Stopping, Releasing]
+        Ignore [NotAllFenced, Stopping, Releasing]
         Drop [Claimed, AllRunThere, InOtherHands, HeldAlready]
         Wait [Frozen];
     TakeOwnAlone "start the local resources because no other node is there"
-        Ignore [Stopping, Releasing]
+        Ignore [NotAllFenced, Stopping, Releasing]
         Wait [Frozen];
     TakeOver "take the resources of a node that is gone"
         Ignore [Stopping, Releasing]
+        Wait [NotFenced]
         Refuse [NotNext]
         Wait [Frozen];
     TakeOverOnce "take them, unless that was done since the node last started"

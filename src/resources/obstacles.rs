@@ -124,11 +124,13 @@ impl ResourceState {
                 self.timers.is_set(Timer::Read)
                     && node.is_some_and(|it| standby.waits_for_giver(it))
             }
+            Obstacle::NotAllFenced => self.unfenced.holds_back(),
             Obstacle::AimedAt => self.timers.at(Timer::AimedAt) > Some(self.now),
             Obstacle::Unheard => self.unheard_with_groups(),
             Obstacle::ManyNodes => other.is_many(),
             Obstacle::NodeInactive => !peer.is_some_and(Peer::is_active),
             Obstacle::NodeDead => node.is_some_and(|it| other.is_dead(it)),
+            Obstacle::NotFenced => node.is_some_and(|it| self.unfenced.waits_for(it)),
             Obstacle::OtherActive => other.is_active(),
             Obstacle::OtherAtWork => !other.peers().all(rests),
             Obstacle::OtherMayHold => !other.may_hold().is_none(),

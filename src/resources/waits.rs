@@ -35,7 +35,7 @@ impl ResourceState {
             let foreign = Scope::of(HoldingSet::FOREIGN);
             wanted.push((Act::Failback, foreign, String::new()));
         }
-        for node in self.waits_for_thaw() {
+        for node in self.unfenced().chain(self.waits_for_thaw()) {
             wanted.push((Act::TakeOver, Scope::node(node), format!(" ({node})")));
         }
         let mut lines = Vec::new();

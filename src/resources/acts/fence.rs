@@ -5,15 +5,16 @@
 //!
 //! | road to a start | held by |
 //! |---|---|
-//! | takeover of the node: at its death, at the end of the exchange at start, at a thaw | `take_over` |
-//! | own groups at the end of the exchange at start | `settle_start`, `acquire_local` |
-//! | any other job that begins meanwhile: a failed group tried again, a group that came by request | `Work::begin`: its starts wait |
+//! | takeover of the node: at its death, at the end of the exchange at start, at a thaw | `Act::TakeOver` |
+//! | own groups at the end of the exchange at start | `Act::Settle`, `Act::SettleAlone`, `Act::TakeOwn`, `Act::TakeOwnAlone` |
+//! | any other job that begins meanwhile: a failed group tried again, a group that came by request | `Work::begin`: its starts wait for `Act::StartHeld` |
 //!
 //! A start in hand at the death goes on, as in legacy: it was agreed with the node.
 
 use crate::protocol::fencing::{Serves, Standing};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
 use crate::resources::parts::peer::Peer;
@@ -26,7 +27,7 @@ use crate::resources::state::ResourceState;
 pub(in crate::resources) enum Fate {
     /// It is fenced.
     Fenced,
-    /// It should be fenced, and no device is configured for it.
+    /// It should be fenced, and nothing is configured for it.
     Unprotected,
     /// It runs nothing, or there is nothing to take.
     Unneeded,
@@ -36,13 +37,13 @@ impl ResourceState {
     /// What has to be done with `node`, which was just declared dead. `heard`: it was received
     /// since its last death. `told`: it had reported what it holds, in its present run and ours.
     pub(in crate::resources) fn fate_of(&self, node: &NodeName, heard: bool, told: bool) -> Fate {
-        let reached = self.unfenced.reaches(node);
+        let reached = self.unfenced.guards(node);
         // Legacy takes a node that has not reported yet for one that holds nothing.
         if heard && (told || !reached) && self.died_empty(node) {
             Fate::Unneeded
         } else if !reached {
             Fate::Unprotected
-        } else if !heard && self.has_everything_of(node) {
+        } else if !heard && self.has_everything_of(node) && !self.unfenced.waits_for(node) {
             // An earlier process of this node took it over, or it held nothing then.
             Fate::Unneeded
         } else {
@@ -85,7 +86,7 @@ impl ResourceState {
         self.begins_alone();
         self.decide(
             format!("takes nothing of {node} before it is fenced"),
-            "it is dead, it may run groups, and a device can reset it",
+            "it is dead, it may run groups, and a device or its watchdog can reset it",
         );
         let node = node.clone();
         self.out.push(ResourceOutput::FenceDue { node, standing });
@@ -148,8 +149,8 @@ impl ResourceState {
 
     /// The node is being stopped: it takes nothing over any more.
     pub(in crate::resources) fn fence_nobody(&mut self) {
-        let reached = |node: &&NodeName| self.unfenced.reaches(node);
-        let nodes: Vec<NodeName> = self.other.names().filter(reached).cloned().collect();
+        let guarded = |node: &&NodeName| self.unfenced.guards(node);
+        let nodes: Vec<NodeName> = self.other.names().filter(guarded).cloned().collect();
         for node in nodes {
             if !self.need_not_be_fenced(&node) {
                 // It may be reset as a precaution.
@@ -159,7 +160,7 @@ impl ResourceState {
     }
 
     pub(in crate::resources) fn starts_may_go_on(&mut self) {
-        if !self.unfenced.holds_back() {
+        if self.may(Act::StartHeld) {
             self.groups.starts_go_on();
         }
     }
@@ -168,7 +169,7 @@ impl ResourceState {
     /// fenced. Call after [`finish`](Self::finish): what was in hand goes on.
     pub fn keep_unfenced(&mut self, nodes: &[NodeName]) {
         for node in nodes {
-            if self.setup.nodes().contains(node) && self.unfenced.reaches(node) {
+            if self.setup.nodes().contains(node) && self.unfenced.guards(node) {
                 self.unfenced.wait_for(node, None);
                 self.groups.starts_wait();
             }

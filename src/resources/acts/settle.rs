@@ -29,10 +29,6 @@ impl ResourceState {
     /// under way: our report would hide what still runs, and a group that is still to be stopped
     /// must not be started.
     pub(in crate::resources) fn settle_start(&mut self) {
-        if self.unfenced.holds_back() {
-            // This node settles with the takeover of the node that is not fenced yet.
-            return;
-        }
         if let Err(refusal) = self.gate(Act::Settle, &Scope::default()) {
             return self.settle_later(refusal.obstacle);
         }
@@ -60,6 +56,8 @@ impl ResourceState {
     /// This node cannot settle yet.
     fn settle_later(&mut self, obstacle: Obstacle) {
         match obstacle {
+            // This node settles with the takeover.
+            Obstacle::NotAllFenced => {}
             Obstacle::ReleaseUnfinished => self.run.settles_behind_release(),
             Obstacle::AimedAt => {
                 self.error("another node tries to reset this node: local resources wait");

@@ -75,9 +75,6 @@ impl ResourceState {
 
     /// Takes our own groups. `forced`: whatever the other side reports. Spec: docs/protocol/resources.md, 5.3.
     pub(in crate::resources) fn acquire_local(&mut self, forced: bool) {
-        if self.unfenced.holds_back() {
-            return;
-        }
         let act = if forced {
             Act::TakeOwnAlone
         } else {
@@ -230,9 +227,6 @@ impl ResourceState {
 
     /// Takes the groups of `node` and our own. Spec: docs/protocol/resources.md, 10.2.
     pub(in crate::resources) fn take_over(&mut self, node: &NodeName, dead: Option<Message>) {
-        if self.unfenced.waits_for(node) && !self.stopping() {
-            return self.unfenced.wait_for(node, dead);
-        }
         if let Err(refusal) = self.gate(Act::TakeOver, &Scope::node(node)) {
             return self.take_over_not_now(node, dead, refusal.obstacle);
         }
@@ -293,6 +287,7 @@ impl ResourceState {
                 );
                 self.other.settles();
             }
+            Obstacle::NotFenced => self.unfenced.wait_for(node, dead),
             Obstacle::Frozen => self.leave_for_thaw(node, dead),
             _ => self.info("Resource takeover cancelled - shutdown in progress."),
         }

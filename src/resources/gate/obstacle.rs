@@ -56,12 +56,14 @@ obstacles! {
     StandbyMoves "a standby is moving groups",
     StoodStill "messages that waited while this node stood still are being read",
     AimedAt "another node tries to reset this node",
+    NotAllFenced "a dead node that may run groups is not fenced yet",
     Unheard "what runs here was started by an earlier run, and no node receives this one yet",
 
     // Of other nodes.
     ManyNodes "more than two nodes are configured",
     NodeInactive "the node is not active",
     NodeDead "the node counts as dead",
+    NotFenced "the node is dead, may run groups, and is not fenced yet",
     OtherActive "the other node is active, and the owner asks it",
     OtherAtWork "the other node has not reported, or is being started or stopped",
     OtherMayHold "the other node may hold something",

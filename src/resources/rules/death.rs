@@ -112,7 +112,6 @@ impl ResourceState {
             return self.act(Action::RunHook(message));
         }
         self.contest_is_over(node);
-        self.go_on_with_takeovers();
         self.note_hands_at_death(node);
         let told = |peer: &Peer| peer.has_reported() || peer.has_left();
         let told = heard && self.other.peer(node).is_some_and(told);
@@ -130,6 +129,11 @@ impl ResourceState {
         );
         self.cancel_standby();
         let fate = self.fate_of(node, heard, told);
+        if fate == Fate::Fenced {
+            // Of an earlier run of the node: it may run them by now.
+            self.groups.held_starts_wait();
+        }
+        self.go_on_with_takeovers();
         if self.takes_nothing_over(node) {
             self.other.settles();
             if fate == Fate::Fenced && !self.stopping() {
@@ -165,7 +169,7 @@ impl ResourceState {
     /// If no node is left to agree with, whatever there was to take: settles, and tries what waited
     /// for a report.
     pub(in crate::resources) fn alone_at_last(&mut self) {
-        if !self.other.all_gone() || self.unfenced.holds_back() {
+        if !self.other.all_gone() || !self.may(Act::SettleAlone) {
             return;
         }
         if matches!(self.run.phase(), Phase::Starting | Phase::Waiting) {

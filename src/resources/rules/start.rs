@@ -17,6 +17,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::question::Position;
+use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::report;
 use crate::resources::parts::peer::Peer;
@@ -80,7 +81,7 @@ impl ResourceState {
             for node in gone {
                 self.take_over_once(&node, None);
             }
-            if !self.unfenced.holds_back() {
+            if self.may(Act::SettleAlone) {
                 self.run.enters(Phase::Stable);
             }
         } else {

@@ -7,7 +7,7 @@ fn with_device(model: AutoFailback) -> NodeSettings {
     NodeSettings {
         fencing: FenceSettings {
             reach: Reach::Everybody,
-            delay: None,
+            ..FenceSettings::default()
         },
         ..settings(&["a", "b"], model)
     }
@@ -351,6 +351,21 @@ fn a_start_in_hand_at_the_death_goes_on() {
     assert_eq!(moves(&mut core), ["start b", "start a"]);
 }
 
+/// What `systole why` says of it.
+#[test]
+fn people_are_told_what_waits_for_a_fence() {
+    let takes = "waits to take the resources of a node that is gone (b): the node is dead, may run \
+                 groups, and is not fenced yet";
+    let mut core = waits();
+    assert_eq!(core.state.waits(), [takes]);
+    fenced(&mut core);
+    assert_eq!(core.state.waits(), [""; 0]);
+    let core = alone(AutoFailback::On);
+    let settles = "waits to end the exchange at start: a dead node that may run groups is not \
+                   fenced yet";
+    assert_eq!(core.state.waits(), [settles, takes]);
+}
+
 /// A successor starts nothing of a node that was to be fenced, and declares it dead anew before it
 /// is.
 #[test]
@@ -369,6 +384,61 @@ fn a_successor_goes_on_waiting() {
     assert_eq!(moves(&mut core), [""; 0]);
     fenced(&mut core);
     assert!(moves(&mut core).contains(&"start b".to_owned()));
+}
+
+/// The wait was begun although everything is held here: a node that is received for a moment before
+/// its report. The successor fences it too, and does not wait for ever for what nobody ordered.
+#[test]
+fn a_successor_that_runs_everything_and_waits_fences() {
+    let mut core = Core::with(&with_device(AutoFailback::On));
+    let both = ["a", "b"].map(GroupKey::new).to_vec();
+    core.state.resume(HoldingSet::ALL, both);
+    core.state.keep_unfenced(&[name("b")]);
+    unheard(&mut core);
+    assert_eq!(core.said(), ["fence b"]);
+    core.input(ResourceInput::CommUp);
+    core.said();
+    fenced(&mut core);
+    core.finish();
+    assert_eq!(core.state.rscstatus(), "all");
+    assert_eq!(core.state.unfenced().count(), 0);
+}
+
+/// Its takeover is held for its report when it is back. It dies again without one: what is left of the
+/// takeover waits for its reset as well.
+#[test]
+fn a_takeover_that_was_held_waits_when_the_node_dies_again() {
+    let mut settings = with_device(AutoFailback::On);
+    settings.groups.push(ResourceGroup {
+        key: GroupKey::new("b2"),
+        owner: name("b"),
+        resources: vec!["b2".to_owned()],
+    });
+    let mut core = Core::with(&settings);
+    core.status("b", NodeStatus::Init, NodeStatus::Active);
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource local 1");
+    core.finish();
+    core.dies("b");
+    core.said();
+    core.input(ResourceInput::Fenced(name("b")));
+    assert_eq!(
+        moves(&mut core),
+        ["start b", "start a"],
+        "and b2 is to follow"
+    );
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    core.finish();
+    core.said();
+    core.dies("b");
+    core.finish();
+    assert_eq!(moves(&mut core), [""; 0]);
+    fenced(&mut core);
+    core.finish();
+    assert!(moves(&mut core).contains(&"start b2".to_owned()));
 }
 
 /// The process before it took the node over, so it was fenced, or held nothing.
