@@ -50,7 +50,10 @@ impl Leaving {
 /// The own heartbeat came back to membership.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct OwnBeat;
+pub struct OwnBeat {
+    /// This node is cut off, and something may still run here that it must have stopped.
+    pub owes_release: bool,
+}
 
 /// What root tells of this process. Answered when it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
@@ -277,6 +280,11 @@ impl WatchdogActor {
                 "not fed, because no heartbeat leaves this host: it restarts this machine"
                     .to_owned(),
             ),
+            Trouble::HoldsOn => Some(
+                "not fed, because this node is cut off and has not stopped its groups in time: it \
+                 restarts this machine"
+                    .to_owned(),
+            ),
             Trouble::TooShort(interval) => Some(format!(
                 "not used: its interval of {} s is too short for the heartbeats",
                 interval.as_secs()
@@ -305,6 +313,12 @@ fn say(trouble: Trouble) {
         Trouble::NothingLeaves => notice::log(&Notice::OtherCrit {
             text:
                 "no heartbeat leaves this host: the watchdog is not fed, and restarts this machine"
+                    .to_owned(),
+        }),
+        Trouble::HoldsOn => notice::log(&Notice::OtherCrit {
+            text:
+                "this node is cut off and has not stopped its groups in time: the watchdog is not \
+                   fed, and restarts this machine"
                     .to_owned(),
         }),
         Trouble::Late(pause) => {
@@ -338,9 +352,9 @@ impl Supervised for WatchdogActor {}
 impl Handler<OwnBeat> for WatchdogActor {
     type Result = ();
 
-    fn handle(&mut self, _: OwnBeat, _: &mut Self::Context) {
+    fn handle(&mut self, OwnBeat { owes_release }: OwnBeat, _: &mut Self::Context) {
         let left = self.leaving.count();
-        self.step(Event::Beat { left });
+        self.step(Event::Beat { left, owes_release });
     }
 }
 

@@ -13,6 +13,7 @@
 //! | Armed, Bridged | a heartbeat in time, and heartbeats leave this host | feed it |
 //! | Armed, Bridged | a heartbeat later than deadtime after the last | not fed: the next one counts again |
 //! | Armed, Bridged | a heartbeat, but none has left this host lately | not fed |
+//! | Armed, Bridged | a heartbeat, but for longer than deadtime groups may run here that a node that is cut off must have stopped | not fed |
 //! | Armed | it takes nothing | close it without a word, to Shut: it stays armed |
 //! | Armed | the same program is about to replace this process | the longer interval, fed, to Bridged |
 //! | Armed, Bridged | another program is about to replace this process | close it for good, to Parted |
@@ -101,6 +102,8 @@ pub enum Event {
     Beat {
         /// How many datagrams have left this host by now.
         left: u64,
+        /// This node is cut off, and something may still run here that it must have stopped.
+        owes_release: bool,
     },
     /// The device did not take a byte.
     Failed,
@@ -144,6 +147,8 @@ pub enum Trouble {
     Late(Duration),
     /// This interval is too short for the heartbeats.
     TooShort(Duration),
+    /// What a node that is cut off must stop was not stopped in time.
+    HoldsOn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +175,8 @@ pub struct Watchdog {
     last_beat: Option<Monotonic>,
     /// How many datagrams had left, and when that number last changed.
     left: (u64, Monotonic),
+    /// Since when it owes the release of what runs here.
+    owes_since: Option<Monotonic>,
     trouble: Trouble,
 }
 
@@ -186,6 +193,7 @@ impl Watchdog {
             armed,
             last_beat: None,
             left: (0, Monotonic::ZERO),
+            owes_since: None,
             trouble: Trouble::None,
         }
     }
@@ -215,20 +223,20 @@ impl Watchdog {
                     hungry: false,
                 };
             }
-            (State::Shut { retry_at, .. }, Event::Beat { left }) => {
-                let good = self.beat(left, now, out);
+            (State::Shut { retry_at, .. }, Event::Beat { left, owes_release }) => {
+                let good = self.beat(left, owes_release, now, out);
                 if good && retry_at <= now {
                     self.open(true, now, out);
                 }
             }
-            (State::Armed | State::Bridged, Event::Beat { left }) => {
-                if self.beat(left, now, out) {
+            (State::Armed | State::Bridged, Event::Beat { left, owes_release }) => {
+                if self.beat(left, owes_release, now, out) {
                     out.push(Act::Feed);
                 }
             }
-            (State::Parted, Event::Beat { left }) => {
+            (State::Parted, Event::Beat { left, owes_release }) => {
                 // Counted, so that none seems late when it is fed again.
-                self.beat(left, now, &mut Vec::new());
+                self.beat(left, owes_release, now, &mut Vec::new());
             }
             (State::Armed, Event::Failed) => {
                 out.push(Act::Drop);
@@ -333,17 +341,21 @@ impl Watchdog {
     }
 
     /// Whether this heartbeat shows that the node is alive for others.
-    fn beat(&mut self, left: u64, now: Monotonic, out: &mut Vec<Act>) -> bool {
+    fn beat(&mut self, left: u64, owes_release: bool, now: Monotonic, out: &mut Vec<Act>) -> bool {
         let before = self.last_beat.replace(now);
         if before.is_none() || left != self.left.0 {
             self.left = (left, now);
         }
+        self.owes_since = owes_release.then(|| self.owes_since.unwrap_or(now));
+        let owes = self.owes_since.map(|since| now.since(since));
         let pause = before.map_or(Duration::ZERO, |before| now.since(before));
         let trouble = if pause > self.times.deadtime {
             // What left during the pause is not known: it may have been before.
             Trouble::Late(pause)
         } else if now.since(self.left.1) > self.times.unsent() {
             Trouble::NothingLeaves
+        } else if owes.is_some_and(|owes| owes > self.times.deadtime) {
+            Trouble::HoldsOn
         } else {
             Trouble::None
         };

@@ -107,6 +107,16 @@ impl ResourceState {
         self.isolation.is_on()
     }
 
+    /// Whether something may still run here that the other node may take over: everything is to be
+    /// released, and no other node is received that could be told of the release. A stop alone does
+    /// not count.
+    #[must_use]
+    pub fn owes_release(&self) -> bool {
+        let stops = self.stopping() && !self.isolation.is_on();
+        let must = self.gives_everything_up() && !stops && self.other.all_gone();
+        must && self.groups.that_may_run().next().is_some()
+    }
+
     /// The open standby of this node, for a successor.
     #[must_use]
     pub fn open_standby(&self) -> Option<OpenStandby> {

@@ -68,7 +68,11 @@ fn begin(setup: WatchdogSetup) -> Addr<WatchdogActor> {
 }
 
 async fn beat(watchdog: &Addr<WatchdogActor>) {
-    watchdog.send(OwnBeat).await.expect("alive");
+    let owes_release = false;
+    watchdog
+        .send(OwnBeat { owes_release })
+        .await
+        .expect("alive");
 }
 
 async fn tell(watchdog: &Addr<WatchdogActor>, what: Tell) {

@@ -13,6 +13,14 @@ fn at(ms: u64) -> Monotonic {
     Monotonic::from_millis(ms)
 }
 
+/// A heartbeat of a node that owes nothing.
+fn beat(left: u64) -> Event {
+    Event::Beat {
+        left,
+        owes_release: false,
+    }
+}
+
 fn step(watchdog: &mut Watchdog, event: Event, ms: u64) -> Vec<Act> {
     let mut acts = Vec::new();
     watchdog.handle(event, at(ms), &mut acts);
@@ -30,7 +38,7 @@ fn watchdog_in(state: &str) -> Watchdog {
         _ => feed(Event::Opened(Some(USUAL)), 99_000),
     }
     for number in 0..6 {
-        feed(Event::Beat { left: number }, 99_000 + number * 200);
+        feed(beat(number), 99_000 + number * 200);
     }
     match state {
         // Its pause is over.
@@ -58,7 +66,7 @@ fn name(watchdog: &Watchdog) -> &'static str {
 /// Every state with every event: what is done, and the state after it.
 #[test]
 fn every_state_and_every_event() {
-    let beat = Event::Beat { left: 6 };
+    let once = beat(6);
     let usual = Event::Opened(Some(USUAL));
     let unknown = Event::Opened(None);
     let short = Event::Opened(Some(SHORT));
@@ -73,7 +81,7 @@ fn every_state_and_every_event() {
         ("Shut", unknown, nothing, "Armed"),
         ("Shut", short, &[Act::Disarm, too_short], "Useless"),
         ("Shut", Event::Refused, nothing, "Shut"),
-        ("Shut", beat, &[open], "Shut"),
+        ("Shut", once, &[open], "Shut"),
         ("Shut", Event::Failed, nothing, "Shut"),
         ("Shut", same, nothing, "Parted"),
         ("Shut", other, nothing, "Parted"),
@@ -84,7 +92,7 @@ fn every_state_and_every_event() {
         ("Armed", unknown, nothing, "Armed"),
         ("Armed", short, nothing, "Armed"),
         ("Armed", Event::Refused, nothing, "Armed"),
-        ("Armed", beat, &[Act::Feed], "Armed"),
+        ("Armed", once, &[Act::Feed], "Armed"),
         ("Armed", Event::Failed, &[Act::Drop], "Shut"),
         (
             "Armed",
@@ -100,7 +108,7 @@ fn every_state_and_every_event() {
         ("Bridged", unknown, nothing, "Bridged"),
         ("Bridged", short, nothing, "Bridged"),
         ("Bridged", Event::Refused, nothing, "Bridged"),
-        ("Bridged", beat, &[Act::Feed], "Bridged"),
+        ("Bridged", once, &[Act::Feed], "Bridged"),
         ("Bridged", Event::Failed, &[Act::Drop], "Parted"),
         ("Bridged", same, nothing, "Bridged"),
         ("Bridged", other, &[Act::Disarm], "Parted"),
@@ -111,7 +119,7 @@ fn every_state_and_every_event() {
         ("Parted", unknown, nothing, "Parted"),
         ("Parted", short, nothing, "Parted"),
         ("Parted", Event::Refused, nothing, "Parted"),
-        ("Parted", beat, nothing, "Parted"),
+        ("Parted", once, nothing, "Parted"),
         ("Parted", Event::Failed, nothing, "Parted"),
         ("Parted", same, nothing, "Parted"),
         ("Parted", other, nothing, "Parted"),
@@ -122,7 +130,7 @@ fn every_state_and_every_event() {
         ("Useless", unknown, nothing, "Useless"),
         ("Useless", short, nothing, "Useless"),
         ("Useless", Event::Refused, nothing, "Useless"),
-        ("Useless", beat, nothing, "Useless"),
+        ("Useless", once, nothing, "Useless"),
         ("Useless", Event::Failed, nothing, "Useless"),
         ("Useless", same, nothing, "Useless"),
         ("Useless", other, nothing, "Useless"),
@@ -133,7 +141,7 @@ fn every_state_and_every_event() {
         ("Ended", unknown, nothing, "Ended"),
         ("Ended", short, nothing, "Ended"),
         ("Ended", Event::Refused, nothing, "Ended"),
-        ("Ended", beat, nothing, "Ended"),
+        ("Ended", once, nothing, "Ended"),
         ("Ended", Event::Failed, nothing, "Ended"),
         ("Ended", same, nothing, "Ended"),
         ("Ended", other, nothing, "Ended"),
@@ -155,15 +163,11 @@ fn no_state_feeds_by_a_late_heartbeat_or_one_that_does_not_leave() {
     for state in ["Shut", "Armed", "Bridged", "Parted", "Useless", "Ended"] {
         let works = |act: &Act| !matches!(act, Act::Say(_));
         let mut watchdog = watchdog_in(state);
-        let late = step(&mut watchdog, Event::Beat { left: 6 }, 102_001);
+        let late = step(&mut watchdog, beat(6), 102_001);
         assert!(!late.iter().any(works), "{state} {late:?}");
         let mut watchdog = watchdog_in(state);
         for number in 1..=20 {
-            let acts = step(
-                &mut watchdog,
-                Event::Beat { left: 5 },
-                100_000 + number * 200,
-            );
+            let acts = step(&mut watchdog, beat(5), 100_000 + number * 200);
             assert!(number <= 3 || !acts.iter().any(works), "{state} {acts:?}");
         }
     }
@@ -172,38 +176,57 @@ fn no_state_feeds_by_a_late_heartbeat_or_one_that_does_not_leave() {
 #[test]
 fn a_late_heartbeat_does_not_feed_and_the_next_one_in_time_does() {
     let mut watchdog = watchdog_in("Armed");
-    let on_time = step(&mut watchdog, Event::Beat { left: 6 }, 102_000);
+    let on_time = step(&mut watchdog, beat(6), 102_000);
     assert_eq!(on_time, [Act::Feed], "just within the dead time");
-    let late = step(&mut watchdog, Event::Beat { left: 7 }, 104_001);
+    let late = step(&mut watchdog, beat(7), 104_001);
     let pause = Trouble::Late(Duration::from_millis(2_001));
     assert_eq!(late, [Act::Say(pause)]);
-    let next = step(&mut watchdog, Event::Beat { left: 8 }, 104_201);
+    let next = step(&mut watchdog, beat(8), 104_201);
     assert_eq!(next, [Act::Say(Trouble::None), Act::Feed]);
 }
 
 #[test]
 fn it_is_fed_again_when_heartbeats_leave_again() {
     let mut watchdog = watchdog_in("Armed");
-    let mut beat = |left, ms| step(&mut watchdog, Event::Beat { left }, ms);
+    let mut beats = |left, ms| step(&mut watchdog, beat(left), ms);
     // The third that is not seen to leave is the last that feeds.
     for number in 1..=3 {
-        assert_eq!(beat(5, 100_000 + number * 200), [Act::Feed]);
+        assert_eq!(beats(5, 100_000 + number * 200), [Act::Feed]);
     }
     let said = [Act::Say(Trouble::NothingLeaves)];
-    assert_eq!(beat(5, 100_800), said);
-    assert_eq!(beat(5, 101_000), []);
-    assert_eq!(beat(6, 101_200), [Act::Say(Trouble::None), Act::Feed]);
+    assert_eq!(beats(5, 100_800), said);
+    assert_eq!(beats(5, 101_000), []);
+    assert_eq!(beats(6, 101_200), [Act::Say(Trouble::None), Act::Feed]);
+}
+
+/// A stop script hangs on a node that is cut off: the other one takes its groups over.
+#[test]
+fn a_node_that_is_cut_off_and_does_not_let_go_is_not_fed() {
+    for state in ["Armed", "Bridged"] {
+        let mut watchdog = watchdog_in(state);
+        let mut beats = |number: u64, owes_release| {
+            let left = 5 + number;
+            let event = Event::Beat { left, owes_release };
+            step(&mut watchdog, event, 100_000 + number * 200)
+        };
+        // A release in time, and what is owed later, are two debts.
+        assert_eq!(beats(1, true), [Act::Feed], "{state}");
+        assert_eq!(beats(2, false), [Act::Feed], "{state}");
+        for number in 3..=13 {
+            assert_eq!(beats(number, true), [Act::Feed], "{state} {number}");
+        }
+        assert_eq!(beats(14, true), [Act::Say(Trouble::HoldsOn)], "{state}");
+        assert_eq!(beats(15, true), [], "{state}");
+        let again = [Act::Say(Trouble::None), Act::Feed];
+        assert_eq!(beats(16, false), again, "{state}");
+    }
 }
 
 #[test]
 fn what_did_not_leave_before_a_restart_gets_no_longer_interval() {
     let mut watchdog = watchdog_in("Armed");
     for number in 1..=4 {
-        step(
-            &mut watchdog,
-            Event::Beat { left: 5 },
-            100_000 + number * 200,
-        );
+        step(&mut watchdog, beat(5), 100_000 + number * 200);
     }
     let acts = step(&mut watchdog, Event::Replace { other: false }, 100_900);
     assert_eq!(acts, []);
@@ -218,7 +241,7 @@ fn a_device_that_cannot_be_opened_is_tried_again_after_a_pause() {
     assert_eq!(step(Event::Refused, 0), []);
     let mut opened_at = None;
     for number in 1..100 {
-        let acts = step(Event::Beat { left: number }, number * 200);
+        let acts = step(beat(number), number * 200);
         if !acts.is_empty() {
             assert_eq!(acts, [Act::Open(USUAL)]);
             opened_at = Some(number * 200);
