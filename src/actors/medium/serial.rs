@@ -114,8 +114,8 @@ pub struct SerialActor {
     clock: Clock,
     outbox: Outbox,
     leaving: Leaving,
-    /// Bytes were given to the port, and it was not yet seen that they have left it.
-    given: bool,
+    /// Bytes in the port when it was last looked at, with those written since.
+    given: usize,
     /// Opened by somebody else, until `started` takes it.
     opened: Option<OpenPort>,
     deaf: bool,
@@ -153,7 +153,7 @@ impl SerialActor {
             span,
             outbox: Outbox::new(setup.plan.line),
             leaving: setup.leaving,
-            given: false,
+            given: 0,
             plan: setup.plan,
             keys: setup.keys,
             clock: Clock::start(),
@@ -265,9 +265,11 @@ impl SerialActor {
                 Step::Write(piece) => piece,
             };
             let held = port.holds();
-            if held == 0 && std::mem::take(&mut self.given) {
+            // It need not be empty: with much to send it never is.
+            if held < self.given {
                 self.leaving.note();
             }
+            self.given = held;
             let written = if held > self.outbox.may_hold() {
                 Ok(0)
             } else {
@@ -277,7 +279,7 @@ impl SerialActor {
                 Ok(0) => {}
                 Ok(bytes) => {
                     self.outbox.wrote(bytes, now);
-                    self.given = true;
+                    self.given = held.saturating_add(bytes);
                     continue;
                 }
                 Err(error)
@@ -291,7 +293,7 @@ impl SerialActor {
                 Refused::Again(then) => break Some(then),
                 Refused::Flush => {
                     port.discard();
-                    self.given = false;
+                    self.given = 0;
                     self.stuck(now);
                 }
             }
