@@ -74,7 +74,9 @@ impl Node {
     /// `seed` feeds every random choice, so that equal inputs give equal runs.
     #[must_use]
     pub fn new(settings: NodeSettings, identity: Identity, seed: u64) -> Self {
-        let fences = settings.fencing.reach != Reach::Nobody && settings.manage_resources;
+        let fencing = &settings.fencing;
+        let guards = fencing.reach != Reach::Nobody || fencing.by_watchdog.is_some();
+        let fences = guards && settings.manage_resources;
         Self {
             membership: Membership::new(&settings, identity, seed),
             resources: ResourceState::new(&settings),
@@ -82,7 +84,7 @@ impl Node {
             manage_resources: settings.manage_resources,
             isolation: (settings.isolation_release && settings.manage_resources)
                 .then(|| Isolation::new(settings.timing.keepalive, settings.timing.deadtime)),
-            fencing: fences.then(|| Fencing::new(&settings.timing, settings.fencing.delay)),
+            fencing: fences.then(|| Fencing::new(&settings.timing, settings.fencing.clone())),
             scratch: Scratch::default(),
         }
     }
@@ -325,6 +327,13 @@ impl Node {
         self.resources.is_cut_off()
     }
 
+    /// Whether this node must have stopped its groups because it is cut off, and has not yet. Only
+    /// with `isolation_release`.
+    #[must_use]
+    pub fn owes_release(&self) -> bool {
+        self.isolation.is_some() && self.resources.owes_release()
+    }
+
     /// Dead nodes that are fenced or wait for it, and those that were fenced and have not been
     /// received since.
     pub fn fences(&self) -> impl Iterator<Item = fencing::View<'_>> {
@@ -335,6 +344,12 @@ impl Node {
     #[must_use]
     pub fn unfenced(&self) -> Vec<NodeName> {
         self.resources.unfenced().cloned().collect()
+    }
+
+    /// How long after its verdict a dead node counts as reset by its watchdog, if that is configured.
+    #[must_use]
+    pub fn fence_by_watchdog(&self) -> Option<Duration> {
+        self.fencing.as_ref()?.by_watchdog()
     }
 
     /// Whether the takeover of this node waits: it is neither fenced nor confirmed.

@@ -5,20 +5,22 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 use systole::actors::fencing::{AskFencing, FencingActor, FencingTargets, TestFence};
 use systole::actors::messages::{CallOffFence, FenceDevicesKnown, FenceNode, NodeFenced};
 use systole::actors::supervise::{RestartPolicy, supervise};
-use systole::agents::child::CallOff;
+use systole::agents::child::{CallOff, shim};
 use systole::agents::fence::{Device, FenceContext, FenceFailure, Hosts};
 use systole::agents::script::Environment;
 use systole::clients::control::FenceReport;
 use systole::config::fencing::{AgentWords, FenceDevice, FenceDriver, HostPlug, Secret};
-use systole::policy::fencing::{FenceAnswer, FenceOrder};
+use systole::policy::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use systole::protocol::name::NodeName;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -134,6 +136,7 @@ impl Stand {
             environment: Arc::new(Environment::default()),
             pump: Some(self.path("script_output")),
             records: self.path("records"),
+            shim: None,
             limit: Duration::from_secs(20),
             kill_after: Duration::from_millis(200),
             local: name("alpha"),
@@ -228,6 +231,7 @@ fn a_plugin_gets_its_parameters_where_nobody_sees_them() {
         assert_eq!(device.status(&call_off).await.answer, Ok(()));
         let hosts = device.hosts(&call_off).await.answer.expect("a list");
         let known = Hosts {
+            assumed: false,
             nodes: vec![host("alpha", Some("alpha")), host("beta", Some("Beta"))],
             others: 1,
         };
@@ -637,9 +641,14 @@ impl Fencing {
     }
 
     fn order(&self, number: u64, node: &str) {
+        self.tell(number, node, FenceTask::Reset);
+    }
+
+    fn tell(&self, number: u64, node: &str, task: FenceTask) {
         self.actor.do_send(FenceNode {
             order: FenceOrder(number),
             node: name(node),
+            task,
         });
     }
 
@@ -888,5 +897,105 @@ fn a_reset_waits_for_one_that_an_earlier_daemon_began() {
         );
         assert!(gone(&stand.text("child")).await, "it took too long");
         assert!(earlier.await.expect("no panic").is_err());
+    });
+}
+
+/// A program that resets beta for a daemon that was killed meanwhile.
+fn left_behind(stand: &Stand, script: &str) -> Child {
+    let words = ["reset", "external/x", "/bin/sh", "-c", script];
+    Command::new(env!("CARGO_BIN_EXE_heartbeat"))
+        .arg0(shim::TITLE)
+        .arg(std::process::id().to_string())
+        .arg(stand.path("records").join("fence%20beta"))
+        .args(words)
+        .process_group(0)
+        .spawn()
+        .expect("started")
+}
+
+#[test]
+fn a_successor_learns_how_the_reset_of_a_killed_daemon_ends() {
+    let stand = Stand::new();
+    let asks = |context: FenceContext| async move {
+        let mut fencing = Fencing::start(vec![plugin("beta", "obeys-")], context);
+        fencing.tell(1, "beta", FenceTask::LearnEarlier);
+        fencing.answer().await.2
+    };
+    let code = stand.path("records").join("fence%20beta.code");
+    run(async {
+        let none = FenceAnswer::Failed("no earlier reset is known".to_owned());
+        assert_eq!(asks(stand.context()).await, none);
+        for (script, answer) in [
+            ("sleep 0.5", FenceAnswer::Done),
+            (
+                "sleep 0.5; exit 5",
+                FenceAnswer::Failed("the earlier reset has failed".to_owned()),
+            ),
+        ] {
+            let mut child = left_behind(&stand, script);
+            while !stand.path("records").join("fence%20beta").exists() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            let learnt = asks(stand.context()).await;
+            let _ = child.wait();
+            assert_eq!(learnt, answer);
+        }
+        // It has ended before anybody asked: now, and so long ago that the node may be up again.
+        for (ago, answer) in [(0, FenceAnswer::Done), (61, none.clone())] {
+            let _ = left_behind(&stand, "exit 0").wait();
+            let file = fs::File::options()
+                .write(true)
+                .open(&code)
+                .expect("the code");
+            let then = SystemTime::now() - Duration::from_secs(ago);
+            file.set_modified(then).expect("dated");
+            assert_eq!(asks(stand.context()).await, answer, "{ago}");
+        }
+        // It hangs: nobody knows what it did.
+        let mut child = left_behind(&stand, "exec sleep 600");
+        while !stand.path("records").join("fence%20beta").exists() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let context = FenceContext {
+            limit: Duration::from_millis(300),
+            ..stand.context()
+        };
+        assert!(matches!(asks(context).await, FenceAnswer::Failed(_)));
+        let _ = child.wait();
+        assert!(stand.calls("reset").is_empty());
+    });
+}
+
+/// What no core asks for has no reason any more.
+#[test]
+fn a_reset_of_a_killed_daemon_that_nobody_asks_for_is_ended() {
+    let stand = Stand::new();
+    run(async {
+        let mut child = left_behind(&stand, "exec sleep 600");
+        let _fencing = Fencing::start(vec![plugin("beta", "obeys-")], stand.context());
+        let pid = child.id().to_string();
+        for _ in 0..400 {
+            if child.try_wait().expect("waited").is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(25)).await;
+        }
+        assert!(!is_alive(&pid));
+    });
+}
+
+/// The core has panicked: the next one asks for what the one before has ordered.
+#[test]
+fn the_answer_of_a_reset_goes_to_the_core_that_asks_for_it() {
+    let stand = Stand::new();
+    run(async {
+        let mut fencing = Fencing::start(vec![plugin("beta", "late-")], stand.context());
+        fencing.checked().await;
+        fencing.order(1, "beta");
+        fencing.report(|it| !it.resetting.is_empty()).await;
+        fencing.tell(1 << 32, "beta", FenceTask::LearnEarlier);
+        let (order, _, answer) = fencing.answer().await;
+        assert_eq!((order, answer), (1 << 32, FenceAnswer::Done));
+        assert_eq!(stand.calls("reset"), ["reset beta late-"]);
     });
 }

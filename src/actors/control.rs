@@ -17,7 +17,7 @@ use crate::actors::address_guard::AskAbsent;
 use crate::actors::fencing::{AskFencing, TestFence};
 use crate::actors::groups::{AskGroup, AskGroups};
 use crate::actors::medium::AskMedium;
-use crate::actors::messages::{AskMaintenance, AskNode, ConfirmFence};
+use crate::actors::messages::{AskFences, AskMaintenance, AskNode, ConfirmFence, Confirmed};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
 use crate::actors::watchdog::AskWatchdog;
@@ -90,6 +90,8 @@ pub struct FencingAsked {
     pub test: Recipient<TestFence>,
     /// Whether a person's word is waited for.
     pub confirm: Recipient<ConfirmFence>,
+    /// Which dead nodes wait.
+    pub waiting: Recipient<AskFences>,
 }
 
 /// Listens on the control socket.
@@ -332,7 +334,10 @@ fn refused(reason: impl ToString) -> Reply {
 async fn known_fencing(targets: &ControlTargets) -> Option<FenceReport> {
     let fencing = targets.fencing.as_ref()?;
     let state = timeout(NODE_LIMIT, fencing.state.send(AskFencing)).await;
-    state.ok()?.ok()
+    let waiting = timeout(NODE_LIMIT, fencing.waiting.send(AskFences)).await;
+    let mut report = state.ok()?.ok()?;
+    report.waiting = waiting.ok().and_then(Result::ok);
+    Some(report)
 }
 
 async fn fence(targets: &ControlTargets) -> Reply {
@@ -375,8 +380,9 @@ async fn confirm(targets: &ControlTargets, node: &str, by: String) -> Reply {
     let name = node.clone();
     let asked = fencing.confirm.send(ConfirmFence { node, by });
     match timeout(NODE_LIMIT, asked).await {
-        Ok(Ok(true)) => Reply::Confirmed,
-        Ok(Ok(false)) => refused(format!("nothing waits until {name} is fenced")),
+        Ok(Ok(Confirmed::Counts)) => Reply::Confirmed,
+        Ok(Ok(Confirmed::NotAwaited)) => refused(format!("nothing waits until {name} is fenced")),
+        Ok(Ok(Confirmed::Unknown)) => refused(format!("ha.cf names no node {name}")),
         Ok(Err(_)) | Err(_) => refused("membership does not answer"),
     }
 }

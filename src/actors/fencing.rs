@@ -8,6 +8,8 @@
 //! | When | What |
 //! |---|---|
 //! | an order | a check that runs is broken off; each device that can reset the node, until one says that it is done |
+//! | an order to learn of an earlier one | a reset of this process: its answer; else the program that an earlier process has left is waited for |
+//! | a while after the start | a program of an earlier process that nobody has asked for is ended |
 //! | the order is called off | the program is ended; nothing is answered |
 //! | start, and an hour after the end of a check | each device: does it work, which hosts can it reset |
 //! | a check that was broken off | again in a minute |
@@ -19,6 +21,7 @@ mod check;
 mod reset;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +29,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use crate::actors::messages::{CallOffFence, FenceDevicesKnown, FenceNode, NodeFenced};
+use crate::actors::messages::{CallOffAll, CallOffFence, FenceDevicesKnown, FenceNode, NodeFenced};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::agents::fence::{Device, FenceContext, Hosts};
 use crate::clients::control::{FenceDeviceReport, FenceReport};
@@ -35,7 +38,7 @@ use crate::config::Config;
 use crate::config::fencing::FenceDevice;
 use crate::os::in_time::is_directory;
 use crate::os::paths::Paths;
-use crate::policy::fencing::{FenceAnswer, FenceOrder};
+use crate::policy::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::name::NodeName;
 use check::Checked;
 
@@ -44,6 +47,9 @@ const CHECK: Duration = Duration::from_secs(3600);
 
 /// The same after a check that was broken off.
 const CHECK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long after the start the core has asked for every reset that an earlier one has left.
+const LEFT: Duration = Duration::from_secs(5);
 
 /// Pause between two reports to the core.
 const TELL: Duration = Duration::from_secs(5);
@@ -84,6 +90,8 @@ struct Known {
 /// An order that is being carried out.
 struct Running {
     node: NodeName,
+    /// The order that it answers: that of the core that runs now.
+    answers: FenceOrder,
     call_off: watch::Sender<bool>,
 }
 
@@ -138,19 +146,21 @@ struct CheckEnded {
     whole: bool,
 }
 
-/// Starts the actor on this thread, if there is a device. Looks at the disk for a moment.
+/// Starts the actor on this thread, if there is a device, or if dead nodes are reset by their
+/// watchdogs: people are told of both. `shim`: see [`FenceContext`]. Looks at the disk for a moment.
 #[must_use]
 pub fn start(
     config: &Config,
     paths: &Paths,
     debug: u8,
+    shim: Option<PathBuf>,
     targets: FencingTargets,
 ) -> Option<Addr<FencingActor>> {
-    if config.fence_devices.is_empty() {
+    if config.fence_devices.is_empty() && config.settings.fence_by_watchdog.is_none() {
         return None;
     }
     let helpers = is_directory(&paths.helper_dir);
-    let context = FenceContext::of(config, paths, debug, helpers);
+    let context = FenceContext::of(config, paths, debug, helpers, shim);
     let lines = config.fence_devices.clone();
     let here = actix_rt::Arbiter::current();
     let policy = RestartPolicy::new("fencing");
@@ -226,19 +236,40 @@ impl FencingActor {
         actix_rt::spawn(work);
     }
 
+    /// A reset of an earlier core of this process answers the core that runs now. `false`: there is
+    /// none.
+    fn hand_on(&mut self, order: FenceOrder, node: &NodeName) -> bool {
+        let wanted = |it: &&mut Running| it.node == *node && !*it.call_off.borrow();
+        let running = self.running.values_mut().find(wanted);
+        running.is_some_and(|running| {
+            running.answers = order;
+            true
+        })
+    }
+
+    /// Programs of an earlier process whose reason is gone: this one has not asked for them.
+    fn end_what_is_left(&mut self, _: &mut Context<Self>) {
+        let others = self.context.nodes.iter();
+        for node in others.filter(|node| **node != self.context.local) {
+            if self.running.values().all(|it| it.node != *node) {
+                let (context, node) = (Arc::clone(&self.context), node.clone());
+                actix_rt::spawn(async move { Device::end_earlier(&context, &node).await });
+            }
+        }
+    }
+
     fn break_off_checks(&mut self) {
         let old = std::mem::replace(&mut self.break_off, watch::Sender::new(false));
         old.send_replace(true);
     }
 
-    /// What is known of a device is never forgotten: a device that suddenly names no host must not
-    /// let a takeover begin without it.
+    /// A device that suddenly names no host is asked with what it named before.
     fn learn(&mut self, device: usize, what: Checked) {
         let Some(known) = self.known.get_mut(device) else {
             return;
         };
         if let Some(hosts) = what.hosts {
-            known.hosts.get_or_insert_default().add(hosts);
+            known.hosts.get_or_insert_default().renew(hosts);
         }
         known.works = Some(what.trouble.is_none());
         known.trouble = what.trouble;
@@ -263,6 +294,7 @@ impl FencingActor {
                 .values()
                 .map(|it| it.node.to_string())
                 .collect(),
+            waiting: None,
         }
     }
 }
@@ -296,6 +328,7 @@ impl Actor for FencingActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.tell_again(ctx);
         self.begin_check(ctx);
+        ctx.run_later(LEFT, Self::end_what_is_left);
     }
 }
 
@@ -311,8 +344,12 @@ impl Supervised for FencingActor {
 impl Handler<FenceNode> for FencingActor {
     type Result = ();
 
-    fn handle(&mut self, FenceNode { order, node }: FenceNode, ctx: &mut Self::Context) {
-        if self.running.contains_key(&order) {
+    fn handle(&mut self, told: FenceNode, ctx: &mut Self::Context) {
+        let FenceNode { order, node, task } = told;
+        if self.running.values().any(|it| it.answers == order) {
+            return;
+        }
+        if task == FenceTask::LearnEarlier && self.hand_on(order, &node) {
             return;
         }
         self.break_off_checks();
@@ -320,6 +357,7 @@ impl Handler<FenceNode> for FencingActor {
         let work = reset::Reset {
             order,
             node: node.clone(),
+            task,
             context: Arc::clone(&self.context),
             devices: self.devices.clone(),
             hosts: self.known.iter().map(|it| it.hosts.clone()).collect(),
@@ -330,6 +368,7 @@ impl Handler<FenceNode> for FencingActor {
             order,
             Running {
                 node,
+                answers: order,
                 call_off: sender,
             },
         );
@@ -341,8 +380,18 @@ impl Handler<CallOffFence> for FencingActor {
     type Result = ();
 
     fn handle(&mut self, CallOffFence { order }: CallOffFence, _: &mut Self::Context) {
-        if let Some(running) = self.running.get(&order) {
+        if let Some(running) = self.running.values().find(|it| it.answers == order) {
             debug!(node = %running.node, "the reset is called off");
+            let _ = running.call_off.send(true);
+        }
+    }
+}
+
+impl Handler<CallOffAll> for FencingActor {
+    type Result = ();
+
+    fn handle(&mut self, _: CallOffAll, _: &mut Self::Context) {
+        for running in self.running.values() {
             let _ = running.call_off.send(true);
         }
     }
@@ -361,7 +410,7 @@ impl Handler<Named> for FencingActor {
 
     fn handle(&mut self, Named { device, hosts }: Named, _: &mut Self::Context) {
         if let Some(known) = self.known.get_mut(device) {
-            known.hosts.get_or_insert_default().add(hosts);
+            known.hosts.get_or_insert_default().renew(hosts);
         }
         self.tell();
     }
@@ -380,7 +429,12 @@ impl Handler<Finished> for FencingActor {
     type Result = ();
 
     fn handle(&mut self, Finished { order, answer }: Finished, _: &mut Self::Context) {
-        let Some(Running { node, call_off }) = self.running.remove(&order) else {
+        let Some(Running {
+            node,
+            answers: order,
+            call_off,
+        }) = self.running.remove(&order)
+        else {
             return;
         };
         match answer {

@@ -16,14 +16,15 @@ use tracing::{debug, error, trace, warn};
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
-    AskCluster, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence, ClientsStopped,
-    ConfirmFence, FenceDevicesKnown, FenceNode, GroupCommand, GroupDone, HaresourcesOnDisk,
-    Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent, NoteDecision, Outgoing,
-    PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients, Transmit, UpdateKeys,
+    AskCluster, AskFences, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence,
+    ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, GroupCommand, GroupDone,
+    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent,
+    NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients,
+    Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
-use crate::clients::control::NodeReport;
+use crate::clients::control::{FencesReport, NodeReport};
 use crate::clock::{Clock, Evidence, Monotonic};
 use crate::node::Node;
 use crate::node::ledger::{Given, Ledger};
@@ -331,7 +332,8 @@ impl MembershipActor {
                 self.setup.outlets.beats.note();
                 if let Some(watchdog) = &self.setup.outlets.watchdog {
                     // While its driver lets it wait, earlier ones are there already.
-                    let _ = watchdog.try_send(OwnBeat);
+                    let owes_release = self.node.owes_release();
+                    let _ = watchdog.try_send(OwnBeat { owes_release });
                 }
                 self.tell_root(RootEvent::OwnHeartbeat);
             }
@@ -339,9 +341,9 @@ impl MembershipActor {
                 self.setup.identity.generation = generation;
                 self.tell_root(RootEvent::GenerationTaken(generation));
             }
-            Action::Fence { order, node } => {
+            Action::Fence { order, node, task } => {
                 let order = self.kept.fence_number(order);
-                self.tell_root(RootEvent::Fence(FenceNode { order, node }));
+                self.tell_root(RootEvent::Fence(FenceNode { order, node, task }));
             }
             Action::CallOffFence { order } => {
                 let order = self.kept.fence_number(order);
@@ -561,6 +563,9 @@ impl Supervised for MembershipActor {
             unknown: false,
             unfenced: self.node.unfenced(),
         };
+        for order in self.last_told.another_core(&resume.unfenced) {
+            self.tell_root(RootEvent::CallOffFence(CallOffFence { order }));
+        }
         let known = self.node.dead_times();
         let dead_times: Vec<_> = known.map(|(node, time)| (node.clone(), time)).collect();
         self.node = resumed(
@@ -710,14 +715,27 @@ impl Handler<FenceDevicesKnown> for MembershipActor {
     }
 }
 
-impl Handler<ConfirmFence> for MembershipActor {
-    type Result = bool;
+impl Handler<AskFences> for MembershipActor {
+    type Result = MessageResult<AskFences>;
 
-    fn handle(&mut self, confirm: ConfirmFence, ctx: &mut Self::Context) -> bool {
+    fn handle(&mut self, _: AskFences, _: &mut Self::Context) -> Self::Result {
+        MessageResult(FencesReport::of(&self.node, self.clock.now().instant))
+    }
+}
+
+impl Handler<ConfirmFence> for MembershipActor {
+    type Result = MessageResult<ConfirmFence>;
+
+    fn handle(&mut self, confirm: ConfirmFence, ctx: &mut Self::Context) -> Self::Result {
         let ConfirmFence { node, by } = confirm;
         let waits = self.node.waits_to_be_fenced(&node);
+        let known = self.node.nodes().any(|it| *it.name == node);
         self.step(Event::FenceConfirmed { node, by }, ctx);
-        waits
+        MessageResult(match (known, waits) {
+            (_, true) => Confirmed::Counts,
+            (true, false) => Confirmed::NotAwaited,
+            (false, false) => Confirmed::Unknown,
+        })
     }
 }
 

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::actors::backlog::Slot;
-use crate::clients::control::NodeReport;
+use crate::clients::control::{FencesReport, NodeReport};
 use crate::node::MayPutBack;
 use crate::node::ledger::{Ended, Given, Ledger};
 use crate::node::resume::Duty;
-use crate::policy::fencing::{FenceAnswer, FenceOrder};
+use crate::policy::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
 use crate::protocol::decisions::Decision;
@@ -143,7 +143,7 @@ pub struct GroupDone {
     pub said: Option<String>,
 }
 
-/// Reset a node. Answered by [`NodeFenced`] with the same number, unless it is called off. While an
+/// Reset a node, or learn how an earlier reset of it ends. Answered by [`NodeFenced`] with the same number, unless it is called off. While an
 /// order is being carried out, the same order again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
@@ -152,6 +152,8 @@ pub struct FenceNode {
     pub order: FenceOrder,
     /// The node.
     pub node: NodeName,
+    /// Which of the two.
+    pub task: FenceTask,
 }
 
 /// The reason of an order is gone: its program is ended, and nothing answers. A device that has
@@ -162,6 +164,11 @@ pub struct CallOffFence {
     /// The order.
     pub order: FenceOrder,
 }
+
+/// The same for every order: no core is left that could call one off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct CallOffAll;
 
 /// What became of an order to reset a node.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
@@ -187,9 +194,25 @@ pub struct FenceDevicesKnown {
     pub longest_answer: Duration,
 }
 
-/// A person says that a node is off. `false`: nothing waits for that.
+/// Asks which dead nodes wait to be fenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "FencesReport")]
+pub struct AskFences;
+
+/// What becomes of a person's word that a node is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    /// The node counts as reset.
+    Counts,
+    /// Nothing waits for that.
+    NotAwaited,
+    /// There is no such node.
+    Unknown,
+}
+
+/// A person says that a node is off.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "Confirmed")]
 pub struct ConfirmFence {
     /// The node.
     pub node: NodeName,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::clients::control::{FenceDeviceReport, FenceReport};
+use crate::clients::control::{FenceDeviceReport, FenceReport, FenceWait};
 
 /// Printed without a device.
 pub const NO_DEVICE: &str =
@@ -22,6 +22,7 @@ pub fn status(report: &FenceReport) -> String {
     let mut text = lines(report, |device, text| {
         let _ = writeln!(text, "{}: {}", name(device), state(device));
     });
+    let waiting = report.waiting.clone().unwrap_or_default();
     if !report.devices.is_empty() {
         let _ = writeln!(
             text,
@@ -29,9 +30,53 @@ pub fn status(report: &FenceReport) -> String {
             report.time_limit_s,
             seconds(report.longest_answer_ms)
         );
+        let delay = match &report.waiting {
+            Some(waiting) => seconds(waiting.delay_ms),
+            None => "not known".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "delay {delay}: so long the node waits that serves nothing, or stands second"
+        );
+    }
+    if let Some(time) = waiting.by_watchdog_s {
+        let _ = writeln!(
+            text,
+            "fence_by_watchdog {time} s: a dead node counts as reset so long after its verdict"
+        );
     }
     for node in &report.resetting {
         let _ = writeln!(text, "now: {node} is being reset");
+    }
+    for node in &waiting.nodes {
+        let _ = writeln!(text, "now: {} is dead: {}", node.node, wait(node));
+    }
+    text
+}
+
+/// What becomes of a dead node.
+fn wait(node: &FenceWait) -> String {
+    let next = |what: &str| match node.next_ms {
+        Some(0) => format!(", {what} when nothing is in the way"),
+        Some(ms) => format!(", {what} in {}", seconds(ms)),
+        None => String::new(),
+    };
+    let mut text = match node.state.as_str() {
+        "waits" => format!("waits{}", next("is reset")),
+        "fencing" => "is being reset".to_owned(),
+        "failed" => {
+            let words = node.words.as_deref().unwrap_or("no words");
+            let tried = node.attempts;
+            format!("not reset ({tried} tried): {words}{}", next("tried again"))
+        }
+        "fenced" => "counts as reset".to_owned(),
+        "earlier" => "an earlier process of this node ordered its reset".to_owned(),
+        "earlier, done" => "was reset for an earlier process of this node".to_owned(),
+        "earlier, lost" => "an earlier process of this node waited for its reset".to_owned(),
+        other => other.to_owned(),
+    };
+    if let Some(ms) = node.counts_ms {
+        let _ = write!(text, ", counts as reset in {}", seconds(ms));
     }
     text
 }
@@ -146,6 +191,7 @@ fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::control::FencesReport;
 
     fn report() -> FenceReport {
         let works = FenceDeviceReport {
@@ -173,6 +219,18 @@ mod tests {
             time_limit_s: 60,
             longest_answer_ms: 849,
             resetting: vec!["beta".to_owned()],
+            waiting: Some(FencesReport {
+                delay_ms: 5_000,
+                by_watchdog_s: None,
+                nodes: vec![FenceWait {
+                    node: "beta".to_owned(),
+                    state: "fencing".to_owned(),
+                    next_ms: None,
+                    counts_ms: None,
+                    attempts: 1,
+                    words: None,
+                }],
+            }),
         }
     }
 
@@ -189,7 +247,9 @@ mod tests {
             "external/ipmi (ha.cf:12): works, answered in 0.8 s\n\
              fence_apc (ha.cf:13): DOES NOT WORK: exit code 1: no route\n\
              time limit 60 s, longest answer 0.8 s\n\
-             now: beta is being reset\n"
+             delay 5.0 s: so long the node waits that serves nothing, or stands second\n\
+             now: beta is being reset\n\
+             now: beta is dead: is being reset\n"
         );
         assert_eq!(
             test(&report, "beta"),
@@ -206,6 +266,46 @@ mod tests {
              beta is being reset\n"
         );
         assert!(!all_work(&report) && !all_known(&report) && !can_reset(&report));
+    }
+
+    #[test]
+    fn a_dead_node_is_shown_with_what_it_waits_for() {
+        let mut node = FenceWait {
+            node: "beta".to_owned(),
+            state: "waits".to_owned(),
+            next_ms: Some(4_200),
+            counts_ms: None,
+            attempts: 0,
+            words: None,
+        };
+        assert_eq!(wait(&node), "waits, is reset in 4.2 s");
+        node.next_ms = Some(0);
+        assert_eq!(wait(&node), "waits, is reset when nothing is in the way");
+        node.state = "failed".to_owned();
+        (node.next_ms, node.attempts) = (Some(1_000), 3);
+        node.words = Some("no route".to_owned());
+        assert_eq!(
+            wait(&node),
+            "not reset (3 tried): no route, tried again in 1.0 s"
+        );
+        node.state = "waits".to_owned();
+        (node.next_ms, node.counts_ms) = (None, Some(20_000));
+        assert_eq!(wait(&node), "waits, counts as reset in 20.0 s");
+        let none = FenceReport {
+            waiting: Some(FencesReport {
+                delay_ms: 5_000,
+                by_watchdog_s: Some(25),
+                nodes: vec![node],
+            }),
+            ..FenceReport::default()
+        };
+        assert_eq!(
+            status(&none),
+            format!(
+                "{NO_DEVICE}fence_by_watchdog 25 s: a dead node counts as reset so long after its \
+                 verdict\nnow: beta is dead: waits, counts as reset in 20.0 s\n"
+            )
+        );
     }
 
     #[test]

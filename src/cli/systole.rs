@@ -146,11 +146,14 @@ external/ipmi (/etc/ha.d/ha.cf:12): resets beta"))]
     /// Show whether the devices work, and what is reset now
     ///
     /// Asks the daemon, not the devices: what they answered at the start and every hour since.
-    /// Shows the time limit of one call (fence_time_limit_s) and the longest good answer.
+    /// Shows the time limit of one call (fence_time_limit_s), the longest good answer, the delay of
+    /// the node that serves nothing (fence_delay), and each dead node with what it waits for.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_FENCE, "\
 # systole fence status
 external/ipmi (/etc/ha.d/ha.cf:12): works, answered in 0.8 s
-time limit 60 s, longest answer 0.8 s"))]
+time limit 60 s, longest answer 0.8 s
+delay 5.0 s: so long the node waits that serves nothing, or stands second
+now: node1 is dead: waits, is reset in 4.2 s"))]
     Status {
         /// Print one JSON object
         #[arg(long)]

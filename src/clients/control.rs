@@ -250,6 +250,64 @@ pub struct FenceReport {
     /// Nodes that are being reset now.
     #[serde(default)]
     pub resetting: Vec<String>,
+    /// The dead nodes; absent: membership did not answer.
+    #[serde(default)]
+    pub waiting: Option<FencesReport>,
+}
+
+/// The dead nodes that are to be fenced.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FencesReport {
+    /// How much longer than another one this node waits before it fences when it serves nothing, in
+    /// milliseconds.
+    pub delay_ms: u64,
+    /// `fence_by_watchdog` in seconds, if it is on.
+    #[serde(default)]
+    pub by_watchdog_s: Option<u64>,
+    /// One after the other.
+    pub nodes: Vec<FenceWait>,
+}
+
+/// A dead node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceWait {
+    /// The node.
+    pub node: String,
+    /// `waits`, `fencing`, `failed`, `fenced`; `earlier`, `earlier, done` and `earlier, lost` while an
+    /// earlier process has left it, and it was not declared dead anew.
+    pub state: String,
+    /// In how many milliseconds the next order is given, if nothing is in the way.
+    #[serde(default)]
+    pub next_ms: Option<u64>,
+    /// In how many milliseconds it counts as reset by its watchdog.
+    #[serde(default)]
+    pub counts_ms: Option<u64>,
+    /// Orders so far.
+    pub attempts: u32,
+    /// The device's words at the last failure.
+    #[serde(default)]
+    pub words: Option<String>,
+}
+
+impl FencesReport {
+    /// What `node` waits for now.
+    #[must_use]
+    pub fn of(node: &Node, now: Monotonic) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let nodes = node.fences().map(|it| FenceWait {
+            node: it.node.to_string(),
+            state: it.state.to_owned(),
+            next_ms: it.next.map(|at| millis(at.since(now))),
+            counts_ms: it.counts.map(|at| millis(at.since(now))),
+            attempts: it.attempts,
+            words: it.words.map(str::to_owned),
+        });
+        Self {
+            delay_ms: millis(node.fence_delay().unwrap_or_default()),
+            by_watchdog_s: node.fence_by_watchdog().map(|time| time.as_secs()),
+            nodes: nodes.collect(),
+        }
+    }
 }
 
 /// One device.

@@ -16,6 +16,7 @@ use super::types::{Config, LogConfig, Sources};
 use crate::notice::Notice;
 use crate::os::paths::Paths;
 use crate::protocol::auth::KeyRing;
+use crate::protocol::fencing::FenceSettings;
 use crate::protocol::name::NodeName;
 use crate::version::LEGACY_VERSION;
 
@@ -134,6 +135,13 @@ pub fn load(
     let (false, Some(local)) = (draft.report.failed(), local) else {
         return Err(run.fail(draft));
     };
+    let least = FenceSettings::least_by_watchdog(&timing);
+    if settings.fence_by_watchdog.is_some_and(|time| time < least) {
+        let least = least.as_millis().div_ceil(1000);
+        draft.report.warn(format!(
+            "fence_by_watchdog is shorter than the other node's watchdog may take: {least} s"
+        ));
+    }
     for line in &draft.without_effect {
         draft
             .report

@@ -106,6 +106,8 @@ pub struct Settings {
     /// How much longer the node waits that serves nothing, before it fences; `None`: as long as the
     /// devices take.
     pub fence_delay: Option<Duration>,
+    /// How long after its verdict a dead node was reset by its own watchdog; `None`: nobody says so.
+    pub fence_by_watchdog: Option<Duration>,
     /// Longest run of one call of a fencing device.
     pub fence_time_limit: Duration,
     /// Which media must open at a start.
@@ -129,6 +131,7 @@ impl Default for Settings {
             address_guard: AddressGuard::On,
             isolation_release: false,
             fence_delay: None,
+            fence_by_watchdog: None,
             fence_time_limit: Duration::from_secs(60),
             media_required: MediaRequired::Any,
             watchdog_required: false,
@@ -252,10 +255,22 @@ pub const SETTINGS: &[SettingDoc] = &[
         default: "0",
         about: "How long a node waits before it resets the other, when two nodes lose each other. \
                 The node that serves groups does not wait, so it survives. If both serve, the node \
-                that comes second in the `node` lines waits; if neither serves, the first waits \
-                one delay and the second two. `0`: 2 s more than the longest answer of a device so \
+                that comes second in the `node` lines waits; of nodes that serve nothing the second \
+                waits one delay and the first two. `0`: 2 s more than the longest answer of a device so \
                 far, at least 5 s. Legacy does not wait, and both are reset",
         safety: "Shorter than a reset takes: both nodes may reset each other",
+    },
+    SettingDoc {
+        key: "fence_by_watchdog",
+        values: "seconds, 0 to 86400",
+        default: "0",
+        about: "A node that is declared dead and may run groups counts as reset so long after that: \
+                its own watchdog has restarted it by then. Where a device is configured too, \
+                whichever comes first. For pairs without a fencing device, with `watchdog` and \
+                `isolation_release` on both nodes. At least two `deadtime`, three `keepalive` and \
+                2 s; less causes a WARN line. `0`: off. See `docs/watchdog.md`",
+        safety: "Nothing of a dead node is taken over before. If the other node has no watchdog, or \
+                 the time is shorter than its watchdog takes, both nodes may run the groups",
     },
     SettingDoc {
         key: "fence_time_limit_s",
@@ -313,6 +328,7 @@ struct Raw {
     address_guard: Option<String>,
     isolation_release: Option<String>,
     fence_delay: Option<u64>,
+    fence_by_watchdog: Option<u64>,
     fence_time_limit_s: Option<u64>,
     media_required: Option<String>,
     watchdog_required: Option<String>,
@@ -441,6 +457,10 @@ impl Settings {
         let mut delay = Duration::ZERO;
         keys.seconds(("fence_delay", raw.fence_delay, 0..=3600), &mut delay)?;
         settings.fence_delay = Some(delay).filter(|delay| !delay.is_zero());
+        let mut time = Duration::ZERO;
+        let by_watchdog = ("fence_by_watchdog", raw.fence_by_watchdog, 0..=86_400);
+        keys.seconds(by_watchdog, &mut time)?;
+        settings.fence_by_watchdog = Some(time).filter(|time| !time.is_zero());
         keys.seconds(
             ("fence_time_limit_s", raw.fence_time_limit_s, 1..=3600),
             &mut settings.fence_time_limit,

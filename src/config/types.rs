@@ -327,6 +327,7 @@ impl Config {
         FenceSettings {
             reach,
             delay: self.settings.fence_delay,
+            by_watchdog: self.settings.fence_by_watchdog,
         }
     }
 }

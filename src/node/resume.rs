@@ -126,6 +126,9 @@ impl Node {
         }
         node.resources.finish(unfinished);
         node.resources.keep_unfenced(&unfenced);
+        if let Some(fencing) = &mut node.fencing {
+            fencing.go_on(node.resources.unfenced().cloned());
+        }
         if frozen {
             node.resources.keep_frozen();
         }

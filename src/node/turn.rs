@@ -279,8 +279,8 @@ impl Turn<'_> {
         }
         for output in outputs {
             match output {
-                fencing::Output::Fence { order, node } => {
-                    self.actions.push(Action::Fence { order, node });
+                fencing::Output::Fence { order, node, task } => {
+                    self.actions.push(Action::Fence { order, node, task });
                 }
                 fencing::Output::CallOff(order) => {
                     self.actions.push(Action::CallOffFence { order });

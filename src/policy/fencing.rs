@@ -2,33 +2,46 @@
 //! over. One row per dead node, from the verdict to the takeover.
 //! Spec: docs/protocol/resources.md, 10.3.
 //!
-//! | state | dead | heard, dropped | done | failed | confirmed | time |
-//! |---|---|---|---|---|---|---|
-//! | no row | Waits | - | - | - | log | - |
-//! | Waits | - | no row | - | - | cleared, Fenced | Fencing, when nothing is in the way |
-//! | Fencing | - | call off, no row | cleared, Fenced | Failed | call off, cleared, Fenced | - |
-//! | Failed | - | no row | - | - | cleared, Fenced | Fencing, when nothing is in the way |
-//! | Fenced | Waits | no row | - | - | log | - |
+//! | state | dead | heard, dropped | done | failed | confirmed | time | watchdog's time |
+//! |---|---|---|---|---|---|---|---|
+//! | no row | Waits | - | - | - | log | - | - |
+//! | Waits | - | no row | - | - | cleared, Fenced | Fencing, when nothing is in the way | cleared, Fenced |
+//! | Fencing | - | call off, no row | cleared, Fenced | Failed | call off, cleared, Fenced | call off, Waits, when something gets in the way | call off, cleared, Fenced |
+//! | Failed | - | no row | - | - | cleared, Fenced | Fencing, when nothing is in the way | cleared, Fenced |
+//! | Fenced | Waits | no row | - | - | log | - | - |
+//! | Earlier | EarlierDead | call off, no row | EarlierDone | EarlierLost | call off, EarlierDone | call off, EarlierLost, when something gets in the way | - |
+//! | EarlierDead | - | call off, no row | cleared, Fenced | Waits | call off, cleared, Fenced | call off, Waits, when something gets in the way | call off, cleared, Fenced |
+//! | EarlierLost | Waits | no row | - | - | EarlierDone | - | - |
+//! | EarlierDone | cleared, Fenced | no row | - | - | log | - | - |
 //!
 //! "Done" and "failed" count with the number of the order in hand only: an order that was called
 //! off is answered to nobody.
+//!
+//! **Earlier**: a process that goes on for another one, or a core for another core, whose order was
+//! out. The program that carries it out lives on. It is not ordered again: its outcome is asked for,
+//! and the node is declared dead anew meanwhile. "Failed" there means that no program is left, or
+//! nobody knows what it did.
+//!
+//! **The watchdog's time** is over `fence_by_watchdog` after the verdict. It is off by default. With
+//! it a node without a device waits as well, and gives no order.
 //!
 //! **When nothing has to be fenced**, and the takeover begins at once. The core of the resources
 //! decides it (`resources/acts/fence.rs`), as legacy does:
 //!
 //! | condition | `stonith` message |
 //! |---|---|
-//! | no device is configured here for the node | `n_stnth` |
+//! | no device is configured here for the node, and no `fence_by_watchdog` | `n_stnth` |
 //! | the node has reported, in its run and ours, that it holds nothing (`auto_failback on`, `off`) | `unneeded` |
 //! | it was received, and left in order by its `shutdone` (`auto_failback legacy`, or more than two nodes) | `unneeded` |
-//! | it was not received by this process, which went on in place of another and holds everything already | `unneeded` |
+//! | it was not received by this process, which went on in place of another, holds everything already, and has not inherited the wait for its reset | `unneeded` |
 //!
 //! The last row is not legacy's: nothing is left to be taken over. And in legacy a node that has not
 //! reported anything yet holds nothing: a node that starts and loses the other before its first
 //! report takes its groups unfenced.
 //!
 //! A Systole node that held nothing is reset all the same, once, while groups run here: if it lives,
-//! it takes everything over in a moment, and resets this node for it. Nothing waits for that.
+//! it takes everything over in a moment, and resets this node for it. Nothing waits for that. What
+//! could not be ordered within one delay is dropped: that moment is over.
 //!
 //! **Who fences, and when.** Two nodes that lose each other must not both shoot in one moment. So
 //! one of them waits, and is reset before its wait is over, if the other lives:
@@ -38,16 +51,19 @@
 //! | yes | - | yes | - |
 //! | yes | no | no | - |
 //! | yes | yes, or not known | no | one delay |
-//! | no | yes | - | one delay |
-//! | no | no, or not known | yes | one delay |
-//! | no | no, or not known | no | two delays |
+//! | no | - | no | one delay |
+//! | no | - | yes | two delays |
+//!
+//! So the two never wait equally long, whatever each of them believes of the other: of one that
+//! serves and one that does not, the first is earlier; else the two differ by their places.
 //!
 //! "First" means in the `node` lines, which are alike on both. The delay is `fence_delay`, or 2 s
 //! more than the slowest answer of a device, at least 5 s. A node that loses the other while it
 //! has not settled at start waits `initdead` more, as if it had started alone.
 //!
 //! Nothing is fenced by a node that is frozen, is cut off, releases everything, or was itself
-//! stopped or starved within the last dead time: its row waits until that is over.
+//! stopped or starved within the last dead time: its row waits until that is over. An order in hand
+//! is called off when the node is frozen, cut off or releases everything.
 //!
 //! A node that is heard again in the run that was declared dead is not fenced either: nothing of it
 //! was taken over, and it serves. Legacy goes on, and shoots it.
@@ -60,8 +76,13 @@ use crate::notice::Notice;
 use crate::protocol::name::{Generation, NodeName};
 use crate::protocol::settings::Timing;
 
-pub use crate::protocol::fencing::{FenceAnswer, FenceOrder, FenceSettings, Reach};
-use crate::protocol::fencing::{Serves, Standing};
+use crate::protocol::fencing::Standing;
+pub use crate::protocol::fencing::{FenceAnswer, FenceOrder, FenceSettings, FenceTask, Reach};
+use row::{Dead, Proof, Row, State, cause, one_line};
+
+pub use row::View;
+
+mod row;
 
 /// Pause after a failed attempt, as in legacy.
 pub const RETRY: Duration = Duration::from_secs(5);
@@ -71,9 +92,6 @@ pub const MIN_DELAY: Duration = Duration::from_secs(5);
 
 /// How much longer than the slowest answer of a device the delay is.
 const BEHIND_ANSWER: Duration = Duration::from_secs(2);
-
-/// Most characters of a device's words that are kept.
-const WORDS: usize = 400;
 
 /// Why this node fences nobody at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +160,14 @@ pub enum Input {
 /// What the machine wants done, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Reset the node.
+    /// Reset the node, or learn how an earlier reset of it ends.
     Fence {
         /// Number to answer with.
         order: FenceOrder,
         /// The node.
         node: NodeName,
+        /// Which of the two.
+        task: FenceTask,
     },
     /// End what carries out the order.
     CallOff(FenceOrder),
@@ -171,53 +191,13 @@ pub enum Output {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// The order is given then.
-    Waits { until: Monotonic },
-    /// The order is in hand.
-    Fencing { order: FenceOrder },
-    /// The last attempt has failed; the next one begins then.
-    Failed { again: Monotonic },
-    /// Done, and the node is not received since.
-    Fenced,
-}
-
-/// One dead node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
-    run: Generation,
-    state: State,
-    /// It held nothing: nothing waits for it, and it is tried once.
-    precaution: bool,
-    attempts: u32,
-    words: Option<String>,
-    /// The obstacle that was told.
-    told: Option<Obstacle>,
-}
-
-/// What people may see of one dead node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View<'a> {
-    /// The node.
-    pub node: &'a NodeName,
-    /// `waits`, `fencing`, `failed` or `fenced`.
-    pub state: &'static str,
-    /// When the next order is given, if nothing is in the way.
-    pub next: Option<Monotonic>,
-    /// Orders so far.
-    pub attempts: u32,
-    /// The device's words at the last failure.
-    pub words: Option<&'a str>,
-}
-
 /// Fences dead nodes, one row each. Does no I/O and reads no clock.
 #[derive(Debug)]
 pub struct Fencing {
     keepalive: Duration,
     deadtime: Duration,
     initdead: Duration,
-    delay: Option<Duration>,
+    settings: FenceSettings,
     slowest: Duration,
     rows: BTreeMap<NodeName, Row>,
     next_order: u64,
@@ -228,14 +208,14 @@ pub struct Fencing {
 }
 
 impl Fencing {
-    /// No node is dead yet. `delay`: `fence_delay`.
+    /// No node is dead yet.
     #[must_use]
-    pub const fn new(timing: &Timing, delay: Option<Duration>) -> Self {
+    pub const fn new(timing: &Timing, settings: FenceSettings) -> Self {
         Self {
             keepalive: timing.keepalive,
             deadtime: timing.deadtime,
             initdead: timing.initdead,
-            delay,
+            settings,
             slowest: Duration::ZERO,
             rows: BTreeMap::new(),
             next_order: 1,
@@ -243,6 +223,17 @@ impl Fencing {
             called: None,
             starved_until: None,
             now: Monotonic::ZERO,
+        }
+    }
+
+    /// What an earlier process or core of this node waited for: its order may be out.
+    pub fn go_on(&mut self, nodes: impl IntoIterator<Item = NodeName>) {
+        for node in nodes {
+            let state = State::Earlier {
+                order: None,
+                dead: None,
+            };
+            self.rows.insert(node, Row::new(state));
         }
     }
 
@@ -271,12 +262,19 @@ impl Fencing {
     #[must_use]
     pub fn delay(&self) -> Duration {
         let behind = self.slowest.saturating_add(BEHIND_ANSWER);
-        self.delay.unwrap_or(behind.max(MIN_DELAY))
+        self.settings.delay.unwrap_or(behind.max(MIN_DELAY))
     }
 
-    /// Nodes with a row.
+    /// How long after its verdict a dead node was reset by its own watchdog, if that is configured.
+    #[must_use]
+    pub const fn by_watchdog(&self) -> Option<Duration> {
+        self.settings.by_watchdog
+    }
+
+    /// Nodes with a row that were declared dead.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeName> {
-        self.rows.keys()
+        let dead = self.rows.iter().filter(|(_, row)| row.is_dead());
+        dead.map(|(node, _)| node)
     }
 
     /// Whether the takeover of this node waits: it is neither fenced nor confirmed.
@@ -290,13 +288,9 @@ impl Fencing {
     pub fn view(&self) -> impl Iterator<Item = View<'_>> {
         self.rows.iter().map(|(node, row)| View {
             node,
-            state: match row.state {
-                State::Waits { .. } => "waits",
-                State::Fencing { .. } => "fencing",
-                State::Failed { .. } => "failed",
-                State::Fenced => "fenced",
-            },
+            state: row.state.word(),
             next: row.due().map(|at| self.not_before(at)),
+            counts: row.counts_at(),
             attempts: row.attempts,
             words: row.words.as_deref(),
         })
@@ -305,9 +299,14 @@ impl Fencing {
     /// Earliest instant at which a tick would give an order, if nothing is in the way by then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        let due = self.rows.values().filter_map(Row::due).min()?;
-        let at = self.not_before(due);
-        (self.obstacle.is_none() && at > self.now).then_some(at)
+        let due = self.rows.values().filter_map(Row::due).min();
+        let due = due.filter(|_| self.obstacle.is_none());
+        let due = due.map(|due| self.not_before(due));
+        let counts = self.rows.values().filter_map(Row::counts_at).min();
+        due.into_iter()
+            .chain(counts)
+            .filter(|at| *at > self.now)
+            .min()
     }
 
     fn not_before(&self, at: Monotonic) -> Monotonic {
@@ -327,36 +326,66 @@ impl Fencing {
     }
 
     fn dead(&mut self, node: NodeName, run: Generation, standing: Standing, out: &mut Vec<Output>) {
-        let known = self.rows.get(&node);
-        if known.is_some_and(|row| row.state != State::Fenced) {
-            return;
-        }
-        let wait = self.wait(standing);
-        out.push(Output::Decided {
-            what: format!("fences {node} in {} ms", wait.as_millis()),
-            cause: cause(standing).to_owned(),
-        });
-        let until = self.now + wait;
-        let row = Row {
+        let dead = Dead {
             run,
-            state: State::Waits { until },
-            precaution: standing.serves && standing.other == Serves::Nothing,
-            attempts: 0,
-            words: None,
-            told: None,
+            standing,
+            counts_at: self.settings.by_watchdog.map(|time| self.now + time),
         };
+        match self.rows.get_mut(&node) {
+            None => {}
+            Some(row) => match &mut row.state {
+                State::Fenced { .. } | State::EarlierLost => {}
+                State::Earlier { dead: known, .. } => {
+                    known.get_or_insert(dead);
+                    return;
+                }
+                State::EarlierDone { proof } => {
+                    let proof = *proof;
+                    row.run = run;
+                    row.is_fenced(proof);
+                    out.push(Output::Decided {
+                        what: format!("takes {node} for fenced"),
+                        cause: "it was reset before this process declared it dead".to_owned(),
+                    });
+                    return cleared(node, out);
+                }
+                State::Waits { .. } | State::Fencing { .. } | State::Failed { .. } => return,
+            },
+        }
+        let row = self.begin(&node, &dead, out);
         self.rows.insert(node, row);
     }
 
-    fn wait(&self, standing: Standing) -> Duration {
-        let delay = self.delay();
-        let wait = match (standing.serves, standing.other, standing.first) {
-            (true, _, true) | (true, Serves::Nothing, false) => Duration::ZERO,
-            (true, Serves::Something | Serves::Unknown, false)
-            | (false, Serves::Something, _)
-            | (false, Serves::Nothing | Serves::Unknown, true) => delay,
-            (false, Serves::Nothing | Serves::Unknown, false) => delay.saturating_mul(2),
+    /// The row of a node that is to be fenced.
+    fn begin(&self, node: &NodeName, dead: &Dead, out: &mut Vec<Output>) -> Row {
+        let standing = dead.standing;
+        let device = self.settings.reach.has(node);
+        let wait = self.wait(standing);
+        let (what, cause) = match self.settings.by_watchdog {
+            Some(time) if !device => (
+                format!("takes {node} for reset in {} s", time.as_secs()),
+                "it is dead and may run groups, and its watchdog resets it until then",
+            ),
+            Some(_) | None => (
+                format!("fences {node} in {} ms", wait.as_millis()),
+                cause(standing),
+            ),
         };
+        let cause = cause.to_owned();
+        out.push(Output::Decided { what, cause });
+        let until = self.now + wait;
+        Row {
+            run: dead.run,
+            precaution: standing.is_precaution(),
+            counts_at: dead.counts_at,
+            too_late: self.now + self.delay(),
+            device,
+            ..Row::new(State::Waits { until })
+        }
+    }
+
+    fn wait(&self, standing: Standing) -> Duration {
+        let wait = self.delay().saturating_mul(standing.delays());
         if standing.settled {
             wait
         } else {
@@ -373,11 +402,21 @@ impl Fencing {
                 what: format!("does not fence {node}"),
                 cause: "it is received again".to_owned(),
             });
-        } else if row.state == State::Fenced && row.run == run && row.attempts > 0 {
-            let text = format!(
-                "node {node} was reported as reset by its fencing device, and is still running: the device \
-                 has not reset it. Both nodes may run its resources: test the device"
-            );
+        } else if let State::Fenced { proof } = row.state
+            && row.run == run
+        {
+            let text = match proof {
+                Proof::Device => format!(
+                    "node {node} was reported as reset by its fencing device, and is still running: the device \
+                     has not reset it. Both nodes may run its resources: test the device"
+                ),
+                Proof::Watchdog => format!(
+                    "node {node} was to be reset by its watchdog, and is still running: both nodes may run its \
+                     resources. Test the watchdog there, and see whether fence_by_watchdog is long enough"
+                ),
+                // No device has said anything.
+                Proof::Person => return,
+            };
             out.push(Output::Notice(Notice::OtherCrit { text }));
         }
     }
@@ -385,48 +424,47 @@ impl Fencing {
     /// The reason of a row is gone.
     fn drop_row(&mut self, node: &NodeName, out: &mut Vec<Output>) -> Option<Row> {
         let row = self.rows.remove(node)?;
-        if let State::Fencing { order } = row.state {
-            out.push(Output::CallOff(order));
-        }
+        out.extend(row.order().map(Output::CallOff));
         Some(row)
     }
 
     fn answered(&mut self, order: FenceOrder, answer: FenceAnswer, out: &mut Vec<Output>) {
-        let given = |row: &Row| row.state == State::Fencing { order };
+        let given = |row: &Row| row.order() == Some(order);
         let Some((node, row)) = self.rows.iter_mut().find(|(_, row)| given(row)) else {
             return;
         };
         let node = node.clone();
-        let name = node.to_string();
-        match answer {
-            FenceAnswer::Done => {
-                row.state = State::Fenced;
-                row.words = None;
+        let dead = match &row.state {
+            State::Earlier { dead, .. } => Some(dead.clone()),
+            _ => None,
+        };
+        match (answer, dead) {
+            (FenceAnswer::Done, Some(None)) => {
+                row.state = State::EarlierDone {
+                    proof: Proof::Device,
+                };
+            }
+            (FenceAnswer::Failed(_), Some(None)) => row.state = State::EarlierLost,
+            (FenceAnswer::Failed(_), Some(Some(dead))) => {
+                let row = self.begin(&node, &dead, out);
+                self.rows.insert(node, row);
+            }
+            (FenceAnswer::Done, _) => {
+                row.is_fenced(Proof::Device);
+                let name = node.to_string();
                 out.push(Output::Notice(Notice::NodeReset { node: name }));
                 cleared(node, out);
             }
-            FenceAnswer::Failed(words) => {
+            (FenceAnswer::Failed(words), None) => {
+                row.state = State::Failed {
+                    again: self.now + RETRY,
+                };
                 let words = one_line(&words);
-                let again = self.now + RETRY;
-                row.state = State::Failed { again };
-                let text = format!(
-                    "fencing of {node} failed: {words}. Its resources are not taken over before it is reset. \
-                     If it is switched off for certain: systole fence confirm {node}"
-                );
+                failed(&node, &words, row.precaution, out);
                 row.words = Some(words);
-                out.push(Output::Notice(Notice::HostNotReset { node: name.clone() }));
-                let result = "bad";
-                let report = node.clone();
-                out.push(Output::Report {
-                    node: report,
-                    result,
-                });
                 if row.precaution {
                     self.rows.remove(&node);
-                    return;
                 }
-                out.push(Output::Notice(Notice::OtherError { text }));
-                out.push(Output::Notice(Notice::StonithRetrying { node: name }));
             }
         }
     }
@@ -439,12 +477,15 @@ impl Fencing {
                 format!("{by} confirms that {node} is off, but it does not wait to be fenced");
             return out.push(Output::Notice(Notice::OtherWarn { text }));
         };
-        if let State::Fencing { order } = row.state {
-            out.push(Output::CallOff(order));
+        out.extend(row.order().map(Output::CallOff));
+        let dead = row.is_dead();
+        if dead {
+            row.is_fenced(Proof::Person);
+        } else {
+            row.state = State::EarlierDone {
+                proof: Proof::Person,
+            };
         }
-        row.state = State::Fenced;
-        // No device has said anything.
-        row.attempts = 0;
         let text = format!(
             "{by} confirms that {node} is off: it counts as fenced, and its resources are taken over"
         );
@@ -453,13 +494,35 @@ impl Fencing {
             what: format!("takes {node} for fenced"),
             cause: format!("{by} confirms that it is off"),
         });
-        cleared(node, out);
+        if dead {
+            cleared(node, out);
+        }
     }
 
     fn tick(&mut self, obstacle: Option<Obstacle>, out: &mut Vec<Output>) {
+        let begins = self.obstacle.is_none() && obstacle.is_some();
         self.obstacle = obstacle;
         let starved = self.starved_until.is_some();
+        self.watchdogs_have_fired(out);
+        if begins {
+            self.call_off(out);
+        }
+        let now = self.now;
+        self.rows.retain(|_, row| !row.is_pointless(now));
         for (node, row) in &mut self.rows {
+            if let State::Earlier {
+                order: order @ None,
+                ..
+            } = &mut row.state
+            {
+                let number = next(&mut self.next_order);
+                *order = Some(number);
+                out.push(Output::Fence {
+                    order: number,
+                    node: node.clone(),
+                    task: FenceTask::LearnEarlier,
+                });
+            }
             if row.due().is_none_or(|at| self.now < at) {
                 continue;
             }
@@ -475,29 +538,80 @@ impl Fencing {
             if starved {
                 continue;
             }
-            let order = FenceOrder(self.next_order);
-            self.next_order = self.next_order.saturating_add(1);
+            let order = next(&mut self.next_order);
             row.attempts = row.attempts.saturating_add(1);
             row.told = None;
             row.state = State::Fencing { order };
             let node = node.clone();
-            out.push(Output::Fence { order, node });
+            let task = FenceTask::Reset;
+            out.push(Output::Fence { order, node, task });
+        }
+    }
+
+    /// Something has got in the way: the orders in hand are called off, and given again when it is gone.
+    fn call_off(&mut self, out: &mut Vec<Output>) {
+        let until = self.now;
+        let rows = self.rows.iter_mut();
+        for (row, order) in rows.filter_map(|(_, row)| row.order().map(|order| (row, order))) {
+            out.push(Output::CallOff(order));
+            match &row.state {
+                State::Earlier { dead: None, .. } => row.state = State::EarlierLost,
+                State::Earlier {
+                    dead: Some(dead), ..
+                } => {
+                    (row.run, row.counts_at) = (dead.run, dead.counts_at);
+                    row.state = State::Waits { until };
+                }
+                _ => row.state = State::Waits { until },
+            }
+        }
+    }
+
+    /// Nodes whose watchdog has reset them by now.
+    fn watchdogs_have_fired(&mut self, out: &mut Vec<Output>) {
+        for (node, row) in &mut self.rows {
+            if row.counts_at().is_none_or(|at| self.now < at) {
+                continue;
+            }
+            out.extend(row.order().map(Output::CallOff));
+            row.is_fenced(Proof::Watchdog);
+            let text = format!(
+                "{node} counts as reset by its watchdog: the time of fence_by_watchdog is over"
+            );
+            out.push(Output::Notice(Notice::OtherWarn { text }));
+            out.push(Output::Decided {
+                what: format!("takes {node} for reset by its watchdog"),
+                cause: "it was declared dead so long ago as fence_by_watchdog says".to_owned(),
+            });
+            cleared(node.clone(), out);
         }
     }
 }
 
-impl Row {
-    fn is_waited_for(&self) -> bool {
-        self.state != State::Fenced && !self.precaution
-    }
+/// The next number of an order.
+const fn next(number: &mut u64) -> FenceOrder {
+    let order = FenceOrder(*number);
+    *number = number.saturating_add(1);
+    order
+}
 
-    /// When the next order is due.
-    const fn due(&self) -> Option<Monotonic> {
-        match self.state {
-            State::Waits { until: at } | State::Failed { again: at } => Some(at),
-            State::Fencing { .. } | State::Fenced => None,
-        }
+/// No device has reset the node.
+fn failed(node: &NodeName, words: &str, precaution: bool, out: &mut Vec<Output>) {
+    let name = node.to_string();
+    out.push(Output::Notice(Notice::HostNotReset { node: name.clone() }));
+    out.push(Output::Report {
+        node: node.clone(),
+        result: "bad",
+    });
+    if precaution {
+        return;
     }
+    let text = format!(
+        "fencing of {node} failed: {words}. Its resources are not taken over before it is reset. \
+         If it is switched off for certain: systole fence confirm {node}"
+    );
+    out.push(Output::Notice(Notice::OtherError { text }));
+    out.push(Output::Notice(Notice::StonithRetrying { node: name }));
 }
 
 /// The node counts as reset.
@@ -507,39 +621,6 @@ fn cleared(node: NodeName, out: &mut Vec<Output>) {
         result: "OK",
     });
     out.push(Output::Cleared(node));
-}
-
-/// Why the wait is as long as it is.
-const fn cause(standing: Standing) -> &'static str {
-    match standing {
-        Standing {
-            serves: true,
-            other: Serves::Nothing,
-            ..
-        } => "it is dead and held nothing: if it lives, it takes everything over",
-        Standing { settled: false, .. } => {
-            "this node has not settled, and may be the one that is cut off"
-        }
-        Standing { serves: true, .. } => "it is dead and may run groups, this node serves",
-        Standing { .. } => {
-            "it is dead and may run groups, this node serves nothing: if it lives, it may go first"
-        }
-    }
-}
-
-/// Words of a device or a person as part of one log line.
-fn one_line(words: &str) -> String {
-    let line: String = words
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(WORDS)
-        .collect();
-    let line = line.trim();
-    if line.is_empty() {
-        "no words".to_owned()
-    } else {
-        line.to_owned()
-    }
 }
 
 #[cfg(test)]

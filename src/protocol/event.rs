@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::notice::Notice;
-use crate::protocol::fencing::{FenceAnswer, FenceOrder};
+use crate::protocol::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::group::GroupKey;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
@@ -176,12 +176,15 @@ pub enum Action {
     OwnHeartbeat,
     /// The node now runs under this generation; the file on disk must be ahead of it.
     GenerationTaken(Generation),
-    /// Reset a node. Answered by [`Event::FenceAnswered`].
+    /// Reset a node, or learn how an earlier reset of it ends. Answered by
+    /// [`Event::FenceAnswered`].
     Fence {
         /// Number to answer with.
         order: FenceOrder,
         /// The node.
         node: NodeName,
+        /// Which of the two.
+        task: FenceTask,
     },
     /// The reason of an order is gone: end what carries it out. An answer that comes all the same
     /// is ignored.

@@ -6,11 +6,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::name::NodeName;
+use super::settings::Timing;
 
 /// Number of one order to reset a node. Each order in the life of a core has its own number; a new
 /// attempt is a new order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FenceOrder(pub u64);
+
+/// What an order asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FenceTask {
+    /// To reset the node.
+    Reset,
+    /// To learn how a reset ends that an earlier process or core of this node ordered. It is given
+    /// before anything else. Failed: none is known any more, or nobody knows what it did.
+    LearnEarlier,
+}
 
 /// What became of an order. Every order is answered once, unless it is called off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +68,27 @@ pub struct FenceSettings {
     /// `fence_delay`: how much longer the node waits that serves nothing. `None`: as long as the
     /// devices take, see `policy/fencing.rs`.
     pub delay: Option<Duration>,
+    /// `fence_by_watchdog`: so long after the verdict a dead node was reset by its own watchdog.
+    /// `None`: nobody says so.
+    pub by_watchdog: Option<Duration>,
+}
+
+impl FenceSettings {
+    /// The shortest sensible `fence_by_watchdog`: from the verdict here to the restart of a machine
+    /// that was to let go and did not, see `docs/watchdog.md`.
+    #[must_use]
+    pub fn least_by_watchdog(timing: &Timing) -> Duration {
+        let beats = timing.keepalive.saturating_mul(3);
+        let dead = timing.deadtime.saturating_mul(2);
+        dead.saturating_add(beats)
+            .saturating_add(Duration::from_secs(2))
+    }
+
+    /// Whether the takeover of `node` waits until it was reset.
+    #[must_use]
+    pub fn guards(&self, node: &NodeName) -> bool {
+        self.by_watchdog.is_some() || self.reach.has(node)
+    }
 }
 
 /// What a dead node may run, as far as is known here.

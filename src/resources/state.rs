@@ -87,7 +87,7 @@ impl ResourceState {
             names: Names::new(mark(&settings.groups)),
             failback: Failback::default(),
             freeze: Freeze::default(),
-            unfenced: Unfenced::new(settings.fencing.reach.clone()),
+            unfenced: Unfenced::new(settings.fencing.clone()),
             contest: Contest::default(),
             stop: Stopping::new(),
             timers: TimerTable::default(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::protocol::event::Event;
-use crate::protocol::fencing::{FenceAnswer, FenceOrder};
+use crate::protocol::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::name::NodeName;
 use crate::protocol::status::NodeStatus;
 
@@ -62,6 +62,16 @@ impl Device {
     }
 }
 
+/// The program that drives the device for a host. It outlives the daemon, and ends with the machine.
+#[derive(Debug, Clone)]
+pub(crate) struct FenceProgram {
+    pub(crate) number: u32,
+    /// The order that it answers; `None`: that of a core that is gone.
+    pub(crate) order: Option<FenceOrder>,
+    /// What became of it, while nobody asked.
+    ended: Option<FenceAnswer>,
+}
+
 impl World {
     /// The node is told how slow its device was at the start.
     pub(crate) fn measure_device(&mut self, host: HostId) {
@@ -71,36 +81,85 @@ impl World {
         }
     }
 
-    /// The core of a host orders a reset.
-    pub(crate) fn fence(&mut self, host: HostId, order: FenceOrder, node: &NodeName) {
+    /// The core of a host orders a reset, or asks for an earlier one.
+    pub(crate) fn fence(
+        &mut self,
+        host: HostId,
+        order: FenceOrder,
+        node: &NodeName,
+        task: FenceTask,
+    ) {
         let now = self.now;
         let Some(device) = self.plan.features.device else {
             return self
                 .judge
                 .fail(now, format!("{node} is fenced without a device"));
         };
+        if task == FenceTask::LearnEarlier {
+            return self.learn_earlier(host, order);
+        }
         let drawn = self.noise.draw(Chance::Device, Place::host(host), now);
         let when = now + within(drawn, SECOND / 5..device.slowest());
-        self.hosts[host].fences.insert(order);
-        let machine = self.hosts[host].machine;
+        let h = &mut self.hosts[host];
+        h.programs += 1;
+        let number = h.programs;
+        h.fences.push(FenceProgram {
+            number,
+            order: Some(order),
+            ended: None,
+        });
+        let machine = h.machine;
         self.at(
             when,
             Happening::Fences {
                 host,
                 machine,
-                order,
+                program: number,
             },
         );
     }
 
-    /// The device of a host is about to act, unless the order was called off or the process that gave
-    /// it is gone.
-    pub(crate) fn fences(&mut self, host: HostId, machine: u32, order: FenceOrder) {
-        let h = &mut self.hosts[host];
-        if h.machine != machine || !h.fences.remove(&order) {
-            return;
+    fn learn_earlier(&mut self, host: HostId, order: FenceOrder) {
+        let fences = &mut self.hosts[host].fences;
+        let left = fences.iter().position(|it| it.order.is_none());
+        let ended = match left.and_then(|at| fences.get_mut(at)) {
+            Some(FenceProgram {
+                order: answers,
+                ended: None,
+                ..
+            }) => {
+                *answers = Some(order);
+                return;
+            }
+            Some(program) => program.ended.take(),
+            None => None,
+        };
+        if let Some(at) = left {
+            fences.remove(at);
         }
-        let life = h.life;
+        let unknown = || FenceAnswer::Failed("nothing is known of it".to_owned());
+        self.answer_fence(host, order, ended.unwrap_or_else(unknown));
+    }
+
+    /// A core begins: the programs of the one before have nobody to answer.
+    pub(crate) fn fences_are_left(&mut self, host: HostId) {
+        for program in &mut self.hosts[host].fences {
+            program.order = None;
+        }
+    }
+
+    /// What no core asks for is ended.
+    pub(crate) fn end_left_fences(&mut self, host: HostId) {
+        self.hosts[host].fences.retain(|it| it.order.is_some());
+    }
+
+    /// The device of a host is about to act, unless the order was called off.
+    pub(crate) fn fences(&mut self, host: HostId, machine: u32, program: u32) {
+        let h = &mut self.hosts[host];
+        let at = h.fences.iter().position(|it| it.number == program);
+        let Some(at) = at.filter(|_| h.machine == machine) else {
+            return;
+        };
         let target = host.other();
         let now = self.now;
         let drawn = self.noise.draw(Chance::Device, Place::step(host, 1), now);
@@ -119,7 +178,20 @@ impl World {
         } else {
             FenceAnswer::Done
         };
-        let when = now + self.internal_delay(host);
+        let known = self.hosts[host].fences.get_mut(at);
+        match known.map(|it| (it.order, &mut it.ended)) {
+            Some((Some(order), _)) => {
+                self.hosts[host].fences.remove(at);
+                self.answer_fence(host, order, answer);
+            }
+            Some((None, ended)) => *ended = Some(answer),
+            None => {}
+        }
+    }
+
+    fn answer_fence(&mut self, host: HostId, order: FenceOrder, answer: FenceAnswer) {
+        let life = self.hosts[host].life;
+        let when = self.now + self.internal_delay(host);
         self.at(
             when,
             Happening::FenceSays {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, Event, GroupOrder, Origin};
-use crate::protocol::fencing::FenceOrder;
 use crate::protocol::membership::Identity;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, NodeName, NodeUuid};
@@ -17,6 +16,7 @@ use crate::resources::left_open::OpenStandby;
 use super::chance::{Chance, Place, within};
 use super::daemon::Daemon;
 use super::disk::Disk;
+use super::fencing::FenceProgram;
 use super::ids::{GroupId, HostId, Key, Table};
 use super::ipfail::Client;
 use super::legacy::LegacyNode;
@@ -86,7 +86,9 @@ pub struct Host {
     /// Orders of the core without an answer.
     pub(crate) outstanding: BTreeMap<GroupId, GroupOrder>,
     /// Orders of the core to its fencing device.
-    pub(crate) fences: BTreeSet<FenceOrder>,
+    pub(crate) fences: Vec<FenceProgram>,
+    /// How many programs drove its fencing device so far.
+    pub(crate) programs: u32,
     /// Groups whose start fails here.
     pub broken: BTreeSet<GroupId>,
     /// Groups with an address that another machine has.
@@ -145,7 +147,8 @@ impl Host {
             armed_at: None,
             groups: Table::new(plan.groups.len(), |group| GroupModel::of(plan.parts(group))),
             outstanding: BTreeMap::new(),
-            fences: BTreeSet::new(),
+            fences: Vec::new(),
+            programs: 0,
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
             asks: Asks::default(),
@@ -187,6 +190,7 @@ impl World {
         h.stopping = false;
         h.awaited = false;
         h.kept = Kept::default();
+        h.fences.clear();
         h.asks = Asks::default();
         h.life.process += 1;
         let identity = self.identity(host);
@@ -205,13 +209,12 @@ impl World {
 
     /// The identity of the next run.
     pub(crate) fn identity(&mut self, host: HostId) -> Identity {
+        self.fences_are_left(host);
         let ignorant = self.plan.program(host) == Program::Ignorant;
         let h = &mut self.hosts[host];
         h.life.core += 1;
         h.generation += 1;
         h.outstanding.clear();
-        // They end with the core that gave them.
-        h.fences.clear();
         let mut uuid = [0; 16];
         uuid[15] = host.number() as u8 + 1;
         let words = crate::node::CAPABILITIES.iter();
@@ -247,6 +250,7 @@ impl World {
         h.node = None;
         h.life.process += 1;
         h.machine += 1;
+        h.fences.clear();
         h.powered_at = self.now;
         h.root.forget();
         h.disk.went_down(self.now);
@@ -427,9 +431,10 @@ impl World {
             }
             Action::WithdrawAddresses(groups) => self.addresses(host, &groups, false),
             Action::RestoreAddresses(groups) => self.addresses(host, &groups, true),
-            Action::Fence { order, node } => self.fence(host, order, &node),
+            Action::Fence { order, node, task } => self.fence(host, order, &node, task),
             Action::CallOffFence { order } => {
-                self.hosts[host].fences.remove(&order);
+                let fences = &mut self.hosts[host].fences;
+                fences.retain(|it| it.order != Some(order));
             }
             Action::Exit => {
                 self.hosts[host].root.ends(End::Exit);

@@ -137,7 +137,7 @@ pub(crate) enum Happening {
     Fences {
         host: HostId,
         machine: u32,
-        order: FenceOrder,
+        program: u32,
     },
     /// Its answer.
     FenceSays {

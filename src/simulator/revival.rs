@@ -107,6 +107,7 @@ impl World {
         let mut node = Node::go_on(settings, identity, seed, &resume);
         node.keep_dead_times(dead_times.clone());
         self.begin(host, Daemon::Ours(Box::new(node)));
+        self.end_left_fences(host);
         self.thaw_in_peace(host);
         for (name, time) in dead_times {
             if let Some(of) = self.hosts.find(|h| h.name == name) {

@@ -145,7 +145,7 @@ impl World {
                     Some(_) => Reach::Everybody,
                     None => Reach::Nobody,
                 },
-                delay: None,
+                ..FenceSettings::default()
             },
             ..NodeSettings::new(
                 self.hosts[host].name.clone(),
@@ -350,8 +350,8 @@ impl World {
             Happening::Fences {
                 host,
                 machine,
-                order,
-            } => self.fences(host, machine, order),
+                program,
+            } => self.fences(host, machine, program),
             Happening::FenceSays {
                 host,
                 order,

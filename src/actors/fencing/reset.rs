@@ -8,13 +8,14 @@ use super::{FencingActor, Finished, Named, Took};
 use crate::agents::child::CallOff;
 use crate::agents::fence::{Device, FenceContext, FenceFailure, Hosts};
 use crate::notice::{self, Notice, Severity, Speaker};
-use crate::policy::fencing::{FenceAnswer, FenceOrder};
+use crate::policy::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::name::NodeName;
 
 /// An order, and everything that it needs.
 pub(super) struct Reset {
     pub(super) order: FenceOrder,
     pub(super) node: NodeName,
+    pub(super) task: FenceTask,
     pub(super) context: Arc<FenceContext>,
     /// In the order in which they are tried.
     pub(super) devices: Vec<Device>,
@@ -56,7 +57,17 @@ impl Reset {
             let words = "a node does not reset itself".to_owned();
             return Some(FenceAnswer::Failed(words));
         }
-        Device::after_earlier(&self.context, &self.node, &self.call_off).await;
+        let earlier = Device::after_earlier(&self.context, &self.node, &self.call_off).await;
+        if *self.call_off.borrow() {
+            return None;
+        }
+        if self.task == FenceTask::LearnEarlier {
+            return Some(match earlier {
+                Some(true) => FenceAnswer::Done,
+                Some(false) => FenceAnswer::Failed("the earlier reset has failed".to_owned()),
+                None => FenceAnswer::Failed("no earlier reset is known".to_owned()),
+            });
+        }
         let mut words = Vec::new();
         for (number, device) in self.devices.iter().enumerate() {
             if *self.call_off.borrow() {
@@ -81,6 +92,7 @@ impl Reset {
     /// `None`: it cannot reset this node.
     async fn try_one(&self, number: usize, device: &Device) -> Option<Result<(), FenceFailure>> {
         let known = self.hosts.get(number).cloned().flatten();
+        let known = known.filter(|hosts| !hosts.assumed);
         let hosts = match known {
             Some(hosts) => hosts,
             None => match device.hosts(&self.call_off).await.answer {

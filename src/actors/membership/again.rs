@@ -25,7 +25,7 @@ pub(super) struct LastTold {
     clients: Option<RootEvent>,
     statuses: BTreeMap<NodeName, NodeStatus>,
     /// Orders to reset a node that were not answered: the node, or nothing if it was called off.
-    fences: BTreeMap<FenceOrder, Option<NodeName>>,
+    fences: BTreeMap<FenceOrder, Option<FenceNode>>,
     /// The machine is to be restarted, or the process is to end; and when that was told.
     end: Option<(RootEvent, Monotonic)>,
 }
@@ -38,10 +38,10 @@ impl LastTold {
             RootEvent::PeerStatus(PeerStatus { node, status }) => {
                 self.statuses.insert(node.clone(), *status);
             }
-            RootEvent::Fence(FenceNode { order, node }) => {
+            RootEvent::Fence(told) => {
                 // What was called off before and told again meanwhile is over.
-                self.fences.retain(|_, node| node.is_some());
-                self.fences.insert(*order, Some(node.clone()));
+                self.fences.retain(|_, told| told.is_some());
+                self.fences.insert(told.order, Some(told.clone()));
             }
             RootEvent::CallOffFence(CallOffFence { order }) => {
                 self.fences.insert(*order, None);
@@ -62,6 +62,17 @@ impl LastTold {
         self.fences.remove(&order);
     }
 
+    /// The core that gave the orders is gone. Those for nodes that the next one does not wait for are
+    /// to be called off; it asks for the others itself.
+    pub(super) fn another_core(&mut self, waits_for: &[NodeName]) -> Vec<FenceOrder> {
+        let fences = std::mem::take(&mut self.fences);
+        let idle = |told: &FenceNode| !waits_for.contains(&told.node);
+        let orders = fences
+            .into_iter()
+            .filter(|(_, told)| told.as_ref().is_some_and(idle));
+        orders.map(|(order, _)| order).collect()
+    }
+
     /// What ends everything. A restart of the machine that was refused is for a person: an old one is
     /// not asked for again.
     fn end(&self, now: Monotonic) -> Option<RootEvent> {
@@ -76,11 +87,8 @@ impl LastTold {
             let (node, status) = (node.clone(), *status);
             RootEvent::PeerStatus(PeerStatus { node, status })
         });
-        let fences = self.fences.iter().map(|(order, node)| match node.clone() {
-            Some(node) => RootEvent::Fence(FenceNode {
-                order: *order,
-                node,
-            }),
+        let fences = self.fences.iter().map(|(order, told)| match told.clone() {
+            Some(told) => RootEvent::Fence(told),
             None => RootEvent::CallOffFence(CallOffFence { order: *order }),
         });
         statuses.chain(self.clients.clone()).chain(fences).collect()

@@ -18,7 +18,7 @@ use actix::prelude::*;
 use super::last_resort::{self, Reason};
 use super::run::Ended;
 use super::{EXIT_FAULT, RootActor};
-use crate::actors::messages::{GroupCommand, GroupDone, MoveAddresses};
+use crate::actors::messages::{CallOffAll, GroupCommand, GroupDone, MoveAddresses};
 use crate::notice::{self, Notice, Severity};
 use crate::process::guardian::restart_due;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
@@ -165,6 +165,10 @@ impl Handler<MembershipGaveUp> for RootActor {
         notice::log(&Notice::OtherCrit {
             text: "membership failed too often: releasing all resources and ending".to_owned(),
         });
+        // A node that releases everything fences nobody.
+        if let Some(fencing) = &self.fencing {
+            fencing.do_send(CallOffAll);
+        }
         if self.guardian.is_there() {
             self.release_elsewhere();
             return;

@@ -291,7 +291,8 @@ impl RootActor {
                 answers: membership.clone().recipient(),
                 devices: membership.clone().recipient(),
             };
-            fencing::start(&config, &paths, log.debug(), targets)
+            let shim = Some(PathBuf::from(OWN_IMAGE));
+            fencing::start(&config, &paths, log.debug(), shim, targets)
         });
         let fencing = fencing.flatten();
         let targets = ControlTargets {
@@ -305,6 +306,7 @@ impl RootActor {
                 state: devices.clone().recipient(),
                 test: devices.recipient(),
                 confirm: membership.clone().recipient(),
+                waiting: membership.clone().recipient(),
             }),
             watchdog: device.zip(watchdog.clone().map(Addr::recipient)),
         };

@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -63,9 +63,24 @@ pub struct Earlier {
     operation: String,
     word: String,
     code: i32,
+    /// When it ended.
+    at: Option<SystemTime>,
 }
 
 impl Earlier {
+    /// Its exit code, if it did this operation.
+    #[must_use]
+    pub fn code(&self, operation: &str) -> Option<i32> {
+        (self.operation == operation).then_some(self.code)
+    }
+
+    /// How long ago it ended, by the wall clock; very long ago, if that is not known.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let age = self.at.and_then(|at| at.elapsed().ok());
+        age.unwrap_or(Duration::MAX)
+    }
+
     /// Its exit code, if it did this operation for that resource word.
     #[must_use]
     pub fn code_of(&self, operation: &str, word: &str) -> Option<i32> {
@@ -219,6 +234,9 @@ fn ended(path: &Path) -> Option<Earlier> {
         operation: operation.to_owned(),
         word: word.to_owned(),
         code: read(code_place(path))?.parse().ok()?,
+        at: fs::metadata(code_place(path))
+            .and_then(|data| data.modified())
+            .ok(),
     })
 }
 

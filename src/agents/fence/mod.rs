@@ -19,7 +19,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{sleep, timeout};
 
 use super::child::record::{self, Recorded};
 use super::child::{self, CallOff, ChildSpec, Ended, ExitReport, OutputTarget, Told, called_off};
@@ -35,6 +36,15 @@ use private::Private;
 
 /// Pause between TERM and KILL for a program that takes too long or is called off.
 const KILL_AFTER: Duration = Duration::from_secs(5);
+
+/// In the record of a program that resets a host.
+const RESET: &str = "reset";
+
+/// How long a reset counts that was ordered by a daemon that was killed meanwhile.
+const EARLIER_COUNTS: Duration = Duration::from_secs(60);
+
+/// How much longer than its program one call may take: it is loaded, and killed.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Exit code of `stonith` when the plugin does not know the host.
 const CODE_BAD_HOST: i32 = 4;
@@ -57,6 +67,9 @@ pub struct FenceContext {
     pub pump: Option<PathBuf>,
     /// Directory of the records of running programs.
     pub records: PathBuf,
+    /// The program that stands beside one that resets a host, and records its end for a successor of
+    /// this process. `None`: the end is not recorded.
+    pub shim: Option<PathBuf>,
     /// Longest run of one program.
     pub limit: Duration,
     /// Pause between TERM and KILL.
@@ -69,9 +82,15 @@ pub struct FenceContext {
 
 impl FenceContext {
     /// Made from the configuration. `debug` is the present debug level, `helpers` whether our helper
-    /// programs are installed.
+    /// programs are installed, `shim` the program that records how a reset ends.
     #[must_use]
-    pub fn of(config: &Config, paths: &Paths, debug: u8, helpers: bool) -> Self {
+    pub fn of(
+        config: &Config,
+        paths: &Paths,
+        debug: u8,
+        helpers: bool,
+        shim: Option<PathBuf>,
+    ) -> Self {
         let mut environment = Environment::of_daemon(config, paths, debug, helpers);
         environment.unset("LANG");
         environment.set("LC_ALL", "C");
@@ -83,6 +102,7 @@ impl FenceContext {
             environment: Arc::new(environment),
             pump: OutputTarget::of(config, paths).pump,
             records: paths.scripts(),
+            shim,
             limit: config.settings.fence_time_limit,
             kill_after: KILL_AFTER,
             local: config.local.clone(),
@@ -168,6 +188,9 @@ fn words(said: &Option<String>) -> String {
 /// The hosts that a device can reset.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hosts {
+    /// The device has not named them: its line can be meant for no other. It is asked again before it
+    /// is used.
+    pub assumed: bool,
     /// Those that are nodes of the cluster.
     pub nodes: Vec<HostPlug>,
     /// How many others it named.
@@ -181,14 +204,12 @@ impl Hosts {
         self.nodes.iter().find(|it| it.host == *node)
     }
 
-    /// Adds a later answer: a new name of a host counts, and no host is taken away.
-    pub fn add(&mut self, later: Self) {
-        self.others = later.others;
-        for host in later.nodes {
-            match self.nodes.iter_mut().find(|it| it.host == host.host) {
-                Some(known) => *known = host,
-                None => self.nodes.push(host),
-            }
+    /// Takes in a later answer: it counts, unless it names no host at all, or is only assumed.
+    pub fn renew(&mut self, later: Self) {
+        let known = *self != Self::default() && !self.assumed;
+        let empty = later.nodes.is_empty() && later.others == 0;
+        if !(known && (later.assumed || empty)) {
+            *self = later;
         }
     }
 }
@@ -276,7 +297,11 @@ impl Device {
                     .cloned()
                     .collect();
                 let others = words.hosts.len().saturating_sub(nodes.len());
-                return Ok(Hosts { nodes, others });
+                return Ok(Hosts {
+                    assumed: false,
+                    nodes,
+                    others,
+                });
             }
             FenceDriver::Agent(words) if words.names_plug() => {
                 return self.only_other().ok_or(FenceFailure::PlugWithoutHost);
@@ -315,6 +340,7 @@ impl Device {
             plug: None,
         };
         self.config.only_here.then(|| Hosts {
+            assumed: true,
             nodes: vec![host],
             others: 0,
         })
@@ -332,16 +358,30 @@ impl Device {
         Ok(call.shown())
     }
 
-    /// Waits until no program of an earlier daemon resets the host.
-    pub async fn after_earlier(context: &FenceContext, host: &NodeName, call_off: &CallOff) {
+    /// Waits until no program of an earlier daemon resets the host. Whether that has done it; `None`:
+    /// there was none, or nobody knows. What was done long ago does not count: the host may be up
+    /// again, and hang by now.
+    pub async fn after_earlier(
+        context: &FenceContext,
+        host: &NodeName,
+        call_off: &CallOff,
+    ) -> Option<bool> {
         let place = record_of(context, host);
         let waits = record::wait_for_earlier(&place, context.limit, context.kill_after);
-        tokio::select! {
-            _ = waits => {}
+        let earlier = tokio::select! {
+            earlier = waits => earlier,
             () = called_off(call_off) => {
-                record::wait_for_earlier(&place, Duration::ZERO, context.kill_after).await;
+                record::wait_for_earlier(&place, Duration::ZERO, context.kill_after).await
             }
-        }
+        };
+        let earlier = earlier.filter(|it| it.age() < EARLIER_COUNTS)?;
+        earlier.code(RESET).map(|code| code == 0)
+    }
+
+    /// Ends the program of an earlier daemon that resets the host.
+    pub async fn end_earlier(context: &FenceContext, host: &NodeName) {
+        let place = record_of(context, host);
+        record::wait_for_earlier(&place, Duration::ZERO, context.kill_after).await;
     }
 
     /// Standard output of a successful answer, at most [`child::MAX_CAPTURED_BYTES`]; only of a list.
@@ -352,16 +392,27 @@ impl Device {
         let record = match ask {
             Ask::Reset(host) => Some(Recorded {
                 place: record_of(context, &host.host),
-                operation: "reset".to_owned(),
+                operation: RESET.to_owned(),
                 word: self.config.kind.clone(),
-                shim: None,
+                shim: context.shim.clone(),
             }),
             Ask::Status | Ask::List => None,
+        };
+        // A program that cannot be loaded, because a disk hangs, has no end that could be waited for.
+        let patience = context
+            .limit
+            .saturating_add(context.kill_after)
+            .saturating_add(GRACE);
+        let overdue = FenceFailure::Overdue {
+            limit: context.limit,
+            said: None,
         };
         let turn = tokio::select! {
             turn = Arc::clone(&self.turn).lock_owned() => turn,
             () = called_off(call_off) => return Err(FenceFailure::CalledOff),
+            () = sleep(patience) => return Err(overdue),
         };
+        let (ends, end) = watch::channel(false);
         let spec = ChildSpec {
             program: call.program.clone(),
             args: call.args,
@@ -379,10 +430,28 @@ impl Device {
             told: Some(Told {
                 input: call.input,
                 hidden: call.hidden,
-                call_off: call_off.clone(),
+                call_off: end,
             }),
         };
-        let report = child::run(spec, Some(turn)).await;
+        let run = child::run(spec, Some(turn));
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            report = &mut run => Some(report),
+            () = called_off(call_off) => None,
+            () = sleep(patience) => None,
+        };
+        let report = match ended {
+            Some(report) => report,
+            None => {
+                // Also for one that is loaded only now.
+                ends.send_replace(true);
+                match timeout(context.kill_after.saturating_add(GRACE), run).await {
+                    Ok(report) => report,
+                    Err(_) if *call_off.borrow() => return Err(FenceFailure::CalledOff),
+                    Err(_) => return Err(overdue),
+                }
+            }
+        };
         if report.overdue && *call_off.borrow() {
             return Err(FenceFailure::CalledOff);
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::row::WORDS;
 use super::*;
+use crate::protocol::fencing::Serves;
 
 fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
@@ -16,6 +18,14 @@ fn timing() -> Timing {
         initdead: Duration::from_secs(12),
         deadping: Duration::from_secs(4),
         max_rexmit_delay: Duration::from_millis(250),
+    }
+}
+
+/// A device for every node.
+fn devices() -> FenceSettings {
+    FenceSettings {
+        reach: Reach::Everybody,
+        ..FenceSettings::default()
     }
 }
 
@@ -38,8 +48,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(devices())
+    }
+
+    fn with(settings: FenceSettings) -> Self {
         let mut bench = Self {
-            machine: Fencing::new(&timing(), None),
+            machine: Fencing::new(&timing(), settings),
             now_ms: 1_000,
             out: Vec::new(),
             obstacle: None,
@@ -91,7 +105,10 @@ impl Bench {
         let out = std::mem::take(&mut self.out);
         out.into_iter()
             .filter_map(|output| match output {
-                Output::Fence { order, node } => Some(format!("fence {node} {}", order.0)),
+                Output::Fence { order, node, task } => Some(match task {
+                    FenceTask::Reset => format!("fence {node} {}", order.0),
+                    FenceTask::LearnEarlier => format!("learn {node} {}", order.0),
+                }),
                 Output::CallOff(order) => Some(format!("call off {}", order.0)),
                 Output::Report { node, result } => Some(format!("{node} {result}")),
                 Output::Cleared(node) => Some(format!("cleared {node}")),
@@ -116,15 +133,22 @@ fn in_state(state: &str) -> Bench {
     if state == "waits" {
         bench.obstacle = Some(Obstacle::Frozen);
     }
-    if state != "none" {
+    if state.starts_with("earlier") {
+        bench.machine.go_on([name("b")]);
+        bench.give(Input::Tick(None));
+        assert_eq!(bench.did(), ["learn b 1"]);
+    }
+    if !["none", "earlier", "earlier, done", "earlier, lost"].contains(&state) {
         bench.dies(SERVES);
     }
     match state {
+        "earlier, done" => bench.answer(1, FenceAnswer::Done),
+        "earlier, lost" => bench.answer(1, failed()),
         "failed" => bench.answer(1, failed()),
         "fenced" => bench.answer(1, FenceAnswer::Done),
         _ => {}
     }
-    assert_eq!(bench.state(), state);
+    assert!(state.starts_with(bench.state()), "{state}");
     bench.did();
     bench
 }
@@ -142,7 +166,9 @@ fn every_state_with_every_input() {
     let called_off: &[&str] = &["call off 1"];
     let confirmed: &[&str] = &["WARN", "b OK", "cleared b"];
     let confirmed_busy: &[&str] = &["call off 1", "WARN", "b OK", "cleared b"];
-    let table: [Line<'_>; 5] = [
+    let cleared: &[&str] = &["b OK", "cleared b"];
+    let confirmed_early: &[&str] = &["call off 1", "WARN"];
+    let table: [Line<'_>; 9] = [
         // dead, heard anew, heard in the same run, dropped, done, failed, confirmed, 5 s
         (
             "none",
@@ -207,6 +233,58 @@ fn every_state_with_every_input() {
                 ("fenced", nothing),
                 ("fenced", warned),
                 ("fenced", nothing),
+            ],
+        ),
+        (
+            "earlier",
+            [
+                ("earlier", nothing),
+                ("none", called_off),
+                ("none", called_off),
+                ("none", called_off),
+                ("earlier, done", nothing),
+                ("earlier, lost", nothing),
+                ("earlier, done", confirmed_early),
+                ("earlier", nothing),
+            ],
+        ),
+        (
+            "earlier, dead",
+            [
+                ("earlier", nothing),
+                ("none", called_off),
+                ("none", called_off),
+                ("none", called_off),
+                ("fenced", done),
+                ("waits", nothing),
+                ("fenced", confirmed_busy),
+                ("earlier", nothing),
+            ],
+        ),
+        (
+            "earlier, done",
+            [
+                ("fenced", cleared),
+                ("none", nothing),
+                ("none", nothing),
+                ("none", nothing),
+                ("earlier, done", nothing),
+                ("earlier, done", nothing),
+                ("earlier, done", warned),
+                ("earlier, done", nothing),
+            ],
+        ),
+        (
+            "earlier, lost",
+            [
+                ("fencing", &["fence b 2"]),
+                ("none", nothing),
+                ("none", nothing),
+                ("none", nothing),
+                ("earlier, lost", nothing),
+                ("earlier, lost", nothing),
+                ("earlier, done", warned),
+                ("earlier, lost", nothing),
             ],
         ),
     ];
@@ -288,24 +366,35 @@ fn of_two_that_lose_each_other_one_waits() {
         (true, Nothing, false, 0),
         (true, Something, false, 5),
         (true, Unknown, false, 5),
-        (false, Something, true, 5),
+        (false, Something, true, 10),
         (false, Something, false, 5),
-        (false, Unknown, true, 5),
-        (false, Unknown, false, 10),
-        (false, Nothing, true, 5),
-        (false, Nothing, false, 10),
+        (false, Unknown, true, 10),
+        (false, Unknown, false, 5),
+        (false, Nothing, true, 10),
+        (false, Nothing, false, 5),
     ] {
         let words = format!("{serves} {other:?} {first}");
         assert_eq!(wait(standing(serves, other, first)), secs(waits), "{words}");
     }
-    // Each sees the other as it is: the two never wait equally long, and the one that serves is
-    // first.
+    // Whatever each believes of the other (a node may claim what it does not run, and without reports
+    // it always does): the two never wait equally long, and one that serves goes before one that does
+    // not.
+    let beliefs = [Something, Nothing, Unknown];
     for (one, two) in [(true, true), (true, false), (false, true), (false, false)] {
-        let seen = |serves| if serves { Something } else { Nothing };
-        let first = wait(standing(one, seen(two), true));
-        let second = wait(standing(two, seen(one), false));
-        assert!(first.abs_diff(second) >= secs(5), "{one} {two}");
-        assert!(one == two || (first < second) == one, "{one} {two}");
+        for (of_two, of_one) in beliefs
+            .into_iter()
+            .flat_map(|it| beliefs.map(|other| (it, other)))
+        {
+            if one && two && of_one == Nothing {
+                // It would have to run what it has reported as not held.
+                continue;
+            }
+            let first = wait(standing(one, of_two, true));
+            let second = wait(standing(two, of_one, false));
+            let words = format!("{one} {of_two:?} {two} {of_one:?}");
+            assert!(first.abs_diff(second) >= secs(5), "{words}");
+            assert!(one == two || (first < second) == one, "{words}");
+        }
     }
 }
 
@@ -325,7 +414,11 @@ fn the_delay_is_longer_than_the_slowest_answer() {
     bench.give(Input::AnswerTook(Duration::from_secs(9)));
     bench.give(Input::AnswerTook(Duration::from_secs(1)));
     assert_eq!(bench.machine.delay(), Duration::from_secs(11));
-    let set = Fencing::new(&timing(), Some(Duration::from_secs(3)));
+    let settings = FenceSettings {
+        delay: Some(Duration::from_secs(3)),
+        ..devices()
+    };
+    let set = Fencing::new(&timing(), settings);
     assert_eq!(set.delay(), Duration::from_secs(3));
 }
 
@@ -356,12 +449,40 @@ fn nothing_is_fenced_while_something_is_in_the_way() {
     }
 }
 
+/// Nothing is reset by a node that is frozen, cut off or releases everything, also when the order was
+/// given before.
+#[test]
+fn what_gets_in_the_way_calls_an_order_off() {
+    for obstacle in [Obstacle::Frozen, Obstacle::Releases, Obstacle::CutOff] {
+        let mut bench = in_state("fencing");
+        bench.obstacle = Some(obstacle);
+        bench.pass(10_000);
+        assert_eq!(
+            (bench.state(), bench.did()),
+            ("waits", vec!["call off 1".to_owned()])
+        );
+        bench.answer(1, FenceAnswer::Done);
+        assert_eq!((bench.state(), bench.did()), ("waits", Vec::new()));
+        bench.obstacle = None;
+        bench.pass(500);
+        assert_eq!(bench.did(), ["fence b 2"]);
+        for (state, then) in [("earlier", "earlier, lost"), ("earlier, dead", "waits")] {
+            let mut bench = in_state(state);
+            bench.obstacle = Some(obstacle);
+            bench.pass(500);
+            let did = vec!["call off 1".to_owned()];
+            assert_eq!((bench.state(), bench.did()), (then, did), "{state}");
+        }
+    }
+}
+
 /// A timer that follows the deadlines alone gives every order in time, and never runs in a circle.
 #[test]
 fn the_deadline_is_when_the_next_order_is_given() {
     let mut bench = Bench::new();
     let first = Standing {
         serves: false,
+        first: false,
         ..SERVES
     };
     bench.dies(first);
@@ -400,10 +521,135 @@ fn a_precaution_is_tried_once() {
     assert_eq!(bench.did(), ["ERROR", "b bad"]);
     bench.pass(60_000);
     assert_eq!((bench.state(), bench.did()), ("none", Vec::new()));
+    // What could not be ordered soon is dropped: people may work on it by now.
+    for (frozen_ms, does) in [(4_500, &["fence b 1"][..]), (6_000, &[])] {
+        let mut bench = Bench::new();
+        bench.obstacle = Some(Obstacle::Frozen);
+        bench.dies(idle);
+        bench.pass(frozen_ms);
+        bench.obstacle = None;
+        bench.pass(500);
+        assert_eq!(bench.did(), does, "{frozen_ms}");
+    }
     let mut bench = Bench::new();
     bench.dies(idle);
     bench.heard(8);
     assert_eq!(bench.did(), ["fence b 1", "call off 1"]);
+}
+
+/// The process that ordered the reset is gone, and its program lives on. The other process declares
+/// the node dead anew, and does not reset it a second time.
+#[test]
+fn a_reset_that_an_earlier_process_ordered_counts_once() {
+    // Done before the new verdict, after it, and heard in the meantime.
+    let mut bench = in_state("earlier");
+    bench.answer(1, FenceAnswer::Done);
+    assert_eq!(bench.machine.nodes().count(), 0, "not declared dead yet");
+    bench.pass(4_000);
+    bench.dies(SERVES);
+    assert_eq!(bench.did(), ["b OK", "cleared b"]);
+    let mut bench = in_state("earlier, dead");
+    assert!(bench.machine.is_waited_for(&name("b")));
+    bench.pass(60_000);
+    bench.answer(1, FenceAnswer::Done);
+    assert_eq!(bench.did(), ["info", "b OK", "cleared b"]);
+    bench.heard(7);
+    assert_eq!(bench.did(), ["CRIT"], "its verdict was of that run");
+    // Nobody knows what became of it: a new order, after a new wait.
+    let mut bench = in_state("earlier, dead");
+    bench.answer(1, failed());
+    bench.pass(500);
+    assert_eq!(bench.did(), ["fence b 2"]);
+    let mut bench = in_state("earlier");
+    bench.answer(1, failed());
+    bench.dies(SERVES);
+    assert_eq!(bench.did(), ["fence b 2"]);
+}
+
+/// What an earlier process has ordered is asked for whatever stands in the way of a new order.
+#[test]
+fn an_earlier_reset_is_asked_for_at_once() {
+    let mut bench = Bench::new();
+    bench.obstacle = Some(Obstacle::Frozen);
+    bench.now_ms += 5_000;
+    bench.machine.go_on([name("b")]);
+    bench.give(Input::Tick(bench.obstacle));
+    assert_eq!(bench.did(), ["learn b 1"]);
+}
+
+fn by_watchdog(reach: Reach) -> FenceSettings {
+    FenceSettings {
+        reach,
+        by_watchdog: Some(Duration::from_secs(20)),
+        ..FenceSettings::default()
+    }
+}
+
+/// Without a device nothing is ordered: the node counts as reset when the time is over, whatever
+/// this node may not do meanwhile.
+#[test]
+fn a_node_counts_as_reset_when_its_watchdog_must_have_fired() {
+    for obstacle in [None, Some(Obstacle::Frozen)] {
+        let mut bench = Bench::with(by_watchdog(Reach::Nobody));
+        bench.obstacle = obstacle;
+        let begun = bench.now_ms;
+        bench.dies(SERVES);
+        let over = Monotonic::from_millis(begun + 20_000);
+        assert_eq!(bench.machine.next_deadline(), Some(over));
+        bench.pass(19_500);
+        assert_eq!((bench.state(), bench.did()), ("waits", Vec::new()));
+        assert!(bench.machine.is_waited_for(&name("b")));
+        let row = bench.machine.view().next().unwrap();
+        assert_eq!((row.next, row.counts), (None, Some(over)));
+        bench.pass(500);
+        assert_eq!(bench.did(), ["WARN", "b OK", "cleared b"]);
+        assert_eq!(bench.machine.next_deadline(), None);
+        bench.heard(7);
+        assert_eq!(bench.did(), ["CRIT"], "its watchdog has not fired");
+    }
+    let mut bench = Bench::with(by_watchdog(Reach::Nobody));
+    bench.dies(SERVES);
+    bench.pass(19_500);
+    bench.heard(7);
+    bench.pass(10_000);
+    assert_eq!((bench.state(), bench.did()), ("none", Vec::new()));
+}
+
+/// Beside a device whichever comes first counts.
+#[test]
+fn the_time_of_the_watchdog_counts_beside_a_device() {
+    for (state, does) in [
+        ("fencing", &["call off 1", "WARN", "b OK", "cleared b"][..]),
+        ("failed", &["WARN", "b OK", "cleared b"][..]),
+    ] {
+        let mut bench = Bench::with(by_watchdog(Reach::Everybody));
+        bench.dies(SERVES);
+        assert_eq!(bench.did(), ["fence b 1"]);
+        bench.pass(15_500);
+        if state == "failed" {
+            bench.answer(1, failed());
+            bench.did();
+        }
+        bench.pass(4_000);
+        assert_eq!((bench.state(), bench.did()), (state, Vec::new()));
+        bench.pass(500);
+        assert_eq!(bench.did(), does);
+    }
+    let mut bench = Bench::with(by_watchdog(Reach::Everybody));
+    bench.dies(SERVES);
+    bench.answer(1, FenceAnswer::Done);
+    bench.did();
+    bench.pass(60_000);
+    assert_eq!((bench.state(), bench.did()), ("fenced", Vec::new()));
+    // It counts from the verdict of this process.
+    let mut bench = Bench::with(by_watchdog(Reach::Nobody));
+    bench.machine.go_on([name("b")]);
+    bench.pass(60_000);
+    bench.dies(SERVES);
+    bench.pass(19_500);
+    assert_eq!(bench.did(), ["learn b 1"]);
+    bench.pass(500);
+    assert_eq!(bench.did(), ["call off 1", "WARN", "b OK", "cleared b"]);
 }
 
 #[test]

@@ -3,27 +3,32 @@
 //!
 //! [`policy/fencing.rs`]: ../../../policy/fencing.rs
 
-use crate::protocol::fencing::Reach;
+use crate::protocol::fencing::FenceSettings;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 
 /// The dead nodes whose takeover waits.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Unfenced {
-    reach: Reach,
+    settings: FenceSettings,
     nodes: Vec<(NodeName, Option<Message>)>,
 }
 
 impl Unfenced {
-    /// No node is dead. `reach`: the nodes that this one can reset.
-    pub(in crate::resources) const fn new(reach: Reach) -> Self {
+    /// No node is dead.
+    pub(in crate::resources) const fn new(settings: FenceSettings) -> Self {
         let nodes = Vec::new();
-        Self { reach, nodes }
+        Self { settings, nodes }
     }
 
     /// Whether a device is configured for this node.
     pub(in crate::resources) fn reaches(&self, node: &NodeName) -> bool {
-        self.reach.has(node)
+        self.settings.reach.has(node)
+    }
+
+    /// Whether the takeover of this node waits: for a device, or for its watchdog.
+    pub(in crate::resources) fn guards(&self, node: &NodeName) -> bool {
+        self.settings.guards(node)
     }
 
     /// The takeover of `node` waits. `dead`: the message about its death, for the hook.
@@ -61,11 +66,15 @@ impl Unfenced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::fencing::Reach;
 
     #[test]
     fn a_node_waits_once_and_keeps_its_message() {
         let node = NodeName::new("b").unwrap();
-        let mut unfenced = Unfenced::new(Reach::Everybody);
+        let mut unfenced = Unfenced::new(FenceSettings {
+            reach: Reach::Everybody,
+            ..FenceSettings::default()
+        });
         assert!(unfenced.reaches(&node) && !unfenced.holds_back());
         unfenced.wait_for(&node, Some(Message::new("status")));
         unfenced.wait_for(&node, None);

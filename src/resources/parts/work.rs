@@ -130,6 +130,13 @@ impl Work {
         self.starts_wait = true;
     }
 
+    /// So do the held ones.
+    pub(in crate::resources) fn held_starts_wait(&mut self) {
+        for job in self.jobs.iter_mut().filter(|job| job.held) {
+            job.waits |= job.steps.iter().any(|(_, what)| *what == GroupOrder::Start);
+        }
+    }
+
     /// They wait no longer.
     pub(in crate::resources) fn starts_go_on(&mut self) {
         self.starts_wait = false;

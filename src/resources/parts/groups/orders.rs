@@ -126,6 +126,11 @@ impl GroupTable {
         self.work.starts_wait();
     }
 
+    /// What is held waits for the same, and not for a report any more.
+    pub(in crate::resources) fn held_starts_wait(&mut self) {
+        self.work.held_starts_wait();
+    }
+
     /// They wait no longer.
     pub(in crate::resources) fn starts_go_on(&mut self) {
         self.work.starts_go_on();
