@@ -353,6 +353,11 @@ impl AddressManager {
                 .await
                 .map_err(|source| change(address, interface, "set the interface up", source))?;
         }
+        let how = match address {
+            IpAddr::V4(_) => "gratuitous ARP",
+            IpAddr::V6(_) => "neighbour advertisements",
+        };
+        info!(%address, interface = %interface.name, how, "address announced");
         self.announce(address, interface, schedule(address));
         Ok(outcome)
     }
