@@ -205,13 +205,13 @@ impl Release<'_> {
         // Otherwise the machine restarts in time.
         if !runs {
             self.deadline.inspect(|deadline| deadline.call_off());
+            if let Some(watchdog) = watchdog {
+                self.stop_watchdog(watchdog);
+            }
         }
         if left.is_empty() {
             let files = self.paths.left_behind();
             files.iter().for_each(|file| files::forget(file));
-            if let Some(watchdog) = watchdog {
-                self.stop_watchdog(watchdog);
-            }
             self.say(Severity::Crit, "guardian: all resources are released");
         } else {
             let left: Vec<String> = left.into_iter().collect();
