@@ -12,7 +12,7 @@
 //! | a while after the start | a program of an earlier process that nobody has asked for is ended |
 //! | the order is called off | the program is ended; nothing is answered |
 //! | start, and an hour after the end of a check | each device: does it work, which hosts can it reset |
-//! | a check that was broken off | again in a minute |
+//! | a device that does not work, or a check that was broken off | again in a minute |
 //! | every few seconds | what is known goes to the core |
 //!
 //! Spec: docs/protocol/resources.md, 10.3.
@@ -232,7 +232,17 @@ impl FencingActor {
         }
         self.checking = true;
         let call_off = self.break_off.subscribe();
-        let work = check::check_all(self.devices.clone(), call_off, ctx.address());
+        let now = wall_unix_s();
+        let due = |known: &&Known| {
+            let asked = known.asked_unix_s.unwrap_or_default();
+            known.works != Some(true) || now.saturating_sub(asked) >= CHECK.as_secs()
+        };
+        // With what is known to be wrong: it is not said again each minute.
+        let devices = self.devices.iter().zip(&self.known).enumerate();
+        let devices = devices.filter(|(_, (_, known))| due(known));
+        let devices = devices
+            .map(|(number, (device, known))| (number, device.clone(), known.trouble.clone()));
+        let work = check::check_all(devices.collect(), call_off, ctx.address());
         actix_rt::spawn(work);
     }
 
@@ -333,12 +343,7 @@ impl Actor for FencingActor {
 }
 
 impl Supervised for FencingActor {
-    fn restarting(&mut self, ctx: &mut Self::Context) {
-        // Its end would have begun the next one, but the timer is gone with the old life.
-        if !self.checking {
-            ctx.run_later(CHECK_AGAIN, Self::begin_check);
-        }
-    }
+    // `started` comes next, and begins a check: the timer of the next one is gone with the old life.
 }
 
 impl Handler<FenceNode> for FencingActor {
@@ -455,7 +460,8 @@ impl Handler<CheckEnded> for FencingActor {
 
     fn handle(&mut self, CheckEnded { whole }: CheckEnded, ctx: &mut Self::Context) {
         self.checking = false;
-        let pause = if whole { CHECK } else { CHECK_AGAIN };
+        let work = self.known.iter().all(|it| it.works == Some(true));
+        let pause = if whole && work { CHECK } else { CHECK_AGAIN };
         ctx.run_later(pause, Self::begin_check);
     }
 }

@@ -303,15 +303,19 @@ pub fn last_words(output: &[u8]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(" | "))
 }
 
-/// The end of a program's output without the `hidden` texts. If the begin is cut off, its first word
-/// may be the rest of such a text, so it is left out too.
+/// The end of a program's output without the `hidden` texts and without control characters, which
+/// could stand within such a text. If the begin is cut off, its first line may begin with the rest of
+/// such a text, so it is left out too.
 #[must_use]
 pub fn without(output: &[u8], hidden: &[String]) -> String {
-    let mut text = String::from_utf8_lossy(output).into_owned();
+    let text = String::from_utf8_lossy(output);
+    let mut text = text.as_ref();
     if output.len() >= MAX_LAST_BYTES {
-        let cut = text.find(char::is_whitespace).unwrap_or(text.len());
-        text.drain(..cut);
+        let cut = text.find('\n').unwrap_or(text.len());
+        text = text.get(cut..).unwrap_or_default();
     }
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    let mut text = lines.join("\n");
     let mut hidden: Vec<&String> = hidden.iter().filter(|it| !it.is_empty()).collect();
     // A longer one may contain a shorter one.
     hidden.sort_by_key(|it| std::cmp::Reverse(it.len()));
@@ -345,9 +349,8 @@ fn without_word(text: &str, secret: &str) -> String {
     shown + rest
 }
 
-/// One line without cursor movements, colours and other control characters, cut to the length of a
-/// log line.
-fn shown(line: &str) -> String {
+/// One line without cursor movements, colours and other control characters.
+fn printable(line: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::new();
     let mut rest = line.chars().peekable();
@@ -362,6 +365,12 @@ fn shown(line: &str) -> String {
             shown.push(c);
         }
     }
+    shown
+}
+
+/// The same, cut to the length of a log line.
+fn shown(line: &str) -> String {
+    let shown = printable(line);
     let shown = shown.trim();
     match shown.char_indices().nth(MAX_LAST_CHARS) {
         Some((end, _)) => format!("{}...", shown.get(..end).unwrap_or_default()),

@@ -33,22 +33,30 @@ impl Drop for End {
     }
 }
 
-/// Asks one device after the other.
-pub(super) async fn check_all(devices: Vec<Device>, call_off: CallOff, actor: Addr<FencingActor>) {
+/// Asks one device after the other: each with its number, and with what is known to be wrong with it.
+pub(super) async fn check_all(
+    devices: Vec<(usize, Device, Option<String>)>,
+    call_off: CallOff,
+    actor: Addr<FencingActor>,
+) {
     let mut end = End {
         actor,
         whole: false,
     };
-    for (number, device) in devices.iter().enumerate() {
-        notice::log(&Notice::CheckingDevice {
-            device: device.kind().to_owned(),
-        });
+    for (number, device, known) in &devices {
+        if known.is_none() {
+            notice::log(&Notice::CheckingDevice {
+                device: device.kind().to_owned(),
+            });
+        }
         let Some(what) = check(device, &call_off).await else {
             return;
         };
-        complain(device, &what);
+        if known.is_none() || *known != what.trouble {
+            complain(device, &what);
+        }
         end.actor.do_send(Learned {
-            device: number,
+            device: *number,
             what,
         });
     }

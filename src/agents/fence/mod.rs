@@ -426,7 +426,7 @@ impl Device {
             limit: context.limit,
             kill_after: context.kill_after,
             record,
-            last_words: true,
+            last_words: !private.unread,
             told: Some(Told {
                 input: call.input,
                 hidden: call.hidden,

@@ -28,6 +28,9 @@ pub(super) struct Private {
     pub(super) password: Option<Zeroizing<String>>,
     /// The file of a plugin's parameters, which are hidden in what the plugin prints.
     pub(super) parameters: Zeroizing<String>,
+    /// That file could not be read as a whole, and the plugin may be able to: nothing that it prints
+    /// is shown.
+    pub(super) unread: bool,
 }
 
 impl Private {
@@ -36,9 +39,14 @@ impl Private {
         match driver {
             FenceDriver::PluginFile(path) => {
                 // The plugin itself reports a file that cannot be read.
-                let text = in_time(path.clone(), read_whole).await.unwrap_or_default();
+                let read = in_time(path.clone(), read_whole).await;
+                let unread = match &read {
+                    Ok(text) => u64::try_from(text.len()).unwrap_or(u64::MAX) >= MAX_BYTES,
+                    Err(error) => error.kind() != io::ErrorKind::NotFound,
+                };
                 Ok(Self {
-                    parameters: text,
+                    parameters: read.unwrap_or_default(),
+                    unread,
                     ..Self::default()
                 })
             }

@@ -282,3 +282,14 @@ fn a_failed_stop_says_what_comes() {
     let forever = "attempt 40, tried for ever (HA_STOPRETRYMAX=0)";
     assert_eq!(remark(Some("0"), 40, 7), forever);
 }
+
+/// The output is cut in the middle of a text that is hidden, and a program colours a part of it.
+#[test]
+fn no_part_of_a_hidden_text_is_left() {
+    let hidden = ["my long secret".to_owned()];
+    let long = format!("long secret and\n{}\nthe end", "x".repeat(MAX_LAST_BYTES));
+    let seen = without(long.as_bytes(), &hidden);
+    assert!(!seen.contains("secret") && seen.ends_with("the end"));
+    let coloured = "it said my \u{1b}[31mlong\u{1b}[0m\u{7} secret";
+    assert_eq!(without(coloured.as_bytes(), &hidden), "it said ***");
+}
