@@ -1,133 +1,231 @@
 //! A dead owner is reset before its groups are taken over: by the `stonith` command of cluster-glue
-//! and a plugin that records what it is told.
+//! and a plugin that records what it is told, and by an agent that does.
 
-use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::fence_device::{Fenced, Way, run_with_glue};
 use super::history::assert_never_two_owners;
-use super::host::{Kind, skip, wait_until};
-use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
-use super::{LEGACY_OWNER, OURS_OURS, run};
+use super::host::Kind;
+use super::pair::{ADDRESS_1, ADDRESS_2, PairConfig};
+use super::partition::signal_all;
+use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER};
 
-const PASSWORD: &str = "Geheim-4711";
-
-const PLUGIN: &str = r#"#!/bin/sh
-case "$1" in
-getconfignames) echo "hostlist password";;
-getinfo-*) echo rec;;
-gethosts) echo "$hostlist" | tr , '\n';;
-reset)
-    echo "$(hostname) resets $2" >>@SHARED@/resets
-    [ ! -e @SHARED@/broken ] || { echo "the switch says no to $password" >&2; exit 1; };;
-esac
-exit 0
-"#;
-
-fn with_device(kinds: [Kind; 2]) -> Pair {
-    let mut config = PairConfig::new(kinds);
-    let line = format!("stonith_host * external/rec node1,node2 {PASSWORD}\n");
-    config.times.push_str(&line);
-    let pair = Pair::new(config);
-    for node in NODES {
-        pair.install_script(node, "rec", PLUGIN);
-        let plugins = pair.lab.dir(node).join("plugins");
-        let plugin = pair.lab.dir(node).join("ha.d/resource.d/rec");
-        std::fs::create_dir_all(&plugins).expect("plugins");
-        std::fs::rename(plugin, plugins.join("rec")).expect("moved");
-        let mount = format!(
-            "mount --bind {} /usr/lib/stonith/plugins/external",
-            plugins.display()
-        );
-        pair.lab.sh(node, &mount);
-    }
-    pair
-}
-
-fn resets(pair: &Pair) -> Vec<String> {
-    let text = std::fs::read_to_string(pair.lab.shared().join("resets")).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-fn systole(pair: &Pair, words: &str) -> String {
-    let program = pair.program(Kind::Systole, "systole");
-    pair.lab
-        .sh("node2", &format!("{} {words}", program.display()))
+/// The owner dies, the device obeys: one reset of the right node, then the takeover.
+fn obeys(kinds: [Kind; 2], way: Way) {
+    let fenced = Fenced::settled(kinds, way);
+    let pair = &fenced.pair;
+    let device = if way == Way::Agent { "agent" } else { "rec" };
+    fenced.mode(device, "late1");
+    pair.lab.power_off("node1");
+    fenced.wait_resets(1);
+    fenced.tells_no_secret("node2");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_log("node2", "node node1 now reset.");
+    fenced.logged_in_order(
+        "node2",
+        &[
+            "node node1: is dead",
+            "Resetting node node1 with [",
+            "node node1 now reset.",
+            "Resources being acquired from node1.",
+        ],
+    );
+    sleep(Duration::from_secs(6));
+    let reset = format!("node2 {device} node1");
+    assert_eq!(fenced.resets(), [reset.as_str()]);
+    assert_eq!(fenced.done(), [reset.as_str()]);
+    fenced.tells_no_secret("node2");
+    assert_never_two_owners(&pair.lab);
 }
 
 /// The device fails twice and more, then it obeys.
 fn fails_then_obeys(kinds: [Kind; 2]) {
-    let pair = with_device(kinds);
-    let broken = pair.lab.shared().join("broken");
-    std::fs::write(&broken, "").expect("the flag");
+    let fenced = Fenced::new(PairConfig::new(kinds), Way::HostLine);
+    let pair = &fenced.pair;
+    fenced.mode("rec", "fails");
     pair.start_settled();
-    let before = resets(&pair).len();
-    let listed = systole(&pair, "fence list");
+    let listed = fenced.systole("node2", "fence list");
     assert!(
         listed.contains("external/rec (/etc/ha.d/ha.cf:"),
         "{listed}"
     );
-    wait_until(LONG, "the device is known", || {
-        systole(&pair, "fence list").contains("resets node1, node2")
+    super::host::wait_until(super::pair::LONG, "the device is known", || {
+        fenced
+            .systole("node2", "fence list")
+            .contains("resets node1, node2")
     });
     pair.lab.power_off("node1");
     pair.wait_log("node2", "Resetting node node1 with [external/rec]");
     pair.wait_log_count("node2", "STONITH of node1 failed.  Retrying...", 2);
+    let status = fenced.systole("node2", "fence status");
+    assert!(status.contains("now: node1 is dead: "), "{status}");
+    assert!(status.contains("delay 5.0 s: "), "{status}");
     assert_eq!(pair.owners(ADDRESS_1), [""; 0]);
     assert!(!pair.runs("node2", "a"));
-    std::fs::remove_file(&broken).expect("the flag");
+    fenced.mode("rec", "");
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.wait_log("node2", "node node1 now reset.");
-    let all = resets(&pair);
-    assert!(all.len() >= before + 3, "{all:?}");
-    assert!(all.iter().all(|it| it == "node2 resets node1"), "{all:?}");
+    let all = fenced.resets();
+    assert!(all.len() >= 3, "{all:?}");
+    assert!(all.iter().all(|it| it == "node2 rec node1"), "{all:?}");
     let log = pair.lab.log("node2");
     assert!(log.contains("the switch says no to ***"), "{log}");
-    let debug = pair.lab.sh("node2", "cat /var/log/ha-debug");
-    assert!(!log.contains(PASSWORD) && !debug.contains(PASSWORD));
+    fenced.tells_no_secret("node2");
     sleep(Duration::from_secs(6));
-    assert_eq!(resets(&pair), all, "once it was reset, no more");
+    assert_eq!(fenced.resets(), all, "once it was reset, no more");
     assert_never_two_owners(&pair.lab);
 }
 
 /// A person says that the node is off.
 fn confirmed(kinds: [Kind; 2]) {
-    let pair = with_device(kinds);
-    std::fs::write(pair.lab.shared().join("broken"), "").expect("the flag");
+    let fenced = Fenced::new(PairConfig::new(kinds), Way::HostLine);
+    let pair = &fenced.pair;
+    fenced.mode("rec", "fails");
     pair.start_settled();
+    let early = fenced.systole("node2", "fence confirm node1");
+    assert!(
+        early.contains("nothing waits until node1 is fenced"),
+        "{early}"
+    );
+    let unknown = fenced.systole("node2", "fence confirm node7");
+    assert!(unknown.contains("ha.cf names no node node7"), "{unknown}");
     pair.lab.power_off("node1");
     pair.wait_log("node2", "STONITH of node1 failed.  Retrying...");
     assert_eq!(pair.owners(ADDRESS_1), [""; 0]);
     assert_eq!(
-        systole(&pair, "fence confirm node1"),
+        fenced.systole("node2", "fence confirm node1"),
         "confirmed: node1 counts as reset\n"
     );
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.wait_log("node2", "confirms that node1 is off: it counts as fenced");
 }
 
-fn run_with_glue(name: &str, kinds: [Kind; 2], scenario: fn([Kind; 2])) {
-    if Path::new("/usr/lib/stonith/plugins/external").exists() {
-        run(name, kinds, scenario);
-    } else {
-        skip(name, "cluster-glue is not installed");
+/// The first device that is tried hangs, and ignores TERM: the next one does it.
+fn hangs(kinds: [Kind; 2]) {
+    let fenced = Fenced::new(PairConfig::new(kinds), Way::TwoLines);
+    let pair = &fenced.pair;
+    fenced.settings("fence_time_limit_s = 3\n");
+    fenced.mode("last", "hangs");
+    pair.start_settled();
+    pair.lab.power_off("node1");
+    pair.wait_log("node2", "no answer within 3 s");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(
+        fenced.resets(),
+        ["node2 last node1", "node2 rec node1"],
+        "from the last line to the first"
+    );
+    let left = pair.lab.sh("node2", "pgrep -x sleep -a | grep 600");
+    assert_eq!(left, "", "its processes are ended");
+    fenced.logged_in_order(
+        "node2",
+        &[
+            "did not reset node1: no answer within 3 s",
+            "node node1 now reset.",
+            "Resources being acquired from node1.",
+        ],
+    );
+    assert_never_two_owners(&pair.lab);
+}
+
+/// The device says that it is done and does nothing: the owner, which only stood still, is back in the same
+/// run. That is said, and one owner is left.
+fn lies(kinds: [Kind; 2]) {
+    let fenced = Fenced::settled(kinds, Way::HostLine);
+    let pair = &fenced.pair;
+    fenced.mode("rec", "lies");
+    signal_all(pair, "node1", "STOP");
+    pair.wait_log("node2", "node node1 now reset.");
+    super::host::wait_until(super::pair::LONG, "node2 serves", || {
+        pair.has_address("node2", ADDRESS_1)
+    });
+    assert_eq!(fenced.done(), [""; 0]);
+    signal_all(pair, "node1", "CONT");
+    pair.wait_log(
+        "node2",
+        "node node1 is received in the run that its fencing device said it had ended",
+    );
+    super::host::wait_until(super::pair::LONG, "one owner is left", || {
+        pair.owners(ADDRESS_1).len() == 1
+    });
+}
+
+/// Nothing is taken before the device has answered.
+fn late(kinds: [Kind; 2]) {
+    let fenced = Fenced::settled(kinds, Way::HostLine);
+    let pair = &fenced.pair;
+    fenced.mode("rec", "late6");
+    pair.lab.power_off("node1");
+    fenced.wait_resets(1);
+    for _ in 0..20 {
+        sleep(Duration::from_millis(200));
+        assert_eq!(fenced.done(), [""; 0]);
+        assert_eq!(pair.owners(ADDRESS_1), [""; 0]);
+        assert!(!pair.runs("node2", "a"));
     }
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(fenced.resets(), ["node2 rec node1"]);
+    assert_never_two_owners(&pair.lab);
 }
 
-#[test]
-#[ignore = "lab: run by scripts/test"]
-fn fails_then_obeys_ours_ours() {
-    run_with_glue("fencing::fails_then_obeys", OURS_OURS, fails_then_obeys);
+/// Each node dies once, each is reset by the other, and gets its group back.
+fn both_directions(kinds: [Kind; 2]) {
+    let config = PairConfig::new(kinds)
+        .with_second_group()
+        .with_failback("on");
+    let fenced = Fenced::new(config, Way::HostLine);
+    let pair = &fenced.pair;
+    pair.start_settled();
+    pair.wait_owner("node2", ADDRESS_2, "b");
+    for (dies, lives, address, dummy) in [
+        ("node1", "node2", ADDRESS_1, "a"),
+        ("node2", "node1", ADDRESS_2, "b"),
+    ] {
+        let before = fenced.resets();
+        pair.lab.power_off(dies);
+        pair.wait_owner(lives, address, dummy);
+        let after = fenced.resets();
+        assert_eq!(
+            after.get(before.len()..),
+            Some(&[format!("{lives} rec {dies}")][..])
+        );
+        pair.lab.power_on(dies);
+        pair.start(dies);
+        pair.wait_owner(dies, address, dummy);
+        pair.wait_holds("node1", "local");
+        pair.wait_holds("node2", "local");
+        assert_eq!(fenced.resets(), after);
+    }
+    assert_never_two_owners(&pair.lab);
 }
 
-#[test]
-#[ignore = "lab: run by scripts/test"]
-fn fails_then_obeys_legacy_owner() {
-    run_with_glue("fencing::fails_then_obeys", LEGACY_OWNER, fails_then_obeys);
+macro_rules! fenced {
+    ($($name:ident: $scenario:expr, $kinds:ident;)*) => { $(
+        #[test]
+        #[ignore = "lab: run by scripts/test"]
+        fn $name() {
+            run_with_glue(concat!("fencing::", stringify!($name)), $kinds, $scenario);
+        }
+    )* };
 }
 
-#[test]
-#[ignore = "lab: run by scripts/test"]
-fn confirmed_ours_ours() {
-    run_with_glue("fencing::confirmed", OURS_OURS, confirmed);
+fenced! {
+    fails_then_obeys_ours_ours: fails_then_obeys, OURS_OURS;
+    fails_then_obeys_legacy_owner: fails_then_obeys, LEGACY_OWNER;
+    confirmed_ours_ours: confirmed, OURS_OURS;
+    obeys_ours_ours: |kinds| obeys(kinds, Way::HostLine), OURS_OURS;
+    obeys_beside_a_legacy_survivor: |kinds| obeys(kinds, Way::HostLine), SYSTOLE_OWNER;
+    obeys_legacy_owner: |kinds| obeys(kinds, Way::HostLine), LEGACY_OWNER;
+    obeys_as_a_file: |kinds| obeys(kinds, Way::File), OURS_OURS;
+    obeys_as_a_file_beside_a_legacy_survivor: |kinds| obeys(kinds, Way::File), SYSTOLE_OWNER;
+    obeys_as_an_agent: |kinds| obeys(kinds, Way::Agent), OURS_OURS;
+    hangs_and_the_next_device_does_it: hangs, OURS_OURS;
+    hangs_legacy_owner: hangs, LEGACY_OWNER;
+    lies_and_is_found_out: lies, OURS_OURS;
+    answers_late_ours_ours: late, OURS_OURS;
+    answers_late_legacy_owner: late, LEGACY_OWNER;
+    both_directions_ours_ours: both_directions, OURS_OURS;
+    both_directions_systole_owner: both_directions, SYSTOLE_OWNER;
+    both_directions_legacy_owner: both_directions, LEGACY_OWNER;
 }

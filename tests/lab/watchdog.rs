@@ -436,6 +436,67 @@ fn nothing_leaves(kinds: [Kind; 2]) {
     device.fires(&pair);
 }
 
+/// A pair without a fencing device, whose nodes let go when they are cut off and wait for each other's watchdog:
+/// node1 is cut off, and the stop of its group takes `stop` seconds.
+fn cut_off(kinds: [Kind; 2], stop: u32) -> (Pair, Device) {
+    const GATE: &str = "10.77.0.254";
+    let mut config = PairConfig::new(kinds);
+    config.media.push_str(&format!("\nping {GATE}"));
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a::0::{stop}\n");
+    let pair = Pair::new(config);
+    for node in super::pair::NODES {
+        let settings = pair.lab.dir(node).join("ha.d/systole.toml");
+        let text = "isolation_release = \"on\"\nfence_by_watchdog = 8\n";
+        fs::write(settings, text).expect("systole.toml");
+    }
+    let device = Device::of(&pair, INTERVAL);
+    pair.start_settled();
+    device.is_fed();
+    for node in super::pair::NODES {
+        pair.wait_log(node, &format!("Link {GATE}:{GATE} up."));
+    }
+    pair.lab.link("node1", "eth0", false);
+    pair.wait_log("node1", "isolated: ");
+    pair.wait_log("node2", "node node1: is dead");
+    let status = pair.program(Kind::Systole, "systole");
+    let status = format!("{} fence status", status.display());
+    let said = pair.lab.sh("node2", &status);
+    assert!(said.contains("fence_by_watchdog 8 s"), "{said}");
+    assert!(
+        said.contains("node1 is dead: waits, counts as reset in "),
+        "{said}"
+    );
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_log("node2", "node1 counts as reset by its watchdog");
+    (pair, device)
+}
+
+/// It hangs: the machine goes, and the other node takes over after that.
+fn cut_off_and_holds_on(kinds: [Kind; 2]) {
+    let (pair, device) = cut_off(kinds, 600);
+    assert_eq!(
+        pair.log_count("node1", "has not stopped its groups in time"),
+        1
+    );
+    let seen = device.seen();
+    let fired = seen.iter().find(|(_, seen)| *seen == Seen::Fired);
+    let (fired, _) = fired.expect("it has fired");
+    let all = calls(&pair.lab);
+    let start = all
+        .iter()
+        .find(|call| call.host == "node2" && call.operation == "start");
+    let start = start.expect("a start").at;
+    assert!(*fired < start, "{fired} {start}");
+}
+
+/// It is complete in time: the machine stays.
+fn cut_off_and_lets_go(kinds: [Kind; 2]) {
+    let (pair, device) = cut_off(kinds, 1);
+    device.is_fed();
+    assert_eq!(device.verdicts(), []);
+    assert_never_two_owners(&pair.lab);
+}
+
 /// The node runs without it, says so, and opens it as soon as it can. Where it is required, it does not start.
 fn no_device(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
@@ -505,5 +566,7 @@ watched! {
     a_release_without_heartbeats_stops_it: released_without_heartbeats OURS_OURS;
     a_release_without_heartbeats_that_hangs_is_noticed: not_released_without_heartbeats OURS_OURS;
     a_host_that_sends_nothing_is_noticed: nothing_leaves OURS_OURS;
+    a_cut_off_node_that_holds_on_is_restarted: cut_off_and_holds_on OURS_OURS;
+    a_cut_off_node_that_lets_go_stays: cut_off_and_lets_go OURS_OURS;
     a_missing_device_is_said: no_device OURS_OURS;
 }
