@@ -144,7 +144,7 @@ fn lies(kinds: [Kind; 2]) {
     signal_all(pair, "node1", "CONT");
     pair.wait_log(
         "node2",
-        "node node1 is received in the run that its fencing device said it had ended",
+        "node node1 was reported as reset by its fencing device, and is still running",
     );
     super::host::wait_until(super::pair::LONG, "one owner is left", || {
         pair.owners(ADDRESS_1).len() == 1
