@@ -145,9 +145,9 @@ impl GroupsActor {
             let runs = ledger.with(|ledger| ledger.ran_before(&group.key));
             // What an earlier process had in hand gets an order first.
             let settled = runs && !context.unfinished.contains(&group.key);
-            let book = ledger.clone();
+            let shared = ledger.clone();
             let actor = supervise(&Arbiter::current(), policy, move |_| {
-                ResourceGroupActor::new(context, loaded, book, back, core).running(settled)
+                ResourceGroupActor::new(context, loaded, shared, back, core).running(settled)
             });
             places.insert(group.key.clone(), entries.len());
             entries.push(Entry {

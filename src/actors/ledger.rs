@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::node::ledger::Ledger;
 
-/// The book, for whoever needs it.
+/// The ledger, for whoever needs it.
 #[derive(Debug, Clone, Default)]
 pub struct SharedLedger(Arc<Mutex<Ledger>>);
 
 impl SharedLedger {
-    /// Shares a book.
+    /// Shares a ledger.
     #[must_use]
     pub fn new(ledger: Ledger) -> Self {
         Self(Arc::new(Mutex::new(ledger)))

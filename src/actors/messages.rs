@@ -70,7 +70,7 @@ pub struct GroupCommand {
 }
 
 impl GroupCommand {
-    /// The orders in a book that have no outcome yet, in the order in which they were given.
+    /// The orders in a ledger that have no outcome yet, in the order in which they were given.
     #[must_use]
     pub fn in_hand(ledger: &Ledger) -> Vec<Self> {
         let command = |(order, group, given): (OrderId, &GroupKey, Given)| Self {

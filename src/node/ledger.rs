@@ -26,7 +26,7 @@ use crate::protocol::group::GroupKey;
 /// Outcomes that are kept of each group: more than are ever on their way.
 const OUTCOMES: usize = 8;
 
-/// The book. A group that is not in haresources has its line as well.
+/// The ledger. A group that is not in haresources has its line as well.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     lines: BTreeMap<GroupKey, Line>,
@@ -36,7 +36,7 @@ pub struct Ledger {
 #[derive(Debug, Clone, Default)]
 struct Line {
     may_run: bool,
-    /// It ran before this book was begun, and no order has ended since.
+    /// It ran before this ledger was begun, and no order has ended since.
     ran_before: bool,
     /// A predecessor left it unfinished, and it was ordered nothing since.
     owed: bool,
@@ -234,7 +234,7 @@ impl Ledger {
         self.lines.get(key)?.ended.back()
     }
 
-    /// Whether the group ran before this book was begun, and no order has ended since.
+    /// Whether the group ran before this ledger was begun, and no order has ended since.
     #[must_use]
     pub fn ran_before(&self, key: &GroupKey) -> bool {
         self.lines.get(key).is_some_and(|line| line.ran_before)
