@@ -300,31 +300,43 @@ async fn bcast_and_ucast_lines_of_one_interface_share_their_socket() {
 #[actix::test]
 #[ignore = "needs root"]
 async fn a_group_on_two_interfaces_is_heard_on_the_right_one_only() {
+    for on_eth0 in [mcast(), mcast6()] {
+        let (alpha, beta) = pair().await;
+        alpha.ip("link add eth1 type veth peer name other1").await;
+        alpha.ip("address add 10.8.0.1/24 brd + dev eth1").await;
+        alpha.ip("address add fd08::1/64 dev eth1 nodad").await;
+        alpha.ip("link set other1 up").await;
+        alpha.ip("link set eth1 up").await;
+        let mut on_eth1 = on_eth0.clone();
+        match &mut on_eth1 {
+            MediumConfig::Mcast { interface, .. } | MediumConfig::Mcast6 { interface, .. } => {
+                "eth1".clone_into(interface);
+            }
+            _ => unreachable!(),
+        }
+        let _from_alpha = alpha.media(&[on_eth0.clone(), on_eth1]).await;
+        let from_beta = beta.media(&[on_eth0]).await;
+        // `has_heard` insists on eth0.
+        assert!(gets_through(&from_beta, &alpha).await);
+    }
+}
+
+/// An address that is added by hand without `brd +`, or by a script, has no broadcast address.
+#[actix::test]
+#[ignore = "needs root"]
+async fn bcast_reaches_the_network_of_an_address_without_a_broadcast_address() {
     let (alpha, beta) = pair().await;
-    alpha.ip("link add eth1 type veth peer name other1").await;
-    alpha.ip("address add 10.8.0.1/24 brd + dev eth1").await;
-    alpha.ip("link set eth1 up").await;
-    let MediumConfig::Mcast {
-        group,
-        port,
-        ttl,
-        loopback,
-        ..
-    } = mcast()
-    else {
-        unreachable!()
-    };
-    let on_eth1 = MediumConfig::Mcast {
-        interface: "eth1".into(),
-        group,
-        port,
-        ttl,
-        loopback,
-    };
-    let _from_alpha = alpha.media(&[mcast(), on_eth1]).await;
-    let from_beta = beta.media(&[mcast()]).await;
-    // `has_heard` insists on eth0.
-    assert!(gets_through(&from_beta, &alpha).await);
+    for (host, last) in [(&alpha, 1), (&beta, 2)] {
+        host.ip("address flush dev eth0").await;
+        host.ip(&format!("address add 10.7.0.{last}/24 dev eth0"))
+            .await;
+    }
+    let from_alpha = alpha.media(&[bcast()]).await;
+    let _from_beta = beta.media(&[bcast()]).await;
+    assert!(gets_through(&from_alpha, &beta).await, "from the start");
+    alpha.ip("address flush dev eth0").await;
+    alpha.ip("address add 10.7.0.3/24 dev eth0").await;
+    assert!(gets_through(&from_alpha, &beta).await, "after a change");
 }
 
 #[actix::test]

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::SockaddrStorage;
 
 /// What a socket that is open on an interface depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,7 +19,7 @@ pub struct InterfaceState {
     pub loopback: bool,
     /// First IPv4 address without label.
     pub address: Option<Ipv4Addr>,
-    /// Its broadcast address.
+    /// Its broadcast address: the one that it was given, else the last of its network.
     pub broadcast: Option<Ipv4Addr>,
 }
 
@@ -48,14 +49,34 @@ pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
         };
         if state.address.is_none() {
             state.address = Some(address);
+            let ipv4 = |found: SockaddrStorage| Some(found.as_sockaddr_in()?.ip());
             state.broadcast = entry
-                .broadcast
-                .filter(|_| entry.flags.contains(InterfaceFlags::IFF_BROADCAST))
-                .and_then(|found| Some(found.as_sockaddr_in()?.ip()))
-                .filter(|broadcast| !broadcast.is_unspecified());
+                .flags
+                .contains(InterfaceFlags::IFF_BROADCAST)
+                .then(|| {
+                    let named = entry.broadcast.and_then(ipv4);
+                    broadcast_of(address, named, entry.netmask.and_then(ipv4))
+                })
+                .flatten();
         }
     }
     Ok(Some(state))
+}
+
+/// The address by which all hosts of the network of `address` are reached. `named` is what the C library
+/// says. An address that was added without a broadcast address has none, and then it says the address
+/// itself; the kernel has a route for the last address of the network all the same, unless the network is
+/// a single host or a pair of them.
+fn broadcast_of(
+    address: Ipv4Addr,
+    named: Option<Ipv4Addr>,
+    netmask: Option<Ipv4Addr>,
+) -> Option<Ipv4Addr> {
+    let given = named.filter(|named| !named.is_unspecified() && *named != address);
+    given.or_else(|| {
+        let host_bits = !netmask?.to_bits();
+        (host_bits.count_ones() >= 2).then(|| Ipv4Addr::from_bits(address.to_bits() | host_bits))
+    })
 }
 
 /// The interface's number, by the kernel's answer; `None`: there is no such interface.
@@ -89,6 +110,32 @@ mod tests {
         assert_ne!(state.index, 0);
         assert_eq!(state.address, Some(Ipv4Addr::LOCALHOST));
         assert_eq!(state.broadcast, None);
+    }
+
+    #[test]
+    fn an_address_without_a_broadcast_address_has_that_of_its_network() {
+        let ip = |text: &str| Some(text.parse::<Ipv4Addr>().expect("an address"));
+        let address = Ipv4Addr::new(10, 7, 0, 1);
+        for (named, netmask, broadcast) in [
+            ("10.7.0.255", "255.255.255.0", ip("10.7.0.255")),
+            ("10.7.255.255", "255.255.255.0", ip("10.7.255.255")),
+            // What the C library makes of an address without one, and what an ioctl says of it.
+            ("10.7.0.1", "255.255.255.0", ip("10.7.0.255")),
+            ("0.0.0.0", "255.255.255.240", ip("10.7.0.15")),
+            ("10.7.0.1", "255.255.255.254", None),
+            ("10.7.0.1", "255.255.255.255", None),
+        ] {
+            assert_eq!(
+                broadcast_of(address, ip(named), ip(netmask)),
+                broadcast,
+                "{named} {netmask}"
+            );
+        }
+        assert_eq!(
+            broadcast_of(address, None, ip("255.255.0.0")),
+            ip("10.7.255.255")
+        );
+        assert_eq!(broadcast_of(address, Some(address), None), None);
     }
 
     #[test]

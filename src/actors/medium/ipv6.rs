@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
+use nix::libc::ENOPROTOOPT;
 use socket2::{Domain, Socket};
 
 use super::udp::{AtStep, Step, StepResult, bind, bind_to_device, count_drops, udp};
@@ -35,6 +36,15 @@ fn udp6_with_buffers() -> StepResult<Socket> {
     Ok(socket)
 }
 
+/// Groups that other programs have joined are none of the socket's. A kernel before 4.20 has no such
+/// option, and a medium can do without it.
+fn joined_groups_alone(socket: &Socket) -> StepResult<()> {
+    match socket.set_multicast_all_v6(false) {
+        Err(error) if error.raw_os_error() == Some(ENOPROTOOPT) => Ok(()),
+        answer => answer.at(Step::Option("IPV6_MULTICAST_ALL")),
+    }
+}
+
 /// A socket that sends on `device` alone.
 pub(super) fn send_socket(device: &str) -> StepResult<UdpSocket> {
     let socket = udp6_with_buffers()?;
@@ -48,9 +58,7 @@ pub(super) fn receive_socket(device: &str, port: u16) -> StepResult<UdpSocket> {
     socket
         .set_reuse_port(true)
         .at(Step::Option("SO_REUSEPORT"))?;
-    socket
-        .set_multicast_all_v6(false)
-        .at(Step::Option("IPV6_MULTICAST_ALL"))?;
+    joined_groups_alone(&socket)?;
     bind_to_device(&socket, device)?;
     count_drops(&socket)?;
     bind(&socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))?;
@@ -72,16 +80,20 @@ pub(super) fn group_send_socket(index: u32, hops: u8, loopback: bool) -> StepRes
     Ok(socket.into())
 }
 
-/// A socket that hears `group` on the interface numbered `index`.
+/// A socket that hears `group` on `device`, whose number is `index`.
+///
+/// It is bound to the device: for IPv6 the kernel compares only the group, whichever interface it was
+/// joined on. With one group on two interfaces each datagram would be heard by both media, and a dead
+/// cable would look alive.
 pub(super) fn group_receive_socket(
     group: Ipv6Addr,
     port: u16,
+    device: &str,
     index: u32,
 ) -> StepResult<UdpSocket> {
     let socket = udp6()?;
-    socket
-        .set_multicast_all_v6(false)
-        .at(Step::Option("IPV6_MULTICAST_ALL"))?;
+    joined_groups_alone(&socket)?;
+    bind_to_device(&socket, device)?;
     count_drops(&socket)?;
     bind(&socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))?;
     socket

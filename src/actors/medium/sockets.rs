@@ -158,7 +158,9 @@ pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
         Receive::Device4 { port, share_port } => ucast::receive_socket(device, port, share_port),
         Receive::Device6 { port } => ipv6::receive_socket(device, port),
         Receive::Group4 { group, port } => mcast::receive_socket(group, port, interface.index),
-        Receive::Group6 { group, port } => ipv6::group_receive_socket(group, port, interface.index),
+        Receive::Group6 { group, port } => {
+            ipv6::group_receive_socket(group, port, device, interface.index)
+        }
     };
     let first = plan
         .send
