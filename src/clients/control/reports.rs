@@ -1,0 +1,401 @@
+//! What the daemon tells of itself: the parts of a [`Reply`](super::Reply).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Monotonic;
+use crate::node::Node;
+use crate::protocol::decisions::Decision;
+use crate::protocol::link;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionReport {
+    /// When, in seconds since 1970.
+    pub unix_s: u64,
+    /// What the node does, or does not do.
+    pub what: String,
+    /// Why.
+    pub cause: String,
+}
+
+impl From<Decision> for DecisionReport {
+    fn from(decision: Decision) -> Self {
+        let Decision {
+            unix_s,
+            what,
+            cause,
+        } = decision;
+        Self {
+            unix_s,
+            what,
+            cause,
+        }
+    }
+}
+
+/// What comes of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "group", rename_all = "snake_case")]
+pub enum GroupAnswer {
+    /// Every resource was started or found running.
+    Started,
+    /// A start failed; the group was stopped again.
+    StartFailed {
+        /// The resource word that failed.
+        resource: String,
+        /// Its exit code.
+        code: i32,
+    },
+    /// Another host has one of its addresses: it was not started.
+    AddressTaken {
+        /// Which address, and where it is.
+        claim: String,
+    },
+    /// Nothing of it runs, or this node was never told to run it.
+    Stopped,
+    /// A resource could not be stopped.
+    StopFailed {
+        /// The resource word that still runs.
+        resource: String,
+    },
+    /// Work on it is under way; only as an answer about its status.
+    Busy,
+    /// A start was asked for, but this node is not to run the group.
+    NotHeld,
+    /// A stop was asked for, but this node is to run the group.
+    Held,
+    /// No such key was in haresources when the daemon read it.
+    Unknown,
+}
+
+/// The state of the node and its groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// From membership; absent while it does not answer.
+    pub node: Option<NodeReport>,
+    /// In the order of haresources.
+    pub groups: Vec<GroupView>,
+    /// The media between nodes that ha.cf names: networks, then serial lines.
+    #[serde(default)]
+    pub media: Vec<MediumView>,
+    /// The fencing devices; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing: Option<FenceReport>,
+    /// Absent where ha.cf names no watchdog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<WatchdogReport>,
+}
+
+/// One medium between nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediumView {
+    /// Name that its links carry: the interface or the device path. Two media of one interface share it.
+    pub name: String,
+    /// Its directives in ha.cf.
+    pub kinds: Vec<String>,
+    /// Whether it is open.
+    pub open: bool,
+    /// Why it is not open, as far as that is known. It is tried again.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whose messages arrive on it; absent while membership does not answer.
+    #[serde(default)]
+    pub receives: Option<Receives>,
+}
+
+/// Whose messages arrive on a medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receives {
+    /// Those of another node: it works.
+    Others,
+    /// Only our own. That shows nothing about the way to another node, so it does not count as working.
+    Itself,
+    /// None.
+    Nothing,
+}
+
+impl From<link::Receives> for Receives {
+    fn from(receives: link::Receives) -> Self {
+        match receives {
+            link::Receives::Others => Self::Others,
+            link::Receives::Itself => Self::Itself,
+            link::Receives::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl MediumView {
+    /// `closed`: why it is not open; may be empty.
+    #[must_use]
+    pub fn new(name: String, kinds: Vec<String>, closed: Option<String>) -> Self {
+        Self {
+            name,
+            kinds,
+            open: closed.is_none(),
+            reason: closed.filter(|reason| !reason.is_empty()),
+            receives: None,
+        }
+    }
+}
+
+/// The fencing devices of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FenceReport {
+    /// In the order in which they are tried.
+    pub devices: Vec<FenceDeviceReport>,
+    /// Longest run of one call, in seconds.
+    pub time_limit_s: u64,
+    /// The longest time that a device took for a good answer, in milliseconds.
+    pub longest_answer_ms: u64,
+    /// Nodes that are being reset now.
+    #[serde(default)]
+    pub resetting: Vec<String>,
+    /// The dead nodes; absent: membership did not answer.
+    #[serde(default)]
+    pub waiting: Option<FencesReport>,
+}
+
+/// The dead nodes that are to be fenced.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FencesReport {
+    /// How much longer than another one this node waits before it fences when it serves nothing, in
+    /// milliseconds.
+    pub delay_ms: u64,
+    /// `fence_by_watchdog` in seconds, if it is on.
+    #[serde(default)]
+    pub by_watchdog_s: Option<u64>,
+    /// One after the other.
+    pub nodes: Vec<FenceWait>,
+}
+
+/// A dead node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceWait {
+    /// The node.
+    pub node: String,
+    /// `waits`, `fencing`, `failed`, `fenced`; `earlier`, `earlier, done` and `earlier, lost` while an
+    /// earlier process has left it, and it was not declared dead anew.
+    pub state: String,
+    /// In how many milliseconds the next order is given, if nothing is in the way.
+    #[serde(default)]
+    pub next_ms: Option<u64>,
+    /// In how many milliseconds it counts as reset by its watchdog.
+    #[serde(default)]
+    pub counts_ms: Option<u64>,
+    /// Orders so far.
+    pub attempts: u32,
+    /// The device's words at the last failure.
+    #[serde(default)]
+    pub words: Option<String>,
+}
+
+impl FencesReport {
+    /// What `node` waits for now.
+    #[must_use]
+    pub fn of(node: &Node, now: Monotonic) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let nodes = node.fences().map(|it| FenceWait {
+            node: it.node.to_string(),
+            state: it.state.to_owned(),
+            next_ms: it.next.map(|at| millis(at.since(now))),
+            counts_ms: it.counts.map(|at| millis(at.since(now))),
+            attempts: it.attempts,
+            words: it.words.map(str::to_owned),
+        });
+        Self {
+            delay_ms: millis(node.fence_delay().unwrap_or_default()),
+            by_watchdog_s: node.fence_by_watchdog().map(|time| time.as_secs()),
+            nodes: nodes.collect(),
+        }
+    }
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FenceDeviceReport {
+    /// Its type.
+    pub kind: String,
+    /// The line that names it: `file:line`.
+    pub place: String,
+    /// Nodes that it can reset; absent: it has not said so.
+    pub hosts: Option<Vec<String>>,
+    /// Whether it works; absent: it was not asked yet.
+    pub works: Option<bool>,
+    /// When it was asked last, in seconds since 1970.
+    pub asked_unix_s: Option<u64>,
+    /// How long it took then, in milliseconds.
+    pub answer_ms: Option<u64>,
+    /// What is wrong, in its own words.
+    pub trouble: Option<String>,
+    /// Of a test: the command that would reset the node, and its input in lines with a `<`. Secrets
+    /// are hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_run: Vec<String>,
+}
+
+/// The state of the watchdog device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogReport {
+    /// The device.
+    pub device: String,
+    /// It is open, and restarts the machine when it is not fed.
+    pub armed: bool,
+    /// After so many seconds; absent where the device knows none.
+    #[serde(default)]
+    pub interval_s: Option<u64>,
+    /// Why it does not watch over this node, or is about to restart the machine.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// What membership knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Own name.
+    pub name: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Own status word.
+    pub status: String,
+    /// `none`, `local`, `foreign`, `all` or `transition`; absent where resources are not managed.
+    pub rscstatus: Option<String>,
+    /// Generation we run under.
+    pub generation: u64,
+    /// Whether a stop is under way.
+    pub stopping: bool,
+    /// Whether nothing is started or stopped, for maintenance.
+    #[serde(default)]
+    pub frozen: bool,
+    /// While frozen: nodes that are gone and whose groups are taken at the thaw.
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// What it waits for before it is active.
+    #[serde(default)]
+    pub waits_for: Option<String>,
+    /// What it wants to begin, and what holds that back.
+    #[serde(default)]
+    pub waits: Vec<String>,
+    /// What is wrong with who hears whom.
+    #[serde(default)]
+    pub troubles: Vec<String>,
+    /// What people have to know of groups that are not where they belong.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+    /// Groups that a legacy node says it holds, and that node.
+    #[serde(default)]
+    pub held_by_legacy: Vec<(String, String)>,
+    /// All nodes in table order.
+    pub nodes: Vec<PeerReport>,
+    /// Whose messages arrive on each medium; shown with the media.
+    #[serde(skip)]
+    pub receives: BTreeMap<String, Receives>,
+}
+
+/// One node as seen from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// Name.
+    pub name: String,
+    /// Whether it is a ping node or ping group.
+    pub ping: bool,
+    /// Status word.
+    pub status: String,
+    /// Media and whether each is up. Of the own node only those that bring back what it sends.
+    pub links: Vec<(String, bool)>,
+}
+
+/// One group as its actor reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Key.
+    pub key: String,
+    /// Preferred node.
+    pub owner: String,
+    /// Whether the last order was to start it.
+    pub wanted: bool,
+    /// Whether an order is being carried out or waits.
+    pub busy: bool,
+    /// Outcome of the last finished order.
+    pub last: Option<GroupAnswer>,
+    /// The last words of a script that failed in it, and which.
+    #[serde(default)]
+    pub said: Option<String>,
+    /// A legacy node says that it holds it, and nobody on the network answers for its addresses.
+    #[serde(default)]
+    pub unanswered: bool,
+    /// Its addresses that are not on this host although it runs here.
+    #[serde(default)]
+    pub absent: Vec<String>,
+}
+
+#[cfg(test)]
+impl NodeReport {
+    /// A node that is alone and active, for tests.
+    pub(crate) fn example() -> Self {
+        Self {
+            name: "alpha".to_owned(),
+            pid: 7,
+            status: "active".to_owned(),
+            rscstatus: Some("local".to_owned()),
+            generation: 3,
+            stopping: false,
+            frozen: false,
+            waiting: Vec::new(),
+            waits_for: None,
+            waits: Vec::new(),
+            troubles: Vec::new(),
+            remarks: Vec::new(),
+            held_by_legacy: Vec::new(),
+            nodes: Vec::new(),
+            receives: BTreeMap::new(),
+        }
+    }
+}
+
+impl NodeReport {
+    /// What `node` knows now.
+    #[must_use]
+    pub fn of(node: &Node, now: Monotonic) -> Self {
+        let membership = node.membership();
+        let peers = node.nodes().map(|peer| PeerReport {
+            name: peer.name.to_string(),
+            ping: peer.ping,
+            status: peer.status.to_string(),
+            links: peer
+                .links
+                .iter()
+                .filter(|(medium, up)| {
+                    *up || !peer.own || membership.returns(medium) != Some(false)
+                })
+                .map(|(medium, up)| (medium.to_string(), *up))
+                .collect(),
+        });
+        Self {
+            name: node.local().to_string(),
+            pid: std::process::id(),
+            status: node.status().to_string(),
+            rscstatus: node.rscstatus().map(str::to_owned),
+            generation: node.generation().0,
+            stopping: node.stopping(),
+            frozen: node.frozen(),
+            waiting: node.waits_for_thaw().map(ToString::to_string).collect(),
+            waits_for: membership.waits_for(now),
+            waits: node.waits(),
+            troubles: membership.hearing_troubles(),
+            remarks: node.remarks(),
+            held_by_legacy: node
+                .held_by_legacy()
+                .map(|(key, node)| (key.to_string(), node.to_string()))
+                .collect(),
+            nodes: peers.collect(),
+            receives: membership
+                .receives(now)
+                .map(|(medium, receives)| (medium.to_string(), receives.into()))
+                .collect(),
+        }
+    }
+}
