@@ -223,6 +223,8 @@ fn no_flipped_bit_verifies() {
     }
 }
 
+#[path = "wire/corpora.rs"]
+mod corpora;
 #[path = "wire/properties.rs"]
 mod properties;
 
