@@ -92,6 +92,86 @@ case_failover() {
   table "silence, ms (failover: beyond deadtime)" "failover, deadtime 1000" "failover, deadtime 200" "planned hand-over" "cold start"
 }
 
+# Waits until the pair is active and node1 has the address; legacy needs some seconds more until it moves groups.
+settled() {
+  for _ in $(seq 400); do lab sh "$1" node1 'ip addr' | grep -q $ADDRESS/ && break; sleep 0.1; done
+  if [ "$2" = legacy ]; then sleep 5; else sleep 2; fi
+}
+# How long `heartbeat -k` takes on the owner, start of the program included.
+case_stop() {
+  local kind name
+  for kind in ours legacy; do
+    name=bench-stop-$kind; make "$name" "node1 node2 client"
+    files "$name" "$kind" 1000 "node1 $ADDRESS/24/eth0"
+  done
+  for _ in $(seq $((($1 + 1) / 2))); do
+    for kind in ours legacy; do
+      name=bench-stop-$kind; reset_nodes "$name"; start_both "$name" $kind; settled "$name" $kind
+      figure "heartbeat -k on the owner" $kind \
+        "$(lab sh "$name" node1 "begin=\$(date +%s%N); $(daemon $kind) -k >/dev/null 2>&1; echo \$(((\$(date +%s%N) - begin) / 1000))" | awk '{print $1 / 1000}')"
+    done
+  done
+  table "a stop, ms" "heartbeat -k on the owner"
+}
+
+# The preferred owner starts beside a node that serves, gets its group back and is cut off as soon as it has it.
+young_owner() {
+  local begin; begin=$(date +%s%N)
+  start "$1" "$2" node1
+  for _ in $(seq 600); do lab sh "$1" node1 'ip addr' | grep -q $ADDRESS/ && break; sleep 0.02; done
+  figure "age of the owner" "$2" $((($(date +%s%N) - begin) / 1000000))
+  cut_off "$1" node1
+}
+case_young() {
+  local kind name seen
+  for kind in ours legacy; do
+    name=bench-young-$kind; make "$name" "node1 node2 client"
+    files "$name" "$kind" 1000 "node1 $ADDRESS/24/eth0"
+    for node in node1 node2; do sed -i 's/^auto_failback.*/auto_failback on/' "$(lab dir "$name" $node)/ha.d/ha.cf"; done
+  done
+  for _ in $(seq $((($1 + 1) / 2))); do
+    for kind in ours legacy; do
+      name=bench-young-$kind; reset_nodes "$name"; start "$name" $kind node2
+      for _ in $(seq 400); do lab sh "$name" node2 'ip addr' | grep -q $ADDRESS/ && break; sleep 0.1; done
+      sleep 5
+      seen=$(measure "$name" 20 node1 young_owner "$name" $kind)
+      figure "silence after its last heartbeat, beyond deadtime 1000" $kind "$(jq -r '(.silences | max_by(.silent_ms)).after_last_beat_ms - 1000' <<<"$seen")"
+    done
+  done
+  table "an owner that dies as soon as it has its group, ms" "age of the owner" "silence after its last heartbeat, beyond deadtime 1000"
+}
+
+# A client sends a message of 200 KiB five times a second, which the daemon compresses: how late heartbeats are meanwhile.
+case_compression() {
+  local kind name node seen row client=$ROOT/tests/lab/programs/large.py
+  for kind in ours legacy; do
+    name=bench-compression-$kind; make "$name" "node1 node2 client"
+    files "$name" "$kind" 1000 "node1 $ADDRESS/24/eth0"
+    for node in node1 node2; do
+      sed -i '1i compression bz2\ntraditional_compression yes\napiauth large uid=root' "$(lab dir "$name" $node)/ha.d/ha.cf"
+    done
+    start_both "$name" $kind
+  done
+  for kind in ours legacy; do settled "bench-compression-$kind" $kind; done
+  for _ in $(seq $((($1 + 3) / 4))); do
+    for kind in ours legacy; do
+      name=bench-compression-$kind
+      for row in "without messages" "with messages"; do
+        if [ "$row" = "with messages" ]; then
+          lab exec "$name" node2 timeout 26 python3 -u "$client" read >"$LAB_ROOT/arrived" 2>/dev/null &
+          seen=$(measure "$name" 22 node1 lab exec "$name" node1 timeout 25 python3 "$client" flood 20 node2)
+          wait || true
+          figure "messages that arrived" $kind "$(grep -c '^[0-9]' "$LAB_ROOT/arrived")"
+        else seen=$(measure "$name" 22 node1 true); fi
+        figure "$row: latest of 110 heartbeats" $kind "$(jq '.beats.node1.longest_ms - 200' <<<"$seen")"
+        figure "$row: heartbeats received" $kind "$(jq '.beats.node1.count' <<<"$seen")"
+      done
+    done
+  done
+  table "heartbeats beside 200 KiB messages, ms late" "without messages: latest of 110 heartbeats" "with messages: latest of 110 heartbeats" \
+    "without messages: heartbeats received" "with messages: heartbeats received" "messages that arrived"
+}
+
 # Nanoseconds for which all threads of the daemon's processes ran.
 cpu_ns() { lab sh "$1" node1 'for p in $(pgrep -x heartbeat); do cat /proc/$p/task/*/schedstat; done' | awk '{n += $1} END {printf "%.0f", n}'; }
 kernel_drops() { lab sh "$1" node1 'cat /proc/net/udp' | awk '$2 ~ /:02B6$/ {n += $NF} END {print n + 0}'; }

@@ -2,6 +2,7 @@
 #   large.py read            prints `NUMBER SIZE DIGEST` of each that arrives, until after the last; then `end`
 #   large.py write STYLE     sends them and prints what it sent and what was refused. STYLE: `text`, or `struct`: in a
 #                            field that the sender wants to be compressed
+#   large.py flood SECONDS NODE   sends 200 KiB to NODE five times a second
 import base64, hashlib, os, random, socket, struct, sys, time
 
 SIZES = [1, 10, 60, 70, 200]
@@ -111,6 +112,16 @@ if sys.argv[1] == 'read':
     except socket.timeout:
         pass
     print('end', flush=True)
+elif sys.argv[1] == 'flood':
+    # Text as programs write it: what it takes to compress it counts.
+    words = [base64.b32encode(random.Random(n).randbytes(5)).decode().lower() for n in range(64)]
+    load = ' '.join(random.Random(0).choices(words, k=200 * 1024 // 9))
+    end, number = time.monotonic() + float(sys.argv[2]), 0
+    while time.monotonic() < end:
+        number += 1
+        s.sendall(classic([('t', 'flood'), ('dest', sys.argv[3]), ('number', number), ('load', load)]))
+        time.sleep(0.2)
+    print(number, 'sent', flush=True)
 else:
     style, number, sent = sys.argv[2], 0, {}
     for dull in (True, False):
