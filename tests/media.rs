@@ -318,6 +318,8 @@ async fn a_group_on_two_interfaces_is_heard_on_the_right_one_only() {
         let from_beta = beta.media(&[on_eth0]).await;
         // `has_heard` insists on eth0.
         assert!(gets_through(&from_beta, &alpha).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        alpha.has_heard(0);
     }
 }
 
@@ -337,6 +339,13 @@ async fn bcast_reaches_the_network_of_an_address_without_a_broadcast_address() {
     alpha.ip("address flush dev eth0").await;
     alpha.ip("address add 10.7.0.3/24 dev eth0").await;
     assert!(gets_through(&from_alpha, &beta).await, "after a change");
+    // A network of one address has no broadcast address at all.
+    let (alpha, beta) = pair().await;
+    alpha.ip("address flush dev eth0").await;
+    alpha.ip("address add 10.7.0.1/32 dev eth0").await;
+    let from_alpha = alpha.media(&[bcast()]).await;
+    let _from_beta = beta.media(&[bcast()]).await;
+    assert!(gets_through(&from_alpha, &beta).await, "a single address");
 }
 
 #[actix::test]
@@ -384,6 +393,20 @@ async fn a_medium_opens_again_whatever_happens_to_its_interface() {
         let counters = counters(&from_alpha[0]).await;
         assert!(counters.reopened >= 2, "{name} {counters:?}");
     }
+}
+
+/// The kernel takes an interface's IPv6 addresses and groups away, and gives back only the link-local address.
+#[actix::test]
+#[ignore = "needs root"]
+async fn a_group_is_joined_again_after_a_moment_without_ipv6() {
+    let (alpha, beta) = pair().await;
+    let _from_alpha = alpha.media(&[mcast6()]).await;
+    let from_beta = beta.media(&[mcast6()]).await;
+    assert!(gets_through(&from_beta, &alpha).await);
+    alpha.ip("link set eth0 mtu 1000").await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    alpha.ip("link set eth0 mtu 1500").await;
+    assert!(gets_through(&from_beta, &alpha).await);
 }
 
 #[actix::test]

@@ -104,13 +104,16 @@ fn state_of_medium(medium: &MediumView) -> String {
         let reason = medium.reason.as_deref().unwrap_or("not opened yet");
         return format!("NOT OPEN: {reason} (trying again)");
     }
-    match medium.receives {
+    let receives = match medium.receives {
         None => "open",
         Some(Receives::Others) => "receives another node",
         Some(Receives::Itself) => "receives only this node's own messages",
         Some(Receives::Nothing) => "receives nothing",
+    };
+    match &medium.trouble {
+        None => receives.to_owned(),
+        Some(trouble) => format!("CANNOT SEND: {trouble}; {receives}"),
     }
-    .to_owned()
 }
 
 fn state_of_watchdog(watchdog: &WatchdogReport) -> String {
@@ -282,6 +285,10 @@ mod tests {
                     Some(Receives::Nothing),
                 ),
                 medium("eth8", Some(""), None),
+                MediumView {
+                    trouble: Some("bcast: Operation not permitted".to_owned()),
+                    ..medium("eth9", None, Some(Receives::Others))
+                },
             ],
             fencing: None,
         };
@@ -299,6 +306,7 @@ mod tests {
                 "open",
                 "NOT OPEN: interface eth7 does not exist (trying again)",
                 "NOT OPEN: not opened yet (trying again)",
+                "CANNOT SEND: bcast: Operation not permitted; receives another node",
             ]
         );
         assert!(text.contains("media\n  eth0 (bcast, ucast)"), "{text}");

@@ -27,8 +27,9 @@ use super::field::{self, kind};
 use super::message::Message;
 use crate::clock::Monotonic;
 
-/// Bits of a byte on the line: start bit, eight data bits, stop bit.
-const BITS_PER_BYTE: u32 = 10;
+mod line;
+
+pub use line::{LineSettings, Speed};
 
 /// How much may be in the kernel and on the wire. Longer than a timer is late, shorter than anything else counts here.
 const LEAD: Duration = Duration::from_millis(100);
@@ -57,53 +58,6 @@ const REPAIR_AGE: Duration = Duration::from_secs(1);
 /// Before each message: ends one that was cut off on the line, or that another program has left unfinished. A legacy node
 /// would take the next message for the rest of it. A receiver that waits for a start skips these lines.
 const RESYNC: &[u8] = b"\n<<<\n";
-
-/// The speed of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Speed {
-    baud: u32,
-}
-
-impl Speed {
-    /// `baud` bits per second.
-    #[must_use]
-    pub const fn new(baud: u32) -> Self {
-        Self { baud }
-    }
-
-    /// Bits per second.
-    #[must_use]
-    pub const fn baud(self) -> u32 {
-        self.baud
-    }
-
-    /// How long the line takes for so many bytes.
-    #[must_use]
-    pub fn time_for(self, bytes: usize) -> Duration {
-        let bits = u64::try_from(bytes)
-            .unwrap_or(u64::MAX)
-            .saturating_mul(u64::from(BITS_PER_BYTE));
-        let micros = bits.saturating_mul(1_000_000);
-        Duration::from_micros(micros.div_ceil(u64::from(self.baud.max(1))))
-    }
-
-    /// How many bytes the line takes in that time.
-    #[must_use]
-    pub fn bytes_in(self, time: Duration) -> usize {
-        let bits = time.as_millis().saturating_mul(u128::from(self.baud));
-        let bytes = bits.checked_div(1000 * u128::from(BITS_PER_BYTE));
-        usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX)
-    }
-}
-
-/// What the rules of an [`Outbox`] are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineSettings {
-    /// Speed of the line.
-    pub speed: Speed,
-    /// `deadtime` of this node.
-    pub deadtime: Duration,
-}
 
 /// What a message is to the queue; the first goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,6 +155,12 @@ pub struct Outbox {
     free_at: Monotonic,
     /// Since when the port takes nothing.
     refused_since: Option<Monotonic>,
+    /// Bytes given to the port since it was opened or flushed.
+    given: usize,
+    /// How many of them have left it, as far as was seen.
+    left: usize,
+    /// It was flushed, and nothing has left it since.
+    stuck: bool,
     outdated: u64,
 }
 
@@ -217,6 +177,9 @@ impl Outbox {
             newest: (0, 0),
             free_at: Monotonic::ZERO,
             refused_since: None,
+            given: 0,
+            left: 0,
+            stuck: false,
             outdated: 0,
         }
     }
@@ -226,12 +189,21 @@ impl Outbox {
         self.begun = Bytes::new();
         self.free_at = Monotonic::ZERO;
         self.refused_since = None;
+        (self.given, self.left, self.stuck) = (0, 0, false);
     }
 
     /// Nothing waits, and the line has carried what was written.
     #[must_use]
     pub fn is_drained(&self, now: Monotonic) -> bool {
         self.waiting.is_empty() && self.begun.is_empty() && self.free_at <= now
+    }
+
+    /// The process ends: only what this node has to say itself goes out yet. What others asked for, and what clients wrote,
+    /// would hold up the end.
+    pub fn keep_last_words(&mut self) {
+        self.waiting.retain(|entry| entry.class <= Class::New);
+        let bytes = self.waiting.iter().map(|entry| entry.text.len());
+        self.waiting_bytes = bytes.fold(0, usize::saturating_add);
     }
 
     /// How many messages were dropped since the last call, because they waited for too long or gave way to others. Repairs do
@@ -245,7 +217,7 @@ impl Outbox {
         self.drop_outdated(now);
         let key = Key::of(message);
         let class = self.class_of(message, &key);
-        if class == Class::Low && text.len() > self.longest() {
+        if class == Class::Low && text.len() > self.settings.longest() {
             return Queued::TooLong;
         }
         let place = match class {
@@ -312,6 +284,17 @@ impl Outbox {
         self.begun.advance(bytes.min(self.begun.len()));
         self.free_at = self.free_at.max(now) + self.settings.speed.time_for(bytes);
         self.refused_since = None;
+        self.given = self.given.saturating_add(bytes);
+    }
+
+    /// Whether bytes have left the port since the last call, when it holds `held` bytes now. A port is never seen empty
+    /// while messages wait: it gets the next bytes before the last ones have left.
+    pub fn has_left(&mut self, held: usize) -> bool {
+        let left = self.given.saturating_sub(held);
+        let more = left > self.left;
+        self.left = self.left.max(left);
+        self.stuck &= !more;
+        more
     }
 
     /// The port took nothing of it, or still holds what it took long ago.
@@ -321,7 +304,14 @@ impl Outbox {
             return Refused::Again(now + TRY_AGAIN);
         }
         self.begin_anew();
+        self.stuck = true;
         Refused::Flush
+    }
+
+    /// Whether the port takes nothing.
+    #[must_use]
+    pub const fn is_stuck(&self) -> bool {
+        self.stuck
     }
 
     /// How much a port may hold before that counts as refusing.
@@ -369,11 +359,6 @@ impl Outbox {
             (_, true) => Class::New,
             (_, false) => Class::Repair,
         }
-    }
-
-    /// Longest message that need not be sent.
-    fn longest(&self) -> usize {
-        self.settings.speed.bytes_in(self.settings.deadtime / 4)
     }
 
     /// Whether so many bytes more can wait: what is less urgent gives way, the newest of it first.

@@ -18,6 +18,12 @@ const LOGGED_SEND_ERRORS: u32 = 10;
 /// Pause between two lines about a line that is too slow.
 const TOO_SLOW_SAID: Duration = Duration::from_secs(60);
 
+/// Pause between two lines about the same failure.
+const SAME_FAILURE_SAID: Duration = Duration::from_secs(600);
+
+/// How long a medium works before it counts as one that works again.
+const STAYS_OPEN: Duration = Duration::from_secs(10);
+
 /// Totals since the medium's first opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -231,12 +237,19 @@ fn bad_packet_lines(error: &DecodeError) -> Vec<Notice> {
 }
 
 /// Send errors of one line of ha.cf: logged at first, silenced after ten in a row.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct SendErrors {
     in_a_row: u32,
+    /// The last of them.
+    last: Option<String>,
 }
 
 impl SendErrors {
+    /// The last error, while nothing is sent.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
     /// Takes the outcome of a send; the line to log, if any.
     pub(super) fn note(
         &mut self,
@@ -244,12 +257,17 @@ impl SendErrors {
         what: impl FnOnce() -> String,
     ) -> Option<Notice> {
         let Err(error) = outcome else {
+            self.last = None;
             let failed = std::mem::take(&mut self.in_a_row);
             return (failed > LOGGED_SEND_ERRORS).then(|| Notice::OtherInfo {
                 text: format!("{}: sending again after {failed} errors", what()),
             });
         };
         self.in_a_row = self.in_a_row.saturating_add(1);
+        // A lasting error is the same each time.
+        if self.last.is_none() || self.in_a_row <= LOGGED_SEND_ERRORS {
+            self.last = Some(error.to_string());
+        }
         let last = match self.in_a_row {
             LOGGED_SEND_ERRORS => " (further errors are not logged)",
             n if n < LOGGED_SEND_ERRORS => "",
@@ -261,9 +279,71 @@ impl SendErrors {
     }
 }
 
+/// Failures of an open medium. One that opens and fails again and again, for the same reason, is said once in ten minutes, and
+/// that it is open is said when it stays so.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    said: Option<(String, Monotonic)>,
+    /// The last failure was not said.
+    quiet: bool,
+    /// When it was opened, until it has stayed so.
+    opened: Option<Monotonic>,
+}
+
+impl Failures {
+    /// Whether this failure is to be said.
+    pub(super) fn fails(&mut self, text: &str, now: Monotonic) -> bool {
+        self.opened = None;
+        let same = self.said.as_ref().filter(|(said, _)| said == text);
+        self.quiet = same.is_some_and(|(_, at)| now.since(*at) < SAME_FAILURE_SAID);
+        if !self.quiet {
+            self.said = Some((text.to_owned(), now));
+        }
+        !self.quiet
+    }
+
+    /// Whether it is to be said that it is open.
+    pub(super) fn opens(&mut self, now: Monotonic) -> bool {
+        self.opened = Some(now);
+        !self.quiet
+    }
+
+    /// Whether that is to be said now, because it has stayed open. The next failure is said in any case.
+    pub(super) fn stays_open(&mut self, now: Monotonic) -> bool {
+        let stays = self.opened.is_some_and(|at| now.since(at) >= STAYS_OPEN);
+        stays && std::mem::take(self).quiet
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_medium_that_opens_and_fails_again_and_again_is_said_once() {
+        let at = |seconds| Monotonic::from_duration(Duration::from_secs(seconds));
+        let mut failures = Failures::default();
+        assert!(failures.opens(at(0)));
+        assert!(failures.fails("no device", at(1)));
+        assert!(failures.opens(at(2)), "the first time");
+        let mut lines = 0;
+        for second in (3..603).step_by(2) {
+            lines += u32::from(failures.fails("no device", at(second)));
+            lines += u32::from(failures.opens(at(second + 1)));
+            lines += u32::from(failures.stays_open(at(second + 1)));
+        }
+        assert_eq!(lines, 2, "one failure after ten minutes, and the opening");
+        assert!(!failures.fails("no device", at(603)));
+        assert!(!failures.opens(at(604)));
+        assert!(!failures.stays_open(at(613)));
+        assert!(failures.stays_open(at(614)));
+        assert!(!failures.stays_open(at(700)), "once");
+        assert!(failures.fails("no device", at(701)), "it had worked");
+        assert!(failures.fails("another reason", at(702)));
+        assert!(failures.opens(at(703)));
+        assert!(!failures.stays_open(at(713)), "that was said");
+        assert!(failures.fails("another reason", at(714)), "it had worked");
+    }
 
     #[test]
     fn send_errors_are_silenced_after_ten_and_a_success_resets() {
@@ -275,11 +355,13 @@ mod tests {
             .collect();
         assert_eq!(lines.iter().filter(|line| **line).count(), 10);
         assert!(lines[9] && !lines[10]);
+        assert!(errors.trouble().is_some_and(|last| last.contains("down")));
         let recovered = errors.note(Ok(()), what).expect("a line");
         assert_eq!(
             recovered.to_string(),
             "bcast eth0: sending again after 15 errors"
         );
+        assert_eq!(errors.trouble(), None);
         assert_eq!(errors.note(Ok(()), what), None);
         assert!(errors.note(Err(&down), what).is_some());
         assert_eq!(errors.note(Ok(()), what), None);

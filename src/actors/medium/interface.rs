@@ -19,8 +19,23 @@ pub struct InterfaceState {
     pub loopback: bool,
     /// First IPv4 address without label.
     pub address: Option<Ipv4Addr>,
-    /// Its broadcast address: the one that it was given, else the last of its network.
+    /// Where broadcasts are sent to; `None`: the interface has no address, or cannot broadcast.
     pub broadcast: Option<Ipv4Addr>,
+    /// It has IPv6 addresses. Where it has lost all of them, with an MTU below 1280 for example, it has lost its groups too.
+    pub ipv6: bool,
+}
+
+impl InterfaceState {
+    /// What sockets of that family depend on: a service address of the other family concerns them not.
+    #[must_use]
+    pub(super) const fn for_family(mut self, ipv6: bool) -> Self {
+        if ipv6 {
+            (self.address, self.broadcast) = (None, None);
+        } else {
+            self.ipv6 = false;
+        }
+        self
+    }
 }
 
 /// Reads the state of interface `name`; `None` when there is none of that name.
@@ -41,6 +56,8 @@ pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
     for entry in getifaddrs()?.filter(|entry| entry.interface_name == name) {
         state.up |= entry.flags.contains(InterfaceFlags::IFF_UP);
         state.loopback |= entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        let ipv6 = |address: SockaddrStorage| address.as_sockaddr_in6().is_some();
+        state.ipv6 |= entry.address.is_some_and(ipv6);
         let Some(address) = entry
             .address
             .and_then(|found| Some(found.as_sockaddr_in()?.ip()))
@@ -48,35 +65,33 @@ pub(super) fn read(name: &str) -> io::Result<Option<InterfaceState>> {
             continue;
         };
         if state.address.is_none() {
+            let ip = |found: SockaddrStorage| Some(found.as_sockaddr_in()?.ip());
             state.address = Some(address);
-            let ipv4 = |found: SockaddrStorage| Some(found.as_sockaddr_in()?.ip());
             state.broadcast = entry
                 .flags
                 .contains(InterfaceFlags::IFF_BROADCAST)
                 .then(|| {
-                    let named = entry.broadcast.and_then(ipv4);
-                    broadcast_of(address, named, entry.netmask.and_then(ipv4))
-                })
-                .flatten();
+                    let told = entry.broadcast.and_then(ip);
+                    broadcast_of(address, told, entry.netmask.and_then(ip))
+                });
         }
     }
     Ok(Some(state))
 }
 
-/// The address by which all hosts of the network of `address` are reached. `named` is what the C library
-/// says. An address that was added without a broadcast address has none, and then it says the address
-/// itself; the kernel has a route for the last address of the network all the same, unless the network is
-/// a single host or a pair of them.
-fn broadcast_of(
-    address: Ipv4Addr,
-    named: Option<Ipv4Addr>,
-    netmask: Option<Ipv4Addr>,
-) -> Option<Ipv4Addr> {
-    let given = named.filter(|named| !named.is_unspecified() && *named != address);
-    given.or_else(|| {
-        let host_bits = !netmask?.to_bits();
-        (host_bits.count_ones() >= 2).then(|| Ipv4Addr::from_bits(address.to_bits() | host_bits))
-    })
+/// Where broadcasts from `address` go. `told`: what the C library says. An address that was set without a broadcast
+/// address (`ip address add 10.0.0.1/24` without `brd +`) has none, and then the C library names the address itself: a
+/// heartbeat that is sent there reaches nobody. The kernel knows the broadcast address of the network all the same. A
+/// network of one or two addresses has none: there every host hears 255.255.255.255.
+fn broadcast_of(address: Ipv4Addr, told: Option<Ipv4Addr>, netmask: Option<Ipv4Addr>) -> Ipv4Addr {
+    if let Some(told) = told.filter(|told| !told.is_unspecified() && *told != address) {
+        return told;
+    }
+    let hosts = netmask.map_or(0, |mask| !u32::from(mask));
+    if hosts <= 1 {
+        return Ipv4Addr::BROADCAST;
+    }
+    Ipv4Addr::from(u32::from(address) | hosts)
 }
 
 /// The interface's number, by the kernel's answer; `None`: there is no such interface.
@@ -104,38 +119,51 @@ mod tests {
     }
 
     #[test]
+    fn an_address_without_a_broadcast_address_has_that_of_its_network() {
+        let ip = |text: &str| Some(text.parse::<Ipv4Addr>().expect("an address"));
+        for (told, netmask, right) in [
+            ("10.7.0.255", "255.255.255.0", "10.7.0.255"),
+            ("10.7.255.255", "255.255.255.0", "10.7.255.255"),
+            ("10.7.0.1", "255.255.255.0", "10.7.0.255"),
+            ("0.0.0.0", "255.255.0.0", "10.7.255.255"),
+            ("10.7.0.1", "255.255.255.252", "10.7.0.3"),
+            ("10.7.0.1", "255.255.255.254", "255.255.255.255"),
+            ("10.7.0.1", "255.255.255.255", "255.255.255.255"),
+        ] {
+            let address = Ipv4Addr::new(10, 7, 0, 1);
+            let found = broadcast_of(address, ip(told), ip(netmask));
+            assert_eq!(Some(found), ip(right), "{told} {netmask}");
+        }
+        let nothing = broadcast_of(Ipv4Addr::new(10, 7, 0, 1), None, None);
+        assert_eq!(nothing, Ipv4Addr::BROADCAST);
+    }
+
+    #[test]
+    fn a_medium_does_not_see_addresses_of_the_other_family() {
+        let bare = InterfaceState {
+            index: 2,
+            up: true,
+            ..InterfaceState::default()
+        };
+        let with_ipv4 = InterfaceState {
+            address: Some(Ipv4Addr::new(10, 7, 0, 1)),
+            broadcast: Some(Ipv4Addr::new(10, 7, 0, 255)),
+            ..bare
+        };
+        let with_ipv6 = InterfaceState { ipv6: true, ..bare };
+        assert_eq!(with_ipv4.for_family(true), bare.for_family(true));
+        assert_ne!(with_ipv6.for_family(true), bare.for_family(true));
+        assert_eq!(with_ipv6.for_family(false), bare.for_family(false));
+        assert_ne!(with_ipv4.for_family(false), bare.for_family(false));
+    }
+
+    #[test]
     fn the_loopback_interface_is_up_and_has_no_broadcast_address() {
         let state = read("lo").expect("readable").expect("there is one");
         assert!(state.up && state.loopback);
         assert_ne!(state.index, 0);
         assert_eq!(state.address, Some(Ipv4Addr::LOCALHOST));
         assert_eq!(state.broadcast, None);
-    }
-
-    #[test]
-    fn an_address_without_a_broadcast_address_has_that_of_its_network() {
-        let ip = |text: &str| Some(text.parse::<Ipv4Addr>().expect("an address"));
-        let address = Ipv4Addr::new(10, 7, 0, 1);
-        for (named, netmask, broadcast) in [
-            ("10.7.0.255", "255.255.255.0", ip("10.7.0.255")),
-            ("10.7.255.255", "255.255.255.0", ip("10.7.255.255")),
-            // What the C library makes of an address without one, and what an ioctl says of it.
-            ("10.7.0.1", "255.255.255.0", ip("10.7.0.255")),
-            ("0.0.0.0", "255.255.255.240", ip("10.7.0.15")),
-            ("10.7.0.1", "255.255.255.254", None),
-            ("10.7.0.1", "255.255.255.255", None),
-        ] {
-            assert_eq!(
-                broadcast_of(address, ip(named), ip(netmask)),
-                broadcast,
-                "{named} {netmask}"
-            );
-        }
-        assert_eq!(
-            broadcast_of(address, None, ip("255.255.0.0")),
-            ip("10.7.255.255")
-        );
-        assert_eq!(broadcast_of(address, Some(address), None), None);
     }
 
     #[test]

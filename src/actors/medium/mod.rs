@@ -50,7 +50,7 @@ pub(crate) use receive::is_passing;
 pub use sockets::{MediumError, OpenMedium, Sender, open};
 pub use udp::Step;
 
-use counters::SendErrors;
+use counters::{Failures, SendErrors};
 use inlet::Inlet;
 pub use interface::InterfaceState;
 use opener::{Asked, Look, Open};
@@ -134,6 +134,7 @@ pub struct MediumActor {
     opened: Option<OpenMedium>,
     deaf: bool,
     state: State,
+    failures: Failures,
     opener: Addr<Opener>,
     /// It has not yet answered: the kernel may take its time.
     asked: Asked,
@@ -185,6 +186,7 @@ impl MediumActor {
             opened: setup.opened,
             deaf: setup.deaf,
             state: State::closed(clock.now().instant),
+            failures: Failures::default(),
             opener: setup.opener,
             asked: Asked::default(),
             clock,
@@ -196,6 +198,9 @@ impl MediumActor {
         let _entered = self.span.clone().entered();
         let now = self.clock.now().instant;
         self.inlet.ledger.report(now);
+        if self.failures.stays_open(now) {
+            self.say_open();
+        }
         if self.asked.is_to_be_said(now) {
             notice::log(&Notice::OtherWarn {
                 text: format!(
@@ -305,10 +310,8 @@ impl MediumActor {
         let closer = self.plan.receive.is_group().then(|| self.opener.clone());
         let reading = Reading::new(opened.receive, closer)?;
         let reading = ctx.spawn(reading.map(|error, medium, ctx| medium.lost(&error, ctx)));
-        for line in &self.plan.send {
-            notice::log(&Notice::OtherInfo {
-                text: started_line(&self.plan.interface, line),
-            });
+        if self.failures.opens(self.clock.now().instant) {
+            self.say_open();
         }
         let new = |sender| (sender, SendErrors::default());
         let open = State::Open {
@@ -320,11 +323,22 @@ impl MediumActor {
         Ok(())
     }
 
+    fn say_open(&self) {
+        for line in &self.plan.send {
+            notice::log(&Notice::OtherInfo {
+                text: started_line(&self.plan.interface, line),
+            });
+        }
+    }
+
     /// A socket failed.
     fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
         let said = format!("{}: socket failed: {error}", self.plan.name);
-        notice::log(&Notice::OtherError { text: said.clone() });
+        let now = self.clock.now().instant;
+        if self.failures.fails(&said, now) {
+            notice::log(&Notice::OtherError { text: said.clone() });
+        }
         let interface = match &self.state {
             State::Open { interface, .. } => Some(*interface),
             State::Closed { interface, .. } => *interface,
@@ -333,7 +347,7 @@ impl MediumActor {
         self.enter(
             State::Closed {
                 interface,
-                retry_at: self.clock.now().instant + FIRST_RETRY,
+                retry_at: now + FIRST_RETRY,
                 pause: FIRST_RETRY,
                 said,
             },
@@ -401,12 +415,21 @@ impl MediumActor {
     }
 }
 
-/// Whether the socket is of no use any more: its device or its address is gone. A device that is
-/// down, a missing route or a full queue pass.
+/// The first line that cannot send, and why.
+fn cannot_send(send: &[(Sender, SendErrors)]) -> Option<String> {
+    send.iter().find_map(|(sender, errors)| {
+        let error = errors.trouble()?;
+        Some(format!("{}: {error}", sender.line.kind()))
+    })
+}
+
+/// Whether the socket is of no use any more: its device is gone. A device that is down, a missing route, a full queue
+/// pass, and so does an interface without an IPv6 address that may send: a new one is checked for a second or two, and
+/// what the others send is received meanwhile.
 fn is_fatal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::ENODEV | libc::ENXIO | libc::EADDRNOTAVAIL | libc::EBADF | libc::ENOTSOCK)
+        Some(libc::ENODEV | libc::ENXIO | libc::EBADF | libc::ENOTSOCK)
     )
 }
 
@@ -462,15 +485,13 @@ impl Handler<AskMedium> for MediumActor {
     type Result = MessageResult<AskMedium>;
 
     fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
-        let closed = match &self.state {
-            State::Open { .. } => None,
-            State::Closed { said, .. } => Some(said.clone()),
+        let (closed, trouble) = match &self.state {
+            State::Open { send, .. } => (None, cannot_send(send)),
+            State::Closed { said, .. } => (Some(said.clone()), None),
         };
-        MessageResult(MediumView::new(
-            self.plan.name.to_string(),
-            self.plan.kinds(),
-            closed,
-        ))
+        let mut view = MediumView::new(self.plan.name.to_string(), self.plan.kinds(), closed);
+        view.trouble = trouble;
+        MessageResult(view)
     }
 }
 

@@ -83,7 +83,8 @@ impl Handler<Look> for Opener {
     type Result = MessageResult<Look>;
 
     fn handle(&mut self, Look(plan): Look, _: &mut Self::Context) -> Self::Result {
-        MessageResult(interface::read(&plan.interface))
+        let found = interface::read(&plan.interface);
+        MessageResult(found.map(|it| it.map(|it| it.for_family(plan.receive.is_ipv6()))))
     }
 }
 

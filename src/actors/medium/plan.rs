@@ -67,6 +67,11 @@ impl MediumPlan {
 }
 
 impl Receive {
+    /// Whether it is for IPv6.
+    pub(super) const fn is_ipv6(&self) -> bool {
+        matches!(self, Self::Device6 { .. } | Self::Group6 { .. })
+    }
+
     /// Whether the socket is in a group.
     pub(super) const fn is_group(&self) -> bool {
         matches!(self, Self::Group4 { .. } | Self::Group6 { .. })

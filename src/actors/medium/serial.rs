@@ -12,26 +12,25 @@
 mod lock;
 mod plan;
 mod port;
+mod reading;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFuture, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message,
-    MessageResult, Recipient, ResponseFuture, SpawnHandle, Supervised,
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult,
+    Recipient, ResponseFuture, SpawnHandle, Supervised,
 };
 use actix_rt::ArbiterHandle;
 use bytes::BytesMut;
-use futures_util::Stream as _;
 use tokio::sync::oneshot;
 use tokio_util::codec::{Encoder as _, FramedRead};
 use tracing::{Span, info_span};
 
+use super::counters::Failures;
 use super::inlet::Inlet;
 use super::{AskMedium, GetCounters};
 use crate::actors::codecs::{SerialCodec, WriteError};
@@ -50,6 +49,7 @@ pub use plan::{SerialPlan, plans};
 pub use port::{OpenPort, PortError, open, open_in_time};
 
 use port::{Port, PortReader};
+use reading::Reading;
 
 /// Messages that the mailbox holds; more are dropped. It is emptied at once unless the driver makes the thread wait.
 const MAILBOX: usize = 64;
@@ -59,9 +59,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Pause between two reports of lines that were held back.
 const WATCH: Duration = Duration::from_secs(1);
-
-/// Messages read before others have their turn.
-const BATCH: usize = 64;
 
 /// Pause between two warnings that a port takes nothing. Spec: docs/protocol/wire.md, 18.4.
 const STUCK_SAID: Duration = Duration::from_secs(3600);
@@ -114,12 +111,11 @@ pub struct SerialActor {
     clock: Clock,
     outbox: Outbox,
     leaving: Leaving,
-    /// Bytes in the port when it was last looked at, with those written since.
-    given: usize,
     /// Opened by somebody else, until `started` takes it.
     opened: Option<OpenPort>,
     deaf: bool,
     state: State,
+    failures: Failures,
     /// When the next bytes are to be written.
     timer: Option<SpawnHandle>,
     /// When it was last said that the port takes nothing.
@@ -153,7 +149,6 @@ impl SerialActor {
             span,
             outbox: Outbox::new(setup.plan.line),
             leaving: setup.leaving,
-            given: 0,
             plan: setup.plan,
             keys: setup.keys,
             clock: Clock::start(),
@@ -162,6 +157,7 @@ impl SerialActor {
             state: State::Closed {
                 said: String::new(),
             },
+            failures: Failures::default(),
             timer: None,
             stuck_said: None,
             draining: Vec::new(),
@@ -177,6 +173,9 @@ impl SerialActor {
         let now = self.now();
         self.inlet.ledger.report(now);
         self.inlet.ledger.too_slow(now);
+        if self.failures.stays_open(now) {
+            self.say_open();
+        }
         ctx.run_later(WATCH, Self::watch);
     }
 
@@ -211,10 +210,9 @@ impl SerialActor {
         let codec = SerialCodec::new(Arc::clone(&self.keys));
         let reader = FramedRead::new(PortReader(Arc::clone(&port)), codec);
         let reading = ctx.spawn(Reading.map(|error, medium, ctx| medium.lost(&error, ctx)));
-        let (device, baud) = (self.plan.device.display(), self.plan.line.speed.baud());
-        notice::log(&Notice::OtherInfo {
-            text: format!("glib: Starting serial heartbeat on tty {device} ({baud} baud)"),
-        });
+        if self.failures.opens(self.now()) {
+            self.say_open();
+        }
         self.state = State::Open {
             port,
             reader,
@@ -225,6 +223,13 @@ impl SerialActor {
         self.send_on(ctx);
     }
 
+    fn say_open(&self) {
+        let (device, baud) = (self.plan.device.display(), self.plan.line.speed.baud());
+        notice::log(&Notice::OtherInfo {
+            text: format!("glib: Starting serial heartbeat on tty {device} ({baud} baud)"),
+        });
+    }
+
     /// The port failed.
     fn lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         let _entered = self.span.clone().entered();
@@ -232,7 +237,9 @@ impl SerialActor {
             "serial {}: port failed: {error}",
             self.plan.device.display()
         );
-        notice::log(&Notice::OtherError { text: said.clone() });
+        if self.failures.fails(&said, self.now()) {
+            notice::log(&Notice::OtherError { text: said.clone() });
+        }
         self.leave(State::Closed { said }, ctx);
         ctx.run_later(RETRY, Self::open);
         // Nothing leaves before it is open again.
@@ -266,10 +273,9 @@ impl SerialActor {
             };
             let held = port.holds();
             // It need not be empty: with much to send it never is.
-            if held < self.given {
+            if self.outbox.has_left(held) {
                 self.leaving.note();
             }
-            self.given = held;
             let written = if held > self.outbox.may_hold() {
                 Ok(0)
             } else {
@@ -279,7 +285,6 @@ impl SerialActor {
                 Ok(0) => {}
                 Ok(bytes) => {
                     self.outbox.wrote(bytes, now);
-                    self.given = held.saturating_add(bytes);
                     continue;
                 }
                 Err(error)
@@ -293,7 +298,6 @@ impl SerialActor {
                 Refused::Again(then) => break Some(then),
                 Refused::Flush => {
                     port.discard();
-                    self.given = 0;
                     self.stuck(now);
                 }
             }
@@ -349,44 +353,6 @@ impl SerialActor {
                 self.inlet.refuse(&error, None, now);
             }
         }
-    }
-}
-
-/// Reads until the port fails.
-struct Reading;
-
-impl ActorFuture<SerialActor> for Reading {
-    type Output = io::Error;
-
-    fn poll(
-        self: Pin<&mut Self>,
-        medium: &mut SerialActor,
-        _: &mut Context<SerialActor>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<io::Error> {
-        let mut taken = 0;
-        let failed = loop {
-            let State::Open { reader, .. } = &mut medium.state else {
-                return Poll::Pending;
-            };
-            if taken == BATCH {
-                cx.waker().wake_by_ref();
-                break None;
-            }
-            let read = Pin::new(&mut *reader).poll_next(cx);
-            let noise = reader.decoder_mut().take_noise();
-            medium.inlet.ledger.counters.not_messages += noise;
-            match read {
-                Poll::Pending => break None,
-                Poll::Ready(Some(Ok(item))) => medium.hear(item),
-                Poll::Ready(Some(Err(error))) => break Some(error),
-                Poll::Ready(None) => break Some(io::ErrorKind::UnexpectedEof.into()),
-            }
-            taken += 1;
-        };
-        let SerialActor { inlet, clock, .. } = medium;
-        inlet.hand_over(|| clock.now().instant);
-        failed.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -449,6 +415,7 @@ impl Handler<Drain> for SerialActor {
         let (answer, done) = oneshot::channel();
         self.draining.push((asked, answer));
         if asked.close {
+            self.outbox.keep_last_words();
             // What the kernel holds of a line that takes nothing would hold up the end of the process.
             ctx.run_later(DRAIN, |medium, _| medium.drained());
         }
@@ -481,10 +448,11 @@ impl Handler<AskMedium> for SerialActor {
             State::Closed { said } => Some(said.clone()),
             State::Ended => Some("this node stops".to_owned()),
         };
-        MessageResult(MediumView::new(
-            self.plan.name.to_string(),
-            vec!["serial".to_owned()],
-            closed,
-        ))
+        let kinds = vec!["serial".to_owned()];
+        let mut view = MediumView::new(self.plan.name.to_string(), kinds, closed);
+        let stuck = view.open && self.outbox.is_stuck();
+        view.trouble =
+            stuck.then(|| "the port takes nothing (no connection or bad cable?)".to_owned());
+        MessageResult(view)
     }
 }

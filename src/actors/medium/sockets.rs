@@ -95,7 +95,8 @@ pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
             interface: name(),
             source,
         })?
-        .ok_or_else(|| MediumError::NoInterface { interface: name() })?;
+        .ok_or_else(|| MediumError::NoInterface { interface: name() })?
+        .for_family(plan.receive.is_ipv6());
     let at_line = |line: &Line| {
         let kind = line.kind();
         move |(step, source)| MediumError::Socket {

@@ -277,6 +277,22 @@ async fn a_failed_socket_is_opened_again() {
     assert_eq!((counters.closed, counters.reopened), (1, 1));
 }
 
+/// A new interface has no IPv6 address that may send before a second or two, and hears all the same.
+#[test]
+fn an_address_that_may_not_send_yet_closes_no_socket() {
+    let fatal = |number| is_fatal(&io::Error::from_raw_os_error(number));
+    assert!(fatal(libc::ENODEV) && fatal(libc::ENXIO) && fatal(libc::EBADF));
+    for passing in [
+        libc::EADDRNOTAVAIL,
+        libc::ENETUNREACH,
+        libc::ENETDOWN,
+        libc::ENOBUFS,
+        libc::EPERM,
+    ] {
+        assert!(!fatal(passing), "{passing}");
+    }
+}
+
 #[actix::test]
 async fn a_panic_costs_a_moment_and_the_sockets_are_opened_again() {
     let probe = Probe::default().start();
@@ -574,4 +590,22 @@ async fn what_does_not_unpack_is_refused_and_the_next_one_is_heard() {
     assert_eq!(heard, [2]);
     let counters = medium.send(GetCounters).await.expect("alive");
     assert_eq!((counters.malformed, counters.received), (1, 1));
+}
+
+/// A firewall of this host, or no route: the medium is open, and nothing leaves on it.
+#[actix::test]
+async fn a_medium_that_cannot_send_says_why() {
+    // The loop-back interface has no way there.
+    let plan = only_plan(MediumConfig::Ucast6 {
+        interface: "lo".into(),
+        peer: Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 9),
+        port: free_port(),
+    });
+    let medium = begin(plan, &Probe::default().start());
+    let view = medium.send(AskMedium).await.expect("alive");
+    assert!(view.open && view.trouble.is_none(), "{view:?}");
+    medium.send(transmit(1)).await.expect("alive");
+    let view = medium.send(AskMedium).await.expect("alive");
+    let trouble = view.trouble.as_deref().unwrap_or_default();
+    assert!(view.open && trouble.starts_with("ucast6: "), "{view:?}");
 }

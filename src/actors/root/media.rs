@@ -102,7 +102,7 @@ impl Media {
         }
     }
 
-    /// Opens what is not open, and returns the errors. `hurried`: with an open network medium no port is waited
+    /// Opens what is not open, and returns the errors. `hurried`: with an open network medium that leads out no port is waited
     /// for, whose driver may hang; the actors of the ports open them.
     async fn open_each(&mut self, hurried: bool) -> Vec<OpenError> {
         let mut failed = Vec::new();
@@ -112,7 +112,7 @@ impl Media {
                 Err(error) => failed.push(error.into()),
             }
         }
-        if hurried && self.network.iter().any(|(_, opened)| opened.is_some()) {
+        if hurried && self.network_leads_out() {
             return failed;
         }
         for (plan, opened) in self.serials.iter_mut().filter(|(_, open)| open.is_none()) {
@@ -126,10 +126,13 @@ impl Media {
 
     /// Whether one is open on which another node can be received.
     fn any_is_open(&self) -> bool {
+        self.network_leads_out() || self.serials.iter().any(|(_, opened)| opened.is_some())
+    }
+
+    fn network_leads_out(&self) -> bool {
         let leads_out = |opened: &OpenMedium| !opened.interface.loopback;
         let mut network = self.network.iter();
         network.any(|(_, opened)| opened.as_ref().is_some_and(leads_out))
-            || self.serials.iter().any(|(_, opened)| opened.is_some())
     }
 
     /// The serial lines, each with a thread of its own.
@@ -162,6 +165,8 @@ mod tests {
 
     use super::*;
     use crate::config::types::MediumConfig;
+    use crate::protocol::name::MediumName;
+    use crate::protocol::serial::{LineSettings, Speed};
 
     fn media(interfaces: &[&str]) -> Media {
         let lines: Vec<MediumConfig> = interfaces
@@ -187,6 +192,21 @@ mod tests {
         let error = two.open(need, false, 0, Duration::ZERO).await;
         let error = error.expect_err("the other one is missing").to_string();
         assert_eq!(error, "interface nosuch0 does not exist");
+        // A port is tried then, in a hurry too.
+        let mut three = media(&["lo", "nosuch0"]);
+        three.serials.push((
+            SerialPlan {
+                name: MediumName::new("x"),
+                device: "/dev/null".into(),
+                line: LineSettings {
+                    speed: Speed::new(9600),
+                    deadtime: Duration::from_secs(10),
+                },
+                lock_dir: "/nonexistent".into(),
+            },
+            None,
+        ));
+        assert_eq!(three.open_each(true).await.len(), 2);
         // Nothing else was wanted.
         let mut one = media(&["lo"]);
         assert!(one.open(need, false, 0, Duration::ZERO).await.is_ok());

@@ -101,6 +101,9 @@ pub struct MediumView {
     /// Why it is not open, as far as that is known. It is tried again.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Why nothing leaves on it although it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Whose messages arrive on it; absent while membership does not answer.
     #[serde(default)]
     pub receives: Option<Receives>,
@@ -137,6 +140,7 @@ impl MediumView {
             kinds,
             open: closed.is_none(),
             reason: closed.filter(|reason| !reason.is_empty()),
+            trouble: None,
             receives: None,
         }
     }

@@ -294,3 +294,85 @@ fn the_bytes_of_a_status_are_not_estimated_too_low() {
         text.len()
     );
 }
+
+/// The bytes that a port holds, of which the line takes 960 in a second; none while it is stuck.
+struct Held {
+    bytes: f64,
+    stuck: bool,
+}
+
+/// A line that is never idle, as it is seen by whoever writes: how many times within a second something had left.
+fn seen_to_leave(outbox: &mut Outbox, port: &mut Held, from: u64) -> usize {
+    let mut seen = 0;
+    for now in from..from + 1000 {
+        if !port.stuck {
+            port.bytes = (port.bytes - 0.96).max(0.0);
+        }
+        push(outbox, &numbered("resource", now + 1), "busy", now);
+        let Step::Write(piece) = outbox.next(at(now)) else {
+            continue;
+        };
+        assert!(
+            from > 0 || now < 100 || port.bytes >= 1.0,
+            "it is not seen empty"
+        );
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small"
+        )]
+        let held = port.bytes.ceil() as usize;
+        seen += usize::from(outbox.has_left(held));
+        if held > outbox.may_hold() {
+            if outbox.refused(at(now)) == Refused::Flush {
+                port.bytes = 0.0;
+            }
+            continue;
+        }
+        outbox.wrote(piece.len(), at(now));
+        port.bytes += f64::from(u32::try_from(piece.len()).unwrap());
+    }
+    seen
+}
+
+#[test]
+fn a_busy_line_is_seen_to_carry_and_a_stuck_one_is_not() {
+    let mut outbox = outbox(9600, 10_000);
+    let mut port = Held {
+        bytes: 0.0,
+        stuck: false,
+    };
+    let busy = seen_to_leave(&mut outbox, &mut port, 0);
+    assert!(busy >= 5, "{busy}");
+    assert!(!outbox.is_stuck());
+    port.stuck = true;
+    // What left before it was stuck.
+    assert!(seen_to_leave(&mut outbox, &mut port, 1000) <= 1);
+    assert_eq!(seen_to_leave(&mut outbox, &mut port, 2000), 0);
+    assert_eq!(seen_to_leave(&mut outbox, &mut port, 3000), 0);
+    assert!(outbox.is_stuck());
+    port.stuck = false;
+    let again = seen_to_leave(&mut outbox, &mut port, 4000);
+    assert!(again >= 5, "{again}");
+    assert!(!outbox.is_stuck());
+}
+
+#[test]
+fn the_end_waits_for_no_client() {
+    let mut outbox = outbox(9600, 10_000);
+    push(&mut outbox, &numbered("resource", 9), "before", 0);
+    assert_eq!(words(&carry(&mut outbox, 0, 900)), ["before"]);
+    push(&mut outbox, &numbered("resource", 3), "again", 1000);
+    for number in 10..40 {
+        let client = numbered("chatter", number).with("from_id", "1");
+        push(&mut outbox, &client, "client", 1000);
+    }
+    push(&mut outbox, &status(50), "status", 1000);
+    push(&mut outbox, &numbered("shutdone", 51), "shutdone", 1000);
+    outbox.keep_last_words();
+    assert_eq!(
+        words(&carry(&mut outbox, 1000, 9000)),
+        ["status", "shutdone"]
+    );
+    assert_eq!(outbox.waiting_bytes, 0);
+}
