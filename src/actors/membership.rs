@@ -41,7 +41,7 @@ use crate::protocol::membership::Identity;
 use crate::protocol::message;
 use crate::protocol::name::Generation;
 use crate::protocol::output::Treatment;
-use crate::protocol::pack::Compression;
+use crate::protocol::pack::{self, Compression};
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
 use crate::protocol::wire::{EncodeError, MessageFormat};
@@ -453,6 +453,7 @@ impl MembershipActor {
                 return;
             }
         };
+        let message = pack::unmarked(message);
         let outgoing = Arc::new(Outgoing { message, datagram });
         let mut full = 0_u64;
         for medium in self.media.iter().flatten() {

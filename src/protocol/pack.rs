@@ -8,6 +8,9 @@
 //! | a field over the threshold that its sender marked, `traditional_compression no` | that field is compressed |
 //! | still too large for a datagram | compressed as a whole |
 //! | too large all the same | refused |
+//! | larger unpacked than a frame to a client | refused |
+//!
+//! On a serial line a marked field that is left is a struct.
 
 use std::borrow::Cow;
 
@@ -17,7 +20,7 @@ use super::auth::KeyRing;
 use super::compress::{self, Algorithm};
 use super::field::{self, kind};
 use super::message::{Message, Value};
-use super::wire::{EncodeError, MessageFormat};
+use super::wire::{EncodeError, MAX_MESSAGE_BYTES, MessageFormat};
 use super::{codec, netstring, text};
 
 /// Most bytes that a UDP datagram over IPv4 carries; over IPv6 it is a little more.
@@ -25,6 +28,9 @@ pub const MAX_DATAGRAM_BYTES: usize = 65_507;
 
 /// Room for control fields and signature, which a message of a client does not have yet.
 const CONTROL_BYTES: usize = 1024;
+
+/// The same for a serial line, where a message has less room. Node and client names of twenty letters are in it.
+const LINE_CONTROL_BYTES: usize = 340;
 
 /// Messages of this size in memory may be too large for a datagram: base64 and punctuation included.
 const LARGE_BYTES: usize = 40 * 1024;
@@ -103,10 +109,25 @@ impl Compression {
             .ok_or(EncodeError::TooLarge(packed.len()))
     }
 
-    /// Whether a message of a client can go out, as far as that is known before it is signed.
+    /// The message with its marked fields compressed, as [`encode`](Self::encode) sends it; unchanged where that is not
+    /// wanted or not possible.
+    #[must_use]
+    pub fn packed(&self, message: Message) -> Message {
+        if self.traditional {
+            return message;
+        }
+        match self.with_packed_fields(&message) {
+            Ok(Cow::Owned(packed)) => packed,
+            Ok(Cow::Borrowed(_)) | Err(_) => message,
+        }
+    }
+
+    /// Whether a message of a client can go out and be given to the clients of the other nodes, as far as that is known
+    /// before it is signed.
     ///
     /// # Errors
-    /// [`EncodeError`] as [`encode`](Self::encode) would give it.
+    /// [`EncodeError`] as [`encode`](Self::encode) would give it, and [`EncodeError::TooLarge`] for what no frame to a
+    /// client holds: that is never compressed.
     pub fn check(&self, message: &Message, format: MessageFormat) -> Result<(), EncodeError> {
         let message = if self.traditional {
             Cow::Borrowed(message)
@@ -119,12 +140,26 @@ impl Compression {
         if fits(plain.len()) {
             return Ok(());
         }
-        let packed = compress::wrap(&serialised(&message, format)?, self.algorithm)?;
+        let plain = serialised(&message, format)?;
+        if plain.len().saturating_add(CONTROL_BYTES) > MAX_MESSAGE_BYTES {
+            return Err(EncodeError::TooLarge(plain.len()));
+        }
+        let packed = compress::wrap(&plain, self.algorithm)?;
         let bytes = packed.memory_bytes();
         if fits(bytes) {
             return Ok(());
         }
         Err(EncodeError::TooLarge(bytes))
+    }
+
+    /// How many bytes of a serial line a message of a client takes, as far as that is known before it is signed.
+    ///
+    /// # Errors
+    /// [`EncodeError::NotInClassic`]: the message has no form for a serial line.
+    pub fn line_bytes(&self, message: Message) -> Result<usize, EncodeError> {
+        let mut plain = Vec::new();
+        text::emit(&unmarked(self.packed(message)), &mut plain)?;
+        Ok(plain.len().saturating_add(LINE_CONTROL_BYTES))
     }
 
     /// The same message with its marked fields compressed, where that is worth it.
@@ -153,6 +188,31 @@ impl Compression {
         }
         Ok(Cow::Owned(packed))
     }
+}
+
+/// The message as a serial line carries it: the classic form has no mark for a field that is to be compressed, and every
+/// reader takes such a field for a struct.
+#[must_use]
+pub fn unmarked(message: Message) -> Message {
+    fn holds_marks(message: &Message) -> bool {
+        message.fields().iter().any(|field| match &field.value {
+            Value::Uncompressed(_) => true,
+            Value::Struct(nested) => holds_marks(nested),
+            _ => false,
+        })
+    }
+    if !holds_marks(&message) {
+        return message;
+    }
+    let mut plain = Message::empty();
+    for field in message.fields() {
+        let mut field = field.clone();
+        if let Value::Uncompressed(nested) | Value::Struct(nested) = field.value {
+            field.value = Value::Struct(unmarked(nested));
+        }
+        plain.push_field(field);
+    }
+    plain
 }
 
 /// A field that its sender wants to be compressed.
@@ -284,6 +344,60 @@ mod tests {
                 assert!(matches!(refused, Err(EncodeError::TooLarge(_))));
             }
         }
+    }
+
+    /// The daemon there would have no frame for it.
+    #[test]
+    fn what_a_client_of_another_node_could_not_be_given_is_refused() {
+        for algorithm in ALGORITHMS {
+            for format in FORMATS {
+                let what = compression(algorithm, false);
+                assert_eq!(what.check(&message(260_000, true), format), Ok(()));
+                let refused = what.check(&message(300_000, true), format);
+                assert!(matches!(refused, Err(EncodeError::TooLarge(_))));
+            }
+        }
+        // In classic text four letters stand for three bytes.
+        let what = compression(Algorithm::Zlib, false);
+        let mut bytes = Message::new("hello");
+        bytes.push("x", Value::Binary(vec![7; 220_000]));
+        assert!(what.check(&bytes, MessageFormat::Classic).is_err());
+        assert_eq!(what.check(&bytes, MessageFormat::Netstring), Ok(()));
+    }
+
+    /// A serial line carries every message that a datagram carries, if it is short enough.
+    #[test]
+    fn marked_fields_have_a_form_for_a_serial_line() {
+        let what = compression(Algorithm::Zlib, false);
+        let mut inner = message(100, true);
+        inner.push("deeper", Value::Uncompressed(message(10, true)));
+        let mut small = Message::new("hello");
+        small.push("x", Value::Uncompressed(inner.clone()));
+        let mut nested = Message::new("hello");
+        nested.push("x", Value::Struct(inner));
+        let mut large = Message::new("hello");
+        large.push("x", Value::Uncompressed(message(100_000, true)));
+        for message in [&small, &nested, &large] {
+            let line = unmarked(what.packed(message.clone()));
+            let text = codec::encode_serial(&line, &keys()).unwrap();
+            let mut heard = decode_datagram(&text, &keys()).unwrap();
+            heard.remove(field::AUTH);
+            assert_eq!(heard, line);
+            let bytes = what.line_bytes(message.clone()).unwrap();
+            assert!((200..2000).contains(&bytes), "{bytes}");
+            // Nothing else changes: what is packed once goes out as before.
+            assert_eq!(
+                what.encode(
+                    &what.packed(message.clone()),
+                    &keys(),
+                    MessageFormat::Classic
+                ),
+                what.encode(message, &keys(), MessageFormat::Classic)
+            );
+        }
+        assert!(matches!(unmarked(small).get("x"), Some(Value::Struct(_))));
+        let plain = message(10, true);
+        assert_eq!(unmarked(plain.clone()), plain);
     }
 
     #[test]

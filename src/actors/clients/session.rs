@@ -24,7 +24,9 @@ use tokio_util::codec::FramedRead;
 
 use crate::actors::codecs::{CLIENT_READ_BYTES, ClientDecoder};
 use crate::protocol::client::{ClientId, Gone, frame};
+use crate::protocol::codec::Form;
 use crate::protocol::field;
+use crate::protocol::message;
 use crate::protocol::pack::Compression;
 use crate::protocol::wire::{EncodeError, MessageFormat};
 
@@ -36,6 +38,12 @@ const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A frame of this length fits into a datagram with everything that is added.
 const SURELY_FITS: usize = 60 * 1024;
+
+/// More than the control fields of a message take on a serial line.
+const SURELY_CONTROL: usize = 512;
+
+/// What stands before the name of a list, in both forms.
+const LIST: &[u8] = b"(3)";
 
 /// The name of a compression wrapper stands within so many bytes of a frame.
 const WRAPPER_WITHIN: usize = 1024;
@@ -49,9 +57,27 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct Heard {
     pub(super) id: ClientId,
     pub(super) body: Bytes,
-    /// No datagram can carry the message: why.
-    pub(super) too_large: Option<EncodeError>,
+    /// No medium can carry the message: why.
+    pub(super) too_large: Option<CannotGo>,
     pub(super) done: oneshot::Sender<()>,
+}
+
+/// Why a message of a client does not go out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotGo {
+    /// It has no form, or is too large for every form.
+    #[error(transparent)]
+    NoForm(#[from] EncodeError),
+    /// The line that is the only way to the other nodes would be busy with it for too long.
+    #[error(
+        "{bytes} bytes are too many for a serial line, and there is no other medium (at most {longest})"
+    )]
+    HoldsTheLine {
+        /// Its length on the line.
+        bytes: usize,
+        /// The longest that goes.
+        longest: usize,
+    },
 }
 
 /// How messages go out, so that one that cannot is refused to its client at once: later nobody could
@@ -62,22 +88,52 @@ pub(super) struct GoingOut {
     pub(super) format: MessageFormat,
     /// What goes out compressed.
     pub(super) compression: Compression,
+    /// The longest message that a serial line carries, in bytes, where there are no other media.
+    pub(super) longest_on_lines: Option<usize>,
 }
 
 impl GoingOut {
     /// Compresses a large message on a helper thread to see whether it gets small enough. Only this
     /// client waits for that.
-    async fn check(self, body: &Bytes) -> Option<EncodeError> {
-        if body.len() <= SURELY_FITS && !is_packed(body) {
+    async fn check(self, body: &Bytes) -> Option<CannotGo> {
+        if self.surely_goes(body) {
             return None;
         }
         let body = body.clone();
         let check = tokio::task::spawn_blocking(move || {
             let message = frame::decode(&body).ok()?;
-            self.compression.check(&message, self.format).err()
+            self.judge(message).err()
         });
         check.await.ok().flatten()
     }
+
+    /// Whether that is plain without reading the message.
+    fn surely_goes(self, body: &[u8]) -> bool {
+        let short = |longest: usize| {
+            Form::of(body) == Some(Form::Classic)
+                && body.len().saturating_add(SURELY_CONTROL) <= longest
+        };
+        body.len() <= SURELY_FITS
+            && self.longest_on_lines.is_none_or(short)
+            && !is_packed(body)
+            && !has_list(body)
+    }
+
+    fn judge(self, message: message::Message) -> Result<(), CannotGo> {
+        self.compression.check(&message, self.format)?;
+        if let Some(longest) = self.longest_on_lines {
+            let bytes = self.compression.line_bytes(message)?;
+            if bytes > longest {
+                return Err(CannotGo::HoldsTheLine { bytes, longest });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a frame may hold a list: a long one has no form, and a short frame can hold one.
+fn has_list(body: &[u8]) -> bool {
+    body.windows(LIST.len()).any(|part| part == LIST)
 }
 
 /// Whether a frame may unpack to more than it is. The wrapper is the first field.

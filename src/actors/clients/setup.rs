@@ -7,10 +7,12 @@ use actix::Recipient;
 use crate::actors::interest::Interest;
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected};
 use crate::config::Config;
+use crate::config::types::MediumConfig;
 use crate::ha_log;
 use crate::os::accounts;
 use crate::protocol::client::RegistrySettings;
 use crate::protocol::pack::Compression;
+use crate::protocol::serial::{LineSettings, Speed};
 use crate::protocol::wire::MessageFormat;
 
 /// The receivers of the clients' messages, and the settings that clients see.
@@ -24,6 +26,8 @@ pub struct ClientsSetup {
     pub format: MessageFormat,
     /// What goes out compressed.
     pub compression: Compression,
+    /// The longest message that a serial line carries, in bytes, where there are no other media.
+    pub longest_on_lines: Option<usize>,
     /// Membership, for what clients ask.
     pub cluster: Recipient<AskCluster>,
     /// Membership, for messages of clients.
@@ -67,10 +71,27 @@ impl ClientsSetup {
             settings,
             format: config.message_format,
             compression: config.compression,
+            longest_on_lines: longest_on_lines(config),
             cluster,
             injected,
             maintenance,
             interest,
         }
     }
+}
+
+/// The longest message that one of the serial lines carries; `None`: there are other media, or none.
+fn longest_on_lines(config: &Config) -> Option<usize> {
+    let longest = |medium: &MediumConfig| match medium {
+        MediumConfig::Serial { baud, .. } => {
+            let line = LineSettings {
+                speed: Speed::new(*baud),
+                deadtime: config.timing.deadtime,
+            };
+            Some(line.longest())
+        }
+        _ => None,
+    };
+    let lines: Option<Vec<usize>> = config.media.iter().map(longest).collect();
+    lines?.into_iter().max()
 }

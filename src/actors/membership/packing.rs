@@ -76,6 +76,8 @@ impl MembershipActor {
         let (keys, format) = (Arc::clone(&self.setup.keys), self.setup.format);
         let compression = self.setup.compression;
         let work = tokio::task::spawn_blocking(move || {
+            // A serial line carries the packed fields too.
+            let message = compression.packed(message);
             let datagram = compression.encode(&message, &keys, format);
             (message, datagram)
         });

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::protocol::client::frame::MAX_STRANGER_BYTES;
-use crate::protocol::message::Message as ClusterMessage;
+use crate::protocol::message::{Message as ClusterMessage, Value};
 
 const ID: ClientId = ClientId(7);
 
@@ -46,6 +46,7 @@ fn going_out() -> GoingOut {
     GoingOut {
         format: MessageFormat::Classic,
         compression: Compression::default(),
+        longest_on_lines: None,
     }
 }
 
@@ -188,4 +189,60 @@ async fn a_message_that_cannot_go_out_is_known_as_such() {
         assert_eq!(heard.too_large.is_none(), fits, "{:?}", heard.too_large);
         let _ = heard.done.send(());
     }
+}
+
+/// Where a serial line is the only medium, a message that holds up the heartbeats would be dropped there for good, and its
+/// number would be asked for again and again.
+#[actix::test]
+async fn a_message_too_long_for_the_only_line_is_known_as_such() {
+    let lines = GoingOut {
+        longest_on_lines: Some(2400),
+        ..going_out()
+    };
+    for (bytes, goes) in [
+        (10, true),
+        (1000, true),
+        (1900, true),
+        (2100, false),
+        (70_000, false),
+    ] {
+        let load = "a".repeat(bytes);
+        let body = frame_body(&ClusterMessage::new("hello").with("load", &load));
+        assert_eq!(lines.check(&body).await.is_none(), goes, "{bytes}");
+        assert!(going_out().check(&body).await.is_none(), "{bytes}");
+    }
+    // Base64 makes four bytes of three.
+    let mut binary = ClusterMessage::new("hello");
+    binary.push("load", Value::Binary(vec![7; 1700]));
+    let body = frame::encode(&binary, MessageFormat::Netstring).expect("it has a form");
+    let why = lines.check(&body.slice(frame::HEADER_BYTES..)).await;
+    assert!(
+        matches!(why, Some(CannotGo::HoldsTheLine { .. })),
+        "{why:?}"
+    );
+    // A byte that classic text cannot hold.
+    let none = ClusterMessage::new("hello").with("load", "\u{13}");
+    let body = frame::encode(&none, MessageFormat::Netstring).expect("it has a form");
+    let body = body.slice(frame::HEADER_BYTES..);
+    let why = lines.check(&body).await;
+    assert!(matches!(why, Some(CannotGo::NoForm(_))), "{why:?}");
+    assert!(going_out().check(&body).await.is_none());
+}
+
+/// No node can send a list of a kilobyte.
+#[actix::test]
+async fn a_list_that_is_too_long_is_known_as_such() {
+    for (elements, goes) in [(3, true), (200, false)] {
+        let list = (0..elements).map(|number| format!("element {number}").into_bytes());
+        let mut message = ClusterMessage::new("hello");
+        message.push("list", Value::List(list.collect()));
+        let body = frame_body(&message);
+        assert!(body.len() < SURELY_FITS);
+        assert_eq!(going_out().check(&body).await.is_none(), goes, "{elements}");
+    }
+}
+
+fn frame_body(message: &ClusterMessage) -> Bytes {
+    let frame = frame::encode(message, MessageFormat::Classic).expect("it has a form");
+    frame.slice(frame::HEADER_BYTES..)
 }
