@@ -185,7 +185,8 @@ pub const fn needs_routes(resource: &AddressResource) -> bool {
 }
 
 /// The address as it is now, if it is where `resource` wants it: on the interface and with the
-/// prefix that the word names, or on any interface that answers for it if the word names none.
+/// prefix that the word names, or on any interface that answers for it if the word names none. An interface has an IPv6
+/// address once, whatever the prefix: with another prefix it answers as well, and cannot be added.
 #[must_use]
 pub fn carried<'a>(
     resource: &AddressResource,
@@ -195,7 +196,7 @@ pub fn carried<'a>(
     assigned.iter().find(|it| {
         it.address == resource.address
             && !it.unusable
-            && resource.prefix.is_none_or(|prefix| prefix == it.prefix)
+            && (it.address.is_ipv6() || resource.prefix.is_none_or(|prefix| prefix == it.prefix))
             && interfaces.iter().any(|interface| {
                 interface.index == it.index
                     && resource

@@ -217,6 +217,10 @@ fn carried_means_where_the_word_wants_it() {
         ..assigned(2, "fd77::1", 64, "eth0")
     }];
     assert!(!is("IPv6addr::fd77::1", &failed));
+    // An interface has an IPv6 address once: with another prefix it answers, and no second one can be added.
+    let other = [assigned(2, "fd77::1", 64, "eth0")];
+    assert!(is("IPv6addr::fd77::1/128/eth0", &other));
+    assert!(!is("IPv6addr::fd77::1/128/eth1", &other));
 }
 
 #[test]
