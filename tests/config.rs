@@ -216,7 +216,9 @@ impl Environment for Recorded {
         }
     }
     fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String> {
-        host.parse()
+        let number = host.split_once('%').map_or(host, |(number, _)| number);
+        number
+            .parse()
             .map(|address| vec![address])
             .map_err(|_| "Resource temporarily unavailable".to_owned())
     }
@@ -786,6 +788,24 @@ fn lines_observed_beside_the_recorded_cases_are_read_alike() {
                 "{text}: {lines:#?}"
             );
         }
+    }
+}
+
+/// The same address may be on every interface.
+#[test]
+fn a_link_local_ping_node_belongs_to_an_interface() {
+    let remark = "is a link-local address: with several interfaces it is asked on any of them";
+    for (hosts, interfaces, remarked) in [
+        ("fe80::1%eth1 fd99::9", vec![Some("eth1"), None], false),
+        ("fe80::1", vec![None], true),
+        ("fd99::9", vec![None], false),
+    ] {
+        let loaded = with_ha_cf(&format!("{GOOD}bcast eth0\nping6 {hosts}\n")).expect("accepted");
+        let pings = loaded.config.pings.iter();
+        let named: Vec<_> = pings.map(|ping| ping.interface.as_deref()).collect();
+        assert_eq!(named, interfaces);
+        let lines = shown(&loaded.config.remarks).join("\n");
+        assert_eq!(lines.contains(remark), remarked, "{hosts}: {lines}");
     }
 }
 

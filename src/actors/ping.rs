@@ -11,7 +11,7 @@ mod tests;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
@@ -39,7 +39,7 @@ use crate::protocol::name::MediumName;
 use crate::protocol::ping::{self, Family, Pinger, Question};
 
 pub use socket::{OpenPing, PingError, open};
-use socket::{family, is_passing, open_socket, own_identifier, receive};
+use socket::{destination, family, is_passing, open_socket, own_identifier, receive};
 
 /// Messages that the mailbox holds; more are dropped. As for a medium.
 const MAILBOX: usize = 64;
@@ -84,6 +84,8 @@ pub struct PingActor {
     name: MediumName,
     medium: &'static str,
     family: Family,
+    /// Where a link-local address is.
+    interface: Option<String>,
     pinger: Pinger,
     keys: Arc<KeyRing>,
     to: Recipient<Received>,
@@ -176,8 +178,9 @@ impl PingActor {
         Self {
             span: info_span!("ping", name = %config.name),
             name: MediumName::new(config.name.as_str()),
-            medium: config.medium,
             family: family(&config),
+            medium: config.medium,
+            interface: config.interface,
             pinger: Pinger::new(
                 config.name,
                 config.medium,
@@ -288,7 +291,7 @@ impl PingActor {
         };
         let mut failed = None;
         for host in self.pinger.hosts() {
-            let to = SocketAddr::new(host, 0);
+            let to = destination(host, self.interface.as_deref());
             if let Err(error) = SockRef::from(&**socket).send_to(&packet, &to.into()) {
                 // There is no route when the cable is unplugged: the silence shows that.
                 debug!(%host, %error, "echo request not sent");

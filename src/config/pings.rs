@@ -20,7 +20,7 @@ pub(super) fn ping(draft: &mut Draft<'_>, host: &str) -> Verdict {
         let refusal = Refusal::legacy(unknown_host(host, &reason), "must resolve at start");
         illegal(refusal, "ping", host)
     })?;
-    add_ping(draft, "ping", host, vec![address.into()])
+    add_ping(draft, "ping", host, vec![address.into()], None)
 }
 
 pub(super) fn ping6(draft: &mut Draft<'_>, host: &str) -> Verdict {
@@ -30,7 +30,15 @@ pub(super) fn ping6(draft: &mut Draft<'_>, host: &str) -> Verdict {
         .ok()
         .and_then(|addresses| addresses.into_iter().find(IpAddr::is_ipv6))
         .ok_or_else(|| illegal(Refusal::silent("no IPv6 address"), "ping6", host))?;
-    add_ping(draft, "ping6", host, vec![address])
+    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let interface = host.rsplit_once('%').filter(|_| link_local);
+    let interface = interface.map(|(_, interface)| interface.to_owned());
+    if link_local && interface.is_none() {
+        draft.warn_here(&format!(
+            "{host} is a link-local address: with several interfaces it is asked on any of them; name one ({address}%eth0)"
+        ));
+    }
+    add_ping(draft, "ping6", host, vec![address], interface)
 }
 
 pub(super) fn ping_group(draft: &mut Draft<'_>, value: &str) -> Verdict {
@@ -54,7 +62,7 @@ pub(super) fn ping_group(draft: &mut Draft<'_>, value: &str) -> Verdict {
             }
         }
     }
-    add_ping(draft, "ping_group", name, addresses)
+    add_ping(draft, "ping_group", name, addresses, None)
 }
 
 fn add_ping(
@@ -62,6 +70,7 @@ fn add_ping(
     medium: &'static str,
     name: &str,
     hosts: Vec<IpAddr>,
+    interface: Option<String>,
 ) -> Verdict {
     let node = draft.node_name(name)?;
     if draft.pings.iter().any(|ping| ping.name == node) {
@@ -73,6 +82,7 @@ fn add_ping(
     draft.pings.push(PingConfig {
         name: node,
         hosts,
+        interface,
         medium,
     });
     draft.ping_places.push(draft.place().to_owned());

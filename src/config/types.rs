@@ -143,6 +143,9 @@ pub struct PingConfig {
     pub name: NodeName,
     /// Addresses asked; one for `ping` and `ping6`, several for `ping_group`.
     pub hosts: Vec<IpAddr>,
+    /// `ping6 fe80::1%eth1`: the interface, by name or number, on which that address is. The same address may be on every
+    /// interface.
+    pub interface: Option<String>,
     /// `ping`, `ping6` or `ping_group`: the medium's name in the packets.
     pub medium: &'static str,
 }

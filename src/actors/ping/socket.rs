@@ -2,9 +2,10 @@
 //! Spec: docs/protocol/wire.md, 19.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{SockaddrStorage, recvfrom};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::net::UdpSocket;
@@ -98,6 +99,17 @@ pub fn open(config: &PingConfig) -> Result<OpenPing, PingError> {
         name: config.name.to_string(),
         source,
     })
+}
+
+/// Where a request to `host` goes. `interface` is looked up each time: another one may have come under its name.
+pub(super) fn destination(host: IpAddr, interface: Option<&str>) -> SocketAddr {
+    match (host, interface) {
+        (IpAddr::V6(host), Some(name)) => {
+            let number = if_nametoindex(name).ok().or_else(|| name.parse().ok());
+            SocketAddrV6::new(host, 0, 0, number.unwrap_or(0)).into()
+        }
+        (host, _) => SocketAddr::new(host, 0),
+    }
 }
 
 /// As for any medium, and also the error that an earlier request did not fit the path.

@@ -1,5 +1,7 @@
 //! One real echo, and what the kernel filters out. They need a raw socket.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use super::*;
@@ -27,6 +29,7 @@ fn config(medium: &'static str, host: &str) -> PingConfig {
     PingConfig {
         name: NodeName::new(host).expect("a name"),
         hosts: vec![host.parse().expect("an address")],
+        interface: None,
         medium,
     }
 }
@@ -81,6 +84,26 @@ fn hears(family: Family, identifier: Identifier) -> Option<bool> {
         heard |= reply.payload == payload;
     }
     Some(heard)
+}
+
+/// A link-local address may be on every interface.
+#[test]
+fn a_link_local_address_is_asked_on_its_interface() {
+    let lo = nix::net::if_::if_nametoindex("lo").expect("there is one");
+    let host: IpAddr = "fe80::1".parse().expect("an address");
+    for (interface, scope) in [
+        (Some("lo"), lo),
+        (Some("7"), 7),
+        (Some("nosuch0"), 0),
+        (None, 0),
+    ] {
+        let SocketAddr::V6(to) = destination(host, interface) else {
+            panic!("another family");
+        };
+        assert_eq!((IpAddr::V6(*to.ip()), to.scope_id()), (host, scope));
+    }
+    let host: IpAddr = "10.0.0.1".parse().expect("an address");
+    assert_eq!(destination(host, None), SocketAddr::new(host, 0));
 }
 
 #[test]
