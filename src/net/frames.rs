@@ -19,6 +19,9 @@ pub(super) const IPV6_BYTES: usize = 40;
 /// ARP for IPv4 over Ethernet.
 pub(super) const ARP_BYTES: usize = 28;
 
+/// The only hop limit of neighbour discovery: a router lowers it, so nothing else comes from the link itself.
+pub(super) const HOP_LIMIT: u8 = 255;
+
 const EVERYBODY: Mac = [0xff; 6];
 
 /// A frame with room for `body_bytes` after its header.
@@ -68,7 +71,7 @@ pub(super) fn neighbour_discovery(
     ipv6.set_payload_length(u16::try_from(body.len()).ok()?);
     ipv6.set_next_header(IpNextHeaderProtocols::Icmpv6);
     // Receivers drop neighbour discovery that a router may have forwarded.
-    ipv6.set_hop_limit(255);
+    ipv6.set_hop_limit(HOP_LIMIT);
     ipv6.set_source(source);
     ipv6.set_destination(destination);
     fill(body)?;
