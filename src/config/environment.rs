@@ -205,15 +205,11 @@ impl Environment for Machine {
     }
 
     fn udp_service_port(&self, name: &str) -> Option<u16> {
-        services()
-            .find(|service| service.names.iter().any(|n| n == name))
-            .map(|s| s.port)
+        udp_port_in(&services(), name)
     }
 
     fn udp_service_name(&self, port: u16) -> Option<String> {
-        services()
-            .find(|service| service.port == port)
-            .and_then(|service| service.names.into_iter().next())
+        udp_name_in(&services(), port)
     }
 
     fn has_stonith_type(&self, kind: &str) -> bool {
@@ -257,10 +253,24 @@ struct Service {
     port: u16,
 }
 
-fn services() -> impl Iterator<Item = Service> {
-    let text = std::fs::read_to_string("/etc/services").unwrap_or_default();
-    let lines: Vec<Service> = text.lines().filter_map(udp_service).collect();
-    lines.into_iter()
+fn services() -> String {
+    std::fs::read_to_string("/etc/services").unwrap_or_default()
+}
+
+/// UDP port of a service name in the text of a services file.
+#[must_use]
+pub fn udp_port_in(services: &str, name: &str) -> Option<u16> {
+    let mut services = services.lines().filter_map(udp_service);
+    let service = services.find(|service| service.names.iter().any(|it| it == name))?;
+    Some(service.port)
+}
+
+/// Service name of a UDP port in the text of a services file.
+#[must_use]
+pub fn udp_name_in(services: &str, port: u16) -> Option<String> {
+    let mut services = services.lines().filter_map(udp_service);
+    let service = services.find(|service| service.port == port)?;
+    service.names.into_iter().next()
 }
 
 fn udp_service(line: &str) -> Option<Service> {

@@ -25,24 +25,30 @@ pub(super) fn look(paths: &Paths, config: &Config, text: &str) -> (Vec<Finding>,
     let record = AddressRecord::read(&paths.addresses());
     let own = OwnAddresses::new(host_addresses().unwrap_or_default(), &config.media)
         .lenient(is_lenient(config.settings.stray_addresses));
-    let facts = Facts {
+    let facts = AddressFacts {
         own: &own,
         mark: &|address| record.mark(address),
         came: came(paths, &record),
         media: &config.media,
     };
-    complaints(&facts, &paths.haresources(), text)
+    of_hosts(&facts, &paths.haresources(), text)
 }
 
-struct Facts<'a> {
-    own: &'a OwnAddresses,
-    mark: &'a dyn Fn(IpAddr) -> Option<Mark>,
-    came: Came,
-    media: &'a [MediumConfig],
+/// What is known of the addresses of a host.
+pub struct AddressFacts<'a> {
+    /// Its addresses.
+    pub own: &'a OwnAddresses,
+    /// What this boot's record says of one of them.
+    pub mark: &'a dyn Fn(IpAddr) -> Option<Mark>,
+    /// How they may have come there.
+    pub came: Came,
+    /// The media of ha.cf.
+    pub media: &'a [MediumConfig],
 }
 
-/// The refused addresses, and those in doubt.
-fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<Finding>) {
+/// The addresses of haresources, `text`, that are refused, and those in doubt.
+#[must_use]
+pub fn of_hosts(facts: &AddressFacts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<Finding>) {
     let (mut refused, mut doubts) = (Vec::new(), Vec::new());
     for line in group_lines::logical(text) {
         for word in line.words.iter().skip(1) {
@@ -50,9 +56,9 @@ fn complaints(facts: &Facts<'_>, path: &Path, text: &str) -> (Vec<Finding>, Vec<
                 continue;
             };
             let mark = (facts.mark)(resource.address);
-            let say = |text: String| Finding {
-                place: format!("{}:{}", path.display(), line.number),
-                text: format!("{word}: {text}"),
+            let say = |text: String| {
+                let place = format!("{}:{}", path.display(), line.number);
+                Finding::new(place, format!("{word}: {text}"))
             };
             match facts.own.standing(&resource, mark, facts.came) {
                 Standing::Own(copy, why) => refused.push(say(own_text(&copy, &why))),
@@ -102,13 +108,13 @@ mod tests {
             at("eth1", "10.88.0.1"),
             at("eth0", "10.77.0.7"),
         ];
-        let facts = Facts {
+        let facts = AddressFacts {
             own: &OwnAddresses::new(host, &media).lenient(lenient),
             mark: &|_| mark,
             came,
             media: &media,
         };
-        let (refused, doubts) = complaints(&facts, Path::new("/h"), TEXT);
+        let (refused, doubts) = of_hosts(&facts, Path::new("/h"), TEXT);
         let shown = |it: &Finding| format!("{}: {}", it.place, it.text);
         [refused, doubts].map(|found| found.iter().map(shown).collect())
     }

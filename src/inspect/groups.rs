@@ -133,19 +133,23 @@ pub(super) fn missing_scripts(subject: &Subject<'_>) -> Vec<Finding> {
             continue;
         }
         let Word { place, text } = word;
+        // A line that was meant to continue: another check tells that.
+        if text == "\\" {
+            continue;
+        }
         let directories = [subject.paths.resource_d(), subject.paths.init_dir.clone()];
         let there = directories.iter().map(|it| it.join(&call.name));
         let there = there
             .into_iter()
             .find(|path| subject.host.path_kind(path) != PathKind::Missing);
+        let mut fix = None;
         let text = if let Some(meant) = meant(&call.name, &text) {
             format!("{text}: {meant}")
         } else if let Some(path) = there.filter(|_| !call.name.is_empty()) {
-            format!(
-                "{text}: {} is not executable: chmod 755 {}",
-                path.display(),
-                path.display()
-            )
+            let chmod = format!("chmod 755 {}", path.display());
+            let text = format!("{text}: {} is not executable: {chmod}", path.display());
+            fix = Some(chmod);
+            text
         } else {
             let [first, second] = directories;
             format!(
@@ -155,7 +159,11 @@ pub(super) fn missing_scripts(subject: &Subject<'_>) -> Vec<Finding> {
                 second.display()
             )
         };
-        found.push(Finding::new(place, text));
+        let finding = Finding::new(place, text);
+        found.push(match fix {
+            Some(fix) => finding.mended_by(fix),
+            None => finding,
+        });
     }
     found
 }
@@ -263,7 +271,8 @@ pub(super) fn started_at_boot(subject: &Subject<'_>) -> Vec<Finding> {
                 link.display(),
                 call.name
             );
-            found.push(Finding::new(word.place, text));
+            let fix = format!("systemctl disable {}", call.name);
+            found.push(Finding::new(word.place, text).mended_by(fix));
         }
     }
     found
@@ -301,7 +310,9 @@ pub(super) fn blanks_behind_a_backslash(subject: &Subject<'_>) -> Vec<Finding> {
         .filter(|(_, line)| group_lines::backslash_and_blanks(line))
         .map(|(number, _)| {
             let text = "blanks behind the backslash: the line does not continue";
-            Finding::new(format!("{file}:{number}"), text)
+            // The next line is a group of its own, or the file would have been refused.
+            let fix = format!("sed -i '{number}s/\\\\[[:space:]]*$//' {file}");
+            Finding::new(format!("{file}:{number}"), text).mended_by(fix)
         })
         .collect()
 }

@@ -120,14 +120,15 @@ impl HostView for Machine {
             let links = directory.flatten().map(|entry| entry.path());
             links.into_iter().find(|link| {
                 let link = link.file_name().and_then(|link| link.to_str());
-                link.is_some_and(|link| starts(link, name))
+                link.is_some_and(|link| starts_at_boot(link, name))
             })
         })
     }
 }
 
 /// Whether `link` is a link of `/etc/rc?.d` that starts `name`: `S`, two digits, the name.
-fn starts(link: &str, name: &str) -> bool {
+#[must_use]
+pub fn starts_at_boot(link: &str, name: &str) -> bool {
     link.strip_prefix('S')
         .and_then(|rest| rest.strip_prefix(|c: char| c.is_ascii_digit()))
         .and_then(|rest| rest.strip_prefix(|c: char| c.is_ascii_digit()))
@@ -168,10 +169,10 @@ mod tests {
 
     #[test]
     fn a_link_that_starts_a_script_ends_in_its_whole_name() {
-        assert!(starts("S01apache2", "apache2"));
-        assert!(!starts("K01apache2", "apache2"));
-        assert!(!starts("S01my-apache2", "apache2"));
-        assert!(!starts("S1apache2", "apache2"));
+        assert!(starts_at_boot("S01apache2", "apache2"));
+        assert!(!starts_at_boot("K01apache2", "apache2"));
+        assert!(!starts_at_boot("S01my-apache2", "apache2"));
+        assert!(!starts_at_boot("S1apache2", "apache2"));
         assert_eq!(Machine.started_at_boot("no-such-service"), None);
     }
 }

@@ -156,6 +156,7 @@ pub(super) fn late_udpport(subject: &Subject<'_>) -> Vec<Finding> {
         if used.contains(&port) {
             continue;
         }
+        let first = before.iter().find(takes_port);
         let text = match (before.iter().rfind(takes_port), used.first()) {
             (Some(medium), Some(used)) => format!(
                 "udpport {port} comes after the {} line ({}), which uses port {used}: move it up",
@@ -163,9 +164,25 @@ pub(super) fn late_udpport(subject: &Subject<'_>) -> Vec<Finding> {
             ),
             _ => format!("udpport {port}: no bcast, ucast or ucast6 line uses it"),
         };
-        found.push(Finding::new(&line.place, text));
+        let finding = Finding::new(&line.place, text);
+        found.push(match first.and_then(|first| moved_up(line, first)) {
+            Some(fix) => finding.mended_by(fix),
+            None => finding,
+        });
     }
     found
+}
+
+/// The command that moves `line` in front of `first`.
+fn moved_up(line: &Written, first: &Written) -> Option<String> {
+    let (file, number) = line.place.rsplit_once(':')?;
+    let (_, before) = first.place.rsplit_once(':')?;
+    let Written {
+        directive, value, ..
+    } = line;
+    Some(format!(
+        "sed -i -e '{number}d' -e '{before}i {directive} {value}' {file}"
+    ))
 }
 
 fn ports(subject: &Subject<'_>) -> impl Iterator<Item = u16> {
@@ -211,7 +228,15 @@ pub(super) fn ttl_zero(subject: &Subject<'_>) -> Vec<Finding> {
                 "{}: a ttl of 0 never leaves this host: write 1",
                 line.directive
             );
-            found.push(Finding::new(&line.place, text));
+            let finding = Finding::new(&line.place, text);
+            found.push(match line.place.rsplit_once(':') {
+                Some((file, number)) => {
+                    // The fourth word behind the directive.
+                    let words = "[[:space:]]*\\([^[:space:]]\\+[[:space:]]\\+\\)\\{4\\}";
+                    finding.mended_by(format!("sed -i '{number}s/^\\({words}\\)0/\\11/' {file}"))
+                }
+                None => finding,
+            });
         }
     }
     found

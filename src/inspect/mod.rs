@@ -15,7 +15,8 @@ mod times;
 
 use std::fmt::Write as _;
 
-pub use host::{HostView, Network};
+pub use addresses::{AddressFacts, of_hosts};
+pub use host::{HostView, Network, starts_at_boot};
 
 use crate::config::Config;
 use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
@@ -60,6 +61,8 @@ pub struct Finding {
     pub place: String,
     /// What is wrong there, and what to do.
     pub text: String,
+    /// The command that mends it, where one is known. `systole doctor` shows it; `-t` does not.
+    pub fix: Option<String>,
 }
 
 impl Finding {
@@ -67,7 +70,14 @@ impl Finding {
         Self {
             place: place.into(),
             text: text.into(),
+            fix: None,
         }
+    }
+
+    /// Adds the command that mends it.
+    fn mended_by(mut self, fix: String) -> Self {
+        self.fix = Some(fix);
+        self
     }
 }
 
@@ -230,7 +240,7 @@ pub fn load(
         })
     };
     let mut report = Report::with(std::mem::take(&mut loaded.config.remarks));
-    for (check, Finding { place, text }) in found {
+    for (check, Finding { place, text, .. }) in found {
         match check.weight {
             Weight::Informs => report.info(format!("{place}: {text}")),
             Weight::Doubts if !checking => {

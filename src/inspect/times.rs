@@ -70,7 +70,8 @@ pub(super) fn log_directory(subject: &Subject<'_>) -> Vec<Finding> {
                 "{directive}: the directory {} does not exist: nothing would be logged there",
                 directory.display()
             );
-            found.push(Finding::new(subject.place_of(directive), text));
+            let fix = format!("mkdir -p {}", directory.display());
+            found.push(Finding::new(subject.place_of(directive), text).mended_by(fix));
         }
     }
     found
