@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod ha_log;
 pub mod helper;
 pub mod inspect;

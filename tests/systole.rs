@@ -18,7 +18,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 6] = ["status", "view", "why", "freeze", "thaw", "fence"];
+const COMMANDS: [&str; 7] = ["status", "view", "why", "doctor", "freeze", "thaw", "fence"];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];
 const HEADINGS: [&str; 3] = ["Exit codes", "Example", "See also"];
 
@@ -156,7 +156,8 @@ fn every_command_of_the_definition_is_understood() {
     assert_eq!(names, COMMANDS);
     for name in COMMANDS.into_iter().filter(|name| *name != "fence") {
         let command = parse(&[name.to_owned()]).unwrap();
-        assert_eq!(format!("{command:?}").to_lowercase(), name);
+        let shown = format!("{command:?}").to_lowercase();
+        assert_eq!(shown.split('(').next(), Some(name));
     }
     for words in [
         &["list"][..],

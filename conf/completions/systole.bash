@@ -16,6 +16,9 @@ _systole() {
             ",$1")
                 cmd="systole"
                 ;;
+            systole,doctor)
+                cmd="systole__subcmd__doctor"
+                ;;
             systole,fence)
                 cmd="systole__subcmd__fence"
                 ;;
@@ -67,6 +70,9 @@ _systole() {
             systole__subcmd__fence__subcmd__help,test)
                 cmd="systole__subcmd__fence__subcmd__help__subcmd__test"
                 ;;
+            systole__subcmd__help,doctor)
+                cmd="systole__subcmd__help__subcmd__doctor"
+                ;;
             systole__subcmd__help,fence)
                 cmd="systole__subcmd__help__subcmd__fence"
                 ;;
@@ -107,12 +113,38 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status view why freeze thaw fence help"
+            opts="-h -V --help --version status view why doctor freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__doctor)
+            opts="-h --peer --root --only --json --facts --unhurried --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --peer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -289,8 +321,22 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status view why freeze thaw fence help"
+            opts="status view why doctor freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

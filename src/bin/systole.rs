@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use systole::cli::fence;
+use systole::cli::control_commands::Answer;
 use systole::cli::systole::{Command, FenceCommand, parse};
 use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
 use systole::cli::{self, print};
+use systole::cli::{doctor, fence};
 use systole::clients::api_client::{ApiClient, ApiError};
 use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
@@ -30,20 +31,28 @@ const THAWED: &str = "thawed: resources are managed again\n";
 fn main() -> ExitCode {
     let command = match parse(&cli::words()) {
         Ok(command) => command,
-        Err(answer) => {
-            print(&answer.stdout);
-            eprint!("{}", answer.stderr);
-            return ExitCode::from(answer.code);
-        }
+        Err(answer) => return finish(&answer),
     };
     match command {
         Command::Status => view(for_people),
         Command::View => view(as_json),
         Command::Why => why(),
+        Command::Doctor(options) => {
+            if options.unhurried {
+                let _ = rustix::process::nice(19);
+            }
+            finish(&doctor::run(&options))
+        }
         Command::Freeze => maintain("freeze", FROZEN),
         Command::Thaw => maintain("thaw", THAWED),
         Command::Fence(command) => fence_devices(&command),
     }
+}
+
+fn finish(answer: &Answer) -> ExitCode {
+    print(&answer.stdout);
+    eprint!("{}", answer.stderr);
+    ExitCode::from(answer.code)
 }
 
 /// Asks about fencing, for root.

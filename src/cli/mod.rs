@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 pub mod cl_status;
 pub mod control_commands;
+pub mod doctor;
 pub mod fence;
 pub mod getopt;
 pub mod heartbeat;

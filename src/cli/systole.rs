@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::control_commands::Answer;
+use super::doctor::DoctorOptions;
 
 /// The exit code of a command line that cannot be understood.
 pub const EXIT_USAGE: u8 = 2;
@@ -87,6 +88,21 @@ false"))]
 # systole why
 2026-03-14 09:26:53  freezes: systole freeze was called"))]
     Why,
+
+    /// Find mistakes in the files and on the host, here and on the other node
+    ///
+    /// Prints two lines for each finding: level, rule, place and what is wrong; then what mends
+    /// it. Starts and stops nothing, changes nothing and sends no packet. Needs no daemon; any
+    /// user may ask, and what that user may not see is named at the end.
+    /// With --peer it compares both nodes. DIR is a copy of the other node's root directory
+    /// (DIR/etc/ha.d, and whatever else was copied), or of its /etc/ha.d alone. What no file
+    /// tells, "systole doctor --facts" prints on that node: put it into DIR/host.json.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_DOCTOR, "\
+# systole doctor --peer /tmp/beta
+ERROR D07 /etc/ha.d/haresources:3 here `alpha 10.0.0.1 web`, on beta `alpha 10.0.0.1`
+  fix: scp -p /etc/ha.d/haresources beta:/etc/ha.d/haresources
+1 error, 0 warnings, 0 remarks"))]
+    Doctor(DoctorOptions),
 
     /// Begin maintenance: this node starts and stops no resource
     ///
@@ -206,6 +222,12 @@ const CODES_OF_A_VIEW: &str = "\
 1  it is not active, or not yet; or the daemon refused, or gave no answer in time
 2  the command line cannot be understood
 3  no daemon runs";
+
+const CODES_OF_DOCTOR: &str = "\
+0  nothing above INFO was found
+1  the worst finding is a WARN
+2  there is an ERROR, or the command line cannot be understood
+3  nothing was found, but ha.cf or haresources could not be read";
 
 const CODES_OF_FENCE: &str = "\
 0  every device works; list: every device has said which nodes it can reset

@@ -27,7 +27,9 @@ fn knows() -> BTreeMap<&'static str, String> {
         ),
         (
             "systole",
-            said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-") + " help",
+            said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-")
+                + " help"
+                + &said(env!("CARGO_BIN_EXE_systole"), &["doctor", "--help"], "-"),
         ),
         (
             "cl_status",
