@@ -17,6 +17,7 @@
 //! | no own heartbeat for a dead time | membership | [`heartbeat_watch`]: the process ends, its guardian starts another |
 //! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
+mod doctor;
 mod heartbeat_watch;
 mod held;
 mod last_resort;
@@ -273,6 +274,7 @@ impl Actor for RootActor {
         self.sample_load(ctx);
         self.tend(ctx);
         self.watch_cluster(ctx);
+        self.call_the_doctor(ctx);
         if self.only_releases {
             // A reload starts no clients either.
             self.stopping = true;

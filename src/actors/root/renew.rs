@@ -83,6 +83,7 @@ impl RootActor {
             return;
         }
         self.stamps = reading.stamps;
+        self.call_the_doctor(ctx);
         match reading.keys {
             None => {}
             Some(Ok((keys, remarks))) => {
