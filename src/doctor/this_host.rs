@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Most processes that are looked at.
 const MAX_PROCESSES: usize = 20_000;
 
-/// Longest list of firewall rules that is kept, in bytes.
+/// Longest list of firewall rules that is kept, in characters.
 const MAX_RULES: usize = 1024 * 1024;
 
 /// Words of command lines that a rule looks for.
@@ -95,8 +95,8 @@ impl Source for ThisHost {
 
     fn free_bytes(&self, directory: &Path) -> Option<u64> {
         let room = statvfs(directory).ok()?;
-        let block = u64::try_from(room.fragment_size()).ok()?;
-        let free = u64::try_from(room.blocks_available()).ok()?;
+        let block = room.fragment_size();
+        let free = room.blocks_available();
         // Of a file system that counts no blocks nothing is known.
         (room.blocks() > 0).then(|| free.saturating_mul(block))
     }
@@ -180,8 +180,7 @@ fn firewall() -> Option<String> {
     if legacy.lines().any(|table| table == "filter") {
         rules.push_str(&said("iptables-legacy-save", &["-t", "filter"]).unwrap_or_default());
     }
-    rules.truncate(rules.floor_char_boundary(MAX_RULES));
-    Some(rules)
+    Some(rules.chars().take(MAX_RULES).collect())
 }
 
 #[expect(

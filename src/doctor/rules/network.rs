@@ -60,7 +60,7 @@ pub(super) fn firewall(node: &Node<'_>) -> Vec<Raw> {
             let of_port = words.windows(2).any(|pair| {
                 matches!(pair, [name, value] if matches!(*name, "dport" | "--dport") && *value == port)
             });
-            let udp = words.iter().any(|word| *word == "udp");
+            let udp = words.contains(&"udp");
             let outgoing = words
                 .iter()
                 .any(|word| matches!(*word, "OUTPUT" | "FORWARD" | "oif" | "oifname"));

@@ -92,11 +92,11 @@ pub(super) fn enabled(node: &Node<'_>) -> Vec<Raw> {
 
 /// The value of the last line `key=` of a unit with its drop-ins.
 fn setting<'t>(unit: &'t str, key: &str) -> Option<&'t str> {
-    let lines = unit.lines().filter_map(|line| {
+    let mut lines = unit.lines().filter_map(|line| {
         let (name, value) = line.trim().split_once('=')?;
         (name.trim() == key).then_some(value.trim())
     });
-    lines.last()
+    lines.next_back()
 }
 
 pub(super) fn restarts_itself(node: &Node<'_>) -> Vec<Raw> {
