@@ -9,6 +9,7 @@ mod nodes;
 mod outcome;
 mod output;
 mod respawn;
+pub mod verbs;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -18,7 +18,10 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 7] = ["status", "view", "why", "doctor", "freeze", "thaw", "fence"];
+const COMMANDS: [&str; 11] = [
+    "status", "check", "view", "why", "doctor", "standby", "takeover", "reload", "freeze", "thaw",
+    "fence",
+];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];
 const HEADINGS: [&str; 3] = ["Exit codes", "Example", "See also"];
 
@@ -121,6 +124,10 @@ fn a_wrong_command_line_gets_one_line_and_code_2() {
             "view takes no \"why\" (systole view --help)",
         ),
         (
+            &["standby", "forein"],
+            "standby takes no \"forein\"; did you mean \"foreign\"? (systole standby --help)",
+        ),
+        (
             &["help", "stat"],
             "unknown command \"stat\" (systole --help)",
         ),
@@ -157,7 +164,7 @@ fn every_command_of_the_definition_is_understood() {
     for name in COMMANDS.into_iter().filter(|name| *name != "fence") {
         let command = parse(&[name.to_owned()]).unwrap();
         let shown = format!("{command:?}").to_lowercase();
-        assert_eq!(shown.split('(').next(), Some(name));
+        assert_eq!(shown.split([' ', '(']).next(), Some(name));
     }
     for words in [
         &["list"][..],

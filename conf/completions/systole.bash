@@ -16,6 +16,9 @@ _systole() {
             ",$1")
                 cmd="systole"
                 ;;
+            systole,check)
+                cmd="systole__subcmd__check"
+                ;;
             systole,doctor)
                 cmd="systole__subcmd__doctor"
                 ;;
@@ -28,8 +31,17 @@ _systole() {
             systole,help)
                 cmd="systole__subcmd__help"
                 ;;
+            systole,reload)
+                cmd="systole__subcmd__reload"
+                ;;
+            systole,standby)
+                cmd="systole__subcmd__standby"
+                ;;
             systole,status)
                 cmd="systole__subcmd__status"
+                ;;
+            systole,takeover)
+                cmd="systole__subcmd__takeover"
                 ;;
             systole,thaw)
                 cmd="systole__subcmd__thaw"
@@ -70,6 +82,9 @@ _systole() {
             systole__subcmd__fence__subcmd__help,test)
                 cmd="systole__subcmd__fence__subcmd__help__subcmd__test"
                 ;;
+            systole__subcmd__help,check)
+                cmd="systole__subcmd__help__subcmd__check"
+                ;;
             systole__subcmd__help,doctor)
                 cmd="systole__subcmd__help__subcmd__doctor"
                 ;;
@@ -82,8 +97,17 @@ _systole() {
             systole__subcmd__help,help)
                 cmd="systole__subcmd__help__subcmd__help"
                 ;;
+            systole__subcmd__help,reload)
+                cmd="systole__subcmd__help__subcmd__reload"
+                ;;
+            systole__subcmd__help,standby)
+                cmd="systole__subcmd__help__subcmd__standby"
+                ;;
             systole__subcmd__help,status)
                 cmd="systole__subcmd__help__subcmd__status"
+                ;;
+            systole__subcmd__help,takeover)
+                cmd="systole__subcmd__help__subcmd__takeover"
                 ;;
             systole__subcmd__help,thaw)
                 cmd="systole__subcmd__help__subcmd__thaw"
@@ -113,8 +137,22 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status view why doctor freeze thaw fence help"
+            opts="-h -V --help --version status check view why doctor standby takeover reload freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__check)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -321,8 +359,22 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status view why doctor freeze thaw fence help"
+            opts="status check view why doctor standby takeover reload freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -446,7 +498,49 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__standby)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__takeover)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -502,8 +596,50 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__reload)
+            opts="-h --wait --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__standby)
+            opts="-h --wait --force --help all local foreign"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__status)
-            opts="-h --help"
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__takeover)
+            opts="-h --wait --force --help all local foreign"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

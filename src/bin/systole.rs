@@ -4,14 +4,16 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use systole::cli::check::{self, Verdict};
 use systole::cli::control_commands::Answer;
-use systole::cli::systole::{Command, FenceCommand, parse};
+use systole::cli::systole::{Command, FenceCommand, MoveOptions, parse};
 use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
-use systole::cli::{self, print};
-use systole::cli::{doctor, fence};
+use systole::cli::{self, doctor, fence, print, reload};
 use systole::clients::api_client::{ApiClient, ApiError};
 use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
+use systole::helper::Call;
+use systole::helper::verbs::{Move, Way};
 use systole::os::accounts::name_of_user;
 use systole::os::paths::Paths;
 use systole::protocol::message::Message;
@@ -34,7 +36,12 @@ fn main() -> ExitCode {
         Err(answer) => return finish(&answer),
     };
     match command {
-        Command::Status => view(for_people),
+        Command::Status { json: false } => view(for_people),
+        Command::Status { json: true } => view(as_json),
+        Command::Check { json } => check_node(json),
+        Command::Standby(options) => move_groups("standby", Way::Away, &options),
+        Command::Takeover(options) => move_groups("takeover", Way::Here, &options),
+        Command::Reload { wait } => finish(&reload::reload(&Paths::default(), wait)),
         Command::View => view(as_json),
         Command::Why => why(),
         Command::Doctor(options) => {
@@ -47,6 +54,41 @@ fn main() -> ExitCode {
         Command::Thaw => maintain("thaw", THAWED),
         Command::Fence(command) => fence_devices(&command),
     }
+}
+
+/// Asks the daemon, and judges for a monitoring system.
+fn check_node(json: bool) -> ExitCode {
+    let verdict = match ask_control(&Request::View, PATIENCE) {
+        Ok(Reply::View(view)) => check::judge(&view),
+        Ok(Reply::Refused { reason }) => Verdict::unknown(reason),
+        Ok(_) => Verdict::unknown("the daemon answered another question"),
+        Err(error) => Verdict::unknown(error.to_string()),
+    };
+    print(&if json {
+        as_json(&verdict)
+    } else {
+        verdict.line()
+    });
+    ExitCode::from(verdict.state.code())
+}
+
+/// Has groups moved.
+fn move_groups(name: &str, way: Way, options: &MoveOptions) -> ExitCode {
+    let mut call = Call {
+        program: format!("systole {name}"),
+        args: Vec::new(),
+        paths: Paths::default(),
+        variable: &|name| std::env::var(name).ok(),
+        out: &mut std::io::stdout(),
+        err: &mut std::io::stderr(),
+    };
+    let wanted = Move {
+        way,
+        set: options.set(),
+        wait: options.wait,
+        force: options.force,
+    };
+    ExitCode::from(wanted.carry_out(&mut call))
 }
 
 fn finish(answer: &Answer) -> ExitCode {

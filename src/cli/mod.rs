@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 
+pub mod check;
 pub mod cl_status;
 pub mod control_commands;
 pub mod doctor;
@@ -11,6 +12,7 @@ pub mod fence;
 pub mod getopt;
 pub mod heartbeat;
 pub mod options;
+pub mod reload;
 pub mod systole;
 pub mod view;
 

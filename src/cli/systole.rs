@@ -16,8 +16,8 @@ pub const EXIT_USAGE: u8 = 2;
 /// Ask the heartbeat node on this machine
 ///
 /// Asks the running daemon what it does and why, and tells it to leave resources alone
-/// during maintenance. status, view and fence are for root; why, freeze and thaw also for
-/// members of the group haclient.
+/// during maintenance. Most commands are for root; why, freeze and thaw also for members of
+/// the group haclient, and doctor for everybody.
 #[derive(Debug, Parser)]
 #[command(
     name = "systole",
@@ -61,7 +61,27 @@ media
   eth0 (bcast)             receives only this node's own messages
 groups
   IPaddr::192.0.2.10               of alpha: runs here"))]
-    Status,
+    Status {
+        /// Print one JSON object, as view does
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// One line for a monitoring system: OK, WARNING, CRITICAL or UNKNOWN
+    ///
+    /// Prints what is wrong with this node, the worst first, and behind a bar performance data
+    /// as a Nagios plugin does. CRITICAL: a group does not run that should, an address is gone,
+    /// or the watchdog is in trouble. WARNING: the node is not active, frozen or being stopped,
+    /// another node or a link is dead, a message goes one way only, a medium is not open, or a
+    /// fencing device does not work. Only root may ask. The daemon has 5 seconds to answer.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_CHECK, "\
+# systole check
+SYSTOLE WARNING - beta is dead | groups=1 groups_running=1 groups_failed=0 ..."))]
+    Check {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Show the same as one JSON object, for programs
     ///
@@ -104,6 +124,37 @@ ERROR D07 /etc/ha.d/haresources:3 here `alpha 10.0.0.1 web`, on beta `alpha 10.0
 1 error, 0 warnings, 0 remarks"))]
     Doctor(DoctorOptions),
 
+    /// Give groups to the other node
+    ///
+    /// SET is all, or the groups that this node owns (local) or does not own (foreign). Refused
+    /// when no other node is active, this node is frozen, or haresources of the nodes differ.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole standby --wait
+done: alpha holds none now"))]
+    Standby(MoveOptions),
+
+    /// Take groups from the other node
+    ///
+    /// SET is all, or the groups that this node owns (local) or does not own (foreign). Refused
+    /// when no other node is active, this node is frozen, or haresources of the nodes differ.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole takeover --wait local
+done: alpha holds local now"))]
+    Takeover(MoveOptions),
+
+    /// Check the files, and have the daemon work with them
+    ///
+    /// As heartbeat -r, but it starts no daemon. With an error in a file nothing is changed, and
+    /// the errors are printed. Groups run on.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole reload --wait
+done: the daemon works with the files"))]
+    Reload {
+        /// Wait until the daemon works with them, at most two minutes
+        #[arg(long)]
+        wait: bool,
+    },
+
     /// Begin maintenance: this node starts and stops no resource
     ///
     /// Heartbeats go on, and what runs here goes on running. The node starts and stops no
@@ -142,6 +193,32 @@ time limit 60 s, longest answer 0.8 s")
     )]
     Fence(FenceCommand),
 }
+
+/// What `standby` and `takeover` are asked.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct MoveOptions {
+    /// Which groups
+    #[arg(value_name = "SET", value_parser = SETS, default_value = "all")]
+    pub set: String,
+    /// Wait until it is done, or has failed
+    #[arg(long)]
+    pub wait: bool,
+    /// Do it although haresources of the nodes differ
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl MoveOptions {
+    /// The set, as messages name it.
+    #[must_use]
+    pub fn set(&self) -> &'static str {
+        let known = SETS.into_iter().find(|set| *set == self.set);
+        known.unwrap_or("all")
+    }
+}
+
+/// The sets that can be moved.
+const SETS: [&str; 3] = ["all", "local", "foreign"];
 
 /// A command of `systole fence`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -222,6 +299,12 @@ const CODES_OF_A_VIEW: &str = "\
 1  it is not active, or not yet; or the daemon refused, or gave no answer in time
 2  the command line cannot be understood
 3  no daemon runs";
+
+const CODES_OF_CHECK: &str = "\
+0  OK
+1  WARNING
+2  CRITICAL, or the command line cannot be understood
+3  UNKNOWN: no daemon runs, it does not answer in time, or this user may not ask";
 
 const CODES_OF_DOCTOR: &str = "\
 0  nothing above INFO was found
@@ -305,13 +388,16 @@ fn missing(error: &clap::Error, words: &[String]) -> String {
 fn fault(error: &clap::Error, words: &[String]) -> String {
     let of = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.clone()),
-        Some(ContextValue::Strings(words)) => words.first().cloned(),
+        // The best suggestion stands last.
+        Some(ContextValue::Strings(words)) => words.last().cloned(),
         _ => None,
     };
     let definition = definition();
     let known = |word: &&str| definition.find_subcommand(word).is_some();
     let command = words.first().map(String::as_str).filter(known);
-    let invalid = of(ContextKind::InvalidSubcommand).or_else(|| of(ContextKind::InvalidArg));
+    let invalid = of(ContextKind::InvalidSubcommand)
+        .or_else(|| of(ContextKind::InvalidValue))
+        .or_else(|| of(ContextKind::InvalidArg));
     let what = match (&invalid, command) {
         (Some(word), Some(command)) => format!("{command} takes no {word:?}"),
         (Some(word), _) if word.starts_with('-') => format!("unknown option {word:?}"),
@@ -325,6 +411,7 @@ fn fault(error: &clap::Error, words: &[String]) -> String {
     let undashed = || invalid.as_deref()?.strip_prefix("--").filter(known);
     let meant = of(ContextKind::SuggestedSubcommand)
         .or_else(|| of(ContextKind::SuggestedArg))
+        .or_else(|| of(ContextKind::SuggestedValue))
         .or_else(|| undashed().map(str::to_owned));
     let meant = meant.map_or_else(String::new, |word| format!("; did you mean {word:?}?"));
     let command = command.map_or_else(String::new, |command| format!("{command} "));

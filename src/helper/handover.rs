@@ -66,16 +66,22 @@ pub(super) fn hb_standby(call: &mut Call<'_>) -> u8 {
         return 0;
     }
     let waits = take(call, "--wait");
-    let force = force(call);
+    let force = take(call, "--force");
     let set = match word(call) {
         Ok(set) => set,
         Err(code) => return code,
     };
     let set = if set == "failback" { "foreign" } else { set };
-    let text = format!(">>>\nt=ask_resources\nrsc_hold={set}\ninfo=me\n{force}<<<\n");
     let goal = waits.then(|| Goal::Given(holding(set)));
+    request(call, goal, |call| ask_for_standby(call, set, force))
+}
+
+/// Writes the message that makes this node give a set away.
+pub(super) fn ask_for_standby(call: &mut Call<'_>, set: &str, force: bool) -> u8 {
+    let force = force_line(force);
+    let text = format!(">>>\nt=ask_resources\nrsc_hold={set}\ninfo=me\n{force}<<<\n");
     let done = format!("Going standby [{set}].");
-    request(call, "hb_standby", &text, &done, goal)
+    send(call, "hb_standby", &text, &done)
 }
 
 /// Asks the other node to give groups away.
@@ -85,16 +91,22 @@ pub(super) fn hb_takeover(call: &mut Call<'_>) -> u8 {
         return 0;
     }
     let waits = take(call, "--wait");
-    let force = force(call);
+    let force = take(call, "--force");
     let set = match word(call) {
         Ok(set) => set,
         Err(code) => return code,
     };
     // A legacy receiver does not know `failback` and would release everything.
     let set = if set == "failback" { "local" } else { set };
-    let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n{force}<<<\n");
     let goal = waits.then(|| Goal::Taken(holding(set)));
-    request(call, "hb_takeover", &text, "", goal)
+    request(call, goal, |call| ask_for_takeover(call, set, force))
+}
+
+/// Writes the message that makes this node ask the other one for a set.
+pub(super) fn ask_for_takeover(call: &mut Call<'_>, set: &str, force: bool) -> u8 {
+    let force = force_line(force);
+    let text = format!(">>>\nt=hb_takeover\nrsc_hold={set}\n{force}<<<\n");
+    send(call, "hb_takeover", &text, "")
 }
 
 /// Whether this option was among the arguments; it is removed from them.
@@ -105,8 +117,8 @@ fn take(call: &mut Call<'_>, option: &str) -> bool {
 }
 
 /// The line of a message that asks for a hand-over although haresources differ.
-fn force(call: &mut Call<'_>) -> String {
-    if take(call, "--force") {
+fn force_line(force: bool) -> String {
+    if force {
         format!("{}=1\n", field::FORCE)
     } else {
         String::new()
@@ -118,16 +130,16 @@ fn holding(set: &str) -> HoldingSet {
 }
 
 /// Sends a message; with a goal, waits until the goal is reached or cannot be reached.
-fn request(call: &mut Call<'_>, program: &str, text: &str, done: &str, goal: Option<Goal>) -> u8 {
+fn request(call: &mut Call<'_>, goal: Option<Goal>, send: impl Fn(&mut Call<'_>) -> u8) -> u8 {
     let Some(goal) = goal else {
-        return send(call, program, text, done);
+        return send(call);
     };
     if let Some(reason) = outcome::obstacle(call) {
         let text = format!("{}: {reason}", call.program);
         call.complain(&text);
         return 1;
     }
-    match send(call, program, text, done) {
+    match send(call) {
         0 => outcome::outcome(call, goal),
         code => code,
     }

@@ -54,7 +54,7 @@ pub(super) struct Watch {
 }
 
 impl Goal {
-    fn reached(self, holding: HoldingSet) -> bool {
+    pub(super) fn reached(self, holding: HoldingSet) -> bool {
         match self {
             Self::Given(set) => holding.without(set) == holding,
             Self::Taken(set) => holding.with(set) == holding,
@@ -107,8 +107,11 @@ impl Watch {
     }
 }
 
+/// Told when no daemon runs.
+pub(super) const NOT_RUNNING: &str = "heartbeat is not running.";
+
 /// The node as the daemon knows it.
-fn node(call: &Call<'_>) -> Result<NodeReport, String> {
+pub(super) fn node(call: &Call<'_>) -> Result<NodeReport, String> {
     match call.ask(&Request::View, Duration::from_secs(10))? {
         Some(Reply::View(view)) => view
             .node
@@ -117,7 +120,7 @@ fn node(call: &Call<'_>) -> Result<NodeReport, String> {
         Some(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
             Err("the daemon's answer makes no sense".to_owned())
         }
-        None => Err("heartbeat is not running.".to_owned()),
+        None => Err(NOT_RUNNING.to_owned()),
     }
 }
 

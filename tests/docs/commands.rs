@@ -29,7 +29,9 @@ fn knows() -> BTreeMap<&'static str, String> {
             "systole",
             said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-")
                 + " help"
-                + &said(env!("CARGO_BIN_EXE_systole"), &["doctor", "--help"], "-"),
+                + &["status", "doctor", "standby", "takeover", "reload"]
+                    .map(|it| said(env!("CARGO_BIN_EXE_systole"), &[it, "--help"], "-"))
+                    .concat(),
         ),
         (
             "cl_status",
