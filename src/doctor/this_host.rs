@@ -217,6 +217,7 @@ fn running(paths: &Paths) -> Option<Running> {
         |changes| {
             let all = [
                 (changes.ha_cf, paths.ha_cf()),
+                (changes.settings, paths.settings.clone()),
                 (changes.authkeys, paths.authkeys()),
                 (changes.haresources, paths.haresources()),
             ];

@@ -32,11 +32,12 @@ const CALLS: &[(&str, Option<&str>)] = &[
 /// The levels of the lines that the page must have.
 const LOUD: [&str; 4] = ["WARN", "ERROR", "CRIT", "EMERG"];
 
-/// Parts of `src` whose lines stand elsewhere: checks of the files (`checks.md`), programs that a
+/// Parts of `src` whose lines stand elsewhere: checks of the files (`checks.md`, `doctor.md`), programs that a
 /// person calls, and what is no part of the daemon.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 7] = [
     "src/config/",
     "src/inspect/",
+    "src/doctor/",
     "src/cli/",
     "src/helper/",
     "src/bin/",
