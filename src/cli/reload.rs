@@ -42,7 +42,7 @@ pub fn reload(paths: &Paths, wait: bool) -> Answer {
         let text = format!("{lines}systole: refused: the files have errors, nothing was changed\n");
         return Answer::err(text, 1);
     }
-    if in_force(paths) == Some(true) {
+    if in_force(paths, pid) == Some(true) {
         return Answer::out(
             "nothing has changed since the files were read\n".to_owned(),
             0,
@@ -60,7 +60,7 @@ pub fn reload(paths: &Paths, wait: bool) -> Answer {
     let until = clock.now().instant + PATIENCE;
     while clock.now().instant < until {
         pause();
-        if in_force(paths).unwrap_or(true) && is_settled(paths) {
+        if in_force(paths, pid).unwrap_or(true) && is_settled(paths) {
             return Answer::out("done: the daemon works with the files\n".to_owned(), 0);
         }
     }
@@ -68,10 +68,13 @@ pub fn reload(paths: &Paths, wait: bool) -> Answer {
     Answer::err(text.to_owned(), 1)
 }
 
-/// Whether the daemon has read the files as they are; `None`: it does not tell.
-fn in_force(paths: &Paths) -> Option<bool> {
+/// Whether the daemon has read the files as they are, and runs the program that is installed; `None`: it does not
+/// tell. A restart in place keeps the process.
+fn in_force(paths: &Paths, pid: i32) -> Option<bool> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let replaced = program.to_string_lossy().ends_with(" (deleted)");
     let good = files::recall::<LastGood>(&paths.last_good()).ok()?;
-    Some(!good.stamps.changes(&Stamps::take(paths)).any())
+    Some(!replaced && !good.stamps.changes(&Stamps::take(paths)).any())
 }
 
 fn is_settled(paths: &Paths) -> bool {
