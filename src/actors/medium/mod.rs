@@ -49,6 +49,7 @@ pub use receive::BATCH;
 pub(crate) use receive::is_passing;
 pub use sockets::{MediumError, OpenMedium, Sender, open};
 pub use udp::Step;
+use udp::is_fatal;
 
 use counters::{Failures, SendErrors};
 use inlet::Inlet;
@@ -148,6 +149,8 @@ enum State {
         /// As it was when the sockets were made.
         interface: InterfaceState,
         send: Vec<(Sender, SendErrors)>,
+        /// Why a line of ha.cf has no socket.
+        missing: Option<String>,
         reading: SpawnHandle,
     },
     Closed {
@@ -310,23 +313,32 @@ impl MediumActor {
         let closer = self.plan.receive.is_group().then(|| self.opener.clone());
         let reading = Reading::new(opened.receive, closer)?;
         let reading = ctx.spawn(reading.map(|error, medium, ctx| medium.lost(&error, ctx)));
-        if self.failures.opens(self.clock.now().instant) {
-            self.say_open();
+        for error in &opened.missing {
+            notice::log(&Notice::OtherError {
+                text: format!("{error} (trying again)"),
+            });
         }
         let new = |sender| (sender, SendErrors::default());
         let open = State::Open {
             interface: opened.interface,
             send: opened.send.into_iter().map(new).collect(),
+            missing: opened.missing.first().map(ToString::to_string),
             reading,
         };
         self.enter(open, ctx);
+        if self.failures.opens(self.clock.now().instant) {
+            self.say_open();
+        }
         Ok(())
     }
 
     fn say_open(&self) {
-        for line in &self.plan.send {
+        let State::Open { send, .. } = &self.state else {
+            return;
+        };
+        for (sender, _) in send {
             notice::log(&Notice::OtherInfo {
-                text: started_line(&self.plan.interface, line),
+                text: started_line(&self.plan.interface, &sender.line),
             });
         }
     }
@@ -423,16 +435,6 @@ fn cannot_send(send: &[(Sender, SendErrors)]) -> Option<String> {
     })
 }
 
-/// Whether the socket is of no use any more: its device is gone. A device that is down, a missing route, a full queue
-/// pass, and so does an interface without an IPv6 address that may send: a new one is checked for a second or two, and
-/// what the others send is received meanwhile.
-fn is_fatal(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENODEV | libc::ENXIO | libc::EBADF | libc::ENOTSOCK)
-    )
-}
-
 impl Actor for MediumActor {
     type Context = Context<Self>;
 
@@ -486,7 +488,7 @@ impl Handler<AskMedium> for MediumActor {
 
     fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
         let (closed, trouble) = match &self.state {
-            State::Open { send, .. } => (None, cannot_send(send)),
+            State::Open { send, missing, .. } => (None, missing.clone().or(cannot_send(send))),
             State::Closed { said, .. } => (Some(said.clone()), None),
         };
         let mut view = MediumView::new(self.plan.name.to_string(), self.plan.kinds(), closed);

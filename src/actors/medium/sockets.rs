@@ -53,6 +53,11 @@ pub enum MediumError {
 }
 
 impl MediumError {
+    /// Whether the interface lacks an address. Other lines of the interface may not need it.
+    const fn is_of_the_address(&self) -> bool {
+        matches!(self, Self::NoAddress { .. } | Self::NoBroadcast { .. })
+    }
+
     /// Whether it may be gone in a moment: another process holds the port, as the one that we
     /// replace may do for a second.
     #[must_use]
@@ -79,11 +84,15 @@ pub struct OpenMedium {
     pub interface: InterfaceState,
     /// Not blocking.
     pub receive: UdpSocket,
-    /// One per line.
+    /// One per line, but for those that are missing.
     pub send: Vec<Sender>,
+    /// Why lines have no socket: the interface lacks an address that they need. Another one is noticed, and then everything
+    /// is opened again.
+    pub missing: Vec<MediumError>,
 }
 
-/// Opens what `plan` asks for, or nothing. An interface that is down will do: a node must be able
+/// Opens what `plan` asks for. A line that needs an address which its interface does not have, as `bcast` on a tunnel,
+/// takes the others with it no more than in legacy, unless it is the only one. An interface that is down will do: a node must be able
 /// to start with one dead link of two.
 ///
 /// # Errors
@@ -106,54 +115,19 @@ pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
             source,
         }
     };
-    let address = || {
-        let none = || MediumError::NoAddress { interface: name() };
-        interface.address.ok_or_else(none)
-    };
     let device = plan.interface.as_str();
-    let mut send = Vec::with_capacity(plan.send.len());
+    let (mut send, mut missing) = (Vec::with_capacity(plan.send.len()), Vec::new());
     for line in &plan.send {
-        let (socket, to) = match *line {
-            Line::Bcast { port } => {
-                let none = || MediumError::NoBroadcast { interface: name() };
-                let broadcast = interface.broadcast.ok_or_else(none)?;
-                let socket = bcast::send_socket(device).map_err(at_line(line))?;
-                (socket, SocketAddr::from((broadcast, port)))
-            }
-            Line::Mcast {
-                group,
-                port,
-                ttl,
-                loopback,
-            } => {
-                let socket =
-                    mcast::send_socket(address()?, ttl, loopback).map_err(at_line(line))?;
-                (socket, SocketAddr::from((group, port)))
-            }
-            Line::Ucast { peer, port } => {
-                let socket = ucast::send_socket(device).map_err(at_line(line))?;
-                (socket, SocketAddr::from((peer, port)))
-            }
-            Line::Mcast6 {
-                group,
-                port,
-                hops,
-                loopback,
-            } => {
-                let socket = ipv6::group_send_socket(interface.index, hops, loopback)
-                    .map_err(at_line(line))?;
-                (socket, ipv6::destination(group, port, interface.index))
-            }
-            Line::Ucast6 { peer, port } => {
-                let socket = ipv6::send_socket(device).map_err(at_line(line))?;
-                (socket, ipv6::destination(peer, port, interface.index))
-            }
-        };
-        send.push(Sender {
-            socket,
-            to,
-            line: *line,
-        });
+        match sender(line, device, &interface) {
+            Ok(sender) => send.push(sender),
+            Err(error) if error.is_of_the_address() => missing.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    if send.is_empty()
+        && let Some(error) = missing.pop()
+    {
+        return Err(error);
     }
     let receive = match plan.receive {
         Receive::Device4 { port, share_port } => ucast::receive_socket(device, port, share_port),
@@ -173,5 +147,59 @@ pub fn open(plan: &MediumPlan) -> Result<OpenMedium, MediumError> {
         interface,
         receive,
         send,
+        missing,
+    })
+}
+
+/// The send socket of one line.
+fn sender(line: &Line, device: &str, interface: &InterfaceState) -> Result<Sender, MediumError> {
+    let name = || device.to_owned();
+    let at = |(step, source)| MediumError::Socket {
+        kind: line.kind(),
+        interface: name(),
+        step,
+        source,
+    };
+    let (socket, to) = match *line {
+        Line::Bcast { port } => {
+            let none = || MediumError::NoBroadcast { interface: name() };
+            let broadcast = interface.broadcast.ok_or_else(none)?;
+            let to = SocketAddr::from((broadcast, port));
+            (bcast::send_socket(device).map_err(at)?, to)
+        }
+        Line::Mcast {
+            group,
+            port,
+            ttl,
+            loopback,
+        } => {
+            let none = || MediumError::NoAddress { interface: name() };
+            let address = interface.address.ok_or_else(none)?;
+            let to = SocketAddr::from((group, port));
+            (mcast::send_socket(address, ttl, loopback).map_err(at)?, to)
+        }
+        Line::Ucast { peer, port } => {
+            let to = SocketAddr::from((peer, port));
+            (ucast::send_socket(device).map_err(at)?, to)
+        }
+        Line::Mcast6 {
+            group,
+            port,
+            hops,
+            loopback,
+        } => {
+            let socket = ipv6::group_send_socket(interface.index, hops, loopback);
+            let to = ipv6::destination(group, port, interface.index);
+            (socket.map_err(at)?, to)
+        }
+        Line::Ucast6 { peer, port } => {
+            let to = ipv6::destination(peer, port, interface.index);
+            (ipv6::send_socket(device).map_err(at)?, to)
+        }
+    };
+    Ok(Sender {
+        socket,
+        to,
+        line: *line,
     })
 }

@@ -609,3 +609,28 @@ async fn a_medium_that_cannot_send_says_why() {
     let trouble = view.trouble.as_deref().unwrap_or_default();
     assert!(view.open && trouble.starts_with("ucast6: "), "{view:?}");
 }
+
+/// As on a tunnel, which cannot broadcast. Legacy goes on with the other lines of the interface.
+#[actix::test]
+async fn a_line_without_its_address_takes_no_other_line_along() {
+    let (interface, port) = ("lo".to_owned(), free_port());
+    let bcast = MediumConfig::Bcast {
+        interface: interface.clone(),
+        port,
+    };
+    let ucast = MediumConfig::Ucast {
+        interface,
+        peer: Ipv4Addr::LOCALHOST,
+        port,
+    };
+    let both = plan(&[bcast, ucast]).pop().expect("one plan");
+    let probe = Probe::default().start();
+    let medium = begin(both, &probe);
+    medium.send(transmit(1)).await.expect("alive");
+    settle().await;
+    assert_eq!(sequences(&probe).await, [1]);
+    let view = medium.send(AskMedium).await.expect("alive");
+    let trouble = view.trouble.as_deref();
+    assert!(view.open);
+    assert_eq!(trouble, Some("interface lo has no IPv4 broadcast address"));
+}

@@ -81,3 +81,13 @@ pub(super) fn bind_to_device(socket: &Socket, device: &str) -> StepResult<()> {
 
 /// Every IPv4 address of this machine.
 pub(super) const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Whether the socket is of no use any more: its device is gone. A device that is down, a missing route, a full queue
+/// pass, and so does an interface without an IPv6 address that may send: a new one is checked for a second or two, and
+/// what the others send is received meanwhile.
+pub(super) fn is_fatal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENODEV | libc::ENXIO | libc::EBADF | libc::ENOTSOCK)
+    )
+}

@@ -77,7 +77,7 @@ impl Media {
         // Groups run here, and the first heartbeat waits for this.
         let hurried = tries > 0;
         loop {
-            let failed = self.open_each(hurried).await;
+            let failed = self.open_each(need, hurried).await;
             if failed.is_empty() || (need == MediaRequired::Any && self.any_is_open()) {
                 for error in &failed {
                     say(error);
@@ -104,11 +104,15 @@ impl Media {
 
     /// Opens what is not open, and returns the errors. `hurried`: with an open network medium that leads out no port is waited
     /// for, whose driver may hang; the actors of the ports open them.
-    async fn open_each(&mut self, hurried: bool) -> Vec<OpenError> {
+    async fn open_each(&mut self, need: MediaRequired, hurried: bool) -> Vec<OpenError> {
         let mut failed = Vec::new();
         for (plan, opened) in self.network.iter_mut().filter(|(_, open)| open.is_none()) {
             match medium::open(plan) {
-                Ok(medium) => *opened = Some(medium),
+                Ok(medium) if need == MediaRequired::Any => *opened = Some(medium),
+                Ok(mut medium) => match medium.missing.pop() {
+                    Some(error) => failed.push(error.into()),
+                    None => *opened = Some(medium),
+                },
                 Err(error) => failed.push(error.into()),
             }
         }
@@ -206,7 +210,31 @@ mod tests {
             },
             None,
         ));
-        assert_eq!(three.open_each(true).await.len(), 2);
+        assert_eq!(three.open_each(need, true).await.len(), 2);
+        // A line without its address beside another one: legacy's verdict, and ours.
+        let lines = [
+            MediumConfig::Bcast {
+                interface: "lo".to_owned(),
+                port: 0,
+            },
+            MediumConfig::Ucast {
+                interface: "lo".to_owned(),
+                peer: Ipv4Addr::LOCALHOST,
+                port: 0,
+            },
+        ];
+        for (need, starts) in [(MediaRequired::All, false), (need, true)] {
+            let plans = medium::plan(&lines).into_iter();
+            let mut shared = Media {
+                network: plans.map(|plan| (plan, None)).collect(),
+                serials: Vec::new(),
+            };
+            let opened = shared.open(need, false, 0, Duration::ZERO).await;
+            assert_eq!(shared.network.len(), 1);
+            assert_eq!(shared.network[0].1.is_some(), starts);
+            // Only this host is received there.
+            assert_eq!(opened.is_ok(), starts);
+        }
         // Nothing else was wanted.
         let mut one = media(&["lo"]);
         assert!(one.open(need, false, 0, Duration::ZERO).await.is_ok());
