@@ -201,7 +201,7 @@ mod tests {
             status: "up".to_owned(),
             rscstatus: Some("transition".to_owned()),
             waits_for: Some("waits for the node list of beta".to_owned()),
-            waits: vec!["waits to stop: frozen".to_owned()],
+            waits: vec!["waits to stop: this node is frozen; systole thaw ends it".to_owned()],
             troubles: vec!["node beta does not hear this node".to_owned()],
             nodes: vec![PeerReport {
                 name: "alpha".to_owned(),
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(
             present_state(&node),
             "now: waits for the node list of beta\nnow: node beta does not hear this node\n\
-             now: waits to stop: frozen\n"
+             now: waits to stop: this node is frozen; systole thaw ends it\n"
         );
         let mut view = View {
             node: Some(node),

@@ -59,15 +59,15 @@ fn maintenance(kinds: [Kind; 2]) {
     settled_frozen(&pair, "after a restart in place");
 
     pair.operator("node1", "hb_standby all");
-    pair.wait_log("node1", "standby request for [all] refused: frozen");
+    pair.wait_log("node1", "standby request for [all] refused: this node is frozen; systole thaw ends it");
     pair.operator("node2", "hb_standby all");
-    pair.wait_log("node1", "standby message [me] from node2 ignored.  frozen.");
+    pair.wait_log("node1", "standby message [me] from node2 ignored.  this node is frozen; systole thaw ends it.");
     pair.wait_log(
         "node2",
         "No reply to standby request.  Standby request cancelled.",
     );
     pair.operator("node2", "hb_takeover all");
-    pair.wait_log_count("node1", "standby request for [all] refused: frozen", 2);
+    pair.wait_log_count("node1", "standby request for [all] refused: this node is frozen; systole thaw ends it", 2);
     settled_frozen(&pair, "after requests");
     assert_eq!(pair.owners(ADDRESS_2), ["node2"]);
 
@@ -98,10 +98,10 @@ fn maintenance(kinds: [Kind; 2]) {
     let mut from = 0;
     for line in [
         "goes on holding local: the process or its core began anew",
-        "refuses to give all away: frozen",
-        "does not take all of node2: frozen",
+        "refuses to give all away: this node is frozen; systole thaw ends it",
+        "does not take all of node2: this node is frozen; systole thaw ends it",
         "declares node2 dead: nothing was received of it for its dead time",
-        "does not take the resources of node2: frozen",
+        "does not take the resources of node2: this node is frozen; systole thaw ends it",
         "thaws: systole thaw was called",
         "takes the resources of node2:",
     ] {

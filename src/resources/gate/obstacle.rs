@@ -30,13 +30,13 @@ obstacles! {
     LegacyModel "auto_failback legacy: the other node would take groups unasked; set it to on or off",
     Stopping "the node is being stopped",
     Releasing "everything is being released",
-    Frozen "frozen",
+    Frozen "this node is frozen; systole thaw ends it",
     StandbyOpen "a standby is under way",
     OwnWork "groups are being started or stopped here",
     NotSettled "this node is not settled yet",
 
     // The other node.
-    OtherUnsettled "the other node is not settled, or not there",
+    OtherUnsettled "the other node is in transition, or absent",
     Contested "it is not decided yet which node keeps the resources",
     OtherInactive "the other node is not active",
     NotAPair "these are not exactly two nodes",
@@ -44,7 +44,7 @@ obstacles! {
     // The rest, of this node.
     NotManaged "resources are not managed here",
     NotAutomatic "auto_failback is not on",
-    NotDue "the foreign resources stay here",
+    NotDue "no failback is due",
     NoCommunication "no other node is known to receive this node yet",
     CommunicationUp "the other node receives this node",
     NotHeardYet "no other node receives this node yet, and none would know of the release",
@@ -72,13 +72,13 @@ obstacles! {
     SilentClaimant "a node that may run them does not answer",
     LegacyUnsettled "a legacy node ran before this one and is not settled: it may be stopping",
     ReportComing "the report of the other node is on its way",
-    NotNext "with more than two nodes another one does",
-    TakenAlready "that was done already",
+    NotNext "with more than two nodes, another node takes them",
+    TakenAlready "the groups of that node were already taken over",
 
     // Of a set.
     NotHeld "this node does not hold them",
     HeldAlready "this node holds them already",
-    OwnedByNow "a node owns them by now",
+    OwnedByNow "a node holds them by now",
     MayRunThere "the other node may hold them",
     Claimed "the other node holds them, or may",
     OwnerServes "their owner holds its own resources already",
@@ -88,7 +88,7 @@ obstacles! {
     AddressTaken "another host has the address of one of the groups",
 
     // Of a group.
-    NoDuty "it runs, or this node does not hold it any more",
+    NoDuty "the group runs, or this node no longer holds it",
     RunsThere "the other node runs it",
     RunsTwice "the other node runs it too",
     Unconfirmed "the other node ran it, does not say whether it still does, and it has no address",

@@ -296,7 +296,7 @@ fn every_decision_comes_with_its_cause() {
              node holds them",
             "freezes, holding local: systole freeze was called",
             "declares b dead: nothing was received of it for its dead time",
-            "does not take the resources of b: frozen",
+            "does not take the resources of b: this node is frozen; systole thaw ends it",
             "thaws: systole thaw was called",
             "takes the resources of b: b: b is dead",
             "starts the local resources: a: no other node is there to run them",

@@ -4,7 +4,7 @@ use super::*;
 use crate::resources::parts::timers::Timer;
 
 const ON: AutoFailback = AutoFailback::On;
-const OTHER: &str = "the other node is not settled, or not there";
+const OTHER: &str = "the other node is in transition, or absent";
 
 #[test]
 fn a_node_with_nothing_to_do_waits_for_nothing() {
@@ -35,7 +35,7 @@ fn a_frozen_node_names_the_nodes_it_has_not_taken_over() {
     let mut core = Core::stable(ON);
     core.input(ResourceInput::FreezeRequested);
     core.dies("b");
-    let line = "waits to take the resources of a node that is gone (b): frozen";
+    let line = "waits to take the resources of a node that is gone (b): this node is frozen; systole thaw ends it";
     assert_eq!(core.state.waits(), [line]);
 }
 
@@ -47,7 +47,7 @@ fn groups_that_do_not_run_are_named_with_the_first_obstacle() {
     core.finish();
     assert_eq!(core.state.waits(), [""; 0], "only its pause");
     core.input(ResourceInput::FreezeRequested);
-    let line = "waits to start a group again that is held and does not run (a): frozen";
+    let line = "waits to start a group again that is held and does not run (a): this node is frozen; systole thaw ends it";
     assert_eq!(core.state.waits(), [line]);
     core.input(ResourceInput::ThawRequested);
     core.hear("b", "resource none 0 shutdown");
@@ -92,7 +92,7 @@ fn every_refusal_of_a_request_is_a_decision() {
     assert_eq!(refused(unsettled), format!("{refuses}: {OTHER}"));
     let mut frozen = Core::stable(ON);
     frozen.input(ResourceInput::FreezeRequested);
-    assert_eq!(refused(frozen), format!("{refuses}: frozen"));
+    assert_eq!(refused(frozen), format!("{refuses}: this node is frozen; systole thaw ends it"));
     let mut open = Core::stable(ON);
     open.standby(HoldingSet::LOCAL);
     assert_eq!(refused(open), format!("{refuses}: a standby is under way"));
@@ -112,7 +112,7 @@ fn every_refusal_of_an_offer_is_a_decision() {
     let refuses = "does not take local of b";
     let mut frozen = Core::stable(ON);
     frozen.input(ResourceInput::FreezeRequested);
-    assert_eq!(refused(frozen), format!("{refuses}: frozen"));
+    assert_eq!(refused(frozen), format!("{refuses}: this node is frozen; systole thaw ends it"));
     let mut unsettled = Core::stable(ON);
     unsettled.hear("b", "resource local 0");
     assert_eq!(refused(unsettled), format!("{refuses}: {OTHER}"));
