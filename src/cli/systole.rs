@@ -111,7 +111,7 @@ false"))]
 
     /// Find mistakes in the files and on the host, here and on the other node
     ///
-    /// Prints two lines for each finding: level, rule, place and what is wrong; then what mends
+    /// Prints two lines for each finding: level, rule, place and what is wrong; then what fixes
     /// it. Starts and stops nothing, changes nothing and sends no packet. Needs no daemon; any
     /// user may ask, and what that user may not see is named at the end.
     /// With --peer it compares both nodes. DIR is a copy of the other node's root directory

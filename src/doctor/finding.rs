@@ -43,7 +43,7 @@ pub struct Finding {
     pub line: Option<u32>,
     /// What is wrong.
     pub text: String,
-    /// The command, or the change, that mends it.
+    /// The command, or the change, that fixes it.
     pub fix: String,
 }
 

@@ -86,7 +86,7 @@ pub struct Rule {
     pub level: Level,
     /// What it finds.
     pub finds: &'static str,
-    /// What mends it, where a finding knows no command.
+    /// What fixes it, where a finding knows no command.
     pub fix: &'static str,
     looks: &'static [Look],
 }
@@ -295,7 +295,7 @@ fn raws(rule: &Rule, look: Look, node: &Node<'_>, other: Option<&Node<'_>>) -> V
                 let raw = placed(&finding.place, finding.text.clone());
                 match &finding.fix {
                     Some(fix) => raw.fix(fix),
-                    None => files::mended(rule.id, node, raw),
+                    None => files::fixed(rule.id, node, raw),
                 }
             });
             found.collect()
@@ -361,7 +361,7 @@ fn complaint(rule: &Rule, node: &Node<'_>, severity: Severity, line: &str) -> Ra
         // For such a line the start is refused.
         node.config().is_none().then_some(Level::Error)
     };
-    files::mended(rule.id, node, raw)
+    files::fixed(rule.id, node, raw)
 }
 
 /// A line of reading the files: its place, and the rest. `PLACE: TEXT`, `TEXT (PLACE: REASON)` or only text.
@@ -409,7 +409,7 @@ fn placed(place: &str, text: String) -> Raw {
 /// The table of `docs/reference/doctor.md`.
 #[must_use]
 pub fn table() -> String {
-    let mut out = String::from("| Rule | Level | Finds | What mends it |\n|---|---|---|---|\n");
+    let mut out = String::from("| Rule | Level | Finds | What fixes it |\n|---|---|---|---|\n");
     for rule in RULES {
         let _ = writeln!(
             out,

@@ -161,7 +161,7 @@ pub(super) fn missing_scripts(subject: &Subject<'_>) -> Vec<Finding> {
         };
         let finding = Finding::new(place, text);
         found.push(match fix {
-            Some(fix) => finding.mended_by(fix),
+            Some(fix) => finding.fixed_by(fix),
             None => finding,
         });
     }
@@ -272,7 +272,7 @@ pub(super) fn started_at_boot(subject: &Subject<'_>) -> Vec<Finding> {
                 call.name
             );
             let fix = format!("systemctl disable {}", call.name);
-            found.push(Finding::new(word.place, text).mended_by(fix));
+            found.push(Finding::new(word.place, text).fixed_by(fix));
         }
     }
     found
@@ -312,7 +312,7 @@ pub(super) fn blanks_behind_a_backslash(subject: &Subject<'_>) -> Vec<Finding> {
             let text = "blanks behind the backslash: the line does not continue";
             // The next line is a group of its own, or the file would have been refused.
             let fix = format!("sed -i '{number}s/\\\\[[:space:]]*$//' {file}");
-            Finding::new(format!("{file}:{number}"), text).mended_by(fix)
+            Finding::new(format!("{file}:{number}"), text).fixed_by(fix)
         })
         .collect()
 }

@@ -166,7 +166,7 @@ pub(super) fn late_udpport(subject: &Subject<'_>) -> Vec<Finding> {
         };
         let finding = Finding::new(&line.place, text);
         found.push(match first.and_then(|first| moved_up(line, first)) {
-            Some(fix) => finding.mended_by(fix),
+            Some(fix) => finding.fixed_by(fix),
             None => finding,
         });
     }
@@ -233,7 +233,7 @@ pub(super) fn ttl_zero(subject: &Subject<'_>) -> Vec<Finding> {
                 Some((file, number)) => {
                     // The fourth word behind the directive.
                     let words = "[[:space:]]*\\([^[:space:]]\\+[[:space:]]\\+\\)\\{4\\}";
-                    finding.mended_by(format!("sed -i '{number}s/^\\({words}\\)0/\\11/' {file}"))
+                    finding.fixed_by(format!("sed -i '{number}s/^\\({words}\\)0/\\11/' {file}"))
                 }
                 None => finding,
             });

@@ -61,7 +61,7 @@ pub struct Finding {
     pub place: String,
     /// What is wrong there, and what to do.
     pub text: String,
-    /// The command that mends it, where one is known. `systole doctor` shows it; `-t` does not.
+    /// The command that fixes it, where one is known. `systole doctor` shows it; `-t` does not.
     pub fix: Option<String>,
 }
 
@@ -74,8 +74,8 @@ impl Finding {
         }
     }
 
-    /// Adds the command that mends it.
-    fn mended_by(mut self, fix: String) -> Self {
+    /// Adds the command that fixes it.
+    fn fixed_by(mut self, fix: String) -> Self {
         self.fix = Some(fix);
         self
     }

@@ -71,7 +71,7 @@ pub(super) fn log_directory(subject: &Subject<'_>) -> Vec<Finding> {
                 directory.display()
             );
             let fix = format!("mkdir -p {}", directory.display());
-            found.push(Finding::new(subject.place_of(directive), text).mended_by(fix));
+            found.push(Finding::new(subject.place_of(directive), text).fixed_by(fix));
         }
     }
     found

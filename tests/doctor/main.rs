@@ -7,8 +7,8 @@
     reason = "a test runs the program it tests"
 )]
 
+mod fixed;
 mod good;
-mod mended;
 mod program;
 
 use std::collections::BTreeSet;

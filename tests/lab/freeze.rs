@@ -59,15 +59,25 @@ fn maintenance(kinds: [Kind; 2]) {
     settled_frozen(&pair, "after a restart in place");
 
     pair.operator("node1", "hb_standby all");
-    pair.wait_log("node1", "standby request for [all] refused: this node is frozen; systole thaw ends it");
+    pair.wait_log(
+        "node1",
+        "standby request for [all] refused: this node is frozen; systole thaw ends it",
+    );
     pair.operator("node2", "hb_standby all");
-    pair.wait_log("node1", "standby message [me] from node2 ignored.  this node is frozen; systole thaw ends it.");
+    pair.wait_log(
+        "node1",
+        "standby message [me] from node2 ignored.  this node is frozen; systole thaw ends it.",
+    );
     pair.wait_log(
         "node2",
         "No reply to standby request.  Standby request cancelled.",
     );
     pair.operator("node2", "hb_takeover all");
-    pair.wait_log_count("node1", "standby request for [all] refused: this node is frozen; systole thaw ends it", 2);
+    pair.wait_log_count(
+        "node1",
+        "standby request for [all] refused: this node is frozen; systole thaw ends it",
+        2,
+    );
     settled_frozen(&pair, "after requests");
     assert_eq!(pair.owners(ADDRESS_2), ["node2"]);
 

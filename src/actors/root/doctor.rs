@@ -49,7 +49,7 @@ impl RootActor {
         self.log.line(Severity::Info, text);
         let errors = report.findings.iter();
         for finding in errors.filter(|finding| finding.severity == Level::Error) {
-            let text = format!("doctor found {finding}. To mend it: {}", finding.fix);
+            let text = format!("doctor found {finding}. To fix it: {}", finding.fix);
             self.log.line(Severity::Warn, text);
         }
     }

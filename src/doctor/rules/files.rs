@@ -1,4 +1,4 @@
-//! The files of `/etc/ha.d` by themselves, and the commands that mend lines of them.
+//! The files of `/etc/ha.d` by themselves, and the commands that fix lines of them.
 
 use std::path::{Path, PathBuf};
 
@@ -27,8 +27,8 @@ pub(super) fn exchange(file: &Path, line: usize, old: &str, new: &str) -> Option
     })
 }
 
-/// Completes a finding of rule `id` with the command that mends it, where one is known.
-pub(super) fn mended(id: &str, node: &Node<'_>, raw: Raw) -> Raw {
+/// Completes a finding of rule `id` with the command that fixes it, where one is known.
+pub(super) fn fixed(id: &str, node: &Node<'_>, raw: Raw) -> Raw {
     let fix = match id {
         "D05" => host_name(node, &raw),
         "D08" => joined(node, &raw),
@@ -260,7 +260,7 @@ pub(super) fn short_initdead(node: &Node<'_>) -> Vec<Raw> {
         deadtime.as_millis()
     );
     let raw = Raw::new(text).at(HA_CF).line(line);
-    vec![mended("D32", node, raw)]
+    vec![fixed("D32", node, raw)]
 }
 
 pub(super) fn cluster_manager(node: &Node<'_>) -> Vec<Raw> {

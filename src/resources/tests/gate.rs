@@ -92,7 +92,10 @@ fn every_refusal_of_a_request_is_a_decision() {
     assert_eq!(refused(unsettled), format!("{refuses}: {OTHER}"));
     let mut frozen = Core::stable(ON);
     frozen.input(ResourceInput::FreezeRequested);
-    assert_eq!(refused(frozen), format!("{refuses}: this node is frozen; systole thaw ends it"));
+    assert_eq!(
+        refused(frozen),
+        format!("{refuses}: this node is frozen; systole thaw ends it")
+    );
     let mut open = Core::stable(ON);
     open.standby(HoldingSet::LOCAL);
     assert_eq!(refused(open), format!("{refuses}: a standby is under way"));
@@ -112,7 +115,10 @@ fn every_refusal_of_an_offer_is_a_decision() {
     let refuses = "does not take local of b";
     let mut frozen = Core::stable(ON);
     frozen.input(ResourceInput::FreezeRequested);
-    assert_eq!(refused(frozen), format!("{refuses}: this node is frozen; systole thaw ends it"));
+    assert_eq!(
+        refused(frozen),
+        format!("{refuses}: this node is frozen; systole thaw ends it")
+    );
     let mut unsettled = Core::stable(ON);
     unsettled.hear("b", "resource local 0");
     assert_eq!(refused(unsettled), format!("{refuses}: {OTHER}"));

@@ -1,4 +1,4 @@
-//! What a finding says that mends it is carried out word by word in the copied tree, and the finding is gone.
+//! What a finding says that fixes it is carried out word by word in the copied tree, and the finding is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -81,15 +81,15 @@ fn carry_out(finding: &Finding, place: &Path) -> bool {
 }
 
 #[test]
-fn the_fix_line_mends_it() {
+fn the_fix_line_fixes_it() {
     let mut wrong = String::new();
-    let mut mended = BTreeMap::new();
+    let mut fixed = BTreeMap::new();
     for rule in RULES {
         if BY_HAND.contains(&rule.id) || BY_HAND_TOO.contains(&rule.id) {
             continue;
         }
         let place = pair(Some(&format!("{}/bad", rule.id)));
-        // One finding may be of both nodes, and one command may mend what the next finding tells.
+        // One finding may be of both nodes, and one command may fix what the next finding tells.
         for _ in 0..4 {
             let report = judge(place.path());
             let mut of_rule = report.findings.iter().filter(|it| it.id == rule.id);
@@ -109,11 +109,11 @@ fn the_fix_line_mends_it() {
             BTreeSet::new()
         };
         if ids(&after) == rest {
-            mended.insert(rule.id, ());
+            fixed.insert(rule.id, ());
         } else {
             wrong += &format!("{}: {}\n", rule.id, shown(&after.findings));
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
-    assert!(mended.len() >= 20, "{}", mended.len());
+    assert!(fixed.len() >= 20, "{}", fixed.len());
 }
