@@ -2,6 +2,11 @@
 //! obey, fail, hang, lie, answer late and print anything; and the real command where it is
 //! installed. Spec: docs/protocol/resources.md, 10.3.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test starts programs and makes files of any age"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
