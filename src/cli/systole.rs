@@ -239,8 +239,9 @@ external/ipmi (/etc/ha.d/ha.cf:12): resets beta"))]
     /// Show whether the devices work, and what is reset now
     ///
     /// Asks the daemon, not the devices: what they answered at the start and every hour since.
-    /// Shows the time limit of one call (fence_time_limit_s), the longest good answer, the delay of
-    /// the node that serves nothing (fence_delay), and each dead node with what it waits for.
+    /// Shows the time limit of one call (fence_time_limit_s), the longest good answer, the
+    /// delay of the node that serves nothing (fence_delay), and each dead node with what it
+    /// waits for.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_FENCE, "\
 # systole fence status
 external/ipmi (/etc/ha.d/ha.cf:12): works, answered in 0.8 s
