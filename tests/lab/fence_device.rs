@@ -19,7 +19,7 @@ pub const PASSWORD: &str = "Geheim-4711";
 const DOES: &str = r#"
 does() {
     echo "$(hostname) $1 $2" >>@SHARED@/resets
-    mode=$(cat @SHARED@/mode-$1 2>/dev/null)
+    mode=$(cat @SHARED@/mode-$1-$(hostname) 2>/dev/null || cat @SHARED@/mode-$1 2>/dev/null)
     case "$mode" in
     fails) echo "the switch says no to $password" >&2; exit 1;;
     hangs) trap '' TERM; sleep 600 & wait; exit 1;;
@@ -133,6 +133,7 @@ impl Fenced {
     }
 
     /// What the device of that name does from now on: `fails`, `hangs`, `lies`, `lateSECONDS`, or it obeys.
+    /// Also of one host's: `DEVICE-HOST`.
     pub fn mode(&self, device: &str, mode: &str) {
         let file = self.pair.lab.shared().join(format!("mode-{device}"));
         fs::write(file, mode).expect("the mode");
@@ -151,6 +152,19 @@ impl Fenced {
     /// Resets that were done.
     pub fn done(&self) -> Vec<String> {
         self.lines("done")
+    }
+
+    pub fn nothing_is_taken_before_it_is_done(&self) {
+        let taken = || {
+            let owners = self.pair.owners(super::pair::ADDRESS_1);
+            !owners.is_empty() || self.pair.runs("node2", "a")
+        };
+        wait_until(LONG, "the reset is done", || {
+            let taken = taken();
+            let done = !self.done().is_empty();
+            assert!(done || !taken, "taken before it was done");
+            done
+        });
     }
 
     pub fn wait_resets(&self, number: usize) {
