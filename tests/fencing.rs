@@ -1,6 +1,10 @@
 //! Fencing devices: a recording stand-in of the `stonith` command and one of a fence agent, which
 //! obey, fail, hang, lie, answer late and print anything; and the real command where it is
 //! installed. Spec: docs/protocol/resources.md, 10.3.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test starts real processes and dates files by the real clock"
+)]
 
 #![allow(
     clippy::disallowed_methods,

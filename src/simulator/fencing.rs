@@ -207,7 +207,8 @@ impl World {
         let name = self.hosts[target].name.clone();
         let hears = self.hosts[by].node.as_ref().is_some_and(|node| {
             let mut nodes = node.nodes();
-            nodes.any(|node| *node.name == name && node.status != NodeStatus::Dead)
+            // A successor that has received nothing yet does not know that it is dead.
+            nodes.any(|node| *node.name == name && node.heard && node.status != NodeStatus::Dead)
         });
         if hears {
             let text = format!("{by} resets a node that it receives");

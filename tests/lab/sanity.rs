@@ -10,13 +10,14 @@ use super::pair::{install_helpers, program_of};
 const SUITE: &str = "/usr/share/heartbeat/BasicSanityCheck";
 
 /// Failures of programs that are no part of heartbeat. They race, or need what a container has not.
-const OF_OTHERS: [&str; 12] = [
+const OF_OTHERS: [&str; 13] = [
     "Filesystem RA failed",
     "Looks like monitor operation failed",
     "NULL reset failed.",
     "apphb",
     "'failtest'",
     "WARN:.*hangup",
+    "type=setint",
     "ERROR: Found ",
     "OOPS! Looks like we had some errors come up.",
     "errors. Log file is stored in",
