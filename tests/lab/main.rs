@@ -17,6 +17,7 @@ mod clock;
 mod deaf;
 mod death;
 mod defects;
+mod doctor;
 mod every_medium;
 mod fence_device;
 mod fencing;
