@@ -6,11 +6,6 @@
     reason = "a test starts real processes and dates files by the real clock"
 )]
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test starts programs and makes files of any age"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
