@@ -7,16 +7,19 @@
 //! | watchdog | the watchdog device: realtime class; its driver may let it wait |
 //! | media | checks interfaces, opens sockets, closes those in a group: the kernel may let it wait |
 //! | clients | respawned clients: the disk with a client's program may hang |
+//! | aside | compresses and unpacks for the cluster thread ([`Aside`]) |
 //! | local (main) | all others, see `docs/architecture.md` |
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::os::sys;
@@ -156,6 +159,57 @@ fn side(name: &'static CStr) -> io::Result<Arbiter> {
     })
 }
 
+/// Something to do on another thread.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A thread of the normal class that does the slow work of one of the realtime class, one piece after the other.
+///
+/// It is not one of those that `spawn_blocking` starts. Who gives work to one of them hands it the lock of all of them too, and it
+/// keeps the lock until it gets a processor. Until then everybody waits who gives more work: on a busy machine some ten
+/// milliseconds. Nobody waits at this queue.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    /// `None` before the first piece of work.
+    queue: Option<mpsc::Sender<Work>>,
+}
+
+impl Aside {
+    /// Does `work`. The receiver fails if that panicked, or if the thread could not be started.
+    pub(super) fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, outcome) = oneshot::channel();
+        let work: Work = Box::new(move || {
+            // Nobody waits for it if its actor has been started anew.
+            let _ = done.send(work());
+        });
+        let left = match &self.queue {
+            Some(queue) => queue.send(work).err().map(|mpsc::SendError(work)| work),
+            None => Some(work),
+        };
+        if let Some(work) = left {
+            self.queue = aside()
+                .inspect_err(|error| warn!(%error, "cannot start a helper thread"))
+                .ok();
+            if let Some(queue) = &self.queue {
+                let _ = queue.send(work);
+            }
+        }
+        outcome
+    }
+}
+
+/// Starts the thread. It ends with its queue, or with work that panics.
+fn aside() -> io::Result<mpsc::Sender<Work>> {
+    let (queue, work) = mpsc::channel::<Work>();
+    std::thread::Builder::new()
+        .name("aside".to_owned())
+        .stack_size(BLOCKING_STACK_BYTES)
+        .spawn(move || work.into_iter().for_each(|work| work()))?;
+    Ok(queue)
+}
+
 /// What a thread is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
@@ -240,6 +294,31 @@ mod tests {
         std::fs::create_dir_all(&place).expect("a directory");
         let stat = format!("{number} ({name}) {state} 1 2 3\n");
         std::fs::write(place.join("stat"), stat).expect("written");
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_behind_work_that_panics() {
+        let mut aside = Aside::default();
+        let here = std::thread::current().id();
+        let name = || {
+            let thread = std::thread::current();
+            (thread.id(), thread.name().map(str::to_owned))
+        };
+        let (first, second) = (aside.run(name), aside.run(name));
+        let (first, second) = (first.await.expect("done"), second.await.expect("done"));
+        assert_eq!(first, second);
+        assert_ne!(first.0, here);
+        assert_eq!(first.1.as_deref(), Some("aside"));
+        assert!(aside.run(|| panic!("as expected")).await.is_err());
+        // The thread of before may still be ending, with its queue.
+        let mut later = aside.run(name).await;
+        for _ in 0..100 {
+            if later.is_ok() {
+                break;
+            }
+            later = aside.run(name).await;
+        }
+        assert_ne!(later.expect("done").0, first.0);
     }
 
     #[tokio::test(start_paused = true)]

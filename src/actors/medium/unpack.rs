@@ -13,6 +13,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use tracing::debug;
 
 use super::MediumActor;
+use crate::actors::threads::Aside;
 use crate::protocol::codec::DecodeError;
 use crate::protocol::compress;
 use crate::protocol::message::Message;
@@ -43,6 +44,8 @@ pub(super) struct Unpacking {
     waiting: VecDeque<Packed>,
     /// One is being unpacked, or its rest lasts.
     busy: bool,
+    /// Where that is done.
+    aside: Aside,
 }
 
 impl Unpacking {
@@ -73,7 +76,7 @@ impl MediumActor {
             return;
         };
         let begun = self.clock.now().instant;
-        let work = tokio::task::spawn_blocking(move || compress::unwrap(message));
+        let work = self.unpacking.aside.run(move || compress::unwrap(message));
         ctx.spawn(work.into_actor(self).map(move |done, medium, ctx| {
             let now = medium.clock.now().instant;
             match done {

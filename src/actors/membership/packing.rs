@@ -12,6 +12,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use tracing::debug;
 
 use super::MembershipActor;
+use crate::actors::threads::Aside;
 use crate::protocol::field;
 use crate::protocol::message::Message;
 
@@ -27,6 +28,8 @@ pub(super) struct Packing {
     busy: bool,
     /// The one in work.
     now: Option<Number>,
+    /// Where that is done.
+    aside: Aside,
 }
 
 /// Generation and number of a message.
@@ -75,7 +78,7 @@ impl MembershipActor {
         };
         let (keys, format) = (Arc::clone(&self.setup.keys), self.setup.format);
         let compression = self.setup.compression;
-        let work = tokio::task::spawn_blocking(move || {
+        let work = self.packing.aside.run(move || {
             // A serial line carries the packed fields too.
             let message = compression.packed(message);
             let datagram = compression.encode(&message, &keys, format);
