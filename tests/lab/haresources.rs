@@ -307,3 +307,32 @@ fn a_takeover_brings_home_what_a_legacy_node_runs() {
         brought_home,
     );
 }
+
+/// A change of `systole.toml` alone is in force after `heartbeat -r`: the process replaces itself, its group
+/// runs on, and the new setting is obeyed.
+fn changed_settings(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    pair.start_settled();
+    let settings = pair.lab.dir("node1").join("ha.d/systole.toml");
+    fs::write(&settings, "address_guard = \"report\"\n").expect("settings");
+    reload(&pair, "node1");
+    pair.wait_log("node1", "Configuration changed: settings");
+    pair.wait_log("node2", "Heartbeat restart on node node1");
+    pair.wait_holds("node1", "local");
+    assert!(pair.has_address("node1", ADDRESS_1));
+    pair.lab
+        .sh("node1", &format!("ip addr del {ADDRESS_1}/24 dev eth0"));
+    pair.wait_log("node1", &format!("address {ADDRESS_1} of group"));
+    assert!(!pair.has_address("node1", ADDRESS_1), "it is reported only");
+    assert_never_two_owners(&pair.lab);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_change_of_the_settings_alone_is_taken_up() {
+    run(
+        "haresources::a_change_of_the_settings_alone_is_taken_up",
+        OURS_OURS,
+        changed_settings,
+    );
+}
