@@ -110,11 +110,11 @@ fn findings(lab: &Lab) -> Vec<Value> {
     report["findings"].as_array().expect("a list").clone()
 }
 
-/// Each mistake on a real host is found by its rule alone, and the line that mends it is carried out word by word.
+/// Each mistake on a real host is found by its rule alone, and the line that fixes it is carried out word by word.
 #[test]
 #[ignore = "lab: run by scripts/test"]
-fn what_the_doctor_finds_its_own_line_mends() {
-    run("doctor::mends", OURS_OURS, |_| {
+fn what_the_doctor_finds_its_own_line_fixes() {
+    run("doctor::fixes", OURS_OURS, |_| {
         let lab = Lab::up(&["node1", "node2"], 2);
         lab.private("node1");
         let mut wrong = Vec::new();
@@ -135,7 +135,7 @@ fn what_the_doctor_finds_its_own_line_mends() {
             }
             let after = findings(&lab);
             if !after.is_empty() {
-                wrong.push(format!("{rule}: after the mend {after:#?}"));
+                wrong.push(format!("{rule}: after the fix {after:#?}"));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
