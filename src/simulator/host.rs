@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, Event, GroupOrder, Origin};
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::membership::Identity;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, NodeName, NodeUuid};
@@ -12,6 +13,7 @@ use crate::protocol::partition::YIELD;
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::left_open::OpenStandby;
+use crate::resources::owners::Whose;
 
 use super::chance::{Chance, Place, within};
 use super::daemon::Daemon;
@@ -25,7 +27,7 @@ use super::questions::Asks;
 use super::queue::{Happening, Life, Ordered};
 use super::root::{End, Root};
 use super::scripts::GroupModel;
-use super::world::{Micros, SECOND, World, group_key};
+use super::world::{Micros, SECOND, World};
 
 /// The content of the file about what is held, and what the actors know in addition to the core.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub(crate) struct Kept {
     pub(crate) frozen: bool,
     pub(crate) failback_due: bool,
     pub(crate) unfenced: Vec<NodeName>,
+    /// Whose each group was when the process ended. Empty: the same file is used.
+    pub(crate) owners: BTreeMap<GroupKey, Whose>,
 }
 
 impl Kept {
@@ -65,6 +69,10 @@ pub struct Host {
     /// Counts power cuts.
     pub(crate) machine: u32,
     pub(crate) kept: Kept,
+    /// haresources as the daemon has read it.
+    pub(crate) in_force: Vec<ResourceGroup>,
+    /// The half of each group by that.
+    pub(crate) halves: BTreeMap<GroupId, HoldingSet>,
     /// A guardian is about to start the daemon again.
     pub(crate) reviving: bool,
     /// The core panics in the next call that has something to do.
@@ -134,6 +142,8 @@ impl Host {
             },
             machine: 0,
             kept: Kept::default(),
+            in_force: Vec::new(),
+            halves: BTreeMap::new(),
             reviving: false,
             panics: false,
             generation: 1_000,
@@ -183,6 +193,7 @@ impl World {
         if let Some(when) = self.boots_at(host) {
             return self.at(when, Happening::Boot { host });
         }
+        self.read_file(host);
         let settings = self.settings(host);
         let seed = self.seed(host);
         self.take_generation(host);
@@ -216,7 +227,8 @@ impl World {
         h.generation += 1;
         h.outstanding.clear();
         let mut uuid = [0; 16];
-        uuid[15] = host.number() as u8 + 1;
+        let cloned = self.scripted.as_ref().is_some_and(|it| it.cloned);
+        uuid[15] = if cloned { 1 } else { host.number() as u8 + 1 };
         let words = crate::node::CAPABILITIES.iter();
         Identity {
             generation: Generation(h.generation),
@@ -277,6 +289,17 @@ impl World {
         h.frozen_until = Some(until);
         self.judge.frozen(host, self.now, until);
         self.at(until, Happening::Thaw { host });
+    }
+
+    /// A suspension whose end was not known ends now.
+    pub(crate) fn thaw_now(&mut self, host: HostId) {
+        let now = self.now;
+        let h = &mut self.hosts[host];
+        if h.frozen_until.is_some() {
+            h.frozen_until = Some(now);
+            self.judge.thawed(host, now);
+            self.thaw(host);
+        }
     }
 
     pub(crate) fn thaw(&mut self, host: HostId) {
@@ -388,7 +411,11 @@ impl World {
                 self.transmit(host, &message);
             }
             Action::Group { order, group, what } => {
-                let Some(group) = self.plan.group_ids().find(|g| group_key(*g) == group) else {
+                let Some(group) = self
+                    .plan
+                    .group_ids()
+                    .find(|g| self.plan.group_key(*g) == group)
+                else {
                     return self.judge.fail(now, format!("an order for {group}"));
                 };
                 let node = self.hosts[host].node.as_ref();

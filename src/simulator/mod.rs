@@ -10,11 +10,13 @@
 //! | [`act`], [`history`] | faults and actions of people, each with its time; a text for both plan and acts |
 //! | [`faults`], `singles`, [`chance`] | histories that are drawn from a seed, and everything else that is random |
 //! | [`host`], [`daemon`], `root`, `disk`, `revival` | a machine, its program, its root actor, its generation file, its restarts |
+//! | `files` | haresources of each host, which a test may change |
 //! | `orders`, [`scripts`], `questions` | orders for groups, how they are carried out, and questions to the network before a start |
 //! | [`network`], [`fencing`] | cables that lose, delay, repeat and corrupt; devices that reset the other host |
 //! | `outside`, `ipfail` | acts, and the client that moves groups |
 //! | [`legacy`] | the model of a legacy node |
 //! | [`judge`] | the rules that hold at every moment |
+//! | [`scenario`] | a run step by step, in which nothing is left to chance |
 //! | [`observer`], [`digest`] | what a run tells those who watch it |
 
 // A plan and a history may come from people: neither stops the program. Numbers are bounded by `Plan::checked` and
@@ -37,6 +39,7 @@ mod disk;
 pub mod faults;
 pub mod features;
 pub mod fencing;
+mod files;
 pub mod history;
 pub mod host;
 pub mod ids;
@@ -52,6 +55,7 @@ mod questions;
 mod queue;
 mod revival;
 mod root;
+pub mod scenario;
 pub mod scripts;
 mod singles;
 pub mod world;

@@ -16,6 +16,8 @@ use super::world::{Micros, SECOND, World, medium_name};
 
 /// Shortest delay of a datagram.
 const LEAST_DELAY: Micros = 200;
+/// The delay of a datagram where nothing is left to chance.
+const TRAVEL: Micros = 1_000;
 /// Longest delay of a normal cable.
 const DELAY: Micros = 2_000;
 /// A line queues what it can send within this time, and drops the rest.
@@ -164,12 +166,33 @@ impl World {
                 },
             );
             if self.plan.nodes() == 2 {
-                got_through |= self.send(host, medium, &frame, beat, bytes);
+                got_through |= match &mut self.scripted {
+                    Some(scripted) => {
+                        let carried = scripted.carried(host, message);
+                        carried.is_some_and(|message| self.send_scripted(host, medium, message))
+                    }
+                    None => self.send(host, medium, &frame, beat, bytes),
+                };
             }
         }
         if !got_through {
             self.judge.lost(host, host.other(), self.now);
         }
+    }
+
+    /// Sends to the other node in a run in which nothing is left to chance. Whether it arrives there.
+    fn send_scripted(&mut self, from: HostId, medium: usize, message: Message) -> bool {
+        if self.paths[from][medium].cut {
+            return false;
+        }
+        let happening = Happening::Datagram {
+            host: from.other(),
+            from,
+            medium,
+            frame: Frame::Plain(message),
+        };
+        self.at(self.now + TRAVEL, happening);
+        true
     }
 
     /// Sends to the other node on one medium. Whether it arrives there, and intact.

@@ -19,6 +19,11 @@ pub trait Observer {
         let _ = (now, host, action);
     }
 
+    /// A second host begins to run a group.
+    fn overlap(&self, now: Micros, group: GroupId) {
+        let _ = (now, group);
+    }
+
     /// A group that runs nothing here begins to start, or any group to stop.
     fn script(&self, now: Micros, host: HostId, group: GroupId, what: GroupOrder) {
         let _ = (now, host, group, what);

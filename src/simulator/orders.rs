@@ -10,7 +10,7 @@ use super::daemon::Daemon;
 use super::ids::{GroupId, HostId};
 use super::judge::Word;
 use super::queue::{Happening, Ordered};
-use super::world::{World, group_key};
+use super::world::World;
 
 impl World {
     /// The core gives an order.
@@ -81,7 +81,7 @@ impl World {
         }
         self.hosts[host].outstanding.remove(&group);
         self.hosts[host].root.answered(group);
-        let (order, group) = (ordered.order, group_key(group));
+        let (order, group) = (ordered.order, self.plan.group_key(group));
         self.feed(
             host,
             Event::GroupDone {
@@ -95,7 +95,7 @@ impl World {
     /// The addresses of groups are withdrawn at once, or restored.
     pub(crate) fn addresses(&mut self, host: HostId, groups: &[GroupKey], there: bool) {
         for group in self.plan.group_ids() {
-            if groups.contains(&group_key(group)) {
+            if groups.contains(&self.plan.group_key(group)) {
                 self.hosts[host].root.moves(group, there);
                 if !self.root_loses_it(host) {
                     self.move_addresses(host, group, there);
@@ -130,14 +130,6 @@ impl World {
         }
     }
 
-    fn side(&self, host: HostId, group: GroupId) -> HoldingSet {
-        if self.plan.owner(group) == host {
-            HoldingSet::LOCAL
-        } else {
-            HoldingSet::FOREIGN
-        }
-    }
-
     /// Tells the judge which groups a host releases.
     pub(crate) fn tell_yields(&mut self, host: HostId) {
         let h = &self.hosts[host];
@@ -150,7 +142,8 @@ impl World {
             let side = self.side(host, group);
             // Without reports no message tells it; a script in hand comes to its end first.
             let lets_go = if with_reports {
-                holding.is_some_and(|set| !set.has(side))
+                let lacks = |set: HoldingSet| side.is_some_and(|side| !set.has(side));
+                holding.is_some_and(lacks)
             } else {
                 h.outstanding.contains_key(&group)
             };
@@ -163,9 +156,11 @@ impl World {
     pub(crate) fn look(&mut self) {
         let now = self.now;
         for group in self.plan.group_ids() {
-            let capable = self.hosts.iter().any(|h| {
+            let capable = self.plan.hosts().any(|host| {
+                let h = &self.hosts[host];
                 let acts = |node: &Daemon| !node.frozen() && !node.is_cut_off();
                 h.node.as_ref().is_some_and(acts)
+                    && self.side(host, group).is_some()
                     && !h.stopping
                     && h.frozen_until.is_none()
                     && !h.broken.contains(&group)
@@ -203,7 +198,10 @@ impl World {
     /// everything, reports that, and then carries out the starts. No message tells this, then or
     /// later. Nor does it report that it takes what it was given, before it is done.
     fn is_strayed(&self, group: GroupId) -> bool {
-        let key = group_key(group);
+        if !self.plan.has_legacy() {
+            return false;
+        }
+        let key = self.plan.group_key(group);
         self.plan.hosts().any(|host| {
             let h = &self.hosts[host];
             let Some(node) = &h.node else { return false };
@@ -228,7 +226,8 @@ impl World {
             let idle = model.idle() && !model.runs();
             self.plan.is_legacy(host) && self.hosts[host].node.is_some() && idle
         });
-        let names = |node: &Daemon| node.leaves_to_legacy(&group_key(group));
+        let key = self.plan.group_key(group);
+        let names = |node: &Daemon| node.leaves_to_legacy(&key);
         left && self.owners(group).is_empty()
             && self
                 .hosts
@@ -248,11 +247,13 @@ impl World {
             && !node.stopping()
             && !node.frozen();
         let model = &h.groups[group];
-        if !settled || !model.idle() {
+        let side = self.side(host, group);
+        let side = side.filter(|_| settled && model.idle() && !self.is_between_owners(host, group));
+        let Some(side) = side else {
             return Word::Moves;
-        }
+        };
         Word::Settled {
-            holds: node.holding().has(self.side(host, group)),
+            holds: node.holding().has(side),
             runs: model.runs(),
             whole: model.whole(),
             address: model.address || node.is_cut_off() || self.plan.gate,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::protocol::group::GroupKey;
 use crate::protocol::settings::AutoFailback;
 
 use super::chance::Draws;
@@ -95,6 +96,8 @@ pub struct Plan {
     pub wire: bool,
     /// What only some plans have.
     pub features: Features,
+    /// What scripted runs call their groups; a group without a name is called by its number. Not in the text form.
+    pub names: Vec<String>,
 }
 
 impl Plan {
@@ -114,6 +117,7 @@ impl Plan {
             gate: false,
             wire: false,
             features: Features::default(),
+            names: Vec::new(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Plan {
             gate: false,
             wire: draws.percent(5),
             features: Features::default(),
+            names: Vec::new(),
         }
     }
 
@@ -251,6 +256,24 @@ impl Plan {
     /// How many resources a group has.
     pub(crate) fn resources(&self, group: GroupId) -> usize {
         self.groups.get(group.number()).map_or(1, |group| group.1)
+    }
+
+    /// The key of a group: its first resource.
+    pub(crate) fn group_key(&self, group: GroupId) -> GroupKey {
+        match self.names.get(group.number()) {
+            Some(name) => GroupKey::new(name),
+            None => GroupKey::new(&format!("dummy::{group}")),
+        }
+    }
+
+    /// What haresources names for a group.
+    pub(crate) fn resource_names(&self, group: GroupId) -> Vec<String> {
+        if let Some(name) = self.names.get(group.number()) {
+            return vec![name.clone()];
+        }
+        (0..self.resources(group))
+            .map(|resource| format!("dummy::{group}::{resource}"))
+            .collect()
     }
 
     pub(crate) fn program(&self, host: HostId) -> Program {

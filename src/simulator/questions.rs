@@ -10,7 +10,7 @@ use crate::protocol::event::{GroupOrder, GroupOutcome};
 use super::chance::{Chance, Place, within};
 use super::ids::{GroupId, HostId};
 use super::queue::{Happening, Ordered};
-use super::world::{Micros, SECOND, World, group_key};
+use super::world::{Micros, SECOND, World};
 
 /// How often the network is asked, with a pause between.
 const ROUNDS: u32 = 7;
@@ -128,13 +128,18 @@ impl World {
         // The rest of it here is removed: two hosts have it.
         self.address(host, group, false);
         self.note(format_args!("{host} {group}: another host has its address"));
-        let claim = group_key(group).to_string();
+        let claim = self.plan.group_key(group).to_string();
         self.undo(host, group, GroupOutcome::AddressTaken { claim });
     }
 
     /// Whether the network must be asked before this order, as far as the process knows.
     pub(crate) fn asks_first(&self, host: HostId, ordered: &Ordered) -> bool {
         let careful = ordered.careful || self.hosts[host].asks.is_careful(ordered.group);
-        ordered.what == GroupOrder::Start && careful && !self.plan.is_legacy(host)
+        let has_address = match &self.scripted {
+            Some(scripted) => scripted.has_address(&self.plan, ordered.group),
+            None => true,
+        };
+        let asks = has_address && !self.plan.is_legacy(host);
+        ordered.what == GroupOrder::Start && careful && asks
     }
 }

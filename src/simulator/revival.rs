@@ -6,13 +6,12 @@ use crate::node::Node;
 use crate::node::resume::Resume;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
-use crate::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
 use super::ids::{GroupId, HostId};
 use super::questions::Asks;
 use super::queue::Happening;
-use super::world::{Micros, SECOND, World, group_key};
+use super::world::{Micros, SECOND, World};
 
 /// By how much a restart in place extends the dead time that the other node uses.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -25,6 +24,8 @@ impl World {
         if !matches!(h.node, Some(Daemon::Ours(_))) || h.frozen_until.is_some() {
             return;
         }
+        self.hosts[host].kept.owners = self.whose(host);
+        let h = &mut self.hosts[host];
         h.node = None;
         h.life.process += 1;
         h.reviving = true;
@@ -50,26 +51,11 @@ impl World {
         h.kept.in_hand.clear();
         h.kept.bare.clear();
         h.kept.owed = unfinished;
-        self.hold_what_runs(host);
+        self.read_file(host);
         self.take_generation_after(host);
         self.resume(host, Vec::new());
         if self.hosts[host].stopping {
             self.stop_asked(host);
-        }
-    }
-
-    /// A half that is held, but of which nothing runs, is not held any more.
-    fn hold_what_runs(&mut self, host: HostId) {
-        let settings = self.settings(host);
-        let kept = &mut self.hosts[host].kept;
-        for (set, own) in [(HoldingSet::LOCAL, true), (HoldingSet::FOREIGN, false)] {
-            let groups = self.plan.group_ids().zip(&settings.groups);
-            let mut of = groups
-                .filter(|(_, g)| (g.owner == settings.local) == own)
-                .peekable();
-            if of.peek().is_some() && !of.any(|(g, _)| kept.may_run.contains(&g)) {
-                kept.holding = kept.holding.without(set);
-            }
         }
     }
 
@@ -79,15 +65,25 @@ impl World {
         let settings = self.settings(host);
         let seed = self.seed(host);
         let identity = self.identity(host);
+        let owners = std::mem::take(&mut self.hosts[host].kept.owners);
+        let now = self.held_now(host, owners);
+        self.hosts[host].kept.holding = now.holding;
         let kept = &self.hosts[host].kept;
-        let keys =
-            |groups: Vec<GroupId>| -> Vec<GroupKey> { groups.into_iter().map(group_key).collect() };
+        let keys = |groups: Vec<GroupId>| -> Vec<GroupKey> {
+            groups
+                .into_iter()
+                .map(|group| self.plan.group_key(group))
+                .collect()
+        };
         let running = keys(kept.may_run.iter().copied().collect());
         let unfinished = keys(kept.unfinished().into_iter().collect());
         let resume = Resume {
-            holding: kept.holding,
+            holding: now.holding,
             running,
             unfinished,
+            left: now.left.into_iter().collect(),
+            came: now.came.into_iter().collect(),
+            to_go_home: now.to_go_home,
             standby: kept.standby.clone(),
             releases: kept.releases,
             frozen: kept.frozen,
@@ -133,7 +129,6 @@ impl World {
         let dead_times = dead_times.map(|(of, time)| (of.clone(), time)).collect();
         self.note(format_args!("{host}: the core panics"));
         self.judge.daemon_died(host, self.now);
-        self.hold_what_runs(host);
         self.resume(host, dead_times);
         if self.hosts[host].stopping {
             self.stop_asked(host);
@@ -142,7 +137,6 @@ impl World {
 
     /// A restart in place, as soon as the node is ready for it.
     pub(crate) fn ask_reload(&mut self, host: HostId, pause: Micros) {
-        let now = self.clock(host);
         let process = self.hosts[host].life.process;
         let kept = &self.hosts[host].kept;
         let whole = kept.bare.is_disjoint(&kept.may_run);
@@ -166,9 +160,17 @@ impl World {
                 },
             );
         }
-        let mut actions = Vec::new();
-        node.announce_silence(SILENCE, now, &mut actions);
-        self.perform(host, actions);
+        self.announce_silence(host, SILENCE);
         self.kill_daemon(host, pause);
+    }
+
+    /// The node announces a longer dead time.
+    pub(crate) fn announce_silence(&mut self, host: HostId, extra: Duration) {
+        let now = self.clock(host);
+        let mut actions = Vec::new();
+        if let Some(Daemon::Ours(node)) = self.hosts[host].node.as_mut() {
+            node.announce_silence(extra, now, &mut actions);
+        }
+        self.perform(host, actions);
     }
 }

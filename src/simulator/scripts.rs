@@ -15,7 +15,7 @@ use crate::protocol::event::{Event, GroupOrder, GroupOutcome};
 use super::chance::{Chance, Place, within};
 use super::ids::{GroupId, HostId, Key};
 use super::queue::{Happening, Ordered};
-use super::world::{World, group_key};
+use super::world::World;
 
 /// The state of a group's actor.
 #[derive(Debug, Default)]
@@ -129,6 +129,9 @@ impl World {
         if let Some(ms) = self.hosts[host].slow.remove(&group) {
             return ms * 1_000;
         }
+        if let Some(scripted) = &self.scripted {
+            return scripted.script_time(group);
+        }
         let drawn = self
             .noise
             .draw(Chance::Slow, Place::group(host, group), self.now);
@@ -234,7 +237,11 @@ impl World {
             return self.undo(host, group, GroupOutcome::Stopped);
         }
         if !self.hosts[host].groups[group].runs() {
+            let overlaps = self.judge.overlaps;
             self.judge.begins(host, group, self.now);
+            if self.judge.overlaps > overlaps {
+                self.observer.overlap(self.now, group);
+            }
         }
         self.begin_script(host, group);
     }
@@ -369,7 +376,7 @@ impl World {
         let h = &mut self.hosts[host];
         let broken = h.broken.contains(&group);
         let model = &mut h.groups[group];
-        let resource = group_key(group).to_string();
+        let resource = self.plan.group_key(group).to_string();
         if !model.whole() {
             if model.taken {
                 let claim = resource;
@@ -402,7 +409,7 @@ impl World {
             return Ok(None);
         }
         if unstoppable && model.is_up(at) && at == model.weak {
-            let resource = group_key(group).to_string();
+            let resource = self.plan.group_key(group).to_string();
             let outcome = GroupOutcome::StopFailed { resource };
             if orphan {
                 return Ok(None);

@@ -1,13 +1,13 @@
 //! A pair in one thread and in virtual time: real cores, and a model of the network and of scripts.
 //! The same history gives the same run, bit for bit.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::{Monotonic, Now};
 use crate::protocol::event::{Event, GroupOrder, StopReason};
 use crate::protocol::fencing::{FenceSettings, Reach};
-use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::message::Message;
 use crate::protocol::name::{MediumName, NodeName};
 use crate::protocol::settings::{NodeSettings, Timing};
@@ -21,6 +21,7 @@ use super::network::{Path, Recording};
 use super::observer::{Nobody, Observer};
 use super::plan::Plan;
 use super::queue::{Happening, Queue};
+use super::scenario::Scripted;
 
 /// Microseconds of virtual time.
 pub type Micros = u64;
@@ -55,11 +56,8 @@ pub struct World {
     pub(crate) observer: Rc<dyn Observer>,
     /// Machines that were reset, and when.
     pub resets: Vec<(Micros, HostId)>,
-}
-
-/// The key of a group.
-pub(crate) fn group_key(group: GroupId) -> GroupKey {
-    GroupKey::new(&format!("dummy::{group}"))
+    /// What a test has fixed; `None`: it is left to chance.
+    pub(crate) scripted: Option<Scripted>,
 }
 
 impl World {
@@ -82,6 +80,7 @@ impl World {
             digest: 0,
             observer: Rc::new(Nobody),
             resets: Vec::new(),
+            scripted: None,
         };
         world.at(SECOND, Happening::Look);
         world
@@ -127,18 +126,15 @@ impl World {
             deadping: deadtime,
             max_rexmit_delay: Duration::from_millis(250),
         };
-        let groups = self.plan.group_ids().map(|group| ResourceGroup {
-            key: group_key(group),
-            owner: self.hosts[self.plan.owner(group)].name.clone(),
-            resources: (0..self.plan.resources(group))
-                .map(|r| format!("dummy::{group}::{r}"))
-                .collect(),
-        });
         NodeSettings {
             ping_nodes: gate_name().filter(|_| self.plan.gate).into_iter().collect(),
             media: (0..self.plan.media).map(medium_name).collect(),
             auto_failback: self.plan.failback,
-            groups: groups.collect(),
+            groups: self.hosts[host].in_force.clone(),
+            with_address: match &self.scripted {
+                Some(scripted) => scripted.with_address(&self.plan),
+                None => BTreeSet::new(),
+            },
             isolation_release: self.plan.gate,
             fencing: FenceSettings {
                 reach: match self.plan.features.device {
@@ -367,7 +363,7 @@ impl World {
         }
     }
 
-    fn echo(&mut self, host: HostId) {
+    pub(crate) fn echo(&mut self, host: HostId) {
         let time = format!("{:x}", self.clock(host).unix_s);
         let message = Message::new("NS_st")
             .with("st", "ping")

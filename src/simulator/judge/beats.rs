@@ -119,6 +119,13 @@ impl Beats {
         self.frozen_until[host] = until;
     }
 
+    pub(crate) fn thawed(&mut self, host: HostId, now: Micros) {
+        if let Some((_, until)) = &mut self.freezes[host] {
+            *until = now;
+        }
+        self.frozen_until[host] = now;
+    }
+
     pub(crate) fn slow_path(&mut self, _: HostId, delay: Micros) {
         self.slack = self.slack.max(6 * delay);
     }

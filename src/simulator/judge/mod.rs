@@ -148,6 +148,11 @@ impl Judge {
         self.beats.frozen(host, now, until);
     }
 
+    /// A freeze ends earlier than was said.
+    pub(crate) fn thawed(&mut self, host: HostId, now: Micros) {
+        self.beats.thawed(host, now);
+    }
+
     /// One script takes this long, and so does the work that waits for it.
     pub(crate) fn slow_script(&mut self, lasts: Micros) {
         self.owners.slow_script(lasts);
@@ -256,6 +261,12 @@ impl Judge {
     /// An operator moves a group although one of the nodes cannot start it: his decision.
     pub(crate) fn excuse(&mut self, group: GroupId) {
         self.owners.excuse(group);
+    }
+
+    /// From now on a group may have two owners.
+    pub(crate) fn expect_two_owners(&mut self, group: GroupId) {
+        self.owners.expect_two(group);
+        self.addresses.expect_two(group);
     }
 
     /// Whether a group is not up only because its next attempt is due later.
