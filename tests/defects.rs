@@ -8,7 +8,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use systole::config::environment::Machine;
 use systole::config::load::{LoadOptions, Purpose};
 use systole::inspect::load;

@@ -2,14 +2,26 @@
 
 mod common;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::ids::{NODE1, NODE2};
 
-fn lines(lines: &[(&str, &str)]) -> Vec<(String, String)> {
-    lines
-        .iter()
-        .map(|(owner, key)| ((*owner).to_owned(), (*key).to_owned()))
-        .collect()
+/// A pair whose files name some of these groups.
+fn pair(model: AutoFailback) -> Cluster {
+    let groups = [
+        (NODE1, "a"),
+        (NODE2, "b"),
+        (NODE1, "c"),
+        (NODE1, ADDRESS),
+        (NODE1, "new"),
+    ];
+    let mut cluster = Cluster::with_groups(groups, model);
+    rewrite(
+        &mut cluster,
+        &["node1", "node2"],
+        &[("node1", "a"), ("node2", "b")],
+    );
+    cluster
 }
 
 fn told(cluster: &Cluster, node: &str) -> usize {
@@ -21,13 +33,9 @@ fn told(cluster: &Cluster, node: &str) -> usize {
 
 #[test]
 fn files_that_name_different_owners_are_logged_on_both_nodes_once() {
-    let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
-    cluster
-        .haresources
-        .insert("node1".to_owned(), lines(&[("node1", "a")]));
-    cluster
-        .haresources
-        .insert("node2".to_owned(), lines(&[("node2", "a")]));
+    let mut cluster = pair(AutoFailback::On);
+    rewrite(&mut cluster, &["node1"], &[("node1", "a")]);
+    rewrite(&mut cluster, &["node2"], &[("node2", "a")]);
     cluster.boot("node1");
     cluster.boot("node2");
     cluster.run(45_000);
@@ -38,10 +46,8 @@ fn files_that_name_different_owners_are_logged_on_both_nodes_once() {
 
 #[test]
 fn files_that_agree_are_not_logged_in_any_order() {
-    let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
-    cluster
-        .haresources
-        .insert("node1".to_owned(), lines(&[("node2", "b"), ("node1", "a")]));
+    let mut cluster = pair(AutoFailback::On);
+    rewrite(&mut cluster, &["node1"], &[("node2", "b"), ("node1", "a")]);
     cluster.boot("node1");
     cluster.boot("node2");
     cluster.run(60_000);
@@ -55,13 +61,13 @@ const ADDRESS: &str = "10.0.0.9";
 
 fn rewrite(cluster: &mut Cluster, hosts: &[&str], file: &[(&str, &str)]) {
     for host in hosts {
-        cluster.haresources.insert((*host).to_owned(), lines(file));
+        cluster.write_haresources(host, file);
     }
 }
 
 /// `file` was in force on both nodes, and they are settled.
 fn settled(model: AutoFailback, file: &[(&str, &str)]) -> Cluster {
-    let mut cluster = Cluster::new(&["node1", "node2"], model);
+    let mut cluster = pair(model);
     rewrite(&mut cluster, &["node1", "node2"], file);
     cluster.boot("node1");
     cluster.boot("node2");
@@ -229,7 +235,7 @@ fn two_groups_that_change_places_have_one_owner_each() {
 fn files_that_give_a_group_to_both_end_with_one_owner_and_are_cured() {
     for (right, wrong) in [("node1", "node2"), ("node2", "node1")] {
         for model in [ON, OFF] {
-            let mut cluster = Cluster::new(&["node1", "node2"], model);
+            let mut cluster = pair(model);
             rewrite(&mut cluster, &["node1"], &[("node1", ADDRESS)]);
             rewrite(&mut cluster, &["node2"], &[("node2", ADDRESS)]);
             cluster.boot("node1");
@@ -261,7 +267,7 @@ fn files_that_give_a_group_to_both_end_with_one_owner_and_are_cured() {
 fn a_group_is_not_started_beside_a_node_that_does_not_tell_while_the_network_has_its_address() {
     for way in [Cure::ReloadNew, Cure::KillNew] {
         let mut cluster = settled(OFF, &[("node1", ADDRESS)]);
-        cluster.older.insert("node1".to_owned());
+        cluster.is_older("node1");
         cluster.revive("node2");
         cluster.run(20_000);
         cluster.forget();
@@ -282,7 +288,7 @@ fn a_group_is_not_started_beside_a_node_that_does_not_tell_while_the_network_has
 #[test]
 fn a_group_without_an_address_waits_for_a_person_beside_a_node_that_does_not_tell() {
     let mut cluster = settled(OFF, &[("node1", "a")]);
-    cluster.older.insert("node1".to_owned());
+    cluster.is_older("node1");
     cluster.revive("node2");
     cluster.run(20_000);
     cluster.forget();
@@ -338,13 +344,13 @@ fn no_alarm_while_both_files_are_being_changed() {
 }
 
 fn with_more(cluster: &mut Cluster, host: &str, more: &str) {
-    cluster.more.insert(host.to_owned(), more.to_owned());
+    cluster.append_resource(host, Some(more));
 }
 
 /// The lines have the same owner and first resource, but different further resources.
 #[test]
 fn a_group_with_other_further_resources_is_logged_and_not_handed_over() {
-    let mut cluster = Cluster::new(&["node1", "node2"], ON);
+    let mut cluster = pair(ON);
     with_more(&mut cluster, "node1", "squid");
     cluster.boot("node1");
     cluster.boot("node2");
@@ -373,7 +379,7 @@ fn a_group_with_other_further_resources_is_logged_and_not_handed_over() {
     cluster.kill("node2");
     cluster.run(20_000);
     assert_eq!(cluster.owners("a"), ["node1"]);
-    cluster.more.clear();
+    cluster.append_resource("node1", None);
     cluster.boot("node2");
     cluster.look_at_haresources();
     cluster.run(30_000);
@@ -385,7 +391,7 @@ fn a_group_with_other_further_resources_is_logged_and_not_handed_over() {
 /// A takeover that a person forces also takes groups that differ.
 #[test]
 fn a_forced_takeover_takes_a_group_that_differs() {
-    let mut cluster = Cluster::new(&["node1", "node2"], OFF);
+    let mut cluster = pair(OFF);
     with_more(&mut cluster, "node1", "squid");
     cluster.boot("node1");
     cluster.boot("node2");
@@ -398,8 +404,8 @@ fn a_forced_takeover_takes_a_group_that_differs() {
 /// The version before sends its mark of owners, and no mark of further resources.
 #[test]
 fn a_node_of_the_version_before_raises_no_alarm() {
-    let mut cluster = Cluster::new(&["node1", "node2"], ON);
-    cluster.older.insert("node2".to_owned());
+    let mut cluster = pair(ON);
+    cluster.is_older("node2");
     with_more(&mut cluster, "node1", "squid");
     cluster.boot("node1");
     cluster.boot("node2");
@@ -413,10 +419,12 @@ fn a_node_of_the_version_before_raises_no_alarm() {
 /// Its owners are compared as before.
 #[test]
 fn a_node_of_the_version_before_with_other_owners_is_logged() {
-    let mut cluster = Cluster::new(&["node1", "node2"], ON);
-    cluster.older.insert("node2".to_owned());
+    let mut cluster = pair(ON);
+    cluster.is_older("node2");
     rewrite(&mut cluster, &["node1"], &[("node1", "a")]);
     rewrite(&mut cluster, &["node2"], &[("node2", "a")]);
+    // Neither can know that the other has it as well.
+    cluster.expect_two_owners("a");
     cluster.boot("node1");
     cluster.boot("node2");
     cluster.run(60_000);
@@ -426,7 +434,7 @@ fn a_node_of_the_version_before_with_other_owners_is_logged() {
 /// Each file assigns the group to its own node, and it does not start on the node that keeps it.
 #[test]
 fn a_group_that_does_not_start_where_it_is_kept_is_started_on_the_other_node() {
-    let mut cluster = Cluster::new(&["node1", "node2"], OFF);
+    let mut cluster = pair(OFF);
     rewrite(&mut cluster, &["node1"], &[("node1", ADDRESS)]);
     rewrite(&mut cluster, &["node2"], &[("node2", ADDRESS)]);
     cluster.break_group("node1", ADDRESS);
@@ -436,4 +444,19 @@ fn a_group_that_does_not_start_where_it_is_kept_is_started_on_the_other_node() {
     cluster.run(60_000);
     let seen = (cluster.holdings(), &cluster.complaints);
     assert_eq!(cluster.owners(ADDRESS), ["node2"], "{seen:?}");
+}
+
+/// A group is added to haresources on both nodes, then each restarts in place, as documented.
+#[test]
+fn a_group_added_to_haresources_is_started_after_a_restart_in_place() {
+    let mut cluster = settled(ON, &[("node1", "a"), ("node2", "b")]);
+    let after = [("node1", "a"), ("node2", "b"), ("node1", "new")];
+    rewrite(&mut cluster, &["node1", "node2"], &after);
+    cluster.revive("node1");
+    cluster.run(30_000);
+    cluster.revive("node2");
+    cluster.run(30_000);
+    assert_eq!(cluster.owners("new"), ["node1"]);
+    assert_eq!(cluster.run_by("node1"), ["start new"]);
+    assert_eq!(cluster.run_by("node2"), [""; 0]);
 }

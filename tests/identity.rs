@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use systole::protocol::settings::AutoFailback;
 
 #[test]
 fn nodes_with_one_uuid_hear_each_other_and_settle() {
     let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
-    cluster.cloned = true;
+    cluster.with_one_uuid();
     cluster.boot("node1");
     cluster.boot("node2");
     cluster.run(120_000);
@@ -27,7 +27,7 @@ fn nodes_with_one_uuid_hear_each_other_and_settle() {
 fn a_node_that_joins_with_the_uuid_of_a_settled_one_takes_nothing_from_it() {
     for failback in [AutoFailback::On, AutoFailback::Off] {
         let mut cluster = Cluster::new(&["node1", "node2"], failback);
-        cluster.cloned = true;
+        cluster.with_one_uuid();
         cluster.boot("node1");
         cluster.run(30_000);
         cluster.boot("node2");

@@ -5,8 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::ids::NODE1;
 
 const OFF: AutoFailback = AutoFailback::Off;
 
@@ -45,7 +46,7 @@ fn a_stopping_node_that_learns_that_it_was_declared_dead_removes_its_addresses_a
     cluster.script_time.insert("b".to_owned(), slow);
     cluster.stop("node2");
     cluster.run(1_000);
-    cluster.lose = Box::new(|from, _, _| from == "node2");
+    cluster.lose(|from, _, _| from == "node2");
     cluster.run(10_000);
     assert_eq!(cluster.withdrawn.len(), 1);
     assert_eq!(cluster.withdrawn[0].1, "node2");
@@ -109,11 +110,7 @@ fn the_node_that_keeps_after_a_cut_goes_on_when_the_other_has_left() {
 
 /// One group of `node1`, `auto_failback on`; the heartbeats of the nodes are `apart` ms apart.
 fn pair_of_one_group(apart: u64) -> Cluster {
-    let mut cluster = Cluster::new(&["node1", "node2"], AutoFailback::On);
-    for host in ["node1", "node2"] {
-        let group = vec![("node1".to_owned(), "a".to_owned())];
-        cluster.haresources.insert(host.to_owned(), group);
-    }
+    let mut cluster = Cluster::with_groups([(NODE1, "a")], AutoFailback::On);
     cluster.boot("node1");
     cluster.run(apart);
     cluster.boot("node2");
@@ -137,9 +134,9 @@ fn a_heal_costs_each_node_at_most_one_generation() {
                 let generations =
                     |cluster: &Cluster| ["node1", "node2"].map(|host| cluster.generation(host));
                 let before = generations(&cluster);
-                cluster.lose = Box::new(move |_, to, _| deaf.is_none_or(|deaf| deaf == to));
+                cluster.lose(move |_, to, _| deaf.is_none_or(|deaf| deaf == to));
                 cluster.run(lost);
-                cluster.lose = Box::new(|_, _, _| false);
+                cluster.lose(|_, _, _| false);
                 cluster.run(20_000);
                 let begun = generations(&cluster);
                 let begun = [begun[0] - before[0], begun[1] - before[1]];
@@ -163,7 +160,7 @@ fn an_owner_that_is_not_received_takes_again_groups_that_do_not_start_at_the_dea
     for heals_early in [false, true] {
         let mut cluster = Cluster::settled_pair(OFF);
         cluster.break_group("node2", "a");
-        cluster.lose = Box::new(|from, _, _| from == "node1");
+        cluster.lose(|from, _, _| from == "node1");
         cluster.run(25_000);
         let seen = |cluster: &Cluster| {
             let owners = ["a", "b"].map(|group| cluster.owners(group));
@@ -182,7 +179,7 @@ fn an_owner_that_is_not_received_takes_again_groups_that_do_not_start_at_the_dea
             let (owners, why) = seen(&cluster);
             assert_eq!(owners, [["node2"], ["node2"]], "{why}");
         }
-        cluster.lose = Box::new(|_, _, _| false);
+        cluster.lose(|_, _, _| false);
         cluster.run(60_000);
         let (owners, why) = seen(&cluster);
         if heals_early {
@@ -204,7 +201,7 @@ fn an_owner_of_everything_that_is_not_received_takes_everything_again() {
     for group in ["a", "b"] {
         cluster.break_group("node2", group);
     }
-    cluster.lose = Box::new(|from, _, _| from == "node1");
+    cluster.lose(|from, _, _| from == "node1");
     cluster.run(25_000);
     for group in ["a", "b"] {
         assert_eq!(
@@ -214,7 +211,7 @@ fn an_owner_of_everything_that_is_not_received_takes_everything_again() {
             cluster.complaints
         );
     }
-    cluster.lose = Box::new(|_, _, _| false);
+    cluster.lose(|_, _, _| false);
     cluster.run(120_000);
     for group in ["a", "b"] {
         assert_eq!(

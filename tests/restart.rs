@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::ids::NODE1;
 
 const ON: AutoFailback = AutoFailback::On;
 const OFF: AutoFailback = AutoFailback::Off;
@@ -39,24 +40,6 @@ fn a_group_that_fails_again_after_a_restart_in_place_is_moved() {
     assert_eq!(cluster.owners("a"), ["node2"], "{:?}", cluster.complaints);
 }
 
-/// A group is added to haresources on both nodes, then each restarts in place, as documented.
-#[test]
-fn a_group_added_to_haresources_is_started_after_a_restart_in_place() {
-    let mut cluster = Cluster::settled_pair(ON);
-    let lines = [("node1", "a"), ("node2", "b"), ("node1", "new")];
-    let lines = lines.map(|(owner, group)| (owner.to_owned(), group.to_owned()));
-    for host in ["node1", "node2"] {
-        cluster.haresources.insert(host.to_owned(), lines.to_vec());
-    }
-    cluster.revive("node1");
-    cluster.run(30_000);
-    cluster.revive("node2");
-    cluster.run(30_000);
-    assert_eq!(cluster.owners("new"), ["node1"]);
-    assert_eq!(cluster.run_by("node1"), ["start new"]);
-    assert_eq!(cluster.run_by("node2"), [""; 0]);
-}
-
 /// Runs for some seconds; the gateway answers these hosts.
 fn run_with_gateway(cluster: &mut Cluster, seconds: u64, answered: &[&str]) {
     for _ in 0..seconds * 2 {
@@ -69,7 +52,7 @@ fn run_with_gateway(cluster: &mut Cluster, seconds: u64, answered: &[&str]) {
 
 fn cut_off_pair() -> Cluster {
     let mut cluster = Cluster::new(&["node1", "node2"], OFF);
-    cluster.gateway = true;
+    cluster.with_gateway();
     cluster.boot("node1");
     cluster.boot("node2");
     run_with_gateway(&mut cluster, 20, &["node1", "node2"]);
@@ -121,7 +104,7 @@ fn a_node_that_goes_on_with_its_groups_asks_the_node_that_has_taken_them_and_wai
  {
     for later in 0..5 {
         let mut cluster = Cluster::new(&["node1", "node2"], OFF);
-        cluster.gateway = true;
+        cluster.with_gateway();
         cluster.boot("node1");
         cluster.boot("node2");
         run_with_gateway(&mut cluster, 20, &["node1", "node2"]);
@@ -141,7 +124,7 @@ fn a_node_that_goes_on_with_its_groups_asks_the_node_that_has_taken_them_and_wai
 #[test]
 fn a_node_that_serves_alone_serves_on_after_a_restart_in_place() {
     let mut cluster = Cluster::new(&["node1", "node2"], OFF);
-    cluster.gateway = true;
+    cluster.with_gateway();
     cluster.boot("node1");
     cluster.boot("node2");
     run_with_gateway(&mut cluster, 20, &["node1", "node2"]);
@@ -167,7 +150,7 @@ fn a_restarted_node_that_is_not_received_and_learns_that_it_was_declared_dead_re
             cluster.run(30_000);
             cluster.heal();
         }
-        cluster.lose = Box::new(|from, _, _| from == "node1");
+        cluster.lose(|from, _, _| from == "node1");
         cluster.revive("node1");
         cluster.run(120_000);
         let seen = (cluster.holdings(), &cluster.complaints);
@@ -179,12 +162,10 @@ fn a_restarted_node_that_is_not_received_and_learns_that_it_was_declared_dead_re
 /// Both run the three groups of node1, which was cut off; when they are connected again, one
 /// yields: its first group is being stopped.
 fn pair_that_yields(model: AutoFailback, panics: bool) -> (Cluster, &'static str) {
-    let mut cluster = Cluster::new(&["node1", "node2"], model);
-    let lines = ["a", "b", "c"].map(|group| ("node1".to_owned(), group.to_owned()));
-    for host in ["node1", "node2"] {
-        cluster.haresources.insert(host.to_owned(), lines.to_vec());
-        cluster.boot(host);
-    }
+    let lines = ["a", "b", "c"].map(|group| (NODE1, group));
+    let mut cluster = Cluster::with_groups(lines, model);
+    cluster.boot("node1");
+    cluster.boot("node2");
     cluster.run(30_000);
     cluster.cut();
     cluster.run(20_000);

@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::cluster::{Cluster, name};
+use common::scenario::Cluster;
 use systole::protocol::field;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::ids::NODE1;
 
 /// A run that begins in place sends `up` and, some milliseconds later, `active`. Both are lost
 /// once, so that the other nodes know it as `init` when the first requests are due.
@@ -15,7 +16,7 @@ fn status_messages_lost_at_the_beginning_of_a_run_are_asked_for() {
     cluster.freeze("node1");
     cluster.run(6_000);
     let mut lost = [false; 2];
-    cluster.lose = Box::new(move |from, _, message| {
+    cluster.lose(move |from, _, message| {
         let place = match message.hex(field::SEQ) {
             Some(2) => 0,
             Some(4) => 1,
@@ -28,6 +29,6 @@ fn status_messages_lost_at_the_beginning_of_a_run_are_asked_for() {
     cluster.run(3_600_000);
     let paused = cluster.node("node1").membership().clients_paused();
     assert!(!paused, "clients wait after an hour");
-    let node1 = cluster.node("node2").membership().node(&name("node1"));
+    let node1 = cluster.node("node2").membership().node(&NODE1.node_name());
     assert_eq!(node1.unwrap().missing, 0);
 }

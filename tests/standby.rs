@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use common::timeline::replay;
 use systole::protocol::settings::AutoFailback;
 

@@ -5,8 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use systole::protocol::settings::AutoFailback;
+use systole::simulator::ids::{NODE1, NODE2};
 
 const OFF: AutoFailback = AutoFailback::Off;
 const HOUR: u64 = 3_600_000;
@@ -56,18 +57,10 @@ fn a_node_that_cannot_stop_its_groups_never_falls_silent() {
 /// those after it are not begun, and nothing is left running.
 #[test]
 fn a_stop_during_a_slow_takeover_starts_nothing_more_and_leaves_nothing() {
-    let lines = [
-        ("node1", "a"),
-        ("node1", "c"),
-        ("node1", "d"),
-        ("node2", "b"),
-    ];
-    let lines = lines.map(|(owner, group)| (owner.to_owned(), group.to_owned()));
-    let mut cluster = Cluster::new(&["node1", "node2"], OFF);
-    for host in ["node1", "node2"] {
-        cluster.haresources.insert(host.to_owned(), lines.to_vec());
-        cluster.boot(host);
-    }
+    let lines = [(NODE1, "a"), (NODE1, "c"), (NODE1, "d"), (NODE2, "b")];
+    let mut cluster = Cluster::with_groups(lines, OFF);
+    cluster.boot("node1");
+    cluster.boot("node2");
     cluster.run(20_000);
     for group in ["a", "c", "d"] {
         let slow = Duration::from_secs(1500);
@@ -98,7 +91,7 @@ fn a_stop_of_a_node_that_hears_and_is_not_heard_comes_to_its_end() {
     let mut cluster = Cluster::settled_pair(OFF);
     cluster.kill("node2");
     cluster.run(60_000);
-    cluster.lose = Box::new(|from, _, _| from == "node2");
+    cluster.lose(|from, _, _| from == "node2");
     cluster.boot("node2");
     cluster.run(60_000);
     cluster.stop("node2");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::cluster::Cluster;
+use common::scenario::Cluster;
 use common::timeline::replay;
 use systole::protocol::settings::AutoFailback;
 

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use systole::protocol::settings::AutoFailback;
 
-use super::cluster::{Cluster, of};
+use systole::simulator::scenario::of;
+
+use super::scenario::Cluster;
 
 /// The actions from outside, and what the legacy nodes did until the next ones.
 #[derive(Debug, Default)]
