@@ -1,5 +1,6 @@
-//! All groups of the node: hands orders to them and their outcomes back, and answers requests over
-//! the control socket from the [ledger of orders](crate::node::ledger).
+//! All groups of the node: hands orders to them and their outcomes back, writes both down for a
+//! successor first, and answers requests over the control socket from the
+//! [ledger of orders](crate::node::ledger).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,22 +9,28 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use actix_rt::Arbiter;
 use tokio::sync::oneshot;
-use tracing::error;
+use tracing::{debug, error};
 
-use crate::actors::ledger::SharedLedger;
-use crate::actors::messages::{GroupCommand, GroupDone, MayStart, MoveAddresses};
+use crate::actors::messages::{
+    GroupCommand, GroupDone, MayStart, MoveAddresses, OutcomesTo, ToGroups,
+};
 use crate::actors::resource_group::{Care, GroupContext, ResourceGroupActor};
+use crate::actors::shared::{Shared, SharedLedger};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::{GroupAnswer, GroupView};
-use crate::node::ledger::{Ended, Ledger, Order};
+use crate::node::ledger::{Ended, Given, Ledger, Order};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 
 mod care;
+mod held;
 mod kept;
+mod seal;
 mod unanswered;
 pub use care::CareSetup;
+pub use held::HeldFile;
 pub use kept::AskAllKept;
+pub use seal::{Seal, Unseal, Written};
 
 /// Most waiting helper programs per group; the control socket admits hardly more connections.
 const MAX_WAITERS: usize = 32;
@@ -98,9 +105,13 @@ impl Entry {
 pub struct GroupsActor {
     entries: Vec<Entry>,
     places: HashMap<GroupKey, usize>,
-    done: Recipient<GroupDone>,
+    done: WeakRecipient<GroupDone>,
+    held: Shared<HeldFile>,
+    /// That of `held`.
     ledger: SharedLedger,
     care: care::Watch,
+    /// The process is about to replace itself: orders are written down and not begun.
+    sealed: bool,
 }
 
 /// What the groups begin with.
@@ -109,10 +120,11 @@ pub struct GroupsSetup {
     pub context: Arc<GroupContext>,
     /// The groups, in the order of haresources.
     pub groups: Vec<ResourceGroup>,
-    /// It says which groups run on from an earlier run of the daemon.
-    pub ledger: SharedLedger,
+    /// What is held, on disk for a successor. Its ledger says which groups run on from an earlier run
+    /// of the daemon.
+    pub held: Shared<HeldFile>,
     /// The outcomes go there.
-    pub done: Recipient<GroupDone>,
+    pub done: WeakRecipient<GroupDone>,
     /// Asked whether a start still stands.
     pub core: WeakRecipient<MayStart>,
     /// For the checks of addresses.
@@ -126,11 +138,12 @@ impl GroupsActor {
         let GroupsSetup {
             context,
             groups,
-            ledger,
+            held,
             done,
             core,
             care,
         } = setup;
+        let ledger = held.with(|held| held.ledger());
         let care = care::Watch::new(care, context.stray_addresses);
         let mut entries: Vec<Entry> = Vec::new();
         let mut places = HashMap::new();
@@ -161,8 +174,10 @@ impl GroupsActor {
             entries,
             places,
             done,
+            held,
             ledger,
             care,
+            sealed: false,
         }
     }
 
@@ -171,19 +186,31 @@ impl GroupsActor {
         self.entries.get_mut(place)
     }
 
-    /// Hands an order on, unless it has been carried out. What it says was given first counts.
+    /// Notes an order and hands it on, unless it has been carried out.
     fn order(&mut self, mut command: GroupCommand) {
-        let (key, order, given) = (&command.group, command.order, command.given());
-        match self.ledger.with(|ledger| ledger.ordered(key, order, given)) {
-            Order::Ended(ended) => {
-                self.done.do_send(GroupDone::of(command.group, ended));
-                return;
-            }
-            // The actor knows it, unless the order was lost on the way.
-            Order::InHand(first) => command.careful = first.careful,
-            Order::New => {}
-        }
         command.careful = self.care.is_careful(&command);
+        match self.held.with(|held| held.ordered(&command)) {
+            Order::Ended(ended) => self.tell(GroupDone::of(command.group, ended)),
+            // The actor knows it, unless the order was lost on the way.
+            Order::InHand(Given { careful, .. }) => {
+                self.hand_on(GroupCommand { careful, ..command });
+            }
+            Order::New => self.hand_on(command),
+        }
+    }
+
+    /// Gives all orders in hand to their actors once more.
+    fn hand_on_again(&mut self) {
+        let commands = self.ledger.with(|ledger| GroupCommand::in_hand(ledger));
+        for command in commands {
+            self.hand_on(command);
+        }
+    }
+
+    fn hand_on(&mut self, command: GroupCommand) {
+        if self.sealed {
+            return;
+        }
         if let Some(entry) = self.entry(&command.group) {
             entry.actor.do_send(command);
             return;
@@ -206,14 +233,12 @@ impl GroupsActor {
 
     /// Hands an outcome on that nobody has heard yet.
     fn is_done(&mut self, done: GroupDone) {
-        let (key, ended) = (&done.group, done.ended());
-        let (news, busy) = self
-            .ledger
-            .with(|ledger| (ledger.done(key, &ended), ledger.is_busy(key)));
-        if !news {
+        if !self.held.with(|held| held.done(&done)) {
             // Carried out once more after a fault of its actor.
             return;
         }
+        let key = &done.group;
+        let busy = self.ledger.with(|ledger| ledger.is_busy(key));
         if !busy && let Some(entry) = self.entry(key) {
             for waiter in entry.waiters.drain(..) {
                 // No receiver: the helper program has ended.
@@ -223,7 +248,20 @@ impl GroupsActor {
         if self.care.done(&done) {
             self.look_after(Care::Announce);
         }
-        self.done.do_send(done);
+        self.tell(done);
+    }
+
+    fn tell(&self, done: GroupDone) {
+        match self.done.upgrade() {
+            Some(to) => to.do_send(done),
+            None => debug!(?done, "nobody waits for this outcome"),
+        }
+    }
+
+    fn move_addresses(&mut self, order: MoveAddresses) {
+        if let Some(entry) = self.entry(&order.group) {
+            entry.actor.do_send(order);
+        }
     }
 }
 
@@ -240,10 +278,7 @@ impl Supervised for GroupsActor {
     /// Messages on their way to or from the groups may be lost.
     fn restarting(&mut self, _: &mut Self::Context) {
         self.care.begins_anew();
-        let commands = self.ledger.with(|ledger| GroupCommand::in_hand(ledger));
-        for command in commands {
-            self.order(command);
-        }
+        self.hand_on_again();
     }
 }
 
@@ -259,9 +294,33 @@ impl Handler<MoveAddresses> for GroupsActor {
     type Result = ();
 
     fn handle(&mut self, order: MoveAddresses, _: &mut Self::Context) {
-        if let Some(entry) = self.entry(&order.group) {
-            entry.actor.do_send(order);
+        self.move_addresses(order);
+    }
+}
+
+impl Handler<ToGroups> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, news: ToGroups, ctx: &mut Self::Context) {
+        match news {
+            ToGroups::Duty(duty) => self.held.with(|held| held.duty(duty)),
+            ToGroups::Peer(status) => self.peer_status(status, ctx),
+            ToGroups::Addresses { groups, withdraw } => {
+                self.held.with(|held| held.addresses(&groups, withdraw));
+                for group in groups {
+                    self.move_addresses(MoveAddresses { group, withdraw });
+                }
+            }
+            ToGroups::Order(command) => self.order(command),
         }
+    }
+}
+
+impl Handler<OutcomesTo> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, OutcomesTo(done): OutcomesTo, _: &mut Self::Context) {
+        self.done = done;
     }
 }
 

@@ -20,7 +20,7 @@ use crate::actors::messages::{
     ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, GroupCommand, GroupDone,
     HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent,
     NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients,
-    Transmit, UpdateKeys,
+    ToGroups, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
@@ -69,13 +69,14 @@ const RESTART_DELAY: Duration = Duration::from_millis(1);
 /// Where the core's actions go.
 #[derive(Debug, Clone)]
 pub struct Outlets {
-    /// Carries out group orders and answers each with [`GroupDone`].
-    pub groups: Recipient<GroupCommand>,
+    /// Carries out group orders and answers each with [`GroupDone`]; keeps what a successor has to
+    /// know.
+    pub groups: Recipient<ToGroups>,
     /// Runs notification scripts; `None`: none is run.
     pub hooks: Option<Recipient<RunHook>>,
     /// Hands messages to clients. Weak: it knows this actor.
     pub clients: WeakRecipient<ToClients>,
-    /// Root: persistence, the clients' processes, the end of the process. Weak: it owns this actor.
+    /// Root: the generation, the clients' processes, the end of the process. Weak: it owns this actor.
     pub root: WeakRecipient<RootEvent>,
     /// What clients want to see of what is heard; the rest is not sent to them.
     pub interest: Interest,
@@ -154,7 +155,7 @@ pub struct MembershipActor {
     timer: Option<Timer>,
     /// The own status word as of the last action carried out.
     own_status: NodeStatus,
-    /// What root knows for a successor.
+    /// What the groups keep for a successor.
     told: Duty,
     /// Known without the core, and handed to the next one after a panic.
     kept: Kept,
@@ -285,7 +286,7 @@ impl MembershipActor {
         let duty = self.node.duty();
         if duty != self.told {
             self.told.clone_from(&duty);
-            self.tell_root(RootEvent::DutyChanged(duty));
+            self.tell_groups(ToGroups::Duty(duty));
         }
         for action in actions.drain(..) {
             self.perform(action);
@@ -308,7 +309,9 @@ impl MembershipActor {
                 if node == *self.node.local() {
                     self.own_status = status;
                 } else if !self.setup.settings.ping_nodes.contains(&node) {
-                    self.tell_root(RootEvent::PeerStatus(PeerStatus { node, status }));
+                    let status = PeerStatus { node, status };
+                    self.tell_groups(ToGroups::Peer(status.clone()));
+                    self.tell_root(RootEvent::PeerStatus(status));
                 }
             }
             Action::Deliver { message, treatment } => {
@@ -320,7 +323,7 @@ impl MembershipActor {
                 let careful = self.node.start_asks_network(order);
                 let given = Given { what, careful };
                 let command = self.kept.ordered(order, group, given);
-                self.setup.outlets.groups.do_send(command);
+                self.tell_groups(ToGroups::Order(command));
             }
             Action::WithdrawAddresses(groups) => self.move_addresses(groups, true),
             Action::RestoreAddresses(groups) => self.move_addresses(groups, false),
@@ -362,7 +365,7 @@ impl MembershipActor {
 
     fn move_addresses(&mut self, groups: Vec<GroupKey>, withdraw: bool) {
         self.kept.ledger.addresses(&groups, withdraw);
-        self.tell_root(RootEvent::Addresses { groups, withdraw });
+        self.tell_groups(ToGroups::Addresses { groups, withdraw });
     }
 
     /// To the clients, unless too much waits for them already. They are told of a gap by their end.
@@ -413,6 +416,10 @@ impl MembershipActor {
         if self.may_log(what) {
             warn!(kind = message.kind(), "{what}");
         }
+    }
+
+    fn tell_groups(&self, news: ToGroups) {
+        self.setup.outlets.groups.do_send(news);
     }
 
     fn tell_root(&mut self, event: RootEvent) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Message, Recipient};
+use actix::{Message, Recipient, WeakRecipient};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -56,7 +56,7 @@ pub struct Transmit(pub Arc<Outgoing>);
 
 /// An order of the core for one group. Answered by [`GroupDone`] with the same number. Given twice
 /// it is carried out once, and answered twice if need be.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct GroupCommand {
     /// Number to answer with.
@@ -108,6 +108,32 @@ pub struct AskPutBack(pub GroupKey);
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct NoteAbsent(pub BTreeSet<GroupKey>);
+
+/// From membership to the groups, in the order in which the core reported it.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum ToGroups {
+    /// What a successor has to know of the node has changed. Comes before the orders and messages
+    /// that follow from it.
+    Duty(Duty),
+    /// The status of another node has changed.
+    Peer(PeerStatus),
+    /// The service addresses of these groups are to be removed at once or put back; the rest of the
+    /// groups stays as it is. Nothing answers.
+    Addresses {
+        /// The groups.
+        groups: Vec<GroupKey>,
+        /// `false`: put them back.
+        withdraw: bool,
+    },
+    /// An order. Answered by [`GroupDone`].
+    Order(GroupCommand),
+}
+
+/// From root to the groups: membership has given up, and this hears of outcomes from now on.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct OutcomesTo(pub WeakRecipient<GroupDone>);
 
 /// Take a group's service addresses away without stopping it, or put them back. Nothing answers.
 #[derive(Debug, Clone, Message)]
@@ -288,12 +314,16 @@ pub struct StopRequested {
 #[rtype(result = "()")]
 pub struct ClientsStopped;
 
-/// Root or the groups began anew after a fault of their own, and what they had in hand is lost:
-/// membership sends again what they have to know, and gives the orders again whose outcome it does
-/// not know. All of it may be told twice.
+/// An actor began anew after a fault of its own, and what it had in hand is lost: membership sends
+/// again what it has to know. All of it may be told twice.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct TellAgain;
+pub enum TellAgain {
+    /// Everything but what concerns groups.
+    Root,
+    /// What concerns groups. Orders are given again whose outcome membership does not know.
+    Groups,
+}
 
 /// The authentication keys changed. Goes to membership and to every medium.
 #[derive(Debug, Clone, Message)]
@@ -335,14 +365,6 @@ pub enum ToClients {
 pub enum RootEvent {
     /// The status of another node has changed.
     PeerStatus(PeerStatus),
-    /// The service addresses of these groups are to be removed at once or put back; the rest of the
-    /// groups stays as it is.
-    Addresses {
-        /// The groups.
-        groups: Vec<GroupKey>,
-        /// `false`: put them back.
-        withdraw: bool,
-    },
     /// Communication is up: open the client socket, start respawned clients.
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`ClientsStopped`].
@@ -351,9 +373,6 @@ pub enum RootEvent {
     OwnHeartbeat,
     /// The node now runs under this generation; make sure that the file on disk is ahead of it.
     GenerationTaken(Generation),
-    /// What a successor has to know of the node has changed. Comes before the group orders and messages that
-    /// follow from it.
-    DutyChanged(Duty),
     /// Reset a node.
     Fence(FenceNode),
     /// The reason of that is gone.
@@ -367,10 +386,8 @@ pub enum RootEvent {
     },
 }
 
-/// The status of another node has changed; ping nodes are none. From membership to root, and from
-/// root to the groups, so that it comes before the orders that follow from it.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
+/// The status of another node has changed; ping nodes are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
     /// The node.
     pub node: NodeName,

@@ -28,8 +28,8 @@ pub use context::{GroupContext, stops_for_ever};
 pub use kept::{AskKept, KeptAddress, PutBack};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 
-use crate::actors::ledger::SharedLedger;
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart};
+use crate::actors::shared::SharedLedger;
 use crate::clock::Clock;
 use crate::node::ledger::{Ended, Ledger};
 use crate::protocol::event::{GroupOrder, GroupOutcome};

@@ -7,19 +7,16 @@
 //! | HUP | outside | the files are checked, see [`crate::process::reload`]; the process may replace itself |
 //! | USR1, USR2 | outside | debug level up, down |
 //! | INT, ALRM | outside | nothing; ALRM is logged |
-//! | group orders | membership | handed on, with the file for the guardian written first |
-//! | the status of another node | membership | the guardian is told who waits; handed on to the groups |
+//! | the status of another node | membership | the guardian is told who waits |
 //! | a generation taken | membership | the file on disk is put ahead of it |
 //! | communication is up, clients to stop | membership | the client socket is opened, then respawned clients are started, stopped last first |
 //! | a `failfast` client died | its actor | [`last_resort`] |
 //! | a resource that cannot be stopped | membership | [`last_resort`] |
-//! | what is held changed, a group is ordered or done | membership, groups | the file for the guardian is written first |
 //! | no own heartbeat for a dead time | membership | [`heartbeat_watch`]: the process ends, its guardian starts another |
 //! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
 mod doctor;
 mod heartbeat_watch;
-mod held;
 mod last_resort;
 mod media;
 mod peers;
@@ -46,7 +43,7 @@ use crate::actors::clients::ClientsActor;
 use crate::actors::control::ControlActor;
 use crate::actors::fencing::FencingActor;
 use crate::actors::fifo::FifoActor;
-use crate::actors::groups::GroupsActor;
+use crate::actors::groups::{GroupsActor, HeldFile, Unseal, Written};
 use crate::actors::guardian::GuardianActor;
 use crate::actors::hooks::HooksActor;
 use crate::actors::ipfail::{IpfailActor, StopIpfail};
@@ -54,11 +51,11 @@ use crate::actors::medium::MediumActor;
 use crate::actors::medium::serial::{DRAIN, Drain, SerialActor};
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
-    AskPutBack, ClientsStopped, GroupCommand, GroupDone, LoadAverage, MoveAddresses, RootEvent,
-    StopRequested, TellAgain, ToClients,
+    AskPutBack, ClientsStopped, LoadAverage, RootEvent, StopRequested, TellAgain, ToClients,
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
+use crate::actors::shared::Shared;
 use crate::actors::watchdog::WatchdogActor;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
@@ -110,8 +107,8 @@ pub struct RootActor {
     /// For a restart in place.
     program: PathBuf,
     restart: Restart,
-    /// What is held, on disk for the guardian.
-    held: held::HeldFile,
+    /// What is held, on disk for the guardian. The groups write to it.
+    held: Shared<HeldFile>,
     /// Whether the cluster thread works.
     heartbeat_watch: heartbeat_watch::HeartbeatWatch,
     peers: peers::Peers,
@@ -218,7 +215,7 @@ impl RootActor {
 
     /// Writes what could not be written, and looks whether haresources was changed.
     fn tend(&mut self, ctx: &mut Context<Self>) {
-        self.held.try_again();
+        self.held.with(|held| held.try_again());
         self.look_at_haresources(ctx);
         ctx.run_later(TEND, Self::tend);
     }
@@ -242,6 +239,21 @@ impl RootActor {
             Ok(Ok(reserved)) => root.successor.on_disk(reserved),
             Ok(Err(error)) => error!(%error, "the generation file is not ahead any more"),
             Err(error) => error!(%error, "the generation file could not be written"),
+        }));
+    }
+
+    /// Speaks to the fencing devices when a successor would know the reason. What comes first is said first.
+    fn when_written(
+        &self,
+        ctx: &mut Context<Self>,
+        say: impl FnOnce(&Addr<FencingActor>) + 'static,
+    ) {
+        let written = self.groups.send(Written).into_actor(self);
+        ctx.spawn(written.map(|_, root, _| {
+            // A node that releases everything fences nobody.
+            if let (Some(fencing), None) = (&root.fencing, &root.releasing) {
+                say(fencing);
+            }
         }));
     }
 
@@ -297,7 +309,8 @@ impl Supervised for RootActor {
             self.release_again(ctx);
         }
         // The message in hand is lost, whatever it was.
-        self.membership.do_send(TellAgain);
+        self.membership.do_send(TellAgain::Root);
+        self.groups.do_send(Unseal);
         // A release is asked for again by `started`.
         if self.stopping && !self.only_releases {
             self.membership.do_send(StopRequested {
@@ -326,29 +339,6 @@ impl Handler<Signalled> for RootActor {
                 self.log.line(Severity::Error, text);
             }
             Signalled::Ignored => {}
-        }
-    }
-}
-
-impl Handler<GroupCommand> for RootActor {
-    type Result = ();
-
-    fn handle(&mut self, command: GroupCommand, ctx: &mut Self::Context) {
-        self.call_off_restart(ctx);
-        self.held.ordered(&command);
-        self.groups.do_send(command);
-    }
-}
-
-impl Handler<GroupDone> for RootActor {
-    type Result = ();
-
-    fn handle(&mut self, done: GroupDone, ctx: &mut Self::Context) {
-        self.held.done(&done);
-        if self.releasing.is_some() {
-            self.released(&done, ctx);
-        } else {
-            self.membership.do_send(done);
         }
     }
 }
@@ -392,7 +382,6 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::RebootMachine { resource } => {
                 last_resort::reboot(self, &Reason::Resource(resource), ctx);
             }
-            RootEvent::DutyChanged(duty) => self.held.duty(duty),
             RootEvent::Exit => {
                 // Clients must not take a stopped node for one that does not answer.
                 let _ = std::fs::remove_file(self.paths.register());
@@ -402,23 +391,12 @@ impl Handler<RootEvent> for RootActor {
                     self.end(0);
                 }
             }
-            RootEvent::Addresses { groups, withdraw } => {
-                self.held.addresses(&groups, withdraw);
-                self.call_off_restart(ctx);
-                for group in groups {
-                    self.groups.do_send(MoveAddresses { group, withdraw });
-                }
-            }
-            RootEvent::PeerStatus(status) => self.peer_status(status, ctx),
+            RootEvent::PeerStatus(status) => self.peer_status(&status, ctx),
             RootEvent::Fence(order) => {
-                if let Some(fencing) = &self.fencing {
-                    fencing.do_send(order);
-                }
+                self.when_written(ctx, move |fencing| fencing.do_send(order));
             }
             RootEvent::CallOffFence(order) => {
-                if let Some(fencing) = &self.fencing {
-                    fencing.do_send(order);
-                }
+                self.when_written(ctx, move |fencing| fencing.do_send(order));
             }
             RootEvent::OwnHeartbeat => {
                 self.heartbeat_watch.beat();

@@ -4,7 +4,7 @@
 //! its own program file, so its memory is small. It sleeps until the daemon's process ends (a
 //! process descriptor) or sends a word (a socket, the guardian's standard input). A daemon that
 //! ended without a dismissal is started again at once, with the words that it left on disk
-//! (`actors/root/held.rs`). At the third death within a minute it is started only to release
+//! (`actors/groups/held.rs`). At the third death within a minute it is started only to release
 //! everything, and sends heartbeats until that is done: the other node waits for it. When that
 //! fails as well, the guardian becomes the program that releases all resources, and hands it the
 //! reason ([`Why`]) and how long the other node still waits.

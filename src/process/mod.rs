@@ -25,7 +25,7 @@
 //!
 //! | In `/run` | Written by | Read by | Removed |
 //! |---|---|---|---|
-//! | `heartbeat.held`, `.good`, `.identity` | root, see [`handover`] | guardian, release, successor | at an orderly end, and by a complete release |
+//! | `heartbeat.held`, `.good`, `.identity` | root and the groups, see [`handover`] | guardian, release, successor | at an orderly end, and by a complete release |
 //! | `heartbeat.scripts/` | the process beside the script | the next caller of the same script | with each script |
 //! | `heartbeat.addresses/` | the program that adds an address (`net/address_record.rs`) | every program that handles addresses | when the address is removed |
 //! | `heartbeat.lock`, `heartbeat.guardian` | none: they are locked ([`locks`]) | | never |

@@ -99,7 +99,7 @@ impl Watch {
     pub(super) fn begins_anew(&mut self) {
         self.known.timers_are_gone();
         if let Some(membership) = self.setup.again.upgrade() {
-            membership.do_send(TellAgain);
+            membership.do_send(TellAgain::Groups);
         }
     }
 }
@@ -211,10 +211,10 @@ impl GroupsActor {
     }
 }
 
-impl Handler<PeerStatus> for GroupsActor {
-    type Result = ();
-
-    fn handle(&mut self, PeerStatus { node, status }: PeerStatus, ctx: &mut Self::Context) {
+impl GroupsActor {
+    /// The status of another node has changed.
+    pub(super) fn peer_status(&mut self, status: PeerStatus, ctx: &mut Context<Self>) {
+        let PeerStatus { node, status } = status;
         if self.care.known.status(node, status) {
             self.look_after(Care::Announce);
             let known = &mut self.care.known;

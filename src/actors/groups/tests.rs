@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -6,11 +8,16 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::actors::resource_group::tests::{Probe, Scripts};
+use crate::node::resume::Duty;
+use crate::process::handover::{self, Called};
 use crate::protocol::event::OrderId;
 use crate::protocol::name::NodeName;
 
 pub(crate) struct Cluster {
     pub(crate) groups: Addr<GroupsActor>,
+    held: Shared<HeldFile>,
+    /// Kept alive.
+    _core: Addr<Probe>,
     outcomes: mpsc::UnboundedReceiver<GroupDone>,
     /// How often membership was asked to tell everything again.
     again: Arc<AtomicU32>,
@@ -18,6 +25,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(scripts: &Scripts, lines: &[&str]) -> Self {
+        Self::with_file(scripts, lines, None)
+    }
+
+    /// It writes down what is held.
+    fn with_file(scripts: &Scripts, lines: &[&str], path: Option<PathBuf>) -> Self {
         scripts.haresources(&lines.join("\n"));
         let groups: Vec<ResourceGroup> = lines
             .iter()
@@ -36,14 +48,17 @@ impl Cluster {
         let probe = Probe::new(sender);
         let again = Arc::clone(&probe.again);
         let probe = probe.start();
+        let local = NodeName::new("alpha").expect("name");
+        let held = HeldFile::new(path, Called::default(), &local, &groups, None);
+        let held = Shared::new(held);
         let setup = GroupsSetup {
             context: scripts.context(),
             groups,
-            ledger: SharedLedger::default(),
-            done: probe.clone().recipient(),
+            held: held.clone(),
+            done: probe.downgrade().recipient(),
             core: probe.downgrade().recipient(),
             care: CareSetup {
-                local: NodeName::new("alpha").expect("name"),
+                local,
                 probe: true,
                 ran_before: true,
                 settled: probe.downgrade().recipient(),
@@ -58,6 +73,8 @@ impl Cluster {
         );
         Self {
             groups,
+            held,
+            _core: probe,
             outcomes,
             again,
         }
@@ -141,6 +158,32 @@ async fn a_fault_of_the_groups_loses_no_order_and_no_outcome() {
     assert_eq!(starts.count(), 2, "{calls:?}");
     // What another node's status was may be lost.
     assert_eq!(cluster.again.load(Ordering::Relaxed), 3);
+}
+
+/// Else it would be lost: the program is replaced in the middle of it.
+#[actix::test]
+async fn what_is_ordered_just_before_the_process_replaces_itself_is_written_down_and_not_begun() {
+    let scripts = Scripts::new();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("held");
+    let mut cluster = Cluster::with_file(&scripts, &["alpha good::a"], Some(path.clone()));
+    let none = BTreeSet::new();
+    cluster
+        .held
+        .with(|held| held.settled(&Duty::default(), &none, &none));
+    let seal = || cluster.groups.send(Seal);
+    assert!(seal().await.expect("alive"), "nothing has changed");
+    cluster.order(1, "good::a", Start);
+    assert!(!seal().await.expect("alive"));
+    sleep(Duration::from_millis(200)).await;
+    assert!(scripts.all_calls().is_empty());
+    let state = handover::read(&path).expect("a file").into_state();
+    let state = state.expect("a state");
+    assert_eq!(state.unfinished().count(), 1);
+    assert_eq!(state.goes_on_in_place(std::process::id()), Some(false));
+    // The restart is called off.
+    cluster.groups.do_send(Unseal);
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
 }
 
 #[actix::test]

@@ -1,5 +1,5 @@
-//! What root has to know, kept to be told again: root may begin anew after a fault, and lose what it
-//! had in hand. Everything here is safe to be told twice.
+//! What root and the groups have to know, kept to be told again: each may begin anew after a fault,
+//! and lose what it had in hand. Everything here is safe to be told twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use actix::{Context, Handler};
 
 use super::MembershipActor;
 use crate::actors::messages::{
-    CallOffFence, FenceNode, GroupCommand, PeerStatus, RootEvent, TellAgain,
+    CallOffFence, FenceNode, GroupCommand, PeerStatus, RootEvent, TellAgain, ToGroups,
 };
 use crate::clock::Monotonic;
 use crate::policy::fencing::FenceOrder;
@@ -50,10 +50,7 @@ impl LastTold {
                 self.end = Some((event.clone(), now));
             }
             // Told from what is known anyhow, or nothing follows from it.
-            RootEvent::GenerationTaken(_)
-            | RootEvent::DutyChanged(_)
-            | RootEvent::Addresses { .. }
-            | RootEvent::OwnHeartbeat => {}
+            RootEvent::GenerationTaken(_) | RootEvent::OwnHeartbeat => {}
         }
     }
 
@@ -81,38 +78,55 @@ impl LastTold {
         stands.then(|| event.clone())
     }
 
-    /// In the order in which they are to be told. The end comes last, and apart.
-    fn events(&self) -> Vec<RootEvent> {
-        let statuses = self.statuses.iter().map(|(node, status)| {
-            let (node, status) = (node.clone(), *status);
-            RootEvent::PeerStatus(PeerStatus { node, status })
-        });
-        let fences = self.fences.iter().map(|(order, told)| match told.clone() {
+    fn statuses(&self) -> impl Iterator<Item = PeerStatus> {
+        self.statuses.iter().map(|(node, status)| PeerStatus {
+            node: node.clone(),
+            status: *status,
+        })
+    }
+
+    fn fences(&self) -> impl Iterator<Item = RootEvent> {
+        self.fences.iter().map(|(order, told)| match told.clone() {
             Some(told) => RootEvent::Fence(told),
             None => RootEvent::CallOffFence(CallOffFence { order: *order }),
-        });
-        statuses.chain(self.clients.clone()).chain(fences).collect()
+        })
     }
 }
 
 impl Handler<TellAgain> for MembershipActor {
     type Result = ();
 
-    fn handle(&mut self, _: TellAgain, _: &mut Context<Self>) {
+    fn handle(&mut self, whom: TellAgain, _: &mut Context<Self>) {
+        match whom {
+            TellAgain::Root => self.tell_root_again(),
+            TellAgain::Groups => self.tell_groups_again(),
+        }
+    }
+}
+
+impl MembershipActor {
+    /// The end comes last.
+    fn tell_root_again(&self) {
         self.send_to_root(RootEvent::GenerationTaken(self.setup.identity.generation));
-        self.send_to_root(RootEvent::DutyChanged(self.told.clone()));
-        for event in self.last_told.events() {
-            self.send_to_root(event);
+        let statuses = self.last_told.statuses().map(RootEvent::PeerStatus);
+        let end = self.last_told.end(self.clock.now().instant);
+        let clients = self.last_told.clients.clone();
+        let fences = self.last_told.fences();
+        let events = statuses.chain(clients).chain(fences).chain(end);
+        events.for_each(|event| self.send_to_root(event));
+    }
+
+    fn tell_groups_again(&self) {
+        self.tell_groups(ToGroups::Duty(self.told.clone()));
+        for status in self.last_told.statuses() {
+            self.tell_groups(ToGroups::Peer(status));
         }
         for (group, withdraw) in self.kept.ledger.moved() {
             let groups = vec![group.clone()];
-            self.send_to_root(RootEvent::Addresses { groups, withdraw });
+            self.tell_groups(ToGroups::Addresses { groups, withdraw });
         }
         for command in GroupCommand::in_hand(&self.kept.ledger) {
-            self.setup.outlets.groups.do_send(command);
-        }
-        if let Some(end) = self.last_told.end(self.clock.now().instant) {
-            self.send_to_root(end);
+            self.tell_groups(ToGroups::Order(command));
         }
     }
 }

@@ -37,6 +37,26 @@ fn probe<M: Message<Result = ()> + Unpin + Send + 'static>() -> (Recipient<M>, S
     (Probe(Rc::clone(&seen)).start().recipient(), seen)
 }
 
+/// The groups: orders apart from the rest.
+struct Groups {
+    orders: Seen<GroupCommand>,
+    told: Seen<ToGroups>,
+}
+
+impl Actor for Groups {
+    type Context = Context<Self>;
+}
+
+impl Handler<ToGroups> for Groups {
+    type Result = ();
+    fn handle(&mut self, news: ToGroups, _: &mut Self::Context) {
+        match news {
+            ToGroups::Order(command) => self.orders.borrow_mut().push(command),
+            other => self.told.borrow_mut().push(other),
+        }
+    }
+}
+
 /// A medium in memory: what one node transmits the other receives.
 struct Cable {
     keys: Arc<KeyRing>,
@@ -91,6 +111,7 @@ struct Host {
     root: Seen<RootEvent>,
     clients: Seen<ToClients>,
     orders: Seen<GroupCommand>,
+    groups: Seen<ToGroups>,
     gave_up: Rc<RefCell<bool>>,
     interest: Interest,
     /// Keep the actors of weak recipients alive.
@@ -104,7 +125,11 @@ fn host(local: &str, number: u8) -> Host {
 
 /// One that goes on with what a predecessor left.
 fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host {
-    let (groups, orders) = probe();
+    let (orders, told_groups) = (Seen::default(), Seen::default());
+    let groups = Groups {
+        orders: Rc::clone(&orders),
+        told: Rc::clone(&told_groups),
+    };
     let (hooks, _) = probe();
     let (root_recipient, root) = probe();
     let (clients_recipient, clients) = probe();
@@ -123,7 +148,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
         compression: Compression::default(),
         resume,
         outlets: Outlets {
-            groups,
+            groups: groups.start().recipient(),
             hooks: Some(hooks),
             clients: clients_recipient.downgrade(),
             root: root_recipient.downgrade(),
@@ -148,6 +173,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
         root,
         clients,
         orders,
+        groups: told_groups,
         gave_up,
         interest,
         _root: root_recipient,
@@ -285,6 +311,11 @@ async fn two_nodes_on_a_cable_become_active_and_notice_a_death() {
         status: NodeStatus::Dead,
     });
     assert!(alpha.root.borrow().contains(&beta_died));
+    let beta_died = ToGroups::Peer(PeerStatus {
+        node: name("beta"),
+        status: NodeStatus::Dead,
+    });
+    assert!(alpha.groups.borrow().contains(&beta_died));
     let own =
         |event: &RootEvent| matches!(event, RootEvent::PeerStatus(it) if it.node == name("alpha"));
     assert!(!alpha.root.borrow().iter().any(own));
@@ -563,9 +594,9 @@ async fn a_main_thread_that_hangs_is_not_buried_in_what_the_network_sends() {
     assert_eq!(news, 1, "and no other was lost or sent twice");
 }
 
-/// Root lost the outcome of an order, or the order itself, in a fault of its own.
+/// They lost the outcome of an order, or the order itself, in a fault of their own.
 #[actix::test]
-async fn after_a_fault_of_root_it_is_told_again_what_it_has_to_know() {
+async fn root_and_the_groups_are_told_again_what_they_have_to_know() {
     tokio::time::pause();
     let alpha = host("alpha", 1);
     let (medium, _) = probe::<Transmit>();
@@ -580,7 +611,11 @@ async fn after_a_fault_of_root_it_is_told_again_what_it_has_to_know() {
     let orders = ordered();
     assert!(!orders.is_empty(), "nothing was ordered");
     alpha.root.borrow_mut().clear();
-    alpha.node.send(TellAgain).await.expect("alive");
+    alpha.groups.borrow_mut().clear();
+    alpha.node.send(TellAgain::Root).await.expect("alive");
+    after(Duration::from_millis(1)).await;
+    assert_eq!(ordered().len(), orders.len(), "root hears of no order");
+    alpha.node.send(TellAgain::Groups).await.expect("alive");
     after(Duration::from_millis(1)).await;
     let again = ordered();
     assert_eq!(again.len(), 2 * orders.len());
@@ -592,8 +627,8 @@ async fn after_a_fault_of_root_it_is_told_again_what_it_has_to_know() {
     assert_eq!(first, second);
     let told = alpha.root.borrow().clone();
     assert!(told.contains(&RootEvent::CommUp), "{told:?}");
-    let holds = |event: &RootEvent| matches!(event, RootEvent::DutyChanged(_));
-    assert!(told.iter().any(holds));
+    let duty = |news: &ToGroups| matches!(news, ToGroups::Duty(_));
+    assert!(alpha.groups.borrow().iter().any(duty));
     // What has come to its end is not asked for again.
     for order in &orders {
         alpha.node.do_send(GroupDone {
@@ -603,7 +638,7 @@ async fn after_a_fault_of_root_it_is_told_again_what_it_has_to_know() {
             said: None,
         });
     }
-    alpha.node.send(TellAgain).await.expect("alive");
+    alpha.node.send(TellAgain::Groups).await.expect("alive");
     after(Duration::from_millis(1)).await;
     assert_eq!(ordered().len(), again.len());
 }

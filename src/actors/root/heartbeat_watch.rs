@@ -127,11 +127,11 @@ impl RootActor {
             }
         );
         self.log.line(Severity::Crit, text);
-        if self.peers.has_successor() {
-            self.held.give_all_up();
-        } else {
-            self.held.all_are_unfinished();
-        }
+        let has_successor = self.peers.has_successor();
+        self.held.with(|held| match has_successor {
+            true => held.give_all_up(),
+            false => held.all_are_unfinished(),
+        });
         for group in &self.config.groups {
             self.groups.do_send(MoveAddresses {
                 group: group.key.clone(),

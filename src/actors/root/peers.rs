@@ -1,5 +1,4 @@
-//! The other nodes, for what root itself does with their status: the guardian is told whether one of
-//! them waits for this node, and the groups are told all of it, in front of the orders that follow.
+//! The other nodes: the guardian is told whether one of them waits for this node.
 
 use std::collections::BTreeSet;
 
@@ -33,12 +32,11 @@ impl Peers {
 
 impl RootActor {
     /// The status of another node has changed.
-    pub(super) fn peer_status(&mut self, status: PeerStatus, ctx: &mut Context<Self>) {
+    pub(super) fn peer_status(&mut self, status: &PeerStatus, ctx: &mut Context<Self>) {
         // Its scripts may use a file that was changed here as well.
         self.look_at_haresources(ctx);
-        self.peers.note(&status);
+        self.peers.note(status);
         self.tell_guardian_who_waits();
-        self.groups.do_send(status);
     }
 
     /// No node takes over from a node that is alone: its successor has all the time it needs.

@@ -18,7 +18,7 @@ use actix::prelude::*;
 use super::last_resort::{self, Reason};
 use super::run::Ended;
 use super::{EXIT_FAULT, RootActor};
-use crate::actors::messages::{CallOffAll, GroupCommand, GroupDone, MoveAddresses};
+use crate::actors::messages::{CallOffAll, GroupCommand, GroupDone, MoveAddresses, OutcomesTo};
 use crate::notice::{self, Notice, Severity};
 use crate::process::guardian::restart_due;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
@@ -89,13 +89,15 @@ impl Releasing {
     }
 }
 
-impl RootActor {
+impl Handler<GroupDone> for RootActor {
+    type Result = ();
+
     /// A group has answered while all are being released.
-    pub(super) fn released(&mut self, done: &GroupDone, ctx: &mut Context<Self>) {
+    fn handle(&mut self, done: GroupDone, ctx: &mut Self::Context) {
         let Some(releasing) = &mut self.releasing else {
             return;
         };
-        match releasing.done(done) {
+        match releasing.done(&done) {
             Release::GoesOn => {}
             Release::Complete => self.end(EXIT_FAULT),
             Release::StillRuns(resource) => {
@@ -103,12 +105,15 @@ impl RootActor {
             }
         }
     }
+}
 
+impl RootActor {
     /// Gives the orders, also once more after a fault of this actor: what it had in hand is lost.
     pub(super) fn release_again(&mut self, ctx: &mut Context<Self>) {
+        let outcomes = ctx.address().downgrade().recipient();
+        self.groups.do_send(OutcomesTo(outcomes));
         let orders = self.releasing.as_ref().map(Releasing::orders);
         for order in orders.unwrap_or_default() {
-            self.held.ordered(&order);
             self.groups.do_send(order);
         }
         let patience = self.config.timing.others_wait();
@@ -151,7 +156,7 @@ impl RootActor {
     pub(super) fn release_elsewhere(&mut self) {
         // A guardian of an earlier version does not know the word and starts another daemon: it
         // must hold nothing and stop what runs.
-        self.held.give_all_up();
+        self.held.with(|held| held.give_all_up());
         self.guardian.unreleased();
         self.end_as(Ended::Unreleased(EXIT_FAULT));
     }

@@ -11,7 +11,8 @@
 //! | wait until no resource is in transition | root asks membership, once a second |
 //! | the longer dead time is sent, the set held is reported | membership |
 //! | the watchdog gets a longer interval, or is closed for good for another program ([`super::watchdog`]) | its actor |
-//! | what was sent leaves; an order for a group calls everything off | root |
+//! | what was sent leaves | root |
+//! | orders are written down from now on, and not begun; if anything has changed since, everything is called off | groups |
 //! | the file of what is held says what the successor goes on with; `exec` with the words of it, signals held back | root |
 //! | the new image resumes with that set | membership |
 
@@ -24,6 +25,7 @@ use actix::prelude::*;
 use tracing::{error, info};
 
 use super::{ClientsAsked, RootActor, signals};
+use crate::actors::groups::{Seal, Unseal};
 use crate::actors::membership::restart::{CancelRestart, PrepareRestart, Readiness};
 use crate::actors::threads;
 use crate::notice::{self, Notice, Severity};
@@ -32,7 +34,7 @@ use crate::process::daemonize;
 /// Pause before a restart that had to wait is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Pause in which the announcement leaves. An order for a group in this time calls the restart off.
+/// Pause in which the announcement leaves.
 const LEAVE: Duration = Duration::from_millis(50);
 
 /// How long the log may take for what is in its queue.
@@ -127,13 +129,13 @@ impl RootActor {
         ctx.spawn(asked.map(move |answer, root, ctx| match answer {
             Ok(Readiness::Ready { duty, left, came }) => {
                 root.restart = Restart::Announced;
-                root.held.settled(&duty, &left, &came);
+                root.held.with(|held| held.settled(&duty, &left, &came));
                 let drained = root.drain_serial_lines(false);
                 let handed_on = root.hand_watchdog_on();
                 let left = async move {
                     tokio::join!(tokio::time::sleep(LEAVE), drained, handed_on);
                 };
-                ctx.spawn(left.into_actor(root).map(|(), root, ctx| root.replace(ctx)));
+                ctx.spawn(left.into_actor(root).map(|(), root, ctx| root.seal(ctx)));
             }
             Ok(Readiness::NotNow) => {
                 if first {
@@ -149,14 +151,29 @@ impl RootActor {
         }));
     }
 
-    /// An order for a group has come meanwhile: what the successor would read is no longer true.
-    pub(super) fn call_off_restart(&mut self, ctx: &mut Context<Self>) {
-        if self.restart == Restart::Announced {
-            self.restart = Restart::Wanted;
-            self.membership.do_send(CancelRestart);
-            self.keep_watchdog();
-            ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
-        }
+    /// Goes on unless anything has changed since membership was asked: an order for a group, for
+    /// example. What is ordered from now on is in the file, and begun by the successor or after
+    /// [`Unseal`].
+    fn seal(&mut self, ctx: &mut Context<Self>) {
+        let sealed = self.groups.send(Seal).into_actor(self);
+        ctx.spawn(sealed.map(|settled, root, ctx| {
+            if root.restart != Restart::Announced {
+                root.groups.do_send(Unseal);
+            } else if matches!(settled, Ok(true)) && root.held.with(|held| held.is_settled()) {
+                root.replace(ctx);
+            } else {
+                root.call_off_restart(ctx);
+            }
+        }));
+    }
+
+    /// What the successor would read is not what it has to know: this is tried again soon.
+    fn call_off_restart(&mut self, ctx: &mut Context<Self>) {
+        self.restart = Restart::Wanted;
+        self.groups.do_send(Unseal);
+        self.membership.do_send(CancelRestart);
+        self.keep_watchdog();
+        ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
     }
 
     #[expect(
@@ -164,12 +181,10 @@ impl RootActor {
         reason = "no child is started: this process goes on as its own successor"
     )]
     fn replace(&mut self, ctx: &mut Context<Self>) {
-        if self.restart != Restart::Announced {
-            return;
-        }
-        let words = self.held.successor_words();
+        let words = self.held.with(|held| held.successor_words());
         notice::log(&Notice::Restarting {});
-        let text = format!("Current resources: -R -C {}", self.held.holding());
+        let holding = self.held.with(|held| held.holding());
+        let text = format!("Current resources: -R -C {holding}");
         self.log.line(Severity::Info, text);
         self.log
             .line(Severity::Info, "Performing heartbeat restart exec.");
@@ -189,6 +204,7 @@ impl RootActor {
         signals::let_through();
         let program = self.program.display().to_string();
         error!(program, error = %failed, "cannot execute ourselves: the old process goes on");
+        self.groups.do_send(Unseal);
         self.membership.do_send(CancelRestart);
         self.keep_watchdog();
         self.no_restart();

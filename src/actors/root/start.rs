@@ -12,13 +12,13 @@ use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
 use super::successor::Successor;
-use super::{ClientsAsked, RootActor, heartbeat_watch, held, watchdog};
+use super::{ClientsAsked, RootActor, heartbeat_watch, watchdog};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets, FencingAsked, MediumTarget};
 use crate::actors::fencing::{self, FencingTargets};
 use crate::actors::fifo::FifoActor;
-use crate::actors::groups::{CareSetup, GroupsActor, GroupsSetup};
+use crate::actors::groups::{CareSetup, GroupsActor, GroupsSetup, HeldFile};
 use crate::actors::guardian::{GuardianActor, go_without};
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
@@ -30,6 +30,7 @@ use crate::actors::messages::MediaOpened;
 use crate::actors::ping::{self, OpenPing, PingSetup};
 use crate::actors::resource_group::GroupContext;
 use crate::actors::respawn::Clients;
+use crate::actors::shared::Shared;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::watchdog::Leaving;
 use crate::clock::Clock;
@@ -117,8 +118,9 @@ impl RootActor {
         let guarded = config.settings.guardian;
         let path = guarded.then(|| paths.held());
         let (local, groups) = (&config.local, &config.groups);
-        let mut held = held::HeldFile::new(path, called, local, groups, resume.as_ref());
+        let mut held = HeldFile::new(path, called, local, groups, resume.as_ref());
         held.watchdog(config.watchdog.as_deref());
+        let held = Shared::new(held);
         let successor = Successor {
             paths: guarded.then(|| (paths.last_good(), paths.identity())),
             files: LastGood {
@@ -161,8 +163,8 @@ impl RootActor {
         let setup = GroupsSetup {
             context: Arc::new(context),
             groups: config.groups.clone(),
-            ledger: held.ledger(),
-            done: own.clone().recipient(),
+            held: held.clone(),
+            done: membership.downgrade().recipient(),
             core: membership.downgrade().recipient(),
             care: CareSetup {
                 local: config.local.clone(),
@@ -203,7 +205,7 @@ impl RootActor {
             format: config.message_format,
             compression: config.compression,
             outlets: Outlets {
-                groups: own.clone().recipient(),
+                groups: groups.clone().recipient(),
                 hooks: (!only_releases).then(|| hooks.clone().recipient()),
                 clients: client_socket.downgrade().recipient(),
                 root: own.downgrade().recipient(),

@@ -1,4 +1,4 @@
-//! What a successor after a sudden death begins with, beside what is held ([`super::held`]): the
+//! What a successor after a sudden death begins with, beside what is held ([`HeldFile`](crate::actors::groups::HeldFile)): the
 //! files that this daemon uses, and its identity. Both are in memory, so that the successor sends
 //! heartbeats at once, whatever happened to the disk and to the files on it.
 

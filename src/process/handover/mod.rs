@@ -3,7 +3,7 @@
 //!
 //! | File in `/run` | What | Written | Read by |
 //! |---|---|---|---|
-//! | `heartbeat.held` | the node's state ([`NodeState`]): what it holds, which groups may run, which orders are in hand | before an order goes on and before its outcome goes back ([`StateFile`]); by `actors/root/held.rs` | guardian, release, successor; `heartbeat -k` checks whether any of the three exists |
+//! | `heartbeat.held` | the node's state ([`NodeState`]): what it holds, which groups may run, which orders are in hand | before an order goes on and before its outcome goes back ([`StateFile`]); by `actors/groups/held.rs` | guardian, release, successor; `heartbeat -k` checks whether any of the three exists |
 //! | `heartbeat.good` | the files in use ([`LastGood`](crate::process::reload::LastGood)): configuration, keys, accounts | at the start, and when keys are reloaded | successor after a death, release |
 //! | `heartbeat.identity` | generation and uuid ([`RunningIdentity`](crate::process::state_files::RunningIdentity)) | at each generation | successor after a death |
 //!
@@ -17,7 +17,7 @@
 //! | Fact | After a death, and by `exec` | After a panic of the core (in memory) |
 //! |---|---|---|
 //! | what is held, whether all is released or frozen, the open standby, whether foreign groups go back to their owner | [`Duty`](crate::node::resume::Duty), sent by membership at each change | the same |
-//! | groups that may run, unfinished orders | orders and outcomes, as root hands them on | the same, as membership gives and receives them |
+//! | groups that may run, unfinished orders | orders and outcomes, as the groups hand them on | the same, as membership gives and receives them |
 //! | whether unknown groups may run | from the file that could not be read, until everything is released | no: only a daemon that releases everything has it |
 //! | whether the process replaces itself | root, with the last write before `exec` | - |
 //! | the owner of each group | haresources at the start, and which groups were left or came | no: the file is the same |

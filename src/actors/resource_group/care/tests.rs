@@ -4,7 +4,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::actors::groups::tests::Cluster;
-use crate::actors::messages::{GroupCommand, PeerStatus};
+use crate::actors::messages::{GroupCommand, PeerStatus, ToGroups};
 use crate::actors::resource_group::tests::Scripts;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
@@ -201,10 +201,10 @@ async fn a_refused_group_is_asked_about_until_the_other_node_dies() {
     assert!(refused(cluster.outcome().await));
     cluster.order(2, ADDRESS, GroupOrder::Start);
     assert!(refused(cluster.outcome().await), "asked again by itself");
-    cluster.groups.do_send(PeerStatus {
+    cluster.groups.do_send(ToGroups::Peer(PeerStatus {
         node: NodeName::new("beta").expect("name"),
         status: NodeStatus::Dead,
-    });
+    }));
     cluster.order(3, ADDRESS, GroupOrder::Start);
     assert_eq!(cluster.outcome().await, (3, GroupOutcome::Started));
 }

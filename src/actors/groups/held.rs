@@ -1,13 +1,13 @@
 //! What this node holds, in the file for a successor. Written before a group is ordered to start
 //! and after it has stopped, so that a group that may run is always named. The file is in memory
-//! (`/run`) and root's thread writes it: the heartbeat path never waits for it.
+//! (`/run`) and the main thread writes it: the heartbeat path never waits for it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::actors::ledger::SharedLedger;
 use crate::actors::messages::{GroupCommand, GroupDone};
-use crate::node::ledger::Ledger;
+use crate::actors::shared::SharedLedger;
+use crate::node::ledger::{Ledger, Order};
 use crate::node::resume::{Duty, Resume};
 use crate::process::handover::{Called, NodeState, StateFile};
 use crate::protocol::event::GroupOrder;
@@ -18,16 +18,16 @@ use crate::resources::owners::Whose;
 
 /// The file, and the ledger of orders: what may run and what is unfinished is what the ledger says.
 #[derive(Debug)]
-pub(super) struct HeldFile {
+pub struct HeldFile {
     file: StateFile,
-    /// The duty that root received last, so that nothing is written that is known.
+    /// The duty that was received last, so that nothing is written that is known.
     duty: Duty,
     ledger: SharedLedger,
 }
 
 impl HeldFile {
     /// Writes the file for a node that begins, or goes on with `resume`.
-    pub(super) fn new(
+    pub fn new(
         path: Option<PathBuf>,
         called: Called,
         local: &NodeName,
@@ -44,22 +44,26 @@ impl HeldFile {
     }
 
     /// The ledger of orders.
-    pub(super) fn ledger(&self) -> SharedLedger {
+    pub fn ledger(&self) -> SharedLedger {
         self.ledger.clone()
     }
 
     /// The device that this process arms: a successor that does not use it has to stop it.
-    pub(super) fn watchdog(&mut self, device: Option<&Path>) {
+    pub fn watchdog(&mut self, device: Option<&Path>) {
         if self.file.state().watchdog.as_deref() != device {
             self.write(|state| state.watchdog = device.map(Path::to_owned));
         }
     }
 
     /// Call before the order is handed on.
-    pub(super) fn ordered(&mut self, command: &GroupCommand) {
+    pub fn ordered(&mut self, command: &GroupCommand) -> Order {
         let (group, given) = (&command.group, command.given());
-        self.ledger
+        let order = self
+            .ledger
             .with(|ledger| ledger.ordered(group, command.order, given));
+        if order != Order::New {
+            return order;
+        }
         let starts = given.what == GroupOrder::Start;
         self.write(|state| {
             let noted = state.group(group);
@@ -69,24 +73,29 @@ impl HeldFile {
                 as_it_is => as_it_is,
             };
         });
+        order
     }
 
-    /// Call before the outcome is handed on. The groups have noted it in the ledger.
-    pub(super) fn done(&mut self, done: &GroupDone) {
-        self.ledger
+    /// Call before the outcome is handed on. `false`: it is known already.
+    pub fn done(&mut self, done: &GroupDone) -> bool {
+        let news = self
+            .ledger
             .with(|ledger| ledger.done(&done.group, &done.ended()));
-        self.write(|_| {});
+        if news {
+            self.write(|_| {});
+        }
+        news
     }
 
     /// Call before addresses are removed, or put back, beside the orders.
-    pub(super) fn addresses(&mut self, groups: &[GroupKey], withdraw: bool) {
+    pub fn addresses(&mut self, groups: &[GroupKey], withdraw: bool) {
         self.ledger
             .with(|ledger| ledger.addresses(groups, withdraw));
         self.write(|_| {});
     }
 
     /// Records what the node now reports about itself.
-    pub(super) fn duty(&mut self, duty: Duty) {
+    pub fn duty(&mut self, duty: Duty) {
         if self.duty != duty {
             self.duty = duty.clone();
             self.write(|state| state.set_duty(duty));
@@ -95,12 +104,7 @@ impl HeldFile {
 
     /// Everything is settled, and the process is about to replace itself: what membership reports
     /// about the groups counts.
-    pub(super) fn settled(
-        &mut self,
-        duty: &Duty,
-        left: &BTreeSet<GroupKey>,
-        came: &BTreeSet<GroupKey>,
-    ) {
+    pub fn settled(&mut self, duty: &Duty, left: &BTreeSet<GroupKey>, came: &BTreeSet<GroupKey>) {
         self.duty = duty.clone();
         self.write(|state| {
             state.set_duty(duty.clone());
@@ -109,8 +113,14 @@ impl HeldFile {
         });
     }
 
+    /// Whether nothing has changed since everything was settled.
+    pub fn is_settled(&self) -> bool {
+        let own = std::process::id();
+        self.file.state().goes_on_in_place(own) == Some(true)
+    }
+
     /// Another node runs everything by now: a successor holds nothing and stops what may still run.
-    pub(super) fn give_all_up(&mut self) {
+    pub fn give_all_up(&mut self) {
         self.duty.holding = HoldingSet::NONE;
         self.duty.standby = None;
         self.duty.releases = true;
@@ -118,24 +128,24 @@ impl HeldFile {
     }
 
     /// A successor has to find out for every group that may run whether it does.
-    pub(super) fn all_are_unfinished(&mut self) {
+    pub fn all_are_unfinished(&mut self) {
         self.ledger.with(Ledger::owe_all);
         let duty = self.duty.clone();
         self.write(|state| state.set_duty(duty));
     }
 
     /// Writes what could not be written before.
-    pub(super) fn try_again(&mut self) {
+    pub fn try_again(&mut self) {
         self.file.try_again();
     }
 
     /// What is held by duty.
-    pub(super) const fn holding(&self) -> HoldingSet {
+    pub const fn holding(&self) -> HoldingSet {
         self.duty.holding
     }
 
     /// The words with which the process replaces itself.
-    pub(super) fn successor_words(&self) -> Vec<String> {
+    pub fn successor_words(&self) -> Vec<String> {
         self.file.successor_words()
     }
 
