@@ -1,6 +1,6 @@
-//! The root actor of a host, through which orders, their outcomes and moves of addresses pass.
-//! After a panic its present message is lost; it restarts and the important messages are sent
-//! again. A receiver recognises a message that it gets twice.
+//! The actors of a host to which the core speaks: the groups, for orders, their outcomes and moves of addresses, and
+//! root for the rest. After a panic of one of them its present message is lost; it restarts and the important messages
+//! are sent again. A receiver recognises a message that it gets twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
