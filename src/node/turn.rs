@@ -248,7 +248,13 @@ impl Turn<'_> {
             let known = membership.node(node);
             known.is_some_and(|known| known.status != NodeStatus::Dead)
         };
-        let heard: Vec<NodeName> = fencing.nodes().filter(back).cloned().collect();
+        // One that was not declared dead anew is back with its first message of any kind.
+        let heard = |node: &&NodeName| {
+            let mut known = membership.nodes();
+            known.any(|it| it.name == *node && it.heard)
+        };
+        let left = fencing.left().filter(heard);
+        let heard: Vec<NodeName> = fencing.nodes().filter(back).chain(left).cloned().collect();
         let cut_off = isolation.as_ref().is_some_and(Isolation::is_withdrawn);
         let obstacle = if cut_off || resources.is_cut_off() {
             Some(Obstacle::CutOff)

@@ -284,6 +284,12 @@ impl Fencing {
         row.is_some_and(Row::is_waited_for)
     }
 
+    /// Nodes that an earlier process has left, and that were not declared dead anew.
+    pub fn left(&self) -> impl Iterator<Item = &NodeName> {
+        let left = self.rows.iter().filter(|(_, row)| !row.is_dead());
+        left.map(|(node, _)| node)
+    }
+
     /// The rows, for people.
     pub fn view(&self) -> impl Iterator<Item = View<'_>> {
         self.rows.iter().map(|(node, row)| View {
