@@ -113,7 +113,8 @@ impl ResourceState {
         }
         self.contest_is_over(node);
         self.note_hands_at_death(node);
-        let told = |peer: &Peer| peer.has_reported() || peer.has_left();
+        // One that was not settled may have started its own since its report.
+        let told = |peer: &Peer| peer.has_reported() && !peer.is_unsettled() || peer.has_left();
         let told = heard && self.other.peer(node).is_some_and(told);
         self.other.known(node).dies();
         self.groups.all_confirmed();

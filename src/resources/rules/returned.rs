@@ -134,6 +134,10 @@ impl ResourceState {
         }
         self.goes_on_after_its_death(node);
         let waited = self.need_not_be_fenced(node);
+        if waited {
+            // What waited for the reset may run there.
+            self.hold_takeovers(node);
+        }
         if !self.stopping()
             && self.heard_when_cut_off(&format!("node {node} is back after a partition"))
         {
