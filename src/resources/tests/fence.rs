@@ -180,6 +180,33 @@ fn a_node_that_has_not_reported_yet_is_fenced() {
     assert_eq!((standing.other, standing.settled), (Serves::Unknown, false));
 }
 
+/// It begins with its own groups a moment after it has reported that it holds nothing.
+#[test]
+fn a_node_that_still_starts_is_fenced() {
+    let mut core = starting();
+    core.hear("b", "resource none 0");
+    core.finish();
+    core.said();
+    core.dies("b");
+    let said = core.said();
+    assert!(said.contains(&"fence b".to_owned()), "{said:?}");
+    assert!(!said.contains(&"start b".to_owned()), "{said:?}");
+    assert_eq!(core.standing.unwrap().other, Serves::Unknown);
+}
+
+/// It may run there what waits here for its reset.
+#[test]
+fn what_waits_for_a_reset_is_not_started_when_the_node_is_back() {
+    let mut core = alone(AutoFailback::Legacy);
+    core.wait(100_000);
+    core.said();
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: false,
+    });
+    assert_eq!(moves(&mut core), [""; 0]);
+}
+
 #[test]
 fn a_node_that_comes_back_in_a_new_run_is_not_fenced_and_keeps_its_groups() {
     let mut core = waits();
