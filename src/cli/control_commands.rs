@@ -213,12 +213,20 @@ mod tests {
         let copy = paths.run_dir.join(program).join("heartbeat");
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(Path::new("/bin").join(program), &copy).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
-        let child = std::process::Command::new(copy)
-            .args(words)
-            .stdin(std::process::Stdio::piped())
-            .spawn();
-        child.unwrap()
+        loop {
+            #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
+            let child = std::process::Command::new(&copy)
+                .args(words)
+                .stdin(std::process::Stdio::piped())
+                .spawn();
+            // A process that another test has just forked may have the copy open for a moment.
+            match child {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                child => return child.unwrap(),
+            }
+        }
     }
 
     /// Writes its process id to the pid file.

@@ -168,6 +168,13 @@ fn change(call: &mut Call<'_>, word: &str, what: GroupOrder) -> u8 {
     };
     let answer = match outcome(call, &key, what) {
         Ok(Some(answer)) => answer,
+        // The node has left, and the group runs elsewhere by now.
+        Ok(None) if what == GroupOrder::Start && is_notified(call) => {
+            call.complain(&format!(
+                "{NAME}: group {key} is not started: the daemon that called this script has ended"
+            ));
+            return 1;
+        }
         Ok(None) => alone(call, &line, what),
         Err(reason) => {
             call.complain(&format!("{NAME}: {reason}"));
@@ -179,6 +186,11 @@ fn change(call: &mut Call<'_>, word: &str, what: GroupOrder) -> u8 {
         call.complain(&format!("{NAME}: {words}"));
     }
     code
+}
+
+/// Whether a notification script of the daemon called this program: only those have this variable.
+fn is_notified(call: &Call<'_>) -> bool {
+    (call.variable)("HA_OSTATUS").is_some()
 }
 
 /// The daemon's answer about the group; `None`: no daemon runs.

@@ -427,6 +427,19 @@ fn a_guardian_at_work_is_never_worked_beside() {
     assert_eq!(scripts.calls(), ["good q start", "good w start"]);
 }
 
+/// The script of an `ip-request-resp` waits for its turn, and the node is stopped meanwhile.
+#[test]
+fn a_notification_script_of_a_daemon_that_has_ended_starts_nothing() {
+    let scripts = tree();
+    let variables = [("HA_OSTATUS", "active")];
+    let said = call(&scripts, &variables, "ResourceManager takegroup good::q");
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("has ended"), "{}", said.err);
+    assert!(scripts.all_calls().is_empty());
+    let said = call(&scripts, &variables, "ResourceManager givegroup good::q");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+}
+
 #[test]
 fn standby_and_takeover_write_what_legacy_writes() {
     let scripts = tree();

@@ -66,10 +66,13 @@ fn run(program: &str, arguments: &[OsString], options: Options, file: PathBuf) -
         Command::Defaults { wiki: true } => return say(&print::defaults_as_wiki()),
         Command::Status => return answer(&control_commands::status(&paths)),
         Command::Stop => return answer(&control_commands::stop(&paths)),
-        // A process that stops the node may find a successor before that can receive the signal:
+        // A process that stops the node may find the daemon before that can receive the signal:
         // the signal must wait and not end it. Done before there is another thread, which would
         // take the signal.
         Command::Restarted(_) => root::hold_signals_back(),
+        Command::Start if daemonize::is_daemon(program) || options.called.foreground => {
+            root::hold_signals_back();
+        }
         Command::Start | Command::Reload | Command::Check => {}
     }
     let log = match ha_log::begin(options.called.debug) {
