@@ -35,8 +35,8 @@ pub(in crate::resources) enum Fate {
 
 impl ResourceState {
     /// What has to be done with `node`, which was just declared dead. `heard`: it was received
-    /// since its last death. `told`: it had reported what it holds, in its present run and ours, and
-    /// was settled.
+    /// since its last death. `told`: it had reported what it holds, in its present run and ours,
+    /// was settled, and ran nothing of what it does not hold.
     pub(in crate::resources) fn fate_of(&self, node: &NodeName, heard: bool, told: bool) -> Fate {
         let reached = self.unfenced.guards(node);
         // Legacy takes a node that has not reported yet, or that still starts, for one that holds
