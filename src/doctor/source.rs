@@ -55,16 +55,17 @@ impl Copied {
             return Err(format!("{shown}: no such directory"));
         }
         let bare = !root.join("etc/ha.d").is_dir() && root.join("ha.cf").exists();
-        let mut host = match fs::read(root.join("host.json")) {
-            Ok(text) => serde_json::from_slice::<Host>(&text)
+        let mut host = match read(&root.join("host.json")) {
+            Content::Bytes(text) => serde_json::from_slice::<Host>(&text)
                 .map_err(|error| format!("{shown}/host.json: {error}"))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Host::default(),
-            Err(error) => return Err(format!("{shown}/host.json: {error}")),
+            Content::Missing => Host::default(),
+            Content::Unknown(why) => return Err(format!("{shown}/host.json: {why}")),
         };
         if host.name.is_none() {
-            let name = fs::read_to_string(root.join("etc/hostname")).ok();
-            let name = name.map(|name| name.trim().to_owned());
-            host.name = name.filter(|name| !name.is_empty());
+            if let Content::Bytes(text) = read(&root.join("etc/hostname")) {
+                let name = String::from_utf8_lossy(&text).trim().to_owned();
+                host.name = Some(name).filter(|name| !name.is_empty());
+            }
         }
         Ok(Self {
             root: root.to_owned(),

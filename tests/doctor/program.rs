@@ -82,6 +82,21 @@ fn what_cannot_be_read_is_3_and_said() {
 }
 
 /// No key is printed, whatever is wrong with the file that holds it.
+/// A pipe in a copied tree: nobody writes to it.
+#[test]
+fn a_file_that_is_no_file_is_not_waited_for() {
+    let place = pair(None);
+    for name in ["host.json", "etc/hostname"] {
+        let pipe = place.path().join("alpha").join(name);
+        let _ = fs::remove_file(&pipe);
+        fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (_, _, code) = of(place.path(), &[]);
+        assert!((0..=3).contains(&code), "{name}: {code}");
+        fs::remove_file(&pipe).unwrap();
+    }
+}
+
 #[test]
 fn secrets_are_not_printed() {
     for case in ["D01/bad", "D02/bad", "D04/bad"] {

@@ -91,6 +91,27 @@ fn a_stop_waits_for_no_node_that_is_silent() {
     });
 }
 
+/// A stop that comes as soon as the pid file names the daemon: it is an orderly end, not a death by signal.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_stop_in_the_first_moment_of_a_start_is_heard() {
+    run("leaving::first_moment", OURS_OURS, |kinds| {
+        let pair = Pair::new(PairConfig::new(kinds));
+        let script = format!(
+            "for n in 1 2 3 4 5; do\n\
+             {} -f >/dev/null 2>&1 &\n\
+             until grep -qw $! /run/heartbeat.pid 2>/dev/null; do kill -0 $! || exit 9; done\n\
+             kill -TERM $!; wait $!; echo $?\n\
+             test -e /run/heartbeat.pid && echo left\n\
+             done; exit 0",
+            pair.daemon("node1")
+        );
+        let output = pair.lab.exec("node1", &["bash", "-c", &script]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said, "0\n".repeat(5), "{output:?}");
+    });
+}
+
 /// Power loss of the owner as soon as it holds its group: its dead time is that of the pair, not the longer one that
 /// legacy nodes are told soon after a start.
 #[test]
