@@ -61,11 +61,11 @@ impl Copied {
             Content::Missing => Host::default(),
             Content::Unknown(why) => return Err(format!("{shown}/host.json: {why}")),
         };
-        if host.name.is_none() {
-            if let Content::Bytes(text) = read(&root.join("etc/hostname")) {
-                let name = String::from_utf8_lossy(&text).trim().to_owned();
-                host.name = Some(name).filter(|name| !name.is_empty());
-            }
+        if host.name.is_none()
+            && let Content::Bytes(text) = read(&root.join("etc/hostname"))
+        {
+            let name = String::from_utf8_lossy(&text).trim().to_owned();
+            host.name = Some(name).filter(|name| !name.is_empty());
         }
         Ok(Self {
             root: root.to_owned(),
