@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use systole::agents::child::shim;
 use systole::cli::heartbeat;
-use systole::os::sys;
+use systole::os::{blocked_signals, sys};
 use systole::process::{daemonize, guardian};
 use systole::release::program::release_resources;
 
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
     // /proc can do this, things stay as they are.
     let _ = sys::close_descriptors_on_exec();
     let program = program.to_string_lossy();
+    if matches!(&*program, guardian::TITLE | guardian::RELEASE_TITLE) {
+        blocked_signals::let_through();
+    }
     ExitCode::from(match &*program {
         guardian::TITLE => match guardian::guard(&arguments, &own_program()) {
             guardian::Outcome::Exit(code) => code,

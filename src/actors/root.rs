@@ -76,8 +76,7 @@ pub use last_resort::{Deadline, restart_machine, restart_machine_now};
 use restart::Restart;
 use run::Ended;
 pub use run::{RESUME_PAUSE, RESUME_TRIES, Setup, run};
-use signals::Signalled;
-pub use signals::hold_back as hold_signals_back;
+use signals::{Signalled, Signals};
 
 /// Generations beyond the present one that are safe on disk: membership may begin so many in place
 /// before the disk must have followed.
@@ -107,6 +106,8 @@ pub struct RootActor {
     /// For a restart in place.
     program: PathBuf,
     restart: Restart,
+    /// Handled since the process began, until the actor first starts.
+    signals: Option<Signals>,
     /// What is held, on disk for the guardian. The groups write to it.
     held: Shared<HeldFile>,
     /// Whether the cluster thread works.
@@ -282,7 +283,8 @@ impl Actor for RootActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        signals::listen(ctx);
+        let signals = self.signals.take().unwrap_or_else(Signals::handle);
+        signals.report_to(ctx);
         self.sample_load(ctx);
         self.tend(ctx);
         self.watch_cluster(ctx);

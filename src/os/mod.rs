@@ -1,6 +1,7 @@
 //! The operating system: paths, accounts, time limits, system calls.
 
 pub mod accounts;
+pub mod blocked_signals;
 pub mod file_mode;
 pub mod in_time;
 pub mod paths;

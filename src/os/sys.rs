@@ -278,8 +278,20 @@ pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
         }
         Ok(())
     };
-    // SAFETY: between fork and exec the closure makes system calls only. It takes no lock and
+    // Between fork and exec the closure makes system calls only. It takes no lock and
     // allocates nothing: `groups` was made before, and an error from errno needs no memory.
+    before_exec(command, change);
+}
+
+/// Makes the child do this before it becomes the program of `command`.
+///
+/// `change` must make system calls only: no lock, no memory. Another thread of this process may have
+/// held either of them when the child was made.
+pub(super) fn before_exec(
+    command: &mut Command,
+    change: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) {
+    // SAFETY: the callers, both in this folder, keep to what is written above.
     unsafe { command.pre_exec(change) };
 }
 

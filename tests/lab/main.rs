@@ -55,6 +55,7 @@ mod release;
 mod respawn;
 mod sanity;
 mod serial;
+mod signals;
 mod standby_death;
 mod successor;
 mod systemd;

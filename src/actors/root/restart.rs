@@ -24,11 +24,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{error, info};
 
-use super::{ClientsAsked, RootActor, signals};
+use super::{ClientsAsked, RootActor};
 use crate::actors::groups::{Seal, Unseal};
 use crate::actors::membership::restart::{CancelRestart, PrepareRestart, Readiness};
 use crate::actors::threads;
 use crate::notice::{self, Notice, Severity};
+use crate::os::blocked_signals;
 use crate::process::daemonize;
 
 /// Pause before a restart that had to wait is tried again.
@@ -193,7 +194,7 @@ impl RootActor {
         if threads::waits_in_kernel() {
             return self.call_off_restart(ctx);
         }
-        signals::hold_back();
+        blocked_signals::hold_back();
         self.guardian.offer();
         let failed = Command::new(&self.program)
             .arg0(daemonize::TITLE)
@@ -201,7 +202,7 @@ impl RootActor {
             .exec();
         // Still here.
         self.guardian.keep();
-        signals::let_through();
+        blocked_signals::let_through();
         let program = self.program.display().to_string();
         error!(program, error = %failed, "cannot execute ourselves: the old process goes on");
         self.groups.do_send(Unseal);

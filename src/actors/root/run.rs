@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::media::Media;
+use super::signals::Signals;
 use super::start::Parts;
 use super::watchdog;
 use super::{EXIT_FAULT, GENERATIONS_AHEAD, RootActor};
@@ -165,7 +166,11 @@ fn begin(setup: Setup) -> Result<u8, u8> {
         Ok(runtime) => runtime,
         Err(error) => return Err(fail(&log, &error)),
     };
-    live(runtime, setup, identity, addresses, realtime)
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::handle()
+    };
+    live(runtime, signals, setup, identity, addresses, realtime)
 }
 
 fn fail(log: &HaLog, error: &dyn Display) -> u8 {
@@ -268,6 +273,7 @@ fn guard_addresses(setup: &Setup) -> Arc<Guard> {
 /// Opens the media, starts the actors and waits for the end.
 fn live(
     runtime: Runtime,
+    signals: Signals,
     setup: Setup,
     prepared: Prepared,
     addresses: AddressManager,
@@ -356,6 +362,7 @@ fn live(
             generation_file: prepared.generation_file,
             addresses,
             running: prepared.running,
+            signals,
             exit,
         };
         let policy = RestartPolicy::new("root");

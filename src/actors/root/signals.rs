@@ -2,11 +2,11 @@
 
 use actix::prelude::*;
 use futures_util::stream;
-use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::error;
 
 use super::RootActor;
+use crate::os::blocked_signals;
 
 /// A signal that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
@@ -38,49 +38,31 @@ const HEARD: [(libc::c_int, Signalled); 8] = [
     (libc::SIGTTOU, Signalled::Ignored),
 ];
 
-/// From now on the signals come to the actor.
-pub(super) fn listen(ctx: &mut Context<RootActor>) {
-    for (number, meaning) in HEARD {
-        match signal(SignalKind::from_raw(number)) {
-            Ok(signal) => {
-                let arrivals = stream::unfold(signal, move |mut signal: Signal| async move {
-                    signal.recv().await.map(|()| (meaning, signal))
-                });
-                ctx.add_message_stream(arrivals);
+/// Handlers for all of [`HEARD`]. A signal that arrives before there is an actor to hear it waits here.
+pub(super) struct Signals(Vec<(Signal, Signalled)>);
+
+impl Signals {
+    /// Begins to handle the signals, and lets those through that were held back. Call it inside a
+    /// runtime, before any other thread starts: what was held back there would be so in children too.
+    pub(super) fn handle() -> Self {
+        let mut handled = Vec::with_capacity(HEARD.len());
+        for (number, meaning) in HEARD {
+            match signal(SignalKind::from_raw(number)) {
+                Ok(signal) => handled.push((signal, meaning)),
+                Err(error) => error!(number, %error, "a signal cannot be heard"),
             }
-            Err(error) => error!(number, %error, "a signal cannot be heard"),
         }
+        blocked_signals::let_through();
+        Self(handled)
     }
-    let_through();
-}
 
-/// The signals whose default action would end a process that has no handler for them yet.
-fn deadly() -> SigSet {
-    let mut set = SigSet::empty();
-    for number in [
-        Number::SIGTERM,
-        Number::SIGHUP,
-        Number::SIGUSR1,
-        Number::SIGUSR2,
-        Number::SIGALRM,
-    ] {
-        set.add(number);
-    }
-    set
-}
-
-/// Holds signals back while the process begins or replaces itself: what was blocked stays so
-/// through `exec`, and signals that come meanwhile wait until there is a root actor to handle them.
-/// Children are started without any of it.
-pub fn hold_back() {
-    if let Err(error) = deadly().thread_block() {
-        error!(%error, "signals cannot be held back");
-    }
-}
-
-/// Reverses [`hold_back`].
-pub(super) fn let_through() {
-    if let Err(error) = deadly().thread_unblock() {
-        error!(%error, "signals cannot be let through");
+    /// From now on the signals come to the actor.
+    pub(super) fn report_to(self, ctx: &mut Context<RootActor>) {
+        for (signal, meaning) in self.0 {
+            let arrivals = stream::unfold(signal, move |mut signal: Signal| async move {
+                signal.recv().await.map(|()| (meaning, signal))
+            });
+            ctx.add_message_stream(arrivals);
+        }
     }
 }

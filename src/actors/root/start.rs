@@ -11,6 +11,7 @@ use tracing::info;
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
+use super::signals::Signals;
 use super::successor::Successor;
 use super::{ClientsAsked, RootActor, heartbeat_watch, watchdog};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
@@ -82,6 +83,7 @@ pub(super) struct Parts {
     pub(super) generation_file: GenerationFile,
     pub(super) addresses: AddressManager,
     pub(super) running: RunningIdentity,
+    pub(super) signals: Signals,
     pub(super) exit: oneshot::Sender<Ended>,
 }
 
@@ -111,6 +113,7 @@ impl RootActor {
             generation_file,
             addresses,
             running: identity_now,
+            signals,
             exit,
             guardian,
         } = parts;
@@ -344,6 +347,7 @@ impl RootActor {
             only_releases,
             program,
             restart: Restart::No,
+            signals: Some(signals),
             held,
             heartbeat_watch,
             peers: super::peers::Peers::default(),

@@ -17,6 +17,7 @@ use nix::sys::signal::{SigSet, Signal, raise};
 
 use super::BUSY_ATTEMPTS;
 use super::record::{self, Record, Recorded};
+use crate::os::blocked_signals;
 
 /// The first word of its command line, by which the program knows its task.
 pub const TITLE: &str = "heartbeat: resource script";
@@ -70,7 +71,6 @@ pub fn run(words: &[OsString]) -> u8 {
     }
     let code = record::code_place(&what.place);
     let code = code.as_path();
-    // A child begins without blocked signals.
     let mut held_back = SigSet::empty();
     for signal in FOR_THE_SCRIPT {
         held_back.add(signal);
@@ -106,7 +106,10 @@ pub fn run(words: &[OsString]) -> u8 {
 fn start(script: &OsStr, args: &[OsString]) -> io::Result<ExitStatus> {
     let mut attempt = 0;
     loop {
-        match Command::new(script).args(args).status() {
+        let mut command = Command::new(script);
+        // Those that this process holds back are meant for the script.
+        blocked_signals::begin_without(command.args(args));
+        match command.status() {
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>
             {

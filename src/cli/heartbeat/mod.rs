@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use super::control_commands;
 use super::options::{self, Command, OptionError, Options};
-use crate::actors::root;
 use crate::config::print;
 use crate::ha_log::{self, HaLog};
 use crate::notice::Severity;
+use crate::os::blocked_signals;
 use crate::os::paths::Paths;
 use crate::process::{EXIT_GENERIC, daemonize};
 use crate::version;
@@ -67,13 +67,12 @@ fn run(program: &str, arguments: &[OsString], options: Options, file: PathBuf) -
         Command::Status => return answer(&control_commands::status(&paths)),
         Command::Stop => return answer(&control_commands::stop(&paths)),
         // A process that stops the node may find the daemon before that can receive the signal:
-        // the signal must wait and not end it. Done before there is another thread, which would
-        // take the signal.
-        Command::Restarted(_) => root::hold_signals_back(),
+        // the signal must wait and not end it.
+        Command::Restarted(_) => blocked_signals::hold_back(),
         Command::Start if daemonize::is_daemon(program) || options.called.foreground => {
-            root::hold_signals_back();
+            blocked_signals::hold_back();
         }
-        Command::Start | Command::Reload | Command::Check => {}
+        Command::Start | Command::Reload | Command::Check => blocked_signals::let_through(),
     }
     let log = match ha_log::begin(options.called.debug) {
         Ok(log) => log,
