@@ -137,7 +137,7 @@ impl Script {
             program,
             args: Vec::new(),
             environment: Arc::new(Environment::default()),
-            directory: directory.path().to_owned(),
+            directories: vec![directory.path().to_owned()],
             capture: false,
             output: OutputTarget {
                 file: Some(directory.path().join("debug")),

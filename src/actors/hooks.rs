@@ -35,6 +35,8 @@ pub struct HookContext {
     /// Whether our helper programs are installed. Without them the shipped scripts would reach the
     /// legacy `ResourceManager`, which runs resource scripts beside us.
     pub helpers: bool,
+    /// Working directories: the first one that exists counts.
+    pub directories: Vec<PathBuf>,
     /// Where the output is written.
     pub output: OutputTarget,
     /// Longest run of one script.
@@ -48,9 +50,14 @@ impl HookContext {
     #[must_use]
     pub fn of(config: &Config, paths: &Paths, debug: u8) -> Self {
         let helpers = is_directory(&paths.helper_dir);
+        let own_path = std::env::var("PATH").unwrap_or_default();
+        let environment = Environment::of_daemon(config, paths, debug, helpers)
+            .for_scripts(config)
+            .with_shell_library(paths, &own_path);
         Self {
             paths: paths.clone(),
-            environment: Environment::of_daemon(config, paths, debug, helpers).for_scripts(config),
+            environment,
+            directories: paths.core_dirs(config.core_root.as_deref()),
             helpers,
             output: OutputTarget::of(config, paths),
             limit: TIME_LIMIT.min(config.settings.script_time_limit),
@@ -179,7 +186,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
     let spec = ChildSpec {
         args: vec![word.clone()],
         environment: Arc::new(environment.for_hook(&hook.message, hook.own_status.as_str())),
-        directory: context.paths.core_dir(),
+        directories: context.directories.clone(),
         capture: false,
         output: context.output.clone(),
         limit: context.limit,

@@ -170,7 +170,9 @@ impl Clients {
 
 /// The environment of clients in addition to our own. Spec: docs/protocol/membership.md, 9.1.
 fn environment(config: &Config, paths: &Paths, debug: u8) -> Environment {
-    let mut environment = Environment::of_daemon(config, paths, debug, false);
+    let own_path = std::env::var("PATH").unwrap_or_default();
+    let mut environment =
+        Environment::of_daemon(config, paths, debug, false).with_shell_library(paths, &own_path);
     environment.set("HA_debug", &debug.to_string());
     if let Some(name) = config.parameters.get("compression") {
         environment.set("HA_COMPRESSION", name);

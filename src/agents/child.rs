@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::os::paths::Paths;
 
 use crate::os::sd_notify;
-use crate::os::sys::shared::memory_file;
+use crate::os::sys::{self, shared::memory_file};
 use record::{Record, Recorded};
 
 /// Most standard output kept of a `status` run; the words that count stand at the beginning.
@@ -87,8 +87,8 @@ pub struct ChildSpec {
     pub args: Vec<String>,
     /// Set on top of our own environment.
     pub environment: Arc<Environment>,
-    /// Working directory, when it exists.
-    pub directory: PathBuf,
+    /// Working directory: the first of these that exists, else our own.
+    pub directories: Vec<PathBuf>,
     /// Whether standard output is wanted in the report instead of in the file.
     pub capture: bool,
     /// Standard error, and standard output unless captured.
@@ -346,7 +346,7 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
         let words = shim::words(recorded, &spec.program, &spec.args);
         let mut command = command(spec, &output, shim)?;
         command.arg0(shim::TITLE).args(words);
-        match spawn(command, Some(spec.directory.clone())).await {
+        match spawn(command, spec.directories.clone()).await {
             Ok(child) => {
                 return Ok(Started {
                     child,
@@ -363,7 +363,11 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
     loop {
         let mut command = command(spec, &output, &spec.program)?;
         command.args(&spec.args);
-        match spawn(command, Some(spec.directory.clone())).await {
+        if spec.record.is_some() {
+            // As the process beside a script does.
+            sys::ignore_broken_pipes(command.as_std_mut());
+        }
+        match spawn(command, spec.directories.clone()).await {
             Ok(child) => {
                 let pid = spec.record.as_ref().zip(child.id());
                 let record = pid.and_then(|(what, pid)| Record::write(what, pid));
@@ -385,13 +389,14 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
     }
 }
 
-/// Starts the command in `directory`, if that exists, on a helper thread. The call returns when the
+/// Starts the command in the first of `directories` that exists, on a helper thread. The call returns when the
 /// program is loaded, which a disk that hangs delays for ever. The wait has no limit, because the
 /// program may begin at any time; only the caller waits.
-async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<Child> {
+async fn spawn(mut command: Command, directories: Vec<PathBuf>) -> io::Result<Child> {
     let work = move || {
-        if let Some(directory) = directory.filter(|directory| directory.is_dir()) {
-            command.current_dir(directory);
+        if let Some(directory) = directories.into_iter().find(|it| it.is_dir()) {
+            // What stood there before names the directory of whoever started us.
+            command.env("PWD", &directory).current_dir(directory);
         }
         command.spawn()
     };
@@ -534,7 +539,7 @@ async fn start_pump(
         Some(memory) => pump.arg("last").stdout(memory.try_clone()?),
         None => pump.stdout(Stdio::null()),
     };
-    let mut pump = spawn(pump, None).await?;
+    let mut pump = spawn(pump, Vec::new()).await?;
     let (end, ended) = oneshot::channel();
     actix_rt::spawn(async move {
         if let Err(error) = pump.wait().await {

@@ -197,24 +197,27 @@ impl Environment {
         if config.auto_failback.is_nice() {
             self.set("HA_NICEFAILBACK", "yes");
         }
+        if let Some(name) = config.parameters.get("compression") {
+            self.set("HA_COMPRESSION", name);
+        }
+        if self.get("HA_LOGFACILITY").is_none() {
+            self.set("HA_LOGFACILITY", "");
+        }
         self
     }
 
-    /// Adds the variables for resource scripts, which legacy runs through `ResourceManager`: those
-    /// of its shell library, and a `PATH` with the product's programs in front.
+    /// Adds what legacy's shell library sets, with the product's programs in front of `PATH`. Every
+    /// child has it: the legacy daemon gets it from its init script, and passes it on.
     ///
     /// `path` is the daemon's own `PATH`.
     #[must_use]
-    pub fn for_resources(mut self, paths: &Paths, path: &str) -> Self {
-        let ha_dir = paths.ha_dir.display();
+    pub fn with_shell_library(mut self, paths: &Paths, path: &str) -> Self {
         let helpers = self.get("HA_NOARCHBIN").unwrap_or("/usr/share/heartbeat");
         let path =
             format!("{PROGRAMS}:/usr/sbin:{helpers}:{path}:/sbin:/bin:/usr/sbin:/usr/bin:/usr/ucb");
         // Scripts parse the messages of other programs, so these must be in English.
         self.unset("LANG");
         for (name, value) in [
-            ("HA_DIR", ha_dir.to_string()),
-            ("HA_FUNCS", format!("{ha_dir}/shellfuncs")),
             ("HA_RCDIR", paths.rc_d().display().to_string()),
             ("HA_RESOURCEDIR", paths.resource_d().display().to_string()),
             ("HA_FIFO", paths.fifo().display().to_string()),
@@ -230,6 +233,17 @@ impl Environment {
             self.set(name, &value);
         }
         self
+    }
+
+    /// Adds the variables for resource scripts, which legacy runs through `ResourceManager`. `path`
+    /// as for [`with_shell_library`](Self::with_shell_library).
+    #[must_use]
+    pub fn for_resources(self, paths: &Paths, path: &str) -> Self {
+        let mut environment = self.with_shell_library(paths, path);
+        let ha_dir = paths.ha_dir.display();
+        environment.set("HA_DIR", &ha_dir.to_string());
+        environment.set("HA_FUNCS", &format!("{ha_dir}/shellfuncs"));
+        environment
     }
 
     /// Adds the variables for a notification script: the text fields of the message and our own

@@ -105,10 +105,12 @@ impl Paths {
         self.var_lib.join("hb_uuid")
     }
 
-    /// Working directory of root's processes, for their core files.
+    /// Working directories of root's processes, for their core files: the first one that exists
+    /// counts. `root` is what `coreroot` names.
     #[must_use]
-    pub fn core_dir(&self) -> PathBuf {
-        self.var_lib.join("cores/root")
+    pub fn core_dirs(&self, root: Option<&Path>) -> Vec<PathBuf> {
+        let root = root.map_or_else(|| self.var_lib.join("cores"), Path::to_owned);
+        vec![root.join("root"), root]
     }
 
     /// Client socket.

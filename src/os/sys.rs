@@ -253,7 +253,7 @@ fn mark_each() -> io::Result<()> {
 /// Makes `command` run as another user, with these groups, and receive TERM when this process ends.
 ///
 /// Without the privilege to change it, a process that shall run as our own user keeps our groups.
-/// SIGALRM is ignored in it. Spec: docs/protocol/membership.md, 9.1.
+/// SIGALRM and SIGPIPE are ignored in it. Spec: docs/protocol/membership.md, 9.1.
 pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
     let change = move || {
         let done = |result: libc::c_int| {
@@ -275,12 +275,25 @@ pub fn run_as(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
             // its successor starts its own.
             done(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;
             libc::signal(libc::SIGALRM, libc::SIG_IGN);
+            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         }
         Ok(())
     };
     // Between fork and exec the closure makes system calls only. It takes no lock and
     // allocates nothing: `groups` was made before, and an error from errno needs no memory.
     before_exec(command, change);
+}
+
+/// Makes `command`, and the services that it starts, ignore the signal for a pipe or connection whose
+/// other end is closed, as legacy does. Such a service gets an error where the signal would end it.
+///
+/// A command with this is started by a copy of this process, which is slow if that is large.
+pub fn ignore_broken_pipes(command: &mut Command) {
+    before_exec(command, || {
+        // SAFETY: the call changes the calling process only, and runs no code of ours later.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        Ok(())
+    });
 }
 
 /// Makes the child do this before it becomes the program of `command`.
@@ -291,7 +304,7 @@ pub(super) fn before_exec(
     command: &mut Command,
     change: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
-    // SAFETY: the callers, both in this folder, keep to what is written above.
+    // SAFETY: the callers, all in this folder, keep to what is written above.
     unsafe { command.pre_exec(change) };
 }
 

@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{error, info, warn};
 
+use crate::config::Config;
 use crate::os::accounts;
 use crate::os::file_mode::{Made, set_mode};
 use crate::os::paths::Paths;
+use crate::protocol::boolean::is_false;
 
 /// Directories below the run-time directory, which the legacy `tmpfiles` file makes.
 const RUN_DIRS: [&str; 3] = ["ccm", "crm", "dopd"];
-
-/// Below `coreroot`, the directory for processes of root.
-const OWN_CORES: &str = "root";
 
 /// Why the daemon cannot prepare its directories.
 #[derive(Debug, thiserror::Error)]
@@ -84,25 +83,32 @@ pub fn renew_rsctmp(paths: &Paths) {
     }
 }
 
-/// Allows core files and changes to the directory in which they are to be.
+/// Allows core files or forbids them (`coredumps`), also to everything that this process starts.
 /// Spec: docs/protocol/config.md, 4.4.
-pub fn prepare_core_files(paths: &Paths, enabled: bool, root: Option<&Path>) {
-    if !enabled {
+pub fn limit_core_files(config: &Config) {
+    let word = config.parameters.get("coredumps");
+    let allowed = word.is_none_or(|word| !is_false(word));
+    let set = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| {
+        let soft = if allowed { hard } else { 0 };
+        setrlimit(Resource::RLIMIT_CORE, soft, hard)
+    });
+    if let Err(error) = set {
+        info!(%error, "cannot set the limit of core files");
+    }
+}
+
+/// Changes to the directory in which core files are to be. Everything that this process starts
+/// begins there. Spec: docs/protocol/config.md, 4.4.
+pub fn enter_core_directory(paths: &Paths, root: Option<&Path>) {
+    let directories = paths.core_dirs(root);
+    let (there, last) = (
+        directories.iter().find(|it| it.is_dir()),
+        directories.last(),
+    );
+    let Some(directory) = there.or(last) else {
         return;
-    }
-    let raised = getrlimit(Resource::RLIMIT_CORE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, hard, hard));
-    if let Err(error) = raised {
-        info!(%error, "cannot raise the limit of core files");
-    }
-    let directory = root.map_or_else(|| paths.core_dir(), Path::to_owned);
-    let own = directory.join(OWN_CORES);
-    let entered = if own.is_dir() {
-        std::env::set_current_dir(&own)
-    } else {
-        std::env::set_current_dir(&directory)
     };
-    if let Err(error) = entered {
+    if let Err(error) = std::env::set_current_dir(directory) {
         let reason = error.raw_os_error().map_or("unknown error", |code| {
             nix::errno::Errno::from_raw(code).desc()
         });
@@ -139,6 +145,18 @@ mod tests {
         assert_eq!(data.permissions().mode() & 0o7777, 0o1755);
         assert_eq!(fs::read_dir(&paths.rsctmp).unwrap().count(), 0);
         make_directories(&paths).unwrap();
+    }
+
+    #[test]
+    fn core_files_go_below_the_directory_of_roots_own() {
+        let paths = Paths::under(Path::new("/"));
+        let own = Path::new("/var/lib/heartbeat/cores");
+        assert_eq!(paths.core_dirs(None), [own.join("root"), own.to_owned()]);
+        let root = Path::new("/srv/cores");
+        assert_eq!(
+            paths.core_dirs(Some(root)),
+            [root.join("root"), root.to_owned()]
+        );
     }
 
     #[test]

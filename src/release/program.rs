@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
+
 use super::{Release, may_run, take_orphans};
 use crate::actors::root::{self, Deadline};
 use crate::config::environment::Machine;
@@ -17,6 +19,7 @@ use crate::os::sys;
 use crate::process::files;
 use crate::process::guardian::Why;
 use crate::process::reload::LastGood;
+use crate::process::startup;
 
 /// How long the files may take to be read while everything is to be released.
 const READ: Duration = Duration::from_millis(500);
@@ -39,6 +42,8 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
     // this process ended, what runs here would run on, and no process would restart the machine
     // before the other node takes over.
     sys::ignore_terminate();
+    // As the daemon has it, whoever has called this.
+    umask(Mode::from_bits_truncate(0o022));
     let paths = Paths::default();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     let why = words.next().and_then(|word| Why::from_word(&word));
@@ -63,6 +68,9 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
         .filter(|_| may_run(&paths))
         .map(|left| deadline(left, log.clone()));
     let loaded = load(&paths, log.as_ref());
+    if let Some(loaded) = &loaded {
+        startup::limit_core_files(&loaded.config);
+    }
     let say = |severity: Severity, text: String| say(log.as_ref(), severity, text);
     let code = Release {
         paths: &paths,

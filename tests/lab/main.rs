@@ -58,6 +58,7 @@ mod serial;
 mod signals;
 mod standby_death;
 mod successor;
+mod surroundings;
 mod systemd;
 mod upgrade;
 mod watchdog;

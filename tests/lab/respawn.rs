@@ -1,25 +1,15 @@
-//! Respawned clients. Both nodes of a mixed pair have the same lines, so the log of the legacy node
-//! and the environment of its clients are the reference for ours.
+//! Respawned clients. Both nodes of a mixed pair have the same lines, so the log of the legacy node is the reference for ours.
+//! What clients inherit: `surroundings`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::host::{Kind, wait_until};
 use super::pair::{LONG, NODES, Pair, PairConfig};
-use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
+use super::{OURS_OURS, SYSTOLE_OWNER, run};
 
-/// Writes down what it was given, then runs on. The pause lets the shell close its end of the pipe before its descriptors
-/// are listed.
-const DUMP: &str = r#"#!/bin/sh
-{ echo "args $# $*"; echo "id $(id)"; echo "dir $(pwd)"; echo "umask $(umask)"; } >/var/log/client.$$
-{ echo "fds $(sleep 0.2; ls /proc/$$/fd | tr '\n' ' ')"; echo "class $(ps -o cls= -p $$)"; } >>/var/log/client.$$
-echo "group $([ $(ps -o pgid= -p $$) = $$ ] && echo own)" >>/var/log/client.$$
-grep -E '^(VmLck|SigBlk|Cap...):' /proc/$$/status | tr '\t' ' ' >>/var/log/client.$$
-tr '\0' '\n' </proc/$$/environ | grep -vE '^(_|PWD|OLDPWD|SHLVL)=' | sort >>/var/log/client.$$
-mv /var/log/client.$$ /var/log/client
-exec sleep 1000
-"#;
+/// Runs on.
+const RUNS: &str = "#!/bin/sh\nexec sleep 1000\n";
 
 /// Ends with its argument as the code.
 const EXITS: &str = "#!/bin/sh\nexit $1\n";
@@ -38,7 +28,7 @@ fn pair_with(kinds: [Kind; 2], lines: &str) -> Pair {
     for node in NODES {
         let place = pair.lab.dir(node).join("ha.d");
         for (name, text) in [
-            ("dump", DUMP),
+            ("runs", RUNS),
             ("exits", EXITS),
             ("killed", KILLED),
             ("slow", SLOW),
@@ -137,48 +127,6 @@ fn ends(kinds: [Kind; 2]) {
     }
 }
 
-/// Environment, user, directory and everything else that a client gets.
-fn same_surroundings(kinds: [Kind; 2]) {
-    let pair = pair_with(kinds, "respawn hacluster /etc/ha.d/dump one  'two three'");
-    pair.start_both();
-    let given = NODES.map(|node| {
-        let file = pair.lab.dir(node).join("log/client");
-        wait_until(LONG, "the client has written", || file.exists());
-        let text = fs::read_to_string(file).expect("readable");
-        text.lines()
-            .map(|line| line.replace(node, "NODE"))
-            .collect::<Vec<_>>()
-    });
-    let [ours, legacy] = if pair.kind("node1") == Kind::Systole {
-        given
-    } else {
-        let [one, two] = given;
-        [two, one]
-    };
-    let by_name = |lines: &[String]| -> BTreeMap<String, String> {
-        let split = |line: &String| {
-            let place = line.find(['=', ' ']).unwrap_or(line.len());
-            (line[..place].to_owned(), line[place..].to_owned())
-        };
-        lines.iter().map(split).collect()
-    };
-    let [mut ours, mut legacy] = [by_name(&ours), by_name(&legacy)];
-    // Legacy leaks the descriptors that are open at that moment. 10 and 11 are the shell's own, 3
-    // is ls's.
-    let open = |of: &mut BTreeMap<String, String>| {
-        let numbers = of.remove("fds").expect("the script lists them");
-        let mut numbers: Vec<u32> = numbers
-            .split_whitespace()
-            .map(|number| number.parse().expect("a descriptor"))
-            .collect();
-        numbers.sort_unstable();
-        numbers
-    };
-    assert_eq!(open(&mut ours), [0, 1, 2, 3, 10, 11]);
-    assert!(open(&mut legacy).starts_with(&[0, 1, 2, 3]));
-    assert_eq!(ours, legacy);
-}
-
 /// The last client first, waiting for each; after the resources; and all have ended.
 fn stop_order(kinds: [Kind; 2]) {
     let lines = "respawn root /etc/ha.d/slow a\nrespawn hacluster /etc/ha.d/slow b\n\
@@ -207,7 +155,7 @@ fn stop_order(kinds: [Kind; 2]) {
 
 /// A restart in place stops the clients and starts them again, once; a killed daemon leaves none.
 fn no_twin_and_no_orphan(kinds: [Kind; 2]) {
-    let pair = pair_with(kinds, "respawn root /etc/ha.d/dump one");
+    let pair = pair_with(kinds, "respawn root /etc/ha.d/runs one");
     pair.start_settled();
     let running = |node: &str| {
         let text = pair.lab.sh(node, "pgrep -f 'sleep 100[0]$' || true");
@@ -224,7 +172,6 @@ fn no_twin_and_no_orphan(kinds: [Kind; 2]) {
         let of_daemon = |line: &&str| !line.trim_start().starts_with("1 ");
         text.lines().filter(of_daemon).count()
     };
-    // The program lists its surroundings first.
     wait_until(LONG, "the client sleeps", || clients("node1") == 1);
     assert!(!running("node1").is_empty());
     pair.lab.sh(
@@ -232,7 +179,7 @@ fn no_twin_and_no_orphan(kinds: [Kind; 2]) {
         "sleep 1; touch /etc/ha.d/ha.cf; kill -HUP $(cat /run/heartbeat.pid)",
     );
     pair.wait_log("node1", "Performing heartbeat restart exec.");
-    pair.wait_log_count("node1", "Starting \"/etc/ha.d/dump one\" as uid", 2);
+    pair.wait_log_count("node1", "Starting \"/etc/ha.d/runs one\" as uid", 2);
     wait_until(LONG, "one client", || clients("node1") == 1);
     let all = running("node1").len();
     pair.lab.sh("node1", "kill -9 $(cat /run/heartbeat.pid)");
@@ -251,7 +198,6 @@ macro_rules! tests {
 
 tests! {
     ends_systole_owner: ends SYSTOLE_OWNER;
-    same_surroundings_legacy_owner: same_surroundings LEGACY_OWNER;
     stop_order_systole_owner: stop_order SYSTOLE_OWNER;
     no_twin_and_no_orphan_ours_ours: no_twin_and_no_orphan OURS_OURS;
 }

@@ -21,6 +21,8 @@ pub struct GroupContext {
     pub paths: Paths,
     /// Of every resource script.
     pub environment: Arc<Environment>,
+    /// Working directories of scripts: the first one that exists counts.
+    pub directories: Vec<PathBuf>,
     /// Where the output of scripts is written.
     pub output: OutputTarget,
     /// Longest run of one script.
@@ -69,6 +71,7 @@ impl GroupContext {
         Self {
             paths: paths.clone(),
             environment: Arc::new(environment),
+            directories: paths.core_dirs(config.core_root.as_deref()),
             output: OutputTarget::of(config, paths),
             limit: config.settings.script_time_limit,
             kill_after: config.settings.script_kill_after,
@@ -96,6 +99,7 @@ impl GroupContext {
         Self {
             paths: paths.clone(),
             environment: Arc::new(environment.for_resources(paths, own_path)),
+            directories: paths.core_dirs(None),
             output: OutputTarget {
                 file: output,
                 pump: None,
@@ -139,7 +143,13 @@ fn retries_of(set: Option<&str>) -> StopRetries {
 /// disk.
 #[must_use]
 pub fn stops_for_ever(config: Option<&Config>) -> bool {
-    let set = config.map(|config| Environment::default().for_scripts(config));
-    let set = set.as_ref().and_then(|set| set.get(STOP_RETRIES));
-    retries_of(set) == StopRetries::Forever
+    let env = config
+        .map(|config| config.env.as_slice())
+        .unwrap_or_default();
+    // The last line counts.
+    let set = env
+        .iter()
+        .rev()
+        .find(|(name, _)| format!("HA_{name}") == STOP_RETRIES);
+    retries_of(set.map(|(_, value)| value.as_str())) == StopRetries::Forever
 }

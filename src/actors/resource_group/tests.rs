@@ -111,6 +111,7 @@ impl Scripts {
 
     pub(crate) fn context(&self) -> Arc<GroupContext> {
         Arc::new(GroupContext {
+            directories: Vec::new(),
             paths: self.paths.clone(),
             environment: Arc::new(self.environment.clone()),
             output: OutputTarget {
@@ -883,4 +884,15 @@ async fn a_stop_that_cannot_begin_has_failed() {
     run.stop(|done, _| outcome = Some(done)).await;
     let failed = |it: &GroupOutcome| matches!(it, GroupOutcome::StopFailed { .. });
     assert!(outcome.as_ref().is_some_and(failed), "{outcome:?}");
+}
+
+#[test]
+fn a_release_knows_from_ha_cf_that_a_failing_stop_is_repeated_for_ever() {
+    let mut config = crate::config::Config::for_tests("alpha");
+    assert!(!stops_for_ever(Some(&config)) && !stops_for_ever(None));
+    let env = |value: &str| ("STOPRETRYMAX".to_owned(), value.to_owned());
+    config.env = vec![env("3"), env("0")];
+    assert!(stops_for_ever(Some(&config)));
+    config.env.push(env("3"));
+    assert!(!stops_for_ever(Some(&config)));
 }

@@ -1,7 +1,7 @@
 //! Has the doctor look at the files and the host, once after a start and after a reload. A program of its own does it, at
 //! the lowest priority and with a time limit: nothing here waits for it, and no heartbeat does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn look(own: PathBuf) -> Option<Report> {
             .map(str::to_owned)
             .into(),
         environment: Arc::new(Environment::default()),
-        directory: Path::new("/").to_owned(),
+        directories: vec![PathBuf::from("/")],
         capture: true,
         output: OutputTarget::default(),
         limit: LIMIT,

@@ -420,7 +420,7 @@ async fn restart_by(
             program: PathBuf::from(program),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             environment: Arc::clone(&environment),
-            directory: PathBuf::from("/"),
+            directories: vec![PathBuf::from("/")],
             capture: false,
             output: OutputTarget::default(),
             limit: LIMIT,

@@ -46,7 +46,6 @@ use crate::process::host_addresses;
 use crate::process::reload::Stamps;
 use crate::process::startup;
 use crate::process::state_files::{self, GenerationFile, RunningIdentity};
-use crate::protocol::boolean::is_false;
 use crate::protocol::identity::uuid_of_node_name;
 use crate::protocol::membership::Identity;
 use crate::protocol::name::Generation;
@@ -223,6 +222,7 @@ fn prepare(
             }
         },
     };
+    startup::limit_core_files(config);
     // A successor has what its predecessor prepared.
     if before.is_none() {
         prepare_places(paths, config, resumed);
@@ -252,9 +252,7 @@ fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
     if !resumed {
         startup::renew_rsctmp(paths);
     }
-    let coredumps = config.parameters.get("coredumps");
-    let wanted = coredumps.is_none_or(|word| !is_false(word));
-    startup::prepare_core_files(paths, wanted, config.core_root.as_deref());
+    startup::enter_core_directory(paths, config.core_root.as_deref());
 }
 
 /// Checks which addresses are on the host before any is added.

@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, Signal, raise};
 
 use super::BUSY_ATTEMPTS;
 use super::record::{self, Record, Recorded};
-use crate::os::blocked_signals;
+use crate::os::{blocked_signals, sys};
 
 /// The first word of its command line, by which the program knows its task.
 pub const TITLE: &str = "heartbeat: resource script";
@@ -109,6 +109,7 @@ fn start(script: &OsStr, args: &[OsString]) -> io::Result<ExitStatus> {
         let mut command = Command::new(script);
         // Those that this process holds back are meant for the script.
         blocked_signals::begin_without(command.args(args));
+        sys::ignore_broken_pipes(&mut command);
         match command.status() {
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS =>

@@ -15,7 +15,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
         program,
         args: vec!["one".to_owned(), "two".to_owned()],
         environment: Arc::new(Environment::default()),
-        directory: directory.path().to_owned(),
+        directories: vec![directory.path().to_owned()],
         capture: true,
         output: OutputTarget::default(),
         limit: Duration::from_secs(20),
@@ -51,6 +51,21 @@ async fn a_script_runs_alone_with_what_it_was_given() {
     assert_eq!(lines[1], lines[2], "leads its own process group");
     let own = directory.path().canonicalize().expect("path");
     assert_eq!(Some(lines[3]), own.to_str());
+}
+
+#[actix::test]
+async fn a_script_works_in_the_first_directory_that_exists() {
+    let directory = TempDir::new().expect("tempdir");
+    let mut spec = spec(&directory, "");
+    let there = directory.path().canonicalize().expect("path");
+    spec.directories = vec![there.join("missing"), there.clone(), "/".into()];
+    // What is told, and not what a shell makes of it.
+    spec.program = "/usr/bin/env".into();
+    spec.args = Vec::new();
+    let report = run(spec, None).await;
+    let told = format!("PWD={}", there.display());
+    let text = String::from_utf8(report.stdout).expect("text");
+    assert!(text.lines().any(|line| line == told), "{text}");
 }
 
 #[actix::test]

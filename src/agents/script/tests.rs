@@ -239,6 +239,23 @@ fn resource_scripts_see_what_the_manager_exports() {
 }
 
 #[test]
+fn scripts_are_told_of_defaults_as_legacy_tells_them() {
+    let mut config = config();
+    config.log.facility = None;
+    config
+        .parameters
+        .insert("compression".to_owned(), "bz2".to_owned());
+    let daemon = Environment::of_daemon(&config, &Paths::default(), 0, false);
+    assert_eq!(daemon.get("HA_LOGFACILITY"), None);
+    let scripts = daemon.for_scripts(&config);
+    assert_eq!(scripts.get("HA_LOGFACILITY"), Some(""));
+    assert_eq!(scripts.get("HA_COMPRESSION"), Some("bz2"));
+    let all = scripts.with_shell_library(&Paths::default(), "/bin");
+    assert_eq!(all.get("LC_ALL"), Some("C"));
+    assert_eq!(all.get("HA_FUNCS"), Some("/etc/ha.d//shellfuncs"));
+}
+
+#[test]
 fn the_last_words_of_a_script_are_short_and_plain() {
     let said = |text: &str| last_words(text.as_bytes());
     assert_eq!(said(""), None);
