@@ -8,6 +8,7 @@ use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
+use systole::agents::child::record::Recorded;
 use systole::agents::child::{ChildSpec, ExitReport, OutputTarget, run};
 use systole::agents::script::Environment;
 use tempfile::TempDir;
@@ -169,6 +170,27 @@ impl Script {
             std::thread::sleep(Duration::from_millis(25));
         }
         log
+    }
+}
+
+/// The process beside it does not lead its process group any more: a stop must not run beside it.
+#[test]
+fn a_script_that_has_begun_a_session_of_its_own_is_ended_after_its_time() {
+    for trap in ["", "trap '' TERM; "] {
+        let mut script = Script::new(&format!(
+            "exec setsid sh -c \"{trap}echo \\$\\$ >pid; while :; do sleep 0.1; done\""
+        ));
+        script.spec.limit = Duration::from_secs(2);
+        script.spec.record = Some(Recorded {
+            place: script.directory.path().join("group"),
+            operation: "start".to_owned(),
+            word: "x".to_owned(),
+            shim: Some(env!("CARGO_BIN_EXE_heartbeat").into()),
+        });
+        assert!(script.run().overdue);
+        let pid = fs::read_to_string(script.directory.path().join("pid")).expect("it ran");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{trap} {stat}");
     }
 }
 

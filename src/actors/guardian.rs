@@ -29,7 +29,13 @@ const LIVED: Duration = Duration::from_secs(20);
 const RENEW: Duration = Duration::from_secs(1);
 
 /// The name of guardians in process lists.
-const NAME: &str = "(heartbeat-guard)";
+const NAME: &str = "heartbeat-guard";
+
+/// Whether a process with this name is a guardian.
+#[must_use]
+pub fn is_named(name: &str) -> bool {
+    name == NAME
+}
 
 /// Keeps a guardian alive.
 pub struct GuardianActor {
@@ -179,7 +185,9 @@ fn guardian_before(processes: &Path) -> Option<i32> {
         let stat = fs::read_to_string(processes.join(format!("{pid}/stat"))).ok()?;
         let (before, after) = stat.rsplit_once(") ")?;
         let of: i32 = after.split_whitespace().nth(1)?.parse().ok()?;
-        let named = format!("{before})").ends_with(NAME);
+        let named = before
+            .split_once(" (")
+            .is_some_and(|(_, name)| is_named(name));
         Some(named && (pid == parent.as_raw() || of == own.as_raw()))
     };
     let entries = fs::read_dir(processes).into_iter().flatten().flatten();

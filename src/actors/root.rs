@@ -16,6 +16,7 @@
 //! | membership gave up | its supervisor | [`release`]: all groups are released, the process ends with 1 |
 
 mod doctor;
+mod earlier_children;
 mod heartbeat_watch;
 mod last_resort;
 mod media;
@@ -108,6 +109,7 @@ pub struct RootActor {
     restart: Restart,
     /// Handled since the process began, until the actor first starts.
     signals: Option<Signals>,
+    earlier_children: earlier_children::EarlierChildren,
     /// What is held, on disk for the guardian. The groups write to it.
     held: Shared<HeldFile>,
     /// Whether the cluster thread works.
@@ -214,8 +216,9 @@ impl RootActor {
         ctx.run_later(pause, Self::sample_load);
     }
 
-    /// Writes what could not be written, and looks whether haresources was changed.
+    /// Writes what could not be written, looks whether haresources was changed, and takes ended children from the process list.
     fn tend(&mut self, ctx: &mut Context<Self>) {
+        self.earlier_children.reap();
         self.held.with(|held| held.try_again());
         self.look_at_haresources(ctx);
         ctx.run_later(TEND, Self::tend);

@@ -21,6 +21,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use nix::errno::Errno;
 use nix::sys::memfd::MFdFlags;
 use nix::sys::signal::{Signal, killpg};
@@ -267,7 +268,7 @@ async fn watch(spec: ChildSpec) -> ExitReport {
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
     let (ended, overdue) = {
-        let end = wait_within(&mut child, &spec);
+        let end = wait_within(&mut child, beside, &spec);
         tokio::pin!(end);
         loop {
             tokio::select! {
@@ -552,8 +553,8 @@ async fn start_pump(
 }
 
 /// Waits for the end, and uses force after the limit. The second value says whether force was
-/// needed.
-async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
+/// needed. `beside`: the child is the process beside the script.
+async fn wait_within(child: &mut Child, beside: bool, spec: &ChildSpec) -> (Ended, bool) {
     let asked = async {
         match &spec.told {
             Some(told) => called_off(&told.call_off).await,
@@ -580,13 +581,16 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
             "script runs too long: terminating it"
         );
     }
-    signal(group, Signal::SIGTERM);
+    let mut groups = vec![group];
+    if beside {
+        groups.extend(groups_of_children(group).await);
+    }
+    let all = |number| groups.iter().for_each(|group| signal(*group, number));
+    all(Signal::SIGTERM);
     let after_term = timeout(spec.kill_after, async {
         let end = child.wait().await;
         // The leader may have ended while a process that it started ignores the signal.
-        while killpg(group, None) != Err(Errno::ESRCH) {
-            sleep(GROUP_POLL).await;
-        }
+        join_all(groups.iter().map(|group| group_gone(*group))).await;
         end
     })
     .await;
@@ -594,11 +598,37 @@ async fn wait_within(child: &mut Child, spec: &ChildSpec) -> (Ended, bool) {
         return (ended(end), true);
     }
     warn!(program = %spec.program.display(), "script ignores SIGTERM: killing it");
-    signal(group, Signal::SIGKILL);
+    all(Signal::SIGKILL);
     match timeout(KILL_PATIENCE, child.wait()).await {
         Ok(end) => (ended(end), true),
         Err(_) => (Ended::Stuck, true),
     }
+}
+
+/// The other process groups of the children of this process. A script may have begun a session of its
+/// own (`exec setsid ...`): a signal to the group of the process beside it does not reach it.
+async fn groups_of_children(parent: Pid) -> Vec<Pid> {
+    let look = move || {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let stats = entries.filter_map(|it| std::fs::read_to_string(it.path().join("stat")).ok());
+        stats
+            .filter_map(|stat| group_of_child(parent, &stat))
+            .collect()
+    };
+    let found = tokio::task::spawn_blocking(look).await;
+    found.unwrap_or_default()
+}
+
+/// The process group in the text of `/proc/PID/stat`, if that is a child of `parent` and the group
+/// another one.
+fn group_of_child(parent: Pid, stat: &str) -> Option<Pid> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut words = rest
+        .split(' ')
+        .skip(1)
+        .map(|word| Some(Pid::from_raw(word.parse().ok()?)));
+    let (of, group) = (words.next()??, words.next()??);
+    (of == parent && group != parent && group.as_raw() > 1).then_some(group)
 }
 
 /// The process beside the script was killed, and may have left the script running: a stop here, or

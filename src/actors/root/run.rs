@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use super::earlier_children::EarlierChildren;
 use super::media::Media;
 use super::signals::Signals;
 use super::start::Parts;
@@ -169,7 +170,13 @@ fn begin(setup: Setup) -> Result<u8, u8> {
         let _inside = runtime.enter();
         Signals::handle()
     };
-    live(runtime, signals, setup, identity, addresses, realtime)
+    let earlier_children = if setup.resume.is_some() {
+        EarlierChildren::find()
+    } else {
+        EarlierChildren::default()
+    };
+    let began = (signals, earlier_children);
+    live(runtime, began, setup, identity, addresses, realtime)
 }
 
 fn fail(log: &HaLog, error: &dyn Display) -> u8 {
@@ -271,7 +278,7 @@ fn guard_addresses(setup: &Setup) -> Arc<Guard> {
 /// Opens the media, starts the actors and waits for the end.
 fn live(
     runtime: Runtime,
-    signals: Signals,
+    (signals, earlier_children): (Signals, EarlierChildren),
     setup: Setup,
     prepared: Prepared,
     addresses: AddressManager,
@@ -361,6 +368,7 @@ fn live(
             addresses,
             running: prepared.running,
             signals,
+            earlier_children,
             exit,
         };
         let policy = RestartPolicy::new("root");

@@ -8,6 +8,7 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::earlier_children::EarlierChildren;
 use super::release::MembershipGaveUp;
 use super::restart::Restart;
 use super::run::Ended;
@@ -84,6 +85,7 @@ pub(super) struct Parts {
     pub(super) addresses: AddressManager,
     pub(super) running: RunningIdentity,
     pub(super) signals: Signals,
+    pub(super) earlier_children: EarlierChildren,
     pub(super) exit: oneshot::Sender<Ended>,
 }
 
@@ -114,6 +116,7 @@ impl RootActor {
             addresses,
             running: identity_now,
             signals,
+            earlier_children,
             exit,
             guardian,
         } = parts;
@@ -348,6 +351,7 @@ impl RootActor {
             program,
             restart: Restart::No,
             signals: Some(signals),
+            earlier_children,
             held,
             heartbeat_watch,
             peers: super::peers::Peers::default(),

@@ -13,6 +13,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
@@ -290,10 +291,14 @@ async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) 
     let group = Pid::from_raw(i32::try_from(pid).unwrap_or(0));
     if timeout(limit, end()).await.is_err() && group.as_raw() > 0 {
         warn!(pid, "it runs too long: terminating it");
-        signal(group, Signal::SIGTERM);
+        let mut groups = super::groups_of_children(group).await;
+        groups.push(group);
+        let all = |number| groups.iter().for_each(|group| signal(*group, number));
+        all(Signal::SIGTERM);
         // Processes that it started may ignore the signal although it has ended.
-        if timeout(kill_after, super::group_gone(group)).await.is_err() {
-            signal(group, Signal::SIGKILL);
+        let gone = join_all(groups.iter().map(|group| super::group_gone(*group)));
+        if timeout(kill_after, gone).await.is_err() {
+            all(Signal::SIGKILL);
             let _ = timeout(super::KILL_PATIENCE, end()).await;
         }
     }

@@ -110,6 +110,16 @@ async fn a_hanging_script_is_terminated_with_its_children() {
     assert!(!alive(&child));
 }
 
+#[test]
+fn a_child_that_has_left_the_group_is_known() {
+    let own = Pid::from_raw(7);
+    let of = |stat: &str| group_of_child(own, stat).map(Pid::as_raw);
+    assert_eq!(of("9 (a) b) S 7 9 9 0"), Some(9));
+    assert_eq!(of("9 (sh) S 7 7 1 0"), None);
+    assert_eq!(of("9 (sh) S 8 9 9 0"), None);
+    assert_eq!(of("9 (sh) S 7"), None);
+}
+
 #[actix::test]
 async fn a_script_that_ignores_term_is_killed() {
     let directory = TempDir::new().expect("tempdir");
