@@ -13,14 +13,17 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, Context, Handler};
 use actix_rt::Arbiter;
 use systole::actors::medium::{
-    Counters, GetCounters, MediumActor, MediumSetup, open, opener, plan, start,
+    AskMedium, Counters, GetCounters, LastHeard, MediumActor, MediumSetup, open, opener, plan,
+    start,
 };
 use systole::actors::messages::{Outgoing, Received, Transmit};
 use systole::actors::watchdog::Leaving;
+use systole::clients::control::Receives;
 use systole::config::types::MediumConfig;
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::encode_datagram;
 use systole::protocol::message::Message;
+use systole::protocol::name::NodeName;
 use systole::protocol::wire::MessageFormat;
 
 const PORT: u16 = 694;
@@ -54,6 +57,12 @@ impl Handler<Received> for Probe {
 fn keys() -> Arc<KeyRing> {
     let ring = KeyRing::new(1, vec![(1, Method::Sha1, b"secret".to_vec())]);
     Arc::new(ring.expect("a key ring"))
+}
+
+/// What no node of these tests sends: everything that arrives is another's.
+fn last_heard() -> LastHeard {
+    let local = NodeName::new("nobody").expect("a name");
+    LastHeard::new(local, Duration::from_secs(60))
 }
 
 fn transmit(sequence: u64) -> Transmit {
@@ -138,6 +147,7 @@ impl Host {
                         opened: Some(opened),
                         deaf: false,
                         keys: keys(),
+                        heard: last_heard(),
                         log_bad_packets: true,
                         leaving: Leaving::default(),
                         opener: opener.clone(),
@@ -295,6 +305,24 @@ async fn bcast_and_ucast_lines_of_one_interface_share_their_socket() {
     // On the sending host our own broadcast and the line to ourselves; on the other host one by
     // broadcast, one of two lines, one by multicast.
     assert_eq!(seen, (2, 3));
+}
+
+/// To whom a datagram was sent is read from it.
+#[actix::test]
+#[ignore = "needs root"]
+async fn a_broadcast_is_told_from_what_is_for_this_host() {
+    for (media, receives) in [
+        (bcast(), [Receives::Others, Receives::Nothing]),
+        (ucast(2), [Receives::Nothing, Receives::Others]),
+    ] {
+        let (alpha, beta) = pair().await;
+        let from_alpha = alpha.media(&[media]).await;
+        let from_beta = beta.media(&[bcast(), ucast(1)]).await;
+        assert!(gets_through(&from_alpha, &beta).await);
+        let views = from_beta[0].send(AskMedium).await.expect("alive");
+        let seen: Vec<_> = views.iter().map(|view| view.receives).collect();
+        assert_eq!(seen, receives.map(Some), "{views:?}");
+    }
 }
 
 #[actix::test]

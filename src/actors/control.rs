@@ -309,18 +309,29 @@ async fn view(targets: &ControlTargets) -> Reply {
 async fn media(targets: &[MediumTarget], node: Option<&NodeReport>) -> Vec<MediumView> {
     let asked = targets.iter().map(|medium| async {
         let answer = timeout(MEDIUM_LIMIT, medium.ask.send(AskMedium)).await;
-        let mut view = answer.ok().and_then(Result::ok).unwrap_or_else(|| {
+        answer.ok().and_then(Result::ok).unwrap_or_else(|| {
             let why = "its thread does not answer: the driver may let it wait";
-            MediumView::new(
-                medium.name.clone(),
-                medium.kinds.clone(),
-                Some(why.to_owned()),
-            )
-        });
-        view.receives = node.and_then(|node| node.receives.get(&medium.name).copied());
-        view
+            let why = Some(why.to_owned());
+            let view = MediumView::new(medium.name.clone(), medium.kinds.clone(), why);
+            vec![view]
+        })
     });
-    futures_util::future::join_all(asked).await
+    let views = futures_util::future::join_all(asked).await;
+    let mut views: Vec<_> = views.into_iter().flatten().collect();
+    judge(&mut views, node);
+    views
+}
+
+/// Whose messages arrive on each medium: membership says it of each link. Media of one interface share a link, and a medium
+/// that receives less than its link does says so.
+fn judge(views: &mut [MediumView], node: Option<&NodeReport>) {
+    let names: Vec<_> = views.iter().map(|view| view.name.clone()).collect();
+    for view in views {
+        let link = node.and_then(|node| node.receives.get(&view.name).copied());
+        let shared = names.iter().filter(|name| **name == view.name).count() > 1;
+        let own = view.receives.filter(|_| shared);
+        view.receives = link.map(|link| own.map_or(link, |own| own.min(link)));
+    }
 }
 
 const NO_DEVICE: &str = "ha.cf has no stonith or stonith_host line for this node";

@@ -174,6 +174,49 @@ fn a_medium_that_only_brings_back_own_messages_does_not_count() {
     });
 }
 
+/// Three media of one interface, which are one link. Each is cut in turn, and only that one counts no more.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn media_of_one_interface_are_told_apart() {
+    run("media::told_apart", OURS_OURS, |kinds| {
+        let mut config = PairConfig::new(kinds);
+        let group = "239.0.0.42";
+        config.media = format!("bcast eth0\nucast eth0 @PEER0@\nmcast eth0 {group} 694 1 0");
+        let pair = Pair::new(config);
+        pair.start_settled();
+        let receives = |whom: [&str; 3]| {
+            for (kind, whom) in ["bcast", "ucast", "mcast"].into_iter().zip(whom) {
+                wait_receives(&pair, "node1", "eth0", kind, whom);
+            }
+        };
+        receives(["others"; 3]);
+        let block = |rule: &str| {
+            let lab = &pair.lab;
+            lab.command(&["block", lab.name(), "node1", "eth0", rule]);
+        };
+        block("ip saddr 10.77.0.2 ip daddr 10.77.0.1 udp dport 694");
+        receives(["others", "nothing", "others"]);
+        block(&format!(
+            "ip saddr 10.77.0.2 ip daddr != {{ 10.77.0.1, {group} }} udp dport 694"
+        ));
+        receives(["itself", "others", "others"]);
+        block(&format!("ip daddr {group} udp dport 694"));
+        receives(["others", "others", "nothing"]);
+        let systole = pair.program(pair.kind("node1"), "systole");
+        let status = pair
+            .lab
+            .sh("node1", &format!("{} status", systole.display()));
+        for line in [
+            "eth0 (bcast)             receives another node",
+            "eth0 (ucast)             receives another node",
+            "eth0 (mcast)             receives nothing",
+        ] {
+            assert!(status.contains(line), "{line}: {status}");
+        }
+        assert_eq!(pair.log_count("node1", "Link node2:eth0 dead."), 0);
+    });
+}
+
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn without_a_medium_that_opens_nothing_starts() {

@@ -59,11 +59,11 @@ impl Actor for Medium {
 }
 
 impl Handler<AskMedium> for Medium {
-    type Result = ResponseFuture<MediumView>;
+    type Result = ResponseFuture<Vec<MediumView>>;
 
     fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
         match self.0.clone() {
-            Some(view) => Box::pin(async { view }),
+            Some(view) => Box::pin(async { vec![view] }),
             None => Box::pin(std::future::pending()),
         }
     }
@@ -190,6 +190,46 @@ async fn answers_come_from_membership_and_groups() {
         .await;
     assert_eq!(other.expect("answer"), Reply::Group(GroupAnswer::NotHeld));
     assert_eq!(scripts.calls(), ["slow start", "slow stop"]);
+}
+
+/// Membership has one link for both: `bcast eth0` of which only own messages return, `ucast eth0` that works.
+#[test]
+fn media_of_one_interface_are_told_apart_by_what_each_received() {
+    use Receives::{Itself, Nothing, Others};
+    let mut node = NodeReport::example();
+    for (name, receives) in [("eth0", Others), ("eth1", Itself), ("eth2", Others)] {
+        node.receives.insert(name.to_owned(), receives);
+    }
+    let view = |name: &str, own: Option<Receives>| MediumView {
+        receives: own,
+        ..MediumView::new(name.to_owned(), Vec::new(), None)
+    };
+    for (name, own, judged) in [
+        (
+            "eth0",
+            [Some(Itself), Some(Others)],
+            [Some(Itself), Some(Others)],
+        ),
+        ("eth0", [Some(Nothing), None], [Some(Nothing), Some(Others)]),
+        // Messages of a node that ha.cf does not name.
+        (
+            "eth1",
+            [Some(Others), Some(Nothing)],
+            [Some(Itself), Some(Nothing)],
+        ),
+        ("eth9", [Some(Others), Some(Itself)], [None, None]),
+    ] {
+        let mut views = own.map(|own| view(name, own));
+        judge(&mut views, Some(&node));
+        assert_eq!(views.map(|view| view.receives), judged, "{name}");
+    }
+    // The only one of its interface: the other node may have announced a longer dead time.
+    let mut alone = [view("eth2", Some(Nothing)), view("eth0", Some(Itself))];
+    judge(&mut alone, Some(&node));
+    assert_eq!(alone.map(|view| view.receives), [Some(Others); 2]);
+    let mut unknown = [view("eth2", Some(Others))];
+    judge(&mut unknown, None);
+    assert_eq!(unknown.map(|view| view.receives), [None]);
 }
 
 #[actix::test]

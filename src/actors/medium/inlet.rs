@@ -8,7 +8,9 @@ use actix::prelude::SendError;
 use tracing::Span;
 
 use super::counters::Ledger;
+use super::heard::{LastHeard, Way};
 use crate::actors::messages::{Messages, Received};
+use crate::clients::control::Receives;
 use crate::clock::Monotonic;
 use crate::protocol::codec::DecodeError;
 use crate::protocol::message::Message;
@@ -22,6 +24,7 @@ pub(super) struct Inlet {
     to: Recipient<Received>,
     /// Of the batch in hand.
     batch: Messages,
+    heard: LastHeard,
     pub(super) ledger: Ledger,
     /// Entered where something is logged, not for every message.
     span: Span,
@@ -31,6 +34,7 @@ impl Inlet {
     pub(super) fn new(
         medium: MediumName,
         to: Recipient<Received>,
+        heard: LastHeard,
         log_bad_packets: bool,
         span: Span,
     ) -> Self {
@@ -39,13 +43,20 @@ impl Inlet {
             medium,
             to,
             batch: Messages::new(),
+            heard,
             span,
         }
     }
 
-    /// A verified message.
-    pub(super) fn push(&mut self, message: Message) {
+    /// A verified message that came by `way`.
+    pub(super) fn push(&mut self, message: Message, way: Way, now: Monotonic) {
+        self.heard.note(&message, way, now);
         self.batch.push(message);
+    }
+
+    /// Whose messages came by `way` lately, or by any.
+    pub(super) fn receives(&self, way: Option<Way>, now: Monotonic) -> Receives {
+        self.heard.receives(way, now)
     }
 
     /// Something else, from `from` if that is known.

@@ -7,6 +7,7 @@
 
 mod bcast;
 mod counters;
+mod heard;
 mod inlet;
 mod interface;
 mod ipv6;
@@ -43,6 +44,7 @@ use crate::protocol::codec::verify_datagram;
 use crate::protocol::compress;
 
 pub use counters::Counters;
+pub use heard::LastHeard;
 pub use opener::{Opener, opener};
 pub use plan::{Line, MediumPlan, Receive, plan};
 pub use receive::BATCH;
@@ -52,6 +54,7 @@ pub use udp::Step;
 use udp::is_fatal;
 
 use counters::{Failures, SendErrors};
+use heard::Way;
 use inlet::Inlet;
 pub use interface::InterfaceState;
 use opener::{Asked, Look, Open};
@@ -78,9 +81,9 @@ const MAX_RETRY: Duration = Duration::from_secs(10);
 #[rtype(result = "Counters")]
 pub struct GetCounters;
 
-/// Asks a medium whether it is open.
+/// Asks a medium whether it is open, and whose messages arrive on it: a view for each directive that it serves.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "MediumView")]
+#[rtype(result = "Vec<MediumView>")]
 pub struct AskMedium;
 
 /// Everything a network medium needs to know.
@@ -95,6 +98,8 @@ pub struct MediumSetup {
     pub deaf: bool,
     /// Keys to verify with.
     pub keys: Arc<KeyRing>,
+    /// Whose messages it receives: nothing yet.
+    pub heard: LastHeard,
     /// `log_badpack`.
     pub log_bad_packets: bool,
     /// Told of each datagram that leaves.
@@ -149,8 +154,8 @@ enum State {
         /// As it was when the sockets were made.
         interface: InterfaceState,
         send: Vec<(Sender, SendErrors)>,
-        /// Why a line of ha.cf has no socket.
-        missing: Option<String>,
+        /// Why lines of ha.cf have no socket.
+        missing: Vec<MediumError>,
         reading: SpawnHandle,
     },
     Closed {
@@ -180,7 +185,13 @@ impl MediumActor {
         let name = setup.plan.name.clone();
         let span = info_span!("medium", %name);
         Self {
-            inlet: Inlet::new(name, setup.to, setup.log_bad_packets, span.clone()),
+            inlet: Inlet::new(
+                name,
+                setup.to,
+                setup.heard,
+                setup.log_bad_packets,
+                span.clone(),
+            ),
             span,
             plan: Arc::new(setup.plan),
             keys: setup.keys,
@@ -322,7 +333,7 @@ impl MediumActor {
         let open = State::Open {
             interface: opened.interface,
             send: opened.send.into_iter().map(new).collect(),
-            missing: opened.missing.first().map(ToString::to_string),
+            missing: opened.missing,
             reading,
         };
         self.enter(open, ctx);
@@ -370,22 +381,27 @@ impl MediumActor {
     /// Verifies and decodes. What is compressed waits for its turn: [`unpack`].
     fn hear(&mut self, heard: &Heard<'_>) {
         let now = || self.clock.now().instant;
-        let (datagram, from) = match *heard {
-            Heard::Datagram(datagram, from) => (datagram, from),
+        let datagram = match *heard {
+            Heard::Datagram(datagram) => datagram,
             Heard::Dropped(more) => {
                 let _entered = self.span.enter();
                 return self.inlet.ledger.kernel_drops(more, now());
             }
             Heard::End => return self.inlet.hand_over(now),
         };
-        match verify_datagram(datagram, &self.keys) {
+        let from = datagram.from;
+        let way = match datagram.to_all {
+            Some(true) => Way::ToAll,
+            Some(false) | None => Way::Direct,
+        };
+        match verify_datagram(datagram.bytes, &self.keys) {
             Ok(message) if compress::is_wrapped(&message) => {
-                if !self.unpacking.add(Packed { message, from }) {
+                if !self.unpacking.add(Packed { message, from, way }) {
                     let _entered = self.span.enter();
                     self.inlet.ledger.too_many_packed(now());
                 }
             }
-            Ok(message) => self.inlet.push(message),
+            Ok(message) => self.inlet.push(message, way, now()),
             Err(error) => self.inlet.refuse(&error, from, now()),
         }
     }
@@ -427,11 +443,14 @@ impl MediumActor {
     }
 }
 
-/// The first line that cannot send, and why.
-fn cannot_send(send: &[(Sender, SendErrors)]) -> Option<String> {
-    send.iter().find_map(|(sender, errors)| {
-        let error = errors.trouble()?;
-        Some(format!("{}: {error}", sender.line.kind()))
+/// Why nothing leaves on lines of that `kind`: the first of them without a socket, or that cannot send.
+fn trouble(kind: &str, missing: &[MediumError], send: &[(Sender, SendErrors)]) -> Option<String> {
+    let of_kind = |error: &&MediumError| error.kind() == Some(kind);
+    let missing = missing.iter().find(of_kind).map(ToString::to_string);
+    missing.or_else(|| {
+        let mut lines = send.iter().filter(|(sender, _)| sender.line.kind() == kind);
+        let error = lines.find_map(|(_, errors)| errors.trouble())?;
+        Some(format!("{kind}: {error}"))
     })
 }
 
@@ -487,13 +506,26 @@ impl Handler<AskMedium> for MediumActor {
     type Result = MessageResult<AskMedium>;
 
     fn handle(&mut self, _: AskMedium, _: &mut Self::Context) -> Self::Result {
-        let (closed, trouble) = match &self.state {
-            State::Open { send, missing, .. } => (None, missing.clone().or(cannot_send(send))),
-            State::Closed { said, .. } => (Some(said.clone()), None),
+        let now = self.clock.now().instant;
+        let kinds = self.plan.kinds();
+        let alone = kinds.len() == 1;
+        let view = |kind: String| {
+            let (closed, trouble) = match &self.state {
+                State::Open { send, missing, .. } => (None, trouble(&kind, missing, send)),
+                State::Closed { said, .. } => (Some(said.clone()), None),
+            };
+            // Another node may use another directive: alone, a line is told by whatever arrives.
+            let way = match kind.as_str() {
+                _ if alone => None,
+                "bcast" => Some(Way::ToAll),
+                _ => Some(Way::Direct),
+            };
+            let mut view = MediumView::new(self.plan.name.to_string(), vec![kind], closed);
+            view.trouble = trouble;
+            view.receives = Some(self.inlet.receives(way, now));
+            view
         };
-        let mut view = MediumView::new(self.plan.name.to_string(), self.plan.kinds(), closed);
-        view.trouble = trouble;
-        MessageResult(view)
+        MessageResult(kinds.into_iter().map(view).collect())
     }
 }
 

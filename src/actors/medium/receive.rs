@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +12,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::clock::{Clock, Monotonic};
-use crate::os::sys::datagrams::{DatagramBuffer, SLOTS};
+use crate::os::sys::datagrams::{Datagram, DatagramBuffer, SLOTS};
 
 /// Datagrams taken per wake-up. After that many sockets and timers have their turn first. At 6 µs
 /// each a batch costs a third of a millisecond.
@@ -39,8 +38,8 @@ pub(super) struct Receiver {
 
 /// What a batch hands over.
 pub(super) enum Heard<'a> {
-    /// One datagram and its sender.
-    Datagram(&'a [u8], Option<SocketAddr>),
+    /// One datagram.
+    Datagram(Datagram<'a>),
     /// The kernel dropped that many since the last one: the socket's buffer was full.
     Dropped(u32),
     /// That was all for now.
@@ -141,7 +140,7 @@ impl Receiver {
                 hear(Heard::Dropped(drops.wrapping_sub(self.drops)));
                 self.drops = drops;
             }
-            hear(Heard::Datagram(datagram.bytes, datagram.from));
+            hear(Heard::Datagram(datagram));
             self.handed += 1;
             if self.clock.now().instant.since(begun) >= BATCH_TIME {
                 return false;
@@ -198,7 +197,11 @@ mod tests {
                     receiver.poll(cx, |event| {
                         let mut heard = heard.borrow_mut();
                         match event {
-                            Heard::Datagram(datagram, from) => {
+                            Heard::Datagram(Datagram {
+                                bytes: datagram,
+                                from,
+                                ..
+                            }) => {
                                 assert_eq!(usize::from(datagram[0]), heard.iter().sum::<usize>());
                                 assert!(from.is_some_and(|from| from.ip().is_loopback()));
                                 *heard.last_mut().expect("one") += 1;

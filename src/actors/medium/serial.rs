@@ -31,8 +31,9 @@ use tokio_util::codec::{Encoder as _, FramedRead};
 use tracing::{Span, info_span};
 
 use super::counters::Failures;
+use super::heard::Way;
 use super::inlet::Inlet;
-use super::{AskMedium, GetCounters};
+use super::{AskMedium, GetCounters, LastHeard};
 use crate::actors::codecs::{SerialCodec, WriteError};
 use crate::actors::messages::{Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
@@ -88,6 +89,8 @@ pub struct SerialSetup {
     pub deaf: bool,
     /// Keys to sign and to verify with.
     pub keys: Arc<KeyRing>,
+    /// Whose messages it receives: nothing yet.
+    pub heard: LastHeard,
     /// `log_badpack`.
     pub log_bad_packets: bool,
     /// Told when something has left the port.
@@ -145,7 +148,13 @@ impl SerialActor {
         let name = setup.plan.name.clone();
         let span = info_span!("medium", %name);
         Self {
-            inlet: Inlet::new(name, setup.to, setup.log_bad_packets, span.clone()),
+            inlet: Inlet::new(
+                name,
+                setup.to,
+                setup.heard,
+                setup.log_bad_packets,
+                span.clone(),
+            ),
             span,
             outbox: Outbox::new(setup.plan.line),
             leaving: setup.leaving,
@@ -347,7 +356,10 @@ impl SerialActor {
     fn hear(&mut self, item: Result<message::Message, DecodeError>) {
         match item {
             _ if self.deaf => {}
-            Ok(message) => self.inlet.push(message),
+            Ok(message) => {
+                let now = self.now();
+                self.inlet.push(message, Way::Direct, now);
+            }
             Err(error) => {
                 let now = self.now();
                 self.inlet.refuse(&error, None, now);
@@ -453,6 +465,7 @@ impl Handler<AskMedium> for SerialActor {
         let stuck = view.open && self.outbox.is_stuck();
         view.trouble =
             stuck.then(|| "the port takes nothing (no connection or bad cable?)".to_owned());
-        MessageResult(view)
+        view.receives = Some(self.inlet.receives(None, self.now()));
+        MessageResult(vec![view])
     }
 }

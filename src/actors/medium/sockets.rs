@@ -53,6 +53,16 @@ pub enum MediumError {
 }
 
 impl MediumError {
+    /// The directive that it concerns, if it is not the interface as a whole.
+    pub(super) const fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::NoInterface { .. } | Self::Lookup { .. } => None,
+            Self::NoAddress { .. } => Some("mcast"),
+            Self::NoBroadcast { .. } => Some("bcast"),
+            Self::Socket { kind, .. } => Some(kind),
+        }
+    }
+
     /// Whether the interface lacks an address. Other lines of the interface may not need it.
     const fn is_of_the_address(&self) -> bool {
         matches!(self, Self::NoAddress { .. } | Self::NoBroadcast { .. })

@@ -8,11 +8,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::actors::messages::Outgoing;
+use crate::clients::control::Receives;
 use crate::config::types::MediumConfig;
 use crate::protocol::auth::Method;
 use crate::protocol::codec::{encode_compressed, encode_datagram};
 use crate::protocol::compress::Algorithm;
 use crate::protocol::message::Message as Wire;
+use crate::protocol::name::NodeName;
 use crate::protocol::wire::MessageFormat;
 
 /// Keeps what it is sent.
@@ -97,12 +99,22 @@ fn begin_with(
         opened: Some(opened),
         deaf: false,
         keys: keys(),
+        heard: last_heard(),
         log_bad_packets: true,
         leaving: Leaving::default(),
         opener,
         to,
     };
     start(&actix_rt::Arbiter::current(), setup)
+}
+
+fn last_heard() -> LastHeard {
+    let local = NodeName::new("alpha").expect("a name");
+    LastHeard::new(local, Duration::from_secs(10))
+}
+
+async fn views(medium: &Addr<MediumActor>) -> Vec<MediumView> {
+    medium.send(AskMedium).await.expect("alive")
 }
 
 async fn settle() {
@@ -602,10 +614,10 @@ async fn a_medium_that_cannot_send_says_why() {
         port: free_port(),
     });
     let medium = begin(plan, &Probe::default().start());
-    let view = medium.send(AskMedium).await.expect("alive");
+    let view = views(&medium).await.pop().expect("a view");
     assert!(view.open && view.trouble.is_none(), "{view:?}");
     medium.send(transmit(1)).await.expect("alive");
-    let view = medium.send(AskMedium).await.expect("alive");
+    let view = views(&medium).await.pop().expect("a view");
     let trouble = view.trouble.as_deref().unwrap_or_default();
     assert!(view.open && trouble.starts_with("ucast6: "), "{view:?}");
 }
@@ -629,8 +641,18 @@ async fn a_line_without_its_address_takes_no_other_line_along() {
     medium.send(transmit(1)).await.expect("alive");
     settle().await;
     assert_eq!(sequences(&probe).await, [1]);
-    let view = medium.send(AskMedium).await.expect("alive");
-    let trouble = view.trouble.as_deref();
-    assert!(view.open);
-    assert_eq!(trouble, Some("interface lo has no IPv4 broadcast address"));
+    let views = views(&medium).await;
+    let seen: Vec<_> = views
+        .iter()
+        .map(|view| (view.kinds.concat(), view.open, view.trouble.as_deref()))
+        .collect();
+    let why = "interface lo has no IPv4 broadcast address";
+    let wanted = [
+        ("bcast".to_owned(), true, Some(why)),
+        ("ucast".to_owned(), true, None),
+    ];
+    assert_eq!(seen, wanted);
+    // This node's own message, by its own address.
+    let receives: Vec<_> = views.iter().map(|view| view.receives).collect();
+    assert_eq!(receives, [Some(Receives::Nothing), Some(Receives::Itself)]);
 }

@@ -1,8 +1,10 @@
 //! `ucast`: IPv4 unicast to one peer, and the receive socket that all lines of an interface and
 //! port share. Spec: docs/protocol/wire.md, 18.3.
 
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Domain;
 
 use super::udp::{ANY4, AtStep, Step, StepResult, bind, bind_to_device, count_drops, udp};
@@ -33,6 +35,10 @@ pub(super) fn receive_socket(device: &str, port: u16, share_port: bool) -> StepR
         .at(Step::Option("IP_MULTICAST_ALL"))?;
     bind_to_device(&socket, device)?;
     count_drops(&socket)?;
+    // A `bcast` line and `ucast` lines are told apart by it.
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)
+        .map_err(io::Error::from)
+        .at(Step::Option("IP_PKTINFO"))?;
     bind(&socket, SocketAddr::new(ANY4, port))?;
     Ok(socket.into())
 }

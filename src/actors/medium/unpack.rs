@@ -13,6 +13,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use tracing::debug;
 
 use super::MediumActor;
+use super::heard::Way;
 use crate::actors::threads::Aside;
 use crate::protocol::codec::DecodeError;
 use crate::protocol::compress;
@@ -36,6 +37,8 @@ pub(super) struct Packed {
     pub(super) message: Message,
     /// Who sent it, for the log.
     pub(super) from: Option<SocketAddr>,
+    /// To whom it was sent.
+    pub(super) way: Way,
 }
 
 /// What waits to be unpacked.
@@ -72,7 +75,7 @@ impl Unpacking {
 impl MediumActor {
     /// Unpacks the next message, if one waits and the helper thread is free.
     pub(super) fn unpack_next(&mut self, ctx: &mut Context<Self>) {
-        let Some(Packed { message, from }) = self.unpacking.begin() else {
+        let Some(Packed { message, from, way }) = self.unpacking.begin() else {
             return;
         };
         let begun = self.clock.now().instant;
@@ -81,7 +84,7 @@ impl MediumActor {
             let now = medium.clock.now().instant;
             match done {
                 Ok(Ok(message)) => {
-                    medium.inlet.push(message);
+                    medium.inlet.push(message, way, now);
                     medium.inlet.hand_over(|| now);
                 }
                 Ok(Err(reason)) => medium.inlet.refuse(&DecodeError::from(reason), from, now),

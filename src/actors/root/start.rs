@@ -26,7 +26,7 @@ use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
 use crate::actors::ipfail;
 use crate::actors::medium::serial::{self, OpenPort, SerialActor, SerialPlan, SerialSetup};
-use crate::actors::medium::{self, MediumActor, MediumPlan, MediumSetup, OpenMedium};
+use crate::actors::medium::{self, LastHeard, MediumActor, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::{self, MembershipSetup, Outlets};
 use crate::actors::messages::MediaOpened;
 use crate::actors::ping::{self, OpenPing, PingSetup};
@@ -222,6 +222,7 @@ impl RootActor {
         };
         membership::start(not_started, &cluster.handle(), setup);
         let opener = medium::opener();
+        let heard = LastHeard::new(config.local.clone(), config.timing.deadtime);
         let kinds = media
             .iter()
             .map(|(plan, _)| (plan.name.clone(), plan.kinds()));
@@ -237,6 +238,7 @@ impl RootActor {
                     opened,
                     deaf: only_releases,
                     keys: Arc::clone(&keys),
+                    heard: heard.clone(),
                     log_bad_packets: config.log_bad_packets,
                     leaving: leaving.clone(),
                     opener: opener.clone(),
@@ -253,6 +255,7 @@ impl RootActor {
                     opened,
                     deaf: only_releases,
                     keys: Arc::clone(&keys),
+                    heard: heard.clone(),
                     log_bad_packets: config.log_bad_packets,
                     leaving: leaving.clone(),
                     to: membership.clone().recipient(),

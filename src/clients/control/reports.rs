@@ -92,9 +92,9 @@ pub struct View {
 /// One medium between nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediumView {
-    /// Name that its links carry: the interface or the device path. Two media of one interface share it.
+    /// Name that its links carry: the interface or the device path. Media of one interface share it.
     pub name: String,
-    /// Its directives in ha.cf.
+    /// Its directive in ha.cf; of a medium that does not answer all that it serves.
     pub kinds: Vec<String>,
     /// Whether it is open.
     pub open: bool,
@@ -109,16 +109,16 @@ pub struct MediumView {
     pub receives: Option<Receives>,
 }
 
-/// Whose messages arrive on a medium.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whose messages arrive on a medium: the later, the more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receives {
-    /// Those of another node: it works.
-    Others,
-    /// Only our own. That shows nothing about the way to another node, so it does not count as working.
-    Itself,
     /// None.
     Nothing,
+    /// Only our own. That shows nothing about the way to another node, so it does not count as working.
+    Itself,
+    /// Those of another node: it works.
+    Others,
 }
 
 impl From<link::Receives> for Receives {

@@ -13,7 +13,7 @@ pub const SLOTS: usize = 16;
 /// More than any UDP datagram holds.
 const SLOT_BYTES: usize = 65_536;
 
-/// Bytes of control data: one count of drops needs 24 on every 64-bit machine.
+/// Bytes of control data: a count of drops needs 24 on every 64-bit machine, an address 32.
 const CONTROL_BYTES: usize = 64;
 
 /// Room for [`SLOTS`] datagrams of any size. Memory that no datagram has reached is not touched.
@@ -28,6 +28,7 @@ struct Filled {
     length: usize,
     from: Option<SocketAddr>,
     drops: Option<u32>,
+    to_all: Option<bool>,
 }
 
 /// Where the kernel writes an address or control data, aligned for both.
@@ -44,6 +45,8 @@ pub struct Datagram<'a> {
     pub from: Option<SocketAddr>,
     /// The socket's count of datagrams dropped so far, if there were any and `SO_RXQ_OVFL` is set.
     pub drops: Option<u32>,
+    /// Whether it was sent to all hosts of a network or group rather than to this one; `None` unless `IP_PKTINFO` is set.
+    pub to_all: Option<bool>,
 }
 
 impl Default for DatagramBuffer {
@@ -98,10 +101,12 @@ impl DatagramBuffer {
         let taken = taken.min(SLOTS);
         for ((filled, header), name) in self.filled.iter_mut().zip(&headers).zip(&names).take(taken)
         {
+            let (drops, to_all) = told(&header.msg_hdr);
             *filled = Filled {
                 length: (header.msg_len as usize).min(SLOT_BYTES),
                 from: address(name),
-                drops: drops(&header.msg_hdr),
+                drops,
+                to_all,
             };
         }
         Ok(taken)
@@ -114,6 +119,7 @@ impl DatagramBuffer {
             bytes: slot.get(..filled.length).unwrap_or_default(),
             from: filled.from,
             drops: filled.drops,
+            to_all: filled.to_all,
         })
     }
 }
@@ -138,24 +144,35 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// The count of drops among the control data of a header that the kernel has filled in.
-fn drops(header: &libc::msghdr) -> Option<u32> {
+/// The count of drops, and whether the datagram was for all hosts, among the control data of a header that the kernel
+/// has filled in.
+fn told(header: &libc::msghdr) -> (Option<u32>, Option<bool>) {
+    let (mut drops, mut to_all) = (None, None);
     if header.msg_controllen == 0 {
-        return None;
+        return (drops, to_all);
     }
     // SAFETY: the kernel has set the control length to what it wrote, and the data lives as long
-    // as the header. These functions stay within that length; data of this type holds four bytes,
-    // and is read without a claim to alignment.
+    // as the header. These functions stay within that length; data of these types holds four bytes
+    // and three times four, and is read without a claim to alignment.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while let Some(found) = control.as_ref() {
-            if (found.cmsg_level, found.cmsg_type) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) {
-                return Some(libc::CMSG_DATA(control).cast::<u32>().read_unaligned());
+            let data = libc::CMSG_DATA(control);
+            match (found.cmsg_level, found.cmsg_type) {
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    drops = Some(data.cast::<u32>().read_unaligned());
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    // The destination in its header, and the address of this host that it concerns.
+                    to_all = Some(info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr);
+                }
+                _ => {}
             }
             control = libc::CMSG_NXTHDR(header, control);
         }
     }
-    None
+    (drops, to_all)
 }
 
 #[cfg(test)]
@@ -191,6 +208,7 @@ mod tests {
                 bytes,
                 from,
                 drops: None,
+                to_all: None,
             });
             assert_eq!(found, wanted);
             let nothing = buffer.receive(receiver.as_fd()).expect_err("nothing waits");
@@ -217,5 +235,19 @@ mod tests {
             assert!(drops > Some(last), "{drops:?} after {last}");
             last = drops.unwrap_or_default();
         }
+    }
+
+    #[test]
+    fn tells_what_was_sent_to_this_host_alone() {
+        let (receiver, sender) = pair("127.0.0.1:0").expect("two ports");
+        nix::sys::socket::setsockopt(&receiver, nix::sys::socket::sockopt::Ipv4PacketInfo, &true)
+            .expect("an option");
+        nix::sys::socket::setsockopt(&receiver, nix::sys::socket::sockopt::RxqOvfl, &1)
+            .expect("an option");
+        let mut buffer = DatagramBuffer::default();
+        sender.send(b"one").expect("sent");
+        assert_eq!(buffer.receive(receiver.as_fd()).ok(), Some(1));
+        let to_all = buffer.iter(1).find_map(|datagram| datagram.to_all);
+        assert_eq!(to_all, Some(false));
     }
 }

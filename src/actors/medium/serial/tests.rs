@@ -13,7 +13,7 @@ use super::*;
 use crate::actors::messages::Outgoing;
 use crate::protocol::auth::Method;
 use crate::protocol::codec::encode_serial;
-use crate::protocol::name::MediumName;
+use crate::protocol::name::{MediumName, NodeName};
 use crate::protocol::serial::{LineSettings, Speed};
 
 fn keys() -> Arc<KeyRing> {
@@ -120,6 +120,10 @@ impl Line {
             plan,
             deaf: false,
             keys: keys(),
+            heard: LastHeard::new(
+                NodeName::new("alpha").expect("a name"),
+                Duration::from_secs(1),
+            ),
             log_bad_packets: true,
             leaving: Leaving::default(),
             to: probe.recipient(),
