@@ -236,9 +236,15 @@ impl Environment for Recorded {
             _ => None,
         }
     }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        match path.to_str() {
+            Some("/dev/serial/by-id/nine") => "/dev/ttyS9".into(),
+            _ => path.to_owned(),
+        }
+    }
     fn path_kind(&self, path: &Path) -> PathKind {
         match path.to_str() {
-            Some("/dev/ttyS9" | "/dev/null") => PathKind::CharDevice,
+            Some("/dev/ttyS9" | "/dev/serial/by-id/nine" | "/dev/null") => PathKind::CharDevice,
             Some("/etc/passwd") => PathKind::Other,
             _ => PathKind::Missing,
         }
@@ -961,6 +967,21 @@ fn udpport_counts_for_the_media_after_it_and_a_kind_keeps_its_first() {
 }
 
 #[test]
+fn a_serial_port_under_two_names_is_one_medium() {
+    for (lines, ports) in [
+        ("serial /dev/ttyS9 /dev/serial/by-id/nine\n", 1),
+        ("serial /dev/ttyS9\nserial /dev/ttyS9\n", 1),
+        ("serial /dev/ttyS9 /dev/null\n", 2),
+    ] {
+        let loaded = with_ha_cf(&format!("{GOOD}{lines}")).expect("accepted");
+        assert_eq!(loaded.config.media.len(), ports, "{lines}");
+        let said = |line: &str| line.contains("one entry counts");
+        let warned = shown(&loaded.config.remarks).iter().any(|line| said(line));
+        assert_eq!(warned, ports == 1, "{lines}");
+    }
+}
+
+#[test]
 fn all_errors_of_a_file_come_in_one_run_with_file_and_line() {
     let failure = with_ha_cf("bogus\nkeepalive 2s\nnode n\nrealtime soft\nbcast eth7\n")
         .expect_err("refused");
@@ -1219,6 +1240,9 @@ impl Environment for FieldHost {
     }
     fn group_id(&self, name: &str) -> Option<u32> {
         self.0.group_id(name)
+    }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
     }
     fn path_kind(&self, _: &Path) -> PathKind {
         PathKind::CharDevice

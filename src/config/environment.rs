@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Group, User};
 
@@ -76,6 +76,8 @@ pub trait Environment {
     fn group_id(&self, name: &str) -> Option<u32>;
     /// What a path leads to, links followed.
     fn path_kind(&self, path: &Path) -> PathKind;
+    /// Where a path leads to, links followed; the path itself where that is not known.
+    fn real_path(&self, path: &Path) -> PathBuf;
     /// Whether a path names a program that we may run.
     fn is_executable(&self, path: &Path) -> bool;
     /// UDP port of a service name.
@@ -198,6 +200,10 @@ impl Environment for Machine {
             Ok(metadata) if metadata.file_type().is_char_device() => PathKind::CharDevice,
             Ok(_) => PathKind::Other,
         }
+    }
+
+    fn real_path(&self, path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
 
     fn is_executable(&self, path: &Path) -> bool {

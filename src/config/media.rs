@@ -3,7 +3,7 @@
 //! Spec: docs/protocol/config.md, 4.3.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::draft::{Absent, Draft, Ports, Verdict};
 use super::environment::PathKind;
@@ -460,12 +460,33 @@ pub(super) fn serial(draft: &mut Draft<'_>, device: &str) -> Verdict {
             ));
         }
     };
+    let path = Path::new(device);
+    if absent.is_none()
+        && let Some(other) = same_port(draft, path)
+    {
+        // Two readers of one port take each other's bytes.
+        draft.warn_here(&format!(
+            "{device} is the port {other}, which is listed; one entry counts"
+        ));
+        return Ok(());
+    }
     let medium = MediumConfig::Serial {
-        device: PathBuf::from(device),
+        device: path.to_owned(),
         // The rate of the whole file is filled in when all of it has been read.
         baud: 0,
     };
     add_or_expect(draft, "serial", device, medium, absent)
+}
+
+/// A port that is listed already and is this one under another name.
+fn same_port(draft: &Draft<'_>, device: &Path) -> Option<String> {
+    let real = draft.env_of.real_path(device);
+    draft.media.iter().find_map(|medium| match medium {
+        MediumConfig::Serial { device: other, .. } if other != device => {
+            (draft.env_of.real_path(other) == real).then(|| other.display().to_string())
+        }
+        _ => None,
+    })
 }
 
 /// The first IPv4 address of a host.

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -157,6 +157,10 @@ impl Environment for Recorder {
         answer
     }
 
+    fn real_path(&self, path: &Path) -> PathBuf {
+        self.note(about_path("real", path), Machine.real_path(path))
+    }
+
     fn is_executable(&self, path: &Path) -> bool {
         self.note(about_path("executable", path), Machine.is_executable(path))
     }
@@ -240,6 +244,10 @@ impl Environment for Remembered<'_> {
             Some(PATH_OTHER) => PathKind::Other,
             _ => Machine.path_kind(path),
         }
+    }
+
+    fn real_path(&self, path: &Path) -> PathBuf {
+        self.get(&about_path("real", path), || Machine.real_path(path))
     }
 
     fn is_executable(&self, path: &Path) -> bool {

@@ -390,6 +390,9 @@ impl Environment for Desk<'_> {
         group
     }
 
+    fn real_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
     fn path_kind(&self, path: &Path) -> PathKind {
         match self.kind(path) {
             Kind::Missing => PathKind::Missing,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::host::Network;
 use super::{Finding, Subject};
 use crate::config::environment::PathKind;
 use crate::config::types::{MediumConfig, Written};
@@ -34,24 +35,55 @@ pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
     vec![Finding::new(place, text)]
 }
 
-/// Every medium is on the loop-back interface: the other node is never received there, as without a medium.
+/// What a medium sends reaches this host alone. The other node is never received, as without a medium, or never receives this
+/// one.
 pub(super) fn only_itself(subject: &Subject<'_>) -> Vec<Finding> {
     let network = subject.host.network(&[]).unwrap_or_default();
-    let loops = |medium: &MediumConfig| {
-        let name = medium.link_name();
-        let mut known = network.interfaces.iter();
-        known.any(|interface| interface.loopback && interface.name == name)
-    };
     let media = &subject.config.media;
-    if media.is_empty() || is_alone(subject) || !media.iter().all(loops) {
+    if media.is_empty() || is_alone(subject) {
         return Vec::new();
     }
+    let ends: Option<Vec<End>> = media.iter().map(|it| End::of(it, &network)).collect();
+    let Some(ends) = ends else {
+        return Vec::new();
+    };
     let place = subject.lines(&ON_INTERFACES).next();
     let place = place.map_or_else(|| subject.place_of("bcast"), |line| line.place.clone());
-    let text = "every medium is on the loop-back interface, where this node receives only itself: it \
-                would hold the other for dead and take everything. Name an interface that leads to \
-                the other node";
-    vec![Finding::new(place, text)]
+    let what = if ends.iter().all(|end| *end == End::Loopback) {
+        "every medium is on the loop-back interface, where this node receives only itself: it \
+         would hold the other for dead and take everything. Name an interface that leads to the other node"
+    } else {
+        "every medium reaches this host alone (an interface that loops back, a ttl of 0, an address \
+         of this host): one node would hold the other for dead and take everything. Name an interface and \
+         an address that lead to the other node"
+    };
+    vec![Finding::new(place, what)]
+}
+
+/// Why what is sent on a medium stays on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Loopback,
+    NoHops,
+    OwnAddress,
+}
+
+impl End {
+    /// `None`: it may reach another host.
+    fn of(medium: &MediumConfig, network: &Network) -> Option<Self> {
+        let name = medium.link_name();
+        let mut known = network.interfaces.iter();
+        if known.any(|interface| interface.loopback && interface.name == name) {
+            return Some(Self::Loopback);
+        }
+        match medium {
+            MediumConfig::Mcast { ttl: 0, .. } | MediumConfig::Mcast6 { hops: 0, .. } => {
+                Some(Self::NoHops)
+            }
+            _ if medium.peer().is_some_and(|peer| network.has(peer)) => Some(Self::OwnAddress),
+            _ => None,
+        }
+    }
 }
 
 /// A node without another.

@@ -142,7 +142,7 @@ pub const CHECKS: &[Check] = &[
     row("no_medium", Weight::Refuses, media::no_medium,
         "no line names a medium between nodes: the other node would never be received"),
     row("only_itself", Weight::Refuses, media::only_itself,
-        "every medium is on the loop-back interface: a node receives only itself there"),
+        "every medium reaches this host alone: it is on the loop-back interface, has a ttl of 0, or names an address of this host"),
     row("slow_serial", Weight::Refuses, media::slow_serial,
         "a serial line that is too slow for a heartbeat in each `keepalive`, and there are only serial lines"),
     row("slow_serial_beside", Weight::Warns, media::slow_serial_beside,

@@ -97,6 +97,9 @@ impl Environment for Host {
     fn group_id(&self, name: &str) -> Option<u32> {
         (name == "haclient").then_some(8)
     }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
     fn path_kind(&self, path: &Path) -> PathKind {
         match path.to_str() {
             Some("/dev/ttyS0") => PathKind::CharDevice,
@@ -565,6 +568,34 @@ fn media_on_the_loop_back_interface_alone_are_refused() {
         !refused(&all.replace("node alpha beta", "node alpha")),
         "alone"
     );
+}
+
+/// A multicast that no wire carries, and an address of this host: as deaf as the loop-back interface, or as dumb.
+#[test]
+fn media_that_reach_this_host_alone_are_refused() {
+    let wanted = "ERROR: /etc/ha.d/ha.cf:7: every medium reaches this host alone";
+    let refused = |media: &str| {
+        let ha_cf = GOOD.replace("bcast eth0", media);
+        let found = check(&ha_cf, "alpha 10.0.0.100\n", "");
+        let refused = found.iter().any(|line| line.starts_with(wanted));
+        assert!(
+            refused || !found.iter().any(|line| line.starts_with("ERROR")),
+            "{found:#?}"
+        );
+        refused
+    };
+    for own in [
+        "mcast eth0 239.0.0.1 694 0 0",
+        "mcast6 eth0 ff02::5 694 0 0",
+        "ucast eth0 10.0.0.1",
+        "mcast eth0 239.0.0.1 694 0 1\nucast eth0 10.0.0.1\nbcast lo",
+    ] {
+        assert!(refused(own), "{own}");
+        assert!(!refused(&format!("{own}\nserial /dev/ttyS0")), "{own}");
+        assert!(!refused(&format!("{own}\nbcast eth0")), "{own}");
+    }
+    // The addresses of both nodes, in a file that is the same on both.
+    assert!(!refused("ucast eth0 10.0.0.1\nucast eth0 10.0.0.2"));
 }
 
 #[test]

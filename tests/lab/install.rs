@@ -253,13 +253,13 @@ pub fn check() {
 
     let mistaken = good
         .replace("/var/log/ha-debug", "/var/nowhere/ha-debug")
-        .replace("10.77.0.2", "10.77.0.1");
+        .replace("ucast eth0 10.77.0.2", "bcast eth0\nucast eth0 10.77.0.1");
     lab.sh("node1", "chmod 644 /etc/ha.d/resource.d/dummy");
     let (code, said) = checked(&mistaken, "node1 192.168.55.1 dummy\n");
     assert_eq!(code, Some(0), "{said}");
     for wanted in [
         "WARN: /etc/ha.d/ha.cf:2: debugfile: the directory /var/nowhere does not exist",
-        "WARN: /etc/ha.d/ha.cf:8: ucast eth0 10.77.0.1: this address is on this host",
+        "WARN: /etc/ha.d/ha.cf:9: ucast eth0 10.77.0.1: this address is on this host",
         "WARN: /etc/ha.d/haresources:1: dummy: /etc/ha.d/resource.d/dummy is not executable",
         "WARN: /etc/ha.d/haresources:1: 192.168.55.1: no route leads to it",
     ] {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use systole::config::draft::Draft;
 use systole::config::environment::{Environment, FileText, InterfaceProblem, PathKind};
@@ -39,6 +39,9 @@ impl Environment for Host {
     }
     fn group_id(&self, name: &str) -> Option<u32> {
         self.user_id(name)
+    }
+    fn real_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
     }
     fn path_kind(&self, _: &Path) -> PathKind {
         PathKind::Missing
