@@ -31,7 +31,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
-use crate::protocol::name::{Generation, MediumName, NodeName};
+use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
 use crate::protocol::partition::YIELD;
 use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
@@ -409,6 +409,16 @@ impl Node {
     #[must_use]
     pub fn membership(&self) -> &Membership {
         &self.membership
+    }
+
+    /// A message that was sent under `generation` cannot go out on `medium`, or on none.
+    pub fn cannot_go(
+        &mut self,
+        generation: Generation,
+        seq: Sequence,
+        medium: Option<&MediumName>,
+    ) {
+        self.membership.cannot_go(generation, seq, medium);
     }
 
     /// First line of `/proc/loadavg`, for the `ld` field.

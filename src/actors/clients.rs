@@ -126,7 +126,7 @@ impl ClientsActor {
         let going_out = GoingOut {
             format: self.setup.format,
             compression: self.setup.compression,
-            longest_on_lines: self.setup.longest_on_lines,
+            lines: self.setup.lines.clone(),
         };
         actix_rt::spawn(session::serve(session, read, id, going_out, heard, ended));
         ctx.run_later(SIGN_ON_LIMIT, move |act, ctx| {

@@ -16,7 +16,7 @@ use tracing::{debug, error, trace, warn};
 use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
-    AskCluster, AskFences, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence,
+    AskCluster, AskFences, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence, CannotGo,
     ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, GroupCommand, GroupDone,
     HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent,
     NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients,
@@ -36,6 +36,7 @@ use crate::protocol::auth::KeyRing;
 use crate::protocol::event::{Action, Event, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
+use crate::protocol::history::numbered;
 use crate::protocol::limiter::Limiter;
 use crate::protocol::membership::Identity;
 use crate::protocol::message;
@@ -454,6 +455,9 @@ impl MembershipActor {
             Ok(datagram) => datagram,
             Err(error) => {
                 self.health.not_encoded = self.health.not_encoded.saturating_add(1);
+                if let Some((generation, seq)) = numbered(&message) {
+                    self.node.cannot_go(generation, seq, None);
+                }
                 if self.may_log("messages that cannot be sent") {
                     error!(%error, kind = message.kind(), "message cannot be sent");
                 }
@@ -775,6 +779,15 @@ impl Handler<UpdateKeys> for MembershipActor {
 
     fn handle(&mut self, UpdateKeys(keys): UpdateKeys, _: &mut Self::Context) {
         self.setup.keys = keys;
+    }
+}
+
+impl Handler<CannotGo> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, told: CannotGo, _: &mut Self::Context) {
+        self.node
+            .cannot_go(told.generation, told.seq, Some(&told.medium));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReas
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::message;
-use crate::protocol::name::{Generation, MediumName, NodeName};
+use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
 use crate::protocol::output::Treatment;
 use crate::protocol::status::NodeStatus;
 use crate::resources::FreezeRefused;
@@ -53,6 +53,19 @@ pub struct Outgoing {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Transmit(pub Arc<Outgoing>);
+
+/// A message cannot go out on a medium, however often it is sent again. Dropped where membership is busy: told again when
+/// a node asks again.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct CannotGo {
+    /// The medium.
+    pub medium: MediumName,
+    /// The run in which it was sent.
+    pub generation: Generation,
+    /// Its number.
+    pub seq: Sequence,
+}
 
 /// An order of the core for one group. Answered by [`GroupDone`] with the same number. Given twice
 /// it is carried out once, and answered twice if need be.

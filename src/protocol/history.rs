@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::field::{self, kind};
 use super::message::{Message, Value};
-use super::name::Sequence;
+use super::name::{Generation, MediumName, Sequence};
 use crate::clock::Monotonic;
 
 /// Messages kept, as in legacy.
@@ -30,6 +31,8 @@ pub enum Refusal {
     TooLow,
     /// The history does not contain it.
     NotFound,
+    /// No medium on which the asking node is received can carry it.
+    NotCarried,
 }
 
 impl Refusal {
@@ -38,9 +41,32 @@ impl Refusal {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLow => "seqno too low",
-            Self::NotFound => "seqno not found",
+            // To the asking node it is the same.
+            Self::NotFound | Self::NotCarried => "seqno not found",
         }
     }
+
+    /// The same for our log.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotCarried => "too long for every medium on which the node is received",
+            Self::TooLow | Self::NotFound => self.as_str(),
+        }
+    }
+}
+
+/// A request of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// First number that it misses.
+    pub first: Sequence,
+    /// Last one.
+    pub last: Sequence,
+    /// The number that it has acknowledged.
+    pub acknowledged: Sequence,
+    /// The media on which it is received.
+    pub by: &'a [&'a MediumName],
 }
 
 /// One answer to a request.
@@ -61,6 +87,27 @@ struct Sent {
     bytes: usize,
     sent_at: Monotonic,
     resent_at: Option<Monotonic>,
+    carried: Carried,
+}
+
+/// Which media can carry a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Carried {
+    /// All but these, as far as is known.
+    NotBy(Vec<MediumName>),
+    /// None.
+    Nowhere,
+}
+
+impl Carried {
+    /// Whether one of these media can.
+    fn by(&self, media: &[&MediumName]) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::NotBy(none) if none.is_empty() || media.is_empty() => true,
+            Self::NotBy(none) => media.iter().any(|medium| !none.contains(medium)),
+        }
+    }
 }
 
 /// The last messages of our run.
@@ -83,6 +130,7 @@ impl History {
             bytes,
             sent_at: now,
             resent_at: None,
+            carried: Carried::NotBy(Vec::new()),
         });
         while self.sent.len() > MAX_HISTORY
             || (self.bytes > MAX_HISTORY_BYTES && self.sent.len() > 1)
@@ -113,17 +161,40 @@ impl History {
         self.low
     }
 
-    /// Answers a request for `first..=last`. `acknowledged` is the number that the asking node has
-    /// acknowledged, `highest` our last number.
+    /// A message cannot go out on `medium`, or on none: a node that is received on no other one is refused it, and asks
+    /// for it no more. Spec: docs/protocol/wire.md, 14.2.
+    pub fn cannot_go(&mut self, seq: Sequence, medium: Option<&MediumName>) {
+        let Some(sent) = self.find(seq) else {
+            return;
+        };
+        match (&mut sent.carried, medium) {
+            (Carried::NotBy(none), Some(medium)) if !none.contains(medium) => {
+                none.push(medium.clone());
+            }
+            (Carried::NotBy(_) | Carried::Nowhere, Some(_)) => {}
+            (carried, None) => *carried = Carried::Nowhere,
+        }
+    }
+
+    fn find(&mut self, seq: Sequence) -> Option<&mut Sent> {
+        let found = self.sent.partition_point(|sent| sent.seq < seq);
+        self.sent.get_mut(found).filter(|sent| sent.seq == seq)
+    }
+
+    /// Answers a request. `highest` is our last number.
     pub fn answer(
         &mut self,
-        first: Sequence,
-        last: Sequence,
-        acknowledged: Sequence,
+        request: Request<'_>,
         highest: Sequence,
         max_delay: Duration,
         now: Monotonic,
     ) -> Vec<Answer> {
+        let Request {
+            first,
+            last,
+            acknowledged,
+            by,
+        } = request;
         let quiet = max_delay.saturating_sub(RESEND_SLACK);
         let last = last
             .0
@@ -146,8 +217,10 @@ impl History {
                 answers.push(Answer::Refuse(seq, Refusal::TooLow));
                 continue;
             }
-            let found = self.sent.partition_point(|sent| sent.seq < seq);
-            match self.sent.get_mut(found).filter(|sent| sent.seq == seq) {
+            match self.find(seq) {
+                Some(sent) if !sent.carried.by(by) => {
+                    answers.push(Answer::Refuse(seq, Refusal::NotCarried));
+                }
                 Some(sent) => {
                     if sent.resent_at.is_some_and(|at| now.since(at) < quiet) {
                         continue;
@@ -165,6 +238,16 @@ impl History {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+/// Run and number of a message; `None`: it has none, and is never asked for.
+#[must_use]
+pub fn numbered(message: &Message) -> Option<(Generation, Sequence)> {
+    if message.kind()?.starts_with(kind::UNSEQUENCED_PREFIX) {
+        return None;
+    }
+    let generation = message.hex(field::HG)?;
+    Some((Generation(generation), Sequence(message.hex(field::SEQ)?)))
 }
 
 /// Bytes of names and values, nested ones included.
@@ -206,14 +289,23 @@ mod tests {
     }
 
     fn ask(history: &mut History, first: u64, last: u64, acked: u64, ms: u64) -> Vec<Answer> {
-        history.answer(
-            Sequence(first),
-            Sequence(last),
-            Sequence(acked),
-            Sequence(742),
-            DELAY,
-            at(ms),
-        )
+        asked_on(history, (first, last), acked, ms, &[])
+    }
+
+    fn asked_on(
+        history: &mut History,
+        (first, last): (u64, u64),
+        acked: u64,
+        ms: u64,
+        by: &[&MediumName],
+    ) -> Vec<Answer> {
+        let request = Request {
+            first: Sequence(first),
+            last: Sequence(last),
+            acknowledged: Sequence(acked),
+            by,
+        };
+        history.answer(request, Sequence(742), DELAY, at(ms))
     }
 
     #[test]
@@ -282,5 +374,34 @@ mod tests {
         history.push(Sequence(2), big.clone(), at(0));
         assert_eq!(history.low(), Sequence(1));
         assert_eq!(ask(&mut history, 2, 2, 0, 0), [Answer::Resend(big)]);
+    }
+
+    #[test]
+    fn what_no_medium_to_the_asking_node_carries_is_refused() {
+        let mut history = filled(10);
+        let [line, other, net] = ["/dev/ttyS0", "/dev/ttyS1", "eth0"].map(MediumName::new);
+        let ask = |history: &mut History, ms, by: &[&MediumName]| {
+            let mut answers = asked_on(history, (4, 4), 0, ms, by);
+            answers.pop().expect("an answer")
+        };
+        let again = Answer::Resend(message(4));
+        let refused = Answer::Refuse(Sequence(4), Refusal::NotCarried);
+        assert_eq!(ask(&mut history, 0, &[&line]), again);
+        history.cannot_go(Sequence(4), Some(&line));
+        history.cannot_go(Sequence(4), Some(&line));
+        assert_eq!(ask(&mut history, 1000, &[&line]), refused);
+        assert_eq!(ask(&mut history, 2000, &[&line, &net]), again);
+        assert_eq!(ask(&mut history, 3000, &[&line, &other]), again);
+        assert_eq!(ask(&mut history, 4000, &[]), again, "no link is known");
+        history.cannot_go(Sequence(4), Some(&other));
+        assert_eq!(ask(&mut history, 5000, &[&line, &other]), refused);
+        assert_eq!(ask(&mut history, 6000, &[&net]), again);
+        history.cannot_go(Sequence(4), None);
+        assert_eq!(ask(&mut history, 7000, &[&net]), refused);
+        assert_eq!(ask(&mut history, 8000, &[]), refused);
+        // One that is not kept.
+        history.cannot_go(Sequence(11), None);
+        let found = asked_on(&mut history, (5, 5), 0, 9000, &[&line]);
+        assert_eq!(found, [Answer::Resend(message(5))]);
     }
 }

@@ -361,6 +361,18 @@ impl Membership {
         self.send_status(now, out);
     }
 
+    /// A message that was sent under `generation` cannot go out on `medium`, or on none.
+    pub fn cannot_go(
+        &mut self,
+        generation: Generation,
+        seq: Sequence,
+        medium: Option<&MediumName>,
+    ) {
+        if generation == self.generation {
+            self.history.cannot_go(seq, medium);
+        }
+    }
+
     /// Sets the text of the field `ld`: the first line of `/proc/loadavg`.
     pub fn set_load(&mut self, line: &str) {
         let line = line.lines().next().unwrap_or_default();

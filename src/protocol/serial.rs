@@ -115,7 +115,7 @@ pub enum Queued {
     AskedAgain,
     /// Dropped: its turn would come too late.
     NoRoom,
-    /// Dropped: it alone would hold the line for too long.
+    /// Dropped: it alone would hold the line for too long, whenever it is sent.
     TooLong,
 }
 
@@ -217,7 +217,12 @@ impl Outbox {
         self.drop_outdated(now);
         let key = Key::of(message);
         let class = self.class_of(message, &key);
-        if class == Class::Low && text.len() > self.settings.longest() {
+        let longest = match class {
+            Class::Status => usize::MAX,
+            Class::New | Class::Repair => self.room(),
+            Class::Low => self.settings.longest(),
+        };
+        if text.len() > longest {
             return Queued::TooLong;
         }
         let place = match class {
@@ -361,6 +366,12 @@ impl Outbox {
         }
     }
 
+    /// How many bytes may wait.
+    fn room(&self) -> usize {
+        let of_time = self.settings.speed.bytes_in(self.settings.deadtime);
+        of_time.max(LEAST_ROOM_BYTES)
+    }
+
     /// Whether so many bytes more can wait: what is less urgent gives way, the newest of it first.
     fn make_room(&mut self, bytes: usize, class: Class) -> bool {
         if class == Class::Status {
@@ -377,8 +388,7 @@ impl Outbox {
                 return false;
             }
         }
-        let room = speed.bytes_in(self.settings.deadtime).max(LEAST_ROOM_BYTES);
-        while self.waiting_bytes.saturating_add(bytes) > room {
+        while self.waiting_bytes.saturating_add(bytes) > self.room() {
             let least = self.waiting.iter().map(|entry| entry.class).max();
             let Some(least) = least.filter(|least| *least > class) else {
                 return false;

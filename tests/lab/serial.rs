@@ -261,6 +261,40 @@ fn flood(kinds: [Kind; 2]) {
     assert_never_two_owners(&pair.lab);
 }
 
+/// The network is cut while a message is on its way that the line cannot carry: the other node asks for it until it is told
+/// that it does not come, and then everything is acknowledged again. The next one is refused to its client.
+fn too_large_for_the_line(kinds: [Kind; 2]) {
+    let pair = pair(kinds, 19_200, "bcast eth0\napiauth large uid=root");
+    let _modem = NullModem::between(&pair.lab, NODES, PORT, 19_200);
+    start_settled(&pair);
+    let client = pair.lab.shared().join("large.py");
+    std::fs::write(&client, include_str!("programs/large.py")).expect("client");
+    let once = |kib: u32| {
+        let words = format!("timeout 20 python3 {} once {kib} node2", client.display());
+        pair.lab.sh("node1", &words)
+    };
+    assert_eq!(once(20).trim(), "not refused");
+    pair.lab.link("node2", "eth0", false);
+    // Both believe in the link yet.
+    assert_eq!(once(20).trim(), "not refused");
+    for node in NODES {
+        pair.wait_log(node, &format!("Link {}:eth0 dead.", Pair::peer(node)));
+    }
+    pair.wait_log(
+        "node1",
+        "too long for every medium on which the node is received",
+    );
+    pair.wait_log("node2", "No pkts missing from node1!");
+    assert_eq!(once(20).trim(), "refused EMSGSIZE");
+    assert_eq!(once(0).trim(), "not refused");
+    assert_eq!(deaths(&pair), 0);
+    pair.lab.link("node2", "eth0", true);
+    for node in NODES {
+        pair.wait_log_count(node, &format!("Link {}:eth0 up.", Pair::peer(node)), 2);
+    }
+    assert_eq!(once(20).trim(), "not refused");
+}
+
 /// A fault of the port's actor, a restart in place and a sudden death of the owner, with nothing but the line: nothing moves.
 fn goes_on(kinds: [Kind; 2]) {
     let pair = pair(kinds, 9600, "");
@@ -391,4 +425,5 @@ lines! {
     long_figures_failover: OURS_OURS |kinds| failover_time(kinds);
     long_figures_failover_legacy: LEGACY_LEGACY |kinds| failover_time(kinds);
     flood_ours_ours: OURS_OURS |kinds| flood(kinds);
+    too_large_for_the_line_systole_owner: SYSTOLE_OWNER |kinds| too_large_for_the_line(kinds);
 }

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
@@ -23,7 +24,8 @@ use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use crate::actors::codecs::{CLIENT_READ_BYTES, ClientDecoder};
-use crate::protocol::client::{ClientId, Gone, frame};
+use crate::actors::messages::AskCluster;
+use crate::protocol::client::{ClientId, ClusterNode, Gone, frame};
 use crate::protocol::codec::Form;
 use crate::protocol::field;
 use crate::protocol::message;
@@ -70,7 +72,7 @@ pub(super) enum CannotGo {
     NoForm(#[from] EncodeError),
     /// The line that is the only way to the other nodes would be busy with it for too long.
     #[error(
-        "{bytes} bytes are too many for a serial line, and there is no other medium (at most {longest})"
+        "{bytes} bytes are too many for a serial line, and no other medium reaches the other node (at most {longest})"
     )]
     HoldsTheLine {
         /// Its length on the line.
@@ -80,55 +82,106 @@ pub(super) enum CannotGo {
     },
 }
 
+/// The serial lines, and whether there is another way.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    /// The longest message that one of them carries, in bytes.
+    pub longest: usize,
+    /// The names of their links.
+    pub names: Vec<String>,
+    /// Says which links are up, where there are other media.
+    pub beside_others: Option<Recipient<AskCluster>>,
+}
+
+impl Lines {
+    /// Whether they alone lead to a node that lives.
+    async fn are_all(&self) -> bool {
+        let Some(cluster) = &self.beside_others else {
+            return true;
+        };
+        let view = cluster.send(AskCluster).await;
+        view.is_ok_and(|view| view.nodes.iter().any(|node| self.lead_alone_to(node)))
+    }
+
+    fn lead_alone_to(&self, node: &ClusterNode) -> bool {
+        let mut up = node.links.iter().filter(|(_, up)| *up).peekable();
+        let other = !node.own && !node.ping && up.peek().is_some();
+        other && up.all(|(name, _)| self.names.contains(name))
+    }
+}
+
+/// Why a message does not go, and where: nowhere, or on no serial line.
+#[derive(Debug)]
+enum Refused {
+    Everywhere(CannotGo),
+    OnLines(CannotGo),
+}
+
 /// How messages go out, so that one that cannot is refused to its client at once: later nobody could
 /// be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct GoingOut {
     /// `msgfmt`.
     pub(super) format: MessageFormat,
     /// What goes out compressed.
     pub(super) compression: Compression,
-    /// The longest message that a serial line carries, in bytes, where there are no other media.
-    pub(super) longest_on_lines: Option<usize>,
+    /// The serial lines, if there are any.
+    pub(super) lines: Option<Arc<Lines>>,
 }
 
 impl GoingOut {
     /// Compresses a large message on a helper thread to see whether it gets small enough. Only this
     /// client waits for that.
-    async fn check(self, body: &Bytes) -> Option<CannotGo> {
+    async fn check(&self, body: &Bytes) -> Option<CannotGo> {
         if self.surely_goes(body) {
             return None;
         }
-        let body = body.clone();
+        let (body, format, compression) = (body.clone(), self.format, self.compression);
+        let longest = self.lines.as_ref().map(|lines| lines.longest);
         let check = tokio::task::spawn_blocking(move || {
             let message = frame::decode(&body).ok()?;
-            self.judge(message).err()
+            judge(message, format, compression, longest).err()
         });
-        check.await.ok().flatten()
+        match check.await.ok().flatten()? {
+            Refused::Everywhere(why) => Some(why),
+            Refused::OnLines(why) => {
+                let refused = self.lines.as_ref()?.are_all().await;
+                refused.then_some(why)
+            }
+        }
     }
 
     /// Whether that is plain without reading the message.
-    fn surely_goes(self, body: &[u8]) -> bool {
-        let short = |longest: usize| {
+    fn surely_goes(&self, body: &[u8]) -> bool {
+        let short = |lines: &Arc<Lines>| {
             Form::of(body) == Some(Form::Classic)
-                && body.len().saturating_add(SURELY_CONTROL) <= longest
+                && body.len().saturating_add(SURELY_CONTROL) <= lines.longest
         };
         body.len() <= SURELY_FITS
-            && self.longest_on_lines.is_none_or(short)
+            && self.lines.as_ref().is_none_or(short)
             && !is_packed(body)
             && !has_list(body)
     }
+}
 
-    fn judge(self, message: message::Message) -> Result<(), CannotGo> {
-        self.compression.check(&message, self.format)?;
-        if let Some(longest) = self.longest_on_lines {
-            let bytes = self.compression.line_bytes(message)?;
-            if bytes > longest {
-                return Err(CannotGo::HoldsTheLine { bytes, longest });
-            }
-        }
-        Ok(())
+/// `longest`: how much a serial line carries, if there is one.
+fn judge(
+    message: message::Message,
+    format: MessageFormat,
+    compression: Compression,
+    longest: Option<usize>,
+) -> Result<(), Refused> {
+    let everywhere = |error: EncodeError| Refused::Everywhere(error.into());
+    compression.check(&message, format).map_err(everywhere)?;
+    let Some(longest) = longest else {
+        return Ok(());
+    };
+    let on_lines = |error: EncodeError| Refused::OnLines(error.into());
+    let bytes = compression.line_bytes(message).map_err(on_lines)?;
+    if bytes > longest {
+        return Err(Refused::OnLines(CannotGo::HoldsTheLine { bytes, longest }));
     }
+    Ok(())
 }
 
 /// Whether a frame may hold a list: a long one has no form, and a short frame can hold one.

@@ -1,9 +1,11 @@
 //! The receivers of the clients' messages, and the settings that clients see.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use actix::Recipient;
 
+use super::session::Lines;
 use crate::actors::interest::Interest;
 use crate::actors::messages::{AskCluster, AskMaintenance, Injected};
 use crate::config::Config;
@@ -26,8 +28,8 @@ pub struct ClientsSetup {
     pub format: MessageFormat,
     /// What goes out compressed.
     pub compression: Compression,
-    /// The longest message that a serial line carries, in bytes, where there are no other media.
-    pub longest_on_lines: Option<usize>,
+    /// The serial lines, if there are any.
+    pub lines: Option<Arc<Lines>>,
     /// Membership, for what clients ask.
     pub cluster: Recipient<AskCluster>,
     /// Membership, for messages of clients.
@@ -71,7 +73,7 @@ impl ClientsSetup {
             settings,
             format: config.message_format,
             compression: config.compression,
-            longest_on_lines: longest_on_lines(config),
+            lines: lines(config, &cluster),
             cluster,
             injected,
             maintenance,
@@ -80,18 +82,24 @@ impl ClientsSetup {
     }
 }
 
-/// The longest message that one of the serial lines carries; `None`: there are other media, or none.
-fn longest_on_lines(config: &Config) -> Option<usize> {
-    let longest = |medium: &MediumConfig| match medium {
+/// The serial lines of a configuration; `None`: there are none.
+fn lines(config: &Config, cluster: &Recipient<AskCluster>) -> Option<Arc<Lines>> {
+    let line = |medium: &MediumConfig| match medium {
         MediumConfig::Serial { baud, .. } => {
-            let line = LineSettings {
+            let settings = LineSettings {
                 speed: Speed::new(*baud),
                 deadtime: config.timing.deadtime,
             };
-            Some(line.longest())
+            Some((settings.longest(), medium.link_name()))
         }
         _ => None,
     };
-    let lines: Option<Vec<usize>> = config.media.iter().map(longest).collect();
-    lines?.into_iter().max()
+    let lines: Vec<_> = config.media.iter().filter_map(line).collect();
+    let longest = lines.iter().map(|(longest, _)| *longest).max()?;
+    let others = lines.len() < config.media.len();
+    Some(Arc::new(Lines {
+        longest,
+        names: lines.into_iter().map(|(_, name)| name).collect(),
+        beside_others: others.then(|| cluster.clone()),
+    }))
 }

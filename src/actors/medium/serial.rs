@@ -35,7 +35,7 @@ use super::heard::Way;
 use super::inlet::Inlet;
 use super::{AskMedium, GetCounters, LastHeard};
 use crate::actors::codecs::{SerialCodec, WriteError};
-use crate::actors::messages::{Received, Transmit, UpdateKeys};
+use crate::actors::messages::{CannotGo, Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::watchdog::Leaving;
 use crate::clients::control::MediumView;
@@ -43,6 +43,7 @@ use crate::clock::{Clock, Monotonic};
 use crate::notice::{self, Notice};
 use crate::protocol::auth::KeyRing;
 use crate::protocol::codec::DecodeError;
+use crate::protocol::history::numbered;
 use crate::protocol::message;
 use crate::protocol::serial::{Outbox, Queued, Refused, Step};
 
@@ -97,6 +98,8 @@ pub struct SerialSetup {
     pub leaving: Leaving,
     /// Membership. Held, not upgraded for each message, as by other media.
     pub to: Recipient<Received>,
+    /// The same, told of what the line cannot carry.
+    pub refused: Recipient<CannotGo>,
 }
 
 /// Starts a serial medium on `arbiter`, supervised for ever.
@@ -113,6 +116,7 @@ pub struct SerialActor {
     inlet: Inlet,
     clock: Clock,
     outbox: Outbox,
+    refused: Recipient<CannotGo>,
     leaving: Leaving,
     /// Opened by somebody else, until `started` takes it.
     opened: Option<OpenPort>,
@@ -157,6 +161,7 @@ impl SerialActor {
             ),
             span,
             outbox: Outbox::new(setup.plan.line),
+            refused: setup.refused,
             leaving: setup.leaving,
             plan: setup.plan,
             keys: setup.keys,
@@ -353,6 +358,18 @@ impl SerialActor {
         }
     }
 
+    /// The node that asks for it again and again shall not wait for it.
+    fn cannot_go(&self, message: &message::Message) {
+        if let Some((generation, seq)) = numbered(message) {
+            // Full: told again when it is asked for again.
+            let _ = self.refused.try_send(CannotGo {
+                medium: self.plan.name.clone(),
+                generation,
+                seq,
+            });
+        }
+    }
+
     fn hear(&mut self, item: Result<message::Message, DecodeError>) {
         match item {
             _ if self.deaf => {}
@@ -397,13 +414,18 @@ impl Handler<Transmit> for SerialActor {
         let encoded = reader.decoder_mut().encode(&outgoing.message, &mut text);
         let now = self.clock.now().instant;
         if let Err(WriteError::Message(error)) = encoded {
+            self.cannot_go(&outgoing.message);
             let _entered = self.span.enter();
             return self.inlet.ledger.has_no_text(&error, now);
         }
         match self.outbox.push(&outgoing.message, text.freeze(), now) {
             Queued::Waits => self.inlet.ledger.counters.sent += 1,
             Queued::Twice | Queued::AskedAgain => {}
-            Queued::NoRoom | Queued::TooLong => self.inlet.ledger.counters.too_slow += 1,
+            Queued::NoRoom => self.inlet.ledger.counters.too_slow += 1,
+            Queued::TooLong => {
+                self.inlet.ledger.counters.too_slow += 1;
+                self.cannot_go(&outgoing.message);
+            }
         }
         self.send_on(ctx);
     }

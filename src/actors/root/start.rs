@@ -259,6 +259,7 @@ impl RootActor {
                     log_bad_packets: config.log_bad_packets,
                     leaving: leaving.clone(),
                     to: membership.clone().recipient(),
+                    refused: membership.clone().recipient(),
                 };
                 serial::start(&thread.handle(), setup)
             })

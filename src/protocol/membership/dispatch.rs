@@ -1,9 +1,12 @@
 //! Dispatch by type; requests to send again, refusals and acknowledgements.
 //! Spec: docs/protocol/wire.md, 12, 14 and 15.
 
+use smallvec::SmallVec;
+
 use super::super::field::{self, kind};
 use super::super::flow::{self, AckVerdict};
-use super::super::history::Answer;
+use super::super::history::{Answer, Request};
+use super::super::link::Link;
 use super::super::message::{Message, Value};
 use super::super::name::Sequence;
 use super::super::output::{Output, ResourceEvent, Treatment};
@@ -127,18 +130,21 @@ impl Membership {
             });
             return;
         }
-        let acknowledged = self
-            .nodes
-            .get(heard.index)
-            .map_or(Sequence(0), |node| node.acked);
-        let answers = self.history.answer(
-            Sequence(first),
-            Sequence(last),
-            acknowledged,
-            self.last_seq,
-            self.settings.timing.max_rexmit_delay,
-            now.instant,
-        );
+        let answers = {
+            let node = self.nodes.get(heard.index);
+            let links = node.into_iter().flat_map(|node| &node.links);
+            let up = links.filter(|link| link.is_up());
+            let by: SmallVec<[_; 4]> = up.map(Link::medium).collect();
+            let request = Request {
+                first: Sequence(first),
+                last: Sequence(last),
+                acknowledged: node.map_or(Sequence(0), |node| node.acked),
+                by: &by,
+            };
+            let max_delay = self.settings.timing.max_rexmit_delay;
+            self.history
+                .answer(request, self.last_seq, max_delay, now.instant)
+        };
         for answer in answers {
             match answer {
                 Answer::Resend(mut message) => {
@@ -160,7 +166,7 @@ impl Membership {
                     self.limited("cannot send again", now, out, || Notice::CannotRexmit {
                         seq: seq.0,
                         node,
-                        reason: reason.as_str().to_owned(),
+                        reason: reason.reason().to_owned(),
                     });
                 }
                 Answer::Future(seq) => {

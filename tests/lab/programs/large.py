@@ -2,6 +2,7 @@
 #   large.py read            prints `NUMBER SIZE DIGEST` of each that arrives, until after the last; then `end`
 #   large.py write STYLE     sends them and prints what it sent and what was refused. STYLE: `text`, or `struct`: in a
 #                            field that the sender wants to be compressed
+#   large.py once KIB NODE   sends one to NODE, and prints why it was refused, or `not refused`
 #   large.py flood SECONDS NODE   sends 200 KiB to NODE five times a second
 import base64, hashlib, os, random, socket, struct, sys, time
 
@@ -112,6 +113,15 @@ if sys.argv[1] == 'read':
     except socket.timeout:
         pass
     print('end', flush=True)
+elif sys.argv[1] == 'once':
+    load = 'x' * (int(sys.argv[2]) * 1024)
+    s.sendall(classic([('t', 'once'), ('dest', sys.argv[3]), ('load', load)]))
+    s.settimeout(2)
+    try:
+        why = next(field(body, b'info') for body in bodies(s) if field(body, b'result') == b'badreq')
+        print('refused', why.decode(), flush=True)
+    except socket.timeout:
+        print('not refused', flush=True)
 elif sys.argv[1] == 'flood':
     # Text as programs write it: what it takes to compress it counts.
     words = [base64.b32encode(random.Random(n).randbytes(5)).decode().lower() for n in range(64)]

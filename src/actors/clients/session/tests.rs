@@ -3,8 +3,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::protocol::client::ClusterView;
 use crate::protocol::client::frame::MAX_STRANGER_BYTES;
 use crate::protocol::message::{Message as ClusterMessage, Value};
+use crate::protocol::name::NodeName;
+use crate::protocol::status::NodeStatus;
 
 const ID: ClientId = ClientId(7);
 
@@ -46,7 +49,7 @@ fn going_out() -> GoingOut {
     GoingOut {
         format: MessageFormat::Classic,
         compression: Compression::default(),
-        longest_on_lines: None,
+        lines: None,
     }
 }
 
@@ -195,10 +198,7 @@ async fn a_message_that_cannot_go_out_is_known_as_such() {
 /// number would be asked for again and again.
 #[actix::test]
 async fn a_message_too_long_for_the_only_line_is_known_as_such() {
-    let lines = GoingOut {
-        longest_on_lines: Some(2400),
-        ..going_out()
-    };
+    let lines = with_lines(None);
     for (bytes, goes) in [
         (10, true),
         (1000, true),
@@ -227,6 +227,67 @@ async fn a_message_too_long_for_the_only_line_is_known_as_such() {
     let why = lines.check(&body).await;
     assert!(matches!(why, Some(CannotGo::NoForm(_))), "{why:?}");
     assert!(going_out().check(&body).await.is_none());
+}
+
+fn with_lines(beside_others: Option<Recipient<AskCluster>>) -> GoingOut {
+    let lines = Lines {
+        longest: 2400,
+        names: vec!["/dev/ttyS0".to_owned()],
+        beside_others,
+    };
+    GoingOut {
+        lines: Some(Arc::new(lines)),
+        ..going_out()
+    }
+}
+
+/// Membership that knows a node by these links.
+struct Peer(Vec<(String, bool)>);
+
+impl Actor for Peer {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskCluster> for Peer {
+    type Result = MessageResult<AskCluster>;
+
+    fn handle(&mut self, _: AskCluster, _: &mut Self::Context) -> Self::Result {
+        let node = |name: &str, own| ClusterNode {
+            name: NodeName::new(name).expect("a name"),
+            ping: false,
+            own,
+            status: NodeStatus::Active,
+            uuid: None,
+            weight: 100,
+            site: String::new(),
+            gap_to: None,
+            links: if own { Vec::new() } else { self.0.clone() },
+        };
+        MessageResult(ClusterView {
+            nodes: vec![node("alpha", true), node("beta", false)],
+            rscstatus: None,
+            paused: false,
+        })
+    }
+}
+
+/// While the network is cut, such a message would be dropped, and its client believes that it was sent.
+#[actix::test]
+async fn a_message_too_long_for_a_line_needs_another_link_that_is_up() {
+    let load = "a".repeat(10_000);
+    let body = frame_body(&ClusterMessage::new("hello").with("load", &load));
+    for (line, net, goes) in [
+        (true, true, true),
+        (true, false, false),
+        (false, true, true),
+        // Nobody hears anything: as ever, it is sent.
+        (false, false, true),
+    ] {
+        let links = [("/dev/ttyS0", line), ("eth0", net)];
+        let links = links.map(|(name, up)| (name.to_owned(), up)).to_vec();
+        let lines = with_lines(Some(Peer(links).start().recipient()));
+        assert_eq!(lines.check(&body).await.is_none(), goes, "{line} {net}");
+    }
 }
 
 /// No node can send a list of a kilobyte.

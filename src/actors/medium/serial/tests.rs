@@ -91,6 +91,16 @@ impl Handler<Received> for Probe {
     }
 }
 
+impl Handler<CannotGo> for Probe {
+    type Result = ();
+
+    fn handle(&mut self, told: CannotGo, _: &mut Self::Context) {
+        assert!(told.medium.as_str().ends_with("/ttyS9"));
+        let text = format!("{:x} {:x} cannot go", told.generation.0, told.seq.0);
+        self.0.borrow_mut().push(text);
+    }
+}
+
 /// A port on its line.
 struct Line {
     medium: Addr<SerialActor>,
@@ -126,7 +136,8 @@ impl Line {
             ),
             log_bad_packets: true,
             leaving: Leaving::default(),
-            to: probe.recipient(),
+            to: probe.clone().recipient(),
+            refused: probe.recipient(),
         };
         let medium = start(&actix_rt::Arbiter::current(), setup);
         Self {
@@ -368,4 +379,25 @@ async fn what_is_no_serial_port_or_in_use_is_refused() {
         "{error}"
     );
     drop(far);
+}
+
+/// Membership is told, or a node would ask for the number again and again.
+#[actix::test]
+async fn what_the_line_cannot_carry_is_told_each_time_it_is_asked_for() {
+    let line = Line::new();
+    let numbered = |seq: &str, load: &str| {
+        let message = message::Message::new("hello").with("seq", seq);
+        message
+            .with("hg", "1f")
+            .with("from_id", "me")
+            .with("load", load)
+    };
+    line.send(numbered("a", &"x".repeat(20_000)));
+    line.send(numbered("b", "x"));
+    line.send(numbered("c", "\u{13}"));
+    // Never asked for.
+    line.send(message::Message::new("NS_x").with("load", "\u{13}"));
+    line.send(numbered("a", &"x".repeat(20_000)));
+    line.wait_heard(&["1f a cannot go", "1f c cannot go", "1f a cannot go"])
+        .await;
 }

@@ -8,7 +8,7 @@ use crate::protocol::field::{
     ACK_SEQ, DEST, FIRST_SEQ, HG, INFO, LAST_SEQ, SEQ, SRC, SRC_UUID, ST, TS,
 };
 use crate::protocol::message::{Message, Value};
-use crate::protocol::name::{Generation, Sequence};
+use crate::protocol::name::{Generation, MediumName, Sequence};
 use crate::protocol::output::{Output, ResourceEvent, Treatment};
 use crate::protocol::status::NodeStatus;
 
@@ -903,4 +903,50 @@ fn differences_of_files_and_capabilities_are_reported_for_each_run() {
     assert_eq!((compared(&out), speaks(&out)), (1, Some(true)));
     let out = alone.hear(beta_status("active", GEN + 2, 1));
     assert_eq!((compared(&out), speaks(&out)), (0, Some(false)));
+}
+
+/// A message for which every link that is left is too slow: without an answer it would be asked for for ever, nothing behind
+/// it acknowledged, and the clients of this node held back.
+#[test]
+fn what_no_link_that_is_up_carries_is_refused_for_good() {
+    let mut alone = Alone::active();
+    grow(&mut alone, 30);
+    let ask = |alone: &mut Alone, number: u64| {
+        alone.now_ms += 300;
+        let out = alone.hear(
+            from_beta("NS_rexmit", GEN, 0)
+                .with(DEST, "alpha")
+                .with(FIRST_SEQ, &number.to_string())
+                .with(LAST_SEQ, &number.to_string()),
+        );
+        let mut answers = out.iter().filter_map(|output| match output {
+            Output::Transmit(message) if message.hex(SEQ) == Some(number) => Some("again"),
+            Output::Transmit(message) if message.hex(FIRST_SEQ) == Some(number) => {
+                message.text(INFO)
+            }
+            _ => None,
+        });
+        let answer = answers.next().unwrap_or("nothing").to_owned();
+        (answer, notices(&out))
+    };
+    let again = ("again".to_owned(), Vec::<String>::new());
+    assert_eq!(ask(&mut alone, 20), again);
+    let own = alone.core.generation();
+    // Of an earlier run.
+    let earlier = Generation(own.0 - 1);
+    alone.core.cannot_go(earlier, Sequence(20), Some(&eth0()));
+    alone
+        .core
+        .cannot_go(own, Sequence(20), Some(&MediumName::new("ttyS0")));
+    assert_eq!(ask(&mut alone, 20), again);
+    alone.core.cannot_go(own, Sequence(20), Some(&eth0()));
+    let (answer, said) = ask(&mut alone, 20);
+    assert_eq!(answer, "seqno not found");
+    let why =
+        "Cannot rexmit pkt 20 for beta: too long for every medium on which the node is received";
+    assert!(said.iter().any(|line| line == why), "{said:?}");
+    assert_eq!(ask(&mut alone, 21), again);
+    // No medium at all: its datagram cannot be made.
+    alone.core.cannot_go(own, Sequence(21), None);
+    assert_eq!(ask(&mut alone, 21).0, "seqno not found");
 }
