@@ -383,6 +383,8 @@ async fn a_medium_opens_again_whatever_happens_to_its_interface() {
         ("bcast", bcast(), bcast()),
         ("mcast", mcast(), mcast()),
         ("ucast", ucast(2), ucast(1)),
+        // Their destinations carry the number of the interface.
+        ("mcast6", mcast6(), mcast6()),
     ] {
         let (alpha, beta) = pair().await;
         let from_alpha = alpha.media(&[here]).await;
@@ -409,7 +411,23 @@ async fn a_medium_opens_again_whatever_happens_to_its_interface() {
         alpha.cable(&beta).await;
         both("after it was made anew").await;
 
-        if name != "ucast" {
+        alpha.ip("link set eth0 down").await;
+        alpha.ip("link set eth0 name other0").await;
+        alpha.ip("link set other0 up").await;
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let lost = NEXT.fetch_add(1, SeqCst);
+        from_alpha[0].do_send(transmit(lost));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(
+            !beta.has_heard(lost),
+            "{name}: on an interface that ha.cf does not name"
+        );
+        alpha.ip("link set other0 down").await;
+        alpha.ip("link set other0 name eth0").await;
+        alpha.ip("link set eth0 up").await;
+        both("after it had another name").await;
+
+        if matches!(name, "bcast" | "mcast") {
             // Another network: another broadcast address, another source address for multicast.
             for (host, last) in [(&alpha, 1), (&beta, 2)] {
                 host.ip("address flush dev eth0").await;
