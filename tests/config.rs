@@ -73,6 +73,11 @@ const OURS: &[(&str, Our, &str)] = &[
         "4.3: legacy hangs",
     ),
     (
+        "mcast-ttl0",
+        Our::Refuses("every medium reaches this host alone"),
+        "the other node would never receive this one, and everything be taken",
+    ),
+    (
         "node-100",
         Our::Refuses("groups of haresources move between two nodes only"),
         "groups are for pairs",
