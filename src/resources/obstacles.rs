@@ -136,7 +136,7 @@ impl ResourceState {
             Obstacle::OtherMayHold => !other.may_hold().is_none(),
             Obstacle::Unreported => !other.all_living_reported(),
             Obstacle::Leaving => other.somebody_is_leaving(),
-            Obstacle::SilentClaimant => other.silent_claimant().is_some(),
+            Obstacle::SilentClaimant => self.silent_claimant().is_some(),
             Obstacle::LegacyUnsettled => other.unsettled_legacy().is_some(),
             Obstacle::ReportComing => node.is_some_and(|it| self.waits_for_report(it)),
             Obstacle::NotNext => node.is_some_and(|it| self.who_takes_instead(it).is_some()),
@@ -161,6 +161,11 @@ impl ResourceState {
             }
             Obstacle::InWork => !key.is_some_and(|it| groups.runs_untouched(it)),
         }
+    }
+
+    /// A living node that may run our groups and does not answer.
+    pub(in crate::resources) fn silent_claimant(&self) -> Option<&NodeName> {
+        self.other.silent_claimant(self.run.has_waited_long())
     }
 
     /// Whether the other node holds the set or may hold it, and counts by halves as we do.

@@ -248,7 +248,9 @@ impl World {
             && !node.frozen();
         let model = &h.groups[group];
         let side = self.side(host, group);
-        let side = side.filter(|_| settled && model.idle() && !self.is_between_owners(host, group));
+        // A script of the other host is waited for, however long it takes.
+        let idle = self.hosts.iter().all(|host| host.groups[group].idle());
+        let side = side.filter(|_| settled && idle && !self.is_between_owners(host, group));
         let Some(side) = side else {
             return Word::Moves;
         };

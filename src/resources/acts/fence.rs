@@ -11,6 +11,7 @@
 //!
 //! A start in hand at the death goes on, as in legacy: it was agreed with the node.
 
+use crate::protocol::event::GroupOrder;
 use crate::protocol::fencing::{Serves, Standing};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
@@ -20,6 +21,7 @@ use crate::resources::output::ResourceOutput;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
+use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 /// What has to be done with a dead node before its groups are taken over.
@@ -108,6 +110,27 @@ impl ResourceState {
             let node = node.clone();
             self.out.push(ResourceOutput::FenceDue { node, standing });
         }
+    }
+
+    /// The taker of a release died before all of it was stopped, and the takeover that would make it
+    /// ours again has to wait. What the dead node cannot have begun to run stays here; what it may
+    /// run is stopped as before.
+    pub(in crate::resources) fn keep_what_was_not_given(&mut self, given: HoldingSet) {
+        if given.is_none() {
+            return;
+        }
+        let ours = given.without(self.other.may_hold().mirror());
+        self.duty.take(ours);
+        let keys = self.groups.keys_of(ours).into_iter();
+        let (here, stopped): (Vec<_>, Vec<_>) = keys.partition(|key| self.groups.runs(key));
+        for key in stopped {
+            self.groups.start_when_settled(&key, self.now);
+        }
+        // Their addresses may be gone already. What runs here runs on no other node.
+        self.groups.begin(Purpose::Reclaim, here, GroupOrder::Start);
+        let rest = self.groups.keys_of(given.without(ours));
+        let rest = rest.into_iter().filter(|key| self.groups.runs(key));
+        self.release_rest(rest.collect());
     }
 
     fn standing(&self, node: &NodeName, [heard, told]: [bool; 2]) -> Standing {

@@ -101,9 +101,11 @@ impl ResourceState {
 
     /// The ten seconds are over. They are the wait for a node that does not report. A node that has
     /// reported that it holds our groups, or may have taken them in a partition, is asked without
-    /// end instead: it serves, and does not receive us.
+    /// end instead: it serves, and does not receive us. Any other Systole node is asked for a
+    /// minute: the network may lose what the two say for so long, but it may also be configured to
+    /// answer nobody.
     fn wait_for_claimant(&mut self) {
-        let Some(node) = self.other.silent_claimant().cloned() else {
+        let Some(node) = self.silent_claimant().cloned() else {
             return;
         };
         let said = self.run.waits_for_claimant();

@@ -29,6 +29,11 @@ impl Duty {
         !self.releasing.is_none()
     }
 
+    /// What we have given up and is still being stopped.
+    pub(in crate::resources) const fn releasing(&self) -> HoldingSet {
+        self.releasing
+    }
+
     /// What another node must not start: what we hold, and what is not released yet.
     pub(in crate::resources) const fn in_use(&self) -> HoldingSet {
         self.held.with(self.releasing)

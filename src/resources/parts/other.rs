@@ -219,11 +219,18 @@ impl OtherSide {
     }
 
     /// A living node that may hold our groups, and has not reported since our run began: it may not
-    /// receive us. A node that receives a `starting` answers it.
-    pub(in crate::resources) fn silent_claimant(&self) -> Option<&NodeName> {
-        let found = self.peers.iter().find(|(_, peer)| {
-            peer.lives() && !peer.has_reported() && peer.claims().has(HoldingSet::FOREIGN)
-        });
+    /// receive us. A node that receives a `starting` answers it. So a Systole node that is silent may hold
+    /// anything, unless it `answers_nobody`.
+    pub(in crate::resources) fn silent_claimant(&self, answers_nobody: bool) -> Option<&NodeName> {
+        let may_hold = |peer: &Peer| {
+            let answers = peer.is_systole() && self.is_pair() && !answers_nobody;
+            peer.claims().has(HoldingSet::FOREIGN) || answers
+        };
+        let silent = |peer: &Peer| peer.lives() && !peer.has_reported();
+        let found = self
+            .peers
+            .iter()
+            .find(|(_, peer)| silent(peer) && may_hold(peer));
         found.map(|(name, _)| name)
     }
 
@@ -432,14 +439,14 @@ mod tests {
     fn a_node_that_is_silent_may_run_what_it_claimed() {
         let mut other = pair();
         other.known(&node("b")).may_claim(ALL);
-        assert_eq!(other.silent_claimant(), None, "it is not heard");
+        assert_eq!(other.silent_claimant(false), None, "it is not heard");
         other
             .known(&node("b"))
             .status_changed(NodeStatus::Init, NodeStatus::Active);
-        assert_eq!(other.silent_claimant(), Some(&node("b")));
+        assert_eq!(other.silent_claimant(false), Some(&node("b")));
         assert!(!other.all_living_reported() && !other.all_active_reported());
         other.known(&node("b")).leaves();
-        assert_eq!(other.silent_claimant(), None);
+        assert_eq!(other.silent_claimant(false), None);
         assert!(other.all_gone() && other.leaves() && !other.somebody_is_leaving());
     }
 }

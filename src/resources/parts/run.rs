@@ -15,6 +15,9 @@ pub(in crate::resources) enum Phase {
     Shutdown,
 }
 
+/// Waits for a report, of ten seconds each.
+const LONG_WAIT: u8 = 6;
+
 /// One run, from its first moment to its release.
 #[derive(Debug)]
 pub(in crate::resources) struct Run {
@@ -23,7 +26,8 @@ pub(in crate::resources) struct Run {
     local_done: bool,
     foreign_done: bool,
     acquisition_logged: bool,
-    waits_for_claimant: bool,
+    /// How often the wait for the report of a node was over.
+    waits: u8,
     settles_when_released: bool,
     owes_offers: bool,
 }
@@ -36,7 +40,7 @@ impl Run {
             local_done: false,
             foreign_done: false,
             acquisition_logged: false,
-            waits_for_claimant: false,
+            waits: 0,
             settles_when_released: false,
             owes_offers: false,
         }
@@ -84,12 +88,19 @@ impl Run {
     /// Own groups wait for the report of a node that may run them. Returns whether that was logged
     /// before.
     pub(in crate::resources) const fn waits_for_claimant(&mut self) -> bool {
-        std::mem::replace(&mut self.waits_for_claimant, true)
+        let before = self.waits > 0;
+        self.waits = self.waits.saturating_add(1);
+        before
+    }
+
+    /// Whether they have waited for a minute.
+    pub(in crate::resources) const fn has_waited_long(&self) -> bool {
+        self.waits >= LONG_WAIT
     }
 
     /// Own groups wait no longer.
     pub(in crate::resources) const fn waits_no_more(&mut self) {
-        self.waits_for_claimant = false;
+        self.waits = 0;
     }
 
     /// The nodes are agreed; this node settles when everything that is being stopped is stopped.

@@ -133,11 +133,12 @@ impl ResourceState {
             format!("declares {node} dead"),
             "nothing was received of it for its dead time",
         );
-        self.cancel_standby();
+        let not_given = self.cancel_standby();
         let fate = self.fate_of(node, heard, told);
         if fate == Fate::Fenced {
             // Of an earlier run of the node: it may run them by now.
             self.groups.held_starts_wait();
+            self.keep_what_was_not_given(not_given);
         }
         self.go_on_with_takeovers();
         if self.takes_nothing_over(node) {

@@ -477,3 +477,22 @@ fn a_successor_that_runs_everything_fences_nobody() {
     unheard(&mut core);
     assert_eq!(core.said(), ["stonith b unneeded"]);
 }
+
+/// The taker dies during our release: nothing was given to it, so it cannot run it.
+/// Its own groups it may run.
+#[test]
+fn what_was_not_given_to_a_taker_that_has_to_be_fenced_stays_here() {
+    let mut core = stable();
+    core.is_ours("b", true);
+    core.standby(HoldingSet::LOCAL);
+    core.hear("b", "ask local other");
+    let said = core.said();
+    assert!(said.contains(&"stop a".to_owned()), "{said:?}");
+    core.dies("b");
+    core.finish();
+    let said = core.said();
+    assert!(said.contains(&"fence b".to_owned()), "{said:?}");
+    assert!(said.contains(&"start a".to_owned()), "{said:?}");
+    assert!(!said.contains(&"start b".to_owned()), "{said:?}");
+    assert_eq!(core.state.rscstatus(), "local", "it is still ours");
+}

@@ -263,3 +263,33 @@ fn beside_a_node_that_is_being_stopped_nothing_is_started() {
         assert!(said.contains(&"start a".to_owned()), "{late}: {said:?}");
     }
 }
+
+/// A Systole node answers each question that it receives: if the network loses all of them, it may still run our
+/// groups. Not without end: it may be configured to answer nobody.
+#[test]
+fn a_living_systole_node_that_does_not_answer_is_waited_for() {
+    for ours in [true, false] {
+        let mut core = Core::starting(ON);
+        core.is_ours("b", ours);
+        core.wait(50_000);
+        let started = core.said().contains(&"start a".to_owned());
+        assert_eq!(started, !ours);
+        if ours {
+            core.wait(30_000);
+            assert!(core.said().contains(&"start a".to_owned()));
+        }
+    }
+    // Its answer ends the wait, and so does its death.
+    let mut core = Core::starting(ON);
+    core.is_ours("b", true);
+    core.wait(30_000);
+    core.said();
+    core.hear("b", "resource local 1");
+    assert!(core.said().contains(&"start a".to_owned()));
+    let mut core = Core::starting(ON);
+    core.is_ours("b", true);
+    core.wait(30_000);
+    core.said();
+    core.dies("b");
+    assert!(core.said().contains(&"start b".to_owned()));
+}
