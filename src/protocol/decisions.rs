@@ -44,6 +44,12 @@ impl Decisions {
         self.kept.push_back(decision);
     }
 
+    /// The newest.
+    #[must_use]
+    pub fn last(&self) -> Option<&Decision> {
+        self.kept.back()
+    }
+
     /// The oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Decision> {
         self.kept.iter()

@@ -80,6 +80,9 @@ words! {
     HARESOURCES = "systole_haresources";
     /// Nodes that the sender of a status does not receive. Ours, see `protocol/hearing.rs`.
     DEAF = "systole_deaf";
+    /// Links over which the sender of a status does not receive a node that it receives. Ours, as
+    /// above.
+    DEAF_ON = "systole_deaf_on";
     /// How many groups the sender of a report ran and runs. Ours, see `protocol/partition.rs`.
     RUNS = "systole_runs";
     /// How many of these groups have another owner; sent with `RUNS` and with `GONE`. Ours, see

@@ -3,9 +3,11 @@
 //! A node whose messages do not arrive anywhere looks healthy to itself: it receives the others.
 //! Heartbeats of a legacy node do not say which nodes it receives, but it answers and acknowledges
 //! what it receives. A Systole node names in the field `systole_deaf` of its status the nodes that
-//! it does not receive; while it receives all of them the field is left out.
+//! it does not receive; while it receives all of them the field is left out. Likewise the field
+//! `systole_deaf_on` names the links over which it does not receive a node that it receives: people
+//! on that node are told of a link that works in one direction only.
 
-use super::name::{NodeName, Sequence};
+use super::name::{MediumName, NodeName, Sequence};
 use crate::clock::Monotonic;
 
 /// Number of our messages that a node must leave unacknowledged before we conclude anything. It
@@ -18,6 +20,9 @@ const STATUSES: u32 = 30;
 
 /// Most names in the field: a few hundred bytes.
 const MAX_NAMES: usize = 16;
+
+/// Longest name of a medium that is kept of another node, in characters: a device path.
+const MAX_MEDIUM: usize = 64;
 
 /// The text of the field; `None`: left out.
 #[must_use]
@@ -32,11 +37,35 @@ pub fn names(text: &str, node: &NodeName) -> bool {
     text.split(' ').any(|name| name == node.as_str())
 }
 
+/// The text of the field for links; `None`: left out.
+#[must_use]
+pub fn links_to_text<'a>(
+    dead: impl Iterator<Item = (&'a NodeName, &'a MediumName)>,
+) -> Option<String> {
+    let links = dead.take(MAX_NAMES);
+    let links: Vec<String> = links.map(|(node, on)| format!("{node}/{on}")).collect();
+    (!links.is_empty()).then(|| links.join(" "))
+}
+
+/// The media of its sender on which it does not receive `node`, by the text of that field.
+fn media_of(text: &str, node: &NodeName) -> Vec<String> {
+    let words = text.split(' ').take(MAX_NAMES);
+    let ours = words.filter_map(|word| word.split_once('/'));
+    let ours = ours.filter(|(name, _)| *name == node.as_str());
+    let shown = |medium: &str| -> String {
+        let shown = medium.chars().filter(|c| !c.is_control());
+        shown.take(MAX_MEDIUM).collect()
+    };
+    ours.map(|(_, medium)| shown(medium)).collect()
+}
+
 /// Evidence whether one node receives us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ears {
     /// Since when its status messages say that it does not receive us.
     says_deaf: Option<Monotonic>,
+    /// Its media on which it does not receive us, although it receives us on another one.
+    deaf_on: Vec<String>,
     /// Our last number and the time, at its last new acknowledgement or at its first status.
     answered: Option<(Sequence, Monotonic)>,
     /// Number of its status messages since then.
@@ -57,6 +86,18 @@ impl Ears {
         self.since.get_or_insert(now);
         self.answered.get_or_insert((last, now));
         self.statuses = self.statuses.saturating_add(1);
+    }
+
+    /// What its status says of the links from us.
+    pub fn status_of_links(&mut self, text: Option<&str>, local: &NodeName) {
+        let media = text.map(|text| media_of(text, local));
+        self.deaf_on = media.unwrap_or_default();
+    }
+
+    /// Its media on which it does not receive us, although it receives us on another one.
+    #[must_use]
+    pub fn deaf_on(&self) -> &[String] {
+        &self.deaf_on
     }
 
     /// It acknowledged something new.
@@ -134,5 +175,24 @@ mod tests {
         assert!(names(&text, &all[0]) && names(&text, &all[1]));
         assert!(!names(&text, &node("alph")) && !names("", &node("alpha")));
         assert_eq!(to_text([].into_iter()), None);
+    }
+
+    #[test]
+    fn the_field_for_links_names_media_of_one_node() {
+        let node = |text: &str| NodeName::new(text).unwrap();
+        let media = [MediumName::new("eth1"), MediumName::new("/dev/ttyS0")];
+        let (alpha, beta) = (node("alpha"), node("beta"));
+        let dead = [(&alpha, &media[0]), (&beta, &media[0]), (&alpha, &media[1])];
+        let text = links_to_text(dead.into_iter()).unwrap();
+        assert_eq!(text, "alpha/eth1 beta/eth1 alpha//dev/ttyS0");
+        let mut ears = Ears::default();
+        ears.status_of_links(Some(&text), &alpha);
+        assert_eq!(ears.deaf_on(), ["eth1", "/dev/ttyS0"]);
+        let odd = format!("alpha alpha/a\u{1b}[2J{} x/y / alph/eth2", "é".repeat(99));
+        ears.status_of_links(Some(&odd), &alpha);
+        assert_eq!(ears.deaf_on(), [format!("a[2J{}", "é".repeat(60))]);
+        ears.status_of_links(None, &alpha);
+        assert!(ears.deaf_on().is_empty());
+        assert_eq!(links_to_text([].into_iter()), None);
     }
 }

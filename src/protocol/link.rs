@@ -22,6 +22,8 @@ pub struct Link {
     heard: Option<Monotonic>,
     /// It was up once.
     was_up: bool,
+    /// When it came up or died last.
+    changed: Option<Monotonic>,
 }
 
 impl Link {
@@ -32,6 +34,7 @@ impl Link {
             medium,
             heard: None,
             was_up: false,
+            changed: None,
         }
     }
 
@@ -53,6 +56,12 @@ impl Link {
         self.was_up
     }
 
+    /// When it came up or died last; `None`: neither since the start.
+    #[must_use]
+    pub const fn changed(&self) -> Option<Monotonic> {
+        self.changed
+    }
+
     /// Last time the node was received over it, while up.
     #[must_use]
     pub const fn heard(&self) -> Option<Monotonic> {
@@ -62,14 +71,18 @@ impl Link {
     /// Notes that the node was received; `true`: the link just came up.
     pub const fn refresh(&mut self, now: Monotonic) -> bool {
         let came_up = self.heard.is_none();
+        if came_up {
+            self.changed = Some(now);
+        }
         self.heard = Some(now);
         self.was_up = true;
         came_up
     }
 
     /// Declares the link dead.
-    pub const fn die(&mut self) {
+    pub const fn die(&mut self, now: Monotonic) {
         self.heard = None;
+        self.changed = Some(now);
     }
 
     /// Counts its silence from `now` at the earliest.

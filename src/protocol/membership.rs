@@ -38,6 +38,7 @@ mod send;
 mod status;
 
 pub use haresources::Compared;
+pub use hearing::Reception;
 #[cfg(test)]
 mod tests;
 mod uuids;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::super::hearing;
 use super::super::link::{Link, Receives};
-use super::super::name::{Generation, MediumName, NodeName};
+use super::super::name::{Generation, MediumName, NodeName, Sequence};
 use super::super::node_table::{Node, NodeIndex, NodeKind};
 use super::super::output::Output;
 use super::super::status::NodeStatus;
@@ -39,6 +39,21 @@ pub(super) struct Said {
     to_itself: Vec<MediumName>,
     /// Nodes that are received and not configured.
     strangers: Vec<String>,
+}
+
+/// Who receives whom between this node and another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reception<'a> {
+    /// Whether it is a Systole node; `None`: nothing was received of it.
+    pub systole: Option<bool>,
+    /// When its last status message came.
+    pub heard: Option<Monotonic>,
+    /// Whether it receives this node; `None`: not known.
+    pub receives_us: Option<bool>,
+    /// Its media on which it does not receive this node, by its own words.
+    pub deaf_on: &'a [String],
+    /// When links came up or died last.
+    pub changed: Vec<(MediumName, Monotonic)>,
 }
 
 impl Membership {
@@ -216,6 +231,41 @@ impl Membership {
             node.kind == NodeKind::Peer && (!node.heard || node.status == NodeStatus::Dead)
         });
         hearing::to_text(unheard.map(|node| &node.name))
+    }
+
+    /// The field of our status that names the links over which we do not receive a node that we
+    /// receive; `None`: left out.
+    pub(super) fn deaf_links_text(&self) -> Option<String> {
+        let living = self.nodes.iter().filter(|node| {
+            node.kind == NodeKind::Peer && node.heard && node.status != NodeStatus::Dead
+        });
+        let links = living.flat_map(|node| node.links.iter().map(move |link| (node, link)));
+        // At a start the first message comes on one medium before it comes on the next.
+        let dead =
+            links.filter(|(node, link)| !link.is_up() && (link.was_up() || node.ears.links_judged));
+        hearing::links_to_text(dead.map(|(node, link)| (&node.name, link.medium())))
+    }
+
+    /// What is known of who receives whom between this node and another one, for people.
+    #[must_use]
+    pub fn reception(&self, name: &NodeName) -> Option<Reception<'_>> {
+        let node = self.nodes.get(self.nodes.find(name.as_str())?)?;
+        let peer = node.kind == NodeKind::Peer;
+        let lives = peer && node.heard && node.status != NodeStatus::Dead;
+        let shown = node.is_systole_peer() || node.acked > Sequence(0);
+        let receives_us = match self.deaf_since(node) {
+            Some(_) if node.ears.told => Some(false),
+            Some(_) => None,
+            None => (lives && shown).then_some(true),
+        };
+        let changed = |link: &'_ Link| Some((link.medium().clone(), link.changed()?));
+        Some(Reception {
+            systole: (peer && node.heard).then(|| node.is_systole_peer()),
+            heard: node.last_status.filter(|_| node.heard),
+            receives_us,
+            deaf_on: node.ears.deaf_on(),
+            changed: node.links.iter().filter_map(changed).collect(),
+        })
     }
 
     /// What the node waits for before it is active, as text for people.

@@ -262,7 +262,7 @@ impl Membership {
             })
             .collect();
         for (index, medium) in silent {
-            self.kill_link(index, &medium, out);
+            self.kill_link(index, &medium, now, out);
         }
     }
 
@@ -336,12 +336,18 @@ impl Membership {
         }
     }
 
-    fn kill_link(&mut self, index: NodeIndex, medium: &MediumName, out: &mut Vec<Output>) {
+    fn kill_link(
+        &mut self,
+        index: NodeIndex,
+        medium: &MediumName,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
         for link in node.links.iter_mut().filter(|link| link.medium() == medium) {
-            link.die();
+            link.die(now.instant);
         }
         out.push(Output::Notice(Notice::LinkDead {
             node: node.name.to_string(),

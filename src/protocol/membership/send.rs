@@ -180,6 +180,11 @@ impl Membership {
         {
             message = message.with(field::DEAF, &names);
         }
+        if !self.capability_text.is_empty()
+            && let Some(links) = self.deaf_links_text()
+        {
+            message = message.with(field::DEAF_ON, &links);
+        }
         if let Some(verdict) = self.open_verdict() {
             message = message.with(field::GONE, &verdict.to_text());
             if let Some(foreign) = verdict.weight.foreign {

@@ -78,6 +78,8 @@ impl Membership {
                     .text(field::DEAF)
                     .is_some_and(|text| hearing::names(text, &self.settings.local));
                 node.ears.status(deaf, last, now.instant);
+                let links = message.text(field::DEAF_ON);
+                node.ears.status_of_links(links, &self.settings.local);
                 node.advertise(message.text(field::SYSTOLE));
                 self.compare_haresources(heard, &message, now, out);
                 self.look_for_verdict(heard, &message, out);
