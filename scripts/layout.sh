@@ -35,6 +35,8 @@ FILES=(
   "644 conf/examples/haresources /usr/share/doc/systole/examples/haresources"
   "644 conf/examples/authkeys /usr/share/doc/systole/examples/authkeys"
   "644 conf/examples/systole.toml /usr/share/doc/systole/examples/systole.toml"
+  "644 conf/prometheus/systole.rules.yml /usr/share/doc/systole/examples/prometheus/systole.rules.yml"
+  "644 conf/prometheus/systole-dashboard.json /usr/share/doc/systole/examples/prometheus/systole-dashboard.json"
   "644 README.md /usr/share/doc/systole/README.md"
   "644 conf/debian/copyright /usr/share/doc/systole/copyright"
 )

@@ -13,12 +13,14 @@
 )]
 
 pub mod ledger;
+pub mod record;
 pub mod resume;
 mod turn;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use record::Record;
 use turn::Scratch;
 
 use crate::clock::{Monotonic, Now};
@@ -36,6 +38,7 @@ use crate::protocol::partition::YIELD;
 use crate::protocol::question::ECHO;
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
+pub use crate::resources::Elsewhere;
 use crate::resources::FreezeRefused;
 use crate::resources::holding::HoldingSet;
 use crate::resources::state::ResourceState;
@@ -65,6 +68,7 @@ pub struct Node {
     manage_resources: bool,
     isolation: Option<Isolation>,
     fencing: Option<Fencing>,
+    record: Record,
     scratch: Scratch,
 }
 
@@ -85,6 +89,7 @@ impl Node {
             isolation: (settings.isolation_release && settings.manage_resources)
                 .then(|| Isolation::new(settings.timing.keepalive, settings.timing.deadtime)),
             fencing: fences.then(|| Fencing::new(&settings.timing, settings.fencing.clone())),
+            record: Record::default(),
             scratch: Scratch::default(),
         }
     }
@@ -149,6 +154,7 @@ impl Node {
     /// Begins the run: sends the first status message, `init`. The next step is
     /// [`Event::MediaOpened`].
     pub fn start(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.record.began_unix_s = now.unix_s;
         let generation = self.membership.generation();
         out.push(Action::GenerationTaken(generation));
         self.turn(now, out, |turn| turn.begin());
@@ -397,6 +403,29 @@ impl Node {
     /// The last decisions, the oldest first.
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter()
+    }
+
+    /// What the node notes for people.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Where a group runs that does not run here, as far as the other node tells.
+    #[must_use]
+    pub fn elsewhere(&self, key: &GroupKey) -> Elsewhere<'_> {
+        self.resources.elsewhere(key)
+    }
+
+    /// Whether a node has announced that it leaves, and has left.
+    #[must_use]
+    pub fn has_left(&self, node: &NodeName) -> bool {
+        self.resources.has_left(node)
+    }
+
+    /// Keys of all groups, in the order of haresources.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.resources.all_groups()
     }
 
     /// Whether a stop was requested and is not yet complete.

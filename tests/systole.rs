@@ -18,9 +18,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 11] = [
-    "status", "check", "view", "why", "doctor", "standby", "takeover", "reload", "freeze", "thaw",
-    "fence",
+const COMMANDS: [&str; 12] = [
+    "status", "check", "view", "why", "metrics", "doctor", "standby", "takeover", "reload",
+    "freeze", "thaw", "fence",
 ];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];
 const HEADINGS: [&str; 3] = ["Exit codes", "Example", "See also"];

@@ -296,6 +296,11 @@ async fn view(targets: &ControlTargets) -> Reply {
         }
     }
     let node = node.ok().and_then(Result::ok);
+    if let Some(node) = &node {
+        for group in &mut groups {
+            group.find(node);
+        }
+    }
     Reply::View(View {
         media: media(&targets.media, node.as_ref()).await,
         node,

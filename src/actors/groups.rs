@@ -17,7 +17,8 @@ use crate::actors::messages::{
 use crate::actors::resource_group::{Care, GroupContext, ResourceGroupActor};
 use crate::actors::shared::{Shared, SharedLedger};
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::clients::control::{GroupAnswer, GroupView};
+use crate::clients::control::{GroupAnswer, GroupCounts, GroupView, Place};
+use crate::clock::Clock;
 use crate::node::ledger::{Ended, Given, Ledger, Order};
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -57,6 +58,10 @@ struct Entry {
     waiters: Vec<oneshot::Sender<GroupAnswer>>,
     /// Whether a host answered for its addresses, while another node holds it.
     looks: unanswered::Looks,
+    /// When its last order ended, in seconds since 1970.
+    changed_unix_s: Option<u64>,
+    /// How orders have ended.
+    counts: GroupCounts,
 }
 
 impl Entry {
@@ -112,6 +117,7 @@ pub struct GroupsActor {
     care: care::Watch,
     /// The process is about to replace itself: orders are written down and not begun.
     sealed: bool,
+    clock: Clock,
 }
 
 /// What the groups begin with.
@@ -168,6 +174,8 @@ impl GroupsActor {
                 actor,
                 waiters: Vec::new(),
                 looks: unanswered::Looks::default(),
+                changed_unix_s: None,
+                counts: GroupCounts::default(),
             });
         }
         Self {
@@ -178,6 +186,7 @@ impl GroupsActor {
             ledger,
             care,
             sealed: false,
+            clock: Clock::start(),
         }
     }
 
@@ -239,6 +248,11 @@ impl GroupsActor {
         }
         let key = &done.group;
         let busy = self.ledger.with(|ledger| ledger.is_busy(key));
+        let unix_s = self.clock.now().unix_s;
+        if let Some(entry) = self.entry(key) {
+            entry.changed_unix_s = Some(unix_s);
+            entry.counts.count(&GroupAnswer::from(&done.outcome));
+        }
         if !busy && let Some(entry) = self.entry(key) {
             for waiter in entry.waiters.drain(..) {
                 // No receiver: the helper program has ended.
@@ -374,6 +388,11 @@ impl Handler<AskGroups> for GroupsActor {
                 .and_then(|ended| ended.said.clone()),
             unanswered: entry.looks.told() && !entry.is_ours(ledger),
             absent: Vec::new(),
+            resources: entry.group.resources.clone(),
+            place: Place::Unknown,
+            runs_on: None,
+            changed_unix_s: entry.changed_unix_s,
+            counts: entry.counts,
         };
         self.ledger.with(|ledger| {
             let entries = self.entries.iter();

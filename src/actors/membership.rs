@@ -812,7 +812,7 @@ impl Handler<AskNode> for MembershipActor {
     type Result = MessageResult<AskNode>;
 
     fn handle(&mut self, _: AskNode, _: &mut Self::Context) -> Self::Result {
-        MessageResult(NodeReport::of(&self.node, self.clock.now().instant))
+        MessageResult(NodeReport::of(&self.node, self.clock.now()))
     }
 }
 

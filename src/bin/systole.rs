@@ -1,14 +1,18 @@
-//! `systole`: asks the running node, for people and for programs. `systole::cli::view` formats the
+//! `systole`: asks the running node, for people and for programs. `systole::cli` formats the
 //! answers.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use systole::cli::check::{self, Verdict};
+use systole::cli::check::{self, State, Verdict};
 use systole::cli::control_commands::Answer;
+use systole::cli::metrics::{self, Form, Process};
 use systole::cli::systole::{Command, FenceCommand, MoveOptions, parse};
-use systole::cli::view::{as_json, decision_line, for_people, line_of_report, present_state};
-use systole::cli::{self, doctor, fence, print, reload};
+use systole::cli::view::{
+    WhyReport, as_json, decision_of, json_line, present_state, why_for_people,
+};
+use systole::cli::{self, doctor, fence, print, reload, status, watch};
 use systole::clients::api_client::{ApiClient, ApiError};
 use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
@@ -27,6 +31,11 @@ const SETTLES: Duration = Duration::from_secs(60);
 /// Pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// Pause between two screens.
+const EACH: Duration = Duration::from_secs(1);
+
+const OTHER_QUESTION: &str = "the daemon answered another question";
+
 const FROZEN: &str = "frozen: no resource is started or stopped until systole thaw\n";
 const THAWED: &str = "thawed: resources are managed again\n";
 
@@ -36,14 +45,18 @@ fn main() -> ExitCode {
         Err(answer) => return finish(&answer),
     };
     match command {
-        Command::Status { json: false } => view(for_people),
-        Command::Status { json: true } => view(as_json),
+        Command::Status { watch: true, .. } => watch_node(),
+        Command::Status { json, .. } => show_status(json),
         Command::Check { json } => check_node(json),
         Command::Standby(options) => move_groups("standby", Way::Away, &options),
         Command::Takeover(options) => move_groups("takeover", Way::Here, &options),
         Command::Reload { wait } => finish(&reload::reload(&Paths::default(), wait)),
-        Command::View => view(as_json),
-        Command::Why => why(),
+        Command::View => view(),
+        Command::Why { json } => why(json),
+        Command::Metrics {
+            openmetrics,
+            textfile,
+        } => show_metrics(openmetrics, textfile.as_deref()),
         Command::Doctor(options) => {
             if options.unhurried {
                 let _ = rustix::process::nice(19);
@@ -56,20 +69,78 @@ fn main() -> ExitCode {
     }
 }
 
+/// Everything that the daemon knows, or why it does not answer.
+fn ask_view() -> Result<View, String> {
+    match ask_control(&Request::View, PATIENCE) {
+        Ok(Reply::View(view)) => Ok(view),
+        Ok(Reply::Refused { reason }) => Err(reason),
+        Ok(_) => Err(OTHER_QUESTION.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Asks the daemon, and judges for a monitoring system.
 fn check_node(json: bool) -> ExitCode {
-    let verdict = match ask_control(&Request::View, PATIENCE) {
-        Ok(Reply::View(view)) => check::judge(&view),
-        Ok(Reply::Refused { reason }) => Verdict::unknown(reason),
-        Ok(_) => Verdict::unknown("the daemon answered another question"),
-        Err(error) => Verdict::unknown(error.to_string()),
+    let verdict = match ask_view() {
+        Ok(view) => check::judge(&view),
+        Err(reason) => Verdict::unknown(reason),
     };
     print(&if json {
-        as_json(&verdict)
+        json_line(&verdict)
     } else {
         verdict.line()
     });
     ExitCode::from(verdict.state.code())
+}
+
+/// One screen for people, with the exit code of `check`.
+fn show_status(json: bool) -> ExitCode {
+    let view = match ask_view() {
+        Ok(view) => view,
+        Err(reason) => return fail(&reason, State::Unknown.code()),
+    };
+    print(&if json {
+        as_json(&view)
+    } else {
+        let now = Clock::start().now().unix_s;
+        status::screen(&view, now).text(watch::layout())
+    });
+    ExitCode::from(check::judge(&view).state.code())
+}
+
+/// For a Prometheus server.
+fn show_metrics(open: bool, file: Option<&Path>) -> ExitCode {
+    let view = ask_view();
+    let node = view.as_ref().ok().and_then(|view| view.node.as_ref());
+    let process = node.and_then(|node| Process::look(node.pid));
+    let answered = node.is_some();
+    let source = metrics::Source {
+        view: view.as_ref().ok(),
+        process: process.as_ref(),
+        now_unix_s: Clock::start().now().unix_s,
+    };
+    let form = if open { Form::Open } else { Form::Text };
+    let text = metrics::text(source, form);
+    match file {
+        None => print(&text),
+        Some(file) => {
+            if let Err(error) = metrics::write_file(file, &text) {
+                return fail(&format!("cannot write {}: {error}", file.display()), 1);
+            }
+        }
+    }
+    match view {
+        Ok(_) if answered => ExitCode::SUCCESS,
+        Ok(_) => fail("membership does not answer", State::Unknown.code()),
+        Err(reason) => fail(&reason, State::Unknown.code()),
+    }
+}
+
+/// The same again and again.
+fn watch_node() -> ExitCode {
+    let clock = Clock::start();
+    watch::watch(ask_view, || pause(&clock, EACH));
+    ExitCode::SUCCESS
 }
 
 /// Has groups moved.
@@ -134,7 +205,7 @@ fn fence_devices(command: &FenceCommand) -> ExitCode {
             ExitCode::SUCCESS
         }
         (Reply::Refused { reason }, _) => fail(&reason, 1),
-        _ => fail("the daemon answered another question", 1),
+        _ => fail(OTHER_QUESTION, 1),
     }
 }
 
@@ -179,21 +250,17 @@ fn fail_at_control(error: &ControlError) -> ExitCode {
     fail(&error.to_string(), code)
 }
 
-/// Prints what the daemon reports, for users that may read the control socket.
-fn view(show: fn(&View) -> String) -> ExitCode {
+/// Prints what the daemon reports, for programs.
+fn view() -> ExitCode {
     match ask_control(&Request::View, PATIENCE) {
         Ok(Reply::View(view)) => {
-            print(&show(&view));
-            let active = view
-                .node
-                .as_ref()
-                .is_some_and(|node| node.status == "active");
+            print(&as_json(&view));
+            let node = view.node.as_ref();
+            let active = node.is_some_and(|node| node.status == "active");
             ExitCode::from(u8::from(!active))
         }
         Ok(Reply::Refused { reason }) => fail(&reason, 1),
-        Ok(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
-            fail("the daemon answered another question", 1)
-        }
+        Ok(_) => fail(OTHER_QUESTION, 1),
         Err(error) => fail_at_control(&error),
     }
 }
@@ -216,7 +283,7 @@ fn maintain(order: &str, done: &str) -> ExitCode {
                     eprintln!("systole: {why}; waiting");
                     said = true;
                 }
-                pause(&clock);
+                pause(&clock, AGAIN);
             }
             Err(error) => return fail_as_client(&error),
         }
@@ -227,8 +294,8 @@ fn maintain(order: &str, done: &str) -> ExitCode {
     clippy::disallowed_methods,
     reason = "a short-lived program with nothing else to do"
 )]
-fn pause(clock: &Clock) {
-    let until: Monotonic = clock.now().instant + AGAIN;
+fn pause(clock: &Clock, time: Duration) {
+    let until: Monotonic = clock.now().instant + time;
     std::thread::sleep(until.since(clock.now().instant));
 }
 
@@ -254,31 +321,27 @@ fn fail_as_client(error: &ApiError) -> ExitCode {
 }
 
 /// The client socket is open when the node is active; the control socket is always open, for root.
-fn why() -> ExitCode {
-    let control = Paths::default().control();
-    let decided = ask_daemon("why").map(|answers| {
-        let lines = answers.iter().filter_map(decision_line);
-        lines.collect::<String>()
-    });
-    let mut lines = match decided {
-        Ok(lines) => lines,
-        Err(ApiError::NoDaemon) => match ask(&control, &Request::Why, PATIENCE) {
-            Ok(Reply::Decisions { decisions }) => decisions.iter().map(line_of_report).collect(),
+fn why(json: bool) -> ExitCode {
+    let decided = ask_daemon("why").map(|answers| answers.iter().filter_map(decision_of).collect());
+    let decisions = match decided {
+        Ok(decisions) => decisions,
+        Err(ApiError::NoDaemon) => match ask_control(&Request::Why, PATIENCE) {
+            Ok(Reply::Decisions { decisions }) => decisions,
             Ok(_) | Err(_) => return fail_as_client(&ApiError::NoDaemon),
         },
         Err(error) => return fail_as_client(&error),
     };
-    if lines.is_empty() {
-        lines.push_str("nothing was decided yet\n");
-    }
     // Not every user may ask this way; then this part is left out.
-    if let Ok(Reply::View(View {
-        node: Some(node), ..
-    })) = ask(&control, &Request::View, PATIENCE)
-    {
-        lines.push_str(&present_state(&node));
-    }
-    print(&lines);
+    let node = ask_view().ok().and_then(|view| view.node);
+    let report = WhyReport {
+        decisions,
+        now: node.as_ref().map(present_state).unwrap_or_default(),
+    };
+    print(&if json {
+        as_json(&report)
+    } else {
+        why_for_people(&report)
+    });
     ExitCode::SUCCESS
 }
 

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::clients::control::{GroupAnswer, GroupView, NodeReport, Receives, View};
+use super::fence;
+use crate::clients::control::{
+    GroupAnswer, GroupView, NodeReport, PeerReport, Place, Receives, View,
+};
 
 /// What a monitoring system makes of the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,7 +33,9 @@ impl State {
         }
     }
 
-    const fn word(self) -> &'static str {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
             Self::Warning => "WARNING",
@@ -81,132 +86,180 @@ impl Verdict {
 /// Judges what the daemon reports.
 #[must_use]
 pub fn judge(view: &View) -> Verdict {
+    let found = findings(view);
+    let state = found.first().map_or(State::Ok, |(state, _)| *state);
+    let performance = view.node.as_ref().map(|node| performance(node, view));
+    Verdict {
+        schema: 1,
+        state,
+        text: found.into_iter().map(|(_, text)| text).collect(),
+        performance: performance.unwrap_or_default(),
+    }
+}
+
+/// What is wrong, the worst first; one line about the node when nothing is.
+#[must_use]
+pub fn findings(view: &View) -> Vec<(State, String)> {
     let Some(node) = &view.node else {
-        return Verdict::unknown("membership does not answer");
+        return vec![(State::Unknown, "membership does not answer".to_owned())];
     };
     let mut found: Vec<(State, String)> = Vec::new();
-    let mut say = |state, text: String| found.push((state, text));
-    for group in &view.groups {
-        if let Some(text) = trouble_of(group) {
-            say(State::Critical, text);
-        }
-    }
-    if node.status != "active" {
-        let waits = node.waits_for.as_deref().unwrap_or("not active yet");
-        say(
-            State::Warning,
-            format!("{} is {}: {waits}", node.name, node.status),
-        );
-    }
-    if node.stopping {
-        say(State::Warning, format!("{} is being stopped", node.name));
-    }
-    if node.frozen {
-        say(
-            State::Warning,
-            "frozen: no resource is started or stopped".to_owned(),
-        );
-    }
-    for trouble in &node.troubles {
-        say(State::Warning, trouble.clone());
-    }
+    let groups = view.groups.iter();
+    found.extend(groups.filter_map(|group| trouble_of(node, group)));
+    of_this_node(node, &mut found);
     for peer in others(node) {
-        if peer.status == "dead" {
-            say(State::Warning, format!("{} is dead", peer.name));
-            continue;
-        }
-        for (medium, up) in &peer.links {
-            if !up {
-                say(
-                    State::Warning,
-                    format!("link {}:{medium} is dead", peer.name),
-                );
-            }
-        }
+        of_another(node, peer, &mut found);
     }
+    let mut say = |state, text: String| found.push((state, text));
     for medium in &view.media {
+        let name = &medium.name;
         if !medium.open {
+            say(State::Warning, format!("medium {name} is not open"));
+        } else if let Some(trouble) = &medium.trouble {
             say(
                 State::Warning,
-                format!("medium {} is not open", medium.name),
+                format!("medium {name} cannot send: {trouble}"),
             );
         }
     }
-    let devices = view.fencing.iter().flat_map(|it| &it.devices);
-    for device in devices.filter(|device| device.works == Some(false)) {
-        say(
-            State::Warning,
-            format!("fencing device {} does not work", device.kind),
-        );
+    for (urgent, text) in view.fencing.iter().flat_map(fence::troubles) {
+        let state = if urgent {
+            State::Critical
+        } else {
+            State::Warning
+        };
+        say(state, text);
     }
     if let Some(trouble) = view.watchdog.as_ref().and_then(|it| it.trouble.as_ref()) {
         say(State::Critical, format!("watchdog: {trouble}"));
     }
-    found.sort_by_key(|(state, _)| std::cmp::Reverse(*state));
-    let state = found.first().map_or(State::Ok, |(state, _)| *state);
-    let mut text: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
-    if text.is_empty() {
-        text.push(summary(node, &view.groups));
+    if found.is_empty() {
+        found.push((State::Ok, summary(node, &view.groups)));
     }
-    Verdict {
-        schema: 1,
-        state,
-        text,
-        performance: performance(node, view),
+    found.sort_by_key(|(state, _)| std::cmp::Reverse(*state));
+    found
+}
+
+fn of_this_node(node: &NodeReport, found: &mut Vec<(State, String)>) {
+    let mut say = |text: String| found.push((State::Warning, text));
+    let name = &node.name;
+    if node.stopping {
+        say(format!("{name} is being stopped"));
+    } else if node.status != "active" {
+        let waits = node.waits_for.as_deref().unwrap_or("not active yet");
+        say(format!("{name} is {}: {waits}", node.status));
+    }
+    if node.frozen {
+        say("FROZEN: no resource is started or stopped until systole thaw".to_owned());
+    }
+    node.troubles.iter().cloned().for_each(say);
+}
+
+/// A node that has left in order has not failed. But nobody takes the groups if this node fails.
+fn of_another(node: &NodeReport, peer: &PeerReport, found: &mut Vec<(State, String)>) {
+    let mut say = |text: String| found.push((State::Warning, text));
+    let name = &peer.name;
+    match peer.status.as_str() {
+        _ if peer.left => return say(format!("no standby: {name} has left in order")),
+        "dead" if peer.ping => return say(format!("ping node {name} does not answer")),
+        "dead" => return say(format!("no standby: {name} is dead")),
+        // Not received since the start: nothing is known yet.
+        "init" => return,
+        "active" | "ping" => {}
+        status => say(format!("no standby yet: {name} is {status}")),
+    }
+    for (medium, up) in &peer.links {
+        if !up {
+            say(format!("{} does not hear {name} on {medium}", node.name));
+        }
+    }
+    for medium in &peer.deaf_on {
+        say(format!(
+            "{name} does not hear {} on its {medium}",
+            node.name
+        ));
     }
 }
 
-fn others(node: &NodeReport) -> impl Iterator<Item = &crate::clients::control::PeerReport> {
+fn others(node: &NodeReport) -> impl Iterator<Item = &PeerReport> {
     node.nodes.iter().filter(|peer| peer.name != node.name)
 }
 
-fn runs(group: &GroupView) -> bool {
-    group.last == Some(GroupAnswer::Started) && !group.busy && group.absent.is_empty()
+/// Whether it is known which groups must run here.
+#[must_use]
+pub fn is_settled(node: &NodeReport) -> bool {
+    let moves = node.rscstatus.as_deref() == Some("transition");
+    node.status == "active" && !moves && !node.stopping
 }
 
-fn trouble_of(group: &GroupView) -> Option<String> {
+fn runs(group: &GroupView) -> bool {
+    group.place == Place::Here
+        && group.last == Some(GroupAnswer::Started)
+        && group.absent.is_empty()
+}
+
+fn trouble_of(node: &NodeReport, group: &GroupView) -> Option<(State, String)> {
     let key = &group.key;
+    let critical = |text: String| Some((State::Critical, text));
     if group.unanswered {
-        return Some(format!("nobody answers for {key}"));
+        return critical(format!("nobody answers for {key}"));
     }
     if group.busy {
         return None;
     }
     if !group.absent.is_empty() {
-        return Some(format!("{} is not on this host", group.absent.join(", ")));
+        return critical(format!("{} is not on this host", group.absent.join(", ")));
     }
-    match &group.last {
-        Some(GroupAnswer::StartFailed { resource, code }) => Some(format!(
-            "{key} does not run: start of {resource} ended with {code}"
-        )),
-        Some(GroupAnswer::AddressTaken { claim }) => Some(format!(
-            "{key} does not run: another host has its address: {claim}"
-        )),
+    let failed = match &group.last {
+        Some(GroupAnswer::StartFailed { resource, code }) => {
+            Some(format!("start of {resource} ended with {code}"))
+        }
+        Some(GroupAnswer::AddressTaken { claim }) => {
+            Some(format!("another host has its address: {claim}"))
+        }
         Some(GroupAnswer::StopFailed { resource }) => {
-            Some(format!("{key}: {resource} cannot be stopped"))
+            return critical(format!("{key}: {resource} cannot be stopped"));
         }
         _ => None,
+    };
+    match (group.place, &group.runs_on, failed) {
+        (Place::Other, Some(there), Some(failed)) => Some((
+            State::Warning,
+            format!("{key} runs on {there}, and cannot run here: {failed}"),
+        )),
+        (Place::Other, ..) => None,
+        (_, _, Some(failed)) => critical(format!("{key} does not run: {failed}")),
+        (Place::Nowhere, ..) if is_settled(node) => critical(format!("{key} runs on no node")),
+        (Place::Nowhere | Place::Here | Place::Unknown, ..) => None,
     }
 }
 
 fn summary(node: &NodeReport, groups: &[GroupView]) -> String {
     let here = groups.iter().filter(|group| runs(group)).count();
-    let holds = node.rscstatus.as_deref().unwrap_or("no resources");
-    let mut text = format!(
-        "{} is {}, holds {holds}, runs {here} of {} groups",
-        node.name,
-        node.status,
-        groups.len()
-    );
+    let mut text = format!("{} is {}", node.name, node.status);
+    if node.rscstatus.as_deref() == Some("transition") {
+        text.push_str(", in transition");
+    }
+    if node.rscstatus.is_some() {
+        text.push_str(&format!(", runs {here} of {} groups", groups.len()));
+    }
     for peer in others(node) {
-        text.push_str(&format!("; {} is {}", peer.name, peer.status));
+        let there = groups.iter();
+        let there = there.filter(|group| group.runs_on.as_ref() == Some(&peer.name));
+        let (name, status) = (&peer.name, &peer.status);
+        text.push_str(&match (status.as_str(), there.count()) {
+            ("ping", _) => format!("; {name} answers"),
+            (status, 0) => format!("; {name} is {status}"),
+            (status, count) => format!("; {name} is {status}, runs {count}"),
+        });
     }
     text
 }
 
 fn performance(node: &NodeReport, view: &View) -> Vec<(&'static str, u64)> {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let failed = view.groups.iter().filter(|it| trouble_of(it).is_some());
+    let failed = view.groups.iter();
+    let failed = failed.filter(|it| matches!(trouble_of(node, it), Some((State::Critical, _))));
     let peers = || others(node).filter(|peer| !peer.ping);
     let links = others(node).flat_map(|peer| &peer.links);
     let receiving = view.media.iter();
@@ -232,18 +285,28 @@ fn performance(node: &NodeReport, view: &View) -> Vec<(&'static str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::control::{MediumView, PeerReport};
+    use crate::clients::control::{MediumView, WatchdogReport};
 
+    /// A group that runs here, or whose start or stop here ended so and that runs nowhere.
     fn group(last: GroupAnswer) -> GroupView {
-        GroupView {
+        let mut group = GroupView {
             key: "10.0.0.1".to_owned(),
             owner: "alpha".to_owned(),
-            wanted: true,
-            busy: false,
+            wanted: last != GroupAnswer::Stopped,
             last: Some(last),
-            said: None,
-            unanswered: false,
-            absent: Vec::new(),
+            ..GroupView::default()
+        };
+        let mut node = NodeReport::example();
+        let nowhere = (Place::Nowhere, None);
+        node.elsewhere.insert("10.0.0.1".to_owned(), nowhere);
+        group.find(&node);
+        group
+    }
+
+    fn failed() -> GroupAnswer {
+        GroupAnswer::StartFailed {
+            resource: "a|b".to_owned(),
+            code: 1,
         }
     }
 
@@ -256,6 +319,7 @@ mod tests {
                 .iter()
                 .map(|(name, up)| ((*name).to_owned(), *up))
                 .collect(),
+            ..PeerReport::default()
         };
         let node = NodeReport {
             nodes: vec![
@@ -277,13 +341,17 @@ mod tests {
         }
     }
 
+    fn node(view: &mut View) -> &mut NodeReport {
+        view.node.as_mut().unwrap()
+    }
+
     #[test]
     fn a_healthy_node_is_ok() {
         let verdict = judge(&view());
         assert_eq!(verdict.state.code(), 0);
         assert_eq!(
             verdict.line(),
-            "SYSTOLE OK - alpha is active, holds local, runs 1 of 1 groups; beta is active; gw is ping | \
+            "SYSTOLE OK - alpha is active, runs 1 of 1 groups; beta is active; gw answers | \
              groups=1 groups_running=1 groups_failed=0 peers=1 peers_active=1 links_down=0 media_receiving=1 \
              generation=3\n"
         );
@@ -292,46 +360,86 @@ mod tests {
     #[test]
     fn the_worst_counts_and_stands_first() {
         let mut view = view();
-        let node = view.node.as_mut().unwrap();
-        node.nodes[1].status = "dead".to_owned();
+        node(&mut view).nodes[1].status = "dead".to_owned();
         let verdict = judge(&view);
         assert_eq!(verdict.state, State::Warning);
-        assert!(
-            verdict
-                .line()
-                .starts_with("SYSTOLE WARNING - beta is dead | ")
-        );
-        view.groups = vec![group(GroupAnswer::StartFailed {
-            resource: "a|b".to_owned(),
-            code: 1,
-        })];
+        let line = verdict.line();
+        assert!(line.starts_with("SYSTOLE WARNING - no standby: beta is dead | "));
+        view.groups = vec![group(failed())];
         let verdict = judge(&view);
         assert_eq!((verdict.state, verdict.state.code()), (State::Critical, 2));
         let line = verdict.line();
         assert!(
             line.starts_with(
-                "SYSTOLE CRITICAL - 10.0.0.1 does not run: start of a/b ended with 1; beta is dead | "
+                "SYSTOLE CRITICAL - 10.0.0.1 does not run: start of a/b ended with 1; no standby: beta is dead | "
             ),
             "{line}"
         );
         assert!(line.contains(" groups_failed=1 "));
     }
 
+    /// It has not failed, and nobody takes over: from its last message on, not from its dead time on.
+    #[test]
+    fn a_node_that_left_in_order_leaves_no_standby() {
+        let mut view = view();
+        node(&mut view).nodes[1].left = true;
+        for status in ["active", "dead"] {
+            node(&mut view).nodes[1].status = status.to_owned();
+            node(&mut view).nodes[1].links[0].1 = status == "active";
+            let verdict = judge(&view);
+            assert_eq!(verdict.state.code(), 1);
+            assert_eq!(verdict.text, ["no standby: beta has left in order"]);
+        }
+        node(&mut view).nodes[1].left = false;
+        node(&mut view).nodes[1].status = "up".to_owned();
+        assert_eq!(judge(&view).text[0], "no standby yet: beta is up");
+    }
+
+    #[test]
+    fn a_group_that_fails_here_and_runs_there_is_served() {
+        let mut view = view();
+        view.groups = vec![group(failed())];
+        view.groups[0].place = Place::Other;
+        view.groups[0].runs_on = Some("beta".to_owned());
+        let verdict = judge(&view);
+        assert_eq!(verdict.state, State::Warning);
+        assert_eq!(
+            verdict.text,
+            ["10.0.0.1 runs on beta, and cannot run here: start of a|b ended with 1"]
+        );
+        view.groups[0].last = Some(GroupAnswer::Stopped);
+        assert_eq!(judge(&view).state, State::Ok);
+        assert!(judge(&view).text[0].ends_with("; beta is active, runs 1; gw answers"));
+    }
+
+    #[test]
+    fn a_group_that_runs_nowhere_is_critical_once_the_node_is_settled() {
+        let mut view = view();
+        view.groups = vec![group(GroupAnswer::Stopped)];
+        assert_eq!(judge(&view).text, ["10.0.0.1 runs on no node"]);
+        node(&mut view).rscstatus = Some("transition".to_owned());
+        assert_eq!(judge(&view).state, State::Ok);
+        node(&mut view).rscstatus = Some("local".to_owned());
+        view.groups[0].place = Place::Unknown;
+        assert_eq!(
+            judge(&view).state,
+            State::Ok,
+            "no alarm for what is not known"
+        );
+    }
+
     #[test]
     fn each_trouble_is_at_least_a_warning() {
-        let changes: [fn(&mut View); 6] = [
-            |view| view.node.as_mut().unwrap().frozen = true,
-            |view| view.node.as_mut().unwrap().status = "up".to_owned(),
-            |view| {
-                view.node
-                    .as_mut()
-                    .unwrap()
-                    .troubles
-                    .push("one way".to_owned())
-            },
-            |view| view.node.as_mut().unwrap().nodes[1].links[0].1 = false,
-            |view| view.node.as_mut().unwrap().nodes[2].status = "dead".to_owned(),
+        let changes: [fn(&mut View); 9] = [
+            |view| node(view).frozen = true,
+            |view| node(view).status = "up".to_owned(),
+            |view| node(view).stopping = true,
+            |view| node(view).troubles.push("one way".to_owned()),
+            |view| node(view).nodes[1].links[0].1 = false,
+            |view| node(view).nodes[1].deaf_on.push("eth0".to_owned()),
+            |view| node(view).nodes[2].status = "dead".to_owned(),
             |view| view.media[0].open = false,
+            |view| view.media[0].trouble = Some("blocked".to_owned()),
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut view = view();
@@ -340,6 +448,14 @@ mod tests {
         }
         let mut view = view();
         view.groups[0].absent = vec!["10.0.0.1".to_owned()];
+        assert_eq!(judge(&view).state, State::Critical);
+        view.groups[0].absent.clear();
+        view.watchdog = Some(WatchdogReport {
+            device: "/dev/watchdog".to_owned(),
+            armed: false,
+            interval_s: None,
+            trouble: Some("no such file".to_owned()),
+        });
         assert_eq!(judge(&view).state, State::Critical);
         view.node = None;
         assert_eq!(judge(&view).state.code(), 3);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::control_commands::Answer;
-use super::view::as_json;
+use super::view::json_line;
 use crate::doctor::{self, Source, ThisHost};
 
 /// What `systole doctor` is asked.
@@ -56,7 +56,7 @@ pub fn run(options: &DoctorOptions) -> Answer {
     }
     let code = report.exit_code();
     let text = if options.json {
-        as_json(&report)
+        json_line(&report)
     } else {
         report.for_people()
     };

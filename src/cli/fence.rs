@@ -122,30 +122,44 @@ pub fn can_reset(report: &FenceReport) -> bool {
     all_work(report) && report.devices.iter().any(|it| !it.would_run.is_empty())
 }
 
-/// Of `systole status`: a line for each device, with WARNING in front where a person must act.
+/// Of `systole status`: a line for each device, and for each node that is dead.
 #[must_use]
-pub fn brief(report: &FenceReport) -> String {
-    let mut text = String::new();
-    for device in &report.devices {
-        if device.works == Some(false) {
-            let _ = writeln!(
-                text,
-                "WARNING: fencing device {} does not work: {}",
-                name(device),
-                device.trouble.as_deref().unwrap_or_default()
-            );
+pub fn brief(report: &FenceReport) -> Vec<String> {
+    let devices = report.devices.iter();
+    let mut lines: Vec<String> = devices
+        .map(|device| format!("{}: {}", device.kind, resets(device)))
+        .collect();
+    let waiting = || report.waiting.iter().flat_map(|it| &it.nodes);
+    let resetting = report.resetting.iter();
+    let resetting = resetting.filter(|name| waiting().all(|it| it.node != **name));
+    lines.extend(resetting.map(|node| format!("{node} is being reset")));
+    let waiting = waiting();
+    lines.extend(waiting.map(|node| format!("{} is dead: {}", node.node, wait(node))));
+    lines
+}
+
+/// What a monitoring system is told of the devices and of dead nodes: whether somebody must act at
+/// once, and what is wrong.
+#[must_use]
+pub fn troubles(report: &FenceReport) -> Vec<(bool, String)> {
+    let broken = report.devices.iter().filter(|it| it.works == Some(false));
+    let mut troubles: Vec<(bool, String)> = broken
+        .map(|device| {
+            let trouble = device.trouble.as_deref().unwrap_or_default();
+            let text = format!("fencing device {} does not work: {trouble}", name(device));
+            (false, text)
+        })
+        .collect();
+    let waiting = report.waiting.iter().flat_map(|it| &it.nodes);
+    troubles.extend(waiting.filter_map(|node| {
+        let text = || format!("groups of {} wait: {} {}", node.node, node.node, wait(node));
+        match node.state.as_str() {
+            "failed" => Some((true, text())),
+            "waits" | "fencing" => Some((false, text())),
+            _ => None,
         }
-    }
-    if !report.devices.is_empty() {
-        text.push_str("fencing\n");
-    }
-    for device in &report.devices {
-        let _ = writeln!(text, "  {:<32} {}", device.kind, resets(device));
-    }
-    for node in &report.resetting {
-        let _ = writeln!(text, "  {node} is being reset");
-    }
-    text
+    }));
+    troubles
 }
 
 fn lines(report: &FenceReport, mut show: impl FnMut(&FenceDeviceReport, &mut String)) -> String {
@@ -260,10 +274,17 @@ mod tests {
         );
         assert_eq!(
             brief(&report),
-            "WARNING: fencing device fence_apc (ha.cf:13) does not work: exit code 1: no route\n\
-             fencing\n  external/ipmi                    resets beta\n  \
-             fence_apc                        has not said which nodes it can reset\n  \
-             beta is being reset\n"
+            [
+                "external/ipmi: resets beta",
+                "fence_apc: has not said which nodes it can reset",
+                "beta is dead: is being reset"
+            ]
+        );
+        let broken = "fencing device fence_apc (ha.cf:13) does not work: exit code 1: no route";
+        let waits = "groups of beta wait: beta is being reset";
+        assert_eq!(
+            troubles(&report),
+            [(false, broken.to_owned()), (false, waits.to_owned())]
         );
         assert!(!all_work(&report) && !all_known(&report) && !can_reset(&report));
     }
@@ -314,7 +335,7 @@ mod tests {
         assert_eq!(list(&none), NO_DEVICE);
         assert_eq!(status(&none), NO_DEVICE);
         assert_eq!(test(&none, "beta"), NO_DEVICE);
-        assert_eq!(brief(&none), "");
+        assert!(brief(&none).is_empty() && troubles(&none).is_empty());
         assert!(!all_work(&none) && !all_known(&none) && !can_reset(&none));
         let mut one = report();
         one.devices.truncate(1);

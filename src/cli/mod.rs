@@ -11,10 +11,14 @@ pub mod doctor;
 pub mod fence;
 pub mod getopt;
 pub mod heartbeat;
+pub mod metrics;
 pub mod options;
 pub mod reload;
+pub mod screen;
+pub mod status;
 pub mod systole;
 pub mod view;
+pub mod watch;
 
 pub use options::{Command, OptionError, Options, Restarted};
 

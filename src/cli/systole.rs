@@ -3,6 +3,7 @@
 //! (`tests/systole.rs` writes and checks both).
 
 use std::iter;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -28,8 +29,8 @@ pub const EXIT_USAGE: u8 = 2;
     subcommand_help_heading = "Commands",
     subcommand_value_name = "COMMAND",
     after_help = "\
-Exit codes: 0 this node is active (status, view) or it is done; 1 it is not (or not yet), or
-refused; 2 usage; 3 no daemon runs, or it does not answer yet.",
+Exit codes: 0 good, or done; 1 a warning (status, check), not active (view), or refused; 2 critical
+(status, check), or usage; 3 no daemon runs, or it does not answer yet.",
     after_long_help = [
         section("Exit codes", CODES),
         section("Example", "systole status"),
@@ -44,39 +45,50 @@ struct CommandLine {
 /// A command of `systole`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Show what this node holds and receives, for people
+    /// Show this node, the other one, their links and the groups, on one screen
     ///
-    /// Prints this node and the resources that it holds, what it waits for, every other node
-    /// with the state of its links, every medium, and every resource group. A line that begins
-    /// with WARNING says what is wrong, NOT OPEN why a medium is not open (it is tried again):
-    /// somebody must act. Works before the node is active, too. Only root may ask. The daemon
-    /// has 5 seconds to answer.
-    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_VIEW, "\
+    /// The first lines say what is wrong, in the words of systole check. Then come the nodes, who
+    /// hears whom on which medium, the fencing devices and the watchdog if there are any, where
+    /// each group runs and since when, and the last move with its cause. Works before the node is
+    /// active, too. Only root may ask. The daemon has 5 seconds to answer. Colours and line breaks
+    /// only on a terminal; the variable NO_COLOR takes the colours away.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_CHECK, "\
 # systole status
-alpha is active, holds all (pid 4711, generation 12)
-nodes
-  alpha                    active   eth0 up
-  beta                     dead     eth0 dead
-media
-  eth0 (bcast)             receives only this node's own messages
-groups
-  IPaddr::192.0.2.10               of alpha: runs here"))]
+alpha, 2026-03-14 09:26:53
+OK: alpha is active, runs 1 of 1 groups; beta is active
+
+NODES
+  alpha  active  this node, runs 1 group, since 09:20:11, pid 4711
+  beta   active  Systole, runs no group, since 09:20:12, heard 0.2 s ago
+
+LINKS          alpha hears beta  beta hears alpha
+  eth0 (bcast)  yes               yes
+
+GROUPS
+  IPaddr::192.0.2.10  runs on alpha since 09:20:14
+
+LAST MOVE of alpha  (all decisions: systole why)
+  09:20:13  starts the local resources: IPaddr::192.0.2.10: both nodes are settled"))]
     Status {
         /// Print one JSON object, as view does
         #[arg(long)]
         json: bool,
+        /// Show it again each second, until Ctrl-C
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
     },
 
     /// One line for a monitoring system: OK, WARNING, CRITICAL or UNKNOWN
     ///
     /// Prints what is wrong with this node, the worst first, and behind a bar performance data
-    /// as a Nagios plugin does. CRITICAL: a group does not run that should, an address is gone,
-    /// or the watchdog is in trouble. WARNING: the node is not active, frozen or being stopped,
-    /// another node or a link is dead, a message goes one way only, a medium is not open, or a
+    /// as a Nagios plugin does. CRITICAL: a group does not run that should, an address is gone, a
+    /// dead node cannot be fenced, or the watchdog is in trouble. WARNING: the node is not active,
+    /// frozen or being stopped; there is no standby, because the other node is dead or has left
+    /// in order; a link is dead or goes one way only, a medium is not open or cannot send, or a
     /// fencing device does not work. Only root may ask. The daemon has 5 seconds to answer.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_CHECK, "\
 # systole check
-SYSTOLE WARNING - beta is dead | groups=1 groups_running=1 groups_failed=0 ..."))]
+SYSTOLE WARNING - no standby: beta is dead | groups=1 groups_running=1 groups_failed=0 ..."))]
     Check {
         /// Print one JSON object
         #[arg(long)]
@@ -85,12 +97,13 @@ SYSTOLE WARNING - beta is dead | groups=1 groups_running=1 groups_failed=0 ...")
 
     /// Show the same as one JSON object, for programs
     ///
-    /// Prints one line: an object with three keys. "node" has the name, status and generation
-    /// (a number) of this node, whether it is frozen or stopping, and all nodes with their
-    /// links; it is null while the daemon has no answer from its membership. "groups" has one
-    /// object for each resource group, in the order of haresources. "media" has one for each
-    /// medium of ha.cf: whether it is open, the reason why not, and whose messages arrive on
-    /// it. A later version may add keys. Only root may ask. The daemon has 5 seconds to answer.
+    /// Prints one line: an object. "schema" is its version, 1; a later version may add keys.
+    /// "node" has the name, status and generation (a number) of this node, whether it is frozen
+    /// or stopping, and all nodes with their links; it is null while the daemon has no answer
+    /// from its membership. "groups" has one object for each resource group, in the order of
+    /// haresources. "media" has one for each medium of ha.cf: whether it is open, the reason why
+    /// not, and whose messages arrive on it. The page reference/json.md of the documentation
+    /// has every key. Only root may ask. The daemon has 5 seconds to answer.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_VIEW, "\
 Whether this node manages resources as usual:
 # systole view | jq .node.frozen
@@ -107,7 +120,28 @@ false"))]
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
 # systole why
 2026-03-14 09:26:53  freezes: systole freeze was called"))]
-    Why,
+    Why {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Print what a Prometheus server scrapes
+    ///
+    /// Prints the state of the node in the Prometheus text format: nodes, links, media, groups
+    /// and the daemon's process. Without an answer of the daemon only "systole_up 0". The page
+    /// reference/metrics.md of the documentation has every name. Only root may ask; the daemon
+    /// itself listens on no network port. The daemon has 5 seconds to answer.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_METRICS, "\
+# systole metrics --textfile /var/lib/prometheus/node-exporter/systole.prom"))]
+    Metrics {
+        /// Print the OpenMetrics form
+        #[arg(long)]
+        openmetrics: bool,
+        /// Write it to FILE, whole or not at all, for the collector of node_exporter
+        #[arg(long, value_name = "FILE", conflicts_with = "openmetrics")]
+        textfile: Option<PathBuf>,
+    },
 
     /// Find mistakes in the files and on the host, here and on the other node
     ///
@@ -306,6 +340,12 @@ const CODES_OF_CHECK: &str = "\
 1  WARNING
 2  CRITICAL, or the command line cannot be understood
 3  UNKNOWN: no daemon runs, it does not answer in time, or this user may not ask";
+
+const CODES_OF_METRICS: &str = "\
+0  printed or written
+1  the file cannot be written
+2  the command line cannot be understood
+3  the daemon does not run or does not answer: only systole_up 0 was printed";
 
 const CODES_OF_DOCTOR: &str = "\
 0  nothing above INFO was found

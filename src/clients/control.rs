@@ -17,7 +17,8 @@ mod reports;
 
 pub use reports::{
     DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer,
-    GroupView, MediumView, NodeReport, PeerReport, Receives, View, WatchdogReport,
+    GroupCounts, GroupView, MediumCounts, MediumView, NodeReport, PeerReport, Place, Receives,
+    View, WatchdogReport,
 };
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.
@@ -116,6 +117,9 @@ pub enum ControlError {
         /// The socket.
         path: String,
     },
+    /// This user may not ask.
+    #[error("only root may ask")]
+    NotRoot,
     /// Something listens that is neither root's nor ours.
     #[error("{path} is served by user {uid}, not by root")]
     Stranger {
@@ -148,6 +152,7 @@ pub fn ask(path: &Path, request: &Request, patience: Duration) -> Result<Reply, 
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             ControlError::NoDaemon { path: shown() }
         }
+        io::ErrorKind::PermissionDenied => ControlError::NotRoot,
         _ => ControlError::Io(error),
     })?;
     // The directory belongs to hacluster, who could put a socket of its own in this place.

@@ -193,6 +193,9 @@ impl Turn<'_> {
             Output::Transmit(message) => Action::Transmit(message),
             Output::Notice(notice) => Action::Notice(notice),
             Output::NodeStatusChanged { node, status } => {
+                let left = self.node.resources.has_left(&node);
+                let at = self.now.unix_s;
+                self.node.record.status(&node, status, left, at);
                 Action::NodeStatusChanged { node, status }
             }
             Output::Deliver { message, treatment } => Action::Deliver { message, treatment },
@@ -399,7 +402,16 @@ impl Turn<'_> {
         self.node
             .resources
             .handle(input, self.now.instant, &mut outputs);
+        let mut decided = false;
         for output in outputs {
+            match &output {
+                ResourceOutput::Decided { .. } => decided = true,
+                // The orders of one decision follow it: at once, or one after the other.
+                ResourceOutput::Act(Action::Group { .. }) if decided => {
+                    self.node.record.last_move = self.node.decisions.last().cloned();
+                }
+                _ => {}
+            }
             match output {
                 ResourceOutput::Send(message) => {
                     self.node

@@ -31,6 +31,7 @@ mod view;
 mod waits;
 
 pub use parts::freeze::FreezeRefused;
+pub use view::Elsewhere;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,44 @@ use crate::resources::parts::standby::{Answer, Standby};
 use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
+/// Where a group runs that does not run here, as far as the other node of a pair tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere<'a> {
+    /// On this node, by its own words.
+    On(&'a NodeName),
+    /// Nowhere: the other node says that it does not run it, has left in order, or there is none.
+    Nowhere,
+    /// That is not known.
+    NotKnown,
+}
+
 impl ResourceState {
+    /// Where a group runs that does not run here.
+    #[must_use]
+    pub fn elsewhere(&self, key: &GroupKey) -> Elsewhere<'_> {
+        if let Some((_, node)) = self.held_by_legacy().find(|(held, _)| *held == key) {
+            return Elsewhere::On(node);
+        }
+        let mut nodes = self.other.nodes();
+        match (nodes.next(), self.other.is_many()) {
+            (None, _) => Elsewhere::Nowhere,
+            (Some((_, peer)), false) if peer.has_left() => Elsewhere::Nowhere,
+            (Some((name, peer)), false) if !peer.is_gone() && peer.tells_what_runs() => {
+                if peer.says_it_runs(key) {
+                    Elsewhere::On(name)
+                } else {
+                    Elsewhere::Nowhere
+                }
+            }
+            (Some(_), _) => Elsewhere::NotKnown,
+        }
+    }
+
+    /// Keys of all groups, in the order of the file.
+    pub fn all_groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.sides().map(|(key, _)| key)
+    }
+
     /// Remarks for people about groups that are not where they belong.
     pub fn remarks(&self) -> Vec<String> {
         let Some((node, _)) = self.other.node() else {

@@ -29,9 +29,11 @@ fn knows() -> BTreeMap<&'static str, String> {
             "systole",
             said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-")
                 + " help"
-                + &["status", "doctor", "standby", "takeover", "reload"]
-                    .map(|it| said(env!("CARGO_BIN_EXE_systole"), &[it, "--help"], "-"))
-                    .concat(),
+                + &[
+                    "status", "metrics", "doctor", "standby", "takeover", "reload",
+                ]
+                .map(|it| said(env!("CARGO_BIN_EXE_systole"), &[it, "--help"], "-"))
+                .concat(),
         ),
         (
             "cl_status",

@@ -230,7 +230,7 @@ fn the_everyday_verbs_say_what_happened() {
         );
         let frozen = systole("node1", "check");
         assert!(
-            frozen.starts_with("SYSTOLE WARNING - frozen: ") && frozen.ends_with("code 1\n"),
+            frozen.starts_with("SYSTOLE WARNING - FROZEN: ") && frozen.ends_with("code 1\n"),
             "{frozen}"
         );
         assert!(systole("node1", "thaw").ends_with("code 0\n"));
@@ -250,9 +250,25 @@ fn the_everyday_verbs_say_what_happened() {
         fs::write(&place, format!("{good}# a comment\n")).expect("written");
         let done = systole("node1", "reload --wait");
         assert_eq!(done, "done: the daemon works with the files\ncode 0\n");
+        // A node that leaves in order has not failed, at once and after its dead time.
+        pair.stop("node2");
+        let left = "SYSTOLE WARNING - no standby: node2 has left in order | ";
+        wait_until(LONG, "node2 has left", || {
+            systole("node1", "check").starts_with(left)
+        });
+        pair.wait_log("node1", "node node2: is dead");
+        let check = systole("node1", "check");
+        assert!(
+            check.starts_with(left) && check.ends_with("code 1\n"),
+            "{check}"
+        );
+        pair.start("node2");
+        wait_until(LONG, "all is well again", || {
+            systole("node1", "check").starts_with("SYSTOLE OK - ")
+        });
         pair.lab.power_off("node2");
         wait_until(LONG, "node2 is dead", || {
-            systole("node1", "check").starts_with("SYSTOLE WARNING - node2 is dead")
+            systole("node1", "check").starts_with("SYSTOLE WARNING - no standby: node2 is dead")
         });
         let alone = systole("node1", "standby --wait");
         assert_eq!(

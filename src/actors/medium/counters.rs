@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::clients::control::MediumCounts;
 use crate::clock::Monotonic;
 use crate::notice::{self, Notice};
 use crate::protocol::auth::TokenError;
@@ -53,6 +54,33 @@ pub struct Counters {
     pub too_slow: u64,
     /// Times that the sockets were opened again.
     pub reopened: u64,
+}
+
+impl From<&Counters> for MediumCounts {
+    fn from(counters: &Counters) -> Self {
+        let sum = |counts: &[u64]| {
+            counts
+                .iter()
+                .fold(0, |sum: u64, it| sum.saturating_add(*it))
+        };
+        Self {
+            received: counters.received,
+            not_authentic: counters.not_authentic,
+            not_readable: sum(&[counters.not_messages, counters.malformed]),
+            queue_full: sum(&[
+                counters.mailbox_full,
+                counters.packed_full,
+                counters.kernel_drops,
+            ]),
+            sent: counters.sent,
+            not_sent: sum(&[
+                counters.would_block,
+                counters.send_errors,
+                counters.closed,
+                counters.too_slow,
+            ]),
+        }
+    }
 }
 
 /// Counts, and writes lines at a limited rate.

@@ -525,7 +525,12 @@ impl Handler<AskMedium> for MediumActor {
             view.receives = Some(self.inlet.receives(way, now));
             view
         };
-        MessageResult(kinds.into_iter().map(view).collect())
+        let mut views: Vec<MediumView> = kinds.into_iter().map(view).collect();
+        // They share a socket: what it counts is shown once.
+        if let Some(first) = views.first_mut() {
+            first.counts = Some((&self.inlet.ledger.counters).into());
+        }
+        MessageResult(views)
     }
 }
 

@@ -488,6 +488,7 @@ impl Handler<AskMedium> for SerialActor {
         view.trouble =
             stuck.then(|| "the port takes nothing (no connection or bad cable?)".to_owned());
         view.receives = Some(self.inlet.receives(None, self.now()));
+        view.counts = Some((&self.inlet.ledger.counters).into());
         MessageResult(vec![view])
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Monotonic;
-use crate::node::Node;
+use crate::clock::{Monotonic, Now};
+use crate::node::{Elsewhere, Node};
 use crate::protocol::decisions::Decision;
 use crate::protocol::link;
+use crate::protocol::membership::NodeView;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +108,42 @@ pub struct MediumView {
     /// Whose messages arrive on it; absent while membership does not answer.
     #[serde(default)]
     pub receives: Option<Receives>,
+    /// What it has counted since the daemon began; absent while it does not answer.
+    #[serde(default)]
+    pub counts: Option<MediumCounts>,
+}
+
+/// What a medium has counted since the daemon began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MediumCounts {
+    /// Messages that were received and are authentic, own ones included.
+    pub received: u64,
+    /// Received and not signed with our keys.
+    pub not_authentic: u64,
+    /// Received and not readable.
+    pub not_readable: u64,
+    /// Received and dropped because there was no room.
+    pub queue_full: u64,
+    /// Sent, to each destination.
+    pub sent: u64,
+    /// Not sent: refused, no room, the medium closed, or a serial line too slow.
+    pub not_sent: u64,
+}
+
+impl MediumCounts {
+    /// Adds what another medium of the same interface has counted.
+    pub fn add(&mut self, more: Self) {
+        for (here, more) in [
+            (&mut self.received, more.received),
+            (&mut self.not_authentic, more.not_authentic),
+            (&mut self.not_readable, more.not_readable),
+            (&mut self.queue_full, more.queue_full),
+            (&mut self.sent, more.sent),
+            (&mut self.not_sent, more.not_sent),
+        ] {
+            *here = here.saturating_add(more);
+        }
+    }
 }
 
 /// Whose messages arrive on a medium: the later, the more.
@@ -142,6 +179,7 @@ impl MediumView {
             reason: closed.filter(|reason| !reason.is_empty()),
             trouble: None,
             receives: None,
+            counts: None,
         }
     }
 }
@@ -294,13 +332,22 @@ pub struct NodeReport {
     pub held_by_legacy: Vec<(String, String)>,
     /// All nodes in table order.
     pub nodes: Vec<PeerReport>,
+    /// When its core began, in seconds since 1970; 0: not told.
+    #[serde(default)]
+    pub began_unix_s: u64,
+    /// The last decision after which groups were started or stopped here.
+    #[serde(default)]
+    pub last_move: Option<DecisionReport>,
+    /// Where groups run that do not run here; shown with the groups.
+    #[serde(skip)]
+    pub elsewhere: BTreeMap<String, (Place, Option<String>)>,
     /// Whose messages arrive on each medium; shown with the media.
     #[serde(skip)]
     pub receives: BTreeMap<String, Receives>,
 }
 
 /// One node as seen from here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PeerReport {
     /// Name.
     pub name: String,
@@ -310,10 +357,82 @@ pub struct PeerReport {
     pub status: String,
     /// Media and whether each is up. Of the own node only those that bring back what it sends.
     pub links: Vec<(String, bool)>,
+    /// When a link came up or died last, by its medium, in seconds since 1970.
+    #[serde(default)]
+    pub links_changed_unix_s: BTreeMap<String, u64>,
+    /// `systole` or `legacy`; absent of this node and of ping nodes, and before anything was received.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Whether it has left in order, and released everything before.
+    #[serde(default)]
+    pub left: bool,
+    /// Since when it has its status, in seconds since 1970.
+    #[serde(default)]
+    pub since_unix_s: Option<u64>,
+    /// How long ago its last status message came, in milliseconds.
+    #[serde(default)]
+    pub heard_ms_ago: Option<u64>,
+    /// Whether it receives this node; absent: not known.
+    #[serde(default)]
+    pub receives_this_node: Option<bool>,
+    /// Media on which it does not receive this node although it does on another one, by its own
+    /// words and names. Only a Systole node tells.
+    #[serde(default)]
+    pub deaf_on: Vec<String>,
+    /// How often it was declared dead since the core began.
+    #[serde(default)]
+    pub deaths: u64,
+}
+
+/// Where a group runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// On this node, or a part of it that cannot be stopped.
+    Here,
+    /// On another node, by its own words.
+    Other,
+    /// On no node.
+    Nowhere,
+    /// That is not known, or it is being started or stopped here.
+    #[default]
+    Unknown,
+}
+
+/// How orders for a group have ended since the daemon began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GroupCounts {
+    /// Starts that went well.
+    pub started: u64,
+    /// Starts that failed.
+    pub start_failed: u64,
+    /// Starts that were not begun because another host has an address of it.
+    pub address_taken: u64,
+    /// Stops that went well.
+    pub stopped: u64,
+    /// Stops that failed.
+    pub stop_failed: u64,
+}
+
+impl GroupCounts {
+    /// Counts one outcome.
+    pub const fn count(&mut self, outcome: &GroupAnswer) {
+        let counter = match outcome {
+            GroupAnswer::Started => &mut self.started,
+            GroupAnswer::StartFailed { .. } => &mut self.start_failed,
+            GroupAnswer::AddressTaken { .. } => &mut self.address_taken,
+            GroupAnswer::Stopped => &mut self.stopped,
+            GroupAnswer::StopFailed { .. } => &mut self.stop_failed,
+            GroupAnswer::Busy | GroupAnswer::NotHeld | GroupAnswer::Held | GroupAnswer::Unknown => {
+                return;
+            }
+        };
+        *counter = counter.saturating_add(1);
+    }
 }
 
 /// One group as its actor reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GroupView {
     /// Key.
     pub key: String,
@@ -334,6 +453,38 @@ pub struct GroupView {
     /// Its addresses that are not on this host although it runs here.
     #[serde(default)]
     pub absent: Vec<String>,
+    /// Its resources, as in haresources.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// Where it runs.
+    #[serde(default)]
+    pub place: Place,
+    /// The node on which it runs, if that is known.
+    #[serde(default)]
+    pub runs_on: Option<String>,
+    /// When its last start or stop here ended, in seconds since 1970; absent: none did since the
+    /// daemon began.
+    #[serde(default)]
+    pub changed_unix_s: Option<u64>,
+    /// How starts and stops here have ended since the daemon began.
+    #[serde(default)]
+    pub counts: GroupCounts,
+}
+
+impl GroupView {
+    /// Fills in where it runs, by what the node knows of the other one.
+    pub fn find(&mut self, node: &NodeReport) {
+        let part = matches!(self.last, Some(GroupAnswer::StopFailed { .. }));
+        let runs = self.wanted && self.last == Some(GroupAnswer::Started);
+        (self.place, self.runs_on) = if self.busy {
+            (Place::Unknown, None)
+        } else if part || runs {
+            (Place::Here, Some(node.name.clone()))
+        } else {
+            let known = node.elsewhere.get(&self.key);
+            known.cloned().unwrap_or_default()
+        };
+    }
 }
 
 #[cfg(test)]
@@ -355,17 +506,24 @@ impl NodeReport {
             remarks: Vec::new(),
             held_by_legacy: Vec::new(),
             nodes: Vec::new(),
+            began_unix_s: 0,
+            last_move: None,
+            elsewhere: BTreeMap::new(),
             receives: BTreeMap::new(),
         }
     }
 }
 
-impl NodeReport {
-    /// What `node` knows now.
-    #[must_use]
-    pub fn of(node: &Node, now: Monotonic) -> Self {
+impl PeerReport {
+    /// What `node` knows of another one now.
+    fn of(node: &Node, peer: &NodeView<'_>, now: Now) -> Self {
         let membership = node.membership();
-        let peers = node.nodes().map(|peer| PeerReport {
+        let record = node.record().node(peer.name);
+        let known = membership.reception(peer.name);
+        let known = known.as_ref();
+        let ago = |at: Monotonic| now.instant.since(at);
+        let changed = known.iter().flat_map(|it| &it.changed);
+        Self {
             name: peer.name.to_string(),
             ping: peer.ping,
             status: peer.status.to_string(),
@@ -377,6 +535,43 @@ impl NodeReport {
                 })
                 .map(|(medium, up)| (medium.to_string(), *up))
                 .collect(),
+            links_changed_unix_s: changed
+                .map(|(medium, at)| {
+                    (
+                        medium.to_string(),
+                        now.unix_s.saturating_sub(ago(*at).as_secs()),
+                    )
+                })
+                .collect(),
+            program: known
+                .and_then(|it| it.systole)
+                .map(|systole| if systole { "systole" } else { "legacy" }.to_owned()),
+            left: node.has_left(peer.name),
+            since_unix_s: record.map(|it| it.since_unix_s),
+            heard_ms_ago: known
+                .filter(|_| !peer.own)
+                .and_then(|it| it.heard)
+                .map(|at| u64::try_from(ago(at).as_millis()).unwrap_or(u64::MAX)),
+            receives_this_node: known.and_then(|it| it.receives_us),
+            deaf_on: known.map(|it| it.deaf_on.to_vec()).unwrap_or_default(),
+            deaths: record.map(|it| it.deaths).unwrap_or_default(),
+        }
+    }
+}
+
+impl NodeReport {
+    /// What `node` knows now.
+    #[must_use]
+    pub fn of(node: &Node, now: Now) -> Self {
+        let membership = node.membership();
+        let peers = node.nodes().map(|peer| PeerReport::of(node, &peer, now));
+        let elsewhere = node.groups().map(|key| {
+            let place = match node.elsewhere(key) {
+                Elsewhere::On(node) => (Place::Other, Some(node.to_string())),
+                Elsewhere::Nowhere => (Place::Nowhere, None),
+                Elsewhere::NotKnown => (Place::Unknown, None),
+            };
+            (key.to_string(), place)
         });
         Self {
             name: node.local().to_string(),
@@ -387,7 +582,7 @@ impl NodeReport {
             stopping: node.stopping(),
             frozen: node.frozen(),
             waiting: node.waits_for_thaw().map(ToString::to_string).collect(),
-            waits_for: membership.waits_for(now),
+            waits_for: membership.waits_for(now.instant),
             waits: node.waits(),
             troubles: membership.hearing_troubles(),
             remarks: node.remarks(),
@@ -396,8 +591,11 @@ impl NodeReport {
                 .map(|(key, node)| (key.to_string(), node.to_string()))
                 .collect(),
             nodes: peers.collect(),
+            began_unix_s: node.record().began_unix_s,
+            last_move: node.record().last_move.clone().map(Into::into),
+            elsewhere: elsewhere.collect(),
             receives: membership
-                .receives(now)
+                .receives(now.instant)
                 .map(|(medium, receives)| (medium.to_string(), receives.into()))
                 .collect(),
         }
