@@ -58,6 +58,9 @@ pub struct Card {
     /// `ADDRESS/PREFIX`, in the kernel's order; a label may follow behind a blank.
     #[serde(default)]
     pub addresses: Vec<String>,
+    /// Its hardware address, lower case with colons; absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
 }
 
 /// A route of the main table.

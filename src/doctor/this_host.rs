@@ -148,8 +148,15 @@ fn cards(network: &Network) -> Vec<Card> {
             down: !it.up,
             loopback: it.loopback,
             addresses: of_card(it.index, &it.name),
+            mac: mac(&it.name),
         })
         .collect()
+}
+
+fn mac(card: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/sys/class/net/{card}/address")).ok()?;
+    let text = text.trim().to_ascii_lowercase();
+    (text.len() == 17).then_some(text)
 }
 
 fn processes() -> Vec<String> {

@@ -9,6 +9,7 @@ use super::super::node::{Node, numbered};
 use super::Raw;
 use super::files::{exchange, is_plain};
 use super::host::service_cards;
+use crate::clients::control::{GroupAnswer, Receives};
 use crate::config::types::MediumConfig;
 use crate::net::address::covers;
 
@@ -44,7 +45,7 @@ pub(super) fn firewall(node: &Node<'_>) -> Vec<Raw> {
         let others = view.media.iter();
         others
             .filter_map(|medium| medium.receives)
-            .any(|it| it == crate::clients::control::Receives::Others)
+            .any(|it| it == Receives::Others)
     });
     if received {
         return Vec::new();
@@ -123,6 +124,69 @@ pub(super) fn hearing(node: &Node<'_>) -> Vec<Raw> {
         Raw::new(format!("medium {} is not open: {why}", medium.name)).at(HA_CF)
     }));
     found
+}
+
+/// Fewer messages with other keys are those of a change of keys, or of a scan.
+const STRANGERS: u64 = 10;
+
+/// And so is a smaller part of what is received: a pair sends all the time.
+const STRANGERS_PART: u64 = 20;
+
+/// Messages that are not signed with our keys, on a medium on which the other node is received: the keys of the pair
+/// are alike, so somebody else sends them.
+pub(super) fn strangers(node: &Node<'_>) -> Vec<Raw> {
+    let host = node.desk().host();
+    let media = host.view.iter().flat_map(|view| &view.media);
+    let hears = media.filter(|it| it.receives == Some(Receives::Others));
+    let counted = hears.filter_map(|it| Some((it, it.counts?)));
+    let many = counted.filter(|(_, counts)| {
+        let strange = counts.not_authentic;
+        strange >= STRANGERS && strange.saturating_mul(STRANGERS_PART) >= counts.received
+    });
+    many.map(|(medium, counts)| {
+        Raw::new(format!(
+            "{} messages on {} are not signed with the keys of this pair, {} are: another pair uses its port or group",
+            counts.not_authentic, medium.name, counts.received
+        ))
+        .at(HA_CF)
+    })
+    .collect()
+}
+
+/// Hardware addresses of a node; `None`: not all are known.
+fn macs(node: &Node<'_>) -> Option<Vec<String>> {
+    let host = node.desk().host();
+    let cards = host.cards.as_ref()?.iter().filter(|card| !card.loopback);
+    cards.map(|card| card.mac.clone()).collect()
+}
+
+/// A service address that a daemon did not take because a host answered that is neither of the two.
+pub(super) fn strange_answer(here: &Node<'_>, there: &Node<'_>) -> Vec<Raw> {
+    let (Some(mut known), Some(others)) = (macs(here), macs(there)) else {
+        return Vec::new();
+    };
+    known.extend(others);
+    let hosts = [here.desk().host(), there.desk().host()];
+    let views = hosts.iter().filter_map(|host| host.view.as_ref());
+    let groups = views.flat_map(|view| &view.groups);
+    let claims = groups.filter_map(|group| match &group.last {
+        Some(GroupAnswer::AddressTaken { claim }) => claim.split_once(" is at "),
+        _ => None,
+    });
+    let strange = claims.filter(|(_, mac)| !known.contains(&mac.to_ascii_lowercase()));
+    strange
+        .map(|(address, mac)| {
+            let text = format!(
+                "{mac} answers for {address}, and is no interface of either node: a third host, or a device of the \
+                 network that answers for others"
+            );
+            let fix = format!(
+                "find {mac} in the table of the switch; take {address} off that host, or switch ARP suppression or proxy \
+                 ARP off for it there and allow it on the ports of both nodes"
+            );
+            Raw::new(text).at(HARESOURCES).fix(fix)
+        })
+        .collect()
 }
 
 /// ipfail moves groups to the node that reaches more ping nodes: it needs a medium that goes on when the ping node
