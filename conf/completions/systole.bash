@@ -31,6 +31,9 @@ _systole() {
             systole,help)
                 cmd="systole__subcmd__help"
                 ;;
+            systole,metrics)
+                cmd="systole__subcmd__metrics"
+                ;;
             systole,reload)
                 cmd="systole__subcmd__reload"
                 ;;
@@ -97,6 +100,9 @@ _systole() {
             systole__subcmd__help,help)
                 cmd="systole__subcmd__help__subcmd__help"
                 ;;
+            systole__subcmd__help,metrics)
+                cmd="systole__subcmd__help__subcmd__metrics"
+                ;;
             systole__subcmd__help,reload)
                 cmd="systole__subcmd__help__subcmd__reload"
                 ;;
@@ -137,7 +143,7 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status check view why doctor standby takeover reload freeze thaw fence help"
+            opts="-h -V --help --version status check view why metrics doctor standby takeover reload freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -359,7 +365,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status check view why doctor standby takeover reload freeze thaw fence help"
+            opts="status check view why metrics doctor standby takeover reload freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -498,6 +504,20 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__help__subcmd__metrics)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__help__subcmd__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -596,6 +616,24 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__metrics)
+            opts="-h --openmetrics --textfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --textfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__reload)
             opts="-h --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -625,7 +663,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__status)
-            opts="-h --json --help"
+            opts="-h --json --watch --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -681,7 +719,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__why)
-            opts="-h --help"
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

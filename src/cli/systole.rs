@@ -50,8 +50,8 @@ pub enum Command {
     /// The first lines say what is wrong, in the words of systole check. Then come the nodes, who
     /// hears whom on which medium, the fencing devices and the watchdog if there are any, where
     /// each group runs and since when, and the last move with its cause. Works before the node is
-    /// active, too. Only root may ask. The daemon has 5 seconds to answer. Colours and line breaks
-    /// only on a terminal; the variable NO_COLOR takes the colours away.
+    /// active, too. Only root may ask. The daemon has 5 seconds to answer. Colours and line
+    /// breaks only on a terminal; the variable NO_COLOR takes the colours away.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_CHECK, "\
 # systole status
 alpha, 2026-03-14 09:26:53
@@ -82,13 +82,13 @@ LAST MOVE of alpha  (all decisions: systole why)
     ///
     /// Prints what is wrong with this node, the worst first, and behind a bar performance data
     /// as a Nagios plugin does. CRITICAL: a group does not run that should, an address is gone, a
-    /// dead node cannot be fenced, or the watchdog is in trouble. WARNING: the node is not active,
-    /// frozen or being stopped; there is no standby, because the other node is dead or has left
+    /// dead node cannot be fenced, or the watchdog is in trouble. WARNING: the node is not
+    /// active, frozen or being stopped; there is no standby, because the other node is dead or has left
     /// in order; a link is dead or goes one way only, a medium is not open or cannot send, or a
     /// fencing device does not work. Only root may ask. The daemon has 5 seconds to answer.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_CHECK, "\
 # systole check
-SYSTOLE WARNING - no standby: beta is dead | groups=1 groups_running=1 groups_failed=0 ..."))]
+SYSTOLE WARNING - no standby: beta is dead | groups=1 groups_running=1 ..."))]
     Check {
         /// Print one JSON object
         #[arg(long)]
