@@ -83,9 +83,10 @@ LAST MOVE of alpha  (all decisions: systole why)
     /// Prints what is wrong with this node, the worst first, and behind a bar performance data
     /// as a Nagios plugin does. CRITICAL: a group does not run that should, an address is gone, a
     /// dead node cannot be fenced, or the watchdog is in trouble. WARNING: the node is not
-    /// active, frozen or being stopped; there is no standby, because the other node is dead or has left
-    /// in order; a link is dead or goes one way only, a medium is not open or cannot send, or a
-    /// fencing device does not work. Only root may ask. The daemon has 5 seconds to answer.
+    /// active, frozen or being stopped; there is no standby, because the other node is dead or
+    /// has left in order; a link is dead or goes one way only, a medium is not open or cannot
+    /// send, or a fencing device does not work. Only root may ask. The daemon has 5 seconds to
+    /// answer.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_CHECK, "\
 # systole check
 SYSTOLE WARNING - no standby: beta is dead | groups=1 groups_running=1 ..."))]
