@@ -9,7 +9,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::clients::control::{
-    GroupAnswer, GroupView, MediumCounts, MediumView, NodeReport, PeerReport, Place, View,
+    GroupAnswer, GroupView, MediumCounts, NodeReport, PeerReport, Place, View,
 };
 
 mod process;
