@@ -50,6 +50,9 @@ const DRAIN_GRACE: Duration = Duration::from_millis(100);
 /// How long a killed process may take to end; longer means that it hangs in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a look at the processes of the host may take. It needs a helper thread.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often the rest of a process group is checked after its leader ended.
 const GROUP_POLL: Duration = Duration::from_millis(50);
 
@@ -581,12 +584,15 @@ async fn wait_within(child: &mut Child, beside: bool, spec: &ChildSpec) -> (Ende
             "script runs too long: terminating it"
         );
     }
+    // At once: all helper threads, of which the look needs one, may hang.
+    signal(group, Signal::SIGTERM);
     let mut groups = vec![group];
     if beside {
-        groups.extend(groups_of_children(group).await);
+        let others = groups_of_children(group).await;
+        others.iter().for_each(|it| signal(*it, Signal::SIGTERM));
+        groups.extend(others);
     }
     let all = |number| groups.iter().for_each(|group| signal(*group, number));
-    all(Signal::SIGTERM);
     let after_term = timeout(spec.kill_after, async {
         let end = child.wait().await;
         // The leader may have ended while a process that it started ignores the signal.
@@ -615,8 +621,8 @@ async fn groups_of_children(parent: Pid) -> Vec<Pid> {
             .filter_map(|stat| group_of_child(parent, &stat))
             .collect()
     };
-    let found = tokio::task::spawn_blocking(look).await;
-    found.unwrap_or_default()
+    let found = timeout(LOOK_PATIENCE, tokio::task::spawn_blocking(look)).await;
+    found.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// The process group in the text of `/proc/PID/stat`, if that is a child of `parent` and the group

@@ -170,7 +170,8 @@ fn begin(setup: Setup) -> Result<u8, u8> {
         let _inside = runtime.enter();
         Signals::handle()
     };
-    let earlier_children = if setup.resume.is_some() {
+    // A process that the guardian has started has none.
+    let earlier_children = if setup.resume.is_some() && !setup.died {
         EarlierChildren::find()
     } else {
         EarlierChildren::default()

@@ -291,10 +291,11 @@ async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) 
     let group = Pid::from_raw(i32::try_from(pid).unwrap_or(0));
     if timeout(limit, end()).await.is_err() && group.as_raw() > 0 {
         warn!(pid, "it runs too long: terminating it");
+        signal(group, Signal::SIGTERM);
         let mut groups = super::groups_of_children(group).await;
+        groups.iter().for_each(|it| signal(*it, Signal::SIGTERM));
         groups.push(group);
         let all = |number| groups.iter().for_each(|group| signal(*group, number));
-        all(Signal::SIGTERM);
         // Processes that it started may ignore the signal although it has ended.
         let gone = join_all(groups.iter().map(|group| super::group_gone(*group)));
         if timeout(kill_after, gone).await.is_err() {

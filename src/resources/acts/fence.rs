@@ -11,7 +11,6 @@
 //!
 //! A start in hand at the death goes on, as in legacy: it was agreed with the node.
 
-use crate::protocol::event::GroupOrder;
 use crate::protocol::fencing::{Serves, Standing};
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
@@ -21,7 +20,6 @@ use crate::resources::output::ResourceOutput;
 use crate::resources::parts::peer::Peer;
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
-use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 /// What has to be done with a dead node before its groups are taken over.
@@ -112,23 +110,21 @@ impl ResourceState {
         }
     }
 
-    /// The taker of a release died before all of it was stopped, and the takeover that would make it
-    /// ours again has to wait. What the dead node cannot have begun to run stays here; what it may
-    /// run is stopped as before.
+    /// The taker of a standby died before all was stopped for it, and the takeover that would make it
+    /// ours again has to wait. What still runs here and was not touched runs on, under our duty; what
+    /// was stopped, or is being stopped, waits as everything else does: the node may have declared us
+    /// dead and taken it. What else runs here and is not held is stopped as before.
     pub(in crate::resources) fn keep_what_was_not_given(&mut self, given: HoldingSet) {
-        if given.is_none() {
-            return;
-        }
         let ours = given.without(self.other.may_hold().mirror());
         self.duty.take(ours);
-        let keys = self.groups.keys_of(ours).into_iter();
-        let (here, stopped): (Vec<_>, Vec<_>) = keys.partition(|key| self.groups.runs(key));
-        for key in stopped {
-            self.groups.start_when_settled(&key, self.now);
+        for key in self.groups.keys_of(ours) {
+            if !self.groups.runs_untouched(&key) {
+                self.groups.start_when_settled(&key, self.now);
+            }
         }
-        // Their addresses may be gone already. What runs here runs on no other node.
-        self.groups.begin(Purpose::Reclaim, here, GroupOrder::Start);
-        let rest = self.groups.keys_of(given.without(ours));
+        let rest = self
+            .groups
+            .keys_of(HoldingSet::ALL.without(self.duty.held()));
         let rest = rest.into_iter().filter(|key| self.groups.runs(key));
         self.release_rest(rest.collect());
     }

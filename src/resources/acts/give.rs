@@ -90,7 +90,7 @@ impl ResourceState {
         }
         // Only these, whatever was being stopped before: the taker waits for nothing else.
         self.duty.released();
-        self.duty.give(set);
+        self.duty.hand_over(set);
         self.send(report(self.duty.held(), false, Some("standby")));
         self.notice(Notice::StandbyGiving {
             set: set.to_string(),

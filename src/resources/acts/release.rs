@@ -221,16 +221,16 @@ impl ResourceState {
     /// Keeps what we give away and have not begun to stop, whether a standby was interrupted or an
     /// earlier process began a release: we take it, and no stop may follow that. A node that is
     /// being stopped takes nothing: it goes on with the release, and reports to the end what is not
-    /// released yet. Returns what is kept.
-    pub(in crate::resources) fn withdraw_stops(&mut self) -> HoldingSet {
+    /// released yet. Returns what was being stopped for a taker; `None`: no stop was withdrawn.
+    pub(in crate::resources) fn withdraw_stops(&mut self) -> Option<HoldingSet> {
         let giving = |purpose: &Purpose| *purpose == Purpose::Give;
         if !self.groups.has_job(giving) || self.stopping() {
-            return HoldingSet::NONE;
+            return None;
         }
         self.groups.cancel(giving);
-        let kept = self.duty.releasing();
+        let kept = self.duty.handed_over();
         self.duty.released();
-        kept
+        Some(kept)
     }
 
     pub(in crate::resources) fn release_rest(&mut self, keys: Vec<GroupKey>) {

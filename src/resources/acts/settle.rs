@@ -110,10 +110,17 @@ impl ResourceState {
         };
         let said = self.run.waits_for_claimant();
         if !said {
+            let claims = self.other.peer(&node).map(Peer::claims);
+            let claims = claims.is_some_and(|set| set.has(HoldingSet::FOREIGN));
+            let end = if claims {
+                "or is dead"
+            } else {
+                "is dead, or a minute is over"
+            };
             self.notice(Notice::OtherCrit {
                 text: format!(
                     "node {node} lives, may run our resources and does not answer: they are not \
-                     started before it does, or is dead. Does it hear this node?"
+                     started before it does, {end}. Does it hear this node?"
                 ),
             });
             self.decide(

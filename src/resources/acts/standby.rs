@@ -165,18 +165,19 @@ impl ResourceState {
         }
     }
 
-    /// The other node died: the standby is over. Returns what was being stopped for it.
-    pub(in crate::resources) fn cancel_standby(&mut self) -> HoldingSet {
+    /// The other node died: the standby is over. Returns what was being stopped for it, if
+    /// stops were withdrawn.
+    pub(in crate::resources) fn cancel_standby(&mut self) -> Option<HoldingSet> {
         self.standby.forget_offered();
         self.standby.forget_answer();
         self.loose.forget_early_done();
-        let not_given = self.withdraw_stops();
+        let withdrawn = self.withdraw_stops();
         let open = !self.standby.is_idle();
         self.standby_on(Input::Died);
         if open && self.duty.held() == HoldingSet::ALL {
             self.other.settles();
         }
-        not_given
+        withdrawn
     }
 
     /// The other node began a new run: it knows nothing of the standby.

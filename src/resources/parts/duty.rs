@@ -11,6 +11,8 @@ use crate::resources::holding::HoldingSet;
 pub(in crate::resources) struct Duty {
     held: HoldingSet,
     releasing: HoldingSet,
+    /// What of it was held, and is being stopped for the taker of a standby.
+    handed_over: HoldingSet,
 }
 
 impl Duty {
@@ -29,9 +31,10 @@ impl Duty {
         !self.releasing.is_none()
     }
 
-    /// What we have given up and is still being stopped.
-    pub(in crate::resources) const fn releasing(&self) -> HoldingSet {
-        self.releasing
+    /// What we held and is still being stopped for the taker of a standby, which was not told yet that
+    /// it may start it.
+    pub(in crate::resources) const fn handed_over(&self) -> HoldingSet {
+        self.handed_over
     }
 
     /// What another node must not start: what we hold, and what is not released yet.
@@ -50,6 +53,12 @@ impl Duty {
         self.releasing = self.releasing.with(set);
     }
 
+    /// Gives the set to the taker of a standby.
+    pub(in crate::resources) const fn hand_over(&mut self, set: HoldingSet) {
+        self.handed_over = self.held.common(set);
+        self.give(set);
+    }
+
     /// Holds the set no longer; nothing of it is to be stopped, or that is done.
     pub(in crate::resources) const fn leave(&mut self, set: HoldingSet) {
         self.held = self.held.without(set);
@@ -63,12 +72,14 @@ impl Duty {
     /// Nothing is being stopped any more.
     pub(in crate::resources) const fn released(&mut self) {
         self.releasing = HoldingSet::NONE;
+        self.handed_over = HoldingSet::NONE;
     }
 
     /// Everything is being stopped. `running`: halves of which a group runs, held or not.
     pub(in crate::resources) const fn give_everything(&mut self, running: HoldingSet) {
         self.stop(self.held.with(running));
         self.held = HoldingSet::NONE;
+        self.handed_over = HoldingSet::NONE;
     }
 
     /// Goes on with what an earlier process or core held.
@@ -107,6 +118,20 @@ mod tests {
             act(&mut duty);
             assert_eq!([duty.held(), duty.in_use()], expected, "{verb}");
         }
+    }
+
+    #[test]
+    fn what_was_held_and_is_being_given_is_known_until_it_is_released() {
+        let mut duty = Duty::default();
+        duty.take(LOCAL);
+        duty.stop(FOREIGN);
+        duty.hand_over(ALL);
+        assert_eq!((duty.handed_over(), duty.in_use()), (LOCAL, ALL));
+        duty.released();
+        assert_eq!(duty.handed_over(), NONE);
+        duty.take(LOCAL);
+        duty.give(LOCAL);
+        assert_eq!(duty.handed_over(), NONE, "nobody was offered it");
     }
 
     #[test]

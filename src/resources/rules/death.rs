@@ -133,12 +133,15 @@ impl ResourceState {
             format!("declares {node} dead"),
             "nothing was received of it for its dead time",
         );
-        let not_given = self.cancel_standby();
+        let withdrawn = self.cancel_standby();
+        self.run.waits_no_more();
         let fate = self.fate_of(node, heard, told);
         if fate == Fate::Fenced {
             // Of an earlier run of the node: it may run them by now.
             self.groups.held_starts_wait();
-            self.keep_what_was_not_given(not_given);
+            if let Some(given) = withdrawn {
+                self.keep_what_was_not_given(given);
+            }
         }
         self.go_on_with_takeovers();
         if self.takes_nothing_over(node) {

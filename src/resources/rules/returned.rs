@@ -190,6 +190,8 @@ impl ResourceState {
             self.hold_takeovers(node);
         }
         self.note_unreported(node, was_dead);
+        // Its new run gets the same patience.
+        self.run.waits_no_more();
         // Its status stays until a change is reported: when the first status of the new run is the
         // one that we knew, there is no change. Spec: docs/protocol/membership.md, 16.3.
         let active = self.other.peer(node).is_some_and(Peer::is_active);
