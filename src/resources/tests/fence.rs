@@ -496,7 +496,7 @@ fn what_was_not_given_to_a_taker_that_has_to_be_fenced_stays_ours() {
         !said.iter().any(|line| line.starts_with("start ")),
         "{said:?}"
     );
-    assert_eq!(core.state.rscstatus(), "local", "it is still ours");
+    assert!(core.state.duty.holds(HoldingSet::LOCAL), "it is still ours");
     fenced(&mut core);
     let mut moved = moves(&mut core);
     moved.sort();
