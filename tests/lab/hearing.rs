@@ -96,17 +96,27 @@ fn a_firewall_in_one_direction_is_said_ours_ours() {
     run("hearing::firewall", OURS_OURS, behind_a_firewall);
 }
 
-/// The same target on both nodes: it is right on one of them.
+/// The same target on both nodes: it is right on one of them. The other one does not start with it alone, and says so beside a
+/// medium that works.
 #[test]
 #[ignore = "lab: run by scripts/test"]
 fn a_ucast_line_with_the_own_address_is_said() {
     run("hearing::own_address", OURS_OURS, |kinds| {
-        let mut config = PairConfig::new(kinds);
+        let mut config = PairConfig::new(kinds).with_two_cables();
         config.media = "ucast eth0 10.77.0.1".into();
         let pair = Pair::new(config);
-        pair.start_both();
+        let refused = pair.lab.exec("node1", &[&pair.daemon("node1")]);
+        assert!(!refused.status.success(), "{refused:?}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("reaches this host alone"), "{said}");
+        for node in NODES {
+            let place = pair.lab.dir(node).join("ha.d/ha.cf");
+            let text = fs::read_to_string(&place).expect("ha.cf");
+            let text = text.replace("ucast eth0", "bcast eth1\nucast eth0");
+            fs::write(&place, text).expect("ha.cf");
+        }
+        pair.start_settled();
         pair.wait_log("node1", "our own messages come back on eth0");
-        is_not_heard(&pair);
     });
 }
 

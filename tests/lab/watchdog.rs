@@ -525,7 +525,7 @@ fn no_device(kinds: [Kind; 2]) {
         pair.lab
             .sh("node1", &format!("{} status", systole.display()))
     };
-    let crit = "CRIT: watchdog /run/heartbeat/watchdog: cannot be opened: ";
+    let crit = "WATCHDOG  /run/heartbeat/watchdog: CRIT: cannot be opened: ";
     assert!(status().contains(crit), "{}", status());
     // A name that is no device is not written to.
     let pipe = pair.lab.dir("node1").join("run/watchdog");
@@ -535,7 +535,7 @@ fn no_device(kinds: [Kind; 2]) {
     fs::remove_file(&pipe).expect("the file");
     let device = Device::of(&pair, INTERVAL);
     device.is_fed();
-    let fine = "watchdog /run/heartbeat/watchdog: armed, its interval is not known";
+    let fine = "WATCHDOG  /run/heartbeat/watchdog: armed, its interval is not known";
     assert!(status().contains(fine), "{}", status());
     pair.stop("node1");
     device.wait_stopped();
