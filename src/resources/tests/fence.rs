@@ -127,6 +127,8 @@ fn in_the_legacy_model_a_lone_start_waits_too() {
     fenced(&mut core);
     let mut moved = moves(&mut core);
     moved.sort();
+    // The retry that waited comes before the takeover: a start of what runs changes nothing.
+    moved.dedup();
     assert_eq!(moved, ["start a", "start b"]);
 }
 
