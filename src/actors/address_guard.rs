@@ -19,7 +19,7 @@ use futures_util::stream;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::actors::groups::{AskAllKept, GroupsActor};
+use crate::actors::groups::{AskAllKept, GroupsActor, LinkUp};
 use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision};
 use crate::actors::resource_group::{Care, KeptAddress, PutBack};
 use crate::clock::Clock;
@@ -151,13 +151,8 @@ impl AddressGuardActor {
 
     fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
         let actions = self.guard.handle(event, self.clock.now().instant);
-        // One message announces all.
-        let announces = actions.iter().any(|it| matches!(it, Action::Announce(_)));
         for action in actions {
             self.perform(action, ctx);
-        }
-        if announces {
-            self.targets.groups.do_send(Care::Announce);
         }
         self.tell_absent();
     }
@@ -166,7 +161,7 @@ impl AddressGuardActor {
         match action {
             Action::Look => self.look(ctx),
             Action::PutBack(held, spot) => self.put_back(held, spot, ctx),
-            Action::Announce(_) => {}
+            Action::Announce(group) => self.targets.groups.do_send(LinkUp(group)),
             Action::Say(severity, text) => notice::say(Speaker::Daemon, severity, &text),
             Action::Note(what, cause) => {
                 self.targets.decisions.do_send(NoteDecision { what, cause })

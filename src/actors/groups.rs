@@ -29,7 +29,7 @@ mod seal;
 mod unanswered;
 pub use care::CareSetup;
 pub use held::HeldFile;
-pub use kept::AskAllKept;
+pub use kept::{AskAllKept, LinkUp};
 pub use seal::{Seal, Unseal, Written};
 
 /// Most waiting helper programs per group; the control socket admits hardly more connections.
@@ -96,7 +96,9 @@ impl Entry {
             // What could not be stopped still runs, and the administrator is responsible for it
             // now.
             Care::Tidy => idle && !held && !matches!(last, Some(GroupAnswer::StopFailed { .. })),
-            Care::Check | Care::Announce => idle && held && last == Some(GroupAnswer::Started),
+            Care::Check | Care::Announce | Care::LinkUp => {
+                idle && held && last == Some(GroupAnswer::Started)
+            }
         }
     }
 }

@@ -51,6 +51,15 @@ pub enum Kind {
     NeighbourAdvertisement,
 }
 
+/// Why an address that is here is announced once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Another host has, or had, the address: it is not known which hosts have learnt which place.
+    Conflict,
+    /// Its interface was down and is up: other hosts may have forgotten it.
+    LinkUp,
+}
+
 /// One frame of an announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
 
 use crate::net::address::AddressResource;
-use crate::net::announce::{Announcer, Step, frame, schedule};
+use crate::net::announce::{self, Again, Announcer, Step, frame, schedule};
 use crate::net::netlink::{self, Netlink, NetlinkError};
 use crate::net::own_addresses::Guard;
 use crate::net::placement::{
@@ -118,7 +118,15 @@ struct Shared {
     netlink: tokio::sync::Mutex<Option<Netlink>>,
     announcer: OnceLock<Announcer>,
     /// Announcements under way: at most one for each address that runs.
-    announcements: Mutex<HashMap<IpAddr, AbortHandle>>,
+    announcements: Mutex<HashMap<IpAddr, Announcement>>,
+}
+
+/// An announcement that goes on.
+#[derive(Debug)]
+struct Announcement {
+    task: AbortHandle,
+    /// It follows a conflict, and lasts.
+    after_conflict: bool,
 }
 
 impl AddressManager {
@@ -358,18 +366,14 @@ impl AddressManager {
             IpAddr::V6(_) => "neighbour advertisements",
         };
         info!(%address, interface = %interface.name, how, "address announced");
-        self.announce(address, interface, schedule(address));
+        self.announce(address, interface, None);
         Ok(outcome)
     }
 
     /// Sends the first frame at once and leaves the others to a task. An address that cannot be
-    /// announced still serves: neighbours without an old entry ask anyway.
-    fn announce(
-        &self,
-        address: IpAddr,
-        interface: &Interface,
-        steps: impl Iterator<Item = Step> + Send + 'static,
-    ) {
+    /// announced still serves: neighbours without an old entry ask anyway. `again`: why, if it was here
+    /// before.
+    fn announce(&self, address: IpAddr, interface: &Interface, again: Option<Again>) {
         let Some(mac) = interface.mac.filter(|_| interface.answers()) else {
             debug!(%address, interface = %interface.name, "not announced: no Ethernet address");
             return;
@@ -383,6 +387,16 @@ impl AddressManager {
             mac,
             router: address.is_ipv6() && forwards_ipv6(&interface.name),
         };
+        let after_conflict = match again {
+            None => false,
+            Some(Again::Conflict) => true,
+            Some(Again::LinkUp) => self.shared.announces_after_conflict(address),
+        };
+        let steps: Box<dyn Iterator<Item = Step> + Send> = if after_conflict {
+            Box::new(announce::after_conflict(address))
+        } else {
+            Box::new(schedule(address))
+        };
         let mut steps = steps.peekable();
         while let Some(step) = steps.next_if(|step| step.at.is_zero()) {
             voice.say(announcer, step);
@@ -390,9 +404,13 @@ impl AddressManager {
         let shared = Arc::clone(&self.shared);
         let task = tokio::spawn(async move { shared.go_on(voice, steps).await });
         let mut announcements = self.shared.announcements();
-        announcements.retain(|_, task| !task.is_finished());
-        if let Some(earlier) = announcements.insert(address, task.abort_handle()) {
-            earlier.abort();
+        announcements.retain(|_, it| !it.task.is_finished());
+        let this = Announcement {
+            task: task.abort_handle(),
+            after_conflict,
+        };
+        if let Some(earlier) = announcements.insert(address, this) {
+            earlier.task.abort();
         }
     }
 }
@@ -411,16 +429,23 @@ impl Shared {
         self.announcer.get()
     }
 
-    fn announcements(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, AbortHandle>> {
+    fn announcements(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Announcement>> {
         self.announcements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn silence(&self, address: IpAddr) {
-        if let Some(task) = self.announcements().remove(&address) {
-            task.abort();
+        if let Some(announcement) = self.announcements().remove(&address) {
+            announcement.task.abort();
         }
+    }
+
+    /// Whether an announcement goes on that follows a conflict.
+    fn announces_after_conflict(&self, address: IpAddr) -> bool {
+        let announcements = self.announcements();
+        let this = announcements.get(&address);
+        this.is_some_and(|it| it.after_conflict && !it.task.is_finished())
     }
 
     async fn go_on(&self, voice: Voice, steps: impl Iterator<Item = Step>) {

@@ -126,7 +126,7 @@ pub enum Found {
     Here {
         /// Where.
         spot: Spot,
-        /// Whether the interface is up.
+        /// Whether the interface is up and has a carrier.
         up: bool,
     },
     /// It is not.
@@ -183,7 +183,7 @@ pub enum Action {
     /// Put it back and announce it, if the group is held still and no other host has it. Where it was, if it
     /// was seen.
     PutBack(Held, Option<Spot>),
-    /// Announce the addresses of the group.
+    /// Announce the addresses of the group, as after a start.
     Announce(GroupKey),
     /// A line for the log.
     Say(Severity, String),
@@ -332,7 +332,10 @@ impl AddressGuard {
         if entry.down == up {
             entry.down = !up;
             let text = if up {
-                actions.push(Action::Announce(group.clone()));
+                let announce = Action::Announce(group.clone());
+                if !actions.contains(&announce) {
+                    actions.push(announce);
+                }
                 format!("interface {interface} of address {address} of group {group} is up again")
             } else {
                 format!("interface {interface} of address {address} of group {group} is down")

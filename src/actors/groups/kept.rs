@@ -4,16 +4,22 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 
 use super::{Entry, GroupsActor};
-use crate::actors::resource_group::{AskKept, KeptAddress, PutBack};
+use crate::actors::resource_group::{AskKept, Care, KeptAddress, PutBack};
 use crate::clients::control::GroupAnswer;
 use crate::node::ledger::Ledger;
 use crate::policy::address_guard::Tried;
 use crate::protocol::event::GroupOrder;
+use crate::protocol::group::GroupKey;
 
 /// Asks for the addresses of all groups that run here and have no order in hand.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Vec<KeptAddress>")]
 pub struct AskAllKept;
+
+/// The interface of this group's addresses is up again: they are announced, if it runs here.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct LinkUp(pub GroupKey);
 
 impl Entry {
     /// Whether it runs, as was ordered last, and nothing else is ordered.
@@ -53,5 +59,18 @@ impl Handler<PutBack> for GroupsActor {
         };
         let tried = entry.actor.send(order);
         Box::pin(async { tried.await.unwrap_or(Tried::NotNeeded) })
+    }
+}
+
+impl Handler<LinkUp> for GroupsActor {
+    type Result = ();
+
+    fn handle(&mut self, LinkUp(group): LinkUp, _: &mut Self::Context) {
+        let ledger = self.ledger.clone();
+        let entry = self.entry(&group);
+        let needs = |entry: &&mut Entry| ledger.with(|it| entry.needs(it, Care::LinkUp));
+        if let Some(entry) = entry.filter(needs) {
+            entry.actor.do_send(Care::LinkUp);
+        }
     }
 }

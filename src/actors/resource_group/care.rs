@@ -13,6 +13,7 @@ use super::{GroupRun, ResourceGroupActor, Work};
 use crate::clock::Monotonic;
 use crate::config::settings::StrayAddresses;
 use crate::net::address::parse_word;
+use crate::net::announce::Again;
 use crate::net::service_address::{Claim, Removed};
 use crate::notice::Severity;
 
@@ -29,8 +30,10 @@ pub enum Care {
     Tidy,
     /// The group is held: probe for another host with them.
     Check,
-    /// The group is held: announce again.
+    /// The group is held, and there was a conflict: announce again.
     Announce,
+    /// The group is held, and the interface of its addresses is up again: announce them as after a start.
+    LinkUp,
 }
 
 /// Probes the network for the addresses of a group that is not here. `None`: not known.
@@ -139,13 +142,13 @@ impl ResourceGroupActor {
         }
         self.cared.rivals = claims;
         if appeared || over {
-            self.announce(ctx);
+            self.announce(Again::Conflict, ctx);
         }
     }
 
-    fn announce(&mut self, ctx: &mut Context<Self>) {
+    fn announce(&mut self, why: Again, ctx: &mut Context<Self>) {
         let run = self.group_run();
-        ctx.spawn(async move { run.announce_again().await }.into_actor(self));
+        ctx.spawn(async move { run.announce_again(why).await }.into_actor(self));
     }
 }
 
@@ -164,7 +167,8 @@ impl Handler<Care> for ResourceGroupActor {
                 |act, present, ctx| act.tidy(present, Vec::new(), ctx),
             ),
             Care::Check => self.ask(ctx, |run| async move { run.claims().await }, Self::checked),
-            Care::Announce => self.announce(ctx),
+            Care::Announce => self.announce(Again::Conflict, ctx),
+            Care::LinkUp => self.announce(Again::LinkUp, ctx),
         }
     }
 }
@@ -270,10 +274,10 @@ impl GroupRun {
         found
     }
 
-    async fn announce_again(&self) {
+    async fn announce_again(&self, why: Again) {
         for word in &self.group.resources {
             if let Some(address) = self.context.native_address(word).await
-                && let Err(error) = self.context.addresses.announce_again(&address).await
+                && let Err(error) = self.context.addresses.announce_again(&address, why).await
             {
                 log(Severity::Warn, &error);
             }

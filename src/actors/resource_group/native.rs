@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 use crate::net::address::AddressResource;
+use crate::net::announce::Again;
 use crate::net::service_address::{AddressManager, Claim, Presence, Removed};
 
 /// The result of [`AddressHandler`]. Used only on the thread of the group actors.
@@ -68,8 +69,12 @@ pub trait AddressHandler: Send + Sync {
     }
     /// A script has removed the address.
     fn gone(&self, _: &AddressResource) {}
-    /// Announces an address that is here, and repeats that slowly.
-    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()>;
+    /// Announces an address that was here before.
+    fn announce_again<'a>(
+        &'a self,
+        address: &'a AddressResource,
+        why: Again,
+    ) -> AddressFuture<'a, ()>;
 }
 
 impl AddressHandler for AddressManager {
@@ -176,9 +181,13 @@ impl AddressHandler for AddressManager {
         }
     }
 
-    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
-        Box::pin(async {
-            let done = AddressManager::announce_again(self, address).await;
+    fn announce_again<'a>(
+        &'a self,
+        address: &'a AddressResource,
+        why: Again,
+    ) -> AddressFuture<'a, ()> {
+        Box::pin(async move {
+            let done = AddressManager::announce_again(self, address, why).await;
             done.map_err(|error| error.to_string())
         })
     }

@@ -20,6 +20,7 @@ use crate::agents::child::{OutputTarget, record};
 use crate::agents::script::Environment;
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::address::AddressResource;
+use crate::net::announce::Again;
 use crate::net::service_address::{Claim, Removed};
 use crate::os::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
@@ -137,7 +138,7 @@ pub(crate) struct FakeAddresses {
     pub(crate) foreign: StdMutex<Vec<Claim>>,
     /// How often the network was probed, and what was announced again.
     pub(crate) asked: StdMutex<usize>,
-    pub(crate) announced: StdMutex<Vec<String>>,
+    pub(crate) announced: StdMutex<Vec<(String, Again)>>,
     refuse_stop: StdMutex<bool>,
     silent: StdMutex<bool>,
 }
@@ -222,10 +223,14 @@ impl AddressHandler for FakeAddresses {
         })
     }
 
-    fn announce_again<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+    fn announce_again<'a>(
+        &'a self,
+        address: &'a AddressResource,
+        why: Again,
+    ) -> AddressFuture<'a, ()> {
         Box::pin(async {
             let mut announced = self.announced.lock().expect("lock");
-            announced.push(address.address.to_string());
+            announced.push((address.address.to_string(), why));
             Ok(())
         })
     }

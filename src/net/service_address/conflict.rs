@@ -8,7 +8,7 @@ use tracing::{debug, info};
 
 use super::{AddressError, AddressManager, Outcome, connected, keep, read};
 use crate::net::address::AddressResource;
-use crate::net::announce::after_conflict;
+use crate::net::announce::Again;
 use crate::net::frames::Mac;
 use crate::net::netlink::Netlink;
 use crate::net::own_addresses::Stray;
@@ -155,12 +155,16 @@ impl AddressManager {
         })
     }
 
-    /// Announces an address that runs here, at once and then at growing intervals, until it is
-    /// stopped: after a conflict it is not known which hosts have learnt which place.
+    /// Announces an address that was here before: after a conflict at once and then at growing intervals,
+    /// until it is stopped; else as after a start, or as it is announced now if that follows a conflict.
     ///
     /// # Errors
     /// The kernel does not answer.
-    pub async fn announce_again(&self, resource: &AddressResource) -> Result<(), AddressError> {
+    pub async fn announce_again(
+        &self,
+        resource: &AddressResource,
+        why: Again,
+    ) -> Result<(), AddressError> {
         let mut held = self.shared.netlink.lock().await;
         let netlink = connected(held.take(), resource.address)?;
         let result = read(&netlink, resource).await;
@@ -176,7 +180,7 @@ impl AddressManager {
         if let Some(interface) = there {
             let (address, interface_name) = (resource.address, &interface.name);
             info!(%address, interface = %interface_name, "announcing again");
-            self.announce(address, interface, after_conflict(address));
+            self.announce(address, interface, Some(why));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ pub enum Presence {
         interface: String,
         /// Prefix length in bits.
         prefix: u8,
-        /// Whether the interface is up.
+        /// Whether the interface is up and has a carrier.
         up: bool,
     },
     /// It is not.
@@ -69,7 +69,7 @@ async fn look(
             Some(Presence::Here {
                 interface: interface.name.clone(),
                 prefix: it.prefix,
-                up: interface.up,
+                up: interface.up && interface.carrier,
             })
         };
         if let Some(here) = carried(resource, interfaces, &assigned).and_then(here) {

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use tokio::time::sleep;
 
 use super::*;
+use crate::actors::groups::LinkUp;
 use crate::actors::groups::tests::Cluster;
 use crate::actors::messages::{GroupCommand, PeerStatus, ToGroups};
 use crate::actors::resource_group::tests::Scripts;
@@ -187,6 +188,25 @@ async fn a_rival_is_answered_when_it_comes_and_when_it_goes() {
     }
     cluster.groups.do_send(Care::Announce);
     until("it is announced", || announced(&scripts) == 3).await;
+}
+
+/// The group whose interface was down is announced, as after a start, and no other.
+#[actix::test]
+async fn what_is_up_again_is_announced_for_a_while_and_the_rest_is_not() {
+    let scripts = Scripts::new();
+    let lines = ["alpha 10.0.0.1 good::a", "alpha 10.0.0.2 good::b"];
+    let mut cluster = Cluster::new(&scripts, &lines);
+    cluster.groups.do_send(LinkUp(GroupKey::new(ADDRESS)));
+    for (number, key) in [(1, ADDRESS), (2, "10.0.0.2")] {
+        cluster.order(number, key, GroupOrder::Start);
+        assert_eq!(cluster.outcome().await, (number, GroupOutcome::Started));
+    }
+    assert_eq!(announced(&scripts), 0, "it did not run yet");
+    cluster.groups.do_send(LinkUp(GroupKey::new(ADDRESS)));
+    until("it is announced", || announced(&scripts) > 0).await;
+    pass().await;
+    let said = scripts.addresses.announced.lock().expect("lock").clone();
+    assert_eq!(said, [(ADDRESS.to_owned(), Again::LinkUp)]);
 }
 
 /// The node that had the address is dead by now: nothing may delay the takeover.
