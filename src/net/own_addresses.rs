@@ -107,7 +107,13 @@ impl Guard {
     /// haresources, and whether the group runs on from an earlier process. Blocks.
     pub fn take_over(&self, pid: i32, resources: &[(AddressResource, bool)]) {
         if let Some(here) = &self.at_start {
-            self.record.retain(|address| here.contains(&address));
+            // What runs on was put up here, also when somebody has removed it since.
+            let runs_on = |address: IpAddr| {
+                let mut resources = resources.iter();
+                resources.any(|(it, runs)| *runs && it.address == address)
+            };
+            self.record
+                .retain(|address| here.contains(&address) || runs_on(address));
         }
         let own = self.own_addresses();
         for (resource, runs) in resources {
@@ -259,6 +265,21 @@ mod tests {
                 guard.admit(std::slice::from_ref(&resource)).await.is_ok(),
             ];
             assert_eq!(allowed, [lenient; 2]);
+        }
+    }
+
+    /// Somebody removed it while no daemon of ours ran: it is put back by the next one.
+    #[tokio::test]
+    async fn what_runs_on_is_ours_although_its_address_is_gone() {
+        let word = parse_word("192.0.2.77/24/lo");
+        let resource = word.expect("an address").expect("an address");
+        for runs in [false, true] {
+            let root = tempfile::tempdir().expect("tempdir");
+            let record = Arc::new(AddressRecord::read(root.path()));
+            record.set([resource.address], Mark::Ours);
+            let guard = Guard::begin(record, &[], Came::Before);
+            guard.take_over(1, &[(resource.clone(), runs)]);
+            assert_eq!(guard.is_ours(resource.address), runs);
         }
     }
 }
