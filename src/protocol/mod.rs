@@ -33,6 +33,7 @@ pub mod history;
 pub mod identity;
 pub mod limiter;
 pub mod link;
+pub mod links;
 pub mod membership;
 pub mod message;
 pub mod name;

@@ -228,7 +228,7 @@ impl AddressHandler for FakeAddresses {
         address: &'a AddressResource,
         why: Again,
     ) -> AddressFuture<'a, ()> {
-        Box::pin(async {
+        Box::pin(async move {
             let mut announced = self.announced.lock().expect("lock");
             announced.push((address.address.to_string(), why));
             Ok(())

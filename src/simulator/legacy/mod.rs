@@ -254,6 +254,7 @@ impl LegacyNode {
         let mut fresh = Vec::new();
         match event {
             Event::Tick
+            | Event::AddressesSeen { .. }
             | Event::FreezeRequested
             | Event::ThawRequested
             | Event::FenceAnswered { .. }
@@ -420,6 +421,7 @@ impl LegacyNode {
             }
             ResourceEvent::Speaks { .. }
             | ResourceEvent::AnswersItself { .. }
+            | ResourceEvent::LinksTold { .. }
             | ResourceEvent::HaresourcesCompared { .. }
             | ResourceEvent::NodeStatusChanged { .. }
             | ResourceEvent::NodeRestarted { .. }
