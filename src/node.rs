@@ -31,6 +31,7 @@ use crate::protocol::decisions::{Decision, Decisions, bounded};
 use crate::protocol::event::{Action, Event, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
+use crate::protocol::keys::KeyNumbers;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
@@ -106,10 +107,13 @@ impl Node {
         self.resources.start_asks_network(order)
     }
 
-    /// Lines for people about groups that do not run on the node that should run them.
+    /// Lines for people about groups that do not run on the node that should run them, and about the
+    /// key that signs.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        self.resources.remarks()
+        let mut remarks = self.resources.remarks();
+        remarks.extend(self.membership.key_remark());
+        remarks
     }
 
     /// What this node wants to begin and what holds it back, a line each.
@@ -143,6 +147,11 @@ impl Node {
     #[must_use]
     pub const fn goes_home_by_file(&self) -> bool {
         self.resources.goes_home_by_file()
+    }
+
+    /// The keys of the keys file. Call before [`start`](Self::start); later there is [`Event::KeysRead`].
+    pub const fn keys_are(&mut self, file: KeyNumbers) {
+        self.membership.keys_are(file);
     }
 
     /// The own haresources as it is now, whether it is in force or not.

@@ -70,7 +70,11 @@ fn transmit(sequence: u64) -> Transmit {
         .with("src", "alpha")
         .with("seq", &format!("{sequence:x}"));
     let datagram = encode_datagram(&message, &keys(), MessageFormat::Classic).expect("encodes");
-    Transmit(Arc::new(Outgoing { message, datagram }))
+    Transmit(Arc::new(Outgoing {
+        message,
+        datagram,
+        keys: keys(),
+    }))
 }
 
 impl Host {

@@ -47,7 +47,7 @@ fn digests() {
         let ring = KeyRing::new(7, vec![(7, method, key.into_bytes())]).unwrap();
         let token = format!("7 {digest}");
         assert_eq!(ring.sign(data.as_bytes()).as_bytes(), token.as_bytes());
-        assert_eq!(ring.verify(token.as_bytes(), data.as_bytes()), Ok(()));
+        assert_eq!(ring.verify(token.as_bytes(), data.as_bytes()), Ok(7));
     }
 }
 
@@ -111,7 +111,7 @@ fn inner_auth_fields_verify() {
         let mut lines = Vec::new();
         text::emit_signed_lines(&message, &mut lines).unwrap();
         let token = message.text_bytes("auth").unwrap();
-        assert_eq!(keys.verify(token, &lines), Ok(()), "{}", vector.file);
+        assert!(keys.verify(token, &lines).is_ok(), "{}", vector.file);
         seen += 1;
     }
     assert!(seen > 80, "{seen}");

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
+use super::messages::Outgoing;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::client::frame::{self, FrameError, MAX_BODY_BYTES, MAX_STRANGER_BYTES};
 use crate::protocol::codec::{DecodeError, encode_serial};
@@ -78,7 +79,7 @@ pub struct SerialCodec {
 }
 
 impl SerialCodec {
-    /// Verifies and signs by `keys`.
+    /// Verifies by `keys`.
     #[must_use]
     pub fn new(keys: Arc<KeyRing>) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl SerialCodec {
         }
     }
 
-    /// Verifies and signs by these from now on.
+    /// Verifies by these from now on.
     pub fn set_keys(&mut self, keys: Arc<KeyRing>) {
         self.keys = keys;
     }
@@ -113,11 +114,12 @@ impl Decoder for SerialCodec {
     }
 }
 
-impl Encoder<&Message> for SerialCodec {
+/// Signs as the message says.
+impl Encoder<&Outgoing> for SerialCodec {
     type Error = WriteError;
 
-    fn encode(&mut self, message: &Message, output: &mut BytesMut) -> Result<(), WriteError> {
-        output.extend_from_slice(&encode_serial(message, &self.keys)?);
+    fn encode(&mut self, outgoing: &Outgoing, output: &mut BytesMut) -> Result<(), WriteError> {
+        output.extend_from_slice(&encode_serial(&outgoing.message, &outgoing.keys)?);
         Ok(())
     }
 }

@@ -37,6 +37,7 @@ use crate::protocol::event::{Action, Event, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::history::numbered;
+use crate::protocol::keys::KeyNumbers;
 use crate::protocol::limiter::Limiter;
 use crate::protocol::membership::Identity;
 use crate::protocol::message;
@@ -149,6 +150,8 @@ pub struct MembershipActor {
     node: Node,
     setup: MembershipSetup,
     clock: Clock,
+    /// The keys of the setup, of which the one signs that the core has chosen.
+    signing: Arc<KeyRing>,
     /// As of the last own beat: what explains a late one.
     at_beat: Evidence,
     /// From their opening to the end of the shutdown.
@@ -241,6 +244,7 @@ impl MembershipActor {
             own_status: node.status(),
             told: setup.resume.as_ref().map(Duty::from).unwrap_or_default(),
             node,
+            signing: Arc::clone(&setup.keys),
             setup,
             clock: Clock::start(),
             at_beat: Evidence::default(),
@@ -262,6 +266,8 @@ impl MembershipActor {
         if self.media.is_none() {
             return;
         }
+        self.signing = Arc::clone(&self.setup.keys);
+        self.node.keys_are(KeyNumbers::of(&self.setup.keys));
         let mut actions = std::mem::take(&mut self.actions);
         self.node.start(self.clock.now(), &mut actions);
         self.perform_all(actions);
@@ -298,6 +304,7 @@ impl MembershipActor {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Transmit(message) => self.transmit(message),
+            Action::SignWith(number) => self.sign_with(number),
             Action::Notice(notice) => {
                 notice::log(&notice);
                 if let Notice::OwnDelay { late_ms } = notice {
@@ -435,6 +442,12 @@ impl MembershipActor {
         }
     }
 
+    fn sign_with(&mut self, number: u8) {
+        let file = &self.setup.keys;
+        let another = (number != file.sign_index()).then(|| file.signing_with(number));
+        self.signing = another.flatten().map_or_else(|| Arc::clone(file), Arc::new);
+    }
+
     /// Signs once and hands it to every medium. What may have to be compressed follows when that is done.
     fn transmit(&mut self, message: message::Message) {
         trace!(%message, "transmit");
@@ -444,7 +457,7 @@ impl MembershipActor {
             }
             return;
         }
-        let (keys, format) = (&self.setup.keys, self.setup.format);
+        let (keys, format) = (&self.signing, self.setup.format);
         let datagram = self.setup.compression.encode(&message, keys, format);
         self.send_out(message, datagram);
     }
@@ -465,7 +478,12 @@ impl MembershipActor {
             }
         };
         let message = pack::unmarked(message);
-        let outgoing = Arc::new(Outgoing { message, datagram });
+        let keys = Arc::clone(&self.signing);
+        let outgoing = Arc::new(Outgoing {
+            message,
+            datagram,
+            keys,
+        });
         let mut full = 0_u64;
         for medium in self.media.iter().flatten() {
             if medium.try_send(Transmit(Arc::clone(&outgoing))).is_err() {
@@ -777,8 +795,9 @@ impl Handler<ClientsStopped> for MembershipActor {
 impl Handler<UpdateKeys> for MembershipActor {
     type Result = ();
 
-    fn handle(&mut self, UpdateKeys(keys): UpdateKeys, _: &mut Self::Context) {
+    fn handle(&mut self, UpdateKeys(keys): UpdateKeys, ctx: &mut Self::Context) {
         self.setup.keys = keys;
+        self.step(Event::KeysRead(KeyNumbers::of(&self.setup.keys)), ctx);
     }
 }
 

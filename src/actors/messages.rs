@@ -40,13 +40,15 @@ pub struct Received {
 }
 
 /// One message on its way out, encoded and signed once for all media.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Outgoing {
     /// The message, complete but for authentication: ping nodes send their requests when it is our
     /// status.
     pub message: message::Message,
     /// The signed datagram.
     pub datagram: Bytes,
+    /// The keys with which it was signed, for a medium that needs another form of it.
+    pub keys: Arc<KeyRing>,
 }
 
 /// Send it. The network sets the pace: a medium that cannot keep up drops and counts.

@@ -53,6 +53,7 @@ use crate::actors::medium::serial::{DRAIN, Drain, SerialActor};
 use crate::actors::membership::MembershipActor;
 use crate::actors::messages::{
     AskPutBack, ClientsStopped, LoadAverage, RootEvent, StopRequested, TellAgain, ToClients,
+    UpdateKeys,
 };
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
@@ -69,6 +70,7 @@ use crate::process::guardian::Link;
 use crate::process::reload::{Requests, Stamps};
 use crate::process::startup;
 use crate::process::state_files::GenerationFile;
+use crate::protocol::auth::KeyRing;
 use crate::protocol::event::StopReason;
 use crate::protocol::name::Generation;
 
@@ -101,6 +103,8 @@ pub struct RootActor {
     /// As last read and taken over.
     config: Arc<Config>,
     stamps: Stamps,
+    /// New keys that the media are being told of, and membership not yet.
+    keys_untold: Option<Arc<KeyRing>>,
     load_options: LoadOptions,
     /// The daemon only releases everything and sends heartbeats meanwhile.
     only_releases: bool,
@@ -312,6 +316,9 @@ impl Supervised for RootActor {
         self.haresources.is_lost();
         if self.releasing.is_some() {
             self.release_again(ctx);
+        }
+        if let Some(keys) = self.keys_untold.take() {
+            self.membership.do_send(UpdateKeys(keys));
         }
         // The message in hand is lost, whatever it was.
         self.membership.do_send(TellAgain::Root);

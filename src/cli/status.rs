@@ -52,6 +52,26 @@ fn peers(node: &NodeReport) -> impl Iterator<Item = &PeerReport> {
     others.filter(|peer| !peer.ping && peer.name != node.name)
 }
 
+/// With which keys the nodes sign, as far as that is known.
+fn keys_of(node: &NodeReport) -> String {
+    let known = node.nodes.iter();
+    let mut known = known.filter_map(|it| Some((it.name.as_str(), it.key?)));
+    let Some((first, number)) = known.next() else {
+        return String::new();
+    };
+    let others: Vec<_> = known.collect();
+    if !others.is_empty() && others.iter().all(|(_, other)| *other == number) {
+        return format!("  all sign with key {number}");
+    }
+    let others = others
+        .iter()
+        .map(|(name, key)| format!(", {name} with key {key}"));
+    format!(
+        "  {first} signs with key {number}{}",
+        others.collect::<String>()
+    )
+}
+
 /// Width of a column of names.
 fn width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     let widest = names.map(|name| name.chars().count()).max();
@@ -100,6 +120,7 @@ impl Shown {
 
     fn nodes(&self, node: &NodeReport, groups: &[GroupView], screen: &mut Screen) {
         screen.head("NODES");
+        screen.add(Tone::Plain, keys_of(node));
         let names = width(node.nodes.iter().map(|peer| peer.name.as_str()));
         for peer in &node.nodes {
             let own = peer.name == node.name;

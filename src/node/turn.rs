@@ -113,6 +113,7 @@ impl Turn<'_> {
         let now = self.now;
         match event {
             Event::Tick => {}
+            Event::KeysRead(file) => self.node.membership.keys_read(file, now, &mut self.fresh),
             Event::MediaOpened => self.node.membership.media_opened(now, &mut self.fresh),
             Event::Received { medium, message } => self.hear(&medium, [message]),
             Event::Injected { origin, message } => {
@@ -191,6 +192,7 @@ impl Turn<'_> {
     fn output(&mut self, output: Output) {
         let action = match output {
             Output::Transmit(message) => Action::Transmit(message),
+            Output::SignWith(number) => Action::SignWith(number),
             Output::Notice(notice) => Action::Notice(notice),
             Output::NodeStatusChanged { node, status } => {
                 let left = self.node.resources.has_left(&node);

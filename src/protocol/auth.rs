@@ -255,6 +255,17 @@ impl KeyRing {
         self.signer.method()
     }
 
+    /// The same keys, of which another signs; `None`: there is no such entry.
+    #[must_use]
+    pub fn signing_with(&self, index: u8) -> Option<Self> {
+        let signer = self.keys.get(usize::from(index))?.clone()?;
+        Some(Self {
+            sign_with: index,
+            signer,
+            keys: self.keys.clone(),
+        })
+    }
+
     /// Numbers and methods of all entries.
     pub fn methods(&self) -> impl Iterator<Item = (u8, Method)> + '_ {
         (0..=MAX_KEY_INDEX)
@@ -272,14 +283,15 @@ impl KeyRing {
         token
     }
 
-    /// Checks `token` against `data`, with method and key of the entry that the token names.
+    /// Checks `token` against `data`, with method and key of the entry that the token names. Returns the
+    /// number of that entry.
     ///
     /// Legacy uses the method of that entry and the key of its own `auth` entry; no node depends on
     /// that. Spec: docs/protocol/wire.md, 4.3.
     ///
     /// # Errors
     /// [`TokenError`] with the reason.
-    pub fn verify(&self, token: &[u8], data: &[u8]) -> Result<(), TokenError> {
+    pub fn verify(&self, token: &[u8], data: &[u8]) -> Result<u8, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong(token.len()));
         }
@@ -289,7 +301,7 @@ impl KeyRing {
             return Err(TokenError::UnknownIndex(index));
         };
         if key.matches(digest, data) {
-            Ok(())
+            Ok(short)
         } else {
             Err(TokenError::WrongDigest {
                 index: short,

@@ -104,18 +104,20 @@ pub fn verify_datagram(input: &[u8], keys: &KeyRing) -> Result<Message, DecodeEr
             let token = netstring::trailer_token(after)
                 .ok_or(BadToken::Missing)
                 .map_err(refuse)?;
-            keys.verify(token, body)
+            let key = keys
+                .verify(token, body)
                 .map_err(|error| refuse(error.into()))?;
-            netstring::parse(body)?
+            netstring::parse(body)?.verified_with(Some(key))
         }
         Form::Classic => {
             let message = text::parse(input)?;
-            verify_classic(&message, keys).map_err(|reason| DecodeError::NotAuthentic {
-                form,
-                claimed_src: message.text_bytes(field::SRC).map(excerpt),
-                reason,
-            })?;
-            message
+            let key =
+                verify_classic(&message, keys).map_err(|reason| DecodeError::NotAuthentic {
+                    form,
+                    claimed_src: message.text_bytes(field::SRC).map(excerpt),
+                    reason,
+                })?;
+            message.verified_with(Some(key))
         }
     })
 }
@@ -136,8 +138,8 @@ pub fn decode_unsigned(input: &[u8]) -> Result<Message, DecodeError> {
     })
 }
 
-/// Checks the last field `auth` against all other fields. Spec: docs/protocol/wire.md, 4.3.
-fn verify_classic(message: &Message, keys: &KeyRing) -> Result<(), BadToken> {
+/// Checks the last field `auth` against all other fields. Returns the number of the key. Spec: docs/protocol/wire.md, 4.3.
+fn verify_classic(message: &Message, keys: &KeyRing) -> Result<u8, BadToken> {
     let auth = message
         .fields()
         .iter()

@@ -109,7 +109,7 @@ pub fn is_wrapped(message: &Message) -> bool {
 
 /// Takes the message out of a compression wrapper; any other message comes back unchanged.
 ///
-/// The inner message is not authenticated again, and not unwrapped again.
+/// The inner message is not authenticated again, and not unwrapped again: the key of the wrapper verified it.
 ///
 /// # Errors
 /// [`Malformed`] when the algorithm is not known, the bytes do not unpack within
@@ -126,12 +126,13 @@ pub fn unwrap(message: Message) -> Result<Message, Malformed> {
         .and_then(|name| name.parse().ok())
         .ok_or_else(|| Malformed::UnknownCompression(excerpt(name)))?;
     let plain = algorithm.unpack(packed, MAX_UNPACKED_BYTES)?;
-    if plain.starts_with(text::START) {
+    let inner = if plain.starts_with(text::START) {
         // The text ends with a NUL, which the parser does not look at.
         text::parse(&plain)
     } else {
         netstring::split_body(&plain).and_then(|(body, _)| netstring::parse(body))
-    }
+    };
+    Ok(inner?.verified_with(message.key()))
 }
 
 /// Wraps a serialised message: classic text with its `auth` field and a final NUL, or a netstring

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::notice::Notice;
 use crate::protocol::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::group::GroupKey;
+use crate::protocol::keys::KeyNumbers;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
@@ -65,6 +66,8 @@ pub enum StopReason {
 pub enum Event {
     /// A tick is due, by `next_deadline`; at any other time it does no harm.
     Tick,
+    /// The keys file was read again. Answered by [`Action::SignWith`], before anything else is sent.
+    KeysRead(KeyNumbers),
     /// All media are open: the node goes from `init` to `up`.
     MediaOpened,
     /// A verified message was received on a medium.
@@ -134,6 +137,8 @@ pub enum GroupOrder {
 pub enum Action {
     /// Sign and send on every medium. Complete except for authentication.
     Transmit(Message),
+    /// Sign what follows with the key of this number, on every medium.
+    SignWith(u8),
     /// A log line, on which test suites may match.
     Notice(Notice),
     /// A node's status word changed (own node included).

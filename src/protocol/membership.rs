@@ -14,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 use super::event::Origin;
 use super::haresources_mark::FileMarks;
 use super::history::History;
+use super::keys::SigningKey;
 use super::limiter::Limiter;
 use super::message::Message;
 use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
@@ -30,6 +31,7 @@ mod dispatch;
 mod farewell;
 mod haresources;
 mod hearing;
+mod keys;
 mod liveness;
 mod node_list;
 mod numbers;
@@ -108,6 +110,8 @@ pub struct Membership {
     /// Early messages whose run has begun now; emptied before every call returns.
     early: VecDeque<(MediumName, Message)>,
     history: History,
+    /// Which key signs.
+    signing: SigningKey,
     acknowledged: Sequence,
     /// No peer of an old release is present.
     flow_control: bool,
@@ -174,6 +178,7 @@ impl Membership {
             own: VecDeque::new(),
             early: VecDeque::new(),
             history: History::default(),
+            signing: SigningKey::default(),
             acknowledged: Sequence(0),
             flow_control: true,
             acks_held: false,
@@ -402,6 +407,7 @@ impl Membership {
         out: &mut Vec<Output>,
     ) {
         self.take_message(medium, message, now, out);
+        self.choose_key(now, out);
         self.come_to_rest(now, out);
     }
 

@@ -50,23 +50,50 @@ pub struct Field {
 }
 
 /// An ordered list of fields. Names may repeat; a look-up takes the first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Message {
     fields: Vec<Field>,
+    /// Number of the key that verified it. It is not part of what the message says.
+    key: Option<u8>,
 }
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+}
+
+impl Eq for Message {}
 
 impl Message {
     /// A message without fields.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { fields: Vec::new() }
+        Self {
+            fields: Vec::new(),
+            key: None,
+        }
     }
 
     /// A message without fields and with room for the usual number of them.
     pub(super) fn with_room() -> Self {
         Self {
             fields: Vec::with_capacity(USUAL_FIELDS),
+            key: None,
         }
+    }
+
+    /// The same message, verified with the key of this number.
+    #[must_use]
+    pub const fn verified_with(mut self, key: Option<u8>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Number of the key in the keys file that verified it; `None`: it was not received from another node.
+    #[must_use]
+    pub const fn key(&self) -> Option<u8> {
+        self.key
     }
 
     /// A message of type `kind` (field `t`).

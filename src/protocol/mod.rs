@@ -31,6 +31,7 @@ pub mod haresources_mark;
 pub mod hearing;
 pub mod history;
 pub mod identity;
+pub mod keys;
 pub mod limiter;
 pub mod link;
 pub mod membership;

@@ -84,6 +84,9 @@ pub struct Node {
     pub heard: bool,
     /// Numbers received and missing.
     pub window: Window,
+    /// Number of the key that verified its newest message; `None`: nothing since the start or since
+    /// its last death.
+    pub key: Option<u8>,
     /// The run in which an earlier process of ours knew it, and a number: messages after that
     /// number are asked for.
     pub heard_before: Option<(Generation, Option<Sequence>)>,
@@ -167,6 +170,7 @@ impl Node {
             generation: Generation(0),
             heard: false,
             window: Window::default(),
+            key: None,
             heard_before: None,
             heard_to: Sequence(0),
             ahead: (Generation(0), BTreeSet::new()),
@@ -214,6 +218,7 @@ impl Node {
     pub fn forget_tracking(&mut self) {
         self.heard_to = self.heard_to.max(self.window.last().unwrap_or_default());
         self.window.clear();
+        self.key = None;
         self.requests.clear();
         // After a death or a new run, losses of the old run do not matter.
         self.loss_untold = false;

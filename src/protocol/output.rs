@@ -52,6 +52,8 @@ impl Treatment {
 pub enum Output {
     /// Send on every medium; complete except for authentication.
     Transmit(Message),
+    /// Sign what follows with the key of this number.
+    SignWith(u8),
     /// A log line.
     Notice(Notice),
     /// A node's status word changed, our own included.

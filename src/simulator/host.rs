@@ -481,7 +481,11 @@ impl World {
                     self.judge.mark_given_up(host, of);
                 }
             }
-            Action::Notice(_) | Action::RunHook(_) | Action::CommUp | Action::OwnHeartbeat => {}
+            Action::SignWith(_)
+            | Action::Notice(_)
+            | Action::RunHook(_)
+            | Action::CommUp
+            | Action::OwnHeartbeat => {}
         }
     }
 

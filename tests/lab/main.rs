@@ -35,6 +35,7 @@ mod installed;
 mod ipfail;
 mod ipv6;
 mod isolation;
+mod keys;
 mod large;
 mod leaving;
 mod load;

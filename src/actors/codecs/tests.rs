@@ -58,10 +58,18 @@ fn serial() -> SerialCodec {
     SerialCodec::new(keys())
 }
 
+fn outgoing(message: Message) -> Outgoing {
+    Outgoing {
+        message,
+        datagram: Bytes::new(),
+        keys: keys(),
+    }
+}
+
 fn signed(kind: &str) -> Vec<u8> {
     let mut line = BytesMut::new();
     serial()
-        .encode(&Message::new(kind), &mut line)
+        .encode(&outgoing(Message::new(kind)), &mut line)
         .expect("it has a form");
     line.to_vec()
 }
@@ -125,10 +133,10 @@ async fn a_bad_message_on_a_serial_line_hurts_no_other() {
 async fn a_serial_line_carries_messages_both_ways() {
     let (one, other) = tokio::io::duplex(16);
     let (mut one, mut other) = (Framed::new(one, serial()), Framed::new(other, serial()));
-    let message = Message::new("status").with("src", "alpha");
+    let message = outgoing(Message::new("status").with("src", "alpha"));
     for _ in 0..2 {
         let sent = async {
-            let nothing = Message::empty();
+            let nothing = outgoing(Message::empty());
             let refused = one.send(&nothing).await;
             assert!(matches!(refused, Err(WriteError::Message(_))));
             one.send(&message).await.expect("sent");

@@ -411,7 +411,7 @@ impl Handler<Transmit> for SerialActor {
             return;
         };
         let mut text = BytesMut::new();
-        let encoded = reader.decoder_mut().encode(&outgoing.message, &mut text);
+        let encoded = reader.decoder_mut().encode(&*outgoing, &mut text);
         let now = self.clock.now().instant;
         if let Err(WriteError::Message(error)) = encoded {
             self.cannot_go(&outgoing.message);

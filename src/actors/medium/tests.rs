@@ -62,6 +62,7 @@ fn transmit(number: u32) -> Transmit {
     Transmit(Arc::new(Outgoing {
         message,
         datagram: datagram(number),
+        keys: keys(),
     }))
 }
 
@@ -553,6 +554,7 @@ fn packed(number: u32, bytes: usize) -> Transmit {
     Transmit(Arc::new(Outgoing {
         message: Wire::new("status"),
         datagram,
+        keys: keys(),
     }))
 }
 

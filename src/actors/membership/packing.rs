@@ -57,6 +57,12 @@ impl Packing {
         room
     }
 
+    /// Puts one back, before all others.
+    fn again(&mut self, message: Message) {
+        self.bytes = self.bytes.saturating_add(message.memory_bytes());
+        self.waiting.push_front(message);
+    }
+
     /// The next one, unless the thread is busy.
     fn begin(&mut self) -> Option<Message> {
         if self.busy {
@@ -76,18 +82,23 @@ impl MembershipActor {
         let Some(message) = self.packing.begin() else {
             return;
         };
-        let (keys, format) = (Arc::clone(&self.setup.keys), self.setup.format);
+        let (keys, format) = (Arc::clone(&self.signing), self.setup.format);
         let compression = self.setup.compression;
+        let signed_with = Arc::clone(&keys);
         let work = self.packing.aside.run(move || {
             // A serial line carries the packed fields too.
             let message = compression.packed(message);
             let datagram = compression.encode(&message, &keys, format);
             (message, datagram)
         });
-        ctx.spawn(work.into_actor(self).map(|done, membership, ctx| {
+        ctx.spawn(work.into_actor(self).map(move |done, membership, ctx| {
             membership.packing.busy = false;
             membership.packing.now = None;
             match done {
+                // The key was changed meanwhile: it is encoded once more.
+                Ok((message, _)) if !Arc::ptr_eq(&signed_with, &membership.signing) => {
+                    membership.packing.again(message);
+                }
                 Ok((message, datagram)) => membership.send_out(message, datagram),
                 Err(error) => debug!(%error, "a message was not compressed"),
             }

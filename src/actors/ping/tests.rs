@@ -37,12 +37,13 @@ fn config(medium: &'static str, host: &str) -> PingConfig {
 /// Sends one request to the loopback address and returns what membership would receive.
 async fn asks(config: PingConfig) -> Option<Received> {
     let keys = KeyRing::new(1, vec![(1, Method::Sha1, b"secret".to_vec())]);
+    let keys = Arc::new(keys.expect("a key ring"));
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let opened = open(&config).ok()?;
     let setup = PingSetup {
         config,
         opened,
-        keys: Arc::new(keys.expect("a key ring")),
+        keys: Arc::clone(&keys),
         deadping: Duration::from_secs(5),
         to: Probe(tell).start().recipient(),
     };
@@ -50,7 +51,11 @@ async fn asks(config: PingConfig) -> Option<Received> {
     for kind in ["NS_ackmsg", "status"] {
         let message = Message::new(kind).with("ts", "6b00c544");
         let datagram = Bytes::new();
-        ping.do_send(Transmit(Arc::new(Outgoing { message, datagram })));
+        ping.do_send(Transmit(Arc::new(Outgoing {
+            message,
+            datagram,
+            keys: Arc::clone(&keys),
+        })));
     }
     let heard = tokio::time::timeout(Duration::from_secs(5), told.recv()).await;
     let heard = heard.expect("an answer in time").expect("an answer");

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::future::join_all;
 use tracing::error;
 
 use super::RootActor;
@@ -19,6 +21,9 @@ use crate::notice::{self, Notice, Severity};
 use crate::os::paths::Paths;
 use crate::process::reload::{Changes, Stamps, changed_parts, program_replaced};
 use crate::protocol::auth::KeyRing;
+
+/// How long a medium may take to hear of new keys.
+const KEYS_TOLD: Duration = Duration::from_secs(1);
 
 /// The keys and the notices about them, or the notices why there are none.
 type ReadKeys = Result<(KeyRing, Vec<Notice>), Vec<Notice>>;
@@ -90,18 +95,7 @@ impl RootActor {
                 self.say("Rereading authentication file.");
                 remarks.iter().for_each(notice::log);
                 self.successor.update_keys(reading.answers, &reading.stamps);
-                let keys = Arc::new(keys);
-                // Media first: they must know a new key before a peer may use it.
-                for medium in &self.media {
-                    medium.do_send(UpdateKeys(Arc::clone(&keys)));
-                }
-                for port in &self.serials {
-                    port.do_send(UpdateKeys(Arc::clone(&keys)));
-                }
-                for ping in &self.pings {
-                    ping.do_send(UpdateKeys(Arc::clone(&keys)));
-                }
-                self.membership.do_send(UpdateKeys(keys));
+                self.hand_keys_on(Arc::new(keys), ctx);
             }
             Some(Err(complaints)) => {
                 self.say("Rereading authentication file.");
@@ -132,6 +126,26 @@ impl RootActor {
                 self.say(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
             }
         }
+    }
+
+    /// Membership signs with new keys when every medium verifies with them: what this node sends comes back to it on
+    /// some. A medium that hangs is not waited for.
+    fn hand_keys_on(&mut self, keys: Arc<KeyRing>, ctx: &mut Context<Self>) {
+        self.keys_untold = Some(Arc::clone(&keys));
+        let news = || UpdateKeys(Arc::clone(&keys));
+        let media = join_all(self.media.iter().map(|medium| medium.send(news())));
+        let serials = join_all(self.serials.iter().map(|port| port.send(news())));
+        let pings = join_all(self.pings.iter().map(|ping| ping.send(news())));
+        let told = async {
+            let all = async { tokio::join!(media, serials, pings) };
+            let _ = tokio::time::timeout(KEYS_TOLD, all).await;
+        };
+        ctx.spawn(told.into_actor(self).map(move |(), root, _| {
+            // Unless newer ones came meanwhile.
+            if let Some(keys) = root.keys_untold.take_if(|it| Arc::ptr_eq(it, &keys)) {
+                root.membership.do_send(UpdateKeys(keys));
+            }
+        }));
     }
 
     /// `ha.cf` or `systole.toml` was touched or changed, and is good: the process replaces itself. Only a new process

@@ -350,6 +350,7 @@ impl RootActor {
             paths,
             config,
             stamps,
+            keys_untold: None,
             load_options,
             only_releases,
             program,

@@ -108,6 +108,25 @@ fn at(seconds_before_noon: u64) -> String {
 }
 
 #[test]
+fn the_head_of_the_nodes_says_with_which_keys_they_sign() {
+    let with = |keys: [Option<u8>; 3]| {
+        let mut view = healthy();
+        let nodes = view.node.as_mut().map(|node| &mut node.nodes);
+        for (peer, key) in nodes.into_iter().flatten().zip(keys) {
+            peer.key = key;
+        }
+        let text = text(&view, NOON);
+        let line = text.lines().find(|line| line.starts_with("NODES"));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(with([None; 3]), "NODES");
+    assert_eq!(with([Some(1), None, None]), "NODES  alpha signs with key 1");
+    assert_eq!(with([Some(1), Some(1), None]), "NODES  all sign with key 1");
+    let differ = "NODES  alpha signs with key 1, beta with key 2";
+    assert_eq!(with([Some(1), Some(2), None]), differ);
+}
+
+#[test]
 fn a_healthy_pair_on_one_screen() {
     let expected = format!(
         "\

@@ -382,6 +382,10 @@ pub struct PeerReport {
     /// How often it was declared dead since the core began.
     #[serde(default)]
     pub deaths: u64,
+    /// Number of the key with which it signs; of another node by its newest message. Absent: nothing was
+    /// received since its last death, and of ping nodes.
+    #[serde(default)]
+    pub key: Option<u8>,
 }
 
 /// Where a group runs.
@@ -555,6 +559,7 @@ impl PeerReport {
             receives_this_node: known.and_then(|it| it.receives_us),
             deaf_on: known.map(|it| it.deaf_on.to_vec()).unwrap_or_default(),
             deaths: record.map(|it| it.deaths).unwrap_or_default(),
+            key: membership.key_of(peer.name),
         }
     }
 }

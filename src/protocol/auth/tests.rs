@@ -47,7 +47,7 @@ fn check_values() {
     ] {
         let token = format!("1 {digest}");
         assert_eq!(signed(method, key, data), token);
-        assert_eq!(ring(method, key).verify(token.as_bytes(), data), Ok(()));
+        assert_eq!(ring(method, key).verify(token.as_bytes(), data), Ok(1));
     }
 }
 
@@ -64,7 +64,7 @@ fn crc_is_printed_without_padding() {
 fn longest_own_token_fits() {
     let ring = KeyRing::new(15, vec![(15, Method::Sha1, b"k".to_vec())]).unwrap();
     assert_eq!(ring.sign(NINE).as_bytes().len(), OWN_TOKEN_BYTES);
-    assert_eq!(ring.verify(ring.sign(NINE).as_bytes(), NINE), Ok(()));
+    assert_eq!(ring.verify(ring.sign(NINE).as_bytes(), NINE), Ok(15));
 }
 
 #[test]
@@ -77,7 +77,14 @@ fn the_entry_named_by_the_message_verifies() {
     let receiver = KeyRing::new(1, keys.clone()).unwrap();
     for sign_with in [1, 2, 3] {
         let sender = KeyRing::new(sign_with, keys.clone()).unwrap();
-        assert_eq!(receiver.verify(sender.sign(NINE).as_bytes(), NINE), Ok(()));
+        let token = sender.sign(NINE);
+        assert_eq!(receiver.verify(token.as_bytes(), NINE), Ok(sign_with));
+        let same = receiver.signing_with(sign_with).unwrap();
+        assert_eq!(same.sign(NINE).as_bytes(), token.as_bytes());
+        assert_eq!(same.sign_index(), sign_with);
+    }
+    for missing in [0, 4, 15, 16, 255] {
+        assert!(receiver.signing_with(missing).is_none(), "{missing}");
     }
     // The combination that legacy accepts: method of entry 2, key of entry 1.
     let mixed = KeyRing::new(2, vec![(2, Method::Md5, b"labkey".to_vec())]).unwrap();
@@ -121,7 +128,7 @@ fn odd_tokens_are_refused() {
     ] {
         assert_eq!(ring.verify(token.as_bytes(), NINE), Err(error), "{token:?}");
     }
-    assert_eq!(ring.verify(good.as_bytes(), NINE), Ok(()));
+    assert_eq!(ring.verify(good.as_bytes(), NINE), Ok(1));
 }
 
 #[test]

@@ -178,6 +178,8 @@ impl Membership {
         let steps = u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1);
         let next = planned + keepalive.saturating_mul(steps);
         self.next_beat = Some(next.max(now.instant + Duration::from_nanos(1)));
+        // The node that was followed may be gone; an hour may have passed.
+        self.choose_key(now, out);
         self.emit_status(now, out);
     }
 

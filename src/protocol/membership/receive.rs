@@ -338,6 +338,10 @@ impl Membership {
             Verdict::Drop if newest_status => Verdict::Keep,
             verdict => verdict,
         };
+        if self.note_key(heard.index, claimed, heard.seq, message.key()) {
+            // Before anything is answered.
+            self.choose_key(now, out);
+        }
         let Some(node) = self.nodes.get_mut(heard.index) else {
             return Verdict::Drop;
         };

@@ -4,6 +4,7 @@ mod farewell;
 mod harness;
 mod hearing;
 mod hostile;
+mod keys;
 mod liveness;
 mod node_list;
 mod numbers;

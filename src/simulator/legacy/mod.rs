@@ -254,6 +254,7 @@ impl LegacyNode {
         let mut fresh = Vec::new();
         match event {
             Event::Tick
+            | Event::KeysRead(_)
             | Event::FreezeRequested
             | Event::ThawRequested
             | Event::FenceAnswered { .. }
@@ -389,7 +390,7 @@ impl LegacyNode {
             }
             Output::Resource(event) => self.event(event, now, out),
             Output::OwnHeartbeat => out.push(Action::OwnHeartbeat),
-            Output::Deliver { .. } | Output::Decided { .. } => {}
+            Output::SignWith(_) | Output::Deliver { .. } | Output::Decided { .. } => {}
         }
     }
 

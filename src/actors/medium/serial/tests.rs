@@ -153,9 +153,14 @@ impl Line {
     }
 
     fn send(&self, message: message::Message) {
+        self.send_signed(message, keys());
+    }
+
+    fn send_signed(&self, message: message::Message, keys: Arc<KeyRing>) {
         let outgoing = Outgoing {
             message,
             datagram: bytes::Bytes::new(),
+            keys,
         };
         self.medium.do_send(Transmit(Arc::new(outgoing)));
     }
@@ -249,7 +254,7 @@ async fn keys_change_on_an_open_line() {
     let all = [signed("old"), text.to_vec()].concat();
     line.far().say(&all);
     line.wait_heard(&["new"]).await;
-    line.send(status(1));
+    line.send_signed(status(1), new);
     let heard = line
         .far()
         .until(|text| text.ends_with("<<<\n") && text.len() > 10)

@@ -71,6 +71,8 @@ pub(super) fn identity(number: u8, generation: u64) -> Identity {
 pub(super) struct Host {
     pub(super) core: Membership,
     pub(super) running: bool,
+    /// Number of the key with which it signs.
+    pub(super) key: Option<u8>,
     /// (milliseconds, output)
     pub(super) said: Vec<(u64, Output)>,
 }
@@ -187,6 +189,7 @@ impl Cluster {
             Host {
                 core,
                 running: false,
+                key: None,
                 said: Vec::new(),
             },
         );
@@ -235,8 +238,13 @@ impl Cluster {
             "a deadline that stays in the past"
         );
         for output in &out {
-            if let Output::Transmit(message) = output {
-                self.transmit(node, message);
+            match output {
+                Output::SignWith(number) => self.host(node).key = Some(*number),
+                Output::Transmit(message) => {
+                    let key = self.host(node).key;
+                    self.transmit(node, &message.clone().verified_with(key));
+                }
+                _ => {}
             }
         }
         let host = self.host(node);
