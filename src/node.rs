@@ -414,6 +414,11 @@ impl Node {
         self.decisions.iter()
     }
 
+    /// Keeps the names of files that were changed and are not in force, for people.
+    pub fn note_not_in_force(&mut self, names: Vec<String>) {
+        self.record.not_in_force = names;
+    }
+
     /// What the node notes for people.
     #[must_use]
     pub const fn record(&self) -> &Record {

@@ -17,10 +17,10 @@ use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
     AskCluster, AskFences, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence, CannotGo,
-    ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, GroupCommand, GroupDone,
-    HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened, NodeFenced, NoteAbsent,
-    NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients,
-    ToGroups, Transmit, UpdateKeys,
+    ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, FilesNotInForce,
+    GroupCommand, GroupDone, HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened,
+    NodeFenced, NoteAbsent, NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook,
+    StopRequested, ToClients, ToGroups, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
@@ -824,6 +824,14 @@ impl Handler<HaresourcesOnDisk> for MembershipActor {
     fn handle(&mut self, HaresourcesOnDisk(marks): HaresourcesOnDisk, _: &mut Self::Context) {
         self.kept.on_disk = Some(marks.clone());
         self.node.haresources_on_disk(marks);
+    }
+}
+
+impl Handler<FilesNotInForce> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, FilesNotInForce(names): FilesNotInForce, _: &mut Self::Context) {
+        self.node.note_not_in_force(names);
     }
 }
 

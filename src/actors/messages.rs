@@ -355,6 +355,11 @@ pub struct LoadAverage(pub String);
 #[rtype(result = "()")]
 pub struct HaresourcesOnDisk(pub FileMarks);
 
+/// Names of the files that were changed long ago and are not in force; empty: there are none any more.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct FilesNotInForce(pub Vec<String>);
+
 /// Messages to the registry of clients.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]

@@ -28,6 +28,7 @@ mod run;
 mod signals;
 mod start;
 mod successor;
+mod unread;
 mod watch;
 mod watchdog;
 
@@ -103,6 +104,7 @@ pub struct RootActor {
     /// As last read and taken over.
     config: Arc<Config>,
     stamps: Stamps,
+    unread: unread::Watch,
     /// New keys that the media are being told of, and membership not yet.
     keys_untold: Option<Arc<KeyRing>>,
     load_options: LoadOptions,
@@ -225,6 +227,7 @@ impl RootActor {
         self.earlier_children.reap();
         self.held.with(|held| held.try_again());
         self.look_at_haresources(ctx);
+        self.look_for_unread(ctx);
         ctx.run_later(TEND, Self::tend);
     }
 
@@ -314,6 +317,7 @@ impl Supervised for RootActor {
     fn restarting(&mut self, ctx: &mut Self::Context) {
         self.reloads = Requests::default();
         self.haresources.is_lost();
+        self.unread.is_lost();
         if self.releasing.is_some() {
             self.release_again(ctx);
         }

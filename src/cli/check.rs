@@ -152,6 +152,12 @@ fn of_this_node(node: &NodeReport, found: &mut Vec<(State, String)>) {
     if node.frozen {
         say("FROZEN: no resource is started or stopped until systole thaw".to_owned());
     }
+    if !node.not_in_force.is_empty() {
+        let names = node.not_in_force.join(", ");
+        say(format!(
+            "changed, and not in force before systole reload: {names}"
+        ));
+    }
     node.troubles.iter().cloned().for_each(say);
 }
 

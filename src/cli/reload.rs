@@ -12,7 +12,7 @@ use crate::notice::Severity;
 use crate::os::paths::Paths;
 use crate::process::files;
 use crate::process::pid_file::{self, PidFile};
-use crate::process::reload::{LastGood, Stamps};
+use crate::process::reload::{LastGood, Stamps, running_needs_stop};
 
 /// How long `--wait` waits for the daemon: it may have to restart in place.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,14 +33,23 @@ pub fn reload(paths: &Paths, wait: bool) -> Answer {
         purpose: Purpose::Reload,
         ..LoadOptions::default()
     };
-    if let Err(failure) = inspect::load(paths, &Machine, &options) {
-        let lines = failure.lines.iter();
-        let lines = lines.filter(|line| line.severity() >= Severity::Warn);
-        let lines: String = lines
-            .map(|line| format!("{}: {line}\n", line.severity().word()))
-            .collect();
-        let text = format!("{lines}systole: refused: the files have errors, nothing was changed\n");
-        return Answer::err(text, 1);
+    match inspect::load(paths, &Machine, &options) {
+        Ok(loaded) => {
+            if let Some(why) = running_needs_stop(&loaded, paths, options) {
+                let text = format!("ERROR: {why}\nsystole: refused, nothing was changed\n");
+                return Answer::err(text, 1);
+            }
+        }
+        Err(failure) => {
+            let lines = failure.lines.iter();
+            let lines = lines.filter(|line| line.severity() >= Severity::Warn);
+            let lines: String = lines
+                .map(|line| format!("{}: {line}\n", line.severity().word()))
+                .collect();
+            let text =
+                format!("{lines}systole: refused: the files have errors, nothing was changed\n");
+            return Answer::err(text, 1);
+        }
     }
     if in_force(paths, pid) == Some(true) {
         return Answer::out(

@@ -26,6 +26,12 @@ impl Answers {
         self.0.extend(newer.0);
     }
 
+    /// Whether a file was read, or found missing.
+    #[must_use]
+    pub fn has_file(&self, path: &Path) -> bool {
+        self.0.contains_key(&about_path("file", path))
+    }
+
     fn get<T: DeserializeOwned>(&self, question: &str) -> Option<T> {
         serde_json::from_str(self.0.get(question)?).ok()
     }

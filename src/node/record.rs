@@ -23,6 +23,8 @@ pub struct Record {
     pub began_unix_s: u64,
     /// The last decision after which groups were ordered to start or stop.
     pub last_move: Option<Decision>,
+    /// Files that were changed and are not in force.
+    pub not_in_force: Vec<String>,
     nodes: BTreeMap<NodeName, NodeRecord>,
 }
 

@@ -43,6 +43,7 @@ pub mod pid_file;
 pub mod reload;
 pub mod startup;
 pub mod state_files;
+pub mod unread;
 
 /// Exit code of a process that could not do its work, and of every release: the node is down then.
 pub const EXIT_GENERIC: u8 = 1;

@@ -8,7 +8,10 @@
 //! | of it log targets, `syslogmsgfmt`, `debug` | at once, and by the new process for scripts and clients |
 //! | the program itself, by an upgrade | as `ha.cf` touched: the new program goes on |
 //! | `systole.toml` | as `ha.cf` |
+//! | the node's name, or whether it manages resources | not at all: refused ([`needs_stop`]) |
 //! | `haresources` | as `ha.cf`; in any case a group's own line at its next order |
+//!
+//! One bad file leaves all of them as they were.
 //!
 //! Legacy checks nothing before it replaces itself, and it ends without releasing its resources
 //! when `authkeys` is bad at that moment. Here a bad file stops nothing.
@@ -21,9 +24,11 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::config::remembered::Answers;
+use crate::config::load::{self, LoadOptions, Loaded, Purpose};
+use crate::config::remembered::{Answers, Remembered};
 use crate::os::accounts::Accounts;
 use crate::os::paths::Paths;
+use crate::process::files;
 
 /// Modification times of the files; `None` where a file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +100,11 @@ impl Stamps {
         self.authkeys = newer.authkeys;
     }
 
+    /// Takes only haresources of `newer`.
+    pub const fn take_haresources_of(&mut self, newer: &Self) {
+        self.haresources = newer.haresources;
+    }
+
     /// What changed from `self` to `now`.
     #[must_use]
     pub fn changes(&self, now: &Self) -> Changes {
@@ -148,6 +158,49 @@ impl Requests {
     pub fn done(&mut self) -> bool {
         std::mem::take(self) == Self::ReadingAndAgain
     }
+}
+
+/// Why a running node cannot take up new files, with the place; `None`: it can.
+///
+/// | What would change | Why not |
+/// |---|---|
+/// | its name | it would leave its groups to nobody, and begin as another member |
+/// | whether it manages resources | its groups would run on without anybody who stops them |
+#[must_use]
+pub fn needs_stop(old: &Config, new: &Loaded, paths: &Paths) -> Option<String> {
+    let Loaded {
+        config, sources, ..
+    } = new;
+    if old.local != config.local {
+        let nodeinfo = paths.ha_dir.join("nodeinfo");
+        let (was, is) = (&old.local, &config.local);
+        return Some(format!(
+            "{} or the host name: the running node is {was} and would be {is}. Stop it first",
+            nodeinfo.display()
+        ));
+    }
+    if old.manage_resources != config.manage_resources {
+        let mut lines = sources.ha_cf.iter();
+        let line = lines.rfind(|line| ["crm", "pacemaker"].contains(&line.directive));
+        let file = || paths.ha_cf().display().to_string();
+        return Some(format!(
+            "{}: a running node cannot begin or end to manage resources. Stop it first",
+            line.map_or_else(file, |line| line.place.clone())
+        ));
+    }
+    None
+}
+
+/// The same for a command: what the running daemon uses is read from what it keeps. `None` also when it keeps nothing.
+#[must_use]
+pub fn running_needs_stop(new: &Loaded, paths: &Paths, options: LoadOptions) -> Option<String> {
+    let files = files::recall::<LastGood>(&paths.last_good()).ok()?;
+    let options = LoadOptions {
+        purpose: Purpose::Resume,
+        ..options
+    };
+    let running = load::load(paths, &Remembered(&files.answers), &options).ok()?;
+    needs_stop(&running.config, new, paths)
 }
 
 /// What differs between two configurations, in words for a log line.

@@ -53,6 +53,7 @@ mod poll;
 mod programs;
 mod record;
 mod release;
+mod reload;
 mod respawn;
 mod sanity;
 mod serial;

@@ -11,7 +11,6 @@ use tracing::error;
 
 use super::RootActor;
 use crate::actors::messages::UpdateKeys;
-use crate::config::environment::Machine;
 use crate::config::load::{self, ConfigFailure, LoadOptions, Loaded, Purpose};
 use crate::config::remembered::{Answers, Recorder};
 use crate::config::types::LogConfig;
@@ -19,7 +18,8 @@ use crate::ha_log::Targets;
 use crate::inspect;
 use crate::notice::{self, Notice, Severity};
 use crate::os::paths::Paths;
-use crate::process::reload::{Changes, Stamps, changed_parts, program_replaced};
+use crate::process::reload::{Changes, Stamps, changed_parts, needs_stop, program_replaced};
+use crate::process::unread::Marks;
 use crate::protocol::auth::KeyRing;
 
 /// How long a medium may take to hear of new keys.
@@ -37,7 +37,9 @@ struct Reading {
     keys: Option<ReadKeys>,
     config: Option<Result<Loaded, Box<ConfigFailure>>>,
     /// What was read for the keys.
-    answers: Answers,
+    for_keys: Answers,
+    /// What was read for the rest.
+    for_config: Answers,
 }
 
 /// Reads what changed since `before`. Blocks: it asks the disk and the resolver.
@@ -49,15 +51,16 @@ fn read(paths: &Paths, program: &Path, before: Stamps, options: LoadOptions) -> 
         purpose: Purpose::Reload,
         ..options
     };
-    let recorder = Recorder::default();
+    let (for_keys, for_config) = (Recorder::default(), Recorder::default());
     Reading {
         stamps,
         changes,
         upgraded,
-        keys: changes.authkeys.then(|| load::load_keys(paths, &recorder)),
+        keys: changes.authkeys.then(|| load::load_keys(paths, &for_keys)),
         config: (changes.configuration() || changes.haresources || upgraded)
-            .then(|| inspect::load(paths, &Machine, &options)),
-        answers: recorder.into_answers(),
+            .then(|| inspect::load(paths, &for_config, &options)),
+        for_keys: for_keys.into_answers(),
+        for_config: for_config.into_answers(),
     }
 }
 
@@ -82,19 +85,31 @@ impl RootActor {
         }));
     }
 
+    /// Takes everything over or nothing: one bad file leaves the others as they were too. What was refused, or waits for
+    /// a restart, is found changed again by the next reload.
     fn take_over(&mut self, reading: Reading, ctx: &mut Context<Self>) {
         if !reading.changes.any() && !reading.upgraded {
             self.say("Configuration unchanged.");
             return;
         }
-        self.stamps = reading.stamps;
         self.call_the_doctor(ctx);
+        let config = match reading.config.transpose() {
+            Ok(config) => config,
+            Err(failure) => return self.refuse(&failure.lines),
+        };
+        if let Some(loaded) = &config
+            && let Some(why) = needs_stop(&self.config, loaded, &self.paths)
+        {
+            return self.refuse(&[Notice::OtherError { text: why }]);
+        }
         match reading.keys {
             None => {}
             Some(Ok((keys, remarks))) => {
                 self.say("Rereading authentication file.");
                 remarks.iter().for_each(notice::log);
-                self.successor.update_keys(reading.answers, &reading.stamps);
+                self.stamps.take_keys_of(&reading.stamps);
+                self.successor
+                    .update_keys(reading.for_keys, &reading.stamps);
                 self.hand_keys_on(Arc::new(keys), ctx);
             }
             Some(Err(complaints)) => {
@@ -102,30 +117,36 @@ impl RootActor {
                 complaints.iter().for_each(notice::log);
                 let text = "Authentication reparsing error: the old keys stay in use.";
                 self.log.line(Severity::Error, text);
+                return;
             }
         }
-        match reading.config {
+        match config {
             None => {}
-            Some(Ok(_)) if reading.upgraded => {
+            Some(_) if reading.upgraded => {
                 self.say("The program was replaced by another: restarting with that one.");
                 self.restart(ctx);
             }
-            Some(Ok(loaded)) if reading.changes.configuration() => {
-                self.take_config(loaded.config, ctx)
+            Some(loaded) if reading.changes.configuration() => self.take_config(loaded.config, ctx),
+            Some(loaded) if self.config.groups == loaded.config.groups => {
+                self.stamps.take_haresources_of(&reading.stamps);
+                let answers = reading.for_config;
+                self.successor.update_haresources(answers, &reading.stamps);
             }
-            Some(Ok(loaded)) if self.config.groups == loaded.config.groups => {}
-            Some(Ok(_)) => {
+            Some(_) => {
                 // The whole core uses owners and groups: a new process begins with them, and what
                 // runs goes on.
                 self.say("Configuration changed: haresources");
                 self.restart(ctx);
             }
-            Some(Err(failure)) => {
-                failure.lines.iter().for_each(notice::log);
-                let pid = std::process::id();
-                self.say(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
-            }
         }
+        let answers = &self.successor.files.answers;
+        self.unread.in_force(Marks::in_force(answers, &self.paths));
+    }
+
+    fn refuse(&self, lines: &[Notice]) {
+        lines.iter().for_each(notice::log);
+        let pid = std::process::id();
+        self.say(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
     }
 
     /// Membership signs with new keys when every medium verifies with them: what this node sends comes back to it on

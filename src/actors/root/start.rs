@@ -14,7 +14,7 @@ use super::restart::Restart;
 use super::run::Ended;
 use super::signals::Signals;
 use super::successor::Successor;
-use super::{ClientsAsked, RootActor, heartbeat_watch, watchdog};
+use super::{ClientsAsked, RootActor, heartbeat_watch, unread, watchdog};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets, FencingAsked, MediumTarget};
@@ -52,6 +52,7 @@ use crate::process::guardian::{Beats, Link};
 use crate::process::handover::Called;
 use crate::process::reload::{LastGood, Requests, Stamps};
 use crate::process::state_files::{GenerationFile, RunningIdentity};
+use crate::process::unread::Marks;
 use crate::protocol::auth::KeyRing;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
@@ -138,6 +139,7 @@ impl RootActor {
         };
         successor.keep_files();
         successor.keep_identity();
+        let in_force = Marks::in_force(&successor.files.answers, &paths);
         let timing = &config.timing;
         let unknown = resume.as_ref().is_some_and(|resume| {
             let known = |key: &GroupKey| config.groups.iter().any(|group| group.key == *key);
@@ -350,6 +352,7 @@ impl RootActor {
             paths,
             config,
             stamps,
+            unread: unread::Watch::new(in_force),
             keys_untold: None,
             load_options,
             only_releases,

@@ -47,6 +47,13 @@ impl Successor {
         self.keep_files();
     }
 
+    /// The text of haresources has changed, and not what it means.
+    pub(super) fn update_haresources(&mut self, answers: Answers, stamps: &Stamps) {
+        self.files.answers.update(answers);
+        self.files.stamps.take_haresources_of(stamps);
+        self.keep_files();
+    }
+
     pub(super) fn uses(&mut self, generation: Generation) {
         self.identity.uses(generation);
         self.keep_identity();

@@ -13,6 +13,7 @@ use crate::os::sd_notify;
 use crate::process::EXIT_GENERIC;
 use crate::process::daemonize;
 use crate::process::pid_file::{self, PidFile};
+use crate::process::reload::running_needs_stop;
 
 impl Process {
     /// Checks the files, then signals, refuses, starts the daemon or becomes it.
@@ -42,7 +43,15 @@ impl Process {
                 self.info("Configuration validated.");
                 return 0;
             }
-            (Command::Reload, Some(pid)) => return self.signal_reload(pid),
+            (Command::Reload, Some(pid)) => {
+                let options = self.load_options(Purpose::Reload);
+                if let Some(why) = running_needs_stop(&loaded, &self.paths, options) {
+                    self.log.line(Severity::Error, &why);
+                    self.info(format!("Config errors: Heartbeat pid {pid} NOT restarted"));
+                    return EXIT_GENERIC;
+                }
+                return self.signal_reload(pid);
+            }
             (Command::Restarted(_), Some(pid)) => {
                 eprintln!("ERROR: Heartbeat already running [pid {pid}].");
                 return EXIT_GENERIC;

@@ -327,6 +327,9 @@ pub struct NodeReport {
     /// What people have to know of groups that are not where they belong.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Files that were changed and are not in force: a reload takes them up.
+    #[serde(default)]
+    pub not_in_force: Vec<String>,
     /// Groups that a legacy node says it holds, and that node.
     #[serde(default)]
     pub held_by_legacy: Vec<(String, String)>,
@@ -508,6 +511,7 @@ impl NodeReport {
             waits: Vec::new(),
             troubles: Vec::new(),
             remarks: Vec::new(),
+            not_in_force: Vec::new(),
             held_by_legacy: Vec::new(),
             nodes: Vec::new(),
             began_unix_s: 0,
@@ -591,6 +595,7 @@ impl NodeReport {
             waits: node.waits(),
             troubles: membership.hearing_troubles(),
             remarks: node.remarks(),
+            not_in_force: node.record().not_in_force.clone(),
             held_by_legacy: node
                 .held_by_legacy()
                 .map(|(key, node)| (key.to_string(), node.to_string()))

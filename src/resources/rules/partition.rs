@@ -28,7 +28,6 @@ use crate::protocol::partition::{Half, Weight, yields};
 use crate::protocol::question::Position;
 use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
-use crate::resources::obstacles::Scope;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
 use crate::resources::parts::run::Phase;
@@ -215,7 +214,7 @@ impl ResourceState {
             .filter(|half| !self.groups.keys_of(*half).is_empty())
             .fold(HoldingSet::NONE, HoldingSet::with)
             .without(served);
-        if free.is_none() || self.gate(Act::TakeUnheard, &Scope::node(node)).is_err() {
+        if free.is_none() || !self.may(Act::TakeUnheard) {
             self.unheard.forget();
             return;
         }

@@ -74,7 +74,7 @@ Reports
   Offered, NotStarted: Nothing
   Giving: Nothing
   Given: ExpectDone if HoldsWhatWeGave, else Nothing
-  Accepted: EndUngiven if GivesNoMore, else Nothing
+  Accepted: Nothing
   Taking: Nothing
 TakenDue
   Idle: Nothing
