@@ -35,8 +35,7 @@ pub(in crate::resources) enum Fate {
 
 impl ResourceState {
     /// What has to be done with `node`, which was just declared dead. `heard`: it was received
-    /// since its last death. `told`: it had reported what it holds, in its present run and ours,
-    /// was settled, and ran nothing of what it does not hold.
+    /// since its last death. `told`: see [`has_told_everything`](Self::has_told_everything).
     pub(in crate::resources) fn fate_of(&self, node: &NodeName, heard: bool, told: bool) -> Fate {
         let reached = self.unfenced.guards(node);
         // Legacy takes a node that has not reported yet, or that still starts, for one that holds
@@ -51,6 +50,22 @@ impl ResourceState {
         } else {
             Fate::Fenced
         }
+    }
+
+    /// Whether it is known what a node runs that was just declared dead. One that was not settled may
+    /// have started its own since its report, one in which a standby ended badly runs what it does
+    /// not hold, and a Systole node takes what no node owns.
+    pub(in crate::resources) fn has_told_everything(&self, node: &NodeName) -> bool {
+        let keys = self.groups.keys_of(HoldingSet::ALL);
+        let runs = keys.iter().any(|key| self.other.runs(key));
+        let hides = runs && self.other.may_hold().is_none();
+        let free = self.unowned_of(HoldingSet::ALL);
+        let takes = self.other.is_systole(node) && !self.groups.keys_of(free).is_empty();
+        let told = |peer: &Peer| {
+            let clear = peer.has_reported() && !peer.is_unsettled() && !hides && !takes;
+            clear || peer.has_left()
+        };
+        self.other.peer(node).is_some_and(told)
     }
 
     /// Whether a dead node held nothing, as far as it has reported. The one record for several

@@ -113,14 +113,7 @@ impl ResourceState {
         }
         self.contest_is_over(node);
         self.note_hands_at_death(node);
-        // One that was not settled may have started its own since its report; and one in which a
-        // standby ended badly runs what it does not hold.
-        let keys = self.groups.keys_of(HoldingSet::ALL);
-        let runs = keys.iter().any(|key| self.other.runs(key));
-        let hides = runs && self.other.may_hold().is_none();
-        let told =
-            |peer: &Peer| peer.has_reported() && !peer.is_unsettled() && !hides || peer.has_left();
-        let told = heard && self.other.peer(node).is_some_and(told);
+        let told = heard && self.has_told_everything(node);
         self.other.known(node).dies();
         self.groups.all_confirmed();
         self.take_back_given();

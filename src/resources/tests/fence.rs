@@ -167,6 +167,23 @@ fn nothing_is_fenced_without_need() {
     assert!(said.contains(&"fence b".to_owned()), "{said:?}");
 }
 
+/// A Systole node takes what no node owns by itself, and its report of that may be lost. Simulator:
+/// fencing, seed 310000748.
+#[test]
+fn a_node_that_may_have_taken_what_nobody_owned_is_fenced() {
+    for (ours, fate) in [(true, "fence b"), (false, "stonith b unneeded")] {
+        let mut core = starting();
+        core.is_ours("b", ours);
+        core.hear("b", "resource none 1");
+        core.finish();
+        core.said();
+        core.dies("b");
+        let said = core.said();
+        assert!(said.contains(&fate.to_owned()), "{said:?}");
+        assert_eq!(said.contains(&"start b".to_owned()), !ours, "{said:?}");
+    }
+}
+
 /// It serves, and we start: nothing of it but its heartbeats was received before it is lost. Legacy takes
 /// it for a node that holds nothing.
 #[test]
