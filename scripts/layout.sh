@@ -31,6 +31,7 @@ FILES=(
   "755 conf/ha.d/rc.d/ip-request $TEMPLATES/rc.d/ip-request"
   "755 conf/ha.d/rc.d/ip-request-resp $TEMPLATES/rc.d/ip-request-resp"
   "755 conf/ha.d/rc.d/ask_resources $TEMPLATES/rc.d/ask_resources"
+  "755 conf/ha.d/resource.d/systemd $TEMPLATES/resource.d/systemd"
   "644 conf/examples/ha.cf /usr/share/doc/systole/examples/ha.cf"
   "644 conf/examples/haresources /usr/share/doc/systole/examples/haresources"
   "644 conf/examples/authkeys /usr/share/doc/systole/examples/authkeys"

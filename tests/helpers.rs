@@ -299,3 +299,197 @@ fn an_ocf_agent_without_the_file_of_its_instance_is_not_called() {
     assert_eq!(call(&["Delay", "start"]).status.code(), Some(0));
     assert!(called.exists());
 }
+
+/// An agent without a wrapper in resource.d: its parameters have names.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test runs the program as a script would"
+)]
+fn an_ocf_agent_without_a_wrapper_gets_its_parameters_by_name() {
+    let root = TempDir::new().expect("tempdir");
+    let agents = root.path().join("resource.d/some");
+    fs::create_dir_all(&agents).expect("agents");
+    let agent = agents.join("thing");
+    let text = "#!/bin/sh\necho \"$1 $OCF_RESKEY_config|$OCF_RESKEY_user|$OCF_RESOURCE_INSTANCE\"\n\
+                [ \"$1\" != monitor ] || exit ${OCF_RESKEY_code:-0}\n";
+    fs::write(&agent, text).expect("agent");
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("mode");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/libexec/ocf_resource");
+    let call = |words: &[&str]| {
+        let output = std::process::Command::new("sh")
+            .arg(&program)
+            .args(words)
+            .env("OCF_ROOT", root.path())
+            .env("OCF_AGENTS", &agents)
+            .output()
+            .expect("sh runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, said, _) = call(&["thing", "config=/etc/a b=c", "user=x;touch /y", "start"]);
+    assert_eq!(code, Some(0));
+    let agent_said = "start /etc/a b=c|x;touch /y|thing__etc_a_b_c_x_touch__y\n";
+    assert!(said.starts_with(agent_said), "{said}");
+    for (bad, fine) in [
+        ("plain", false),
+        ("=x", false),
+        ("1a=x", false),
+        ("a-b=x", false),
+        ("a=", true),
+    ] {
+        let (code, _, complaint) = call(&["thing", bad, "start"]);
+        assert_eq!(code, Some(i32::from(!fine)), "{bad}: {complaint}");
+        assert_eq!(
+            complaint.contains("written name=value"),
+            !fine,
+            "{bad}: {complaint}"
+        );
+    }
+    for (code, says) in [("0", "Running OK"), ("7", "stopped"), ("1", ""), ("9", "")] {
+        let (ended, said, _) = call(&["thing", &format!("code={code}"), "status"]);
+        assert_eq!(ended.map(|it| it.to_string()), Some(code.to_owned()));
+        assert!(said.contains(says), "{said}");
+        assert_eq!(
+            said.contains("unning") || said.contains("OK"),
+            code == "0",
+            "{said}"
+        );
+    }
+}
+
+/// A `systemctl` that keeps the state of one unit in files.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+cd "$UNITS" || exit 1
+echo "$*" >>calls
+[ ! -e dead ] || { echo "Failed to connect to bus" >&2; exit 1; }
+case $1 in
+  show)
+    name=${2#--property=}
+    [ -e "$4" ] || { case $name in LoadState) echo LoadState=not-found ;; ActiveState) echo ActiveState=inactive ;; *) echo "$name=" ;; esac; exit 0; }
+    if [ "$name" = ActiveState ] && [ -s then ]; then
+      line=$(head -1 then); sed -i 1d then; echo "ActiveState=$line"; exit 0
+    fi
+    case $name in
+      ActiveState) echo "ActiveState=$(cat "$4")" ;;
+      SubState) echo "SubState=$(cat sub 2>/dev/null)" ;;
+      LoadState) echo LoadState=loaded ;;
+      UnitFileState) echo "UnitFileState=$(cat file 2>/dev/null || echo disabled)" ;;
+      *) echo "$name=exit-code" ;;
+    esac ;;
+  start) [ -e broken ] && { echo failed >"$3"; exit 1; }; echo active >"$3" ;;
+  stop) [ -e "$3" ] || exit 5; [ -e stuck ] || echo inactive >"$3" ;;
+esac
+"#;
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test runs the program as a script would"
+)]
+fn a_systemd_unit_is_a_resource() {
+    let root = TempDir::new().expect("tempdir");
+    let here = root.path();
+    let file = |name: &str, text: &str| fs::write(here.join(name), text).expect("written");
+    let gone = |name: &str| fs::remove_file(here.join(name)).expect("removed");
+    file("systemctl", SYSTEMCTL);
+    fs::set_permissions(here.join("systemctl"), fs::Permissions::from_mode(0o755)).expect("mode");
+    file("web.service", "inactive");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/ha.d/resource.d/systemd");
+    let path = format!(
+        "{}:{}",
+        here.display(),
+        std::env::var("PATH").expect("PATH")
+    );
+    let call = |words: &[&str]| {
+        let output = std::process::Command::new("sh")
+            .arg(&program)
+            .args(words)
+            .env("PATH", &path)
+            .env("UNITS", here)
+            .output()
+            .expect("sh runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code().expect("it ends"),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let runs = |says: &str| systole::agents::script::says_running(says.as_bytes());
+    let status = |code: i32, running: bool| {
+        let (ended, said, _) = call(&["web.service", "status"]);
+        assert_eq!((ended, runs(&said)), (code, running), "{said}");
+    };
+    status(3, false);
+    // Without its suffix it is a service.
+    assert_eq!(call(&["web", "start"]), (0, String::new(), String::new()));
+    status(0, true);
+    assert_eq!(call(&["web.service", "start"]).0, 0, "twice");
+    // Something of it runs.
+    for state in ["activating", "deactivating", "reloading", "maintenance"] {
+        file("web.service", state);
+        status(0, true);
+    }
+    file("then", "deactivating\ndeactivating\n");
+    assert_eq!(call(&["web.service", "stop"]).0, 0, "it is waited for");
+    assert_eq!(fs::read_to_string(here.join("then")).expect("read"), "");
+    status(3, false);
+    assert_eq!(call(&["web.service", "stop"]).0, 0, "twice");
+    file("web.service", "failed");
+    status(3, false);
+
+    file("broken", "");
+    let (code, _, said) = call(&["web.service", "start"]);
+    assert!(
+        code == 1 && said.contains("web.service is failed"),
+        "{said}"
+    );
+    gone("broken");
+    // systemd would try it for ever.
+    file("then", "activating\n");
+    file("sub", "auto-restart");
+    let (code, _, said) = call(&["web.service", "start"]);
+    assert!(
+        code == 1 && said.contains("activating (auto-restart"),
+        "{said}"
+    );
+    gone("sub");
+    file("then", "");
+    file("file", "enabled");
+    let (code, _, said) = call(&["web.service", "start"]);
+    assert!(
+        code == 0 && said.contains("systemctl disable web.service"),
+        "{said}"
+    );
+
+    file("web.service", "active");
+    file("stuck", "");
+    assert_eq!(call(&["web.service", "stop"]).0, 1, "it runs still");
+    file("dead", "");
+    let (code, said, _) = call(&["web.service", "status"]);
+    assert!(code == 4 && !runs(&said), "{said}");
+    assert_eq!(call(&["web.service", "start"]).0, 1, "nobody knows");
+    assert_eq!(call(&["web.service", "stop"]).0, 1, "nobody knows");
+    gone("dead");
+
+    let (code, _, said) = call(&["other.service", "start"]);
+    assert!(
+        code == 5 && said.contains("no unit other.service"),
+        "{said}"
+    );
+    assert_eq!(call(&["other.service", "stop"]).0, 0);
+    for bad in [
+        &["start"][..],
+        &["web", "restart"],
+        &["--now", "stop"],
+        &["", "stop"],
+        &["a/b", "stop"],
+    ] {
+        assert_eq!(call(bad).0, 2, "{bad:?}");
+    }
+}

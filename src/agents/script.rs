@@ -54,6 +54,25 @@ impl Operation {
     }
 }
 
+/// A script that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A resource script.
+    Script(PathBuf),
+    /// An OCF agent without a script of its name. [`Paths::ocf_runner`] runs it.
+    Agent(PathBuf),
+}
+
+impl Found {
+    /// The script or the agent.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Script(path) | Self::Agent(path) => path,
+        }
+    }
+}
+
 /// A parsed resource word: `Filesystem::/dev/sda1::/mnt` or a bare address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptCall {
@@ -89,24 +108,47 @@ impl ScriptCall {
         }
     }
 
-    /// The script's path: the first of `directories` in which `is_program` finds it.
+    /// The script: the first that `is_program` finds in `resource.d`, `init.d`, or among the OCF
+    /// agents.
     ///
     /// `None` means: not running, a failed start, a stop with a log line. The arguments are never
     /// executed instead, as legacy does.
     #[must_use]
-    pub fn locate(
-        &self,
-        directories: &[&Path],
-        is_program: impl Fn(&Path) -> bool,
-    ) -> Option<PathBuf> {
+    pub fn locate(&self, paths: &Paths, is_program: impl Fn(&Path) -> bool) -> Option<Found> {
         if self.name.is_empty() {
             return None;
         }
-        directories
+        // Not `join`: an absolute name stays below the directory.
+        let below =
+            |directory: &Path| PathBuf::from(format!("{}/{}", directory.display(), self.name));
+        let scripts = [paths.resource_d(), paths.init_dir.clone()];
+        let script = scripts
             .iter()
-            // Not `join`: an absolute name stays below the directory.
-            .map(|directory| PathBuf::from(format!("{}/{}", directory.display(), self.name)))
-            .find(|path| is_program(path))
+            .map(|it| below(it))
+            .find(|path| is_program(path));
+        script.map(Found::Script).or_else(|| {
+            let agent = below(&paths.ocf_agents);
+            let plain = !self.name.contains('/');
+            (plain && is_program(&agent)).then_some(Found::Agent(agent))
+        })
+    }
+
+    /// The call of the program that runs the agent of this name.
+    #[must_use]
+    pub fn of_agent(mut self) -> Self {
+        self.args.insert(0, self.name.clone());
+        self
+    }
+
+    /// The arguments that are no parameters of an OCF agent, which are written `name=value`.
+    pub fn not_parameters(&self) -> impl Iterator<Item = &str> {
+        let args = self.args.iter().map(String::as_str);
+        args.filter(|arg| {
+            let name = arg.split_once('=').map_or("", |(name, _)| name);
+            let first = name.chars().next();
+            let word = |it: char| it.is_ascii_alphanumeric() || it == '_';
+            first.is_none_or(|it| it.is_ascii_digit()) || !name.chars().all(word)
+        })
     }
 
     /// All arguments: those of the word, then the operation.

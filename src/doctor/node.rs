@@ -167,15 +167,13 @@ impl<'d> Node<'d> {
 
     /// The words that a script carries out, with its path where it is known to be there.
     pub(super) fn scripts(&self) -> Vec<(Word, ScriptCall, Option<PathBuf>)> {
-        let resource_d = self.paths.resource_d();
-        let directories = [resource_d.as_path(), self.paths.init_dir.as_path()];
         let words = self.words().into_iter();
         let scripts = words.filter(|word| matches!(parse_word(&word.text), Ok(None)));
         scripts
             .map(|word| {
                 let call = ScriptCall::parse(&word.text);
-                let path = call.locate(&directories, |path| self.desk.is_executable(path));
-                (word, call, path)
+                let found = call.locate(&self.paths, |path| self.desk.is_executable(path));
+                (word, call, found.map(|it| it.path().to_owned()))
             })
             .collect()
     }

@@ -1,10 +1,10 @@
 //! Lines of haresources: would this host find and start the resources that they name?
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Finding, Network, Subject};
-use crate::agents::script::ScriptCall;
+use crate::agents::script::{Found, ScriptCall};
 use crate::config::environment::PathKind;
 use crate::config::group_lines;
 use crate::net::address::{self, AddressResource, Handling, ScriptFile};
@@ -70,8 +70,8 @@ fn runs(subject: &Subject<'_>, word: &str) -> Runs {
         return Runs::Script(call);
     }
     let script = match locate(subject, &call) {
-        None => ScriptFile::Absent,
-        Some(path) => match subject.host.read_file(&path) {
+        None | Some(Found::Agent(_)) => ScriptFile::Absent,
+        Some(Found::Script(path)) => match subject.host.read_file(&path) {
             Ok(file) => ScriptFile::classify(&call.name, Some(&file.bytes)),
             Err(_) => ScriptFile::Administrators,
         },
@@ -84,20 +84,18 @@ fn runs(subject: &Subject<'_>, word: &str) -> Runs {
     }
 }
 
-fn locate(subject: &Subject<'_>, call: &ScriptCall) -> Option<PathBuf> {
-    let resource_d = subject.paths.resource_d();
-    let directories = [resource_d.as_path(), subject.paths.init_dir.as_path()];
-    call.locate(&directories, |path| subject.host.is_executable(path))
+fn locate(subject: &Subject<'_>, call: &ScriptCall) -> Option<Found> {
+    call.locate(subject.paths, |path| subject.host.is_executable(path))
 }
 
 /// The words that a script carries out, each with the script if it exists.
-fn scripts(subject: &Subject<'_>) -> Vec<(Word, ScriptCall, Option<PathBuf>)> {
+fn scripts(subject: &Subject<'_>) -> Vec<(Word, ScriptCall, Option<Found>)> {
     words(subject)
         .into_iter()
         .filter_map(|word| match runs(subject, &word.text) {
             Runs::Script(call) => {
-                let path = locate(subject, &call);
-                Some((word, call, path))
+                let found = locate(subject, &call);
+                Some((word, call, found))
             }
             Runs::Address(_) | Runs::BadAddress(_) => None,
         })
@@ -126,13 +124,31 @@ fn is_ipv6(text: &str) -> bool {
     text.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
+/// What is wrong with the parameters of an OCF agent without a script of its name.
+fn bad_parameters(call: &ScriptCall, agent: &Path) -> Option<String> {
+    let bad: Vec<_> = call.not_parameters().collect();
+    (!bad.is_empty()).then(|| {
+        format!(
+            "{}: {} is an OCF agent, and its parameters are written name=value: {}",
+            call.name,
+            agent.display(),
+            bad.join(" ")
+        )
+    })
+}
+
 pub(super) fn missing_scripts(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (word, call, path) in scripts(subject) {
-        if path.is_some() {
-            continue;
-        }
+    for (word, call, script) in scripts(subject) {
         let Word { place, text } = word;
+        match script {
+            Some(Found::Script(_)) => continue,
+            Some(Found::Agent(agent)) => {
+                found.extend(bad_parameters(&call, &agent).map(|bad| Finding::new(place, bad)));
+                continue;
+            }
+            None => {}
+        }
         // A line that was meant to continue: another check tells that.
         if text == "\\" {
             continue;
@@ -153,7 +169,7 @@ pub(super) fn missing_scripts(subject: &Subject<'_>) -> Vec<Finding> {
         } else {
             let [first, second] = directories;
             format!(
-                "{text}: no script {} in {} or {}",
+                "{text}: no script {} in {} or {}, and no OCF agent of that name",
                 call.name,
                 first.display(),
                 second.display()
@@ -257,21 +273,35 @@ pub(super) fn ocf_without_configuration(subject: &Subject<'_>) -> Vec<Finding> {
     found
 }
 
-/// An init script that is started at boot as well runs on the standby node, too.
+/// The service that a word starts, as `systemctl` names it: by its init script, or as a unit.
+fn service<'c>(
+    subject: &Subject<'_>,
+    call: &'c ScriptCall,
+    script: Option<&Found>,
+) -> Option<&'c str> {
+    let place = script?.path().parent()?;
+    if place == subject.paths.init_dir {
+        return Some(&call.name);
+    }
+    let unit = call.args.first().filter(|_| call.name == "systemd")?;
+    let ours = place == subject.paths.resource_d();
+    ours.then(|| unit.strip_suffix(".service").unwrap_or(unit))
+}
+
+/// A service that is started at boot as well runs on the standby node, too.
 pub(super) fn started_at_boot(subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (word, call, path) in scripts(subject) {
-        if path.as_deref().and_then(Path::parent) != Some(&subject.paths.init_dir) {
+    for (word, call, script) in scripts(subject) {
+        let Some(name) = service(subject, &call, script.as_ref()) else {
             continue;
-        }
-        if let Some(link) = subject.host.started_at_boot(&call.name) {
+        };
+        if let Some(link) = subject.host.started_at_boot(name) {
             let text = format!(
-                "{}: {} starts it at boot, on the standby as well: systemctl disable {}",
+                "{}: {} starts it at boot, on the standby as well: systemctl disable {name}",
                 word.text,
                 link.display(),
-                call.name
             );
-            let fix = format!("systemctl disable {}", call.name);
+            let fix = format!("systemctl disable {name}");
             found.push(Finding::new(word.place, text).fixed_by(fix));
         }
     }

@@ -31,12 +31,13 @@ impl Host {
         host.put(paths.haresources(), haresources, 0o644);
         host.put(paths.authkeys(), "auth 1\n1 sha1 key\n", 0o600);
         host.put(paths.settings.clone(), settings, 0o644);
-        for script in ["resource.d/web", "resource.d/OCF"] {
+        for script in ["resource.d/web", "resource.d/OCF", "resource.d/systemd"] {
             host.put(paths.ha_dir.join(script), "#!/bin/sh\n", 0o755);
         }
         host.put(paths.ha_dir.join("resource.d/idle"), "#!/bin/sh\n", 0o644);
         host.put(paths.init_dir.join("apache2"), "#!/bin/sh\n", 0o755);
         host.put(paths.init_dir.join("smb"), "#!/bin/sh\n", 0o755);
+        host.put(paths.ocf_agents.join("mysql"), "#!/bin/sh\n", 0o755);
         host.put(paths.ha_dir.join("conf/OCF/Dummy/there"), "", 0o644);
         for program in ["/usr/libexec/heartbeat/ipfail", "/opt/ipfail"] {
             host.put(program.into(), "", 0o755);
@@ -377,6 +378,14 @@ const MISTAKES_OF_HARESOURCES: &[(&str, &str)] = &[
     (
         "alpha apache2\n",
         "/etc/ha.d/haresources:1: apache2: /etc/rc2.d/S01apache2 starts it at boot, on the standby as well",
+    ),
+    (
+        "alpha mysql::config=/etc/my.cnf systemd::apache2.service\n",
+        "/etc/ha.d/haresources:1: systemd::apache2.service: /etc/rc2.d/S01apache2 starts it at boot, on the standby as well: systemctl disable apache2",
+    ),
+    (
+        "alpha mysql::/etc/my.cnf systemd::nginx\n",
+        "/etc/ha.d/haresources:1: mysql: /usr/lib/ocf/resource.d/heartbeat/mysql is an OCF agent, and its parameters are written name=value: /etc/my.cnf",
     ),
     (
         "alpha 10.0.0.100\nbeta 10.0.0.100 web\n",

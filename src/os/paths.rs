@@ -11,6 +11,8 @@ pub struct Paths {
     pub ha_dir: PathBuf,
     /// `/etc/init.d`: the second place where resource scripts are looked up.
     pub init_dir: PathBuf,
+    /// `/usr/lib/ocf/resource.d/heartbeat`: OCF agents, the last place where they are looked up.
+    pub ocf_agents: PathBuf,
     /// `/var/lib/heartbeat`: state that outlives a boot.
     pub var_lib: PathBuf,
     /// `/run/heartbeat`: sockets.
@@ -41,6 +43,7 @@ impl Paths {
         Self {
             ha_dir: root.join("etc/ha.d"),
             init_dir: root.join("etc/init.d"),
+            ocf_agents: root.join("usr/lib/ocf/resource.d/heartbeat"),
             var_lib: root.join("var/lib/heartbeat"),
             run_dir: root.join("run/heartbeat"),
             pid_file: root.join("run/heartbeat.pid"),
@@ -73,6 +76,12 @@ impl Paths {
     #[must_use]
     pub fn resource_d(&self) -> PathBuf {
         self.ha_dir.join("resource.d")
+    }
+
+    /// The program that runs an OCF agent as a resource script.
+    #[must_use]
+    pub fn ocf_runner(&self) -> PathBuf {
+        self.helper_dir.join("ocf_resource")
     }
 
     /// Notification scripts, one per message type.

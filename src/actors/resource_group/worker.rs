@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::context::GroupContext;
 use crate::agents::child;
-use crate::agents::script::ScriptCall;
+use crate::agents::script::{Found, ScriptCall};
 use crate::net::address::{AddressResource, AddressWordError, Handling, handling, parse_word};
 use crate::net::address_script;
 
@@ -60,28 +60,31 @@ impl GroupContext {
         let (paths, native_addresses) = (self.paths.clone(), self.native_addresses);
         let directory = paths.resource_d();
         let looked = tokio::task::spawn_blocking(move || {
-            let directories = [paths.resource_d(), paths.init_dir];
-            let directories = directories.each_ref().map(PathBuf::as_path);
             // Most words of a long group name the same script.
             let mut seen: HashMap<(String, bool), _> = HashMap::new();
             let one = |(call, address): (ScriptCall, Option<_>)| {
                 let is_address = address.is_some();
                 let known = seen.entry((call.name.clone(), is_address));
-                let (path, kind) = known.or_insert_with(|| {
-                    let path = call.locate(&directories, child::is_program);
-                    let kind =
-                        is_address.then(|| address_script::examine(&call.name, path.as_deref()));
-                    (path, kind)
+                let (found, kind) = known.or_insert_with(|| {
+                    let found = call.locate(&paths, child::is_program);
+                    let script = found.as_ref().filter(|it| matches!(it, Found::Script(_)));
+                    let kind = is_address
+                        .then(|| address_script::examine(&call.name, script.map(Found::path)));
+                    (found, kind)
                 });
                 let native = kind
                     .as_ref()
                     .is_some_and(|kind| handling(native_addresses, *kind) == Handling::Native);
-                match (path, address) {
+                match (found, address) {
                     (_, Some(Ok(address))) if native => Worker::Native(address),
                     (_, Some(Err(error))) if native => Worker::BadAddress(error),
-                    (Some(path), _) => Worker::Script {
+                    (Some(Found::Script(path)), _) => Worker::Script {
                         path: path.clone(),
                         call,
+                    },
+                    (Some(Found::Agent(_)), _) => Worker::Script {
+                        path: paths.ocf_runner(),
+                        call: call.of_agent(),
                     },
                     (None, _) => Worker::Missing { name: call.name },
                 }

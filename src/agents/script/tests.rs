@@ -53,17 +53,36 @@ fn operation_comes_last() {
 
 #[test]
 fn the_first_directory_wins_and_absolute_names_stay_below_it() {
-    let directories = [Path::new("/r"), Path::new("/i")];
-    let find = |word: &str, present: &[&str]| {
-        ScriptCall::parse(word).locate(&directories, |p| {
-            present.contains(&p.to_str().expect("test paths are text"))
+    let (r, i, o) = (
+        "/etc/ha.d/resource.d",
+        "/etc/init.d",
+        "/usr/lib/ocf/resource.d/heartbeat",
+    );
+    let find = |word: &str, present: &[String]| {
+        ScriptCall::parse(word).locate(&Paths::default(), |path| {
+            present.contains(&path.display().to_string())
         })
     };
-    assert_eq!(find("a", &["/r/a", "/i/a"]), Some("/r/a".into()));
-    assert_eq!(find("a", &["/i/a"]), Some("/i/a".into()));
+    let at = |directory: &str| format!("{directory}/a");
+    let script = |directory: &str| Some(Found::Script(at(directory).into()));
+    assert_eq!(find("a", &[at(r), at(i), at(o)]), script(r));
+    assert_eq!(find("a", &[at(i), at(o)]), script(i));
+    assert_eq!(find("a", &[at(o)]), Some(Found::Agent(at(o).into())));
     assert_eq!(find("a", &[]), None);
-    assert_eq!(find("/bin/sh::x", &["/bin/sh"]), None);
-    assert_eq!(find("::reboot", &["/r/", "/i/"]), None);
+    assert_eq!(find("/bin/sh::x", &["/bin/sh".into()]), None);
+    let nothing = [r, i, o].map(|it| format!("{it}/"));
+    assert_eq!(find("::reboot", &nothing), None);
+    assert_eq!(find("../a", &[format!("{o}/../a")]), None, "no agent");
+}
+
+#[test]
+fn parameters_of_an_agent_are_written_with_their_names() {
+    let call = ScriptCall::parse("mysql::config=/etc/my.cnf::_x1=::a b=c::=v::plain::1x=y::x-y=z");
+    let bad: Vec<_> = call.not_parameters().collect();
+    assert_eq!(bad, ["a b=c", "=v", "plain", "1x=y", "x-y=z"]);
+    let call = ScriptCall::parse("mysql::config=/etc/my.cnf").of_agent();
+    let argv = ["mysql", "config=/etc/my.cnf", "start"];
+    assert_eq!(call.argv(Operation::Start), argv);
 }
 
 #[test]

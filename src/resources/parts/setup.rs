@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::protocol::name::NodeName;
 use crate::protocol::settings::{AutoFailback, NodeSettings};
 
+/// What a word with a systemd unit begins with. Spec: docs/reference/scripts.md.
+const UNIT: &str = "systemd::";
+
 /// The settings that the core uses.
 #[derive(Debug)]
 pub(in crate::resources) struct Setup {
@@ -15,10 +18,13 @@ pub(in crate::resources) struct Setup {
     pid: u32,
     keepalive: Duration,
     initdead: Duration,
+    /// Resource words whose script the legacy product does not have.
+    not_legacy: Vec<String>,
 }
 
 impl Setup {
     pub(in crate::resources) fn new(settings: &NodeSettings) -> Self {
+        let words = settings.groups.iter().flat_map(|it| &it.resources);
         Self {
             local: settings.local.clone(),
             nodes: settings.nodes.clone(),
@@ -27,6 +33,7 @@ impl Setup {
             pid: settings.pid,
             keepalive: settings.timing.keepalive,
             initdead: settings.timing.initdead,
+            not_legacy: words.filter(|it| it.starts_with(UNIT)).cloned().collect(),
         }
     }
 
@@ -56,6 +63,11 @@ impl Setup {
 
     pub(in crate::resources) const fn keepalive(&self) -> Duration {
         self.keepalive
+    }
+
+    /// Resource words that a legacy node can carry out only if our script was copied to it.
+    pub(in crate::resources) fn not_legacy(&self) -> &[String] {
+        &self.not_legacy
     }
 
     pub(in crate::resources) const fn initdead(&self) -> Duration {

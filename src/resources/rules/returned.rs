@@ -49,12 +49,24 @@ impl ResourceState {
             // had taken.
             if old != NodeStatus::Active && new == NodeStatus::Active {
                 self.may_run_ours(node);
+                self.tell_what_legacy_has_not(node);
             }
             if new == NodeStatus::Active && !self.nice() {
                 self.ask_again_as_legacy();
             }
         }
         self.act(Action::RunHook(message));
+    }
+
+    /// A legacy node is there, and haresources names scripts that its product does not have.
+    fn tell_what_legacy_has_not(&mut self, node: &NodeName) {
+        let words = self.setup.not_legacy().join(" ");
+        if !words.is_empty() && self.other.is_legacy(node) {
+            self.warn(format!(
+                "node {node} is a legacy node: it can start {words} only if \
+                 /etc/ha.d/resource.d/systemd was copied to it"
+            ));
+        }
     }
 
     /// The status of another node changed.

@@ -309,3 +309,34 @@ fn a_legacy_owner_that_does_not_answer_is_answered_in_the_end() {
     core.finish();
     assert_eq!(running(&core), ["a"]);
 }
+
+/// A legacy node has no script for systemd units of its own.
+#[test]
+fn beside_a_legacy_node_units_are_told() {
+    let mut settings = settings(&["a", "b"], AutoFailback::On);
+    settings.groups[0]
+        .resources
+        .push("systemd::web.service".to_owned());
+    let told = |settings: &NodeSettings, ours: bool| {
+        let mut core = Core::with(settings);
+        let message = Message::new("status");
+        let message = if ours {
+            message.with(field::SYSTOLE, "1")
+        } else {
+            message
+        };
+        core.event(ResourceEvent::NodeStatusChanged {
+            node: name("b"),
+            old: NodeStatus::Up,
+            new: NodeStatus::Active,
+            message,
+        });
+        core.complaints
+            .iter()
+            .any(|it| it.contains("it can start systemd::web.service only"))
+    };
+    assert!(told(&settings, false));
+    assert!(!told(&settings, true));
+    settings.groups[0].resources.pop();
+    assert!(!told(&settings, false));
+}
