@@ -26,6 +26,7 @@ use crate::os::paths::Paths;
 use crate::process::host_addresses;
 use crate::process::locks;
 use crate::process::pid_file::{PidFile, look};
+use crate::process::startup::core_directory;
 
 /// One call of a helper program: its arguments, environment and output.
 pub struct Call<'a> {
@@ -152,7 +153,11 @@ impl Call<'_> {
             let config = &loaded.config;
             let stray = config.settings.stray_addresses;
             let addresses = Arc::new(host_addresses::manager(&self.paths, &config.media, stray));
-            return GroupContext::of(config, &self.paths, config.log.debug, addresses);
+            let directory = core_directory(&self.paths, config.core_root.as_deref());
+            return GroupContext {
+                directory,
+                ..GroupContext::of(config, &self.paths, config.log.debug, addresses)
+            };
         }
         let settings = Settings::load(&self.paths.settings).unwrap_or_else(|error| {
             self.complain(&format!("{error}: the default settings count"));
@@ -160,7 +165,10 @@ impl Call<'_> {
         });
         let path = (self.variable)("PATH").unwrap_or_default();
         let (host, output) = (self.current_host(), self.log_targets().debugfile);
-        GroupContext::without_config(&settings, &self.paths, &host, &path, output)
+        GroupContext {
+            directory: core_directory(&self.paths, None),
+            ..GroupContext::without_config(&settings, &self.paths, &host, &path, output)
+        }
     }
 }
 

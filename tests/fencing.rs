@@ -136,7 +136,6 @@ impl Stand {
         FenceContext {
             stonith: self.path("stonith"),
             agents: self.directory.path().to_owned(),
-            directories: vec![self.directory.path().to_owned()],
             environment: Arc::new(Environment::default()),
             pump: Some(self.path("script_output")),
             records: self.path("records"),

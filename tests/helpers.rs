@@ -138,7 +138,7 @@ impl Script {
             program,
             args: Vec::new(),
             environment: Arc::new(Environment::default()),
-            directories: vec![directory.path().to_owned()],
+            directory: Some(directory.path().to_owned()),
             capture: false,
             output: OutputTarget {
                 file: Some(directory.path().join("debug")),

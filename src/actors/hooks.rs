@@ -35,8 +35,6 @@ pub struct HookContext {
     /// Whether our helper programs are installed. Without them the shipped scripts would reach the
     /// legacy `ResourceManager`, which runs resource scripts beside us.
     pub helpers: bool,
-    /// Working directories: the first one that exists counts.
-    pub directories: Vec<PathBuf>,
     /// Where the output is written.
     pub output: OutputTarget,
     /// Longest run of one script.
@@ -57,7 +55,6 @@ impl HookContext {
         Self {
             paths: paths.clone(),
             environment,
-            directories: paths.core_dirs(config.core_root.as_deref()),
             helpers,
             output: OutputTarget::of(config, paths),
             limit: TIME_LIMIT.min(config.settings.script_time_limit),
@@ -186,7 +183,7 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
     let spec = ChildSpec {
         args: vec![word.clone()],
         environment: Arc::new(environment.for_hook(&hook.message, hook.own_status.as_str())),
-        directories: context.directories.clone(),
+        directory: None,
         capture: false,
         output: context.output.clone(),
         limit: context.limit,

@@ -91,8 +91,8 @@ pub struct ChildSpec {
     pub args: Vec<String>,
     /// Set on top of our own environment.
     pub environment: Arc<Environment>,
-    /// Working directory: the first of these that exists, else our own.
-    pub directories: Vec<PathBuf>,
+    /// Working directory; `None`: our own, which no disk that hangs can delay.
+    pub directory: Option<PathBuf>,
     /// Whether standard output is wanted in the report instead of in the file.
     pub capture: bool,
     /// Standard error, and standard output unless captured.
@@ -350,7 +350,7 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
         let words = shim::words(recorded, &spec.program, &spec.args);
         let mut command = command(spec, &output, shim)?;
         command.arg0(shim::TITLE).args(words);
-        match spawn(command, spec.directories.clone()).await {
+        match spawn(command, spec.directory.clone()).await {
             Ok(child) => {
                 return Ok(Started {
                     child,
@@ -371,7 +371,7 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
             // As the process beside a script does.
             sys::ignore_broken_pipes(command.as_std_mut());
         }
-        match spawn(command, spec.directories.clone()).await {
+        match spawn(command, spec.directory.clone()).await {
             Ok(child) => {
                 let pid = spec.record.as_ref().zip(child.id());
                 let record = pid.and_then(|(what, pid)| Record::write(what, pid));
@@ -393,14 +393,18 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
     }
 }
 
-/// Starts the command in the first of `directories` that exists, on a helper thread. The call returns when the
+/// Starts the command in `directory`, or in our own, on a helper thread. The call returns when the
 /// program is loaded, which a disk that hangs delays for ever. The wait has no limit, because the
 /// program may begin at any time; only the caller waits.
-async fn spawn(mut command: Command, directories: Vec<PathBuf>) -> io::Result<Child> {
+async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<Child> {
     let work = move || {
-        if let Some(directory) = directories.into_iter().find(|it| it.is_dir()) {
-            // What stood there before names the directory of whoever started us.
-            command.env("PWD", &directory).current_dir(directory);
+        if let Some(directory) = &directory {
+            command.current_dir(directory);
+        }
+        // What stood there before names the directory of whoever started us. The kernel knows the
+        // name of our own without asking a disk.
+        if let Some(name) = directory.or_else(|| std::env::current_dir().ok()) {
+            command.env("PWD", name);
         }
         command.spawn()
     };
@@ -543,7 +547,7 @@ async fn start_pump(
         Some(memory) => pump.arg("last").stdout(memory.try_clone()?),
         None => pump.stdout(Stdio::null()),
     };
-    let mut pump = spawn(pump, Vec::new()).await?;
+    let mut pump = spawn(pump, None).await?;
     let (end, ended) = oneshot::channel();
     actix_rt::spawn(async move {
         if let Err(error) = pump.wait().await {

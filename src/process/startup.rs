@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, lchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{error, info, warn};
@@ -12,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::os::accounts;
 use crate::os::file_mode::{Made, set_mode};
+use crate::os::in_time::in_time;
 use crate::os::paths::Paths;
 use crate::protocol::boolean::is_false;
 
@@ -97,22 +99,38 @@ pub fn limit_core_files(config: &Config) {
     }
 }
 
+/// The directory in which core files of this process are to be, if it exists. `root` is what `coreroot`
+/// names. Looks at the disk.
+#[must_use]
+pub fn core_directory(paths: &Paths, root: Option<&Path>) -> Option<PathBuf> {
+    paths.core_dirs(root).into_iter().find(|it| it.is_dir())
+}
+
+/// How long the disk of that directory is waited for. It holds nothing that is needed.
+const CORE_DIRECTORY: Duration = Duration::from_millis(200);
+
 /// Changes to the directory in which core files are to be. Everything that this process starts
-/// begins there. Spec: docs/protocol/config.md, 4.4.
+/// begins there, and asks no disk for it. If the disk does not answer in time, the change comes when it
+/// does. Spec: docs/protocol/config.md, 4.4.
 pub fn enter_core_directory(paths: &Paths, root: Option<&Path>) {
-    let directories = paths.core_dirs(root);
-    let (there, last) = (
-        directories.iter().find(|it| it.is_dir()),
-        directories.last(),
-    );
-    let Some(directory) = there.or(last) else {
-        return;
-    };
-    if let Err(error) = std::env::set_current_dir(directory) {
-        let reason = error.raw_os_error().map_or("unknown error", |code| {
-            nix::errno::Errno::from_raw(code).desc()
-        });
-        error!("Cannot chdir to [{}]: {reason}", directory.display());
+    let (paths, root) = (paths.clone(), root.map(Path::to_owned));
+    let entered = in_time(CORE_DIRECTORY, move || {
+        let root = root.as_deref();
+        let named = || paths.core_dirs(root).pop();
+        let Some(directory) = core_directory(&paths, root).or_else(named) else {
+            return;
+        };
+        if let Err(error) = std::env::set_current_dir(&directory) {
+            let reason = error.raw_os_error().map_or("unknown error", |code| {
+                nix::errno::Errno::from_raw(code).desc()
+            });
+            error!("Cannot chdir to [{}]: {reason}", directory.display());
+        }
+    });
+    if entered.is_none() {
+        warn!(
+            "the disk of coreroot does not answer: what this node starts begins in another directory"
+        );
     }
 }
 
@@ -157,6 +175,17 @@ mod tests {
             paths.core_dirs(Some(root)),
             [root.join("root"), root.to_owned()]
         );
+    }
+
+    #[test]
+    fn the_directory_of_core_files_is_the_first_that_exists() {
+        let place = tempfile::tempdir().unwrap();
+        let (paths, root) = (Paths::under(place.path()), place.path().join("cores"));
+        assert_eq!(core_directory(&paths, Some(&root)), None);
+        for there in [root.clone(), root.join("root")] {
+            fs::create_dir(&there).unwrap();
+            assert_eq!(core_directory(&paths, Some(&root)), Some(there));
+        }
     }
 
     #[test]

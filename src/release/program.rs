@@ -71,6 +71,11 @@ pub fn release_resources(arguments: &[OsString]) -> u8 {
     if let Some(loaded) = &loaded {
         startup::limit_core_files(&loaded.config);
     }
+    // A service manager calls this in another directory than that of the daemon.
+    let core_root = loaded
+        .as_ref()
+        .and_then(|it| it.config.core_root.as_deref());
+    startup::enter_core_directory(&paths, core_root);
     let say = |severity: Severity, text: String| say(log.as_ref(), severity, text);
     let code = Release {
         paths: &paths,

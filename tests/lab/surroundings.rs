@@ -502,3 +502,41 @@ fn what_is_inherited_is_the_same_from_every_process_of_a_node() {
         same_from_every_process,
     );
 }
+
+/// The disk of `coreroot` answers nothing: a file system of which no program serves the requests.
+const SILENT_DISK: &str = "exec 3<>/dev/fuse || exit 1
+    mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 silent /var/log/cores || exit 1
+    sleep 1000 </dev/null >/dev/null 2>&1 & echo $!";
+
+/// Nothing that a node starts waits for the disk of `coreroot`: neither when it begins to hang under a node that runs,
+/// nor when the node begins beside it.
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn no_script_waits_for_the_disk_of_coreroot() {
+    run("surroundings::coreroot", OURS_OURS, |kinds| {
+        let mut config = PairConfig::new(kinds);
+        config.media.push_str("\ncoreroot /var/log/cores");
+        let pair = Pair::new(config);
+        for node in NODES {
+            pair.lab.sh(node, "mkdir -p /var/log/cores/root");
+        }
+        pair.start_settled();
+        let silent = || {
+            let holder = pair.lab.exec("node1", &["bash", "-c", SILENT_DISK]);
+            assert!(holder.status.success(), "{holder:?}");
+            String::from_utf8(holder.stdout).expect("a number")
+        };
+        let holder = silent();
+        // Scripts of a stop, and of the start that follows it.
+        pair.lab.sh("node2", "systole takeover --wait");
+        pair.wait_owner("node2", ADDRESS_1, "a");
+        pair.lab.sh("node1", "systole takeover --wait");
+        pair.wait_owner("node1", ADDRESS_1, "a");
+        pair.stop("node1");
+        pair.wait_owner("node2", ADDRESS_1, "a");
+        pair.start("node1");
+        pair.wait_log("node1", "the disk of coreroot does not answer");
+        pair.wait_owner("node1", ADDRESS_1, "a");
+        pair.lab.sh("node1", &format!("kill {}", holder.trim()));
+    });
+}

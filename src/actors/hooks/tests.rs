@@ -19,7 +19,6 @@ fn start_with(scripts: &Scripts, limit: Duration, helpers: bool) -> Addr<HooksAc
     let context = HookContext {
         paths: scripts.paths.clone(),
         environment,
-        directories: Vec::new(),
         helpers,
         output: OutputTarget::default(),
         limit,
@@ -119,7 +118,6 @@ async fn the_queue_is_bounded() {
     let mut actor = HooksActor::new(HookContext {
         paths: scripts.paths.clone(),
         environment: Environment::default(),
-        directories: Vec::new(),
         helpers: true,
         output: OutputTarget::default(),
         limit: Duration::from_secs(1),

@@ -21,8 +21,8 @@ pub struct GroupContext {
     pub paths: Paths,
     /// Of every resource script.
     pub environment: Arc<Environment>,
-    /// Working directories of scripts: the first one that exists counts.
-    pub directories: Vec<PathBuf>,
+    /// Working directory of scripts; `None`: that of this process.
+    pub directory: Option<PathBuf>,
     /// Where the output of scripts is written.
     pub output: OutputTarget,
     /// Longest run of one script.
@@ -71,7 +71,7 @@ impl GroupContext {
         Self {
             paths: paths.clone(),
             environment: Arc::new(environment),
-            directories: paths.core_dirs(config.core_root.as_deref()),
+            directory: None,
             output: OutputTarget::of(config, paths),
             limit: config.settings.script_time_limit,
             kill_after: config.settings.script_kill_after,
@@ -99,7 +99,7 @@ impl GroupContext {
         Self {
             paths: paths.clone(),
             environment: Arc::new(environment.for_resources(paths, own_path)),
-            directories: paths.core_dirs(None),
+            directory: None,
             output: OutputTarget {
                 file: output,
                 pump: None,

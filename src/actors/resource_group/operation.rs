@@ -306,7 +306,7 @@ impl GroupRun {
             program: path.to_owned(),
             args: call.argv(operation),
             environment: Arc::clone(&self.context.environment),
-            directories: self.context.directories.clone(),
+            directory: self.context.directory.clone(),
             capture: operation == Operation::Status,
             output: self.context.output.clone(),
             limit: self.context.limit,

@@ -112,7 +112,7 @@ impl Scripts {
 
     pub(crate) fn context(&self) -> Arc<GroupContext> {
         Arc::new(GroupContext {
-            directories: Vec::new(),
+            directory: None,
             paths: self.paths.clone(),
             environment: Arc::new(self.environment.clone()),
             output: OutputTarget {

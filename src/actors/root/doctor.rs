@@ -70,7 +70,7 @@ async fn look(own: PathBuf) -> Option<Report> {
             .map(str::to_owned)
             .into(),
         environment: Arc::new(Environment::default()),
-        directories: vec![PathBuf::from("/")],
+        directory: Some(PathBuf::from("/")),
         capture: true,
         output: OutputTarget::default(),
         limit: LIMIT,

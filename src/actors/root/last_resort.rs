@@ -420,7 +420,7 @@ async fn restart_by(
             program: PathBuf::from(program),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             environment: Arc::clone(&environment),
-            directories: vec![PathBuf::from("/")],
+            directory: Some(PathBuf::from("/")),
             capture: false,
             output: OutputTarget::default(),
             limit: LIMIT,

@@ -233,8 +233,9 @@ fn prepare(
     startup::limit_core_files(config);
     // A successor has what its predecessor prepared.
     if before.is_none() {
-        prepare_places(paths, config, resumed);
+        prepare_places(paths, resumed);
     }
+    startup::enter_core_directory(paths, config.core_root.as_deref());
     let running = RunningIdentity::new(generation, generation_file.reserved(), uuid);
     let mut random = [0; 8];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
@@ -252,7 +253,7 @@ fn prepare(
 }
 
 /// Prepares what is on the disk and not needed to begin.
-fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
+fn prepare_places(paths: &Paths, resumed: bool) {
     if let Err(error) = state_files::write_empty_delhostcache(&paths.var_lib) {
         // No program reads it in this mode: no reason to stay down, least of all on a full disk.
         warn!(%error, "the list of deleted nodes is not written");
@@ -260,7 +261,6 @@ fn prepare_places(paths: &Paths, config: &Config, resumed: bool) {
     if !resumed {
         startup::renew_rsctmp(paths);
     }
-    startup::enter_core_directory(paths, config.core_root.as_deref());
 }
 
 /// Checks which addresses are on the host before any is added.

@@ -15,7 +15,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
         program,
         args: vec!["one".to_owned(), "two".to_owned()],
         environment: Arc::new(Environment::default()),
-        directories: vec![directory.path().to_owned()],
+        directory: Some(directory.path().to_owned()),
         capture: true,
         output: OutputTarget::default(),
         limit: Duration::from_secs(20),
@@ -54,18 +54,21 @@ async fn a_script_runs_alone_with_what_it_was_given() {
 }
 
 #[actix::test]
-async fn a_script_works_in_the_first_directory_that_exists() {
+async fn a_script_knows_its_directory_or_has_ours() {
     let directory = TempDir::new().expect("tempdir");
     let mut spec = spec(&directory, "");
     let there = directory.path().canonicalize().expect("path");
-    spec.directories = vec![there.join("missing"), there.clone(), "/".into()];
     // What is told, and not what a shell makes of it.
     spec.program = "/usr/bin/env".into();
     spec.args = Vec::new();
-    let report = run(spec, None).await;
-    let told = format!("PWD={}", there.display());
-    let text = String::from_utf8(report.stdout).expect("text");
-    assert!(text.lines().any(|line| line == told), "{text}");
+    let ours = std::env::current_dir().expect("a directory");
+    for (directory, expected) in [(Some(there.clone()), there), (None, ours)] {
+        spec.directory = directory;
+        let report = run(spec.clone(), None).await;
+        let told = format!("PWD={}", expected.display());
+        let text = String::from_utf8(report.stdout).expect("text");
+        assert!(text.lines().any(|line| line == told), "{text}");
+    }
 }
 
 #[actix::test]

@@ -59,8 +59,6 @@ pub struct FenceContext {
     pub stonith: PathBuf,
     /// Directory of agents.
     pub agents: PathBuf,
-    /// Working directories: the first one that exists counts.
-    pub directories: Vec<PathBuf>,
     /// Of every program.
     pub environment: Arc<Environment>,
     /// Our output program. Without it the words of a device are lost.
@@ -98,7 +96,6 @@ impl FenceContext {
         Self {
             stonith: PathBuf::from("/usr/sbin/stonith"),
             agents: PathBuf::from(FENCE_AGENTS),
-            directories: paths.core_dirs(config.core_root.as_deref()),
             environment: Arc::new(environment),
             pump: OutputTarget::of(config, paths).pump,
             records: paths.scripts(),
@@ -417,7 +414,7 @@ impl Device {
             program: call.program.clone(),
             args: call.args,
             environment: Arc::clone(&context.environment),
-            directories: context.directories.clone(),
+            directory: None,
             capture: *ask == Ask::List,
             output: OutputTarget {
                 file: None,
