@@ -10,6 +10,7 @@ use systole::os::paths::Paths;
 
 fn main() -> ExitCode {
     systole::os::sys::reset_child_signal();
+    systole::os::blocked_signals::let_through();
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut program = words.next().unwrap_or_default();
     let mut args: Vec<String> = words.collect();

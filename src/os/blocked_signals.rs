@@ -1,7 +1,7 @@
 //! The blocked signals of a process. A child inherits those of the thread that starts it, and a service
 //! those of the script that starts it, for as long as it lives: a database that cannot receive TERM can
-//! only be killed. So every program of ours begins with none blocked, whatever its caller had, and
-//! blocks some only where it starts nothing.
+//! only be killed. So every program of ours that starts others begins with none blocked, whatever its caller
+//! had, and blocks some only where it starts nothing.
 
 use std::process::Command;
 

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod blocked_signals;
+pub mod execute;
 pub mod file_mode;
 pub mod in_time;
 pub mod paths;

@@ -48,6 +48,7 @@ use nix::unistd::setsid;
 use ward::{Deaths, End, Next, Stage, Told, Ward, next};
 
 use crate::clock::Clock;
+use crate::os::execute::execute;
 use crate::os::paths::Paths;
 use crate::process::EXIT_GENERIC;
 use crate::process::daemonize;
@@ -235,20 +236,13 @@ impl Guard<'_> {
     /// Becomes the program that releases everything, and keeps the guardian's lock for it, so that
     /// no daemon begins meanwhile. `detail` adds to the reason; may be empty. Returns if no program
     /// can be executed because the disk has failed.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no child: this process goes on as another program"
-    )]
     fn release_now(&self, why: Why, detail: &str) -> Outcome {
         let _ = fcntl(self.lock, FcntlArg::F_SETFD(FdFlag::empty()));
         let left = self.told.left(self.clock.now().instant);
         let left = left.map_or(String::new(), |left| left.as_millis().to_string());
         let words = [why.word(), detail, &left].map(OsString::from);
         for program in self.programs(Stage::Releasing) {
-            let _ = Command::new(program)
-                .arg0(RELEASE_TITLE)
-                .args(&words)
-                .exec();
+            let _ = execute(&program, RELEASE_TITLE, &words);
         }
         // A background process of a script must not keep the lock.
         let _ = fcntl(self.lock, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));

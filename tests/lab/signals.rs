@@ -60,6 +60,11 @@ fn nothing_that_a_node_starts_has_signals_blocked() {
         pair.wait_owner("node2", ADDRESS_1, "a");
         // A stop that comes to a process which had everything blocked.
         pair.stop("node2");
+        // By a helper that a person calls, beside no daemon.
+        let helper = "/usr/libexec/systole/ResourceManager";
+        let group = format!("{ADDRESS_1}/24/eth0");
+        let called = format!("env --block-signal {helper} takegroup {group}");
+        pair.lab.sh("node2", &called);
         let blocked = fs::read_to_string(&written).expect("written");
         let some: Vec<_> = blocked
             .lines()
@@ -67,7 +72,7 @@ fn nothing_that_a_node_starts_has_signals_blocked() {
             .collect();
         assert!(some.is_empty(), "{some:#?}");
         // By the process that releases, and by node2.
-        assert!(lines_of(&blocked, "shows start").len() >= 2, "{blocked}");
+        assert!(lines_of(&blocked, "shows start").len() >= 3, "{blocked}");
         assert!(lines_of(&blocked, "shows stop").len() >= 2, "{blocked}");
     });
 }

@@ -16,8 +16,6 @@
 //! | the file of what is held says what the successor goes on with; `exec` with the words of it, signals held back | root |
 //! | the new image resumes with that set | membership |
 
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +28,7 @@ use crate::actors::membership::restart::{CancelRestart, PrepareRestart, Readines
 use crate::actors::threads;
 use crate::notice::{self, Notice, Severity};
 use crate::os::blocked_signals;
+use crate::os::execute::execute;
 use crate::process::daemonize;
 
 /// Pause before a restart that had to wait is tried again.
@@ -177,10 +176,6 @@ impl RootActor {
         ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no child is started: this process goes on as its own successor"
-    )]
     fn replace(&mut self, ctx: &mut Context<Self>) {
         let words = self.held.with(|held| held.successor_words());
         notice::log(&Notice::Restarting {});
@@ -196,10 +191,7 @@ impl RootActor {
         }
         blocked_signals::hold_back();
         self.guardian.offer();
-        let failed = Command::new(&self.program)
-            .arg0(daemonize::TITLE)
-            .args(words)
-            .exec();
+        let failed = execute(&self.program, daemonize::TITLE, words);
         // Still here.
         self.guardian.keep();
         blocked_signals::let_through();
