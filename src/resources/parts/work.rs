@@ -195,6 +195,19 @@ impl Work {
         }
     }
 
+    /// Drops each retry not yet begun of a group that another job is to start as well.
+    pub(in crate::resources) fn start_once(&mut self) {
+        let others = self.jobs.iter();
+        let others = others.filter(|job| job.purpose != Purpose::Retry);
+        let steps = others.flat_map(|job| &job.steps);
+        let starts = steps.filter(|(_, what)| *what == GroupOrder::Start);
+        let to_start: Vec<GroupKey> = starts.map(|(key, _)| key.clone()).collect();
+        let retries = self.jobs.iter_mut();
+        for job in retries.filter(|job| job.purpose == Purpose::Retry) {
+            job.steps.retain(|(key, _)| !to_start.contains(key));
+        }
+    }
+
     /// Drops the steps not yet begun of the jobs that `which` names: each job ends with its step in
     /// flight. `false`: there are none.
     pub(in crate::resources) fn withdraw_steps(

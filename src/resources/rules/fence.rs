@@ -17,6 +17,8 @@ impl ResourceState {
         self.groups.addresses_are_free(self.now);
         let message = message.unwrap_or_else(|| hooks::dead_status(node));
         self.take_over(node, Some(message));
+        // A group that was to be tried again has waited for the same.
+        self.groups.start_once();
         self.alone_at_last();
         if self
             .other

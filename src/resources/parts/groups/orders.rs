@@ -112,6 +112,11 @@ impl GroupTable {
         self.work.withdraw_starts(key);
     }
 
+    /// A group that is tried again and to be started for another reason is started once, for that reason.
+    pub(in crate::resources) fn start_once(&mut self) {
+        self.work.start_once();
+    }
+
     /// Drops the steps not yet begun of the jobs that `which` names: each job ends with its step in
     /// flight. `false`: there are none.
     pub(in crate::resources) fn withdraw_steps(
