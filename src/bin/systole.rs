@@ -19,6 +19,7 @@ use systole::clock::{Clock, Monotonic};
 use systole::helper::Call;
 use systole::helper::verbs::{Move, Way};
 use systole::os::accounts::name_of_user;
+use systole::os::blocked_signals;
 use systole::os::paths::Paths;
 use systole::protocol::message::Message;
 
@@ -40,6 +41,7 @@ const FROZEN: &str = "frozen: no resource is started or stopped until systole th
 const THAWED: &str = "thawed: resources are managed again\n";
 
 fn main() -> ExitCode {
+    blocked_signals::let_through();
     let command = match parse(&cli::words()) {
         Ok(command) => command,
         Err(answer) => return finish(&answer),
@@ -71,7 +73,11 @@ fn main() -> ExitCode {
 
 /// Everything that the daemon knows, or why it does not answer.
 fn ask_view() -> Result<View, String> {
-    match ask_control(&Request::View, PATIENCE) {
+    view_of(ask_control(&Request::View, PATIENCE))
+}
+
+fn view_of(reply: Result<Reply, ControlError>) -> Result<View, String> {
+    match reply {
         Ok(Reply::View(view)) => Ok(view),
         Ok(Reply::Refused { reason }) => Err(reason),
         Ok(_) => Err(OTHER_QUESTION.to_owned()),
@@ -110,7 +116,12 @@ fn show_status(json: bool) -> ExitCode {
 
 /// For a Prometheus server.
 fn show_metrics(open: bool, file: Option<&Path>) -> ExitCode {
-    let view = ask_view();
+    // Who may not ask knows nothing of the daemon, and says nothing of it.
+    let reply = ask_control(&Request::View, PATIENCE);
+    if let Err(error @ ControlError::NotRoot) = reply {
+        return fail(&error.to_string(), State::Unknown.code());
+    }
+    let view = view_of(reply);
     let node = view.as_ref().ok().and_then(|view| view.node.as_ref());
     let process = node.and_then(|node| Process::look(node.pid));
     let answered = node.is_some();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::fence;
 use crate::clients::control::{
-    GroupAnswer, GroupView, NodeReport, PeerReport, Place, Receives, View,
+    GroupAnswer, GroupView, MediumView, NodeReport, PeerReport, Place, Receives, View,
 };
 
 /// What a monitoring system makes of the exit code.
@@ -121,6 +121,12 @@ pub fn findings(view: &View) -> Vec<(State, String)> {
                 format!("medium {name} cannot send: {trouble}"),
             );
         }
+        let up = others(node).any(|peer| link_is_up(peer, name));
+        if let Some(why) = is_deaf(medium, up) {
+            let name = name_of(medium);
+            let text = format!("{} hears nobody on {name}: {why}", node.name);
+            say(State::Warning, text);
+        }
     }
     for (urgent, text) in view.fencing.iter().flat_map(fence::troubles) {
         let state = if urgent {
@@ -138,6 +144,29 @@ pub fn findings(view: &View) -> Vec<(State, String)> {
     }
     found.sort_by_key(|(state, _)| std::cmp::Reverse(*state));
     found
+}
+
+/// Why a medium brings nothing of a node whose link is `up`. Media of one interface share their link, which
+/// is up while one of them works: `systole status`, `check` and `metrics` judge each medium by this.
+#[must_use]
+pub fn is_deaf(medium: &MediumView, up: bool) -> Option<&'static str> {
+    match medium.receives.filter(|_| up && medium.open)? {
+        Receives::Itself => Some("only own messages"),
+        Receives::Nothing => Some("nothing arrives"),
+        Receives::Others => None,
+    }
+}
+
+/// Whether the link of that name to a member is up.
+pub(super) fn link_is_up(peer: &PeerReport, name: &str) -> bool {
+    let mut links = peer.links.iter();
+    !peer.ping && links.any(|(link, up)| *up && link == name)
+}
+
+/// The name of a medium and its kinds, as `eth0 (bcast)`: several may have one name.
+#[must_use]
+pub fn name_of(medium: &MediumView) -> String {
+    format!("{} ({})", medium.name, medium.kinds.join(", "))
 }
 
 fn of_this_node(node: &NodeReport, found: &mut Vec<(State, String)>) {
@@ -291,7 +320,7 @@ fn performance(node: &NodeReport, view: &View) -> Vec<(&'static str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::control::{MediumView, WatchdogReport};
+    use crate::clients::control::WatchdogReport;
 
     /// A group that runs here, or whose start or stop here ended so and that runs nowhere.
     fn group(last: GroupAnswer) -> GroupView {
@@ -349,6 +378,34 @@ mod tests {
 
     fn node(view: &mut View) -> &mut NodeReport {
         view.node.as_mut().unwrap()
+    }
+
+    /// Both share the link, which is up.
+    #[test]
+    fn a_medium_beside_one_that_works_is_judged_by_itself() {
+        let mut view = view();
+        let medium = |receives| MediumView {
+            receives: Some(receives),
+            ..MediumView::new("eth0".to_owned(), vec!["ucast".to_owned()], None)
+        };
+        for (receives, why) in [
+            (Receives::Itself, "only own messages"),
+            (Receives::Nothing, "nothing arrives"),
+        ] {
+            view.media.truncate(1);
+            view.media.push(medium(receives));
+            let verdict = judge(&view);
+            assert_eq!(verdict.state, State::Warning);
+            let text = format!("alpha hears nobody on eth0 (ucast): {why}");
+            assert_eq!(verdict.text, [text]);
+        }
+        // The link is down: that is said of the link.
+        node(&mut view).nodes[1].links[0].1 = false;
+        assert_eq!(judge(&view).text, ["alpha does not hear beta on eth0"]);
+        // Nothing is known of a medium that is not open.
+        node(&mut view).nodes[1].links[0].1 = true;
+        view.media[1].open = false;
+        assert_eq!(judge(&view).text, ["medium eth0 is not open"]);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! One table, [`TABLE`], is the source of both text forms and of `docs/reference/metrics.md`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
+use super::check;
 use crate::clients::control::{
     GroupAnswer, GroupView, MediumCounts, NodeReport, PeerReport, Place, View,
 };
+use crate::process::files;
 
 mod process;
 
@@ -165,19 +166,14 @@ pub fn text(source: Source<'_>, form: Form) -> String {
     text
 }
 
-/// Writes a file whole or not at all: a reader never sees a part of it.
+/// Writes a file that everybody may read, whole or not at all: a reader never sees a part of it, nor the
+/// part beside it, whose name does not end with `.prom`.
 ///
 /// # Errors
 /// What the system says.
 pub fn write_file(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    // A collector reads files that end with .prom.
-    let mut beside = OsString::from(".");
-    beside.push(name);
-    beside.push(".new");
-    let beside = path.with_file_name(beside);
-    fs::write(&beside, text)?;
-    fs::rename(&beside, path)
+    path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    files::replace_with_mode(path, text.as_bytes(), 0o644)
 }
 
 const fn flag(on: bool) -> f64 {
@@ -317,6 +313,25 @@ fn group_stops(source: Source<'_>) -> Vec<Sample> {
             ("failed", number(counts.stop_failed)),
         ]
     })
+}
+
+/// Media of one interface have one name and one link: each line of ha.cf is judged by itself, and lines of
+/// one kind are as well as the worst of them.
+fn medium_hears(source: Source<'_>) -> Vec<Sample> {
+    let mut all: BTreeMap<Vec<String>, bool> = BTreeMap::new();
+    for medium in source.view.into_iter().flat_map(|view| &view.media) {
+        let up = source
+            .peers()
+            .any(|peer| check::link_is_up(peer, &medium.name));
+        let hears = up && medium.open && check::is_deaf(medium, up).is_none();
+        let labels = vec![medium.name.clone(), medium.kinds.join(", ")];
+        let whole = all.entry(labels).or_insert(true);
+        *whole = *whole && hears;
+    }
+    let samples = all.into_iter();
+    samples
+        .map(|(labels, hears)| (labels, flag(hears)))
+        .collect()
 }
 
 /// What the media have counted. Those of one interface have one name, and are one.
@@ -490,6 +505,13 @@ pub const TABLE: &[Metric] = &[
         &["node", "medium"],
         "Whether this node hears another one on a medium.",
         link_up,
+    ),
+    metric(
+        "medium_hears",
+        Kind::Gauge,
+        &["medium", "kinds"],
+        "Whether another node is heard by a medium line. Lines of one interface share link_up.",
+        medium_hears,
     ),
     metric(
         "ping_up",

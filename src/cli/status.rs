@@ -1,7 +1,7 @@
 //! `systole status`: one screen of what this node does and knows. A healthy pair with three groups and
 //! two media fits 80 columns and 24 lines.
 
-use super::check::{self, State};
+use super::check::{self, State, name_of};
 use super::fence;
 use super::screen::{Layout, Screen, Tone};
 use crate::clients::control::{
@@ -272,10 +272,8 @@ impl Shown {
             return (Tone::Plain, "-".to_owned());
         };
         // Media of one interface share their link: this one may bring nothing while another works.
-        match medium.receives.filter(|_| *up) {
-            Some(Receives::Itself) => return (Tone::Bad, "NO (only own messages)".to_owned()),
-            Some(Receives::Nothing) => return (Tone::Bad, "NO (nothing arrives)".to_owned()),
-            Some(Receives::Others) | None => {}
+        if let Some(why) = check::is_deaf(medium, *up) {
+            return (Tone::Bad, format!("NO ({why})"));
         }
         if *up {
             return (Tone::Good, "yes".to_owned());
@@ -401,10 +399,6 @@ fn runs_groups(count: usize) -> String {
         1 => "runs 1 group".to_owned(),
         more => format!("runs {more} groups"),
     }
-}
-
-fn name_of(medium: &MediumView) -> String {
-    format!("{} ({})", medium.name, medium.kinds.join(", "))
 }
 
 /// Why a medium does not work.

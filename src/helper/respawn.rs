@@ -17,6 +17,7 @@ use super::Call;
 use crate::actors::threads;
 use crate::cli::getopt::{Getopt, Given};
 use crate::clock::Clock;
+use crate::process::files;
 
 const USAGE: &str = "\
 Usage cl_respawn [<options>] <monitored_program> [<arg1>] [<arg2>] ...
@@ -92,7 +93,8 @@ pub(super) fn cl_respawn(call: &mut Call<'_>) -> u8 {
             call.complain(&format!("cl_respawn: already running, process {pid}"));
             return 0;
         }
-        if let Err(error) = fs::write(path, format!("{:>10}\n", std::process::id())) {
+        let text = format!("{:>10}\n", std::process::id());
+        if let Err(error) = files::replace_with_mode(path, text.as_bytes(), 0o644) {
             call.complain(&format!(
                 "cl_respawn: cannot write {}: {error}",
                 path.display()

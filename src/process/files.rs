@@ -23,18 +23,35 @@ const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 /// # Errors
 /// It cannot be written; the old file is unchanged.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, content, 0o600)
+}
+
+/// The same for a file with `mode`. The directory may be one in which others may write: a link that they
+/// put in the place of the new file, or of the old one, is replaced and not followed.
+///
+/// # Errors
+/// It cannot be written; the old file is unchanged.
+pub fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let new = beside(path);
-    let _ = fs::remove_file(&new);
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| file.write_all(content));
+    let made = make(&new, mode).and_then(|mut file| file.write_all(content));
     made.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
         // A part of it uses the room that the next try needs.
         let _ = fs::remove_file(&new);
     })
+}
+
+/// Makes a new file in the place of whatever has its name.
+fn make(path: &Path, mode: u32) -> io::Result<File> {
+    let _ = fs::remove_file(path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    // Whatever the umask was.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 /// Last byte of a file that is being overwritten: a file that ends with it is no text of lines.
@@ -130,14 +147,7 @@ pub fn replace_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
 }
 
 fn write_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path)?;
-    // Whatever the umask was.
-    file.set_permissions(Permissions::from_mode(mode))?;
+    let mut file = make(path, mode)?;
     file.write_all(content)?;
     file.sync_all()
 }

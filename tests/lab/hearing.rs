@@ -12,6 +12,20 @@ fn systole(pair: &Pair, node: &str, verb: &str) -> String {
     pair.lab.sh(node, &format!("{program} {verb} 2>&1; true"))
 }
 
+/// A scrape by a user who may not ask does not tell that the daemon is down, and writes no file.
+fn who_may_not_ask_says_nothing(pair: &Pair) {
+    let program = env!("CARGO_BIN_EXE_systole");
+    let script = format!(
+        "cp {program} /run/asks; mkdir -m 777 /run/scraped; cd /run
+         for file in '' '--textfile /run/scraped/systole.prom'; do
+             setpriv --reuid=65534 --regid=65534 --clear-groups /run/asks metrics $file 2>&1; echo \"ends with $?\"
+         done; ls -A /run/scraped"
+    );
+    let said = pair.lab.sh("node1", &script);
+    let once = "systole: only root may ask\nends with 3\n";
+    assert_eq!(said, once.repeat(2));
+}
+
 /// node1 sends to itself, to no node, or is not configured on node2: the lines of both.
 fn is_not_heard(pair: &Pair) {
     if pair.kind("node1") == Kind::Systole {
@@ -182,6 +196,7 @@ fn a_cable_in_one_direction_is_said_on_both_nodes() {
         ] {
             assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
         }
+        who_may_not_ask_says_nothing(&pair);
         block("");
         for node in NODES {
             wait_until(LONG, "all is well again", || {

@@ -201,9 +201,23 @@ fn media_of_one_interface_are_told_apart() {
         block(&format!("ip daddr {group} udp dport 694"));
         receives(["others", "others", "nothing"]);
         let systole = pair.program(pair.kind("node1"), "systole");
-        let status = pair
-            .lab
-            .sh("node1", &format!("{} status", systole.display()));
+        let asked = |verb: &str| {
+            let command = format!("{} {verb} || true", systole.display());
+            pair.lab.sh("node1", &command)
+        };
+        // The three judge alike.
+        let deaf = "node1 hears nobody on eth0 (mcast): nothing arrives";
+        let check = asked("check");
+        let expected = format!("SYSTOLE WARNING - {deaf} | ");
+        assert!(check.starts_with(&expected), "{check}");
+        let metrics = asked("metrics");
+        for (kind, value) in [("bcast", 1), ("ucast", 1), ("mcast", 0)] {
+            let line =
+                format!("systole_medium_hears{{medium=\"eth0\",kinds=\"{kind}\"}} {value}\n");
+            assert!(metrics.contains(&line), "{line}: {metrics}");
+        }
+        let status = asked("status");
+        assert!(status.contains(&format!("WARNING: {deaf}\n")), "{status}");
         for (medium, hears) in [
             ("eth0 (bcast)", " yes "),
             ("eth0 (ucast)", " yes "),

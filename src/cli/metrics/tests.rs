@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::*;
-use crate::clients::control::{GroupCounts, MediumCounts, MediumView};
+use crate::clients::control::{GroupCounts, MediumCounts, MediumView, Receives};
 
 fn view() -> View {
     let peer = |name: &str, status: &str| PeerReport {
@@ -115,6 +116,57 @@ fn a_daemon_that_does_not_answer_is_down() {
     let text = text(source, Form::Text);
     let help = "# HELP systole_up Whether the daemon answers.\n# TYPE systole_up gauge\n";
     assert_eq!(text, format!("{help}systole_up 0\n"));
+}
+
+/// One of the lines of an interface brings only own messages: its link is up by the other one.
+#[test]
+fn media_of_one_interface_are_told_apart() {
+    let mut view = view();
+    let medium = |kind: &str, receives| MediumView {
+        receives: Some(receives),
+        ..MediumView::new("eth0".to_owned(), vec![kind.to_owned()], None)
+    };
+    let heard = |view: &View| {
+        let source = Source {
+            view: Some(view),
+            process: None,
+            now_unix_s: 0,
+        };
+        let text = text(source, Form::Text);
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("systole_medium_hears{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    view.media = vec![
+        medium("ucast", Receives::Others),
+        medium("bcast", Receives::Itself),
+    ];
+    let of = |kind: &str, value| {
+        format!("systole_medium_hears{{medium=\"eth0\",kinds=\"{kind}\"}} {value}")
+    };
+    assert_eq!(heard(&view), [of("bcast", 0), of("ucast", 1)]);
+    view.media.push(medium("ucast", Receives::Nothing));
+    assert_eq!(heard(&view), [of("bcast", 0), of("ucast", 0)]);
+}
+
+/// Root writes it where a collector may write as well.
+#[test]
+fn no_link_is_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    std::fs::write(place("precious"), "precious").unwrap();
+    let beside = [".systole.prom.new", "systole.prom.tmp", "systole.prom"];
+    for name in beside {
+        std::os::unix::fs::symlink("precious", place(name)).unwrap();
+    }
+    write_file(&place("systole.prom"), "text\n").unwrap();
+    let kept = std::fs::read_to_string(place("precious")).unwrap();
+    assert_eq!(kept, "precious");
+    let written = place("systole.prom").symlink_metadata().unwrap();
+    assert!(written.is_file());
+    assert_eq!(written.mode() & 0o7777, 0o644);
+    assert!(place("systole.prom.tmp").symlink_metadata().is_err());
 }
 
 #[test]
