@@ -528,9 +528,9 @@ fn no_script_waits_for_the_disk_of_coreroot() {
         };
         let holder = silent();
         // Scripts of a stop, and of the start that follows it.
-        pair.lab.sh("node2", "systole takeover --wait");
+        pair.operator("node2", "hb_takeover foreign");
         pair.wait_owner("node2", ADDRESS_1, "a");
-        pair.lab.sh("node1", "systole takeover --wait");
+        pair.operator("node1", "hb_takeover local");
         pair.wait_owner("node1", ADDRESS_1, "a");
         pair.stop("node1");
         pair.wait_owner("node2", ADDRESS_1, "a");
