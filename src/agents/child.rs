@@ -398,14 +398,12 @@ async fn start(spec: &ChildSpec) -> io::Result<Started> {
 /// program may begin at any time; only the caller waits.
 async fn spawn(mut command: Command, directory: Option<PathBuf>) -> io::Result<Child> {
     let work = move || {
-        if let Some(directory) = &directory {
-            command.current_dir(directory);
-        }
-        // What stood there before names the directory of whoever started us. The kernel knows the
-        // name of our own without asking a disk.
-        if let Some(name) = directory.or_else(|| std::env::current_dir().ok()) {
-            command.env("PWD", name);
-        }
+        // What stood there before names the directory of whoever started us. A shell compares what is
+        // told with where it is, and asks the disk for that; untold it asks the kernel alone.
+        match directory {
+            Some(directory) => command.env("PWD", &directory).current_dir(directory),
+            None => command.env_remove("PWD"),
+        };
         command.spawn()
     };
     tokio::task::spawn_blocking(work)

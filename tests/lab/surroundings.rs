@@ -23,7 +23,7 @@ const STRANGE: &str = "cd /tmp; umask 077; ulimit -n 3000; ulimit -u 5000; ulimi
     exec nice -n 5 ionice -c 3 taskset 1 setsid ";
 
 /// What differs from legacy on purpose: which programs, which lines of theirs, and why. Of a `*` anything may follow.
-const DELIBERATE: [(&str, &[&str], &str); 8] = [
+const DELIBERATE: [(&str, &[&str], &str); 9] = [
     (
         "*",
         &["descriptor *"],
@@ -73,6 +73,11 @@ const DELIBERATE: [(&str, &[&str], &str); 8] = [
         ],
         "the fields of a message, which differ in notification scripts; in legacy a resource script has those of the message \
          that led to its call, if there was one",
+    ),
+    (
+        "*",
+        &["env PWD"],
+        "a shell that is told its directory asks the disk whether that is true; it finds out and exports the same by itself",
     ),
     (
         "*stop",

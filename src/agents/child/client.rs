@@ -37,6 +37,8 @@ pub fn start(
     for name in sd_notify::VARIABLES {
         shell.env_remove(name);
     }
+    // See [`super::spawn`].
+    shell.env_remove("PWD");
     for (name, value) in environment.iter() {
         match value {
             Some(value) => shell.env(name, value),
