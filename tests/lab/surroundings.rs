@@ -541,6 +541,8 @@ fn no_script_waits_for_the_disk_of_coreroot() {
         pair.wait_owner("node2", ADDRESS_1, "a");
         pair.start("node1");
         pair.wait_log("node1", "the disk of coreroot does not answer");
+        pair.wait_holds("node1", "none");
+        pair.operator("node1", "hb_takeover local");
         pair.wait_owner("node1", ADDRESS_1, "a");
         pair.lab.sh("node1", &format!("kill {}", holder.trim()));
     });
