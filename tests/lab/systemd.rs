@@ -18,6 +18,21 @@ case $1 in
 esac
 ";
 
+/// The script of the product, for the node with systemd.
+const UNIT_SCRIPT: &str = include_str!("../../conf/ha.d/resource.d/systemd");
+
+/// The same resource for the other node.
+const NO_SYSTEMD: &str = "#!/bin/sh
+case $2 in
+  start) touch /run/thing ;;
+  stop) rm -f /run/thing ;;
+  status) if [ -e /run/thing ]; then echo running; else echo stopped; fi ;;
+esac
+";
+
+/// The unit that is a resource of the group.
+const THING: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+
 /// A pair whose first node is run by systemd.
 struct Managed(Pair);
 
@@ -54,6 +69,7 @@ impl Managed {
         assert_eq!(self.systemctl("is-active heartbeat").1, "active");
         self.0.wait_owner("node1", ADDRESS_1, "a");
         self.0.wait_holds("node1", "local");
+        assert_eq!(self.systemctl("is-active thing").1, "active");
         wait_guardian(&self.0, "node1", &[]);
         let invocation = self.shows("InvocationID");
         self.goes_on(&invocation);
@@ -71,6 +87,7 @@ impl Managed {
         assert!(!pair.runs("node1", "a"));
         let left = pair.lab.sh("node1", "ls /run/sleeper /run/*.held");
         assert_eq!(left.matches("No such file").count(), 2, "{left}");
+        assert_eq!(self.systemctl("is-active thing").1, "inactive");
         assert!(guardians(pair, "node1").is_empty());
         pair.wait_owner("node2", ADDRESS_1, "a");
     }
@@ -80,11 +97,13 @@ impl Managed {
 /// and an orderly stop.
 pub fn unit() {
     let mut config = PairConfig::new([Kind::Systole, Kind::Systole]).with_failback("on");
-    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a sleeper\n");
+    config.resources = format!("node1 {ADDRESS_1}/24/eth0 dummy::a sleeper systemd::thing\n");
     let pair = Pair::new(config);
     for node in ["node1", "node2"] {
         pair.install_script(node, "sleeper", SLEEPER);
     }
+    pair.install_script("node1", "systemd", UNIT_SCRIPT);
+    pair.install_script("node2", "systemd", NO_SYSTEMD);
     let lab = &pair.lab;
     lab.private("node1");
     lab.lay("node1");
@@ -98,7 +117,10 @@ pub fn unit() {
     }
     lab.sh(
         "node1",
-        "ln -s /lib/systemd/system/heartbeat.service /run/units/; systemctl daemon-reload",
+        &format!(
+            "ln -s /lib/systemd/system/heartbeat.service /run/units/
+             printf '{THING}' >/run/units/thing.service; systemctl daemon-reload"
+        ),
     );
     let managed = Managed(pair);
     let pair = &managed.0;
@@ -121,7 +143,9 @@ pub fn unit() {
     assert_eq!(managed.shows("TimeoutStopUSec"), "infinity");
     assert_eq!(managed.shows("OOMPolicy"), "continue");
 
-    // The daemon is killed: the guardian starts another, and the unit learns the new number.
+    // The daemon is killed: the guardian starts another, and the unit learns the new number. The
+    // resource that is a unit is none of its processes.
+    let thing = managed.systemctl("show -P MainPID thing").1;
     let first = pid(pair, "node1");
     lab.sh("node1", &format!("kill -9 {first}"));
     wait_until(LONG, "another daemon", || {
@@ -150,6 +174,7 @@ pub fn unit() {
     assert_eq!(count(lab, "node1", "start", "a"), 1);
     assert_eq!(count(lab, "node1", "stop", "a"), 0);
     assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+    assert_eq!(managed.systemctl("show -P MainPID thing").1, thing);
 
     // Everything in the control group is killed, including the resource's process: the unit
     // releases the rest, and shows that this was no orderly end.
