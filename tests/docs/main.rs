@@ -4,6 +4,7 @@
 mod commands;
 mod layers;
 mod log_lines;
+mod manual;
 mod sections;
 mod words;
 
