@@ -162,6 +162,9 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Pause before the logging daemon is tried again.
+const CONN_LOGD_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// The log targets that the daemon gives its clients; standard error when it gives none.
 /// Spec: docs/protocol/config.md, 6.
 fn targets() -> Targets {
@@ -170,12 +173,16 @@ fn targets() -> Targets {
     let facility = variable("HA_LOGFACILITY").and_then(|name| facility_number(&name));
     let old_form =
         variable("HA_syslogmsgfmt").is_some_and(|word| systole::protocol::boolean::is_false(&word));
+    let logd = variable("HA_use_logd")
+        .is_some_and(|word| systole::protocol::boolean::boolean(&word) == Some(true));
     Targets {
         host: host_name(),
         stderr: logfile.is_none() && debugfile.is_none() && facility.is_none(),
         logfile,
         debugfile,
         facility,
+        logd: logd.then_some(CONN_LOGD_TIME),
+        journal: false,
         style: if old_form {
             FileStyle::HaLog
         } else {

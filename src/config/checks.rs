@@ -265,7 +265,7 @@ fn log_targets(draft: &mut Draft<'_>) {
             let place = draft.place_of("use_logd");
             draft.report.warn(format!(
                 "logd is enabled but logfile/debugfile{facility} is still configured in ha.cf \
-                 ({place}: the logging daemon is not used)"
+                 ({place}: used for what the logging daemon does not take)"
             ));
         }
         (true, _) => draft.report.info(LOGD_DISABLED),

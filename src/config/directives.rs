@@ -86,19 +86,13 @@ pub(super) const DIRECTIVES: &[Row] = &[
         "message format in the wire",
         Full,
     ),
-    words(
-        "use_logd",
-        set::use_logd,
-        None,
-        "use logging daemon",
-        NoEffect,
-    ),
+    words("use_logd", set::use_logd, None, "use logging daemon", Full),
     words(
         "conn_logd_time",
         set::conn_logd_time,
         Some("60"),
         "the interval to reconnect to logd",
-        NoEffect,
+        Full,
     ),
     words("use_apphbd", set::use_apphbd, None, "", NoEffect),
     words(

@@ -134,6 +134,7 @@ impl<'a> Draft<'a> {
             uuid_from: UuidFrom::File,
             log: LogConfig {
                 syslog_format: true,
+                conn_logd_time: Duration::from_secs(60),
                 debug,
                 ..LogConfig::default()
             },

@@ -109,7 +109,7 @@ const STONITH_PLUGIN_DIRS: [&str; 3] = [
 pub const FENCE_AGENTS: &str = "/usr/sbin";
 
 /// Socket of the logging daemon. Spec: docs/protocol/client-api.md, 9.
-const LOGD_SOCKET: &str = "/var/lib/heartbeat/log_daemon";
+pub const LOGD_SOCKET: &str = "/var/lib/heartbeat/log_daemon";
 
 impl Environment for Machine {
     fn read_file(&self, path: &Path) -> io::Result<FileText> {

@@ -233,8 +233,9 @@ pub(super) fn use_logd(draft: &mut Draft<'_>, word: &str) -> Verdict {
     Ok(())
 }
 
-pub(super) fn conn_logd_time(_: &mut Draft<'_>, word: &str) -> Verdict {
-    positive_time(word).map(|_| ())
+pub(super) fn conn_logd_time(draft: &mut Draft<'_>, word: &str) -> Verdict {
+    draft.log.conn_logd_time = positive_time(word)?;
+    Ok(())
 }
 
 pub(super) fn use_apphbd(_: &mut Draft<'_>, word: &str) -> Verdict {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::fencing::{FenceDevice, named_hosts};
 use crate::protocol::client::ApiAuth;
@@ -176,6 +177,8 @@ pub struct LogConfig {
     pub debug: u8,
     /// `use_logd`.
     pub use_logd: bool,
+    /// `conn_logd_time`: the pause before the logging daemon is tried again.
+    pub conn_logd_time: Duration,
 }
 
 /// Where the generation comes from. Spec: docs/protocol/wire.md, 11.1.

@@ -177,7 +177,7 @@ pub fn facility_number(name: &str) -> Option<u8> {
 
 /// Appends `text` as one printable line: text from the network or a script can neither forge a
 /// second line nor reach a terminal as an escape sequence.
-fn push_escaped(out: &mut String, text: &str) {
+pub(super) fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '\n' => out.push_str("\\n"),

@@ -1,6 +1,8 @@
 //! The legacy log, as one `tracing` layer: `logfile`, `debugfile`, syslog and, until the daemon is
 //! in the background, standard error.
-//! Spec: docs/protocol/tools.md, 6; docs/protocol/config.md, 4.4.
+//! With `use_logd` the logging daemon gets every line instead, as long as it takes them; started by systemd and without a
+//! syslog facility the daemon also writes to its journal.
+//! Spec: docs/protocol/tools.md, 6; docs/protocol/config.md, 4.4; docs/protocol/client-api.md, 16.
 //!
 //! The thread that logs an event makes a record of it; a bounded queue passes the record to the one
 //! thread that writes. When the queue is full the record is dropped and counted: no actor ever waits
@@ -14,7 +16,9 @@
 //! | with `entity` | under this program's name instead of the daemon's |
 
 mod begin;
+mod journal;
 pub mod line;
+mod logd;
 mod writer;
 use std::fmt::{self, Write as _};
 use std::io;
@@ -54,6 +58,10 @@ pub struct Targets {
     pub debugfile: Option<PathBuf>,
     /// Everything, to syslog under this facility number.
     pub facility: Option<u8>,
+    /// The logging daemon takes every line instead; the pause before it is tried again.
+    pub logd: Option<Duration>,
+    /// Everything, to the journal of systemd.
+    pub journal: bool,
     /// Form of the lines in files and on standard error.
     pub style: FileStyle,
     /// Also to standard error.
@@ -75,8 +83,8 @@ impl Targets {
 
     /// The targets that the log directives of ha.cf name.
     ///
-    /// Without any target the lines go to syslog, facility `daemon`: the logging daemon, which
-    /// legacy uses then, writes them there by default.
+    /// Without any target the logging daemon is used, and without that one the lines go to syslog, facility
+    /// `daemon`: it writes them there by default.
     #[must_use]
     pub fn from_config(config: &LogConfig, stderr: bool) -> Self {
         let named = config.facility.as_deref();
@@ -91,6 +99,8 @@ impl Targets {
             } else {
                 facility
             },
+            logd: config.use_logd.then_some(config.conn_logd_time),
+            journal: journal::takes(config),
             style: if config.syslog_format {
                 FileStyle::Syslog
             } else {

@@ -10,9 +10,12 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, atomic::Ordering};
 use std::time::Duration;
 
+use super::journal::{self, Journal};
 use super::line::{self, FileKind, FileStyle, Record};
+use super::logd::Logd;
 use super::{Aim, Command, Shared, Targets};
 use crate::clock::{Clock, Monotonic};
+use crate::config::environment::LOGD_SOCKET;
 use crate::notice::Severity;
 use crate::os::sys;
 
@@ -136,6 +139,8 @@ pub(super) struct Writer {
     stderr: bool,
     files: Vec<LogFile>,
     syslog: Option<Syslog>,
+    logd: Option<Logd>,
+    journal: Option<Journal>,
     /// Number of the targets in force.
     aimed: u64,
 }
@@ -150,6 +155,8 @@ impl Writer {
             stderr: false,
             files: Vec::new(),
             syslog: None,
+            logd: None,
+            journal: None,
             aimed: 0,
         };
         writer.aim(targets);
@@ -197,6 +204,10 @@ impl Writer {
         self.style = targets.style;
         self.stderr = targets.stderr;
         self.syslog = targets.facility.map(Syslog::new);
+        let logd = |every| Logd::new(Path::new(LOGD_SOCKET), every, targets.facility);
+        self.logd = targets.logd.map(logd);
+        let journal = || Journal::new(Path::new(journal::SOCKET));
+        self.journal = targets.journal.then(journal);
         let mut files = Vec::new();
         if let Some(path) = &targets.logfile {
             files.push(LogFile::new(path, FileKind::Log, targets.owner));
@@ -240,9 +251,19 @@ impl Writer {
     fn write(&mut self, record: &Record) {
         let time = sys::local_time(record.unix_s);
         let (host, style) = (&self.host, self.style);
-        if self.stderr {
+        // The journal of a daemon that systemd started takes its standard error as well.
+        if self.stderr && self.journal.is_none() {
             let line = line::file_line(record, time, host, style, FileKind::Log);
             let _ = io::stderr().write_all(line.as_bytes());
+        }
+        if let Some(journal) = &self.journal {
+            journal.send(record);
+        }
+        let now = self.clock.now().instant;
+        if let Some(logd) = &mut self.logd
+            && logd.take(record, now)
+        {
+            return;
         }
         let both = self.files.len() > 1;
         for file in &mut self.files {

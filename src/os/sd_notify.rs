@@ -34,6 +34,12 @@ pub fn adopt(pid: u32) {
     tell(&format!("READY=1\nMAINPID={pid}\n"));
 }
 
+/// Whether a manager has started the daemon.
+#[must_use]
+pub fn has_manager() -> bool {
+    std::env::var_os(SOCKET).is_some()
+}
+
 /// Whether the manager wants signs of life. When they end, daemon and guardian are gone. Resources
 /// may live on in the service's control group, so that the end of the processes alone would not
 /// show it.

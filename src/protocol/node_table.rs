@@ -65,6 +65,37 @@ pub enum NodeKind {
     Ping,
 }
 
+/// Messages that are missing and may only be late: a legacy node sends some after those that follow them. They count as lost,
+/// for a log line, when they are asked for. Spec: docs/protocol/resources.md, 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gap {
+    /// How many, the number before the first and the one behind the last; `None`: there is none, or it was told.
+    untold: Option<(u64, Sequence, Sequence)>,
+    told: bool,
+}
+
+impl Gap {
+    /// `count` messages between two numbers are missing.
+    pub const fn add(&mut self, count: u64, before: Sequence, behind: Sequence) {
+        self.untold = Some(match self.untold {
+            None => (count, before, behind),
+            Some((more, first, _)) => (more.saturating_add(count), first, behind),
+        });
+    }
+
+    /// They are asked for: what is to be told now.
+    pub fn is_asked_for(&mut self) -> Option<(u64, Sequence, Sequence)> {
+        let untold = self.untold.take();
+        self.told |= untold.is_some();
+        untold
+    }
+
+    /// Nothing is missing any more. `true`: it was told.
+    pub fn closes(&mut self) -> bool {
+        std::mem::take(self).told
+    }
+}
+
 /// All that is known of one node.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -98,6 +129,8 @@ pub struct Node {
     pub ahead: (Generation, BTreeSet<Sequence>),
     /// Requests for the missing ones.
     pub requests: Requests,
+    /// The gap in its numbers, and what was said of it.
+    pub gap: Gap,
     /// Messages that came before the status that begins their run.
     pub early: Vec<Early>,
     /// Join and leave notices after a missing message, in the order of their numbers.
@@ -175,6 +208,7 @@ impl Node {
             heard_to: Sequence(0),
             ahead: (Generation(0), BTreeSet::new()),
             requests: Requests::default(),
+            gap: Gap::default(),
             early: Vec::new(),
             held_notices: BTreeMap::new(),
             loss_told: None,
@@ -220,6 +254,7 @@ impl Node {
         self.window.clear();
         self.key = None;
         self.requests.clear();
+        self.gap = Gap::default();
         // After a death or a new run, losses of the old run do not matter.
         self.loss_untold = false;
         self.ears = Ears::default();

@@ -279,7 +279,6 @@ pub(super) fn cluster_manager(node: &Node<'_>) -> Vec<Raw> {
     }]
 }
 
-/// Systole writes its log files itself.
 pub(super) fn logd(node: &Node<'_>) -> Vec<Raw> {
     let Some(config) = node.config().filter(|config| config.log.use_logd) else {
         return Vec::new();
@@ -290,8 +289,7 @@ pub(super) fn logd(node: &Node<'_>) -> Vec<Raw> {
     let Some((line, _)) = node.lines("use_logd").pop() else {
         return Vec::new();
     };
-    let text =
-        "use_logd beside logfile or debugfile: a legacy node writes to the files of ha_logd only";
+    let text = "use_logd beside logfile or debugfile: the lines go to ha_logd, and to these files only while it is gone";
     let fix = format!("sed -i '{line}d' {HA_CF}");
     vec![
         Raw::new(text)

@@ -362,12 +362,15 @@ impl Membership {
     /// legacy gives up. Spec: docs/protocol/wire.md, 14.1.
     fn request_missing(&mut self, now: Now, out: &mut Vec<Output>) {
         let max_delay = self.settings.timing.max_rexmit_delay;
-        let mut asks: Vec<(NodeName, Sequence)> = Vec::new();
-        for node in self.nodes.iter_mut() {
+        let mut asks: Vec<(NodeIndex, NodeName, Sequence)> = Vec::new();
+        for index in self.nodes.indexes() {
+            let Some(node) = self.nodes.get_mut(index) else {
+                continue;
+            };
             let due = node.requests.due(max_delay, now.instant);
             match node.status {
                 NodeStatus::Up | NodeStatus::Active => {
-                    asks.extend(due.into_iter().map(|seq| (node.name.clone(), seq)));
+                    asks.extend(due.into_iter().map(|seq| (index, node.name.clone(), seq)));
                 }
                 // Its next status reports more, and may itself be missing. If it were given up now,
                 // the number would stay missing for good: we would acknowledge nothing after it and
@@ -378,7 +381,8 @@ impl Membership {
                 }
             }
         }
-        for (node, seq) in asks {
+        for (index, node, seq) in asks {
+            self.tell_lost(index, now, out);
             let number = seq.0.to_string();
             let message = Message::new(kind::NS_REXMIT)
                 .with(field::DEST, node.as_str())

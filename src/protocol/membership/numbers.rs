@@ -57,12 +57,13 @@ impl Membership {
                 node.requests
                     .schedule(first, last, max_delay, now.instant, &mut self.rng);
                 let count = heard.seq.0.saturating_sub(first.0);
-                self.lost(heard, count, before, now, out);
+                node.gap.add(count, before, heard.seq);
                 Verdict::Keep
             }
             Arrival::TooFar { count } => {
                 node.requests.clear();
-                self.lost(heard, count, before, now, out);
+                node.gap.add(count, before, heard.seq);
+                self.tell_lost(heard.index, now, out);
                 let node = heard.name.to_string();
                 self.limited("lost a lot", now, out, || Notice::LostALot { node });
                 Verdict::Keep
@@ -75,13 +76,20 @@ impl Membership {
         }
     }
 
-    fn lost(&mut self, heard: &Heard, count: u64, last: Sequence, now: Now, out: &mut Vec<Output>) {
-        let (node, seq) = (heard.name.to_string(), heard.seq.0);
+    /// The messages that are missing of a node are lost: they are asked for.
+    pub(super) fn tell_lost(&mut self, index: NodeIndex, now: Now, out: &mut Vec<Output>) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let Some((count, last, seq)) = node.gap.is_asked_for() else {
+            return;
+        };
+        let node = node.name.to_string();
         self.limited("lost packets", now, out, || Notice::LostPackets {
             count,
             node,
             last: last.0,
-            seq,
+            seq: seq.0,
         });
     }
 
@@ -145,7 +153,7 @@ impl Membership {
             return false;
         };
         let trigger = node.ack_trigger;
-        if filled.closed {
+        if filled.closed && node.gap.closes() {
             let node = heard.name.to_string();
             self.limited("gap closed", now, out, || Notice::NoPacketsMissing { node });
         }

@@ -1,0 +1,121 @@
+//! A healthy pair logs nothing above `info`, from its start to its stop.
+
+use std::fs;
+use std::time::Duration;
+
+use super::host::Kind;
+use super::pair::{ADDRESS_1, NODES, Pair, PairConfig};
+use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER, run};
+
+/// How long the pair is watched between its start and its stop.
+const WATCHED: Duration = Duration::from_secs(5);
+
+const LOUD: [&str; 5] = [
+    ": WARN: ",
+    ": ERROR: ",
+    ": CRIT: ",
+    ": EMERG: ",
+    ": notice: ",
+];
+
+/// What a legacy node says at this moment too, on which test suites match: a node that has left is dead when its dead time
+/// is over. `notice` lines tell of a change of state.
+fn expected(line: &str) -> bool {
+    line.contains(": notice: ") || line.ends_with("is dead")
+}
+
+fn loud(pair: &Pair, node: &str) -> Vec<String> {
+    let log = pair.lab.log(node);
+    let loud = log
+        .lines()
+        .filter(|line| LOUD.iter().any(|word| line.contains(word)));
+    loud.filter(|line| !expected(line))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Starts both, lets them run, stops the standby, starts it again and stops both.
+fn healthy(config: PairConfig) {
+    let pair = Pair::new(config);
+    for node in NODES {
+        // Not the first start in the life of the machine, which says that it has no generation yet.
+        let file = pair.lab.dir(node).join("lib/hb_generation");
+        fs::write(file, format!("{:>15}\n", 1_700_000_000)).expect("hb_generation");
+    }
+    pair.start_both();
+    pair.wait_active();
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    for node in NODES {
+        pair.wait_holds(node, "local");
+    }
+    std::thread::sleep(WATCHED);
+    pair.stop("node2");
+    pair.wait_holds("node1", "all");
+    std::thread::sleep(WATCHED);
+    pair.start("node2");
+    pair.wait_log_count("node2", "Local status now set to: 'active'", 2);
+    pair.wait_log_count("node1", "Status update for node node2: status active", 2);
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    std::thread::sleep(WATCHED);
+    pair.stop("node1");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.begin_stop("node2");
+    pair.wait_log_count("node2", "node2 Heartbeat shutdown complete.", 2);
+    for node in NODES {
+        if pair.kind(node).is_ours() {
+            let said = loud(&pair, node);
+            assert!(
+                said.is_empty(),
+                "{node}:\n{}\n\n{}",
+                said.join("\n"),
+                pair.lab.log(node)
+            );
+        }
+    }
+}
+
+fn plain(kinds: [Kind; 2]) {
+    healthy(PairConfig::new(kinds));
+}
+
+fn two_groups_and_cables(kinds: [Kind; 2]) {
+    let config = PairConfig::new(kinds).with_second_group().with_two_cables();
+    healthy(config.with_failback("on"));
+}
+
+fn unicast_and_ping(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.media = "ucast eth0 @PEER0@\nping 10.77.0.3".into();
+    config.auth = "auth 1\n1 md5 labkey\n".into();
+    healthy(config);
+}
+
+/// The times that most pairs in the field have.
+fn usual_times(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.times = "keepalive 1\nwarntime 5\ndeadtime 10\ninitdead 20\n".into();
+    healthy(config.with_failback("on"));
+}
+
+macro_rules! tests {
+    ($($name:ident $kinds:ident $scenario:ident;)*) => { $(
+        #[test]
+        #[ignore = "lab: run by scripts/test"]
+        fn $name() {
+            run(concat!("quiet::", stringify!($name)), $kinds, $scenario);
+        }
+    )* };
+}
+
+tests! {
+    two_systole_nodes OURS_OURS plain;
+    beside_a_legacy_standby SYSTOLE_OWNER plain;
+    beside_a_legacy_owner LEGACY_OWNER plain;
+    two_systole_nodes_with_two_groups OURS_OURS two_groups_and_cables;
+    two_groups_beside_a_legacy_node SYSTOLE_OWNER two_groups_and_cables;
+    unicast_beside_a_legacy_node LEGACY_OWNER unicast_and_ping;
+    long_unicast_of_two_systole_nodes OURS_OURS unicast_and_ping;
+    usual_times_beside_a_legacy_standby SYSTOLE_OWNER usual_times;
+    long_usual_times_beside_a_legacy_owner LEGACY_OWNER usual_times;
+    long_usual_times_of_two_systole_nodes OURS_OURS usual_times;
+}
