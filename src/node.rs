@@ -32,6 +32,7 @@ use crate::protocol::event::{Action, Event, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::keys::KeyNumbers;
+use crate::protocol::links::LINKS;
 use crate::protocol::membership::{Identity, Membership, NodeView};
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
@@ -47,7 +48,7 @@ use crate::resources::state::ResourceState;
 /// The capabilities of a Systole node beyond legacy, as it advertises them in the field `systole`
 /// of `status` and `starting`. A rule that differs from legacy on the wire is used only towards a
 /// node that advertises its word.
-pub const CAPABILITIES: &[&str] = &["v1", YIELD, ECHO];
+pub const CAPABILITIES: &[&str] = &["v1", YIELD, ECHO, LINKS];
 
 /// Whether an address that somebody has removed may be put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,19 +19,21 @@ use futures_util::stream;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::actors::groups::{AskAllKept, GroupsActor, LinkUp};
-use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision};
+use crate::actors::groups::{AskAllAddresses, AskAllKept, GroupsActor, LinkUp};
+use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision, NoteLinks};
 use crate::actors::resource_group::{Care, KeptAddress, PutBack};
 use crate::clock::Clock;
 use crate::net::address::AddressResource;
 use crate::net::news::{News, Subscription};
-use crate::net::service_address::{AddressManager, Presence};
+use crate::net::service_address::{AddressManager, Links, Presence};
 use crate::node::MayPutBack;
 use crate::notice::{self, Speaker};
+use crate::policy::address_guard::links::LinkWatch;
 use crate::policy::address_guard::{
-    AGAIN, Action, AddressGuard, BUSY, Event, Found, Held, Remover, Seen, Spot, Tried,
+    AGAIN, Action, AddressGuard, BUSY, Event, Found, Held, REFUSED, Remover, Seen, Spot, Tried,
 };
 use crate::protocol::group::GroupKey;
+use crate::protocol::links::OwnLinks;
 
 /// Pause between two looks that no news calls for.
 const TURN: Duration = AGAIN;
@@ -74,6 +76,8 @@ pub struct GuardTargets {
     pub decisions: Recipient<NoteDecision>,
     /// Of which groups addresses are gone.
     pub absent: Recipient<NoteAbsent>,
+    /// Of which groups the interfaces are up.
+    pub links: Recipient<NoteLinks>,
 }
 
 /// Guards the addresses of one node.
@@ -90,7 +94,13 @@ pub struct AddressGuardActor {
     calm: bool,
     /// What the core was told last.
     told: BTreeSet<GroupKey>,
+    watch: LinkWatch,
+    /// The same of the interfaces; `None`: nothing was seen yet.
+    links: Option<NoteLinks>,
 }
+
+/// Each address with its interface, and whether each interface is up.
+type Places = (Vec<(Held, Option<String>)>, BTreeMap<String, bool>);
 
 /// What the subscription gives.
 struct Heard(Vec<News>);
@@ -114,6 +124,8 @@ impl AddressGuardActor {
             again: false,
             calm: false,
             told: BTreeSet::new(),
+            watch: LinkWatch::default(),
+            links: None,
         }
     }
 
@@ -144,6 +156,9 @@ impl AddressGuardActor {
             // Membership may have begun anew.
             let told = self.told.clone();
             self.targets.absent.do_send(NoteAbsent(told));
+        }
+        if let Some(links) = self.links.clone() {
+            self.targets.links.do_send(links);
         }
         self.event(Event::Changed, ctx);
         ctx.run_later(TURN, Self::turn);
@@ -184,10 +199,15 @@ impl AddressGuardActor {
             self.again = true;
             return;
         }
-        let look = self.seen();
-        ctx.spawn(look.into_actor(self).map(|seen, act, ctx| {
+        let (seen, links) = (self.seen(), self.places());
+        let look = async move { (seen.await, links.await) };
+        ctx.spawn(look.into_actor(self).map(|(seen, links), act, ctx| {
             if let Some(seen) = seen {
                 act.event(Event::Looked(seen), ctx);
+            }
+            if let Some((places, interfaces)) = links {
+                let links = act.watch.judge(places, &interfaces);
+                act.tell_links(links);
             }
             ctx.run_later(REST, |act, ctx| {
                 act.looking = false;
@@ -230,6 +250,33 @@ impl AddressGuardActor {
         }
     }
 
+    /// Where the addresses of all groups are or would be, and which interfaces there are. `None`: not known.
+    fn places(&self) -> impl Future<Output = Option<Places>> + 'static {
+        let (groups, addresses) = (self.targets.groups.clone(), self.addresses.clone());
+        async move {
+            let all = groups.send(AskAllAddresses).await.ok()?;
+            let resources: Vec<AddressResource> = all.iter().map(|(_, it)| it.clone()).collect();
+            let found = addresses.links(&resources).await;
+            let found =
+                found.inspect_err(|error| debug!(%error, "the interfaces cannot be looked at"));
+            let Links { places, interfaces } = found.ok()?;
+            let held = all.into_iter().map(|(group, it)| (group, it.address));
+            Some((held.zip(places).collect(), interfaces))
+        }
+    }
+
+    /// The core tells the other node whether this one can serve, and gives away what it does not serve.
+    fn tell_links(&mut self, links: OwnLinks) {
+        let removed = self.guard.removed_again(self.clock.now().instant);
+        let found = Some(NoteLinks { links, removed });
+        if found != self.links {
+            self.links = found;
+            if let Some(links) = self.links.clone() {
+                self.targets.links.do_send(links);
+            }
+        }
+    }
+
     fn put_back(&mut self, held: Held, spot: Option<Spot>, ctx: &mut Context<Self>) {
         let (targets, addresses) = (self.targets.clone(), self.addresses.clone());
         let probes = self.probes;
@@ -245,8 +292,10 @@ impl AddressGuardActor {
             let next = match tried {
                 Tried::PutBack => Some(Duration::ZERO),
                 Tried::NotNeeded => Some(BUSY),
+                // The thaw is no news of the kernel.
+                Tried::Frozen => Some(REFUSED),
                 // News, or the next regular look.
-                Tried::Frozen | Tried::Taken(_) | Tried::Failed(_) => None,
+                Tried::Taken(_) | Tried::Failed(_) => None,
             };
             act.event(Event::Tried(held, tried), ctx);
             if let Some(next) = next {

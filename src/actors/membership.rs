@@ -19,8 +19,8 @@ use crate::actors::messages::{
     AskCluster, AskFences, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence, CannotGo,
     ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, FilesNotInForce,
     GroupCommand, GroupDone, HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened,
-    NodeFenced, NoteAbsent, NoteDecision, Outgoing, PeerStatus, Received, RootEvent, RunHook,
-    StopRequested, ToClients, ToGroups, Transmit, UpdateKeys,
+    NodeFenced, NoteAbsent, NoteDecision, NoteLinks, Outgoing, PeerStatus, Received, RootEvent,
+    RunHook, StopRequested, ToClients, ToGroups, Transmit, UpdateKeys,
 };
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
@@ -711,6 +711,14 @@ impl Handler<NoteAbsent> for MembershipActor {
 
     fn handle(&mut self, NoteAbsent(groups): NoteAbsent, _: &mut Self::Context) {
         self.node.note_absent(&groups);
+    }
+}
+
+impl Handler<NoteLinks> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, NoteLinks { links, removed }: NoteLinks, ctx: &mut Self::Context) {
+        self.step(Event::AddressesSeen { links, removed }, ctx);
     }
 }
 

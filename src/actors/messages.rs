@@ -20,6 +20,7 @@ use crate::protocol::decisions::Decision;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
+use crate::protocol::links::OwnLinks;
 use crate::protocol::message;
 use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
 use crate::protocol::output::Treatment;
@@ -123,6 +124,16 @@ pub struct AskPutBack(pub GroupKey);
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct NoteAbsent(pub BTreeSet<GroupKey>);
+
+/// What the guard of the service addresses has found now.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct NoteLinks {
+    /// Of each group with an address, held or not: whether its interfaces here are up.
+    pub links: OwnLinks,
+    /// Groups that run here and of which somebody removes an address again and again.
+    pub removed: BTreeSet<GroupKey>,
+}
 
 /// From membership to the groups, in the order in which the core reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]

@@ -11,6 +11,8 @@ use std::{fs, io};
 use ::config::{ConfigError, File, FileFormat};
 use serde::Deserialize;
 
+use crate::protocol::settings::UnservedMove;
+
 /// Whether the daemon or a script handles `IPaddr`, `IPaddr2`, `IPv6addr` and bare addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NativeAddresses {
@@ -38,13 +40,27 @@ pub enum StrayAddresses {
 /// What happens when somebody removes a service address of a group that runs here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AddressGuard {
-    /// It is put back.
+    /// It is put back. A group whose addresses nobody reaches here goes to a Systole node that can serve it.
     #[default]
     On,
+    /// The same, also to a node that tells nothing of its interfaces.
+    Move,
     /// It is reported.
     Report,
     /// Nobody looks.
     Off,
+}
+
+impl AddressGuard {
+    /// Where a group goes whose addresses nobody reaches here.
+    #[must_use]
+    pub const fn moves(self) -> UnservedMove {
+        match self {
+            Self::On => UnservedMove::ToOneThatTells,
+            Self::Move => UnservedMove::Always,
+            Self::Report | Self::Off => UnservedMove::Never,
+        }
+    }
 }
 
 /// Which media of ha.cf must open for a node to start.
@@ -228,13 +244,17 @@ pub const SETTINGS: &[SettingDoc] = &[
     },
     SettingDoc {
         key: "address_guard",
-        values: "`\"on\"`, `\"report\"`, `\"off\"`",
+        values: "`\"on\"`, `\"move\"`, `\"report\"`, `\"off\"`",
         default: "\"on\"",
         about: "What happens when a person or a program removes a service address of a group that runs \
                 here: `on` puts it back within a tenth of a second, announces it and logs who removed \
-                it; `report` logs it only. An address that another host has by then is not put back. \
+                it. When an interface stays down for longer than `deadtime`, or an address is removed \
+                more than 30 times in a minute, the group goes to the other node: with `on` when that \
+                node tells that its own interfaces are up, with `move` also when it tells nothing (a \
+                legacy node). `report` logs it only. An address that another host has by then is not put back. \
                 Legacy never looks. See `docs/addresses.md`",
-        safety: "`report` and `off`: nobody serves the address until a person puts it back. To remove a \
+        safety: "`move`: a legacy node does not tell whether its interface is up, so a group may go \
+                 where nobody reaches it either. `report` and `off`: nobody serves the address until a person puts it back. To remove a \
                  held address for a while with `on`: `systole freeze` first",
     },
     SettingDoc {
@@ -450,6 +470,7 @@ impl Settings {
             &mut settings.address_guard,
             &[
                 ("on", AddressGuard::On),
+                ("move", AddressGuard::Move),
                 ("report", AddressGuard::Report),
                 ("off", AddressGuard::Off),
             ],
@@ -617,7 +638,7 @@ mod tests {
             ("address_probe = 1", "address_probe"),
             ("address_probe = \"maybe\"", "address_probe"),
             ("stray_addresses = \"maybe\"", "stray_addresses"),
-            ("address_guard = \"move\"", "address_guard"),
+            ("address_guard = \"moves\"", "address_guard"),
             ("media_required = \"most\"", "media_required"),
             ("watchdog_required = \"maybe\"", "watchdog_required"),
             ("watchdog_required = 1", "watchdog_required"),

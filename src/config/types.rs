@@ -320,6 +320,7 @@ impl Config {
             pid,
             isolation_release: self.settings.isolation_release,
             fencing: self.fence_settings(),
+            unserved: self.settings.address_guard.moves(),
         }
     }
 

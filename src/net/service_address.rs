@@ -28,7 +28,7 @@ mod presence;
 mod removal;
 
 pub use conflict::{Claim, Removed};
-pub use presence::Presence;
+pub use presence::{Links, Presence};
 use removal::{remove, stop_with};
 
 /// From here on an announcement is repeated only while the address is still there: it may have been

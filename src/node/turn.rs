@@ -11,6 +11,7 @@ use crate::policy::isolation::{self, Isolation};
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::{Action, Event, GroupOrder, StopReason};
 use crate::protocol::field::{self, kind};
+use crate::protocol::links::links_text;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::{Output, ResourceEvent};
@@ -116,6 +117,10 @@ impl Turn<'_> {
             Event::KeysRead(file) => self.node.membership.keys_read(file, now, &mut self.fresh),
             Event::MediaOpened => self.node.membership.media_opened(now, &mut self.fresh),
             Event::Received { medium, message } => self.hear(&medium, [message]),
+            Event::AddressesSeen { links, removed } => {
+                self.node.membership.set_links(links_text(&links));
+                self.resources(ResourceInput::AddressesSeen { links, removed });
+            }
             Event::Injected { origin, message } => {
                 if !self.node.manage_resources {
                     self.node

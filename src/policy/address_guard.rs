@@ -15,13 +15,15 @@
 //! | the same, `report` is set, its interface is down, or a script handles it and it was here before | WARN, once |
 //! | looked: it is not held any more | it is forgotten |
 //! | put back | WARN and a decision, with who removed it; from the [`MANY`]th time in a minute CRIT as well |
-//! | put back more than [`TOO_MANY`] times in a minute | CRIT; from now on it is put back every [`AGAIN`] only |
+//! | put back more than [`TOO_MANY`] times in a minute | CRIT; from now on it is put back every [`AGAIN`] only, and its group counts as failed ([`AddressGuard::removed_again`]) |
 //! | not put back: another host has it | CRIT and a decision, once; asked again after [`AGAIN`] |
-//! | not put back: the node is frozen | WARN, once; tried again after [`AGAIN`] |
+//! | not put back: the node is frozen | WARN, once; tried again after [`REFUSED`] |
 //! | not put back: the kernel refuses | ERROR, once; tried again with a look after [`REFUSED`] |
 //! | not put back: not held any more, or there meanwhile | nothing; tried again after [`BUSY`], should it still be gone |
 
-use std::collections::{BTreeMap, VecDeque};
+pub mod links;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -42,7 +44,7 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 /// Pause before something is tried again that was of no use.
 pub const AGAIN: Duration = Duration::from_secs(5);
 
-/// Pause after the kernel has refused.
+/// Pause after the kernel has refused, or the core because the node is frozen.
 pub const REFUSED: Duration = Duration::from_secs(1);
 
 /// Pause after a try that its group did not want, which may be at work on another address.
@@ -259,6 +261,15 @@ impl AddressGuard {
         absent.map(|(held, _)| held)
     }
 
+    /// The groups of which somebody removes an address more than [`TOO_MANY`] times in a [`WINDOW`].
+    pub fn removed_again(&mut self, now: Monotonic) -> BTreeSet<GroupKey> {
+        let entries = self.entries.iter_mut();
+        let often = entries.filter_map(|((group, _), entry)| {
+            (entry.counted(now) > TOO_MANY).then(|| group.clone())
+        });
+        often.collect()
+    }
+
     /// Where each held address was last seen.
     pub fn spots(&self) -> impl Iterator<Item = (Held, Spot)> {
         let spots = self.entries.iter();
@@ -270,6 +281,16 @@ impl AddressGuard {
         for entry in self.entries.values_mut() {
             entry.trying = None;
         }
+    }
+
+    /// Whether an address that is gone is being put back, or is tried again within [`AGAIN`].
+    #[must_use]
+    pub fn repairs(&self, held: &Held, now: Monotonic) -> bool {
+        let entry = self.entries.get(held).filter(|entry| entry.absent);
+        entry.is_some_and(|entry| {
+            let waits = entry.not_before.is_some_and(|at| now < at + BUSY);
+            waits || entry.trying.is_some_and(|at| now.since(at) < LOST)
+        })
     }
 
     /// Whether the address is one that is held.
@@ -426,8 +447,9 @@ impl AddressGuard {
             Tried::Failed(why) => Told::Failed(why),
             _ => Told::Frozen,
         };
-        let failed = matches!(told, Told::Failed(_));
-        entry.not_before = Some(now + if failed { REFUSED } else { AGAIN });
+        // Another host is asked about on the network: not too often.
+        let asks = matches!(told, Told::Taken(_));
+        entry.not_before = Some(now + if asks { AGAIN } else { REFUSED });
         if !entry.tell(told) {
             return Vec::new();
         }

@@ -1,11 +1,13 @@
 //! What goes into a node's core and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::notice::Notice;
 use crate::protocol::fencing::{FenceAnswer, FenceOrder, FenceTask};
 use crate::protocol::group::GroupKey;
 use crate::protocol::keys::KeyNumbers;
+use crate::protocol::links::OwnLinks;
 use crate::protocol::message::Message;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
@@ -76,6 +78,13 @@ pub enum Event {
         medium: MediumName,
         /// The message, authentic and well-formed.
         message: Message,
+    },
+    /// What the guard of the service addresses has found now.
+    AddressesSeen {
+        /// Of each group with an address, held or not: whether its interfaces here are up.
+        links: OwnLinks,
+        /// Groups that run here and of which somebody removes an address again and again.
+        removed: BTreeSet<GroupKey>,
     },
     /// A local program wants a message sent.
     Injected {

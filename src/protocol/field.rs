@@ -99,6 +99,9 @@ words! {
     OUR_DT = "systole_dt";
     /// Which groups run at the sender of a report. Ours, see `resources/facts/by_group.rs`.
     NAMES = "systole_names";
+    /// Whether the interfaces of the service addresses are up at the sender of a status. Ours, see
+    /// `protocol/links.rs`.
+    LINKS = "systole_links";
     /// The newest question that the sender of a report had received. Ours, see `protocol/question.rs`.
     HEARD = "systole_heard";
     /// Sending client.

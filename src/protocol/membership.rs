@@ -130,6 +130,8 @@ pub struct Membership {
     /// Our strength in a split, which we send to a node that we declared dead; `None`: nothing is
     /// sent.
     weight: Option<Weight>,
+    /// Whether our interfaces for the service addresses are up, as a heartbeat says it; `None`: nobody looks.
+    links: Option<String>,
     /// Our heartbeats wait for the owner of this core in the call of this instant.
     beats_held_at: Option<Monotonic>,
     last_unix_s: u64,
@@ -190,6 +192,7 @@ impl Membership {
             haresources: on_disk.owners.clone(),
             on_disk,
             weight: None,
+            links: None,
             beats_held_at: None,
             last_unix_s: 0,
         };
@@ -322,6 +325,11 @@ impl Membership {
     /// is sent.
     pub const fn set_weight(&mut self, weight: Option<Weight>) {
         self.weight = weight;
+    }
+
+    /// Sets what our heartbeats say of our interfaces for the service addresses.
+    pub fn set_links(&mut self, links: String) {
+        self.links = Some(links);
     }
 
     /// How long each peer may be silent, as the peer announced it.

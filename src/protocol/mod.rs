@@ -34,6 +34,7 @@ pub mod identity;
 pub mod keys;
 pub mod limiter;
 pub mod link;
+pub mod links;
 pub mod membership;
 pub mod message;
 pub mod name;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::group::GroupKey;
+use super::links::TheirLinks;
 use super::message::Message;
 use super::name::NodeName;
 use super::partition::Weight;
@@ -100,6 +101,13 @@ pub enum ResourceEvent {
         node: NodeName,
         /// Its capability words; `None`: a legacy node.
         words: Option<String>,
+    },
+    /// A status of another node says whether its interfaces for the service addresses are up.
+    LinksTold {
+        /// Which node.
+        node: NodeName,
+        /// What it says; `None`: it knows nothing.
+        links: Option<TheirLinks>,
     },
     /// The files of another node and of this one were compared.
     HaresourcesCompared {

@@ -68,6 +68,18 @@ impl Timing {
     }
 }
 
+/// Where a group goes whose addresses nobody reaches on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnservedMove {
+    /// It stays.
+    #[default]
+    Never,
+    /// To a node that tells that its own interfaces for them are up.
+    ToOneThatTells,
+    /// Also to a node that tells nothing: a legacy node, or an older version.
+    Always,
+}
+
 /// Everything the core needs to know of the configuration.
 #[derive(Debug, Clone)]
 pub struct NodeSettings {
@@ -103,6 +115,8 @@ pub struct NodeSettings {
     pub isolation_release: bool,
     /// With what this node fences.
     pub fencing: FenceSettings,
+    /// Where a group goes whose addresses nobody reaches here.
+    pub unserved: UnservedMove,
 }
 
 /// Why a third node is refused when there are groups, and what to use instead.
@@ -138,6 +152,7 @@ impl NodeSettings {
             pid: 1,
             isolation_release: false,
             fencing: FenceSettings::default(),
+            unserved: UnservedMove::default(),
         }
     }
 }

@@ -127,7 +127,7 @@ acts! {
         Drop [NotDue, NotHeld, NotAutomatic, Stopping]
         Refuse [NotAPair]
         Wait [Frozen, StandbyOpen, OtherUnsettled, Contested, OwnerServes, NotSettled, OwnWork]
-        Wait [AddressTaken, Unreported, FilesDiffer, OtherInactive];
+        Wait [AddressTaken, Unreported, FilesDiffer, OtherInactive, DownThere];
 
     // Groups that are held and do not run, and groups that run in the wrong place.
 
@@ -145,6 +145,10 @@ acts! {
         Instead [OtherActive];
     Move "offer a group to the other node that does not start here"
         Instead [LegacyModel, NotAPair, OtherUnsettled, NotSettled, FilesDiffer, OtherInactive];
+    MoveUnserved "move a group to the other node whose addresses nobody reaches here"
+        Wait [NotManaged, LegacyModel, NotAPair, InWork, NotHeld, Frozen, Stopping, Releasing]
+        Wait [Isolated, StandbyOpen, OwnWork, NotSettled, OtherUnsettled, Contested, OtherInactive]
+        Wait [FilesDiffer, MovedLately, UnservedThere];
     StartAgreed "start a group of a set that is taken by agreement"
         Wait [RunsThere, Unconfirmed];
     LeaveToOwner "stop a group that the other node is to run"

@@ -80,6 +80,10 @@ impl ResourceState {
             ResourceInput::Tick => {}
             ResourceInput::CommUp => self.comm_is_up(),
             ResourceInput::Membership(event) => self.membership_event(event),
+            ResourceInput::AddressesSeen { links, removed } => {
+                self.groups.reach_mut().found(&links, removed, self.now);
+                self.unserved_overdue();
+            }
             ResourceInput::StandbyRequested(set) => self.standby_requested(set, false),
             ResourceInput::ForcedStandbyRequested(set) => self.standby_requested(set, true),
             ResourceInput::GroupDone {
@@ -109,6 +113,7 @@ impl ResourceState {
         self.handshake_overdue();
         self.legacy_overdue();
         self.failures_overdue();
+        self.unserved_overdue();
         self.failback_overdue();
         self.unowned_overdue();
         self.partition_overdue();
@@ -185,6 +190,11 @@ impl ResourceState {
             ResourceEvent::AnswersItself { node, message } => {
                 self.on_answer_to_itself(&node, &message);
             }
+            ResourceEvent::LinksTold { node, links } => {
+                let at = self.now;
+                self.other.known(&node).links_told(links, at);
+                self.unserved_overdue();
+            }
             ResourceEvent::HaresourcesCompared { node, differing } => {
                 self.other.known(&node).file_compared(differing);
             }
@@ -205,6 +215,7 @@ impl ResourceState {
             self.loose.scripts().deadline(),
             self.unowned_deadline(),
             self.failures_deadline(),
+            self.groups.reach().deadline(self.now),
             self.legacy_deadline(),
             self.stop_deadline(),
         ]

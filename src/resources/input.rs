@@ -1,8 +1,11 @@
 //! Events from outside the resource core. Spec: docs/protocol/resources.md, 3.
 
+use std::collections::BTreeSet;
+
 use super::holding::HoldingSet;
 use crate::protocol::event::{GroupOutcome, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
+use crate::protocol::links::OwnLinks;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
@@ -16,6 +19,13 @@ pub enum ResourceInput {
     CommUp,
     /// An event of membership.
     Membership(ResourceEvent),
+    /// What the guard of the service addresses has found now.
+    AddressesSeen {
+        /// Of each group with an address: whether its interfaces here are up.
+        links: OwnLinks,
+        /// Groups that run here and of which somebody removes an address again and again.
+        removed: BTreeSet<GroupKey>,
+    },
     /// A local program asks this node to give the set away.
     StandbyRequested(HoldingSet),
     /// The same, although haresources differ.

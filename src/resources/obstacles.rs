@@ -151,6 +151,11 @@ impl ResourceState {
             Obstacle::InOtherHands => standby.in_other_hands().has(set),
             Obstacle::FilesDiffer => !of.forced && self.hand_over_obstacle(set).is_some(),
             Obstacle::AddressTaken => self.failback_must_wait(),
+            Obstacle::UnservedThere => !key.is_some_and(|it| self.is_served_there(it, set)),
+            Obstacle::DownThere => self.is_down_there(set),
+            Obstacle::MovedLately => {
+                key.is_some_and(|it| groups.reach().moved_lately(it, self.now))
+            }
             Obstacle::NoDuty => !key.is_some_and(|it| self.has_to_run(it)),
             Obstacle::RunsThere => key.is_some_and(|it| other.runs(it) && !groups.runs(it)),
             Obstacle::RunsTwice => key.is_some_and(|it| other.runs(it)),
@@ -242,6 +247,21 @@ impl ResourceState {
         };
         let side = self.groups.side_of(key);
         (act, side.unwrap_or(HoldingSet::NONE))
+    }
+
+    /// Groups that run here and whose addresses nobody reaches, with their half and what holds their move back.
+    pub(in crate::resources) fn unserved(
+        &self,
+    ) -> Vec<(GroupKey, HoldingSet, Result<(), Refusal>)> {
+        let failed = self.groups.reach().all_failed(self.now).into_iter();
+        let runs = failed.filter(|key| self.groups.runs(key));
+        let with_gate = runs.filter_map(|key| {
+            let side = self.groups.side_of(&key)?;
+            let scope = Scope::group(&key).with_set(side);
+            let gate = self.gate(Act::MoveUnserved, &scope);
+            Some((key, side, gate))
+        });
+        with_gate.collect()
     }
 
     /// Whether nothing is in transition. Spec: docs/protocol/resources.md, 3.

@@ -23,6 +23,7 @@ use crate::resources::parts::stop::Stopping;
 use crate::resources::parts::timers::TimerTable;
 use crate::resources::parts::unheard::Unheard;
 use crate::resources::parts::unowned::Unowned;
+use crate::resources::parts::unserved::Reach;
 
 /// Which of the audit's conditions hold, so that each is logged once.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,8 @@ impl ResourceState {
         Self {
             setup: Setup::new(settings),
             run: Run::new(),
-            groups: GroupTable::new(&settings.local, &settings.groups, &settings.with_address),
+            groups: GroupTable::new(&settings.local, &settings.groups, &settings.with_address)
+                .with_reach(Reach::new(settings.unserved, settings.timing.deadtime)),
             now: Monotonic::ZERO,
             out: Vec::new(),
             duty: Duty::default(),

@@ -45,6 +45,13 @@ impl ResourceState {
                 lines.push(line(act, &of, &cause));
             }
         }
+        for (key, side, gate) in self.unserved() {
+            if let Some(obstacle) = waiting(gate) {
+                let scope = Scope::group(&key).with_set(side);
+                let cause = self.cause(obstacle, &scope);
+                lines.push(line(Act::MoveUnserved, &format!(" ({key})"), &cause));
+            }
+        }
         for (obstacle, keys) in self.groups_that_wait() {
             let of = format!(" ({})", Self::named(&keys));
             lines.push(line(Act::Retry, &of, obstacle.text()));

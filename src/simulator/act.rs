@@ -122,6 +122,10 @@ pub enum Act {
     Maintenance { host: HostId, on: u64 },
     /// The path to the ping node; 1: is cut.
     Gate { host: HostId, cut: u64 },
+    /// Somebody removes the addresses of a group.
+    Remove { host: HostId, group: GroupId },
+    /// The interface of all service addresses; 1: is down.
+    Link { host: HostId, down: u64 },
     /// Everything that is broken is repaired, and random losses and delays end.
     Peace,
 }
@@ -192,6 +196,8 @@ text_form! {
     "mark" Mark { host: host }
     "maintenance" Maintenance { host: host, on: amount }
     "gate" Gate { host: host, cut: amount }
+    "remove" Remove { host: host, group: group }
+    "link" Link { host: host, down: amount }
     "peace" Peace {}
 }
 

@@ -16,7 +16,7 @@ use super::world::{Micros, SECOND};
 
 /// Fields between Systole nodes that the version before did not have: it does not send them and
 /// ignores them.
-pub(crate) const NEW_FIELDS: [&str; 7] = [
+pub(crate) const NEW_FIELDS: [&str; 8] = [
     "systole_deaf",
     "systole_runs_foreign",
     "systole_lines",
@@ -24,6 +24,7 @@ pub(crate) const NEW_FIELDS: [&str; 7] = [
     "systole_force",
     "systole_names",
     "systole_dt",
+    "systole_links",
 ];
 
 /// The features of a plan; by default none.
@@ -48,6 +49,9 @@ pub struct Features {
     pub ipfail: bool,
     /// No group has an address that the network could be asked for.
     pub mute: bool,
+    /// Somebody removes addresses, and interfaces go down. 1: a group goes to a node that tells that it can serve
+    /// it; 2: to any. 0: nothing of this.
+    pub guard: u64,
     /// How the fencing devices behave.
     pub device: Option<Device>,
 }
@@ -75,6 +79,7 @@ impl Features {
             hour: kind != Kind::Single && pure && has("hour", 2),
             ipfail: plan.gate && has("ipfail", 50),
             mute: pure && has("mute", 25),
+            guard: guard(&mut stream(kind, seed, "guard"), kind),
             device: (kind == Kind::Fencing)
                 .then(|| stream(kind, seed, "device").pick(&Device::ALL)),
         }
@@ -100,6 +105,9 @@ impl Features {
             let ms = 2_400_000;
             acts.push((when, Act::Slow { host, group, ms }));
         }
+        if self.guard > 0 {
+            interfaces(&mut stream(kind, seed, "interfaces"), plan, &mut acts);
+        }
         acts.retain(|(when, _)| *when < FAULTS_END);
         acts
     }
@@ -120,6 +128,7 @@ impl Features {
             "hour" => self.hour = value == "yes",
             "ipfail" => self.ipfail = value == "yes",
             "mute" => self.mute = value == "yes",
+            "guard" => self.guard = value.parse().ok().filter(|it| *it <= 2)?,
             "device" => self.device = Some(Device::parse(value)?),
             "drift" => {
                 let (a, b) = value.split_once(',')?;
@@ -163,6 +172,40 @@ fn roots(draws: &mut Draws, acts: &mut Vec<(Micros, Act)>) {
             acts.push((at, Act::Kill { host, pause }));
         }
         when = at + draws.range(SECOND..20 * SECOND);
+    }
+}
+
+fn guard(draws: &mut Draws, kind: Kind) -> u64 {
+    if kind == Kind::Single || !draws.percent(25) {
+        return 0;
+    }
+    draws.range(1..3)
+}
+
+/// Addresses that somebody removes, once or again and again, and interfaces that are down for less or more than a
+/// dead time. A legacy node does nothing about it.
+fn interfaces(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
+    let mut when = draws.range(10 * SECOND..30 * SECOND);
+    while when < FAULTS_END {
+        let (host, group): (HostId, _) = (draws.index(2), draws.index(plan.groups.len()));
+        let times = match draws.range(0..4) {
+            0 => 0,
+            1 => 40,
+            _ => draws.range(1..4),
+        };
+        let mut at = when;
+        if !plan.is_legacy(host) {
+            for _ in 0..times {
+                acts.push((at, Act::Remove { host, group }));
+                at += draws.range(10_000..500_000);
+            }
+        }
+        if times == 0 {
+            acts.push((at, Act::Link { host, down: 1 }));
+            at += draws.range(SECOND / 10..4 * plan.longest_deadtime());
+            acts.push((at, Act::Link { host, down: 0 }));
+        }
+        when = at + draws.range(SECOND..25 * SECOND);
     }
 }
 
@@ -283,6 +326,9 @@ impl fmt::Display for Features {
         }
         if self.mute {
             write!(f, " mute=yes")?;
+        }
+        if self.guard > 0 {
+            write!(f, " guard={}", self.guard)?;
         }
         if let Some(device) = self.device {
             write!(f, " device={}", device.word())?;

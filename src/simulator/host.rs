@@ -19,6 +19,7 @@ use super::chance::{Chance, Place, within};
 use super::daemon::Daemon;
 use super::disk::Disk;
 use super::fencing::FenceProgram;
+use super::guard::HostGuard;
 use super::ids::{GroupId, HostId, Key, Table};
 use super::ipfail::Client;
 use super::legacy::LegacyNode;
@@ -102,6 +103,7 @@ pub struct Host {
     /// Groups with an address that another machine has.
     pub(crate) taken: BTreeSet<GroupId>,
     pub(crate) asks: Asks,
+    pub(crate) guard: HostGuard,
     /// When the last order of each group was given.
     pub(crate) ordered_at: BTreeMap<GroupId, Micros>,
     /// When it last lost its power.
@@ -162,6 +164,7 @@ impl Host {
             broken: BTreeSet::new(),
             taken: BTreeSet::new(),
             asks: Asks::default(),
+            guard: HostGuard::default(),
             ordered_at: BTreeMap::new(),
             powered_at: 0,
             thawed_at: 0,
@@ -252,6 +255,7 @@ impl World {
         self.ipfail_begins(host);
         self.perform(host, actions);
         self.measure_device(host);
+        self.guard_begins(host);
     }
 
     /// A power cut: processes, scripts and resources have ended.

@@ -40,6 +40,7 @@ pub mod faults;
 pub mod features;
 pub mod fencing;
 mod files;
+mod guard;
 pub mod history;
 pub mod host;
 pub mod ids;

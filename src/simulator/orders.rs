@@ -258,7 +258,10 @@ impl World {
             holds: node.holding().has(side),
             runs: model.runs(),
             whole: model.whole(),
-            address: model.address || node.is_cut_off() || self.plan.gate,
+            address: model.address
+                || node.is_cut_off()
+                || self.plan.gate
+                || self.is_being_repaired(host, group),
             able: !h.broken.contains(&group)
                 && !h.taken.contains(&group)
                 && !h.asks.waits(group, self.now),

@@ -80,6 +80,8 @@ impl World {
             Act::Maintenance { host, on: 0 } => self.feed(host, Event::ThawRequested),
             Act::Maintenance { host, .. } => self.feed(host, Event::FreezeRequested),
             Act::Gate { host, cut } => self.hosts[host].gate_cut = cut != 0,
+            Act::Remove { host, group } => self.remove_address(host, group),
+            Act::Link { host, down } => self.set_link(host, down != 0),
             Act::Cut { .. }
             | Act::Cable { .. }
             | Act::Heal
@@ -117,6 +119,7 @@ impl World {
             }
         }
         for host in self.plan.hosts() {
+            self.set_link(host, false);
             self.thaw_in_peace(host);
         }
     }

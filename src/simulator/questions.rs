@@ -105,7 +105,7 @@ impl World {
 
     /// Whether the other host answers for a group's address now. Its kernel answers, not its
     /// daemon.
-    fn is_answered(&mut self, host: HostId, group: GroupId) -> bool {
+    pub(crate) fn is_answered(&mut self, host: HostId, group: GroupId) -> bool {
         let other = &self.hosts[host.other()];
         if self.plan.features.mute || !other.groups[group].address || other.machine_frozen {
             return false;

@@ -8,6 +8,7 @@ use crate::protocol::fencing::{FenceAnswer, FenceOrder};
 use crate::protocol::message::Message;
 
 use super::act::Act;
+use super::guard::Turn;
 use super::ids::{GroupId, HostId};
 use super::network::Frame;
 use super::world::Micros;
@@ -150,6 +151,12 @@ pub(crate) enum Happening {
     Ipfail {
         host: HostId,
         process: u32,
+    },
+    /// The guard of the service addresses.
+    Guard {
+        host: HostId,
+        process: u32,
+        turn: Turn,
     },
     Act(Act),
     /// The judge looks at what stands.

@@ -10,7 +10,7 @@ use crate::protocol::event::{Event, GroupOrder, StopReason};
 use crate::protocol::fencing::{FenceSettings, Reach};
 use crate::protocol::message::Message;
 use crate::protocol::name::{MediumName, NodeName};
-use crate::protocol::settings::{NodeSettings, Timing};
+use crate::protocol::settings::{NodeSettings, Timing, UnservedMove};
 
 use super::act::Act;
 use super::chance::{Chance, Noise, Place, stir, within};
@@ -136,6 +136,11 @@ impl World {
                 None => BTreeSet::new(),
             },
             isolation_release: self.plan.gate,
+            unserved: match self.plan.features.guard {
+                0 => UnservedMove::Never,
+                1 => UnservedMove::ToOneThatTells,
+                _ => UnservedMove::Always,
+            },
             fencing: FenceSettings {
                 reach: match self.plan.features.device {
                     Some(_) => Reach::Everybody,
@@ -223,6 +228,7 @@ impl World {
             | Happening::StopAsked { host, .. }
             | Happening::FenceSays { host, .. }
             | Happening::Ipfail { host, .. }
+            | Happening::Guard { host, .. }
             | Happening::AskReload { host, .. }
             | Happening::Echo { host, .. }
             | Happening::TellAgain { host, .. }
@@ -270,6 +276,7 @@ impl World {
             Happening::TellAgain { host, life } => self.hosts[*host].life.process == life.process,
             Happening::AskReload { host, process, .. }
             | Happening::Injected { host, process, .. }
+            | Happening::Guard { host, process, .. }
             | Happening::StopAsked { host, process } => self.hosts[*host].life.process == *process,
             Happening::ScriptEnd { host, machine, .. } => self.hosts[*host].machine == *machine,
             Happening::Revive { host, machine } => {
@@ -355,6 +362,7 @@ impl World {
                 ..
             } => self.fence_says(host, order, answer),
             Happening::Ipfail { host, process } => self.ipfail_turn(host, process),
+            Happening::Guard { host, turn, .. } => self.guard(host, turn),
             Happening::Act(act) => self.act(act),
             Happening::Look => {
                 self.look();

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use super::{Entry, GroupsActor};
 use crate::actors::resource_group::{AskKept, Care, KeptAddress, PutBack};
 use crate::clients::control::GroupAnswer;
+use crate::net::address::{AddressResource, parse_word};
 use crate::node::ledger::Ledger;
 use crate::policy::address_guard::Tried;
 use crate::protocol::event::GroupOrder;
@@ -15,6 +16,11 @@ use crate::protocol::group::GroupKey;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Vec<KeptAddress>")]
 pub struct AskAllKept;
+
+/// Asks for the addresses of all groups, whether they run here or not.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<(GroupKey, AddressResource)>")]
+pub struct AskAllAddresses;
 
 /// The interface of this group's addresses is up again: they are announced, if it runs here.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
@@ -72,5 +78,19 @@ impl Handler<LinkUp> for GroupsActor {
         if let Some(entry) = entry.filter(needs) {
             entry.actor.do_send(Care::LinkUp);
         }
+    }
+}
+
+impl Handler<AskAllAddresses> for GroupsActor {
+    type Result = MessageResult<AskAllAddresses>;
+
+    fn handle(&mut self, _: AskAllAddresses, _: &mut Self::Context) -> Self::Result {
+        let of = |entry: &Entry| {
+            let words = entry.group.resources.iter();
+            let found = words.filter_map(|word| parse_word(word).ok().flatten());
+            let found = found.map(|it| (entry.group.key.clone(), it));
+            found.collect::<Vec<_>>()
+        };
+        MessageResult(self.entries.iter().flat_map(of).collect())
     }
 }

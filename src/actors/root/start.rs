@@ -287,6 +287,7 @@ impl RootActor {
                 core: own.downgrade().recipient(),
                 decisions: membership.clone().recipient(),
                 absent: membership.clone().recipient(),
+                links: membership.clone().recipient(),
             };
             let reports = config.settings.address_guard == AddressGuard::Report;
             let probes = config.settings.address_probe;

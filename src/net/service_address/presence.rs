@@ -1,9 +1,11 @@
 //! Whether held addresses are where they are to be, found with one look for all of them.
 
+use std::collections::BTreeMap;
+
 use super::{AddressError, AddressManager, connected, keep};
 use crate::net::address::AddressResource;
 use crate::net::netlink::Netlink;
-use crate::net::placement::{Assigned, Interface, carried, needs_routes, place, settled};
+use crate::net::placement::{Assigned, Interface, Route, carried, needs_routes, place, settled};
 
 /// What a look found of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,31 @@ pub enum Presence {
     },
 }
 
+/// Where addresses are or would be, and which interfaces there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// The interface of each address, in step with them; `None`: nothing but a default route tells.
+    pub places: Vec<Option<String>>,
+    /// Whether each interface is up and has a carrier.
+    pub interfaces: BTreeMap<String, bool>,
+}
+
 impl AddressManager {
+    /// Which interfaces the addresses need, whether they are here or not.
+    ///
+    /// # Errors
+    /// The kernel does not answer: nothing is known.
+    pub async fn links(&self, resources: &[AddressResource]) -> Result<Links, AddressError> {
+        let Some(first) = resources.first() else {
+            return Ok(Links::default());
+        };
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), first.address)?;
+        let result = links_of(&netlink, first, resources).await;
+        keep(&mut held, netlink, &result);
+        result
+    }
+
     /// What is known of the addresses, in step with them.
     ///
     /// # Errors
@@ -93,4 +119,54 @@ async fn look(
         }));
     }
     Ok(found)
+}
+
+async fn links_of(
+    netlink: &Netlink,
+    first: &AddressResource,
+    resources: &[AddressResource],
+) -> Result<Links, AddressError> {
+    let failed = |address, what| {
+        move |source| AddressError::Read {
+            address,
+            what,
+            source,
+        }
+    };
+    let assigned = super::conflict::assigned_like(netlink, resources).await?;
+    let interfaces = netlink.interfaces().await;
+    let interfaces = interfaces.map_err(failed(first.address, "interfaces"))?;
+    // One look at the routes of each family.
+    let mut routes: BTreeMap<bool, Vec<Route>> = BTreeMap::new();
+    let mut places = Vec::with_capacity(resources.len());
+    for resource in resources {
+        let here = |it: &Assigned| {
+            let interface = interfaces.iter().find(|known| known.index == it.index)?;
+            Some(interface.name.clone())
+        };
+        if let Some(name) = carried(resource, &interfaces, &assigned).and_then(here) {
+            places.push(Some(name));
+            continue;
+        }
+        let family = resource.address.is_ipv4();
+        if needs_routes(resource) && !routes.contains_key(&family) {
+            let mut found = netlink
+                .routes(resource.address)
+                .await
+                .map_err(failed(resource.address, "routes"))?;
+            // The default route leads somewhere when the interface of the address is down.
+            found.retain(|route| route.prefix > 0);
+            routes.insert(family, found);
+        }
+        let routes = routes.get(&family).map_or(&[][..], Vec::as_slice);
+        let place = place(resource, &interfaces, routes).ok();
+        places.push(place.map(|place| place.interface.name.clone()));
+    }
+    let interfaces = interfaces.into_iter();
+    Ok(Links {
+        places,
+        interfaces: interfaces
+            .map(|it| (it.name, it.up && it.carrier))
+            .collect(),
+    })
 }

@@ -125,10 +125,12 @@ fn the_third_time_in_a_minute_is_critical_and_the_thirty_first_waits() {
             .any(|(_, it)| it.contains("every 5 s only"));
         assert_eq!(waits, time > 30, "{time}");
     }
+    assert_eq!(guard.removed_again(at(31_000)), [held().0].into());
     assert_eq!(look(&mut guard, absent(), 32_000), []);
     assert_eq!(look(&mut guard, absent(), 36_000), try_it());
     tried(&mut guard, Tried::PutBack, 36_000);
     // A minute later nothing of it counts.
+    assert_eq!(guard.removed_again(at(120_000)), [].into());
     assert_eq!(look(&mut guard, absent(), 120_000), try_it());
     let actions = tried(&mut guard, Tried::PutBack, 120_000);
     assert_eq!(severities(&actions), [Severity::Warn]);
@@ -161,8 +163,9 @@ fn a_frozen_node_and_one_that_only_reports_put_nothing_back() {
         severities(&tried(&mut guard, Tried::Frozen, 1)),
         [Severity::Warn]
     );
-    assert_eq!(look(&mut guard, absent(), 6000), try_it());
-    assert_eq!(tried(&mut guard, Tried::Frozen, 6001), []);
+    assert_eq!(look(&mut guard, absent(), 1000), []);
+    assert_eq!(look(&mut guard, absent(), 1001), try_it());
+    assert_eq!(tried(&mut guard, Tried::Frozen, 1002), []);
     // A person puts it back.
     assert_eq!(
         severities(&look(&mut guard, here(), 7000)),

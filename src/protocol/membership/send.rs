@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::event::Origin;
 use super::super::field::{self, kind};
 use super::super::flow;
+use super::super::links::LINKS;
 use super::super::message::{Message, Value};
 use super::super::name::{Generation, NodeUuid, Sequence};
 use super::super::node_table::{Node, NodeKind};
@@ -185,6 +186,9 @@ impl Membership {
         {
             message = message.with(field::DEAF_ON, &links);
         }
+        if let Some(links) = self.links.as_ref().filter(|_| self.links_are_understood()) {
+            message = message.with(field::LINKS, links);
+        }
         if let Some(verdict) = self.open_verdict() {
             message = message.with(field::GONE, &verdict.to_text());
             if let Some(foreign) = verdict.weight.foreign {
@@ -201,6 +205,13 @@ impl Membership {
         let only = peers.next().filter(|_| peers.next().is_none())?;
         let both = only.capabilities.contains(YIELD) && self.capabilities.contains(YIELD);
         both.then_some(only)
+    }
+
+    /// Whether the other node of a pair understands what we say of our interfaces.
+    fn links_are_understood(&self) -> bool {
+        let mut peers = self.nodes.iter().filter(|node| node.kind == NodeKind::Peer);
+        let only = peers.next().filter(|_| peers.next().is_none());
+        only.is_some_and(|peer| peer.capabilities.contains(LINKS))
     }
 
     /// The verdict for a peer that we declared dead in its present run.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::field;
 use super::super::hearing;
+use super::super::links::TheirLinks;
 use super::super::message::Message;
 use super::super::node_table::{MAX_DEAD_TIME, NodeKind};
 use super::super::output::{Output, ResourceEvent, Treatment};
@@ -81,6 +82,12 @@ impl Membership {
                 let links = message.text(field::DEAF_ON);
                 node.ears.status_of_links(links, &self.settings.local);
                 node.advertise(message.text(field::SYSTOLE));
+                if let Some(links) = message.text(field::LINKS) {
+                    out.push(Output::Resource(ResourceEvent::LinksTold {
+                        node: heard.name.clone(),
+                        links: TheirLinks::from_text(links),
+                    }));
+                }
                 self.compare_haresources(heard, &message, now, out);
                 self.look_for_verdict(heard, &message, out);
             }

@@ -98,6 +98,10 @@ impl ResourceState {
         let keys = self.groups.keys_of(set);
         for key in &keys {
             self.groups.given_up(key, self.now);
+            if self.groups.reach_mut().given(key, self.now) {
+                // It is not to come back because it does not start there either.
+                self.groups.pass_on(key, self.now);
+            }
         }
         self.groups.begin(Purpose::Give, keys, GroupOrder::Stop);
         self.enter(Standby::Giving { set, sent, since }, Some(COMPLETION));

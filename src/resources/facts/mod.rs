@@ -5,3 +5,4 @@ pub(in crate::resources) mod many;
 mod questions;
 mod standby;
 mod state;
+mod unserved;

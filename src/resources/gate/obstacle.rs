@@ -75,6 +75,9 @@ obstacles! {
     NotNext "with more than two nodes, another node takes them",
     TakenAlready "the groups of that node were already taken over",
 
+    UnservedThere "the other node does not tell that its interfaces for the addresses of all these groups are up",
+    DownThere "an interface for the addresses is down on the other node",
+
     // Of a set.
     NotHeld "this node does not hold them",
     HeldAlready "this node holds them already",
@@ -94,6 +97,7 @@ obstacles! {
     Unconfirmed "the other node ran it, does not say whether it still does, and it has no address",
     ClaimedThere "the other node claims it",
     LineDiffers "its line in haresources differs there",
+    MovedLately "it was moved for that within the last ten minutes",
     InWork "it does not run, or something is being done about it",
 }
 

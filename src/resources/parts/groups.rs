@@ -19,6 +19,7 @@ use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::trouble::Trouble;
+use crate::resources::parts::unserved::Reach;
 use crate::resources::parts::work::Work;
 
 mod asked;
@@ -70,6 +71,7 @@ pub(in crate::resources) struct GroupTable {
     /// In the order of their keys: reports name them, and retries take them, in it.
     rows: BTreeMap<GroupKey, Row>,
     work: Work,
+    reach: Reach,
 }
 
 impl GroupTable {
@@ -100,7 +102,23 @@ impl GroupTable {
             order: groups.iter().map(|group| group.key.clone()).collect(),
             rows: rows.collect(),
             work: Work::new(),
+            reach: Reach::default(),
         }
+    }
+
+    /// The same, with the rule for groups whose addresses nobody reaches here.
+    pub(in crate::resources) fn with_reach(self, reach: Reach) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// Groups whose addresses nobody reaches here.
+    pub(in crate::resources) const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// The same, to change it.
+    pub(in crate::resources) const fn reach_mut(&mut self) -> &mut Reach {
+        &mut self.reach
     }
 
     /// Every key with its half, in the order of the file.

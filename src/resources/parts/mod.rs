@@ -23,4 +23,5 @@ pub(in crate::resources) mod timers;
 pub(in crate::resources) mod trouble;
 pub(in crate::resources) mod unheard;
 pub(in crate::resources) mod unowned;
+pub(in crate::resources) mod unserved;
 pub(in crate::resources) mod work;

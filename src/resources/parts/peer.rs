@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::protocol::field;
+use crate::clock::Monotonic;
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::key_mark;
-use crate::protocol::message::Message;
+use crate::protocol::links::TheirLinks;
 use crate::protocol::partition::YIELD;
 use crate::protocol::question::{ECHO, Position};
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 use crate::resources::parts::hands::InItsHands;
-use crate::resources::parts::names::read_names;
 
 pub(in crate::resources) mod reports;
 
@@ -72,6 +71,8 @@ struct Says {
     names: Option<BTreeSet<String>>,
     /// The owners by which it counts: its mark of haresources.
     owners: Option<String>,
+    /// What it says of its interfaces, and when that came; `None`: it does not tell.
+    links: Option<(Monotonic, TheirLinks)>,
 }
 
 /// What was seen and reported of its present run: kept as long as that lasts, for the node may be silent.
@@ -249,28 +250,6 @@ impl Peer {
 
 /// The groups that it runs, and the haresources by which it counts.
 impl Peer {
-    /// Reads the names of its groups from a message.
-    pub(in crate::resources) fn names_groups(&mut self, message: &Message) {
-        let at = Position::of(message);
-        if at < self.newest.names {
-            return;
-        }
-        self.counts_by(message);
-        let full = message.text(field::RTYPE) == Some("full");
-        let names = message.text(field::NAMES);
-        if full || names.is_some() {
-            self.newest.names = at;
-            self.says.names = names.and_then(read_names);
-        }
-    }
-
-    /// Reads from a message by which owners it counts, if the message tells.
-    pub(in crate::resources) fn counts_by(&mut self, message: &Message) {
-        if let Some(mark) = message.text(field::HARESOURCES) {
-            self.says.owners = Some(mark.to_owned());
-        }
-    }
-
     /// Whether it reports which groups it runs. A node that does not may run everything.
     pub(in crate::resources) const fn tells_what_runs(&self) -> bool {
         self.says.names.is_some()
@@ -396,6 +375,8 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::field;
+    use crate::protocol::message::Message;
 
     fn report(at: &str, stable: &str) -> Message {
         let (generation, seq) = at.split_once('.').unwrap();

@@ -15,7 +15,7 @@
 //! Every state and everything that can happen in it: `standby/table.rs`.
 //!
 //! Of two requests that cross, legacy ignores both. So do we, with one exception: an offer that no
-//! person asked for, because the start of a group failed here, is withdrawn. Otherwise the offers
+//! person asked for, because a group fails here, is withdrawn. Otherwise the offers
 //! of two nodes with such a group each would cross for ever.
 //!
 //! A legacy giver sends on what an operator asks while its first offer is open, and ignores it
@@ -68,7 +68,7 @@ pub(in crate::resources) enum Wish {
     GoesHome,
     /// The same, although haresources differ.
     Forced,
-    /// The start of a group of the set failed here.
+    /// The start of a group of the set failed here, or nobody reaches its addresses here.
     NotStarted,
 }
 

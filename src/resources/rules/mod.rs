@@ -14,3 +14,4 @@ mod returned;
 mod standby;
 mod start;
 mod stop;
+mod unserved;

@@ -26,6 +26,7 @@ mod shutdown;
 mod standby;
 mod stray;
 mod takeover;
+mod unserved;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -255,6 +255,7 @@ impl LegacyNode {
         match event {
             Event::Tick
             | Event::KeysRead(_)
+            | Event::AddressesSeen { .. }
             | Event::FreezeRequested
             | Event::ThawRequested
             | Event::FenceAnswered { .. }
@@ -421,6 +422,7 @@ impl LegacyNode {
             }
             ResourceEvent::Speaks { .. }
             | ResourceEvent::AnswersItself { .. }
+            | ResourceEvent::LinksTold { .. }
             | ResourceEvent::HaresourcesCompared { .. }
             | ResourceEvent::NodeStatusChanged { .. }
             | ResourceEvent::NodeRestarted { .. }

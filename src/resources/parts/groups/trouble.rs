@@ -175,6 +175,13 @@ impl GroupTable {
         }
     }
 
+    /// The group runs here, nobody is served by it, and it goes to the other node for that.
+    pub(in crate::resources) fn pass_on(&mut self, key: &GroupKey, now: Monotonic) {
+        if let Some(row) = self.rows.get_mut(key) {
+            row.passed_on = Some(now);
+        }
+    }
+
     /// Whether the start of the group failed here, or at the giver of a standby, and it was passed
     /// on for that. It counts until the group runs here, or is given to us by a node that reports
     /// no failure.

@@ -1,11 +1,14 @@
 //! The questions, reports and offers of a node, and how long it is asked for its report.
 //! Spec: docs/protocol/resources.md, 4 and 5.2.
 
+use crate::clock::Monotonic;
 use crate::protocol::field;
+use crate::protocol::links::TheirLinks;
 use crate::protocol::message::Message;
 use crate::protocol::question::Position;
 use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::names::read_names;
 use crate::resources::parts::peer::Peer;
 
 /// How a report relates to what we knew.
@@ -29,6 +32,44 @@ pub(in crate::resources) enum Patience {
     Ended,
     /// The same, and that was logged before.
     Over,
+}
+
+/// The names of its groups, and its haresources.
+impl Peer {
+    /// Reads the names of its groups from a message.
+    pub(in crate::resources) fn names_groups(&mut self, message: &Message) {
+        let at = Position::of(message);
+        if at < self.newest.names {
+            return;
+        }
+        self.counts_by(message);
+        let full = message.text(field::RTYPE) == Some("full");
+        let names = message.text(field::NAMES);
+        if full || names.is_some() {
+            self.newest.names = at;
+            self.says.names = names.and_then(read_names);
+        }
+    }
+
+    /// Reads from a message by which owners it counts, if the message tells.
+    pub(in crate::resources) fn counts_by(&mut self, message: &Message) {
+        if let Some(mark) = message.text(field::HARESOURCES) {
+            self.says.owners = Some(mark.to_owned());
+        }
+    }
+}
+
+/// Its interfaces for the service addresses.
+impl Peer {
+    /// A status of it says whether they are up.
+    pub(in crate::resources) fn links_told(&mut self, links: Option<TheirLinks>, now: Monotonic) {
+        self.says.links = links.map(|links| (now, links));
+    }
+
+    /// What it said last, and when; `None`: it does not tell.
+    pub(in crate::resources) fn links(&self) -> Option<(Monotonic, &TheirLinks)> {
+        self.says.links.as_ref().map(|(at, links)| (*at, links))
+    }
 }
 
 impl Peer {

@@ -1,0 +1,240 @@
+//! The guard of a host's service addresses: the real decisions, with a model of the kernel and of the group actors.
+//!
+//! Somebody removes addresses, and interfaces go down. What the guard hears comes with a delay, as between actors;
+//! before an address is put back the core is asked twice, and the network in between, as the daemon does.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::clock::Monotonic;
+use crate::node::MayPutBack;
+use crate::policy::address_guard::{self, Action, AddressGuard, Found, Held, Seen, Spot, Tried};
+use crate::protocol::event::Event;
+use crate::protocol::links::{Link, OwnLinks};
+
+use super::daemon::Daemon;
+use super::ids::{GroupId, HostId};
+use super::queue::Happening;
+use super::world::{Micros, SECOND, World};
+
+/// Between two looks that no news calls for.
+const TURN: Micros = 5 * SECOND;
+
+/// How long the network is asked.
+const PROBE: Micros = 50_000;
+
+/// After a try that nobody wanted.
+const BUSY: Micros = 100_000;
+
+/// The guard of one host.
+#[derive(Debug)]
+pub(crate) struct HostGuard {
+    /// Of which process it is.
+    process: Option<u32>,
+    guard: AddressGuard,
+    /// The interface of all addresses is down.
+    down: bool,
+}
+
+impl Default for HostGuard {
+    fn default() -> Self {
+        Self {
+            process: None,
+            guard: AddressGuard::new(false),
+            down: false,
+        }
+    }
+}
+
+/// What the guard of a host does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It looks. `regular`: and again after [`TURN`].
+    Look { regular: bool },
+    /// The network was asked.
+    Asked(GroupId),
+    /// The address is put up.
+    Puts(GroupId),
+}
+
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+impl World {
+    /// A daemon of ours begins, perhaps with another core.
+    pub(crate) fn guard_begins(&mut self, host: HostId) {
+        let process = self.hosts[host].life.process;
+        let guard = &mut self.hosts[host].guard;
+        if self.plan.features.guard == 0 || guard.process == Some(process) {
+            return;
+        }
+        guard.process = Some(process);
+        guard.guard = AddressGuard::new(false);
+        self.guard_turn(host, 0, Turn::Look { regular: true });
+    }
+
+    /// Somebody removes the addresses of a group.
+    pub(crate) fn remove_address(&mut self, host: HostId, group: GroupId) {
+        if self.plan.has_group(group) && self.hosts[host].groups[group].address {
+            self.address(host, group, false);
+            self.guard_hears(host);
+        }
+    }
+
+    /// The interface of all service addresses goes down or up; their addresses stay.
+    pub(crate) fn set_link(&mut self, host: HostId, down: bool) {
+        self.hosts[host].guard.down = down;
+        self.guard_hears(host);
+    }
+
+    fn guard_hears(&mut self, host: HostId) {
+        let delay = self.internal_delay(host);
+        self.guard_turn(host, delay, Turn::Look { regular: false });
+    }
+
+    fn guard_turn(&mut self, host: HostId, after: Micros, turn: Turn) {
+        let process = self.hosts[host].life.process;
+        let what = Happening::Guard {
+            host,
+            process,
+            turn,
+        };
+        self.at(self.now + after, what);
+    }
+
+    /// What the guard of a host does now.
+    pub(crate) fn guard(&mut self, host: HostId, turn: Turn) {
+        if !matches!(self.hosts[host].node, Some(Daemon::Ours(_))) || self.plan.features.guard == 0
+        {
+            return;
+        }
+        match turn {
+            Turn::Look { regular } => {
+                if regular {
+                    self.guard_turn(host, TURN, turn);
+                }
+                self.guard_looks(host);
+            }
+            Turn::Asked(group) => {
+                if self.is_answered(host, group) {
+                    return self.guard_tried(host, group, Tried::Taken("there".to_owned()));
+                }
+                if self.core_allows(host, group) {
+                    let delay = self.internal_delay(host);
+                    self.guard_turn(host, delay, Turn::Puts(group));
+                }
+            }
+            Turn::Puts(group) => {
+                let gone =
+                    self.is_settled_here(host, group) && !self.hosts[host].groups[group].address;
+                if gone {
+                    self.address(host, group, true);
+                    self.guard_tried(host, group, Tried::PutBack);
+                } else {
+                    self.guard_tried(host, group, Tried::NotNeeded);
+                }
+            }
+        }
+    }
+
+    fn guard_looks(&mut self, host: HostId) {
+        let down = self.hosts[host].guard.down;
+        let here = |address: bool| match address {
+            true => Found::Here {
+                spot: Spot {
+                    interface: "eth0".to_owned(),
+                    prefix: 24,
+                },
+                up: !down,
+            },
+            false => Found::Absent { down: None },
+        };
+        let groups: Vec<GroupId> = self.plan.group_ids().collect();
+        let settled = groups
+            .iter()
+            .filter(|group| self.is_settled_here(host, **group));
+        let seen = settled.map(|group| Seen {
+            held: self.held_address(*group),
+            native: true,
+            found: here(self.hosts[host].groups[*group].address),
+        });
+        let seen: Vec<Seen> = seen.collect();
+        self.guard_event(host, address_guard::Event::Looked(seen));
+        let link = if down { Link::Down } else { Link::Up };
+        let links = groups
+            .iter()
+            .map(|group| (self.plan.group_key(*group), link));
+        let links: OwnLinks = links.collect();
+        let now = self.guard_clock(host);
+        let removed: BTreeSet<_> = self.hosts[host].guard.guard.removed_again(now);
+        self.feed(host, Event::AddressesSeen { links, removed });
+    }
+
+    fn guard_event(&mut self, host: HostId, event: address_guard::Event) {
+        let now = self.guard_clock(host);
+        let actions = self.hosts[host].guard.guard.handle(event, now);
+        for action in actions {
+            let Action::PutBack((key, _), _) = action else {
+                continue;
+            };
+            let mut groups = self.plan.group_ids();
+            if let Some(group) = groups.find(|group| self.plan.group_key(*group) == key)
+                && self.core_allows(host, group)
+            {
+                self.guard_turn(host, PROBE, Turn::Asked(group));
+            }
+        }
+    }
+
+    fn guard_tried(&mut self, host: HostId, group: GroupId, tried: Tried) {
+        let next = match tried {
+            Tried::PutBack => Some(0),
+            Tried::NotNeeded => Some(BUSY),
+            Tried::Frozen => Some(SECOND),
+            Tried::Taken(_) | Tried::Failed(_) => None,
+        };
+        let held = self.held_address(group);
+        self.guard_event(host, address_guard::Event::Tried(held, tried));
+        if let Some(next) = next {
+            self.guard_turn(host, next, Turn::Look { regular: false });
+        }
+    }
+
+    /// Asks the core. If it does not allow it, the try is over.
+    fn core_allows(&mut self, host: HostId, group: GroupId) -> bool {
+        self.feed(host, Event::Tick);
+        let key = self.plan.group_key(group);
+        let no = match &self.hosts[host].node {
+            Some(Daemon::Ours(node)) => match node.may_put_back(&key) {
+                MayPutBack::Yes => return true,
+                MayPutBack::Frozen => Tried::Frozen,
+                MayPutBack::No => Tried::NotNeeded,
+            },
+            Some(Daemon::Legacy(_)) | None => Tried::NotNeeded,
+        };
+        self.guard_tried(host, group, no);
+        false
+    }
+
+    /// Whether a group runs, as was ordered last, and nothing else is ordered.
+    fn is_settled_here(&self, host: HostId, group: GroupId) -> bool {
+        let h = &self.hosts[host];
+        let model = &h.groups[group];
+        let settled = h.kept.may_run.contains(&group) && !h.kept.in_hand.contains_key(&group);
+        settled && model.idle() && model.whole() && !model.bare
+    }
+
+    /// Whether an address that is gone is being put back, or will be tried again soon.
+    pub(crate) fn is_being_repaired(&self, host: HostId, group: GroupId) -> bool {
+        let held = self.held_address(group);
+        let now = self.guard_clock(host);
+        self.hosts[host].guard.guard.repairs(&held, now)
+    }
+
+    fn held_address(&self, group: GroupId) -> Held {
+        (self.plan.group_key(group), ADDRESS)
+    }
+
+    fn guard_clock(&self, host: HostId) -> Monotonic {
+        self.clock(host).instant
+    }
+}
