@@ -24,6 +24,7 @@ mod fencing;
 mod fencing_midway;
 mod field;
 mod freeze;
+mod guarded;
 mod hang;
 mod haresources;
 mod hearing;
