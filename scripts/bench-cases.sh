@@ -252,6 +252,24 @@ case_addresses() {
   table "256 addresses in a group" "addresses announced" "last after first, ms" "latest beat of the new owner, ms late"
 }
 
+# Somebody removes the address of the owner, or sets its interface down and up at once: how long nobody answers. Legacy
+# does nothing about the first.
+case_removed() {
+  local name=bench-removed seen row command
+  make "$name" "node1 node2 client"; files "$name" ours 1000 "node1 $ADDRESS/24/eth0"
+  reset_nodes "$name"; start_both "$name" ours; settled "$name" ours
+  for _ in $(seq "$1"); do
+    for row in "ip addr del" "ip link set down, up"; do
+      command="ip addr del $ADDRESS/24 dev eth0"
+      [ "$row" = "ip addr del" ] || command="ip link set eth0 down; ip link set eth0 up"
+      seen=$(measure "$name" 3 node1 lab sh "$name" node1 "$command")
+      figure "$row" ours "$(jq -r .longest_ms <<<"$seen")"
+      sleep 1
+    done
+  done
+  table "from the removal of an address to its first answer, ms" "ip addr del" "ip link set down, up"
+}
+
 # The codec and the core alone.
 case_datagram() {
   say ""; say "| step | time |"; say "|---|---|"
