@@ -19,10 +19,10 @@ use futures_util::stream;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::actors::groups::{AskAllAddresses, AskAllKept, GroupsActor, LinkUp};
+use crate::actors::groups::{AllKept, AskAllAddresses, AskAllKept, GroupsActor, LinkUp};
 use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision, NoteLinks};
 use crate::actors::resource_group::{Care, KeptAddress, PutBack};
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::net::address::AddressResource;
 use crate::net::news::{News, Subscription};
 use crate::net::service_address::{AddressManager, Links, Presence};
@@ -37,6 +37,9 @@ use crate::protocol::links::OwnLinks;
 
 /// Pause between two looks that no news calls for.
 const TURN: Duration = AGAIN;
+
+/// The same while a group is being started or stopped.
+const WORK: Duration = Duration::from_millis(500);
 
 /// Shortest pause between two looks: a host may change many addresses at once.
 const REST: Duration = Duration::from_millis(10);
@@ -94,6 +97,10 @@ pub struct AddressGuardActor {
     calm: bool,
     /// What the core was told last.
     told: BTreeSet<GroupKey>,
+    /// A look after [`WORK`] is due.
+    after_work: bool,
+    /// When a try is due, and a look with it.
+    due: Option<Monotonic>,
     watch: LinkWatch,
     /// The same of the interfaces; `None`: nothing was seen yet.
     links: Option<NoteLinks>,
@@ -124,6 +131,8 @@ impl AddressGuardActor {
             again: false,
             calm: false,
             told: BTreeSet::new(),
+            after_work: false,
+            due: None,
             watch: LinkWatch::default(),
             links: None,
         }
@@ -165,11 +174,19 @@ impl AddressGuardActor {
     }
 
     fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
-        let actions = self.guard.handle(event, self.clock.now().instant);
-        for action in actions {
+        let now = self.clock.now().instant;
+        for action in self.guard.handle(event, now) {
             self.perform(action, ctx);
         }
         self.tell_absent();
+        let due = self.guard.next_try(now);
+        if let Some(at) = due.filter(|_| due != self.due) {
+            ctx.run_later(at.since(now), |act, ctx| {
+                act.due = None;
+                act.look(ctx);
+            });
+        }
+        self.due = due;
     }
 
     fn perform(&mut self, action: Action, ctx: &mut Context<Self>) {
@@ -202,8 +219,11 @@ impl AddressGuardActor {
         let (seen, links) = (self.seen(), self.places());
         let look = async move { (seen.await, links.await) };
         ctx.spawn(look.into_actor(self).map(|(seen, links), act, ctx| {
-            if let Some(seen) = seen {
+            if let Some((seen, at_work)) = seen {
                 act.event(Event::Looked(seen), ctx);
+                if at_work {
+                    act.look_after_work(ctx);
+                }
             }
             if let Some((places, interfaces)) = links {
                 let links = act.watch.judge(places, &interfaces);
@@ -228,16 +248,29 @@ impl AddressGuardActor {
         }
     }
 
-    /// What is held and what of it is there. `None`: nothing is known.
-    fn seen(&self) -> impl Future<Output = Option<Vec<Seen>>> + 'static {
+    /// What was removed in the middle of a start counts when the start has ended, and no news come then.
+    fn look_after_work(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.after_work, true) {
+            ctx.run_later(WORK, |act, ctx| {
+                act.after_work = false;
+                act.look(ctx);
+            });
+        }
+    }
+
+    /// What is held and what of it is there, and whether a group is at work. `None`: nothing is known.
+    fn seen(&self) -> impl Future<Output = Option<(Vec<Seen>, bool)>> + 'static {
         let (groups, addresses) = (self.targets.groups.clone(), self.addresses.clone());
         let spots: BTreeMap<Held, Spot> = self.guard.spots().collect();
         async move {
-            let mut kept = groups.send(AskAllKept).await.ok()?;
+            let AllKept {
+                addresses: mut kept,
+                at_work,
+            } = groups.send(AskAllKept).await.ok()?;
             let mut found = presence(&addresses, &kept, &spots).await?;
             if found.iter().any(|it| matches!(it, Found::Absent { .. })) {
                 // A stop may have removed it while we looked.
-                let still = groups.send(AskAllKept).await.ok()?;
+                let still = groups.send(AskAllKept).await.ok()?.addresses;
                 let both = kept.into_iter().zip(found);
                 (kept, found) = both.filter(|(it, _)| still.contains(it)).unzip();
             }
@@ -246,7 +279,7 @@ impl AddressGuardActor {
                 native: kept.native,
                 found,
             });
-            Some(seen.collect())
+            Some((seen.collect(), at_work))
         }
     }
 
@@ -267,7 +300,7 @@ impl AddressGuardActor {
 
     /// The core tells the other node whether this one can serve, and gives away what it does not serve.
     fn tell_links(&mut self, links: OwnLinks) {
-        let removed = self.guard.removed_again(self.clock.now().instant);
+        let removed = self.guard.removed_again();
         let found = Some(NoteLinks { links, removed });
         if found != self.links {
             self.links = found;
@@ -371,7 +404,8 @@ async fn put_back(
         return no;
     }
     if probes {
-        let kept = targets.groups.send(AskAllKept).await.unwrap_or_default();
+        let kept = targets.groups.send(AskAllKept).await;
+        let kept = kept.map_or_else(|_| Vec::new(), |all| all.addresses);
         let kept = kept
             .into_iter()
             .find(|it| it.group == *group && it.resource.address == *address);
@@ -458,6 +492,8 @@ impl Supervised for AddressGuardActor {
         self.looking = false;
         self.again = false;
         self.calm = false;
+        self.after_work = false;
+        self.due = None;
         self.guard.forget_tries();
     }
 }
@@ -484,7 +520,7 @@ impl Handler<AskAbsent> for AddressGuardActor {
 
     fn handle(&mut self, _: AskAbsent, _: &mut Self::Context) -> Self::Result {
         Box::pin(self.seen().into_actor(self).map(|seen, act, ctx| {
-            if let Some(seen) = seen {
+            if let Some((seen, _)) = seen {
                 act.event(Event::Looked(seen), ctx);
             }
             let mut absent: BTreeMap<GroupKey, Vec<IpAddr>> = BTreeMap::new();

@@ -30,7 +30,7 @@ mod seal;
 mod unanswered;
 pub use care::CareSetup;
 pub use held::HeldFile;
-pub use kept::{AskAllAddresses, AskAllKept, LinkUp};
+pub use kept::{AllKept, AskAllAddresses, AskAllKept, LinkUp};
 pub use seal::{Seal, Unseal, Written};
 
 /// Most waiting helper programs per group; the control socket admits hardly more connections.

@@ -15,7 +15,8 @@
 //! | the same, `report` is set, its interface is down, or a script handles it and it was here before | WARN, once |
 //! | looked: it is not held any more | it is forgotten |
 //! | put back | WARN and a decision, with who removed it; from the [`MANY`]th time in a minute CRIT as well |
-//! | put back more than [`TOO_MANY`] times in a minute | CRIT; from now on it is put back every [`AGAIN`] only, and its group counts as failed ([`AddressGuard::removed_again`]) |
+//! | put back more than [`TOO_MANY`] times in a minute | CRIT; its group counts as failed ([`AddressGuard::removed_again`]); if it is gone again it is put back after [`AGAIN`], then after twice that, [`LONGEST`] at most, with a CRIT each time |
+//! | looked: such an address has been there for a [`WINDOW`] | WARN; nothing of that counts any more |
 //! | not put back: another host has it | CRIT and a decision, once; asked again after [`AGAIN`] |
 //! | not put back: the node is frozen | WARN, once; tried again after [`REFUSED`] |
 //! | not put back: the kernel refuses | ERROR, once; tried again with a look after [`REFUSED`] |
@@ -43,6 +44,9 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// Pause before something is tried again that was of no use.
 pub const AGAIN: Duration = Duration::from_secs(5);
+
+/// Longest pause between two tries to put back what somebody removes again and again.
+pub const LONGEST: Duration = Duration::from_secs(600);
 
 /// Pause after the kernel has refused, or the core because the node is frozen.
 pub const REFUSED: Duration = Duration::from_secs(1);
@@ -219,6 +223,10 @@ struct Entry {
     not_before: Option<Monotonic>,
     /// When it was put back, within the last [`WINDOW`].
     put_back: VecDeque<Monotonic>,
+    /// Since when it is there, as far as was seen.
+    here_since: Option<Monotonic>,
+    /// Somebody removes it again and again: the pause before it is put back.
+    pause: Option<Duration>,
 }
 
 impl Entry {
@@ -232,6 +240,19 @@ impl Entry {
     fn counted(&mut self, now: Monotonic) -> usize {
         self.put_back.retain(|at| now.since(*at) < WINDOW);
         self.put_back.len()
+    }
+
+    /// It stayed for a whole [`WINDOW`], so nobody removes it again and again any more. Whether that is news.
+    fn has_stayed(&mut self, now: Monotonic) -> bool {
+        let long = |at: Monotonic| now.since(at) >= WINDOW;
+        self.here_since.is_some_and(long) && self.pause.take().is_some()
+    }
+
+    /// When it may be tried again; `None`: no try waits for that, or news of the kernel come first.
+    fn due(&self) -> Option<Monotonic> {
+        let waits = matches!(self.told, None | Some(Told::Taken(_)));
+        self.not_before
+            .filter(|_| self.absent && self.trying.is_none() && waits)
     }
 }
 
@@ -261,13 +282,20 @@ impl AddressGuard {
         absent.map(|(held, _)| held)
     }
 
-    /// The groups of which somebody removes an address more than [`TOO_MANY`] times in a [`WINDOW`].
-    pub fn removed_again(&mut self, now: Monotonic) -> BTreeSet<GroupKey> {
-        let entries = self.entries.iter_mut();
-        let often = entries.filter_map(|((group, _), entry)| {
-            (entry.counted(now) > TOO_MANY).then(|| group.clone())
-        });
-        often.collect()
+    /// The groups of which somebody removed an address more than [`TOO_MANY`] times in a [`WINDOW`], and of which it
+    /// has not stayed for a [`WINDOW`] since.
+    pub fn removed_again(&self) -> BTreeSet<GroupKey> {
+        let often = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.pause.is_some());
+        often.map(|((group, _), _)| group.clone()).collect()
+    }
+
+    /// When an address that is gone may be tried again: somebody has to look then.
+    pub fn next_try(&self, now: Monotonic) -> Option<Monotonic> {
+        let due = self.entries.values().filter_map(Entry::due);
+        due.filter(|at| *at > now).min()
     }
 
     /// Where each held address was last seen.
@@ -281,16 +309,6 @@ impl AddressGuard {
         for entry in self.entries.values_mut() {
             entry.trying = None;
         }
-    }
-
-    /// Whether an address that is gone is being put back, or is tried again within [`AGAIN`].
-    #[must_use]
-    pub fn repairs(&self, held: &Held, now: Monotonic) -> bool {
-        let entry = self.entries.get(held).filter(|entry| entry.absent);
-        entry.is_some_and(|entry| {
-            let waits = entry.not_before.is_some_and(|at| now < at + BUSY);
-            waits || entry.trying.is_some_and(|at| now.since(at) < LOST)
-        })
     }
 
     /// Whether the address is one that is held.
@@ -333,17 +351,31 @@ impl AddressGuard {
         } in seen
         {
             match found {
-                Found::Here { spot, up } => self.is_here(held, spot, up, &mut actions),
+                Found::Here { spot, up } => self.is_here(held, spot, up, now, &mut actions),
                 Found::Absent { down } => self.is_absent(held, native, down, now, &mut actions),
             }
         }
         actions
     }
 
-    fn is_here(&mut self, held: Held, spot: Spot, up: bool, actions: &mut Vec<Action>) {
+    fn is_here(
+        &mut self,
+        held: Held,
+        spot: Spot,
+        up: bool,
+        now: Monotonic,
+        actions: &mut Vec<Action>,
+    ) {
         let (group, address) = held.clone();
         let entry = self.entries.entry(held).or_default();
         entry.absent = false;
+        entry.here_since.get_or_insert(now);
+        if entry.has_stayed(now) {
+            let text = format!(
+                "address {address} of group {group} was not removed for a minute: the group no longer counts as failed"
+            );
+            actions.push(Action::Say(Severity::Warn, text));
+        }
         let interface = spot.interface.clone();
         entry.spot = Some(spot);
         if entry.told.take().is_some() {
@@ -381,6 +413,8 @@ impl AddressGuard {
             return;
         }
         entry.absent = true;
+        entry.has_stayed(now);
+        entry.here_since = None;
         if entry.trying.is_some_and(|at| now.since(at) < LOST) {
             return;
         }
@@ -479,9 +513,13 @@ fn put_back(held: &Held, entry: &mut Entry, by: &Remover, now: Monotonic) -> Vec
     let (group, address) = held;
     entry.told = None;
     entry.absent = false;
+    entry.here_since = Some(now);
     entry.put_back.push_back(now);
     let times = entry.counted(now);
-    entry.not_before = (times > TOO_MANY).then(|| now + AGAIN);
+    let failed = times > TOO_MANY || entry.pause.is_some();
+    let pause = entry.pause.map_or(AGAIN, |it| it.saturating_mul(2));
+    entry.pause = failed.then(|| pause.min(LONGEST));
+    entry.not_before = entry.pause.map(|pause| now + pause);
     let text = format!("address {address} of group {group} was gone and is put back: {by}");
     let mut actions = vec![Action::Say(Severity::Warn, text)];
     if times <= MANY {
@@ -489,15 +527,11 @@ fn put_back(held: &Held, entry: &mut Entry, by: &Remover, now: Monotonic) -> Vec
         let what = format!("puts address {address} of group {group} back");
         actions.push(Action::Note(what, by.to_string()));
     }
-    if times >= MANY {
-        let then = if times > TOO_MANY {
-            format!(
-                ": from now on it is put back every {} s only",
-                AGAIN.as_secs()
-            )
-        } else {
-            String::new()
-        };
+    if times >= MANY || failed {
+        let then = entry.pause.map_or_else(String::new, |pause| {
+            let seconds = pause.as_secs();
+            format!(": the group counts as failed, and next time it is put back after {seconds} s")
+        });
         let text = format!(
             "address {address} of group {group} was removed {times} times within a minute{then}: {by}"
         );

@@ -23,6 +23,9 @@ const TURN: Micros = 5 * SECOND;
 /// How long the network is asked.
 const PROBE: Micros = 50_000;
 
+/// Between two looks while a group is at work.
+const WORK: Micros = SECOND / 2;
+
 /// After a try that nobody wanted.
 const BUSY: Micros = 100_000;
 
@@ -34,6 +37,10 @@ pub(crate) struct HostGuard {
     guard: AddressGuard,
     /// The interface of all addresses is down.
     down: bool,
+    /// When a try is due, and a look with it.
+    due: Option<Monotonic>,
+    /// A look after [`WORK`] is due.
+    after_work: bool,
 }
 
 impl Default for HostGuard {
@@ -42,6 +49,8 @@ impl Default for HostGuard {
             process: None,
             guard: AddressGuard::new(false),
             down: false,
+            due: None,
+            after_work: false,
         }
     }
 }
@@ -51,6 +60,10 @@ impl Default for HostGuard {
 pub(crate) enum Turn {
     /// It looks. `regular`: and again after [`TURN`].
     Look { regular: bool },
+    /// It looks, because a try is due.
+    Due,
+    /// It looks, because a group was at work.
+    AfterWork,
     /// The network was asked.
     Asked(GroupId),
     /// The address is put up.
@@ -69,6 +82,8 @@ impl World {
         }
         guard.process = Some(process);
         guard.guard = AddressGuard::new(false);
+        guard.due = None;
+        guard.after_work = false;
         self.guard_turn(host, 0, Turn::Look { regular: true });
     }
 
@@ -76,6 +91,7 @@ impl World {
     pub(crate) fn remove_address(&mut self, host: HostId, group: GroupId) {
         if self.plan.has_group(group) && self.hosts[host].groups[group].address {
             self.address(host, group, false);
+            self.judge.removed(host, group, self.now);
             self.guard_hears(host);
         }
     }
@@ -114,8 +130,17 @@ impl World {
                 }
                 self.guard_looks(host);
             }
+            Turn::Due => {
+                self.hosts[host].guard.due = None;
+                self.guard_looks(host);
+            }
+            Turn::AfterWork => {
+                self.hosts[host].guard.after_work = false;
+                self.guard_looks(host);
+            }
             Turn::Asked(group) => {
                 if self.is_answered(host, group) {
+                    self.judge.seen_elsewhere(host, group, self.now);
                     return self.guard_tried(host, group, Tried::Taken("there".to_owned()));
                 }
                 if self.core_allows(host, group) {
@@ -128,6 +153,7 @@ impl World {
                     self.is_settled_here(host, group) && !self.hosts[host].groups[group].address;
                 if gone {
                     self.address(host, group, true);
+                    self.judge.put_back(host, group, self.now);
                     self.guard_tried(host, group, Tried::PutBack);
                 } else {
                     self.guard_tried(host, group, Tried::NotNeeded);
@@ -164,9 +190,12 @@ impl World {
             .iter()
             .map(|group| (self.plan.group_key(*group), link));
         let links: OwnLinks = links.collect();
-        let now = self.guard_clock(host);
-        let removed: BTreeSet<_> = self.hosts[host].guard.guard.removed_again(now);
+        let removed: BTreeSet<_> = self.hosts[host].guard.guard.removed_again();
         self.feed(host, Event::AddressesSeen { links, removed });
+        let at_work = !self.hosts[host].kept.in_hand.is_empty();
+        if at_work && !std::mem::replace(&mut self.hosts[host].guard.after_work, true) {
+            self.guard_turn(host, WORK, Turn::AfterWork);
+        }
     }
 
     fn guard_event(&mut self, host: HostId, event: address_guard::Event) {
@@ -183,6 +212,12 @@ impl World {
                 self.guard_turn(host, PROBE, Turn::Asked(group));
             }
         }
+        let due = self.hosts[host].guard.guard.next_try(now);
+        if let Some(at) = due.filter(|_| due != self.hosts[host].guard.due) {
+            let after = Micros::try_from(at.since(now).as_micros()).unwrap_or(Micros::MAX);
+            self.guard_turn(host, after, Turn::Due);
+        }
+        self.hosts[host].guard.due = due;
     }
 
     fn guard_tried(&mut self, host: HostId, group: GroupId, tried: Tried) {
@@ -221,13 +256,6 @@ impl World {
         let model = &h.groups[group];
         let settled = h.kept.may_run.contains(&group) && !h.kept.in_hand.contains_key(&group);
         settled && model.idle() && model.whole() && !model.bare
-    }
-
-    /// Whether an address that is gone is being put back, or will be tried again soon.
-    pub(crate) fn is_being_repaired(&self, host: HostId, group: GroupId) -> bool {
-        let held = self.held_address(group);
-        let now = self.guard_clock(host);
-        self.hosts[host].guard.guard.repairs(&held, now)
     }
 
     fn held_address(&self, group: GroupId) -> Held {

@@ -261,7 +261,7 @@ impl World {
             address: model.address
                 || node.is_cut_off()
                 || self.plan.gate
-                || self.is_being_repaired(host, group),
+                || self.judge.may_be_gone(host, group, self.now),
             able: !h.broken.contains(&group)
                 && !h.taken.contains(&group)
                 && !h.asks.waits(group, self.now),

@@ -14,8 +14,17 @@ use crate::protocol::group::GroupKey;
 
 /// Asks for the addresses of all groups that run here and have no order in hand.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Vec<KeptAddress>")]
+#[rtype(result = "AllKept")]
 pub struct AskAllKept;
+
+/// The answer.
+#[derive(Debug)]
+pub struct AllKept {
+    /// The addresses.
+    pub addresses: Vec<KeptAddress>,
+    /// A group has an order in hand: its addresses may count in a moment.
+    pub at_work: bool,
+}
 
 /// Asks for the addresses of all groups, whether they run here or not.
 #[derive(Debug, Clone, Copy, Message)]
@@ -38,17 +47,20 @@ impl Entry {
 }
 
 impl Handler<AskAllKept> for GroupsActor {
-    type Result = ResponseFuture<Vec<KeptAddress>>;
+    type Result = ResponseFuture<AllKept>;
 
     fn handle(&mut self, _: AskAllKept, _: &mut Self::Context) -> Self::Result {
-        let asked: Vec<_> = self.ledger.with(|ledger| {
+        let (asked, at_work) = self.ledger.with(|ledger| {
             let entries = self.entries.iter();
             let settled = entries.filter(|entry| entry.is_settled_here(ledger));
-            settled.map(|entry| entry.actor.send(AskKept)).collect()
+            let asked: Vec<_> = settled.map(|entry| entry.actor.send(AskKept)).collect();
+            let mut entries = self.entries.iter();
+            (asked, entries.any(|entry| ledger.is_busy(&entry.group.key)))
         });
         Box::pin(async move {
             let kept = join_all(asked).await.into_iter();
-            kept.flat_map(Result::unwrap_or_default).collect()
+            let addresses = kept.flat_map(Result::unwrap_or_default).collect();
+            AllKept { addresses, at_work }
         })
     }
 }

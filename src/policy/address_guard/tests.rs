@@ -108,11 +108,12 @@ fn what_is_gone_is_put_back_once_and_told_once_with_who_removed_it() {
     assert_eq!(guard.absent().count(), 0);
 }
 
-#[test]
-fn the_third_time_in_a_minute_is_critical_and_the_thirty_first_waits() {
+/// A guard whose address was put back 31 times, once a second.
+fn failed() -> AddressGuard {
     let mut guard = settled(false);
     for time in 1..=31_u64 {
         let ms = time * 1000;
+        assert_eq!(guard.removed_again(), [].into(), "{time}");
         assert_eq!(look(&mut guard, absent(), ms), try_it(), "{time}");
         let actions = tried(&mut guard, Tried::PutBack, ms);
         let expected = match time {
@@ -120,21 +121,51 @@ fn the_third_time_in_a_minute_is_critical_and_the_thirty_first_waits() {
             _ => vec![Severity::Warn, Severity::Crit],
         };
         assert_eq!(severities(&actions), expected, "{time}");
-        let waits = said(&actions)
-            .iter()
-            .any(|(_, it)| it.contains("every 5 s only"));
-        assert_eq!(waits, time > 30, "{time}");
+        let failed = said(&actions).iter().any(|(_, it)| {
+            it.contains(": the group counts as failed, and next time it is put back after 5 s: ")
+        });
+        assert_eq!(failed, time > 30, "{time}");
     }
-    assert_eq!(guard.removed_again(at(31_000)), [held().0].into());
-    assert_eq!(look(&mut guard, absent(), 32_000), []);
-    assert_eq!(look(&mut guard, absent(), 36_000), try_it());
-    tried(&mut guard, Tried::PutBack, 36_000);
-    // A minute later nothing of it counts.
-    assert_eq!(guard.removed_again(at(120_000)), [].into());
-    assert_eq!(look(&mut guard, absent(), 120_000), try_it());
-    let actions = tried(&mut guard, Tried::PutBack, 120_000);
+    assert_eq!(guard.removed_again(), [held().0].into());
+    guard
+}
+
+#[test]
+fn the_third_time_in_a_minute_is_critical_and_from_the_thirty_first_on_the_pause_grows() {
+    let mut guard = failed();
+    let mut ms = 31_000;
+    for seconds in [5, 10, 20, 40, 80, 160, 320, 600, 600_u64] {
+        // Removed as soon as it is there.
+        assert_eq!(look(&mut guard, absent(), ms + 1), []);
+        let due = ms + seconds * 1000;
+        assert_eq!(guard.next_try(at(ms + 1)), Some(at(due)));
+        assert_eq!(look(&mut guard, absent(), due - 1), []);
+        assert_eq!(look(&mut guard, absent(), due), try_it());
+        assert_eq!(guard.next_try(at(due)), None, "a try is under way");
+        let actions = tried(&mut guard, Tried::PutBack, due);
+        assert_eq!(severities(&actions), [Severity::Warn, Severity::Crit]);
+        assert_eq!(guard.removed_again(), [held().0].into());
+        ms = due;
+    }
+}
+
+#[test]
+fn what_stays_for_a_minute_counts_no_more() {
+    let mut guard = failed();
+    assert_eq!(look(&mut guard, here(), 90_999), []);
+    assert_eq!(guard.removed_again(), [held().0].into());
+    let actions = look(&mut guard, here(), 91_000);
     assert_eq!(severities(&actions), [Severity::Warn]);
-    assert_eq!(look(&mut guard, absent(), 120_001), try_it());
+    assert_eq!(guard.removed_again(), [].into());
+    assert_eq!(look(&mut guard, here(), 91_001), []);
+    assert_eq!(look(&mut guard, absent(), 91_002), try_it());
+    let actions = tried(&mut guard, Tried::PutBack, 91_003);
+    assert_eq!(severities(&actions), [Severity::Warn]);
+    assert_eq!(look(&mut guard, absent(), 91_004), try_it());
+    // The same when no look came in between.
+    let mut guard = failed();
+    assert_eq!(look(&mut guard, absent(), 91_000), try_it());
+    assert_eq!(guard.removed_again(), [].into());
 }
 
 #[test]
@@ -146,6 +177,7 @@ fn what_another_host_has_is_not_put_back_until_it_is_free() {
     assert_eq!(severities(&actions), [Severity::Crit]);
     assert!(said(&actions)[0].1.ends_with("is at 02:00:00:00:00:09"));
     assert_eq!(look(&mut guard, absent(), 2000), []);
+    assert_eq!(guard.next_try(at(2000)), Some(at(5010)));
     assert_eq!(guard.absent().count(), 1);
     // It asks again, and says nothing new.
     assert_eq!(look(&mut guard, absent(), 6000), try_it());

@@ -4,6 +4,7 @@
 mod beats;
 mod marks;
 mod owners;
+mod removals;
 mod words;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use super::world::{Micros, SECOND};
 use beats::Beats;
 use marks::Marks;
 use owners::Owners;
+use removals::Removals;
 pub(crate) use words::Word;
 use words::Words;
 
@@ -32,6 +34,8 @@ pub struct Judge {
     owners: Owners,
     /// Which host has the addresses of which group.
     addresses: Owners,
+    /// What somebody removes.
+    removals: Removals,
     marks: Marks,
     words: Words,
     generations: Table<HostId, Generations>,
@@ -64,6 +68,7 @@ impl Judge {
             beats: Beats::new(plan),
             owners: Owners::new(plan),
             addresses: Owners::of_addresses(plan),
+            removals: Removals::new(plan),
             marks: Marks::new(plan.nodes()),
             words: Words::new(plan),
             generations: Table::filled(plan.nodes(), Generations::default()),
@@ -306,6 +311,27 @@ impl Judge {
     /// The address is no longer there.
     pub(crate) fn address_ends(&mut self, host: HostId, group: GroupId, now: Micros) {
         self.addresses.ends(host, group, now);
+    }
+
+    /// Somebody removed the address of a group.
+    pub(crate) fn removed(&mut self, host: HostId, group: GroupId, now: Micros) {
+        self.removals.removed(host, group, now);
+    }
+
+    /// The guard of a host has put it back.
+    pub(crate) fn put_back(&mut self, host: HostId, group: GroupId, now: Micros) {
+        self.removals.put_back(host, group, now);
+    }
+
+    /// A host has asked the network for it, and the other host has answered.
+    pub(crate) fn seen_elsewhere(&mut self, host: HostId, group: GroupId, now: Micros) {
+        self.removals.seen_elsewhere(host, group, now);
+    }
+
+    /// Whether the address of a group that runs on a host may be gone for longer than a moment.
+    pub(crate) fn may_be_gone(&self, host: HostId, group: GroupId, now: Micros) -> bool {
+        let there = self.addresses.other(host, group).is_some();
+        there || self.removals.may_be_gone(host, group, now)
     }
 
     /// The ping node has answered a host.

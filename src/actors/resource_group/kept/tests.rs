@@ -25,7 +25,8 @@ async fn put_back(cluster: &Cluster) -> Tried {
 }
 
 async fn kept(cluster: &Cluster) -> Vec<KeptAddress> {
-    cluster.groups.send(AskAllKept).await.expect("the groups")
+    let all = cluster.groups.send(AskAllKept).await;
+    all.expect("the groups").addresses
 }
 
 fn remove(scripts: &Scripts) {
