@@ -23,8 +23,13 @@ const LAST_PAUSE: Micros = 600 * SECOND;
 /// So long a host asks no more about an address that it has found on another host.
 const TAKEN_AGAIN: Micros = 5 * SECOND;
 
+/// The judge looks once a second, and may do so a moment after each of several removals.
+const JUST_NOW: Micros = SECOND / 2;
+
 #[derive(Debug, Clone, Default)]
 struct Record {
+    /// Somebody removed it last then.
+    removed: Option<Micros>,
     put_back: VecDeque<Micros>,
     /// It may be gone until then.
     until: Micros,
@@ -44,6 +49,7 @@ impl Removals {
 
     pub(crate) fn removed(&mut self, host: HostId, group: GroupId, now: Micros) {
         let record = &mut self.0[host][group];
+        record.removed = Some(now);
         let since = record.here_since.take();
         if since.is_some_and(|at| now > at + MINUTE) {
             record.pause = None;
@@ -71,6 +77,8 @@ impl Removals {
     }
 
     pub(crate) fn may_be_gone(&self, host: HostId, group: GroupId, now: Micros) -> bool {
-        now < self.0[host][group].until
+        let record = &self.0[host][group];
+        let just_now = record.removed.is_some_and(|at| now < at + JUST_NOW);
+        just_now || now < record.until
     }
 }
