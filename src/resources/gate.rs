@@ -219,8 +219,8 @@ acts! {
     TakeReleased "take again what was released for its owner after a split"
         Drop [NotAPair, OtherUnsettled, OtherMayHold, OtherAtWork, Stopping, Frozen];
     TakeUnheard "take again what the other node declared dead and does not run"
-        Wait [LegacyModel, NotAPair, NotManaged, CommunicationUp, ExchangeBegun, Frozen, Stopping]
-        Wait [OwnWork];
+        Wait [LegacyModel, NotAPair, NotManaged, Fenceable]
+        Wait [CommunicationUp, ExchangeBegun, Frozen, Stopping, OwnWork];
 
     // Split brain and isolation. Spec: docs/protocol/membership.md, 2, 6.2 and 16.3.
 

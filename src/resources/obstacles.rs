@@ -131,6 +131,7 @@ impl ResourceState {
             Obstacle::NodeInactive => !peer.is_some_and(Peer::is_active),
             Obstacle::NodeDead => node.is_some_and(|it| other.is_dead(it)),
             Obstacle::NotFenced => node.is_some_and(|it| self.unfenced.waits_for(it)),
+            Obstacle::Fenceable => node.is_some_and(|it| self.unfenced.guards(it)),
             Obstacle::OtherActive => other.is_active(),
             Obstacle::OtherAtWork => !other.peers().all(rests),
             Obstacle::OtherMayHold => !other.may_hold().is_none(),

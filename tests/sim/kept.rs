@@ -9,10 +9,7 @@ use super::prints;
 /// Histories that fail until a fault is fixed, of a core, the legacy model or the judge: the file,
 /// and the finding. If only the finding is given, it is not known yet which of the three is at
 /// fault.
-const NOT_FIXED: &[(&str, &str)] = &[
-    ("fencing-240001917.history", "not known yet"),
-    ("fencing-240002516.history", "not known yet"),
-];
+const NOT_FIXED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is fixed.
 pub fn waits_for_its_fix(kind: &str, seed: u64) -> bool {

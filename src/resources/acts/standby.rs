@@ -65,6 +65,7 @@ impl ResourceState {
             Cell::WaitOn => self.timers.set(Timer::Standby, self.after(COMPLETION)),
             Cell::NoAnswer(wish) => self.keep_what_was_offered(wish),
             Cell::NoDone => self.nobody_is_done(),
+            Cell::EndUngiven(giver) => self.nothing_was_given(giver),
             Cell::SayReleasedAgain(taker) => self.say_released_again(taker),
             Cell::WaitShorter => self.giver_shows_again(),
             Cell::WaitForGiver => self.wait_for_giver(),
@@ -105,6 +106,10 @@ impl ResourceState {
             Fact::HoldsWhatWeGave(node, report) => self.holds_what_we_gave(node, report),
             Fact::TakesStill => self.is_taking_still(),
             Fact::TellsApart(node) => self.other.echoes(node),
+            Fact::GivesNoMore(node) => {
+                let shown = self.standby.state().has_shown(node);
+                shown && self.other.is_systole(node) && self.other.is_settled()
+            }
         }
     }
 
@@ -148,6 +153,19 @@ impl ResourceState {
     fn end_before_its_time(&mut self) {
         self.info("Cancelling pending standby operation");
         self.enter(Standby::Idle { answered: None }, None);
+    }
+
+    /// The giver ended the standby by itself, because it had declared us dead: its `done` will not
+    /// come. One that is still under way counts as long as no node runs the set.
+    fn nothing_was_given(&mut self, giver: &NodeName) {
+        let answered = self.standby.state().answered().cloned();
+        self.decide(
+            "no longer waits to be given anything",
+            format!("{giver} is settled, and gives nothing"),
+        );
+        self.info("Cancelling pending standby operation");
+        self.enter(Standby::Idle { answered }, None);
+        self.answer();
     }
 
     /// The node that has to send `done` does not.

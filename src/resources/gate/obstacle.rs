@@ -64,6 +64,7 @@ obstacles! {
     NodeInactive "the node is not active",
     NodeDead "the node counts as dead",
     NotFenced "the node is dead, may run groups, and is not fenced yet",
+    Fenceable "with a fencing device a node counts on the reset of the other, and may start them at any time",
     OtherActive "the other node is active, and the owner asks it",
     OtherAtWork "the other node has not reported, or is being started or stopped",
     OtherMayHold "the other node may hold something",

@@ -9,7 +9,7 @@
 //! | Offered | have sent `me` | `other`: released; its `me`, when ours is withdrawn for it |
 //! | Giving | stop our groups | the end of that: `done` |
 //! | Given | have sent `done` | its `done`; its report that it holds them |
-//! | Accepted | have sent `other` | its `done`: started; its `me`, when it starts over |
+//! | Accepted | have sent `other` | its `done`: started; its `me`, when it starts over; its report that it is settled and gives no more |
 //! | Taking | start the groups | the end of that: `done`, and a report |
 //!
 //! Every state and everything that can happen in it: `standby/table.rs`.
@@ -239,6 +239,11 @@ impl Standby {
     /// Whether we have answered an offer of this node, and it has not sent `done` yet.
     pub(in crate::resources) fn waits_for_giver(&self, node: &NodeName) -> bool {
         matches!(self, Self::Accepted { giver, .. } if giver == node)
+    }
+
+    /// Whether we have answered an offer of this node, and it has shown that it gives.
+    pub(in crate::resources) fn has_shown(&self, node: &NodeName) -> bool {
+        matches!(self, Self::Accepted { giver, gives: true, .. } if giver == node)
     }
 
     /// The offer that we answered last.

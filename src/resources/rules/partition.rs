@@ -28,6 +28,7 @@ use crate::protocol::partition::{Half, Weight, yields};
 use crate::protocol::question::Position;
 use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
+use crate::resources::obstacles::Scope;
 use crate::resources::parts::contest::REPORT_BEFORE_TAKEOVER;
 use crate::resources::parts::questions::AIMED_AT;
 use crate::resources::parts::run::Phase;
@@ -214,7 +215,7 @@ impl ResourceState {
             .filter(|half| !self.groups.keys_of(*half).is_empty())
             .fold(HoldingSet::NONE, HoldingSet::with)
             .without(served);
-        if free.is_none() || !self.may(Act::TakeUnheard) {
+        if free.is_none() || self.gate(Act::TakeUnheard, &Scope::node(node)).is_err() {
             self.unheard.forget();
             return;
         }

@@ -519,3 +519,33 @@ fn what_was_not_given_to_a_taker_that_has_to_be_fenced_stays_ours() {
     moved.sort();
     assert_eq!(moved, ["start a", "start b"]);
 }
+
+/// The other node has had an earlier run of ours reset, does not receive this one, and runs none of
+/// its groups. It may start them at any time: it counts on our reset. Simulator: fencing, seed
+/// 240001917.
+#[test]
+fn a_node_that_is_not_received_takes_nothing_back_beside_a_device() {
+    for (settings, starts) in [
+        (with_device(AutoFailback::On), 0),
+        (settings(&["a", "b"], AutoFailback::On), 1),
+    ] {
+        let mut core = Core::with(&settings);
+        core.status("b", NodeStatus::Init, NodeStatus::Active);
+        for _ in 0..30 {
+            core.wait(1_000);
+            core.event(ResourceEvent::GivenUp {
+                node: name("b"),
+                weight: Weight {
+                    before: 0,
+                    runs: 0,
+                    foreign: Some(0),
+                },
+                mutual: false,
+                earlier_run: true,
+            });
+        }
+        let said = core.said();
+        let started = said.iter().filter(|line| *line == "start a").count();
+        assert_eq!(started, starts, "{said:?}");
+    }
+}

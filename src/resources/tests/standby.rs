@@ -349,3 +349,26 @@ fn a_taker_that_held_the_giver_for_dead_is_not_waited_for() {
     core.wait(5_000);
     assert_eq!(core.state.rscstatus(), "transition");
 }
+
+/// The giver declares us dead while it gives, ends the standby by itself, and hears us again before
+/// we have missed it: its `done` will not come, and an hour is no time to wait for it. A legacy
+/// giver reports that it is settled while it gives too. Simulator: fencing, seed 240002516.
+#[test]
+fn a_giver_that_has_ended_the_standby_is_not_waited_for() {
+    for ours in [true, false] {
+        let mut core = Core::stable(ON);
+        core.is_ours("b", ours);
+        core.hear("b", "ask foreign me");
+        core.hear("b", "resource local 1");
+        assert_eq!(core.state.rscstatus(), "transition", "it has not begun");
+        core.hear("b", "resource local 0 standby");
+        core.hear("b", "resource local 0 standby");
+        assert_eq!(core.state.rscstatus(), "transition", "it gives");
+        core.said();
+        core.hear("b", "resource local 1");
+        let status = if ours { "local" } else { "transition" };
+        assert_eq!(core.state.rscstatus(), status);
+        let said = core.said();
+        assert!(!said.iter().any(|it| it.starts_with("start")), "{said:?}");
+    }
+}

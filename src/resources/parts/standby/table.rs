@@ -152,6 +152,9 @@ pub(in crate::resources) enum Fact<'a> {
     TakesStill,
     /// The node can tell a second `done` from the first.
     TellsApart(&'a NodeName),
+    /// The giver has shown that it gives, and reports since that it is settled. A legacy giver
+    /// reports that while it gives too.
+    GivesNoMore(&'a NodeName),
 }
 
 /// What is done.
@@ -201,6 +204,8 @@ pub(in crate::resources) enum Cell<'a> {
     NoAnswer(Wish),
     /// The other node does not send `done`: ends the standby.
     NoDone,
+    /// The giver has ended the standby without us: ends it.
+    EndUngiven(&'a NodeName),
     /// Sends `done` once more.
     SayReleasedAgain(&'a NodeName),
     /// Waits twenty seconds for the giver to show that it gives.
@@ -249,6 +254,9 @@ impl Standby {
 
             (Given { .. }, Input::Reports(from, at)) if is(Fact::HoldsWhatWeGave(from, at)) => {
                 Cell::ExpectDone
+            }
+            (Accepted { .. }, Input::Reports(from, _)) if is(Fact::GivesNoMore(from)) => {
+                Cell::EndUngiven(from)
             }
             (Given { .. }, Input::TakenDue) => Cell::EndByReport,
             (Given { .. }, Input::Asks(from)) if is(Fact::TellsApart(from)) => {

@@ -74,7 +74,7 @@ Reports
   Offered, NotStarted: Nothing
   Giving: Nothing
   Given: ExpectDone if HoldsWhatWeGave, else Nothing
-  Accepted: Nothing
+  Accepted: EndUngiven if GivesNoMore, else Nothing
   Taking: Nothing
 TakenDue
   Idle: Nothing
