@@ -289,7 +289,9 @@ fn pages_and_completions_are_made_from_the_definition() {
     for folder in ["conf/man", "conf/completions"] {
         for entry in fs::read_dir(root(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let ours = name.trim_start_matches('_').starts_with("systole");
+            // systole.toml(5) is made elsewhere: tests/docs/manual.rs.
+            let of_a_command = !name.ends_with(".5");
+            let ours = of_a_command && name.trim_start_matches('_').starts_with("systole");
             assert!(!ours || made.contains_key(&format!("{folder}/{name}")));
         }
     }
