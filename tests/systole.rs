@@ -18,8 +18,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 12] = [
-    "status", "check", "view", "why", "metrics", "doctor", "standby", "takeover", "reload",
+const COMMANDS: [&str; 13] = [
+    "status", "check", "view", "why", "metrics", "doctor", "plan", "standby", "takeover", "reload",
     "freeze", "thaw", "fence",
 ];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];

@@ -34,6 +34,9 @@ _systole() {
             systole,metrics)
                 cmd="systole__subcmd__metrics"
                 ;;
+            systole,plan)
+                cmd="systole__subcmd__plan"
+                ;;
             systole,reload)
                 cmd="systole__subcmd__reload"
                 ;;
@@ -103,6 +106,9 @@ _systole() {
             systole__subcmd__help,metrics)
                 cmd="systole__subcmd__help__subcmd__metrics"
                 ;;
+            systole__subcmd__help,plan)
+                cmd="systole__subcmd__help__subcmd__plan"
+                ;;
             systole__subcmd__help,reload)
                 cmd="systole__subcmd__help__subcmd__reload"
                 ;;
@@ -143,7 +149,7 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status check view why metrics doctor standby takeover reload freeze thaw fence help"
+            opts="-h -V --help --version status check view why metrics doctor plan standby takeover reload freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -365,7 +371,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status check view why metrics doctor standby takeover reload freeze thaw fence help"
+            opts="status check view why metrics doctor plan standby takeover reload freeze thaw fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -518,6 +524,20 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__help__subcmd__plan)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__help__subcmd__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -624,6 +644,32 @@ _systole() {
             fi
             case "${prev}" in
                 --textfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__plan)
+            opts="-h --if --legacy --script --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --if)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --legacy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --script)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -13,6 +13,7 @@ pub mod getopt;
 pub mod heartbeat;
 pub mod metrics;
 pub mod options;
+pub mod plan;
 pub mod reload;
 pub mod screen;
 pub mod status;

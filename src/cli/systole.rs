@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::control_commands::Answer;
 use super::doctor::DoctorOptions;
+use super::plan::PlanOptions;
 
 /// The exit code of a command line that cannot be understood.
 pub const EXIT_USAGE: u8 = 2;
@@ -158,6 +159,22 @@ ERROR D07 /etc/ha.d/haresources:3 here `alpha 10.0.0.1 web`, on beta `alpha 10.0
   fix: scp -p /etc/ha.d/haresources beta:/etc/ha.d/haresources
 1 error, 0 warnings, 0 remarks"))]
     Doctor(DoctorOptions),
+
+    /// Show what the pair of these files would do, step by step
+    ///
+    /// Runs the pair that ha.cf, haresources and systole.toml describe in virtual time, with
+    /// the decisions of this version, and shows what happens after one incident: each step with
+    /// its cause, where the groups run in the end, how long each ran nowhere and how long on
+    /// both nodes. Without --if it shows every incident in a table. Starts and asks nothing, and
+    /// needs no daemon. What it assumes stands at the end.
+    /// INCIDENT is one of: NODE dies, NODE hangs, daemon of NODE dies, NODE stops, cut NODE,
+    /// cut MEDIUM, cut all, standby NODE. A MEDIUM is called as in log lines.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_PLAN, "\
+# systole plan --if 'alpha dies'
+alpha dies
+    0.00 s  alpha  loses power
+   10.02 s  beta   declares alpha dead: nothing was received of it for its dead time"))]
+    Plan(PlanOptions),
 
     /// Give groups to the other node
     ///
@@ -353,6 +370,12 @@ const CODES_OF_DOCTOR: &str = "\
 1  the worst finding is a WARN
 2  there is an ERROR, or the command line cannot be understood
 3  nothing was found, but ha.cf or haresources could not be read";
+
+const CODES_OF_PLAN: &str = "\
+0  every group runs in the end, and none ran on both nodes
+1  a group runs nowhere in the end, or ran on both nodes
+2  the command line cannot be understood, or there is no such incident
+3  the files describe no pair with groups, or cannot be read";
 
 const CODES_OF_FENCE: &str = "\
 0  every device works; list: every device has said which nodes it can reset

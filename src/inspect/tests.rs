@@ -603,6 +603,23 @@ fn media_that_reach_this_host_alone_are_refused() {
         assert!(!refused(&format!("{own}\nserial /dev/ttyS0")), "{own}");
         assert!(!refused(&format!("{own}\nbcast eth0")), "{own}");
     }
+    // BasicSanityCheck, on one host.
+    let of_a_test = "mcast eth0 239.0.0.1 694 0 0\nstonith_host * null alpha beta";
+    assert!(!refused(of_a_test));
+    let found = check(
+        &GOOD.replace("bcast eth0", of_a_test),
+        "alpha 10.0.0.100\n",
+        "",
+    );
+    assert!(
+        found
+            .iter()
+            .any(|line| line.starts_with("WARN: /etc/ha.d/ha.cf:7: every medium")),
+        "{found:#?}"
+    );
+    assert!(refused(
+        "mcast eth0 239.0.0.1 694 0 0\nstonith_host * meatware beta"
+    ));
     // The addresses of both nodes, in a file that is the same on both.
     assert!(!refused("ucast eth0 10.0.0.1\nucast eth0 10.0.0.2"));
 }

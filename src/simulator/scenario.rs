@@ -33,6 +33,8 @@ pub type Loses = Box<dyn FnMut(&str, &str, &Message) -> bool>;
 
 /// What a test has fixed.
 pub(crate) struct Scripted {
+    /// That of groups without a time of their own.
+    each_script: Micros,
     script_times: BTreeMap<GroupId, Micros>,
     lose: Loses,
     /// Types of messages of a host that do not reach the other.
@@ -50,6 +52,7 @@ pub(crate) struct Scripted {
 impl Default for Scripted {
     fn default() -> Self {
         Self {
+            each_script: SCRIPT,
             script_times: BTreeMap::new(),
             lose: Box::new(|_, _, _| false),
             mute: BTreeSet::new(),
@@ -62,8 +65,19 @@ impl Default for Scripted {
 }
 
 impl Scripted {
+    /// Each script takes so long, and nothing else is fixed.
+    pub(crate) fn taking(each_script: Micros) -> Self {
+        Self {
+            each_script,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn script_time(&self, group: GroupId) -> Micros {
-        self.script_times.get(&group).copied().unwrap_or(SCRIPT)
+        self.script_times
+            .get(&group)
+            .copied()
+            .unwrap_or(self.each_script)
     }
 
     /// The message as it reaches the other host; `None`: it is lost.

@@ -9,6 +9,7 @@ use crate::clients::control::{
     MediumView, PeerReport, Receives, View, WatchdogReport,
 };
 use crate::doctor::{Finding, Level, Report};
+use crate::foresight::{Forecast, Outcome, Step};
 
 #[test]
 fn why_tells_what_was_decided_and_what_is_so_now() {
@@ -190,12 +191,35 @@ fn the_page_has_every_key() {
         unseen: Vec::new(),
         blind: false,
     };
+    let forecast = Forecast {
+        incident: String::new(),
+        steps: vec![Step {
+            at_ms: 0,
+            node: String::new(),
+            what: String::new(),
+            why: None,
+        }],
+        groups: vec![Outcome {
+            group: String::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            silent_ms: 0,
+            double_ms: 0,
+        }],
+        watched_ms: 0,
+    };
+    let plan = super::super::plan::Report {
+        schema: 1,
+        assumes: &[],
+        forecasts: &[forecast],
+    };
     let all = [
         ("systole status --json, systole view", as_json(&view())),
         ("systole why --json", as_json(&why)),
         ("systole fence status --json", as_json(&fences())),
         ("systole check --json", json_line(&check::judge(&view()))),
         ("systole doctor --json", json_line(&doctor)),
+        ("systole plan --json", json_line(&plan)),
     ];
     for (heading, line) in all {
         assert_eq!(printed(&[line]), documented(heading), "{heading}");
