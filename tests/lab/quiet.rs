@@ -90,6 +90,33 @@ fn unicast_and_ping(kinds: [Kind; 2]) {
     healthy(config);
 }
 
+/// A legacy node reports nothing while the scripts of its start run, some seconds here. A Systole node that joins then waits.
+fn joins_slow_scripts(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.resources = config.resources.replace("dummy::a", "slow dummy::a");
+    let pair = Pair::new(config);
+    let slow = "#!/bin/sh\ncase $1 in start) sleep 5; touch /run/slow;; stop) rm -f /run/slow;; status) test -e /run/slow && echo running || echo stopped;; esac\n";
+    for node in NODES {
+        pair.install_script(node, "slow", slow);
+        pair.lab.sh(
+            node,
+            "printf '%15s\\n' 1700000000 >/var/lib/heartbeat/hb_generation",
+        );
+    }
+    pair.start("node1");
+    pair.wait_log("node1", "/slow  start");
+    pair.start("node2");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    pair.wait_holds("node2", "none");
+    let said = loud(&pair, "node2");
+    assert!(
+        said.is_empty(),
+        "{}\n\n{}",
+        said.join("\n"),
+        pair.lab.log("node2")
+    );
+}
+
 /// The times that most pairs in the field have.
 fn usual_times(kinds: [Kind; 2]) {
     let mut config = PairConfig::new(kinds);
@@ -113,6 +140,7 @@ tests! {
     beside_a_legacy_owner LEGACY_OWNER plain;
     two_systole_nodes_with_two_groups OURS_OURS two_groups_and_cables;
     two_groups_beside_a_legacy_node SYSTOLE_OWNER two_groups_and_cables;
+    joins_a_legacy_node_whose_scripts_run LEGACY_OWNER joins_slow_scripts;
     unicast_beside_a_legacy_node LEGACY_OWNER unicast_and_ping;
     long_unicast_of_two_systole_nodes OURS_OURS unicast_and_ping;
     usual_times_beside_a_legacy_standby SYSTOLE_OWNER usual_times;

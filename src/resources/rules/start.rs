@@ -191,7 +191,7 @@ impl ResourceState {
     pub(in crate::resources) fn ask_again(&mut self) {
         let mut repeat = false;
         let mut may_wait_for_us = false;
-        let mut mute = Vec::new();
+        let (mut mute, mut silent) = (Vec::new(), Vec::new());
         let mut pause = ASK_ON;
         for (name, peer) in self.other.nodes_mut() {
             if !peer.owes_a_report() {
@@ -206,8 +206,9 @@ impl ResourceState {
             may_wait_for_us |= !peer.is_systole() && peer.was_asked();
             match peer.asked_again(most) {
                 Patience::Waits => pause = REPORT,
-                Patience::Ended => mute.push(name.clone()),
-                Patience::Over => {}
+                Patience::Ended => mute.push((name.clone(), peer.echoes())),
+                Patience::Mute if !peer.echoes() => silent.push(name.clone()),
+                Patience::Mute | Patience::Over => {}
             }
             repeat = true;
         }
@@ -220,10 +221,14 @@ impl ResourceState {
             self.ask();
             self.timers.set(Timer::AskAgain, self.after(pause));
         }
-        for name in mute {
+        let answers_at_once = mute.iter().filter(|(_, echoes)| *echoes);
+        silent.extend(answers_at_once.map(|(name, _)| name.clone()));
+        for name in silent {
             self.error(format!(
                 "node {name} is active but does not report its resources"
             ));
+        }
+        for (name, _) in mute {
             if self.owner_begins_anew(&name) {
                 self.owner_began_anew(&name, None);
                 self.answer();

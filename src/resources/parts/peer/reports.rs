@@ -28,11 +28,17 @@ pub(in crate::resources) enum Patience {
     /// Its report is expected soon.
     Waits,
     /// The node was asked for long enough: for the first time it counts as one that does not
-    /// report. That is to be logged.
+    /// report.
     Ended,
-    /// The same, and that was logged before.
+    /// The same, some seconds later: that is to be logged.
+    Mute,
+    /// The same, at another time.
     Over,
 }
+
+/// Questions beyond those after which a node counts as one that does not report, before that is logged: five
+/// seconds more. A legacy node that is busy with its own start answers late.
+const MORE_BEFORE_MUTE: u8 = 1;
 
 /// The names of its groups, and its haresources.
 impl Peer {
@@ -165,11 +171,16 @@ impl Peer {
     pub(in crate::resources) const fn asked_again(&mut self, most: u8) -> Patience {
         let exchange = &mut self.exchange;
         let patient = exchange.asked < most;
+        let called_mute = exchange.asked == most.saturating_add(MORE_BEFORE_MUTE);
         exchange.asked = exchange.asked.saturating_add(1);
         if patient {
             Patience::Waits
         } else if std::mem::replace(&mut exchange.called_mute, true) {
-            Patience::Over
+            if called_mute {
+                Patience::Mute
+            } else {
+                Patience::Over
+            }
         } else {
             Patience::Ended
         }
@@ -285,13 +296,14 @@ mod tests {
         let mut peer = Peer::default();
         peer.status_changed(NodeStatus::Init, NodeStatus::Active);
         assert!(peer.owes_a_report());
-        let asked = [(); 4].map(|()| peer.asked_again(2));
+        let asked = [(); 5].map(|()| peer.asked_again(2));
         assert_eq!(
             asked,
             [
                 Patience::Waits,
                 Patience::Waits,
                 Patience::Ended,
+                Patience::Mute,
                 Patience::Over
             ]
         );
