@@ -138,6 +138,7 @@ tests! {
     two_systole_nodes OURS_OURS plain;
     beside_a_legacy_standby SYSTOLE_OWNER plain;
     beside_a_legacy_owner LEGACY_OWNER plain;
+    two_groups_beside_a_legacy_owner LEGACY_OWNER two_groups_and_cables;
     two_systole_nodes_with_two_groups OURS_OURS two_groups_and_cables;
     two_groups_beside_a_legacy_node SYSTOLE_OWNER two_groups_and_cables;
     joins_a_legacy_node_whose_scripts_run LEGACY_OWNER joins_slow_scripts;

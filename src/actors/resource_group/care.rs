@@ -17,7 +17,7 @@ use crate::net::announce::Again;
 use crate::net::service_address::{Claim, Removed};
 use crate::notice::Severity;
 
-/// How long the result of a probe counts for a start.
+/// How long the result of a probe that nobody answered counts for a start.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A check of addresses; a group that has an order in hand skips it.
@@ -55,10 +55,11 @@ pub(super) struct Cared {
 }
 
 impl Cared {
-    /// The result of a recent probe.
+    /// The result of a recent probe, if nobody answered. A host that answered may have given the
+    /// address away since, as a legacy node does that gives a group back: it is asked again.
     pub(super) fn fresh(&self, now: Monotonic) -> Option<Vec<Claim>> {
         let (at, claims) = self.looked.as_ref()?;
-        (now.since(*at) < FRESH).then(|| claims.clone())
+        (claims.is_empty() && now.since(*at) < FRESH).then(Vec::new)
     }
 }
 

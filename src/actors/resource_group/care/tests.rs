@@ -127,6 +127,21 @@ async fn what_the_network_said_a_moment_ago_is_not_asked_again() {
     assert_eq!(asked(&scripts), 3);
 }
 
+/// A legacy node runs the group when we look, and gives it to us a moment later.
+#[actix::test]
+async fn who_answered_a_moment_ago_is_asked_again() {
+    let scripts = Scripts::new();
+    let mut cluster = Cluster::new(&scripts, &LINES);
+    foreign(&scripts, &[claim()]);
+    cluster.groups.do_send(Care::Look);
+    until("both have looked", || asked(&scripts) == 2).await;
+    pass().await;
+    foreign(&scripts, &[]);
+    careful(&cluster, 1, ADDRESS);
+    assert_eq!(cluster.outcome().await, (1, GroupOutcome::Started));
+    assert_eq!(asked(&scripts), 3);
+}
+
 #[actix::test]
 async fn what_is_left_here_goes_at_once_when_another_host_has_it_else_when_it_is_not_held() {
     let scripts = Scripts::new();
