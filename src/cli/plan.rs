@@ -44,7 +44,7 @@ pub(super) struct Report<'a> {
 pub fn run(options: &PlanOptions) -> Answer {
     let refused = |reason: &str, code| Answer::err(format!("systole: {reason}\n"), code);
     let Ok(script) = Duration::try_from_secs_f64(options.script) else {
-        return refused("a script takes from 1 ms to an hour", 2);
+        return refused("a script takes from 1 ms to ten minutes", 2);
     };
     let check = LoadOptions {
         purpose: Purpose::Check,

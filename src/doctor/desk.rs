@@ -18,6 +18,9 @@ use crate::net::own_address::{Came, HostAddress, Mark, OwnAddresses};
 use crate::net::placement::{Assigned, Interface, Route};
 use crate::os::paths::Paths;
 
+/// Directory of the OCF agents.
+const OCF_AGENTS: &str = "/usr/lib/ocf";
+
 /// Stands for a file of keys that may not be read: the rest of the files can be judged without it.
 const SOME_KEYS: &[u8] = b"auth 1\n1 sha1 unknown\n";
 
@@ -405,7 +408,8 @@ impl Environment for Desk<'_> {
     fn is_executable(&self, path: &Path) -> bool {
         match self.kind(path) {
             Kind::File { mode, .. } => mode & 0o111 != 0,
-            Kind::Unknown => true,
+            // An OCF agent is looked for where a script is not there: without a copy of it, the script is missing.
+            Kind::Unknown => !path.starts_with(OCF_AGENTS),
             Kind::Missing | Kind::Directory | Kind::Device => false,
         }
     }

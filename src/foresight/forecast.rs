@@ -17,6 +17,8 @@ use super::{Incident, Pair};
 
 /// How exactly times are known.
 const LOOK: Micros = 10_000;
+/// Longer runs are looked at less often.
+const MOST_LOOKS: u64 = 40_000;
 /// The seed of the few delays that are random. The same question has the same answer.
 const NOISE: u64 = 7;
 /// How many steps are kept: more is a loop, and its first steps tell as much.
@@ -191,6 +193,7 @@ pub fn foresee(pair: &Pair, incident: Incident) -> Forecast {
     }
     let mut last = before.clone();
     let until = since + 3 * dead + busy + 90 * SECOND;
+    let pause = LOOK.max(((until - since) / MOST_LOOKS / 1_000) * 1_000);
     loop {
         for (now, host, text) in notes.new.take() {
             tell(&watch, now, host, &text);
@@ -214,16 +217,16 @@ pub fn foresee(pair: &Pair, incident: Incident) -> Forecast {
             }
             let [silent, double] = tally;
             match now.len() {
-                0 => *silent += LOOK / 1_000,
+                0 => *silent += pause / 1_000,
                 1 => {}
-                _ => *double += LOOK / 1_000,
+                _ => *double += pause / 1_000,
             }
         }
         last = owners;
         if world.now >= until {
             break;
         }
-        world.run(world.now + LOOK);
+        world.run(world.now + pause);
     }
     let names = |hosts: &[HostId]| hosts.iter().map(|it| pair.name(*it).to_owned()).collect();
     let outcomes = plan.group_ids().zip(before.iter().zip(&last).zip(&tallies));

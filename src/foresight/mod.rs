@@ -9,6 +9,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::config::fencing::{FenceDevice, named_hosts};
 use crate::config::types::MediumConfig;
 use crate::net::address::parse_word;
 use crate::simulator::features::Features;
@@ -20,7 +21,7 @@ pub use forecast::{Forecast, Outcome, Step, foresee};
 pub use incident::{Incident, NotAnIncident};
 
 /// Longest run of a script that is accepted.
-const MOST_SCRIPT: Duration = Duration::from_secs(3600);
+const MOST_SCRIPT: Duration = Duration::from_secs(600);
 
 /// Why nothing can be said about these files.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +39,7 @@ pub enum NotForeseen {
     #[error("{0} is none of the nodes")]
     NoSuchNode(String),
     /// `--script`.
-    #[error("a script takes from 1 ms to an hour")]
+    #[error("a script takes from 1 ms to ten minutes")]
     ScriptTime,
     /// Larger than the simulator.
     #[error(transparent)]
@@ -117,9 +118,9 @@ impl Pair {
                 .collect(),
             media: media.len(),
             internal_ms: 0,
-            gate: config.settings.isolation_release,
+            gate: releases_when_isolated(config),
             features: Features {
-                device: (!config.fence_devices.is_empty()).then_some(Device::Honest),
+                device: fences_both(config).then_some(Device::Honest),
                 ..Features::default()
             },
             names: config
@@ -159,14 +160,27 @@ impl Pair {
 
     /// The text of a core of the simulator, with the names of this pair.
     fn with_names(&self, text: &str) -> String {
-        let [first, second] = &self.names;
-        // In two steps: a node may be called node2.
-        let marked = text.replace("node1", "\u{1}").replace("node2", "\u{2}");
-        let mut named = marked.replace('\u{1}', first).replace('\u{2}', second);
-        for (called, key) in self.plan.names.iter().zip(&self.groups) {
-            if called != key {
-                named = named.replace(called.as_str(), key);
-            }
+        let hosts = ["node1", "node2"].into_iter().zip(&self.names);
+        let groups = self.plan.names.iter().map(String::as_str).zip(&self.groups);
+        let mut names: Vec<(&str, &String)> = hosts.chain(groups).collect();
+        // Of two names of which one begins the other, the longer one is meant where it fits.
+        names.sort_by_key(|(called, _)| std::cmp::Reverse(called.len()));
+        let mut named = String::new();
+        let mut rest = text;
+        // One pass: a node may be called node2, and a group may be named like a node.
+        while let Some(next) = rest.chars().next() {
+            let fits = names.iter().find(|(called, _)| rest.starts_with(called));
+            let taken = match fits {
+                Some((called, name)) => {
+                    named.push_str(name);
+                    called.len()
+                }
+                None => {
+                    named.push(next);
+                    next.len_utf8()
+                }
+            };
+            rest = rest.get(taken..).unwrap_or_default();
         }
         named
     }
@@ -176,6 +190,20 @@ impl Pair {
 fn called(key: &str) -> String {
     let address = parse_word(key).ok().flatten();
     address.map_or_else(|| key.to_owned(), |it| it.address.to_string())
+}
+
+/// Whether each node can reset the other, as far as this node's lines tell. The other node's own may be others.
+fn fences_both(config: &Config) -> bool {
+    let devices = &config.fence_devices;
+    let everywhere = |device: &FenceDevice| !device.only_here && device.kind != "null";
+    let reaches =
+        named_hosts(devices).is_none_or(|hosts| config.nodes.iter().all(|it| hosts.contains(it)));
+    !devices.is_empty() && devices.iter().all(everywhere) && reaches
+}
+
+/// A node that is cut off knows that by a ping node.
+fn releases_when_isolated(config: &Config) -> bool {
+    config.settings.isolation_release && !config.pings.is_empty()
 }
 
 fn assumptions(config: &Config, legacy: Option<&str>, script: Duration) -> Vec<String> {
@@ -190,10 +218,15 @@ fn assumptions(config: &Config, legacy: Option<&str>, script: Duration) -> Vec<S
         Some(name) => lines.push(format!("{name} runs the legacy program, as a model")),
         None => lines.push("both nodes run Systole".to_owned()),
     }
-    if !config.fence_devices.is_empty() {
-        lines.push("the fencing devices do what they are asked, within seconds".to_owned());
+    if !config.fence_devices.is_empty() && !fences_both(config) {
+        lines.push(
+            "nothing is fenced: the devices are not for both nodes on both, or are of the type null"
+                .to_owned(),
+        );
+    } else if !config.fence_devices.is_empty() {
+        lines.push("the fencing devices do what they are asked, within seconds; fence_delay is not in the model".to_owned());
     }
-    if config.settings.isolation_release {
+    if releases_when_isolated(config) {
         lines.push("the ping node answers both nodes".to_owned());
     } else if !config.pings.is_empty() {
         lines.push("ping nodes and ipfail move nothing here: all of them answer".to_owned());

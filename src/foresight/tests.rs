@@ -156,7 +156,7 @@ fn files_without_a_pair_are_refused() {
     );
     assert_eq!(refused(same, None, Duration::ZERO), NotForeseen::ScriptTime);
     assert_eq!(
-        refused(same, None, Duration::from_secs(3601)),
+        refused(same, None, Duration::from_secs(601)),
         NotForeseen::ScriptTime
     );
     assert_eq!(
@@ -168,4 +168,47 @@ fn files_without_a_pair_are_refused() {
         it.groups = vec![group; 65];
     };
     assert!(matches!(refused(many, None, SCRIPT), NotForeseen::Plan(_)));
+}
+
+#[test]
+fn only_devices_for_both_nodes_count() {
+    let device = |kind: &str, only_here: bool| FenceDevice {
+        place: "ha.cf:1".to_owned(),
+        kind: kind.to_owned(),
+        only_here,
+        driver: crate::config::fencing::FenceDriver::PluginFile("/etc/x".into()),
+    };
+    let fences = |devices: Vec<FenceDevice>| {
+        let mut config = config();
+        config.fence_devices = devices;
+        let pair = pair(&config);
+        let told = pair
+            .assumes()
+            .iter()
+            .any(|line| line.contains("nothing is fenced"));
+        (pair.plan.features.device.is_some(), told)
+    };
+    assert_eq!(fences(vec![]), (false, false));
+    assert_eq!(fences(vec![device("external/ipmi", false)]), (true, false));
+    assert_eq!(fences(vec![device("external/ipmi", true)]), (false, true));
+    assert_eq!(fences(vec![device("null", false)]), (false, true));
+}
+
+#[test]
+fn names_are_told_whole() {
+    let mut config = config();
+    let owner = config.groups[0].owner.clone();
+    let like = |key: &str| ResourceGroup {
+        key: GroupKey::new(key),
+        owner: owner.clone(),
+        resources: vec![key.to_owned()],
+    };
+    config.groups = ["192.0.2.1/24/eth0", "192.0.2.10/24/eth0", "disk::node2"]
+        .map(like)
+        .to_vec();
+    let pair = pair(&config);
+    assert_eq!(
+        pair.with_names("node1 takes 192.0.2.1 192.0.2.10 disk::node2 of node2"),
+        "alpha takes 192.0.2.1/24/eth0 192.0.2.10/24/eth0 disk::node2 of node1"
+    );
 }

@@ -38,8 +38,8 @@ pub(super) fn no_medium(subject: &Subject<'_>) -> Vec<Finding> {
 /// A test suite of one host, as BasicSanityCheck writes it: the device `null` does nothing and says that it is done. No
 /// pair has it.
 fn is_of_a_test(subject: &Subject<'_>) -> bool {
-    let mut devices = subject.config.fence_devices.iter();
-    devices.any(|device| device.kind == "null")
+    let devices = &subject.config.fence_devices;
+    !devices.is_empty() && devices.iter().all(|device| device.kind == "null")
 }
 
 /// What a medium sends reaches this host alone. The other node is never received, as without a medium, or never receives this

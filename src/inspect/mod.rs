@@ -144,7 +144,7 @@ pub const CHECKS: &[Check] = &[
     row("only_itself", Weight::Refuses, media::only_itself,
         "every medium reaches this host alone: it is on the loop-back interface, has a ttl of 0, or names an address of this host"),
     row("only_itself_in_a_test", Weight::Warns, media::only_itself_in_a_test,
-        "the same in a file with a `stonith` device of the type `null`, which does nothing: only test suites of one host have it"),
+        "the same in a file whose only `stonith` devices are of the type `null`, which does nothing: only test suites of one host have it"),
     row("slow_serial", Weight::Refuses, media::slow_serial,
         "a serial line that is too slow for a heartbeat in each `keepalive`, and there are only serial lines"),
     row("slow_serial_beside", Weight::Warns, media::slow_serial_beside,

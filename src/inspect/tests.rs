@@ -620,6 +620,9 @@ fn media_that_reach_this_host_alone_are_refused() {
     assert!(refused(
         "mcast eth0 239.0.0.1 694 0 0\nstonith_host * meatware beta"
     ));
+    assert!(refused(&format!(
+        "{of_a_test}\nstonith_host * meatware beta"
+    )));
     // The addresses of both nodes, in a file that is the same on both.
     assert!(!refused("ucast eth0 10.0.0.1\nucast eth0 10.0.0.2"));
 }

@@ -46,7 +46,7 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 pub const AGAIN: Duration = Duration::from_secs(5);
 
 /// Longest pause between two tries to put back what somebody removes again and again.
-pub const LONGEST: Duration = Duration::from_secs(600);
+pub const LONGEST: Duration = Duration::from_secs(60);
 
 /// Pause after the kernel has refused, or the core because the node is frozen.
 pub const REFUSED: Duration = Duration::from_secs(1);

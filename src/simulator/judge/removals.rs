@@ -3,7 +3,7 @@
 //!
 //! An address is there again within a moment (the grace of `words.rs`), also the thirtieth time within a minute. After
 //! that its group counts as failed: it may be gone for five seconds from the last time that it was put back, then for ten,
-//! and for ten minutes at most. When it has been there for a minute it begins anew.
+//! and for a minute at most. When it has been there for a minute it begins anew.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ const MANY: usize = 30;
 const MINUTE: Micros = 61 * SECOND;
 
 const FIRST_PAUSE: Micros = 5 * SECOND;
-const LAST_PAUSE: Micros = 600 * SECOND;
+const LAST_PAUSE: Micros = 60 * SECOND;
 
 /// So long a host asks no more about an address that it has found on another host.
 const TAKEN_AGAIN: Micros = 5 * SECOND;
